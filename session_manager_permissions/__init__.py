@@ -1,0 +1,7 @@
+"""Session Manager permissions for IAM roles and instance profiles that already exist."""
+
+from ._lookup import lookup_instance_profile
+from ._permissions import SessionManagerPermissions
+from ._statements import session_manager_statements
+
+__all__ = ["SessionManagerPermissions", "lookup_instance_profile", "session_manager_statements"]

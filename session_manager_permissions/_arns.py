@@ -1,0 +1,71 @@
+"""What does a string say that may be, or hold, a CDK token?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import aws_cdk as cdk
+
+
+class Arn(NamedTuple):
+    """The parts of an ARN; each may hold tokens."""
+
+    partition: str
+    service: str
+    region: str
+    account: str
+    resource: str
+
+    def __str__(self) -> str:
+        return ":".join(("arn", *self))
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` is known at deployment only; asks CDK where it can be, as a call costs."""
+    return "${" in text and cdk.Token.is_unresolved(text)
+
+
+def parse_arn(text: str) -> Arn | None:
+    """The parts of `text` if it is written as an ARN, None if it is a token as a whole, or no ARN.
+
+    A token within (`arn:${Token[AWS.Partition.5]}:…`) has no colon and stays in its part.
+    """
+    prefix, *parts = text.split(":", 5)
+    return Arn(*parts) if prefix == "arn" and len(parts) == len(Arn._fields) else None
+
+
+def referenced(text: str) -> cdk.Reference | None:
+    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else."""
+    if not is_token(text):
+        return None
+    token = cdk.Tokenization.reverse(text, fail_concat=False)
+    return token if isinstance(token, cdk.Reference) else None
+
+
+class Environment(NamedTuple):
+    """Where something is; None is what only the deployment knows."""
+
+    account: str | None
+    region: str | None
+
+    @classmethod
+    def of(cls, stack: cdk.Stack) -> Environment:
+        """That of `stack`, in one call to CDK: `aws://ACCOUNT/REGION`, each maybe `unknown-…`."""
+        account, region = stack.environment.removeprefix("aws://").split("/")
+        return cls(
+            None if account == "unknown-account" else account,
+            None if region == "unknown-region" else region,
+        )
+
+    @classmethod
+    def in_arn(cls, arn: Arn) -> Environment:
+        """What `arn` says."""
+        return cls(
+            None if is_token(arn.account) else arn.account,
+            None if is_token(arn.region) else arn.region,
+        )
+
+
+def differ(known: str | None, other: str | None) -> bool:
+    """Whether two accounts or regions are known to differ."""
+    return known is not None and other is not None and known != other

@@ -1,0 +1,138 @@
+"""What does this key's ARN mean: what can IAM grant on, and can the key decrypt sessions?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import aws_cdk as cdk
+
+from ._arns import Environment, is_token, parse_arn, referenced
+
+if TYPE_CHECKING:
+    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+
+
+class KeyResource(NamedTuple):
+    """What a policy statement names to reach one KMS key."""
+
+    resource: str
+    """A key's ARN; for an alias, the pattern of all keys of its account and region."""
+    alias_name: str | None = None
+    """`alias/NAME` where only the key with that alias is meant."""
+
+    def environment(self, key: IKeyRef | IAliasRef, stack: cdk.Stack) -> Environment | None:
+        """The account and the region of the key; None if it is `stack` that owns it."""
+        arn = parse_arn(self.resource)
+        if arn:
+            return Environment.in_arn(arn)
+        owner = cdk.Stack.of(key)
+        return None if owner is stack else Environment.of(owner)
+
+
+def key_resource(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
+    """What to grant on for `key`: a key or an alias, each owned, imported or L1.
+
+    IAM knows a key by its ARN alone: a statement on an alias's ARN grants nothing. An alias
+    becomes the keys of its account and region, which a condition narrows to those that have it.
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+
+    Raises:
+        TypeError: `key` is no KMS key or alias.
+        ValueError: it can't be granted on, or it is known that it can't decrypt session data.
+    """
+    arn, alias_name, target = _read(argument, key)
+    _refuse_unfit(argument, target)
+    parts = parse_arn(arn)
+    if parts is None:
+        if "${" in arn:  # a token as a whole: known at deployment
+            return KeyResource(arn)
+        raise ValueError(f"{argument} has no ARN but {arn!r}: {_BY_ARN}")
+    if alias_name is None and parts.resource.startswith("alias/"):
+        alias_name = parts.resource
+    if alias_name is not None:
+        _refuse_unfit_alias(argument, alias_name)
+        return KeyResource(str(parts._replace(resource="key/*")), alias_name)
+    if not is_token(parts.resource) and (
+        not parts.resource.startswith("key/") or any(c in parts.resource for c in "*?$")
+    ):
+        raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
+    return KeyResource(arn)
+
+
+_BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"
+
+
+def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, object]:
+    """ARN, alias name and, as far as CDK knows it, the key behind; each property is read once."""
+    # No cost: whoever holds a key has loaded this module.
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    if isinstance(key, kms.CfnKey):
+        return key.attr_arn, None, key
+    if isinstance(key, kms.CfnAlias):
+        name = key.alias_name
+        target = referenced(key.target_key_id)
+        arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
+        return arn, name, target and target.target
+    found: str | None = getattr(key, "key_arn", None)
+    if found is None:
+        return _referenced_arn(argument, key), None, None
+    alias_name: str | None = getattr(key, "alias_name", None)
+    if alias_name is None:
+        return found, None, key
+    alias = cast("kms.IAlias", key)
+    if isinstance(key, kms.Alias):  # the L2's own name may be a reference, the L1's is the name
+        alias_name = cast("kms.CfnAlias", key.node.default_child).alias_name
+    try:
+        return found, alias_name, alias.alias_target_key
+    except RuntimeError:  # of an alias imported by its name CDK does not know the key
+        return found, alias_name, None
+
+
+def _referenced_arn(argument: str, key: object) -> str:
+    """The ARN of a key that is neither L1 nor L2, as `kms.CfnKey.from_key_arn` gives it."""
+    reference = getattr(key, "key_ref", None)
+    if reference is None:
+        raise TypeError(
+            f"{argument} must be a KMS key or alias, got {type(key).__name__} {key!r}: {_BY_ARN}"
+        )
+    arn: str = reference.key_arn
+    return arn
+
+
+def _refuse_unfit(argument: str, key: object) -> None:
+    """Refuse a key whose spec or usage is known and not that of a symmetric encryption key."""
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    usage = None
+    if isinstance(key, kms.Key):
+        cfn_key: object = key.node.default_child  # its usage CDK holds against the spec
+    else:
+        cfn_key = key
+        usage = key.key_usage if isinstance(key, kms.CfnKey) else None
+    if not isinstance(cfn_key, kms.CfnKey):
+        return
+    for name, value, fit in (
+        ("key_spec", cfn_key.key_spec, "SYMMETRIC_DEFAULT"),
+        ("key_usage", usage, "ENCRYPT_DECRYPT"),
+    ):
+        if value is not None and value != fit and not is_token(value):
+            raise ValueError(
+                f"{argument} has the {name} {value}, and Session Manager can decrypt with a "
+                f"symmetric encryption key only: give a key of {name} {fit}"
+            )
+
+
+def _refuse_unfit_alias(argument: str, alias_name: str) -> None:
+    if is_token(alias_name):
+        return
+    if not alias_name.startswith("alias/") or any(c in alias_name for c in "*?$"):
+        raise ValueError(
+            f"{argument} has the alias name {alias_name!r}, which no key can have: "
+            "give it as 'alias/NAME'"
+        )
+    if alias_name.startswith("alias/aws/"):
+        raise ValueError(
+            f"{argument} is the AWS managed key {alias_name!r}, which only its own service may "
+            "use: give a customer managed key"
+        )

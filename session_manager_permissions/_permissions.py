@@ -1,0 +1,259 @@
+"""`SessionManagerPermissions`: the construct that gives an existing role the policy."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_iam as iam
+from constructs import Construct, IValidation
+
+from ._arns import Environment, differ, is_token
+from ._keys import KeyResource, key_resource
+from ._roles import Target, attach, profile_target, reports_only, role_target
+from ._statements import allow_decrypt, statements_by_sid
+
+if TYPE_CHECKING:
+    from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
+    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+    from typing_extensions import Unpack
+
+    from ._statements import SessionManagerOptions
+
+_MAX_POLICY_NAME: Final = 128
+
+
+class SessionManagerPermissions(Construct):
+    """Session Manager on a role or an instance profile that exists: one inline policy.
+
+    With no option set the policy is that of the AWS page "Adding Session Manager permissions to
+    an existing instance profile", statement by statement; see `session_manager_statements`. The
+    page's own warning holds: the policy alone is not enough, the agent must also be able to
+    register (`ssm:UpdateInstanceInformation`), which this policy leaves to those that the role
+    has already.
+
+    The construct can be depended on: `instance.instance.node.add_dependency(permissions)` keeps an
+    `ec2.Instance` from booting before its role has the policy.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        role: IRoleRef | None = None,
+        instance_profile: IInstanceProfileRef | None = None,
+        policy_name: str | None = None,
+        **options: Unpack[SessionManagerOptions],
+    ) -> None:
+        """Attach the policy to `role`, or to the role of `instance_profile`.
+
+        Args:
+            scope: where in the tree the construct is made; its stack gets the policy.
+            construct_id: the construct's id, unique in `scope`.
+            role: the existing role: owned, imported or L1. Default: - that of `instance_profile`.
+            instance_profile: the existing instance profile: owned, imported with its role, looked
+                up, or L1. Exactly one of `role` and `instance_profile` is given.
+                Default: - `role` is given.
+            policy_name: the inline policy's name, 1 to 128 characters of `A-Z a-z 0-9 _+=,.@-`.
+                Default: - a name unique to the stack, its region where known, and the construct;
+                the same on every synthesis.
+            **options: those of `SessionManagerOptions`, each with its default there.
+
+        Raises:
+            TypeError: an argument of the wrong type, or an option that does not exist.
+            ValueError: neither or both of `role` and `instance_profile`; an invalid `policy_name`;
+                a role that can't be changed from this stack, or that is not known; a key that
+                can't decrypt session data.
+        """
+        if (role is None) == (instance_profile is None):
+            raise ValueError(
+                "give exactly one of role and instance_profile, got "
+                + ("neither" if role is None else "both")
+            )
+        if policy_name is not None:
+            _refuse_invalid_name(policy_name)
+        self._statements = statements_by_sid(options)
+        key = options.get("encryption_key")
+        found = None
+        if key is not None:
+            found = key_resource("encryption_key", key)
+            allow_decrypt(self._statements, key, found)
+        super().__init__(scope, construct_id)
+        self._stack = cdk.Stack.of(self)
+        self._environment = Environment.of(self._stack)
+        self._given_name = policy_name
+        self._policy = iam.Policy(
+            self,
+            "Policy",
+            policy_name=policy_name or self._default_policy_name(),
+            statements=list(self._statements.values()),
+        )
+        self._targets: dict[object, Target] = {}
+        self._keys: set[KeyResource] = set()
+        self._has_key_in_region = False
+        if role is not None:
+            self.attach_to_role(role)
+        if instance_profile is not None:
+            self.attach_to_instance_profile(instance_profile)
+        if key is not None and found is not None:
+            self._check_reach(key, found)
+
+    @property
+    def policy(self) -> iam.Policy:
+        """The inline policy: one, whatever the number of roles."""
+        return self._policy
+
+    @property
+    def roles(self) -> list[iam.IRole]:
+        """The roles that the policy is attached to, each once; an L1 role as its import."""
+        return [target.role for target in self._targets.values()]
+
+    def attach_to_role(self, role: IRoleRef) -> None:
+        """Attach the policy to one more role; to one that has it already changes nothing.
+
+        Args:
+            role: the existing role: owned, imported or L1.
+
+        Raises:
+            TypeError: it is no role.
+            ValueError: its policies can't be changed from this stack, or it has another policy of
+                this name.
+        """
+        self._attach(role_target(self, self._next_role_id(), role, self._stack))
+
+    def attach_to_instance_profile(self, instance_profile: IInstanceProfileRef) -> None:
+        """Attach the policy to the role of one more instance profile.
+
+        Args:
+            instance_profile: the existing profile: owned, imported with its role, looked up, or L1.
+
+        Raises:
+            TypeError: it is no instance profile.
+            ValueError: its role is not known, can't be changed from this stack, or has another
+                policy of this name.
+        """
+        target = profile_target(self, self._next_role_id(), instance_profile, self._stack)
+        self._attach(target)
+
+    def add_encryption_key(self, encryption_key: IKeyRef | IAliasRef) -> None:
+        """Grant `kms:Decrypt` on one more key: a role is global, and keys are not.
+
+        A key joins the statement of the keys; an alias has one of its own, shared with the same
+        alias of other regions.
+
+        Args:
+            encryption_key: a key or an alias: owned, imported or L1.
+
+        Raises:
+            TypeError: it is no KMS key or alias.
+            ValueError: it is known that it can't decrypt session data.
+        """
+        found = key_resource("encryption_key", encryption_key)
+        if found in self._keys:
+            return
+        before = len(self._statements)
+        statement = allow_decrypt(self._statements, encryption_key, found)
+        if len(self._statements) > before:
+            self._policy.add_statements(statement)
+        for target in self._targets.values():
+            if reports_only(target.role):  # the report has what the policy held when attached
+                target.role.add_to_principal_policy(allow_decrypt({}, encryption_key, found))
+        self._check_reach(encryption_key, found)
+
+    def _default_policy_name(self) -> str:
+        """A name of this construct's own wherever its stack class is deployed to.
+
+        A role is global, so two stacks, or one stack in two regions, can meet on it, and
+        `PutRolePolicy` overwrites a policy of the same name.
+        """
+        region = self._environment.region
+        suffix = f"-{region}" if region else ""
+        name = cdk.Names.unique_resource_name(
+            self,
+            max_length=_MAX_POLICY_NAME - len(suffix),
+            separator="-",
+            allowed_special_characters="_+=,.@-",
+        )
+        return f"{name}{suffix}"
+
+    def _next_role_id(self) -> str:
+        return f"Role{len(self._targets) + 1}"
+
+    def _attach(self, target: Target) -> None:
+        if target.key in self._targets:
+            return
+        if self._given_name is not None:
+            self._refuse_overwriting(target)
+        attach(self._policy, target, self._stack)
+        self._targets[target.key] = target
+
+    def _refuse_overwriting(self, target: Target) -> None:
+        """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
+        for other in self.node.root.node.find_all():
+            if (
+                isinstance(other, SessionManagerPermissions)
+                and other is not self
+                and other._given_name == self._given_name
+                and target.key in other._targets
+                and other._environment.account == self._environment.account
+            ):
+                raise ValueError(
+                    f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "
+                    "role, which would lose its statements: give each a name of its own, or attach "
+                    "one construct to both"
+                )
+
+    def _check_reach(self, key: IKeyRef | IAliasRef, found: KeyResource) -> None:
+        """Warn of a key of another account, and at synthesis if no key is in the stack's region."""
+        self._keys.add(found)
+        environment = found.environment(key, self._stack)
+        if environment is None:
+            self._has_key_in_region = True
+            return
+        account, region = environment
+        if differ(account, self._environment.account):
+            cdk.Annotations.of(self).add_warning_v2(
+                "session-manager-permissions:key-of-another-account",
+                f"encryption_key {found.resource} belongs to account {account}: the role can use "
+                "it only if the key policy there allows it to as well",
+            )
+        if not differ(region, self._environment.region):
+            self._has_key_in_region = True
+        elif not self._has_key_in_region:
+            self.node.add_validation(_KeyInRegion(self))
+
+    def _warn_of_no_key_in_region(self) -> None:
+        if not self._has_key_in_region:
+            cdk.Annotations.of(self).add_warning_v2(
+                "session-manager-permissions:no-key-in-region",
+                f"no encryption key is in {self._environment.region}, the region of this stack: sessions "
+                "of instances there can't be decrypted; add the key of that region with "
+                "add_encryption_key()",
+            )
+
+
+@jsii.implements(IValidation)
+class _KeyInRegion:
+    """Asked once, at synthesis, when every key is known; an aspect costs twice the calls."""
+
+    def __init__(self, permissions: SessionManagerPermissions) -> None:
+        self._permissions = permissions
+
+    def validate(self) -> list[str]:
+        self._permissions._warn_of_no_key_in_region()
+        return []
+
+
+def _refuse_invalid_name(policy_name: str) -> None:
+    if not isinstance(policy_name, str):
+        raise TypeError(f"policy_name must be a str, got {type(policy_name).__name__}")
+    if not is_token(policy_name) and not re.fullmatch(r"[\w+=,.@-]{1,128}", policy_name, re.ASCII):
+        raise ValueError(
+            f"policy_name {policy_name!r} is not a name that IAM takes: 1 to {_MAX_POLICY_NAME} "
+            "characters of A-Z a-z 0-9 _ + = , . @ -"
+        )

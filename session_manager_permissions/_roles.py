@@ -1,0 +1,243 @@
+"""Which role is this, and may a policy be attached to it from here?"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from ._arns import Arn, Environment, differ, is_token, parse_arn, referenced
+
+if TYPE_CHECKING:
+    from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
+    from constructs import Construct, IConstruct
+
+BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
+
+
+class Target(NamedTuple):
+    """A role that a policy may be attached to."""
+
+    role: iam.IRole
+    name: str
+    """What a policy lists the role by; for an owned role its own business, empty here."""
+    key: object
+    """Equal for the same role by whatever road it comes: its name where that is known."""
+
+
+def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
+    """The role as an L2; an L1 is imported as `role_id` below `scope`, which is in `stack`.
+
+    Raises:
+        TypeError: `role` is no IAM role.
+        ValueError: it is known that its policies can't be changed from `stack`.
+    """
+    if isinstance(role, iam.Role):
+        _refuse_other_account(role, stack)
+        cfn_role = role.node.default_child
+        name = cfn_role.role_name if isinstance(cfn_role, iam.CfnRole) else None
+        return Target(role, "", role if name is None or is_token(name) else name)
+    if isinstance(role, iam.CfnRole):
+        return _cfn_role_target(scope, role_id, role, stack)
+    arn: str | None = getattr(role, "role_arn", None)
+    if arn is None:
+        arn = _referenced_arn(role)
+        role = iam.Role.from_role_arn(scope, role_id, arn)
+    imported = cast("iam.IRole", role)
+    parts = parse_arn(arn)
+    if parts is None:  # a token as a whole
+        return Target(imported, imported.role_name, arn)
+    _refuse_fixed(arn, parts)
+    name = parts.resource.rpartition("/")[2]
+    return Target(imported, name, name)
+
+
+def profile_target(
+    scope: Construct, role_id: str, profile: IInstanceProfileRef, stack: cdk.Stack
+) -> Target:
+    """The role of an instance profile, as an L2; imported as `role_id` if it is given by its name.
+
+    Raises:
+        TypeError: `profile` is no instance profile.
+        ValueError: its role is not known, or can't be changed from `stack`.
+    """
+    if isinstance(profile, iam.CfnInstanceProfile):
+        return _named_target(scope, role_id, profile, stack)
+    role: iam.IRole | None = getattr(profile, "role", None)
+    if role is None and not hasattr(profile, "instance_profile_ref"):
+        is_role = hasattr(profile, "role_ref")
+        raise TypeError(
+            f"instance_profile must be an IAM instance profile, got {type(profile).__name__} "
+            f"{profile!r}: give {'it as role' if is_role else 'a construct, ' + _BY_PROFILE}"
+        )
+    if role is None:
+        raise ValueError(
+            f"instance_profile {profile.node.path!r} was imported without its role, which alone "
+            f"has policies: give the role, {_BY_PROFILE}, or as role={BY_NAME}"
+        )
+    return role_target(scope, role_id, role, stack)
+
+
+_BY_PROFILE = (
+    "lookup_instance_profile(scope, id, instance_profile_name=name) or "
+    "iam.InstanceProfile.from_instance_profile_attributes(scope, id, "
+    "instance_profile_arn=arn, role=role)"
+)
+
+
+def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
+    """Attach `policy`; see that an imported role took it, as CDK tells nobody where it did not.
+
+    CDK leaves it out on purpose on the CLI's first pass of a look-up and for customized roles
+    (`iam.Role.customize_roles`), whose report lists it.
+
+    Raises:
+        ValueError: the role does not take policies, or has another one of the same name.
+    """
+    role = target.role
+    try:
+        role.attach_inline_policy(policy)
+    except RuntimeError as error:  # CDK's own check of two policies with one name
+        raise ValueError(
+            f"policy_name is taken on the role {role.node.path!r}: {error}; give each policy of a "
+            "role a name of its own"
+        ) from None
+    if isinstance(role, iam.Role):
+        return
+    cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
+    found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
+    if found["name"] in (found["roles"] or ()) or _is_lookup_dummy(role) or reports_only(role):
+        return
+    arn, here = parse_arn(role.role_arn), Environment.of(stack).account
+    if arn is not None and differ(Environment.in_arn(arn).account, here):
+        raise ValueError(_other_account(str(arn), arn.account, here))
+    raise ValueError(
+        f"role {role.role_arn!r} was imported with mutable=False or is a role without policy "
+        "updates, so nothing can be attached to it: import it without mutable=False, or put "
+        "session_manager_statements() into the policy that is managed elsewhere"
+    )
+
+
+def reports_only(role: iam.IRole) -> bool:
+    """Whether `iam.Role.customize_roles` keeps the role's policies to its report.
+
+    aws-cdk-lib/core/lib/helpers-internal/customize-roles.ts has the context key; the import below
+    such a role tells it from an immutable role, which has the same interface.
+    """
+    if role.node.try_get_context("@aws-cdk/iam:customizeRoles") is None:
+        return False
+    if isinstance(role, iam.Role):
+        return True
+    scope = cast("IConstruct", role.node.scope)
+    return scope.node.try_find_child(f"Import{role.node.id}") is not None
+
+
+def _is_lookup_dummy(role: iam.IRole) -> bool:
+    """Whether this is what `iam.Role.from_lookup` gives until the CLI has looked the role up.
+
+    A real role's ARN has no region (aws-cdk-lib/aws-iam/lib/role.ts, `fromLookup`).
+    """
+    arn = parse_arn(role.role_arn)
+    return (
+        arn is not None
+        and (arn.account, arn.resource) == ("123456789012", "role/DUMMY_ARN")
+        and arn.region != ""
+    )
+
+
+def _cfn_role_target(
+    scope: Construct, role_id: str, cfn_role: iam.CfnRole, stack: cdk.Stack
+) -> Target:
+    owner = cfn_role.node.scope
+    if isinstance(owner, iam.Role) and cfn_role.node.id == "Resource":
+        return role_target(scope, role_id, owner, stack)
+    _refuse_other_account(cfn_role, stack)
+    role = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
+    name = cfn_role.role_name
+    return Target(role, cfn_role.ref, cfn_role.ref if name is None or is_token(name) else name)
+
+
+def _named_target(
+    scope: Construct, role_id: str, profile: iam.CfnInstanceProfile, stack: cdk.Stack
+) -> Target:
+    """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
+    argument = f"instance_profile {profile.node.path!r}"
+    names = profile.roles
+    if cdk.Token.is_unresolved(names):
+        name = cdk.Fn.select(0, names)
+    elif len(names) == 1:
+        name = names[0]
+    else:
+        raise ValueError(f"{argument} has {len(names)} roles and must have one: {names!r}")
+    reference = referenced(name)
+    if reference is not None and isinstance(reference.target, iam.CfnRole):
+        if reference.display_name != "Ref":
+            raise ValueError(
+                f"{argument} gives its role by {reference.display_name}, where CloudFormation "
+                "takes the name: use the role's ref"
+            )
+        return _cfn_role_target(scope, role_id, reference.target, stack)
+    if name.startswith("arn:"):
+        raise ValueError(
+            f"{argument} gives its role by the ARN {name!r}, where CloudFormation takes the "
+            f"name: {name.rpartition('/')[2]!r}"
+        )
+    return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+
+
+def _referenced_arn(role: IRoleRef) -> str:
+    """The ARN of a role that is neither L1 nor L2."""
+    if hasattr(role, "role_ref"):
+        return role.role_ref.role_arn
+    is_profile = hasattr(role, "instance_profile_ref")
+    raise TypeError(
+        f"role must be an IAM role, got {type(role).__name__} {role!r}: "
+        f"give {'it as instance_profile' if is_profile else f'a construct, {BY_NAME}'}"
+    )
+
+
+def _refuse_fixed(arn: str, parts: Arn) -> None:
+    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word."""
+    kind, _, path_and_name = parts.resource.partition("/")
+    if parts.service != "iam" or kind != "role":
+        raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
+    if path_and_name.startswith("arn:"):
+        raise ValueError(
+            f"role was imported by the name {path_and_name!r}, which is an ARN: use "
+            "iam.Role.from_role_arn(scope, id, arn)"
+        )
+    if path_and_name.startswith("aws-service-role/"):
+        raise ValueError(
+            f"role {arn!r} is a service-linked role, whose policies can't be changed: give the "
+            "role of the instance profile"
+        )
+    if path_and_name.startswith("aws-reserved/"):
+        raise ValueError(
+            f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
+            "set in IAM Identity Center, for example with session_manager_statements()"
+        )
+    name = path_and_name.rpartition("/")[2]
+    if not is_token(name) and not re.fullmatch(r"[\w+=,.@-]{1,64}", name, re.ASCII):
+        raise ValueError(
+            f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
+            "A-Z a-z 0-9 _ + = , . @ -"
+        )
+
+
+def _refuse_other_account(role: IRoleRef, stack: cdk.Stack) -> None:
+    """Refuse an owned role of another account's stack, which CDK attaches to by its bare name."""
+    owner = cdk.Stack.of(role)
+    if owner is stack:
+        return
+    account, here = Environment.of(owner).account, Environment.of(stack).account
+    if differ(account, here):
+        raise ValueError(_other_account(role.node.path, account, here))
+
+
+def _other_account(role: str, account: str | None, here: str | None) -> str:
+    return (
+        f"role {role!r} belongs to account {account}, and this stack deploys to {here}, from "
+        f"where it can't be changed: make this construct in a stack with the account {account}"
+    )
