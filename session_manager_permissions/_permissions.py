@@ -231,8 +231,8 @@ class SessionManagerPermissions(Construct):
         if not self._has_key_in_region:
             cdk.Annotations.of(self).add_warning_v2(
                 "session-manager-permissions:no-key-in-region",
-                f"no encryption key is in {self._environment.region}, the region of this stack: sessions "
-                "of instances there can't be decrypted; add the key of that region with "
+                f"no encryption key is in {self._environment.region}, the region of this stack: "
+                "sessions of instances there can't be decrypted; add the key of that region with "
                 "add_encryption_key()",
             )
 
