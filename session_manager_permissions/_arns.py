@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import aws_cdk as cdk
@@ -32,6 +33,19 @@ def parse_arn(text: str) -> Arn | None:
     """
     prefix, *parts = text.split(":", 5)
     return Arn(*parts) if prefix == "arn" and len(parts) == len(Arn._fields) else None
+
+
+def refuse_wildcards(argument: str, text: str) -> None:
+    """Refuse what a policy would take as a pattern or a variable; within tokens nothing is known.
+
+    Raises:
+        ValueError: `text` has a `*`, a `?` or a `${` that is no token's.
+    """
+    written = re.sub(r"\$\{Token\[[^\]]*\]\}", "", text)
+    if any(sign in written for sign in ("*", "?", "${")):
+        raise ValueError(
+            f"{argument} {text!r} has a wildcard or a policy variable (* ? ${{): name one, in full"
+        )
 
 
 def referenced(text: str) -> cdk.Reference | None:

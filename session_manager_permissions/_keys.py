@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import aws_cdk as cdk
 
-from ._arns import Environment, is_token, parse_arn, referenced
+from ._arns import Environment, is_token, parse_arn, referenced, refuse_wildcards
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
@@ -20,6 +20,11 @@ class KeyResource(NamedTuple):
     alias_name: str | None = None
     """`alias/NAME` where only the key with that alias is meant."""
 
+    @property
+    def is_aws_managed(self) -> bool:
+        """Whether it is a key of an AWS service in this account, such as `alias/aws/s3`."""
+        return self.alias_name is not None and self.alias_name.startswith("alias/aws/")
+
     def environment(self, key: IKeyRef | IAliasRef, stack: cdk.Stack) -> Environment | None:
         """The account and the region of the key; None if it is `stack` that owns it."""
         arn = parse_arn(self.resource)
@@ -29,19 +34,40 @@ class KeyResource(NamedTuple):
         return None if owner is stack else Environment.of(owner)
 
 
-def key_resource(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
-    """What to grant on for `key`: a key or an alias, each owned, imported or L1.
+def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
+    """What to grant on for the key of the sessions: a key or an alias, each owned, imported or L1.
+
+    Raises:
+        TypeError: `key` is no KMS key or alias.
+        ValueError: it can't be granted on, or it is known that it can't decrypt session data.
+    """
+    arn, alias_name, target = _read("encryption_key", key)
+    _refuse_unfit("encryption_key", target)
+    found = key_resource("encryption_key", arn, alias_name)
+    if found.is_aws_managed:
+        raise ValueError(
+            f"encryption_key is the AWS managed key {found.alias_name!r}, which only its own "
+            "service may use: give a customer managed key"
+        )
+    return found
+
+
+def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
+    """What to grant on for `key`, whatever it is for."""
+    arn, alias_name, _ = _read(argument, key)
+    return key_resource(argument, arn, alias_name)
+
+
+def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyResource:
+    """What to grant on for the key or the alias of this ARN.
 
     IAM knows a key by its ARN alone: a statement on an alias's ARN grants nothing. An alias
     becomes the keys of its account and region, which a condition narrows to those that have it.
     https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
 
     Raises:
-        TypeError: `key` is no KMS key or alias.
-        ValueError: it can't be granted on, or it is known that it can't decrypt session data.
+        ValueError: it can't be granted on.
     """
-    arn, alias_name, target = _read(argument, key)
-    _refuse_unfit(argument, target)
     parts = parse_arn(arn)
     if parts is None:
         if "${" in arn:  # a token as a whole: known at deployment
@@ -49,14 +75,18 @@ def key_resource(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
         raise ValueError(f"{argument} has no ARN but {arn!r}: {_BY_ARN}")
     if alias_name is None and parts.resource.startswith("alias/"):
         alias_name = parts.resource
-    if alias_name is not None:
-        _refuse_unfit_alias(argument, alias_name)
-        return KeyResource(str(parts._replace(resource="key/*")), alias_name)
-    if not is_token(parts.resource) and (
-        not parts.resource.startswith("key/") or any(c in parts.resource for c in "*?$")
-    ):
-        raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
-    return KeyResource(arn)
+    if alias_name is None:
+        if not is_token(parts.resource) and not parts.resource.startswith("key/"):
+            raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
+        refuse_wildcards(argument, parts.resource)
+        return KeyResource(arn)
+    refuse_wildcards(argument, alias_name)
+    if not is_token(alias_name) and not alias_name.startswith("alias/"):
+        raise ValueError(
+            f"{argument} has the alias name {alias_name!r}, which no key can have: "
+            "give it as 'alias/NAME'"
+        )
+    return KeyResource(str(parts._replace(resource="key/*")), alias_name)
 
 
 _BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"
@@ -121,18 +151,3 @@ def _refuse_unfit(argument: str, key: object) -> None:
                 f"{argument} has the {name} {value}, and Session Manager can decrypt with a "
                 f"symmetric encryption key only: give a key of {name} {fit}"
             )
-
-
-def _refuse_unfit_alias(argument: str, alias_name: str) -> None:
-    if is_token(alias_name):
-        return
-    if not alias_name.startswith("alias/") or any(c in alias_name for c in "*?$"):
-        raise ValueError(
-            f"{argument} has the alias name {alias_name!r}, which no key can have: "
-            "give it as 'alias/NAME'"
-        )
-    if alias_name.startswith("alias/aws/"):
-        raise ValueError(
-            f"{argument} is the AWS managed key {alias_name!r}, which only its own service may "
-            "use: give a customer managed key"
-        )

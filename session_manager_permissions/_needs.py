@@ -1,23 +1,104 @@
-"""What does Session Manager need of an instance's role? Facts only, nothing of CDK.
+"""What does Session Manager need of an instance's role? Facts, written once; nothing of CDK.
 
-Sources: "Adding Session Manager permissions to an existing instance profile" and
-"Create a custom IAM role for Session Manager" in the AWS Systems Manager user guide.
+Sources: in the AWS Systems Manager user guide "Adding Session Manager permissions to an existing
+instance profile", "Create a custom IAM role for Session Manager" and "Enable AWS KMS key encryption
+of session data"; the service authorization reference; the source of amazon-ssm-agent.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-CHANNEL_ACTIONS: Final = (
-    "ssmmessages:CreateControlChannel",
-    "ssmmessages:CreateDataChannel",
-    "ssmmessages:OpenControlChannel",
-    "ssmmessages:OpenDataChannel",
+
+class Need(NamedTuple):
+    """One statement: what must be allowed, on what."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resource: str
+    conditions: dict[str, dict[str, str]] | None = None
+
+
+CHANNELS: Final = Need(
+    "SessionManagerChannels",
+    (
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+    ),
+    "*",  # the actions have no resource type
 )
-"""The agent's connection to Session Manager; the actions have no resource type."""
+"""The agent's connection to Session Manager."""
 
-LOG_ENCRYPTION_ACTION: Final = "s3:GetEncryptionConfiguration"
-"""The agent's look at a log bucket, where the preferences enforce encrypted logs."""
+REGISTRATION: Final = Need("SessionManagerRegistration", ("ssm:UpdateInstanceInformation",), "*")
+"""The agent's registration with Systems Manager, without which no session starts."""
 
-DECRYPT_ACTION: Final = "kms:Decrypt"
-"""The agent's only call to KMS for an encrypted session, made directly (no `kms:ViaService`)."""
+
+MAX_INLINE_POLICIES: Final = 10_240
+"""Characters, white space aside, of all inline policies of a role."""
+
+
+def log_encryption(bucket_arn: str = "*") -> Need:
+    """The agent's look at how a log bucket encrypts, where the preferences enforce it."""
+    return Need("SessionManagerLogEncryption", ("s3:GetEncryptionConfiguration",), bucket_arn)
+
+
+def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> Need:
+    """The session logs in S3, `PREFIX/SESSION-ID.log`; another account's bucket takes an ACL."""
+    acl = ("s3:PutObjectAcl",) if other_account else ()
+    path = f"{prefix}/*" if prefix else "*"
+    return Need("SessionManagerLogObjects", ("s3:PutObject", *acl), f"{bucket_arn}/{path}")
+
+
+def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
+    """The key that the log bucket encrypts with; an upload in parts decrypts as well."""
+    return Need(
+        "SessionManagerLogBucketKey",
+        ("kms:GenerateDataKey", "kms:Decrypt"),
+        key_arn,
+        _having_alias(alias_name) or None,
+    )
+
+
+def log_group(group_arn: str) -> tuple[Need, ...]:
+    """The session logs in CloudWatch Logs; the agent never creates the group.
+
+    Args:
+        group_arn: the group's ARN without a `:*` at its end.
+    """
+    return (
+        Need("SessionManagerLogGroups", ("logs:DescribeLogGroups",), "*"),
+        Need("SessionManagerLogStreams", ("logs:DescribeLogStreams",), group_arn),
+        Need(
+            "SessionManagerLogEvents",
+            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            f"{group_arn}:*",
+        ),
+    )
+
+
+def decrypt(
+    key_arn: str, alias_name: str | None = None, alias_id: str = "", *, sessions_only: bool
+) -> Need:
+    """The agent's call to KMS for an encrypted session, made directly (no `kms:ViaService`).
+
+    A key and an alias can't share a statement: the alias's condition would deny the key.
+
+    Args:
+        key_arn: the key's ARN; of an alias, the pattern of all keys of its account and region.
+        alias_name: `alias/NAME` where just the key with that alias is meant.
+        alias_id: what tells the alias's statement from that of another, letters and digits.
+        sessions_only: only with the encryption context that a session has.
+    """
+    conditions = _having_alias(alias_name)
+    if sessions_only:
+        conditions["Null"] = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
+    sid = f"SessionManagerDecryptAlias{alias_id}" if alias_name else "SessionManagerDecrypt"
+    return Need(sid, ("kms:Decrypt",), key_arn, conditions or None)
+
+
+def _having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
+    if alias_name is None:
+        return {}
+    return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -10,8 +11,9 @@ import jsii
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
 
+from . import _needs
 from ._arns import Environment, differ, is_token
-from ._keys import KeyResource, key_resource
+from ._keys import KeyResource, session_key
 from ._roles import Target, attach, profile_target, reports_only, role_target
 from ._statements import allow_decrypt, statements_by_sid
 
@@ -77,14 +79,15 @@ class SessionManagerPermissions(Construct):
             )
         if policy_name is not None:
             _refuse_invalid_name(policy_name)
-        self._statements = statements_by_sid(options)
+        self._options = options
+        self._stack = cdk.Stack.of(scope)
+        self._statements = statements_by_sid(options, self._stack)
         key = options.get("encryption_key")
         found = None
         if key is not None:
-            found = key_resource("encryption_key", key)
-            allow_decrypt(self._statements, key, found)
+            found = session_key(key)
+            allow_decrypt(self._statements, options, key, found)
         super().__init__(scope, construct_id)
-        self._stack = cdk.Stack.of(self)
         self._environment = Environment.of(self._stack)
         self._given_name = policy_name
         self._policy = iam.Policy(
@@ -151,19 +154,23 @@ class SessionManagerPermissions(Construct):
 
         Raises:
             TypeError: it is no KMS key or alias.
-            ValueError: it is known that it can't decrypt session data.
+            ValueError: it is known that it can't decrypt session data, or the policy has become
+                longer than the 10,240 characters that IAM takes.
         """
-        found = key_resource("encryption_key", encryption_key)
+        found = session_key(encryption_key)
         if found in self._keys:
             return
         before = len(self._statements)
-        statement = allow_decrypt(self._statements, encryption_key, found)
+        statement = allow_decrypt(self._statements, self._options, encryption_key, found)
         if len(self._statements) > before:
             self._policy.add_statements(statement)
         for target in self._targets.values():
             if reports_only(target.role):  # the report has what the policy held when attached
-                target.role.add_to_principal_policy(allow_decrypt({}, encryption_key, found))
+                target.role.add_to_principal_policy(
+                    allow_decrypt({}, self._options, encryption_key, found)
+                )
         self._check_reach(encryption_key, found)
+        self._refuse_oversize()
 
     def _default_policy_name(self) -> str:
         """A name of this construct's own wherever its stack class is deployed to.
@@ -180,6 +187,15 @@ class SessionManagerPermissions(Construct):
             allowed_special_characters="_+=,.@-",
         )
         return f"{name}{suffix}"
+
+    def _refuse_oversize(self) -> None:
+        document = json.dumps(self._stack.resolve(self._policy.document), separators=(",", ":"))
+        if len(document) > _needs.MAX_INLINE_POLICIES:
+            raise ValueError(
+                f"encryption_key makes the policy {len(document)} characters long, and all inline "
+                f"policies of a role take {_needs.MAX_INLINE_POLICIES}: give fewer keys, or "
+                "grant them in a managed policy with session_manager_statements()"
+            )
 
     def _next_role_id(self) -> str:
         return f"Role{len(self._targets) + 1}"
