@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
 
-from ._arns import Environment, differ, is_token, parse_arn, refuse_wildcards
+from ._arns import Environment, differ, is_token, parse_arn, referenced, refuse_wildcards
 from ._keys import KeyResource, any_key, key_resource
 
 if TYPE_CHECKING:
@@ -48,33 +48,38 @@ def bucket_key(bucket: IBucketRef) -> KeyResource | None:
     # No cost: whoever holds a bucket has loaded this module.
     from aws_cdk import aws_s3 as s3  # noqa: PLC0415
 
-    argument = "log_bucket's encryption key"
-    key: IKey | None
+    found: KeyResource | None
     if isinstance(bucket, s3.CfnBucket):
-        key = s3.Bucket.from_cfn_bucket(bucket).encryption_key
-        key_arn = None if key else _written_key_arn(bucket)
+        found = _l1_bucket_key(bucket)
     else:
-        key, key_arn = getattr(bucket, "encryption_key", None), None
-    if key is not None:
-        found = any_key(argument, key)
-    elif key_arn is not None:
-        found = key_resource(argument, key_arn)
-    else:
-        return None
-    return None if found.is_aws_managed else found
+        key: IKey | None = getattr(bucket, "encryption_key", None)
+        found = None if key is None else any_key(_BUCKET_KEY, key)
+    return None if found is None or found.is_aws_managed else found
 
 
-def _written_key_arn(bucket: CfnBucket) -> str | None:
-    """The ARN of the key that an L1 bucket names by its ARN, its id or an alias."""
-    stack = cdk.Stack.of(bucket)
-    encryption = stack.resolve(bucket.bucket_encryption) or {}
-    for rule in encryption.get("serverSideEncryptionConfiguration", ()):
-        key = rule.get("serverSideEncryptionByDefault", {}).get("kmsMasterKeyId")
-        if isinstance(key, str):
-            if key.startswith("arn:"):
-                return key
-            resource = key if key.startswith("alias/") else f"key/{key}"
-            return stack.format_arn(service="kms", resource=resource)
+_BUCKET_KEY: Final = "log_bucket's encryption key"
+
+
+def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
+    """The key that an L1 bucket names: by a reference, its ARN, its id or an alias."""
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    rules = getattr(bucket.bucket_encryption, "server_side_encryption_configuration", None)
+    for rule in rules if isinstance(rules, list) else ():
+        default = getattr(rule, "server_side_encryption_by_default", None)
+        key_id: str | None = getattr(default, "kms_master_key_id", None)
+        if key_id is None:
+            continue
+        reference = referenced(key_id)
+        if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
+            return any_key(_BUCKET_KEY, reference.target)
+        if is_token(key_id):
+            return None
+        if key_id.startswith("arn:"):
+            return key_resource(_BUCKET_KEY, key_id)
+        resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
+        arn = cdk.Stack.of(bucket).format_arn(service="kms", resource=resource)
+        return key_resource(_BUCKET_KEY, arn)
     return None
 
 
