@@ -189,7 +189,8 @@ class SessionManagerPermissions(Construct):
         return f"{name}{suffix}"
 
     def _refuse_oversize(self) -> None:
-        document = json.dumps(self._stack.resolve(self._policy.document), separators=(",", ":"))
+        written = self._policy.document.to_json()  # to resolve the document itself would freeze it
+        document = json.dumps(self._stack.resolve(written), separators=(",", ":"))
         if len(document) > _needs.MAX_INLINE_POLICIES:
             raise ValueError(
                 f"encryption_key makes the policy {len(document)} characters long, and all inline "
