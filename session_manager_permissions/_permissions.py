@@ -190,7 +190,8 @@ class SessionManagerPermissions(Construct):
 
     def _refuse_oversize(self) -> None:
         written = self._policy.document.to_json()  # to resolve the document itself would freeze it
-        document = json.dumps(self._stack.resolve(written), separators=(",", ":"))
+        resolved = self._stack.resolve(written)
+        document = json.dumps(resolved, separators=(",", ":"), ensure_ascii=False)
         if len(document) > _needs.MAX_INLINE_POLICIES:
             raise ValueError(
                 f"encryption_key makes the policy {len(document)} characters long, and all inline "
