@@ -569,7 +569,7 @@ def test_key_of_the_bucket_is_granted_in_a_statement_of_its_own(
     found = granted(stack_here, log_bucket=make(stack_here))
 
     key = found["SessionManagerLogBucketKey"]
-    assert key["Action"] == ["kms:GenerateDataKey", "kms:Decrypt"]
+    assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
     assert key["Resource"] == resource
     assert key.get("Condition") == condition
     assert "SessionManagerDecrypt" not in found
@@ -717,7 +717,7 @@ def test_same_key_for_sessions_and_bucket_has_two_statements(stack_here: cdk.Sta
     assert found["SessionManagerLogBucketKey"] == {
         "Sid": "SessionManagerLogBucketKey",
         "Effect": "Allow",
-        "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
         "Resource": key_arn(),
     }
 
