@@ -75,7 +75,11 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
     """The key that an L1 bucket names: by a reference, its ARN, its id or an alias."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
-    rules = getattr(bucket.bucket_encryption, "server_side_encryption_configuration", None)
+    try:
+        encryption = bucket.bucket_encryption
+    except KeyError:  # jsii before 1.142 can't read it where it is a token
+        return None
+    rules = getattr(encryption, "server_side_encryption_configuration", None)
     for rule in rules if isinstance(rules, list) else ():
         default = getattr(rule, "server_side_encryption_by_default", None)
         key_id: str | None = getattr(default, "kms_master_key_id", None)
