@@ -24,7 +24,9 @@ class SessionManagerOptions(TypedDict, total=False):
     encryption_key: IKeyRef | IAliasRef | None
     """The KMS key that encrypts session data: a key or an alias, owned, imported or L1.
 
-    Grants `kms:Decrypt` on that key alone; on an alias, on the key that has it at the time.
+    Grants `kms:Decrypt` on that key alone; on an alias, on the key that has it at the time. The key
+    is in the instance's region; one of another account must be granted there too; who starts a
+    session needs `kms:GenerateDataKey` on it.
     Default: - session data is not encrypted with a KMS key, no KMS statement.
     """
 
@@ -37,13 +39,13 @@ def session_manager_statements(
     For a managed policy, a permission set or a role of one's own; on a role that exists already,
     use `SessionManagerPermissions`, which has the same options.
 
-    | Sid | actions | resources |
-    |---|---|---|
-    | `SessionManagerChannels` | the four `ssmmessages` channel actions | `*` |
-    | `SessionManagerLogEncryption` | `s3:GetEncryptionConfiguration` | `*` |
-    | `SessionManagerDecrypt` | `kms:Decrypt` | the key, where `encryption_key` is a key |
-    | `SessionManagerDecryptAlias…` | `kms:Decrypt` | where `encryption_key` is an alias: the keys \
-of its account and region, on the condition that they have that alias |
+    | Sid | actions | resources | when |
+    |---|---|---|---|
+    | `SessionManagerChannels` | the four `ssmmessages` channel actions | `*` | always |
+    | `SessionManagerLogEncryption` | `s3:GetEncryptionConfiguration` | `*` | always |
+    | `SessionManagerDecrypt` | `kms:Decrypt` | the key | `encryption_key` is a key |
+    | `SessionManagerDecryptAlias…` | `kms:Decrypt` | the keys of its account and region, on the \
+condition that they have that alias | `encryption_key` is an alias |
 
     Args:
         **options: those of `SessionManagerOptions`, each with its default there.
@@ -65,7 +67,8 @@ def statements_by_sid(options: SessionManagerOptions) -> dict[str, iam.PolicySta
     """The statements that `options` ask for, all but `allow_decrypt`'s, by Sid."""
     for name in options:
         if name not in SessionManagerOptions.__optional_keys__:
-            raise TypeError(f"got an unexpected keyword argument {name!r}")
+            known = ", ".join(sorted(SessionManagerOptions.__optional_keys__))
+            raise TypeError(f"got an unexpected keyword argument {name!r}: there is {known}")
     statements: dict[str, iam.PolicyStatement] = {}
     _allow(statements, "SessionManagerChannels", CHANNEL_ACTIONS, "*")
     _allow(statements, "SessionManagerLogEncryption", (LOG_ENCRYPTION_ACTION,), "*")
