@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
@@ -18,14 +17,11 @@ CONTEXT = ("instance-profile", "role", "key", "policy-name")
 
 
 def context(app: cdk.App) -> dict[str, str]:
-    """The values given by `-c`, each refused where it is empty or its key is mistyped."""
+    """The values given by `-c`; CDK's own keys, and those of its look-ups, have a `:` or a `/`."""
     given = app.node.get_all_context()
     for name, value in given.items():
-        meant = difflib.get_close_matches(name.replace("_", "-").lower(), CONTEXT, 1, cutoff=0.8)
-        if meant and name not in CONTEXT:
-            raise ValueError(
-                f"-c {name}={value}: there is no such option; did you mean {meant[0]}?"
-            )
+        if name not in CONTEXT and not re.search("[:/]", name):
+            raise ValueError(f"-c {name}={value}: there is no {name}, but {', '.join(CONTEXT)}")
         if name in CONTEXT and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
     return {name: given[name] for name in CONTEXT if name in given}
@@ -49,7 +45,10 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
         raise ValueError("the CLI found no account and region: give it credentials and a region")
     stack = cdk.Stack(
         app,
-        stack_name("Role", role) if role else stack_name("InstanceProfile", profile or ""),
+        # a role's stack is the same by its name and by its ARN
+        stack_name("Role", role.rpartition("/")[2])
+        if role
+        else stack_name("InstanceProfile", profile or ""),
         env=cdk.Environment(account=account, region=region),
         description="Session Manager permissions for a role that is managed elsewhere",
     )

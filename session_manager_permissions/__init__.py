@@ -2,6 +2,11 @@
 
 from ._lookup import lookup_instance_profile
 from ._permissions import SessionManagerPermissions
-from ._statements import session_manager_statements
+from ._statements import SessionManagerOptions, session_manager_statements
 
-__all__ = ["SessionManagerPermissions", "lookup_instance_profile", "session_manager_statements"]
+__all__ = [
+    "SessionManagerOptions",
+    "SessionManagerPermissions",
+    "lookup_instance_profile",
+    "session_manager_statements",
+]

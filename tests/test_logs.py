@@ -12,7 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
@@ -341,6 +341,7 @@ def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
     return objects
 
 
+@settings(deadline=None)
 @given(parts=PARTS, before=SLASHES, after=SLASHES, between=SLASHES.filter(bool))
 def test_prefix_means_the_same_with_and_without_slashes(
     bucket: s3.IBucket, parts: list[str], before: str, after: str, between: str
@@ -355,6 +356,7 @@ def test_empty_prefix_is_the_top_of_the_bucket(bucket: s3.IBucket, prefix: str) 
     assert objects_below(prefix, bucket) == [f"arn:aws:s3:::{BUCKET}/*"]
 
 
+@settings(deadline=None)
 @given(before=PARTS, sign=st.sampled_from(["*", "?", "${", "${aws:userid}"]), after=PARTS)
 def test_prefix_that_a_policy_takes_as_a_pattern_is_refused(
     bucket: s3.IBucket, before: list[str], sign: str, after: list[str]
