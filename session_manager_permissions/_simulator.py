@@ -282,7 +282,9 @@ def questions(role: Role, uses: Uses, region: str | None) -> list[Question]:
         CannotAsk: there is a log group, and no region.
     """
     asked = [
-        Question("reach", None, (_needs.CHANNELS,), "the role, by role=… or instance_profile=…"),
+        Question(
+            "reach", None, (_needs.CHANNELS,), "the role, by role=... or instance_profile=..."
+        ),
         Question(
             "register",
             None,

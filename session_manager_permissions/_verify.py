@@ -161,7 +161,9 @@ _group = _matching(r"[\w./#-]{1,512}", "a log group's name")
 
 def _verify(arguments: argparse.Namespace) -> int:
     _refuse_what_is_of_no_bucket(arguments)
-    _import_extra("boto3", *(("rich",) if arguments.output == "table" else ()))
+    _import_extra("boto3")
+    if arguments.output == "table":
+        _import_extra("rich")
     role, verdicts = _asked(arguments)
     if arguments.output == "json":
         found = as_json(role, arguments.instance_profile, verdicts)
@@ -180,10 +182,9 @@ def _refuse_what_is_of_no_bucket(arguments: argparse.Namespace) -> None:
             raise CannotAsk(f"{option} is of a bucket: give --log-bucket too")
 
 
-def _import_extra(*modules: str) -> None:
+def _import_extra(module: str) -> None:
     try:
-        for module in modules:
-            import_module(module)
+        import_module(module)
     except ImportError as error:
         raise CannotAsk(
             f"{error.name} is not installed: pip install '{_PROGRAM}[verify]'"
@@ -295,12 +296,12 @@ def _show(arguments: argparse.Namespace, role: Role, verdicts: Sequence[Verdict]
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     profile = arguments.instance_profile
-    console.print(f"{f'{profile}: ' if profile else ''}{role.arn}")
+    console.print(f"{profile}: {role.arn}" if profile else role.arn)
     console.print(verdict_table(verdicts), soft_wrap=False)
     console.print("ready" if is_ready(verdicts) else "not ready", style="bold")
     for verdict in verdicts:
         for fix in verdict.fix:  # below the table, where lines stay whole and can be copied
-            console.print(f"→ {_LABELS[verdict.question.capability]}: {fix}")
+            console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
     asked = {verdict.question.capability for verdict in verdicts}
     left_out = [label for capability, label in _LABELS.items() if capability not in asked]
     if left_out:

@@ -74,6 +74,7 @@ def test_star_gives_the_public_names() -> None:
     exec("from session_manager_permissions import *", names)  # noqa: S102 # for what it does
 
     assert sorted(names.keys() - {"__builtins__"}) == sorted(session_manager_permissions.__all__)
+    assert names.keys() - {"__builtins__"} <= {*dir(session_manager_permissions)}
 
 
 def test_public_names_are_listed_before_they_are_loaded() -> None:

@@ -207,7 +207,7 @@ class Run:
     @property
     def words(self) -> str:
         """The table's text, without its lines and how they were broken."""
-        return " ".join(re.sub(r"[^\w\s\"'.,:;/=()…→*-]", " ", self.out).split())
+        return " ".join(re.sub(r"[^\w\s\"'.,:;/=()*-]", " ", self.out).split())
 
 
 @pytest.fixture
@@ -952,8 +952,10 @@ def test_table(account: Account, verify: Callable[..., Run]) -> None:
     assert run.status == 1
     lines = run.out.splitlines()
     assert lines[0] == f"web-server: {ROLE}"
-    assert max(len(line) for line in lines if not line.startswith("→")) <= 100
-    assert "→ reach Session Manager: take it out of the Deny in role_web-server_deny" in lines
+    fixes = [line for line in lines if line.startswith("- ")]
+    assert fixes[0] == ("- reach Session Manager: take it out of the Deny in role_web-server_deny")
+    assert all(line.isascii() for line in fixes)  # for consoles that can't show more
+    assert max(len(line) for line in lines if line not in fixes) <= 100
     assert "\x1b" not in run.out
     for said in (
         "reach Session Manager",
