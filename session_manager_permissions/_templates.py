@@ -21,12 +21,11 @@ def text(value: object) -> str:
     """`value` as a text, with `UNKNOWN` in place of what only the deployment knows."""
     if isinstance(value, str):
         return value
-    function, argument = _intrinsic(value)
-    if function == "Fn::Join" and isinstance(argument, list) and isinstance(argument[-1], list):
-        return text(argument[0]).join(text(part) for part in argument[-1])
-    if function == "Fn::Sub":
-        written = argument[0] if isinstance(argument, list) else argument
-        return re.sub(r"\$\{(!?)([^}]*)\}", _substituted, text(written))
+    match _intrinsic(value):
+        case "Fn::Join", [separator, [*parts]]:
+            return text(separator).join(text(part) for part in parts)
+        case "Fn::Sub", str(written) | [str(written), *_]:
+            return re.sub(r"\$\{(!?)([^}]*)\}", _substituted, written)
     return UNKNOWN
 
 
@@ -143,17 +142,14 @@ def _mentioned(value: object) -> Iterator[str]:
             yield from _mentioned(entry)
     elif isinstance(value, dict):
         for name, entry in value.items():
-            if name == "Fn::Sub":
-                written = entry[0] if isinstance(entry, list) else entry
-                yield from re.findall(r"\$\{([^}.!]+)", str(written))
-            elif name in {"Ref", "DependsOn", "Fn::GetAtt"}:
-                names = entry if isinstance(entry, list) else [str(entry).partition(".")[0]]
-                yield from filter(_is_text, names)
+            match name, entry:
+                case "Fn::Sub", str(written) | [str(written), *_]:
+                    yield from re.findall(r"\$\{([^}.!]+)", written)
+                case "Ref" | "DependsOn" | "Fn::GetAtt", str(found):
+                    yield found.partition(".")[0]
+                case "DependsOn" | "Fn::GetAtt", [*names]:
+                    yield from (found for found in names if isinstance(found, str))
             yield from _mentioned(entry)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 class Assembly:
