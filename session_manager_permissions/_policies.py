@@ -163,12 +163,14 @@ def _patterns(value: object) -> list[str]:
 def _matches(pattern: str, asked: str) -> bool | None:
     """Whether the pattern fits; None where only the deployment or the request makes it fit."""
     if UNKNOWN not in pattern and "${" not in pattern:
-        return pattern == asked or _fits(pattern, asked)
+        return _fits(pattern, asked)
     open_pattern = re.sub(r"\$\{[^}]*\}", "*", pattern.replace(UNKNOWN, "*"))
     return None if _fits(open_pattern, asked) else False
 
 
 def _fits(pattern: str, asked: str) -> bool:
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == asked
     return fnmatchcase(asked, pattern.replace("[", "[[]"))  # IAM has no sets of characters
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -123,11 +124,16 @@ class Resource:
         self.type = body.get("Type")
         self.properties = _mapping(body.get("Properties"))
 
+    @cached_property
+    def mentions(self) -> list[str]:
+        """The logical ids that it refers to or depends on, and maybe other names."""
+        return list(_mentioned(self.body))
+
     def waits_for(self, other: Resource) -> bool:
         """Whether CloudFormation makes `other` of the same template before this one."""
         resources, found, left = self.template.resources, {self}, [self]
         while left:
-            for logical_id in _mentioned(left.pop().body):
+            for logical_id in left.pop().mentions:
                 resource = resources.get(logical_id)
                 if resource is not None and resource not in found:
                     found.add(resource)

@@ -38,7 +38,7 @@ from session_manager_permissions._readiness import (
     REGISTRATION_MISSING,
 )
 
-from .conftest import EC2, HERE, OTHER_ACCOUNT, MakeApp, MakeStack, key_arn, owned_role
+from .conftest import EC2, HERE, OTHER_ACCOUNT, MakeApp, MakeStack, key_arn, owned_role, run_python
 from .policy_table import (
     ALL,
     AWS,
@@ -939,6 +939,37 @@ def test_version_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(metadata, "version", not_installed)
     assert SessionManagerReadiness().version is None
+
+
+ROUND_TRIPS = """
+import sys
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from session_manager_permissions import SessionManagerReadiness
+
+app = cdk.App(outdir=sys.argv[1])
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+stack = cdk.Stack(app, "Stack")
+for number in range(int(sys.argv[2])):
+    role = iam.Role(stack, f"Role{number}", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    iam.InstanceProfile(stack, f"Profile{number}", role=role)
+cdk.Token.is_unresolved("synthesis")
+app.synth()
+"""
+
+
+def test_check_makes_no_round_trip_for_a_resource(tmp_path: Path) -> None:
+    counts = []
+    for profiles in (1, 20):
+        out = str(tmp_path / str(profiles))
+        done = run_python(
+            "-c", ROUND_TRIPS, out, str(profiles), cwd=tmp_path, env={"JSII_DEBUG": "1"}
+        )
+        assert done.returncode == 0, done.stderr
+        synthesis = done.stderr.rpartition('"synthesis"')[2].splitlines()
+        counts.append(sum(line.startswith("> {") for line in synthesis))
+
+    assert counts[0] == counts[1] < 20
 
 
 NAMES = st.sampled_from(
