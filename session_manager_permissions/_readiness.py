@@ -52,17 +52,18 @@ class SessionManagerReadiness:
     boundary. A profile is *ready* if they allow the four channel actions and the registration, and
     then there is nothing to report; *not ready* if one of them is denied; and it *can't be known*
     where something decides that no template has, such as a role of another app, a condition, or a
-    policy given by its ARN. Service control policies, the network and the agent are not looked at.
+    policy given by its ARN. What others attach to the role, service control policies, the network
+    and the agent are not looked at.
 
     | rule | severity | reported on | what it finds |
     |---|---|---|---|
     | `channel-missing` | warning; error if strict | the profile | a `ssmmessages` channel action \
-that nothing allows, or the permissions boundary does not |
+that no policy allows, or the permissions boundary does not |
     | `registration-missing` | warning; error if strict | the profile | the same of \
 `ssm:UpdateInstanceInformation`, which Default Host Management Configuration can stand in for |
     | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions |
-    | `inline-policies-too-long` | warning; error if strict | the role | inline policies of more \
-than 10,240 characters, which IAM refuses |
+    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
+role with more than 10,240 characters, which IAM refuses |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
     | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
@@ -76,10 +77,20 @@ policy of a `SessionManagerPermissions` |
     `cdk.Validations.of(profile).acknowledge(cdk.Acknowledgment(
     id="SessionManagerReadiness::registration-missing", reason="…"))`.
 
+    What is needed:
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+    Default Host Management Configuration:
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
+    What allows and denies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    The length of policies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    Keys in policies:
     https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
+    The deprecated policy:
+    https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2RoleforSSM.html
+    The order of resources:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-dependson.html
     """
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -226,9 +237,8 @@ def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
         yield _Finding(
             EXPLICIT_DENY,
             *where,
-            "Session Manager can't reach instances of this profile: "
-            f"{_deciding(decisions, denied)} denies {its_role} {', '.join(denied)}, which no "
-            "other policy can allow",
+            f"Session Manager can't reach instances of this profile: {its_role} is denied "
+            f"{', '.join(denied)} by {_deciding(decisions, denied)}, whatever else allows it",
             f"leave them out of the Deny; where it denies all else, use not_actions={denied!r}",
         )
     if length > _needs.MAX_INLINE_POLICIES:

@@ -131,10 +131,11 @@ class Resource:
 
     def waits_for(self, other: Resource) -> bool:
         """Whether CloudFormation makes `other` of the same template before this one."""
-        resources, found, left = self.template.resources, {self}, [self]
+        found: set[Resource] = set()
+        left: list[Resource] = [self]
         while left:
             for logical_id in left.pop().mentions:
-                resource = resources.get(logical_id)
+                resource = self.template.resources.get(logical_id)
                 if resource is not None and resource not in found:
                     found.add(resource)
                     left.append(resource)
@@ -213,16 +214,11 @@ class Assembly:
             if assets is None:
                 stem = template.path.name.removesuffix(".template.json")
                 assets = _assets(template.path.with_name(f"{stem}.assets.json"))
-            name = _nested_file(resource, assets)
-            body = _read(template.path.with_name(name)) if name else {}
+            path = template.path.parent / _nested_file(resource, assets)
+            body = _read(path)
             if body:
-                nested = Template(
-                    template.path.with_name(name),
-                    body,
-                    template.environment,
-                    template,
-                    resource.properties.get("Parameters"),
-                )
+                arguments = resource.properties.get("Parameters")
+                nested = Template(path, body, template.environment, template, arguments)
                 template.nested[resource.logical_id] = nested
                 self._add(nested, assets)
 

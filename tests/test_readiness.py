@@ -17,7 +17,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import (
@@ -610,10 +610,10 @@ def test_finding_of_an_explicit_deny_names_the_statement(check: Check) -> None:
 
     assert finding.rule == EXPLICIT_DENY
     assert finding.description == (
-        "Session Manager can't reach instances of this profile: statement 'NoSessions' of the "
-        "policy 'Guard' and the policy 'Rail' denies its role 'Role' "
+        "Session Manager can't reach instances of this profile: its role 'Role' is denied "
         "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel, "
-        "ssm:UpdateInstanceInformation, which no other policy can allow"
+        "ssm:UpdateInstanceInformation by statement 'NoSessions' of the policy 'Guard' and the "
+        "policy 'Rail', whatever else allows it"
     )
     assert "not_actions=['ssmmessages:OpenControlChannel'" in finding.fix
 
@@ -985,6 +985,7 @@ ANYTHING = st.recursive(
 PROPERTIES = ("Policies", "ManagedPolicyArns", "PermissionsBoundary", "RoleName")
 
 
+@settings(deadline=None)  # a folder and two templates each
 @given(
     role=st.fixed_dictionaries(dict.fromkeys(PROPERTIES, ANYTHING)),
     odd=st.fixed_dictionaries({"Roles": ANYTHING, "PolicyDocument": ANYTHING}),
@@ -1023,6 +1024,21 @@ def test_app_with_the_check(make_app: MakeApp, not_ready: bool) -> None:  # noqa
         app.synth()
 
     assert "SessionManagerReadiness::registration-missing" in str(failure.value)
+
+
+def test_stage_with_the_check(make_app: MakeApp) -> None:
+    app = make_app()
+    for name in ("Checked", "Unchecked"):
+        stage = cdk.Stage(app, name)
+        stack = cdk.Stack(stage, "Stack")
+        iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
+        if name == "Checked":
+            cdk.Validations.of(stage).add_plugins(SessionManagerReadiness(strict=True))
+
+    with pytest.raises(RuntimeError, match="  Checked/Stack/Profile/Resource") as failure:
+        app.synth()
+
+    assert "Unchecked/" not in str(failure.value)
 
 
 def test_finding_that_is_acknowledged_does_not_fail(make_app: MakeApp) -> None:

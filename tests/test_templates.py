@@ -244,6 +244,7 @@ def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str
     [
         nested_stack(TemplateURL="https://example.com/template.json"),
         nested_stack(**by_metadata("missing.json")),
+        nested_stack(**by_metadata("../folder/missing.json")),
         nested_stack(**by_metadata("template.yaml")),
         resource("AWS::CloudFormation::Stack", TemplateURL=f"https://example.com/{HASH}.json"),
     ],
