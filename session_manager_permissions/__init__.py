@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __all__ = [
     "SessionManagerOptions",
     "SessionManagerPermissions",
+    "SessionManagerReadiness",
     "lookup_instance_profile",
     "session_manager_statements",
 ]
@@ -19,6 +20,7 @@ __all__ = [
 _MODULES = {
     "SessionManagerOptions": "._statements",
     "SessionManagerPermissions": "._permissions",
+    "SessionManagerReadiness": "._readiness",
     "lookup_instance_profile": "._lookup",
     "session_manager_statements": "._statements",
 }
@@ -26,6 +28,7 @@ _MODULES = {
 if TYPE_CHECKING:
     from ._lookup import lookup_instance_profile
     from ._permissions import SessionManagerPermissions
+    from ._readiness import SessionManagerReadiness
     from ._statements import SessionManagerOptions, session_manager_statements
 else:  # hidden from type checkers, which would take any name at all for one of this module
 
