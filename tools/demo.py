@@ -7,46 +7,68 @@ import signal
 import sys
 from typing import NamedTuple, NoReturn
 
-from local_aws import ExistingProfile, LocalAws, create_key, existing_profile, local_aws
+from local_aws import (
+    REGION,
+    ExistingProfile,
+    LocalAws,
+    allow_registration,
+    create_key,
+    existing_profile,
+    local_aws,
+)
 from rich.console import Console
-from rich.table import Table
+
+from session_manager_permissions._simulator import (
+    Key,
+    Uses,
+    Verdict,
+    find_role,
+    questions,
+    role_of_profile,
+)
+from session_manager_permissions._simulator import ask as simulate
+from session_manager_permissions._verify import comparison_table
 
 PROFILE = "web-server"
-CHANNELS = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
 
 console = Console(highlight=False, emoji=False)
 
 
-class Row(NamedTuple):
-    """Something that a role may or may not do, and who answered."""
+class Times(NamedTuple):
+    """What the role may do at one time."""
 
-    action: str
-    asked: str
-    allowed: bool
+    verdicts: list[Verdict]
+    """IAM's answers, as `session-manager-permissions verify` asks for them."""
+    calls: dict[str, bool]
+    """Whether a call, made with credentials of the role, was let through."""
 
-
-def ask(profile: ExistingProfile, key: str, other_key: str) -> list[Row]:
-    """What the role may do, by IAM's own answer: a call as the role where there is one to make."""
-    simulated = [
-        Row(f"ssmmessages:{action}", "simulator", profile.simulate(f"ssmmessages:{action}"))
-        for action in CHANNELS
-    ]
-    return [
-        *simulated,
-        Row("s3:GetEncryptionConfiguration", "call", profile.can_see_log_encryption()),
-        Row("kms:Decrypt, the key", "call", profile.can_decrypt(key)),
-        Row("kms:Decrypt, another key", "call", profile.can_decrypt(other_key)),
-        Row("s3:ListBucket, its team's", "call", profile.can_list_bucket()),
-    ]
+    @property
+    def allowed(self) -> list[bool]:
+        """In the order of the table."""
+        return [verdict.allowed for verdict in self.verdicts]
 
 
-def show(profile: ExistingProfile, **answers: list[Row]) -> None:
-    """A table of the actions, with a column for each time that IAM was asked."""
-    table = Table("action", "asked by", *answers)
-    for times in zip(*answers.values(), strict=True):
-        words = ("[green]allowed[/]" if row.allowed else "[red]denied[/]" for row in times)
-        table.add_row(times[0].action, times[0].asked, *words)
-    console.print(table)
+def ask(profile: ExistingProfile, key: str, other_key: str) -> Times:
+    """Ask IAM, and try what there is a call for on a local AWS."""
+    iam = profile.aws.client("iam")
+    role = find_role(iam, role_of_profile(iam, profile.name))
+    uses = Uses(keys=(Key(key, key, None), Key(other_key, other_key, None)))
+    verdicts = simulate(iam, role, questions(role, uses, REGION), REGION)
+    calls = {
+        "kms:Decrypt, the key": profile.can_decrypt(key),
+        "kms:Decrypt, another key": profile.can_decrypt(other_key),
+        "s3:GetEncryptionConfiguration": profile.can_see_log_encryption(),
+        "s3:ListBucket, its team's": profile.can_list_bucket(),
+    }
+    return Times(verdicts, calls)
+
+
+def show(profile: ExistingProfile, **times: Times) -> None:
+    """A table of what may be done, with a column for each time that IAM was asked."""
+    console.print(comparison_table(**{name: time.verdicts for name, time in times.items()}))
+    *_, last = times.values()
+    let_through = ", ".join(call for call, done in last.calls.items() if done)
+    console.print(f"Calls of the role that are let through: {let_through}", soft_wrap=True)
     policies = ", ".join(profile.inline_policies())
     console.print(f"Inline policies of the role: {policies}", soft_wrap=True)
 
@@ -83,6 +105,7 @@ def demo() -> None:
 
         step(2, "Some other team makes an instance profile, its role and a KMS key")
         profile = existing_profile(aws, PROFILE)
+        allow_registration(profile)
         key, other_key = create_key(aws), create_key(aws)
         console.print(f"{profile.name} with {profile.role_arn}\n{key}", soft_wrap=True)
         made = profile.description()
@@ -91,8 +114,9 @@ def demo() -> None:
         before = ask(profile, key, other_key)
         show(profile, before=before)
         expect(
-            "a role that may do nothing but its own team's work",
-            holds=[row.allowed for row in before] == [False] * 7 + [True],
+            "a role that may register, and do its own team's work",
+            holds=before.allowed == [False, True, False, False]
+            and [*before.calls.values()] == [False, False, False, True],
         )
 
         step(4, "Give it Session Manager")
@@ -102,7 +126,8 @@ def demo() -> None:
         show(profile, before=before, after=after)
         expect(
             "all that Session Manager needs, and no other key",
-            holds=[row.allowed for row in after] == [True] * 6 + [False, True],
+            holds=after.allowed == [True, True, True, False]
+            and [*after.calls.values()] == [True, False, True, True],
         )
 
         step(5, "Take it back")

@@ -321,6 +321,15 @@ def existing_profile(aws: LocalAws, name: str) -> ExistingProfile:
     return ExistingProfile(aws, name, role_name, role["Arn"], bucket)
 
 
+def allow_registration(profile: ExistingProfile) -> None:
+    """Give the role what AWS's procedure takes for given: it may register with Systems Manager."""
+    profile.aws.client("iam").put_role_policy(
+        RoleName=profile.role_name,
+        PolicyName="register",
+        PolicyDocument=_policy(Action="ssm:UpdateInstanceInformation", Resource="*"),
+    )
+
+
 def create_key(aws: LocalAws) -> str:
     """Make a KMS key whose policy leaves it to IAM who may use it, and give its ARN."""
     arn: str = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
