@@ -4,16 +4,32 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
 
-CONTEXT = ("instance-profile", "role", "key", "policy-name")
+CONTEXT = (
+    "instance-profile",
+    "role",
+    "key",
+    "policy-name",
+    "allow-registration",
+    "log-bucket",
+    "log-bucket-key",
+    "log-prefix",
+    "log-group",
+    "check-log-encryption",
+    "decrypt-sessions-only",
+)
+FLAGS = ("allow-registration", "check-log-encryption", "decrypt-sessions-only")
 
 
 def context(app: cdk.App) -> dict[str, str]:
@@ -22,7 +38,12 @@ def context(app: cdk.App) -> dict[str, str]:
     for name, value in given.items():
         if name not in CONTEXT and not re.search("[:/]", name):
             raise ValueError(f"-c {name}={value}: there is no {name}, but {', '.join(CONTEXT)}")
-        if name in CONTEXT and not (isinstance(value, str) and value):
+        if name in FLAGS:
+            # cdk.json may have as a boolean what `-c` gives as a string.
+            given[name] = json.dumps(value) if isinstance(value, bool) else value
+            if given[name] not in ("true", "false"):
+                raise ValueError(f"-c {name}={value}: give true or false")
+        elif name in CONTEXT and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
     return {name: given[name] for name in CONTEXT if name in given}
 
@@ -52,9 +73,7 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
         env=cdk.Environment(account=account, region=region),
         description="Session Manager permissions for a role that is managed elsewhere",
     )
-    key = options.get("key")
-    if key and not key.startswith("arn:"):
-        raise ValueError(f"-c key={key}: give the key's ARN")
+    log_group = options.get("log-group")
     SessionManagerPermissions(
         stack,
         "SessionManagerPermissions",
@@ -64,8 +83,16 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
             if profile
             else None
         ),
-        encryption_key=kms.Key.from_key_arn(stack, "Key", key) if key else None,
         policy_name=options.get("policy-name"),
+        encryption_key=import_key(stack, "Key", "key", options),
+        allow_registration=options.get("allow-registration") == "true",
+        log_bucket=import_bucket(stack, options),
+        log_prefix=options.get("log-prefix"),
+        log_group=(
+            logs.LogGroup.from_log_group_name(stack, "LogGroup", log_group) if log_group else None
+        ),
+        check_log_encryption=options.get("check-log-encryption") != "false",
+        decrypt_sessions_only=options.get("decrypt-sessions-only") == "true",
     )
 
 
@@ -74,6 +101,32 @@ def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
     if role.startswith("arn:"):
         return iam.Role.from_role_arn(stack, "Role", role)
     return iam.Role.from_role_name(stack, "Role", role)
+
+
+def import_key(
+    stack: cdk.Stack, construct_id: str, option: str, options: dict[str, str]
+) -> kms.IKey | None:
+    """The key whose ARN the option is."""
+    arn = options.get(option)
+    if arn is None:
+        return None
+    if not arn.startswith("arn:"):
+        raise ValueError(f"-c {option}={arn}: give the key's ARN")
+    return kms.Key.from_key_arn(stack, construct_id, arn)
+
+
+def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
+    """The bucket for session logs, with its key where that is given."""
+    name = options.get("log-bucket")
+    key = import_key(stack, "LogBucketKey", "log-bucket-key", options)
+    if name is None:
+        for option in ("log-bucket-key", "log-prefix"):
+            if option in options:
+                raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
+        return None
+    return s3.Bucket.from_bucket_attributes(
+        stack, "LogBucket", bucket_name=name, encryption_key=key
+    )
 
 
 def show_example(app: cdk.App) -> None:

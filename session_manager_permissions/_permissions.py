@@ -34,8 +34,8 @@ class SessionManagerPermissions(Construct):
     With no option set the policy is that of the AWS page "Adding Session Manager permissions to
     an existing instance profile", statement by statement; see `session_manager_statements`. The
     page's own warning holds, that this policy alone is not enough: the agent must also register
-    (`ssm:UpdateInstanceInformation`), by another policy of the role or under Default Host
-    Management, and reach the endpoints `ssm` and `ssmmessages` of its region.
+    (`ssm:UpdateInstanceInformation`), by `allow_registration`, another policy of the role or under
+    Default Host Management, and reach the endpoints `ssm` and `ssmmessages` of its region.
 
     The construct can be depended on: `instance.instance.node.add_dependency(permissions)` keeps an
     `ec2.Instance` from booting before its role has the policy.
@@ -70,8 +70,8 @@ class SessionManagerPermissions(Construct):
         Raises:
             TypeError: an argument of the wrong type, or an option that does not exist.
             ValueError: neither or both of `role` and `instance_profile`; an invalid `policy_name`;
-                a role that can't be changed from this stack, or that is not known; a key that
-                can't decrypt session data.
+                a role that can't be changed from this stack, or that is not known; options that
+                `session_manager_statements` refuses.
         """
         if (role is None) == (instance_profile is None):
             raise ValueError(

@@ -113,8 +113,8 @@ have that alias | `encryption_key`, an alias |
 
     Raises:
         TypeError: an option that does not exist, or one of the wrong type.
-        ValueError: a key that can't decrypt session data; a prefix without a bucket, or a prefix,
-            a bucket or a log group with a wildcard or a policy variable in it.
+        ValueError: a key that can't decrypt session data; a bucket or a log group by an ARN that is
+            none's; a prefix without a bucket; a wildcard or a policy variable in one of them.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
@@ -136,7 +136,7 @@ def statements_by_sid(
 
     Raises:
         TypeError: an option that does not exist, or one of the wrong type.
-        ValueError: a prefix without a bucket, or a wildcard in a prefix, a bucket or a log group.
+        ValueError: as of `session_manager_statements`, less those of keys.
     """
     for name in options:
         if name not in SessionManagerOptions.__optional_keys__:

@@ -18,6 +18,13 @@ KNOWN = {"CDK_DEFAULT_ACCOUNT": ACCOUNT, "CDK_DEFAULT_REGION": REGION}
 CDK_JSON = json.loads((ROOT / "cdk.json").read_text())
 
 
+OF_A_SESSION = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
+
+
+def in_partition(rest: str) -> dict[str, Any]:
+    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
+
+
 def call(
     folder: Path, context: Mapping[str, object], env: Mapping[str, str] = KNOWN
 ) -> subprocess.CompletedProcess[str]:
@@ -95,6 +102,78 @@ def test_the_key_and_the_policys_name_can_be_given(tmp_path: Path) -> None:
     assert found["PolicyDocument"]["Statement"][-1]["Resource"] == key_arn()
 
 
+BUCKET_ARN = in_partition(":s3:::session-logs")
+OBJECTS = in_partition(":s3:::session-logs/instances/*")
+GROUP_ARN = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:/session/logs")
+STREAMS = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:/session/logs:*")
+BUCKET_KEY = key_arn(resource="key/5678abcd-12ab-34cd-56ef-1234567890ab")
+
+
+@pytest.mark.parametrize(
+    ("context", "granted"),
+    [
+        pytest.param(
+            {"allow-registration": "true"},
+            {"SessionManagerRegistration": "*", "SessionManagerLogEncryption": "*"},
+            id="allow-registration",
+        ),
+        pytest.param(
+            {"log-bucket": "session-logs", "log-prefix": "/instances/"},
+            {"SessionManagerLogObjects": OBJECTS, "SessionManagerLogEncryption": BUCKET_ARN},
+            id="log-bucket",
+        ),
+        pytest.param(
+            {
+                "log-bucket": "session-logs",
+                "log-bucket-key": BUCKET_KEY,
+                "log-prefix": "instances",
+                "check-log-encryption": "false",
+            },
+            {"SessionManagerLogObjects": OBJECTS, "SessionManagerLogBucketKey": BUCKET_KEY},
+            id="log-bucket-key",
+        ),
+        pytest.param(
+            {"log-group": "/session/logs"},
+            {
+                "SessionManagerLogGroups": "*",
+                "SessionManagerLogStreams": GROUP_ARN,
+                "SessionManagerLogEvents": STREAMS,
+                "SessionManagerLogEncryption": "*",
+            },
+            id="log-group",
+        ),
+        pytest.param({"check-log-encryption": "false"}, {}, id="check-log-encryption"),
+        pytest.param(
+            {"key": key_arn(), "decrypt-sessions-only": "true", "check-log-encryption": "false"},
+            {"SessionManagerDecrypt": key_arn()},
+            id="decrypt-sessions-only",
+        ),
+    ],
+)
+def test_each_option_can_be_given(
+    tmp_path: Path, context: Mapping[str, object], granted: Mapping[str, object]
+) -> None:
+    found = policy(build(tmp_path, {"role": "Existing", **context})[1])
+    statements = {each["Sid"]: each for each in found["PolicyDocument"]["Statement"]}
+    assert statements.pop("SessionManagerChannels")["Resource"] == "*"
+    assert {sid: each["Resource"] for sid, each in statements.items()} == granted
+    only = statements.get("SessionManagerDecrypt", {}).get("Condition")
+    assert only == ({"Null": OF_A_SESSION} if "decrypt-sessions-only" in context else None)
+
+
+@pytest.mark.parametrize("value", ["true", True, "false", False])
+def test_a_flag_is_given_by_c_or_in_cdk_json(tmp_path: Path, value: object) -> None:
+    given = dict.fromkeys(
+        ("allow-registration", "check-log-encryption", "decrypt-sessions-only"), value
+    )
+    found = policy(build(tmp_path, {"role": "Existing", "key": key_arn(), **given})[1])
+    text = json.dumps(found)
+    is_true = value in {"true", True}
+    assert ("ssm:UpdateInstanceInformation" in text) == is_true
+    assert ("s3:GetEncryptionConfiguration" in text) == is_true
+    assert ("kms:EncryptionContext" in text) == is_true
+
+
 def test_the_policys_own_name_tells_the_target_and_the_region(tmp_path: Path) -> None:
     name = policy(build(tmp_path, {"role": "Existing"})[1])["PolicyName"]
     assert name.startswith("SessionManager-Role-Existing-")
@@ -157,6 +236,47 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         pytest.param({"role": role_arn("a b")}, "no role can have", id="no role's ARN"),
         pytest.param({"role": role_arn(account="444455556666")}, "444455556666", id="account"),
         pytest.param({"role": "Existing", "policy-name": "a b"}, "policy_name 'a b'", id="name"),
+        pytest.param({"log-bucket": "session-logs"}, "give one of", id="option alone"),
+        *(
+            pytest.param(
+                {"role": "Existing", flag: value},
+                f"-c {flag}={value}: give true or false",
+                id=f"{flag} {value!r}",
+            )
+            for flag, value in [
+                ("allow-registration", "yes"),
+                ("check-log-encryption", "False"),
+                ("decrypt-sessions-only", ""),
+                ("decrypt-sessions-only", 1),
+            ]
+        ),
+        pytest.param(
+            {"role": "Existing", "log-prefix": "a"},
+            "-c log-prefix=a: give -c log-bucket=NAME",
+            id="prefix without a bucket",
+        ),
+        pytest.param(
+            {"role": "Existing", "log-bucket-key": key_arn()},
+            "give -c log-bucket=NAME too",
+            id="key without a bucket",
+        ),
+        pytest.param(
+            {"role": "Existing", "log-bucket": "session-logs", "log-bucket-key": "alias/logs"},
+            "-c log-bucket-key=alias/logs: give the key's ARN",
+            id="bucket's key",
+        ),
+        pytest.param(
+            {"role": "Existing", "log-bucket": "arn:aws:s3:::session-logs"},
+            "bucket name",
+            id="bucket's ARN",
+        ),
+        pytest.param(
+            {"role": "Existing", "log-bucket": "session-logs", "log-prefix": "a/*"},
+            "log_prefix 'a/*' has a wildcard",
+            id="prefix with a wildcard",
+        ),
+        pytest.param({"role": "Existing", "log-group": "/session/*"}, "has a wildcard", id="group"),
+        pytest.param({"role": "Existing", "log-bucket": True}, "-c log-bucket=True", id="bool"),
         pytest.param(
             {"instance-profile": "path/Existing"}, "can't be looked up", id="profile's path"
         ),

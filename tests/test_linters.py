@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import warnings
@@ -21,6 +22,7 @@ from session_manager_permissions import SessionManagerPermissions
 
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role
 from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS
+from .test_readme import blocks, first_column
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ResourceWarning)  # it leaves its data files open
@@ -157,6 +159,12 @@ def test_parliament_finds_what_is_argued(assembly: Path, scenario: str) -> None:
         assert set(findings(policy_document(template))) == EXPECTED.get(scenario, set())
 
 
+def test_readme_lists_what_is_argued() -> None:
+    argued = {issue for findings in EXPECTED.values() for issue, _ in findings}
+
+    assert set(first_column("finding")) == argued | {UNCONSTRAINED_WRITE}
+
+
 def test_parliament_would_find_a_wider_policy(assembly: Path) -> None:
     (template, _) = templates(assembly, "log_bucket")
     document = policy_document(template)
@@ -229,6 +237,33 @@ def test_cdk_nag_finds_nothing_once_they_are_acknowledged(tmp_path: Path, scenar
         cdk.Validations.of(permissions).acknowledge(acknowledgment)
 
     assert violations(app) == set()
+
+
+def readme_example(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str) -> set[str]:
+    """What the plug-in finds in the README's example with session logs."""
+    (example,) = (text for _, text in blocks("python") if "log_group=" in text)
+    app = app_with_nag(folder)
+    monkeypatch.setattr(cdk, "App", lambda: app)
+    exec(example.replace("app.synth()", pasted), {})  # noqa: S102 - it is the README's
+    return violations(app)
+
+
+def test_text_of_the_readme_acknowledges_each_finding_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((_, text),) = blocks("py")
+    with monkeypatch.context() as patched:
+        found = readme_example(tmp_path / "bare", patched, "")
+    with monkeypatch.context() as patched:
+        assert readme_example(tmp_path / "acknowledged", patched, text) == set()
+
+    ids = {
+        ast.literal_eval(keyword.value)
+        for keyword in ast.walk(ast.parse(text))
+        if isinstance(keyword, ast.keyword) and keyword.arg == "id"
+    }
+    assert ids == found
+    assert len(ids) == 4
 
 
 # checkov

@@ -9,6 +9,8 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
 
@@ -26,6 +28,7 @@ from .conftest import (
     role_arn,
     template,
 )
+from .scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +98,34 @@ def several(app: cdk.App) -> cdk.Stack:
     return stack
 
 
+def every_option(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack", env=HERE)
+    permissions = SessionManagerPermissions(
+        stack, "Permissions", role=existing_role(stack), **SCENARIOS["all"](stack)
+    )
+    permissions.add_encryption_key(existing_key(stack, "Far", region=OTHER_REGION))
+    permissions.add_encryption_key(existing_key(stack, "Alias", resource="alias/sessions"))
+    return stack
+
+
+def every_option_owned(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack")
+    session_key = kms.Key(stack, "SessionKey", enable_key_rotation=True)
+    bucket_key = kms.Key(stack, "BucketKey", enable_key_rotation=True)
+    SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=owned_role(stack),
+        encryption_key=session_key,
+        allow_registration=True,
+        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=bucket_key),
+        log_prefix="instances",
+        log_group=logs.LogGroup(stack, "Group"),
+        decrypt_sessions_only=True,
+    )
+    return stack
+
+
 def example(app: cdk.App) -> cdk.Stack:
     real_app.show_example(app)
     (stack,) = (child for child in app.node.children if isinstance(child, cdk.Stack))
@@ -103,7 +134,7 @@ def example(app: cdk.App) -> cdk.Stack:
 
 @pytest.mark.parametrize(
     "build",
-    [default, imported, key, alias, several, example],
+    [default, imported, key, alias, several, every_option, every_option_owned, example],
     ids=lambda build: str(build.__name__),
 )
 def test_the_template_is_as_it_was(

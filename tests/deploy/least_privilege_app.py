@@ -29,6 +29,9 @@ encrypted_bucket = s3.Bucket.from_bucket_attributes(
     bucket_name=given("bucket"),
     encryption_key=kms.Key.from_key_arn(stack, "BucketKey", given("bucket-key")),
 )
+their_bucket = s3.Bucket.from_bucket_attributes(
+    stack, "TheirBucket", bucket_name=given("bucket"), account="111122223333"
+)
 group = logs.LogGroup.from_log_group_name(stack, "Group", given("group"))
 
 OPTIONS: dict[str, SessionManagerOptions] = {
@@ -41,8 +44,10 @@ OPTIONS: dict[str, SessionManagerOptions] = {
     "no-check": {"check_log_encryption": False},
     "no-check-bucket": {"log_bucket": bucket, "check_log_encryption": False},
     "key": {"encryption_key": key},
+    "alias": {"encryption_key": alias},
     "sessions-only": {"encryption_key": key, "decrypt_sessions_only": True},
     "sessions-only-alias": {"encryption_key": alias, "decrypt_sessions_only": True},
+    "theirs": {"log_bucket": their_bucket, "log_prefix": "instances"},
     "all": {
         "encryption_key": key,
         "allow_registration": True,

@@ -106,6 +106,28 @@ def test_role(aws: LocalAws, given_by: str) -> None:
     assert profile.description() == made
 
 
+def test_options_by_context_and_back(aws: LocalAws) -> None:
+    profile = existing_profile(aws, "options")
+    stack = Stack(aws, ("-c", "instance-profile=options"))
+    logs = f"arn:aws:s3:::{profile.bucket}"
+
+    stack.deploy(
+        *("-c", "allow-registration=true"),
+        *("-c", f"log-bucket={profile.bucket}"),
+        *("-c", "log-prefix=web"),
+        *("-c", "check-log-encryption=false"),
+    )
+    assert profile.simulate("ssm:UpdateInstanceInformation")
+    assert profile.simulate("s3:PutObject", f"{logs}/web/a.log")
+    assert not profile.simulate("s3:PutObject", f"{logs}/a.log")
+    assert not profile.can_see_log_encryption()
+
+    stack.deploy("-c", "allow-registration=false")
+    assert_ready(profile)
+    assert not profile.simulate("ssm:UpdateInstanceInformation")
+    assert not profile.simulate("s3:PutObject", f"{logs}/web/a.log")
+
+
 def test_two_profiles_keep_their_policies(aws: LocalAws) -> None:
     first, second = existing_profile(aws, "first"), existing_profile(aws, "second")
 

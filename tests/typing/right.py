@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from typing_extensions import assert_type
 
 from session_manager_permissions import (
+    SessionManagerOptions,
     SessionManagerPermissions,
     lookup_instance_profile,
     session_manager_statements,
@@ -87,6 +90,39 @@ def keys(stack: cdk.Stack, role: iam.Role) -> list[iam.PolicyStatement]:
     session_manager_statements(encryption_key=owned)
     session_manager_statements(encryption_key=imported_alias)
     return session_manager_statements()
+
+
+def session_logs(stack: cdk.Stack, role: iam.Role, imported_key: kms.IKey) -> None:
+    owned = s3.Bucket(stack, "Owned")
+    by_name = s3.Bucket.from_bucket_name(stack, "ByName", "session-logs")
+    by_attributes = s3.Bucket.from_bucket_attributes(
+        stack, "ByAttributes", bucket_name="session-logs", encryption_key=imported_key
+    )
+    l1 = s3.CfnBucket(stack, "L1")
+    l1_by_name = s3.CfnBucket.from_bucket_name(stack, "L1ByName", "session-logs")
+    SessionManagerPermissions(stack, "A", role=role, log_bucket=owned)
+    SessionManagerPermissions(stack, "B", role=role, log_bucket=by_name, log_prefix="web")
+    SessionManagerPermissions(stack, "C", role=role, log_bucket=by_attributes, log_prefix=None)
+    SessionManagerPermissions(stack, "D", role=role, log_bucket=l1)
+    SessionManagerPermissions(stack, "E", role=role, log_bucket=l1_by_name)
+    session_manager_statements(log_bucket=None, log_group=None)
+
+    group = logs.LogGroup(stack, "Group")
+    group_by_name = logs.LogGroup.from_log_group_name(stack, "GroupByName", "/session/logs")
+    l1_group = logs.CfnLogGroup(stack, "L1Group")
+    SessionManagerPermissions(stack, "F", role=role, log_group=group)
+    SessionManagerPermissions(stack, "G", role=role, log_group=group_by_name)
+    SessionManagerPermissions(stack, "H", role=role, log_group=l1_group)
+
+
+def flags(stack: cdk.Stack, role: iam.Role) -> list[iam.PolicyStatement]:
+    options: SessionManagerOptions = {
+        "allow_registration": True,
+        "check_log_encryption": False,
+        "decrypt_sessions_only": True,
+    }
+    SessionManagerPermissions(stack, "A", role=role, **options)
+    return session_manager_statements(**options)
 
 
 def results(scope: Construct, permissions: SessionManagerPermissions) -> None:

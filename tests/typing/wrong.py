@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import aws_cdk as cdk
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_logs as logs
 
 
 def roles(stack: cdk.Stack, role: iam.Role, profile: iam.InstanceProfile, key: kms.Key) -> None:
@@ -26,11 +27,19 @@ def roles(stack: cdk.Stack, role: iam.Role, profile: iam.InstanceProfile, key: k
     SessionManagerPermissions("Stack", "G", role=role)  # wrong
 
 
-def options(stack: cdk.Stack, role: iam.IRole) -> None:
+def options(stack: cdk.Stack, role: iam.IRole, group: logs.ILogGroup) -> None:
     SessionManagerPermissions(stack, "A", role=role, policy_name=7)  # wrong
     SessionManagerPermissions(stack, "B", role=role, encryption_key="alias/sessions")  # wrong
     SessionManagerPermissions(stack, "C", role=role, encryption_key=role)  # wrong
     SessionManagerPermissions(stack, "D", role=role, encryption_keys=None)  # wrong, not to ty
+    SessionManagerPermissions(stack, "E", role=role, log_bucket="session-logs")  # wrong
+    SessionManagerPermissions(stack, "F", role=role, log_bucket=group)  # wrong
+    SessionManagerPermissions(stack, "G", role=role, log_prefix=7)  # wrong
+    SessionManagerPermissions(stack, "H", role=role, log_group="/session/logs")  # wrong
+    SessionManagerPermissions(stack, "I", role=role, log_group=role)  # wrong
+    SessionManagerPermissions(stack, "J", role=role, allow_registration="true")  # wrong
+    SessionManagerPermissions(stack, "K", role=role, check_log_encryption=None)  # wrong
+    SessionManagerPermissions(stack, "L", role=role, decrypt_sessions_only="true")  # wrong
 
 
 def methods(
