@@ -138,6 +138,10 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
 def log_group(group_arn: str) -> tuple[Need, ...]:
     """The session logs in CloudWatch Logs; the agent never creates the group.
 
+    The service authorization reference has the group's ARN for `DescribeLogStreams`, and the user
+    guide of CloudWatch Logs ("Overview of managing access permissions") the streams': the policy
+    has both, as a role that has the wrong one logs nothing.
+
     Args:
         group_arn: the group's ARN without a `:*` at its end.
     """
@@ -146,7 +150,7 @@ def log_group(group_arn: str) -> tuple[Need, ...]:
         Need("SessionManagerLogStreams", ("logs:DescribeLogStreams",), group_arn),
         Need(
             "SessionManagerLogEvents",
-            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
             f"{group_arn}:*",
         ),
     )

@@ -333,6 +333,7 @@ def _logs_in_cloudwatch(role: Role, group: str, region: str | None) -> Question:
         if need.resource == "*"
         else _at_sample(need, f"log-stream:{_SESSION}")
         for need in _needs.log_group(arn)
+        if need.resource != arn  # its action is asked about on the streams
     )
     grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", "{group}")'
     return Question("log-to-cloudwatch", arn, tuple(needs), grant)

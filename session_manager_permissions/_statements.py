@@ -63,8 +63,8 @@ class SessionManagerOptions(TypedDict, total=False):
     log_group: ILogGroupRef | None
     """The CloudWatch log group for session logs: owned, imported or L1; the agent never makes it.
 
-    Grants `logs:DescribeLogGroups` on `*`, `logs:DescribeLogStreams` on the group, and
-    `logs:CreateLogStream` and `logs:PutLogEvents` on its streams.
+    Grants `logs:DescribeLogGroups` on `*`, `logs:DescribeLogStreams` on the group and its streams,
+    and `logs:CreateLogStream` and `logs:PutLogEvents` on its streams.
     Default: - session logs do not go to CloudWatch Logs.
     """
 
@@ -102,8 +102,8 @@ unless `check_log_encryption=False` |
 `log_bucket` with a key |
     | `SessionManagerLogGroups` | `logs:DescribeLogGroups` | `*` | `log_group` |
     | `SessionManagerLogStreams` | `logs:DescribeLogStreams` | the group | `log_group` |
-    | `SessionManagerLogEvents` | `logs:CreateLogStream`, `logs:PutLogEvents` | the group's \
-streams | `log_group` |
+    | `SessionManagerLogEvents` | `logs:CreateLogStream`, `logs:DescribeLogStreams`, \
+`logs:PutLogEvents` | the group's streams | `log_group` |
     | `SessionManagerDecrypt` | `kms:Decrypt` | the key | `encryption_key`, a key |
     | `SessionManagerDecryptAlias…` | `kms:Decrypt` | the keys of its account and region, if they \
 have that alias | `encryption_key`, an alias |

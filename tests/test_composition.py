@@ -52,7 +52,11 @@ TABLE: Final = {
     "SessionManagerLogBucketKey": {"kms:GenerateDataKey", "kms:Decrypt"},
     "SessionManagerLogGroups": {"logs:DescribeLogGroups"},
     "SessionManagerLogStreams": {"logs:DescribeLogStreams"},
-    "SessionManagerLogEvents": {"logs:CreateLogStream", "logs:PutLogEvents"},
+    "SessionManagerLogEvents": {
+        "logs:CreateLogStream",
+        "logs:DescribeLogStreams",
+        "logs:PutLogEvents",
+    },
     "SessionManagerDecrypt": {"kms:Decrypt"},
     "SessionManagerDecryptAlias…": {"kms:Decrypt"},
 }

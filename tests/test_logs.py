@@ -840,7 +840,10 @@ def test_log_group_gets_each_action_on_the_resource_it_takes(
     assert on_logs == {
         "SessionManagerLogGroups": ("logs:DescribeLogGroups", "*"),
         "SessionManagerLogStreams": ("logs:DescribeLogStreams", group),
-        "SessionManagerLogEvents": (["logs:CreateLogStream", "logs:PutLogEvents"], streams),
+        "SessionManagerLogEvents": (
+            ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            streams,
+        ),
     }
     assert found["SessionManagerLogEncryption"]["Resource"] == "*"
 

@@ -18,6 +18,7 @@ import pytest
 import session_manager_permissions
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
 from session_manager_permissions._statements import SessionManagerOptions
+from session_manager_permissions._verify import _parser
 
 from .conftest import HERE
 from .scenarios import SCENARIOS
@@ -58,10 +59,10 @@ def prose(name: str) -> str:
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list[tuple[int, str]]:
+def blocks(language: str, page: str = README) -> list[tuple[int, str]]:
     """The line and the text of each fenced block in `language`."""
-    fences = re.finditer(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [(README.count("\n", 0, fence.start()) + 1, fence[1]) for fence in fences]
+    fences = re.finditer(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return [(page.count("\n", 0, fence.start()) + 1, fence[1]) for fence in fences]
 
 
 def table(first_header: str) -> list[list[str]]:
@@ -164,6 +165,25 @@ def test_each_snippet_makes_the_policy_and_no_warning(
     assert synthesis.warnings() == set()
 
 
+def pages() -> Iterator[tuple[str, str]]:
+    """The page and the text of each snippet of the reference pages."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for line, text in blocks("python", page.read_text(encoding="utf-8")):
+            yield f"{page.name}-{line}", text
+
+
+@pytest.mark.parametrize("snippet", [pytest.param(text, id=name) for name, text in pages()])
+def test_each_snippet_of_the_reference_pages_runs(
+    snippet: str, tmp_path: Path, synthesis: Synthesis
+) -> None:
+    script = tmp_path / "snippet.py"
+    script.write_text(snippet, encoding="utf-8")
+
+    synthesis.run(script)
+
+    assert synthesis.warnings() == set()
+
+
 def test_every_way_in_has_a_snippet() -> None:
     snippets = "".join(text for _, text in blocks("python"))
     for name in (
@@ -192,7 +212,12 @@ def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
         case ["make", target]:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE)
         case ["pip", "install", name]:
-            assert f'\nname = "{name}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+            project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+            name, _, extra = name.removesuffix("]").partition("[")
+            assert f'\nname = "{name}"\n' in project
+            assert not extra or f"\n{extra} = [" in project
+        case ["session-manager-permissions", *arguments]:
+            assert _parser().parse_args(arguments)
         case [".", script]:
             assert script == ".venv/bin/activate"
             assert ".venv" in makefile

@@ -61,6 +61,9 @@ def matched(policy: str) -> list[dict[str, Any]]:
     ]
 
 
+IN_GROUP = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+
+
 @dataclass
 class Account:
     """An account whose answers a test gives, in the order in which it will be asked."""
@@ -264,11 +267,10 @@ def test_all_that_is_used_is_asked_on_one_resource_a_call(
     account.allows("s3:GetEncryptionConfiguration", resource="arn:aws:s3:::session-logs")
     sample = "arn:aws:s3:::session-logs/web/a/session-0123456789abcdef0.log"
     account.allows("s3:PutObject", resource=sample)
-    account.allows("kms:GenerateDataKey", "kms:Decrypt", resource=f"{KEY[:-1]}c")
+    account.allows("kms:Decrypt", "kms:GenerateDataKey", resource=f"{KEY[:-1]}c")
     account.allows("logs:DescribeLogGroups", resource=f"{logs}*")
-    account.allows("logs:DescribeLogStreams", resource=ANY)
     stream = f"{group}:log-stream:session-0123456789abcdef0"
-    account.allows("logs:CreateLogStream", "logs:PutLogEvents", resource=stream)
+    account.allows(*IN_GROUP, resource=stream)
 
     run = verify(
         *("--role", "web-server", "--region", "eu-central-1", "--output", "json"),
@@ -417,8 +419,7 @@ def test_partition_is_the_role_s(account: Account, verify: Callable[..., Run]) -
     account.answers(result("s3:PutObject"), resource=ANY, role=role)
     for actions in (
         ("logs:DescribeLogGroups",),
-        ("logs:DescribeLogStreams",),
-        ("logs:CreateLogStream", "logs:PutLogEvents"),
+        IN_GROUP,
     ):
         account.allows(*actions, resource=ANY, role=role)
 
@@ -982,8 +983,7 @@ def test_table_of_a_role_that_is_ready_with_all(
         ("s3:GetEncryptionConfiguration",),
         ("s3:PutObject",),
         ("logs:DescribeLogGroups",),
-        ("logs:DescribeLogStreams",),
-        ("logs:CreateLogStream", "logs:PutLogEvents"),
+        IN_GROUP,
     ):
         account.allows(*actions, resource=ANY)
 
@@ -1122,10 +1122,9 @@ def test_documented_actions_are_those_that_are_asked(
     account.allows("kms:Decrypt", resource=KEY)
     account.allows("s3:GetEncryptionConfiguration", resource=ANY)
     account.allows("s3:PutObject", resource=ANY)
-    account.allows("kms:GenerateDataKey", "kms:Decrypt", resource=KEY)
+    account.allows("kms:Decrypt", "kms:GenerateDataKey", resource=KEY)
     account.allows("logs:DescribeLogGroups", resource=ANY)
-    account.allows("logs:DescribeLogStreams", resource=ANY)
-    account.allows("logs:CreateLogStream", "logs:PutLogEvents", resource=ANY)
+    account.allows(*IN_GROUP, resource=ANY)
 
     run = verify(
         *("--role", "web-server", "--region", "eu-west-1", "--output", "json", "--key", KEY),
