@@ -2,6 +2,12 @@
 
 from ._lookup import lookup_instance_profile
 from ._permissions import SessionManagerPermissions
+from ._preferences import SessionPreferences
 from ._statements import session_manager_statements
 
-__all__ = ["SessionManagerPermissions", "lookup_instance_profile", "session_manager_statements"]
+__all__ = [
+    "SessionManagerPermissions",
+    "SessionPreferences",
+    "lookup_instance_profile",
+    "session_manager_statements",
+]

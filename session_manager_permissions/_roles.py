@@ -108,7 +108,7 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
         return
     cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
     found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
-    if found["name"] in (found["roles"] or ()) or _is_lookup_dummy(role) or reports_only(role):
+    if found["name"] in (found["roles"] or ()) or is_lookup_dummy(role) or reports_only(role):
         return
     arn, here = parse_arn(role.role_arn), Environment.of(stack).account
     if arn is not None and differ(Environment.in_arn(arn).account, here):
@@ -134,7 +134,7 @@ def reports_only(role: iam.IRole) -> bool:
     return scope.node.try_find_child(f"Import{role.node.id}") is not None
 
 
-def _is_lookup_dummy(role: iam.IRole) -> bool:
+def is_lookup_dummy(role: iam.IRole) -> bool:
     """Whether this is what `iam.Role.from_lookup` gives until the CLI has looked the role up.
 
     A real role's ARN has no region (aws-cdk-lib/aws-iam/lib/role.ts, `fromLookup`).
