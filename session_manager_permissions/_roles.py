@@ -49,7 +49,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(imported, imported.role_name, arn)
-    _refuse_fixed(arn, parts)
+    refuse_fixed(arn, parts)
     name = parts.resource.rpartition("/")[2]
     return Target(imported, name, name)
 
@@ -198,8 +198,12 @@ def _referenced_arn(role: IRoleRef) -> str:
     )
 
 
-def _refuse_fixed(arn: str, parts: Arn) -> None:
-    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word."""
+def refuse_fixed(arn: str, parts: Arn) -> None:
+    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word.
+
+    Raises:
+        ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
+    """
     kind, _, path_and_name = parts.resource.partition("/")
     if parts.service != "iam" or kind != "role":
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
@@ -210,13 +214,13 @@ def _refuse_fixed(arn: str, parts: Arn) -> None:
         )
     if path_and_name.startswith("aws-service-role/"):
         raise ValueError(
-            f"role {arn!r} is a service-linked role, whose policies can't be changed: give the "
-            "role of the instance profile"
+            f"role {arn!r} is a service-linked role, whose policies can't be changed: give a role "
+            "of your own"
         )
     if path_and_name.startswith("aws-reserved/"):
         raise ValueError(
             f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
-            "set in IAM Identity Center, for example with session_manager_statements()"
+            "set in IAM Identity Center"
         )
     name = path_and_name.rpartition("/")[2]
     if not is_token(name) and not re.fullmatch(r"[\w+=,.@-]{1,64}", name, re.ASCII):
