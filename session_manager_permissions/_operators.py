@@ -35,6 +35,7 @@ _CONSOLE: Final = (
     "ssm:DescribeInstanceProperties",
     "ec2:DescribeInstances",
 )
+_INSTANCES: Final = (("ec2", "instance"), ("ssm", "managed-instance"))
 _CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 """Has Session Manager ask for the document too where a client names none."""
 
@@ -153,8 +154,8 @@ def _refuse_unchosen(access: Access) -> None:
         parts = parse_arn(arn)
         if parts is None and (is_token(arn) or cdk.Token.is_unresolved([arn])):  # one, or a list
             continue
-        kind = parts and (parts.service, parts.resource.partition("/")[0])
-        if kind not in (("ec2", "instance"), ("ssm", "managed-instance")):
+        kind, _, instance_id = (parts.resource if parts else "").partition("/")
+        if not (parts and instance_id and (parts.service, kind) in _INSTANCES):
             raise ValueError(
                 f"instance_arns has {arn!r}, which is no instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
