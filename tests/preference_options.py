@@ -35,6 +35,7 @@ KEYS: Final[Mapping[str, Callable[[cdk.Stack], IKeyRef | IAliasRef]]] = {
     "imported key": existing_key,
     "owned key": lambda stack: kms.Key(stack, "Key"),
     "L1 key": lambda stack: kms.CfnKey(stack, "Key"),
+    "key by reference": lambda stack: kms.CfnKey.from_key_arn(stack, "Key", key_arn()),
     "imported alias": lambda stack: kms.Alias.from_alias_name(stack, "Alias", ALIAS),
     "alias by its ARN": lambda stack: existing_key(stack, resource=ALIAS),
     "owned alias": lambda stack: kms.Alias(
@@ -53,6 +54,7 @@ BUCKETS: Final[Mapping[str, Callable[[cdk.Stack], IBucketRef]]] = {
     "bucket of another account": lambda stack: s3.Bucket.from_bucket_attributes(
         stack, "Bucket", bucket_name=BUCKET, account=OTHER_ACCOUNT
     ),
+    "bucket by reference": lambda stack: s3.CfnBucket.from_bucket_name(stack, "Bucket", BUCKET),
     "owned bucket": lambda stack: s3.Bucket(stack, "Bucket"),
     "L1 bucket": lambda stack: s3.CfnBucket(stack, "Bucket"),
 }
@@ -63,6 +65,9 @@ UNENCRYPTED_GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
 GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
     "group by its name": lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP),
     "group by its ARN": lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
+    "group by reference": lambda stack: logs.CfnLogGroup.from_log_group_arn(
+        stack, "Group", GROUP_ARN
+    ),
     "owned group with a key": lambda stack: logs.LogGroup(
         stack, "Group", encryption_key=existing_key(stack, "GroupKey", resource="key/9abc")
     ),

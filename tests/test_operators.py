@@ -447,6 +447,7 @@ OF_THE_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ALIAS
     ("kind", "resource", "conditions"),
     [
         ("imported key", key_arn(), None),
+        ("key by reference", key_arn(), None),
         ("owned key", {"Fn::GetAtt": ["Key961B73FD", "Arn"]}, None),
         ("L1 key", {"Fn::GetAtt": ["Key", "Arn"]}, None),
         ("imported alias", ANY_KEY, OF_THE_ALIAS),

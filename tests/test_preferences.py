@@ -288,6 +288,7 @@ def test_each_argument_is_in_its_input(stack_here: cdk.Stack) -> None:
         ("owned bucket", {"Ref": "Bucket83908E77"}),
         ("L1 bucket", {"Ref": "Bucket"}),
         ("bucket with a key", BUCKET),
+        ("bucket by reference", BUCKET),
     ],
 )
 def test_a_bucket_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name: object) -> None:
@@ -302,6 +303,7 @@ def test_a_bucket_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name: o
         ("owned group", {"Ref": "GroupC77FDACD"}),
         ("L1 group", {"Ref": "Group"}),
         ("group by its ARN", GROUP),
+        ("group by reference", GROUP),
     ],
 )
 def test_a_log_group_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name: object) -> None:
@@ -524,6 +526,16 @@ def test_a_prefix_is_as_in_the_log_options(
     assert made.log_prefix == (in_document or None)
 
 
+def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
+
+    preferences(
+        stack, log_bucket=BUCKETS["imported bucket"](stack), log_prefix=f"/sessions/{prefix}/"
+    )
+
+    assert inputs(stack)["s3KeyPrefix"] == {"Fn::Join": ["", ["sessions/", {"Ref": "Prefix"}]]}
+
+
 @pytest.mark.parametrize(
     ("prefix", "message"),
     [
@@ -636,6 +648,7 @@ def test_encryption_of_a_log_group_known_to_have_no_key_is_not_enforced(
     ("kind", "key_id"),
     [
         ("imported key", key_arn()),
+        ("key by reference", key_arn()),
         ("owned key", {"Fn::GetAtt": ["Key961B73FD", "Arn"]}),
         ("L1 key", {"Fn::GetAtt": ["Key", "Arn"]}),
         ("owned alias", {"Fn::GetAtt": ["Target3191CF44", "Arn"]}),
