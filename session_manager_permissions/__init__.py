@@ -3,9 +3,10 @@
 from ._lookup import lookup_instance_profile
 from ._permissions import SessionManagerPermissions
 from ._preferences import SessionPreferences
-from ._statements import session_manager_statements
+from ._statements import SessionManagerOptions, session_manager_statements
 
 __all__ = [
+    "SessionManagerOptions",
     "SessionManagerPermissions",
     "SessionPreferences",
     "lookup_instance_profile",

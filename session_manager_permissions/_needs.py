@@ -55,7 +55,7 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
     """The key that the log bucket encrypts with; an upload in parts decrypts as well."""
     return Need(
         "SessionManagerLogBucketKey",
-        ("kms:GenerateDataKey", "kms:Decrypt"),
+        ("kms:Decrypt", "kms:GenerateDataKey"),
         key_arn,
         having_alias(alias_name) or None,
     )

@@ -22,7 +22,7 @@ class Target(NamedTuple):
 
     role: iam.IRole
     name: str
-    """What a policy lists the role by; for an owned role its own business, empty here."""
+    """What a policy lists an imported role by; empty where it is sure to take the policy."""
     key: object
     """Equal for the same role by whatever road it comes: its name where that is known."""
 
@@ -35,10 +35,9 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         ValueError: it is known that its policies can't be changed from `stack`.
     """
     if isinstance(role, iam.Role):
-        _refuse_other_account(role, stack)
-        cfn_role = role.node.default_child
-        name = cfn_role.role_name if isinstance(cfn_role, iam.CfnRole) else None
-        return Target(role, "", role if name is None or is_token(name) else name)
+        _refuse_other_account("role", role, stack)
+        cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
+        return Target(role, "", _key(cfn_role) if isinstance(cfn_role, iam.CfnRole) else role)
     if isinstance(role, iam.CfnRole):
         return _cfn_role_target(scope, role_id, role, stack)
     arn: str | None = getattr(role, "role_arn", None)
@@ -48,10 +47,10 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     imported = cast("iam.IRole", role)
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
-        return Target(imported, imported.role_name, arn)
+        return Target(imported, imported.role_name, _referenced_key(arn))
     refuse_fixed(arn, parts)
     name = parts.resource.rpartition("/")[2]
-    return Target(imported, name, name)
+    return Target(imported, name, _referenced_key(name))
 
 
 def profile_target(
@@ -99,24 +98,24 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
     role = target.role
     try:
         role.attach_inline_policy(policy)
-    except RuntimeError as error:  # CDK's own check of two policies with one name
+    except RuntimeError:  # CDK's own check, by the role's construct
         raise ValueError(
-            f"policy_name is taken on the role {role.node.path!r}: {error}; give each policy of a "
-            "role a name of its own"
+            f"policy_name {policy.policy_name!r} is another policy's on role {role.node.path!r}: "
+            "give each policy of a role a name of its own"
         ) from None
-    if isinstance(role, iam.Role):
+    if not target.name:
         return
     cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
     found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
-    if found["name"] in (found["roles"] or ()) or is_lookup_dummy(role) or reports_only(role):
+    if found["name"] in found.get("roles", ()) or is_lookup_dummy(role) or reports_only(role):
         return
     arn, here = parse_arn(role.role_arn), Environment.of(stack).account
     if arn is not None and differ(Environment.in_arn(arn).account, here):
-        raise ValueError(_other_account(str(arn), arn.account, here))
+        raise ValueError(_other_account(f"role {str(arn)!r}", arn.account, here))
     raise ValueError(
-        f"role {role.role_arn!r} was imported with mutable=False or is a role without policy "
-        "updates, so nothing can be attached to it: import it without mutable=False, or put "
-        "session_manager_statements() into the policy that is managed elsewhere"
+        f"role {role.node.path!r} takes no policies: it was imported with mutable=False, or comes "
+        "from without_policy_updates(); give the role itself, or put session_manager_statements() "
+        "where its policies are managed"
     )
 
 
@@ -128,7 +127,7 @@ def reports_only(role: iam.IRole) -> bool:
     """
     if role.node.try_get_context("@aws-cdk/iam:customizeRoles") is None:
         return False
-    if isinstance(role, iam.Role):
+    if isinstance(role, (iam.Role, iam.LazyRole)):
         return True
     scope = cast("IConstruct", role.node.scope)
     return scope.node.try_find_child(f"Import{role.node.id}") is not None
@@ -147,16 +146,29 @@ def is_lookup_dummy(role: iam.IRole) -> bool:
     )
 
 
+def _key(cfn_role: iam.CfnRole) -> str:
+    """The role's name where it is given, else its reference."""
+    name = cfn_role.role_name
+    return cfn_role.ref if name is None or is_token(name) else name
+
+
+def _referenced_key(name_or_arn: str) -> str:
+    """The key of the role of this app that a token refers to; of another, what it is given by."""
+    reference = referenced(name_or_arn)
+    if reference is not None and isinstance(reference.target, iam.CfnRole):
+        return _key(reference.target)
+    return name_or_arn
+
+
 def _cfn_role_target(
     scope: Construct, role_id: str, cfn_role: iam.CfnRole, stack: cdk.Stack
 ) -> Target:
     owner = cfn_role.node.scope
     if isinstance(owner, iam.Role) and cfn_role.node.id == "Resource":
         return role_target(scope, role_id, owner, stack)
-    _refuse_other_account(cfn_role, stack)
-    role = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
-    name = cfn_role.role_name
-    return Target(role, cfn_role.ref, cfn_role.ref if name is None or is_token(name) else name)
+    _refuse_other_account("role", cfn_role, stack)
+    imported = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
+    return Target(imported, "", _key(cfn_role))
 
 
 def _named_target(
@@ -164,13 +176,14 @@ def _named_target(
 ) -> Target:
     """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
     argument = f"instance_profile {profile.node.path!r}"
-    names = profile.roles
+    names = _role_names(profile)
     if cdk.Token.is_unresolved(names):
+        _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
-    elif len(names) == 1:
-        name = names[0]
-    else:
+        return Target(iam.Role.from_role_name(scope, role_id, name), name, names[0])
+    if len(names) != 1:
         raise ValueError(f"{argument} has {len(names)} roles and must have one: {names!r}")
+    name = names[0]
     reference = referenced(name)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         if reference.display_name != "Ref":
@@ -179,12 +192,20 @@ def _named_target(
                 "takes the name: use the role's ref"
             )
         return _cfn_role_target(scope, role_id, reference.target, stack)
+    _refuse_other_account("instance_profile", profile, stack)
     if name.startswith("arn:"):
         raise ValueError(
             f"{argument} gives its role by the ARN {name!r}, where CloudFormation takes the "
             f"name: {name.rpartition('/')[2]!r}"
         )
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+
+
+def _role_names(profile: iam.CfnInstanceProfile) -> list[str]:
+    try:
+        return profile.roles
+    except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
+        return cdk.Token.as_list(profile._cfn_properties["roles"])  # noqa: SLF001 - CDK's protected
 
 
 def _referenced_arn(role: IRoleRef) -> str:
@@ -204,7 +225,7 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
     """
-    kind, _, path_and_name = parts.resource.partition("/")
+    kind, slash, path_and_name = parts.resource.partition("/")
     if parts.service != "iam" or kind != "role":
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
     if path_and_name.startswith("arn:"):
@@ -223,25 +244,28 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
             "set in IAM Identity Center"
         )
     name = path_and_name.rpartition("/")[2]
-    if not is_token(name) and not re.fullmatch(r"[\w+=,.@-]{1,64}", name, re.ASCII):
+    # `customize_roles` makes an ARN without a name.
+    if slash and not is_token(name) and not re.fullmatch(r"[\w+=,.@-]{1,64}", name, re.ASCII):
         raise ValueError(
             f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
             "A-Z a-z 0-9 _ + = , . @ -"
         )
 
 
-def _refuse_other_account(role: IRoleRef, stack: cdk.Stack) -> None:
-    """Refuse an owned role of another account's stack, which CDK attaches to by its bare name."""
-    owner = cdk.Stack.of(role)
+def _refuse_other_account(
+    argument: str, owned: IRoleRef | IInstanceProfileRef, stack: cdk.Stack
+) -> None:
+    """Refuse what another account's stack owns, where CDK attaches to the bare name."""
+    owner = cdk.Stack.of(owned)
     if owner is stack:
         return
     account, here = Environment.of(owner).account, Environment.of(stack).account
     if differ(account, here):
-        raise ValueError(_other_account(role.node.path, account, here))
+        raise ValueError(_other_account(f"{argument} {owned.node.path!r}", account, here))
 
 
-def _other_account(role: str, account: str | None, here: str | None) -> str:
+def _other_account(what: str, account: str | None, here: str | None) -> str:
     return (
-        f"role {role!r} belongs to account {account}, and this stack deploys to {here}, from "
-        f"where it can't be changed: make this construct in a stack with the account {account}"
+        f"{what} belongs to account {account}, and this stack deploys to {here}, from where it "
+        f"can't be changed: make this construct in a stack with the account {account}"
     )

@@ -12,6 +12,7 @@ from ._arns import is_token
 from ._keys import KeyResource, session_key
 from ._logs import bucket_arn, bucket_key, group_arn, is_of_other_account, normal_prefix
 from ._preferences import SessionPreferences
+from ._types import refuse_wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,9 @@ class SessionManagerOptions(TypedDict, total=False):
     encryption_key: IKeyRef | IAliasRef | None
     """The KMS key that encrypts session data: a key or an alias, owned, imported or L1.
 
-    Grants `kms:Decrypt` on that key alone; on an alias, on the key that has it at the time.
+    Grants `kms:Decrypt` on that key alone; on an alias, on the key that has it at the time. The key
+    is in the instance's region; one of another account must be granted there too; who starts a
+    session needs `kms:GenerateDataKey` on it.
     Default: - session data is not encrypted with a KMS key, no KMS statement.
     """
 
@@ -98,7 +101,7 @@ def session_manager_statements(
     For a managed policy, a permission set or a role of one's own; on a role that exists already,
     use `SessionManagerPermissions`, which has the same options.
 
-    | Sid | actions | resources | where |
+    | Sid | actions | resources | when |
     |---|---|---|---|
     | `SessionManagerChannels` | the four `ssmmessages` channel actions | `*` | always |
     | `SessionManagerRegistration` | `ssm:UpdateInstanceInformation` | `*` | `allow_registration` |
@@ -177,11 +180,13 @@ def statements_by_sid(
 
 
 def _refuse_wrong_types(options: SessionManagerOptions) -> None:
-    for name, value in options.items():
+    for name in options:
         if name not in SessionManagerOptions.__optional_keys__:
-            raise TypeError(f"got an unexpected keyword argument {name!r}")
-        if name in _FLAGS and not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, got {type(value).__name__} {value!r}")
+            known = ", ".join(sorted(SessionManagerOptions.__optional_keys__))
+            raise TypeError(f"got an unexpected keyword argument {name!r}: there is {known}")
+    for name, value in options.items():
+        if name in _FLAGS:
+            refuse_wrong_type(name, value, bool)
     preferences = options.get("preferences")
     if preferences is not None and not isinstance(preferences, SessionPreferences):
         raise TypeError(
