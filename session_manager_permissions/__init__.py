@@ -13,6 +13,7 @@ __all__ = [
     "SessionManagerOptions",
     "SessionManagerPermissions",
     "SessionManagerReadiness",
+    "SessionPreferences",
     "lookup_instance_profile",
     "session_manager_statements",
 ]
@@ -21,6 +22,7 @@ _MODULES = {
     "SessionManagerOptions": "._statements",
     "SessionManagerPermissions": "._permissions",
     "SessionManagerReadiness": "._readiness",
+    "SessionPreferences": "._preferences",
     "lookup_instance_profile": "._lookup",
     "session_manager_statements": "._statements",
 }
@@ -28,6 +30,7 @@ _MODULES = {
 if TYPE_CHECKING:
     from ._lookup import lookup_instance_profile
     from ._permissions import SessionManagerPermissions
+    from ._preferences import SessionPreferences
     from ._readiness import SessionManagerReadiness
     from ._statements import SessionManagerOptions, session_manager_statements
 else:  # hidden from type checkers, which would take any name at all for one of this module

@@ -52,6 +52,16 @@ def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
     return found
 
 
+def session_key_id(key: IKeyRef | IAliasRef) -> str:
+    """What names `key` to Session Manager: the ARN of the key, behind an alias too where CDK knows.
+
+    KMS takes an alias's ARN too, from the operator's client and from the agent.
+    """
+    session_key(key)
+    arn, _, target = _read("encryption_key", key)
+    return arn if target is None else _read("encryption_key", target)[0]
+
+
 def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
     """What to grant on for `key`, whatever it is for."""
     arn, alias_name, _ = _read(argument, key)
@@ -94,7 +104,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
 _BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"
 
 
-def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, object]:
+def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
     """ARN, alias name and, as far as CDK knows it, the key behind; each property is read once."""
     # No cost: whoever holds a key has loaded this module.
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
@@ -105,13 +115,13 @@ def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, obj
         name = key.alias_name
         target = referenced(key.target_key_id)
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
-        return arn, name, target and target.target
+        return arn, name, cast("IKeyRef", target.target) if target else None
     found: str | None = getattr(key, "key_arn", None)
     if found is None:
         return _referenced_arn(argument, key), None, None
     alias_name: str | None = getattr(key, "alias_name", None)
     if alias_name is None:
-        return found, None, key
+        return found, None, cast("IKeyRef", key)
     alias = cast("kms.IAlias", key)
     if isinstance(key, kms.Alias):  # the L2's own name may be a reference, the L1's is the name
         alias_name = cast("kms.CfnAlias", key.node.default_child).alias_name

@@ -51,6 +51,13 @@ def bucket_arn(bucket: IBucketRef) -> str:
     return arn
 
 
+def bucket_name(bucket: IBucketRef) -> str:
+    """The bucket's name."""
+    bucket_arn(bucket)
+    name: str | None = getattr(bucket, "bucket_name", None)
+    return bucket.bucket_ref.bucket_name if name is None else name
+
+
 def bucket_key(bucket: IBucketRef) -> KeyResource | None:
     """The KMS key that the bucket encrypts with, as far as CDK knows it.
 
@@ -144,6 +151,25 @@ def group_arn(group: ILogGroupRef) -> str:
     if kind != "log-group" or not name or ":" in name:  # a log stream, an ARN given as a name
         raise ValueError(f"log_group has the ARN {arn!r}, which is no log group's")
     return str(parts._replace(resource=resource))
+
+
+def group_name(group: ILogGroupRef) -> str:
+    """The log group's name."""
+    from aws_cdk import aws_logs as logs  # noqa: PLC0415
+
+    group_arn(group)
+    if isinstance(group, logs.CfnLogGroup):
+        return group.ref
+    name: str | None = getattr(group, "log_group_name", None)
+    return group.log_group_ref.log_group_name if name is None else name
+
+
+def is_unencrypted(group: ILogGroupRef) -> bool:
+    """Whether the log group is known to have no KMS key."""
+    from aws_cdk import aws_logs as logs  # noqa: PLC0415
+
+    cfn_group = group.node.default_child if isinstance(group, logs.LogGroup) else group
+    return isinstance(cfn_group, logs.CfnLogGroup) and cfn_group.kms_key_id is None
 
 
 def normal_prefix(log_prefix: str | None, bucket: object) -> str:

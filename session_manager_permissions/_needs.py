@@ -131,7 +131,7 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
         "SessionManagerLogBucketKey",
         ("kms:Decrypt", "kms:GenerateDataKey"),
         key_arn,
-        _having_alias(alias_name) or None,
+        having_alias(alias_name) or None,
     )
 
 
@@ -169,14 +169,15 @@ def decrypt(
         alias_id: what tells the alias's statement from that of another, letters and digits.
         sessions_only: only with the encryption context that a session has.
     """
-    conditions = _having_alias(alias_name)
+    conditions = having_alias(alias_name)
     if sessions_only:
         conditions["Null"] = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
     sid = f"SessionManagerDecryptAlias{alias_id}" if alias_name else "SessionManagerDecrypt"
     return Need(sid, ("kms:Decrypt",), key_arn, conditions or None)
 
 
-def _having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
+def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
+    """The condition that narrows a pattern of keys to the one with this alias; {} without one."""
     if alias_name is None:
         return {}
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}

@@ -16,7 +16,7 @@ from . import _needs
 from ._arns import Environment, differ, is_token
 from ._keys import KeyResource, session_key
 from ._roles import Target, attach, is_lookup_dummy, profile_target, reports_only, role_target
-from ._statements import allow_decrypt, statements_by_sid
+from ._statements import allow_decrypt, statements_by_sid, with_preferences
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
@@ -80,7 +80,7 @@ class SessionManagerPermissions(Construct):
             )
         if policy_name is not None:
             _refuse_invalid_name(policy_name)
-        self._options = options
+        options = self._options = with_preferences(options)
         self._stack = cdk.Stack.of(scope)
         self._statements = statements_by_sid(options, self._stack)
         key = options.get("encryption_key")

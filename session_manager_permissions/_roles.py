@@ -48,7 +48,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(imported, imported.role_name, _referenced_key(arn))
-    _refuse_fixed(arn, parts)
+    refuse_fixed(arn, parts)
     name = parts.resource.rpartition("/")[2]
     return Target(imported, name, _referenced_key(name))
 
@@ -219,8 +219,12 @@ def _referenced_arn(role: IRoleRef) -> str:
     )
 
 
-def _refuse_fixed(arn: str, parts: Arn) -> None:
-    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word."""
+def refuse_fixed(arn: str, parts: Arn) -> None:
+    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word.
+
+    Raises:
+        ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
+    """
     kind, slash, path_and_name = parts.resource.partition("/")
     if parts.service != "iam" or kind != "role":
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
@@ -231,13 +235,13 @@ def _refuse_fixed(arn: str, parts: Arn) -> None:
         )
     if path_and_name.startswith("aws-service-role/"):
         raise ValueError(
-            f"role {arn!r} is a service-linked role, whose policies can't be changed: give the "
-            "role of the instance profile"
+            f"role {arn!r} is a service-linked role, whose policies can't be changed: give a role "
+            "of your own"
         )
     if path_and_name.startswith("aws-reserved/"):
         raise ValueError(
             f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
-            "set in IAM Identity Center, for example with session_manager_statements()"
+            "set in IAM Identity Center"
         )
     name = path_and_name.rpartition("/")[2]
     # `customize_roles` makes an ARN without a name.

@@ -11,6 +11,8 @@ from . import _needs
 from ._arns import is_token
 from ._keys import KeyResource, session_key
 from ._logs import bucket_arn, bucket_key, group_arn, is_of_other_account, normal_prefix
+from ._preferences import SessionPreferences
+from ._types import refuse_wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +77,14 @@ class SessionManagerOptions(TypedDict, total=False):
     Default: - True: on `log_bucket`, on `*` where none is given.
     """
 
+    preferences: SessionPreferences | None
+    """The Session document that sessions are started with.
+
+    The key, the bucket, the prefix and the log group are taken from it, and giving one of them
+    here as well is an error; `check_log_encryption` is by default what it enforces.
+    Default: - each option by itself.
+    """
+
     decrypt_sessions_only: bool
     """Whether the session key decrypts session data and nothing else for this role.
 
@@ -118,11 +128,39 @@ have that alias | `encryption_key`, an alias |
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
+    options = with_preferences(options)
     statements = statements_by_sid(options, None)
     key = options.get("encryption_key")
     if key is not None:
         allow_decrypt(statements, options, key, session_key(key))
     return list(statements.values())
+
+
+def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
+    """`options` with what their `preferences` say written out.
+
+    Raises:
+        TypeError: an option that does not exist, or one of the wrong type.
+        ValueError: an option that the preferences decide.
+    """
+    _refuse_wrong_types(options)
+    preferences = options.get("preferences")
+    if preferences is None:
+        return options
+    for name in ("encryption_key", "log_bucket", "log_prefix", "log_group"):
+        if options.get(name) is not None:
+            raise ValueError(
+                f"{name} is given twice, by itself and in preferences {preferences.node.path!r}: "
+                "give it to the preferences alone"
+            )
+    return {
+        "check_log_encryption": preferences.enforce_s3_encryption,
+        **options,
+        "encryption_key": preferences.encryption_key,
+        "log_bucket": preferences.log_bucket,
+        "log_prefix": preferences.log_prefix,
+        "log_group": preferences.log_group,
+    }
 
 
 def statements_by_sid(
@@ -131,21 +169,31 @@ def statements_by_sid(
     """The statements that `options` ask for, all but `allow_decrypt`'s, by Sid.
 
     Args:
-        options: as they were given.
+        options: from `with_preferences`.
         stack: that of the role, where it is known.
 
     Raises:
-        TypeError: an option that does not exist, or one of the wrong type.
-        ValueError: as of `session_manager_statements`, less those of keys.
+        TypeError: a bucket or a log group of the wrong type.
+        ValueError: a prefix without a bucket, or a wildcard in a prefix, a bucket or a log group.
     """
+    return {need.sid: _statement(need) for need in _asked_for(options, stack)}
+
+
+def _refuse_wrong_types(options: SessionManagerOptions) -> None:
     for name in options:
         if name not in SessionManagerOptions.__optional_keys__:
             known = ", ".join(sorted(SessionManagerOptions.__optional_keys__))
             raise TypeError(f"got an unexpected keyword argument {name!r}: there is {known}")
     for name, value in options.items():
-        if name in _FLAGS and not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, got {type(value).__name__} {value!r}")
-    return {need.sid: _statement(need) for need in _asked_for(options, stack)}
+        if name in _FLAGS:
+            refuse_wrong_type(name, value, bool)
+    preferences = options.get("preferences")
+    if preferences is not None and not isinstance(preferences, SessionPreferences):
+        raise TypeError(
+            f"preferences must be SessionPreferences, got {type(preferences).__name__} "
+            f"{preferences!r}: for a document that exists use "
+            "SessionPreferences.from_document_name(scope, id, name)"
+        )
 
 
 _FLAGS = ("allow_registration", "check_log_encryption", "decrypt_sessions_only")
