@@ -66,6 +66,8 @@ class Uses(NamedTuple):
     log_bucket: str | None = None
     log_prefix: str = ""
     log_bucket_key: Key | None = None
+    checks_log_encryption: bool = True
+    """Whether the agent asks how the bucket encrypts."""
     log_group: str | None = None
 
 
@@ -200,7 +202,7 @@ def find_role(iam: IAMClient, role: str) -> Role:
         CannotAsk: there is none in the account, or IAM may not be asked.
     """
     name = role.rpartition("/")[2]
-    with _asking("iam", f"the role {name}", f"there is no role {name!r} in this account"):
+    with asking("iam", f"the role {name}", f"there is no role {name!r} in this account"):
         found = iam.get_role(RoleName=name)["Role"]
     if role.startswith("arn:") and role != found["Arn"]:
         raise CannotAsk(
@@ -217,7 +219,7 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
     Raises:
         CannotAsk: there is no such profile, it has no role, or IAM may not be asked.
     """
-    with _asking(
+    with asking(
         "iam",
         f"the instance profile {name}",
         f"there is no instance profile {name!r} in this account",
@@ -244,7 +246,7 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> Key:
     _, _, _, region, _, resource = arn.split(":", 5)
     if not resource.startswith("alias/"):
         return Key(arn, arn, None)
-    with _asking(
+    with asking(
         "kms", f"the key behind {arn}, unless it is given by its own ARN", f"there is no {arn}"
     ):
         found = kms(region).describe_key(KeyId=arn)["KeyMetadata"]
@@ -252,7 +254,7 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> Key:
 
 
 @contextmanager
-def _asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
+def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
     """Say in the user's terms what AWS refuses."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
 
@@ -263,7 +265,7 @@ def _asking(service: str, resource: str, missing: str) -> Generator[None, None, 
         action = f"{service}:{error.operation_name}"
         if code in {"AccessDenied", "AccessDeniedException"}:
             text = f"the credentials may not ask: they need {action} on {resource}"
-        elif code in {"NoSuchEntity", "NotFoundException"}:
+        elif code in {"NoSuchEntity", "NotFoundException", "InvalidDocument"}:
             text = missing
         else:
             text = f"{action} failed: {code}: {error.response['Error'].get('Message')}"
@@ -308,7 +310,8 @@ def _logs_in_s3(role: Role, uses: Uses, bucket: str) -> Question:
     arn = f"arn:{role.partition}:s3:::{bucket}"
     prefix = "/".join(part for part in uses.log_prefix.split("/") if part)  # as the agent joins it
     objects = _needs.log_objects(arn, prefix, other_account=False)
-    needs = [_needs.log_encryption(arn), _at_sample(objects, f"{_SESSION}.log")]
+    needs = [_needs.log_encryption(arn)] if uses.checks_log_encryption else []
+    needs.append(_at_sample(objects, f"{_SESSION}.log"))
     grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", "{bucket}")'
     if uses.log_bucket_key is not None:
         key = uses.log_bucket_key
@@ -377,7 +380,7 @@ def _simulate(
     iam: IAMClient, role: Role, need: _needs.Need, region: str | None
 ) -> Iterator[Answer]:
     paginator = iam.get_paginator("simulate_principal_policy")
-    with _asking("iam", role.arn, f"there is no role {role.arn} any more"):
+    with asking("iam", role.arn, f"there is no role {role.arn} any more"):
         results = {
             result["EvalActionName"].lower(): result
             for page in paginator.paginate(

@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from ._document import read_document
 from ._simulator import (
     CannotAsk,
     Uses,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from types_boto3_iam.client import IAMClient
     from types_boto3_kms.client import KMSClient
+    from types_boto3_ssm.client import SSMClient
 
     from ._simulator import Answer, Role, Verdict
 
@@ -50,6 +52,8 @@ examples:
   {_PROGRAM} verify --role web-server --region us-west-2 \\
       --key arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab \\
       --log-bucket session-logs --log-prefix web --log-group /ssm/sessions
+  {_PROGRAM} verify --role web-server --region us-west-2 \\
+      --document SSM-SessionManagerRunShell
   {_PROGRAM} verify --role web-server --output json
 
 exit status:
@@ -61,8 +65,8 @@ The role must be able to reach Session Manager and to register, and to use each 
 group given. IAM answers for the role's policies, its permissions boundary and the organization's
 service control policies, not for the policies of keys and buckets, the network and the agent.
 
-The credentials need iam:GetInstanceProfile, iam:GetRole and iam:SimulatePrincipalPolicy, and
-kms:DescribeKey where a key is given by an alias.
+The credentials need iam:GetInstanceProfile, iam:GetRole and iam:SimulatePrincipalPolicy,
+kms:DescribeKey where a key is given by an alias, and ssm:GetDocument for --document.
 """
 
 
@@ -100,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     of.add_argument("--role", metavar="NAME_OR_ARN", type=_role, help="this role")
     uses = verify.add_argument_group("what the session preferences name")
+    uses.add_argument(
+        "--document",
+        metavar="NAME",
+        type=_document,
+        help="the Session document that sessions are started with, such as "
+        "SSM-SessionManagerRunShell: the key, the bucket, the prefix and the log group are read "
+        "from it",
+    )
     uses.add_argument(
         "--key",
         metavar="ARN",
@@ -154,13 +166,15 @@ _role = _matching(
 _key = _matching(
     r"arn:[\w-]+:kms:[\w-]+:\d{12}:(key/[\w-]+|alias/[\w/-]+)", "the ARN of a KMS key or an alias"
 )
+_document = _matching(r"[\w.-]{3,128}", "a document's name")
 _bucket = _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name")
 _prefix = _matching(r"(?!.*\$\{)[^*?]+", "a prefix of objects: it has a wildcard or a variable")
 _group = _matching(r"[\w./#-]{1,512}", "a log group's name")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    _refuse_what_is_of_no_bucket(arguments)
+    if arguments.document is None:
+        _refuse_what_is_of_no_bucket(arguments)
     _import_extra("boto3")
     if arguments.output == "table":
         _import_extra("rich")
@@ -199,7 +213,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
         session = AwsSession(arguments.profile, arguments.region)
         iam, region = session.iam(), session.region
         role = find_role(iam, arguments.role or role_of_profile(iam, arguments.instance_profile))
-        uses = _uses(arguments, session)
+        uses = _uses(arguments, session, role)
         return role, ask(iam, role, questions(role, uses, region), region)
     except NoCredentialsError:
         raise CannotAsk(
@@ -231,21 +245,53 @@ class AwsSession:
         client: IAMClient = self._session.client("iam", config=self._config)
         return client
 
+    def ssm(self) -> SSMClient:
+        """A client of Systems Manager in the region."""
+        client: SSMClient = self._session.client("ssm", config=self._config)
+        return client
+
     def kms(self, region: str) -> KMSClient:
         """A client of KMS in the region of a key."""
         client: KMSClient = self._session.client("kms", region_name=region, config=self._config)
         return client
 
 
-def _uses(arguments: argparse.Namespace, session: AwsSession) -> Uses:
+def _uses(arguments: argparse.Namespace, session: AwsSession, role: Role) -> Uses:
+    is_checked = True
+    if arguments.document is not None:
+        is_checked = _read_document(arguments, session, role)
+        _refuse_what_is_of_no_bucket(arguments)
     bucket_key = arguments.log_bucket_key
     return Uses(
         keys=tuple(find_key(session.kms, arn) for arn in arguments.key),
         log_bucket=arguments.log_bucket,
         log_prefix=arguments.log_prefix or "",
         log_bucket_key=None if bucket_key is None else find_key(session.kms, bucket_key),
+        checks_log_encryption=is_checked,
         log_group=arguments.log_group,
     )
+
+
+def _read_document(arguments: argparse.Namespace, session: AwsSession, role: Role) -> bool:
+    """Set as arguments what the document says; whether it has the bucket's encryption checked."""
+    for option in ("key", "log_bucket", "log_prefix", "log_group"):
+        if getattr(arguments, option):
+            flag = f"--{option.replace('_', '-')}"
+            raise CannotAsk(f"{flag} is given twice: the document of --document says it")
+    if session.region is None:
+        raise CannotAsk("a document is in a region, and none is known: give --region")
+    name = arguments.document
+    document = read_document(session.ssm(), name, role, session.region)
+    try:
+        arguments.key = [_key(document.key)] if document.key else []
+        arguments.log_bucket = document.log_bucket and _bucket(document.log_bucket)
+        arguments.log_prefix = document.log_prefix and _prefix(document.log_prefix)
+        arguments.log_group = document.log_group and _group(document.log_group)
+    except argparse.ArgumentTypeError as error:
+        raise CannotAsk(f"the document {name} names what can't be asked about: {error}") from None
+    if not arguments.log_bucket:
+        arguments.log_prefix = None  # of no bucket, so of no use
+    return document.checks_log_encryption
 
 
 def is_ready(verdicts: Sequence[Verdict]) -> bool:
