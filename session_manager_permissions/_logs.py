@@ -84,7 +84,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
 
     try:
         encryption = bucket.bucket_encryption
-    except KeyError:  # jsii before 1.142 can't read it where it is a token
+    except (KeyError, ValueError):  # jsii before 1.142 can't read it where it is a token
         return None
     rules = getattr(encryption, "server_side_encryption_configuration", None)
     for rule in rules if isinstance(rules, list) else ():
