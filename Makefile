@@ -21,6 +21,8 @@ lint: .venv/.done
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	@# each example is an app.py, and mypy takes one of that name at a time
+	for example in examples/*/app.py; do $(BIN)/mypy "$$example" || exit; done
 
 # The last run is the one whose summary counts: all tests, on the newest versions.
 test: lint $(LOWEST)/.done $(CHECKOV)/.done node_modules/.done

@@ -19,6 +19,7 @@ from .conftest import (
     ACCOUNT,
     HERE,
     OTHER_ACCOUNT,
+    OTHER_REGION,
     REGION,
     MakeApp,
     MakeStack,
@@ -769,6 +770,22 @@ def test_a_grant_to_another_stacks_group_refers_to_the_document(make_app: MakeAp
     assert resources(documents, "AWS::IAM::Policy") == {}
 
 
+@pytest.mark.parametrize(("region_in_id", "names"), [(False, 1), (True, 2)])
+def test_a_groups_policy_is_named_after_its_id_in_the_stack(
+    make_app: MakeApp, names: int, *, region_in_id: bool
+) -> None:
+    """As documented: a group is global, so two regions must not name its policies alike."""
+    app, found = make_app(), set()
+    for region in (REGION, OTHER_REGION):
+        env = cdk.Environment(account=ACCOUNT, region=region)
+        stack = cdk.Stack(app, f"Stack-{region}", env=env)
+        construct_id = f"Operators-{stack.region}" if region_in_id else "Operators"
+        grant(stack, iam.Group.from_group_name(stack, construct_id, "operators"))
+        found.add(policy(stack)["PolicyName"])
+
+    assert len(found) == names
+
+
 # grants that go nowhere
 
 
@@ -894,6 +911,21 @@ def test_a_role_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
         iam.Role.from_role_arn(stack, "ByArn", whole),
     ):
         assert found.grant_start_session(role, all_instances=True).success
+
+
+def with_no_conditions(principal: iam.IPrincipal) -> iam.PrincipalWithConditions:
+    return iam.PrincipalWithConditions(principal, {})
+
+
+@pytest.mark.parametrize("wrap", [iam.SessionTagsPrincipal, with_no_conditions])
+def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
+    stack_here: cdk.Stack, wrap: Callable[[iam.IPrincipal], iam.IPrincipal]
+) -> None:
+    """As documented: CDK calls the grant a success, and tells nobody what is within."""
+    role = iam.Role.from_role_name(stack_here, "It", "Existing", mutable=False)
+
+    assert grant(stack_here, wrap(role)).success
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
 
 
 # grants that CDK leaves out on purpose

@@ -14,6 +14,7 @@ from typing_extensions import assert_type
 from session_manager_permissions import (
     SessionManagerOptions,
     SessionManagerPermissions,
+    SessionPreferences,
     lookup_instance_profile,
     session_manager_statements,
 )
@@ -123,6 +124,54 @@ def flags(stack: cdk.Stack, role: iam.Role) -> list[iam.PolicyStatement]:
     }
     SessionManagerPermissions(stack, "A", role=role, **options)
     return session_manager_statements(**options)
+
+
+def preferences(stack: cdk.Stack, role: iam.Role, key: kms.Key) -> None:
+    made = SessionPreferences(
+        stack,
+        "Made",
+        document_name="Sessions",
+        encryption_key=key,
+        log_bucket=s3.Bucket(stack, "Bucket"),
+        log_prefix="web",
+        log_group=logs.CfnLogGroup(stack, "Group"),
+        stream_logs=False,
+        enforce_s3_encryption=True,
+        enforce_cloudwatch_encryption=False,
+        idle_timeout=cdk.Duration.minutes(15),
+        max_duration=cdk.Duration.hours(8),
+        run_as_user="operator",
+        linux_shell_profile="pwd",
+        windows_shell_profile=None,
+    )
+    existing = SessionPreferences.from_document_name(stack, "Existing", encryption_key=key)
+    named = SessionPreferences.from_document_name(stack, "Named", "Sessions", log_bucket=None)
+    for found in (made, existing, named):
+        assert_type(found, SessionPreferences)
+    assert_type(made.document_name, str)
+    assert_type(made.log_prefix, str | None)
+    SessionManagerPermissions(stack, "A", role=role, preferences=made)
+    SessionManagerPermissions(stack, "B", role=role, preferences=None)
+    session_manager_statements(preferences=existing, check_log_encryption=False)
+
+
+def operators(
+    stack: cdk.Stack, preferences: SessionPreferences, role: iam.Role, lazy: iam.LazyRole
+) -> iam.Grant:
+    user, group = iam.User(stack, "User"), iam.Group(stack, "Group")
+    preferences.grant_start_session(user, all_instances=True)
+    preferences.grant_start_session(group, instance_tags={"team": "web"})
+    preferences.grant_start_session(role, instance_tags={"team": ["web", "shop"], "stage": "test"})
+    preferences.grant_start_session(lazy, instance_arns=["arn"], allow_ssh=True)
+    preferences.grant_start_session(iam.ManagedPolicy(stack, "Managed"), instance_arns=("arn",))
+    existing_user = iam.User.from_user_name(stack, "ExistingUser", "operator")
+    existing_group = iam.Group.from_group_name(stack, "ExistingGroup", "operators")
+    existing_role = iam.Role.from_role_name(stack, "ExistingRole", "operator")
+    preferences.grant_start_session(existing_user, all_instances=True, allow_console=True)
+    preferences.grant_start_session(existing_group, all_instances=True, allow_port_forwarding=True)
+    granted = preferences.grant_start_session(existing_role, all_instances=True)
+    assert_type(granted, iam.Grant)
+    return granted
 
 
 def results(scope: Construct, permissions: SessionManagerPermissions) -> None:

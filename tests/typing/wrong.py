@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from session_manager_permissions import (
     SessionManagerPermissions,
+    SessionPreferences,
     lookup_instance_profile,
     session_manager_statements,
 )
@@ -55,6 +56,34 @@ def methods(
     permissions.add_encryption_key("alias/sessions")  # wrong
     permissions.add_encryption_key(role)  # wrong
     permissions.roles = []  # wrong
+
+
+def preferences(stack: cdk.Stack, role: iam.IRole, group: logs.ILogGroup) -> None:
+    SessionPreferences(stack, "A", "Sessions")  # wrong
+    SessionPreferences(stack, "B", document_name=7)  # wrong
+    SessionPreferences(stack, "C", encryption_key=role)  # wrong
+    SessionPreferences(stack, "D", log_bucket=group)  # wrong
+    SessionPreferences(stack, "E", log_group="/session/logs")  # wrong
+    SessionPreferences(stack, "F", stream_logs="yes")  # wrong
+    SessionPreferences(stack, "G", idle_timeout=15)  # wrong
+    SessionPreferences(stack, "H", run_as_user=True)  # wrong
+    SessionPreferences(stack, "I", linux_shell_profile=["pwd"])  # wrong
+    SessionPreferences(stack, "J", shell_profile="pwd")  # wrong
+    SessionPreferences.from_document_name(stack, "K", idle_timeout=None)  # wrong
+    SessionPreferences.from_document_name(stack, "L", 7)  # wrong
+    SessionManagerPermissions(stack, "M", role=role, preferences="Sessions")  # wrong
+    session_manager_statements(preferences=role)  # wrong
+
+
+def operators(preferences: SessionPreferences, user: iam.IUser, l1: iam.CfnRole) -> None:
+    preferences.grant_start_session("operator", all_instances=True)  # wrong
+    preferences.grant_start_session(l1, all_instances=True)  # wrong
+    preferences.grant_start_session(user, ["arn"])  # wrong
+    preferences.grant_start_session(user, instance_tags=["team"])  # wrong
+    preferences.grant_start_session(user, instance_tags={"team": 7})  # wrong
+    preferences.grant_start_session(user, all_instances="yes")  # wrong
+    preferences.grant_start_session(user, allow_scp=True)  # wrong
+    preferences.document_name = "Sessions"  # wrong
 
 
 def functions(stack: cdk.Stack, role: iam.IRole) -> None:
