@@ -211,6 +211,12 @@ class SessionManagerPermissions(Construct):
 
     def _refuse_overwriting(self, target: Target) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
+        if self._given_name in target.inline_policy_names:
+            raise ValueError(
+                f"policy_name {self._given_name!r} is that of a policy which the role "
+                f"{target.role.node.path!r} is made with, and which would be lost: give each "
+                "policy of a role a name of its own"
+            )
         for other in self.node.root.node.find_all():
             if (
                 isinstance(other, SessionManagerPermissions)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from constructs import Construct, IConstruct
 
+_PolicyProperty: Final = iam.CfnRole.PolicyProperty
 BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
 
 
@@ -25,6 +26,15 @@ class Target(NamedTuple):
     """What a policy lists an imported role by; empty where it is sure to take the policy."""
     key: object
     """Equal for the same role by whatever road it comes: its name where that is known."""
+    cfn_role: iam.CfnRole | None = None
+    """The L1 of a role of this app."""
+
+    @property
+    def inline_policy_names(self) -> list[str]:
+        """The names of the policies that the role is made with."""
+        policies = self.cfn_role.policies if self.cfn_role else None
+        known = policies if isinstance(policies, list) else ()
+        return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
 
 
 def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
@@ -37,11 +47,13 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     if isinstance(role, iam.Role):
         _refuse_other_account("role", role, stack)
         cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
-        return Target(role, "", _key(cfn_role) if isinstance(cfn_role, iam.CfnRole) else role)
+        if not isinstance(cfn_role, iam.CfnRole):
+            return Target(role, "", role)
+        return Target(role, "", _key(cfn_role), cfn_role)
     if isinstance(role, iam.CfnRole):
         return _cfn_role_target(scope, role_id, role, stack)
     arn: str | None = getattr(role, "role_arn", None)
-    if arn is None:
+    if arn is None or not hasattr(role, "attach_inline_policy"):
         arn = _referenced_arn(role)
         role = iam.Role.from_role_arn(scope, role_id, arn)
     imported = cast("iam.IRole", role)
@@ -64,13 +76,13 @@ def profile_target(
     """
     if isinstance(profile, iam.CfnInstanceProfile):
         return _named_target(scope, role_id, profile, stack)
-    role: iam.IRole | None = getattr(profile, "role", None)
-    if role is None and not hasattr(profile, "instance_profile_ref"):
+    if not any(hasattr(profile, f"instance_profile_{what}") for what in ("name", "ref")):
         is_role = hasattr(profile, "role_ref")
         raise TypeError(
             f"instance_profile must be an IAM instance profile, got {type(profile).__name__} "
             f"{profile!r}: give {'it as role' if is_role else 'a construct, ' + _BY_PROFILE}"
         )
+    role: iam.IRole | None = getattr(profile, "role", None)
     if role is None:
         raise ValueError(
             f"instance_profile {profile.node.path!r} was imported without its role, which alone "
@@ -147,9 +159,8 @@ def is_lookup_dummy(role: iam.IRole) -> bool:
 
 
 def _key(cfn_role: iam.CfnRole) -> str:
-    """The role's name where it is given, else its reference."""
-    name = cfn_role.role_name
-    return cfn_role.ref if name is None or is_token(name) else name
+    """The role's name as it is given, be it a token, else its reference."""
+    return cfn_role.role_name or cfn_role.ref
 
 
 def _referenced_key(name_or_arn: str) -> str:
@@ -168,7 +179,7 @@ def _cfn_role_target(
         return role_target(scope, role_id, owner, stack)
     _refuse_other_account("role", cfn_role, stack)
     imported = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
-    return Target(imported, "", _key(cfn_role))
+    return Target(imported, "", _key(cfn_role), cfn_role)
 
 
 def _named_target(

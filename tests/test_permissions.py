@@ -17,6 +17,7 @@ from session_manager_permissions import SessionManagerPermissions
 
 from .conftest import (
     EC2,
+    existing_key,
     existing_role,
     l1_role,
     owned_role,
@@ -138,6 +139,8 @@ def test_there_is_one_inline_policy_whatever_the_number_of_roles(stack: cdk.Stac
         {"Ref": lazy},
     ]
     assert len(permissions.roles) == 6
+    permissions.add_encryption_key(existing_key(stack))
+    assert len(policy(stack)["PolicyDocument"]["Statement"]) == 3
     assert not resources(stack, "AWS::IAM::ManagedPolicy")
 
 

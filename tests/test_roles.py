@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 import aws_cdk as cdk
@@ -69,6 +70,16 @@ def l1_profile(
     scope: cdk.Stack, *roles: str, construct_id: str = "Profile"
 ) -> iam.CfnInstanceProfile:
     return iam.CfnInstanceProfile(scope, construct_id, roles=[*roles])
+
+
+def instance(scope: cdk.Stack) -> ec2.Instance:
+    return ec2.Instance(
+        scope,
+        "Instance",
+        vpc=ec2.Vpc(scope, "Vpc", max_azs=1),
+        instance_type=ec2.InstanceType("t3.micro"),
+        machine_image=ec2.MachineImage.latest_amazon_linux2023(),
+    )
 
 
 def included(scope: cdk.Stack, tmp_path: Path, roles: object) -> CfnInclude:
@@ -145,6 +156,18 @@ def test_an_owned_role_gets_the_policy(stack: cdk.Stack, role_of: RoleOf) -> Non
     attach_to_role(stack, role_of(stack))
     (role,) = resources(stack, "AWS::IAM::Role")
     assert policy(stack)["Roles"] == [{"Ref": role}]
+
+
+def test_the_l1_of_an_l2_role_stands_for_the_l2(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    profile = l1_profile(stack, role.role_name)
+    assert attach_to_profile(stack, profile).roles == [role]
+
+
+def test_an_l1_role_made_inside_an_l2_role_is_one_of_its_own(stack: cdk.Stack) -> None:
+    role = l1_role(owned_role(stack), "Another")
+    attach_to_role(stack, role)
+    assert policy(stack)["Roles"] == [{"Ref": stack.get_logical_id(role)}]
 
 
 @pytest.mark.parametrize(
@@ -255,15 +278,7 @@ def test_a_role_of_the_parent_stack_gets_the_policy_from_a_nested_stack(
 
 
 def test_a_role_that_an_instance_made_for_itself_gets_the_policy(stack: cdk.Stack) -> None:
-    vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
-    instance = ec2.Instance(
-        stack,
-        "Instance",
-        vpc=vpc,
-        instance_type=ec2.InstanceType("t3.micro"),
-        machine_image=ec2.MachineImage.latest_amazon_linux2023(),
-    )
-    attach_to_role(stack, instance.role)
+    attach_to_role(stack, instance(stack).role)
     (role,) = resources(stack, "AWS::IAM::Role")
     assert policy(stack)["Roles"] == [{"Ref": role}]
 
@@ -326,6 +341,12 @@ def test_an_immutable_role_is_refused_where_another_one_took_the_policy(stack: c
         pytest.param(
             lambda s: iam.Role.from_role_arn(s, "Role", role_arn(account=OTHER_ACCOUNT)),
             id="imported by ARN",
+        ),
+        pytest.param(
+            lambda s: iam.Role.from_role_arn(
+                s, "Role", f"arn:aws:iam:{REGION}:{OTHER_ACCOUNT}:role/Existing"
+            ),
+            id="imported by an ARN with a region",
         ),
         pytest.param(
             lambda s: existing_role(cdk.Stack(app_of(s), "Other", env=ELSEWHERE)),
@@ -534,6 +555,14 @@ def test_the_customized_role_of_a_profile_is_reported(
     assert sids == ["SessionManagerChannels", "SessionManagerLogEncryption"]
 
 
+def test_an_immutable_role_is_refused_where_roles_are_customized(make_app: MakeApp) -> None:
+    app = make_app()
+    iam.Role.customize_roles(app, use_precreated_roles={"Stack/Owned": "Existing"})
+    stack = cdk.Stack(app, "Stack")
+    with pytest.raises(ValueError, match="takes no policies"):
+        attach_to_role(stack, owned_role(stack).without_policy_updates())
+
+
 def test_a_customized_lazy_role_is_no_error(make_app: MakeApp) -> None:
     app = make_app()
     iam.Role.customize_roles(app, prevent_synthesis=False)
@@ -595,6 +624,11 @@ def lazy_with_a_name_and_by_name(stack: cdk.Stack) -> list[Road]:
     return [("role", lazy), ("role", existing_role(stack))]
 
 
+def owned_with_a_token_name_and_by_that(stack: cdk.Stack) -> list[Road]:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    return [("role", owned_role(stack, name=name)), ("role", existing_role(stack, name=name))]
+
+
 def l1_with_a_name_and_by_name(stack: cdk.Stack) -> list[Road]:
     return [("role", l1_role(stack, name="Existing")), ("role", existing_role(stack))]
 
@@ -653,6 +687,7 @@ def l1_and_by_the_reference_to_its_arn(stack: cdk.Stack) -> list[Road]:
         twice_the_l1_profile_of_a_token_list,
         by_arn_and_by_name,
         owned_with_a_name_and_by_name,
+        owned_with_a_token_name_and_by_that,
         lazy_with_a_name_and_by_name,
         l1_with_a_name_and_by_name,
         owned_and_by_its_l1_profile,
@@ -703,6 +738,7 @@ def test_another_role_can_be_attached_after_one_that_was_refused(stack: cdk.Stac
         ),
         (f"arn:aws:iam::{ACCOUNT}:user/Existing", "not the ARN of a role"),
         (f"arn:aws:iam::{ACCOUNT}:instance-profile/Existing", "not the ARN of a role"),
+        (f"arn:aws:sts::{ACCOUNT}:role/Existing", "not the ARN of a role"),
         (f"arn:aws:sts::{ACCOUNT}:assumed-role/Existing/session", "not the ARN of a role"),
         (role_arn("no name"), "which no role can have"),
         (role_arn("*"), "which no role can have"),
@@ -792,6 +828,16 @@ def test_an_l1_profile_that_gives_its_role_by_the_reference_to_an_arn_is_refused
         pytest.param(lambda _: "Existing", r"got str 'Existing'.*from_role_name\(", id="name"),
         pytest.param(lambda s: iam.User(s, "User"), "got User", id="user"),
         pytest.param(
+            lambda s: cdk.CfnResource(s, "Wrong", type="AWS::EC2::Instance"),
+            "got CfnResource",
+            id="any L1",
+        ),
+        pytest.param(
+            lambda _: SimpleNamespace(role_arn=role_arn()),
+            "got SimpleNamespace",
+            id="what has a role's ARN",
+        ),
+        pytest.param(
             lambda s: iam.InstanceProfile(s, "Wrong"), "give it as instance_profile", id="profile"
         ),
         pytest.param(
@@ -815,6 +861,7 @@ def test_what_is_no_role_is_a_type_error(
         pytest.param(owned_role, "give it as role", id="role"),
         pytest.param(existing_role, "give it as role", id="imported role"),
         pytest.param(l1_role, "give it as role", id="L1 role"),
+        pytest.param(instance, "got Instance", id="what has a role"),
     ],
 )
 def test_what_is_no_profile_is_a_type_error(
@@ -880,13 +927,39 @@ def test_two_policies_of_one_name_on_one_role_are_refused(
             SessionManagerPermissions(scope, "Other", role=second, policy_name="Sessions")
 
 
-@pytest.mark.parametrize("make_role", [owned_role, existing_role])
+MINE = iam.PolicyStatement(actions=["s3:ListAllMyBuckets"], resources=["*"])
+
+
+def with_a_policy(stack: cdk.Stack, role: iam.IRole) -> iam.IRole:
+    iam.Policy(stack, "Mine", policy_name="Sessions", statements=[MINE], roles=[role])
+    return role
+
+
+def with_an_inline_policy(stack: cdk.Stack) -> iam.Role:
+    document = iam.PolicyDocument(statements=[MINE])
+    return iam.Role(stack, "Owned", assumed_by=EC2, inline_policies={"Sessions": document})
+
+
+def l1_with_an_inline_policy(stack: cdk.Stack) -> iam.CfnRole:
+    role = l1_role(stack)
+    document = iam.PolicyDocument(statements=[MINE])
+    role.policies = [iam.CfnRole.PolicyProperty(policy_name="Sessions", policy_document=document)]
+    return role
+
+
+@pytest.mark.parametrize(
+    "role_of",
+    [
+        pytest.param(lambda s: with_a_policy(s, owned_role(s)), id="L2"),
+        pytest.param(lambda s: with_a_policy(s, existing_role(s)), id="imported"),
+        with_an_inline_policy,
+        l1_with_an_inline_policy,
+    ],
+)
 def test_a_policy_of_ones_own_with_the_same_name_on_the_role_is_refused(
-    stack: cdk.Stack, make_role: Callable[[cdk.Stack], iam.IRole]
+    stack: cdk.Stack, role_of: RoleOf
 ) -> None:
-    role = make_role(stack)
-    statement = iam.PolicyStatement(actions=["s3:ListAllMyBuckets"], resources=["*"])
-    iam.Policy(stack, "Mine", policy_name="Sessions", statements=[statement], roles=[role])
+    role = role_of(stack)
     with pytest.raises(ValueError, match=r"^policy_name 'Sessions' .* role 'Stack/"):
         attach_to_role(stack, role, "Sessions")
 
