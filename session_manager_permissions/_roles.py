@@ -120,13 +120,20 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
     )
 
 
+def customizes_roles(scope: IConstruct) -> bool:
+    """Whether `iam.Role.customize_roles` holds for `scope`.
+
+    aws-cdk-lib/core/lib/helpers-internal/customize-roles.ts has the context key.
+    """
+    return scope.node.try_get_context("@aws-cdk/iam:customizeRoles") is not None
+
+
 def reports_only(role: iam.IRole) -> bool:
     """Whether `iam.Role.customize_roles` keeps the role's policies to its report.
 
-    aws-cdk-lib/core/lib/helpers-internal/customize-roles.ts has the context key; the import below
-    such a role tells it from an immutable role, which has the same interface.
+    The import below such a role tells it from an immutable role, which has the same interface.
     """
-    if role.node.try_get_context("@aws-cdk/iam:customizeRoles") is None:
+    if not customizes_roles(role):
         return False
     if isinstance(role, iam.Role):
         return True
