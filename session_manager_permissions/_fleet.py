@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
 
-from ._arns import Environment, differ
-from ._keys import (
-    KeyResource,
-    session_key,
-    warn_of_no_key_in_region,
-    warn_of_other_account,
-)
+from ._arns import Environment, differ, is_token
+from ._keys import session_key, warn_of_no_key_in_region, warn_of_other_account
 from ._names import default_policy_name, refuse_invalid_policy_name
-from ._roles import attach, customizes_roles, profile_target, reports_only
+from ._roles import Target, attach, customizes_roles, profile_target, reports_only
 from ._statements import allow_decrypt, statements_by_sid, with_preferences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from constructs import IConstruct
     from typing_extensions import Unpack
 
     from ._statements import SessionManagerOptions
+
+_PROFILE: Final = "AWS::IAM::InstanceProfile"
+_ROLE: Final = "AWS::IAM::Role"
 
 
 class SessionManagerFleet(Construct):
@@ -78,14 +78,18 @@ class SessionManagerFleet(Construct):
         """
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
+        if not isinstance(strict, bool):
+            raise TypeError(f"strict must be a bool, got {type(strict).__name__} {strict!r}")
+        _refuse_wrong_exclusions(exclude)
+        options = with_preferences(options)
+        key = options.get("encryption_key")
+        self._key = None if key is None else (key, session_key(key))
         super().__init__(scope, construct_id)
         self._scope = scope
         self._excluded = list(exclude)
         self._strict = strict
         self._policy_name = policy_name
-        self._options = with_preferences(options)
-        key = self._options.get("encryption_key")
-        self._key = None if key is None else session_key(key)
+        self._options = options
         self._errors: list[str] = []
         self._is_done = False
         cdk.Aspects.of(self).add(_OnceAtSynthesis(self))
@@ -96,110 +100,97 @@ class SessionManagerFleet(Construct):
         if self._is_done:
             return
         self._is_done = True
-        nodes = self._scope.node.find_all()
-        left_alone = [node.node.path for node in self._excluded]
-        left_alone += self._scopes_of_other_fleets(nodes)
-        left_alone += self._stages(nodes, left_alone)
-        if isinstance(self._scope, cdk.Stage):
-            stacks = [node for node in nodes if isinstance(node, cdk.Stack)]
-        else:
-            own = cdk.Stack.of(self._scope)
-            stacks = [own, *(n for n in nodes if isinstance(n, cdk.Stack) and n is not own)]
-        for stack in stacks:
-            below = stack.node.find_all() if stack in nodes else nodes
-            self._cover_stack(stack, below, left_alone)
+        tree = _Tree(self._scope)
+        alone = {
+            profile.ref
+            for construct in self._left_alone(tree.nodes)
+            for profile in _select(_PROFILE, construct)
+        }
+        parts: dict[cdk.Stack, _Part] = {}
+        for profile, stack in tree.resources(iam.CfnInstanceProfile, _PROFILE):
+            if alone and profile.ref in alone:
+                continue
+            if stack not in parts:
+                parts[stack] = self._part(stack, is_home=stack is tree.home)
+            parts[stack].profiles.append(profile)
+        _find_roles(list(parts.values()), tree)
+        for part in parts.values():
+            self._check_reach(part)
+            if part.lost:
+                self._report(part)
+            if part.names:
+                iam.CfnPolicy(
+                    part.holder,
+                    "Policy",
+                    policy_document=iam.PolicyDocument(statements=part.statements),
+                    policy_name=part.policy_name,
+                    roles=list(part.names.values()),
+                )
 
-    def _scopes_of_other_fleets(self, nodes: list[IConstruct]) -> list[str]:
-        """The fleet that is nearest to a profile covers it; of two with one scope, the first."""
+    def _left_alone(self, nodes: list[IConstruct]) -> list[IConstruct]:
+        """What this fleet does not cover: the excluded, others' scopes, and stages below.
+
+        The fleet that is nearest to a profile covers it; of two with one scope, the first. A stage
+        was synthesized before, so it must have a fleet of its own.
+        """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
-        others = fleets[: fleets.index(self)] + [
-            fleet for fleet in fleets if fleet._scope is not self._scope
+        paths = [fleet._scope.node.path for fleet in fleets]
+        self_at = fleets.index(self)
+        others = [
+            fleet
+            for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True))
+            if path != paths[self_at] or at < self_at
         ]
-        return [fleet._scope.node.path for fleet in others]
-
-    def _stages(self, nodes: list[IConstruct], left_alone: list[str]) -> list[str]:
-        """The stages below, which were synthesized before: each must have a fleet of its own."""
-        paths = []
-        fleets = [node.node.path for node in nodes if isinstance(node, SessionManagerFleet)]
-        for stage in nodes:
-            if isinstance(stage, cdk.Stage) and stage is not self._scope:
-                path = stage.node.path
-                paths.append(path)
-                has_fleet = any(_is_below(fleet, [path]) for fleet in fleets)
-                if not has_fleet and not _is_below(path, left_alone):
+        left_alone = [*self._excluded, *(fleet._scope for fleet in others)]
+        stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
+        if stages:
+            known = [construct.node.path for construct in left_alone]
+            for path in (stage.node.path for stage in stages):
+                if not _is_below(path, known):
                     self._errors.append(
                         f"stage {path!r} has no SessionManagerFleet of its own, and this one can't "
                         "reach into it, as CDK synthesizes stages first: make one in the stage, or "
                         "give it in exclude"
                     )
-        return paths
+        return [*left_alone, *stages]
 
-    def _cover_stack(
-        self, stack: cdk.Stack, below: list[IConstruct], left_alone: list[str]
-    ) -> None:
-        profiles = list(self._profiles(stack, below, left_alone))
-        if not profiles:
-            return
+    def _part(self, stack: cdk.Stack, *, is_home: bool) -> _Part:
+        """What the policy of `stack` is made of, all but the roles."""
+        holder: Construct = self
+        if not is_home:
+            digest = hashlib.sha256(self.node.path.encode()).hexdigest()[:8]
+            holder = Construct(stack, f"{self.node.id}{digest}")
         environment = Environment.of(stack)
         statements = statements_by_sid(self._options, stack)
-        key = self._options.get("encryption_key")
-        if key is not None and self._key is not None:
-            allow_decrypt(statements, self._options, key, self._key)
-            self._check_reach(stack, environment, key, self._key)
-        names, lost = _roles_of(profiles, stack, below, list(statements.values()))
-        if lost:
-            self._report(stack, lost)
-        if not names:
-            return
-        holder = self._holder(stack)
-        iam.CfnPolicy(
+        if self._key is not None:
+            allow_decrypt(statements, self._options, *self._key)
+        return _Part(
+            stack,
+            environment,
             holder,
-            "Policy",
-            policy_document=iam.PolicyDocument(statements=list(statements.values())),
-            policy_name=self._policy_name or default_policy_name(holder, environment),
-            roles=names,
+            self._policy_name or default_policy_name(holder, environment),
+            list(statements.values()),
         )
 
-    def _profiles(
-        self, stack: cdk.Stack, below: list[IConstruct], left_alone: list[str]
-    ) -> Iterator[iam.CfnInstanceProfile]:
-        """The instance profiles of `stack`; a path is asked for only where it decides."""
-        is_nested = any(isinstance(n, (cdk.Stack, cdk.Stage)) and n is not stack for n in below)
-        stack_path = stack.node.path if is_nested else ""
-        for node in below:
-            if not isinstance(node, iam.CfnInstanceProfile):
-                continue
-            if is_nested and node.stack.node.path != stack_path:
-                continue
-            if left_alone and _is_below(node.node.path, left_alone):
-                continue
-            yield node
-
-    @staticmethod
-    def _check_reach(
-        stack: cdk.Stack, here: Environment, key: IKeyRef | IAliasRef, found: KeyResource
-    ) -> None:
-        there = found.environment(key, stack) or here
+    def _check_reach(self, part: _Part) -> None:
+        if self._key is None:
+            return
+        key, found = self._key
+        here = part.environment
+        there = found.environment(key, part.stack) or here
         if differ(there.account, here.account):
-            warn_of_other_account(stack, found, there.account)
+            warn_of_other_account(part.stack, found, there.account)
         if differ(there.region, here.region):
-            warn_of_no_key_in_region(stack, here.region)
+            warn_of_no_key_in_region(part.stack, here.region)
 
-    def _report(self, stack: cdk.Stack, lost: list[str]) -> None:
-        text = "SessionManagerFleet can't attach to all: " + "; ".join(lost)
+    def _report(self, part: _Part) -> None:
+        text = "SessionManagerFleet can't attach to all: " + "; ".join(part.lost)
         if self._strict:
             self._errors.append(text)
         else:
-            cdk.Annotations.of(stack).add_warning_v2(
+            cdk.Annotations.of(part.stack).add_warning_v2(
                 "session-manager-permissions:fleet-not-attached", text
             )
-
-    def _holder(self, stack: cdk.Stack) -> Construct:
-        """Where the policy of `stack` is made: here, if this is in it."""
-        if not isinstance(self._scope, cdk.Stage) and stack is cdk.Stack.of(self):
-            return self
-        digest = hashlib.sha256(self.node.path.encode()).hexdigest()[:8]
-        return Construct(stack, f"{self.node.id}{digest}")
 
 
 @jsii.implements(cdk.IAspect)
@@ -222,76 +213,215 @@ class _Errors:
         return self._fleet._errors
 
 
+@dataclass(eq=False)
+class _Part:
+    """One stack's part: its profiles, and the policy that lists their roles."""
+
+    stack: cdk.Stack
+    environment: Environment
+    holder: Construct
+    policy_name: str
+    statements: list[iam.PolicyStatement]
+    profiles: list[cdk.CfnResource] = field(default_factory=list)
+    names: dict[_Key, str] = field(default_factory=dict)
+    """What the policy lists each role by."""
+    lost: list[str] = field(default_factory=list)
+    """What it can't be attached to, and why."""
+
+
+class _Key(NamedTuple):
+    """Equal for the same role by whatever road it comes."""
+
+    owner: object
+    """Of a reference the role's stack; of a name the account, or the stack where not known."""
+    name: str
+
+
+class _Reference(NamedTuple):
+    """A profile's role by a token, and what that reads in the template."""
+
+    part: _Part
+    token: str
+    reads: str
+
+
+class _Tree:
+    """What is in a scope, as CDK lists it: without a visit to each."""
+
+    def __init__(self, scope: Construct) -> None:
+        self.nodes = scope.node.find_all()
+        self.home = _stack_around(scope)
+
+    def resources(
+        self, kind: type[cdk.CfnResource], resource_type: str
+    ) -> list[tuple[cdk.CfnResource, cdk.Stack]]:
+        """The resources of one type, each with its stack.
+
+        A construct that CDK made itself is another Python object in each of its answers. But what
+        a stack holds follows it in the list of all, so how many there are tells which they are.
+        """
+        is_plain = all(isinstance(found, kind) for found in _select(resource_type, self.nodes[0]))
+        places = [
+            place
+            for place, node in enumerate(self.nodes)
+            if isinstance(node, kind)
+            or (
+                not is_plain
+                and isinstance(node, cdk.CfnResource)
+                and node.cfn_resource_type == resource_type
+            )
+        ]
+        stack_of = {} if self.home is None else dict.fromkeys(places, self.home)
+        for place, stack in enumerate(self.nodes):
+            if isinstance(stack, cdk.Stack):
+                first = bisect.bisect(places, place)
+                count = len(_select(resource_type, stack))
+                stack_of.update(dict.fromkeys(places[first : first + count], stack))
+        return [
+            (cast("cdk.CfnResource", self.nodes[place]), stack) for place, stack in stack_of.items()
+        ]
+
+
+def _select(resource_type: str, scope: IConstruct) -> list[cdk.CfnResource]:
+    selector = cdk.ConstructSelector.resources_of_type(resource_type)
+    return cast("list[cdk.CfnResource]", selector.select(scope))
+
+
+def _stack_around(scope: Construct) -> cdk.Stack | None:
+    """The stack that `scope` is in, or is; None of an app, a stage and what groups stacks."""
+    for node in reversed(scope.node.scopes):
+        if isinstance(node, (cdk.Stack, cdk.Stage)):
+            return node if isinstance(node, cdk.Stack) else None
+    return None
+
+
 def _is_below(path: str, others: Iterable[str]) -> bool:
-    return any(path == other or path.startswith(f"{other}/") for other in others)
+    return any(other in ("", path) or path.startswith(f"{other}/") for other in others)
 
 
-def _roles_of(
-    profiles: list[iam.CfnInstanceProfile],
-    stack: cdk.Stack,
-    below: list[IConstruct],
-    statements: list[iam.PolicyStatement],
-) -> tuple[list[str], list[str]]:
-    """What a policy lists the profiles' roles by, each role once; and what can't be attached to.
+def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
+    for construct in exclude:
+        if not hasattr(construct, "node"):
+            raise TypeError(
+                f"exclude must be constructs, got {type(construct).__name__} {construct!r}"
+            )
 
-    A role of this app is a reference and asks for nothing more; one that is named, thus imported,
-    is asked whether it takes a policy, by one that is in no app.
+
+def _find_roles(parts: list[_Part], tree: _Tree) -> None:
+    """Fill in what each policy lists its roles by, each role in one of them and once.
+
+    A role of this app is a reference, which takes a policy; one that is named, thus imported, is
+    asked, and so is one that the app has in another guise, maybe without policy updates.
     """
-    by_key: dict[object, str] = {}
-    references: dict[str, iam.CfnInstanceProfile] = {}
-    named: list[iam.CfnInstanceProfile] = []
-    is_customized = customizes_roles(stack)
-    for profile in profiles:
-        names = profile.roles
-        if len(names) == 1 and "${" in names[0] and not is_customized:
-            references.setdefault(names[0], profile)
-        else:
-            named.append(profile)
-    values = stack.resolve([*references])
-    for (name, profile), value in zip(references.items(), values, strict=True):
-        if isinstance(value, dict) and "Fn::GetAtt" not in value:
-            by_key.setdefault(json.dumps(value), name)
-        else:
-            named.append(profile)
-    lost: list[str] = []
-    if named:
-        lost = _add_named(by_key, named, stack, statements)
-        _forget_owned(by_key, stack, below)
-    return list(by_key.values()), lost
+    guises = {
+        cast("iam.IRole", node).role_name
+        for node in tree.nodes
+        if hasattr(node, "attach_inline_policy") and not isinstance(node, iam.Role)
+    }
+    references: list[_Reference] = []
+    named: dict[_Part, list[cdk.CfnResource]] = {}
+    for part in parts:
+        by_token: dict[str, cdk.CfnResource] = {}
+        is_customized = customizes_roles(part.stack)
+        for profile in part.profiles:
+            names = profile.roles if isinstance(profile, iam.CfnInstanceProfile) else []
+            is_named = len(names) != 1 or "${" not in names[0] or names[0] in guises
+            if is_named or is_customized:
+                named.setdefault(part, []).append(profile)
+            else:
+                by_token.setdefault(names[0], profile)
+        values = part.stack.resolve([*by_token])
+        for (token, profile), value in zip(by_token.items(), values, strict=True):
+            if isinstance(value, dict) and "Fn::GetAtt" not in value:
+                references.append(_Reference(part, token, json.dumps(value)))
+            else:
+                named.setdefault(part, []).append(profile)
+    _list_references(references)
+    listed = {key for part in parts for key in part.names}
+    by_name: dict[_Key, _Part] = {}
+    for part, profiles in named.items():
+        for key, name in _attach_named(part, profiles, listed):
+            listed.add(key)
+            by_name[key] = part
+            part.names[key] = name
+    if by_name:
+        _forget_owned(by_name, listed, tree)
 
 
-def _add_named(
-    by_key: dict[object, str],
-    named: list[iam.CfnInstanceProfile],
-    stack: cdk.Stack,
-    statements: list[iam.PolicyStatement],
-) -> list[str]:
-    here = Environment.of(stack)
-    probe = cdk.Stack(
-        cdk.App(),
-        "Probe",
-        env=cdk.Environment(account=here.account, region=here.region),
-    )
-    policy = iam.Policy(probe, "Policy", policy_name="probe", statements=statements)
-    lost = []
-    for number, profile in enumerate(named):
-        owner = profile.node.scope
-        l2 = owner if isinstance(owner, iam.InstanceProfile) else profile
+def _list_references(references: list[_Reference]) -> None:
+    """List each referenced role in its own stack's policy, or else in the first that refers to it.
+
+    In a template all references to a role read the same, and so may those to roles of two stacks:
+    where they could be taken for each other, and only there, CDK is asked for the role.
+    """
+    places = Counter(token for _, token, _ in references)
+    readings = Counter((part, reads) for part, _, reads in references)
+    unclear = [
+        token
+        for part, token, reads in references
+        if (places[token] > 1 or readings[part, reads] > 1) and reads.startswith('{"Ref"')
+    ]
+    owners: dict[str, object] = {}
+    if unclear:
+        stacks = {part.stack for part, _, _ in references}
+        tokens = cdk.Tokenization.reverse_string("".join(unclear)).tokens
+        for token, found in zip(unclear, tokens, strict=True):
+            if isinstance(found, cdk.Reference):
+                owner = cdk.Stack.of(found.target)
+                owners[token] = owner if owner in stacks else owner.node.path
+    listed: dict[_Key, tuple[_Part, str]] = {}
+    for part, token, reads in references:
+        key = _Key(owners.get(token, part.stack), reads)
+        if key not in listed or key.owner is part.stack:
+            listed[key] = (part, token)
+    for key, (part, token) in listed.items():
+        part.names[key] = token
+
+
+def _attach_named(
+    part: _Part, profiles: list[cdk.CfnResource], listed: set[_Key]
+) -> Iterator[tuple[_Key, str]]:
+    """What to list the named roles by that take a policy: tried on one that is in no app."""
+    account, region = part.environment
+    probe = cdk.Stack(cdk.App(), "Probe", env=cdk.Environment(account=account, region=region))
+    policy = iam.Policy(probe, "Policy", policy_name=part.policy_name, statements=part.statements)
+    for number, profile in enumerate(profiles):
         try:
-            target = profile_target(probe, f"Role{number}", l2, stack)
+            target = _target(probe, f"Role{number}", profile, part.stack)
+            name = target.name or target.role.role_name
+            known = part.stack.resolve(name) if is_token(name) else name
+            key = (
+                _Key(account or part.stack, known)
+                if isinstance(known, str)
+                else _Key(part.stack, json.dumps(known))
+            )
+            if key in listed:
+                continue
             attach(policy, target, probe)
         except (TypeError, ValueError) as error:
-            lost.append(f"{profile.node.path}: {error}")
+            part.lost.append(f"{profile.node.path}: {error}")
             continue
         if not reports_only(target.role):
-            by_key.setdefault(target.key, target.name or target.role.role_name)
-    return lost
+            yield key, name
 
 
-def _forget_owned(by_key: dict[object, str], stack: cdk.Stack, below: list[IConstruct]) -> None:
-    """Drop a role's name where the role itself is in the stack and listed by its reference."""
-    for node in below:
-        if isinstance(node, iam.CfnRole) and node.role_name in by_key:
-            reference = json.dumps(stack.resolve(node.ref))
-            if reference in by_key:
-                del by_key[node.role_name]
+def _target(scope: Construct, role_id: str, profile: cdk.CfnResource, stack: cdk.Stack) -> Target:
+    if not isinstance(profile, iam.CfnInstanceProfile):
+        raise TypeError(
+            "it is a bare CfnResource, whose role CDK does not know: make it by "
+            "iam.CfnInstanceProfile"
+        )
+    owner = profile.node.scope
+    l2 = owner if isinstance(owner, iam.InstanceProfile) else profile
+    return profile_target(scope, role_id, l2, stack)
+
+
+def _forget_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
+    """Drop a role's name where the role itself is in the tree and listed by its reference."""
+    names = {key.name for key in by_name}
+    for role, stack in tree.resources(iam.CfnRole, _ROLE):
+        if not isinstance(role, iam.CfnRole) or role.role_name not in names:
+            continue
+        key = _Key(Environment.of(stack).account or stack, role.role_name)
+        if key in by_name and _Key(stack, json.dumps(stack.resolve(role.ref))) in listed:
+            del by_name[key].names[key]
