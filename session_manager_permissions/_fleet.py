@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
@@ -17,7 +18,15 @@ from constructs import Construct, IValidation
 from ._arns import Environment, differ, is_token
 from ._keys import session_key, warn_of_no_key_in_region, warn_of_other_account
 from ._names import default_policy_name, refuse_invalid_policy_name
-from ._roles import Target, attach, customizes_roles, profile_target, reports_only
+from ._roles import (
+    Target,
+    attach,
+    customizes_roles,
+    is_role_name,
+    profile_target,
+    reports_only,
+    role_names,
+)
 from ._statements import allow_decrypt, statements_by_sid, with_preferences
 
 if TYPE_CHECKING:
@@ -82,6 +91,7 @@ class SessionManagerFleet(Construct):
             raise TypeError(f"strict must be a bool, got {type(strict).__name__} {strict!r}")
         _refuse_wrong_exclusions(exclude)
         options = with_preferences(options)
+        statements_by_sid(options, None)  # what is wrong with them is said now
         key = options.get("encryption_key")
         self._key = None if key is None else (key, session_key(key))
         super().__init__(scope, construct_id)
@@ -107,12 +117,12 @@ class SessionManagerFleet(Construct):
             for profile in _select(_PROFILE, construct)
         }
         parts: dict[cdk.Stack, _Part] = {}
-        for profile, stack in tree.resources(iam.CfnInstanceProfile, _PROFILE):
-            if alone and profile.ref in alone:
+        for found in tree.resources(iam.CfnInstanceProfile, _PROFILE):
+            if alone and found.resource.ref in alone:
                 continue
-            if stack not in parts:
-                parts[stack] = self._part(stack, is_home=stack is tree.home)
-            parts[stack].profiles.append(profile)
+            if found.stack not in parts:
+                parts[found.stack] = self._part(found.stack, is_home=found.stack is tree.home)
+            parts[found.stack].profiles.append(found)
         _find_roles(list(parts.values()), tree)
         for part in parts.values():
             self._check_reach(part)
@@ -222,11 +232,21 @@ class _Part:
     holder: Construct
     policy_name: str
     statements: list[iam.PolicyStatement]
-    profiles: list[cdk.CfnResource] = field(default_factory=list)
+    profiles: list[_Found] = field(default_factory=list)
+    literal: list[tuple[_Key, str]] = field(default_factory=list)
+    """The roles that an L1 names as they are, which any policy of the account can list."""
+    asked: list[_Found] = field(default_factory=list)
+    """The profiles whose role is to be asked whether it takes the policy."""
     names: dict[_Key, str] = field(default_factory=dict)
     """What the policy lists each role by."""
     lost: list[str] = field(default_factory=list)
     """What it can't be attached to, and why."""
+
+    def key(self, name: object) -> _Key:
+        """That of a role by its name, or by what stands for the name in the template."""
+        if isinstance(name, str):
+            return _Key(self.environment.account or self.stack, name)
+        return _Key(self.stack, json.dumps(name))
 
 
 class _Key(NamedTuple):
@@ -235,6 +255,15 @@ class _Key(NamedTuple):
     owner: object
     """Of a reference the role's stack; of a name the account, or the stack where not known."""
     name: str
+
+
+class _Found(NamedTuple):
+    """A resource in the tree."""
+
+    resource: cdk.CfnResource
+    before: IConstruct | None
+    """What is listed before it: its L2, where that has made it first of all."""
+    stack: cdk.Stack
 
 
 class _Reference(NamedTuple):
@@ -252,9 +281,7 @@ class _Tree:
         self.nodes = scope.node.find_all()
         self.home = _stack_around(scope)
 
-    def resources(
-        self, kind: type[cdk.CfnResource], resource_type: str
-    ) -> list[tuple[cdk.CfnResource, cdk.Stack]]:
+    def resources(self, kind: type[cdk.CfnResource], resource_type: str) -> list[_Found]:
         """The resources of one type, each with its stack.
 
         A construct that CDK made itself is another Python object in each of its answers. But what
@@ -277,8 +304,10 @@ class _Tree:
                 first = bisect.bisect(places, place)
                 count = len(_select(resource_type, stack))
                 stack_of.update(dict.fromkeys(places[first : first + count], stack))
+        listed = [self.nodes[0].node.scope, *self.nodes]
         return [
-            (cast("cdk.CfnResource", self.nodes[place]), stack) for place, stack in stack_of.items()
+            _Found(cast("cdk.CfnResource", self.nodes[place]), listed[place], stack)
+            for place, stack in stack_of.items()
         ]
 
 
@@ -289,10 +318,9 @@ def _select(resource_type: str, scope: IConstruct) -> list[cdk.CfnResource]:
 
 def _stack_around(scope: Construct) -> cdk.Stack | None:
     """The stack that `scope` is in, or is; None of an app, a stage and what groups stacks."""
-    for node in reversed(scope.node.scopes):
-        if isinstance(node, (cdk.Stack, cdk.Stage)):
-            return node if isinstance(node, cdk.Stack) else None
-    return None
+    around = (n for n in reversed(scope.node.scopes) if isinstance(n, (cdk.Stack, cdk.Stage)))
+    nearest = next(around, None)
+    return nearest if isinstance(nearest, cdk.Stack) else None
 
 
 def _is_below(path: str, others: Iterable[str]) -> bool:
@@ -310,8 +338,8 @@ def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
 def _find_roles(parts: list[_Part], tree: _Tree) -> None:
     """Fill in what each policy lists its roles by, each role in one of them and once.
 
-    A role of this app is a reference, which takes a policy; one that is named, thus imported, is
-    asked, and so is one that the app has in another guise, maybe without policy updates.
+    A role of this app is a reference, which takes a policy, as does the one that an L1 names. An
+    imported one is asked, and so is one that the app has in another guise, maybe without updates.
     """
     guises = {
         cast("iam.IRole", node).role_name
@@ -319,33 +347,41 @@ def _find_roles(parts: list[_Part], tree: _Tree) -> None:
         if hasattr(node, "attach_inline_policy") and not isinstance(node, iam.Role)
     }
     references: list[_Reference] = []
-    named: dict[_Part, list[cdk.CfnResource]] = {}
     for part in parts:
-        by_token: dict[str, cdk.CfnResource] = {}
-        is_customized = customizes_roles(part.stack)
-        for profile in part.profiles:
-            names = profile.roles if isinstance(profile, iam.CfnInstanceProfile) else []
-            is_named = len(names) != 1 or "${" not in names[0] or names[0] in guises
-            if is_named or is_customized:
-                named.setdefault(part, []).append(profile)
-            else:
-                by_token.setdefault(names[0], profile)
-        values = part.stack.resolve([*by_token])
-        for (token, profile), value in zip(by_token.items(), values, strict=True):
-            if isinstance(value, dict) and "Fn::GetAtt" not in value:
-                references.append(_Reference(part, token, json.dumps(value)))
-            else:
-                named.setdefault(part, []).append(profile)
+        references += _references(part, guises)
     _list_references(references)
     listed = {key for part in parts for key in part.names}
     by_name: dict[_Key, _Part] = {}
-    for part, profiles in named.items():
-        for key, name in _attach_named(part, profiles, listed):
-            listed.add(key)
-            by_name[key] = part
-            part.names[key] = name
+    for part in parts:
+        for key, name in chain(part.literal, _attached(part, listed)):
+            if key not in listed:
+                listed.add(key)
+                by_name[key] = part
+                part.names[key] = name
     if by_name:
         _forget_owned(by_name, listed, tree)
+
+
+def _references(part: _Part, guises: set[str]) -> Iterator[_Reference]:
+    """The roles of this app; what else the profiles hold is left in the part."""
+    by_token: dict[str, _Found] = {}
+    is_customized = customizes_roles(part.stack)
+    for found in part.profiles:
+        profile = found.resource
+        names = role_names(profile) if isinstance(profile, iam.CfnInstanceProfile) else []
+        name = names[0] if len(names) == 1 else ""
+        if is_role_name(name) and not isinstance(found.before, iam.InstanceProfile):
+            part.literal.append((part.key(name), name))
+        elif "${" in name and name not in guises and not is_customized:
+            by_token.setdefault(name, found)
+        else:
+            part.asked.append(found)
+    values = part.stack.resolve([*by_token])
+    for (token, found), value in zip(by_token.items(), values, strict=True):
+        if isinstance(value, dict) and "Fn::GetAtt" not in value:
+            yield _Reference(part, token, json.dumps(value))
+        else:
+            part.asked.append(found)
 
 
 def _list_references(references: list[_Reference]) -> None:
@@ -378,48 +414,43 @@ def _list_references(references: list[_Reference]) -> None:
         part.names[key] = token
 
 
-def _attach_named(
-    part: _Part, profiles: list[cdk.CfnResource], listed: set[_Key]
-) -> Iterator[tuple[_Key, str]]:
-    """What to list the named roles by that take a policy: tried on one that is in no app."""
+def _attached(part: _Part, listed: set[_Key]) -> Iterator[tuple[_Key, str]]:
+    """What to list the asked roles by that take the policy: one that is in no app is tried."""
+    if not part.asked:
+        return
     account, region = part.environment
     probe = cdk.Stack(cdk.App(), "Probe", env=cdk.Environment(account=account, region=region))
     policy = iam.Policy(probe, "Policy", policy_name=part.policy_name, statements=part.statements)
-    for number, profile in enumerate(profiles):
+    for number, found in enumerate(part.asked):
         try:
-            target = _target(probe, f"Role{number}", profile, part.stack)
+            target = _target(probe, f"Role{number}", found)
             name = target.name or target.role.role_name
-            known = part.stack.resolve(name) if is_token(name) else name
-            key = (
-                _Key(account or part.stack, known)
-                if isinstance(known, str)
-                else _Key(part.stack, json.dumps(known))
-            )
+            key = part.key(part.stack.resolve(name) if is_token(name) else name)
             if key in listed:
                 continue
             attach(policy, target, probe)
         except (TypeError, ValueError) as error:
-            part.lost.append(f"{profile.node.path}: {error}")
+            part.lost.append(f"{found.resource.node.path}: {error}")
             continue
         if not reports_only(target.role):
             yield key, name
 
 
-def _target(scope: Construct, role_id: str, profile: cdk.CfnResource, stack: cdk.Stack) -> Target:
+def _target(scope: Construct, role_id: str, found: _Found) -> Target:
+    profile, before, stack = found
     if not isinstance(profile, iam.CfnInstanceProfile):
         raise TypeError(
             "it is a bare CfnResource, whose role CDK does not know: make it by "
             "iam.CfnInstanceProfile"
         )
-    owner = profile.node.scope
-    l2 = owner if isinstance(owner, iam.InstanceProfile) else profile
+    l2 = before if isinstance(before, iam.InstanceProfile) else profile
     return profile_target(scope, role_id, l2, stack)
 
 
 def _forget_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
     """Drop a role's name where the role itself is in the tree and listed by its reference."""
     names = {key.name for key in by_name}
-    for role, stack in tree.resources(iam.CfnRole, _ROLE):
+    for role, _, stack in tree.resources(iam.CfnRole, _ROLE):
         if not isinstance(role, iam.CfnRole) or role.role_name not in names:
             continue
         key = _Key(Environment.of(stack).account or stack, role.role_name)

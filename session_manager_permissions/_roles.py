@@ -108,7 +108,7 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
         return
     cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
     found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
-    if found["name"] in (found["roles"] or ()) or is_lookup_dummy(role) or reports_only(role):
+    if found["name"] in found.get("roles", ()) or is_lookup_dummy(role) or reports_only(role):
         return
     arn, here = parse_arn(role.role_arn), Environment.of(stack).account
     if arn is not None and differ(Environment.in_arn(arn).account, here):
@@ -171,7 +171,7 @@ def _named_target(
 ) -> Target:
     """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
     argument = f"instance_profile {profile.node.path!r}"
-    names = profile.roles
+    names = role_names(profile)
     if cdk.Token.is_unresolved(names):
         name = cdk.Fn.select(0, names)
     elif len(names) == 1:
@@ -192,6 +192,19 @@ def _named_target(
             f"name: {name.rpartition('/')[2]!r}"
         )
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+
+
+def is_role_name(text: str) -> bool:
+    """Whether a role can have this name, which thus is no token, no path and no ARN."""
+    return re.fullmatch(r"[\w+=,.@-]{1,64}", text, re.ASCII) is not None
+
+
+def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
+    """What an L1 profile names its role by."""
+    try:
+        return profile.roles
+    except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
+        return cdk.Token.as_list(profile._cfn_properties["roles"])  # noqa: SLF001 - CDK's protected
 
 
 def _referenced_arn(role: IRoleRef) -> str:
@@ -226,7 +239,7 @@ def _refuse_fixed(arn: str, parts: Arn) -> None:
             "set in IAM Identity Center, for example with session_manager_statements()"
         )
     name = path_and_name.rpartition("/")[2]
-    if not is_token(name) and not re.fullmatch(r"[\w+=,.@-]{1,64}", name, re.ASCII):
+    if not is_token(name) and not is_role_name(name):
         raise ValueError(
             f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
             "A-Z a-z 0-9 _ + = , . @ -"
