@@ -116,12 +116,18 @@ class SessionManagerFleet(Construct):
             for construct in self._left_alone(tree.nodes)
             for profile in _select(_PROFILE, construct)
         }
+        path = self.node.path
+        digest = hashlib.sha256(path.encode()).hexdigest()[:8]
+        holder_id = f"{path.rpartition('/')[2]}{digest}"
         parts: dict[cdk.Stack, _Part] = {}
         for found in tree.resources(iam.CfnInstanceProfile, _PROFILE):
             if alone and found.resource.ref in alone:
                 continue
             if found.stack not in parts:
-                parts[found.stack] = self._part(found.stack, is_home=found.stack is tree.home)
+                is_home = found.stack is tree.home
+                parts[found.stack] = self._part(
+                    found.stack, self if is_home else Construct(found.stack, holder_id)
+                )
             parts[found.stack].profiles.append(found)
         _find_roles(list(parts.values()), tree)
         for part in parts.values():
@@ -164,12 +170,8 @@ class SessionManagerFleet(Construct):
                     )
         return [*left_alone, *stages]
 
-    def _part(self, stack: cdk.Stack, *, is_home: bool) -> _Part:
+    def _part(self, stack: cdk.Stack, holder: Construct) -> _Part:
         """What the policy of `stack` is made of, all but the roles."""
-        holder: Construct = self
-        if not is_home:
-            digest = hashlib.sha256(self.node.path.encode()).hexdigest()[:8]
-            holder = Construct(stack, f"{self.node.id}{digest}")
         environment = Environment.of(stack)
         statements = statements_by_sid(self._options, stack)
         if self._key is not None:
