@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from .conftest import ROOT, run_python
+from session_manager_permissions import session_manager_statements
+
+from .conftest import ROOT, existing_key, run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import aws_cdk as cdk
     from syrupy.assertion import SnapshotAssertion
 
 pytest.importorskip("cdk_stacksets")
@@ -184,4 +191,64 @@ def test_the_account_is_asked_by_its_lookup_role_and_by_the_command_there_is(
     assert assume == {
         f"arn:aws:iam::{account}:role/cdk-hnb659fds-lookup-role-{account}-eu-west-1"
         for account in ("222233334444", "333344445555", "444455556666")
+    }
+
+
+PSEUDO = {
+    "AWS::AccountId": "111122223333",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+}
+
+
+def deployed(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """The value as an account has it."""
+    match value:
+        case {"Ref": name}:
+            return PSEUDO[name]
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(deployed(part) for part in parts)
+        case dict():
+            return {key: deployed(inner) for key, inner in value.items()}
+        case list():
+            return [deployed(inner) for inner in value]
+        case _:
+            return value
+
+
+def characters(document: dict[str, Any]) -> int:
+    """What IAM counts of a policy."""
+    return len(json.dumps(deployed(document), separators=(",", ":")))
+
+
+def test_the_sizes_in_the_docs_are_those_synthesized(
+    stack: cdk.Stack, organization: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    key, alias = existing_key(stack), existing_key(stack, "Alias", resource="alias/sessions")
+    bucket = s3.Bucket.from_bucket_attributes(
+        stack,
+        "Bucket",
+        bucket_arn="arn:aws:s3:::session-logs-of-the-organization",
+        encryption_key=existing_key(stack, "BucketKey"),
+    )
+    every = session_manager_statements(
+        encryption_key=alias,
+        allow_registration=True,
+        decrypt_sessions_only=True,
+        log_bucket=bucket,
+        log_prefix="sessions",
+        log_group=logs.LogGroup.from_log_group_name(stack, "Group", "/session-manager/logs"),
+    )
+    (of_example,) = of_type(organization[1], "AWS::IAM::Policy")
+
+    def size(statements: list[iam.PolicyStatement]) -> int:
+        return characters(stack.resolve(iam.PolicyDocument(statements=statements)))
+
+    page = (ROOT / "docs" / "organizations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:default|that of|every)[^|]*) \| ([\d,]+) \|$", page, re.MULTILINE)
+    assert {name: int(number.replace(",", "")) for name, number in rows} == {
+        "default": size(session_manager_statements()),
+        "default with a key": size(session_manager_statements(encryption_key=key)),
+        "that of the example: an alias in three regions": characters(of_example["PolicyDocument"]),
+        "every option, each once": size(every),
     }
