@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "SessionManagerFleet",
     "SessionManagerOptions",
     "SessionManagerPermissions",
     "SessionManagerReadiness",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "SessionManagerFleet": "._fleet",
     "SessionManagerOptions": "._statements",
     "SessionManagerPermissions": "._permissions",
     "SessionManagerReadiness": "._readiness",
@@ -28,6 +30,7 @@ _MODULES = {
 }
 
 if TYPE_CHECKING:
+    from ._fleet import SessionManagerFleet
     from ._lookup import lookup_instance_profile
     from ._permissions import SessionManagerPermissions
     from ._preferences import SessionPreferences

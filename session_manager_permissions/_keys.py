@@ -10,6 +10,7 @@ from ._arns import Environment, is_token, parse_arn, referenced, refuse_wildcard
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+    from constructs import IConstruct
 
 
 class KeyResource(NamedTuple):
@@ -99,6 +100,24 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
             "give it as 'alias/NAME'"
         )
     return KeyResource(str(parts._replace(resource="key/*")), alias_name)
+
+
+def warn_of_other_account(scope: IConstruct, found: KeyResource, account: str | None) -> None:
+    """Warn that a key takes the consent of the account it belongs to."""
+    cdk.Annotations.of(scope).add_warning_v2(
+        "session-manager-permissions:key-of-another-account",
+        f"encryption_key {found.resource} belongs to account {account}: the role can use it only "
+        "if the key policy there allows it to as well",
+    )
+
+
+def warn_of_no_key_in_region(scope: IConstruct, region: str | None) -> None:
+    """Warn that instances need a key of the region that they run in."""
+    cdk.Annotations.of(scope).add_warning_v2(
+        "session-manager-permissions:no-key-in-region",
+        f"no encryption key is in {region}, the region of this stack: sessions of instances there "
+        "can't be decrypted; add the key of that region",
+    )
 
 
 _BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 import jsii
@@ -13,8 +12,14 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
 
 from . import _needs
-from ._arns import Environment, differ, is_token
-from ._keys import KeyResource, session_key
+from ._arns import Environment, differ
+from ._keys import (
+    KeyResource,
+    session_key,
+    warn_of_no_key_in_region,
+    warn_of_other_account,
+)
+from ._names import default_policy_name, refuse_invalid_policy_name
 from ._roles import Target, attach, is_lookup_dummy, profile_target, reports_only, role_target
 from ._statements import allow_decrypt, statements_by_sid, with_preferences
 
@@ -24,8 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._statements import SessionManagerOptions
-
-_MAX_POLICY_NAME: Final = 128
 
 
 class SessionManagerPermissions(Construct):
@@ -79,7 +82,7 @@ class SessionManagerPermissions(Construct):
                 + ("neither" if role is None else "both")
             )
         if policy_name is not None:
-            _refuse_invalid_name(policy_name)
+            refuse_invalid_policy_name(policy_name)
         options = self._options = with_preferences(options)
         self._stack = cdk.Stack.of(scope)
         self._statements = statements_by_sid(options, self._stack)
@@ -94,7 +97,7 @@ class SessionManagerPermissions(Construct):
         self._policy = iam.Policy(
             self,
             "Policy",
-            policy_name=policy_name or self._default_policy_name(),
+            policy_name=policy_name or default_policy_name(self, self._environment),
             statements=list(self._statements.values()),
         )
         self._targets: dict[object, Target] = {}
@@ -174,22 +177,6 @@ class SessionManagerPermissions(Construct):
         self._check_reach(encryption_key, found)
         self._refuse_oversize()
 
-    def _default_policy_name(self) -> str:
-        """A name of this construct's own wherever its stack class is deployed to.
-
-        A role is global, so two stacks, or one stack in two regions, can meet on it, and
-        `PutRolePolicy` overwrites a policy of the same name.
-        """
-        region = self._environment.region
-        suffix = f"-{region}" if region else ""
-        name = cdk.Names.unique_resource_name(
-            self,
-            max_length=_MAX_POLICY_NAME - len(suffix),
-            separator="-",
-            allowed_special_characters="_+=,.@-",
-        )
-        return f"{name}{suffix}"
-
     def _refuse_oversize(self) -> None:
         written = self._policy.document.to_json()  # to resolve the document itself would freeze it
         resolved = self._stack.resolve(written)
@@ -240,11 +227,7 @@ class SessionManagerPermissions(Construct):
             return
         account, region = environment
         if differ(account, self._environment.account):
-            cdk.Annotations.of(self).add_warning_v2(
-                "session-manager-permissions:key-of-another-account",
-                f"encryption_key {found.resource} belongs to account {account}: the role can use "
-                "it only if the key policy there allows it to as well",
-            )
+            warn_of_other_account(self, found, account)
         if not differ(region, self._environment.region):
             self._has_key_in_region = True
         elif not self._has_key_in_region:
@@ -252,12 +235,7 @@ class SessionManagerPermissions(Construct):
 
     def _warn_of_no_key_in_region(self) -> None:
         if not self._has_key_in_region:
-            cdk.Annotations.of(self).add_warning_v2(
-                "session-manager-permissions:no-key-in-region",
-                f"no encryption key is in {self._environment.region}, the region of this stack: "
-                "sessions of instances there can't be decrypted; add the key of that region with "
-                "add_encryption_key()",
-            )
+            warn_of_no_key_in_region(self, self._environment.region)
 
 
 @jsii.implements(IValidation)
@@ -270,13 +248,3 @@ class _KeyInRegion:
     def validate(self) -> list[str]:
         self._permissions._warn_of_no_key_in_region()
         return []
-
-
-def _refuse_invalid_name(policy_name: str) -> None:
-    if not isinstance(policy_name, str):
-        raise TypeError(f"policy_name must be a str, got {type(policy_name).__name__}")
-    if not is_token(policy_name) and not re.fullmatch(r"[\w+=,.@-]{1,128}", policy_name, re.ASCII):
-        raise ValueError(
-            f"policy_name {policy_name!r} is not a name that IAM takes: 1 to {_MAX_POLICY_NAME} "
-            "characters of A-Z a-z 0-9 _ + = , . @ -"
-        )

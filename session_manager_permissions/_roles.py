@@ -131,13 +131,20 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
     )
 
 
+def customizes_roles(scope: IConstruct) -> bool:
+    """Whether `iam.Role.customize_roles` holds for `scope`.
+
+    aws-cdk-lib/core/lib/helpers-internal/customize-roles.ts has the context key.
+    """
+    return scope.node.try_get_context("@aws-cdk/iam:customizeRoles") is not None
+
+
 def reports_only(role: iam.IRole) -> bool:
     """Whether `iam.Role.customize_roles` keeps the role's policies to its report.
 
-    aws-cdk-lib/core/lib/helpers-internal/customize-roles.ts has the context key; the import below
-    such a role tells it from an immutable role, which has the same interface.
+    The import below such a role tells it from an immutable role, which has the same interface.
     """
-    if role.node.try_get_context("@aws-cdk/iam:customizeRoles") is None:
+    if not customizes_roles(role):
         return False
     if isinstance(role, (iam.Role, iam.LazyRole)):
         return True
@@ -187,7 +194,7 @@ def _named_target(
 ) -> Target:
     """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
     argument = f"instance_profile {profile.node.path!r}"
-    names = _role_names(profile)
+    names = role_names(profile)
     if cdk.Token.is_unresolved(names):
         _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
@@ -212,7 +219,13 @@ def _named_target(
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
 
 
-def _role_names(profile: iam.CfnInstanceProfile) -> list[str]:
+def is_role_name(text: str) -> bool:
+    """Whether a role can have this name, which thus is no token, no path and no ARN."""
+    return re.fullmatch(r"[\w+=,.@-]{1,64}", text, re.ASCII) is not None
+
+
+def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
+    """What an L1 profile names its role by."""
     try:
         return profile.roles
     except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
@@ -256,7 +269,7 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
         )
     name = path_and_name.rpartition("/")[2]
     # `customize_roles` makes an ARN without a name.
-    if slash and not is_token(name) and not re.fullmatch(r"[\w+=,.@-]{1,64}", name, re.ASCII):
+    if slash and not is_token(name) and not is_role_name(name):
         raise ValueError(
             f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
             "A-Z a-z 0-9 _ + = , . @ -"

@@ -1,0 +1,460 @@
+"""`SessionManagerFleet`: every instance profile below a scope, by one policy for each stack."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_iam as iam
+from constructs import Construct, IValidation
+
+from ._arns import Environment, differ, is_token
+from ._keys import session_key, warn_of_no_key_in_region, warn_of_other_account
+from ._names import default_policy_name, refuse_invalid_policy_name
+from ._roles import (
+    Target,
+    attach,
+    customizes_roles,
+    is_role_name,
+    profile_target,
+    reports_only,
+    role_names,
+)
+from ._statements import allow_decrypt, statements_by_sid, with_preferences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from constructs import IConstruct
+    from typing_extensions import Unpack
+
+    from ._statements import SessionManagerOptions
+
+_PROFILE: Final = "AWS::IAM::InstanceProfile"
+_ROLE: Final = "AWS::IAM::Role"
+
+
+class SessionManagerFleet(Construct):
+    """Session Manager on every instance profile below `scope`: one inline policy for each stack.
+
+    Whoever made the profile, before or after the fleet: L2, L1, `CfnInclude`, and those that
+    `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, ECS and EKS capacity hide. In an app it
+    covers the app's stacks, in a stage the stage's, in a stack that stack with those nested in it.
+    A role that several profiles share is attached once. Within the scope of another fleet, that
+    fleet alone decides.
+
+    A stage is synthesized before the app that holds it: a fleet belongs into each, and a stage
+    below `scope` that has none and is not excluded fails the synthesis.
+
+    What can't be attached to is named in a warning on its stack,
+    `session-manager-permissions:fleet-not-attached`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        exclude: Sequence[IConstruct] = (),
+        strict: bool = False,
+        policy_name: str | None = None,
+        **options: Unpack[SessionManagerOptions],
+    ) -> None:
+        """Cover every instance profile that is below `scope` when the app is synthesized.
+
+        Args:
+            scope: an app, a stage, a stack or any construct.
+            construct_id: the construct's id, unique in `scope`.
+            exclude: constructs below `scope` that are left alone, each with all that is below it.
+                Default: - none.
+            strict: whether a profile that can't be attached to fails the synthesis.
+                Default: - False: it is named in a warning.
+            policy_name: the name of each stack's policy, 1 to 128 characters of
+                `A-Z a-z 0-9 _+=,.@-`. Default: - a name unique to the stack, its region where
+                known, and the fleet.
+            **options: those of `SessionManagerOptions`, each with its default there.
+
+        Raises:
+            TypeError: an argument of the wrong type, or an option that does not exist.
+            ValueError: an invalid `policy_name`; a key that can't decrypt session data.
+        """
+        if policy_name is not None:
+            refuse_invalid_policy_name(policy_name)
+        if not isinstance(strict, bool):
+            raise TypeError(f"strict must be a bool, got {type(strict).__name__} {strict!r}")
+        _refuse_wrong_exclusions(exclude)
+        options = with_preferences(options)
+        statements_by_sid(options, None)  # what is wrong with them is said now
+        key = options.get("encryption_key")
+        self._key = None if key is None else (key, session_key(key))
+        super().__init__(scope, construct_id)
+        self._scope = scope
+        self._excluded = list(exclude)
+        self._strict = strict
+        self._policy_name = policy_name
+        self._options = options
+        self._errors: list[str] = []
+        self._is_done = False
+        cdk.Aspects.of(self).add(_OnceAtSynthesis(self))
+        self.node.add_validation(_Errors(self))
+
+    def _cover(self) -> None:
+        """Attach to all there is; asked once, when the user's code has made everything."""
+        if self._is_done:
+            return
+        self._is_done = True
+        tree = _Tree(self._scope)
+        alone = {
+            profile.ref
+            for construct in self._left_alone(tree.nodes)
+            for profile in _select(_PROFILE, construct)
+        }
+        path = self.node.path
+        digest = hashlib.sha256(path.encode()).hexdigest()[:8]
+        holder_id = f"{path.rpartition('/')[2]}{digest}"
+        parts: dict[cdk.Stack, _Part] = {}
+        for found in tree.resources(iam.CfnInstanceProfile, _PROFILE):
+            if alone and found.resource.ref in alone:
+                continue
+            if found.stack not in parts:
+                is_home = found.stack is tree.home
+                parts[found.stack] = self._part(
+                    found.stack, self if is_home else Construct(found.stack, holder_id)
+                )
+            parts[found.stack].profiles.append(found)
+        _find_roles(list(parts.values()), tree)
+        for part in parts.values():
+            self._check_reach(part)
+            if part.lost:
+                self._report(part)
+            if part.names:
+                iam.CfnPolicy(
+                    part.holder,
+                    "Policy",
+                    policy_document=iam.PolicyDocument(statements=part.statements),
+                    policy_name=part.policy_name,
+                    roles=list(part.names.values()),
+                )
+
+    def _left_alone(self, nodes: list[IConstruct]) -> list[IConstruct]:
+        """What this fleet does not cover: the excluded, others' scopes, and stages below.
+
+        The fleet that is nearest to a profile covers it; of two with one scope, the first. A stage
+        was synthesized before, so it must have a fleet of its own.
+        """
+        fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
+        paths = [fleet._scope.node.path for fleet in fleets]
+        self_at = fleets.index(self)
+        others = [
+            fleet
+            for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True))
+            if path != paths[self_at] or at < self_at
+        ]
+        left_alone = [*self._excluded, *(fleet._scope for fleet in others)]
+        stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
+        if stages:
+            known = [construct.node.path for construct in left_alone]
+            for path in (stage.node.path for stage in stages):
+                if not _is_below(path, known):
+                    self._errors.append(
+                        f"stage {path!r} has no SessionManagerFleet of its own, and this one can't "
+                        "reach into it, as CDK synthesizes stages first: make one in the stage, or "
+                        "give it in exclude"
+                    )
+        return [*left_alone, *stages]
+
+    def _part(self, stack: cdk.Stack, holder: Construct) -> _Part:
+        """What the policy of `stack` is made of, all but the roles."""
+        environment = Environment.of(stack)
+        statements = statements_by_sid(self._options, stack)
+        if self._key is not None:
+            allow_decrypt(statements, self._options, *self._key)
+        return _Part(
+            stack,
+            environment,
+            holder,
+            self._policy_name or default_policy_name(holder, environment),
+            list(statements.values()),
+        )
+
+    def _check_reach(self, part: _Part) -> None:
+        if self._key is None:
+            return
+        key, found = self._key
+        here = part.environment
+        there = found.environment(key, part.stack) or here
+        if differ(there.account, here.account):
+            warn_of_other_account(part.stack, found, there.account)
+        if differ(there.region, here.region):
+            warn_of_no_key_in_region(part.stack, here.region)
+
+    def _report(self, part: _Part) -> None:
+        text = "SessionManagerFleet can't attach to all: " + "; ".join(part.lost)
+        if self._strict:
+            self._errors.append(text)
+        else:
+            cdk.Annotations.of(part.stack).add_warning_v2(
+                "session-manager-permissions:fleet-not-attached", text
+            )
+
+
+@jsii.implements(cdk.IAspect)
+class _OnceAtSynthesis:
+    """Calls back once: the fleet has nothing below it that an aspect would visit."""
+
+    def __init__(self, fleet: SessionManagerFleet) -> None:
+        self._fleet = fleet
+
+    def visit(self, _node: IConstruct) -> None:
+        self._fleet._cover()
+
+
+@jsii.implements(IValidation)
+class _Errors:
+    def __init__(self, fleet: SessionManagerFleet) -> None:
+        self._fleet = fleet
+
+    def validate(self) -> list[str]:
+        return self._fleet._errors
+
+
+@dataclass(eq=False)
+class _Part:
+    """One stack's part: its profiles, and the policy that lists their roles."""
+
+    stack: cdk.Stack
+    environment: Environment
+    holder: Construct
+    policy_name: str
+    statements: list[iam.PolicyStatement]
+    profiles: list[_Found] = field(default_factory=list)
+    literal: list[tuple[_Key, str]] = field(default_factory=list)
+    """The roles that an L1 names as they are, which any policy of the account can list."""
+    asked: list[_Found] = field(default_factory=list)
+    """The profiles whose role is to be asked whether it takes the policy."""
+    names: dict[_Key, str] = field(default_factory=dict)
+    """What the policy lists each role by."""
+    lost: list[str] = field(default_factory=list)
+    """What it can't be attached to, and why."""
+
+    def key(self, name: object) -> _Key:
+        """That of a role by its name, or by what stands for the name in the template."""
+        if isinstance(name, str):
+            return _Key(self.environment.account or self.stack, name)
+        return _Key(self.stack, json.dumps(name))
+
+
+class _Key(NamedTuple):
+    """Equal for the same role by whatever road it comes."""
+
+    owner: object
+    """Of a reference the role's stack; of a name the account, or the stack where not known."""
+    name: str
+
+
+class _Found(NamedTuple):
+    """A resource in the tree."""
+
+    resource: cdk.CfnResource
+    before: IConstruct | None
+    """What is listed before it: its L2, where that has made it first of all."""
+    stack: cdk.Stack
+
+
+class _Reference(NamedTuple):
+    """A profile's role by a token, and what that reads in the template."""
+
+    part: _Part
+    token: str
+    reads: str
+
+
+class _Tree:
+    """What is in a scope, as CDK lists it: without a visit to each."""
+
+    def __init__(self, scope: Construct) -> None:
+        self.nodes = scope.node.find_all()
+        self.home = _stack_around(scope)
+
+    def resources(self, kind: type[cdk.CfnResource], resource_type: str) -> list[_Found]:
+        """The resources of one type, each with its stack.
+
+        A construct that CDK made itself is another Python object in each of its answers. But what
+        a stack holds follows it in the list of all, so how many there are tells which they are.
+        """
+        is_plain = all(isinstance(found, kind) for found in _select(resource_type, self.nodes[0]))
+        places = [
+            place
+            for place, node in enumerate(self.nodes)
+            if isinstance(node, kind)
+            or (
+                not is_plain
+                and isinstance(node, cdk.CfnResource)
+                and node.cfn_resource_type == resource_type
+            )
+        ]
+        stack_of = {} if self.home is None else dict.fromkeys(places, self.home)
+        for place, stack in enumerate(self.nodes):
+            if isinstance(stack, cdk.Stack):
+                first = bisect.bisect(places, place)
+                count = len(_select(resource_type, stack))
+                stack_of.update(dict.fromkeys(places[first : first + count], stack))
+        listed = [self.nodes[0].node.scope, *self.nodes]
+        return [
+            _Found(cast("cdk.CfnResource", self.nodes[place]), listed[place], stack)
+            for place, stack in stack_of.items()
+        ]
+
+
+def _select(resource_type: str, scope: IConstruct) -> list[cdk.CfnResource]:
+    selector = cdk.ConstructSelector.resources_of_type(resource_type)
+    return cast("list[cdk.CfnResource]", selector.select(scope))
+
+
+def _stack_around(scope: Construct) -> cdk.Stack | None:
+    """The stack that `scope` is in, or is; None of an app, a stage and what groups stacks."""
+    around = (n for n in reversed(scope.node.scopes) if isinstance(n, (cdk.Stack, cdk.Stage)))
+    nearest = next(around, None)
+    return nearest if isinstance(nearest, cdk.Stack) else None
+
+
+def _is_below(path: str, others: Iterable[str]) -> bool:
+    return any(other in ("", path) or path.startswith(f"{other}/") for other in others)
+
+
+def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
+    for construct in exclude:
+        if not hasattr(construct, "node"):
+            raise TypeError(
+                f"exclude must be constructs, got {type(construct).__name__} {construct!r}"
+            )
+
+
+def _find_roles(parts: list[_Part], tree: _Tree) -> None:
+    """Fill in what each policy lists its roles by, each role in one of them and once.
+
+    A role of this app is a reference, which takes a policy, as does the one that an L1 names. An
+    imported one is asked, and so is one that the app has in another guise, maybe without updates.
+    """
+    guises = {
+        cast("iam.IRole", node).role_name
+        for node in tree.nodes
+        if hasattr(node, "attach_inline_policy") and not isinstance(node, iam.Role)
+    }
+    references: list[_Reference] = []
+    for part in parts:
+        references += _references(part, guises)
+    _list_references(references)
+    listed = {key for part in parts for key in part.names}
+    by_name: dict[_Key, _Part] = {}
+    for part in parts:
+        for key, name in chain(part.literal, _attached(part, listed)):
+            if key not in listed:
+                listed.add(key)
+                by_name[key] = part
+                part.names[key] = name
+    if by_name:
+        _forget_owned(by_name, listed, tree)
+
+
+def _references(part: _Part, guises: set[str]) -> Iterator[_Reference]:
+    """The roles of this app; what else the profiles hold is left in the part."""
+    by_token: dict[str, _Found] = {}
+    is_customized = customizes_roles(part.stack)
+    for found in part.profiles:
+        profile = found.resource
+        names = role_names(profile) if isinstance(profile, iam.CfnInstanceProfile) else []
+        name = names[0] if len(names) == 1 else ""
+        if is_role_name(name) and not isinstance(found.before, iam.InstanceProfile):
+            part.literal.append((part.key(name), name))
+        elif "${" in name and name not in guises and not is_customized:
+            by_token.setdefault(name, found)
+        else:
+            part.asked.append(found)
+    values = part.stack.resolve([*by_token])
+    for (token, found), value in zip(by_token.items(), values, strict=True):
+        if isinstance(value, dict) and "Fn::GetAtt" not in value:
+            yield _Reference(part, token, json.dumps(value))
+        else:
+            part.asked.append(found)
+
+
+def _list_references(references: list[_Reference]) -> None:
+    """List each referenced role in its own stack's policy, or else in the first that refers to it.
+
+    In a template all references to a role read the same, and so may those to roles of two stacks:
+    where they could be taken for each other, and only there, CDK is asked for the role.
+    """
+    places = Counter(token for _, token, _ in references)
+    readings = Counter((part, reads) for part, _, reads in references)
+    unclear = [
+        token
+        for part, token, reads in references
+        if (places[token] > 1 or readings[part, reads] > 1) and reads.startswith('{"Ref"')
+    ]
+    owners: dict[str, object] = {}
+    if unclear:
+        stacks = {part.stack for part, _, _ in references}
+        tokens = cdk.Tokenization.reverse_string("".join(unclear)).tokens
+        for token, found in zip(unclear, tokens, strict=True):
+            if isinstance(found, cdk.Reference):
+                owner = cdk.Stack.of(found.target)
+                owners[token] = owner if owner in stacks else owner.node.path
+    listed: dict[_Key, tuple[_Part, str]] = {}
+    for part, token, reads in references:
+        key = _Key(owners.get(token, part.stack), reads)
+        if key not in listed or key.owner is part.stack:
+            listed[key] = (part, token)
+    for key, (part, token) in listed.items():
+        part.names[key] = token
+
+
+def _attached(part: _Part, listed: set[_Key]) -> Iterator[tuple[_Key, str]]:
+    """What to list the asked roles by that take the policy: one that is in no app is tried."""
+    if not part.asked:
+        return
+    account, region = part.environment
+    probe = cdk.Stack(cdk.App(), "Probe", env=cdk.Environment(account=account, region=region))
+    policy = iam.Policy(probe, "Policy", policy_name=part.policy_name, statements=part.statements)
+    for number, found in enumerate(part.asked):
+        try:
+            target = _target(probe, f"Role{number}", found)
+            name = target.name or target.role.role_name
+            key = part.key(part.stack.resolve(name) if is_token(name) else name)
+            if key in listed:
+                continue
+            attach(policy, target, probe)
+        except (TypeError, ValueError) as error:
+            part.lost.append(f"{found.resource.node.path}: {error}")
+            continue
+        if not reports_only(target.role):
+            yield key, name
+
+
+def _target(scope: Construct, role_id: str, found: _Found) -> Target:
+    profile, before, stack = found
+    if not isinstance(profile, iam.CfnInstanceProfile):
+        raise TypeError(
+            "it is a bare CfnResource, whose role CDK does not know: make it by "
+            "iam.CfnInstanceProfile"
+        )
+    l2 = before if isinstance(before, iam.InstanceProfile) else profile
+    return profile_target(scope, role_id, l2, stack)
+
+
+def _forget_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
+    """Drop a role's name where the role itself is in the tree and listed by its reference."""
+    names = {key.name for key in by_name}
+    for role, _, stack in tree.resources(iam.CfnRole, _ROLE):
+        if not isinstance(role, iam.CfnRole) or role.role_name not in names:
+            continue
+        key = _Key(Environment.of(stack).account or stack, role.role_name)
+        if key in by_name and _Key(stack, json.dumps(stack.resolve(role.ref))) in listed:
+            del by_name[key].names[key]

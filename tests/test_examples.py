@@ -1,0 +1,254 @@
+"""The examples: each is an app, and what it synthesizes is what it was."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from session_manager_permissions import session_manager_statements
+
+from .conftest import ROOT, existing_key, run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import aws_cdk as cdk
+    from syrupy.assertion import SnapshotAssertion
+
+pytest.importorskip("cdk_stacksets")
+EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/app.py"))
+
+
+def templates(example: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """What `cdk synth` makes of the example, by the file's name."""
+    context = json.loads((example / "cdk.json").read_text())["context"]
+    done = run_python(
+        str(example / "app.py"),
+        cwd=folder,
+        env={"CDK_OUTDIR": str(folder / "cdk.out"), "CDK_CONTEXT_JSON": json.dumps(context)},
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        path.name: json.loads(path.read_text())
+        for path in sorted((folder / "cdk.out").rglob("*.template.json"))
+    }
+
+
+def of_type(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [body["Properties"] for body in template["Resources"].values() if body["Type"] == kind]
+
+
+@pytest.fixture(scope="module")
+def organization(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The administrator's template, and the members'."""
+    folder = tmp_path_factory.mktemp("organization")
+    found = templates(ROOT / "examples" / "organization", folder)
+    (member,) = (name for name in found if name.endswith(".stackset.template.json"))
+    (admin,) = found.keys() - {member}
+    return found[admin], found[member]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return templates(ROOT / "examples" / "pipeline", tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_each_example_is_an_app_that_says_what_it_installs(example: Path) -> None:
+    assert json.loads((example / "cdk.json").read_text())["app"] == "python3 app.py"
+    assert "session-manager-permissions" in (example / "requirements.txt").read_text().split()
+
+
+def test_every_account_of_the_unit_gets_the_policy_on_the_role_named_so(
+    organization: tuple[dict[str, Any], dict[str, Any]], snapshot: SnapshotAssertion
+) -> None:
+    _, member = organization
+    assert member == snapshot(extension_class=JSONSnapshotExtension)
+
+
+def test_nothing_in_the_members_template_is_one_account_s(
+    organization: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    _, member = organization
+    (policy,) = of_type(member, "AWS::IAM::Policy")
+    assert policy["Roles"] == ["web-server"]
+    assert policy["PolicyName"] == "SessionManager"
+    assert len(member["Resources"]) == 1
+    assert "Parameters" not in member
+    assert "111122223333" not in json.dumps(member)
+    pseudo = {"AWS::AccountId", "AWS::Partition"}
+    assert {found for found in references(member) if found.startswith("AWS::")} == pseudo
+
+
+def references(value: object) -> set[str]:
+    """What all `Ref` in the value refer to."""
+    if isinstance(value, dict):
+        own = {value["Ref"]} if isinstance(value.get("Ref"), str) else set()
+        return own.union(*(references(inner) for inner in value.values()))
+    if isinstance(value, list):
+        return set().union(*(references(inner) for inner in value))
+    return set()
+
+
+def test_the_stack_set_is_rolled_out_to_one_region_by_the_delegated_administrator(
+    organization: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    administrator, _ = organization
+    (stack_set,) = of_type(administrator, "AWS::CloudFormation::StackSet")
+    assert stack_set.pop("TemplateURL")
+    assert stack_set == {
+        "AutoDeployment": {"Enabled": True, "RetainStacksOnAccountRemoval": False},
+        "CallAs": "DELEGATED_ADMIN",
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+        "ManagedExecution": {"Active": True},
+        "OperationPreferences": {
+            "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
+            "FailureTolerancePercentage": 2,
+            "MaxConcurrentPercentage": 10,
+        },
+        "PermissionModel": "SERVICE_MANAGED",
+        "StackInstancesGroup": [
+            {
+                "DeploymentTargets": {
+                    "AccountFilterType": "NONE",
+                    "OrganizationalUnitIds": ["ou-ab12-11111111"],
+                },
+                "Regions": ["eu-west-1"],
+            }
+        ],
+        "StackSetName": "session-manager-permissions",
+    }
+
+
+def test_each_account_of_the_pipeline_gets_the_policy_once_and_each_region_its_document(
+    pipeline: dict[str, dict[str, Any]], snapshot: SnapshotAssertion
+) -> None:
+    accounts = {
+        name: template
+        for name, template in pipeline.items()
+        if of_type(template, "AWS::SSM::Document")
+    }
+    policies = {name: of_type(template, "AWS::IAM::Policy") for name, template in accounts.items()}
+    assert len(accounts) == 4
+    assert sorted(len(found) for found in policies.values()) == [0, 1, 1, 1]
+    assert {role for found in policies.values() for one in found for role in one["Roles"]} == {
+        "web-server"
+    }
+    resources = {name: template["Resources"] for name, template in accounts.items()}
+    assert resources == snapshot(extension_class=JSONSnapshotExtension)
+
+
+def test_the_role_is_asked_after_before_the_deployment_and_its_readiness_after_it(
+    pipeline: dict[str, dict[str, Any]], snapshot: SnapshotAssertion
+) -> None:
+    template = pipeline["SessionManagerPipeline.template.json"]
+    (found,) = of_type(template, "AWS::CodePipeline::Pipeline")
+    stages = {
+        stage["Name"]: {action["Name"]: action["RunOrder"] for action in stage["Actions"]}
+        for stage in found["Stages"]
+    }
+    for stage in ("Test-222233334444", "Production"):
+        order = stages[stage]
+        before = [at for name, at in order.items() if "RoleExists" in name]
+        deploy = [at for name, at in order.items() if name.endswith((".Prepare", ".Deploy"))]
+        after = [at for name, at in order.items() if "IsReady" in name]
+        assert max(before) < min(deploy)
+        assert max(deploy) < min(after)
+    assert stages == snapshot(extension_class=JSONSnapshotExtension)
+
+
+def test_the_account_is_asked_by_its_lookup_role_and_by_the_command_there_is(
+    pipeline: dict[str, dict[str, Any]],
+) -> None:
+    template = pipeline["SessionManagerPipeline.template.json"]
+    specs = [
+        json.loads(project["Source"]["BuildSpec"])
+        for project in of_type(template, "AWS::CodeBuild::Project")
+        if "session-manager-permissions verify" in json.dumps(project)
+    ]
+    assert len(specs) == 6
+    asked = [spec["phases"]["build"]["commands"][-1] for spec in specs]
+    by_account = "session-manager-permissions verify --profile account --region eu-west-1"
+    assert set(asked) == {
+        f"{by_account} --role web-server",
+        f"{by_account} --role web-server || test $? -eq 1",
+    }
+    assume = {
+        statement["Resource"]
+        for policy in of_type(template, "AWS::IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "sts:AssumeRole" and "-lookup-role-" in str(statement["Resource"])
+    }
+    assert assume == {
+        f"arn:aws:iam::{account}:role/cdk-hnb659fds-lookup-role-{account}-eu-west-1"
+        for account in ("222233334444", "333344445555", "444455556666")
+    }
+
+
+PSEUDO = {
+    "AWS::AccountId": "111122223333",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+}
+
+
+def deployed(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """The value as an account has it."""
+    match value:
+        case {"Ref": name}:
+            return PSEUDO[name]
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(deployed(part) for part in parts)
+        case dict():
+            return {key: deployed(inner) for key, inner in value.items()}
+        case list():
+            return [deployed(inner) for inner in value]
+        case _:
+            return value
+
+
+def characters(document: dict[str, Any]) -> int:
+    """What IAM counts of a policy."""
+    return len(json.dumps(deployed(document), separators=(",", ":")))
+
+
+def test_the_sizes_in_the_docs_are_those_synthesized(
+    stack: cdk.Stack, organization: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    key, alias = existing_key(stack), existing_key(stack, "Alias", resource="alias/sessions")
+    bucket = s3.Bucket.from_bucket_attributes(
+        stack,
+        "Bucket",
+        bucket_arn="arn:aws:s3:::session-logs-of-the-organization",
+        encryption_key=existing_key(stack, "BucketKey"),
+    )
+    every = session_manager_statements(
+        encryption_key=alias,
+        allow_registration=True,
+        decrypt_sessions_only=True,
+        log_bucket=bucket,
+        log_prefix="sessions",
+        log_group=logs.LogGroup.from_log_group_name(stack, "Group", "/session-manager/logs"),
+    )
+    (of_example,) = of_type(organization[1], "AWS::IAM::Policy")
+
+    def size(statements: list[iam.PolicyStatement]) -> int:
+        return characters(stack.resolve(iam.PolicyDocument(statements=statements)))
+
+    page = (ROOT / "docs" / "organizations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:default|that of|every)[^|]*) \| ([\d,]+) \|$", page, re.MULTILINE)
+    assert {name: int(number.replace(",", "")) for name, number in rows} == {
+        "default": size(session_manager_statements()),
+        "default with a key": size(session_manager_statements(encryption_key=key)),
+        "that of the example: an alias in three regions": characters(of_example["PolicyDocument"]),
+        "every option, each once": size(every),
+    }
