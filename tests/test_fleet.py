@@ -609,7 +609,7 @@ def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
 
 
 LOST = [
-    (without_updates, "without policy updates"),
+    (without_updates, "without_policy_updates()"),
     (immutable, "mutable=False"),
     (of_another_account, f"belongs to account {OTHER_ACCOUNT}"),
     (owned_in_another_account, f"belongs to account {OTHER_ACCOUNT}"),
@@ -683,7 +683,7 @@ def test_a_policy_name_that_an_imported_role_has_is_said(stack: cdk.Stack) -> No
     profile(stack, role=role)
     SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
     (warning,) = warnings(stack)
-    assert "policy_name is taken on the role 'Stack/Existing'" in warning
+    assert "policy_name 'Sessions' is another policy's on role 'Stack/Existing'" in warning
 
 
 def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) -> None:
