@@ -5,11 +5,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import aws_cdk as cdk
 import pytest
 from botocore.stub import Stubber
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
-from session_manager_permissions import _verify
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionPreferences,
+    _needs,
+    _verify,
+)
+from session_manager_permissions._document import read_document
+from session_manager_permissions._policies import Answer, decide, statements
+from session_manager_permissions._simulator import Key, Role, Uses, questions
 
+from .conftest import HERE, REGION, existing_role
+from .preference_options import Given, given_preferences
 from .test_verify import ACCOUNT, IN_GROUP, KEY, Account, Run, account, client, no_account, verify
 
 if TYPE_CHECKING:
@@ -225,3 +238,77 @@ def test_a_document_needs_a_region(account: Account, verify: Callable[..., Run])
 
 def test_systems_manager_is_asked_in_the_region() -> None:
     assert _verify.AwsSession(None, "eu-west-1").ssm().meta.region_name == "eu-west-1"
+
+
+def deployed(value: Any) -> Any:  # noqa: ANN401
+    """What CloudFormation makes of a value that joins strings with the partition."""
+    match value:
+        case {"Ref": "AWS::Partition"}:
+            return "aws"
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(deployed(part) for part in parts)
+        case dict():
+            return {name: deployed(part) for name, part in value.items()}
+        case list():
+            return [deployed(part) for part in value]
+    return value
+
+
+def is_of_this_app(chosen: Given) -> bool:
+    kinds = (chosen.key, chosen.bucket, chosen.group)
+    return any(kind is not None and ("owned" in kind or "L1" in kind) for kind in kinds)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    deadline=None,
+    max_examples=40,
+)
+@given(chosen=given_preferences(), narrowed=st.booleans())
+def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
+    ssm: Stubber, chosen: Given, *, narrowed: bool
+) -> None:
+    assume(not is_of_this_app(chosen))  # whose ARNs no template has
+    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
+    preferences = SessionPreferences(stack, "Preferences", **chosen.sources(stack), **chosen.others)
+    permissions = SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=existing_role(stack),
+        preferences=preferences,
+        allow_registration=True,
+        decrypt_sessions_only=narrowed,
+    )
+    content = stack.resolve(preferences.node.default_child.content)  # type: ignore[union-attr]
+    has_document(ssm, json.dumps(deployed(content)))
+    granted = deployed(stack.resolve(permissions.policy.document))
+    role = Role(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
+
+    said = read_document(ssm.client, NAME, role, REGION)
+
+    key = said.key and Key(said.key, said.key, None)
+    if said.key and ":alias/" in said.key:
+        prefix, _, name = said.key.partition(":alias/")
+        key = Key(said.key, f"{prefix}:key/1234", f"alias/{name}")
+    uses = Uses(
+        (key,) if key else (),
+        said.log_bucket,
+        said.log_prefix or "",
+        None,
+        said.checks_log_encryption,
+        said.log_group,
+    )
+    for question in questions(role, uses, REGION):
+        for need in question.needs:
+            assert {answer(granted, need, action) for action in need.actions} == {Answer.ALLOWED}
+
+
+def answer(granted: dict[str, Any], need: _needs.Need, action: str) -> Answer:
+    """IAM's, where the request has what the need says that it has."""
+    told = need.conditions or {}
+    holding = [
+        {part: value for part, value in statement.items() if part != "Condition"}
+        for statement in granted["Statement"]
+        if statement.get("Condition", {}).items() <= told.items()
+    ]
+    return decide(statements({"Statement": holding}, "policy"), action, need.resource).answer
