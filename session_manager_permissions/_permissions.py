@@ -176,7 +176,9 @@ class SessionManagerPermissions(Construct):
         self._refuse_oversize()
 
     def _refuse_oversize(self) -> None:
-        document = json.dumps(self._stack.resolve(self._policy.document), separators=(",", ":"))
+        written = self._policy.document.to_json()  # to resolve the document itself would freeze it
+        resolved = self._stack.resolve(written)
+        document = json.dumps(resolved, separators=(",", ":"), ensure_ascii=False)
         if len(document) > _needs.MAX_INLINE_POLICIES:
             raise ValueError(
                 f"encryption_key makes the policy {len(document)} characters long, and all inline "
