@@ -3,30 +3,47 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
+import json
 import os
 import re
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
 
-CONTEXT = ("instance-profile", "role", "key", "policy-name")
+CONTEXT = (
+    "instance-profile",
+    "role",
+    "key",
+    "policy-name",
+    "allow-registration",
+    "log-bucket",
+    "log-bucket-key",
+    "log-prefix",
+    "log-group",
+    "check-log-encryption",
+    "decrypt-sessions-only",
+)
+FLAGS = ("allow-registration", "check-log-encryption", "decrypt-sessions-only")
 
 
 def context(app: cdk.App) -> dict[str, str]:
-    """The values given by `-c`, each refused where it is empty or its key is mistyped."""
+    """The values given by `-c`; CDK's own keys, and those of its look-ups, have a `:` or a `/`."""
     given = app.node.get_all_context()
     for name, value in given.items():
-        meant = difflib.get_close_matches(name.replace("_", "-").lower(), CONTEXT, 1, cutoff=0.8)
-        if meant and name not in CONTEXT:
-            raise ValueError(
-                f"-c {name}={value}: there is no such option; did you mean {meant[0]}?"
-            )
-        if name in CONTEXT and not (isinstance(value, str) and value):
+        if name not in CONTEXT and not re.search("[:/]", name):
+            raise ValueError(f"-c {name}={value}: there is no {name}, but {', '.join(CONTEXT)}")
+        if name in FLAGS:
+            # cdk.json may have as a boolean what `-c` gives as a string.
+            given[name] = json.dumps(value) if isinstance(value, bool) else value
+            if given[name] not in ("true", "false"):
+                raise ValueError(f"-c {name}={value}: give true or false")
+        elif name in CONTEXT and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
     return {name: given[name] for name in CONTEXT if name in given}
 
@@ -49,13 +66,14 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
         raise ValueError("the CLI found no account and region: give it credentials and a region")
     stack = cdk.Stack(
         app,
-        stack_name("Role", role) if role else stack_name("InstanceProfile", profile or ""),
+        # a role's stack is the same by its name and by its ARN
+        stack_name("Role", role.rpartition("/")[2])
+        if role
+        else stack_name("InstanceProfile", profile or ""),
         env=cdk.Environment(account=account, region=region),
         description="Session Manager permissions for a role that is managed elsewhere",
     )
-    key = options.get("key")
-    if key and not key.startswith("arn:"):
-        raise ValueError(f"-c key={key}: give the key's ARN")
+    log_group = options.get("log-group")
     SessionManagerPermissions(
         stack,
         "SessionManagerPermissions",
@@ -65,8 +83,16 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
             if profile
             else None
         ),
-        encryption_key=kms.Key.from_key_arn(stack, "Key", key) if key else None,
         policy_name=options.get("policy-name"),
+        encryption_key=import_key(stack, "Key", "key", options),
+        allow_registration=options.get("allow-registration") == "true",
+        log_bucket=import_bucket(stack, options),
+        log_prefix=options.get("log-prefix"),
+        log_group=(
+            logs.LogGroup.from_log_group_name(stack, "LogGroup", log_group) if log_group else None
+        ),
+        check_log_encryption=options.get("check-log-encryption") != "false",
+        decrypt_sessions_only=options.get("decrypt-sessions-only") == "true",
     )
 
 
@@ -75,6 +101,32 @@ def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
     if role.startswith("arn:"):
         return iam.Role.from_role_arn(stack, "Role", role)
     return iam.Role.from_role_name(stack, "Role", role)
+
+
+def import_key(
+    stack: cdk.Stack, construct_id: str, option: str, options: dict[str, str]
+) -> kms.IKey | None:
+    """The key whose ARN the option is."""
+    arn = options.get(option)
+    if arn is None:
+        return None
+    if not arn.startswith("arn:"):
+        raise ValueError(f"-c {option}={arn}: give the key's ARN")
+    return kms.Key.from_key_arn(stack, construct_id, arn)
+
+
+def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
+    """The bucket for session logs, with its key where that is given."""
+    name = options.get("log-bucket")
+    key = import_key(stack, "LogBucketKey", "log-bucket-key", options)
+    if name is None:
+        for option in ("log-bucket-key", "log-prefix"):
+            if option in options:
+                raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
+        return None
+    return s3.Bucket.from_bucket_attributes(
+        stack, "LogBucket", bucket_name=name, encryption_key=key
+    )
 
 
 def show_example(app: cdk.App) -> None:

@@ -56,6 +56,19 @@ def referenced(text: str) -> cdk.Reference | None:
     return token if isinstance(token, cdk.Reference) else None
 
 
+def written_out(text: str, stack: cdk.Stack) -> str:
+    """`text` with what CDK knows by now of the tokens in it, such as the name of an owned alias."""
+    match stack.resolve(text):
+        case str(known):
+            return known
+        case {"Fn::Join": [str(delimiter), [*fragments]]}:
+            return delimiter.join(
+                fragment if isinstance(fragment, str) else cdk.Token.as_string(fragment)
+                for fragment in fragments
+            )
+    return text
+
+
 class Environment(NamedTuple):
     """Where something is; None is what only the deployment knows."""
 

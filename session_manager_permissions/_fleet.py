@@ -193,7 +193,8 @@ class SessionManagerFleet(Construct):
         if differ(there.account, here.account):
             warn_of_other_account(part.stack, found, there.account)
         if differ(there.region, here.region):
-            warn_of_no_key_in_region(part.stack, here.region)
+            way_out = "give that stack a fleet of its own with the key of that region"
+            warn_of_no_key_in_region(part.stack, here.region, way_out)
 
     def _report(self, part: _Part) -> None:
         text = "SessionManagerFleet can't attach to all: " + "; ".join(part.lost)

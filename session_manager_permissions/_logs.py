@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
 
-from ._arns import Environment, differ, is_token, parse_arn, referenced, refuse_wildcards
+from ._arns import (
+    Environment,
+    differ,
+    is_token,
+    parse_arn,
+    referenced,
+    refuse_wildcards,
+    written_out,
+)
 from ._keys import KeyResource, any_key, key_resource
 
 if TYPE_CHECKING:
@@ -24,7 +33,7 @@ def bucket_arn(bucket: IBucketRef) -> str:
 
     Raises:
         TypeError: `bucket` is no S3 bucket.
-        ValueError: its ARN is a pattern.
+        ValueError: its ARN is no bucket's, or a pattern.
     """
     arn: str | None = getattr(bucket, "bucket_arn", None)
     if arn is None:
@@ -37,6 +46,8 @@ def bucket_arn(bucket: IBucketRef) -> str:
     parts = parse_arn(arn)
     if parts is not None:
         refuse_wildcards("log_bucket", parts.resource)
+        if re.search("[:/]", parts.resource):  # an object, an ARN given as a name
+            raise ValueError(f"log_bucket has the ARN {arn!r}, which is no bucket's")
     return arn
 
 
@@ -71,7 +82,11 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
     """The key that an L1 bucket names: by a reference, its ARN, its id or an alias."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
-    rules = getattr(bucket.bucket_encryption, "server_side_encryption_configuration", None)
+    try:
+        encryption = bucket.bucket_encryption
+    except (KeyError, ValueError):  # jsii before 1.142 can't read it where it is a token
+        return None
+    rules = getattr(encryption, "server_side_encryption_configuration", None)
     for rule in rules if isinstance(rules, list) else ():
         default = getattr(rule, "server_side_encryption_by_default", None)
         key_id: str | None = getattr(default, "kms_master_key_id", None)
@@ -80,21 +95,23 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
         reference = referenced(key_id)
         if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
             return any_key(_BUCKET_KEY, reference.target)
+        stack = cdk.Stack.of(bucket)
         if is_token(key_id):
-            return None
+            key_id = written_out(key_id, stack)
         if key_id.startswith("arn:"):
             return key_resource(_BUCKET_KEY, key_id)
+        if key_id.startswith("${"):  # an id or an ARN, only the deployment knows
+            return None
         resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
-        arn = cdk.Stack.of(bucket).format_arn(service="kms", resource=resource)
-        return key_resource(_BUCKET_KEY, arn)
+        return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))
     return None
 
 
 def is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
     """Whether the bucket is known to be in another account than `stack`, or than its own stack."""
     here = Environment.of(stack or cdk.Stack.of(bucket)).account
-    there = bucket.env.account
-    return differ(here, None if is_token(there) else there)
+    there = bucket.env.account  # empty for an L1 import, as a bucket's ARN has no account
+    return differ(here, None if not there or is_token(there) else there)
 
 
 def group_arn(group: ILogGroupRef) -> str:
@@ -128,11 +145,12 @@ def group_arn(group: ILogGroupRef) -> str:
     if parts is None:  # a token, maybe followed by `:*`
         fields = cdk.Fn.split(":", arn)
         return ":".join(cdk.Fn.select(index, fields) for index in range(7))
-    name = parts.resource.removesuffix(":*")
-    if not name.startswith("log-group:"):
-        raise ValueError(f"log_group has the ARN {arn!r}, which is no log group's")
+    resource = parts.resource.removesuffix(":*")
+    kind, _, name = resource.partition(":")
     refuse_wildcards("log_group", name)
-    return str(parts._replace(resource=name))
+    if kind != "log-group" or not name or ":" in name:  # a log stream, an ARN given as a name
+        raise ValueError(f"log_group has the ARN {arn!r}, which is no log group's")
+    return str(parts._replace(resource=resource))
 
 
 def group_name(group: ILogGroupRef) -> str:
@@ -170,10 +188,8 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
     if bucket is None:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
     parts = [part for part in log_prefix.split("/") if part]
-    if is_token(log_prefix):
-        return "/".join(parts)
     refuse_wildcards("log_prefix", log_prefix)
-    if len(log_prefix.encode()) > _MAX_OBJECT_KEY:
+    if not is_token(log_prefix) and len(log_prefix.encode()) > _MAX_OBJECT_KEY:
         raise ValueError(
             f"log_prefix {log_prefix!r} is longer than an object's key may be, "
             f"{_MAX_OBJECT_KEY} bytes: give a shorter one"

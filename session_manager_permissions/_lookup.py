@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ def lookup_instance_profile(
 
     CloudFormation can't tell a profile's role, so the CLI asks the account at synthesis (the Cloud
     Control API, `cloudformation:GetResource` and `iam:GetInstanceProfile`) and keeps the answer in
-    `cdk.context.json`, which belongs into version control.
+    `cdk.context.json`, which belongs into version control; `cdk context --reset KEY` has it ask
+    again. Until it has asked, as in a unit test, the role is one named `DUMMY_…`.
 
     Args:
         scope: where in the tree the import is made, in a stack with a known account and region.
@@ -47,6 +49,7 @@ def lookup_instance_profile(
             f"{stack.node.path!r}, whose account and region are not known: give the stack "
             "env=cdk.Environment(account=…, region=…)"
         )
+    digest = hashlib.sha256(instance_profile_name.encode()).hexdigest()[:8]
     answer = cdk.ContextProvider.get_value(
         scope,
         provider="cc-api-provider",
@@ -58,7 +61,7 @@ def lookup_instance_profile(
         # what the CLI's first pass works on, before it has asked
         dummy_value=[
             {
-                "Roles": ["DUMMY_ROLE"],
+                "Roles": [f"DUMMY_{digest}"],  # one for each profile
                 "Arn": f"arn:aws:iam::123456789012:instance-profile/{instance_profile_name}",
             }
         ],

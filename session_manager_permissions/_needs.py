@@ -34,9 +34,83 @@ CHANNELS: Final = Need(
 REGISTRATION: Final = Need("SessionManagerRegistration", ("ssm:UpdateInstanceInformation",), "*")
 """The agent's registration with Systems Manager, without which no session starts."""
 
+REGISTRATION_SERVICES: Final = ("ec2", "ssm")
+"""Whose resources, instances and managed instances, a policy may also allow registration on."""
+
 
 MAX_INLINE_POLICIES: Final = 10_240
 """Characters, white space aside, of all inline policies of a role."""
+
+
+AWS_MANAGED: Final[dict[str, tuple[Need, ...]]] = {
+    **dict.fromkeys(
+        (
+            "AdministratorAccess",
+            "AmazonEC2RoleforSSM",
+            "AmazonElasticFileSystemsUtils",
+            "AmazonSSMFullAccess",
+            "AmazonSSMManagedEC2InstanceDefaultPolicy",
+            "AmazonSSMManagedInstanceCore",
+            "AWSCloud9SSMInstanceProfile",
+            "PowerUserAccess",
+        ),
+        (CHANNELS, REGISTRATION),
+    ),
+    "AmazonSageMakerClusterInstanceRolePolicy": (CHANNELS,),
+    **dict.fromkeys(
+        (
+            "AmazonDynamoDBFullAccess",
+            "AmazonDynamoDBReadOnlyAccess",
+            "AmazonEBSCSIDriverPolicy",
+            "AmazonEC2ContainerRegistryFullAccess",
+            "AmazonEC2ContainerRegistryPowerUser",
+            "AmazonEC2ContainerRegistryPullOnly",
+            "AmazonEC2ContainerRegistryReadOnly",
+            "AmazonEC2ContainerServiceforEC2Role",
+            "AmazonEC2FullAccess",
+            "AmazonEC2ReadOnlyAccess",
+            "AmazonEC2RoleforAWSCodeDeploy",
+            "AmazonEC2RoleforAWSCodeDeployLimited",
+            "AmazonEFSCSIDriverPolicy",
+            "AmazonEKS_CNI_Policy",
+            "AmazonEKSWorkerNodeMinimalPolicy",
+            "AmazonEKSWorkerNodePolicy",
+            "AmazonElasticMapReduceforEC2Role",
+            "AmazonPrometheusRemoteWriteAccess",
+            "AmazonS3FullAccess",
+            "AmazonS3ReadOnlyAccess",
+            "AmazonSNSFullAccess",
+            "AmazonSQSFullAccess",
+            "AmazonSSMDirectoryServiceAccess",
+            "AmazonSSMPatchAssociation",
+            "AmazonSSMReadOnlyAccess",
+            "AWSElasticBeanstalkMulticontainerDocker",
+            "AWSElasticBeanstalkWebTier",
+            "AWSElasticBeanstalkWorkerTier",
+            "AWSXRayDaemonWriteAccess",
+            "CloudWatchAgentAdminPolicy",
+            "CloudWatchAgentServerPolicy",
+            "CloudWatchLogsFullAccess",
+            "EC2InstanceProfileForImageBuilder",
+            "EC2InstanceProfileForImageBuilderECRContainerBuilds",
+            "ReadOnlyAccess",
+            "SecretsManagerReadWrite",
+            "SecurityAudit",
+            "ViewOnlyAccess",
+        ),
+        (),
+    ),
+}
+"""What AWS managed policies that instances have allow of `CHANNELS` and `REGISTRATION`.
+
+From the AWS managed policy reference. Of one that is not here it is not known what it allows.
+"""
+
+AWS_MANAGED_DENY_ALL: Final = "AWSDenyAll"
+"""The one AWS managed policy for roles that denies: everything."""
+
+AWS_MANAGED_DEPRECATED: Final = {"AmazonEC2RoleforSSM": "AmazonSSMManagedInstanceCore"}
+"""What AWS advises against, as it allows far more than the agent needs, and advises instead."""
 
 
 def log_encryption(bucket_arn: str = "*") -> Need:
@@ -55,7 +129,7 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
     """The key that the log bucket encrypts with; an upload in parts decrypts as well."""
     return Need(
         "SessionManagerLogBucketKey",
-        ("kms:GenerateDataKey", "kms:Decrypt"),
+        ("kms:Decrypt", "kms:GenerateDataKey"),
         key_arn,
         having_alias(alias_name) or None,
     )
@@ -63,6 +137,10 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
 
 def log_group(group_arn: str) -> tuple[Need, ...]:
     """The session logs in CloudWatch Logs; the agent never creates the group.
+
+    The service authorization reference has the group's ARN for `DescribeLogStreams`, and the user
+    guide of CloudWatch Logs ("Overview of managing access permissions") the streams': the policy
+    has both, as a role that has the wrong one logs nothing.
 
     Args:
         group_arn: the group's ARN without a `:*` at its end.
@@ -72,7 +150,7 @@ def log_group(group_arn: str) -> tuple[Need, ...]:
         Need("SessionManagerLogStreams", ("logs:DescribeLogStreams",), group_arn),
         Need(
             "SessionManagerLogEvents",
-            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
             f"{group_arn}:*",
         ),
     )

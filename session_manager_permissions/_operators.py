@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from . import _needs
-from ._arns import parse_arn, refuse_wildcards
+from ._arns import Environment, differ, is_token, parse_arn, refuse_wildcards
 from ._keys import session_key
-from ._roles import is_lookup_dummy, reports_only
+from ._roles import is_lookup_dummy, refuse_fixed, reports_only
+from ._types import refuse_wrong_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
+
+    from constructs import IConstruct
 
     from ._preferences import SessionPreferences
 
@@ -31,6 +35,7 @@ _CONSOLE: Final = (
     "ssm:DescribeInstanceProperties",
     "ec2:DescribeInstances",
 )
+_INSTANCES: Final = (("ec2", "instance"), ("ssm", "managed-instance"))
 _CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 """Has Session Manager ask for the document too where a client names none."""
 
@@ -57,8 +62,10 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
     """Grant what `access` asks for on the document of `preferences`.
 
     Raises:
+        TypeError: the grantee or something in `access` has the wrong type.
         ValueError: the instances are not chosen, or nothing was granted.
     """
+    _refuse_wrong_types(grantee, access)
     _refuse_unchosen(access)
     grants = [_grant(grantee, statement) for statement in _statements(preferences, access)]
     granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
@@ -92,7 +99,8 @@ def _statements(preferences: SessionPreferences, access: Access) -> Iterator[_St
         for key, value in access.instance_tags.items()
     }
     kinds = [access.allow_ssh, access.allow_port_forwarding]
-    asked = json.dumps(stack.resolve([document, arns, tags, kinds]), sort_keys=True)
+    # Two stacks may refer to a document of each by the same words.
+    asked = json.dumps([stack.node.path, stack.resolve([document, arns, tags, kinds])])
     grant_id = hashlib.sha256(asked.encode()).hexdigest()[:8]
     yield _Statement(
         ["ssm:StartSession"],
@@ -144,28 +152,85 @@ def _refuse_unchosen(access: Access) -> None:
         )
     for arn in access.instance_arns:
         parts = parse_arn(arn)
-        if parts is None and "${" in arn:  # a token as a whole
+        if parts is None and (is_token(arn) or cdk.Token.is_unresolved([arn])):  # one, or a list
             continue
-        kind = parts and (parts.service, parts.resource.partition("/")[0])
-        if kind not in (("ec2", "instance"), ("ssm", "managed-instance")):
+        kind, _, instance_id = (parts.resource if parts else "").partition("/")
+        if not (parts and instance_id and (parts.service, kind) in _INSTANCES):
             raise ValueError(
                 f"instance_arns has {arn!r}, which is no instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
         refuse_wildcards("instance_arns", arn)
+    for key, values in access.instance_tags.items():
+        if not values and not isinstance(values, str):
+            raise ValueError(
+                f"instance_tags[{key!r}] has no value, so that no instance can have it: give one "
+                "or several"
+            )
+
+
+def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
+    if getattr(grantee, "grant_principal", None) is None:
+        raise TypeError(
+            "grantee must be a user, a group, a role or what else CDK grants to, got "
+            f"{type(grantee).__name__} {grantee!r}: for a role that exists give "
+            "iam.Role.from_role_name(scope, id, name)"
+        )
+    arns, tags = access.instance_arns, access.instance_tags
+    if isinstance(arns, str):
+        raise TypeError(
+            f"instance_arns must be a sequence of ARNs, got str {arns!r}: give it in a list"
+        )
+    for arn in arns:
+        refuse_wrong_type("each of instance_arns", arn, str)
+    refuse_wrong_type("instance_tags", tags, Mapping)
+    for key, value in tags.items():
+        is_several = isinstance(value, Sequence) and not isinstance(value, str)
+        for each in value if is_several else [value]:
+            refuse_wrong_type(f"instance_tags[{key!r}]", each, str)
+    for flag in ("all_instances", "allow_ssh", "allow_port_forwarding", "allow_console"):
+        refuse_wrong_type(flag, getattr(access, flag), bool)
 
 
 def _refuse_lost(granted: iam.Grant, grantee: iam.IGrantable) -> None:
-    """Refuse a grant that went nowhere; of an immutable role or user CDK calls it a success."""
-    principal = grantee.grant_principal
-    if granted.success and not hasattr(principal, "attach_inline_policy"):
+    """Refuse a grant that went nowhere; CDK calls some of those a success."""
+    if granted.success and _takes_policies(grantee.grant_principal):
         return
-    if granted.success:
-        identity = cast("iam.IRole", principal)
-        has_policy = any(isinstance(node, iam.Policy) for node in identity.node.find_all())
-        if has_policy or reports_only(identity) or is_lookup_dummy(identity):
-            return
+    node = getattr(grantee, "node", None)
+    name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
     raise ValueError(
-        f"grantee {grantee!r} can't be granted anything from here, as its policies are managed "
+        f"grantee {name} can't be granted anything from here, as its policies are managed "
         "elsewhere: give a user, a group or a role of this account that is not immutable"
     )
+
+
+def _takes_policies(principal: iam.IPrincipal) -> bool:
+    """Whether what was granted is in a policy, or CDK leaves it out on purpose.
+
+    Raises:
+        ValueError: it is a role whose policies nobody but AWS can change.
+    """
+    if isinstance(principal, iam.UnknownPrincipal):  # it warns, and no more
+        return False
+    # A lazy role keeps the statements until someone needs the role: asking would make it.
+    if isinstance(principal, (iam.Role, iam.LazyRole)):
+        return True
+    role_arn: str | None = getattr(principal, "role_arn", None)
+    if role_arn is None:
+        return not _is_of_other_account(principal)
+    parts = parse_arn(role_arn)
+    if parts is not None:
+        refuse_fixed(role_arn, parts)
+    role = cast("iam.IRole", principal)
+    has_policy = any(isinstance(node, iam.Policy) for node in role.node.find_all())
+    return has_policy or reports_only(role) or is_lookup_dummy(role)
+
+
+def _is_of_other_account(principal: iam.IPrincipal) -> bool:
+    """Whether this is a user or a group imported from there: CDK grants to the one of its name."""
+    arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
+    parts = None if arn is None else parse_arn(arn)
+    if parts is None:
+        return False
+    here = Environment.of(cdk.Stack.of(cast("IConstruct", principal))).account
+    return differ(Environment.in_arn(parts).account, here)

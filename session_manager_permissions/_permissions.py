@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ._keys import (
     warn_of_other_account,
 )
 from ._names import default_policy_name, refuse_invalid_policy_name
-from ._roles import Target, attach, profile_target, reports_only, role_target
+from ._roles import Target, attach, is_lookup_dummy, profile_target, reports_only, role_target
 from ._statements import allow_decrypt, statements_by_sid, with_preferences
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ class SessionManagerPermissions(Construct):
 
     With no option set the policy is that of the AWS page "Adding Session Manager permissions to
     an existing instance profile", statement by statement; see `session_manager_statements`. The
-    page's own warning holds: the policy alone is not enough, the agent must also be able to
-    register (`ssm:UpdateInstanceInformation`), which this policy leaves to those that the role
-    has already.
+    page's own warning holds, that this policy alone is not enough: the agent must also register
+    (`ssm:UpdateInstanceInformation`), by `allow_registration`, another policy of the role or under
+    Default Host Management, and reach the endpoints `ssm` and `ssmmessages` of its region.
 
     The construct can be depended on: `instance.instance.node.add_dependency(permissions)` keeps an
     `ec2.Instance` from booting before its role has the policy.
@@ -60,10 +61,10 @@ class SessionManagerPermissions(Construct):
         Args:
             scope: where in the tree the construct is made; its stack gets the policy.
             construct_id: the construct's id, unique in `scope`.
-            role: the existing role: owned, imported or L1. Default: - that of `instance_profile`.
+            role: the existing role: owned, imported or L1. Default: - none; give
+                `instance_profile`.
             instance_profile: the existing instance profile: owned, imported with its role, looked
-                up, or L1. Exactly one of `role` and `instance_profile` is given.
-                Default: - `role` is given.
+                up, or L1. Default: - none; give `role`.
             policy_name: the inline policy's name, 1 to 128 characters of `A-Z a-z 0-9 _+=,.@-`.
                 Default: - a name unique to the stack, its region where known, and the construct;
                 the same on every synthesis.
@@ -72,8 +73,8 @@ class SessionManagerPermissions(Construct):
         Raises:
             TypeError: an argument of the wrong type, or an option that does not exist.
             ValueError: neither or both of `role` and `instance_profile`; an invalid `policy_name`;
-                a role that can't be changed from this stack, or that is not known; a key that
-                can't decrypt session data.
+                a role that can't be changed from this stack, or that is not known; options that
+                `session_manager_statements` refuses.
         """
         if (role is None) == (instance_profile is None):
             raise ValueError(
@@ -100,6 +101,7 @@ class SessionManagerPermissions(Construct):
             statements=list(self._statements.values()),
         )
         self._targets: dict[object, Target] = {}
+        self._role_ids = (f"Role{number}" for number in itertools.count(1))
         self._keys: set[KeyResource] = set()
         self._has_key_in_region = False
         if role is not None:
@@ -116,7 +118,7 @@ class SessionManagerPermissions(Construct):
 
     @property
     def roles(self) -> list[iam.IRole]:
-        """The roles that the policy is attached to, each once; an L1 role as its import."""
+        """The roles that the policy is attached to, each once; for an L1 role its L2 import."""
         return [target.role for target in self._targets.values()]
 
     def attach_to_role(self, role: IRoleRef) -> None:
@@ -130,7 +132,7 @@ class SessionManagerPermissions(Construct):
             ValueError: its policies can't be changed from this stack, or it has another policy of
                 this name.
         """
-        self._attach(role_target(self, self._next_role_id(), role, self._stack))
+        self._attach(role_target(self, next(self._role_ids), role, self._stack))
 
     def attach_to_instance_profile(self, instance_profile: IInstanceProfileRef) -> None:
         """Attach the policy to the role of one more instance profile.
@@ -143,7 +145,7 @@ class SessionManagerPermissions(Construct):
             ValueError: its role is not known, can't be changed from this stack, or has another
                 policy of this name.
         """
-        target = profile_target(self, self._next_role_id(), instance_profile, self._stack)
+        target = profile_target(self, next(self._role_ids), instance_profile, self._stack)
         self._attach(target)
 
     def add_encryption_key(self, encryption_key: IKeyRef | IAliasRef) -> None:
@@ -186,19 +188,22 @@ class SessionManagerPermissions(Construct):
                 "grant them in a managed policy with session_manager_statements()"
             )
 
-    def _next_role_id(self) -> str:
-        return f"Role{len(self._targets) + 1}"
-
     def _attach(self, target: Target) -> None:
         if target.key in self._targets:
             return
-        if self._given_name is not None:
+        if self._given_name is not None and not is_lookup_dummy(target.role):
             self._refuse_overwriting(target)
         attach(self._policy, target, self._stack)
         self._targets[target.key] = target
 
     def _refuse_overwriting(self, target: Target) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
+        if self._given_name in target.inline_policy_names:
+            raise ValueError(
+                f"policy_name {self._given_name!r} is that of a policy which the role "
+                f"{target.role.node.path!r} is made with, and which would be lost: give each "
+                "policy of a role a name of its own"
+            )
         for other in self.node.root.node.find_all():
             if (
                 isinstance(other, SessionManagerPermissions)
@@ -230,7 +235,8 @@ class SessionManagerPermissions(Construct):
 
     def _warn_of_no_key_in_region(self) -> None:
         if not self._has_key_in_region:
-            warn_of_no_key_in_region(self, self._environment.region)
+            way_out = "add the key of that region with add_encryption_key()"
+            warn_of_no_key_in_region(self, self._environment.region, way_out)
 
 
 @jsii.implements(IValidation)

@@ -10,9 +10,10 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from ._arns import is_token
-from ._keys import session_key_id
-from ._logs import bucket_name, group_name, is_unencrypted, normal_prefix
+from ._keys import session_key, session_key_id
+from ._logs import bucket_arn, bucket_name, group_arn, group_name, is_unencrypted, normal_prefix
 from ._operators import Access, grant
+from ._types import refuse_wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
 _MAX_DOCUMENT: Final = 64 * 1024
 """Bytes of an SSM document: https://docs.aws.amazon.com/general/latest/gr/ssm.html"""
+_RESERVED: Final = ("aws", "amazon", "amzn", "AWSEC2", "AWSConfigRemediation", "AWSSupport")
+"""https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html"""
 
 
 class _Says(NamedTuple):
@@ -101,19 +104,27 @@ class SessionPreferences(Construct):
 
         Raises:
             TypeError: an argument of the wrong type.
-            ValueError: a name that is not valid, or the account's default; a key that can't decrypt
-                session data; a prefix without a bucket or with a wildcard; encryption enforced on
-                no log group, or on one that is known to have no key; a time that is out of bounds
-                or not in whole minutes; a user name that is not valid; a document over 64 KiB.
+            ValueError: a name that is not valid, the account's default or reserved; a key that
+                can't decrypt session data; a prefix without a bucket, or a prefix, a bucket or a
+                log group with a wildcard; encryption enforced on no log group, or on one that is
+                known to have no key; a time that is out of bounds or not in whole minutes; a user
+                name that is not valid; a document over 64 KiB.
         """
+        for argument, flag in (
+            ("stream_logs", stream_logs),
+            ("enforce_s3_encryption", enforce_s3_encryption),
+            ("enforce_cloudwatch_encryption", enforce_cloudwatch_encryption),
+        ):
+            refuse_wrong_type(argument, flag, bool)
+        for argument, profile in (
+            ("linux_shell_profile", linux_shell_profile),
+            ("windows_shell_profile", windows_shell_profile),
+        ):
+            if profile is not None:
+                refuse_wrong_type(argument, profile, str)
         if document_name is not None:
             _refuse_invalid_document_name(document_name)
-            if document_name == _ACCOUNT_DEFAULT:
-                raise ValueError(
-                    f"document_name {document_name!r} is the account's default document, which "
-                    "nearly always exists and then can't be made: give another name, or use "
-                    "SessionPreferences.from_document_name() for the one that exists"
-                )
+            _refuse_taken_document_name(document_name)
         prefix = normal_prefix(log_prefix, log_bucket)
         content = {
             "schemaVersion": "1.0",
@@ -141,7 +152,7 @@ class SessionPreferences(Construct):
             _refuse_unencrypted(log_group)
         if run_as_user is not None:
             _refuse_invalid_user(run_as_user)
-        size = len(json.dumps(content).encode())
+        size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
         if size > _MAX_DOCUMENT:
             raise ValueError(
                 f"linux_shell_profile and windows_shell_profile make a document of {size} bytes, "
@@ -150,12 +161,15 @@ class SessionPreferences(Construct):
         from aws_cdk import aws_ssm as ssm  # noqa: PLC0415 - a second that not everyone spends
 
         super().__init__(scope, construct_id)
+        if document_name is None:
+            document_name = self._default_document_name()
+            _refuse_taken_document_name(document_name)
         document = ssm.CfnDocument(
             self,
             "Resource",
             content=content,
             document_type="Session",
-            name=document_name or self._default_document_name(),
+            name=document_name,
             update_method="NewVersion",
         )
         self._says = _Says(
@@ -188,8 +202,19 @@ class SessionPreferences(Construct):
             log_bucket: the bucket in its `s3BucketName`. Default: - none.
             log_prefix: the prefix in its `s3KeyPrefix`. Default: - none.
             log_group: the log group in its `cloudWatchLogGroupName`. Default: - none.
+
+        Raises:
+            TypeError: an argument of the wrong type.
+            ValueError: a name that is not valid; a key that can't decrypt session data; a prefix
+                without a bucket, or a prefix, a bucket or a log group with a wildcard.
         """
         _refuse_invalid_document_name(document_name)
+        if encryption_key is not None:
+            session_key(encryption_key)
+        if log_bucket is not None:
+            bucket_arn(log_bucket)
+        if log_group is not None:
+            group_arn(log_group)
         says = _Says(
             document_name,
             encryption_key,
@@ -303,8 +328,7 @@ class _ExistingPreferences(SessionPreferences):
 
 
 def _refuse_invalid_document_name(document_name: str) -> None:
-    if not isinstance(document_name, str):
-        raise TypeError(f"document_name must be a str, got {type(document_name).__name__}")
+    refuse_wrong_type("document_name", document_name, str)
     if not is_token(document_name) and not re.fullmatch(r"[\w.-]{3,128}", document_name, re.ASCII):
         raise ValueError(
             f"document_name {document_name!r} is not a name that Systems Manager takes: 3 to 128 "
@@ -312,16 +336,40 @@ def _refuse_invalid_document_name(document_name: str) -> None:
         )
 
 
+def _refuse_taken_document_name(document_name: str) -> None:
+    """Refuse the name of a new document that can't be made."""
+    if document_name == _ACCOUNT_DEFAULT:
+        raise ValueError(
+            f"document_name {document_name!r} is the account's default document, which nearly "
+            "always exists and then can't be made: give another name, or use "
+            "SessionPreferences.from_document_name() for the one that exists"
+        )
+    if document_name.startswith(_RESERVED):
+        raise ValueError(
+            f"document_name {document_name!r} begins as AWS's own documents do, which it refuses "
+            f"({', '.join(_RESERVED)}): give another name"
+        )
+
+
 def _minutes(argument: str, name: str, duration: cdk.Duration | None, most: int) -> dict[str, str]:
     """The input `name`, in whole minutes; none where nothing is said."""
     if duration is None:
         return {}
+    refuse_wrong_type(argument, duration, cdk.Duration)
     if duration.is_unresolved():
-        return {name: cdk.Tokenization.stringify_number(duration.to_minutes())}
-    minutes = duration.to_seconds(integral=False) / 60
-    if minutes != int(minutes) or not 1 <= minutes <= most:
-        raise ValueError(f"{argument} is {minutes:g} minutes: give whole minutes from 1 to {most}")
-    return {name: str(int(minutes))}
+        try:
+            return {name: cdk.Tokenization.stringify_number(duration.to_minutes())}
+        except RuntimeError:  # CDK converts no token
+            raise ValueError(
+                f"{argument} is known at deployment only, and not in minutes: give "
+                "cdk.Duration.minutes()"
+            ) from None
+    minutes, rest = divmod(round(duration.to_milliseconds(integral=False)), 60_000)
+    if rest or not 1 <= minutes <= most:
+        raise ValueError(
+            f"{argument} is {duration.to_human_string()}: give whole minutes from 1 to {most}"
+        )
+    return {name: str(minutes)}
 
 
 def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
@@ -337,8 +385,7 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
 
 
 def _refuse_invalid_user(run_as_user: str) -> None:
-    if not isinstance(run_as_user, str):
-        raise TypeError(f"run_as_user must be a str, got {type(run_as_user).__name__}")
+    refuse_wrong_type("run_as_user", run_as_user, str)
     if not is_token(run_as_user) and not re.fullmatch(
         r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", run_as_user
     ):

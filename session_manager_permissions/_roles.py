@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from constructs import Construct, IConstruct
 
+_PolicyProperty: Final = iam.CfnRole.PolicyProperty
 BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
 
 
@@ -22,9 +23,18 @@ class Target(NamedTuple):
 
     role: iam.IRole
     name: str
-    """What a policy lists the role by; for an owned role its own business, empty here."""
+    """What a policy lists an imported role by; empty where it is sure to take the policy."""
     key: object
     """Equal for the same role by whatever road it comes: its name where that is known."""
+    cfn_role: iam.CfnRole | None = None
+    """The L1 of a role of this app."""
+
+    @property
+    def inline_policy_names(self) -> list[str]:
+        """The names of the policies that the role is made with."""
+        policies = self.cfn_role.policies if self.cfn_role else None
+        known = policies if isinstance(policies, list) else ()
+        return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
 
 
 def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
@@ -35,23 +45,24 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         ValueError: it is known that its policies can't be changed from `stack`.
     """
     if isinstance(role, iam.Role):
-        _refuse_other_account(role, stack)
-        cfn_role = role.node.default_child
-        name = cfn_role.role_name if isinstance(cfn_role, iam.CfnRole) else None
-        return Target(role, "", role if name is None or is_token(name) else name)
+        _refuse_other_account("role", role, stack)
+        cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
+        if not isinstance(cfn_role, iam.CfnRole):
+            return Target(role, "", role)
+        return Target(role, "", _key(cfn_role), cfn_role)
     if isinstance(role, iam.CfnRole):
         return _cfn_role_target(scope, role_id, role, stack)
     arn: str | None = getattr(role, "role_arn", None)
-    if arn is None:
+    if arn is None or not hasattr(role, "attach_inline_policy"):
         arn = _referenced_arn(role)
         role = iam.Role.from_role_arn(scope, role_id, arn)
     imported = cast("iam.IRole", role)
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
-        return Target(imported, imported.role_name, arn)
-    _refuse_fixed(arn, parts)
+        return Target(imported, imported.role_name, _referenced_key(arn))
+    refuse_fixed(arn, parts)
     name = parts.resource.rpartition("/")[2]
-    return Target(imported, name, name)
+    return Target(imported, name, _referenced_key(name))
 
 
 def profile_target(
@@ -65,13 +76,13 @@ def profile_target(
     """
     if isinstance(profile, iam.CfnInstanceProfile):
         return _named_target(scope, role_id, profile, stack)
-    role: iam.IRole | None = getattr(profile, "role", None)
-    if role is None and not hasattr(profile, "instance_profile_ref"):
+    if not any(hasattr(profile, f"instance_profile_{what}") for what in ("name", "ref")):
         is_role = hasattr(profile, "role_ref")
         raise TypeError(
             f"instance_profile must be an IAM instance profile, got {type(profile).__name__} "
             f"{profile!r}: give {'it as role' if is_role else 'a construct, ' + _BY_PROFILE}"
         )
+    role: iam.IRole | None = getattr(profile, "role", None)
     if role is None:
         raise ValueError(
             f"instance_profile {profile.node.path!r} was imported without its role, which alone "
@@ -99,12 +110,12 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
     role = target.role
     try:
         role.attach_inline_policy(policy)
-    except RuntimeError as error:  # CDK's own check of two policies with one name
+    except RuntimeError:  # CDK's own check, by the role's construct
         raise ValueError(
-            f"policy_name is taken on the role {role.node.path!r}: {error}; give each policy of a "
-            "role a name of its own"
+            f"policy_name {policy.policy_name!r} is another policy's on role {role.node.path!r}: "
+            "give each policy of a role a name of its own"
         ) from None
-    if isinstance(role, iam.Role):
+    if not target.name:
         return
     cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
     found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
@@ -112,11 +123,11 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
         return
     arn, here = parse_arn(role.role_arn), Environment.of(stack).account
     if arn is not None and differ(Environment.in_arn(arn).account, here):
-        raise ValueError(_other_account(str(arn), arn.account, here))
+        raise ValueError(_other_account(f"role {str(arn)!r}", arn.account, here))
     raise ValueError(
-        f"role {role.role_arn!r} was imported with mutable=False or is a role without policy "
-        "updates, so nothing can be attached to it: import it without mutable=False, or put "
-        "session_manager_statements() into the policy that is managed elsewhere"
+        f"role {role.node.path!r} takes no policies: it was imported with mutable=False, or comes "
+        "from without_policy_updates(); give the role itself, or put session_manager_statements() "
+        "where its policies are managed"
     )
 
 
@@ -135,7 +146,7 @@ def reports_only(role: iam.IRole) -> bool:
     """
     if not customizes_roles(role):
         return False
-    if isinstance(role, iam.Role):
+    if isinstance(role, (iam.Role, iam.LazyRole)):
         return True
     scope = cast("IConstruct", role.node.scope)
     return scope.node.try_find_child(f"Import{role.node.id}") is not None
@@ -154,16 +165,28 @@ def is_lookup_dummy(role: iam.IRole) -> bool:
     )
 
 
+def _key(cfn_role: iam.CfnRole) -> str:
+    """The role's name as it is given, be it a token, else its reference."""
+    return cfn_role.role_name or cfn_role.ref
+
+
+def _referenced_key(name_or_arn: str) -> str:
+    """The key of the role of this app that a token refers to; of another, what it is given by."""
+    reference = referenced(name_or_arn)
+    if reference is not None and isinstance(reference.target, iam.CfnRole):
+        return _key(reference.target)
+    return name_or_arn
+
+
 def _cfn_role_target(
     scope: Construct, role_id: str, cfn_role: iam.CfnRole, stack: cdk.Stack
 ) -> Target:
     owner = cfn_role.node.scope
     if isinstance(owner, iam.Role) and cfn_role.node.id == "Resource":
         return role_target(scope, role_id, owner, stack)
-    _refuse_other_account(cfn_role, stack)
-    role = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
-    name = cfn_role.role_name
-    return Target(role, cfn_role.ref, cfn_role.ref if name is None or is_token(name) else name)
+    _refuse_other_account("role", cfn_role, stack)
+    imported = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
+    return Target(imported, "", _key(cfn_role), cfn_role)
 
 
 def _named_target(
@@ -173,11 +196,12 @@ def _named_target(
     argument = f"instance_profile {profile.node.path!r}"
     names = role_names(profile)
     if cdk.Token.is_unresolved(names):
+        _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
-    elif len(names) == 1:
-        name = names[0]
-    else:
+        return Target(iam.Role.from_role_name(scope, role_id, name), name, names[0])
+    if len(names) != 1:
         raise ValueError(f"{argument} has {len(names)} roles and must have one: {names!r}")
+    name = names[0]
     reference = referenced(name)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         if reference.display_name != "Ref":
@@ -186,6 +210,7 @@ def _named_target(
                 "takes the name: use the role's ref"
             )
         return _cfn_role_target(scope, role_id, reference.target, stack)
+    _refuse_other_account("instance_profile", profile, stack)
     if name.startswith("arn:"):
         raise ValueError(
             f"{argument} gives its role by the ARN {name!r}, where CloudFormation takes the "
@@ -218,9 +243,13 @@ def _referenced_arn(role: IRoleRef) -> str:
     )
 
 
-def _refuse_fixed(arn: str, parts: Arn) -> None:
-    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word."""
-    kind, _, path_and_name = parts.resource.partition("/")
+def refuse_fixed(arn: str, parts: Arn) -> None:
+    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word.
+
+    Raises:
+        ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
+    """
+    kind, slash, path_and_name = parts.resource.partition("/")
     if parts.service != "iam" or kind != "role":
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
     if path_and_name.startswith("arn:"):
@@ -230,34 +259,37 @@ def _refuse_fixed(arn: str, parts: Arn) -> None:
         )
     if path_and_name.startswith("aws-service-role/"):
         raise ValueError(
-            f"role {arn!r} is a service-linked role, whose policies can't be changed: give the "
-            "role of the instance profile"
+            f"role {arn!r} is a service-linked role, whose policies can't be changed: give a role "
+            "of your own"
         )
     if path_and_name.startswith("aws-reserved/"):
         raise ValueError(
             f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
-            "set in IAM Identity Center, for example with session_manager_statements()"
+            "set in IAM Identity Center"
         )
     name = path_and_name.rpartition("/")[2]
-    if not is_token(name) and not is_role_name(name):
+    # `customize_roles` makes an ARN without a name.
+    if slash and not is_token(name) and not is_role_name(name):
         raise ValueError(
             f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
             "A-Z a-z 0-9 _ + = , . @ -"
         )
 
 
-def _refuse_other_account(role: IRoleRef, stack: cdk.Stack) -> None:
-    """Refuse an owned role of another account's stack, which CDK attaches to by its bare name."""
-    owner = cdk.Stack.of(role)
+def _refuse_other_account(
+    argument: str, owned: IRoleRef | IInstanceProfileRef, stack: cdk.Stack
+) -> None:
+    """Refuse what another account's stack owns, where CDK attaches to the bare name."""
+    owner = cdk.Stack.of(owned)
     if owner is stack:
         return
     account, here = Environment.of(owner).account, Environment.of(stack).account
     if differ(account, here):
-        raise ValueError(_other_account(role.node.path, account, here))
+        raise ValueError(_other_account(f"{argument} {owned.node.path!r}", account, here))
 
 
-def _other_account(role: str, account: str | None, here: str | None) -> str:
+def _other_account(what: str, account: str | None, here: str | None) -> str:
     return (
-        f"role {role!r} belongs to account {account}, and this stack deploys to {here}, from "
-        f"where it can't be changed: make this construct in a stack with the account {account}"
+        f"{what} belongs to account {account}, and this stack deploys to {here}, from where it "
+        f"can't be changed: make this construct in a stack with the account {account}"
     )

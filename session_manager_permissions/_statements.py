@@ -12,6 +12,7 @@ from ._arns import is_token
 from ._keys import KeyResource, session_key
 from ._logs import bucket_arn, bucket_key, group_arn, is_of_other_account, normal_prefix
 from ._preferences import SessionPreferences
+from ._types import refuse_wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,9 @@ class SessionManagerOptions(TypedDict, total=False):
     encryption_key: IKeyRef | IAliasRef | None
     """The KMS key that encrypts session data: a key or an alias, owned, imported or L1.
 
-    Grants `kms:Decrypt` on that key alone; on an alias, on the key that has it at the time.
+    Grants `kms:Decrypt` on that key alone; on an alias, on the key that has it at the time. The key
+    is in the instance's region; one of another account must be granted there too; who starts a
+    session needs `kms:GenerateDataKey` on it.
     Default: - session data is not encrypted with a KMS key, no KMS statement.
     """
 
@@ -62,8 +65,8 @@ class SessionManagerOptions(TypedDict, total=False):
     log_group: ILogGroupRef | None
     """The CloudWatch log group for session logs: owned, imported or L1; the agent never makes it.
 
-    Grants `logs:DescribeLogGroups` on `*`, `logs:DescribeLogStreams` on the group, and
-    `logs:CreateLogStream` and `logs:PutLogEvents` on its streams.
+    Grants `logs:DescribeLogGroups` on `*`, `logs:DescribeLogStreams` on the group and its streams,
+    and `logs:CreateLogStream` and `logs:PutLogEvents` on its streams.
     Default: - session logs do not go to CloudWatch Logs.
     """
 
@@ -98,7 +101,7 @@ def session_manager_statements(
     For a managed policy, a permission set or a role of one's own; on a role that exists already,
     use `SessionManagerPermissions`, which has the same options.
 
-    | Sid | actions | resources | where |
+    | Sid | actions | resources | when |
     |---|---|---|---|
     | `SessionManagerChannels` | the four `ssmmessages` channel actions | `*` | always |
     | `SessionManagerRegistration` | `ssm:UpdateInstanceInformation` | `*` | `allow_registration` |
@@ -109,8 +112,8 @@ unless `check_log_encryption=False` |
 `log_bucket` with a key |
     | `SessionManagerLogGroups` | `logs:DescribeLogGroups` | `*` | `log_group` |
     | `SessionManagerLogStreams` | `logs:DescribeLogStreams` | the group | `log_group` |
-    | `SessionManagerLogEvents` | `logs:CreateLogStream`, `logs:PutLogEvents` | the group's \
-streams | `log_group` |
+    | `SessionManagerLogEvents` | `logs:CreateLogStream`, `logs:DescribeLogStreams`, \
+`logs:PutLogEvents` | the group's streams | `log_group` |
     | `SessionManagerDecrypt` | `kms:Decrypt` | the key | `encryption_key`, a key |
     | `SessionManagerDecryptAlias…` | `kms:Decrypt` | the keys of its account and region, if they \
 have that alias | `encryption_key`, an alias |
@@ -120,8 +123,8 @@ have that alias | `encryption_key`, an alias |
 
     Raises:
         TypeError: an option that does not exist, or one of the wrong type.
-        ValueError: a key that can't decrypt session data; a prefix without a bucket, or a prefix,
-            a bucket or a log group with a wildcard or a policy variable in it.
+        ValueError: a key that can't decrypt session data; a bucket or a log group by an ARN that is
+            none's; a prefix without a bucket; a wildcard or a policy variable in one of them.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
@@ -177,11 +180,13 @@ def statements_by_sid(
 
 
 def _refuse_wrong_types(options: SessionManagerOptions) -> None:
-    for name, value in options.items():
+    for name in options:
         if name not in SessionManagerOptions.__optional_keys__:
-            raise TypeError(f"got an unexpected keyword argument {name!r}")
-        if name in _FLAGS and not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, got {type(value).__name__} {value!r}")
+            known = ", ".join(sorted(SessionManagerOptions.__optional_keys__))
+            raise TypeError(f"got an unexpected keyword argument {name!r}: there is {known}")
+    for name, value in options.items():
+        if name in _FLAGS:
+            refuse_wrong_type(name, value, bool)
     preferences = options.get("preferences")
     if preferences is not None and not isinstance(preferences, SessionPreferences):
         raise TypeError(

@@ -17,6 +17,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
+from cfnlint.api import lint
 from constructs import Construct
 
 from session_manager_permissions import (
@@ -609,7 +610,7 @@ def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
 
 
 LOST = [
-    (without_updates, "without policy updates"),
+    (without_updates, "without_policy_updates()"),
     (immutable, "mutable=False"),
     (of_another_account, f"belongs to account {OTHER_ACCOUNT}"),
     (owned_in_another_account, f"belongs to account {OTHER_ACCOUNT}"),
@@ -683,7 +684,7 @@ def test_a_policy_name_that_an_imported_role_has_is_said(stack: cdk.Stack) -> No
     profile(stack, role=role)
     SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
     (warning,) = warnings(stack)
-    assert "policy_name is taken on the role 'Stack/Existing'" in warning
+    assert "policy_name 'Sessions' is another policy's on role 'Stack/Existing'" in warning
 
 
 def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) -> None:
@@ -1260,3 +1261,26 @@ def test_an_instance_can_wait_for_a_policy_by_the_construct(stack: cdk.Stack) ->
     assert own in waiting["DependsOn"]
     assert len(policies) == 2
     assert sum(len(found["Properties"]["Roles"]) for found in policies.values()) == 2
+
+
+def test_an_instance_that_waited_for_the_fleet_s_policy_could_wait_for_itself(
+    stack: cdk.Stack,
+) -> None:
+    """Why a fleet holds back no boots: its policy refers to roles that others make, or order."""
+    vpc = network(stack)
+    instance = ec2.Instance(stack, "One", vpc=vpc, instance_type=SIZE, machine_image=linux())
+    profile(stack, "Other", owned_role(stack))
+    cdk.Tags.of(stack.node.find_child("Owned")).add("serves", instance.instance_id)
+    SessionManagerFleet(stack, "Fleet")
+    assert not circles(stack)
+    (awaited,) = (
+        node
+        for node in stack.node.find_child("Fleet").node.find_all()
+        if isinstance(node, iam.CfnPolicy)
+    )
+    instance.instance.add_dependency(awaited)
+    assert circles(stack)
+
+
+def circles(stack: cdk.Stack) -> list[str]:
+    return [str(match) for match in lint(template_text(stack)) if match.rule.id == "E3004"]

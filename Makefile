@@ -1,0 +1,65 @@
+# Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
+.DELETE_ON_ERROR:
+.PHONY: bench demo synth test lint clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+LOWEST := .venv-lowest
+CHECKOV := .venv-checkov
+RFDK := .venv-rfdk
+PIP := -m pip install --quiet --disable-pip-version-check
+
+# jsii works on Node.js 20, and says at length on each run that it is not supported there.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+
+demo: .venv/.done node_modules/.done
+	@$(BIN)/python tools/demo.py
+
+synth: .venv/.done node_modules/.done
+	@PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk synth --no-notices --ci
+
+# Takes half an hour on a machine that does nothing else; ROUNDS=3 gives a first look.
+bench: .venv/.done $(RFDK)/.done
+	$(BIN)/python benchmarks/results.py --rfdk $(CURDIR)/$(RFDK)/bin/python \
+	  $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
+
+lint: .venv/.done
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	@# each example is an app.py, and mypy takes one of that name at a time
+	for example in examples/*/app.py; do $(BIN)/mypy "$$example" || exit; done
+
+# The last run is the one whose summary counts: all tests, on the newest versions.
+test: lint $(LOWEST)/.done $(CHECKOV)/.done node_modules/.done
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not deploy and not packaging" \
+	  --ignore tests/test_linters.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
+
+clean:
+	rm -rf .venv $(LOWEST) $(CHECKOV) $(RFDK) node_modules cdk.out dist .coverage* .hypothesis .*_cache
+
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo 'This needs Python 3.10 or newer: install it, or give it by make PYTHON=...' >&2; exit 1; }
+	@echo 'Setting up $(@D): once, and it takes a minute' >&2
+	@$(PYTHON) -m venv $(@D) || \
+	  { echo 'This needs the venv module of Python (Debian: python3-venv)' >&2; exit 1; }
+	@$(@D)/bin/python $(PIP) pip==26.3
+	@$(@D)/bin/python $(PIP) $(PACKAGES)
+	@touch $@
+
+.venv/.done: PACKAGES = --editable . --group test --group lint --group policy-lint --group bench
+$(CHECKOV)/.done: PACKAGES = --group checkov
+$(RFDK)/.done: PACKAGES = --group bench-rfdk
+$(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
+# The lowest version that pyproject.toml declares of each dependency.
+CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \
+  grep -o '[a-z-]*>=[0-9.]*' | sed 's/>=/==/')
+
+node_modules/.done: package.json
+	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' && command -v npm >/dev/null || \
+	  { echo 'This needs Node.js 20 or newer with npm' >&2; exit 1; }
+	@echo 'Setting up node_modules' >&2
+	@npm install --no-audit --no-fund --no-update-notifier --loglevel=error >&2
+	@touch $@

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from constructs import Construct
+
+ROOT = Path(__file__).parents[1]
+ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
+REGION, OTHER_REGION = "eu-west-1", "eu-west-2"
+HERE = cdk.Environment(account=ACCOUNT, region=REGION)
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
+
+
+FOR_PROCESSES = {
+    "PYTHONPATH": str(ROOT),
+    "CDK_VALIDATION": "false",
+    "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
+}
+
+
+class MakeApp(Protocol):
+    def __call__(self, **context: object) -> cdk.App: ...
+
+
+class MakeStack(Protocol):
+    def __call__(
+        self,
+        construct_id: str = "Stack",
+        *,
+        scope: Construct | None = None,
+        env: cdk.Environment | None = None,
+        stack_name: str | None = None,
+    ) -> cdk.Stack: ...
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> MakeApp:
+    """Make an app; its keyword arguments are its context."""
+    number = itertools.count()
+
+    def make(**context: object) -> cdk.App:
+        return cdk.App(
+            outdir=str(tmp_path / f"cdk.out.{next(number)}"),
+            context=context,
+            analytics_reporting=False,
+            default_stack_synthesizer=cdk.DefaultStackSynthesizer(
+                generate_bootstrap_version_rule=False
+            ),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_stack(make_app: MakeApp) -> MakeStack:
+    """Make a stack, in an app of its own where no `scope` is given."""
+
+    def make(
+        construct_id: str = "Stack",
+        *,
+        scope: Construct | None = None,
+        env: cdk.Environment | None = None,
+        stack_name: str | None = None,
+    ) -> cdk.Stack:
+        return cdk.Stack(scope or make_app(), construct_id, env=env, stack_name=stack_name)
+
+    return make
+
+
+@pytest.fixture
+def stack(make_stack: MakeStack) -> cdk.Stack:
+    """An environment-agnostic stack."""
+    return make_stack()
+
+
+@pytest.fixture
+def stack_here(make_stack: MakeStack) -> cdk.Stack:
+    """A stack of a known account and region."""
+    return make_stack(env=HERE)
+
+
+def app_of(construct: Construct) -> cdk.Stage:
+    """The app, or the stage, that the construct is in."""
+    found = cdk.Stage.of(construct)
+    assert found
+    return found
+
+
+def synth(construct: Construct) -> Path:
+    """The folder that the construct's app, or stage, is synthesized to as it is now."""
+    return Path(app_of(construct).synth(force=True).directory)
+
+
+def template_text(stack: cdk.Stack) -> str:
+    return (synth(stack) / stack.template_file).read_text()
+
+
+def template(stack: cdk.Stack) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(template_text(stack))
+    return found
+
+
+def resources(stack: cdk.Stack, kind: str) -> dict[str, dict[str, Any]]:
+    """The resources of one type, by logical id."""
+    found = template(stack).get("Resources", {})
+    return {name: body for name, body in found.items() if body["Type"] == kind}
+
+
+def policy(stack: cdk.Stack) -> dict[str, Any]:
+    """The properties of the one policy in the stack's template."""
+    (found,) = resources(stack, "AWS::IAM::Policy").values()
+    properties: dict[str, Any] = found["Properties"]
+    return properties
+
+
+def statements(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
+    """The statements of the stack's one policy, by Sid."""
+    found = policy(stack)["PolicyDocument"]["Statement"]
+    by_sid = {statement["Sid"]: statement for statement in found}
+    assert len(by_sid) == len(found)
+    return by_sid
+
+
+def warnings(stack: cdk.Stack) -> list[str]:
+    """The texts that the CLI shows as warnings of the stack, without CDK's own."""
+    artifact = app_of(stack).synth(force=True).get_stack_artifact(stack.artifact_id)
+    return [
+        str(message.entry.data)
+        for message in artifact.messages
+        if message.level.value == "WARNING" and "[ack: @aws-cdk/" not in str(message.entry.data)
+    ]
+
+
+def lookups(construct: Construct) -> list[dict[str, Any]]:
+    """What the CLI would look up before it synthesizes again."""
+    manifest = json.loads((synth(construct) / "manifest.json").read_text())
+    found: list[dict[str, Any]] = manifest.get("missing", [])
+    return found
+
+
+def role_arn(name: str = "Existing", account: str = ACCOUNT) -> str:
+    return f"arn:aws:iam::{account}:role/{name}"
+
+
+def key_arn(region: str = REGION, account: str = ACCOUNT, resource: str = f"key/{KEY_ID}") -> str:
+    return f"arn:aws:kms:{region}:{account}:{resource}"
+
+
+def owned_role(scope: Construct, construct_id: str = "Owned", name: str | None = None) -> iam.Role:
+    return iam.Role(scope, construct_id, assumed_by=EC2, role_name=name)
+
+
+def l1_role(scope: Construct, construct_id: str = "L1", name: str | None = None) -> iam.CfnRole:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"Service": "ec2.amazonaws.com"},
+            }
+        ],
+    }
+    return iam.CfnRole(scope, construct_id, assume_role_policy_document=trust, role_name=name)
+
+
+def existing_role(
+    scope: Construct, construct_id: str = "Existing", name: str = "Existing"
+) -> iam.IRole:
+    return iam.Role.from_role_name(scope, construct_id, name)
+
+
+def existing_key(
+    scope: Construct,
+    construct_id: str = "Key",
+    *,
+    region: str = REGION,
+    account: str = ACCOUNT,
+    resource: str = f"key/{KEY_ID}",
+) -> kms.IKey:
+    return kms.Key.from_key_arn(scope, construct_id, key_arn(region, account, resource))
+
+
+def run_python(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A Python process of its own that finds the project, whatever is installed."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CDK_")}
+    return subprocess.run(  # noqa: S603
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=inherited | FOR_PROCESSES | dict(env or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )

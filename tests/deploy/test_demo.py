@@ -1,0 +1,138 @@
+"""The demo: what it shows, and that it leaves nothing behind however it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from local_aws import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.deploy
+
+
+@contextmanager
+def demo(tmp_path: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, str(ROOT / "tools" / "demo.py")],
+        env=os.environ | {"TMPDIR": str(tmp_path), "COLUMNS": "100"} | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """The lines up to the one with `pattern`, to the end if there is none."""
+    read = ""
+    for line in process.stdout or ():
+        read += line
+        if re.search(pattern, line):
+            break
+    return read
+
+
+def server_pid(output: str) -> int:
+    found = re.search(r"MiniStack on http://127\.0\.0\.1:\d+, process (\d+)", output)
+    assert found, output
+    return int(found[1])
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def answers(rows: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    return [(label, re.findall(r"\w+", words)) for label, words in rows]
+
+
+def test_demo_shows_before_and_after(tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        output, _ = process.communicate(timeout=600)
+
+    assert process.returncode == 0, output
+    tables = output.split("capability")[1:]
+    before, after, destroyed = (
+        re.findall(r"│ ([a-zA-Z ]+?) +│((?: (?:allowed|denied) +│)+)", table) for table in tables
+    )
+    assert answers(before) == [
+        ("reach Session Manager", ["denied"]),
+        ("register the instance", ["allowed"]),
+        ("encrypt sessions", ["denied"]),
+        ("encrypt sessions", ["denied"]),
+    ]
+    assert answers(after) == [
+        ("reach Session Manager", ["denied", "allowed"]),
+        ("register the instance", ["allowed", "allowed"]),
+        ("encrypt sessions", ["denied", "allowed"]),
+        ("encrypt sessions", ["denied", "denied"]),
+    ]
+    assert answers(destroyed) == [
+        (label, [*words, was])
+        for (label, words), (_, [was]) in zip(answers(after), answers(before), strict=True)
+    ]
+    calls = re.findall(r"let through: (.*)", output)
+    assert calls == [
+        "s3:ListBucket, its team's",
+        "kms:Decrypt, the key, s3:GetEncryptionConfiguration, s3:ListBucket, its team's",
+        "s3:ListBucket, its team's",
+    ]
+    assert "cdk deploy -c instance-profile=web-server -c key=arn:aws:kms:" in output
+    assert output.rstrip().endswith("README.md.")
+    assert not is_alive(server_pid(output))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_demo_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    with demo(tmp_path) as process:
+        output = read_until(process, r"\$ cdk deploy")
+        os.killpg(process.pid, number)  # as a terminal does
+        rest, _ = process.communicate(timeout=600)
+
+    assert process.returncode == 128 + number, output + rest
+    assert not is_alive(server_pid(output))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_demo_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+    with demo(tmp_path, PATH="/nowhere") as process:  # the CLI finds no Node.js
+        output, _ = process.communicate(timeout=600)
+
+    assert process.returncode == 1, output
+    assert "cdk deploy failed" in output
+    assert "Traceback" not in output
+    assert not is_alive(server_pid(output))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_demo_leaves_no_process(tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        pid = server_pid(read_until(process, "MiniStack on"))
+        process.kill()
+
+    deadline = time.monotonic() + 20
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_alive(pid)

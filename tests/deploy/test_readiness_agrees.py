@@ -1,0 +1,109 @@
+"""The check at synthesis, and IAM's simulator on the local AWS: one answer for each policy."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from session_manager_permissions._needs import CHANNELS, REGISTRATION
+from session_manager_permissions._policies import Answer, decide, statements
+from session_manager_permissions._readiness import (
+    CHANNEL_MISSING,
+    EXPLICIT_DENY,
+    REGISTRATION_MISSING,
+)
+from tests.policy_table import ACTIONS, RESOURCE_ROWS, ROWS, ResourceRow, Row, document
+
+if TYPE_CHECKING:
+    from local_aws import LocalAws
+
+    from tests.policy_table import Statement
+
+pytestmark = pytest.mark.deploy
+
+TRUST = document(
+    [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ]
+)
+
+
+class DeployedRole:
+    """A role on the local AWS with the policies of a row."""
+
+    def __init__(self, aws: LocalAws, row: Row) -> None:
+        self._iam = aws.client("iam")
+        self._name = f"agrees-{uuid.uuid4().hex}"
+        role = self._iam.create_role(
+            RoleName=self._name, AssumeRolePolicyDocument=json.dumps(TRUST)
+        )["Role"]
+        self._arn: str = role["Arn"]
+        for number, inline in enumerate(row.inline):
+            self._iam.put_role_policy(
+                RoleName=self._name,
+                PolicyName=f"Inline{number}",
+                PolicyDocument=json.dumps(document(inline)),
+            )
+        for number, managed in enumerate(row.managed):
+            arn = self._managed(f"Managed{number}", managed)
+            self._iam.attach_role_policy(RoleName=self._name, PolicyArn=arn)
+        if row.boundary is not None:
+            arn = self._managed("Boundary", row.boundary)
+            self._iam.put_role_permissions_boundary(RoleName=self._name, PermissionsBoundary=arn)
+
+    def _managed(self, suffix: str, policy: list[Statement] | str) -> str:
+        if isinstance(policy, str):
+            return policy
+        made = self._iam.create_policy(
+            PolicyName=f"{self._name}-{suffix}", PolicyDocument=json.dumps(document(policy))
+        )
+        arn: str = made["Policy"]["Arn"]
+        return arn
+
+    def simulate(self, action: str, resource: str = "*") -> str:
+        (result,) = self._iam.simulate_principal_policy(
+            PolicySourceArn=self._arn, ActionNames=[action], ResourceArns=[resource]
+        )["EvaluationResults"]
+        decision: str = result["EvalDecision"]
+        return decision
+
+
+def rules_of(answers: dict[str, str]) -> frozenset[str]:
+    """What the simulator's answers come to, by the rules of the check."""
+    implicit = {action for action, answer in answers.items() if answer == "implicitDeny"}
+    return frozenset(
+        rule
+        for rule, fires in (
+            (CHANNEL_MISSING, implicit & {*CHANNELS.actions}),
+            (REGISTRATION_MISSING, implicit & {*REGISTRATION.actions}),
+            (EXPLICIT_DENY, "explicitDeny" in answers.values()),
+        )
+        if fires
+    )
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_simulator_agrees_or_the_row_says_why_not(aws: LocalAws, row: Row) -> None:
+    role = DeployedRole(aws, row)
+
+    simulated = rules_of({action: role.simulate(action) for action in ACTIONS})
+
+    assert simulated == (row.found if row.simulated is None else row.simulated)
+
+
+@pytest.mark.parametrize("row", RESOURCE_ROWS, ids=lambda row: row.name)
+def test_simulator_agrees_on_a_resource(aws: LocalAws, row: ResourceRow) -> None:
+    role = DeployedRole(aws, Row(row.name, frozenset(), (row.statements,)))
+
+    decision = decide(statements(document(row.statements), row.name), row.action, row.resource)
+
+    assert decision.answer is row.answer
+    if row.answer is not Answer.UNKNOWN:
+        assert role.simulate(row.action, row.resource) == row.answer.value

@@ -1,0 +1,131 @@
+"""What preferences can be made of: each key, bucket and log group there is, and any of the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from hypothesis import strategies as st
+
+from .conftest import ACCOUNT, OTHER_ACCOUNT, REGION, existing_key, key_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+    from aws_cdk.interfaces.aws_logs import ILogGroupRef
+    from aws_cdk.interfaces.aws_s3 import IBucketRef
+
+BUCKET: Final = "session-logs"
+GROUP: Final = "/session/logs"
+GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
+ALIAS: Final = "alias/sessions"
+ALIAS_ARN: Final = key_arn(resource=ALIAS)
+
+
+def l1_alias(stack: cdk.Stack) -> kms.CfnAlias:
+    target = kms.CfnKey(stack, "Target").ref
+    return kms.CfnAlias(stack, "Alias", alias_name=ALIAS, target_key_id=target)
+
+
+KEYS: Final[Mapping[str, Callable[[cdk.Stack], IKeyRef | IAliasRef]]] = {
+    "imported key": existing_key,
+    "owned key": lambda stack: kms.Key(stack, "Key"),
+    "L1 key": lambda stack: kms.CfnKey(stack, "Key"),
+    "key by reference": lambda stack: kms.CfnKey.from_key_arn(stack, "Key", key_arn()),
+    "imported alias": lambda stack: kms.Alias.from_alias_name(stack, "Alias", ALIAS),
+    "alias by its ARN": lambda stack: existing_key(stack, resource=ALIAS),
+    "owned alias": lambda stack: kms.Alias(
+        stack, "Alias", alias_name=ALIAS, target_key=kms.Key(stack, "Target")
+    ),
+    "L1 alias": l1_alias,
+}
+BUCKETS: Final[Mapping[str, Callable[[cdk.Stack], IBucketRef]]] = {
+    "imported bucket": lambda stack: s3.Bucket.from_bucket_name(stack, "Bucket", BUCKET),
+    "bucket with a key": lambda stack: s3.Bucket.from_bucket_attributes(
+        stack,
+        "Bucket",
+        bucket_name=BUCKET,
+        encryption_key=existing_key(stack, "BucketKey", resource="key/5678"),
+    ),
+    "bucket of another account": lambda stack: s3.Bucket.from_bucket_attributes(
+        stack, "Bucket", bucket_name=BUCKET, account=OTHER_ACCOUNT
+    ),
+    "bucket by reference": lambda stack: s3.CfnBucket.from_bucket_name(stack, "Bucket", BUCKET),
+    "owned bucket": lambda stack: s3.Bucket(stack, "Bucket"),
+    "L1 bucket": lambda stack: s3.CfnBucket(stack, "Bucket"),
+}
+UNENCRYPTED_GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
+    "owned group": lambda stack: logs.LogGroup(stack, "Group"),
+    "L1 group": lambda stack: logs.CfnLogGroup(stack, "Group"),
+}
+GROUPS: Final[Mapping[str, Callable[[cdk.Stack], ILogGroupRef]]] = {
+    "group by its name": lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP),
+    "group by its ARN": lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
+    "group by reference": lambda stack: logs.CfnLogGroup.from_log_group_arn(
+        stack, "Group", GROUP_ARN
+    ),
+    "owned group with a key": lambda stack: logs.LogGroup(
+        stack, "Group", encryption_key=existing_key(stack, "GroupKey", resource="key/9abc")
+    ),
+    "L1 group with a key": lambda stack: logs.CfnLogGroup(stack, "Group", kms_key_id=key_arn()),
+    **UNENCRYPTED_GROUPS,
+}
+
+
+class Given(NamedTuple):
+    """The arguments of some preferences; of what is in a stack, the name above."""
+
+    key: str | None
+    bucket: str | None
+    prefix: str | None
+    group: str | None
+    others: dict[str, Any]
+
+    def sources(self, stack: cdk.Stack) -> dict[str, Any]:
+        """The arguments that permissions follow from, made in the stack; each call makes all."""
+        return {
+            "encryption_key": KEYS[self.key](stack) if self.key else None,
+            "log_bucket": BUCKETS[self.bucket](stack) if self.bucket else None,
+            "log_prefix": self.prefix,
+            "log_group": GROUPS[self.group](stack) if self.group else None,
+        }
+
+
+def minutes(most: int) -> st.SearchStrategy[cdk.Duration]:
+    return st.integers(1, most).map(cdk.Duration.minutes)
+
+
+PREFIXES: Final = st.lists(st.from_regex(r"[a-z0-9_-]{1,9}", fullmatch=True), max_size=3).map(
+    "/".join
+)
+USERS: Final = st.from_regex(r"[a-z_][a-z0-9_-]{0,31}", fullmatch=True)
+
+
+@st.composite
+def given_preferences(draw: st.DrawFn) -> Given:
+    """Any arguments that are right together."""
+    key, bucket, group = (
+        draw(st.sampled_from([None, *kinds])) for kinds in (KEYS, BUCKETS, GROUPS)
+    )
+    prefix = draw(st.none() | PREFIXES) if bucket else None
+    others = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "stream_logs": st.booleans(),
+                "enforce_s3_encryption": st.booleans(),
+                "idle_timeout": minutes(60),
+                "max_duration": minutes(1440),
+                "run_as_user": USERS,
+                "linux_shell_profile": st.text(),
+                "windows_shell_profile": st.text(),
+            },
+        )
+    )
+    if group and group not in UNENCRYPTED_GROUPS:
+        others["enforce_cloudwatch_encryption"] = draw(st.booleans())
+    return Given(key, bucket, prefix, group, others)

@@ -1,0 +1,83 @@
+"""The options one by one, and all at once, with resources that exist: for linters and snapshots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+
+from .conftest import ACCOUNT, OTHER_ACCOUNT, OTHER_REGION, REGION, existing_key, key_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import aws_cdk as cdk
+
+    from session_manager_permissions._statements import SessionManagerOptions
+
+BUCKET: Final = "session-logs"
+PREFIX: Final = "instances"
+GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/session/logs"
+ALIAS_ARN: Final = key_arn(resource="alias/sessions")
+BUCKET_KEY: Final = key_arn(resource="key/5678abcd-12ab-34cd-56ef-1234567890ab")
+
+
+def bucket(stack: cdk.Stack, key: str | None = None, account: str | None = None) -> s3.IBucket:
+    """The bucket for session logs, with the key that it encrypts with."""
+    return s3.Bucket.from_bucket_attributes(
+        stack,
+        "Bucket",
+        bucket_arn=f"arn:aws:s3:::{BUCKET}",
+        account=account,
+        encryption_key=kms.Key.from_key_arn(stack, "BucketKey", key) if key else None,
+    )
+
+
+def group(stack: cdk.Stack) -> logs.ILogGroup:
+    """The log group for session logs."""
+    return logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN)
+
+
+def alias(stack: cdk.Stack) -> kms.IKey:
+    """The key of the sessions, by its alias."""
+    return kms.Key.from_key_arn(stack, "Alias", ALIAS_ARN)
+
+
+SCENARIOS: Final[dict[str, Callable[[cdk.Stack], SessionManagerOptions]]] = {
+    "nothing": lambda _: {},
+    "encryption_key": lambda stack: {"encryption_key": existing_key(stack)},
+    "encryption_key, an alias": lambda stack: {"encryption_key": alias(stack)},
+    "allow_registration": lambda _: {"allow_registration": True},
+    "log_bucket": lambda stack: {"log_bucket": bucket(stack)},
+    "log_bucket and log_prefix": lambda stack: {
+        "log_bucket": bucket(stack),
+        "log_prefix": PREFIX,
+    },
+    "log_bucket with a key": lambda stack: {"log_bucket": bucket(stack, BUCKET_KEY)},
+    "log_bucket with an alias": lambda stack: {"log_bucket": bucket(stack, ALIAS_ARN)},
+    "log_bucket of another account": lambda stack: {
+        "log_bucket": bucket(stack, account=OTHER_ACCOUNT)
+    },
+    "log_group": lambda stack: {"log_group": group(stack)},
+    "check_log_encryption off": lambda _: {"check_log_encryption": False},
+    "decrypt_sessions_only": lambda stack: {
+        "encryption_key": existing_key(stack),
+        "decrypt_sessions_only": True,
+    },
+    "decrypt_sessions_only, an alias": lambda stack: {
+        "encryption_key": alias(stack),
+        "decrypt_sessions_only": True,
+    },
+    "all": lambda stack: {
+        "encryption_key": existing_key(stack),
+        "allow_registration": True,
+        "log_bucket": bucket(stack, BUCKET_KEY, OTHER_ACCOUNT),
+        "log_prefix": PREFIX,
+        "log_group": group(stack),
+        "check_log_encryption": True,
+        "decrypt_sessions_only": True,
+    },
+}
+FAR_KEY: Final = key_arn(OTHER_REGION)

@@ -1,0 +1,88 @@
+"""The example of operators: one object decides what document, instances and operators hold."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from cfnlint.api import lint
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from .conftest import ROOT, run_python
+from .test_preferences import violations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syrupy.assertion import SnapshotAssertion
+
+EXAMPLE: Final = ROOT / "examples" / "operators"
+MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
+ROLE: Final = "the-role-looked-up"
+PROFILE: Final = {
+    "Roles": [ROLE],
+    "Arn": "arn:aws:iam::111122223333:instance-profile/web-server",
+}
+
+
+def synthesize(folder: Path, context: dict[str, object]) -> dict[str, Any]:
+    """Run the example as the CLI does, in its folder; the manifest."""
+    done = run_python(
+        "app.py",
+        cwd=EXAMPLE,
+        env={"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context)},
+    )
+    assert done.returncode == 0, done.stderr
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+def template(folder: Path, *, minimize: bool) -> dict[str, Any]:
+    """The template once the account has told the profile's role."""
+    context: dict[str, object] = json.loads((EXAMPLE / "cdk.json").read_text())["context"]
+    context |= {MINIMIZE: minimize}
+    (asked,) = synthesize(folder, context)["missing"]
+    assert "missing" not in synthesize(folder, context | {asked["key"]: [PROFILE]})
+    found: dict[str, Any] = json.loads((folder / "WebServerSessions.template.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("minimize", [False, True], ids=["plain", "minimized"])
+def test_the_template_is_as_it_was(
+    tmp_path: Path, snapshot: SnapshotAssertion, *, minimize: bool
+) -> None:
+    found = template(tmp_path, minimize=minimize)
+
+    assert found == snapshot.use_extension(JSONSnapshotExtension)
+    assert lint(json.dumps(found)) == []
+
+
+def test_both_ends_have_what_the_document_says(tmp_path: Path) -> None:
+    resources = template(tmp_path, minimize=False)["Resources"].values()
+    (document,) = (r["Properties"] for r in resources if r["Type"] == "AWS::SSM::Document")
+    policies = [r["Properties"] for r in resources if r["Type"] == "AWS::IAM::Policy"]
+    (agent,) = (found for found in policies if found.get("Roles") == [ROLE])
+    (operator,) = (found for found in policies if found.get("Groups") == ["web-operators"])
+
+    assert violations(document["Content"]) == []
+    inputs = document["Content"]["inputs"]
+    resources_of = {
+        action: statement["Resource"]
+        for policy in (agent, operator)
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in as_list(statement["Action"])
+        if statement.get("Sid") != "SessionManagerLogBucketKey"
+    }
+    assert resources_of["kms:Decrypt"] == inputs["kmsKeyId"]
+    assert resources_of["kms:GenerateDataKey"] == inputs["kmsKeyId"]
+    assert inputs["s3BucketName"] == {
+        "Ref": resources_of["s3:GetEncryptionConfiguration"]["Fn::GetAtt"][0]
+    }
+    assert inputs["s3KeyPrefix"] == "web-server"
+    assert resources_of["s3:PutObject"]["Fn::Join"][1][-1] == "/web-server/*"
+    assert inputs["cloudWatchLogGroupName"] in resources_of["logs:PutLogEvents"]["Fn::Join"][1]
+
+
+def as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]

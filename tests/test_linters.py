@@ -1,0 +1,301 @@
+"""The field's own tools over each option: what they find is nothing, or is argued here."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import cdk_nag
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from cfnlint.api import lint
+
+from session_manager_permissions import SessionManagerPermissions
+
+from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role
+from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS
+from .test_readme import blocks, first_column
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ResourceWarning)  # it leaves its data files open
+    import parliament
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOV: Final = ROOT / ".venv-checkov" / "bin" / "checkov"
+MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
+
+
+def owning(stack: cdk.Stack) -> SessionManagerPermissions:
+    """Everything is the stack's own, so that each resource is a reference."""
+    key = kms.Key(stack, "Key", enable_key_rotation=True)
+    return SessionManagerPermissions(
+        stack,
+        "Permissions",
+        instance_profile=iam.InstanceProfile(stack, "Profile", role=owned_role(stack)),
+        encryption_key=key,
+        allow_registration=True,
+        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=key),
+        log_prefix=PREFIX,
+        log_group=logs.LogGroup(stack, "Group", encryption_key=key),
+        decrypt_sessions_only=True,
+    )
+
+
+def build(stack: cdk.Stack, scenario: str) -> SessionManagerPermissions:
+    if scenario == "owned":
+        return owning(stack)
+    options = SCENARIOS[scenario](stack)
+    return SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with a template for each scenario, and each setting of the flag."""
+    folder = tmp_path_factory.mktemp("assembly")
+    for minimize in (False, True):
+        app = cdk.App(outdir=str(folder / f"minimize-{minimize}"), context={MINIMIZE: minimize})
+        for number, scenario in enumerate([*SCENARIOS, "owned"]):
+            synthesizer = cdk.BootstraplessSynthesizer()
+            stack = cdk.Stack(app, f"Stack{number}", env=HERE, synthesizer=synthesizer)
+            build(stack, scenario)
+        app.synth()
+    return folder
+
+
+def templates(assembly: Path, scenario: str) -> list[Path]:
+    number = [*SCENARIOS, "owned"].index(scenario)
+    found = sorted(assembly.glob(f"*/Stack{number}.template.json"))
+    assert len(found) == 2
+    return found
+
+
+def policy_document(template: Path) -> dict[str, Any]:
+    resources = json.loads(template.read_text(encoding="utf-8"))["Resources"]
+    (found,) = (
+        resource["Properties"]["PolicyDocument"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::IAM::Policy"
+    )
+    document: dict[str, Any] = found
+    return document
+
+
+# cfn-lint
+
+
+@pytest.mark.parametrize("scenario", [*SCENARIOS, "owned"])
+def test_cfn_lint_finds_nothing(assembly: Path, scenario: str) -> None:
+    without_flag, with_flag = templates(assembly, scenario)
+    # The flag sorts the actions: to see that once is enough.
+    for template in (without_flag, with_flag) if scenario == "owned" else (with_flag,):
+        assert lint(template.read_text(encoding="utf-8"), regions=[REGION]) == []
+
+
+# parliament, with the checks of its community
+
+RESOURCE_STAR: Final = ("RESOURCE_STAR", "SessionManagerLogEncryption")
+"""AWS's procedure has it on every bucket, as no log bucket is named: give `log_bucket`, or take the
+statement away by `check_log_encryption=False`."""
+
+UNKNOWN_ALIASES: Final = "UNKNOWN_CONDITION_FOR_ACTION"
+"""parliament's list of condition keys lacks `kms:ResourceAliases`, which AWS documents for KMS:
+https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html"""
+
+PUT_ACL: Final = ("PERMISSIONS_MANAGEMENT_ACTIONS", "")
+"""`s3:PutObjectAcl` on the log objects: in another account's bucket the agent gives its owner
+control of them."""
+
+EXPECTED: Final = {
+    "nothing": {RESOURCE_STAR},
+    "encryption_key": {RESOURCE_STAR},
+    "encryption_key, an alias": {RESOURCE_STAR, (UNKNOWN_ALIASES, "kms:Decrypt")},
+    "allow_registration": {RESOURCE_STAR},
+    "log_bucket with an alias": {
+        (UNKNOWN_ALIASES, "kms:GenerateDataKey"),
+        (UNKNOWN_ALIASES, "kms:Decrypt"),
+    },
+    "log_bucket of another account": {PUT_ACL},
+    "log_group": {RESOURCE_STAR},
+    "decrypt_sessions_only": {RESOURCE_STAR},
+    "decrypt_sessions_only, an alias": {RESOURCE_STAR, (UNKNOWN_ALIASES, "kms:Decrypt")},
+    "all": {PUT_ACL},
+}
+
+
+def findings(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What parliament finds, each with what it is about."""
+    analyzed = parliament.analyze_policy_string(
+        json.dumps(document), include_community_auditors=True
+    )
+    for finding in analyzed.findings:
+        if finding.issue == "RESOURCE_STAR":
+            sids = {
+                statement["Sid"]
+                for statement in document["Statement"]
+                if statement["Action"] in finding.detail
+            }
+            yield from ((finding.issue, sid) for sid in sids)
+        elif finding.issue == UNKNOWN_ALIASES:
+            prefix, action = finding.detail.split(" for action ")
+            assert prefix == "Unknown condition kms:ResourceAliases"
+            yield finding.issue, action
+        else:
+            yield finding.issue, finding.detail
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_parliament_finds_what_is_argued(assembly: Path, scenario: str) -> None:
+    for template in templates(assembly, scenario):
+        assert set(findings(policy_document(template))) == EXPECTED.get(scenario, set())
+
+
+def test_readme_lists_what_is_argued() -> None:
+    argued = {issue for findings in EXPECTED.values() for issue, _ in findings}
+
+    assert set(first_column("finding")) == argued | {UNCONSTRAINED_WRITE}
+
+
+def test_parliament_would_find_a_wider_policy(assembly: Path) -> None:
+    (template, _) = templates(assembly, "log_bucket")
+    document = policy_document(template)
+    for statement in document["Statement"]:
+        statement["Resource"] = "*"
+
+    assert set(findings(document)) >= {RESOURCE_STAR, ("RESOURCE_STAR", "SessionManagerLogObjects")}
+
+
+# cdk-nag's AwsSolutions
+
+BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
+STAR: Final = "AwsSolutions-IAM5[Resource::*]"
+OBJECTS: Final = f"AwsSolutions-IAM5[Resource::{BUCKET_ARN}/*]"
+BELOW_PREFIX: Final = f"AwsSolutions-IAM5[Resource::{BUCKET_ARN}/{PREFIX}/*]"
+STREAMS: Final = f"AwsSolutions-IAM5[Resource::{GROUP_ARN}:*]"
+ALIASED: Final = f"AwsSolutions-IAM5[Resource::arn:aws:kms:{REGION}:{ACCOUNT}:key/*]"
+NAG: Final = {
+    "encryption_key, an alias": {STAR, ALIASED},
+    "decrypt_sessions_only, an alias": {STAR, ALIASED},
+    "log_bucket": {STAR, OBJECTS},
+    "log_bucket and log_prefix": {STAR, BELOW_PREFIX},
+    "log_bucket with a key": {STAR, OBJECTS},
+    "log_bucket with an alias": {STAR, OBJECTS, ALIASED},
+    "log_bucket of another account": {STAR, OBJECTS},
+    "log_group": {STAR, STREAMS},
+    "all": {STAR, BELOW_PREFIX, STREAMS},
+}
+
+
+def violations(app: cdk.App) -> set[str]:
+    """The ids of what the plug-in finds, all of it on this library's policy."""
+    folder = Path(app.outdir)
+    try:
+        app.synth()
+    except RuntimeError as error:
+        assert "ValidationFailed" in str(error)  # noqa: PT017
+    else:
+        return set()
+    report = json.loads((folder / "validation-report.json").read_text(encoding="utf-8"))
+    (plugin,) = report["pluginReports"]
+    assert plugin["pluginName"] == "AwsSolutions"
+    for violation in plugin["violations"]:
+        for construct in violation["violatingConstructs"]:
+            assert construct["constructPath"].endswith("/Permissions/Policy/Resource")
+    return {violation["ruleName"] for violation in plugin["violations"]}
+
+
+def app_with_nag(folder: Path) -> cdk.App:
+    app = cdk.App(outdir=str(folder))
+    cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
+    return app
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_cdk_nag_finds_the_wildcards_without_a_choice(tmp_path: Path, scenario: str) -> None:
+    app = app_with_nag(tmp_path / "cdk.out")
+    build(cdk.Stack(app, "Stack", env=HERE), scenario)
+
+    assert violations(app) == NAG.get(scenario, {STAR})
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_cdk_nag_finds_nothing_once_they_are_acknowledged(tmp_path: Path, scenario: str) -> None:
+    app = app_with_nag(tmp_path / "cdk.out")
+    permissions = build(cdk.Stack(app, "Stack", env=HERE), scenario)
+
+    for finding in NAG.get(scenario, {STAR}):
+        acknowledgment = cdk.Acknowledgment(id=finding, reason="AWS leaves no choice")
+        cdk.Validations.of(permissions).acknowledge(acknowledgment)
+
+    assert violations(app) == set()
+
+
+def readme_example(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str) -> set[str]:
+    """What the plug-in finds in the README's example with session logs."""
+    (example,) = (text for _, text in blocks("python") if "log_group=" in text)
+    app = app_with_nag(folder)
+    monkeypatch.setattr(cdk, "App", lambda: app)
+    exec(example.replace("app.synth()", pasted), {})  # noqa: S102 - it is the README's
+    return violations(app)
+
+
+def test_text_of_the_readme_acknowledges_each_finding_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((_, text),) = blocks("py")
+    with monkeypatch.context() as patched:
+        found = readme_example(tmp_path / "bare", patched, "")
+    with monkeypatch.context() as patched:
+        assert readme_example(tmp_path / "acknowledged", patched, text) == set()
+
+    ids = {
+        ast.literal_eval(keyword.value)
+        for keyword in ast.walk(ast.parse(text))
+        if isinstance(keyword, ast.keyword) and keyword.arg == "id"
+    }
+    assert ids == found
+    assert len(ids) == 4
+
+
+# checkov
+
+UNCONSTRAINED_WRITE: Final = "CKV_AWS_111"
+"""`ssm:UpdateInstanceInformation` on `*`: an instance is not known before it has registered."""
+
+
+@pytest.mark.checkov
+def test_checkov_finds_what_is_argued(assembly: Path) -> None:
+    assert CHECKOV.exists(), "checkov has an environment of its own: `make test` sets it up"
+    how = ["--framework=cloudformation", "--skip-download", "--compact", "--output=json"]
+    run = subprocess.run(  # noqa: S603
+        [CHECKOV, "--directory", assembly, *how],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    report = json.loads(run.stdout)
+    failed = {
+        (check["file_path"], check["check_id"])
+        for check in report["results"]["failed_checks"]
+        if check["resource"].startswith("AWS::IAM::")
+    }
+    registering = {
+        template
+        for scenario in ("allow_registration", "all", "owned")
+        for template in templates(assembly, scenario)
+    }
+    assert report["summary"]["resource_count"] > 2 * len(SCENARIOS)
+    assert failed == {
+        (f"/{template.relative_to(assembly)}", UNCONSTRAINED_WRITE) for template in registering
+    }

@@ -1,0 +1,210 @@
+"""What preferences say is what the instance's role gets, as if each option were given by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionPreferences,
+    session_manager_statements,
+)
+
+from .conftest import HERE, MakeApp, MakeStack, existing_key, existing_role, policy
+from .preference_options import BUCKET, BUCKETS, GROUPS, KEYS, Given, given_preferences
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_iam as iam
+
+KINDS: Final = ("made", "exists")
+BY_ITSELF: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
+LOG_ENCRYPTION: Final = "SessionManagerLogEncryption"
+
+
+def preferences(stack: cdk.Stack, kind: str, **arguments: Any) -> SessionPreferences:  # noqa: ANN401
+    if kind == "made":
+        return SessionPreferences(stack, "Preferences", **arguments)
+    return SessionPreferences.from_document_name(stack, "Preferences", **arguments)
+
+
+def resolved(stack: cdk.Stack, statements: list[iam.PolicyStatement]) -> object:
+    return stack.resolve([statement.to_statement_json() for statement in statements])
+
+
+def granted(stack: cdk.Stack, name: str, **options: Any) -> tuple[object, object]:  # noqa: ANN401
+    """The statements of the construct, and those of the function."""
+    permissions = SessionManagerPermissions(
+        stack, name, role=existing_role(stack, f"{name}Role"), **options
+    )
+    return (
+        stack.resolve(permissions.policy.document)["Statement"],
+        resolved(stack, session_manager_statements(**options)),
+    )
+
+
+def enforces(chosen: Given, kind: str) -> bool:
+    """Whether the agent asks how the log bucket encrypts, as the arguments are documented."""
+    if kind == "exists":
+        return True
+    enforced: bool = chosen.others.get("enforce_s3_encryption", True)
+    return chosen.bucket is not None and enforced
+
+
+EVERYTHING: Final = Given(
+    "imported alias", "bucket with a key", "sessions", "group by its name", {}
+)
+FLAGS: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "allow_registration": st.booleans(),
+        "check_log_encryption": st.booleans(),
+        "decrypt_sessions_only": st.booleans(),
+    },
+)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+@given(chosen=given_preferences(), kind=st.sampled_from(KINDS), flags=FLAGS)
+@example(chosen=Given(None, None, None, None, {}), kind="made", flags={})
+@example(chosen=Given(None, None, None, None, {}), kind="exists", flags={})
+@example(chosen=EVERYTHING, kind="made", flags={"check_log_encryption": False})
+@example(chosen=EVERYTHING, kind="exists", flags={"decrypt_sessions_only": True})
+@example(chosen=EVERYTHING._replace(others={"enforce_s3_encryption": False}), kind="made", flags={})
+def test_any_preferences_grant_what_the_same_options_by_hand_grant(
+    make_stack: MakeStack, chosen: Given, kind: str, flags: dict[str, bool]
+) -> None:
+    stack = make_stack(env=HERE)
+    sources = chosen.sources(stack)
+    others = chosen.others if kind == "made" else {}
+    given_once = preferences(stack, kind, **sources, **others)
+    by_hand = {"check_log_encryption": enforces(chosen, kind), **sources, **flags}
+
+    from_one_source = granted(stack, "FromOneSource", preferences=given_once, **flags)
+
+    assert from_one_source == granted(stack, "ByHand", **by_hand)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "checks"),
+    [
+        ({}, True),
+        ({"enforce_s3_encryption": True}, True),
+        ({"enforce_s3_encryption": False}, False),
+    ],
+)
+def test_what_the_preferences_enforce_decides_whether_the_role_may_see_the_encryption(
+    stack: cdk.Stack, arguments: dict[str, bool], *, checks: bool
+) -> None:
+    made = preferences(stack, "made", log_bucket=BUCKETS["imported bucket"](stack), **arguments)
+
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), preferences=made)
+
+    sids = [statement["Sid"] for statement in policy(stack)["PolicyDocument"]["Statement"]]
+    assert (LOG_ENCRYPTION in sids) is checks
+
+
+@pytest.mark.parametrize("enforced", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_whether_the_role_may_see_the_encryption_can_be_said_all_the_same(
+    stack: cdk.Stack, *, enforced: bool, asked: bool
+) -> None:
+    made = preferences(
+        stack,
+        "made",
+        log_bucket=BUCKETS["imported bucket"](stack),
+        enforce_s3_encryption=enforced,
+    )
+
+    found = session_manager_statements(preferences=made, check_log_encryption=asked)
+
+    assert (LOG_ENCRYPTION in [statement.sid for statement in found]) is asked
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("twice", BY_ITSELF)
+def test_an_option_given_twice_is_refused(stack: cdk.Stack, kind: str, twice: str) -> None:
+    found = preferences(stack, kind)
+    options: dict[str, Any] = {
+        "encryption_key": KEYS["imported key"](stack),
+        "log_bucket": BUCKETS["imported bucket"](stack),
+        "log_prefix": "",
+        "log_group": GROUPS["group by its name"](stack),
+    }
+    option = {twice: options[twice]}
+    message = (
+        f"^{twice} is given twice, by itself and in preferences 'Stack/Preferences': give it to "
+        "the preferences alone$"
+    )
+
+    with pytest.raises(ValueError, match=message):
+        SessionManagerPermissions(
+            stack, "Permissions", role=existing_role(stack), preferences=found, **option
+        )
+    assert stack.node.try_find_child("Permissions") is None
+    with pytest.raises(ValueError, match=message):
+        session_manager_statements(preferences=found, **option)
+
+
+def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
+    found = preferences(stack, "made", encryption_key=existing_key(stack))
+    nothing: dict[str, Any] = dict.fromkeys(BY_ITSELF)
+
+    statements = session_manager_statements(preferences=found, **nothing)
+
+    assert "SessionManagerDecrypt" in [statement.sid for statement in statements]
+    assert resolved(stack, session_manager_statements(preferences=None, **nothing)) == resolved(
+        stack, session_manager_statements()
+    )
+
+
+@pytest.mark.parametrize("wrong", ["SSM-SessionManagerRunShell", {"log_bucket": BUCKET}, True])
+def test_what_is_no_preferences_is_a_type_error(stack: cdk.Stack, wrong: Any) -> None:  # noqa: ANN401
+    message = (
+        f"^preferences must be SessionPreferences, got {type(wrong).__name__} .*: for a document "
+        r"that exists use SessionPreferences.from_document_name\(scope, id, name\)$"
+    )
+
+    with pytest.raises(TypeError, match=message):
+        SessionManagerPermissions(
+            stack, "Permissions", role=existing_role(stack), preferences=wrong
+        )
+    assert stack.node.try_find_child("Permissions") is None
+    with pytest.raises(TypeError, match=message):
+        session_manager_statements(preferences=wrong)
+
+
+def test_one_more_key_can_be_added_to_that_of_the_preferences(stack_here: cdk.Stack) -> None:
+    found = preferences(stack_here, "exists", encryption_key=existing_key(stack_here))
+    permissions = SessionManagerPermissions(
+        stack_here, "Permissions", role=existing_role(stack_here), preferences=found
+    )
+
+    permissions.add_encryption_key(
+        existing_key(stack_here, "Other", resource="key/5678abcd-12ab-34cd-56ef-1234567890ab")
+    )
+
+    statements = policy(stack_here)["PolicyDocument"]["Statement"]
+    (decrypt,) = (s for s in statements if s["Sid"] == "SessionManagerDecrypt")
+    assert len(decrypt["Resource"]) == 2
+
+
+def test_preferences_of_another_stack_make_an_import_of_what_it_owns(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    theirs, ours = cdk.Stack(app, "Theirs"), cdk.Stack(app, "Ours")
+    found = preferences(theirs, "made", encryption_key=KEYS["owned key"](theirs))
+
+    SessionManagerPermissions(ours, "Permissions", role=existing_role(ours), preferences=found)
+
+    statements = policy(ours)["PolicyDocument"]["Statement"]
+    assert statements[-1]["Resource"] == {
+        "Fn::ImportValue": "Theirs:ExportsOutputFnGetAttKey961B73FDArn5A860C43"
+    }

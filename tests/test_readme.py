@@ -1,0 +1,340 @@
+"""The README against reality: its snippets run, its commands exist, its tables are complete."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import json
+import re
+import runpy
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import pytest
+
+import session_manager_permissions
+from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from session_manager_permissions._statements import SessionManagerOptions
+from session_manager_permissions._verify import _parser
+
+from .conftest import HERE
+from .scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parents[1]
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+
+ACCOUNT: Final = "111122223333"
+REGION: Final = "us-west-2"
+ROLE: Final = "the-role-looked-up"
+ANSWERS: Final = {  # the account's, by what asks
+    "availability-zones": [f"{REGION}a", f"{REGION}b"],
+    "cc-api-provider": [
+        {"Roles": [ROLE], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web-server"}
+    ],
+}
+TEMPLATE: Final = {  # what the snippet of `CfnInclude` includes
+    "Resources": {
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {"AssumeRolePolicyDocument": {"Statement": []}},
+        },
+        "InstanceProfile": {
+            "Type": "AWS::IAM::InstanceProfile",
+            "Properties": {"Roles": [{"Ref": "Role"}]},
+        },
+    }
+}
+WARNING_ID: Final = r"session-manager-permissions:[a-z-]+"
+
+
+def prose(name: str) -> str:
+    """A page without its fenced blocks."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str, page: str = README) -> list[tuple[int, str]]:
+    """The line and the text of each fenced block in `language`."""
+    fences = re.finditer(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return [(page.count("\n", 0, fence.start()) + 1, fence[1]) for fence in fences]
+
+
+def table(first_header: str) -> list[list[str]]:
+    """The cells of the one table whose first column has this header."""
+    (rows,) = re.findall(rf"^\| {first_header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    return [row.strip("| ").split(" | ") for row in rows.splitlines()]
+
+
+def code(cell: str) -> list[str]:
+    """What stands between backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def first_column(first_header: str) -> list[str]:
+    return [name for row in table(first_header) for name in code(row[0])]
+
+
+def commands() -> Iterator[tuple[int, list[str]]]:
+    """The line and the words of each command in a shell block."""
+    for start, block in [*blocks("sh"), *blocks("console")]:
+        for line, command in enumerate(block.splitlines(), start + 1):
+            words = shlex.split(command.removeprefix("$ "), comments=True)
+            if words:
+                yield line, words
+
+
+def context_given(words: list[str]) -> dict[str, str]:
+    """What a command of the CLI gives by `-c`."""
+    values = [value for option, value in itertools.pairwise(words) if option == "-c"]
+    return dict(value.split("=", 1) for value in values)
+
+
+class Synthesis:
+    """Runs a script that is an app as the CLI does, with the account's answers to its look-ups."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.monkeypatch = monkeypatch
+        monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", ACCOUNT)
+        monkeypatch.setenv("CDK_DEFAULT_REGION", REGION)
+
+    def run(self, script: Path, **context: object) -> None:
+        missing = self._pass(script, context)
+        if missing:
+            answers = {lookup["key"]: ANSWERS[lookup["provider"]] for lookup in missing}
+            assert self._pass(script, context | answers) == []
+
+    def _pass(self, script: Path, context: dict[str, object]) -> list[dict[str, str]]:
+        app = functools.partial(_App, outdir=str(self.folder / "cdk.out"), context=context)
+        self.monkeypatch.setattr(cdk, "App", app)
+        runpy.run_path(str(script), run_name="__main__")
+        manifest = json.loads((self.folder / "cdk.out/manifest.json").read_text(encoding="utf-8"))
+        missing: list[dict[str, str]] = manifest.get("missing", [])
+        return missing
+
+    def policies(self) -> list[dict[str, Any]]:
+        return [
+            resource["Properties"]
+            for template in self.folder.glob("cdk.out/*.template.json")
+            for resource in json.loads(template.read_text(encoding="utf-8"))["Resources"].values()
+            if resource["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
+        ]
+
+    def warnings(self) -> set[str]:
+        """The ids of this package's warnings."""
+        metadata = [
+            path.read_text(encoding="utf-8")
+            for name in ("manifest.json", "*.metadata.json")
+            for path in self.folder.glob(f"cdk.out/{name}")
+        ]
+        return set(re.findall(rf"\[ack: ({WARNING_ID})\]", "".join(metadata)))
+
+
+_App: Final = cdk.App
+
+
+@pytest.fixture
+def synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Synthesis:
+    return Synthesis(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "snippet", [pytest.param(text, id=f"line-{line}") for line, text in blocks("python")]
+)
+def test_each_snippet_makes_the_policy_and_no_warning(
+    snippet: str, tmp_path: Path, synthesis: Synthesis
+) -> None:
+    template = tmp_path / "template.json"
+    template.write_text(json.dumps(TEMPLATE), encoding="utf-8")
+    script = tmp_path / "snippet.py"
+    # Node has a working directory of its own, so the name of a file is given in full.
+    script.write_text(snippet.replace("template.json", str(template)), encoding="utf-8")
+
+    synthesis.run(script)
+
+    found = [
+        policy
+        for policy in synthesis.policies()
+        if {"SessionManagerChannels", "SessionManagerLogEncryption"}
+        <= {statement.get("Sid") for statement in policy["PolicyDocument"]["Statement"]}
+    ]
+    assert len(found) == (2 if "SessionManagerFleet" in snippet else 1)
+    assert (found[0].get("Roles") == [ROLE]) == ("lookup_instance_profile" in snippet)
+    assert synthesis.warnings() == set()
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """The page and the text of each snippet of the reference pages."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for line, text in blocks("python", page.read_text(encoding="utf-8")):
+            yield f"{page.name}-{line}", text
+
+
+@pytest.mark.parametrize("snippet", [pytest.param(text, id=name) for name, text in pages()])
+def test_each_snippet_of_the_reference_pages_runs(
+    snippet: str, tmp_path: Path, synthesis: Synthesis
+) -> None:
+    script = tmp_path / "snippet.py"
+    script.write_text(snippet, encoding="utf-8")
+
+    synthesis.run(script)
+
+    assert synthesis.warnings() == set()
+
+
+def test_every_way_in_has_a_snippet() -> None:
+    snippets = "".join(text for _, text in blocks("python"))
+    for name in (
+        *(name for name in session_manager_permissions.__all__ if name != "SessionManagerOptions"),
+        "role=",
+        "instance_profile=",
+        "from_role_name",
+        "from_role_arn",
+        "CfnInclude",
+        "add_encryption_key",
+        "from_alias_name",
+        ".instance.node.add_dependency(permissions)",
+        "log_bucket=",
+        "log_group=",
+        "decrypt_sessions_only=",
+    ):
+        assert name in snippets
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, id=f"line-{line}") for line, words in commands()]
+)
+def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    match words:
+        case ["make", target]:
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+        case ["pip", "install", name]:
+            project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+            name, _, extra = name.removesuffix("]").partition("[")
+            assert f'\nname = "{name}"\n' in project
+            assert not extra or f"\n{extra} = [" in project
+        case ["session-manager-permissions", *arguments]:
+            assert _parser().parse_args(arguments)
+        case [".", script]:
+            assert script == ".venv/bin/activate"
+            assert ".venv" in makefile
+        case ["npx", "cdk", "diff" | "deploy" | "destroy", *options]:
+            context = context_given(options)
+            assert options == [word for pair in context.items() for word in ("-c", "=".join(pair))]
+            assert set(context) <= set(first_column("context"))
+            synthesis.run(ROOT / "app.py", **context)
+            (policy,) = synthesis.policies()
+            assert ("key" in context) == ("kms:Decrypt" in json.dumps(policy))
+            assert context.get("policy-name") in {None, policy["PolicyName"]}
+        case _:
+            pytest.fail(f"nothing here checks the command {shlex.join(words)!r}")
+
+
+def test_the_context_listed_is_that_of_the_app() -> None:
+    assert first_column("context") == list(runpy.run_path(str(ROOT / "app.py"))["CONTEXT"])
+
+
+def test_the_arguments_listed_are_the_constructor_s() -> None:
+    parameters = inspect.signature(SessionManagerPermissions.__init__).parameters.values()
+    named = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+    listed = first_column("argument")
+
+    assert len(listed) == len(set(listed))
+    assert set(listed) == named | SessionManagerOptions.__optional_keys__
+
+
+def test_the_public_members_of_the_construct_are_named() -> None:
+    members = vars(SessionManagerPermissions)
+
+    assert {name for name in members if not name.startswith("_")} <= set(code(prose("README.md")))
+
+
+def test_the_statements_listed_are_those_synthesized() -> None:
+    found = [
+        statement.to_json()
+        for scenario in ("all", "encryption_key, an alias")
+        for statement in session_manager_statements(**SCENARIOS[scenario](cdk.Stack(env=HERE)))
+    ]
+    actions = {
+        re.sub(r"(?<=Alias)[0-9a-f]{8}$", "…", statement["Sid"]): statement["Action"]
+        for statement in found
+    }
+
+    listed = {code(sid)[0]: code(cell) for sid, cell, *_ in table("Sid")}
+
+    assert listed == {
+        sid: [action] if isinstance(action, str) else action for sid, action in actions.items()
+    }
+
+
+def test_the_warnings_listed_are_the_package_s() -> None:
+    sources = (ROOT / "session_manager_permissions").glob("*.py")
+    ids = {found for path in sources for found in re.findall(WARNING_ID, path.read_text("utf-8"))}
+
+    listed = first_column("id")
+
+    assert len(listed) == len(set(listed))
+    assert set(listed) == ids
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_the_way_to_acknowledge_works_for_each_warning(
+    *, acknowledged: bool, tmp_path: Path, synthesis: Synthesis
+) -> None:
+    (way,) = {found for found in code(prose("README.md")) if "acknowledge" in found}
+    script = tmp_path / "snippet.py"
+    script.write_text(
+        f"""
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam, aws_kms as kms
+from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
+
+app = cdk.App()
+stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="{ACCOUNT}", region="{REGION}"))
+iam.CfnInstanceProfile(stack, "WithoutARole", roles=[])
+SessionManagerFleet(stack, "Fleet")
+SessionManagerPermissions(
+    stack,
+    "Permissions",
+    role=iam.Role.from_role_name(stack, "Role", "web-server"),
+    encryption_key=kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:eu-west-1:444455556666:key/1"),
+)
+for id in {first_column("id") if acknowledged else []}:
+    {way}
+app.synth()
+""",
+        encoding="utf-8",
+    )
+
+    synthesis.run(script)
+
+    assert synthesis.warnings() == (set() if acknowledged else set(first_column("id")))
+
+
+def test_each_link_leads_somewhere() -> None:
+    page = prose("README.md")
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)]+)\)", page):
+        if target.startswith("#"):
+            assert target[1:] in anchors
+        else:
+            assert (ROOT / target).is_file()
+
+
+def test_contributing_names_each_module_and_no_file_that_is_not_there() -> None:
+    words = code(prose("CONTRIBUTING.md"))
+    modules = {path.name for path in (ROOT / "session_manager_permissions").glob("_[a-z]*.py")}
+
+    assert modules <= {Path(word).name for word in words}
+    for word in words:
+        if re.fullmatch(r"(session_manager_permissions|tests|tools)/[\w./]*", word):
+            assert (ROOT / word).exists()

@@ -1,0 +1,356 @@
+"""A local AWS, MiniStack with IAM enforced, and the real CDK CLI on it: for the demo and tests."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from botocore.client import BaseClient
+
+ROOT = Path(__file__).resolve().parent.parent
+CLI = ROOT / "node_modules" / ".bin" / "cdk"
+REGION = "us-east-1"
+ADMINISTRATOR = {"AccessKeyId": "test", "SecretAccessKey": "test"}
+SERVICES = ("cloudcontrol", "cloudformation", "iam", "kms", "logs", "s3", "ssm", "sts")
+
+
+class CliRun(NamedTuple):
+    """What a command of the CLI came to."""
+
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class LocalAws:
+    """One that runs; `local_aws()` starts it."""
+
+    folder: Path
+    port: int
+    pid: int
+
+    @property
+    def endpoint(self) -> str:
+        """Where every service answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, service: str, credentials: Mapping[str, str] = ADMINISTRATOR) -> BaseClient:
+        """A boto3 client that reads neither the environment nor the files of a real account."""
+        return self._session.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials.get("SessionToken"),
+            config=Config(proxies={}, retries={"total_max_attempts": 1}),
+        )
+
+    @cached_property
+    def _session(self) -> boto3.Session:  # one, as each reads the models of the services anew
+        unset = (None, None, None, None)
+        nothing = (None, None, os.devnull, None)
+        session = botocore.session.Session(
+            {"profile": unset, "config_file": nothing, "credentials_file": nothing}
+        )
+        return boto3.Session(botocore_session=session)
+
+    def cdk(self, *arguments: str, show: Callable[[str], object] = lambda _: None) -> CliRun:
+        """Run `cdk` on `app.py` as a user would, with its files in the folder of this AWS."""
+        lines = []
+        with subprocess.Popen(
+            [str(CLI), *arguments],
+            cwd=self._project(),
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # a group of its own, to be ended with all that it started
+        ) as process:
+            try:
+                for line in process.stdout or ():
+                    lines.append(line)
+                    show(line.rstrip())
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return CliRun(process.returncode, "".join(lines))
+
+    def _project(self) -> Path:
+        """A folder that is to the CLI what the repository is, so that no look-up lands there."""
+        project = self.folder / "project"
+        project.mkdir(exist_ok=True)
+        settings = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
+        settings |= {
+            "app": shlex.join([sys.executable, str(ROOT / "app.py")]),
+            "notices": False,
+            "requireApproval": "never",
+        }
+        (project / "cdk.json").write_text(json.dumps(settings), encoding="utf-8")
+        return project
+
+    def _environment(self) -> dict[str, str]:
+        """The user's own, without what leads to a real account or past this AWS."""
+        leads_away = ("AWS_", "CDK_")  # each option of the CLI has a variable, `CDK_PROFILE`
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "CDK_VALIDATION"  # its validator takes most of the time
+            or not (name.startswith(leads_away) or name.upper().endswith("_PROXY"))
+        }
+        return kept | {
+            "AWS_ACCESS_KEY_ID": ADMINISTRATOR["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": ADMINISTRATOR["SecretAccessKey"],
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "CDK_DISABLE_VERSION_CHECK": "true",
+            "CDK_HOME": str(self.folder / "cdk-home"),
+            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
+            "NODE_OPTIONS": "--no-warnings",  # the AWS SDK's of Node 20
+            "NO_COLOR": "1",
+            "TMPDIR": str(self.folder),
+        }
+
+
+@contextmanager
+def local_aws() -> Iterator[LocalAws]:
+    """A local AWS that listens on 127.0.0.1 alone and leaves nothing behind.
+
+    Raises:
+        RuntimeError: it did not start, or the CLI is not installed.
+    """
+    if not CLI.exists():
+        raise RuntimeError(f"{CLI.relative_to(ROOT)} is missing: run `npm install`")
+    with TemporaryDirectory(prefix="local-aws-") as name:
+        folder = Path(name)
+        port = _free_port()
+        with (
+            (folder / "server.log").open("w", encoding="utf-8") as log,
+            # leaving this block closes the server's stdin, which ends it
+            subprocess.Popen(
+                [sys.executable, __file__],
+                env=_server_environment(folder, port),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for those who still need it to clean up
+            ) as server,
+        ):
+            _wait_until_ready(server, port, folder / "server.log")
+            yield LocalAws(folder, port, server.pid)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _server_environment(folder: Path, port: int) -> dict[str, str]:
+    return {
+        "AUTH": "true",  # IAM is enforced
+        "BIND_HOST": "127.0.0.1",
+        "DOCKER_HOST": f"unix://{folder}/none",  # it would tidy up containers
+        "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",
+        "LOG_LEVEL": "WARNING",
+        "PATH": os.environ["PATH"],
+        "SERVICES": ",".join(SERVICES),
+        "SFTP_ENABLED": "0",
+        "TMPDIR": str(folder),
+    }
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not _answers(port):
+        if server.poll() is not None or time.monotonic() > deadline:
+            text = log.read_text(encoding="utf-8")
+            raise RuntimeError(f"the local AWS did not start:\n{text[-2000:]}")
+        time.sleep(0.1)
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/_ministack/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+@dataclass(frozen=True)
+class ExistingProfile:
+    """An instance profile and its role, as some other team made them; `existing_profile()`."""
+
+    aws: LocalAws
+    name: str
+    role_name: str
+    role_arn: str
+    bucket: str
+
+    def inline_policies(self) -> list[str]:
+        """The names of the role's inline policies."""
+        names: list[str] = self.aws.client("iam").list_role_policies(RoleName=self.role_name)[
+            "PolicyNames"
+        ]
+        return names
+
+    def description(self) -> dict[str, object]:
+        """All that IAM tells of profile and role, the documents of their policies included."""
+        iam = self.aws.client("iam")
+        role = {"RoleName": self.role_name}
+        return {
+            "profile": iam.get_instance_profile(InstanceProfileName=self.name)["InstanceProfile"],
+            "role": iam.get_role(**role)["Role"],
+            "attached": iam.list_attached_role_policies(**role)["AttachedPolicies"],
+            "inline": {
+                name: iam.get_role_policy(**role, PolicyName=name)["PolicyDocument"]
+                for name in self.inline_policies()
+            },
+        }
+
+    def simulate(self, action: str, resource: str = "*") -> bool:
+        """What IAM's simulator says: for actions that MiniStack has no service for."""
+        (result,) = self.aws.client("iam").simulate_principal_policy(
+            PolicySourceArn=self.role_arn, ActionNames=[action], ResourceArns=[resource]
+        )["EvaluationResults"]
+        allowed: bool = result["EvalDecision"] == "allowed"
+        return allowed
+
+    def can_decrypt(self, key_arn: str) -> bool:
+        """Whether KMS decrypts by this key when the role asks, with credentials of its own."""
+        encrypted = self.aws.client("kms").encrypt(KeyId=key_arn, Plaintext=b"session data")
+        kms = self._own_client("kms")
+        return _allowed(lambda: kms.decrypt(CiphertextBlob=encrypted["CiphertextBlob"]))
+
+    def can_see_log_encryption(self) -> bool:
+        """Whether S3 tells the role how the bucket is encrypted."""
+        s3 = self._own_client("s3")
+        return _allowed(lambda: s3.get_bucket_encryption(Bucket=self.bucket))
+
+    def can_list_bucket(self) -> bool:
+        """Whether the role may still do what its own team gave it."""
+        s3 = self._own_client("s3")
+        return _allowed(lambda: s3.list_objects_v2(Bucket=self.bucket))
+
+    def credentials(self) -> dict[str, str]:
+        """The role's own, as an instance has them."""
+        assumed = self.aws.client("sts").assume_role(
+            RoleArn=self.role_arn, RoleSessionName="instance"
+        )
+        credentials: dict[str, str] = assumed["Credentials"]
+        return credentials
+
+    def _own_client(self, service: str) -> BaseClient:
+        return self.aws.client(service, self.credentials())
+
+
+def _allowed(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"AccessDenied", "AccessDeniedException"}:
+            raise
+        return False
+    return True
+
+
+def existing_profile(aws: LocalAws, name: str) -> ExistingProfile:
+    """Make an instance profile, its role with a policy, and a bucket."""
+    iam = aws.client("iam")
+    account = aws.client("sts").get_caller_identity()["Account"]
+    role_name, bucket = f"{name}-role", f"{name}-bucket"
+    trusted = {
+        "Service": "ec2.amazonaws.com",
+        "AWS": f"arn:aws:iam::{account}:root",  # so that it can be asked what the role may do
+    }
+    role = iam.create_role(
+        RoleName=role_name,
+        AssumeRolePolicyDocument=_policy(Principal=trusted, Action="sts:AssumeRole"),
+        Tags=[{"Key": "team", "Value": "other"}],
+    )["Role"]
+    iam.put_role_policy(
+        RoleName=role_name,
+        PolicyName="list-bucket",
+        PolicyDocument=_policy(Action="s3:ListBucket", Resource=f"arn:aws:s3:::{bucket}"),
+    )
+    profile = iam.create_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role_name)
+    # AWS answers a look-up from IAM; MiniStack's Cloud Control API has a store of its own.
+    resource = {
+        "Name": name,  # the identifier there
+        "InstanceProfileName": name,
+        "Roles": [role_name],
+        "Arn": profile["Arn"],
+    }
+    aws.client("cloudcontrol").create_resource(
+        TypeName="AWS::IAM::InstanceProfile", DesiredState=json.dumps(resource)
+    )
+    aws.client("s3").create_bucket(Bucket=bucket)
+    return ExistingProfile(aws, name, role_name, role["Arn"], bucket)
+
+
+def allow_registration(profile: ExistingProfile) -> None:
+    """Give the role what AWS's procedure takes for given: it may register with Systems Manager."""
+    profile.aws.client("iam").put_role_policy(
+        RoleName=profile.role_name,
+        PolicyName="register",
+        PolicyDocument=_policy(Action="ssm:UpdateInstanceInformation", Resource="*"),
+    )
+
+
+def create_key(aws: LocalAws) -> str:
+    """Make a KMS key whose policy leaves it to IAM who may use it, and give its ARN."""
+    arn: str = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    return arn
+
+
+def _policy(**statement: object) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+
+
+def _serve() -> None:
+    """Be MiniStack until stdin closes: so it ends with its parent, even with one that is killed."""
+    from ministack.app import main  # noqa: PLC0415 — configured by the environment when imported
+
+    def end() -> None:
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=end, daemon=True).start()
+    main()
+
+
+if __name__ == "__main__":
+    _serve()
