@@ -347,7 +347,7 @@ def _find_roles(parts: list[_Part], tree: _Tree) -> None:
     guises = {
         cast("iam.IRole", node).role_name
         for node in tree.nodes
-        if hasattr(node, "attach_inline_policy") and not isinstance(node, iam.Role)
+        if hasattr(node, "grant_pass_role") and not isinstance(node, iam.Role)
     }
     references: list[_Reference] = []
     for part in parts:

@@ -697,6 +697,14 @@ def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) 
     assert not warnings(stack)
 
 
+def test_users_and_groups_are_no_roles(stack: cdk.Stack) -> None:
+    iam.User(stack, "User", groups=[iam.Group(stack, "Group")])
+    iam.User.from_user_name(stack, "Imported", "operator")
+    profile(stack)
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+
+
 def test_a_lazy_role_gets_the_policy(stack: cdk.Stack) -> None:
     profile(stack, role=iam.LazyRole(stack, "Lazy", assumed_by=EC2))
     SessionManagerFleet(stack, "Fleet")
