@@ -1,11 +1,12 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: demo synth test lint clean
+.PHONY: bench demo synth test lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
 CHECKOV := .venv-checkov
+RFDK := .venv-rfdk
 PIP := -m pip install --quiet --disable-pip-version-check
 
 # jsii works on Node.js 20, and says at length on each run that it is not supported there.
@@ -16,6 +17,11 @@ demo: .venv/.done node_modules/.done
 
 synth: .venv/.done node_modules/.done
 	@PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk synth --no-notices --ci
+
+# Takes half an hour on a machine that does nothing else; ROUNDS=3 gives a first look.
+bench: .venv/.done $(RFDK)/.done
+	$(BIN)/python benchmarks/results.py --rfdk $(CURDIR)/$(RFDK)/bin/python \
+	  $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
 
 lint: .venv/.done
 	$(BIN)/ruff check
@@ -31,9 +37,9 @@ test: lint $(LOWEST)/.done $(CHECKOV)/.done node_modules/.done
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
 
 clean:
-	rm -rf .venv $(LOWEST) $(CHECKOV) node_modules cdk.out dist .coverage* .hypothesis .*_cache
+	rm -rf .venv $(LOWEST) $(CHECKOV) $(RFDK) node_modules cdk.out dist .coverage* .hypothesis .*_cache
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done: pyproject.toml
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'This needs Python 3.10 or newer: install it, or give it by make PYTHON=...' >&2; exit 1; }
 	@echo 'Setting up $(@D): once, and it takes a minute' >&2
@@ -43,8 +49,9 @@ clean:
 	@$(@D)/bin/python $(PIP) $(PACKAGES)
 	@touch $@
 
-.venv/.done: PACKAGES = --editable . --group test --group lint --group policy-lint
+.venv/.done: PACKAGES = --editable . --group test --group lint --group policy-lint --group bench
 $(CHECKOV)/.done: PACKAGES = --group checkov
+$(RFDK)/.done: PACKAGES = --group bench-rfdk
 $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
 # The lowest version that pyproject.toml declares of each dependency.
 CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \

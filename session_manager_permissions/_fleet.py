@@ -193,7 +193,8 @@ class SessionManagerFleet(Construct):
         if differ(there.account, here.account):
             warn_of_other_account(part.stack, found, there.account)
         if differ(there.region, here.region):
-            warn_of_no_key_in_region(part.stack, here.region)
+            way_out = "give that stack a fleet of its own with the key of that region"
+            warn_of_no_key_in_region(part.stack, here.region, way_out)
 
     def _report(self, part: _Part) -> None:
         text = "SessionManagerFleet can't attach to all: " + "; ".join(part.lost)
@@ -346,7 +347,7 @@ def _find_roles(parts: list[_Part], tree: _Tree) -> None:
     guises = {
         cast("iam.IRole", node).role_name
         for node in tree.nodes
-        if hasattr(node, "attach_inline_policy") and not isinstance(node, iam.Role)
+        if hasattr(node, "grant_pass_role") and not isinstance(node, iam.Role)
     }
     references: list[_Reference] = []
     for part in parts:

@@ -111,12 +111,12 @@ def warn_of_other_account(scope: IConstruct, found: KeyResource, account: str | 
     )
 
 
-def warn_of_no_key_in_region(scope: IConstruct, region: str | None) -> None:
+def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str) -> None:
     """Warn that instances need a key of the region that they run in."""
     cdk.Annotations.of(scope).add_warning_v2(
         "session-manager-permissions:no-key-in-region",
         f"no encryption key is in {region}, the region of this stack: sessions of instances there "
-        "can't be decrypted; add the key of that region",
+        f"can't be decrypted; {way_out}",
     )
 
 

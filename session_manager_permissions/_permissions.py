@@ -235,7 +235,8 @@ class SessionManagerPermissions(Construct):
 
     def _warn_of_no_key_in_region(self) -> None:
         if not self._has_key_in_region:
-            warn_of_no_key_in_region(self, self._environment.region)
+            way_out = "add the key of that region with add_encryption_key()"
+            warn_of_no_key_in_region(self, self._environment.region, way_out)
 
 
 @jsii.implements(IValidation)

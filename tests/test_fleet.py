@@ -17,6 +17,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
+from cfnlint.api import lint
 from constructs import Construct
 
 from session_manager_permissions import (
@@ -696,6 +697,14 @@ def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) 
     assert not warnings(stack)
 
 
+def test_users_and_groups_are_no_roles(stack: cdk.Stack) -> None:
+    iam.User(stack, "User", groups=[iam.Group(stack, "Group")])
+    iam.User.from_user_name(stack, "Imported", "operator")
+    profile(stack)
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+
+
 def test_a_lazy_role_gets_the_policy(stack: cdk.Stack) -> None:
     profile(stack, role=iam.LazyRole(stack, "Lazy", assumed_by=EC2))
     SessionManagerFleet(stack, "Fleet")
@@ -1260,3 +1269,26 @@ def test_an_instance_can_wait_for_a_policy_by_the_construct(stack: cdk.Stack) ->
     assert own in waiting["DependsOn"]
     assert len(policies) == 2
     assert sum(len(found["Properties"]["Roles"]) for found in policies.values()) == 2
+
+
+def test_an_instance_that_waited_for_the_fleet_s_policy_could_wait_for_itself(
+    stack: cdk.Stack,
+) -> None:
+    """Why a fleet holds back no boots: its policy refers to roles that others make, or order."""
+    vpc = network(stack)
+    instance = ec2.Instance(stack, "One", vpc=vpc, instance_type=SIZE, machine_image=linux())
+    profile(stack, "Other", owned_role(stack))
+    cdk.Tags.of(stack.node.find_child("Owned")).add("serves", instance.instance_id)
+    SessionManagerFleet(stack, "Fleet")
+    assert not circles(stack)
+    (awaited,) = (
+        node
+        for node in stack.node.find_child("Fleet").node.find_all()
+        if isinstance(node, iam.CfnPolicy)
+    )
+    instance.instance.add_dependency(awaited)
+    assert circles(stack)
+
+
+def circles(stack: cdk.Stack) -> list[str]:
+    return [str(match) for match in lint(template_text(stack)) if match.rule.id == "E3004"]

@@ -158,13 +158,14 @@ def test_each_snippet_makes_the_policy_and_no_warning(
 
     synthesis.run(script)
 
-    (policy,) = (
+    found = [
         policy
         for policy in synthesis.policies()
         if {"SessionManagerChannels", "SessionManagerLogEncryption"}
         <= {statement.get("Sid") for statement in policy["PolicyDocument"]["Statement"]}
-    )
-    assert (policy.get("Roles") == [ROLE]) == ("lookup_instance_profile" in snippet)
+    ]
+    assert len(found) == (2 if "SessionManagerFleet" in snippet else 1)
+    assert (found[0].get("Roles") == [ROLE]) == ("lookup_instance_profile" in snippet)
     assert synthesis.warnings() == set()
 
 
@@ -289,17 +290,19 @@ def test_the_way_to_acknowledge_works_for_each_warning(
     *, acknowledged: bool, tmp_path: Path, synthesis: Synthesis
 ) -> None:
     (way,) = {found for found in code(prose("README.md")) if "acknowledge" in found}
-    ids = [one for one in first_column("id") if not one.endswith("fleet-not-attached")]
+    ids = first_column("id")
     script = tmp_path / "snippet.py"
     script.write_text(
         f"""
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam, aws_kms as kms
-from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 
 app = cdk.App()
 stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="{ACCOUNT}", region="{REGION}"))
-permissions = SessionManagerPermissions(
+iam.CfnInstanceProfile(stack, "WithoutARole", roles=[])
+SessionManagerFleet(stack, "Fleet")
+SessionManagerPermissions(
     stack,
     "Permissions",
     role=iam.Role.from_role_name(stack, "Role", "web-server"),
