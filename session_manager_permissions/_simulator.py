@@ -343,9 +343,7 @@ def _logs_in_cloudwatch(role: Role, group: str, region: str | None) -> Question:
 
 
 def _at_sample(need: _needs.Need, sample: str) -> _needs.Need:
-    """The need on one of the resources that it means, where it means many."""
-    if not need.resource.endswith("*"):
-        return need
+    """The need on one of the resources that it means."""
     return need._replace(resource=need.resource.removesuffix("*") + sample)
 
 

@@ -53,7 +53,7 @@ def test_wheel_holds_the_package_and_the_licence(distributions: Path) -> None:
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
     (dist_info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
-    metadata = ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")
+    metadata = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
 
     assert f"{PACKAGE}/py.typed" in names
     assert names == modules() | {f"{dist_info}/{name}" for name in metadata}
