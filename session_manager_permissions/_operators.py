@@ -96,7 +96,7 @@ def _statements(preferences: SessionPreferences, access: Access) -> Iterator[_St
     arns = [*access.instance_arns]
     tags = {
         f"ssm:resourceTag/{key}": value if isinstance(value, str) else [*value]
-        for key, value in access.instance_tags.items()
+        for key, value in sorted(access.instance_tags.items())
     }
     kinds = [access.allow_ssh, access.allow_port_forwarding]
     # Two stacks may refer to a document of each by the same words.

@@ -298,14 +298,16 @@ class SessionPreferences(Construct):
                 `ec2:DescribeInstances` on `*`. Default: - False: the CLI needs none of it.
 
         Raises:
-            ValueError: the instances are not chosen, or chosen twice; an ARN that is no instance's;
-                a grantee that nothing can be granted to from here.
+            TypeError: an argument of the wrong type.
+            ValueError: the instances are not chosen, or chosen twice; an ARN that is no instance's,
+                or a pattern; a tag without a value; a grantee that nothing can be granted to from
+                here, an immutable role or whoever is of another account.
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """
         access = Access(
             instance_arns,
-            instance_tags or {},
+            {} if instance_tags is None else instance_tags,
             all_instances=all_instances,
             allow_ssh=allow_ssh,
             allow_port_forwarding=allow_port_forwarding,

@@ -509,10 +509,12 @@ def by_sid_and_digits(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
 def test_the_same_grant_twice_changes_nothing(make_app: MakeApp, *, minimize: bool) -> None:
     stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
     found, operators = preferences(stack), group(stack)
-    found.grant_start_session(operators, instance_tags={"team": "web"}, allow_ssh=True)
+    tags = {"team": ["web", "shop"], "stage": "test"}
+    found.grant_start_session(operators, instance_tags=tags, allow_ssh=True)
     once = statements(stack)
 
-    found.grant_start_session(operators, instance_tags={"team": "web"}, allow_ssh=True)
+    in_another_order = dict(reversed(tags.items()))
+    found.grant_start_session(operators, instance_tags=in_another_order, allow_ssh=True)
 
     assert statements(stack) == once
 
@@ -1039,6 +1041,7 @@ def test_what_cdk_can_not_grant_to_is_a_type_error(
     [
         ("instance_arns", INSTANCE, "must be a sequence of ARNs, got str .*: give it in a list"),
         ("instance_tags", ["team"], r"must be a Mapping, got list \['team'\]"),
+        ("instance_tags", [], r"must be a Mapping, got list \[\]"),
         ("all_instances", "no", "must be a bool, got str 'no'"),
         ("allow_ssh", "no", "must be a bool, got str 'no'"),
         ("allow_port_forwarding", 1, "must be a bool, got int 1"),
