@@ -55,6 +55,9 @@ class SessionManagerFleet(Construct):
 
     What can't be attached to is named in a warning on its stack,
     `session-manager-permissions:fleet-not-attached`.
+
+    Boots are not held back: an instance that has to find the policy at its first one is excluded,
+    and depends on a `SessionManagerPermissions` of its own.
     """
 
     def __init__(
@@ -83,7 +86,8 @@ class SessionManagerFleet(Construct):
 
         Raises:
             TypeError: an argument of the wrong type, or an option that does not exist.
-            ValueError: an invalid `policy_name`; a key that can't decrypt session data.
+            ValueError: an invalid `policy_name`; a key that can't decrypt session data; what
+                `session_manager_statements` refuses.
         """
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
