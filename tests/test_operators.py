@@ -520,22 +520,35 @@ def test_the_same_grant_twice_changes_nothing(make_app: MakeApp, *, minimize: bo
 
 
 @pytest.mark.parametrize(
-    "second",
+    ("first", "second"),
     [
-        {"instance_tags": {"team": "shop"}},
-        {"instance_arns": [INSTANCE]},
-        {"instance_tags": {"team": "web"}, "allow_ssh": True},
-        {"instance_tags": {"team": "web"}, "allow_port_forwarding": True},
-        {"all_instances": True},
+        ({"instance_tags": {"team": "web"}}, {"instance_tags": {"team": "shop"}}),
+        ({"instance_tags": {"team": "web"}}, {"all_instances": True}),
+        ({"instance_arns": [INSTANCE]}, {"instance_arns": [OTHER_INSTANCE]}),
+        ({"all_instances": True}, {"all_instances": True, "allow_ssh": True}),
+        ({"all_instances": True}, {"all_instances": True, "allow_port_forwarding": True}),
     ],
 )
 def test_two_different_grants_on_a_document_have_different_sids(
-    stack_here: cdk.Stack, second: dict[str, Any]
+    stack_here: cdk.Stack, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     found, operators = preferences(stack_here), group(stack_here)
 
-    found.grant_start_session(operators, instance_tags={"team": "web"})
+    found.grant_start_session(operators, **first)
     found.grant_start_session(operators, **second)
+
+    assert len(by_sid_and_digits(stack_here)) == 4
+
+
+def test_grants_on_the_same_instances_of_two_documents_have_different_sids(
+    stack_here: cdk.Stack,
+) -> None:
+    operators = group(stack_here)
+
+    for name in ("First-Sessions", "Second-Sessions"):
+        preferences(stack_here, "exists", name, document_name=name).grant_start_session(
+            operators, all_instances=True
+        )
 
     assert len(by_sid_and_digits(stack_here)) == 4
 
