@@ -25,7 +25,9 @@ class Point(NamedTuple):
     """An arm at a size."""
 
     runs: list[Sample]
-    beyond: list[float]
+    wall: list[float]
+    """Per cent over the floor."""
+    cpu: list[float]
     """Per cent over the floor."""
     made: Output
 
@@ -44,8 +46,9 @@ def measure(rounds: int, sizes: tuple[int, ...] = SIZES) -> Results:
             made = output(arm)
             if made.roles != (0 if arm.app == "floor" else size):
                 raise RuntimeError(f"{arm.name} attached to {made.roles} roles of {size}")
-            beyond = over(samples[arm], samples[arms[0]], lambda sample: sample.wall)
-            results[arm.name][size] = Point(samples[arm], beyond, made)
+            wall = over(samples[arm], samples[arms[0]], lambda sample: sample.wall)
+            cpu = over(samples[arm], samples[arms[0]], lambda sample: sample.cpu)
+            results[arm.name][size] = Point(samples[arm], wall, cpu, made)
     return results
 
 
@@ -76,8 +79,9 @@ def tables(results: Results) -> str:
             f"{size:,}",
             name,
             spread(run.wall for run in point.runs),
-            "" if name == next(iter(APPS)) else spread(point.beyond, "+.1f"),
+            spread(point.wall, "+.1f"),
             spread(run.cpu for run in point.runs),
+            spread(point.cpu, "+.1f"),
             spread((run.peak for run in point.runs), ".0f"),
             f"{point.made.round_trips:,}",
             f"{point.made.size:,}",
@@ -87,7 +91,8 @@ def tables(results: Results) -> str:
         for name, points in results.items()
         for point in [points[size]]
     ]
-    header = ("profiles", "arm", "wall, s", "over the floor, %", "CPU, s", "peak, MiB")
+    over_floor = "over the floor, %"
+    header = ("profiles", "arm", "wall, s", over_floor, "CPU, s", over_floor, "peak, MiB")
     floor = next(iter(results.values()))
     fits = [
         (name, f"{wall:+.3f}", f"{trips:+.2f}", f"{size:+,.0f}", f"{resources:+.3f}")

@@ -294,7 +294,15 @@ class _Tree:
         A construct that CDK made itself is another Python object in each of its answers. But what
         a stack holds follows it in the list of all, so how many there are tells which they are.
         """
-        is_plain = all(isinstance(found, kind) for found in _select(resource_type, self.nodes[0]))
+        stacks: list[tuple[int, cdk.Stack, IConstruct]] = [
+            (place, node, node)
+            for place, node in enumerate(self.nodes)
+            if isinstance(node, cdk.Stack)
+        ]
+        if self.home is not None and not isinstance(self.nodes[0], cdk.Stack):
+            stacks.insert(0, (-1, self.home, self.nodes[0]))
+        held = [_select(resource_type, below) for _, _, below in stacks]
+        is_plain = all(isinstance(resource, kind) for found in held for resource in found)
         places = [
             place
             for place, node in enumerate(self.nodes)
@@ -305,12 +313,10 @@ class _Tree:
                 and node.cfn_resource_type == resource_type
             )
         ]
-        stack_of = {} if self.home is None else dict.fromkeys(places, self.home)
-        for place, stack in enumerate(self.nodes):
-            if isinstance(stack, cdk.Stack):
-                first = bisect.bisect(places, place)
-                count = len(_select(resource_type, stack))
-                stack_of.update(dict.fromkeys(places[first : first + count], stack))
+        stack_of: dict[int, cdk.Stack] = {}
+        for (place, stack, _), found in zip(stacks, held, strict=True):
+            first = bisect.bisect(places, place)
+            stack_of.update(dict.fromkeys(places[first : first + len(found)], stack))
         listed = [self.nodes[0].node.scope, *self.nodes]
         return [
             _Found(cast("cdk.CfnResource", self.nodes[place]), listed[place], stack)
