@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
 
+from . import _needs
 from ._arns import (
     Environment,
     differ,
@@ -173,9 +174,7 @@ def is_unencrypted(group: ILogGroupRef) -> bool:
 
 
 def normal_prefix(log_prefix: str | None, bucket: object) -> str:
-    """The prefix as the agent joins it: one slash between its parts, none at its ends.
-
-    `path.Join` in `BuildS3Path`, amazon-ssm-agent/agent/fileutil.
+    """The prefix as the agent joins it, empty where none is given.
 
     Raises:
         TypeError: it is no string.
@@ -187,15 +186,15 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
         raise TypeError(f"log_prefix must be a str, got {type(log_prefix).__name__}")
     if bucket is None:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
-    parts = [part for part in log_prefix.split("/") if part]
+    prefix = _needs.joined(log_prefix)
     refuse_wildcards("log_prefix", log_prefix)
     if not is_token(log_prefix) and len(log_prefix.encode()) > _MAX_OBJECT_KEY:
         raise ValueError(
             f"log_prefix {log_prefix!r} is longer than an object's key may be, "
             f"{_MAX_OBJECT_KEY} bytes: give a shorter one"
         )
-    if "." in parts or ".." in parts:
+    if {".", ".."} & {*prefix.split("/")}:
         raise ValueError(
             f"log_prefix {log_prefix!r} has '.' or '..' as a part: give the path itself"
         )
-    return "/".join(parts)
+    return prefix

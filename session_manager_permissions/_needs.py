@@ -118,6 +118,14 @@ def log_encryption(bucket_arn: str = "*") -> Need:
     return Need("SessionManagerLogEncryption", ("s3:GetEncryptionConfiguration",), bucket_arn)
 
 
+def joined(prefix: str) -> str:
+    """The prefix as the agent joins it: one slash between its parts, none at its ends.
+
+    `path.Join` in `BuildS3Path`, amazon-ssm-agent/agent/fileutil.
+    """
+    return "/".join(part for part in prefix.split("/") if part)
+
+
 def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> Need:
     """The session logs in S3, `PREFIX/SESSION-ID.log`; another account's bucket takes an ACL."""
     acl = ("s3:PutObjectAcl",) if other_account else ()

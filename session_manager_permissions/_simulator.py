@@ -308,7 +308,7 @@ def questions(role: Role, uses: Uses, region: str | None) -> list[Question]:
 
 def _logs_in_s3(role: Role, uses: Uses, bucket: str) -> Question:
     arn = f"arn:{role.partition}:s3:::{bucket}"
-    prefix = "/".join(part for part in uses.log_prefix.split("/") if part)  # as the agent joins it
+    prefix = _needs.joined(uses.log_prefix)
     objects = _needs.log_objects(arn, prefix, other_account=False)
     needs = [_needs.log_encryption(arn)] if uses.checks_log_encryption else []
     needs.append(_at_sample(objects, f"{_SESSION}.log"))
