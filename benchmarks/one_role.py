@@ -23,14 +23,14 @@ def measure(rounds: int, rfdk: str | None) -> str:
     rows = []
     for arm in arms:
         runs, made = samples[arm], output(arm)
-        base = samples[bases.get(arm, arm)]
+        base = samples[bases[arm]] if arm in bases else None
         rows.append(
             (
                 arm.name,
                 spread(run.wall for run in runs),
-                spread(over(runs, base, _wall), "+.1f"),
+                spread(over(runs, base, _wall), "+.1f") if base else "",
                 spread(run.cpu for run in runs),
-                spread(over(runs, base, _cpu), "+.1f"),
+                spread(over(runs, base, _cpu), "+.1f") if base else "",
                 spread((run.peak for run in runs), ".0f"),
                 made.round_trips,
                 f"{made.size:,}",

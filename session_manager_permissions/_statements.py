@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, TypedDict
 
 from aws_cdk import aws_iam as iam
@@ -11,7 +10,6 @@ from . import _needs
 from ._arns import is_token
 from ._keys import KeyResource, session_key
 from ._logs import bucket_arn, bucket_key, group_arn, is_of_other_account, normal_prefix
-from ._preferences import SessionPreferences
 from ._types import refuse_wrong_type
 
 if TYPE_CHECKING:
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
     from typing_extensions import Unpack
+
+    from ._preferences import SessionPreferences
 
 
 class SessionManagerOptions(TypedDict, total=False):
@@ -188,7 +188,12 @@ def _refuse_wrong_types(options: SessionManagerOptions) -> None:
         if name in _FLAGS:
             refuse_wrong_type(name, value, bool)
     preferences = options.get("preferences")
-    if preferences is not None and not isinstance(preferences, SessionPreferences):
+    if preferences is None:
+        return
+    # No cost: whoever holds preferences has loaded this module.
+    from ._preferences import SessionPreferences  # noqa: PLC0415
+
+    if not isinstance(preferences, SessionPreferences):
         raise TypeError(
             f"preferences must be SessionPreferences, got {type(preferences).__name__} "
             f"{preferences!r}: for a document that exists use "
@@ -227,6 +232,8 @@ def allow_decrypt(
     alias_name = found.alias_name
     alias_id = ""
     if alias_name is not None:
+        import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most keys are no aliases
+
         name = key.node.path if is_token(alias_name) else alias_name
         alias_id = hashlib.sha256(name.encode()).hexdigest()[:8]
     need = _needs.decrypt(
