@@ -31,6 +31,7 @@ with warnings.catch_warnings():
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PAGE: Final = (ROOT / "docs/scanners.md").read_text(encoding="utf-8")
 CHECKOV: Final = ROOT / ".venv-checkov" / "bin" / "checkov"
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 
@@ -159,10 +160,10 @@ def test_parliament_finds_what_is_argued(assembly: Path, scenario: str) -> None:
         assert set(findings(policy_document(template))) == EXPECTED.get(scenario, set())
 
 
-def test_readme_lists_what_is_argued() -> None:
+def test_page_lists_what_is_argued() -> None:
     argued = {issue for findings in EXPECTED.values() for issue, _ in findings}
 
-    assert set(first_column("finding")) == argued | {UNCONSTRAINED_WRITE}
+    assert set(first_column("finding", PAGE)) == argued | {UNCONSTRAINED_WRITE}
 
 
 def test_parliament_would_find_a_wider_policy(assembly: Path) -> None:
@@ -248,10 +249,10 @@ def readme_example(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str) -
     return violations(app)
 
 
-def test_text_of_the_readme_acknowledges_each_finding_and_no_other(
+def test_text_of_the_page_acknowledges_each_finding_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ((_, text),) = blocks("py")
+    ((_, text),) = blocks("py", PAGE)
     with monkeypatch.context() as patched:
         found = readme_example(tmp_path / "bare", patched, "")
     with monkeypatch.context() as patched:

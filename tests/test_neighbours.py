@@ -1,4 +1,4 @@
-"""The README's comparison with the neighbours, against what each of them really grants."""
+"""The comparison with the neighbours, against what each of them really grants."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import session_manager_statements
 
-from .conftest import HERE, REGION, existing_key, key_arn
+from .conftest import HERE, REGION, ROOT, existing_key, key_arn
 from .scenarios import BUCKET, BUCKET_KEY, GROUP_ARN, PREFIX, SCENARIOS
 from .test_readme import code, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+PAGE: Final = (ROOT / "docs/statements.md").read_text(encoding="utf-8")
 RESOURCES: Final = {
     "*": "`*`",
     key_arn(): "the session's key",
@@ -33,7 +34,7 @@ RESOURCES: Final = {
     f"arn:aws:s3:::{BUCKET}/*": "all objects of the bucket",
     f"arn:aws:s3:::{BUCKET}/{PREFIX}/*": "the objects below the prefix",
 }
-"""What the README calls each resource."""
+"""What the page calls each resource."""
 
 # Not looked up: AWS's page "AmazonSSMManagedInstanceCore" of its managed policies, version 2.
 MANAGED_INSTANCE_CORE: Final[list[dict[str, Any]]] = [
@@ -108,7 +109,7 @@ def arn(resource: Any) -> str:  # noqa: ANN401
 
 
 def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
-    """The resources of each action, in the README's words."""
+    """The resources of each action, in the page's words."""
     found: dict[str, set[str]] = {}
     for statement in statements:
         for action in listed(statement["Action"]):
@@ -164,7 +165,7 @@ NEIGHBOURS: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
 def test_the_comparison_says_what_is_granted(column: int, name: str) -> None:
     said = {
         action: set(row[column].split(", "))
-        for row in table("action")
+        for row in table("action", PAGE)
         for action in code(row[0])
         if row[column] != "no"
     }

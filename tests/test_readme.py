@@ -65,9 +65,9 @@ def blocks(language: str, page: str = README) -> list[tuple[int, str]]:
     return [(page.count("\n", 0, fence.start()) + 1, fence[1]) for fence in fences]
 
 
-def table(first_header: str) -> list[list[str]]:
+def table(first_header: str, page: str = README) -> list[list[str]]:
     """The cells of the one table whose first column has this header."""
-    (rows,) = re.findall(rf"^\| {first_header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    (rows,) = re.findall(rf"^\| {first_header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
     return [row.strip("| ").split(" | ") for row in rows.splitlines()]
 
 
@@ -76,8 +76,8 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def first_column(first_header: str) -> list[str]:
-    return [name for row in table(first_header) for name in code(row[0])]
+def first_column(first_header: str, page: str = README) -> list[str]:
+    return [name for row in table(first_header, page) for name in code(row[0])]
 
 
 def commands() -> Iterator[tuple[int, list[str]]]:
@@ -189,7 +189,7 @@ def test_each_snippet_of_the_reference_pages_runs(
 
 
 def test_every_way_in_has_a_snippet() -> None:
-    snippets = "".join(text for _, text in blocks("python"))
+    snippets = "".join(text for _, text in [*blocks("python"), *pages()])
     for name in (
         *(name for name in session_manager_permissions.__all__ if name != "SessionManagerOptions"),
         "role=",
@@ -320,15 +320,33 @@ app.synth()
     assert synthesis.warnings() == (set() if acknowledged else set(ids))
 
 
-def test_each_link_leads_somewhere() -> None:
-    page = prose("README.md")
-    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    for target in re.findall(r"\]\(([^)]+)\)", page):
-        if target.startswith("#"):
-            assert target[1:] in anchors
-        else:
-            assert (ROOT / target).is_file()
+def anchors(page: str) -> set[str]:
+    """Where a link into the page may lead."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PAGES: Final = [
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/RESULTS.md")
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_link_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", prose(page)):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path.relative_to(ROOT).as_posix()), target
+
+
+def test_each_page_is_reached_from_the_readme() -> None:
+    assert {page for page in PAGES if page.startswith("docs/")} <= {
+        target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", README)
+    }
 
 
 def test_contributing_names_each_module_and_no_file_that_is_not_there() -> None:
