@@ -1,12 +1,14 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: bench demo synth test lint clean
+.PHONY: audit bench clean demo dist lint synth test
 
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
 CHECKOV := .venv-checkov
 RFDK := .venv-rfdk
+RELEASE := .venv-release
+DIST := dist
 PIP := -m pip install --quiet --disable-pip-version-check
 
 # jsii works on Node.js 20, and says at length on each run that it is not supported there.
@@ -36,10 +38,32 @@ test: lint $(LOWEST)/.done $(CHECKOV)/.done node_modules/.done
 	  --ignore tests/test_linters.py
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
 
-clean:
-	rm -rf .venv $(LOWEST) $(CHECKOV) $(RFDK) node_modules cdk.out dist .coverage* .hypothesis .*_cache
+# What a release is made of: both distributions, and the bill of materials of who installs them.
+dist: $(RELEASE)/.done
+	rm -rf $(DIST)
+	$(RELEASE)/bin/python -m build --outdir $(DIST)
+	$(PYTHON) -m venv --clear --without-pip $(RELEASE)/user
+	$(RELEASE)/bin/python -m pip --python $(RELEASE)/user install --quiet \
+	  "$$(echo $(DIST)/*.whl)[verify]"
+	$(RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library \
+	  --output-reproducible --output-file $(DIST)/session-manager-permissions.cdx.json \
+	  $(RELEASE)/user/bin/python
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done: pyproject.toml
+# Asks PyPI and npm what is known against the dependencies, the tools and the CLI.
+audit: dist .venv/.done
+	$(RELEASE)/bin/python -m pip --python $(RELEASE)/user freeze \
+	  --exclude session-manager-permissions > $(RELEASE)/user.txt
+	$(BIN)/python -m pip freeze --exclude-editable > $(RELEASE)/tools.txt
+	for list in user tools; do \
+	  $(RELEASE)/bin/pip-audit --strict --no-deps --disable-pip -r $(RELEASE)/$$list.txt || exit; \
+	done
+	cp package.json $(RELEASE)
+	cd $(RELEASE) && npm install --package-lock-only --package-lock --no-audit && npm audit
+
+clean:
+	rm -rf .venv $(LOWEST) $(CHECKOV) $(RFDK) $(RELEASE) node_modules cdk.out dist .coverage* .hypothesis .*_cache
+
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(RELEASE)/.done: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'This needs Python 3.10 or newer: install it, or give it by make PYTHON=...' >&2; exit 1; }
 	@echo 'Setting up $(@D): once, and it takes a minute' >&2
@@ -52,6 +76,7 @@ clean:
 .venv/.done: PACKAGES = --editable . --group test --group lint --group policy-lint --group bench
 $(CHECKOV)/.done: PACKAGES = --group checkov
 $(RFDK)/.done: PACKAGES = --group bench-rfdk
+$(RELEASE)/.done: PACKAGES = --group release
 $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
 # The lowest version that pyproject.toml declares of each dependency.
 CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \

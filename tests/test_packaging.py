@@ -1,11 +1,12 @@
-"""The distributions: what they hold, and that the wheel is all that a user needs."""
+"""A release: what it holds, that it is the same each time, and that the wheel is all one needs."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
-import sys
 import tarfile
 import venv
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 pytestmark = pytest.mark.packaging
 
@@ -34,10 +36,11 @@ def run(*command: str | Path, cwd: Path) -> None:
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, and the wheel built from it."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
-    return folder
+    """What `make dist` makes: the sdist, the wheel built from it, the bill of materials."""
+    folder = tmp_path_factory.mktemp("release")
+    made = folder / "dist"
+    run("make", "-C", ROOT, "dist", f"RELEASE={folder / 'venv'}", f"DIST={made}", cwd=folder)
+    return made
 
 
 def modules() -> set[str]:
@@ -66,6 +69,65 @@ def test_sdist_holds_what_the_wheel_is_built_of(distributions: Path) -> None:
     files = {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
 
     assert names == modules() | files
+
+
+def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) -> None:
+    """From the sdist, from the sources, of another age and in another folder."""
+    sources = tmp_path / "sources"
+    shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, copy_function=shutil.copyfile)
+    for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", ".gitignore"):
+        shutil.copyfile(ROOT / name, sources / name)
+    build = distributions.parent / "venv/bin/python", "-m", "build"
+
+    run(*build, "--sdist", "--wheel", "--outdir", tmp_path / "again", sources, cwd=tmp_path)
+
+    for built in (*distributions.glob("*.whl"), *distributions.glob("*.tar.gz")):
+        assert built.read_bytes() == (tmp_path / "again" / built.name).read_bytes()
+
+
+def test_bill_of_materials_lists_what_a_user_installs(distributions: Path) -> None:
+    (bill,) = distributions.glob("*.cdx.json")
+    text = bill.read_text(encoding="utf-8")
+    listed = json.loads(text)
+    project = listed["metadata"]["component"]
+
+    assert listed["bomFormat"] == "CycloneDX"
+    assert (project["name"], project["type"]) == ("session-manager-permissions", "library")
+    assert {"aws-cdk-lib", "boto3", "constructs", "jsii", "rich"} <= {
+        component["name"] for component in listed["components"]
+    }
+    assert str(distributions.parent) not in text
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_take_each_action_by_its_commit(workflow: Path) -> None:
+    used = re.findall(r"uses: (.*)", workflow.read_text(encoding="utf-8"))
+
+    assert used
+    for action in used:
+        pinned = re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[0-9.]+", action)
+        assert pinned or action.startswith("./.github/workflows/"), action
+
+
+def test_workflows_run_what_the_makefile_has() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    texts = [workflow.read_text(encoding="utf-8") for workflow in WORKFLOWS]
+
+    targets = {target for text in texts for target in re.findall(r"run: make (\w+)", text)}
+
+    assert targets == {"audit", "dist"}
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    assert any("run: .ci/run\n" in text for text in texts)
+
+
+def test_every_tool_is_pinned() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (groups,) = re.findall(r"^\[dependency-groups\]\n(.*?)^\[", project, re.MULTILINE | re.DOTALL)
+    tools = re.findall(r'"([^"]+)"', groups)
+    (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
+
+    for tool in (*tools, backend.strip('"')):
+        assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+", tool), tool
 
 
 def test_readme_starts_on_the_wheel_alone(distributions: Path, tmp_path: Path) -> None:
