@@ -21,11 +21,11 @@ synth: .venv/.done node_modules/.done
 	@PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk synth --no-notices --ci
 
 # Takes half an hour on a machine that does nothing else; ROUNDS=3 gives a first look.
-bench: .venv/.done $(RFDK)/.done
+bench: .venv/.tools $(RFDK)/.done
 	$(BIN)/python benchmarks/results.py --rfdk $(CURDIR)/$(RFDK)/bin/python \
 	  $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
 
-lint: .venv/.done
+lint: .venv/.tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -50,7 +50,7 @@ dist: $(RELEASE)/.done
 	  $(RELEASE)/user/bin/python
 
 # Asks PyPI and npm what is known against the dependencies, the tools and the CLI.
-audit: dist .venv/.done
+audit: dist .venv/.tools
 	$(RELEASE)/bin/python -m pip --python $(RELEASE)/user freeze \
 	  --exclude session-manager-permissions > $(RELEASE)/user.txt
 	$(BIN)/python -m pip freeze --exclude-editable > $(RELEASE)/tools.txt
@@ -66,14 +66,14 @@ clean:
 .venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(RELEASE)/.done: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'This needs Python 3.10 or newer: install it, or give it by make PYTHON=...' >&2; exit 1; }
-	@echo 'Setting up $(@D): once, and it takes a minute' >&2
+	@echo 'Setting up $(@D): once' >&2
 	@$(PYTHON) -m venv $(@D) || \
 	  { echo 'This needs the venv module of Python (Debian: python3-venv)' >&2; exit 1; }
 	@$(@D)/bin/python $(PIP) pip==26.3
 	@$(@D)/bin/python $(PIP) $(PACKAGES)
 	@touch $@
 
-.venv/.done: PACKAGES = --editable . --group test --group lint --group policy-lint --group bench
+.venv/.done: PACKAGES = --editable . --group demo
 $(CHECKOV)/.done: PACKAGES = --group checkov
 $(RFDK)/.done: PACKAGES = --group bench-rfdk
 $(RELEASE)/.done: PACKAGES = --group release
@@ -81,6 +81,11 @@ $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS
 # The lowest version that pyproject.toml declares of each dependency.
 CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \
   grep -o '[a-z-]*>=[0-9.]*' | sed 's/>=/==/')
+
+.venv/.tools: .venv/.done
+	@echo 'Setting up the tools in $(@D): once, and it takes a minute' >&2
+	@$(BIN)/python $(PIP) --group test --group lint --group policy-lint --group bench
+	@touch $@
 
 node_modules/.done: package.json
 	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' && command -v npm >/dev/null || \

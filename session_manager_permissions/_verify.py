@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from importlib import import_module
@@ -230,6 +231,8 @@ class AwsSession:
         from boto3 import Session  # noqa: PLC0415 # of an extra
         from botocore.config import Config  # noqa: PLC0415
 
+        # boto3 alone of all that AWS makes does not read AWS_REGION.
+        region = region or os.environ.get("AWS_REGION")
         self._session: Any = Session(profile_name=profile, region_name=region)
         # The mode that waits and asks again where AWS throttles; AWS_MAX_ATTEMPTS says how often.
         self._config = Config(retries={"mode": "standard"}, user_agent_extra=_PROGRAM)

@@ -846,8 +846,9 @@ def test_no_such_profile_in_the_configuration(verify: Callable[..., Run]) -> Non
     assert run.err.count("\n") == 1
 
 
-def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "us-west-2")
 
     session = _verify.AwsSession(None, None)
 

@@ -3,7 +3,8 @@
 
 The instance profile `web-server` and the group `web-operators` exist. Put your account and region
 in place of those below, and deploy with `cdk deploy` in this folder; then an operator connects to
-an instance tagged `team: web` as the output says.
+an instance tagged `team: web` as the output says. `cdk.context.json` is the answer of the account
+below to the look-up of the profile; the CLI adds that of yours.
 """
 
 from __future__ import annotations
