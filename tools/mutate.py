@@ -1,0 +1,117 @@
+"""Mutation testing of the package: which changes of a line does no test notice?
+
+`make mutants MODULES="_keys _roles"`: each mutant is a run of the tests of its module, and all of
+them take hours. What survives is in `tests/mutants.md`, with the reason why none can tell it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "session_manager_permissions"
+# The tests that are to notice, those that do so soonest first.
+TESTS = {
+    "__init__": "imports",
+    "_arns": "logs keys roles composition names operators",
+    "_document": "document verify",
+    "_fleet": "fleet gates",
+    "_keys": "keys logs preferences",
+    "_logs": "logs preferences options",
+    "_lookup": "lookup",
+    "_names": "names options composition",
+    "_needs": "statements policies one_source document verify logs readiness",
+    "_operators": "operators",
+    "_permissions": "permissions keys roles names composition round_trips",
+    "_policies": "policies readiness",
+    "_preferences": "preferences operators",
+    "_profiles": "readiness templates",
+    "_readiness": "readiness",
+    "_roles": "roles permissions fleet lookup composition",
+    "_simulator": "verify document",
+    "_statements": "statements options keys logs snapshots typing",
+    "_templates": "templates readiness",
+    "_types": "options preferences",
+    "_verify": "verify document",
+}
+CONFIG = """\
+[cosmic-ray]
+module-path = "{package}/{module}.py"
+timeout = 300.0
+excluded-modules = []
+test-command = {command!r}
+[cosmic-ray.distributor]
+name = "local"
+[cosmic-ray.filters.operators-filter]
+# `|` is that of annotations, `*` and `**` those of arguments; one comparison for each will do
+exclude-operators = [
+  "core/ReplaceBinaryOperator_(?!Add_Sub|Sub_Add|BitAnd_BitOr).*",
+  "core/ReplaceComparisonOperator_(?!Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|Gt_GtE|Lt_LtE|LtE_Lt).*",
+]
+"""
+STEPS = (
+    "cosmic-ray init cosmic-ray.toml session.sqlite",
+    "cr-filter-operators session.sqlite cosmic-ray.toml",
+    "cosmic-ray baseline cosmic-ray.toml",
+    "cosmic-ray exec cosmic-ray.toml session.sqlite",
+)
+SURVIVORS = """\
+select operator_name, start_pos_row, diff from mutation_specs
+join work_results using (job_id) where test_outcome = 'SURVIVED' order by start_pos_row
+"""
+COUNT = "select count(*) from work_results where test_outcome is not null"
+
+
+def survivors(module: str) -> tuple[int, list[str]]:
+    """How many mutants there were, and the changed lines that no test noticed."""
+    with TemporaryDirectory() as name:
+        folder = Path(name, "copy")
+        ignored = shutil.ignore_patterns(".*", "node_modules", "cdk.out", "__pycache__")
+        shutil.copytree(ROOT, folder, ignore=ignored)
+        tests = [f"tests/test_{test}.py" for test in TESTS[module].split()]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        command = shlex.join([sys.executable, "-m", "pytest", *options, *tests])
+        config = CONFIG.format(package=PACKAGE, module=module, command=command)
+        (folder / "cosmic-ray.toml").write_text(config, encoding="utf-8")
+        environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        scripts = Path(sys.executable).parent
+        for step in STEPS:
+            program, *words = step.split()
+            subprocess.run([scripts / program, *words], cwd=folder, env=environment, check=True)
+        with sqlite3.connect(folder / "session.sqlite") as session:
+            (count,) = session.execute(COUNT).fetchone()
+            rows = session.execute(SURVIVORS).fetchall()
+    return count, [shown(module, *row) for row in rows]
+
+
+def shown(module: str, operator: str, line: int, diff: str) -> str:
+    """A mutant on one line."""
+    before, after = (
+        next(
+            iter(
+                re.findall(rf"^{re.escape(sign)}(?!{re.escape(sign)}) *(.*)$", diff, re.MULTILINE)
+            ),
+            "",
+        )
+        for sign in "-+"
+    )
+    return f"{module}:{line} {operator.removeprefix('core/')}: {before} -> {after}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", default=list(TESTS))
+    for module in parser.parse_args().modules:
+        count, found = survivors(module)
+        print(  # noqa: T201
+            f"{module}: {count} mutants, {len(found)} survive", *found, sep="\n", flush=True
+        )
