@@ -73,7 +73,7 @@ def test_a_profile_without_a_role_is_refused(make_app: MakeApp) -> None:
 def test_a_kept_answer_that_is_not_one_profile_is_refused(
     make_app: MakeApp, answer: object
 ) -> None:
-    with pytest.raises(ValueError, match=r"^instance_profile_name 'Existing' has .* --reset NUMBER"):
+    with pytest.raises(ValueError, match=r"^instance_profile_name 'Existing' has .* --reset"):
         build(make_app, answer)
 
 
