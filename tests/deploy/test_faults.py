@@ -208,7 +208,7 @@ class Target:
         for name in waits:
             condition = cdk.CfnWaitCondition(stack, name)
             condition.cfn_options.creation_policy = cdk.CfnCreationPolicy(
-                resource_signal=cdk.CfnResourceSignal(count=1, timeout="PT1M")
+                resource_signal=cdk.CfnResourceSignal(count=1, timeout="PT2M")
             )
             if name.startswith("Before"):
                 permissions.node.add_dependency(condition)
@@ -329,20 +329,20 @@ def test_a_deploy_killed_while_it_synthesizes_can_be_run_again(target: Target) -
     ],
 )
 def test_a_deploy_killed_at_its_change_set_can_be_run_again(
-    target: Target, call: str, *, arrives: bool, status_of_new: str | None, is_done: bool
+    target: Target, call: str, *, arrives: bool, status_of_new: str, is_done: bool
 ) -> None:
     profile, theirs, key = target.profile, target.theirs(), create_key(target.profile.aws)
     app, app_with_key = target.app(), target.app(key=key)
 
     kill_at(profile.aws, call, "deploy", "--app", app, arrives=arrives)
-    assert target.status() == status_of_new
+    until(lambda: target.status() == status_of_new)
     assert bool(added_policies(profile)) == is_done
     assert ("no changes" in target.deploy(app)) == is_done
     assert_ready(profile)
 
     kill_at(profile.aws, call, "deploy", "--app", app_with_key, arrives=arrives)
     assert_ready(profile)
-    assert profile.can_decrypt(key) == is_done
+    until(lambda: profile.can_decrypt(key) == is_done)
     assert ("no changes" in target.deploy(app_with_key)) == is_done
     assert_ready(profile)
     assert profile.can_decrypt(key)
