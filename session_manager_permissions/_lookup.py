@@ -31,7 +31,7 @@ def lookup_instance_profile(
     Raises:
         TypeError: the name is no string.
         ValueError: the name is a token or no profile's, the stack has no known account and region,
-            or the profile has no role.
+            the answer that is kept is not one profile, or the profile has no role.
     """
     if not isinstance(instance_profile_name, str):
         raise TypeError(
@@ -66,8 +66,16 @@ def lookup_instance_profile(
             }
         ],
     )
-    (found,) = answer.value
-    if not found["Roles"]:
+    try:
+        (found,) = answer.value
+        arn, roles = found["Arn"], found["Roles"]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"instance_profile_name {instance_profile_name!r} has {answer.value!r} for an answer "
+            "in cdk.context.json, which is not one profile: drop it by `cdk context --reset NUMBER`"
+            ", and the CLI asks again"
+        ) from None
+    if not roles:
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} is a profile without a role, and the "
             "role alone has policies: add a role to the profile"
@@ -75,6 +83,6 @@ def lookup_instance_profile(
     return iam.InstanceProfile.from_instance_profile_attributes(
         scope,
         construct_id,
-        instance_profile_arn=found["Arn"],
-        role=iam.Role.from_role_name(scope, f"{construct_id}Role", found["Roles"][0]),
+        instance_profile_arn=arn,
+        role=iam.Role.from_role_name(scope, f"{construct_id}Role", roles[0]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import aws_cdk as cdk
@@ -54,6 +55,26 @@ def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
 def test_a_profile_without_a_role_is_refused(make_app: MakeApp) -> None:
     with pytest.raises(ValueError, match=r"^instance_profile_name 'Existing' is a profile without"):
         build(make_app, [{"Roles": [], "Arn": PROFILE_ARN}])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [{"Roles": ["ItsRole"]}],
+        [{"Arn": PROFILE_ARN}],
+        [{"Roles": ["ItsRole"], "Arn": PROFILE_ARN}] * 2,
+        "ItsRole",
+        ["ItsRole"],
+        7,
+    ],
+    ids=json.dumps,
+)
+def test_a_kept_answer_that_is_not_one_profile_is_refused(
+    make_app: MakeApp, answer: object
+) -> None:
+    with pytest.raises(ValueError, match=r"^instance_profile_name 'Existing' has .* --reset"):
+        build(make_app, answer)
 
 
 def test_profiles_with_policies_of_one_name_are_no_error_before_the_cli_has_asked(

@@ -77,8 +77,16 @@ class LocalAws:
         )
         return boto3.Session(botocore_session=session)
 
-    def cdk(self, *arguments: str, show: Callable[[str], object] = lambda _: None) -> CliRun:
-        """Run `cdk` on `app.py` as a user would, with its files in the folder of this AWS."""
+    def cdk(
+        self,
+        *arguments: str,
+        show: Callable[[str], object] = lambda _: None,
+        started: Callable[[int], object] = lambda _: None,
+    ) -> CliRun:
+        """Run `cdk` on `app.py` as a user would, with its files in the folder of this AWS.
+
+        `show` gets each line as it comes, and `started` the group of the CLI's processes.
+        """
         lines = []
         with subprocess.Popen(
             [str(CLI), *arguments],
@@ -92,6 +100,7 @@ class LocalAws:
             start_new_session=True,  # a group of its own, to be ended with all that it started
         ) as process:
             try:
+                started(process.pid)
                 for line in process.stdout or ():
                     lines.append(line)
                     show(line.rstrip())
