@@ -93,6 +93,16 @@ def test_what_the_document_says_is_asked(
     assert {*asked_about(run)} == {"encrypt", "log-to-s3", "log-to-cloudwatch"}
 
 
+def test_encrypted_logs_are_enforced_where_the_document_does_not_say(
+    account: Account, ssm: Stubber, verify: Callable[..., Run]
+) -> None:
+    unsaid = {name: value for name, value in OF_ALL.items() if name != "s3EncryptionEnabled"}
+    has_preferences(ssm, **unsaid)
+    allow_all(account)
+
+    assert verify(*ASKED).status == 0
+
+
 @pytest.mark.parametrize("inputs", [{}, dict.fromkeys(OF_ALL, ""), {"s3KeyPrefix": "web"}])
 def test_what_the_document_leaves_empty_is_not_asked(
     account: Account, ssm: Stubber, verify: Callable[..., Run], inputs: dict[str, Any]

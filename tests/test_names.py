@@ -169,6 +169,10 @@ def test_a_name_is_one_that_iam_takes_however_long_the_path(
     assert build("Permissions") == build("Permissions") != build("Others")
 
 
+def test_a_name_that_would_be_too_long_has_all_that_iam_takes(make_stack: MakeStack) -> None:
+    assert len(name_of(make_stack("S" * 128))) == 128
+
+
 def test_a_key_or_a_role_more_moves_neither_the_logical_id_nor_the_name(
     make_stack: MakeStack,
 ) -> None:

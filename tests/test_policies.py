@@ -64,6 +64,10 @@ def test_answer_where_a_template_has_functions(written: object, expected: Answer
     assert answer(written) is expected
 
 
+def test_a_statement_that_cannot_be_read_does_not_hide_the_next() -> None:
+    assert answer("malformed", deny(ACTION)) is Answer.EXPLICIT_DENY
+
+
 @pytest.mark.parametrize("written", [None, "{}", {"Ref": "Policy"}, {"Version": "2012-10-17"}, []])
 def test_document_that_cannot_be_read_may_say_anything(written: object) -> None:
     found = statements(written, "the policy")

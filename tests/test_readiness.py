@@ -415,6 +415,7 @@ def test_nested_stacks(make_app: MakeApp, asset_metadata: bool) -> None:  # noqa
         [{"Ref": "RoleName"}],
         {"Ref": "RoleNames"},
         [{"Fn::If": ["Condition", {"Ref": "Role"}, "other"]}],
+        [{"Fn::If": ["Condition", {"Ref": "Role"}, {"Ref": "AWS::NoValue"}]}],
         [{"Fn::ImportValue": "role"}],
         [{"Fn::GetAtt": ["Custom", "RoleName"]}],
         ["other"],
@@ -460,6 +461,13 @@ def test_policy_on_a_role_by_name(
     elsewhere = {"Resources": {"Policy": policy(ALL, roles=["role"])}}
 
     assert check(role, elsewhere, **accounts).rules == found
+
+
+def test_policy_of_another_account_does_not_hide_the_next(check: Check) -> None:
+    elsewhere = {"Resources": {"Policy": policy(ALL, roles=["role"])}}
+    role = profile_and_role({"RoleName": "role"}, Policy=policy(ALL, roles=["role"]))
+
+    assert check(elsewhere, role, a="1", b="2").rules == READY
 
 
 def test_deny_on_a_role_of_another_app_is_known(check: Check) -> None:

@@ -6,6 +6,7 @@ an organization, a policy named, is here alone.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -1003,7 +1004,15 @@ def test_table_of_a_role_that_is_ready_with_all(
 def test_comparison_has_a_column_for_each_time(account: Account) -> None:
     iam = account.iam.client
     role = _simulator.Role(ROLE, None)
-    asked = _simulator.questions(role, _simulator.Uses(), None)
+    nothing = _simulator.Uses(
+        keys=(),
+        log_bucket=None,
+        log_prefix="",
+        log_bucket_key=None,
+        checks_log_encryption=True,
+        log_group=None,
+    )
+    asked = _simulator.questions(role, nothing, None)
     account.answers(*(result(action, "implicitDeny") for action in CHANNELS))
     account.allows(REGISTER)
     account.is_reachable()
@@ -1043,6 +1052,8 @@ def test_fix_is_an_option_of_the_construct(
         options = re.findall(r"(?:^give SessionManagerPermissions |\), )(\w+)=", fix)
         assert options
         assert set(options) <= SessionManagerOptions.__optional_keys__
+        arguments_given = fix.partition("SessionManagerPermissions ")[2].partition("; ")[0]
+        assert ast.parse(f"call({arguments_given})")
 
 
 def fields(value: object, path: str = "") -> set[str]:
