@@ -152,6 +152,8 @@ def several(stack: cdk.Stack) -> None:
     permissions.attach_to_instance_profile(l1_profile(stack, [l1(stack).ref]))
     permissions.attach_to_instance_profile(iam.InstanceProfile(stack, "ItsOwn"))
     permissions.add_encryption_key(key_by_arn(stack, OTHER_REGION))
+    cdk.CfnOutput(stack, "Policy", value=permissions.policy.policy_name)
+    cdk.CfnOutput(stack, "Roles", value=",".join(role.role_name for role in permissions.roles))
 
 
 def statements(stack: cdk.Stack) -> None:
