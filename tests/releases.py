@@ -1,0 +1,35 @@
+"""The versions that were released, taken again from the commits that they were made of."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from .conftest import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RELEASES: Final = {"0.1.0": "c0b1578302c9ac2daae645dbbe9e5dff76a98a4f"}
+LAST: Final = [*RELEASES][-1]
+
+
+def unpacked(version: str, folder: Path) -> Path:
+    """What the repository was at that release; skips where its history has not come along."""
+    shallow = git("rev-parse", "--is-shallow-repository") if (ROOT / ".git").exists() else "true"
+    archive = folder / "release.zip"
+    try:
+        git("archive", f"--output={archive}", RELEASES[version])
+    except subprocess.CalledProcessError:
+        if shallow == "false":
+            raise
+        pytest.skip(f"the history up to {version} is not in this checkout")
+    shutil.unpack_archive(archive, folder / "release")
+    return folder / "release"
+
+
+def git(*arguments: str) -> str:
+    return subprocess.check_output(["git", *arguments], cwd=ROOT, text=True).strip()  # noqa: S603, S607
