@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit bench clean demo dist lint mutants synth test
+.PHONY: audit bench clean demo dist lint matrix mutants synth test
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -59,6 +59,10 @@ audit: dist .venv/.tools
 	done
 	cp package.json $(RELEASE)
 	cd $(RELEASE) && npm install --package-lock-only --package-lock --no-audit && npm audit
+
+# The Pythons are those on PATH, python3.10 to python3.14; each Node.js comes from PyPI.
+matrix:
+	@$(PYTHON) tools/matrix.py
 
 # Which changes of a line does no test notice? MODULES="_keys _roles"; all of them take hours.
 mutants: .venv/.tools
