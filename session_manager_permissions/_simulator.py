@@ -62,13 +62,13 @@ class Key(NamedTuple):
 class Uses(NamedTuple):
     """What the session preferences name, and so the agent uses besides Session Manager itself."""
 
-    keys: tuple[Key, ...]
-    log_bucket: str | None
-    log_prefix: str
-    log_bucket_key: Key | None
-    checks_log_encryption: bool
+    keys: tuple[Key, ...] = ()
+    log_bucket: str | None = None
+    log_prefix: str = ""
+    log_bucket_key: Key | None = None
+    checks_log_encryption: bool = True
     """Whether the agent asks how the bucket encrypts."""
-    log_group: str | None
+    log_group: str | None = None
 
 
 class Question(NamedTuple):

@@ -959,6 +959,7 @@ def test_table(account: Account, verify: Callable[..., Run]) -> None:
     assert fixes[0] == ("- reach Session Manager: take it out of the Deny in role_web-server_deny")
     assert all(line.isascii() for line in fixes)  # for consoles that can't show more
     assert max(len(line) for line in lines if line not in fixes) <= 100
+    assert sum(line.startswith("├") for line in lines) == 2  # between three capabilities
     assert "\x1b" not in run.out
     for said in (
         "reach Session Manager",
@@ -973,6 +974,18 @@ def test_table(account: Account, verify: Callable[..., Run]) -> None:
         "Not judged:",
     ):
         assert said in run.words
+
+
+def test_table_has_names_as_they_are_and_no_fix_is_broken(
+    monkeypatch: pytest.MonkeyPatch, verify: Callable[..., Run]
+) -> None:
+    serve(monkeypatch, lambda body: answered(body, "s3:PutObject"))
+    prefix = "[bold]:key:[/bold]" * 9
+
+    run = verify("--role", "web-server", "--log-bucket", "logs", "--log-prefix", prefix)
+
+    (fix,) = (line for line in run.out.splitlines() if line.startswith("- log to S3"))
+    assert fix.endswith(f'log_prefix="{prefix}"')
 
 
 def test_table_of_a_role_that_is_ready_with_all(
@@ -1004,15 +1017,7 @@ def test_table_of_a_role_that_is_ready_with_all(
 def test_comparison_has_a_column_for_each_time(account: Account) -> None:
     iam = account.iam.client
     role = _simulator.Role(ROLE, None)
-    nothing = _simulator.Uses(
-        keys=(),
-        log_bucket=None,
-        log_prefix="",
-        log_bucket_key=None,
-        checks_log_encryption=True,
-        log_group=None,
-    )
-    asked = _simulator.questions(role, nothing, None)
+    asked = _simulator.questions(role, _simulator.Uses(), None)
     account.answers(*(result(action, "implicitDeny") for action in CHANNELS))
     account.allows(REGISTER)
     account.is_reachable()
@@ -1095,6 +1100,7 @@ def test_json_has_the_documented_shape(account: Account, verify: Callable[..., R
 
     run = verify("--role", "web-server", "--output", "json")
 
+    assert run.out == f"{json.dumps(run.json, indent=2)}\n"
     assert fields(run.json) == documented().keys()
     assert run.json["version"] == 1
     for path, kinds in documented().items():
