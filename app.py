@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -15,6 +17,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 CONTEXT = (
     "instance-profile",
@@ -96,11 +101,21 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
     )
 
 
+@contextmanager
+def refusing(option: str, value: str) -> Generator[None, None, None]:
+    """Say of which option it is that CDK takes no such value."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(f"-c {option}={value}: {error}") from None
+
+
 def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
     """The role by its name or its ARN."""
-    if role.startswith("arn:"):
-        return iam.Role.from_role_arn(stack, "Role", role)
-    return iam.Role.from_role_name(stack, "Role", role)
+    with refusing("role", role):
+        if role.startswith("arn:"):
+            return iam.Role.from_role_arn(stack, "Role", role)
+        return iam.Role.from_role_name(stack, "Role", role)
 
 
 def import_key(
@@ -112,7 +127,8 @@ def import_key(
         return None
     if not arn.startswith("arn:"):
         raise ValueError(f"-c {option}={arn}: give the key's ARN")
-    return kms.Key.from_key_arn(stack, construct_id, arn)
+    with refusing(option, arn):
+        return kms.Key.from_key_arn(stack, construct_id, arn)
 
 
 def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
@@ -124,9 +140,10 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
             if option in options:
                 raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
         return None
-    return s3.Bucket.from_bucket_attributes(
-        stack, "LogBucket", bucket_name=name, encryption_key=key
-    )
+    with refusing("log-bucket", name):
+        return s3.Bucket.from_bucket_attributes(
+            stack, "LogBucket", bucket_name=name, encryption_key=key
+        )
 
 
 def show_example(app: cdk.App) -> None:
@@ -151,9 +168,9 @@ def main() -> None:
             deploy_to_existing(app, options)
         else:
             show_example(app)
+        app.synth()
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: CDK's own checks
-        raise SystemExit(f"app.py: {str(error).splitlines()[0]}") from None
-    app.synth()
+        raise SystemExit(f"app.py: {' '.join(str(error).split())}") from None
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import aws_cdk as cdk
+
+TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
+"""aws-cdk-lib/core/lib/private/encoding.ts has the pattern; what else looks like it is no token."""
 
 
 class Arn(NamedTuple):
@@ -35,14 +38,25 @@ def parse_arn(text: str) -> Arn | None:
     return Arn(*parts) if prefix == "arn" and len(parts) == len(Arn._fields) else None
 
 
+def written(text: str) -> str:
+    """What of `text` is written out: all but the tokens in it."""
+    return TOKEN.sub("", text)
+
+
+def is_name(text: str, characters: str, fewest: int, most: int) -> bool:
+    """Whether `text` is of so many of these characters; of tokens in it nothing is known."""
+    known = written(text)
+    fits = re.fullmatch(f"[{characters}]*", known, re.ASCII) is not None and len(known) <= most
+    return fits and (known != text or len(text) >= fewest)
+
+
 def refuse_wildcards(argument: str, text: str) -> None:
     """Refuse what a policy would take as a pattern or a variable; within tokens nothing is known.
 
     Raises:
         ValueError: `text` has a `*`, a `?` or a `${` that is no token's.
     """
-    written = re.sub(r"\$\{Token\[[^\]]*\]\}", "", text)
-    if any(sign in written for sign in ("*", "?", "${")):
+    if any(sign in written(text) for sign in ("*", "?", "${")):
         raise ValueError(
             f"{argument} {text!r} has a wildcard or a policy variable (* ? ${{): name one, in full"
         )
@@ -78,7 +92,7 @@ class Environment(NamedTuple):
     @classmethod
     def of(cls, stack: cdk.Stack) -> Environment:
         """That of `stack`, in one call to CDK: `aws://ACCOUNT/REGION`, each maybe `unknown-…`."""
-        account, region = stack.environment.removeprefix("aws://").split("/")
+        account, _, region = stack.environment.removeprefix("aws://").partition("/")
         return cls(
             None if account == "unknown-account" else account,
             None if region == "unknown-region" else region,

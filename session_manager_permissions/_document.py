@@ -44,7 +44,10 @@ def read_document(ssm: SSMClient, name: str, role: Role, region: str | None) -> 
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("sessionType") != "Standard_Stream":
-        raise CannotAsk(f"{where} is none of session preferences: its sessionType is another")
+        raise CannotAsk(
+            f"{where} is none of session preferences: its sessionType is not Standard_Stream; give "
+            "the document that sessions are started with"
+        )
     inputs = content.get("inputs") or {}
     key = _said(inputs, "kmsKeyId", where)
     if key is not None and not key.startswith("arn:"):
@@ -64,5 +67,9 @@ def _said(inputs: Mapping[str, object], name: str, where: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or "{{" in value:
-        raise CannotAsk(f"{where} has the {name} {value!r}, known when a session starts only")
+        raise CannotAsk(
+            f"{where} has the {name} {value!r}, which is known when a session starts only: give "
+            "what it will be by --key, --log-bucket, --log-prefix and --log-group, in place of "
+            "--document"
+        )
     return value

@@ -28,6 +28,7 @@ from ._roles import (
     role_names,
 )
 from ._statements import allow_decrypt, statements_by_sid, with_preferences
+from ._types import described, refuse_no_sequence, refuse_wrong_type, taking_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -91,14 +92,14 @@ class SessionManagerFleet(Construct):
         """
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
-        if not isinstance(strict, bool):
-            raise TypeError(f"strict must be a bool, got {type(strict).__name__} {strict!r}")
+        refuse_wrong_type("strict", strict, bool)
         _refuse_wrong_exclusions(exclude)
         options = with_preferences(options)
         statements_by_sid(options, None)  # what is wrong with them is said now
         key = options.get("encryption_key")
         self._key = None if key is None else (key, session_key(key))
-        super().__init__(scope, construct_id)
+        with taking_id(scope, construct_id):
+            super().__init__(scope, construct_id)
         self._scope = scope
         self._excluded = list(exclude)
         self._strict = strict
@@ -341,10 +342,12 @@ def _is_below(path: str, others: Iterable[str]) -> bool:
 
 
 def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
+    refuse_no_sequence("exclude", exclude, "a sequence of constructs")
     for construct in exclude:
         if not hasattr(construct, "node"):
             raise TypeError(
-                f"exclude must be constructs, got {type(construct).__name__} {construct!r}"
+                f"exclude must be a sequence of constructs, got {described(construct)} in it: give "
+                "the construct"
             )
 
 

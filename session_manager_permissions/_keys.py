@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import aws_cdk as cdk
 
-from ._arns import Environment, is_token, parse_arn, referenced, refuse_wildcards
+from ._arns import Environment, is_name, is_token, parse_arn, referenced, refuse_wildcards, written
+from ._types import described
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
@@ -80,8 +81,10 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         ValueError: it can't be granted on.
     """
     parts = parse_arn(arn)
+    refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
+    refuse_wildcards(argument, arn)
     if parts is None:
-        if "${" in arn:  # a token as a whole: known at deployment
+        if written(arn) != arn:  # a token as a whole: known at deployment
             return KeyResource(arn)
         raise ValueError(f"{argument} has no ARN but {arn!r}: {_BY_ARN}")
     if parts.service != "kms":
@@ -89,15 +92,17 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     if alias_name is None and parts.resource.startswith("alias/"):
         alias_name = parts.resource
     if alias_name is None:
-        if not is_token(parts.resource) and not parts.resource.startswith("key/"):
+        key_id = parts.resource.removeprefix("key/")
+        is_key = key_id != parts.resource or written(key_id) != key_id
+        if not (is_key and is_name(key_id, r"\w-", 1, 2048)):
             raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
-        refuse_wildcards(argument, parts.resource)
         return KeyResource(arn)
-    refuse_wildcards(argument, alias_name)
-    if not is_token(alias_name) and not alias_name.startswith("alias/"):
+    name = alias_name.removeprefix("alias/")
+    is_alias = name != alias_name or written(name) != name
+    if not (is_alias and is_name(name, r"\w:/-", 1, 250)):
         raise ValueError(
             f"{argument} has the alias name {alias_name!r}, which no key can have: "
-            "give it as 'alias/NAME'"
+            "give it as 'alias/NAME', in characters of A-Z a-z 0-9 / _ -"
         )
     return KeyResource(str(parts._replace(resource="key/*")), alias_name)
 
@@ -154,9 +159,7 @@ def _referenced_arn(argument: str, key: object) -> str:
     """The ARN of a key that is neither L1 nor L2, as `kms.CfnKey.from_key_arn` gives it."""
     reference = getattr(key, "key_ref", None)
     if reference is None:
-        raise TypeError(
-            f"{argument} must be a KMS key or alias, got {type(key).__name__} {key!r}: {_BY_ARN}"
-        )
+        raise TypeError(f"{argument} must be a KMS key or alias, got {described(key)}: {_BY_ARN}")
     arn: str = reference.key_arn
     return arn
 

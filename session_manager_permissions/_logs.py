@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
@@ -11,6 +10,7 @@ from . import _needs
 from ._arns import (
     Environment,
     differ,
+    is_name,
     is_token,
     parse_arn,
     referenced,
@@ -18,6 +18,7 @@ from ._arns import (
     written_out,
 )
 from ._keys import KeyResource, any_key, key_resource
+from ._types import described, refuse_wrong_text
 
 if TYPE_CHECKING:
     from aws_cdk.aws_kms import IKey
@@ -40,15 +41,19 @@ def bucket_arn(bucket: IBucketRef) -> str:
     if arn is None:
         if not hasattr(bucket, "bucket_ref"):
             raise TypeError(
-                f"log_bucket must be an S3 bucket, got {type(bucket).__name__} {bucket!r}: give a "
-                "construct, for one that exists s3.Bucket.from_bucket_name(scope, id, name)"
+                f"log_bucket must be an S3 bucket, got {described(bucket)}: give a construct, for "
+                "one that exists s3.Bucket.from_bucket_name(scope, id, name)"
             )
         arn = bucket.bucket_ref.bucket_arn
     parts = parse_arn(arn)
-    if parts is not None:
-        refuse_wildcards("log_bucket", parts.resource)
-        if re.search("[:/]", parts.resource):  # an object, an ARN given as a name
-            raise ValueError(f"log_bucket has the ARN {arn!r}, which is no bucket's")
+    refuse_wildcards("log_bucket", parts.resource if parts else arn)
+    refuse_wildcards("log_bucket", arn)
+    # Not an object, nor an ARN given as a name.
+    if parts and not (parts.service == "s3" and is_name(parts.resource, r"\w.-", 3, 255)):
+        raise ValueError(
+            f"log_bucket has the ARN {arn!r}, which is no bucket's: arn:…:s3:::NAME, with a name "
+            "of 3 to 255 characters of A-Z a-z 0-9 . _ -"
+        )
     return arn
 
 
@@ -137,8 +142,8 @@ def group_arn(group: ILogGroupRef) -> str:
     if arn is None:
         if not hasattr(group, "log_group_ref"):
             raise TypeError(
-                f"log_group must be a CloudWatch log group, got {type(group).__name__} {group!r}: "
-                "give a construct, for one that exists "
+                f"log_group must be a CloudWatch log group, got {described(group)}: give a "
+                "construct, for one that exists "
                 "logs.LogGroup.from_log_group_name(scope, id, name)"
             )
         arn = group.log_group_ref.log_group_arn
@@ -149,8 +154,13 @@ def group_arn(group: ILogGroupRef) -> str:
     resource = parts.resource.removesuffix(":*")
     kind, _, name = resource.partition(":")
     refuse_wildcards("log_group", name)
-    if kind != "log-group" or not name or ":" in name:  # a log stream, an ARN given as a name
-        raise ValueError(f"log_group has the ARN {arn!r}, which is no log group's")
+    refuse_wildcards("log_group", arn.removesuffix(":*"))
+    # Not a log stream, nor an ARN given as a name.
+    if (parts.service, kind) != ("logs", "log-group") or not is_name(name, r"\w./#-", 1, 512):
+        raise ValueError(
+            f"log_group has the ARN {arn!r}, which is no log group's: "
+            "arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of A-Z a-z 0-9 _ - / . #"
+        )
     return str(parts._replace(resource=resource))
 
 
@@ -182,8 +192,7 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
     """
     if log_prefix is None:
         return ""
-    if not isinstance(log_prefix, str):
-        raise TypeError(f"log_prefix must be a str, got {type(log_prefix).__name__}")
+    refuse_wrong_text("log_prefix", log_prefix)
     if bucket is None:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
     prefix = _needs.joined(log_prefix)

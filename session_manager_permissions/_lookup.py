@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
+from ._types import refuse_wrong_type, stack_of, taking_id
+
 if TYPE_CHECKING:
     from constructs import Construct
 
@@ -33,16 +35,13 @@ def lookup_instance_profile(
         ValueError: the name is a token or no profile's, the stack has no known account and region,
             the answer that is kept is not one profile, or the profile has no role.
     """
-    if not isinstance(instance_profile_name, str):
-        raise TypeError(
-            f"instance_profile_name must be a str, got {type(instance_profile_name).__name__}"
-        )
+    refuse_wrong_type("instance_profile_name", instance_profile_name, str)
     if not re.fullmatch(r"[\w+=,.@-]{1,128}", instance_profile_name, re.ASCII):
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} can't be looked up: give the name "
             "alone, 1 to 128 characters of A-Z a-z 0-9 _ + = , . @ -, not an ARN or a token"
         )
-    stack = cdk.Stack.of(scope)
+    stack = stack_of(scope)
     if cdk.Token.is_unresolved(stack.account) or cdk.Token.is_unresolved(stack.region):
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} can't be looked up in the stack "
@@ -80,9 +79,10 @@ def lookup_instance_profile(
             f"instance_profile_name {instance_profile_name!r} is a profile without a role, and the "
             "role alone has policies: add a role to the profile"
         )
-    return iam.InstanceProfile.from_instance_profile_attributes(
-        scope,
-        construct_id,
-        instance_profile_arn=arn,
-        role=iam.Role.from_role_name(scope, f"{construct_id}Role", roles[0]),
-    )
+    with taking_id(scope, construct_id):
+        return iam.InstanceProfile.from_instance_profile_attributes(
+            scope,
+            construct_id,
+            instance_profile_arn=arn,
+            role=iam.Role.from_role_name(scope, f"{construct_id}Role", roles[0]),
+        )

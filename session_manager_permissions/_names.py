@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
 
-from ._arns import Environment, is_token
+from ._arns import Environment, is_name
+from ._types import refuse_wrong_text
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -38,9 +38,8 @@ def refuse_invalid_policy_name(policy_name: str) -> None:
         TypeError: it is no string.
         ValueError: it is too short, too long, or has other characters.
     """
-    if not isinstance(policy_name, str):
-        raise TypeError(f"policy_name must be a str, got {type(policy_name).__name__}")
-    if not is_token(policy_name) and not re.fullmatch(r"[\w+=,.@-]{1,128}", policy_name, re.ASCII):
+    refuse_wrong_text("policy_name", policy_name)
+    if not is_name(policy_name, r"\w+=,.@-", 1, _MAX_POLICY_NAME):
         raise ValueError(
             f"policy_name {policy_name!r} is not a name that IAM takes: 1 to {_MAX_POLICY_NAME} "
             "characters of A-Z a-z 0-9 _ + = , . @ -"

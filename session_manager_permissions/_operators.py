@@ -12,10 +12,22 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from . import _needs
-from ._arns import Environment, differ, is_token, parse_arn, refuse_wildcards
+from ._arns import (
+    Environment,
+    differ,
+    parse_arn,
+    refuse_wildcards,
+    written,
+)
 from ._keys import session_key
 from ._roles import is_lookup_dummy, refuse_fixed, reports_only
-from ._types import refuse_wrong_type
+from ._types import (
+    described,
+    refuse_no_sequence,
+    refuse_wrong_text,
+    refuse_wrong_type,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +78,10 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
         ValueError: the instances are not chosen, or nothing was granted.
     """
     _refuse_wrong_types(grantee, access)
+    stack = stack_of(preferences)
     _refuse_unchosen(access)
-    grants = [_grant(grantee, statement) for statement in _statements(preferences, access)]
+    _refuse_wrong_tags(access, stack)
+    grants = [_grant(grantee, statement) for statement in _statements(preferences, access, stack)]
     granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
     _refuse_lost(granted, grantee)
     return granted
@@ -85,13 +99,14 @@ def _grant(grantee: iam.IGrantable, statement: _Statement) -> iam.Grant:
     return one
 
 
-def _statements(preferences: SessionPreferences, access: Access) -> Iterator[_Statement]:
+def _statements(
+    preferences: SessionPreferences, access: Access, stack: cdk.Stack
+) -> Iterator[_Statement]:
     """Those of "Sample IAM policies for Session Manager" in the Systems Manager user guide.
 
     Instances and documents stand apart, as a tag condition holds for instances only, and have a Sid
     each, as CDK joins statements without one; it differs for one principal's several grants.
     """
-    stack = cdk.Stack.of(preferences)
     document = preferences.document_arn
     arns = [*access.instance_arns]
     tags = {
@@ -150,44 +165,71 @@ def _refuse_unchosen(access: Access) -> None:
             "give instance_arns or instance_tags to choose the instances, or all_instances=True "
             f"for every one, got {'both' if chosen else 'none of them'}"
         )
+    if _is_listed_later("instance_arns", access.instance_arns):
+        return
     for arn in access.instance_arns:
+        refuse_wrong_text("each of instance_arns", arn)
         parts = parse_arn(arn)
-        if parts is None and (is_token(arn) or cdk.Token.is_unresolved([arn])):  # one, or a list
-            continue
+        is_known = parts is not None or written(arn) == arn
         kind, _, instance_id = (parts.resource if parts else "").partition("/")
-        if not (parts and instance_id and (parts.service, kind) in _INSTANCES):
+        if is_known and not (parts and instance_id and (parts.service, kind) in _INSTANCES):
             raise ValueError(
                 f"instance_arns has {arn!r}, which is no instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
         refuse_wildcards("instance_arns", arn)
+
+
+def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
     for key, values in access.instance_tags.items():
-        if not values and not isinstance(values, str):
+        refuse_wrong_text("each key of instance_tags", key)
+        if not key:
+            raise ValueError("instance_tags has an empty key, which no tag has: give the key")
+        if written(key) != key and not isinstance(stack.resolve(key), str):
             raise ValueError(
-                f"instance_tags[{key!r}] has no value, so that no instance can have it: give one "
-                "or several"
+                f"instance_tags has the key {key!r}, which only the deployment knows, and a "
+                "condition of a policy can't: give the key itself; its values may be tokens"
             )
+        argument = f"instance_tags[{key!r}]"
+        if isinstance(values, str):
+            refuse_wrong_text(argument, values)
+            continue
+        refuse_no_sequence(argument, values, "a str or a sequence of them")
+        if not values:
+            raise ValueError(
+                f"{argument} has no value, so that no instance can have it: give one or several"
+            )
+        if not _is_listed_later(argument, values):
+            for value in values:
+                refuse_wrong_text(f"each of {argument}", value)
+
+
+def _is_listed_later(argument: str, values: Sequence[str]) -> bool:
+    """Whether `values` is a list that only the deployment knows, which CDK has as one text."""
+    tokens = [value for value in values if isinstance(value, str) and "#{Token[" in value]
+    if not tokens:
+        return False
+    try:
+        found = cdk.Tokenization.reverse_list([*values]) if len(values) == 1 else None
+    except RuntimeError:  # CDK has made no such token
+        found = None
+    if found is None:
+        raise ValueError(
+            f"{argument} has {tokens[0]!r}, of a list that only the deployment knows, and CDK "
+            "can't add to such a list: give the list alone, or cdk.Fn.select(index, list) of it"
+        )
+    return True
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
     if getattr(grantee, "grant_principal", None) is None:
         raise TypeError(
             "grantee must be a user, a group, a role or what else CDK grants to, got "
-            f"{type(grantee).__name__} {grantee!r}: for a role that exists give "
+            f"{described(grantee)}: for a role that exists give "
             "iam.Role.from_role_name(scope, id, name)"
         )
-    arns, tags = access.instance_arns, access.instance_tags
-    if isinstance(arns, str):
-        raise TypeError(
-            f"instance_arns must be a sequence of ARNs, got str {arns!r}: give it in a list"
-        )
-    for arn in arns:
-        refuse_wrong_type("each of instance_arns", arn, str)
-    refuse_wrong_type("instance_tags", tags, Mapping)
-    for key, value in tags.items():
-        is_several = isinstance(value, Sequence) and not isinstance(value, str)
-        for each in value if is_several else [value]:
-            refuse_wrong_type(f"instance_tags[{key!r}]", each, str)
+    refuse_no_sequence("instance_arns", access.instance_arns, "a sequence of ARNs")
+    refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
     for flag in ("all_instances", "allow_ssh", "allow_port_forwarding", "allow_console"):
         refuse_wrong_type(flag, getattr(access, flag), bool)
 

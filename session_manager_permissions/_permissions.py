@@ -6,7 +6,6 @@ import itertools
 import json
 from typing import TYPE_CHECKING
 
-import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
@@ -22,6 +21,7 @@ from ._keys import (
 from ._names import default_policy_name, refuse_invalid_policy_name
 from ._roles import Target, attach, is_lookup_dummy, profile_target, reports_only, role_target
 from ._statements import allow_decrypt, statements_by_sid, with_preferences
+from ._types import stack_of, taking_id
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
@@ -84,14 +84,15 @@ class SessionManagerPermissions(Construct):
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
         options = self._options = with_preferences(options)
-        self._stack = cdk.Stack.of(scope)
+        self._stack = stack_of(scope)
         self._statements = statements_by_sid(options, self._stack)
         key = options.get("encryption_key")
         found = None
         if key is not None:
             found = session_key(key)
             allow_decrypt(self._statements, options, key, found)
-        super().__init__(scope, construct_id)
+        with taking_id(scope, construct_id):
+            super().__init__(scope, construct_id)
         self._environment = Environment.of(self._stack)
         self._given_name = policy_name
         self._policy = iam.Policy(

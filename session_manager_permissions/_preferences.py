@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aws_cdk as cdk
 from constructs import Construct
 
-from ._arns import is_token
+from ._arns import is_name
 from ._keys import session_key, session_key_id
 from ._logs import bucket_arn, bucket_name, group_arn, group_name, is_unencrypted, normal_prefix
 from ._operators import Access, grant
-from ._types import refuse_wrong_type
+from ._types import refuse_wrong_text, refuse_wrong_type, stack_of, taking_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,6 +109,7 @@ class SessionPreferences(Construct):
                 known to have no key; a time that is out of bounds or not in whole minutes; a user
                 name that is not valid; a document over 64 KiB.
         """
+        stack_of(scope)
         for argument, flag in (
             ("stream_logs", stream_logs),
             ("enforce_s3_encryption", enforce_s3_encryption),
@@ -121,7 +121,7 @@ class SessionPreferences(Construct):
             ("windows_shell_profile", windows_shell_profile),
         ):
             if profile is not None:
-                refuse_wrong_type(argument, profile, str)
+                refuse_wrong_text(argument, profile)
         if document_name is not None:
             _refuse_invalid_document_name(document_name)
             _refuse_taken_document_name(document_name)
@@ -160,7 +160,8 @@ class SessionPreferences(Construct):
             )
         from aws_cdk import aws_ssm as ssm  # noqa: PLC0415 - a second that not everyone spends
 
-        super().__init__(scope, construct_id)
+        with taking_id(scope, construct_id):
+            super().__init__(scope, construct_id)
         if document_name is None:
             document_name = self._default_document_name()
             _refuse_taken_document_name(document_name)
@@ -233,7 +234,7 @@ class SessionPreferences(Construct):
     @property
     def document_arn(self) -> str:
         """The document's ARN, in the account and region of this construct's stack."""
-        return cdk.Stack.of(self).format_arn(
+        return stack_of(self).format_arn(
             service="ssm", resource="document", resource_name=self._says.document_name
         )
 
@@ -325,13 +326,14 @@ class _ExistingPreferences(SessionPreferences):
     """What `from_document_name` gives: no resource."""
 
     def __init__(self, scope: Construct, construct_id: str, says: _Says) -> None:
-        Construct.__init__(self, scope, construct_id)
+        with taking_id(scope, construct_id):
+            Construct.__init__(self, scope, construct_id)
         self._says = says
 
 
 def _refuse_invalid_document_name(document_name: str) -> None:
-    refuse_wrong_type("document_name", document_name, str)
-    if not is_token(document_name) and not re.fullmatch(r"[\w.-]{3,128}", document_name, re.ASCII):
+    refuse_wrong_text("document_name", document_name)
+    if not is_name(document_name, r"\w.-", 3, 128):
         raise ValueError(
             f"document_name {document_name!r} is not a name that Systems Manager takes: 3 to 128 "
             "characters of A-Z a-z 0-9 _ - ."
@@ -387,10 +389,8 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
 
 
 def _refuse_invalid_user(run_as_user: str) -> None:
-    refuse_wrong_type("run_as_user", run_as_user, str)
-    if not is_token(run_as_user) and not re.fullmatch(
-        r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", run_as_user
-    ):
+    refuse_wrong_text("run_as_user", run_as_user)
+    if not is_name(run_as_user, r"\w.-", 1, 32) or run_as_user[0] in "0123456789.-":
         raise ValueError(
             f"run_as_user {run_as_user!r} is not the name of a Unix user: 1 to 32 characters of "
             "A-Z a-z 0-9 _ . -, the first a letter or _"

@@ -14,6 +14,7 @@ from . import _needs
 from ._policies import Answer, Decision, Statement, decide, within
 from ._profiles import Policy, Profiles, Role
 from ._templates import Assembly, Resource, listed, shown, text
+from ._types import refuse_wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,8 +105,7 @@ policy of a `SessionManagerPermissions` |
         Raises:
             TypeError: `strict` is no bool.
         """
-        if not isinstance(strict, bool):
-            raise TypeError(f"strict must be a bool, got {type(strict).__name__} {strict!r}")
+        refuse_wrong_type("strict", strict, bool)
         self._strict = strict
 
     @property

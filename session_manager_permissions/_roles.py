@@ -9,6 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from ._arns import Arn, Environment, differ, is_token, parse_arn, referenced
+from ._types import described
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
@@ -79,8 +80,8 @@ def profile_target(
     if not any(hasattr(profile, f"instance_profile_{what}") for what in ("name", "ref")):
         is_role = hasattr(profile, "role_ref")
         raise TypeError(
-            f"instance_profile must be an IAM instance profile, got {type(profile).__name__} "
-            f"{profile!r}: give {'it as role' if is_role else 'a construct, ' + _BY_PROFILE}"
+            f"instance_profile must be an IAM instance profile, got {described(profile)}: "
+            f"give {'it as role' if is_role else 'a construct, ' + _BY_PROFILE}"
         )
     role: iam.IRole | None = getattr(profile, "role", None)
     if role is None:
@@ -200,7 +201,7 @@ def _named_target(
         name = cdk.Fn.select(0, names)
         return Target(iam.Role.from_role_name(scope, role_id, name), name, names[0])
     if len(names) != 1:
-        raise ValueError(f"{argument} has {len(names)} roles and must have one: {names!r}")
+        raise ValueError(f"{argument} has {len(names)} roles, {names!r}: give it one")
     name = names[0]
     reference = referenced(name)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
@@ -238,7 +239,7 @@ def _referenced_arn(role: IRoleRef) -> str:
         return role.role_ref.role_arn
     is_profile = hasattr(role, "instance_profile_ref")
     raise TypeError(
-        f"role must be an IAM role, got {type(role).__name__} {role!r}: "
+        f"role must be an IAM role, got {described(role)}: "
         f"give {'it as instance_profile' if is_profile else f'a construct, {BY_NAME}'}"
     )
 

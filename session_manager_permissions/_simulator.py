@@ -195,6 +195,9 @@ class Verdict(NamedTuple):
         ]
 
 
+_HERE: Final = "in the account of the credentials: give one that is there, or other credentials"
+
+
 def find_role(iam: IAMClient, role: str) -> Role:
     """The role of this name or ARN.
 
@@ -202,7 +205,7 @@ def find_role(iam: IAMClient, role: str) -> Role:
         CannotAsk: there is none in the account, or IAM may not be asked.
     """
     name = role.rpartition("/")[2]
-    with asking("iam", f"the role {name}", f"there is no role {name!r} in this account"):
+    with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
         found = iam.get_role(RoleName=name)["Role"]
     if role.startswith("arn:") and role != found["Arn"]:
         raise CannotAsk(
@@ -222,7 +225,7 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
     with asking(
         "iam",
         f"the instance profile {name}",
-        f"there is no instance profile {name!r} in this account",
+        f"there is no instance profile {name!r} {_HERE}",
     ):
         profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
     if not profile["Roles"]:
@@ -231,6 +234,9 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
             "to it"
         )
     return profile["Roles"][0]["Arn"]
+
+
+_BY_ARN: Final = "give the key by its own ARN"
 
 
 def find_key(kms: Callable[[str], KMSClient], arn: str) -> Key:
@@ -247,7 +253,9 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> Key:
     if not resource.startswith("alias/"):
         return Key(arn, arn, None)
     with asking(
-        "kms", f"the key behind {arn}, unless it is given by its own ARN", f"there is no {arn}"
+        "kms",
+        f"the key behind {arn}, unless it is given by its own ARN",
+        f"there is no {arn}: {_BY_ARN}",
     ):
         found = kms(region).describe_key(KeyId=arn)["KeyMetadata"]
     return Key(arn, f"{arn.removesuffix(resource)}key/{found['KeyId']}", resource)
@@ -378,7 +386,7 @@ def _simulate(
     iam: IAMClient, role: Role, need: _needs.Need, region: str | None
 ) -> Iterator[Answer]:
     paginator = iam.get_paginator("simulate_principal_policy")
-    with asking("iam", role.arn, f"there is no role {role.arn} any more"):
+    with asking("iam", role.arn, f"there is no role {role.arn} any more: give another"):
         results = {
             result["EvalActionName"].lower(): result
             for page in paginator.paginate(

@@ -10,7 +10,7 @@ from . import _needs
 from ._arns import is_token
 from ._keys import KeyResource, session_key
 from ._logs import bucket_arn, bucket_key, group_arn, is_of_other_account, normal_prefix
-from ._types import refuse_wrong_type
+from ._types import described, refuse_wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,9 +195,8 @@ def _refuse_wrong_types(options: SessionManagerOptions) -> None:
 
     if not isinstance(preferences, SessionPreferences):
         raise TypeError(
-            f"preferences must be SessionPreferences, got {type(preferences).__name__} "
-            f"{preferences!r}: for a document that exists use "
-            "SessionPreferences.from_document_name(scope, id, name)"
+            f"preferences must be SessionPreferences, got {described(preferences)}: for a "
+            "document that exists use SessionPreferences.from_document_name(scope, id, name)"
         )
 
 

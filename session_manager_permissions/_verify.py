@@ -162,14 +162,17 @@ def _matching(pattern: str, what: str) -> Callable[[str], str]:
 
 _name = _matching(r"[\w+=,.@-]{1,128}", "an instance profile's name")
 _role = _matching(
-    r"[\w+=,.@-]{1,64}|arn:[\w-]+:iam::\d{12}:role/[\x21-\x7e]+", "a role's name or its ARN"
+    r"(arn:[\w-]+:iam::\d{12}:role/([\x21-\x7e]+/)?)?[\w+=,.@-]{1,64}", "a role's name or its ARN"
 )
 _key = _matching(
     r"arn:[\w-]+:kms:[\w-]+:\d{12}:(key/[\w-]+|alias/[\w/-]+)", "the ARN of a KMS key or an alias"
 )
 _document = _matching(r"[\w.-]{3,128}", "a document's name")
 _bucket = _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name")
-_prefix = _matching(r"(?!.*\$\{)[^*?]+", "a prefix of objects: it has a wildcard or a variable")
+_prefix = _matching(
+    r"(?s:(?!.*\$\{)[^*?\ud800-\udfff]+)",
+    "a prefix of objects: give it without * ? ${ and half characters",
+)
 _group = _matching(r"[\w./#-]{1,512}", "a log group's name")
 
 
@@ -194,7 +197,7 @@ def _refuse_what_is_of_no_bucket(arguments: argparse.Namespace) -> None:
         ("--log-bucket-key", arguments.log_bucket_key),
     ):
         if value and not arguments.log_bucket:
-            raise CannotAsk(f"{option} is of a bucket: give --log-bucket too")
+            raise CannotAsk(f"{option} {value} is of a bucket: give --log-bucket too")
 
 
 def _import_extra(module: str) -> None:
@@ -280,7 +283,9 @@ def _read_document(arguments: argparse.Namespace, session: AwsSession, role: Rol
     for option in ("key", "log_bucket", "log_prefix", "log_group"):
         if getattr(arguments, option):
             flag = f"--{option.replace('_', '-')}"
-            raise CannotAsk(f"{flag} is given twice: the document of --document says it")
+            raise CannotAsk(
+                f"{flag} is given twice, as the document of --document says it: leave out {flag}"
+            )
     if session.region is None:
         raise CannotAsk("a document is in a region, and none is known: give --region")
     name = arguments.document
@@ -291,7 +296,9 @@ def _read_document(arguments: argparse.Namespace, session: AwsSession, role: Rol
         arguments.log_prefix = document.log_prefix and _prefix(document.log_prefix)
         arguments.log_group = document.log_group and _group(document.log_group)
     except argparse.ArgumentTypeError as error:
-        raise CannotAsk(f"the document {name} names what can't be asked about: {error}") from None
+        raise CannotAsk(
+            f"the document {name} names what can't be asked about: {error}; mend it"
+        ) from None
     if not arguments.log_bucket:
         arguments.log_prefix = None  # of no bucket, so of no use
     return document.checks_log_encryption

@@ -234,7 +234,7 @@ def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
     run = verify(*ASKED, "--log-bucket-key", KEY)
 
     assert run.status == 2
-    assert "--log-bucket-key is of a bucket" in run.err
+    assert f"--log-bucket-key {KEY} is of a bucket" in run.err
 
 
 def test_a_document_needs_a_region(account: Account, verify: Callable[..., Run]) -> None:

@@ -808,7 +808,10 @@ def test_no_such_entity(
     run = verify(option, "web-server")
 
     assert (run.status, run.out) == (2, "")
-    assert run.err == f"session-manager-permissions: there is {says} in this account\n"
+    assert run.err == (
+        f"session-manager-permissions: there is {says} in the account of the credentials: give one "
+        "that is there, or other credentials\n"
+    )
 
 
 def test_profile_without_a_role(account: Account, verify: Callable[..., Run]) -> None:
@@ -901,11 +904,14 @@ def test_extra_that_is_not_installed(
         (["--role", "a", "--key", "alias/sessions"], "not the ARN of a KMS key"),
         (["--role", "a", "--key", f"{KEY[:-36]}*"], "not the ARN of a KMS key"),
         (["--role", "a", "--log-bucket", "arn:aws:s3:::logs"], "not a bucket's name"),
-        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "a*"], "has a wildcard"),
-        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "${aws:userid}"], "a variable"),
+        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "a*"], "without * ?"),
+        (
+            ["--role", "a", "--log-bucket", "logs", "--log-prefix", "${aws:userid}"],
+            "without * ? ${",
+        ),
         (["--role", "a", "--log-group", "logs:*"], "not a log group's name"),
-        (["--role", "a", "--log-prefix", "web"], "--log-prefix is of a bucket"),
-        (["--role", "a", "--log-bucket-key", KEY], "--log-bucket-key is of a bucket"),
+        (["--role", "a", "--log-prefix", "web"], "--log-prefix web is of a bucket"),
+        (["--role", "a", "--log-bucket-key", KEY], f"--log-bucket-key {KEY} is of a bucket"),
         (["--role", "a", "--output", "yaml"], "invalid choice"),
     ],
 )
