@@ -8,6 +8,7 @@ import aws_cdk as cdk
 
 from . import _needs
 from ._arns import (
+    TOKEN,
     Environment,
     differ,
     is_name,
@@ -106,7 +107,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
             key_id = written_out(key_id, stack)
         if key_id.startswith("arn:"):
             return key_resource(_BUCKET_KEY, key_id)
-        if key_id.startswith("${"):  # an id or an ARN, only the deployment knows
+        if TOKEN.match(key_id):  # an id or an ARN, only the deployment knows
             return None
         resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
         return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))

@@ -1,0 +1,747 @@
+"""Hostile and careless input: it is refused in the user's terms, or stays the text that it is."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import runpy
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import aws_cdk as cdk
+import jsii
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import (
+    SessionManagerFleet,
+    SessionManagerPermissions,
+    SessionPreferences,
+    _verify,
+    lookup_instance_profile,
+    session_manager_statements,
+)
+from session_manager_permissions._simulator import Key, Role, Uses, questions
+
+from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, template
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+
+PACKAGE: Final = str(ROOT / "session_manager_permissions")
+HARMLESS: Final = "harmless"
+PATTERNS: Final = ("*", "?", "${")
+FORGED: Final = r"[$#]\{Token\["
+"""A forged token in what CDK imports is refused by CDK, at synthesis."""
+
+PIECES: Final = (
+    *("*", "?", "${", "}", "${*}", "${aws:userid}", "{{ssm:x}}", "${Token[*]}", "${Token[a]}"),
+    *("${Token[TOKEN.1]}", "#{Token[TOKEN.1]}", "${AWS::AccountId}", "arn:", "arn:aws:s3:::"),
+    *(":", "::", "/", "//", ".", "..", "/aws-reserved/", "alias/", "key/", "aws", "\\", '"', "'"),
+    *("\n", "\r", "\0", "\x1b[31m", " ", "\u2028", "é", "秘密", "\U0001f600", "\ud800", "\udfff"),
+    *("__proto__", "constructor", "a", "web", "1", "-", "_", "=", "x" * 130, "x" * 1100),
+)
+HOSTILE: Final = st.lists(
+    st.sampled_from(PIECES) | st.characters() | st.just(HARMLESS), max_size=5
+).map("".join)
+
+
+def itself(_: cdk.Stack, value: Any) -> Any:  # noqa: ANN401
+    return value
+
+
+def around(harmless: str) -> st.SearchStrategy[str]:
+    """A text that would be taken, with something in it; or anything."""
+    places = st.integers(0, len(harmless))
+    return HOSTILE | st.builds(
+        lambda at, text: harmless[:at] + text + harmless[at:], places, HOSTILE
+    )
+
+
+class Place(NamedTuple):
+    """Where a user gives a text."""
+
+    argument: str
+    """What a refusal names."""
+    give: Callable[[cdk.Stack, Any], object]
+    """Gives this library what `of` makes of the text."""
+    of: Callable[[cdk.Stack, Any], object] = itself
+    """CDK's import of the text, which may refuse it."""
+    written: Callable[[str], str] = str
+    """The text as a template has it."""
+    is_pattern_free: bool = False
+    """Whether nothing in it is a pattern to whom it is for."""
+    has_default: bool = False
+    """Whether None is no wrong value."""
+    tokens: tuple[str, ...] = ("whole", "in a text", "lazy")
+    """The kinds of token that may be given."""
+    harmless: str = HARMLESS
+    """What is taken there."""
+
+
+def permissions(option: str) -> Callable[[cdk.Stack, Any], object]:
+    def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
+        options: dict[str, Any] = {option: value}
+        if option not in {"role", "instance_profile"}:
+            options["role"] = existing_role(stack)
+        if option == "log_prefix":
+            options["log_bucket"] = bucket(stack)
+        return SessionManagerPermissions(stack, "Permissions", **options)
+
+    return give
+
+
+def fleet(option: str) -> Callable[[cdk.Stack, Any], object]:
+    def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
+        iam.CfnInstanceProfile(stack, "Profile", roles=["Existing"])
+        options: dict[str, Any] = {option: value}
+        if option == "log_prefix":
+            options["log_bucket"] = bucket(stack)
+        return SessionManagerFleet(stack, "Fleet", **options)
+
+    return give
+
+
+def preferences(option: str) -> Callable[[cdk.Stack, Any], object]:
+    def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
+        options: dict[str, Any] = {option: value}
+        if option == "log_prefix":
+            options["log_bucket"] = bucket(stack)
+        return SessionPreferences(stack, "Preferences", **options)
+
+    return give
+
+
+def start_session(stack: cdk.Stack, name: Any = "Existing", **access: Any) -> object:  # noqa: ANN401
+    existing = SessionPreferences.from_document_name(stack, "Preferences", name)
+    return existing.grant_start_session(iam.Group(stack, "Operators"), **access)
+
+
+def existing_preferences(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
+    existing = SessionPreferences.from_document_name(
+        stack, "Preferences", log_bucket=bucket(stack), log_prefix=value
+    )
+    return permissions("preferences")(stack, existing)
+
+
+def alone(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
+    statements = session_manager_statements(log_bucket=bucket(stack), log_prefix=value)
+    return iam.ManagedPolicy(stack, "Managed", statements=statements)
+
+
+def bucket(stack: cdk.Stack) -> s3.IBucket:
+    return s3.Bucket.from_bucket_name(stack, "Bucket", "session-logs")
+
+
+def bucket_with_key(stack: cdk.Stack, key_id: str) -> s3.CfnBucket:
+    rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(
+        server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+            sse_algorithm="aws:kms", kms_master_key_id=key_id
+        )
+    )
+    encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
+    return s3.CfnBucket(stack, "Bucket", bucket_encryption=encryption)
+
+
+def joined(prefix: str) -> str:
+    return "/".join(part for part in prefix.split("/") if part)
+
+
+def role_name(name_or_path: str) -> str:
+    return name_or_path.rpartition("/")[2]
+
+
+def key_of(arn: str) -> Callable[[cdk.Stack, str], object]:
+    return lambda s, v: kms.Key.from_key_arn(s, "Key", arn.format(v))
+
+
+INSTANCES: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{}}"
+TEXTS: Final = {
+    "policy_name": Place("policy_name", permissions("policy_name"), has_default=True),
+    "policy_name of a fleet": Place("policy_name", fleet("policy_name"), has_default=True),
+    "log_prefix": Place("log_prefix", permissions("log_prefix"), written=joined, has_default=True),
+    "log_prefix of a fleet": Place(
+        "log_prefix", fleet("log_prefix"), written=joined, has_default=True
+    ),
+    "log_prefix of statements": Place("log_prefix", alone, written=joined, has_default=True),
+    "log_prefix of preferences": Place(
+        "log_prefix", preferences("log_prefix"), written=joined, has_default=True
+    ),
+    "log_prefix of an existing document": Place(
+        "log_prefix", existing_preferences, written=joined, has_default=True
+    ),
+    "document_name": Place("document_name", preferences("document_name"), has_default=True),
+    "document_name of an existing document": Place(
+        "document_name", lambda s, v: start_session(s, v, all_instances=True)
+    ),
+    "run_as_user": Place("run_as_user", preferences("run_as_user"), has_default=True),
+    **{
+        profile: Place(profile, preferences(profile), is_pattern_free=True, has_default=True)
+        for profile in ("linux_shell_profile", "windows_shell_profile")
+    },
+    "a tag's key": Place(
+        "instance_tags",
+        lambda s, v: start_session(s, instance_tags={v: "web"}),
+        is_pattern_free=True,
+        tokens=("lazy",),  # which CDK knows at synthesis
+    ),
+    "a tag's value": Place(
+        "instance_tags['team']",
+        lambda s, v: start_session(s, instance_tags={"team": v}),
+        is_pattern_free=True,
+    ),
+    "a tag's values": Place(
+        "instance_tags['team']",
+        lambda s, v: start_session(s, instance_tags={"team": ["shop", v]}),
+        is_pattern_free=True,
+    ),
+    "instance_arns": Place(
+        "instance_arns",
+        lambda s, v: start_session(s, instance_arns=[INSTANCES.format("1"), v]),
+        harmless=INSTANCES.format(HARMLESS),
+    ),
+    "instance_profile_name": Place(
+        "instance_profile_name",
+        lambda s, v: lookup_instance_profile(s, "Profile", instance_profile_name=v),
+        tokens=(),
+    ),
+}
+IDS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
+    "SessionManagerPermissions": lambda s, v: SessionManagerPermissions(
+        s, v, role=existing_role(s)
+    ),
+    "SessionManagerFleet": SessionManagerFleet,
+    "SessionPreferences": SessionPreferences,
+    "from_document_name": SessionPreferences.from_document_name,
+    "lookup_instance_profile": lambda s, v: lookup_instance_profile(
+        s, v, instance_profile_name="web"
+    ),
+}
+KEYS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{}}"
+IMPORTS: Final = {
+    "role's name": Place(
+        "role",
+        permissions("role"),
+        lambda s, v: iam.Role.from_role_name(s, "Role", v),
+        written=role_name,
+    ),
+    "role's ARN": Place(
+        "role",
+        permissions("role"),
+        lambda s, v: iam.Role.from_role_arn(s, "Role", v),
+        written=role_name,
+        harmless=role_arn(HARMLESS),
+    ),
+    "role's path and name in its ARN": Place(
+        "role",
+        permissions("role"),
+        lambda s, v: iam.Role.from_role_arn(s, "Role", role_arn(v)),
+        written=role_name,
+    ),
+    "role's name in an L1 profile": Place(
+        "role",
+        permissions("instance_profile"),
+        lambda s, v: iam.CfnInstanceProfile(s, "Profile", roles=[v]),
+        written=role_name,
+    ),
+    "key's ARN": Place(
+        "encryption_key",
+        permissions("encryption_key"),
+        key_of("{}"),
+        harmless=KEYS.format(HARMLESS),
+    ),
+    "key's id": Place(
+        "encryption_key",
+        permissions("encryption_key"),
+        key_of(KEYS),
+    ),
+    "key's region": Place(
+        "encryption_key", permissions("encryption_key"), key_of(f"arn:aws:kms:{{}}:{ACCOUNT}:key/a")
+    ),
+    "key's account": Place(
+        "encryption_key", permissions("encryption_key"), key_of(f"arn:aws:kms:{REGION}:{{}}:key/a")
+    ),
+    "alias": Place(
+        "encryption_key",
+        permissions("encryption_key"),
+        lambda s, v: kms.Alias.from_alias_name(s, "Key", f"alias/{v}"),
+    ),
+    "alias without its beginning": Place(
+        "encryption_key",
+        permissions("encryption_key"),
+        lambda s, v: kms.Alias.from_alias_name(s, "Key", v),
+        harmless=f"alias/{HARMLESS}",
+    ),
+    "alias of an L1": Place(
+        "encryption_key",
+        permissions("encryption_key"),
+        lambda s, v: kms.CfnAlias(s, "Key", alias_name=f"alias/{v}", target_key_id="a"),
+    ),
+    "bucket's name": Place(
+        "log_bucket",
+        permissions("log_bucket"),
+        lambda s, v: s3.Bucket.from_bucket_name(s, "Bucket", v),
+    ),
+    "bucket's name by its L1": Place(
+        "log_bucket",
+        permissions("log_bucket"),
+        lambda s, v: s3.CfnBucket.from_bucket_name(s, "Bucket", v),
+    ),
+    "bucket's ARN": Place(
+        "log_bucket",
+        permissions("log_bucket"),
+        lambda s, v: s3.Bucket.from_bucket_arn(s, "Bucket", v),
+        harmless=f"arn:aws:s3:::{HARMLESS}",
+    ),
+    "bucket's key": Place(
+        "log_bucket's encryption key", permissions("log_bucket"), bucket_with_key
+    ),
+    "log group's name": Place(
+        "log_group",
+        permissions("log_group"),
+        lambda s, v: logs.LogGroup.from_log_group_name(s, "Group", v),
+    ),
+    "log group's name in its ARN": Place(
+        "log_group",
+        permissions("log_group"),
+        lambda s, v: logs.LogGroup.from_log_group_arn(
+            s, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{v}"
+        ),
+    ),
+    "log group's region": Place(
+        "log_group",
+        permissions("log_group"),
+        lambda s, v: logs.LogGroup.from_log_group_arn(
+            s, "Group", f"arn:aws:logs:{v}:{ACCOUNT}:log-group:a"
+        ),
+    ),
+    "log group's name by its L1": Place(
+        "log_group",
+        permissions("log_group"),
+        lambda s, v: logs.CfnLogGroup.from_log_group_name(s, "Group", v),
+    ),
+}
+
+PLACES: Final = TEXTS | IMPORTS
+OF_ALL: Final = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25
+)
+each_place: Final = pytest.mark.parametrize("name", PLACES)
+
+
+def new_stack(folder: Path) -> cdk.Stack:
+    app = cdk.App(outdir=str(folder), analytics_reporting=False)
+    return cdk.Stack(app, "Stack", env=HERE, synthesizer=cdk.BootstraplessSynthesizer())
+
+
+def granted(stack: cdk.Stack) -> list[dict[str, Any]]:
+    """The policies and the documents, without the names that are made of others."""
+    kinds = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::SSM::Document")
+    found = template(stack).get("Resources", {}).values()
+    text = json.dumps([body["Properties"] for body in found if body["Type"] in kinds])
+    properties: list[dict[str, Any]] = json.loads(re.sub(r'(?<=[a-z])[0-9a-f]{8}(?=")', "", text))
+    return properties
+
+
+def replaced(value: Any, old: str, new: str) -> Any:  # noqa: ANN401
+    """`value` with another text in it."""
+    match value:
+        case str():
+            return value.replace(old, new)
+        case [*entries]:
+            return [replaced(entry, old, new) for entry in entries]
+        case dict():
+            return {replaced(k, old, new): replaced(v, old, new) for k, v in value.items()}
+    return value
+
+
+def refused(error: Exception, argument: str) -> None:
+    """Hold that an error is this library's, and says which argument it is."""
+    assert type(error) in {TypeError, ValueError}
+    assert traceback.extract_tb(error.__traceback__)[-1].filename.startswith(PACKAGE)
+    assert argument in str(error)
+
+
+@functools.cache
+def granted_harmless(name: str, folder: Path) -> list[dict[str, Any]]:
+    stack = new_stack(folder)
+    place = PLACES[name]
+    place.give(stack, place.of(stack, place.harmless))
+    return granted(stack)
+
+
+@each_place
+@OF_ALL
+@given(data=st.data())
+def test_a_text_is_refused_or_stays_what_it_is(
+    tmp_path: Path, name: str, data: st.DataObject
+) -> None:
+    place = PLACES[name]
+    holds(place, name, data.draw(around(place.harmless)), tmp_path)
+
+
+# Each was taken, or ended in an error of JavaScript or of Python's own.
+FOUND: Final = [
+    ("log_prefix", "${Token[*]}"),
+    ("log_prefix", "\ud800"),
+    ("log_prefix", "${Token[TOKEN.1]}"),
+    ("log_prefix", "#{Token[TOKEN.1]}"),
+    ("policy_name", "${Token[TOKEN.1]}"),
+    ("document_name of an existing document", "${Token[TOKEN.1]}"),
+    ("linux_shell_profile", "\ud800"),
+    ("a tag's key", ""),
+    ("a tag's value", "#{Token[TOKEN.1]}"),
+    ("a tag's values", "#{Token[TOKEN.1]}"),
+    ("instance_arns", "#{Token[TOKEN.1]}"),
+    ("alias", "\ud800"),
+    ("alias", ""),
+    ("key's region", "*"),
+    ("key's account", "*"),
+    ("key's ARN", KEYS.format("a/b")),
+    ("key's ARN", KEYS.format("a:b")),
+    ("bucket's key", "${"),
+    ("bucket's name by its L1", " "),
+    ("bucket's ARN", f"arn:aws:sns:::{HARMLESS}"),
+    ("bucket's ARN", f"arn:aws:s3:*::{HARMLESS}"),
+    ("log group's name", " "),
+    ("log group's region", "*"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), FOUND)
+def test_what_was_found_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    place = PLACES[name]
+    stack = new_stack(tmp_path)
+    given = place.of(stack, value)
+
+    with pytest.raises(ValueError, match=re.escape(place.argument)) as error:
+        place.give(stack, given)
+
+    refused(error.value, place.argument)
+
+
+def holds(place: Place, name: str, value: str, folder: Path) -> None:
+    stack = new_stack(folder)
+    try:
+        given = place.of(stack, value)
+    except RuntimeError:  # CDK's own, in the user's call
+        return
+    assume(place.of is itself or not re.search(FORGED, value))
+    assume(name != "bucket's key" or not value.startswith(("alias/", "arn:")))  # no longer an id
+    try:
+        place.give(stack, given)
+    except (TypeError, ValueError) as error:
+        refused(error, place.argument)
+        return
+    expected = granted_harmless(name, folder)
+    written = place.written(value)
+    assert place.is_pattern_free or not any(sign in written for sign in PATTERNS)
+    if not written:  # a prefix, which then has no slash
+        expected = replaced(expected, f"{HARMLESS}/", "")
+    assert granted(stack) == replaced(expected, place.written(place.harmless), written)
+
+
+@pytest.mark.parametrize("kind", IDS)
+@OF_ALL
+@given(value=HOSTILE)
+@example(value="")
+@example(value="__proto__")
+@example(value="\ud800")
+@example(value="${Token[TOKEN.1]}")
+def test_an_id_is_refused_or_grants_the_same(tmp_path: Path, kind: str, value: str) -> None:
+    def statements(construct_id: str) -> list[object]:
+        stack = new_stack(tmp_path)
+        iam.CfnInstanceProfile(stack, "Profile", roles=["Existing"])
+        IDS[kind](stack, construct_id)
+        return [found.get("PolicyDocument", found.get("Content")) for found in granted(stack)]
+
+    try:
+        found = statements(value)
+    except (TypeError, ValueError) as error:
+        refused(error, "construct_id")
+    else:
+        assert found == statements("Harmless")
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_an_id_that_another_construct_has_is_refused(tmp_path: Path, kind: str) -> None:
+    stack = new_stack(tmp_path)
+    cdk.CfnParameter(stack, "Taken")
+
+    with pytest.raises(
+        ValueError, match=r"^construct_id 'Taken' can't be had in 'Stack': "
+    ) as error:
+        IDS[kind](stack, "Taken")
+
+    refused(error.value, "construct_id")
+
+
+@OF_ALL
+@given(value=around("Existing"))
+def test_a_fleet_attaches_to_no_other_role_than_the_profile_s(tmp_path: Path, value: str) -> None:
+    assume(not re.search(FORGED, value))
+    stack = new_stack(tmp_path)
+    iam.CfnInstanceProfile(stack, "Profile", roles=[value])
+    SessionManagerFleet(stack, "Fleet")
+
+    roles = [role for found in granted(stack) for role in found["Roles"]]
+
+    assert roles in ([], [role_name(value)])
+
+
+@jsii.implements(cdk.IStableStringProducer)
+class Later:
+    """The text of a lazy value."""
+
+    def produce(self) -> str:
+        return "lazy-text"
+
+
+TOKENS: Final[dict[str, tuple[Callable[[cdk.Stack], str], object]]] = {
+    "whole": (lambda s: cdk.CfnParameter(s, "Given").value_as_string, {"Ref": "Given"}),
+    "in a text": (lambda s: f"x-{cdk.CfnParameter(s, 'Given').value_as_string}", {"Ref": "Given"}),
+    "lazy": (lambda _: cdk.Lazy.string(cast("Any", Later())), "lazy-text"),
+}
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@each_place
+def test_a_token_arrives_in_the_template(tmp_path: Path, name: str, kind: str) -> None:
+    place = PLACES[name]
+    stack = new_stack(tmp_path)
+    make, arrives = TOKENS[kind]
+    try:
+        given = place.of(stack, make(stack))
+    except RuntimeError as error:
+        assert place.of is not itself
+        pytest.skip(f"CDK takes none there: {error}")
+    if kind not in place.tokens:
+        with pytest.raises(ValueError, match=re.escape(place.argument)) as refusal:
+            place.give(stack, given)
+        refused(refusal.value, place.argument)
+        return
+    place.give(stack, given)
+
+    assert json.dumps(arrives).strip('"') in json.dumps(template(stack)["Resources"])
+
+
+WRONG: Final = [7, 1.5, True, b"text", ["text"], {"a": "text"}, Path("text"), None, existing_role]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_is_no_text_is_a_type_error_with_the_value(
+    tmp_path: Path,
+    name: str,
+    wrong: Any,  # noqa: ANN401
+) -> None:
+    place = TEXTS[name]
+    stack = new_stack(tmp_path)
+    if wrong is None and place.has_default:
+        pytest.skip("the default")
+    if name.startswith("a tag's") and isinstance(wrong, (list, dict)):
+        pytest.skip("a tag may have several values, and Python takes neither as a key")
+    value = existing_role(stack, "Wrong") if wrong is existing_role else wrong
+
+    with pytest.raises(TypeError) as error:
+        place.give(stack, value)
+
+    refused(error.value, place.argument)
+    assert ("'Stack/Wrong'" if wrong is existing_role else repr(value)) in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [*WRONG[:-1], "text"], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("kind", IDS)
+@pytest.mark.parametrize("argument", ["scope", "construct_id"])
+def test_what_is_no_scope_or_no_id_is_a_type_error(
+    tmp_path: Path,
+    kind: str,
+    argument: str,
+    wrong: Any,  # noqa: ANN401
+) -> None:
+    stack = new_stack(tmp_path)
+    if argument == "construct_id" and isinstance(wrong, str):
+        pytest.skip("an id")
+    given = {"scope": stack, "construct_id": "Id", argument: wrong}
+    if kind == "SessionManagerPermissions":
+        given["role"] = existing_role(stack)
+    if kind == "lookup_instance_profile":
+        given["instance_profile_name"] = "web"
+    callee = {
+        "SessionManagerPermissions": SessionManagerPermissions,
+        "SessionManagerFleet": SessionManagerFleet,
+        "SessionPreferences": SessionPreferences,
+        "from_document_name": SessionPreferences.from_document_name,
+        "lookup_instance_profile": lookup_instance_profile,
+    }[kind]
+    with pytest.raises(TypeError) as error:
+        cast("Any", callee)(**given)
+
+    refused(error.value, argument)
+    assert repr(wrong) in str(error.value)
+
+
+OPTIONS: Final = {
+    "--instance-profile": HARMLESS,
+    "--role": HARMLESS,
+    "--document": HARMLESS,
+    "--key": KEYS.format(HARMLESS),
+    "--log-bucket": HARMLESS,
+    "--log-prefix": HARMLESS,
+    "--log-bucket-key": KEYS.format(HARMLESS),
+    "--log-group": HARMLESS,
+    "--output": "json",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@OF_ALL
+@given(data=st.data())
+def test_the_command_refuses_a_text_or_asks_about_it_once(
+    capsys: pytest.CaptureFixture[str], option: str, data: st.DataObject
+) -> None:
+    value = data.draw(around(OPTIONS[option]))
+    assume(not value.startswith("-"))
+    asked(option, value, capsys)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--log-prefix", "a\n${aws:userid}"),
+        ("--log-prefix", "\udcff"),
+        ("--role", role_arn("*")),
+        ("--role", role_arn("web/")),
+    ],
+)
+def test_the_command_refuses_what_was_found(
+    capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert not asked(option, value, capsys)
+
+
+def asked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> bool:
+    """Whether the command would ask, or else ends as a wrong command line does."""
+    target = [] if option in {"--role", "--instance-profile"} else ["--role", "web"]
+    of_bucket = ["--log-bucket", "logs"] if "prefix" in option or "bucket-key" in option else []
+    try:
+        given = _verify._parser().parse_args(["verify", *target, *of_bucket, option, value])  # noqa: SLF001
+    except SystemExit as ended:
+        status = ended.code
+    else:
+        holds_on(option, value, given)
+        return True
+    assert status == 2
+    assert f"argument {option}: " in capsys.readouterr().err
+    return False
+
+
+def holds_on(option: str, value: str, given: argparse.Namespace) -> None:
+    """Hold that what is asked about is the text, whole and once."""
+    uses = Uses(
+        keys=tuple(Key(arn, arn, None) for arn in given.key),
+        log_bucket=given.log_bucket,
+        log_prefix=given.log_prefix or "",
+        log_group=given.log_group,
+    )
+    role = Role(role_arn("web"), None)
+    found = [need.resource for one in questions(role, uses, REGION) for need in one.needs]
+    assert not any(sign in value for sign in PATTERNS)
+    if option in {"--key", "--log-bucket", "--log-group"}:
+        assert any(resource.count(value) == 1 for resource in found)
+    if option == "--log-prefix":
+        assert any(f":::logs/{joined(value)}".rstrip("/") in resource for resource in found)
+
+
+CONTEXT: Final = {
+    "instance-profile": HARMLESS,
+    "role": HARMLESS,
+    "key": KEYS.format(HARMLESS),
+    "policy-name": HARMLESS,
+    "allow-registration": "true",
+    "log-bucket": HARMLESS,
+    "log-bucket-key": KEYS.format(HARMLESS),
+    "log-prefix": HARMLESS,
+    "log-group": HARMLESS,
+    "check-log-encryption": "true",
+    "decrypt-sessions-only": "true",
+    "a-mistyped-one": HARMLESS,
+}
+APP: Final = runpy.run_path(str(ROOT / "app.py"), run_name="app")
+
+
+def run_app(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> object:
+    """What the app grants with one value of the context, or the line that it ends with."""
+    others = {} if name in {"role", "instance-profile"} else {"role": "web"}
+    if name in {"log-bucket-key", "log-prefix"}:
+        others["log-bucket"] = "session-logs"
+    app = functools.partial(
+        REAL_APP,
+        outdir=str(folder / "cdk.out"),
+        context=others | {name: value},
+        analytics_reporting=False,
+    )
+    with monkeypatch.context() as patch:
+        patch.setenv("CDK_DEFAULT_ACCOUNT", ACCOUNT)
+        patch.setenv("CDK_DEFAULT_REGION", REGION)
+        patch.setattr(cdk, "App", app)
+        try:
+            APP["main"]()
+        except SystemExit as ended:
+            return ended.code
+    manifest = json.loads((folder / "cdk.out" / "manifest.json").read_text())
+    (path,) = (
+        artifact["properties"]["templateFile"]
+        for artifact in manifest["artifacts"].values()
+        if artifact["type"] == "aws:cloudformation:stack"
+    )
+    (found,) = json.loads((folder / "cdk.out" / path).read_text())["Resources"].values()
+    properties: dict[str, Any] = found["Properties"]
+    if name in {"role", "instance-profile"}:
+        del properties["PolicyName"]  # with the stack's name in it
+    return properties
+
+
+REAL_APP: Final = cdk.App
+
+
+@pytest.mark.parametrize("name", CONTEXT)
+@OF_ALL
+@given(data=st.data())
+def test_the_app_ends_in_one_line_or_grants_on_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: st.DataObject
+) -> None:
+    value = data.draw(around(CONTEXT[name]))
+    found = run_app(tmp_path, monkeypatch, name, value)
+    if isinstance(found, str):
+        assert re.fullmatch(r"app\.py: .+", found)
+        assert len(found.splitlines()) == 1
+        return
+    assert name != "a-mistyped-one"
+    harmless = run_app(tmp_path, monkeypatch, name, CONTEXT[name])
+    written = role_name if name == "role" else joined if name == "log-prefix" else str
+    assert not any(sign in written(value) for sign in PATTERNS)
+    if not written(value):
+        harmless = replaced(harmless, f"{HARMLESS}/", "")
+    if name != "instance-profile":  # its role is a dummy, named after it
+        assert found == replaced(harmless, written(CONTEXT[name]), written(value))
+
+
+@pytest.mark.parametrize("value", [7, 1.5, ["text"], {"a": "text"}, "", "\ud800", "${Token[a]}"])
+@pytest.mark.parametrize("name", CONTEXT)
+def test_the_app_ends_in_one_line_where_a_value_is_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    found = run_app(tmp_path, monkeypatch, name, value)
+
+    assert isinstance(found, str)
+    assert re.fullmatch(r"app\.py: .+", found)
