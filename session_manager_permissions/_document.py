@@ -37,7 +37,9 @@ def read_document(ssm: SSMClient, name: str, role: Role, region: str | None) -> 
             Systems Manager may not be asked.
     """
     where = f"the document {name}"
-    with asking("ssm", where, f"there is no document {name!r} in {region}"):
+    with asking(
+        "ssm", where, f"there is no document {name!r} in {region}: give another, or --region"
+    ):
         text = ssm.get_document(Name=name, DocumentFormat="JSON")["Content"]
     try:
         content = json.loads(text)

@@ -198,10 +198,10 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
     prefix = _needs.joined(log_prefix)
     refuse_wildcards("log_prefix", log_prefix)
-    if not is_token(log_prefix) and len(log_prefix.encode()) > _MAX_OBJECT_KEY:
+    if not is_token(log_prefix) and (size := len(log_prefix.encode())) > _MAX_OBJECT_KEY:
         raise ValueError(
-            f"log_prefix {log_prefix!r} is longer than an object's key may be, "
-            f"{_MAX_OBJECT_KEY} bytes: give a shorter one"
+            f"log_prefix {log_prefix[:20] + '…'!r} is {size} bytes long, and an object's key has "
+            f"{_MAX_OBJECT_KEY} at most: give a shorter one"
         )
     if {".", ".."} & {*prefix.split("/")}:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
@@ -41,13 +42,19 @@ OF_ALL = {
 }
 
 
-@pytest.fixture
-def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+@contextmanager
+def stubbed_ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     systems_manager = client("ssm")
     monkeypatch.setattr(_verify.AwsSession, "ssm", lambda _: systems_manager)
     with Stubber(systems_manager) as stub:
         yield stub
         stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    with stubbed_ssm(monkeypatch) as stub:
+        yield stub
 
 
 def has_document(ssm: Stubber, text: str) -> None:

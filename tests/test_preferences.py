@@ -542,7 +542,7 @@ def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack
         ("sessions/*", "has a wildcard or a policy variable"),
         ("${aws:userid}", "has a wildcard or a policy variable"),
         ("../logs", "has '.' or '..' as a part"),
-        ("p" * 1025, "is longer than an object's key may be"),
+        ("p" * 1025, "is 1025 bytes long, and an"),
     ],
 )
 def test_a_prefix_that_is_none_is_refused(stack: cdk.Stack, prefix: str, message: str) -> None:

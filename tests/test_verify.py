@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,8 +174,8 @@ def client(service: str) -> BaseClient:
     )
 
 
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+@contextmanager
+def stubbed_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     iam, kms = client("iam"), client("kms")
     with Stubber(iam) as iam_stub, Stubber(kms) as kms_stub:
         account = Account(iam_stub, kms_stub)
@@ -188,6 +189,12 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         yield account
         iam_stub.assert_no_pending_responses()
         kms_stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    with stubbed_account(monkeypatch) as stubbed:
+        yield stubbed
 
 
 @dataclass
