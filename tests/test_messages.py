@@ -52,7 +52,7 @@ from .test_document import has_document, stubbed_ssm
 from .test_verify import CHANNELS, Account, no_account, result, stubbed_account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
 
@@ -1358,3 +1358,23 @@ def test_no_message_is_left_out(
 
     assert len(SITES) > 100
     assert {*SITES.values()} - reached == set()
+
+
+def fragments() -> Iterator[str]:
+    """The messages in the tables of the page, shortened."""
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    for line in page.splitlines():
+        cells = line.strip("| ").split(" | ")
+        if len(cells) == 3 and cells[1].startswith("`"):
+            yield cells[1].strip("`")
+
+
+def test_the_page_has_each_message_and_no_other() -> None:
+    texts = {row.says for row in ROWS.values()}
+    patterns = [re.escape(text).replace("…", ".*") for text in fragments()]
+
+    told = {text for text in texts if any(re.match(pattern, text) for pattern in patterns)}
+
+    assert texts - told == set()
+    for pattern in patterns:
+        assert any(re.match(pattern, text) for text in texts), pattern
