@@ -92,16 +92,12 @@ def taking_id(scope: Construct, construct_id: str) -> Generator[None, None, None
 
     Raises:
         TypeError: `scope` is no construct, or `construct_id` no string.
-        ValueError: it can't be an id, or another construct has it.
+        ValueError: it has a token, or CDK refuses it, as where another construct has it.
     """
     refuse_wrong_type("scope", scope, Construct)
     refuse_wrong_text("construct_id", construct_id)
-    # CDK keeps children in an object of JavaScript, which has a `__proto__` already.
-    if construct_id in ("", "__proto__") or written(construct_id) != construct_id:
-        raise ValueError(
-            f"construct_id {construct_id!r} can't be the id of a construct: give a name, without "
-            "tokens in it"
-        )
+    if written(construct_id) != construct_id:
+        raise ValueError(f"construct_id {construct_id!r} has a token, which no id may: give a name")
     try:
         yield
     except RuntimeError as error:

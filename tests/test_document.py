@@ -244,15 +244,6 @@ def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
     assert f"--log-bucket-key {KEY} is of a bucket" in run.err
 
 
-def test_a_document_needs_a_region(account: Account, verify: Callable[..., Run]) -> None:
-    account.has_role()
-
-    run = verify("--role", "web-server", "--document", NAME)
-
-    assert run.status == 2
-    assert "give --region" in run.err
-
-
 def test_systems_manager_is_asked_in_the_region() -> None:
     assert _verify.AwsSession(None, "eu-west-1").ssm().meta.region_name == "eu-west-1"
 

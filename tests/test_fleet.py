@@ -1100,14 +1100,6 @@ def test_a_wrong_option_is_a_type_error_at_once(
     assert stack.node.try_find_child("Fleet") is None
 
 
-def test_an_exclusion_that_is_no_list_is_a_type_error(stack: cdk.Stack) -> None:
-    wrong: Any = stack
-    with pytest.raises(
-        TypeError, match="must be a sequence of constructs, got the construct 'Stack'"
-    ):
-        SessionManagerFleet(stack, "Fleet", exclude=wrong)
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [

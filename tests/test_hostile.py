@@ -544,6 +544,65 @@ def test_a_token_arrives_in_the_template(tmp_path: Path, name: str, kind: str) -
     assert json.dumps(arrives).strip('"') in json.dumps(template(stack)["Resources"])
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, place in PLACES.items() if place.tokens and not place.is_pattern_free]
+)
+def test_a_pattern_beside_a_token_is_refused(tmp_path: Path, name: str) -> None:
+    place = PLACES[name]
+    stack = new_stack(tmp_path)
+    value = f"{place.harmless}*{cdk.CfnParameter(stack, 'Given').value_as_string}"
+    try:
+        given = place.of(stack, value)
+    except RuntimeError as error:
+        pytest.skip(f"CDK takes none there: {error}")
+
+    with pytest.raises(ValueError, match=re.escape(place.argument)) as refusal:
+        place.give(stack, given)
+
+    refused(refusal.value, place.argument)
+
+
+def test_a_list_that_only_the_deployment_knows_arrives(tmp_path: Path) -> None:
+    stack = new_stack(tmp_path)
+    values = cdk.CfnParameter(stack, "Given", type="CommaDelimitedList").value_as_list
+
+    start_session(stack, instance_tags={"team": values})
+
+    assert '"ssm:resourceTag/team": {"Ref": "Given"}' in json.dumps(granted(stack))
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        {"instance_arns": ["#{Token[TOKEN.1]}"]},
+        {"instance_tags": {"team": ["#{Token[TOKEN.1]}"]}},
+    ],
+)
+def test_a_list_that_cdk_has_not_made_is_refused(tmp_path: Path, access: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="of a list that only the deployment knows"):
+        start_session(new_stack(tmp_path), **access)
+
+
+# Read twice, it would be empty the second time: every instance, and no exclusion.
+@pytest.mark.parametrize(
+    ("argument", "give"),
+    [
+        ("instance_arns", lambda s, v: start_session(s, instance_arns=v)),
+        ("instance_tags", lambda s, v: start_session(s, instance_tags={"team": v})),
+        ("exclude", lambda s, v: SessionManagerFleet(s, "Fleet", exclude=v)),
+    ],
+)
+@pytest.mark.parametrize("wrong", [7, None, b"text", iter(["text"]), {"text"}])
+def test_what_is_no_sequence_is_a_type_error_with_the_value(
+    tmp_path: Path, argument: str, give: Callable[[cdk.Stack, Any], object], wrong: object
+) -> None:
+    with pytest.raises(TypeError) as error:
+        give(new_stack(tmp_path), wrong)
+
+    refused(error.value, argument)
+    assert repr(wrong) in str(error.value)
+
+
 WRONG: Final = [7, 1.5, True, b"text", ["text"], {"a": "text"}, Path("text"), None, existing_role]
 
 

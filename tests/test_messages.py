@@ -576,10 +576,10 @@ ROWS: Final = {
             " with name 'Permissions' in Stack2 [Stack]; give each construct an id of its own"
         ),
     ),
-    "an id that none can have": Row(
-        lambda w: SessionManagerFleet(w.stack, ""),
+    "an id with a token": Row(
+        lambda w: SessionManagerFleet(w.stack, parameter(w.stack)),
         ValueError,
-        ("construct_id '' can't be the id of a construct: give a name, without tokens in it"),
+        "construct_id 'TOKEN' has a token, which no id may: give a name",
     ),
     "a scope in no stack": Row(
         in_an_app, ValueError, "scope '' is in no stack: give a stack, or a construct in one"

@@ -109,14 +109,6 @@ def test_a_policy_name_that_only_the_deployment_knows_is_let_through(stack: cdk.
     assert policy(stack)["PolicyName"] == {"Fn::Join": ["", ["Sessions-", {"Ref": "Name"}]]}
 
 
-def test_a_policy_name_that_is_no_string_is_a_type_error(stack: cdk.Stack) -> None:
-    wrong: Any = 7
-    with pytest.raises(TypeError, match=r"^policy_name must be a str, got int 7$"):
-        SessionManagerPermissions(
-            stack, "Permissions", role=existing_role(stack), policy_name=wrong
-        )
-
-
 # one policy
 
 

@@ -800,55 +800,6 @@ def test_permission_that_is_missing_is_named(
     )
 
 
-@pytest.mark.parametrize(
-    ("option", "operation", "says"),
-    [
-        ("--instance-profile", "get_instance_profile", "no instance profile 'web-server'"),
-        ("--role", "get_role", "no role 'web-server'"),
-    ],
-)
-def test_no_such_entity(
-    account: Account, verify: Callable[..., Run], option: str, operation: str, says: str
-) -> None:
-    account.iam.add_client_error(operation, "NoSuchEntity")
-
-    run = verify(option, "web-server")
-
-    assert (run.status, run.out) == (2, "")
-    assert run.err == (
-        f"session-manager-permissions: there is {says} in the account of the credentials: give one "
-        "that is there, or other credentials\n"
-    )
-
-
-def test_profile_without_a_role(account: Account, verify: Callable[..., Run]) -> None:
-    account.has_profile()
-
-    run = verify("--instance-profile", "web-server")
-
-    assert (run.status, run.out) == (2, "")
-    assert "'web-server' has no role" in run.err
-
-
-def test_role_of_another_account(account: Account, verify: Callable[..., Run]) -> None:
-    theirs = ROLE.replace(ACCOUNT, OTHER_ACCOUNT)
-    account.has_role()
-
-    run = verify("--role", theirs)
-
-    assert run.status == 2
-    assert f"no role {theirs}" in run.err
-    assert ROLE in run.err
-
-
-def test_no_credentials(verify: Callable[..., Run]) -> None:
-    run = verify("--role", "web-server")
-
-    assert (run.status, run.out) == (2, "")
-    assert "no credentials" in run.err
-    assert "--profile" in run.err
-
-
 def test_no_such_profile_in_the_configuration(verify: Callable[..., Run]) -> None:
     run = verify("--role", "web-server", "--profile", "of-no-one")
 
@@ -866,15 +817,6 @@ def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable:
     assert session.region == "us-west-2"
     assert session.kms("eu-west-1").meta.region_name == "eu-west-1"
     assert _verify.AwsSession(None, "eu-west-3").region == "eu-west-3"
-
-
-def test_log_group_without_a_region(account: Account, verify: Callable[..., Run]) -> None:
-    account.has_role()
-
-    run = verify("--role", "web-server", "--log-group", "sessions")
-
-    assert run.status == 2
-    assert "give --region" in run.err
 
 
 @pytest.mark.parametrize(
