@@ -1,4 +1,7 @@
-"""Is an argument of the type that it says? For what would else be taken for something it is not."""
+"""Is an argument of the type that it says, a text for a template, a scope in a stack, a free id?
+
+For what would else be taken for something it is not, or end in an error of JavaScript.
+"""
 
 from __future__ import annotations
 

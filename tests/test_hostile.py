@@ -46,7 +46,7 @@ FORGED: Final = r"[$#]\{Token\["
 
 PIECES: Final = (
     *("*", "?", "${", "}", "${*}", "${aws:userid}", "{{ssm:x}}", "${Token[*]}", "${Token[a]}"),
-    *("${Token[TOKEN.1]}", "#{Token[TOKEN.1]}", "${AWS::AccountId}", "arn:", "arn:aws:s3:::"),
+    *("${Token[TOKEN.none]}", "#{Token[TOKEN.none]}", "${AWS::AccountId}", "arn:", "arn:aws:s3:::"),
     *(":", "::", "/", "//", ".", "..", "/aws-reserved/", "alias/", "key/", "aws", "\\", '"', "'"),
     *("\n", "\r", "\0", "\x1b[31m", " ", "\u2028", "é", "秘密", "\U0001f600", "\ud800", "\udfff"),
     *("__proto__", "constructor", "a", "web", "1", "-", "_", "=", "x" * 130, "x" * 1100),
@@ -403,15 +403,15 @@ def test_a_text_is_refused_or_stays_what_it_is(
 FOUND: Final = [
     ("log_prefix", "${Token[*]}"),
     ("log_prefix", "\ud800"),
-    ("log_prefix", "${Token[TOKEN.1]}"),
-    ("log_prefix", "#{Token[TOKEN.1]}"),
-    ("policy_name", "${Token[TOKEN.1]}"),
-    ("document_name of an existing document", "${Token[TOKEN.1]}"),
+    ("log_prefix", "${Token[TOKEN.none]}"),
+    ("log_prefix", "#{Token[TOKEN.none]}"),
+    ("policy_name", "${Token[TOKEN.none]}"),
+    ("document_name of an existing document", "${Token[TOKEN.none]}"),
     ("linux_shell_profile", "\ud800"),
     ("a tag's key", ""),
-    ("a tag's value", "#{Token[TOKEN.1]}"),
-    ("a tag's values", "#{Token[TOKEN.1]}"),
-    ("instance_arns", "#{Token[TOKEN.1]}"),
+    ("a tag's value", "#{Token[TOKEN.none]}"),
+    ("a tag's values", "#{Token[TOKEN.none]}"),
+    ("instance_arns", "#{Token[TOKEN.none]}"),
     ("alias", "\ud800"),
     ("alias", ""),
     ("key's region", "*"),
@@ -466,7 +466,7 @@ def holds(place: Place, name: str, value: str, folder: Path) -> None:
 @example(value="")
 @example(value="__proto__")
 @example(value="\ud800")
-@example(value="${Token[TOKEN.1]}")
+@example(value="${Token[TOKEN.none]}")
 def test_an_id_is_refused_or_grants_the_same(tmp_path: Path, kind: str, value: str) -> None:
     def statements(construct_id: str) -> list[object]:
         stack = new_stack(tmp_path)
@@ -574,8 +574,8 @@ def test_a_list_that_only_the_deployment_knows_arrives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "access",
     [
-        {"instance_arns": ["#{Token[TOKEN.1]}"]},
-        {"instance_tags": {"team": ["#{Token[TOKEN.1]}"]}},
+        {"instance_arns": ["#{Token[TOKEN.none]}"]},
+        {"instance_tags": {"team": ["#{Token[TOKEN.none]}"]}},
     ],
 )
 def test_a_list_that_cdk_has_not_made_is_refused(tmp_path: Path, access: dict[str, Any]) -> None:

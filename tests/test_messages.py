@@ -556,7 +556,7 @@ ROWS: Final = {
         ),
     ),
     "a token that is none": Row(
-        statements(log_bucket=bucket, log_prefix="${Token[TOKEN.0]}"),
+        statements(log_bucket=bucket, log_prefix="${Token[TOKEN.none]}"),
         ValueError,
         (
             "log_prefix 'TOKEN' looks like a token, and CDK has made none such: give the "
