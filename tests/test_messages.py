@@ -809,6 +809,14 @@ ROWS: Final = {
             "policies: add a role to the profile"
         ),
     ),
+    "a look-up whose kept answer is no profile": Row(
+        looked_up([]),
+        ValueError,
+        (
+            "instance_profile_name 'web' has [] for an answer in cdk.context.json, which is "
+            "not one profile: drop it by `cdk context --reset NUMBER`, and the CLI asks again"
+        ),
+    ),
     "one construct for exclude": Row(
         fleet(exclude=existing_role),
         TypeError,

@@ -169,7 +169,7 @@ class Instance(cdk.Resource):
     role = existing
 SessionManagerPermissions(stack, "Permissions", instance_profile=Instance(stack, "Instance"))
 """,
-            "TypeError: instance_profile must be an IAM instance profile, got Instance ",
+            "TypeError: instance_profile must be an IAM instance profile, got the construct ",
             id="as instance_profile what is none but has a role",
         ),
         pytest.param(
