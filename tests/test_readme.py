@@ -164,7 +164,7 @@ def test_each_snippet_makes_the_policy_and_no_warning(
         if {"SessionManagerChannels", "SessionManagerLogEncryption"}
         <= {statement.get("Sid") for statement in policy["PolicyDocument"]["Statement"]}
     ]
-    assert len(found) == (2 if "SessionManagerFleet" in snippet else 1)
+    assert len(found) == 1
     assert (found[0].get("Roles") == [ROLE]) == ("lookup_instance_profile" in snippet)
     assert synthesis.warnings() == set()
 
@@ -348,6 +348,10 @@ def test_each_page_is_reached_from_the_readme() -> None:
     assert {page for page in PAGES if page.startswith("docs/")} <= {
         target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", README)
     }
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(README.splitlines()) < 400
 
 
 def test_contributing_names_each_module_and_no_file_that_is_not_there() -> None:
