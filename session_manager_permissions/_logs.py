@@ -89,11 +89,8 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
     """The key that an L1 bucket names: by a reference, its ARN, its id or an alias."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
-    try:
-        encryption = bucket.bucket_encryption
-    except (KeyError, ValueError):  # jsii before 1.142 can't read it where it is a token
-        return None
-    rules = getattr(encryption, "server_side_encryption_configuration", None)
+    # What is a token as a whole, or holds one, has no such fields.
+    rules = getattr(bucket.bucket_encryption, "server_side_encryption_configuration", None)
     for rule in rules if isinstance(rules, list) else ():
         default = getattr(rule, "server_side_encryption_by_default", None)
         key_id: str | None = getattr(default, "kms_master_key_id", None)

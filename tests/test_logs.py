@@ -639,23 +639,6 @@ def test_no_key_is_granted_where_there_is_none_to_grant_or_none_is_known(
     assert "kms:" not in json.dumps([statement["Action"] for statement in found.values()])
 
 
-@pytest.mark.parametrize("error", [KeyError, ValueError])  # jsii 1.128, jsii 1.140
-def test_encryption_that_an_older_jsii_can_not_read_is_not_known(
-    stack: cdk.Stack, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-) -> None:
-    def unreadable(_: s3.CfnBucket) -> None:
-        raise error("aws-cdk-lib.aws_s3.CfnBucket.BucketEncryptionProperty")
-
-    monkeypatch.setattr(s3.CfnBucket, "bucket_encryption", property(unreadable))
-
-    found = session_manager_statements(log_bucket=s3.CfnBucket(stack, "Logs"))
-
-    assert [each.sid for each in found][1:] == [
-        "SessionManagerLogEncryption",
-        "SessionManagerLogObjects",
-    ]
-
-
 def test_key_of_a_bucket_in_another_stack(make_app: MakeApp, make_stack: MakeStack) -> None:
     app = make_app()
     stack = make_stack(scope=app, env=HERE)
