@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
@@ -275,6 +276,26 @@ def test_the_same_alias_of_several_regions_and_accounts_shares_one_statement(
         key_arn(account=OTHER_ACCOUNT, resource="key/*"),
     ]
     assert decrypt(stack) == [on_alias(arns)]
+
+
+@pytest.mark.parametrize(
+    ("resource", "is_one"),
+    [
+        ("key/k", True),
+        (f"key/{'k' * 2048}", True),
+        (f"key/{'k' * 2049}", False),
+        ("alias/a", True),
+        (f"alias/{'a' * 250}", True),
+        (f"alias/{'a' * 251}", False),
+    ],
+)
+def test_ids_and_aliases_are_as_long_as_those_of_kms(
+    stack: cdk.Stack, resource: str, *, is_one: bool
+) -> None:
+    key = existing_key(stack, resource=resource)
+
+    with nullcontext() if is_one else pytest.raises(ValueError, match=r"^encryption_key has the"):
+        permit(stack, key)
 
 
 def test_keys_and_each_set_of_aliases_have_a_statement_of_their_own(stack: cdk.Stack) -> None:
