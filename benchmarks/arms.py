@@ -1,7 +1,9 @@
 """The apps that are measured: `python benchmarks/arms.py ARM [PROFILES STACKS]`.
 
 Each arm is an app as its author would write it. All arms of a benchmark make the same roles and
-profiles, and all but the floor give each role the same four actions and the one of the logs.
+profiles, and all but three give each role the same four actions and the one of the logs: the floor
+gives none, `managed_policy` names AWS's policy by its ARN, and aws-rfdk grants the four and the
+registration.
 """
 
 from __future__ import annotations
