@@ -26,9 +26,9 @@ interleaved, in an order that shifts from round to round, and a first round does
 is the median and, in brackets, the middle half of the runs. Per cents are taken round by round.
 "The floor again" is the floor against itself: what differs no more than that is noise. CPU is that
 of Python and Node.js, and the peak is the sum of the two peaks. A round trip is a request from
-Python to Node.js. `CDK_VALIDATION` is `false` in all arms. All arms grant the same actions but three:
-the floor none, `add_managed_policy` what AWS's policy has, aws-rfdk the registration and not the look at
-the bucket.
+Python to Node.js. `CDK_VALIDATION` is `false` in all arms. All arms grant the same actions but
+three: the floor none, `add_managed_policy` what AWS's policy has, aws-rfdk the registration and not
+the look at the bucket.
 
 {machine}
 

@@ -752,6 +752,14 @@ def test_an_arn_of_no_role_that_can_be_changed_is_refused(
         attach_to_role(stack, iam.Role.from_role_arn(stack, "Role", arn))
 
 
+@pytest.mark.parametrize("name", ["r", "r" * 64])
+def test_a_role_s_name_is_as_long_as_iam_takes(stack: cdk.Stack, name: str) -> None:
+    role = iam.Role.from_role_arn(stack, "Role", role_arn(name))
+    SessionManagerPermissions(stack, "Permissions", role=role)
+
+    assert policy(stack)["Roles"] == [name]
+
+
 def test_an_arn_given_as_a_name_is_refused(stack: cdk.Stack) -> None:
     role = iam.Role.from_role_name(stack, "Role", role_arn("path/Existing"))
     with pytest.raises(ValueError, match=r"'arn:aws:.*/Existing', which is an ARN: use .*_arn\("):
