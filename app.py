@@ -34,6 +34,7 @@ CONTEXT = (
     "check-log-encryption",
     "decrypt-sessions-only",
 )
+OF_THE_CLI = ("acknowledged-issue-numbers", "cli-telemetry")  # it keeps them in cdk.context.json
 FLAGS = ("allow-registration", "check-log-encryption", "decrypt-sessions-only")
 
 
@@ -41,7 +42,7 @@ def context(app: cdk.App) -> dict[str, str]:
     """The values given by `-c`; CDK's own keys, and those of its look-ups, have a `:` or a `/`."""
     given = app.node.get_all_context()
     for name, value in given.items():
-        if name not in CONTEXT and not re.search("[:/]", name):
+        if name not in (*CONTEXT, *OF_THE_CLI) and not re.search("[:/]", name):
             raise ValueError(f"-c {name}={value}: there is no {name}, but {', '.join(CONTEXT)}")
         if name in FLAGS:
             # cdk.json may have as a boolean what `-c` gives as a string.

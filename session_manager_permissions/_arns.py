@@ -62,11 +62,26 @@ def refuse_wildcards(argument: str, text: str) -> None:
         )
 
 
-def referenced(text: str) -> cdk.Reference | None:
-    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else."""
+def no_token(argument: str, text: str) -> ValueError:
+    """What is said of a text that looks like a token of CDK's."""
+    return ValueError(
+        f"{argument} {text!r} looks like a token, and CDK has made none such: give the token "
+        "itself, or another text"
+    )
+
+
+def referenced(argument: str, text: str) -> cdk.Reference | None:
+    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else.
+
+    Raises:
+        ValueError: it looks like a token, and is none.
+    """
     if not is_token(text):
         return None
-    token = cdk.Tokenization.reverse(text, fail_concat=False)
+    try:
+        token = cdk.Tokenization.reverse(text, fail_concat=False)
+    except RuntimeError:
+        raise no_token(argument, text) from None
     return token if isinstance(token, cdk.Reference) else None
 
 

@@ -137,7 +137,7 @@ def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKe
         return key.attr_arn, None, key
     if isinstance(key, kms.CfnAlias):
         name = key.alias_name
-        target = referenced(key.target_key_id)
+        target = referenced(argument, key.target_key_id)
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
         return arn, name, cast("IKeyRef", target.target) if target else None
     found: str | None = getattr(key, "key_arn", None)

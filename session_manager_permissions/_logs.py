@@ -50,7 +50,10 @@ def bucket_arn(bucket: IBucketRef) -> str:
     refuse_wildcards("log_bucket", parts.resource if parts else arn)
     refuse_wildcards("log_bucket", arn)
     # Not an object, nor an ARN given as a name.
-    if parts and not (parts.service == "s3" and is_name(parts.resource, r"\w.-", 3, 255)):
+    if parts and not (
+        (parts.service, parts.region, parts.account) == ("s3", "", "")
+        and is_name(parts.resource, r"\w.-", 3, 255)
+    ):
         raise ValueError(
             f"log_bucket has the ARN {arn!r}, which is no bucket's: arn:…:s3:::NAME, with a name "
             "of 3 to 255 characters of A-Z a-z 0-9 . _ -"
@@ -96,7 +99,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
         key_id: str | None = getattr(default, "kms_master_key_id", None)
         if key_id is None:
             continue
-        reference = referenced(key_id)
+        reference = referenced(_BUCKET_KEY, key_id)
         if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
             return any_key(_BUCKET_KEY, reference.target)
         stack = cdk.Stack.of(bucket)
@@ -199,6 +202,11 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
         raise ValueError(
             f"log_prefix {log_prefix[:20] + '…'!r} is {size} bytes long, and an object's key has "
             f"{_MAX_OBJECT_KEY} at most: give a shorter one"
+        )
+    if "{{" in log_prefix:
+        raise ValueError(
+            f"log_prefix {log_prefix!r} has a {{{{, which CloudFormation would resolve: give the "
+            "prefix itself"
         )
     if {".", ".."} & {*prefix.split("/")}:
         raise ValueError(

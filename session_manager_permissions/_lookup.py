@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
+from ._arns import parse_arn
+from ._roles import is_role_name
 from ._types import refuse_wrong_type, stack_of, taking_id
 
 if TYPE_CHECKING:
@@ -65,15 +67,17 @@ def lookup_instance_profile(
             }
         ],
     )
-    try:
-        (found,) = answer.value
-        arn, roles = found["Arn"], found["Roles"]
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(
-            f"instance_profile_name {instance_profile_name!r} has {answer.value!r} for an answer "
-            "in cdk.context.json, which is not one profile: drop it by `cdk context --reset NUMBER`"
-            ", and the CLI asks again"
-        ) from None
+    match answer.value:
+        case [{"Arn": str(arn), "Roles": [*roles]}] if parse_arn(arn) and all(
+            isinstance(role, str) and is_role_name(role) for role in roles
+        ):
+            pass
+        case value:
+            raise ValueError(
+                f"instance_profile_name {instance_profile_name!r} has {value!r} for an answer in "
+                "cdk.context.json, which is not one profile: drop it by `cdk context --reset "
+                "NUMBER`, and the CLI asks again"
+            )
     if not roles:
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} is a profile without a role, and the "

@@ -173,7 +173,7 @@ def _key(cfn_role: iam.CfnRole) -> str:
 
 def _referenced_key(name_or_arn: str) -> str:
     """The key of the role of this app that a token refers to; of another, what it is given by."""
-    reference = referenced(name_or_arn)
+    reference = referenced("role", name_or_arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _key(reference.target)
     return name_or_arn
@@ -203,7 +203,7 @@ def _named_target(
     if len(names) != 1:
         raise ValueError(f"{argument} has {len(names)} roles, {names!r}: give it one")
     name = names[0]
-    reference = referenced(name)
+    reference = referenced(argument, name)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         if reference.display_name != "Ref":
             raise ValueError(

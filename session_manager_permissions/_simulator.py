@@ -271,7 +271,10 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
     except ClientError as error:
         code = error.response["Error"]["Code"]
         action = f"{service}:{error.operation_name}"
-        if code in {"AccessDenied", "AccessDeniedException"}:
+        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # of the profile
+            reason = error.response["Error"].get("Message")
+            text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
+        elif code in {"AccessDenied", "AccessDeniedException"}:
             text = f"the credentials may not ask: they need {action} on {resource}"
         elif code in {"NoSuchEntity", "NotFoundException", "InvalidDocument"}:
             text = missing

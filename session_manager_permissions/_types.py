@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 from constructs import Construct
 
-from ._arns import TOKEN, written
+from ._arns import TOKEN, no_token, written
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -67,10 +67,7 @@ def refuse_wrong_text(argument: str, text: str) -> None:
         try:
             cdk.Tokenization.reverse_string(text)
         except RuntimeError:
-            raise ValueError(
-                f"{argument} {text!r} looks like a token, and CDK has made none such: give the "
-                "token itself, or another text"
-            ) from None
+            raise no_token(argument, text) from None
 
 
 def stack_of(scope: Construct) -> cdk.Stack:

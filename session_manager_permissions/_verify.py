@@ -225,6 +225,10 @@ def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
         ) from None
     except BotoCoreError as error:
         raise CannotAsk(str(error)) from None
+    except ValueError as error:  # such as AWS_MAX_ATTEMPTS=often
+        raise CannotAsk(
+            f"a variable or a setting of AWS can't be used: {error}: correct it"
+        ) from None
 
 
 class AwsSession:

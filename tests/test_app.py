@@ -208,6 +208,12 @@ def test_each_target_has_a_stack_of_its_own(
     assert len(names) == 2
 
 
+def test_what_the_cli_keeps_for_itself_is_none_of_its_context(tmp_path: Path) -> None:
+    kept = {"cli-telemetry": False, "acknowledged-issue-numbers": [34892]}
+
+    assert build(tmp_path, {"role": "Existing", **kept}) == build(tmp_path, {"role": "Existing"})
+
+
 def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
     context = {"role": "Existing", "key": key_arn(resource="alias/sessions")}
     found = [build(tmp_path, context, {**KNOWN, "PYTHONHASHSEED": seed}) for seed in ("1", "2")]

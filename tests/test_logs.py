@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import aws_cdk as cdk
@@ -248,6 +249,13 @@ def test_what_is_no_bucket_is_a_type_error(
             id="object",
         ),
         pytest.param(
+            lambda stack: s3.Bucket.from_bucket_arn(
+                stack, "Logs", f"arn:aws:s3:{REGION}:{ACCOUNT}:{BUCKET}"
+            ),
+            "log_bucket has the ARN .*, which is no bucket's",
+            id="arn-with-an-account",
+        ),
+        pytest.param(
             lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", f"arn:aws:s3:::{BUCKET}"),
             "log_bucket has the ARN .*, which is no bucket's",
             id="arn-given-as-a-name",
@@ -259,6 +267,26 @@ def test_bucket_that_is_none_or_many_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=says):
         session_manager_statements(log_bucket=make(stack))
+
+
+@pytest.mark.parametrize(("size", "is_one"), [(2, False), (3, True), (255, True), (256, False)])
+def test_bucket_has_a_name_as_long_as_s3_takes(
+    stack: cdk.Stack, size: int, *, is_one: bool
+) -> None:
+    bucket = s3.CfnBucket.from_bucket_name(stack, "Logs", "b" * size)
+
+    with nullcontext() if is_one else pytest.raises(ValueError, match=r"^log_bucket has the ARN"):
+        session_manager_statements(log_bucket=bucket)
+
+
+@pytest.mark.parametrize(("size", "is_one"), [(1, True), (512, True), (513, False)])
+def test_log_group_has_a_name_as_long_as_cloudwatch_takes(
+    stack: cdk.Stack, size: int, *, is_one: bool
+) -> None:
+    group = logs.LogGroup.from_log_group_name(stack, "Group", "g" * size)
+
+    with nullcontext() if is_one else pytest.raises(ValueError, match=r"^log_group has the ARN"):
+        session_manager_statements(log_group=group)
 
 
 # Another account's bucket

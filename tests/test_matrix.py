@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import matrix
 
 from .conftest import ROOT
+from .test_readme import table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,23 @@ def test_each_python_that_is_declared_is_in_the_matrix() -> None:
 
     assert declared
     assert {*declared} <= {cell.python for cell in matrix.CELLS}
+
+
+def test_the_workflow_and_the_readme_have_its_versions() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    rows = table("`make matrix`")
+    pythons, nodes = (
+        {*column} for column in zip(*((p, n) for p, n, _ in matrix.CELLS), strict=True)
+    )
+
+    assert {*re.findall(r'"(3\.\d+)"', workflow)} == pythons
+    assert {*re.findall(r'"(2\d)"', workflow)} == nodes
+    assert {
+        (python, node, dependencies)
+        for dependencies, pythons_there, nodes_there, *_ in rows
+        for python in pythons_there.split(", ")
+        for node in nodes_there.split(", ")
+    } == {*matrix.CELLS}
 
 
 def test_a_python_that_is_not_here_is_said_to_be_so_and_fails_nothing(

@@ -84,7 +84,7 @@ def newcomer(tmp_path: Path) -> Newcomer:
             (one.checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, one.checkout / name)
     (tmp_path / "home").mkdir()
-    one.run(f"{sys.executable} -m build --wheel --outdir ../index")
+    one.run(f"{sys.executable} -m pip wheel --quiet --no-deps --wheel-dir ../index .")
     return one
 
 
