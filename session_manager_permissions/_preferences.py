@@ -163,7 +163,9 @@ class SessionPreferences(Construct):
         with taking_id(scope, construct_id):
             super().__init__(scope, construct_id)
         if document_name is None:
-            document_name = self._default_document_name()
+            document_name = cdk.Names.unique_resource_name(
+                self, max_length=128, separator="-", allowed_special_characters="_.-"
+            )
             _refuse_taken_document_name(document_name)
         document = ssm.CfnDocument(
             self,
@@ -315,11 +317,6 @@ class SessionPreferences(Construct):
             allow_console=allow_console,
         )
         return grant(self, grantee, access)
-
-    def _default_document_name(self) -> str:
-        return cdk.Names.unique_resource_name(
-            self, max_length=128, separator="-", allowed_special_characters="_.-"
-        )
 
 
 class _ExistingPreferences(SessionPreferences):

@@ -315,6 +315,16 @@ def test_a_log_group_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name
 # its name
 
 
+def test_a_default_name_that_would_be_too_long_has_all_that_ssm_takes(
+    make_stack: MakeStack,
+) -> None:
+    stack = make_stack("S" * 128)
+    SessionPreferences(stack, "Preferences")
+
+    (found,) = resources(stack, "AWS::SSM::Document").values()
+    assert len(found["Properties"]["Name"]) == 128
+
+
 def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) -> None:
     app = make_app()
     stacks = [cdk.Stack(app, name) for name in ("One", "Two")]
