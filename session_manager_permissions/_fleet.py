@@ -375,7 +375,7 @@ def _find_roles(parts: list[_Part], tree: _Tree) -> None:
                 by_name[key] = part
                 part.names[key] = name
     if by_name:
-        _forget_owned(by_name, listed, tree)
+        _refer_to_owned(by_name, listed, tree)
 
 
 def _references(part: _Part, guises: set[str]) -> Iterator[_Reference]:
@@ -463,12 +463,20 @@ def _target(scope: Construct, role_id: str, found: _Found) -> Target:
     return profile_target(scope, role_id, l2, stack)
 
 
-def _forget_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
-    """Drop a role's name where the role itself is in the tree and listed by its reference."""
+def _refer_to_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
+    """List a role that is in the tree not by its name, but by its reference, and once.
+
+    The reference makes the policy wait for the role. Of another stack's role the name is left.
+    """
     names = {key.name for key in by_name}
     for role, _, stack in tree.resources(iam.CfnRole, _ROLE):
         if not isinstance(role, iam.CfnRole) or role.role_name not in names:
             continue
         key = _Key(Environment.of(stack).account or stack, role.role_name)
-        if key in by_name and _Key(stack, json.dumps(stack.resolve(role.ref))) in listed:
-            del by_name[key].names[key]
+        part = by_name.pop(key, None)
+        if part is None:
+            continue
+        if _Key(stack, json.dumps(stack.resolve(role.ref))) in listed:
+            del part.names[key]
+        elif part.stack is stack:
+            part.names[key] = role.ref

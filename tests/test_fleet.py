@@ -501,11 +501,23 @@ def test_an_owned_role_and_its_literal_name_in_two_stacks_are_attached_once(
     assert not resources(user, "AWS::IAM::Policy")
 
 
-def test_the_name_of_an_owned_role_that_no_profile_has_is_attached(stack: cdk.Stack) -> None:
-    owned_role(stack, name="Named")
+@pytest.mark.parametrize("make", [owned_role, l1_role], ids=["L2", "L1"])
+def test_a_role_that_a_profile_has_by_its_literal_name_is_attached_by_its_reference(
+    stack: cdk.Stack, make: Callable[..., IConstruct]
+) -> None:
+    make(stack, name="Named")
     l1_profile(stack, "Named")
     SessionManagerFleet(stack, "Fleet")
-    assert roles(stack) == ["Named"]
+    assert policy(stack)["Roles"] == [{"Ref": role} for role in role_ids(stack)]
+
+
+def test_the_literal_name_of_another_stack_s_role_is_attached_as_it_is(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner, user = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "User"))
+    owned_role(owner, name="Named")
+    l1_profile(user, "Named")
+    assert policy(user)["Roles"] == ["Named"]
 
 
 def test_roles_that_read_the_same_in_two_stacks_are_both_attached(make_app: MakeApp) -> None:
