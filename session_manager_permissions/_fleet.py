@@ -22,6 +22,7 @@ from ._roles import (
     Target,
     attach,
     customizes_roles,
+    inline_policy_names,
     is_role_name,
     profile_target,
     reports_only,
@@ -139,6 +140,8 @@ class SessionManagerFleet(Construct):
             self._check_reach(part)
             if part.lost:
                 self._report(part)
+            if self._policy_name is not None:
+                self._refuse_overwriting(part)
             if part.names:
                 iam.CfnPolicy(
                     part.holder,
@@ -200,6 +203,28 @@ class SessionManagerFleet(Construct):
         if differ(there.region, here.region):
             way_out = "give that stack a fleet of its own with the key of that region"
             warn_of_no_key_in_region(part.stack, here.region, way_out)
+
+    def _refuse_overwriting(self, part: _Part) -> None:
+        """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
+        listed = part.stack.resolve([*part.names.values()])
+        for node in part.stack.node.find_all():
+            if isinstance(node, iam.CfnPolicy) and node.policy_name == self._policy_name:
+                holders = part.stack.resolve(node.roles) or []
+                whose = f"{node.node.path!r} on the same role, which would lose its statements"
+            elif isinstance(node, iam.CfnRole) and self._policy_name in inline_policy_names(node):
+                holders = [part.stack.resolve(node.ref)]
+                whose = (
+                    f"a policy which the role {node.node.path!r} is made with, and which would be "
+                    "lost"
+                )
+            else:
+                continue
+            is_here = node.stack.node.path == part.stack.node.path  # and in no stack nested in it
+            if is_here and any(holder in listed for holder in holders):
+                self._errors.append(
+                    f"policy_name {self._policy_name!r} is that of {whose}: give each policy of a "
+                    "role a name of its own"
+                )
 
     def _report(self, part: _Part) -> None:
         text = "SessionManagerFleet can't attach to all: " + "; ".join(part.lost)

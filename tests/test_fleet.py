@@ -511,10 +511,13 @@ def test_a_role_that_a_profile_has_by_its_literal_name_is_attached_by_its_refere
     assert policy(stack)["Roles"] == [{"Ref": role} for role in role_ids(stack)]
 
 
-def test_the_literal_name_of_another_stack_s_role_is_attached_as_it_is(make_app: MakeApp) -> None:
+@pytest.mark.parametrize("there", [HERE, ELSEWHERE], ids=["same account", "another account"])
+def test_the_literal_name_of_another_stack_s_role_is_attached_as_it_is(
+    make_app: MakeApp, there: cdk.Environment
+) -> None:
     app = make_app()
     SessionManagerFleet(app, "Fleet")
-    owner, user = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "User"))
+    owner, user = cdk.Stack(app, "Owner", env=there), cdk.Stack(app, "User", env=HERE)
     owned_role(owner, name="Named")
     l1_profile(user, "Named")
     assert policy(user)["Roles"] == ["Named"]
@@ -697,6 +700,81 @@ def test_a_policy_name_that_an_imported_role_has_is_said(stack: cdk.Stack) -> No
     SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
     (warning,) = warnings(stack)
     assert "policy_name 'Sessions' is another policy's on role 'Stack/Existing'" in warning
+
+
+def made_with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    documents = {name: iam.PolicyDocument(statements=session_manager_statements())}
+    return iam.Role(stack, "Owned", assumed_by=EC2, inline_policies=documents)
+
+
+def with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    role = owned_role(stack)
+    iam.Policy(
+        stack, "Theirs", policy_name=name, roles=[role], statements=session_manager_statements()
+    )
+    return role
+
+
+def with_the_construct_s_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    role = owned_role(stack)
+    SessionManagerPermissions(stack, "Theirs", role=role, policy_name=name)
+    return role
+
+
+TAKEN = [
+    (made_with_a_policy, "a policy which the role 'Stack/Owned/Resource' is made with"),
+    (with_a_policy, "'Stack/Theirs/Resource' on the same role"),
+    (with_the_construct_s_policy, "'Stack/Theirs/Policy/Resource' on the same role"),
+]
+
+
+@pytest.mark.parametrize(("make", "whose"), TAKEN, ids=[make.__name__ for make, _ in TAKEN])
+@pytest.mark.parametrize("scope", ["stack", "construct"])
+def test_a_policy_name_that_an_owned_role_has_is_an_error(
+    stack: cdk.Stack, scope: str, make: Callable[[cdk.Stack, str], iam.Role], whose: str
+) -> None:
+    group = Construct(stack, "Group")
+    profile(group, role=make(stack, "Sessions"))
+    SessionManagerFleet(group if scope == "construct" else stack, "Fleet", policy_name="Sessions")
+    said = failure(stack)
+    assert said.count("policy_name 'Sessions' is that of") == 1
+    assert whose in said
+
+
+@pytest.mark.parametrize("make", [make for make, _ in TAKEN], ids=lambda make: make.__name__)
+def test_a_policy_name_that_is_taken_on_no_role_of_the_fleet_s_is_no_error(
+    stack: cdk.Stack, make: Callable[[cdk.Stack, str], iam.Role]
+) -> None:
+    nested = cdk.NestedStack(stack, "Nested")  # its roles have the logical ids of the outer ones
+    for holder, name in ((stack, "Other"), (nested, "Sessions")):
+        make(holder, name)
+    make(cdk.Stack(stack, "Beside"), "Sessions")
+    iam.Policy(
+        stack,
+        "OfAGroup",
+        policy_name="Sessions",
+        groups=[iam.Group(stack, "Group")],
+        statements=session_manager_statements(),
+    )
+    owned = stack.node.find_child("Owned")
+    assert isinstance(owned, iam.Role)
+    profile(stack, role=owned)
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    assert "Sessions" in {
+        found["Properties"]["PolicyName"]
+        for name, found in resources(stack, "AWS::IAM::Policy").items()
+        if name.startswith("Fleet")
+    }
+
+
+def test_two_fleets_with_one_policy_name_on_one_role_are_an_error(stack: cdk.Stack) -> None:
+    group = Construct(stack, "Group")
+    role = owned_role(stack)
+    profile(stack, role=role)
+    profile(group, role=role)
+    for scope in (stack, group):
+        SessionManagerFleet(scope, "Fleet", policy_name="Sessions")
+    assert "policy_name 'Sessions' is that of 'Stack/Group/Fleet/Policy' on" in failure(stack)
 
 
 def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) -> None:

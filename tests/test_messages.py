@@ -255,6 +255,13 @@ def over_a_stage(w: World) -> None:
     SessionManagerFleet(w.app, "Fleet")
 
 
+def over_a_role_with_a_policy(w: World) -> None:
+    role = owned_role(w.stack)
+    iam.InstanceProfile(w.stack, "Profile", role=role)
+    SessionManagerPermissions(w.stack, "Permissions", role=role, policy_name="Sessions")
+    SessionManagerFleet(w.stack, "Fleet", policy_name="Sessions")
+
+
 def of_a_bare_resource(*, strict: bool) -> Callable[[World], object]:
     def does(w: World) -> object:
         kind = "AWS::IAM::InstanceProfile"
@@ -837,6 +844,14 @@ ROWS: Final = {
             "stage 'Production' has no SessionManagerFleet of its own, and this one can't "
             "reach into it, as CDK synthesizes stages first: make one in the stage, or give "
             "it in exclude"
+        ),
+    ),
+    "a policy_name of a fleet that another policy of a role has": Row(
+        over_a_role_with_a_policy,
+        "synthesis",
+        (
+            "policy_name 'Sessions' is that of 'Stack/Permissions/Policy/Resource' on the same "
+            "role, which would lose its statements: give each policy of a role a name of its own"
         ),
     ),
     "a profile that a fleet can't attach to": Row(
