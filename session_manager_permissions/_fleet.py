@@ -107,6 +107,8 @@ class SessionManagerFleet(Construct):
         self._policy_name = policy_name
         self._options = options
         self._errors: list[str] = []
+        self._seen: list[_Found] = []
+        self._others: list[IConstruct] = []
         self._is_done = False
         cdk.Aspects.of(self).add(_OnceAtSynthesis(self))
         self.node.add_validation(_Errors(self))
@@ -117,16 +119,16 @@ class SessionManagerFleet(Construct):
             return
         self._is_done = True
         tree = _Tree(self._scope)
+        self._seen = tree.resources(iam.CfnInstanceProfile, _PROFILE)
+        self._others = self._left_alone(tree.nodes)
         alone = {
-            profile.ref
-            for construct in self._left_alone(tree.nodes)
-            for profile in _select(_PROFILE, construct)
+            profile.ref for construct in self._others for profile in _select(_PROFILE, construct)
         }
         path = self.node.path
         digest = hashlib.sha256(path.encode()).hexdigest()[:8]
         holder_id = f"{path.rpartition('/')[2]}{digest}"
         parts: dict[cdk.Stack, _Part] = {}
-        for found in tree.resources(iam.CfnInstanceProfile, _PROFILE):
+        for found in self._seen:
             if alone and found.resource.ref in alone:
                 continue
             if found.stack not in parts:
@@ -177,6 +179,21 @@ class SessionManagerFleet(Construct):
                         "give it in exclude"
                     )
         return [*left_alone, *stages]
+
+    def _refuse_late(self) -> None:
+        """Refuse what an Aspect made after this fleet's turn, which no policy lists."""
+        now = _select(_PROFILE, self._scope)
+        if len(now) == len(self._seen):
+            return
+        seen = {found.resource.node.path for found in self._seen}
+        others = [construct.node.path for construct in self._others]
+        paths = [profile.node.path for profile in now]
+        late = [path for path in paths if path not in seen and not _is_below(path, others)]
+        if late:
+            self._errors.append(
+                f"an Aspect made {', '.join(map(repr, late))} after this SessionManagerFleet had "
+                "its turn: make the fleet after what the Aspect visits"
+            )
 
     def _part(self, stack: cdk.Stack, holder: Construct) -> _Part:
         """What the policy of `stack` is made of, all but the roles."""
@@ -253,6 +270,7 @@ class _Errors:
         self._fleet = fleet
 
     def validate(self) -> list[str]:
+        self._fleet._refuse_late()
         return self._fleet._errors
 
 

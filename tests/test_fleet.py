@@ -284,6 +284,52 @@ def test_a_profile_that_an_aspect_makes_gets_the_policy(stack: cdk.Stack) -> Non
     assert len(role_ids(stack)) == 1
 
 
+@jsii.implements(cdk.IAspect)
+class ProfileOfEachRole:
+    def visit(self, node: IConstruct) -> None:
+        if isinstance(node, iam.Role) and node.node.try_find_child("Late") is None:
+            profile(node, "Late", node)
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("priority", [100, 900])
+def test_a_profile_that_an_aspect_makes_after_the_fleet_s_turn_is_an_error_that_names_it(
+    make_app: MakeApp, priority: int, *, is_stable: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    SessionManagerFleet(app, "Fleet")
+    stack = cdk.Stack(app, "Stack")
+    profile(stack, role=owned_role(stack))
+    owned_role(stack, "Second")
+    cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
+    said = failure(stack)
+    assert "an Aspect made 'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource' after" in said
+    assert "make the fleet after what the Aspect visits" in said
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("priority", [100, 900])
+def test_a_fleet_that_is_made_after_what_an_aspect_visits_covers_what_it_makes(
+    make_app: MakeApp, priority: int, *, is_stable: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    stack = cdk.Stack(app, "Stack")
+    owned_role(stack)
+    SessionManagerFleet(app, "Fleet")
+    cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
+    assert roles(stack) == role_ids(stack)
+
+
+def test_what_an_aspect_makes_late_below_what_is_excluded_is_no_error(stack: cdk.Stack) -> None:
+    SessionManagerFleet(stack, "Fleet", exclude=[group := Construct(stack, "Group")])
+    owned_role(group)
+    inner = Construct(stack, "Inner")
+    owned_role(inner)
+    SessionManagerFleet(inner, "Fleet")
+    cdk.Aspects.of(stack).add(ProfileOfEachRole())
+    assert len(all_roles(stack)) == 1
+
+
 def test_a_profile_of_a_class_of_one_s_own_counts(stack: cdk.Stack) -> None:
     class Standard(iam.CfnInstanceProfile):
         pass
