@@ -32,7 +32,7 @@ from ._statements import allow_decrypt, statements_by_sid, with_preferences
 from ._types import described, refuse_no_sequence, refuse_wrong_type, taking_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from constructs import IConstruct
     from typing_extensions import Unpack
@@ -124,34 +124,41 @@ class SessionManagerFleet(Construct):
         alone = {
             profile.ref for construct in self._others for profile in _select(_PROFILE, construct)
         }
-        path = self.node.path
-        digest = hashlib.sha256(path.encode()).hexdigest()[:8]
-        holder_id = f"{path.rpartition('/')[2]}{digest}"
-        parts: dict[cdk.Stack, _Part] = {}
-        for found in self._seen:
-            if alone and found.resource.ref in alone:
-                continue
-            if found.stack not in parts:
-                is_home = found.stack is tree.home
-                parts[found.stack] = self._part(
-                    found.stack, self if is_home else Construct(found.stack, holder_id)
-                )
-            parts[found.stack].profiles.append(found)
-        _find_roles(list(parts.values()), tree)
-        for part in parts.values():
-            self._check_reach(part)
-            if part.lost:
-                self._report(part)
+        covered = [found for found in self._seen if not alone or found.resource.ref not in alone]
+        parts = self._parts(covered, tree)
+        _find_roles(parts, tree)
+        for part in parts:
+            if part.condition is None:
+                self._check_reach(part)
+                if part.lost:
+                    self._report(part)
             if self._policy_name is not None:
                 self._refuse_overwriting(part)
             if part.names:
-                iam.CfnPolicy(
-                    part.holder,
-                    "Policy",
-                    policy_document=iam.PolicyDocument(statements=part.statements),
-                    policy_name=part.policy_name,
-                    roles=list(part.names.values()),
+                part.make_policy()
+
+    def _parts(self, covered: list[_Found], tree: _Tree) -> list[_Part]:
+        """One for each stack with profiles, and after these one for each condition of theirs."""
+        path = self.node.path
+        digest = hashlib.sha256(path.encode()).hexdigest()[:8]
+        holder_id = f"{path.rpartition('/')[2]}{digest}"
+        plain: dict[cdk.Stack, _Part] = {}
+        on_condition: dict[str, _Part] = {}
+        for found in covered:
+            if found.stack not in plain:
+                is_home = found.stack is tree.home
+                plain[found.stack] = self._part(
+                    found.stack, self if is_home else Construct(found.stack, holder_id)
                 )
+            part = plain[found.stack]
+            condition = found.resource.cfn_options.condition if tree.has_conditions else None
+            if condition is not None:
+                path = condition.node.path
+                if path not in on_condition:
+                    on_condition[path] = self._part_on(condition, path, part)
+                part = on_condition[path]
+            part.profiles.append(found)
+        return [*plain.values(), *on_condition.values()]
 
     def _left_alone(self, nodes: list[IConstruct]) -> list[IConstruct]:
         """What this fleet does not cover: the excluded, others' scopes, and stages below.
@@ -207,6 +214,20 @@ class SessionManagerFleet(Construct):
             holder,
             self._policy_name or default_policy_name(holder, environment),
             list(statements.values()),
+        )
+
+    def _part_on(self, condition: cdk.CfnCondition, path: str, plain: _Part) -> _Part:
+        """The same for profiles on a condition, without which their roles may not be there."""
+        holder = Construct(plain.holder, f"If{plain.stack.resolve(condition.logical_id)}")
+        return _Part(
+            plain.stack,
+            plain.environment,
+            holder,
+            self._policy_name or default_policy_name(holder, plain.environment),
+            plain.statements,
+            condition,
+            path,
+            lost=plain.lost,
         )
 
     def _check_reach(self, part: _Part) -> None:
@@ -276,13 +297,16 @@ class _Errors:
 
 @dataclass(eq=False)
 class _Part:
-    """One stack's part: its profiles, and the policy that lists their roles."""
+    """One stack's part, on one condition: its profiles, and the policy that lists their roles."""
 
     stack: cdk.Stack
     environment: Environment
     holder: Construct
     policy_name: str
     statements: list[iam.PolicyStatement]
+    condition: cdk.CfnCondition | None = None
+    only_if: str = ""
+    """The path of the condition."""
     profiles: list[_Found] = field(default_factory=list)
     literal: list[tuple[_Key, str]] = field(default_factory=list)
     """The roles that an L1 names as they are, which any policy of the account can list."""
@@ -291,21 +315,37 @@ class _Part:
     names: dict[_Key, str] = field(default_factory=dict)
     """What the policy lists each role by."""
     lost: list[str] = field(default_factory=list)
-    """What it can't be attached to, and why."""
+    """What the stack's parts can't be attached to, and why."""
+
+    def make_policy(self) -> None:
+        made = iam.CfnPolicy(
+            self.holder,
+            "Policy",
+            policy_document=iam.PolicyDocument(statements=self.statements),
+            policy_name=self.policy_name,
+            roles=list(self.names.values()),
+        )
+        if self.condition is not None:
+            made.cfn_options.condition = self.condition
 
     def key(self, name: object) -> _Key:
         """That of a role by its name, or by what stands for the name in the template."""
         if isinstance(name, str):
-            return _Key(self.environment.account or self.stack, name)
-        return _Key(self.stack, json.dumps(name))
+            return _Key(self.environment.account or self.stack, name, self.only_if)
+        return _Key(self.stack, json.dumps(name), self.only_if)
 
 
 class _Key(NamedTuple):
-    """Equal for the same role by whatever road it comes."""
+    """Equal for the same role, on the same condition, by whatever road it comes."""
 
     owner: object
     """Of a reference the role's stack; of a name the account, or the stack where not known."""
     name: str
+    only_if: str
+
+    def is_in(self, listed: Container[_Key]) -> bool:
+        """Whether the role is listed, on the same condition or on none."""
+        return self in listed or self._replace(only_if="") in listed
 
 
 class _Found(NamedTuple):
@@ -331,6 +371,9 @@ class _Tree:
     def __init__(self, scope: Construct) -> None:
         self.nodes = scope.node.find_all()
         self.home = _stack_around(scope)
+        is_within = self.home is not None and not isinstance(self.nodes[0], cdk.Stack)
+        around = self.home.node.find_all() if self.home is not None and is_within else self.nodes
+        self.has_conditions = any(isinstance(node, cdk.CfnCondition) for node in around)
 
     def resources(self, kind: type[cdk.CfnResource], resource_type: str) -> list[_Found]:
         """The resources of one type, each with its stack.
@@ -413,7 +456,7 @@ def _find_roles(parts: list[_Part], tree: _Tree) -> None:
     by_name: dict[_Key, _Part] = {}
     for part in parts:
         for key, name in chain(part.literal, _attached(part, listed)):
-            if key not in listed:
+            if not key.is_in(listed):
                 listed.add(key)
                 by_name[key] = part
                 part.names[key] = name
@@ -466,11 +509,12 @@ def _list_references(references: list[_Reference]) -> None:
                 owners[token] = owner if owner in stacks else owner.node.path
     listed: dict[_Key, tuple[_Part, str]] = {}
     for part, token, reads in references:
-        key = _Key(owners.get(token, part.stack), reads)
+        key = _Key(owners.get(token, part.stack), reads, part.only_if)
         if key not in listed or key.owner is part.stack:
             listed[key] = (part, token)
     for key, (part, token) in listed.items():
-        part.names[key] = token
+        if not key.only_if or key._replace(only_if="") not in listed:
+            part.names[key] = token
 
 
 def _attached(part: _Part, listed: set[_Key]) -> Iterator[tuple[_Key, str]]:
@@ -485,7 +529,7 @@ def _attached(part: _Part, listed: set[_Key]) -> Iterator[tuple[_Key, str]]:
             target = _target(probe, f"Role{number}", found)
             name = target.name or target.role.role_name
             key = part.key(part.stack.resolve(name) if is_token(name) else name)
-            if key in listed:
+            if key.is_in(listed):
                 continue
             attach(policy, target, probe)
         except (TypeError, ValueError) as error:
@@ -512,14 +556,23 @@ def _refer_to_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) 
     The reference makes the policy wait for the role. Of another stack's role the name is left.
     """
     names = {key.name for key in by_name}
+    conditions = {key.only_if for key in by_name}
     for role, _, stack in tree.resources(iam.CfnRole, _ROLE):
         if not isinstance(role, iam.CfnRole) or role.role_name not in names:
             continue
-        key = _Key(Environment.of(stack).account or stack, role.role_name)
-        part = by_name.pop(key, None)
-        if part is None:
-            continue
-        if _Key(stack, json.dumps(stack.resolve(role.ref))) in listed:
-            del part.names[key]
-        elif part.stack is stack:
-            part.names[key] = role.ref
+        owner = Environment.of(stack).account or stack
+        reference = json.dumps(stack.resolve(role.ref))
+        for only_if in conditions:
+            key = _Key(owner, role.role_name, only_if)
+            if key not in by_name:
+                continue
+            if _Key(stack, reference, only_if).is_in(listed):
+                del by_name.pop(key).names[key]
+            elif by_name[key].stack is stack and _condition(role) in ("", only_if):
+                by_name.pop(key).names[key] = role.ref
+
+
+def _condition(resource: cdk.CfnResource) -> str:
+    """The path of the condition that it is deployed on; empty without one."""
+    condition = resource.cfn_options.condition
+    return "" if condition is None else condition.node.path

@@ -354,6 +354,170 @@ def test_no_profile_makes_no_policy(stack: cdk.Stack) -> None:
     assert template(stack) == before
 
 
+# profiles on a condition
+
+
+def include(scope: Construct, folder: Path, body: dict[str, Any]) -> None:
+    """Include resources beside the conditions `Prod` and `Test` and the role `Always`."""
+    path = folder / f"{scope.node.id}.json"
+    conditions = {"Prod": {"Fn::Equals": [{"Ref": "Kind"}, "prod"]}, "Test": {"Fn::Equals": [1, 2]}}
+    shared = {
+        "Parameters": {"Kind": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
+        "Conditions": conditions,
+        "Resources": {"Always": included_role(), **body},
+    }
+    path.write_text(json.dumps(shared))
+    CfnInclude(scope, "Included", template_file=str(path))
+
+
+def included_role(condition: str | None = None, name: str | None = None) -> dict[str, Any]:
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}]}
+    properties = {"AssumeRolePolicyDocument": trust, **({"RoleName": name} if name else {})}
+    body = {"Type": "AWS::IAM::Role", "Properties": properties}
+    return body | ({"Condition": condition} if condition else {})
+
+
+def included_profile(role: object, condition: str | None = None) -> dict[str, Any]:
+    body = {
+        "Type": "AWS::IAM::InstanceProfile",
+        "Properties": {"Roles": role if role is LIST else [role]},
+    }
+    return body | ({"Condition": condition} if condition else {})
+
+
+def on_conditions(stack: cdk.Stack) -> dict[str | None, list[object]]:
+    """What each of the stack's policies lists, by its condition."""
+    assert not [match for match in lint(template_text(stack)) if match.rule.id == "W1001"]
+    found = resources(stack, "AWS::IAM::Policy").values()
+    by_condition = {body.get("Condition"): body["Properties"]["Roles"] for body in found}
+    assert len(by_condition) == len(found)
+    assert len({body["Properties"]["PolicyName"] for body in found}) == len(found)
+    return by_condition
+
+
+ALWAYS, PROD, TEST = {"Ref": "Always"}, {"Ref": "ProdRole"}, {"Ref": "TestRole"}
+LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "listed"),
+    [
+        (
+            {
+                "ProdRole": included_role("Prod"),
+                "TestRole": included_role("Test"),
+                "One": included_profile(PROD, "Prod"),
+                "Two": included_profile(TEST, "Test"),
+                "Three": included_profile(ALWAYS),
+                "Four": included_profile("Existing", "Prod"),
+            },
+            {None: [ALWAYS], "Prod": [PROD, "Existing"], "Test": [TEST]},
+        ),
+        ({"One": included_profile(ALWAYS, "Prod")}, {"Prod": [ALWAYS]}),
+        (
+            {"One": included_profile(ALWAYS, "Prod"), "Two": included_profile(ALWAYS, "Test")},
+            {"Prod": [ALWAYS], "Test": [ALWAYS]},
+        ),
+        (
+            {"One": included_profile(ALWAYS, "Prod"), "Two": included_profile(ALWAYS)},
+            {None: [ALWAYS]},
+        ),
+        (
+            {"One": included_profile("Existing", "Prod"), "Two": included_profile("Existing")},
+            {None: ["Existing"]},
+        ),
+        (
+            {
+                "ProdRole": included_role("Prod", "Named"),
+                "TestRole": included_role("Test", "Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile("Named", "Test"),
+            },
+            {"Prod": [PROD], "Test": [TEST]},
+        ),
+        (
+            {"One": included_profile(LIST, "Prod"), "Two": included_profile(LIST, "Test")},
+            {"Prod": [FIRST], "Test": [FIRST]},
+        ),
+        (
+            {"ProdRole": included_role("Prod", "Named"), "One": included_profile("Named")},
+            {None: ["Named"]},
+        ),
+        (
+            {
+                "ProdRole": included_role(name="Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile(PROD),
+            },
+            {None: [PROD]},
+        ),
+    ],
+    ids=[
+        "each its role",
+        "a role for ever",
+        "a role on two",
+        "a role on none too",
+        "a name on none too",
+        "the names of roles on conditions",
+        "a list on two",
+        "the name of a role on another",
+        "the name of a role that is listed",
+    ],
+)
+def test_profiles_on_a_condition_have_a_policy_on_it(
+    stack: cdk.Stack, tmp_path: Path, body: dict[str, Any], listed: dict[str | None, list[object]]
+) -> None:
+    include(stack, tmp_path, body)
+    SessionManagerFleet(stack, "Fleet")
+    assert on_conditions(stack) == listed
+
+
+def test_a_condition_outside_of_the_scope_counts(stack: cdk.Stack) -> None:
+    group = Construct(stack, "Group")
+    condition = cdk.CfnCondition(stack, "Prod")
+    l1_profile(group, l1_role(group).ref).cfn_options.condition = condition
+    SessionManagerFleet(group, "Fleet")
+    assert list(on_conditions(stack)) == ["Prod"]
+
+
+def test_conditions_of_one_id_or_one_stack_beside_another_are_each_their_own(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, name, env=HERE) for name in ("One", "Another")]
+    for stack in stacks:
+        for name in ("Left", "Right"):
+            group = Construct(stack, name)
+            made = l1_profile(group, owned_role(group).role_name)
+            made.cfn_options.condition = cdk.CfnCondition(group, "Prod")
+    for stack in stacks:
+        assert len(on_conditions(stack)) == 2
+        assert None not in on_conditions(stack)
+
+
+def test_what_can_t_be_attached_to_on_conditions_is_in_the_stack_s_one_warning(
+    stack_here: cdk.Stack,
+) -> None:
+    for name in ("Prod", "Test"):
+        made = l1_profile(stack_here, construct_id=f"Profile{name}")
+        made.cfn_options.condition = cdk.CfnCondition(stack_here, name)
+    SessionManagerFleet(stack_here, "Fleet")
+    (warning,) = warnings(stack_here)
+    assert "Stack/ProfileProd: " in warning
+    assert "Stack/ProfileTest: " in warning
+
+
+def test_one_policy_name_for_one_role_on_two_conditions_is_an_error(
+    stack: cdk.Stack, tmp_path: Path
+) -> None:
+    """The end of the one condition would take the other's policy away."""
+    profiles = {name: included_profile(ALWAYS, name) for name in ("Prod", "Test")}
+    include(stack, tmp_path, {f"{name}Profile": body for name, body in profiles.items()})
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    assert "policy_name 'Sessions' is that of 'Stack/Fleet/IfProd/Policy' on" in failure(stack)
+
+
 # one policy
 
 
