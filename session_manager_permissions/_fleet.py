@@ -109,6 +109,7 @@ class SessionManagerFleet(Construct):
         self._errors: list[str] = []
         self._seen: list[_Found] = []
         self._others: list[IConstruct] = []
+        self._firsts: list[SessionManagerFleet] = []
         self._is_done = False
         cdk.Aspects.of(self).add(_OnceAtSynthesis(self))
         self.node.add_validation(_Errors(self))
@@ -120,10 +121,10 @@ class SessionManagerFleet(Construct):
         self._is_done = True
         tree = _Tree(self._scope)
         self._seen = tree.resources(iam.CfnInstanceProfile, _PROFILE)
-        self._others = self._left_alone(tree.nodes)
-        alone = {
-            profile.ref for construct in self._others for profile in _select(_PROFILE, construct)
-        }
+        self._leave_alone(tree.nodes)
+        alone = _refs(self._others)
+        for first in self._firsts:
+            alone |= {found.resource.ref for found in self._seen} - _refs(first._excluded)
         covered = [found for found in self._seen if not alone or found.resource.ref not in alone]
         parts = self._parts(covered, tree)
         _find_roles(parts, tree)
@@ -160,32 +161,40 @@ class SessionManagerFleet(Construct):
             part.profiles.append(found)
         return [*plain.values(), *on_condition.values()]
 
-    def _left_alone(self, nodes: list[IConstruct]) -> list[IConstruct]:
-        """What this fleet does not cover: the excluded, others' scopes, and stages below.
+    def _leave_alone(self, nodes: list[IConstruct]) -> None:
+        """Note what this fleet does not cover: the excluded, others' scopes, and stages below.
 
-        The fleet that is nearest to a profile covers it; of two with one scope, the first. A stage
-        was synthesized before, so it must have a fleet of its own.
+        The fleet that is nearest to a profile covers it; of two with one scope, the first that does
+        not exclude it. A stage was synthesized before, so it must have a fleet of its own.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
         paths = [fleet._scope.node.path for fleet in fleets]
         self_at = fleets.index(self)
-        others = [
-            fleet
-            for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True))
-            if path != paths[self_at] or at < self_at
-        ]
-        left_alone = [*self._excluded, *(fleet._scope for fleet in others)]
+        self._others += self._excluded
+        for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True)):
+            if path != paths[self_at]:
+                self._others.append(fleet._scope)
+            elif at < self_at:
+                self._firsts.append(fleet)
         stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
         if stages:
-            known = [construct.node.path for construct in left_alone]
-            for path in (stage.node.path for stage in stages):
-                if not _is_below(path, known):
-                    self._errors.append(
-                        f"stage {path!r} has no SessionManagerFleet of its own, and this one can't "
-                        "reach into it, as CDK synthesizes stages first: make one in the stage, or "
-                        "give it in exclude"
-                    )
-        return [*left_alone, *stages]
+            for path in self._own(stage.node.path for stage in stages):
+                self._errors.append(
+                    f"stage {path!r} has no SessionManagerFleet of its own, and this one can't "
+                    "reach into it, as CDK synthesizes stages first: make one in the stage, or "
+                    "give it in exclude"
+                )
+            self._others += stages
+
+    def _own(self, paths: Iterable[str]) -> list[str]:
+        """Those that this fleet, and no other, is to cover."""
+        others = [construct.node.path for construct in self._others]
+        left = [[construct.node.path for construct in first._excluded] for first in self._firsts]
+        return [
+            path
+            for path in paths
+            if not _is_below(path, others) and all(_is_below(path, those) for those in left)
+        ]
 
     def _refuse_late(self) -> None:
         """Refuse what an Aspect made after this fleet's turn, which no policy lists."""
@@ -193,9 +202,8 @@ class SessionManagerFleet(Construct):
         if len(now) == len(self._seen):
             return
         seen = {found.resource.node.path for found in self._seen}
-        others = [construct.node.path for construct in self._others]
         paths = [profile.node.path for profile in now]
-        late = [path for path in paths if path not in seen and not _is_below(path, others)]
+        late = self._own(path for path in paths if path not in seen)
         if late:
             self._errors.append(
                 f"an Aspect made {', '.join(map(repr, late))} after this SessionManagerFleet had "
@@ -414,6 +422,10 @@ class _Tree:
 def _select(resource_type: str, scope: IConstruct) -> list[cdk.CfnResource]:
     selector = cdk.ConstructSelector.resources_of_type(resource_type)
     return cast("list[cdk.CfnResource]", selector.select(scope))
+
+
+def _refs(scopes: Iterable[IConstruct]) -> set[str]:
+    return {profile.ref for scope in scopes for profile in _select(_PROFILE, scope)}
 
 
 def _stack_around(scope: Construct) -> cdk.Stack | None:

@@ -1321,6 +1321,35 @@ def test_of_two_fleets_with_one_scope_the_first_covers(make_app: MakeApp, scope:
     assert roles(stack) == role_ids(stack)
 
 
+def test_of_two_fleets_with_one_scope_the_second_covers_what_the_first_excludes(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
+    group = Construct(another, "Group")
+    for scope in (one, another, group):
+        profile(scope)
+    SessionManagerFleet(app, "First", exclude=[another], policy_name="First")
+    SessionManagerFleet(app, "Second", exclude=[one], policy_name="Second")
+    SessionManagerFleet(app, "Third", policy_name="Third")
+    assert policy(one)["PolicyName"] == "First"
+    assert policy(another)["PolicyName"] == "Second"
+    assert [len(roles(stack)) for stack in (one, another)] == [1, 2]
+
+
+@pytest.mark.parametrize(("is_excluded", "who"), [(False, "First"), (True, "Second")])
+def test_of_two_fleets_with_one_scope_the_one_that_would_cover_a_stage_reports_it(
+    make_app: MakeApp, who: str, *, is_excluded: bool
+) -> None:
+    app = make_app()
+    stage = cdk.Stage(app, "Prod")
+    SessionManagerFleet(app, "First", exclude=[stage] if is_excluded else [])
+    SessionManagerFleet(app, "Second")
+    said = failure(app)
+    assert said.count("has no SessionManagerFleet of its own") == 1
+    assert f"[{who}] stage 'Prod'" in said
+
+
 # the options
 
 
