@@ -558,8 +558,11 @@ def _target(scope: Construct, role_id: str, found: _Found) -> Target:
             "it is a bare CfnResource, whose role CDK does not know: make it by "
             "iam.CfnInstanceProfile"
         )
-    l2 = before if isinstance(before, iam.InstanceProfile) else profile
-    return profile_target(scope, role_id, l2, stack)
+    if isinstance(before, iam.InstanceProfile):
+        role = before.role
+        if role is not None and role_names(profile) == [role.role_name]:
+            return profile_target(scope, role_id, before, stack)
+    return profile_target(scope, role_id, profile, stack)  # also where its roles were changed
 
 
 def _refer_to_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
@@ -570,12 +573,14 @@ def _refer_to_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) 
     names = {key.name for key in by_name}
     conditions = {key.only_if for key in by_name}
     for role, _, stack in tree.resources(iam.CfnRole, _ROLE):
-        if not isinstance(role, iam.CfnRole) or role.role_name not in names:
+        given = role.role_name if isinstance(role, iam.CfnRole) else None
+        name = stack.resolve(given) if given and is_token(given) else given
+        if not isinstance(name, str) or name not in names:
             continue
         owner = Environment.of(stack).account or stack
         reference = json.dumps(stack.resolve(role.ref))
         for only_if in conditions:
-            key = _Key(owner, role.role_name, only_if)
+            key = _Key(owner, name, only_if)
             if key not in by_name:
                 continue
             if _Key(stack, reference, only_if).is_in(listed):

@@ -330,6 +330,19 @@ def test_what_an_aspect_makes_late_below_what_is_excluded_is_no_error(stack: cdk
     assert len(all_roles(stack)) == 1
 
 
+@pytest.mark.parametrize("make_role", [owned_role, existing_role])
+@pytest.mark.parametrize("changed", [["Other"], []])
+def test_the_role_that_the_template_names_counts_where_a_profile_was_changed(
+    stack: cdk.Stack, make_role: Callable[[cdk.Stack], iam.IRole], changed: list[str]
+) -> None:
+    cfn_profile = profile(stack, role=make_role(stack)).node.default_child
+    assert isinstance(cfn_profile, iam.CfnInstanceProfile)
+    cfn_profile.roles = changed
+    SessionManagerFleet(stack, "Fleet")
+    assert all_roles(stack) == changed
+    assert [text for text in warnings(stack) if "has 0 roles" in text] or changed
+
+
 def test_a_profile_of_a_class_of_one_s_own_counts(stack: cdk.Stack) -> None:
     class Standard(iam.CfnInstanceProfile):
         pass
@@ -650,6 +663,21 @@ def test_an_owned_role_of_profiles_in_two_stacks_is_attached_by_its_own_stack(
     profile(stacks["User"], role=role)
     assert roles(stacks["Owner"]) == role_ids(stacks["Owner"])
     assert not resources(stacks["User"], "AWS::IAM::Policy")
+
+
+def test_an_owned_role_that_has_a_name_for_another_region_is_attached_once(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner = cdk.Stack(app, "Owner", env=HERE)
+    user = cdk.Stack(app, "User", env=cdk.Environment(account=ACCOUNT, region=OTHER_REGION))
+    role = owned_role(owner, name=cdk.PhysicalName.GENERATE_IF_NEEDED)
+    owned_role(user, "Other", cdk.CfnParameter(user, "Name").value_as_string)
+    profile(owner, role=role)
+    profile(user, role=role)
+    assert roles(owner) == role_ids(owner)
+    assert not resources(user, "AWS::IAM::Policy")
 
 
 def test_an_owned_role_of_profiles_elsewhere_is_attached_by_the_first(make_app: MakeApp) -> None:
