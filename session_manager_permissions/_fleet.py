@@ -22,6 +22,7 @@ from ._roles import (
     Target,
     attach,
     customizes_roles,
+    inline_policy_names,
     is_role_name,
     profile_target,
     reports_only,
@@ -31,7 +32,7 @@ from ._statements import allow_decrypt, statements_by_sid, with_preferences
 from ._types import described, refuse_no_sequence, refuse_wrong_type, taking_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from constructs import IConstruct
     from typing_extensions import Unpack
@@ -106,6 +107,9 @@ class SessionManagerFleet(Construct):
         self._policy_name = policy_name
         self._options = options
         self._errors: list[str] = []
+        self._seen: list[_Found] = []
+        self._others: list[IConstruct] = []
+        self._firsts: list[SessionManagerFleet] = []
         self._is_done = False
         cdk.Aspects.of(self).add(_OnceAtSynthesis(self))
         self.node.add_validation(_Errors(self))
@@ -116,64 +120,95 @@ class SessionManagerFleet(Construct):
             return
         self._is_done = True
         tree = _Tree(self._scope)
-        alone = {
-            profile.ref
-            for construct in self._left_alone(tree.nodes)
-            for profile in _select(_PROFILE, construct)
-        }
+        self._seen = tree.resources(iam.CfnInstanceProfile, _PROFILE)
+        self._leave_alone(tree.nodes)
+        alone = _refs(self._others)
+        for first in self._firsts:
+            alone |= {found.resource.ref for found in self._seen} - _refs(first._excluded)
+        covered = [found for found in self._seen if not alone or found.resource.ref not in alone]
+        parts = self._parts(covered, tree)
+        _find_roles(parts, tree)
+        for part in parts:
+            if part.condition is None:
+                self._check_reach(part)
+                if part.lost:
+                    self._report(part)
+            if self._policy_name is not None:
+                self._refuse_overwriting(part)
+            if part.names:
+                part.make_policy()
+
+    def _parts(self, covered: list[_Found], tree: _Tree) -> list[_Part]:
+        """One for each stack with profiles, and after these one for each condition of theirs."""
         path = self.node.path
         digest = hashlib.sha256(path.encode()).hexdigest()[:8]
         holder_id = f"{path.rpartition('/')[2]}{digest}"
-        parts: dict[cdk.Stack, _Part] = {}
-        for found in tree.resources(iam.CfnInstanceProfile, _PROFILE):
-            if alone and found.resource.ref in alone:
-                continue
-            if found.stack not in parts:
+        plain: dict[cdk.Stack, _Part] = {}
+        on_condition: dict[str, _Part] = {}
+        for found in covered:
+            if found.stack not in plain:
                 is_home = found.stack is tree.home
-                parts[found.stack] = self._part(
+                plain[found.stack] = self._part(
                     found.stack, self if is_home else Construct(found.stack, holder_id)
                 )
-            parts[found.stack].profiles.append(found)
-        _find_roles(list(parts.values()), tree)
-        for part in parts.values():
-            self._check_reach(part)
-            if part.lost:
-                self._report(part)
-            if part.names:
-                iam.CfnPolicy(
-                    part.holder,
-                    "Policy",
-                    policy_document=iam.PolicyDocument(statements=part.statements),
-                    policy_name=part.policy_name,
-                    roles=list(part.names.values()),
-                )
+            part = plain[found.stack]
+            condition = found.resource.cfn_options.condition if tree.has_conditions else None
+            if condition is not None:
+                path = condition.node.path
+                if path not in on_condition:
+                    on_condition[path] = self._part_on(condition, path, part)
+                part = on_condition[path]
+            part.profiles.append(found)
+        return [*plain.values(), *on_condition.values()]
 
-    def _left_alone(self, nodes: list[IConstruct]) -> list[IConstruct]:
-        """What this fleet does not cover: the excluded, others' scopes, and stages below.
+    def _leave_alone(self, nodes: list[IConstruct]) -> None:
+        """Note what this fleet does not cover: the excluded, others' scopes, and stages below.
 
-        The fleet that is nearest to a profile covers it; of two with one scope, the first. A stage
-        was synthesized before, so it must have a fleet of its own.
+        The fleet that is nearest to a profile covers it; of two with one scope, the first that does
+        not exclude it. A stage was synthesized before, so it must have a fleet of its own.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
         paths = [fleet._scope.node.path for fleet in fleets]
         self_at = fleets.index(self)
-        others = [
-            fleet
-            for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True))
-            if path != paths[self_at] or at < self_at
-        ]
-        left_alone = [*self._excluded, *(fleet._scope for fleet in others)]
+        self._others += self._excluded
+        for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True)):
+            if path != paths[self_at]:
+                self._others.append(fleet._scope)
+            elif at < self_at:
+                self._firsts.append(fleet)
         stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
         if stages:
-            known = [construct.node.path for construct in left_alone]
-            for path in (stage.node.path for stage in stages):
-                if not _is_below(path, known):
-                    self._errors.append(
-                        f"stage {path!r} has no SessionManagerFleet of its own, and this one can't "
-                        "reach into it, as CDK synthesizes stages first: make one in the stage, or "
-                        "give it in exclude"
-                    )
-        return [*left_alone, *stages]
+            for path in self._own(stage.node.path for stage in stages):
+                self._errors.append(
+                    f"stage {path!r} has no SessionManagerFleet of its own, and this one can't "
+                    "reach into it, as CDK synthesizes stages first: make one in the stage, or "
+                    "give it in exclude"
+                )
+            self._others += stages
+
+    def _own(self, paths: Iterable[str]) -> list[str]:
+        """Those that this fleet, and no other, is to cover."""
+        others = [construct.node.path for construct in self._others]
+        left = [[construct.node.path for construct in first._excluded] for first in self._firsts]
+        return [
+            path
+            for path in paths
+            if not _is_below(path, others) and all(_is_below(path, those) for those in left)
+        ]
+
+    def _refuse_late(self) -> None:
+        """Refuse what an Aspect made after this fleet's turn, which no policy lists."""
+        now = _select(_PROFILE, self._scope)
+        if len(now) == len(self._seen):
+            return
+        seen = {found.resource.node.path for found in self._seen}
+        paths = [profile.node.path for profile in now]
+        late = self._own(path for path in paths if path not in seen)
+        if late:
+            self._errors.append(
+                f"an Aspect made {', '.join(map(repr, late))} after this SessionManagerFleet had "
+                "its turn: make the fleet after what the Aspect visits"
+            )
 
     def _part(self, stack: cdk.Stack, holder: Construct) -> _Part:
         """What the policy of `stack` is made of, all but the roles."""
@@ -189,6 +224,20 @@ class SessionManagerFleet(Construct):
             list(statements.values()),
         )
 
+    def _part_on(self, condition: cdk.CfnCondition, path: str, plain: _Part) -> _Part:
+        """The same for profiles on a condition, without which their roles may not be there."""
+        holder = Construct(plain.holder, f"If{plain.stack.resolve(condition.logical_id)}")
+        return _Part(
+            plain.stack,
+            plain.environment,
+            holder,
+            self._policy_name or default_policy_name(holder, plain.environment),
+            plain.statements,
+            condition,
+            path,
+            lost=plain.lost,
+        )
+
     def _check_reach(self, part: _Part) -> None:
         if self._key is None:
             return
@@ -200,6 +249,28 @@ class SessionManagerFleet(Construct):
         if differ(there.region, here.region):
             way_out = "give that stack a fleet of its own with the key of that region"
             warn_of_no_key_in_region(part.stack, here.region, way_out)
+
+    def _refuse_overwriting(self, part: _Part) -> None:
+        """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
+        listed = part.stack.resolve([*part.names.values()])
+        for node in part.stack.node.find_all():
+            if isinstance(node, iam.CfnPolicy) and node.policy_name == self._policy_name:
+                holders = part.stack.resolve(node.roles) or []
+                whose = f"{node.node.path!r} on the same role, which would lose its statements"
+            elif isinstance(node, iam.CfnRole) and self._policy_name in inline_policy_names(node):
+                holders = [part.stack.resolve(node.ref)]
+                whose = (
+                    f"a policy which the role {node.node.path!r} is made with, and which would be "
+                    "lost"
+                )
+            else:
+                continue
+            is_here = node.stack.node.path == part.stack.node.path  # and in no stack nested in it
+            if is_here and any(holder in listed for holder in holders):
+                self._errors.append(
+                    f"policy_name {self._policy_name!r} is that of {whose}: give each policy of a "
+                    "role a name of its own"
+                )
 
     def _report(self, part: _Part) -> None:
         text = "SessionManagerFleet can't attach to all: " + "; ".join(part.lost)
@@ -228,18 +299,22 @@ class _Errors:
         self._fleet = fleet
 
     def validate(self) -> list[str]:
+        self._fleet._refuse_late()
         return self._fleet._errors
 
 
 @dataclass(eq=False)
 class _Part:
-    """One stack's part: its profiles, and the policy that lists their roles."""
+    """One stack's part, on one condition: its profiles, and the policy that lists their roles."""
 
     stack: cdk.Stack
     environment: Environment
     holder: Construct
     policy_name: str
     statements: list[iam.PolicyStatement]
+    condition: cdk.CfnCondition | None = None
+    only_if: str = ""
+    """The path of the condition."""
     profiles: list[_Found] = field(default_factory=list)
     literal: list[tuple[_Key, str]] = field(default_factory=list)
     """The roles that an L1 names as they are, which any policy of the account can list."""
@@ -248,21 +323,37 @@ class _Part:
     names: dict[_Key, str] = field(default_factory=dict)
     """What the policy lists each role by."""
     lost: list[str] = field(default_factory=list)
-    """What it can't be attached to, and why."""
+    """What the stack's parts can't be attached to, and why."""
+
+    def make_policy(self) -> None:
+        made = iam.CfnPolicy(
+            self.holder,
+            "Policy",
+            policy_document=iam.PolicyDocument(statements=self.statements),
+            policy_name=self.policy_name,
+            roles=list(self.names.values()),
+        )
+        if self.condition is not None:
+            made.cfn_options.condition = self.condition
 
     def key(self, name: object) -> _Key:
         """That of a role by its name, or by what stands for the name in the template."""
         if isinstance(name, str):
-            return _Key(self.environment.account or self.stack, name)
-        return _Key(self.stack, json.dumps(name))
+            return _Key(self.environment.account or self.stack, name, self.only_if)
+        return _Key(self.stack, json.dumps(name), self.only_if)
 
 
 class _Key(NamedTuple):
-    """Equal for the same role by whatever road it comes."""
+    """Equal for the same role, on the same condition, by whatever road it comes."""
 
     owner: object
     """Of a reference the role's stack; of a name the account, or the stack where not known."""
     name: str
+    only_if: str
+
+    def is_in(self, listed: Container[_Key]) -> bool:
+        """Whether the role is listed, on the same condition or on none."""
+        return self in listed or self._replace(only_if="") in listed
 
 
 class _Found(NamedTuple):
@@ -288,6 +379,9 @@ class _Tree:
     def __init__(self, scope: Construct) -> None:
         self.nodes = scope.node.find_all()
         self.home = _stack_around(scope)
+        is_within = self.home is not None and not isinstance(self.nodes[0], cdk.Stack)
+        around = self.home.node.find_all() if self.home is not None and is_within else self.nodes
+        self.has_conditions = any(isinstance(node, cdk.CfnCondition) for node in around)
 
     def resources(self, kind: type[cdk.CfnResource], resource_type: str) -> list[_Found]:
         """The resources of one type, each with its stack.
@@ -330,6 +424,10 @@ def _select(resource_type: str, scope: IConstruct) -> list[cdk.CfnResource]:
     return cast("list[cdk.CfnResource]", selector.select(scope))
 
 
+def _refs(scopes: Iterable[IConstruct]) -> set[str]:
+    return {profile.ref for scope in scopes for profile in _select(_PROFILE, scope)}
+
+
 def _stack_around(scope: Construct) -> cdk.Stack | None:
     """The stack that `scope` is in, or is; None of an app, a stage and what groups stacks."""
     around = (n for n in reversed(scope.node.scopes) if isinstance(n, (cdk.Stack, cdk.Stage)))
@@ -370,12 +468,12 @@ def _find_roles(parts: list[_Part], tree: _Tree) -> None:
     by_name: dict[_Key, _Part] = {}
     for part in parts:
         for key, name in chain(part.literal, _attached(part, listed)):
-            if key not in listed:
+            if not key.is_in(listed):
                 listed.add(key)
                 by_name[key] = part
                 part.names[key] = name
     if by_name:
-        _forget_owned(by_name, listed, tree)
+        _refer_to_owned(by_name, listed, tree)
 
 
 def _references(part: _Part, guises: set[str]) -> Iterator[_Reference]:
@@ -423,11 +521,12 @@ def _list_references(references: list[_Reference]) -> None:
                 owners[token] = owner if owner in stacks else owner.node.path
     listed: dict[_Key, tuple[_Part, str]] = {}
     for part, token, reads in references:
-        key = _Key(owners.get(token, part.stack), reads)
+        key = _Key(owners.get(token, part.stack), reads, part.only_if)
         if key not in listed or key.owner is part.stack:
             listed[key] = (part, token)
     for key, (part, token) in listed.items():
-        part.names[key] = token
+        if not key.only_if or key._replace(only_if="") not in listed:
+            part.names[key] = token
 
 
 def _attached(part: _Part, listed: set[_Key]) -> Iterator[tuple[_Key, str]]:
@@ -442,7 +541,7 @@ def _attached(part: _Part, listed: set[_Key]) -> Iterator[tuple[_Key, str]]:
             target = _target(probe, f"Role{number}", found)
             name = target.name or target.role.role_name
             key = part.key(part.stack.resolve(name) if is_token(name) else name)
-            if key in listed:
+            if key.is_in(listed):
                 continue
             attach(policy, target, probe)
         except (TypeError, ValueError) as error:
@@ -459,16 +558,38 @@ def _target(scope: Construct, role_id: str, found: _Found) -> Target:
             "it is a bare CfnResource, whose role CDK does not know: make it by "
             "iam.CfnInstanceProfile"
         )
-    l2 = before if isinstance(before, iam.InstanceProfile) else profile
-    return profile_target(scope, role_id, l2, stack)
+    if isinstance(before, iam.InstanceProfile):
+        role = before.role
+        if role is not None and role_names(profile) == [role.role_name]:
+            return profile_target(scope, role_id, before, stack)
+    return profile_target(scope, role_id, profile, stack)  # also where its roles were changed
 
 
-def _forget_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
-    """Drop a role's name where the role itself is in the tree and listed by its reference."""
+def _refer_to_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) -> None:
+    """List a role that is in the tree not by its name, but by its reference, and once.
+
+    The reference makes the policy wait for the role. Of another stack's role the name is left.
+    """
     names = {key.name for key in by_name}
+    conditions = {key.only_if for key in by_name}
     for role, _, stack in tree.resources(iam.CfnRole, _ROLE):
-        if not isinstance(role, iam.CfnRole) or role.role_name not in names:
+        given = role.role_name if isinstance(role, iam.CfnRole) else None
+        name = stack.resolve(given) if given and is_token(given) else given
+        if not isinstance(name, str) or name not in names:
             continue
-        key = _Key(Environment.of(stack).account or stack, role.role_name)
-        if key in by_name and _Key(stack, json.dumps(stack.resolve(role.ref))) in listed:
-            del by_name[key].names[key]
+        owner = Environment.of(stack).account or stack
+        reference = json.dumps(stack.resolve(role.ref))
+        for only_if in conditions:
+            key = _Key(owner, name, only_if)
+            if key not in by_name:
+                continue
+            if _Key(stack, reference, only_if).is_in(listed):
+                del by_name.pop(key).names[key]
+            elif by_name[key].stack is stack and _condition(role) in ("", only_if):
+                by_name.pop(key).names[key] = role.ref
+
+
+def _condition(resource: cdk.CfnResource) -> str:
+    """The path of the condition that it is deployed on; empty without one."""
+    condition = resource.cfn_options.condition
+    return "" if condition is None else condition.node.path

@@ -33,9 +33,7 @@ class Target(NamedTuple):
     @property
     def inline_policy_names(self) -> list[str]:
         """The names of the policies that the role is made with."""
-        policies = self.cfn_role.policies if self.cfn_role else None
-        known = policies if isinstance(policies, list) else ()
-        return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
+        return inline_policy_names(self.cfn_role) if self.cfn_role else []
 
 
 def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
@@ -130,6 +128,13 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
         "from without_policy_updates(); give the role itself, or put session_manager_statements() "
         "where its policies are managed"
     )
+
+
+def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
+    """The names of the policies that the role is made with."""
+    policies = cfn_role.policies
+    known = policies if isinstance(policies, list) else ()
+    return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
 
 
 def customizes_roles(scope: IConstruct) -> bool:

@@ -284,6 +284,65 @@ def test_a_profile_that_an_aspect_makes_gets_the_policy(stack: cdk.Stack) -> Non
     assert len(role_ids(stack)) == 1
 
 
+@jsii.implements(cdk.IAspect)
+class ProfileOfEachRole:
+    def visit(self, node: IConstruct) -> None:
+        if isinstance(node, iam.Role) and node.node.try_find_child("Late") is None:
+            profile(node, "Late", node)
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("priority", [100, 900])
+def test_a_profile_that_an_aspect_makes_after_the_fleet_s_turn_is_an_error_that_names_it(
+    make_app: MakeApp, priority: int, *, is_stable: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    SessionManagerFleet(app, "Fleet")
+    stack = cdk.Stack(app, "Stack")
+    profile(stack, role=owned_role(stack))
+    owned_role(stack, "Second")
+    cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
+    said = failure(stack)
+    assert "an Aspect made 'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource' after" in said
+    assert "make the fleet after what the Aspect visits" in said
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("priority", [100, 900])
+def test_a_fleet_that_is_made_after_what_an_aspect_visits_covers_what_it_makes(
+    make_app: MakeApp, priority: int, *, is_stable: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    stack = cdk.Stack(app, "Stack")
+    owned_role(stack)
+    SessionManagerFleet(app, "Fleet")
+    cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
+    assert roles(stack) == role_ids(stack)
+
+
+def test_what_an_aspect_makes_late_below_what_is_excluded_is_no_error(stack: cdk.Stack) -> None:
+    SessionManagerFleet(stack, "Fleet", exclude=[group := Construct(stack, "Group")])
+    owned_role(group)
+    inner = Construct(stack, "Inner")
+    owned_role(inner)
+    SessionManagerFleet(inner, "Fleet")
+    cdk.Aspects.of(stack).add(ProfileOfEachRole())
+    assert len(all_roles(stack)) == 1
+
+
+@pytest.mark.parametrize("make_role", [owned_role, existing_role])
+@pytest.mark.parametrize("changed", [["Other"], []])
+def test_the_role_that_the_template_names_counts_where_a_profile_was_changed(
+    stack: cdk.Stack, make_role: Callable[[cdk.Stack], iam.IRole], changed: list[str]
+) -> None:
+    cfn_profile = profile(stack, role=make_role(stack)).node.default_child
+    assert isinstance(cfn_profile, iam.CfnInstanceProfile)
+    cfn_profile.roles = changed
+    SessionManagerFleet(stack, "Fleet")
+    assert all_roles(stack) == changed
+    assert [text for text in warnings(stack) if "has 0 roles" in text] or changed
+
+
 def test_a_profile_of_a_class_of_one_s_own_counts(stack: cdk.Stack) -> None:
     class Standard(iam.CfnInstanceProfile):
         pass
@@ -306,6 +365,170 @@ def test_no_profile_makes_no_policy(stack: cdk.Stack) -> None:
     before = template(stack)
     SessionManagerFleet(stack, "Fleet")
     assert template(stack) == before
+
+
+# profiles on a condition
+
+
+def include(scope: Construct, folder: Path, body: dict[str, Any]) -> None:
+    """Include resources beside the conditions `Prod` and `Test` and the role `Always`."""
+    path = folder / f"{scope.node.id}.json"
+    conditions = {"Prod": {"Fn::Equals": [{"Ref": "Kind"}, "prod"]}, "Test": {"Fn::Equals": [1, 2]}}
+    shared = {
+        "Parameters": {"Kind": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
+        "Conditions": conditions,
+        "Resources": {"Always": included_role(), **body},
+    }
+    path.write_text(json.dumps(shared))
+    CfnInclude(scope, "Included", template_file=str(path))
+
+
+def included_role(condition: str | None = None, name: str | None = None) -> dict[str, Any]:
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}]}
+    properties = {"AssumeRolePolicyDocument": trust, **({"RoleName": name} if name else {})}
+    body = {"Type": "AWS::IAM::Role", "Properties": properties}
+    return body | ({"Condition": condition} if condition else {})
+
+
+def included_profile(role: object, condition: str | None = None) -> dict[str, Any]:
+    body = {
+        "Type": "AWS::IAM::InstanceProfile",
+        "Properties": {"Roles": role if role is LIST else [role]},
+    }
+    return body | ({"Condition": condition} if condition else {})
+
+
+def on_conditions(stack: cdk.Stack) -> dict[str | None, list[object]]:
+    """What each of the stack's policies lists, by its condition."""
+    assert not [match for match in lint(template_text(stack)) if match.rule.id == "W1001"]
+    found = resources(stack, "AWS::IAM::Policy").values()
+    by_condition = {body.get("Condition"): body["Properties"]["Roles"] for body in found}
+    assert len(by_condition) == len(found)
+    assert len({body["Properties"]["PolicyName"] for body in found}) == len(found)
+    return by_condition
+
+
+ALWAYS, PROD, TEST = {"Ref": "Always"}, {"Ref": "ProdRole"}, {"Ref": "TestRole"}
+LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "listed"),
+    [
+        (
+            {
+                "ProdRole": included_role("Prod"),
+                "TestRole": included_role("Test"),
+                "One": included_profile(PROD, "Prod"),
+                "Two": included_profile(TEST, "Test"),
+                "Three": included_profile(ALWAYS),
+                "Four": included_profile("Existing", "Prod"),
+            },
+            {None: [ALWAYS], "Prod": [PROD, "Existing"], "Test": [TEST]},
+        ),
+        ({"One": included_profile(ALWAYS, "Prod")}, {"Prod": [ALWAYS]}),
+        (
+            {"One": included_profile(ALWAYS, "Prod"), "Two": included_profile(ALWAYS, "Test")},
+            {"Prod": [ALWAYS], "Test": [ALWAYS]},
+        ),
+        (
+            {"One": included_profile(ALWAYS, "Prod"), "Two": included_profile(ALWAYS)},
+            {None: [ALWAYS]},
+        ),
+        (
+            {"One": included_profile("Existing", "Prod"), "Two": included_profile("Existing")},
+            {None: ["Existing"]},
+        ),
+        (
+            {
+                "ProdRole": included_role("Prod", "Named"),
+                "TestRole": included_role("Test", "Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile("Named", "Test"),
+            },
+            {"Prod": [PROD], "Test": [TEST]},
+        ),
+        (
+            {"One": included_profile(LIST, "Prod"), "Two": included_profile(LIST, "Test")},
+            {"Prod": [FIRST], "Test": [FIRST]},
+        ),
+        (
+            {"ProdRole": included_role("Prod", "Named"), "One": included_profile("Named")},
+            {None: ["Named"]},
+        ),
+        (
+            {
+                "ProdRole": included_role(name="Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile(PROD),
+            },
+            {None: [PROD]},
+        ),
+    ],
+    ids=[
+        "each its role",
+        "a role for ever",
+        "a role on two",
+        "a role on none too",
+        "a name on none too",
+        "the names of roles on conditions",
+        "a list on two",
+        "the name of a role on another",
+        "the name of a role that is listed",
+    ],
+)
+def test_profiles_on_a_condition_have_a_policy_on_it(
+    stack: cdk.Stack, tmp_path: Path, body: dict[str, Any], listed: dict[str | None, list[object]]
+) -> None:
+    include(stack, tmp_path, body)
+    SessionManagerFleet(stack, "Fleet")
+    assert on_conditions(stack) == listed
+
+
+def test_a_condition_outside_of_the_scope_counts(stack: cdk.Stack) -> None:
+    group = Construct(stack, "Group")
+    condition = cdk.CfnCondition(stack, "Prod")
+    l1_profile(group, l1_role(group).ref).cfn_options.condition = condition
+    SessionManagerFleet(group, "Fleet")
+    assert list(on_conditions(stack)) == ["Prod"]
+
+
+def test_conditions_of_one_id_or_one_stack_beside_another_are_each_their_own(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, name, env=HERE) for name in ("One", "Another")]
+    for stack in stacks:
+        for name in ("Left", "Right"):
+            group = Construct(stack, name)
+            made = l1_profile(group, owned_role(group).role_name)
+            made.cfn_options.condition = cdk.CfnCondition(group, "Prod")
+    for stack in stacks:
+        assert len(on_conditions(stack)) == 2
+        assert None not in on_conditions(stack)
+
+
+def test_what_can_t_be_attached_to_on_conditions_is_in_the_stack_s_one_warning(
+    stack_here: cdk.Stack,
+) -> None:
+    for name in ("Prod", "Test"):
+        made = l1_profile(stack_here, construct_id=f"Profile{name}")
+        made.cfn_options.condition = cdk.CfnCondition(stack_here, name)
+    SessionManagerFleet(stack_here, "Fleet")
+    (warning,) = warnings(stack_here)
+    assert "Stack/ProfileProd: " in warning
+    assert "Stack/ProfileTest: " in warning
+
+
+def test_one_policy_name_for_one_role_on_two_conditions_is_an_error(
+    stack: cdk.Stack, tmp_path: Path
+) -> None:
+    """The end of the one condition would take the other's policy away."""
+    profiles = {name: included_profile(ALWAYS, name) for name in ("Prod", "Test")}
+    include(stack, tmp_path, {f"{name}Profile": body for name, body in profiles.items()})
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    assert "policy_name 'Sessions' is that of 'Stack/Fleet/IfProd/Policy' on" in failure(stack)
 
 
 # one policy
@@ -442,6 +665,21 @@ def test_an_owned_role_of_profiles_in_two_stacks_is_attached_by_its_own_stack(
     assert not resources(stacks["User"], "AWS::IAM::Policy")
 
 
+def test_an_owned_role_that_has_a_name_for_another_region_is_attached_once(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner = cdk.Stack(app, "Owner", env=HERE)
+    user = cdk.Stack(app, "User", env=cdk.Environment(account=ACCOUNT, region=OTHER_REGION))
+    role = owned_role(owner, name=cdk.PhysicalName.GENERATE_IF_NEEDED)
+    owned_role(user, "Other", cdk.CfnParameter(user, "Name").value_as_string)
+    profile(owner, role=role)
+    profile(user, role=role)
+    assert roles(owner) == role_ids(owner)
+    assert not resources(user, "AWS::IAM::Policy")
+
+
 def test_an_owned_role_of_profiles_elsewhere_is_attached_by_the_first(make_app: MakeApp) -> None:
     app = make_app()
     SessionManagerFleet(app, "Fleet")
@@ -501,11 +739,26 @@ def test_an_owned_role_and_its_literal_name_in_two_stacks_are_attached_once(
     assert not resources(user, "AWS::IAM::Policy")
 
 
-def test_the_name_of_an_owned_role_that_no_profile_has_is_attached(stack: cdk.Stack) -> None:
-    owned_role(stack, name="Named")
+@pytest.mark.parametrize("make", [owned_role, l1_role], ids=["L2", "L1"])
+def test_a_role_that_a_profile_has_by_its_literal_name_is_attached_by_its_reference(
+    stack: cdk.Stack, make: Callable[..., IConstruct]
+) -> None:
+    make(stack, name="Named")
     l1_profile(stack, "Named")
     SessionManagerFleet(stack, "Fleet")
-    assert roles(stack) == ["Named"]
+    assert policy(stack)["Roles"] == [{"Ref": role} for role in role_ids(stack)]
+
+
+@pytest.mark.parametrize("there", [HERE, ELSEWHERE], ids=["same account", "another account"])
+def test_the_literal_name_of_another_stack_s_role_is_attached_as_it_is(
+    make_app: MakeApp, there: cdk.Environment
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner, user = cdk.Stack(app, "Owner", env=there), cdk.Stack(app, "User", env=HERE)
+    owned_role(owner, name="Named")
+    l1_profile(user, "Named")
+    assert policy(user)["Roles"] == ["Named"]
 
 
 def test_roles_that_read_the_same_in_two_stacks_are_both_attached(make_app: MakeApp) -> None:
@@ -685,6 +938,81 @@ def test_a_policy_name_that_an_imported_role_has_is_said(stack: cdk.Stack) -> No
     SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
     (warning,) = warnings(stack)
     assert "policy_name 'Sessions' is another policy's on role 'Stack/Existing'" in warning
+
+
+def made_with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    documents = {name: iam.PolicyDocument(statements=session_manager_statements())}
+    return iam.Role(stack, "Owned", assumed_by=EC2, inline_policies=documents)
+
+
+def with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    role = owned_role(stack)
+    iam.Policy(
+        stack, "Theirs", policy_name=name, roles=[role], statements=session_manager_statements()
+    )
+    return role
+
+
+def with_the_construct_s_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    role = owned_role(stack)
+    SessionManagerPermissions(stack, "Theirs", role=role, policy_name=name)
+    return role
+
+
+TAKEN = [
+    (made_with_a_policy, "a policy which the role 'Stack/Owned/Resource' is made with"),
+    (with_a_policy, "'Stack/Theirs/Resource' on the same role"),
+    (with_the_construct_s_policy, "'Stack/Theirs/Policy/Resource' on the same role"),
+]
+
+
+@pytest.mark.parametrize(("make", "whose"), TAKEN, ids=[make.__name__ for make, _ in TAKEN])
+@pytest.mark.parametrize("scope", ["stack", "construct"])
+def test_a_policy_name_that_an_owned_role_has_is_an_error(
+    stack: cdk.Stack, scope: str, make: Callable[[cdk.Stack, str], iam.Role], whose: str
+) -> None:
+    group = Construct(stack, "Group")
+    profile(group, role=make(stack, "Sessions"))
+    SessionManagerFleet(group if scope == "construct" else stack, "Fleet", policy_name="Sessions")
+    said = failure(stack)
+    assert said.count("policy_name 'Sessions' is that of") == 1
+    assert whose in said
+
+
+@pytest.mark.parametrize("make", [make for make, _ in TAKEN], ids=lambda make: make.__name__)
+def test_a_policy_name_that_is_taken_on_no_role_of_the_fleet_s_is_no_error(
+    stack: cdk.Stack, make: Callable[[cdk.Stack, str], iam.Role]
+) -> None:
+    nested = cdk.NestedStack(stack, "Nested")  # its roles have the logical ids of the outer ones
+    for holder, name in ((stack, "Other"), (nested, "Sessions")):
+        make(holder, name)
+    make(cdk.Stack(stack, "Beside"), "Sessions")
+    iam.Policy(
+        stack,
+        "OfAGroup",
+        policy_name="Sessions",
+        groups=[iam.Group(stack, "Group")],
+        statements=session_manager_statements(),
+    )
+    owned = stack.node.find_child("Owned")
+    assert isinstance(owned, iam.Role)
+    profile(stack, role=owned)
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    assert "Sessions" in {
+        found["Properties"]["PolicyName"]
+        for name, found in resources(stack, "AWS::IAM::Policy").items()
+        if name.startswith("Fleet")
+    }
+
+
+def test_two_fleets_with_one_policy_name_on_one_role_are_an_error(stack: cdk.Stack) -> None:
+    group = Construct(stack, "Group")
+    role = owned_role(stack)
+    profile(stack, role=role)
+    profile(group, role=role)
+    for scope in (stack, group):
+        SessionManagerFleet(scope, "Fleet", policy_name="Sessions")
+    assert "policy_name 'Sessions' is that of 'Stack/Group/Fleet/Policy' on" in failure(stack)
 
 
 def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) -> None:
@@ -1019,6 +1347,35 @@ def test_of_two_fleets_with_one_scope_the_first_covers(make_app: MakeApp, scope:
     SessionManagerFleet(of, "Second", policy_name="Second")
     assert policy(stack)["PolicyName"] == "First"
     assert roles(stack) == role_ids(stack)
+
+
+def test_of_two_fleets_with_one_scope_the_second_covers_what_the_first_excludes(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
+    group = Construct(another, "Group")
+    for scope in (one, another, group):
+        profile(scope)
+    SessionManagerFleet(app, "First", exclude=[another], policy_name="First")
+    SessionManagerFleet(app, "Second", exclude=[one], policy_name="Second")
+    SessionManagerFleet(app, "Third", policy_name="Third")
+    assert policy(one)["PolicyName"] == "First"
+    assert policy(another)["PolicyName"] == "Second"
+    assert [len(roles(stack)) for stack in (one, another)] == [1, 2]
+
+
+@pytest.mark.parametrize(("is_excluded", "who"), [(False, "First"), (True, "Second")])
+def test_of_two_fleets_with_one_scope_the_one_that_would_cover_a_stage_reports_it(
+    make_app: MakeApp, who: str, *, is_excluded: bool
+) -> None:
+    app = make_app()
+    stage = cdk.Stage(app, "Prod")
+    SessionManagerFleet(app, "First", exclude=[stage] if is_excluded else [])
+    SessionManagerFleet(app, "Second")
+    said = failure(app)
+    assert said.count("has no SessionManagerFleet of its own") == 1
+    assert f"[{who}] stage 'Prod'" in said
 
 
 # the options

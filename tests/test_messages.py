@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest.mock import Mock
 
 import aws_cdk as cdk
+import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from botocore.stub import Stubber
-    from constructs import Construct
+    from constructs import Construct, IConstruct
 
     from .conftest import MakeApp
 
@@ -255,6 +256,26 @@ def with_the_id_of_another(w: World) -> object:
 def over_a_stage(w: World) -> None:
     cdk.Stage(w.app, "Production")
     SessionManagerFleet(w.app, "Fleet")
+
+
+def over_a_role_with_a_policy(w: World) -> None:
+    role = owned_role(w.stack)
+    iam.InstanceProfile(w.stack, "Profile", role=role)
+    SessionManagerPermissions(w.stack, "Permissions", role=role, policy_name="Sessions")
+    SessionManagerFleet(w.stack, "Fleet", policy_name="Sessions")
+
+
+@jsii.implements(cdk.IAspect)
+class MakeProfile:
+    def visit(self, node: IConstruct) -> None:
+        if node.node.path == "Stack/Existing":
+            iam.CfnInstanceProfile(cdk.Stack.of(node), "Late", roles=["web"])
+
+
+def before_an_aspect(w: World) -> None:
+    SessionManagerFleet(w.stack, "Fleet")
+    existing_role(w.stack)
+    cdk.Aspects.of(w.stack).add(MakeProfile())
 
 
 def of_a_bare_resource(*, strict: bool) -> Callable[[World], object]:
@@ -870,6 +891,22 @@ ROWS: Final = {
             "stage 'Production' has no SessionManagerFleet of its own, and this one can't "
             "reach into it, as CDK synthesizes stages first: make one in the stage, or give "
             "it in exclude"
+        ),
+    ),
+    "a profile that an Aspect makes after a fleet's turn": Row(
+        before_an_aspect,
+        "synthesis",
+        (
+            "an Aspect made 'Stack/Late' after this SessionManagerFleet had its turn: make the "
+            "fleet after what the Aspect visits"
+        ),
+    ),
+    "a policy_name of a fleet that another policy of a role has": Row(
+        over_a_role_with_a_policy,
+        "synthesis",
+        (
+            "policy_name 'Sessions' is that of 'Stack/Permissions/Policy/Resource' on the same "
+            "role, which would lose its statements: give each policy of a role a name of its own"
         ),
     ),
     "a profile that a fleet can't attach to": Row(
