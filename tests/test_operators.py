@@ -247,6 +247,20 @@ def test_a_tag_may_be_that_of_the_operator(stack_here: cdk.Stack) -> None:
     }
 
 
+def test_a_tag_s_key_may_be_a_token_that_is_known_at_synthesis(stack_here: cdk.Stack) -> None:
+    key = f"te{cdk.Token.as_string('am')}"
+    grant(stack_here, group(stack_here), instance_tags={key: "web"})
+
+    assert by_sid(stack_here)["StartSessionInstances"]["Condition"]["StringEquals"] == {
+        "ssm:resourceTag/team": "web"
+    }
+
+
+def test_each_tag_is_looked_at(stack_here: cdk.Stack) -> None:
+    with pytest.raises(ValueError, match=r"^instance_tags\['stage'\] has no value"):
+        grant(stack_here, group(stack_here), instance_tags={"team": "web", "stage": []})
+
+
 def test_instances_by_arn_have_no_tag_condition(stack_here: cdk.Stack) -> None:
     grant(stack_here, group(stack_here), instance_arns=(INSTANCE, MANAGED_INSTANCE))
 

@@ -30,7 +30,7 @@ TESTS = {
     "_lookup": "lookup messages",
     "_names": "names messages options composition",
     "_needs": "statements policies one_source document verify logs readiness",
-    "_operators": "operators messages",
+    "_operators": "operators messages hostile",
     "_permissions": "permissions messages keys roles names composition round_trips",
     "_policies": "policies readiness",
     "_preferences": "preferences messages operators",
