@@ -379,8 +379,8 @@ class _Tree:
     def __init__(self, scope: Construct) -> None:
         self.nodes = scope.node.find_all()
         self.home = _stack_around(scope)
-        is_within = self.home is not None and not isinstance(self.nodes[0], cdk.Stack)
-        around = self.home.node.find_all() if self.home is not None and is_within else self.nodes
+        self._within = None if isinstance(self.nodes[0], cdk.Stack) else self.home
+        around = self.nodes if self._within is None else self._within.node.find_all()
         self.has_conditions = any(isinstance(node, cdk.CfnCondition) for node in around)
 
     def resources(self, kind: type[cdk.CfnResource], resource_type: str) -> list[_Found]:
@@ -394,8 +394,8 @@ class _Tree:
             for place, node in enumerate(self.nodes)
             if isinstance(node, cdk.Stack)
         ]
-        if self.home is not None and not isinstance(self.nodes[0], cdk.Stack):
-            stacks.insert(0, (-1, self.home, self.nodes[0]))
+        if self._within is not None:
+            stacks.insert(0, (-1, self._within, self.nodes[0]))
         held = [_select(resource_type, below) for _, _, below in stacks]
         is_plain = all(isinstance(resource, kind) for found in held for resource in found)
         places = [
