@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import aws_cdk as cdk
 
 from ._arns import Environment, is_name, is_token, parse_arn, referenced, refuse_wildcards, written
-from ._types import described
+from ._types import described, refuse_class
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
@@ -43,6 +43,7 @@ def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
         TypeError: `key` is no KMS key or alias.
         ValueError: it can't be granted on, or it is known that it can't decrypt session data.
     """
+    refuse_class("encryption_key", key)
     arn, alias_name, target = _read("encryption_key", key)
     _refuse_unfit("encryption_key", target)
     found = key_resource("encryption_key", arn, alias_name)

@@ -19,7 +19,7 @@ from ._arns import (
     written_out,
 )
 from ._keys import KeyResource, any_key, key_resource
-from ._types import described, refuse_wrong_text
+from ._types import described, refuse_class, refuse_wrong_text
 
 if TYPE_CHECKING:
     from aws_cdk.aws_kms import IKey
@@ -38,6 +38,7 @@ def bucket_arn(bucket: IBucketRef) -> str:
         TypeError: `bucket` is no S3 bucket.
         ValueError: its ARN is no bucket's, or a pattern.
     """
+    refuse_class("log_bucket", bucket)
     arn: str | None = getattr(bucket, "bucket_arn", None)
     if arn is None:
         if not hasattr(bucket, "bucket_ref"):
@@ -128,6 +129,7 @@ def group_arn(group: ILogGroupRef) -> str:
         TypeError: `group` is no log group.
         ValueError: its ARN is no log group's, or a pattern.
     """
+    refuse_class("log_group", group)
     # No cost: whoever holds a log group has loaded this module.
     from aws_cdk import aws_logs as logs  # noqa: PLC0415
 

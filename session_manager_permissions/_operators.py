@@ -23,6 +23,7 @@ from ._keys import session_key
 from ._roles import is_lookup_dummy, refuse_fixed, reports_only
 from ._types import (
     described,
+    refuse_class,
     refuse_no_sequence,
     refuse_wrong_text,
     refuse_wrong_type,
@@ -222,6 +223,7 @@ def _is_listed_later(argument: str, values: Sequence[str]) -> bool:
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
+    refuse_class("grantee", grantee)
     if getattr(grantee, "grant_principal", None) is None:
         raise TypeError(
             "grantee must be a user, a group, a role or what else CDK grants to, got "

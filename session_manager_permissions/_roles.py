@@ -9,7 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from ._arns import Arn, Environment, differ, is_name, parse_arn, referenced
-from ._types import described
+from ._types import described, refuse_class
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
@@ -43,6 +43,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         TypeError: `role` is no IAM role.
         ValueError: it is known that its policies can't be changed from `stack`.
     """
+    refuse_class("role", role)
     if isinstance(role, iam.Role):
         _refuse_other_account("role", role, stack)
         cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
@@ -73,6 +74,7 @@ def profile_target(
         TypeError: `profile` is no instance profile.
         ValueError: its role is not known, or can't be changed from `stack`.
     """
+    refuse_class("instance_profile", profile)
     if isinstance(profile, iam.CfnInstanceProfile):
         return _named_target(scope, role_id, profile, stack)
     if not any(hasattr(profile, f"instance_profile_{what}") for what in ("name", "ref")):

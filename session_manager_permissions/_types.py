@@ -35,6 +35,18 @@ def refuse_wrong_type(argument: str, value: object, expected: type) -> None:
         raise TypeError(f"{argument} must be a {expected.__name__}, got {described(value)}")
 
 
+def refuse_class(argument: str, value: object) -> None:
+    """Refuse a class where one of its kind belongs: it has the same names, and nothing in them.
+
+    Raises:
+        TypeError: `value` is a class.
+    """
+    if isinstance(value, type):
+        raise TypeError(
+            f"{argument} must be a construct, got the class {value.__name__}: make one of it"
+        )
+
+
 def refuse_no_sequence(argument: str, values: object, what: str) -> None:
     """Refuse what is no sequence: one string is many, and a generator is empty once it was read.
 

@@ -127,6 +127,11 @@ def start_session(stack: cdk.Stack, name: Any = "Existing", **access: Any) -> ob
     return existing.grant_start_session(iam.Group(stack, "Operators"), **access)
 
 
+def grant_to(stack: cdk.Stack, grantee: Any) -> object:  # noqa: ANN401
+    existing = SessionPreferences.from_document_name(stack, "Preferences", "Existing")
+    return existing.grant_start_session(grantee, all_instances=True)
+
+
 def existing_preferences(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
     existing = SessionPreferences.from_document_name(
         stack, "Preferences", log_bucket=bucket(stack), log_prefix=value
@@ -657,6 +662,37 @@ def test_what_is_no_scope_or_no_id_is_a_type_error(
 
     refused(error.value, argument)
     assert repr(wrong) in str(error.value)
+
+
+# It has the properties of its instances by name, and no values in them.
+@pytest.mark.parametrize(
+    ("argument", "give"),
+    [
+        *((name, permissions(name)) for name in ("role", "instance_profile", "encryption_key")),
+        *((name, permissions(name)) for name in ("log_bucket", "log_group", "preferences")),
+        ("encryption_key", lambda s, v: SessionPreferences(s, "Preferences", encryption_key=v)),
+        ("log_bucket", lambda s, v: SessionPreferences(s, "Preferences", log_bucket=v)),
+        ("log_group", lambda s, v: SessionPreferences(s, "Preferences", log_group=v)),
+        ("exclude", lambda s, v: SessionManagerFleet(s, "Fleet", exclude=[v])),
+        ("grantee", grant_to),
+    ],
+)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(iam.Role, iam.CfnRole, iam.InstanceProfile, iam.CfnInstanceProfile, kms.Key, kms.CfnKey),
+        *(kms.Alias, kms.CfnAlias, s3.Bucket, s3.CfnBucket, logs.LogGroup, logs.CfnLogGroup),
+        *(SessionPreferences, iam.User, cdk.Stack, str),
+    ],
+)
+def test_a_class_is_no_construct(
+    tmp_path: Path, argument: str, give: Callable[[cdk.Stack, Any], object], wrong: type
+) -> None:
+    with pytest.raises(TypeError) as error:
+        give(new_stack(tmp_path), wrong)
+
+    refused(error.value, argument)
+    assert wrong.__name__ in str(error.value)
 
 
 OPTIONS: Final = {

@@ -396,6 +396,11 @@ ROWS: Final = {
         ValueError,
         "give exactly one of role and instance_profile, got both",
     ),
+    "a class for a role": Row(
+        attached(lambda _: iam.Role),
+        TypeError,
+        "role must be a construct, got the class Role: make one of it",
+    ),
     "a string for a role": Row(
         permissions(role="web"),
         TypeError,
@@ -883,6 +888,19 @@ ROWS: Final = {
         fleet(exclude=["Web"]),
         TypeError,
         ("exclude must be a sequence of constructs, got str 'Web' in it: give the construct"),
+    ),
+    "a role in exclude": Row(
+        fleet(exclude=lambda s: [existing_role(s)]),
+        TypeError,
+        (
+            "exclude has the role 'Stack/Existing', and a fleet goes by instance profiles: "
+            "give those of the role, or what they are in"
+        ),
+    ),
+    "a construct of elsewhere in exclude": Row(
+        fleet(exclude=lambda s: [in_other_account(s)]),
+        ValueError,
+        ("exclude has 'Other', which is not below 'Stack': give what is in the scope of the fleet"),
     ),
     "a stage without a fleet": Row(
         over_a_stage,
