@@ -21,6 +21,7 @@ from ._names import default_policy_name, refuse_invalid_policy_name
 from ._roles import (
     Target,
     attach,
+    condition_path,
     customizes_roles,
     inline_policy_names,
     is_role_name,
@@ -597,11 +598,5 @@ def _refer_to_owned(by_name: dict[_Key, _Part], listed: set[_Key], tree: _Tree) 
                 continue
             if _Key(stack, reference, only_if).is_in(listed):
                 del by_name.pop(key).names[key]
-            elif by_name[key].stack is stack and _condition(role) in ("", only_if):
+            elif by_name[key].stack is stack and condition_path(role) in ("", only_if):
                 by_name.pop(key).names[key] = role.ref
-
-
-def _condition(resource: cdk.CfnResource) -> str:
-    """The path of the condition that it is deployed on; empty without one."""
-    condition = resource.cfn_options.condition
-    return "" if condition is None else condition.node.path

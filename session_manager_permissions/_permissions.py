@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
@@ -19,11 +20,21 @@ from ._keys import (
     warn_of_other_account,
 )
 from ._names import default_policy_name, refuse_invalid_policy_name
-from ._roles import Target, attach, is_lookup_dummy, profile_target, reports_only, role_target
+from ._roles import (
+    Target,
+    attach,
+    condition_path,
+    is_lookup_dummy,
+    profile_target,
+    reports_only,
+    role_target,
+)
 from ._statements import allow_decrypt, statements_by_sid, with_preferences
 from ._types import stack_of, taking_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from typing_extensions import Unpack
@@ -105,6 +116,7 @@ class SessionManagerPermissions(Construct):
         self._role_ids = (f"Role{number}" for number in itertools.count(1))
         self._keys: set[KeyResource] = set()
         self._has_key_in_region = False
+        self._l1_roles: list[iam.CfnRole] = []
         if role is not None:
             self.attach_to_role(role)
         if instance_profile is not None:
@@ -196,6 +208,24 @@ class SessionManagerPermissions(Construct):
             self._refuse_overwriting(target)
         attach(self._policy, target, self._stack)
         self._targets[target.key] = target
+        if target.cfn_role is not None and not isinstance(target.role, iam.Role):
+            if not self._l1_roles:
+                self.node.add_validation(_AtSynthesis(self._warn_of_condition))
+            self._l1_roles.append(target.cfn_role)
+
+    def _warn_of_condition(self) -> None:
+        """Warn of L1 roles, such as those of `CfnInclude`, that may not be there to refer to."""
+        policy = condition_path(cast("iam.CfnPolicy", self._policy.node.default_child))
+        for cfn_role in self._l1_roles:
+            condition = condition_path(cfn_role)
+            if condition not in ("", policy):
+                cdk.Annotations.of(self).add_warning_v2(
+                    "session-manager-permissions:role-on-a-condition",
+                    f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
+                    "where that is false the policy that refers to it can't be deployed: give the "
+                    "roles of a condition a construct of their own, and set its "
+                    "policy.node.default_child.cfn_options.condition",
+                )
 
     def _refuse_overwriting(self, target: Target) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
@@ -232,7 +262,7 @@ class SessionManagerPermissions(Construct):
         if not differ(region, self._environment.region):
             self._has_key_in_region = True
         elif not self._has_key_in_region:
-            self.node.add_validation(_KeyInRegion(self))
+            self.node.add_validation(_AtSynthesis(self._warn_of_no_key_in_region))
 
     def _warn_of_no_key_in_region(self) -> None:
         if not self._has_key_in_region:
@@ -241,12 +271,12 @@ class SessionManagerPermissions(Construct):
 
 
 @jsii.implements(IValidation)
-class _KeyInRegion:
-    """Asked once, at synthesis, when every key is known; an aspect costs twice the calls."""
+class _AtSynthesis:
+    """Warns once all is known: asked once, where an aspect costs twice the calls."""
 
-    def __init__(self, permissions: SessionManagerPermissions) -> None:
-        self._permissions = permissions
+    def __init__(self, warn: Callable[[], None]) -> None:
+        self._warn = warn
 
     def validate(self) -> list[str]:
-        self._permissions._warn_of_no_key_in_region()
+        self._warn()
         return []

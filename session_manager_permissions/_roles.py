@@ -139,6 +139,12 @@ def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
     return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
 
 
+def condition_path(resource: cdk.CfnResource) -> str:
+    """The path of the condition that it is deployed on; empty without one."""
+    condition = resource.cfn_options.condition
+    return "" if condition is None else condition.node.path
+
+
 def customizes_roles(scope: IConstruct) -> bool:
     """Whether `iam.Role.customize_roles` holds for `scope`.
 

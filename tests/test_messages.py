@@ -253,6 +253,12 @@ def with_the_id_of_another(w: World) -> object:
     return SessionManagerPermissions(w.stack, "Permissions", role=existing_role(w.stack))
 
 
+def on_a_condition(w: World) -> None:
+    role = l1_role(w.stack)
+    role.cfn_options.condition = cdk.CfnCondition(w.stack, "HasWorkers")
+    SessionManagerPermissions(w.stack, "Permissions", role=role)
+
+
 def over_a_stage(w: World) -> None:
     cdk.Stage(w.app, "Production")
     SessionManagerFleet(w.app, "Fleet")
@@ -901,6 +907,17 @@ ROWS: Final = {
         fleet(exclude=lambda s: [in_other_account(s)]),
         ValueError,
         ("exclude has 'Other', which is not below 'Stack': give what is in the scope of the fleet"),
+    ),
+    "an L1 role on a condition": Row(
+        on_a_condition,
+        "warning",
+        (
+            "role 'Stack/L1' is deployed on the condition 'Stack/HasWorkers', and where that "
+            "is false the policy that refers to it can't be deployed: give the roles of a "
+            "condition a construct of their own, and set its "
+            "policy.node.default_child.cfn_options.condition "
+            "[ack: session-manager-permissions:role-on-a-condition]"
+        ),
     ),
     "a stage without a fleet": Row(
         over_a_stage,

@@ -303,6 +303,9 @@ app = cdk.App()
 stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="{ACCOUNT}", region="{REGION}"))
 iam.CfnInstanceProfile(stack, "WithoutARole", roles=[])
 SessionManagerFleet(stack, "Fleet")
+l1_role = iam.CfnRole(stack, "L1", assume_role_policy_document={{}})
+l1_role.cfn_options.condition = cdk.CfnCondition(stack, "Wanted")
+SessionManagerPermissions(stack, "OnACondition", role=l1_role)
 SessionManagerPermissions(
     stack,
     "Permissions",

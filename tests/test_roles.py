@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import aws_cdk as cdk
 import jsii
@@ -37,6 +37,7 @@ from .conftest import (
     role_arn,
     synth,
     template,
+    warnings,
 )
 
 if TYPE_CHECKING:
@@ -248,6 +249,48 @@ def test_a_role_of_an_included_template_gets_the_policy(stack: cdk.Stack, tmp_pa
     assert isinstance(role, iam.CfnRole)
     attach_to_role(stack, role)
     assert policy(stack)["Roles"] == [{"Ref": "Role"}]
+
+
+ON_A_CONDITION = "[ack: session-manager-permissions:role-on-a-condition]"
+
+
+def conditional(stack: cdk.Stack, name: str) -> iam.CfnRole:
+    """An L1 role on a condition of its own."""
+    role = l1_role(stack, name)
+    role.cfn_options.condition = cdk.CfnCondition(stack, f"Has{name}")
+    return role
+
+
+@pytest.mark.parametrize("kind", ["Role", "Profile"])
+def test_an_included_role_on_a_condition_is_warned_of(
+    stack: cdk.Stack, tmp_path: Path, kind: Literal["Role", "Profile"]
+) -> None:
+    template = included(stack, tmp_path, [{"Ref": "Role"}])
+    role = template.get_resource("Role")
+    given: Any = template.get_resource(kind)
+    (attach_to_role if kind == "Role" else attach_to_profile)(stack, given)
+    assert warnings(stack) == []
+
+    role.cfn_options.condition = cdk.CfnCondition(stack, "HasRole")
+
+    (warning,) = warnings(stack)
+    assert f"role {role.node.path!r} is deployed on the condition 'Stack/HasRole'" in warning
+    assert warning.endswith(ON_A_CONDITION)
+
+
+def test_a_role_on_the_condition_of_the_policy_is_not_warned_of(stack: cdk.Stack) -> None:
+    permissions = SessionManagerPermissions(stack, "Permissions", role=conditional(stack, "One"))
+    cfn_policy = cast("iam.CfnPolicy", permissions.policy.node.default_child)
+    cfn_policy.cfn_options.condition = cast("cdk.CfnCondition", stack.node.find_child("HasOne"))
+    assert warnings(stack) == []
+
+    permissions.attach_to_role(owned_role(stack))
+    permissions.attach_to_role(l1_role(stack))
+    assert warnings(stack) == []
+    for name in ("Two", "Three"):
+        permissions.attach_to_role(conditional(stack, name))
+    assert [ON_A_CONDITION in warning for warning in warnings(stack)] == [True, True]
+    assert ["'Stack/Two'" in warning for warning in warnings(stack)] == [True, False]
 
 
 @pytest.mark.parametrize("make_role", [owned_role, l1_role])

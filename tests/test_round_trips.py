@@ -100,7 +100,7 @@ def test_round_trips_are_as_many_as_they_were(counts: dict[str, int]) -> None:
     assert counts == {
         "owned role": 12,
         "imported role": 14,
-        "L1 role": 15,
+        "L1 role": 18,
         "further owned role": 5,
         "further imported role": 7,
         "further L1 role": 8,
