@@ -1237,6 +1237,17 @@ def test_a_stack_below_a_construct_or_a_stack_counts(make_app: MakeApp) -> None:
         assert len(role_ids(stack)) == 1
 
 
+def test_a_stack_without_anything_at_the_end_of_a_construct_changes_nothing(
+    stack: cdk.Stack,
+) -> None:
+    group = Construct(stack, "Group")
+    SessionManagerFleet(group, "Fleet")
+    profile(group)
+    cdk.Stack(group, "Empty")
+    assert roles(stack) == role_ids(stack)
+    assert len(role_ids(stack)) == 1
+
+
 def test_a_fleet_in_each_stage_covers_its_own(make_app: MakeApp) -> None:
     app = make_app()
     stacks = []
