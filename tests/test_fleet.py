@@ -466,6 +466,14 @@ LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
             },
             {None: [PROD]},
         ),
+        (
+            {
+                "ProdRole": included_role("Prod", "Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile("Existing"),
+            },
+            {None: ["Existing"], "Prod": [PROD]},
+        ),
     ],
     ids=[
         "each its role",
@@ -477,6 +485,7 @@ LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
         "a list on two",
         "the name of a role on another",
         "the name of a role that is listed",
+        "the name of a role on a condition beside another name on none",
     ],
 )
 def test_profiles_on_a_condition_have_a_policy_on_it(
@@ -706,6 +715,16 @@ def test_an_imported_role_of_two_stacks_is_attached_once_where_it_is_known_to_be
         profile(stack, role=role)
     assert all_roles(*stacks) == ["Existing"] * (1 if env else 2)
     assert not any(warnings(stack) for stack in stacks)
+
+
+def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_the_policy(
+    stack: cdk.Stack,
+) -> None:
+    SessionManagerFleet(stack, "Fleet")
+    l1_profile(stack, "Existing", construct_id="L1")
+    for name in ("Existing", "Other"):
+        profile(stack, f"Of{name}", existing_role(stack, name, name))
+    assert roles(stack) == ["Existing", "Other"]
 
 
 def test_roles_of_one_name_in_two_accounts_are_two(make_app: MakeApp) -> None:
@@ -1228,11 +1247,11 @@ def test_a_fleet_in_a_construct_covers_what_is_in_the_construct(
 def test_a_stack_below_a_construct_or_a_stack_counts(make_app: MakeApp) -> None:
     outer = cdk.Stack(make_app(), "Outer")
     group = Construct(outer, "Group")
-    inner = cdk.Stack(group, "Inner")
+    inner, another = cdk.Stack(group, "Inner"), cdk.Stack(group, "Another")
     SessionManagerFleet(group, "Fleet")
-    profile(group, "Outer")
-    profile(inner, "Inner")
-    for stack in (outer, inner):
+    for stack in (group, inner, another):
+        profile(stack)
+    for stack in (outer, inner, another):
         assert roles(stack) == role_ids(stack)
         assert len(role_ids(stack)) == 1
 
