@@ -2,7 +2,8 @@
 
 A proxy before the local AWS has it happen at a call; a wait condition, half-way through a stack.
 Where MiniStack is not CloudFormation:
-- It writes a policy in one step: what is held of a gap is that nothing is replaced or taken away.
+- It writes a policy in one step, and hides whoever asks a gap that closes at once: of such a gap is
+  held that the policy keeps its name, and that its resource is neither replaced nor taken away.
 - It leaves an update that failed as it is, where CloudFormation may send it back: for a role that
   is gone that can end in UPDATE_ROLLBACK_FAILED.
 - It lets two stacks manage one policy.
@@ -379,19 +380,27 @@ def test_a_deploy_killed_half_way_is_ended_by_cloudformation(
     assert target.theirs() == theirs
 
 
-def test_an_update_that_rolls_back_leaves_the_policy_as_it_was(target: Target) -> None:
+@pytest.mark.parametrize("is_killed", [False, True], ids=["told by the CLI", "killed half-way"])
+def test_an_update_that_rolls_back_leaves_the_policy_as_it_was(
+    target: Target, *, is_killed: bool
+) -> None:
     profile, theirs, key = target.profile, target.theirs(), create_key(target.profile.aws)
     target.deploy(target.app())
-    document = target.own_document()
+    document, update = target.own_document(), target.app(key=key, waits=["AfterPolicy"])
+    group = Group()
 
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(target.run, "deploy", "--app", target.app(key=key, waits=["AfterPolicy"]))
+        run = pool.submit(profile.aws.cdk, "deploy", "--app", update, started=group.started)
         target.wait_for("AfterPolicy")
         assert profile.can_decrypt(key)
+        if is_killed:
+            group.kill()
+            assert run.result().exit_code == -signal.SIGKILL
         target.signal("AfterPolicy", "FAILURE")
-        assert run.result().exit_code == 1
-    assert "AfterPolicy" in run.result().output.partition("Failed resources:")[2]
-    assert target.status() == "UPDATE_ROLLBACK_COMPLETE"
+        if not is_killed:
+            assert run.result().exit_code == 1
+            assert "AfterPolicy" in run.result().output.partition("Failed resources:")[2]
+    until(lambda: target.status() == "UPDATE_ROLLBACK_COMPLETE")
     assert target.own_document() == document
     assert not profile.can_decrypt(key)
     assert target.theirs() == theirs
@@ -521,6 +530,19 @@ def test_a_policy_of_the_same_name_that_was_there_is_overwritten_and_gone_after(
     assert profile.description() == theirs
 
 
+def test_a_policy_of_the_same_name_is_gone_after_a_deploy_that_failed(target: Target) -> None:
+    profile, theirs = target.profile, target.theirs()
+    put_by_hand(profile, "SessionManager", "kms:Encrypt")
+    app = target.app(policy_name="SessionManager", waits=["AfterPolicy"])
+
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(target.run, "deploy", "--app", app)
+        target.signal("AfterPolicy", "FAILURE")
+        assert run.result().exit_code == 1
+    assert target.status() == "ROLLBACK_COMPLETE"
+    assert profile.description() == theirs
+
+
 @pytest.mark.xfail(reason="MiniStack lets two stacks manage one policy, CloudFormation does not")
 def test_a_policy_that_another_stack_manages_is_refused(target: Target) -> None:
     target.deploy(target.app(policy_name="SessionManager"))
@@ -594,6 +616,7 @@ def test_an_update_at_no_moment_takes_the_permission_away(target: Target) -> Non
     profile, theirs, key = target.profile, target.theirs(), create_key(target.profile.aws)
     update = target.app(key=key, waits=["BeforePolicy", "AfterPolicy"])
     target.deploy(target.app())
+    name = added_policies(profile)
 
     with watched(profile) as answers, ThreadPoolExecutor(1) as pool:
         run = pool.submit(target.run, "deploy", "--app", update)
@@ -614,12 +637,12 @@ def test_an_update_at_no_moment_takes_the_permission_away(target: Target) -> Non
         "UPDATE_IN_PROGRESS",
         "UPDATE_COMPLETE",
     ]
+    assert added_policies(profile) == name
     assert target.theirs() == theirs
 
-    with watched(profile) as answers:  # it would see a gap: here is one
+    with watched(profile) as answers:  # it would see a gap that lasts: here is one
         hear(answers)
-        (name,) = added_policies(profile)
-        profile.aws.client("iam").delete_role_policy(RoleName=profile.role_name, PolicyName=name)
+        profile.aws.client("iam").delete_role_policy(RoleName=profile.role_name, PolicyName=name[0])
         hear(answers)
     assert answers[0]
     assert not answers[-1]

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.deploy
 
 
-@pytest.mark.parametrize("by", ["instance-profile", "role"])
+@pytest.mark.parametrize(
+    ("by", "has_key"),
+    [("instance-profile", False), ("instance-profile", True), ("role", False)],
+    ids=["by default", "with a key", "by the role"],
+)
 def test_nothing_differs_until_an_option_is_added_and_then_the_same_policy_is_updated(
-    aws: LocalAws, tmp_path: Path, by: str
+    aws: LocalAws, tmp_path: Path, by: str, *, has_key: bool
 ) -> None:
     release = shlex.join([sys.executable, str(unpacked(LAST, tmp_path) / "app.py")])
-    profile = existing_profile(aws, f"upgrade-{by}")
+    profile = existing_profile(aws, f"upgrade-{by}-{has_key}".lower())
     name = profile.name if by == "instance-profile" else profile.role_name
-    options = ("-c", f"{by}={name}", "-c", f"key={create_key(aws)}")
+    options = ["-c", f"{by}={name}", *(["-c", f"key={create_key(aws)}"] if has_key else [])]
 
     def cdk(*arguments: str) -> str:
         run = aws.cdk(*arguments, *options)
