@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -15,9 +16,6 @@ from .conftest import HERE, ROOT, MakeStack, existing_role, resources, run_pytho
 from .releases import LAST, RELEASES, unpacked
 from .scenarios import SCENARIOS
 from .test_packaging import PACKAGE, run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.packaging
 
@@ -69,6 +67,14 @@ def test_each_version_in_the_changelog_has_its_commit() -> None:
     assert versions == [*RELEASES]
 
 
+def test_the_version_of_this_tree_is_the_newest_of_the_changelog() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+    versions = re.findall(r"^## \[(\d.*)\] - ", changelog, re.MULTILINE)
+    assert re.findall(r'^version = "(.+)"$', project, re.MULTILINE) == versions[:1]
+
+
 @pytest.mark.parametrize("version", RELEASES)
 def test_the_commit_of_a_version_says_that_it_is_that_version(tmp_path: Path, version: str) -> None:
     sources = unpacked(version, tmp_path)
@@ -76,7 +82,34 @@ def test_the_commit_of_a_version_says_that_it_is_that_version(tmp_path: Path, ve
     changelog = (sources / "CHANGELOG.md").read_text(encoding="utf-8")
 
     assert re.findall(r'^version = "(.+)"$', project, re.MULTILINE) == [version]
-    assert re.findall(r"^## (.+)$", changelog, re.MULTILINE)[1].startswith(f"[{version}] - ")
+    # and nothing of what came later
+    assert re.search(rf"^## \[Unreleased\]\s+## \[{version}\] - ", changelog, re.MULTILINE)
+
+
+PUBLIC: Final = """
+import inspect, json
+import session_manager_permissions as package
+
+found = set()
+for name in package.__all__:
+    public = getattr(package, name)
+    found |= {*getattr(public, "__optional_keys__", [name])}
+    found |= {name for name in vars(public) if inspect.isclass(public) and name[0] != "_"}
+    for callee in filter(inspect.isfunction, (public, *(getattr(public, n) for n in vars(public)))):
+        parameters = inspect.signature(callee).parameters.values()
+        found |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
+print(json.dumps(sorted(found)))
+"""
+
+
+def test_the_app_uses_all_that_the_release_could_do(release: Path, tmp_path: Path) -> None:
+    done = run_python("-c", PUBLIC, cwd=tmp_path, env={"PYTHONPATH": str(release)})
+    assert done.returncode == 0, done.stderr
+    public = json.loads(done.stdout)
+
+    text = Path(APP).read_text(encoding="utf-8")
+    assert len(public) >= 12
+    assert [name for name in public if not re.search(rf"\b{name}\b", text)] == []
 
 
 @pytest.mark.parametrize("minimize", [False, True])

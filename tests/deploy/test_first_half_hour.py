@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, existing_profile
 
+from tests.releases import git
 from tests.test_readme import blocks
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.deploy, pytest.mark.packaging]
 
 NOT_OF_A_NEWCOMER = re.compile(
-    "AWS_|CDK_|COV_|HOME$|JSII_|MAKE|MFLAGS|NODE_|PIP_CACHE|PYTEST|PYTHON|VIRTUAL_ENV|XDG_"
+    "AWS_|CDK_|COV_|HOME$|JSII_|MAKE|MFLAGS|NODE_|NPM_CONFIG_(CACHE|PREFIX)|PIP_CACHE|"
+    "PYTEST|PYTHON|UV_|VIRTUAL_ENV|XDG_"
 )
 
 
@@ -71,15 +73,11 @@ class Newcomer:
 
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Newcomer:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout, but a copy of one")
     one = Newcomer(tmp_path)
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],  # noqa: S607
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in listed.stdout.rstrip("\0").split("\0"):
+    # what a clone has, as it is now
+    for name in git("ls-files", "-z").rstrip("\0").split("\0"):
         if (ROOT / name).is_file():
             (one.checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, one.checkout / name)
