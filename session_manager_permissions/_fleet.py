@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
@@ -198,7 +199,7 @@ class SessionManagerFleet(Construct):
         ]
 
     def _refuse_late(self) -> None:
-        """Refuse what an Aspect made after this fleet's turn, which no policy lists."""
+        """Refuse what came after this fleet's turn, and is in no policy; to count costs nothing."""
         now = _select(_PROFILE, self._scope)
         if len(now) == len(self._seen):
             return
@@ -207,8 +208,9 @@ class SessionManagerFleet(Construct):
         late = self._own(path for path in paths if path not in seen)
         if late:
             self._errors.append(
-                f"an Aspect made {', '.join(map(repr, late))} after this SessionManagerFleet had "
-                "its turn: make the fleet after what the Aspect visits"
+                f"{', '.join(map(repr, late))} came after this SessionManagerFleet had its turn, "
+                "by an Aspect or between two syntheses: make the fleet after what the Aspect "
+                "visits, or the profiles before the first"
             )
 
     def _part(self, stack: cdk.Stack, holder: Construct) -> _Part:
@@ -506,7 +508,8 @@ def _references(part: _Part, guises: set[str]) -> Iterator[_Reference]:
     values = part.stack.resolve([*by_token])
     for (token, found), value in zip(by_token.items(), values, strict=True):
         if isinstance(value, dict) and "Fn::GetAtt" not in value:
-            yield _Reference(part, token, json.dumps(value))
+            reads = re.sub(r'^{"Fn::Sub": "\${(\w+)}"}$', r'{"Ref": "\1"}', json.dumps(value))
+            yield _Reference(part, token, reads)
         else:
             part.asked.append(found)
 
@@ -535,7 +538,8 @@ def _list_references(references: list[_Reference]) -> None:
     listed: dict[_Key, tuple[_Part, str]] = {}
     for part, token, reads in references:
         key = _Key(owners.get(token, part.stack), reads, part.only_if)
-        if key not in listed or key.owner is part.stack:
+        is_own = key.owner is part.stack
+        if key not in listed or (is_own and listed[key][0].stack is not part.stack):
             listed[key] = (part, token)
     for key, (part, token) in listed.items():
         if not key.only_if or key._replace(only_if="") not in listed:

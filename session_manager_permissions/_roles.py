@@ -264,7 +264,8 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
     """
     kind, slash, path_and_name = parts.resource.partition("/")
-    if parts.service != "iam" or kind != "role":
+    is_account = is_name(parts.account, r"\d", 12, 12)
+    if not is_account or parts.service != "iam" or kind != "role":
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
     if path_and_name.startswith("arn:"):
         raise ValueError(

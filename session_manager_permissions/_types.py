@@ -104,7 +104,8 @@ def taking_id(scope: Construct, construct_id: str) -> Generator[None, None, None
 
     Raises:
         TypeError: `scope` is no construct, or `construct_id` no string.
-        ValueError: it has a token, or CDK refuses it, as where another construct has it.
+        ValueError: it has a token, or CDK refuses it, as where another construct has it; `scope` is
+            locked.
     """
     refuse_wrong_type("scope", scope, Construct)
     refuse_wrong_text("construct_id", construct_id)
@@ -113,6 +114,11 @@ def taking_id(scope: Construct, construct_id: str) -> Generator[None, None, None
     try:
         yield
     except RuntimeError as error:
+        if scope.node.locked:
+            raise ValueError(
+                f"scope {scope.node.path!r} is locked, as CDK does while it synthesizes: make what "
+                "is in it before"
+            ) from None
         raise ValueError(
             f"construct_id {construct_id!r} can't be had in {scope.node.path!r}: {error}; give "
             "each construct an id of its own"

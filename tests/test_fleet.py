@@ -305,7 +305,7 @@ def test_a_profile_that_an_aspect_makes_after_the_fleet_s_turn_is_an_error_that_
     owned_role(stack, "Second")
     cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
     said = failure(stack)
-    assert "an Aspect made 'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource' after" in said
+    assert "'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource' came after" in said
     assert "make the fleet after what the Aspect visits" in said
 
 
@@ -474,6 +474,14 @@ LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
             },
             {None: ["Existing"], "Prod": [PROD]},
         ),
+        (
+            {
+                "One": included_profile(ALWAYS),
+                "Two": included_profile({"Fn::Sub": "${Always}"}),
+                "Three": included_profile({"Fn::Sub": "${Kind}-role"}),
+            },
+            {None: [ALWAYS, {"Fn::Sub": "${Kind}-role"}]},
+        ),
     ],
     ids=[
         "each its role",
@@ -486,6 +494,7 @@ LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
         "the name of a role on another",
         "the name of a role that is listed",
         "the name of a role on a condition beside another name on none",
+        "a role by a reference in a text",
     ],
 )
 def test_profiles_on_a_condition_have_a_policy_on_it(

@@ -253,6 +253,12 @@ def with_the_id_of_another(w: World) -> object:
     return SessionManagerPermissions(w.stack, "Permissions", role=existing_role(w.stack))
 
 
+def in_a_locked_stack(w: World) -> None:
+    role = existing_role(w.stack)
+    w.stack.node.lock()
+    SessionManagerPermissions(w.stack, "Permissions", role=role)
+
+
 def on_a_condition(w: World) -> None:
     role = l1_role(w.stack)
     role.cfn_options.condition = cdk.CfnCondition(w.stack, "HasWorkers")
@@ -919,6 +925,11 @@ ROWS: Final = {
             "[ack: session-manager-permissions:role-on-a-condition]"
         ),
     ),
+    "a locked scope": Row(
+        in_a_locked_stack,
+        ValueError,
+        ("scope 'Stack' is locked, as CDK does while it synthesizes: make what is in it before"),
+    ),
     "a stage without a fleet": Row(
         over_a_stage,
         "synthesis",
@@ -932,8 +943,9 @@ ROWS: Final = {
         before_an_aspect,
         "synthesis",
         (
-            "an Aspect made 'Stack/Late' after this SessionManagerFleet had its turn: make the "
-            "fleet after what the Aspect visits"
+            "'Stack/Late' came after this SessionManagerFleet had its turn, by an Aspect or "
+            "between two syntheses: make the fleet after what the Aspect visits, or the profiles "
+            "before the first"
         ),
     ),
     "a policy_name of a fleet that another policy of a role has": Row(
