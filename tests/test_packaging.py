@@ -13,6 +13,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
@@ -118,6 +119,23 @@ def test_workflows_run_what_the_makefile_has() -> None:
     assert targets == {"audit", "dist"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     assert any("run: .ci/run\n" in text for text in texts)
+
+
+def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed() -> None:
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    jobs = release["jobs"]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (version,) = re.findall(r'^version = "(.*)"$', project, re.MULTILINE)
+    (check,) = (step["run"] for step in jobs["build"]["steps"] if "REF_NAME" in step.get("run", ""))
+
+    assert release[True] == {"push": {"tags": ["v*"]}}  # YAML reads `on` as True
+    assert jobs["ci"] == {"uses": "./.github/workflows/ci.yml"}
+    assert jobs["publish"]["needs"] == ["ci", "build"]
+    assert jobs["publish"]["environment"] == "pypi"
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    for tag, status in ((f"v{version}", 0), (f"v{version}.1", 1)):
+        tagged = os.environ | {"GITHUB_REF_NAME": tag}
+        assert subprocess.call(["bash", "-c", check], cwd=ROOT, env=tagged) == status  # noqa: S603, S607
 
 
 def test_every_tool_is_pinned() -> None:
