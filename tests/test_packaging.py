@@ -47,8 +47,8 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def modules() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / PACKAGE).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        for pattern in ("*.py", "py.typed")
+        for path in (ROOT / PACKAGE).rglob(pattern)
     }
 
 
@@ -73,11 +73,12 @@ def test_sdist_holds_what_the_wheel_is_built_of(distributions: Path) -> None:
 
 
 def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) -> None:
-    """From the sdist, from the sources, of another age and in another folder."""
+    """From the sdist, from the sources, of another age, in another folder, with notes in it."""
     sources = tmp_path / "sources"
     shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, copy_function=shutil.copyfile)
     for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", ".gitignore"):
         shutil.copyfile(ROOT / name, sources / name)
+    (sources / PACKAGE / "notes.txt").write_text("not for the wheel", encoding="utf-8")
     build = distributions.parent / "venv/bin/python", "-m", "build"
 
     run(*build, "--sdist", "--wheel", "--outdir", tmp_path / "again", sources, cwd=tmp_path)
