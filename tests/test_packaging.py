@@ -144,9 +144,15 @@ def test_every_tool_is_pinned() -> None:
     (groups,) = re.findall(r"^\[dependency-groups\]\n(.*?)^\[", project, re.MULTILINE | re.DOTALL)
     tools = re.findall(r'"([^"]+)"', re.sub("include-group = .*", "", groups))
     (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (pip,) = re.findall(r"\$\(PIP\) (pip.*)", makefile)
+    matrix = (ROOT / "tools/matrix.py").read_text(encoding="utf-8")
+    (pip_there,) = re.findall(r'"install", "(pip.*?)"', matrix)
+    npm = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
 
-    for tool in (*tools, backend.strip('"')):
+    for tool in (*tools, backend.strip('"'), pip, pip_there):
         assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .*)?", tool), tool
+    assert re.fullmatch(r"\d+\.\d+\.\d+", npm["aws-cdk"])
 
 
 def test_readme_starts_on_the_wheel_alone(distributions: Path, tmp_path: Path) -> None:
