@@ -139,6 +139,19 @@ def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed(
         assert subprocess.call(["bash", "-c", check], cwd=ROOT, env=tagged) == status  # noqa: S603, S607
 
 
+def test_audit_asks_about_each_environment_and_about_the_cli() -> None:
+    test, audit = (
+        subprocess.check_output(["make", "-nB", target], cwd=ROOT, text=True)  # noqa: S603, S607
+        for target in ("test", "audit")
+    )
+    tested, made = ({*re.findall(r"-m venv (?:--\S+ )*(\S+)", plan)} for plan in (test, audit))
+    (asked,) = re.findall(r"^for venv in (.*); do", audit, re.MULTILINE)
+
+    assert {*asked.split()} == made >= tested > {".venv"}
+    assert re.search(r"/pip-audit .*-r \$venv/frozen.txt", audit)
+    assert "&& npm audit\n" in audit
+
+
 def test_every_tool_is_pinned() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (groups,) = re.findall(r"^\[dependency-groups\]\n(.*?)^\[", project, re.MULTILINE | re.DOTALL)
