@@ -50,12 +50,11 @@ dist: $(RELEASE)/.done
 	  $(RELEASE)/user/bin/python
 
 # Asks PyPI and npm what is known against the dependencies, the tools and the CLI.
-audit: dist .venv/.tools
-	$(RELEASE)/bin/python -m pip --python $(RELEASE)/user freeze \
-	  --exclude session-manager-permissions > $(RELEASE)/user.txt
-	$(BIN)/python -m pip freeze --exclude-editable > $(RELEASE)/tools.txt
-	for list in user tools; do \
-	  $(RELEASE)/bin/pip-audit --strict --no-deps --disable-pip -r $(RELEASE)/$$list.txt || exit; \
+audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done
+	for venv in $(RELEASE)/user $(RELEASE) .venv $(LOWEST) $(CHECKOV); do \
+	  $(RELEASE)/bin/python -m pip --python $$venv freeze \
+	    --exclude session-manager-permissions > $$venv/frozen.txt && \
+	  $(RELEASE)/bin/pip-audit --strict --no-deps --disable-pip -r $$venv/frozen.txt || exit; \
 	done
 	cp package.json $(RELEASE)
 	cd $(RELEASE) && npm install --package-lock-only --package-lock --no-audit && npm audit

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
 import matrix
+import yaml
 
 from .conftest import ROOT
 from .test_readme import table
@@ -24,21 +26,34 @@ def test_each_python_that_is_declared_is_in_the_matrix() -> None:
     assert {*declared} <= {cell.python for cell in matrix.CELLS}
 
 
-def test_the_workflow_and_the_readme_have_its_versions() -> None:
-    workflow = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
-    rows = table("`make matrix`")
-    pythons, nodes = (
-        {*column} for column in zip(*((p, n) for p, n, _ in matrix.CELLS), strict=True)
-    )
+def test_the_workflow_has_its_pythons_and_nodes_and_the_history() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    job = workflow["jobs"]["test"]
+    axes = job["strategy"]["matrix"]
+    (checkout,) = (step for step in job["steps"] if "actions/checkout@" in step.get("uses", ""))
 
-    assert {*re.findall(r'"(3\.\d+)"', workflow)} == pythons
-    assert {*re.findall(r'"(2\d)"', workflow)} == nodes
+    assert [
+        *itertools.product(axes["python"], axes["node"]),
+        *((pair["python"], pair["node"]) for pair in axes["include"]),
+    ] == [(python, node) for python, node, dependencies in matrix.CELLS if dependencies == "newest"]
+    assert checkout["with"]["fetch-depth"] == 0  # without it the upgrade tests skip
+
+
+def test_the_readme_has_its_cells_and_what_came_of_them() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    rows = table("`make matrix`")
+    (lowest,) = {library for dependencies, _, _, library, _ in rows if dependencies == "lowest"}
+
     assert {
         (python, node, dependencies)
-        for dependencies, pythons_there, nodes_there, *_ in rows
-        for python in pythons_there.split(", ")
-        for node in nodes_there.split(", ")
+        for dependencies, pythons, nodes, *_ in rows
+        for python in pythons.split(", ")
+        for node in nodes.split(", ")
     } == {*matrix.CELLS}
+    assert f"aws-cdk-lib=={lowest}" in matrix.lowest()
+    assert f'"aws-cdk-lib>={lowest},' in project
+    for *_, tests in rows:
+        assert tests == "all pass" or tests.startswith("not run"), tests
 
 
 def test_a_python_that_is_not_here_is_said_to_be_so_and_fails_nothing(

@@ -13,6 +13,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
@@ -46,8 +47,8 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def modules() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / PACKAGE).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        for pattern in ("*.py", "py.typed")
+        for path in (ROOT / PACKAGE).rglob(pattern)
     }
 
 
@@ -72,11 +73,12 @@ def test_sdist_holds_what_the_wheel_is_built_of(distributions: Path) -> None:
 
 
 def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) -> None:
-    """From the sdist, from the sources, of another age and in another folder."""
+    """From the sdist, from the sources, of another age, in another folder, with notes in it."""
     sources = tmp_path / "sources"
     shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, copy_function=shutil.copyfile)
     for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", ".gitignore"):
         shutil.copyfile(ROOT / name, sources / name)
+    (sources / PACKAGE / "notes.txt").write_text("not for the wheel", encoding="utf-8")
     build = distributions.parent / "venv/bin/python", "-m", "build"
 
     run(*build, "--sdist", "--wheel", "--outdir", tmp_path / "again", sources, cwd=tmp_path)
@@ -120,14 +122,50 @@ def test_workflows_run_what_the_makefile_has() -> None:
     assert any("run: .ci/run\n" in text for text in texts)
 
 
+def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed() -> None:
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    jobs = release["jobs"]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (version,) = re.findall(r'^version = "(.*)"$', project, re.MULTILINE)
+    (check,) = (step["run"] for step in jobs["build"]["steps"] if "REF_NAME" in step.get("run", ""))
+
+    assert release[True] == {"push": {"tags": ["v*"]}}  # YAML reads `on` as True
+    assert jobs["ci"] == {"uses": "./.github/workflows/ci.yml"}
+    assert jobs["publish"]["needs"] == ["ci", "build"]
+    assert jobs["publish"]["environment"] == "pypi"
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    for tag, status in ((f"v{version}", 0), (f"v{version}.1", 1)):
+        tagged = os.environ | {"GITHUB_REF_NAME": tag}
+        assert subprocess.call(["bash", "-c", check], cwd=ROOT, env=tagged) == status  # noqa: S603, S607
+
+
+def test_audit_asks_about_each_environment_and_about_the_cli() -> None:
+    test, audit = (
+        subprocess.check_output(["make", "-nB", target], cwd=ROOT, text=True)  # noqa: S603, S607
+        for target in ("test", "audit")
+    )
+    tested, made = ({*re.findall(r"-m venv (?:--\S+ )*(\S+)", plan)} for plan in (test, audit))
+    (asked,) = re.findall(r"^for venv in (.*); do", audit, re.MULTILINE)
+
+    assert {*asked.split()} == made >= tested > {".venv"}
+    assert re.search(r"/pip-audit .*-r \$venv/frozen.txt", audit)
+    assert "&& npm audit\n" in audit
+
+
 def test_every_tool_is_pinned() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (groups,) = re.findall(r"^\[dependency-groups\]\n(.*?)^\[", project, re.MULTILINE | re.DOTALL)
     tools = re.findall(r'"([^"]+)"', re.sub("include-group = .*", "", groups))
     (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (pip,) = re.findall(r"\$\(PIP\) (pip.*)", makefile)
+    matrix = (ROOT / "tools/matrix.py").read_text(encoding="utf-8")
+    (pip_there,) = re.findall(r'"install", "(pip.*?)"', matrix)
+    npm = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
 
-    for tool in (*tools, backend.strip('"')):
+    for tool in (*tools, backend.strip('"'), pip, pip_there):
         assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .*)?", tool), tool
+    assert re.fullmatch(r"\d+\.\d+\.\d+", npm["aws-cdk"])
 
 
 def test_readme_starts_on_the_wheel_alone(distributions: Path, tmp_path: Path) -> None:

