@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,8 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _verify(arguments)
     except CannotAsk as error:
-        sys.stderr.write(f"{_PROGRAM}: {error}\n")
-        return CANNOT_ASK
+        text = str(error)
+    except Exception as error:  # noqa: BLE001 # Python would end with 1, which is an answer
+        text = f"an error of the program, {type(error).__name__}: {error}: report it"
+    with suppress(AttributeError, OSError):  # no standard error: the status alone says it
+        sys.stderr.write(f"{_PROGRAM}: {' '.join(text.splitlines())}\n")
+    return CANNOT_ASK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -185,10 +190,26 @@ def _verify(arguments: argparse.Namespace) -> int:
     role, verdicts = _asked(arguments)
     if arguments.output == "json":
         found = as_json(role, arguments.instance_profile, verdicts)
-        sys.stdout.write(f"{json.dumps(found, indent=2)}\n")
+        text = f"{json.dumps(found, indent=2)}\n"
     else:
-        _show(arguments, role, verdicts)
+        text = _shown(arguments, role, verdicts)
+    _print(text)
     return READY if is_ready(verdicts) else NOT_READY
+
+
+def _print(text: str) -> None:
+    out = sys.stdout
+    if out is None:  # as `>&-` leaves it
+        raise CannotAsk("standard output is closed: give it, or send it to /dev/null")
+    try:
+        out.write(text)
+        out.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or Python tries again at the end
+        raise CannotAsk(
+            f"the answer can't be written: {error}: give standard output room, and a reader that "
+            "stays"
+        ) from None
 
 
 def _refuse_what_is_of_no_bucket(arguments: argparse.Namespace) -> None:
@@ -211,7 +232,11 @@ def _import_extra(module: str) -> None:
 
 def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
     """Ask; what boto3 raises before AWS has answered is said in a line."""
-    from botocore.exceptions import BotoCoreError, NoCredentialsError  # noqa: PLC0415 # of an extra
+    from botocore.exceptions import (  # noqa: PLC0415 # of an extra
+        BotoCoreError,
+        NoCredentialsError,
+        NoRegionError,
+    )
 
     try:
         session = AwsSession(arguments.profile, arguments.region)
@@ -223,9 +248,18 @@ def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
         raise CannotAsk(
             "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
         ) from None
+    except EOFError:
+        raise CannotAsk(
+            "no credentials: the profile asks for an MFA code, and there is no terminal to type it "
+            "in: sign in with the AWS CLI first, or run this in a terminal"
+        ) from None
+    except NoRegionError:  # where AWS_ENDPOINT_URL says where IAM is
+        raise CannotAsk(
+            "a request is to a region, and none is known: give --region or AWS_REGION"
+        ) from None
     except BotoCoreError as error:
         raise CannotAsk(str(error)) from None
-    except ValueError as error:  # such as AWS_MAX_ATTEMPTS=often
+    except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that is not there
         raise CannotAsk(
             f"a variable or a setting of AWS can't be used: {error}: correct it"
         ) from None
@@ -239,7 +273,7 @@ class AwsSession:
         from botocore.config import Config  # noqa: PLC0415
 
         # boto3 alone of all that AWS makes does not read AWS_REGION.
-        region = region or os.environ.get("AWS_REGION")
+        region = region or os.environ.get("AWS_REGION") or None
         self._session: Any = Session(profile_name=profile, region_name=region)
         # The mode that waits and asks again where AWS throttles; AWS_MAX_ATTEMPTS says how often.
         self._config = Config(retries={"mode": "standard"}, user_agent_extra=_PROGRAM)
@@ -351,22 +385,25 @@ def _answer_as_json(answer: Answer) -> dict[str, object]:
     }
 
 
-def _show(arguments: argparse.Namespace, role: Role, verdicts: Sequence[Verdict]) -> None:
+def _shown(arguments: argparse.Namespace, role: Role, verdicts: Sequence[Verdict]) -> str:
+    """What `--output table` prints, made for standard output and not yet written to it."""
     from rich.console import Console  # noqa: PLC0415 # of an extra
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     profile = arguments.instance_profile
-    console.print(f"{profile}: {role.arn}" if profile else role.arn)
-    console.print(verdict_table(verdicts), soft_wrap=False)
-    console.print("ready" if is_ready(verdicts) else "not ready", style="bold")
-    for verdict in verdicts:
-        for fix in verdict.fix:  # below the table, where lines stay whole and can be copied
-            console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
-    asked = {verdict.question.capability for verdict in verdicts}
-    left_out = [label for capability, label in _LABELS.items() if capability not in asked]
-    if left_out:
-        console.print(f"Not asked: {', '.join(left_out)}.")
-    console.print("Not judged: policies of keys and buckets, the network, the agent.")
+    with console.capture() as shown:  # as it writes, rich ends the process with 1 where it can't
+        console.print(f"{profile}: {role.arn}" if profile else role.arn)
+        console.print(verdict_table(verdicts), soft_wrap=False)
+        console.print("ready" if is_ready(verdicts) else "not ready", style="bold")
+        for verdict in verdicts:
+            for fix in verdict.fix:  # below the table, where lines stay whole and can be copied
+                console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
+        asked = {verdict.question.capability for verdict in verdicts}
+        left_out = [label for capability, label in _LABELS.items() if capability not in asked]
+        if left_out:
+            console.print(f"Not asked: {', '.join(left_out)}.")
+        console.print("Not judged: policies of keys and buckets, the network, the agent.")
+    return shown.get()
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
