@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -343,7 +344,7 @@ def _logs_in_s3(role: Role, uses: Uses, bucket: str) -> Question:
             f"encryption_key={key.in_python})"
         )
     if prefix:
-        grant += f', log_prefix="{prefix}"'
+        grant += f", log_prefix={json.dumps(prefix, ensure_ascii=False)}"  # which Python reads too
     return Question("log-to-s3", f"{arn}/{prefix}".rstrip("/"), tuple(needs), grant)
 
 

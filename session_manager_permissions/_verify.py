@@ -175,8 +175,9 @@ _key = _matching(
 _document = _matching(r"[\w.-]{3,128}", "a document's name")
 _bucket = _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name")
 _prefix = _matching(
-    r"(?s:(?!.*\$\{)[^*?\ud800-\udfff]+)",
-    "a prefix of objects: give it without * ? ${ and half characters",
+    r"(?!.*\$\{)[^*?\x00-\x1f\x7f-\x9f\u0100-\U0010ffff]+",  # IAM takes no policy with more
+    "a prefix of objects that a policy can name: give it without * ? ${ and control characters, in "
+    "characters up to U+00FF",
 )
 _group = _matching(r"[\w./#-]{1,512}", "a log group's name")
 
@@ -198,11 +199,13 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _print(text: str) -> None:
+    """Write to standard output, with an escape for what it can't show."""
     out = sys.stdout
     if out is None:  # as `>&-` leaves it
         raise CannotAsk("standard output is closed: give it, or send it to /dev/null")
     try:
-        out.write(text)
+        encoding = out.encoding or "utf-8"
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or Python tries again at the end

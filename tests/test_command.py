@@ -160,10 +160,9 @@ def test_the_status_says_whether_it_is_ready(
         pytest.param(without_results, id="no results"),
     ],
 )
-@pytest.mark.parametrize("output", ["table", "json"])
-def test_an_answer_that_is_none_of_aws_is_said(reply: Callable[[str], Reply], output: str) -> None:
+def test_an_answer_that_is_none_of_aws_is_said(reply: Callable[[str], Reply]) -> None:
     with served(reply) as endpoint:
-        run = verify("--role", "web-server", "--output", output, env=account(endpoint))
+        run = verify("--role", "web-server", env=account(endpoint))
 
     assert (run.status, run.out) == (2, b"")
     assert run.err == (
@@ -239,6 +238,21 @@ def test_a_region_that_is_not_known_is_said(region: dict[str, str]) -> None:
         "session-manager-permissions: a request is to a region, and none is known: give --region "
         "or AWS_REGION\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", b"\\xe9"), ("cp1252", b"\xe9"), ("utf-8", b"\xc3\xa9")]
+)
+def test_what_a_stream_can_not_show_is_escaped(encoding: str, shown: bytes) -> None:
+    logs = ("--log-bucket", "logs", "--log-prefix", "é")
+    with served(lambda body: Reply(answered(body, "s3:PutObject")[1])) as endpoint:
+        run = verify(
+            "--role", "web-server", *logs, env=account(endpoint) | {"PYTHONIOENCODING": encoding}
+        )
+
+    assert (run.status, run.err) == (1, "")
+    assert b'log_prefix="' + shown + b'"' in run.out
+    assert b"arn:aws:s3:::logs/" + shown in run.out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is full")

@@ -1218,7 +1218,8 @@ ROWS: Final = {
         SystemExit,
         (
             "session-manager-permissions verify: error: argument --log-prefix: 'web/*' is not"
-            " a prefix of objects: give it without * ? ${ and half characters"
+            " a prefix of objects that a policy can name: give it without * ? ${ and control "
+            "characters, in characters up to U+00FF"
         ),
     ),
     "a pattern for --log-group": Row(
