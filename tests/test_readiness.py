@@ -58,6 +58,8 @@ from .policy_table import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from constructs import Construct
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "templates"
@@ -1014,6 +1016,35 @@ def test_no_template_breaks_the_check(
 
     for roles in (None, odd["Roles"]):
         assert sum(check(profile_and_role(role, roles, **more)).verdicts.values()) == 1
+
+
+@pytest.mark.parametrize("kind", [{"a": 1}, [], None, {"Ref": "Role"}])
+def test_a_resource_of_no_type_is_passed_over(check: Check, kind: object) -> None:
+    odd = {"Type": kind, "Properties": {"Roles": ["Role"]}}
+
+    assert check(profile_and_role(Odd=odd)).verdicts == {"not ready": 1}
+
+
+def changed_type(stack: cdk.Stack) -> None:
+    iam.CfnInstanceProfile(stack, "Odd", roles=["web"]).add_override("Type", {"a": 1})
+
+
+def nested_in_itself(stack: cdk.Stack) -> None:
+    nested = cdk.CfnStack(stack, "Nested", template_url="https://example.com")
+    nested.add_metadata("aws:asset:path", stack.template_file)
+
+
+@pytest.mark.parametrize("make", [changed_type, nested_in_itself])
+def test_a_template_that_makes_no_sense_does_not_fail_the_synthesis(
+    make_app: MakeApp, make: Callable[[cdk.Stack], None]
+) -> None:
+    app = make_app()
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+    stack = cdk.Stack(app, "Stack")
+    iam.CfnInstanceProfile(stack, "Profile", roles=["web"])
+    make(stack)
+
+    app.synth()
 
 
 @pytest.mark.parametrize("not_ready", [True, False])
