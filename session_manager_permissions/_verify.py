@@ -416,26 +416,18 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     table = Table("capability", "answer", "why", show_lines=True)
     for verdict in verdicts:
         reasons = "\n".join([*verdict.why, *verdict.notes])
-        table.add_row(_capability(verdict), _word(verdict), _plainly(reasons))
+        table.add_row(capability(verdict), answer(verdict), _plainly(reasons))
     return table
 
 
-def comparison_table(**times: Sequence[Verdict]) -> Table:
-    """A table of what a role might do at several times, a column each: the same was asked then."""
-    from rich.table import Table  # noqa: PLC0415 # of an extra
-
-    table = Table("capability", *times)
-    for verdicts in zip(*times.values(), strict=True):
-        table.add_row(_capability(verdicts[0]), *(_word(verdict) for verdict in verdicts))
-    return table
-
-
-def _capability(verdict: Verdict) -> Text:
+def capability(verdict: Verdict) -> Text:
+    """The cell of a table that says what was asked."""
     label, subject = _LABELS[verdict.question.capability], verdict.question.subject
     return _plainly(label if subject is None else f"{label}\n{subject}")
 
 
-def _word(verdict: Verdict) -> Text:
+def answer(verdict: Verdict) -> Text:
+    """The cell of a table that says whether it is allowed."""
     return _plainly(*(("allowed", "green") if verdict.allowed else ("denied", "red")))
 
 

@@ -21,9 +21,8 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.stub import ANY, Stubber
-from rich.console import Console
 
-from session_manager_permissions import _simulator, _verify
+from session_manager_permissions import _verify
 from session_manager_permissions._statements import SessionManagerOptions
 
 if TYPE_CHECKING:
@@ -985,25 +984,6 @@ def test_table_of_a_role_that_is_ready_with_all(
     assert "denied" not in run.out
     assert "Not asked" not in run.out
     assert "\nready\n" in run.out
-
-
-def test_comparison_has_a_column_for_each_time(account: Account) -> None:
-    iam = account.iam.client
-    role = _simulator.Role(ROLE, None)
-    asked = _simulator.questions(role, _simulator.Uses(), None)
-    account.answers(*(result(action, "implicitDeny") for action in CHANNELS))
-    account.allows(REGISTER)
-    account.is_reachable()
-    before = _simulator.ask(iam, role, asked, None)
-    after = _simulator.ask(iam, role, asked, None)
-    console = Console(width=80)
-
-    with console.capture() as shown:
-        console.print(_verify.comparison_table(before=before, after=after))
-
-    assert re.search(r"capability .* before .* after", shown.get())
-    assert re.search(r"reach Session Manager .* denied .* allowed", shown.get())
-    assert re.search(r"register the instance .* allowed .* allowed", shown.get())
 
 
 @pytest.mark.parametrize(
