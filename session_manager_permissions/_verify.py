@@ -61,7 +61,7 @@ examples:
 exit status:
   {READY}  ready: the role may do all that was asked
   {NOT_READY}  not ready: the output says what is denied, by which policy, and what would allow it
-  {CANNOT_ASK}  the question could not be asked; standard error says why
+  {CANNOT_ASK}  the question could not be asked, or the answer not written; standard error says why
 
 The role must be able to reach Session Manager and to register, and to use each key, bucket and log
 group given. IAM answers for the role's policies, its permissions boundary and the organization's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
@@ -38,7 +39,17 @@ from session_manager_permissions._readiness import (
     REGISTRATION_MISSING,
 )
 
-from .conftest import EC2, HERE, OTHER_ACCOUNT, MakeApp, MakeStack, key_arn, owned_role, run_python
+from .conftest import (
+    EC2,
+    HERE,
+    OTHER_ACCOUNT,
+    ROOT,
+    MakeApp,
+    MakeStack,
+    key_arn,
+    owned_role,
+    run_python,
+)
 from .policy_table import (
     ALL,
     AWS,
@@ -1063,6 +1074,32 @@ def test_app_with_the_check(make_app: MakeApp, not_ready: bool) -> None:  # noqa
         app.synth()
 
     assert "SessionManagerReadiness::registration-missing" in str(failure.value)
+
+
+SHOWN = """
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from session_manager_permissions import SessionManagerPermissions, SessionManagerReadiness
+
+app = cdk.App()
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+stack = cdk.Stack(app, "Stack")
+role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+iam.InstanceProfile(stack, "Profile", role=role)
+SessionManagerPermissions(stack, "Permissions", role=role)
+app.synth()
+"""
+
+
+def test_the_page_shows_what_synthesis_prints(tmp_path: Path) -> None:
+    page = (ROOT / "docs/readiness.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    done = run_python("-c", SHOWN, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stderr
 
 
 def test_stage_with_the_check(make_app: MakeApp) -> None:
