@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -241,6 +242,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
         NoRegionError,
     )
 
+    sys.stdin = sys.stdin or io.StringIO()  # closed by `<&-`: botocore may ask for an MFA code
     try:
         session = AwsSession(arguments.profile, arguments.region)
         iam, region = session.iam(), session.region

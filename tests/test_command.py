@@ -105,6 +105,7 @@ def verify(
         stderr=subprocess.PIPE,
         check=False,
         timeout=300,
+        start_new_session=True,  # which has no terminal
     )
     return Process(run.returncode, run.stdout or b"", run.stderr.decode())
 
@@ -208,13 +209,14 @@ def test_a_program_for_credentials_that_is_not_there_is_said(tmp_path: Path) -> 
     )
 
 
-def test_a_code_that_nobody_can_be_asked_for_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stdin", ["</dev/null", "<&-"])
+def test_a_code_that_nobody_can_be_asked_for_is_said(tmp_path: Path, stdin: str) -> None:
     configuration = tmp_path / "config"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
 
     run = verify(
         *("--role", "web", "--region", "eu-west-1", "--profile", "asks-for-a-code"),
-        prefix=("setsid", "--wait"),  # no terminal either
+        prefix=("sh", "-c", f'exec "$@" {stdin}', "sh"),
         env={"AWS_CONFIG_FILE": str(configuration)},
     )
 
