@@ -130,9 +130,14 @@ def not_ready(body: str) -> Reply:
     return Reply(text, status=status)
 
 
-def without_results(body: str) -> Reply:
-    text = answered(body)[1]
-    return Reply(text if operation(body) == "GetRole" else text.replace("EvaluationResults", "X"))
+def without(element: str) -> Callable[[str], Reply]:
+    """A role, and a simulation that lacks a part."""
+
+    def reply(body: str) -> Reply:
+        text = answered(body)[1]
+        return Reply(text if operation(body) == "GetRole" else text.replace(element, "Other"))
+
+    return reply
 
 
 @pytest.mark.parametrize(
@@ -158,7 +163,8 @@ def test_the_status_says_whether_it_is_ready(
         pytest.param(lambda _: Reply("<html>Sign in</html>", HTML), id="a page"),
         pytest.param(lambda _: Reply(""), id="nothing"),
         pytest.param(lambda _: Reply(WITHOUT_ARN), id="a role without an ARN"),
-        pytest.param(without_results, id="no results"),
+        pytest.param(without("EvaluationResults"), id="no results"),
+        pytest.param(without("EvalDecision"), id="a result without a decision"),
     ],
 )
 def test_an_answer_that_is_none_of_aws_is_said(reply: Callable[[str], Reply]) -> None:
@@ -191,6 +197,19 @@ def test_a_page_in_place_of_any_answer_is_said(whom: tuple[str, ...]) -> None:
     assert (run.status, run.out) == (2, b"")
     assert run.err.count("\n") == 1
     assert "is not AWS: look for a proxy" in run.err
+
+
+@pytest.mark.parametrize("parts", ["", "<Roles><member><Path>/</Path></member></Roles>"])
+def test_a_profile_that_lacks_a_part_is_none_of_aws(parts: str) -> None:
+    text = (
+        "<GetInstanceProfileResponse><GetInstanceProfileResult><InstanceProfile><Path>/</Path>"
+        f"{parts}</InstanceProfile></GetInstanceProfileResult></GetInstanceProfileResponse>"
+    )
+    with served(lambda _: Reply(text)) as endpoint:
+        run = verify("--instance-profile", "web-server", env=account(endpoint))
+
+    assert (run.status, run.out) == (2, b"")
+    assert "what answered for iam is not AWS" in run.err
 
 
 def test_a_program_for_credentials_that_is_not_there_is_said(tmp_path: Path) -> None:
