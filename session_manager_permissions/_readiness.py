@@ -221,7 +221,7 @@ def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
             *where,
             "Session Manager can't reach instances of this profile: "
             f"{its_role} is not allowed {', '.join(sorted(channels))}",
-            _grant(missing),
+            _remedy(missing),
         )
     registration = missing.keys() & {*_needs.REGISTRATION.actions}
     if registration:
@@ -231,7 +231,7 @@ def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
             f"instances of this profile can't register with Systems Manager: {its_role} is not "
             f"allowed {', '.join(registration)}, and so they depend on the account's Default Host "
             "Management Configuration",
-            _grant(missing),
+            _remedy(missing),
         )
     if denied:
         yield _Finding(
@@ -283,7 +283,7 @@ def _ask(role: Role) -> dict[str, _Answers]:
     return found
 
 
-def _grant(missing: dict[str, _Answers]) -> str:
+def _remedy(missing: dict[str, _Answers]) -> str:
     """The line that allows what is missing, in the role's policies or in its boundary."""
     registers = not missing.keys().isdisjoint(_needs.REGISTRATION.actions)
     option = "allow_registration=True" if registers else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -207,13 +208,14 @@ def find_role(iam: IAMClient, role: str) -> Role:
     name = role.rpartition("/")[2]
     with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
         found = iam.get_role(RoleName=name)["Role"]
-    if role.startswith("arn:") and role != found["Arn"]:
+        arn = found["Arn"]
+    if role.startswith("arn:") and role != arn:
         raise CannotAsk(
-            f"there is no role {role} in the account of the credentials, but {found['Arn']}: give "
-            "that, or the credentials of the other account"
+            f"there is no role {role} in the account of the credentials, but {arn}: give that, or "
+            "the credentials of the other account"
         )
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    return Role(found["Arn"], boundary)
+    return Role(arn, boundary)
 
 
 def role_of_profile(iam: IAMClient, name: str) -> str:
@@ -228,12 +230,13 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
         f"there is no instance profile {name!r} {_HERE}",
     ):
         profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-    if not profile["Roles"]:
+        roles = [role["Arn"] for role in profile["Roles"]]
+    if not roles:
         raise CannotAsk(
             f"the instance profile {name!r} has no role, and a role alone has permissions: add one "
             "to it"
         )
-    return profile["Roles"][0]["Arn"]
+    return roles[0]
 
 
 _BY_ARN: Final = "give the key by its own ARN"
@@ -257,14 +260,18 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> Key:
         f"the key behind {arn}, unless it is given by its own ARN",
         f"there is no {arn}: {_BY_ARN}",
     ):
-        found = kms(region).describe_key(KeyId=arn)["KeyMetadata"]
-    return Key(arn, f"{arn.removesuffix(resource)}key/{found['KeyId']}", resource)
+        key_id = kms(region).describe_key(KeyId=arn)["KeyMetadata"]["KeyId"]
+    return Key(arn, f"{arn.removesuffix(resource)}key/{key_id}", resource)
 
 
 @contextmanager
 def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
-    """Say in the user's terms what AWS refuses."""
+    """Say in the user's terms what AWS refuses, and that an answer is none of AWS.
+
+    What is read of an answer is to be read inside: an entry that is not there is no answer of AWS.
+    """
     from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         yield
@@ -281,6 +288,11 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         else:
             text = f"{action} failed: {code}: {error.response['Error'].get('Message')}"
         raise CannotAsk(text) from None
+    except (ResponseParserError, KeyError):  # a KeyError of botocore's too, on a page of HTML
+        raise CannotAsk(
+            f"what answered for {service} is not AWS: look for a proxy, and at AWS_ENDPOINT_URL, "
+            "or ask again"
+        ) from None
 
 
 def questions(role: Role, uses: Uses, region: str | None) -> list[Question]:
@@ -332,7 +344,7 @@ def _logs_in_s3(role: Role, uses: Uses, bucket: str) -> Question:
             f"encryption_key={key.in_python})"
         )
     if prefix:
-        grant += f', log_prefix="{prefix}"'
+        grant += f", log_prefix={json.dumps(prefix, ensure_ascii=False)}"  # which Python reads too
     return Question("log-to-s3", f"{arn}/{prefix}".rstrip("/"), tuple(needs), grant)
 
 
@@ -400,10 +412,10 @@ def _simulate(
             )
             for result in page["EvaluationResults"]
         }
-    for action in need.actions:
-        if action.lower() not in results:
-            raise CannotAsk(f"IAM gave no answer on {action}: try again")
-        yield _answer(action, need.resource, results[action.lower()])
+        for action in need.actions:
+            if action.lower() not in results:
+                raise CannotAsk(f"IAM gave no answer on {action}: try again")
+            yield _answer(action, need.resource, results[action.lower()])
 
 
 def _context(need: _needs.Need, region: str | None) -> list[ContextEntryTypeDef]:

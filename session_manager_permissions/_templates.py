@@ -107,6 +107,12 @@ class Template:
             if isinstance(entry, dict)  # `Fn::ForEach` is a list
         }
 
+    def is_within(self, path: Path) -> bool:
+        """Whether it is the template of this file, or is nested in it."""
+        if self.path.resolve() == path.resolve():
+            return True
+        return self.parent is not None and self.parent.is_within(path)
+
     @property
     def account(self) -> str | None:
         """Where it is deployed to; None where only the deployment knows."""
@@ -121,7 +127,7 @@ class Resource:
         self.template = template
         self.logical_id = logical_id
         self.body = body
-        self.type = body.get("Type")
+        self.type = text(body.get("Type"))
         self.properties = _mapping(body.get("Properties"))
 
     @cached_property
@@ -216,7 +222,7 @@ class Assembly:
                 assets = _assets(template.path.with_name(f"{stem}.assets.json"))
             path = template.path.parent / _nested_file(resource, assets)
             body = _read(path)
-            if body:
+            if body and not template.is_within(path):  # as no template is nested in itself
                 arguments = resource.properties.get("Parameters")
                 nested = Template(path, body, template.environment, template, arguments)
                 template.nested[resource.logical_id] = nested

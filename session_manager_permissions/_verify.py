@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,7 +62,7 @@ examples:
 exit status:
   {READY}  ready: the role may do all that was asked
   {NOT_READY}  not ready: the output says what is denied, by which policy, and what would allow it
-  {CANNOT_ASK}  the question could not be asked; standard error says why
+  {CANNOT_ASK}  the question could not be asked, or the answer not written; standard error says why
 
 The role must be able to reach Session Manager and to register, and to use each key, bucket and log
 group given. IAM answers for the role's policies, its permissions boundary and the organization's
@@ -84,8 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _verify(arguments)
     except CannotAsk as error:
-        sys.stderr.write(f"{_PROGRAM}: {error}\n")
-        return CANNOT_ASK
+        text = str(error)
+    except Exception as error:  # noqa: BLE001 # Python would end with 1, which is an answer
+        text = f"an error of the program, {type(error).__name__}: {error}: report it"
+    with suppress(AttributeError, OSError):  # no standard error: the status alone says it
+        sys.stderr.write(f"{_PROGRAM}: {' '.join(text.splitlines())}\n")
+    return CANNOT_ASK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -170,8 +176,9 @@ _key = _matching(
 _document = _matching(r"[\w.-]{3,128}", "a document's name")
 _bucket = _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name")
 _prefix = _matching(
-    r"(?s:(?!.*\$\{)[^*?\ud800-\udfff]+)",
-    "a prefix of objects: give it without * ? ${ and half characters",
+    r"(?!.*\$\{)[^*?\x00-\x1f\x7f-\x9f\u0100-\U0010ffff]+",  # IAM takes no policy with more
+    "a prefix of objects that a policy can name: give it without * ? ${ and control characters, in "
+    "characters up to U+00FF",
 )
 _group = _matching(r"[\w./#-]{1,512}", "a log group's name")
 
@@ -185,10 +192,28 @@ def _verify(arguments: argparse.Namespace) -> int:
     role, verdicts = _asked(arguments)
     if arguments.output == "json":
         found = as_json(role, arguments.instance_profile, verdicts)
-        sys.stdout.write(f"{json.dumps(found, indent=2)}\n")
+        text = f"{json.dumps(found, indent=2)}\n"
     else:
-        _show(arguments, role, verdicts)
+        text = _shown(arguments, role, verdicts)
+    _print(text)
     return READY if is_ready(verdicts) else NOT_READY
+
+
+def _print(text: str) -> None:
+    """Write to standard output, with an escape for what it can't show."""
+    out = sys.stdout
+    if out is None:  # as `>&-` leaves it
+        raise CannotAsk("standard output is closed: give it, or send it to /dev/null")
+    try:
+        encoding = out.encoding or "utf-8"
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        out.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or Python tries again at the end
+        raise CannotAsk(
+            f"the answer can't be written: {error}: give standard output room, and a reader that "
+            "stays"
+        ) from None
 
 
 def _refuse_what_is_of_no_bucket(arguments: argparse.Namespace) -> None:
@@ -211,8 +236,13 @@ def _import_extra(module: str) -> None:
 
 def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
     """Ask; what boto3 raises before AWS has answered is said in a line."""
-    from botocore.exceptions import BotoCoreError, NoCredentialsError  # noqa: PLC0415 # of an extra
+    from botocore.exceptions import (  # noqa: PLC0415 # of an extra
+        BotoCoreError,
+        NoCredentialsError,
+        NoRegionError,
+    )
 
+    sys.stdin = sys.stdin or io.StringIO()  # closed by `<&-`: botocore may ask for an MFA code
     try:
         session = AwsSession(arguments.profile, arguments.region)
         iam, region = session.iam(), session.region
@@ -223,9 +253,18 @@ def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
         raise CannotAsk(
             "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
         ) from None
+    except EOFError:
+        raise CannotAsk(
+            "no credentials: the profile asks for an MFA code, and there is no terminal to type it "
+            "in: sign in with the AWS CLI first, or run this in a terminal"
+        ) from None
+    except NoRegionError:  # where AWS_ENDPOINT_URL says where IAM is
+        raise CannotAsk(
+            "a request is to a region, and none is known: give --region or AWS_REGION"
+        ) from None
     except BotoCoreError as error:
         raise CannotAsk(str(error)) from None
-    except ValueError as error:  # such as AWS_MAX_ATTEMPTS=often
+    except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that is not there
         raise CannotAsk(
             f"a variable or a setting of AWS can't be used: {error}: correct it"
         ) from None
@@ -239,7 +278,7 @@ class AwsSession:
         from botocore.config import Config  # noqa: PLC0415
 
         # boto3 alone of all that AWS makes does not read AWS_REGION.
-        region = region or os.environ.get("AWS_REGION")
+        region = region or os.environ.get("AWS_REGION") or None
         self._session: Any = Session(profile_name=profile, region_name=region)
         # The mode that waits and asks again where AWS throttles; AWS_MAX_ATTEMPTS says how often.
         self._config = Config(retries={"mode": "standard"}, user_agent_extra=_PROGRAM)
@@ -351,22 +390,25 @@ def _answer_as_json(answer: Answer) -> dict[str, object]:
     }
 
 
-def _show(arguments: argparse.Namespace, role: Role, verdicts: Sequence[Verdict]) -> None:
+def _shown(arguments: argparse.Namespace, role: Role, verdicts: Sequence[Verdict]) -> str:
+    """What `--output table` prints, made for standard output and not yet written to it."""
     from rich.console import Console  # noqa: PLC0415 # of an extra
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     profile = arguments.instance_profile
-    console.print(f"{profile}: {role.arn}" if profile else role.arn)
-    console.print(verdict_table(verdicts), soft_wrap=False)
-    console.print("ready" if is_ready(verdicts) else "not ready", style="bold")
-    for verdict in verdicts:
-        for fix in verdict.fix:  # below the table, where lines stay whole and can be copied
-            console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
-    asked = {verdict.question.capability for verdict in verdicts}
-    left_out = [label for capability, label in _LABELS.items() if capability not in asked]
-    if left_out:
-        console.print(f"Not asked: {', '.join(left_out)}.")
-    console.print("Not judged: policies of keys and buckets, the network, the agent.")
+    with console.capture() as shown:  # as it writes, rich ends the process with 1 where it can't
+        console.print(f"{profile}: {role.arn}" if profile else role.arn)
+        console.print(verdict_table(verdicts), soft_wrap=False)
+        console.print("ready" if is_ready(verdicts) else "not ready", style="bold")
+        for verdict in verdicts:
+            for fix in verdict.fix:  # below the table, where lines stay whole and can be copied
+                console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
+        asked = {verdict.question.capability for verdict in verdicts}
+        left_out = [label for capability, label in _LABELS.items() if capability not in asked]
+        if left_out:
+            console.print(f"Not asked: {', '.join(left_out)}.")
+        console.print("Not judged: policies of keys and buckets, the network, the agent.")
+    return shown.get()
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
@@ -376,26 +418,18 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     table = Table("capability", "answer", "why", show_lines=True)
     for verdict in verdicts:
         reasons = "\n".join([*verdict.why, *verdict.notes])
-        table.add_row(_capability(verdict), _word(verdict), _plainly(reasons))
+        table.add_row(capability(verdict), answer(verdict), _plainly(reasons))
     return table
 
 
-def comparison_table(**times: Sequence[Verdict]) -> Table:
-    """A table of what a role might do at several times, a column each: the same was asked then."""
-    from rich.table import Table  # noqa: PLC0415 # of an extra
-
-    table = Table("capability", *times)
-    for verdicts in zip(*times.values(), strict=True):
-        table.add_row(_capability(verdicts[0]), *(_word(verdict) for verdict in verdicts))
-    return table
-
-
-def _capability(verdict: Verdict) -> Text:
+def capability(verdict: Verdict) -> Text:
+    """The cell of a table that says what was asked."""
     label, subject = _LABELS[verdict.question.capability], verdict.question.subject
     return _plainly(label if subject is None else f"{label}\n{subject}")
 
 
-def _word(verdict: Verdict) -> Text:
+def answer(verdict: Verdict) -> Text:
+    """The cell of a table that says whether it is allowed."""
     return _plainly(*(("allowed", "green") if verdict.allowed else ("denied", "red")))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import os
 import re
 import runpy
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 from unittest.mock import Mock
 
 import aws_cdk as cdk
@@ -94,6 +95,9 @@ class World:
     @functools.cached_property
     def account(self) -> Account:
         return self._exits.enter_context(stubbed_account(self.patch))
+
+    def open(self, descriptor: int) -> TextIO:
+        return self._exits.enter_context(os.fdopen(descriptor, "w"))
 
     @functools.cached_property
     def ssm(self) -> Stubber:
@@ -311,6 +315,11 @@ def at_the_commands_end(_: World) -> None:
     _verify.main(["verify", "--role", "web", "--log-prefix", "a"])
 
 
+def surprised(w: World) -> None:
+    fails_by(RuntimeError("on\ntwo lines"))(w)
+    _verify.main(["verify", "--role", "web"])
+
+
 def command(
     *arguments: str, answers: Callable[[World], object] = lambda _: None
 ) -> Callable[[World], object]:
@@ -333,8 +342,30 @@ def says_no(operation: str, code: str) -> Callable[[World], object]:
 
 
 def may_not_assume(w: World) -> None:
-    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "AssumeRole")
-    w.patch.setattr(w.account.iam.client, "get_role", Mock(side_effect=denied))
+    denied = {"Error": {"Code": "AccessDenied", "Message": "not you"}}
+    fails_by(ClientError(denied, "AssumeRole"))(w)
+
+
+def fails_by(error: Exception) -> Callable[[World], object]:
+    """What boto3 comes to, before there is an answer of AWS."""
+    return lambda w: w.patch.setattr(w.account.iam.client, "get_role", Mock(side_effect=error))
+
+
+def has_all(w: World) -> None:
+    w.account.has_role()
+    w.account.is_reachable()
+
+
+def is_not_read(w: World) -> None:
+    has_all(w)
+    reader, writer = os.pipe()
+    os.close(reader)
+    w.patch.setattr(sys, "stdout", w.open(writer))
+
+
+def has_no_standard_output(w: World) -> None:
+    has_all(w)
+    w.patch.setattr(sys, "stdout", None)
 
 
 def has_the_document(text: str) -> Callable[[World], object]:
@@ -374,11 +405,11 @@ def without_an_answer(*arguments: str) -> Callable[[World], object]:
     return lambda _: _verify._verify(_verify._parser().parse_args(["verify", *arguments]))  # noqa: SLF001
 
 
-def with_attempts(*arguments: str) -> Callable[[World], object]:
-    """The command, in an environment with nonsense in it."""
+def with_variable(name: str, value: str, *arguments: str) -> Callable[[World], object]:
+    """The command, in an environment that has this too."""
 
     def does(w: World) -> None:
-        w.patch.setenv("AWS_MAX_ATTEMPTS", "often")
+        w.patch.setenv(name, value)
         without_an_answer(*arguments)(w)
 
     return does
@@ -1145,6 +1176,14 @@ ROWS: Final = {
         "stderr",
         ("session-manager-permissions: --log-prefix a is of a bucket: give --log-bucket too"),
     ),
+    "what nobody thought of": Row(
+        surprised,
+        "stderr",
+        (
+            "session-manager-permissions: an error of the program, RuntimeError: on two lines: "
+            "report it"
+        ),
+    ),
     "a path for --role": Row(
         command("--role", "team/web"),
         SystemExit,
@@ -1191,7 +1230,8 @@ ROWS: Final = {
         SystemExit,
         (
             "session-manager-permissions verify: error: argument --log-prefix: 'web/*' is not"
-            " a prefix of objects: give it without * ? ${ and half characters"
+            " a prefix of objects that a policy can name: give it without * ? ${ and control "
+            "characters, in characters up to U+00FF"
         ),
     ),
     "a pattern for --log-group": Row(
@@ -1289,11 +1329,55 @@ ROWS: Final = {
         "no credentials: AssumeRole failed: AccessDenied: not you",
     ),
     "a variable that botocore can't read": Row(
-        with_attempts("--role", "web"),
+        with_variable("AWS_MAX_ATTEMPTS", "often", "--role", "web"),
         CannotAsk,
         (
             "a variable or a setting of AWS can't be used: invalid literal for int() with base "
             "10: 'often': correct it"
+        ),
+    ),
+    "a program for credentials that is not there": Row(
+        command(
+            "--role", "web", answers=fails_by(FileNotFoundError(2, "No such file", "/nonexistent"))
+        ),
+        CannotAsk,
+        (
+            "a variable or a setting of AWS can't be used: [Errno 2] No such file: "
+            "'/nonexistent': correct it"
+        ),
+    ),
+    "an MFA code that nobody types in": Row(
+        command("--role", "web", answers=fails_by(EOFError())),
+        CannotAsk,
+        (
+            "no credentials: the profile asks for an MFA code, and there is no terminal to type "
+            "it in: sign in with the AWS CLI first, or run this in a terminal"
+        ),
+    ),
+    "AWS_ENDPOINT_URL without a region": Row(
+        with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1", "--role", "web"),
+        CannotAsk,
+        "a request is to a region, and none is known: give --region or AWS_REGION",
+    ),
+    "an answer that is not AWS's": Row(
+        command("--role", "web", answers=fails_by(KeyError("GetRoleResult"))),
+        CannotAsk,
+        (
+            "what answered for iam is not AWS: look for a proxy, and at AWS_ENDPOINT_URL, or ask "
+            "again"
+        ),
+    ),
+    "standard output that is closed": Row(
+        command("--role", "web-server", answers=has_no_standard_output),
+        CannotAsk,
+        "standard output is closed: give it, or send it to /dev/null",
+    ),
+    "standard output that nobody reads": Row(
+        command("--role", "web-server", answers=is_not_read),
+        CannotAsk,
+        (
+            "the answer can't be written: [Errno 32] Broken pipe: give standard output room, and "
+            "a reader that stays"
         ),
     ),
     "no right to ask": Row(

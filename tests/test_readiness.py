@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
@@ -38,7 +39,17 @@ from session_manager_permissions._readiness import (
     REGISTRATION_MISSING,
 )
 
-from .conftest import EC2, HERE, OTHER_ACCOUNT, MakeApp, MakeStack, key_arn, owned_role, run_python
+from .conftest import (
+    EC2,
+    HERE,
+    OTHER_ACCOUNT,
+    ROOT,
+    MakeApp,
+    MakeStack,
+    key_arn,
+    owned_role,
+    run_python,
+)
 from .policy_table import (
     ALL,
     AWS,
@@ -58,6 +69,8 @@ from .policy_table import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from constructs import Construct
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "templates"
@@ -1016,6 +1029,35 @@ def test_no_template_breaks_the_check(
         assert sum(check(profile_and_role(role, roles, **more)).verdicts.values()) == 1
 
 
+@pytest.mark.parametrize("kind", [{"a": 1}, [], None, {"Ref": "Role"}])
+def test_a_resource_of_no_type_is_passed_over(check: Check, kind: object) -> None:
+    odd = {"Type": kind, "Properties": {"Roles": ["Role"]}}
+
+    assert check(profile_and_role(Odd=odd)).verdicts == {"not ready": 1}
+
+
+def changed_type(stack: cdk.Stack) -> None:
+    iam.CfnInstanceProfile(stack, "Odd", roles=["web"]).add_override("Type", {"a": 1})
+
+
+def nested_in_itself(stack: cdk.Stack) -> None:
+    nested = cdk.CfnStack(stack, "Nested", template_url="https://example.com")
+    nested.add_metadata("aws:asset:path", stack.template_file)
+
+
+@pytest.mark.parametrize("make", [changed_type, nested_in_itself])
+def test_a_template_that_makes_no_sense_does_not_fail_the_synthesis(
+    make_app: MakeApp, make: Callable[[cdk.Stack], None]
+) -> None:
+    app = make_app()
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+    stack = cdk.Stack(app, "Stack")
+    iam.CfnInstanceProfile(stack, "Profile", roles=["web"])
+    make(stack)
+
+    app.synth()
+
+
 @pytest.mark.parametrize("not_ready", [True, False])
 def test_app_with_the_check(make_app: MakeApp, not_ready: bool) -> None:  # noqa: FBT001
     app = make_app()
@@ -1032,6 +1074,32 @@ def test_app_with_the_check(make_app: MakeApp, not_ready: bool) -> None:  # noqa
         app.synth()
 
     assert "SessionManagerReadiness::registration-missing" in str(failure.value)
+
+
+SHOWN = """
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from session_manager_permissions import SessionManagerPermissions, SessionManagerReadiness
+
+app = cdk.App()
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+stack = cdk.Stack(app, "Stack")
+role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+iam.InstanceProfile(stack, "Profile", role=role)
+SessionManagerPermissions(stack, "Permissions", role=role)
+app.synth()
+"""
+
+
+def test_the_page_shows_what_synthesis_prints(tmp_path: Path) -> None:
+    page = (ROOT / "docs/readiness.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    done = run_python("-c", SHOWN, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stderr
 
 
 def test_stage_with_the_check(make_app: MakeApp) -> None:

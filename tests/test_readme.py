@@ -80,13 +80,14 @@ def first_column(first_header: str, page: str = README) -> list[str]:
     return [name for row in table(first_header, page) for name in code(row[0])]
 
 
-def commands() -> Iterator[tuple[int, list[str]]]:
-    """The line and the words of each command in a shell block."""
-    for start, block in [*blocks("sh"), *blocks("console")]:
-        for line, command in enumerate(block.splitlines(), start + 1):
-            words = shlex.split(command.removeprefix("$ "), comments=True)
-            if words:
-                yield line, words
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """The page and the line, and the words, of each command in a shell block."""
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for start, block in blocks("sh", path.read_text(encoding="utf-8")):
+            for line, command in enumerate(block.splitlines(), start + 1):
+                words = shlex.split(command, comments=True)
+                if words:
+                    yield f"{path.name}-{line}", words
 
 
 def context_given(words: list[str]) -> dict[str, str]:
@@ -207,9 +208,7 @@ def test_every_way_in_has_a_snippet() -> None:
         assert name in snippets
 
 
-@pytest.mark.parametrize(
-    "words", [pytest.param(words, id=f"line-{line}") for line, words in commands()]
-)
+@pytest.mark.parametrize("words", [pytest.param(words, id=name) for name, words in commands()])
 def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     match words:
@@ -322,6 +321,30 @@ app.synth()
     synthesis.run(script)
 
     assert synthesis.warnings() == (set() if acknowledged else set(ids))
+
+
+LANGUAGES: Final = {"python", "sh"}  # which are run, wherever they are
+READ: Final = {  # the language of a block, and the pages on which a test reads it
+    "json": {"docs/statements.md"},  # by test_docs_statements.py
+    "mermaid": {"README.md", "docs/preferences.md"},  # a picture, which nobody can run
+    "py": {"docs/scanners.md"},  # by test_linters.py
+    "text": {"docs/readiness.md"},  # by test_readiness.py
+}
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+)
+def test_each_block_is_one_that_a_test_reads(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page == "docs/preferences.md":  # test_docs_preferences.py reads those of its lists too
+        text = re.sub("^ +(?=```)", "", text, flags=re.MULTILINE)
+    fences = re.findall(r"^[ \t>]*(?:```|~~~).*$", text, re.MULTILINE)
+
+    assert fences[1::2] == ["```"] * len(fences[::2])
+    for fence in fences[::2]:
+        language = fence.removeprefix("```")
+        assert language in LANGUAGES or page in READ.get(language, set()), fence
 
 
 def anchors(page: str) -> set[str]:

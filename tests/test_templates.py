@@ -246,6 +246,7 @@ def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str
         nested_stack(**by_metadata("missing.json")),
         nested_stack(**by_metadata("../folder/missing.json")),
         nested_stack(**by_metadata("template.yaml")),
+        nested_stack(**by_metadata("\0")),
         resource("AWS::CloudFormation::Stack", TemplateURL=f"https://example.com/{HASH}.json"),
     ],
 )
@@ -260,6 +261,32 @@ def test_nested_template_that_is_not_there_is_left_out(
     (template,) = assembly.templates
     found = assembly.behind(template, {"Fn::GetAtt": ["Nested", "Outputs.Name"]})
     assert name_of(found) == "Nested"
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b"), [("a.json", None), ("b.json", "a.json"), ("b.json", "../folder/b.json")]
+)
+def test_template_that_is_nested_in_itself_is_read_once(
+    tmp_path: Path, of_a: str, of_b: str | None
+) -> None:
+    folder = tmp_path / "folder"
+    nested = {"Nested": nested_stack(**by_metadata(of_b))} if of_b else {}
+    write(folder / "b.json", {"Resources": nested})
+    path = write(folder / "a.json", {"Resources": {"Nested": nested_stack(**by_metadata(of_a))}})
+
+    assembly = Assembly([path])
+
+    names = [template.path.name for template in assembly.templates]
+    assert names == ["a.json", "b.json"][: 1 if of_a == "a.json" else 2]
+
+
+def test_template_that_is_nested_twice_is_read_twice(tmp_path: Path) -> None:
+    write(tmp_path / "b.json", {"Resources": {"Role": resource()}})
+    twice = {name: nested_stack(**by_metadata("b.json")) for name in ("First", "Second")}
+
+    assembly = Assembly([write(tmp_path / "a.json", {"Resources": twice})])
+
+    assert len(assembly.templates) == 3
 
 
 @pytest.mark.parametrize(

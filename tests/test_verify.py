@@ -7,11 +7,12 @@ an organization, a policy named, is here alone.
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,8 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.stub import ANY, Stubber
-from rich.console import Console
 
-from session_manager_permissions import _simulator, _verify
+from session_manager_permissions import _verify
 from session_manager_permissions._statements import SessionManagerOptions
 
 if TYPE_CHECKING:
@@ -858,6 +858,12 @@ def test_extra_that_is_not_installed(
             ["--role", "a", "--log-bucket", "logs", "--log-prefix", "${aws:userid}"],
             "without * ? ${",
         ),
+        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "秘密"], "up to U+00FF"),
+        (
+            ["--role", "a", "--log-bucket", "logs", "--log-prefix", "a\x1b[31m"],
+            "control characters",
+        ),
+        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "a\x9b31m"], "control characters"),
         (["--role", "a", "--log-group", "logs:*"], "not a log group's name"),
         (["--role", "a", "--log-prefix", "web"], "--log-prefix web is of a bucket"),
         (["--role", "a", "--log-bucket-key", KEY], f"--log-bucket-key {KEY} is of a bucket"),
@@ -931,6 +937,17 @@ def test_table(account: Account, verify: Callable[..., Run]) -> None:
         assert said in run.words
 
 
+def test_standard_output_may_be_a_text_in_memory(account: Account) -> None:
+    account.has_role()
+    account.is_reachable()
+
+    with redirect_stdout(io.StringIO()) as out:
+        status = _verify.main(["verify", "--role", "web-server"])
+
+    assert status == 0
+    assert "\nready\n" in out.getvalue()
+
+
 def test_table_has_names_as_they_are_and_no_fix_is_broken(
     monkeypatch: pytest.MonkeyPatch, verify: Callable[..., Run]
 ) -> None:
@@ -969,25 +986,6 @@ def test_table_of_a_role_that_is_ready_with_all(
     assert "\nready\n" in run.out
 
 
-def test_comparison_has_a_column_for_each_time(account: Account) -> None:
-    iam = account.iam.client
-    role = _simulator.Role(ROLE, None)
-    asked = _simulator.questions(role, _simulator.Uses(), None)
-    account.answers(*(result(action, "implicitDeny") for action in CHANNELS))
-    account.allows(REGISTER)
-    account.is_reachable()
-    before = _simulator.ask(iam, role, asked, None)
-    after = _simulator.ask(iam, role, asked, None)
-    console = Console(width=80)
-
-    with console.capture() as shown:
-        console.print(_verify.comparison_table(before=before, after=after))
-
-    assert re.search(r"capability .* before .* after", shown.get())
-    assert re.search(r"reach Session Manager .* denied .* allowed", shown.get())
-    assert re.search(r"register the instance .* allowed .* allowed", shown.get())
-
-
 @pytest.mark.parametrize(
     ("arguments", "denied"),
     [
@@ -1014,6 +1012,25 @@ def test_fix_is_an_option_of_the_construct(
         assert set(options) <= SessionManagerOptions.__optional_keys__
         arguments_given = fix.partition("SessionManagerPermissions ")[2].partition("; ")[0]
         assert ast.parse(f"call({arguments_given})")
+
+
+@pytest.mark.parametrize("prefix", ["web", 'a"b', "a'b", "a\\n", "a\\", "é", "\xa0"])
+def test_fix_has_the_prefix_as_python_reads_it(
+    monkeypatch: pytest.MonkeyPatch, verify: Callable[..., Run], prefix: str
+) -> None:
+    serve(monkeypatch, lambda body: answered(body, "s3:PutObject"))
+
+    run = verify(
+        *("--role", "web-server", "--log-bucket", "logs", "--log-prefix", prefix),
+        *("--output", "json"),
+    )
+
+    (fix,) = run.capability("log-to-s3")["fix"]
+    options = fix.partition("SessionManagerPermissions ")[2]
+    call = ast.parse(f"call({options})", mode="eval").body
+    assert isinstance(call, ast.Call)
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    assert ast.literal_eval(given["log_prefix"]) == prefix
 
 
 def fields(value: object, path: str = "") -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from local_aws import (
     REGION,
@@ -17,6 +17,7 @@ from local_aws import (
     local_aws,
 )
 from rich.console import Console
+from rich.table import Table
 
 from session_manager_permissions._simulator import (
     Key,
@@ -27,7 +28,10 @@ from session_manager_permissions._simulator import (
     role_of_profile,
 )
 from session_manager_permissions._simulator import ask as simulate
-from session_manager_permissions._verify import comparison_table
+from session_manager_permissions._verify import answer, capability
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PROFILE = "web-server"
 
@@ -64,13 +68,21 @@ def ask(profile: ExistingProfile, key: str, other_key: str) -> Times:
 
 
 def show(profile: ExistingProfile, **times: Times) -> None:
-    """A table of what may be done, with a column for each time that IAM was asked."""
+    """What may be done, each time that IAM was asked, and what else there is to see of it."""
     console.print(comparison_table(**{name: time.verdicts for name, time in times.items()}))
     *_, last = times.values()
     let_through = ", ".join(call for call, done in last.calls.items() if done)
     console.print(f"Calls of the role that are let through: {let_through}", soft_wrap=True)
     policies = ", ".join(profile.inline_policies())
     console.print(f"Inline policies of the role: {policies}", soft_wrap=True)
+
+
+def comparison_table(**times: Sequence[Verdict]) -> Table:
+    """A table of what a role might do at several times, a column each: the same was asked then."""
+    table = Table("capability", *times)
+    for verdicts in zip(*times.values(), strict=True):
+        table.add_row(capability(verdicts[0]), *(answer(verdict) for verdict in verdicts))
+    return table
 
 
 def cdk(aws: LocalAws, *arguments: str) -> None:

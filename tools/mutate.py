@@ -41,7 +41,7 @@ TESTS = {
     "_statements": "statements messages options keys logs snapshots typing",
     "_templates": "templates readiness",
     "_types": "messages options preferences hostile",
-    "_verify": "verify document messages",
+    "_verify": "verify document messages command",
 }
 CONFIG = """\
 [cosmic-ray]
