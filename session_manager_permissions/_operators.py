@@ -111,7 +111,8 @@ def _statements(
     document = preferences.document_arn
     arns = [*access.instance_arns]
     tags = {
-        f"ssm:resourceTag/{key}": value if isinstance(value, str) else [*value]
+        # By `+`, as an f-string has the name of a member of a `str` enum and not its text.
+        "ssm:resourceTag/" + key: value if isinstance(value, str) else [*value]
         for key, value in sorted(access.instance_tags.items())
     }
     kinds = [access.allow_ssh, access.allow_port_forwarding]

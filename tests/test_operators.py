@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -254,6 +255,17 @@ def test_a_tag_s_key_may_be_a_token_that_is_known_at_synthesis(stack_here: cdk.S
     assert by_sid(stack_here)["StartSessionInstances"]["Condition"]["StringEquals"] == {
         "ssm:resourceTag/team": "web"
     }
+
+
+class Tag(str, enum.Enum):
+    TEAM = "team"
+
+
+def test_a_tag_s_key_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_tags={Tag.TEAM: "web"})
+
+    condition = by_sid(stack_here)["StartSessionInstances"]["Condition"]
+    assert condition["StringEquals"] == {"ssm:resourceTag/team": "web"}
 
 
 def test_each_tag_is_looked_at(stack_here: cdk.Stack) -> None:
