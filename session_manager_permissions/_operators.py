@@ -82,9 +82,13 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
     stack = stack_of(preferences)
     _refuse_unchosen(access)
     _refuse_wrong_tags(access, stack)
+    if _is_of_other_account(grantee, stack):
+        raise _lost(grantee)
     grants = [_grant(grantee, statement) for statement in _statements(preferences, access, stack)]
     granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
-    _refuse_lost(granted, grantee)
+    # CDK calls some of those that went nowhere a success.
+    if not (granted.success and _takes_policies(grantee.grant_principal)):
+        raise _lost(grantee)
     return granted
 
 
@@ -237,13 +241,11 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         refuse_wrong_type(flag, getattr(access, flag), bool)
 
 
-def _refuse_lost(granted: iam.Grant, grantee: iam.IGrantable) -> None:
-    """Refuse a grant that went nowhere; CDK calls some of those a success."""
-    if granted.success and _takes_policies(grantee.grant_principal):
-        return
+def _lost(grantee: iam.IGrantable) -> ValueError:
+    """What is said of a grant that goes nowhere."""
     node = getattr(grantee, "node", None)
     name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
-    raise ValueError(
+    return ValueError(
         f"grantee {name} can't be granted anything from here, as its policies are managed "
         "elsewhere: give a user, a group or a role of this account that is not immutable"
     )
@@ -262,7 +264,7 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
         return True
     role_arn: str | None = getattr(principal, "role_arn", None)
     if role_arn is None:
-        return not _is_of_other_account(principal)
+        return True
     parts = parse_arn(role_arn)
     if parts is not None:
         refuse_fixed(role_arn, parts)
@@ -271,11 +273,22 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
     return has_policy or reports_only(role) or is_lookup_dummy(role)
 
 
-def _is_of_other_account(principal: iam.IPrincipal) -> bool:
-    """Whether this is a user or a group imported from there: CDK grants to the one of its name."""
+def _is_of_other_account(grantee: iam.IGrantable, stack: cdk.Stack) -> bool:
+    """Whether it is a user, a group, a role or a policy of another account than the document.
+
+    CDK grants to it, or to the one of its name here, and no document lets another account in. A
+    permission set, which is none of these, works in other accounts than the one it is made in.
+    """
+    principal = grantee.grant_principal
     arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
-    parts = None if arn is None else parse_arn(arn)
-    if parts is None:
+    # To ask a lazy role for its ARN would make it.
+    is_role = isinstance(principal, iam.LazyRole) or hasattr(principal, "role_arn")
+    is_policy = isinstance(grantee, (iam.Policy, iam.ManagedPolicy))
+    if arn is None and not is_role and not is_policy:
         return False
-    here = Environment.of(cdk.Stack.of(cast("IConstruct", principal))).account
-    return differ(Environment.in_arn(parts).account, here)
+    owner = cast("IConstruct", grantee if is_policy else principal)
+    account = Environment.of(cdk.Stack.of(owner)).account
+    parts = None if arn is None else parse_arn(arn)
+    return differ(account, Environment.of(stack).account) or (
+        parts is not None and differ(Environment.in_arn(parts).account, account)
+    )

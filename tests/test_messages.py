@@ -1128,6 +1128,15 @@ ROWS: Final = {
             "immutable"
         ),
     ),
+    "a grantee of another account's stack": Row(
+        start_session(grantee=owned_elsewhere, all_instances=True),
+        ValueError,
+        (
+            "grantee 'Other/Owned' can't be granted anything from here, as its policies are "
+            "managed elsewhere: give a user, a group or a role of this account that is not "
+            "immutable"
+        ),
+    ),
     "what the command ends with": Row(
         at_the_commands_end,
         "stderr",

@@ -895,6 +895,54 @@ def test_a_grant_that_goes_nowhere_is_refused_and_names_the_grantee(
     lost(stack_here, grantee_of(stack_here), name)
 
 
+def lazy_role(stack: cdk.Stack) -> iam.LazyRole:
+    return iam.LazyRole(stack, "It", assumed_by=OPERATORS)
+
+
+ELSEWHERE: Final[Mapping[str, GranteeOf]] = {
+    "role": lambda s: owned_role(s, "It"),
+    "lazy role": lazy_role,
+    "imported role": lambda s: existing_role(s, "It"),
+    "user": lambda s: iam.User(s, "It"),
+    "group": lambda s: iam.Group(s, "It"),
+    "imported group": lambda s: iam.Group.from_group_name(s, "It", "team"),
+    "managed policy": lambda s: iam.ManagedPolicy(s, "It"),
+    "policy": lambda s: iam.Policy(s, "It", roles=[existing_role(s)]),
+    "what has a role": lambda s: Owner(s, "It", owned_role(s)),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_stack_of_another_account_has_is_refused_and_left_as_it_is(
+    make_app: MakeApp, kind: str, *, known: bool
+) -> None:
+    app = make_app()
+    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+    other = cdk.Stack(app, "Other", env=there if known else None)
+    grantee = ELSEWHERE[kind](other)
+    before = len(other.node.find_all())
+    found = preferences(cdk.Stack(app, "Stack", env=HERE))
+    if not known:
+        assert found.grant_start_session(grantee, all_instances=True).success
+        return
+
+    with pytest.raises(ValueError, match=r"^grantee 'Other/It' can't be granted anything from"):
+        found.grant_start_session(grantee, all_instances=True)
+
+    assert len(other.node.find_all()) == before
+
+
+def test_a_permission_set_may_be_made_in_another_account(make_app: MakeApp) -> None:
+    app = make_app()
+    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+    permission_set = PermissionSet(cdk.Stack(app, "Management", env=there), "Operators")
+
+    grant(cdk.Stack(app, "Stack", env=HERE), permission_set)
+
+    assert permission_set.statements
+
+
 def test_an_immutable_role_is_refused_though_the_role_itself_has_a_policy(
     stack_here: cdk.Stack,
 ) -> None:
