@@ -15,6 +15,7 @@ from . import _needs
 from ._arns import (
     Environment,
     differ,
+    is_name,
     parse_arn,
     refuse_wildcards,
     written,
@@ -82,6 +83,7 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
     stack = stack_of(preferences)
     _refuse_unchosen(access)
     _refuse_wrong_tags(access, stack)
+    _refuse_misnamed(grantee.grant_principal)
     if _is_of_other_account(grantee, stack):
         raise _lost(grantee)
     grants = [_grant(grantee, statement) for statement in _statements(preferences, access, stack)]
@@ -239,6 +241,25 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
     for flag in ("all_instances", "allow_ssh", "allow_port_forwarding", "allow_console"):
         refuse_wrong_type(flag, getattr(access, flag), bool)
+
+
+def _refuse_misnamed(principal: iam.IPrincipal) -> None:
+    """Refuse a user or a group imported by a name that none can have."""
+    for kind, most in (("user", 64), ("group", 128)):
+        arn: str | None = getattr(principal, f"{kind}_arn", None)
+        parts = None if arn is None else parse_arn(arn)
+        if parts is None:
+            continue
+        name = parts.resource.removeprefix(f"{kind}/")
+        # CDK drops the path of a user, and has that of a group for a part of its name.
+        if kind == "user" and not name.startswith("arn:"):
+            name = name.rpartition("/")[2]
+        if not is_name(name, r"\w+=,.@-", 1, most):
+            raise ValueError(
+                f"grantee {arn!r} has the name {name!r}, which no {kind} can have: give "
+                f"iam.{kind.title()}.from_{kind}_name(scope, id, name), with a name of 1 to {most} "
+                "characters of A-Z a-z 0-9 _ + = , . @ -"
+            )
 
 
 def _lost(grantee: iam.IGrantable) -> ValueError:

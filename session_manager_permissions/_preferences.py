@@ -304,7 +304,8 @@ class SessionPreferences(Construct):
             TypeError: an argument of the wrong type.
             ValueError: the instances are not chosen, or chosen twice; an ARN that is no instance's,
                 or a pattern; a tag without a value; a grantee that nothing can be granted to from
-                here, an immutable role or whoever is of another account.
+                here, an immutable role or whoever is of another account; a user or a group by a
+                name that it can't have.
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """

@@ -1128,6 +1128,21 @@ ROWS: Final = {
             "immutable"
         ),
     ),
+    "a grantee by a name that none can have": Row(
+        start_session(
+            grantee=lambda s: iam.Group.from_group_name(
+                s, "Group", f"arn:aws:iam::{ACCOUNT}:group/web"
+            ),
+            all_instances=True,
+        ),
+        ValueError,
+        (
+            "grantee 'arn:TOKEN:iam::111122223333:group/arn:aws:iam::111122223333:group/web' has "
+            "the name 'arn:aws:iam::111122223333:group/web', which no group can have: give "
+            "iam.Group.from_group_name(scope, id, name), with a name of 1 to 128 characters of "
+            "A-Z a-z 0-9 _ + = , . @ -"
+        ),
+    ),
     "a grantee of another account's stack": Row(
         start_session(grantee=owned_elsewhere, all_instances=True),
         ValueError,

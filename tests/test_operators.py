@@ -985,6 +985,68 @@ def test_a_role_by_a_name_that_is_an_arn_is_refused(stack_here: cdk.Stack) -> No
         grant(stack_here, existing_role(stack_here, name=role_arn()))
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("user", "*"),
+        ("user", "a b"),
+        ("user", "é"),
+        ("user", "{{resolve:ssm:x}}"),
+        ("user", f"arn:aws:iam::{ACCOUNT}:user/operator"),
+        ("user", "n" * 65),
+        ("group", ""),
+        ("group", "*"),
+        ("group", "{{resolve:ssm:x}}"),
+        ("group", f"arn:aws:iam::{ACCOUNT}:group/team"),
+        ("group", "path/team"),  # which CDK has for a name, from an ARN too
+        ("group", "n" * 129),
+    ],
+)
+def test_a_name_that_no_user_or_group_can_have_is_refused(
+    stack_here: cdk.Stack, kind: str, name: str
+) -> None:
+    import_of = {"user": iam.User.from_user_name, "group": iam.Group.from_group_name}[kind]
+    grantee = import_of(stack_here, "It", name)
+
+    with pytest.raises(ValueError, match=f"has the name '{re.escape(name)}', which no {kind} can"):
+        grant(stack_here, grantee)
+
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
+
+
+def test_a_groups_arn_that_has_a_path_or_is_a_users_is_refused(stack_here: cdk.Stack) -> None:
+    for resource, name in (("group/path/team", "path/team"), ("user/team", "user/team")):
+        arn_of_it = f"arn:aws:iam::{ACCOUNT}:{resource}"
+        grantee = iam.Group.from_group_arn(stack_here, resource, arn_of_it)
+        with pytest.raises(ValueError, match=f"^grantee '{arn_of_it}' has the name '{name}', whi"):
+            preferences(stack_here, construct_id=f"To {name}").grant_start_session(
+                grantee, all_instances=True
+            )
+
+
+def test_the_longest_names_of_users_and_groups_are_taken(stack_here: cdk.Stack) -> None:
+    found = preferences(stack_here)
+    for grantee in (
+        iam.User.from_user_name(stack_here, "User", "n" * 64),
+        iam.Group.from_group_name(stack_here, "Group", "n" * 128),
+    ):
+        assert found.grant_start_session(grantee, all_instances=True).success
+
+
+def test_a_user_or_group_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    whole = cdk.CfnParameter(stack, "Arn").value_as_string
+    found = preferences(stack)
+
+    for grantee in (
+        iam.User.from_user_name(stack, "User", f"ops-{name}"),
+        iam.User.from_user_arn(stack, "UserByArn", whole),
+        iam.Group.from_group_name(stack, "Group", name),
+        iam.Group.from_group_arn(stack, "GroupByArn", whole),
+    ):
+        assert found.grant_start_session(grantee, all_instances=True).success
+
+
 def test_a_role_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
     name = cdk.CfnParameter(stack, "Name").value_as_string
     whole = cdk.CfnParameter(stack, "Arn").value_as_string
