@@ -23,6 +23,15 @@ class Arn(NamedTuple):
     def __str__(self) -> str:
         return ":".join(("arn", *self))
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether there can be such a partition, region and account; none of them is empty."""
+        return (
+            is_name(self.partition, "a-z-", 1, 64)
+            and is_name(self.region, "a-z0-9-", 1, 64)
+            and is_name(self.account, "0-9", 12, 12)
+        )
+
 
 def is_token(text: str) -> bool:
     """Whether `text` is known at deployment only; asks CDK where it can be, as a call costs."""

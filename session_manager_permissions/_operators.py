@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 
 from . import _needs
 from ._arns import (
+    Arn,
     Environment,
     differ,
     is_name,
@@ -177,15 +178,20 @@ def _refuse_unchosen(access: Access) -> None:
         return
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
+        refuse_wildcards("instance_arns", arn)
         parts = parse_arn(arn)
-        is_known = parts is not None or written(arn) == arn
-        kind, _, instance_id = (parts.resource if parts else "").partition("/")
-        if is_known and not (parts and instance_id and (parts.service, kind) in _INSTANCES):
+        if parts is None and written(arn) != arn:  # known at deployment
+            continue
+        if parts is None or not parts.is_placed or not _is_instance(parts):
             raise ValueError(
                 f"instance_arns has {arn!r}, which is no instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
-        refuse_wildcards("instance_arns", arn)
+
+
+def _is_instance(arn: Arn) -> bool:
+    kind, _, instance_id = arn.resource.partition("/")
+    return (arn.service, kind) in _INSTANCES and is_name(instance_id, r"\w-", 1, 64)
 
 
 def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:

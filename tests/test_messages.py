@@ -1067,6 +1067,14 @@ ROWS: Final = {
             "arn:…:ec2:REGION:ACCOUNT:instance/ID"
         ),
     ),
+    "an instance's ARN without a region": Row(
+        start_session(instance_arns=[f"arn:aws:ec2::{ACCOUNT}:instance/i-1"]),
+        ValueError,
+        (
+            "instance_arns has 'arn:aws:ec2::111122223333:instance/i-1', which is no instance's "
+            "ARN: arn:…:ec2:REGION:ACCOUNT:instance/ID"
+        ),
+    ),
     "a list of the deployment and more": Row(
         start_session(instance_arns=lambda s: [*listed(s), "i-0123456789abcdef0"]),
         ValueError,

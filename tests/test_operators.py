@@ -327,8 +327,19 @@ def test_which_instances_is_said_once_and_all_of_them_by_name(
     [
         "",
         "i-0123456789abcdef0",
-        "*",
-        "${aws:userid}",
+        f" {INSTANCE}",
+        f"{INSTANCE} ",
+        f"{INSTANCE}\n",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1/i-2",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{{{resolve:ssm:x}}}}",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{'i' * 65}",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/é",
+        f"arn::ec2:{REGION}:{ACCOUNT}:instance/i-1",
+        f"arn:aws:ec2::{ACCOUNT}:instance/i-1",
+        f"arn:aws:ec2:{REGION}::instance/i-1",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT[1:]}:instance/i-1",
+        f"arn:aws:ec2:eu west:{ACCOUNT}:instance/i-1",
+        f"arn:a ws:ec2:{REGION}:{ACCOUNT}:instance/i-1",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-0123456789abcdef0",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/",
@@ -347,6 +358,8 @@ def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> No
 @pytest.mark.parametrize(
     "wrong",
     [
+        "*",
+        "${aws:userid}",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/*",
         f"arn:aws:ec2:*:{ACCOUNT}:instance/i-0123456789abcdef0",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcde?",
@@ -363,11 +376,14 @@ def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Sta
     instance_id = cdk.CfnParameter(stack_here, "Id").value_as_string
     partly = stack_here.format_arn(service="ec2", resource="instance", resource_name=instance_id)
 
-    grant(stack_here, group(stack_here), instance_arns=[whole, partly])
+    elsewhere = f"arn:{cdk.Aws.PARTITION}:ec2:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:instance/i-1"
 
-    first, second = by_sid(stack_here)["StartSessionInstances"]["Resource"]
+    grant(stack_here, group(stack_here), instance_arns=[whole, partly, elsewhere])
+
+    first, second, third = by_sid(stack_here)["StartSessionInstances"]["Resource"]
     assert first == {"Ref": "Arn"}
     assert second["Fn::Join"][1][-1] == {"Ref": "Id"}
+    assert {"Ref": "AWS::AccountId"} in third["Fn::Join"][1]
 
 
 def test_a_list_of_arns_that_only_the_deployment_knows_is_let_through(
