@@ -71,6 +71,22 @@ def refuse_wildcards(argument: str, text: str) -> None:
         )
 
 
+def refuse_unwritable(argument: str, text: str, way_out: str) -> None:
+    """Refuse characters that IAM takes in no policy document; within tokens nothing is known.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+
+    Raises:
+        ValueError: `text` has one above U+00FF, or a control character that is no white space.
+    """
+    found = re.search(r"[^\t\n\r\x20-\xff]", written(text))
+    if found:
+        raise ValueError(
+            f"{argument} {text!r} has {found[0]!r}, and IAM takes no such character in a policy: "
+            f"{way_out}"
+        )
+
+
 def no_token(argument: str, text: str) -> ValueError:
     """What is said of a text that looks like a token of CDK's."""
     return ValueError(

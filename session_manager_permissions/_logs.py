@@ -15,6 +15,7 @@ from ._arns import (
     is_token,
     parse_arn,
     referenced,
+    refuse_unwritable,
     refuse_wildcards,
     written_out,
 )
@@ -200,6 +201,7 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
     prefix = _needs.joined(log_prefix)
     refuse_wildcards("log_prefix", log_prefix)
+    refuse_unwritable("log_prefix", log_prefix, "give another prefix")
     if not is_token(log_prefix) and (size := len(log_prefix.encode())) > _MAX_OBJECT_KEY:
         raise ValueError(
             f"log_prefix {log_prefix[:20] + '…'!r} is {size} bytes long, and an object's key has "

@@ -18,6 +18,7 @@ from ._arns import (
     differ,
     is_name,
     parse_arn,
+    refuse_unwritable,
     refuse_wildcards,
     written,
 )
@@ -179,6 +180,7 @@ def _refuse_unchosen(access: Access) -> None:
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
         refuse_wildcards("instance_arns", arn)
+        refuse_unwritable("instance_arns", arn, "give the instance's ARN")
         parts = parse_arn(arn)
         if parts is None and written(arn) != arn:  # known at deployment
             continue
@@ -204,9 +206,11 @@ def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
                 f"instance_tags has the key {key!r}, which only the deployment knows, and a "
                 "condition of a policy can't: give the key itself; its values may be tokens"
             )
+        refuse_unwritable("the key of instance_tags", key, _BY_ANOTHER)
         argument = f"instance_tags[{key!r}]"
         if isinstance(values, str):
             refuse_wrong_text(argument, values)
+            refuse_unwritable(argument, values, _BY_ANOTHER)
             continue
         refuse_no_sequence(argument, values, "a str or a sequence of them")
         if not values:
@@ -216,6 +220,10 @@ def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
         if not _is_listed_later(argument, values):
             for value in values:
                 refuse_wrong_text(f"each of {argument}", value)
+                refuse_unwritable(argument, value, _BY_ANOTHER)
+
+
+_BY_ANOTHER: Final = "choose the instances by another tag, or by instance_arns"
 
 
 def _is_listed_later(argument: str, values: Sequence[str]) -> bool:

@@ -399,6 +399,12 @@ def test_prefix_that_leads_elsewhere_is_refused(bucket: s3.IBucket, prefix: str)
         objects_below(prefix, bucket)
 
 
+@pytest.mark.parametrize("prefix", ["日志/web", "“web”", "a\0b", "a\x1bb"])
+def test_prefix_that_iam_takes_in_no_policy_is_refused(bucket: s3.IBucket, prefix: str) -> None:
+    with pytest.raises(ValueError, match=r"^log_prefix .* and IAM takes no such character in a "):
+        objects_below(prefix, bucket)
+
+
 def test_prefix_takes_dots_within_a_part(bucket: s3.IBucket) -> None:
     assert objects_below("a..b/.c", bucket) == [f"arn:aws:s3:::{BUCKET}/a..b/.c/*"]
 

@@ -628,6 +628,14 @@ ROWS: Final = {
             "the prefix itself"
         ),
     ),
+    "a character that no policy has": Row(
+        statements(log_bucket=bucket, log_prefix="秘密/web"),
+        ValueError,
+        (
+            "log_prefix '秘密/web' has '秘', and IAM takes no such character in a policy: give "
+            "another prefix"
+        ),
+    ),
     "a pattern": Row(
         statements(log_bucket=bucket, log_prefix="web/*"),
         ValueError,
@@ -1100,6 +1108,14 @@ ROWS: Final = {
         (
             "instance_tags has the key 'TOKEN', which only the deployment knows, and a "
             "condition of a policy can't: give the key itself; its values may be tokens"
+        ),
+    ),
+    "a tag with a value that no policy has": Row(
+        start_session(instance_tags={"team": "チーム"}),
+        ValueError,
+        (
+            "instance_tags['team'] 'チーム' has 'チ', and IAM takes no such character in a policy: "
+            "choose the instances by another tag, or by instance_arns"
         ),
     ),
     "a tag without a value": Row(

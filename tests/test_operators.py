@@ -268,6 +268,45 @@ def test_a_tag_s_key_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
     assert condition["StringEquals"] == {"ssm:resourceTag/team": "web"}
 
 
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+@pytest.mark.parametrize("sign", ["Ā", "チ", "\u2028", "😀", "\0", "\x1b"])
+@pytest.mark.parametrize(
+    ("tags_of", "argument"),
+    [
+        (lambda text: {text: "web"}, "the key of instance_tags"),
+        (lambda text: {"team": text}, r"instance_tags\['team'\]"),
+        (lambda text: {"team": ["web", text]}, r"instance_tags\['team'\]"),
+    ],
+)
+def test_characters_that_iam_takes_in_no_policy_are_refused(
+    stack_here: cdk.Stack, tags_of: Callable[[str], Any], argument: str, sign: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{argument} .* has {re.escape(repr(sign))}, and IAM ta"):
+        grant(stack_here, group(stack_here), instance_tags=tags_of(f"a{sign}"))
+
+
+def test_characters_that_iam_takes_are_let_through(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_tags={"équipe": "a\tb\r\n ~ÿ"})
+
+    condition = by_sid(stack_here)["StartSessionInstances"]["Condition"]
+    assert condition["StringEquals"] == {"ssm:resourceTag/équipe": "a\tb\r\n ~ÿ"}
+
+
+@pytest.mark.parametrize(
+    "access_of",
+    [
+        lambda text: {"instance_arns": [text]},
+        lambda text: {"instance_tags": {"team": text}},
+    ],
+)
+def test_such_a_character_beside_a_token_is_refused(
+    stack_here: cdk.Stack, access_of: Callable[[str], dict[str, Any]]
+) -> None:
+    text = f"{cdk.CfnParameter(stack_here, 'Given').value_as_string}チ"
+    with pytest.raises(ValueError, match="has 'チ', and IAM takes no such character"):
+        grant(stack_here, group(stack_here), **access_of(text))
+
+
 def test_each_tag_is_looked_at(stack_here: cdk.Stack) -> None:
     with pytest.raises(ValueError, match=r"^instance_tags\['stage'\] has no value"):
         grant(stack_here, group(stack_here), instance_tags={"team": "web", "stage": []})
