@@ -415,6 +415,8 @@ FOUND: Final = [
     ("policy_name", "${Token[TOKEN.none]}"),
     ("document_name of an existing document", "${Token[TOKEN.none]}"),
     ("linux_shell_profile", "\ud800"),
+    ("linux_shell_profile", "{{resolve:secretsmanager:x}}"),
+    ("windows_shell_profile", "{{ x }}"),
     ("a tag's key", ""),
     ("a tag's key", "秘密"),
     ("a tag's value", "秘密"),

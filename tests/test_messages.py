@@ -1038,6 +1038,15 @@ ROWS: Final = {
             "no KMS key; give the log group an encryption_key"
         ),
     ),
+    "a shell profile with a {{": Row(
+        preferences(linux_shell_profile="docker ps --format '{{.Names}}'"),
+        ValueError,
+        (
+            "linux_shell_profile \"docker ps --format '{{.Names}}'\" has a {{, which "
+            "CloudFormation would resolve, or Systems Manager take for a parameter: have it call "
+            "a script on the instance"
+        ),
+    ),
     "a shell profile that is too long": Row(
         preferences(linux_shell_profile="#" * 65_536),
         ValueError,
