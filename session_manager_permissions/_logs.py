@@ -160,7 +160,8 @@ def group_arn(group: ILogGroupRef) -> str:
     refuse_wildcards("log_group", name)
     refuse_wildcards("log_group", arn.removesuffix(":*"))
     # Not a log stream, nor an ARN given as a name.
-    if (parts.service, kind) != ("logs", "log-group") or not is_name(name, r"\w./#-", 1, 512):
+    is_group = parts.is_placed and (parts.service, kind) == ("logs", "log-group")
+    if not (is_group and is_name(name, r"\w./#-", 1, 512)):
         raise ValueError(
             f"log_group has the ARN {arn!r}, which is no log group's: "
             "arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of A-Z a-z 0-9 _ - / . #"

@@ -279,7 +279,11 @@ IMPORTS: Final = {
         "encryption_key", permissions("encryption_key"), key_of(f"arn:aws:kms:{{}}:{ACCOUNT}:key/a")
     ),
     "key's account": Place(
-        "encryption_key", permissions("encryption_key"), key_of(f"arn:aws:kms:{REGION}:{{}}:key/a")
+        "encryption_key",
+        permissions("encryption_key"),
+        key_of(f"arn:aws:kms:{REGION}:{{}}:key/a"),
+        tokens=("whole", "lazy"),  # beside a text it is no account
+        harmless=ACCOUNT,
     ),
     "alias": Place(
         "encryption_key",
@@ -431,6 +435,9 @@ FOUND: Final = [
     ("alias", ""),
     ("key's region", "*"),
     ("key's account", "*"),
+    ("key's account", ""),
+    ("key's region", ""),
+    ("key's region", "eu west"),
     ("key's ARN", KEYS.format("a/b")),
     ("key's ARN", KEYS.format("a:b")),
     ("bucket's key", "${"),
@@ -439,6 +446,7 @@ FOUND: Final = [
     ("bucket's ARN", f"arn:aws:s3:*::{HARMLESS}"),
     ("log group's name", " "),
     ("log group's region", "*"),
+    ("log group's region", "秘密"),
 ]
 
 

@@ -455,6 +455,35 @@ def test_what_grants_on_no_key_of_ones_own_is_refused(
         permit(stack, key_of(stack))
 
 
+@pytest.mark.parametrize("resource", [f"key/{KEY_ID}", "alias/sessions"])
+@pytest.mark.parametrize(
+    ("region", "account"),
+    [
+        ("", ACCOUNT),
+        (REGION, ""),
+        ("eu west", ACCOUNT),
+        ("EU-WEST-1", ACCOUNT),
+        (REGION, ACCOUNT[1:]),
+        (REGION, f"{ACCOUNT}0"),
+        (REGION, "aws"),
+    ],
+)
+def test_a_key_without_a_region_or_an_account_is_refused(
+    stack: cdk.Stack, region: str, account: str, resource: str
+) -> None:
+    arn = key_arn(region, account, resource)
+    with pytest.raises(ValueError, match=f"^encryption_key has the ARN '{arn}', which is not one"):
+        permit(stack, kms.Key.from_key_arn(stack, "Key", arn))
+
+
+def test_region_and_account_of_a_key_may_be_tokens(stack: cdk.Stack) -> None:
+    permit(stack, existing_key(stack, region=cdk.Aws.REGION, account=cdk.Aws.ACCOUNT_ID))
+
+    arn = statements(stack)["SessionManagerDecrypt"]["Resource"]
+    assert {"Ref": "AWS::Region"} in arn["Fn::Join"][1]
+    assert {"Ref": "AWS::AccountId"} in arn["Fn::Join"][1]
+
+
 @pytest.mark.parametrize(
     "arn",
     [

@@ -710,6 +710,15 @@ ROWS: Final = {
             "'arn:…:key/ID')"
         ),
     ),
+    "a key's ARN without a region": Row(
+        statements(encryption_key=key(key_arn(region=""))),
+        ValueError,
+        (
+            "encryption_key has the ARN "
+            "'arn:aws:kms::111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab', which is not "
+            "one key's: give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"
+        ),
+    ),
     "an id for a bucket's key's ARN": Row(
         statements(log_bucket=lambda s: bucket_with_key(s, "arn:1234")),
         ValueError,
