@@ -694,3 +694,27 @@ def test_keys_may_take_all_the_room_that_a_role_has(make_stack: MakeStack) -> No
     assert length("é" * (1 + left)) == 10_240
     with pytest.raises(ValueError, match="makes the policy 10241 characters long"):
         length("é" * (2 + left))
+
+
+@pytest.mark.parametrize("kind", ["key", "alias"])
+def test_a_key_that_there_is_no_room_for_leaves_the_policy_as_it_was(
+    stack_here: cdk.Stack, kind: str
+) -> None:
+    permissions = SessionManagerPermissions(
+        stack_here, "Permissions", role=existing_role(stack_here)
+    )
+    for number in range(124):
+        permissions.add_encryption_key(
+            existing_key(
+                stack_here, f"Key{number}", region=OTHER_REGION, resource=f"key/{number:036}"
+            )
+        )
+    before = stack_here.resolve(permissions.policy.document.to_json())
+    one_more = existing_key(stack_here, resource=f"{kind}/{'a' * 200}")
+
+    for _ in range(2):  # not taken for one that is there the second time
+        with pytest.raises(ValueError, match=r"^encryption_key makes the policy 10\d+ char"):
+            permissions.add_encryption_key(one_more)
+
+    assert stack_here.resolve(permissions.policy.document.to_json()) == before
+    assert warned(stack_here) == [NO_KEY_HERE]
