@@ -768,6 +768,16 @@ ROWS: Final = {
             "add_encryption_key() [ack: session-manager-permissions:no-key-in-region]"
         ),
     ),
+    "a bucket whose key only the deployment knows": Row(
+        statements(log_bucket=lambda s: bucket_with_key(s, parameter(s))),
+        "warning",
+        (
+            "log_bucket 'Stack/Logs' encrypts with a KMS key that only the deployment knows, so "
+            "that nothing is granted on it and no log can be put: give the bucket as "
+            "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, "
+            "encryption_key=key) [ack: session-manager-permissions:log-bucket-key-not-known]"
+        ),
+    ),
     "a string for a bucket": Row(
         statements(log_bucket="session-logs"),
         TypeError,
