@@ -23,6 +23,15 @@ class Arn(NamedTuple):
     def __str__(self) -> str:
         return ":".join(("arn", *self))
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether there can be such a partition, region and account; none of them is empty."""
+        return (
+            is_name(self.partition, "a-z-", 1, 64)
+            and is_name(self.region, "a-z0-9-", 1, 64)
+            and is_name(self.account, "0-9", 12, 12)
+        )
+
 
 def is_token(text: str) -> bool:
     """Whether `text` is known at deployment only; asks CDK where it can be, as a call costs."""
@@ -59,6 +68,22 @@ def refuse_wildcards(argument: str, text: str) -> None:
     if any(sign in written(text) for sign in ("*", "?", "${")):
         raise ValueError(
             f"{argument} {text!r} has a wildcard or a policy variable (* ? ${{): name one, in full"
+        )
+
+
+def refuse_unwritable(argument: str, text: str, way_out: str) -> None:
+    """Refuse characters that IAM takes in no policy document; within tokens nothing is known.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+
+    Raises:
+        ValueError: `text` has one above U+00FF, or a control character that is no white space.
+    """
+    found = re.search(r"[^\t\n\r\x20-\xff]", written(text))
+    if found:
+        raise ValueError(
+            f"{argument} {text!r} has {found[0]!r}, and IAM takes no such character in a policy: "
+            f"{way_out}"
         )
 
 

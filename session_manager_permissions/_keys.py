@@ -88,7 +88,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         if written(arn) != arn:  # a token as a whole: known at deployment
             return KeyResource(arn)
         raise ValueError(f"{argument} has no ARN but {arn!r}: {_BY_ARN}")
-    if parts.service != "kms":
+    if parts.service != "kms" or not parts.is_placed:
         raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
     if alias_name is None and parts.resource.startswith("alias/"):
         alias_name = parts.resource

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, cast
 
 import aws_cdk as cdk
 
@@ -15,6 +16,7 @@ from ._arns import (
     is_token,
     parse_arn,
     referenced,
+    refuse_unwritable,
     refuse_wildcards,
     written_out,
 )
@@ -22,7 +24,7 @@ from ._keys import KeyResource, any_key, key_resource
 from ._types import described, refuse_class, refuse_wrong_text
 
 if TYPE_CHECKING:
-    from aws_cdk.aws_kms import IKey
+    from aws_cdk.aws_kms import CfnAlias, CfnKey, IKey
     from aws_cdk.aws_s3 import CfnBucket
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
@@ -72,7 +74,8 @@ def bucket_name(bucket: IBucketRef) -> str:
 def bucket_key(bucket: IBucketRef) -> KeyResource | None:
     """The KMS key that the bucket encrypts with, as far as CDK knows it.
 
-    None too where it is S3's own key, which everyone who may use the bucket may use.
+    None too where it is S3's own key, which everyone who may use the bucket may use. A key of which
+    CDK knows only that there is one is warned of on the bucket, which is there without a role too.
     """
     # No cost: whoever holds a bucket has loaded this module.
     from aws_cdk import aws_s3 as s3  # noqa: PLC0415
@@ -105,13 +108,39 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
             return any_key(_BUCKET_KEY, reference.target)
         stack = cdk.Stack.of(bucket)
         if is_token(key_id):
+            substituted = _substituted_key(key_id, stack)
+            if substituted is not None:
+                return any_key(_BUCKET_KEY, substituted)
             key_id = written_out(key_id, stack)
         if key_id.startswith("arn:"):
             return key_resource(_BUCKET_KEY, key_id)
         if TOKEN.match(key_id):  # an id or an ARN, only the deployment knows
+            cdk.Annotations.of(bucket).add_warning_v2(
+                "session-manager-permissions:log-bucket-key-not-known",
+                f"log_bucket {bucket.node.path!r} encrypts with a KMS key that only the deployment "
+                "knows, so that nothing is granted on it and no log can be put: give the bucket as "
+                "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, "
+                "encryption_key=key)",
+            )
             return None
         resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
         return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))
+    return None
+
+
+_SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
+
+
+def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
+    """The key or alias of `stack` that `key_id` is by `Fn::Sub`, as templates have it."""
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    match stack.resolve(key_id):
+        case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
+            for node in stack.node.find_all():
+                is_key = isinstance(node, (kms.CfnKey, kms.CfnAlias)) and node.stack is stack
+                if is_key and stack.resolve(cast("CfnKey", node).logical_id) == found[1]:
+                    return cast("CfnKey", node)
     return None
 
 
@@ -159,7 +188,8 @@ def group_arn(group: ILogGroupRef) -> str:
     refuse_wildcards("log_group", name)
     refuse_wildcards("log_group", arn.removesuffix(":*"))
     # Not a log stream, nor an ARN given as a name.
-    if (parts.service, kind) != ("logs", "log-group") or not is_name(name, r"\w./#-", 1, 512):
+    is_group = parts.is_placed and (parts.service, kind) == ("logs", "log-group")
+    if not (is_group and is_name(name, r"\w./#-", 1, 512)):
         raise ValueError(
             f"log_group has the ARN {arn!r}, which is no log group's: "
             "arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of A-Z a-z 0-9 _ - / . #"
@@ -200,6 +230,7 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
     prefix = _needs.joined(log_prefix)
     refuse_wildcards("log_prefix", log_prefix)
+    refuse_unwritable("log_prefix", log_prefix, "give another prefix")
     if not is_token(log_prefix) and (size := len(log_prefix.encode())) > _MAX_OBJECT_KEY:
         raise ValueError(
             f"log_prefix {log_prefix[:20] + '…'!r} is {size} bytes long, and an object's key has "

@@ -63,7 +63,7 @@ def lookup_instance_profile(
         dummy_value=[
             {
                 "Roles": [f"DUMMY_{digest}"],  # one for each profile
-                "Arn": f"arn:aws:iam::123456789012:instance-profile/{instance_profile_name}",
+                "Arn": "arn:aws:iam::123456789012:instance-profile/" + instance_profile_name,
             }
         ],
     )
@@ -88,5 +88,5 @@ def lookup_instance_profile(
             scope,
             construct_id,
             instance_profile_arn=arn,
-            role=iam.Role.from_role_name(scope, f"{construct_id}Role", roles[0]),
+            role=iam.Role.from_role_name(scope, construct_id + "Role", roles[0]),
         )

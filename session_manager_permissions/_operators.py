@@ -13,9 +13,12 @@ from aws_cdk import aws_iam as iam
 
 from . import _needs
 from ._arns import (
+    Arn,
     Environment,
     differ,
+    is_name,
     parse_arn,
+    refuse_unwritable,
     refuse_wildcards,
     written,
 )
@@ -82,9 +85,14 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
     stack = stack_of(preferences)
     _refuse_unchosen(access)
     _refuse_wrong_tags(access, stack)
+    _refuse_misnamed(grantee.grant_principal)
+    if _is_of_other_account(grantee, stack):
+        raise _lost(grantee)
     grants = [_grant(grantee, statement) for statement in _statements(preferences, access, stack)]
     granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
-    _refuse_lost(granted, grantee)
+    # CDK calls some of those that went nowhere a success.
+    if not (granted.success and _takes_policies(grantee.grant_principal)):
+        raise _lost(grantee)
     return granted
 
 
@@ -111,7 +119,8 @@ def _statements(
     document = preferences.document_arn
     arns = [*access.instance_arns]
     tags = {
-        f"ssm:resourceTag/{key}": value if isinstance(value, str) else [*value]
+        # By `+`, as an f-string has the name of a member of a `str` enum and not its text.
+        "ssm:resourceTag/" + key: value if isinstance(value, str) else [*value]
         for key, value in sorted(access.instance_tags.items())
     }
     kinds = [access.allow_ssh, access.allow_port_forwarding]
@@ -170,15 +179,21 @@ def _refuse_unchosen(access: Access) -> None:
         return
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
+        refuse_wildcards("instance_arns", arn)
+        refuse_unwritable("instance_arns", arn, "give the instance's ARN")
         parts = parse_arn(arn)
-        is_known = parts is not None or written(arn) == arn
-        kind, _, instance_id = (parts.resource if parts else "").partition("/")
-        if is_known and not (parts and instance_id and (parts.service, kind) in _INSTANCES):
+        if parts is None and written(arn) != arn:  # known at deployment
+            continue
+        if parts is None or not parts.is_placed or not _is_instance(parts):
             raise ValueError(
                 f"instance_arns has {arn!r}, which is no instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
-        refuse_wildcards("instance_arns", arn)
+
+
+def _is_instance(arn: Arn) -> bool:
+    kind, _, instance_id = arn.resource.partition("/")
+    return (arn.service, kind) in _INSTANCES and is_name(instance_id, r"\w-", 1, 64)
 
 
 def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
@@ -191,9 +206,11 @@ def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
                 f"instance_tags has the key {key!r}, which only the deployment knows, and a "
                 "condition of a policy can't: give the key itself; its values may be tokens"
             )
+        refuse_unwritable("the key of instance_tags", key, _BY_ANOTHER)
         argument = f"instance_tags[{key!r}]"
         if isinstance(values, str):
             refuse_wrong_text(argument, values)
+            refuse_unwritable(argument, values, _BY_ANOTHER)
             continue
         refuse_no_sequence(argument, values, "a str or a sequence of them")
         if not values:
@@ -203,6 +220,10 @@ def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
         if not _is_listed_later(argument, values):
             for value in values:
                 refuse_wrong_text(f"each of {argument}", value)
+                refuse_unwritable(argument, value, _BY_ANOTHER)
+
+
+_BY_ANOTHER: Final = "choose the instances by another tag, or by instance_arns"
 
 
 def _is_listed_later(argument: str, values: Sequence[str]) -> bool:
@@ -236,13 +257,30 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         refuse_wrong_type(flag, getattr(access, flag), bool)
 
 
-def _refuse_lost(granted: iam.Grant, grantee: iam.IGrantable) -> None:
-    """Refuse a grant that went nowhere; CDK calls some of those a success."""
-    if granted.success and _takes_policies(grantee.grant_principal):
-        return
+def _refuse_misnamed(principal: iam.IPrincipal) -> None:
+    """Refuse a user or a group imported by a name that none can have."""
+    for kind, most in (("user", 64), ("group", 128)):
+        arn: str | None = getattr(principal, f"{kind}_arn", None)
+        parts = None if arn is None else parse_arn(arn)
+        if parts is None:
+            continue
+        name = parts.resource.removeprefix(f"{kind}/")
+        # CDK drops the path of a user, and has that of a group for a part of its name.
+        if kind == "user" and not name.startswith("arn:"):
+            name = name.rpartition("/")[2]
+        if not is_name(name, r"\w+=,.@-", 1, most):
+            raise ValueError(
+                f"grantee {arn!r} has the name {name!r}, which no {kind} can have: give "
+                f"iam.{kind.title()}.from_{kind}_name(scope, id, name), with a name of 1 to {most} "
+                "characters of A-Z a-z 0-9 _ + = , . @ -"
+            )
+
+
+def _lost(grantee: iam.IGrantable) -> ValueError:
+    """What is said of a grant that goes nowhere."""
     node = getattr(grantee, "node", None)
     name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
-    raise ValueError(
+    return ValueError(
         f"grantee {name} can't be granted anything from here, as its policies are managed "
         "elsewhere: give a user, a group or a role of this account that is not immutable"
     )
@@ -261,7 +299,7 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
         return True
     role_arn: str | None = getattr(principal, "role_arn", None)
     if role_arn is None:
-        return not _is_of_other_account(principal)
+        return True
     parts = parse_arn(role_arn)
     if parts is not None:
         refuse_fixed(role_arn, parts)
@@ -270,11 +308,22 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
     return has_policy or reports_only(role) or is_lookup_dummy(role)
 
 
-def _is_of_other_account(principal: iam.IPrincipal) -> bool:
-    """Whether this is a user or a group imported from there: CDK grants to the one of its name."""
+def _is_of_other_account(grantee: iam.IGrantable, stack: cdk.Stack) -> bool:
+    """Whether it is a user, a group, a role or a policy of another account than the document.
+
+    CDK grants to it, or to the one of its name here, and no document lets another account in. A
+    permission set, which is none of these, works in other accounts than the one it is made in.
+    """
+    principal = grantee.grant_principal
     arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
-    parts = None if arn is None else parse_arn(arn)
-    if parts is None:
+    # To ask a lazy role for its ARN would make it.
+    is_role = isinstance(principal, iam.LazyRole) or hasattr(principal, "role_arn")
+    is_policy = isinstance(grantee, (iam.Policy, iam.ManagedPolicy))
+    if arn is None and not is_role and not is_policy:
         return False
-    here = Environment.of(cdk.Stack.of(cast("IConstruct", principal))).account
-    return differ(Environment.in_arn(parts).account, here)
+    owner = cast("IConstruct", grantee if is_policy else principal)
+    account = Environment.of(cdk.Stack.of(owner)).account
+    parts = None if arn is None else parse_arn(arn)
+    return differ(account, Environment.of(stack).account) or (
+        parts is not None and differ(Environment.in_arn(parts).account, account)
+    )

@@ -172,12 +172,13 @@ class SessionManagerPermissions(Construct):
 
         Raises:
             TypeError: it is no KMS key or alias.
-            ValueError: it is known that it can't decrypt session data, or the policy has become
-                longer than the 10,240 characters that IAM takes.
+            ValueError: it is known that it can't decrypt session data, or the policy would become
+                longer than the 10,240 characters that IAM takes; the policy stays as it was.
         """
         found = session_key(encryption_key)
         if found in self._keys:
             return
+        self._refuse_oversize(allow_decrypt({}, self._options, encryption_key, found))
         before = len(self._statements)
         statement = allow_decrypt(self._statements, self._options, encryption_key, found)
         if len(self._statements) > before:
@@ -188,10 +189,19 @@ class SessionManagerPermissions(Construct):
                     allow_decrypt({}, self._options, encryption_key, found)
                 )
         self._check_reach(encryption_key, found)
-        self._refuse_oversize()
 
-    def _refuse_oversize(self) -> None:
+    def _refuse_oversize(self, more: iam.PolicyStatement) -> None:
+        """Refuse a statement that the policy has no room for."""
         written = self._policy.document.to_json()  # to resolve the document itself would freeze it
+        added = more.to_json()
+        for statement in written["Statement"]:
+            if statement.get("Sid") == added["Sid"]:  # whose resources it joins
+                resources = statement["Resource"]
+                listed = resources if isinstance(resources, list) else [resources]
+                statement["Resource"] = [*listed, added["Resource"]]
+                break
+        else:
+            written["Statement"].append(added)
         resolved = self._stack.resolve(written)
         document = json.dumps(resolved, separators=(",", ":"), ensure_ascii=False)
         if len(document) > _needs.MAX_INLINE_POLICIES:

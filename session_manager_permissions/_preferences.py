@@ -97,8 +97,9 @@ class SessionPreferences(Construct):
             max_duration: 1 to 1440 minutes that end a session. Default: - no maximum.
             run_as_user: the user of the instance's operating system (Linux, macOS) that sessions
                 run as. Default: - `ssm-user`.
-            linux_shell_profile: commands run at the start of each session on Linux and macOS, as
-                they are. Default: - none.
+            linux_shell_profile: commands run at the start of each session on Linux and macOS;
+                without `{{`, which CloudFormation and Systems Manager take for theirs.
+                Default: - none.
             windows_shell_profile: likewise on Windows. Default: - none.
 
         Raises:
@@ -107,7 +108,7 @@ class SessionPreferences(Construct):
                 can't decrypt session data; a prefix without a bucket, or a prefix, a bucket or a
                 log group with a wildcard; encryption enforced on no log group, or on one that is
                 known to have no key; a time that is out of bounds or not in whole minutes; a user
-                name that is not valid; a document over 64 KiB.
+                name that is not valid; a shell profile with a `{{`; a document over 64 KiB.
         """
         stack_of(scope)
         for argument, flag in (
@@ -121,7 +122,7 @@ class SessionPreferences(Construct):
             ("windows_shell_profile", windows_shell_profile),
         ):
             if profile is not None:
-                refuse_wrong_text(argument, profile)
+                _refuse_wrong_profile(argument, profile)
         if document_name is not None:
             _refuse_invalid_document_name(document_name)
             _refuse_taken_document_name(document_name)
@@ -304,7 +305,8 @@ class SessionPreferences(Construct):
             TypeError: an argument of the wrong type.
             ValueError: the instances are not chosen, or chosen twice; an ARN that is no instance's,
                 or a pattern; a tag without a value; a grantee that nothing can be granted to from
-                here, an immutable role or whoever is of another account.
+                here, an immutable role or whoever is of another account; a user or a group by a
+                name that it can't have.
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """
@@ -382,6 +384,15 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
         raise ValueError(
             f"enforce_cloudwatch_encryption ends each session: log_group {log_group.node.path!r} "
             "has no KMS key; give the log group an encryption_key"
+        )
+
+
+def _refuse_wrong_profile(argument: str, profile: str) -> None:
+    refuse_wrong_text(argument, profile)
+    if "{{" in profile:
+        raise ValueError(
+            f"{argument} {profile!r} has a {{{{, which CloudFormation would resolve, or Systems "
+            "Manager take for a parameter: have it call a script on the instance"
         )
 
 

@@ -52,7 +52,8 @@ class SessionManagerOptions(TypedDict, total=False):
     is known to be another account's), `s3:GetEncryptionConfiguration` on this bucket alone, and,
     where the bucket encrypts with a KMS key that CDK knows, `kms:GenerateDataKey` and `kms:Decrypt`
     on that key. Of a bucket imported by its name CDK does not know the key: import it with
-    `s3.Bucket.from_bucket_attributes(…, encryption_key=key)`.
+    `s3.Bucket.from_bucket_attributes(…, encryption_key=key)`. An L1 bucket whose key only the
+    deployment knows has a warning, `session-manager-permissions:log-bucket-key-not-known`.
     Default: - session logs do not go to S3.
     """
 

@@ -279,7 +279,11 @@ IMPORTS: Final = {
         "encryption_key", permissions("encryption_key"), key_of(f"arn:aws:kms:{{}}:{ACCOUNT}:key/a")
     ),
     "key's account": Place(
-        "encryption_key", permissions("encryption_key"), key_of(f"arn:aws:kms:{REGION}:{{}}:key/a")
+        "encryption_key",
+        permissions("encryption_key"),
+        key_of(f"arn:aws:kms:{REGION}:{{}}:key/a"),
+        tokens=("whole", "lazy"),  # beside a text it is no account
+        harmless=ACCOUNT,
     ),
     "alias": Place(
         "encryption_key",
@@ -410,17 +414,30 @@ FOUND: Final = [
     ("log_prefix", "\ud800"),
     ("log_prefix", "${Token[TOKEN.none]}"),
     ("log_prefix", "#{Token[TOKEN.none]}"),
+    ("log_prefix", "秘密"),
+    ("log_prefix", "a\0"),
     ("policy_name", "${Token[TOKEN.none]}"),
     ("document_name of an existing document", "${Token[TOKEN.none]}"),
     ("linux_shell_profile", "\ud800"),
+    ("linux_shell_profile", "{{resolve:secretsmanager:x}}"),
+    ("windows_shell_profile", "{{ x }}"),
     ("a tag's key", ""),
+    ("a tag's key", "秘密"),
+    ("a tag's value", "秘密"),
+    ("a tag's values", "秘密"),
     ("a tag's value", "#{Token[TOKEN.none]}"),
     ("a tag's values", "#{Token[TOKEN.none]}"),
     ("instance_arns", "#{Token[TOKEN.none]}"),
+    ("instance_arns", INSTANCES.format("秘密")),
+    ("instance_arns", INSTANCES.format("{{resolve:ssm:x}}")),
+    ("instance_arns", INSTANCES.format("a ")),
     ("alias", "\ud800"),
     ("alias", ""),
     ("key's region", "*"),
     ("key's account", "*"),
+    ("key's account", ""),
+    ("key's region", ""),
+    ("key's region", "eu west"),
     ("key's ARN", KEYS.format("a/b")),
     ("key's ARN", KEYS.format("a:b")),
     ("bucket's key", "${"),
@@ -429,6 +446,7 @@ FOUND: Final = [
     ("bucket's ARN", f"arn:aws:s3:*::{HARMLESS}"),
     ("log group's name", " "),
     ("log group's region", "*"),
+    ("log group's region", "秘密"),
 ]
 
 

@@ -455,6 +455,35 @@ def test_what_grants_on_no_key_of_ones_own_is_refused(
         permit(stack, key_of(stack))
 
 
+@pytest.mark.parametrize("resource", [f"key/{KEY_ID}", "alias/sessions"])
+@pytest.mark.parametrize(
+    ("region", "account"),
+    [
+        ("", ACCOUNT),
+        (REGION, ""),
+        ("eu west", ACCOUNT),
+        ("EU-WEST-1", ACCOUNT),
+        (REGION, ACCOUNT[1:]),
+        (REGION, f"{ACCOUNT}0"),
+        (REGION, "aws"),
+    ],
+)
+def test_a_key_without_a_region_or_an_account_is_refused(
+    stack: cdk.Stack, region: str, account: str, resource: str
+) -> None:
+    arn = key_arn(region, account, resource)
+    with pytest.raises(ValueError, match=f"^encryption_key has the ARN '{arn}', which is not one"):
+        permit(stack, kms.Key.from_key_arn(stack, "Key", arn))
+
+
+def test_region_and_account_of_a_key_may_be_tokens(stack: cdk.Stack) -> None:
+    permit(stack, existing_key(stack, region=cdk.Aws.REGION, account=cdk.Aws.ACCOUNT_ID))
+
+    arn = statements(stack)["SessionManagerDecrypt"]["Resource"]
+    assert {"Ref": "AWS::Region"} in arn["Fn::Join"][1]
+    assert {"Ref": "AWS::AccountId"} in arn["Fn::Join"][1]
+
+
 @pytest.mark.parametrize(
     "arn",
     [
@@ -665,3 +694,27 @@ def test_keys_may_take_all_the_room_that_a_role_has(make_stack: MakeStack) -> No
     assert length("é" * (1 + left)) == 10_240
     with pytest.raises(ValueError, match="makes the policy 10241 characters long"):
         length("é" * (2 + left))
+
+
+@pytest.mark.parametrize("kind", ["key", "alias"])
+def test_a_key_that_there_is_no_room_for_leaves_the_policy_as_it_was(
+    stack_here: cdk.Stack, kind: str
+) -> None:
+    permissions = SessionManagerPermissions(
+        stack_here, "Permissions", role=existing_role(stack_here)
+    )
+    for number in range(124):
+        permissions.add_encryption_key(
+            existing_key(
+                stack_here, f"Key{number}", region=OTHER_REGION, resource=f"key/{number:036}"
+            )
+        )
+    before = stack_here.resolve(permissions.policy.document.to_json())
+    one_more = existing_key(stack_here, resource=f"{kind}/{'a' * 200}")
+
+    for _ in range(2):  # not taken for one that is there the second time
+        with pytest.raises(ValueError, match=r"^encryption_key makes the policy 10\d+ char"):
+            permissions.add_encryption_key(one_more)
+
+    assert stack_here.resolve(permissions.policy.document.to_json()) == before
+    assert warned(stack_here) == [NO_KEY_HERE]

@@ -30,6 +30,7 @@ from .conftest import (
     existing_role,
     key_arn,
     statements,
+    warnings,
 )
 
 if TYPE_CHECKING:
@@ -399,6 +400,12 @@ def test_prefix_that_leads_elsewhere_is_refused(bucket: s3.IBucket, prefix: str)
         objects_below(prefix, bucket)
 
 
+@pytest.mark.parametrize("prefix", ["日志/web", "“web”", "a\0b", "a\x1bb"])
+def test_prefix_that_iam_takes_in_no_policy_is_refused(bucket: s3.IBucket, prefix: str) -> None:
+    with pytest.raises(ValueError, match=r"^log_prefix .* and IAM takes no such character in a "):
+        objects_below(prefix, bucket)
+
+
 def test_prefix_takes_dots_within_a_part(bucket: s3.IBucket) -> None:
     assert objects_below("a..b/.c", bucket) == [f"arn:aws:s3:::{BUCKET}/a..b/.c/*"]
 
@@ -634,7 +641,6 @@ def test_key_of_the_bucket_is_granted_in_a_statement_of_its_own(
             lambda stack: l1_bucket(stack, key_arn(resource="alias/aws/s3")),
             id="l1-aws-managed-by-arn",
         ),
-        pytest.param(lambda stack: l1_bucket(stack, parameter(stack)), id="l1-token"),
         pytest.param(
             lambda stack: s3.CfnBucket(
                 stack, "Logs", bucket_encryption=cdk.Token.as_any({"Fn::If": ["A", "B", "C"]})
@@ -664,6 +670,7 @@ def test_no_key_is_granted_where_there_is_none_to_grant_or_none_is_known(
     found = granted(stack_here, log_bucket=make(stack_here))
 
     assert "SessionManagerLogObjects" in found
+    assert warnings(stack_here) == []
     assert "kms:" not in json.dumps([statement["Action"] for statement in found.values()])
 
 
@@ -679,18 +686,8 @@ def test_key_of_a_bucket_in_another_stack(make_app: MakeApp, make_stack: MakeSta
     assert "Key" in imported[1]
 
 
-@pytest.mark.parametrize(
-    ("key_id", "condition"),
-    [
-        pytest.param({"Ref": "Key"}, None, id="ref"),
-        pytest.param({"Fn::GetAtt": ["Key", "Arn"]}, None, id="get-arn"),
-        pytest.param({"Ref": "Alias"}, FOR_ALIAS, id="ref-of-alias"),
-        pytest.param("alias/logs", FOR_ALIAS, id="alias"),
-    ],
-)
-def test_bucket_and_group_of_a_template_that_is_included(
-    stack_here: cdk.Stack, tmp_path: Path, key_id: object, condition: object
-) -> None:
+def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
+    """A template with a bucket whose key is named so, and with a key, an alias and a log group."""
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
     configuration = [{"ServerSideEncryptionByDefault": default}]
     key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
@@ -708,13 +705,43 @@ def test_bucket_and_group_of_a_template_that_is_included(
         },
         "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": GROUP}},
     }
-    (tmp_path / "template.json").write_text(json.dumps({"Resources": resources}), "utf-8")
-    included = CfnInclude(stack_here, "Included", template_file=str(tmp_path / "template.json"))
+    text = {
+        "Parameters": {"Given": {"Type": "String"}},
+        "Conditions": {"Wanted": {"Fn::Equals": [{"Ref": "Given"}, "yes"]}},
+        "Resources": resources,
+    }
+    (folder / "template.json").write_text(json.dumps(text), "utf-8")
+    return CfnInclude(stack, "Included", template_file=str(folder / "template.json"))
+
+
+@pytest.mark.parametrize(
+    ("key_id", "condition"),
+    [
+        pytest.param({"Ref": "Key"}, None, id="ref"),
+        pytest.param({"Fn::GetAtt": ["Key", "Arn"]}, None, id="get-arn"),
+        pytest.param({"Fn::Sub": "${Key}"}, None, id="sub-of-the-id"),
+        pytest.param({"Fn::Sub": "${Key.Arn}"}, None, id="sub-of-the-arn"),
+        pytest.param(
+            {"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"},
+            None,
+            id="sub-within-the-arn",
+        ),
+        pytest.param({"Fn::Sub": "${Alias}"}, FOR_ALIAS, id="sub-of-alias"),
+        pytest.param({"Ref": "Alias"}, FOR_ALIAS, id="ref-of-alias"),
+        pytest.param("alias/logs", FOR_ALIAS, id="alias"),
+    ],
+)
+def test_bucket_and_group_of_a_template_that_is_included(
+    stack_here: cdk.Stack, tmp_path: Path, key_id: object, condition: object
+) -> None:
+    nested = cdk.NestedStack(stack_here, "Nested")
+    l1_key(nested).override_logical_id("Key")  # another, of the same name
+    template = included(stack_here, tmp_path, key_id)
 
     found = granted(
         stack_here,
-        log_bucket=cast("s3.CfnBucket", included.get_resource("Bucket")),
-        log_group=cast("logs.CfnLogGroup", included.get_resource("Group")),
+        log_bucket=cast("s3.CfnBucket", template.get_resource("Bucket")),
+        log_group=cast("logs.CfnLogGroup", template.get_resource("Group")),
     )
 
     assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Bucket")
@@ -722,6 +749,61 @@ def test_bucket_and_group_of_a_template_that_is_included(
     assert key["Resource"] == (KEYS_HERE if condition else get_arn("Key"))
     assert key.get("Condition") == condition
     assert found["SessionManagerLogStreams"]["Resource"] == group_resource({"Ref": "Group"})
+
+
+NOT_KNOWN: Final = (
+    "log_bucket '{}' encrypts with a KMS key that only the deployment knows, so that nothing is "
+    "granted on it and no log can be put: give the bucket as "
+    "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, encryption_key=key) "
+    "[ack: session-manager-permissions:log-bucket-key-not-known]"
+)
+
+
+@pytest.mark.parametrize(
+    "key_id",
+    [
+        {"Ref": "Given"},
+        {"Fn::Sub": "${Given}"},
+        {"Fn::Sub": "alias/${Given}"},
+        {"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]},
+        {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
+        {"Fn::ImportValue": "key"},
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize("with_role", [True, False])
+def test_a_bucket_with_a_key_that_only_the_deployment_knows_is_warned_of(
+    stack_here: cdk.Stack, tmp_path: Path, key_id: object, *, with_role: bool
+) -> None:
+    template = included(stack_here, tmp_path, key_id)
+    bucket = cast("s3.CfnBucket", template.get_resource("Bucket"))
+
+    for number in range(2):
+        if with_role:
+            role = existing_role(stack_here, f"Role{number}")
+            SessionManagerPermissions(
+                stack_here, f"Permissions{number}", role=role, log_bucket=bucket
+            )
+        found = session_manager_statements(log_bucket=bucket)
+        assert "SessionManagerLogBucketKey" not in {statement.sid for statement in found}
+
+    assert warnings(stack_here) == [NOT_KNOWN.format("Stack/Included/Bucket")]
+
+
+def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None:
+    key = existing_key(stack_here)
+    bucket = s3.Bucket.from_bucket_attributes(
+        stack_here,
+        "WithKey",
+        bucket_arn=l1_bucket(stack_here, parameter(stack_here)).attr_arn,
+        encryption_key=key,
+    )
+
+    found = granted(stack_here, log_bucket=bucket)
+
+    assert found["SessionManagerLogBucketKey"]["Resource"] == key_arn()
+    assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Logs")
+    assert warnings(stack_here) == []
 
 
 # The session's key beside the bucket's

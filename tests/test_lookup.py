@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 
 import aws_cdk as cdk
@@ -49,6 +50,18 @@ def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
     assert profile.role
     assert profile.role.role_name == "ItsRole"
     assert str(profile.role.node.path) == "Again/ProfileRole"
+
+
+class Name(str, enum.Enum):
+    WEB = "web"
+
+
+def test_id_and_name_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
+    profile = lookup_instance_profile(stack_here, Name.WEB, instance_profile_name=Name.WEB)
+
+    assert profile.role
+    assert profile.role.node.path == "Stack/webRole"
+    assert profile.instance_profile_arn.endswith(":instance-profile/web")
 
 
 @pytest.mark.parametrize(

@@ -665,6 +665,14 @@ ROWS: Final = {
             "the prefix itself"
         ),
     ),
+    "a character that no policy has": Row(
+        statements(log_bucket=bucket, log_prefix="秘密/web"),
+        ValueError,
+        (
+            "log_prefix '秘密/web' has '秘', and IAM takes no such character in a policy: give "
+            "another prefix"
+        ),
+    ),
     "a pattern": Row(
         statements(log_bucket=bucket, log_prefix="web/*"),
         ValueError,
@@ -739,6 +747,15 @@ ROWS: Final = {
             "'arn:…:key/ID')"
         ),
     ),
+    "a key's ARN without a region": Row(
+        statements(encryption_key=key(key_arn(region=""))),
+        ValueError,
+        (
+            "encryption_key has the ARN "
+            "'arn:aws:kms::111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab', which is not "
+            "one key's: give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"
+        ),
+    ),
     "an id for a bucket's key's ARN": Row(
         statements(log_bucket=lambda s: bucket_with_key(s, "arn:1234")),
         ValueError,
@@ -786,6 +803,16 @@ ROWS: Final = {
             "no encryption key is in eu-west-1, the region of this stack: sessions of "
             "instances there can't be decrypted; add the key of that region with "
             "add_encryption_key() [ack: session-manager-permissions:no-key-in-region]"
+        ),
+    ),
+    "a bucket whose key only the deployment knows": Row(
+        statements(log_bucket=lambda s: bucket_with_key(s, parameter(s))),
+        "warning",
+        (
+            "log_bucket 'Stack/Logs' encrypts with a KMS key that only the deployment knows, so "
+            "that nothing is granted on it and no log can be put: give the bucket as "
+            "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, "
+            "encryption_key=key) [ack: session-manager-permissions:log-bucket-key-not-known]"
         ),
     ),
     "a string for a bucket": Row(
@@ -1073,6 +1100,15 @@ ROWS: Final = {
             "no KMS key; give the log group an encryption_key"
         ),
     ),
+    "a shell profile with a {{": Row(
+        preferences(linux_shell_profile="docker ps --format '{{.Names}}'"),
+        ValueError,
+        (
+            "linux_shell_profile \"docker ps --format '{{.Names}}'\" has a {{, which "
+            "CloudFormation would resolve, or Systems Manager take for a parameter: have it call "
+            "a script on the instance"
+        ),
+    ),
     "a shell profile that is too long": Row(
         preferences(linux_shell_profile="#" * 65_536),
         ValueError,
@@ -1110,6 +1146,14 @@ ROWS: Final = {
             "arn:…:ec2:REGION:ACCOUNT:instance/ID"
         ),
     ),
+    "an instance's ARN without a region": Row(
+        start_session(instance_arns=[f"arn:aws:ec2::{ACCOUNT}:instance/i-1"]),
+        ValueError,
+        (
+            "instance_arns has 'arn:aws:ec2::111122223333:instance/i-1', which is no instance's "
+            "ARN: arn:…:ec2:REGION:ACCOUNT:instance/ID"
+        ),
+    ),
     "a list of the deployment and more": Row(
         start_session(instance_arns=lambda s: [*listed(s), "i-0123456789abcdef0"]),
         ValueError,
@@ -1135,6 +1179,14 @@ ROWS: Final = {
         (
             "instance_tags has the key 'TOKEN', which only the deployment knows, and a "
             "condition of a policy can't: give the key itself; its values may be tokens"
+        ),
+    ),
+    "a tag with a value that no policy has": Row(
+        start_session(instance_tags={"team": "チーム"}),
+        ValueError,
+        (
+            "instance_tags['team'] 'チーム' has 'チ', and IAM takes no such character in a policy: "
+            "choose the instances by another tag, or by instance_arns"
         ),
     ),
     "a tag without a value": Row(
@@ -1167,6 +1219,30 @@ ROWS: Final = {
         ValueError,
         (
             "grantee 'Stack/Role' can't be granted anything from here, as its policies are "
+            "managed elsewhere: give a user, a group or a role of this account that is not "
+            "immutable"
+        ),
+    ),
+    "a grantee by a name that none can have": Row(
+        start_session(
+            grantee=lambda s: iam.Group.from_group_name(
+                s, "Group", f"arn:aws:iam::{ACCOUNT}:group/web"
+            ),
+            all_instances=True,
+        ),
+        ValueError,
+        (
+            "grantee 'arn:TOKEN:iam::111122223333:group/arn:aws:iam::111122223333:group/web' has "
+            "the name 'arn:aws:iam::111122223333:group/web', which no group can have: give "
+            "iam.Group.from_group_name(scope, id, name), with a name of 1 to 128 characters of "
+            "A-Z a-z 0-9 _ + = , . @ -"
+        ),
+    ),
+    "a grantee of another account's stack": Row(
+        start_session(grantee=owned_elsewhere, all_instances=True),
+        ValueError,
+        (
+            "grantee 'Other/Owned' can't be granted anything from here, as its policies are "
             "managed elsewhere: give a user, a group or a role of this account that is not "
             "immutable"
         ),

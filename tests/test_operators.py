@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -256,6 +257,56 @@ def test_a_tag_s_key_may_be_a_token_that_is_known_at_synthesis(stack_here: cdk.S
     }
 
 
+class Tag(str, enum.Enum):
+    TEAM = "team"
+
+
+def test_a_tag_s_key_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_tags={Tag.TEAM: "web"})
+
+    condition = by_sid(stack_here)["StartSessionInstances"]["Condition"]
+    assert condition["StringEquals"] == {"ssm:resourceTag/team": "web"}
+
+
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+@pytest.mark.parametrize("sign", ["Ā", "チ", "\u2028", "😀", "\0", "\x1b"])
+@pytest.mark.parametrize(
+    ("tags_of", "argument"),
+    [
+        (lambda text: {text: "web"}, "the key of instance_tags"),
+        (lambda text: {"team": text}, r"instance_tags\['team'\]"),
+        (lambda text: {"team": ["web", text]}, r"instance_tags\['team'\]"),
+    ],
+)
+def test_characters_that_iam_takes_in_no_policy_are_refused(
+    stack_here: cdk.Stack, tags_of: Callable[[str], Any], argument: str, sign: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{argument} .* has {re.escape(repr(sign))}, and IAM ta"):
+        grant(stack_here, group(stack_here), instance_tags=tags_of(f"a{sign}"))
+
+
+def test_characters_that_iam_takes_are_let_through(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_tags={"équipe": "a\tb\r\n ~ÿ"})
+
+    condition = by_sid(stack_here)["StartSessionInstances"]["Condition"]
+    assert condition["StringEquals"] == {"ssm:resourceTag/équipe": "a\tb\r\n ~ÿ"}
+
+
+@pytest.mark.parametrize(
+    "access_of",
+    [
+        lambda text: {"instance_arns": [text]},
+        lambda text: {"instance_tags": {"team": text}},
+    ],
+)
+def test_such_a_character_beside_a_token_is_refused(
+    stack_here: cdk.Stack, access_of: Callable[[str], dict[str, Any]]
+) -> None:
+    text = f"{cdk.CfnParameter(stack_here, 'Given').value_as_string}チ"
+    with pytest.raises(ValueError, match="has 'チ', and IAM takes no such character"):
+        grant(stack_here, group(stack_here), **access_of(text))
+
+
 def test_each_tag_is_looked_at(stack_here: cdk.Stack) -> None:
     with pytest.raises(ValueError, match=r"^instance_tags\['stage'\] has no value"):
         grant(stack_here, group(stack_here), instance_tags={"team": "web", "stage": []})
@@ -315,8 +366,19 @@ def test_which_instances_is_said_once_and_all_of_them_by_name(
     [
         "",
         "i-0123456789abcdef0",
-        "*",
-        "${aws:userid}",
+        f" {INSTANCE}",
+        f"{INSTANCE} ",
+        f"{INSTANCE}\n",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1/i-2",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{{{resolve:ssm:x}}}}",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{'i' * 65}",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/é",
+        f"arn::ec2:{REGION}:{ACCOUNT}:instance/i-1",
+        f"arn:aws:ec2::{ACCOUNT}:instance/i-1",
+        f"arn:aws:ec2:{REGION}::instance/i-1",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT[1:]}:instance/i-1",
+        f"arn:aws:ec2:eu west:{ACCOUNT}:instance/i-1",
+        f"arn:a ws:ec2:{REGION}:{ACCOUNT}:instance/i-1",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-0123456789abcdef0",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/",
@@ -335,6 +397,8 @@ def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> No
 @pytest.mark.parametrize(
     "wrong",
     [
+        "*",
+        "${aws:userid}",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/*",
         f"arn:aws:ec2:*:{ACCOUNT}:instance/i-0123456789abcdef0",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcde?",
@@ -351,11 +415,14 @@ def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Sta
     instance_id = cdk.CfnParameter(stack_here, "Id").value_as_string
     partly = stack_here.format_arn(service="ec2", resource="instance", resource_name=instance_id)
 
-    grant(stack_here, group(stack_here), instance_arns=[whole, partly])
+    elsewhere = f"arn:{cdk.Aws.PARTITION}:ec2:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:instance/i-1"
 
-    first, second = by_sid(stack_here)["StartSessionInstances"]["Resource"]
+    grant(stack_here, group(stack_here), instance_arns=[whole, partly, elsewhere])
+
+    first, second, third = by_sid(stack_here)["StartSessionInstances"]["Resource"]
     assert first == {"Ref": "Arn"}
     assert second["Fn::Join"][1][-1] == {"Ref": "Id"}
+    assert {"Ref": "AWS::AccountId"} in third["Fn::Join"][1]
 
 
 def test_a_list_of_arns_that_only_the_deployment_knows_is_let_through(
@@ -883,6 +950,54 @@ def test_a_grant_that_goes_nowhere_is_refused_and_names_the_grantee(
     lost(stack_here, grantee_of(stack_here), name)
 
 
+def lazy_role(stack: cdk.Stack) -> iam.LazyRole:
+    return iam.LazyRole(stack, "It", assumed_by=OPERATORS)
+
+
+ELSEWHERE: Final[Mapping[str, GranteeOf]] = {
+    "role": lambda s: owned_role(s, "It"),
+    "lazy role": lazy_role,
+    "imported role": lambda s: existing_role(s, "It"),
+    "user": lambda s: iam.User(s, "It"),
+    "group": lambda s: iam.Group(s, "It"),
+    "imported group": lambda s: iam.Group.from_group_name(s, "It", "team"),
+    "managed policy": lambda s: iam.ManagedPolicy(s, "It"),
+    "policy": lambda s: iam.Policy(s, "It", roles=[existing_role(s)]),
+    "what has a role": lambda s: Owner(s, "It", owned_role(s)),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_stack_of_another_account_has_is_refused_and_left_as_it_is(
+    make_app: MakeApp, kind: str, *, known: bool
+) -> None:
+    app = make_app()
+    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+    other = cdk.Stack(app, "Other", env=there if known else None)
+    grantee = ELSEWHERE[kind](other)
+    before = len(other.node.find_all())
+    found = preferences(cdk.Stack(app, "Stack", env=HERE))
+    if not known:
+        assert found.grant_start_session(grantee, all_instances=True).success
+        return
+
+    with pytest.raises(ValueError, match=r"^grantee 'Other/It' can't be granted anything from"):
+        found.grant_start_session(grantee, all_instances=True)
+
+    assert len(other.node.find_all()) == before
+
+
+def test_a_permission_set_may_be_made_in_another_account(make_app: MakeApp) -> None:
+    app = make_app()
+    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+    permission_set = PermissionSet(cdk.Stack(app, "Management", env=there), "Operators")
+
+    grant(cdk.Stack(app, "Stack", env=HERE), permission_set)
+
+    assert permission_set.statements
+
+
 def test_an_immutable_role_is_refused_though_the_role_itself_has_a_policy(
     stack_here: cdk.Stack,
 ) -> None:
@@ -923,6 +1038,68 @@ def test_a_role_that_aws_alone_can_change_is_refused(
 def test_a_role_by_a_name_that_is_an_arn_is_refused(stack_here: cdk.Stack) -> None:
     with pytest.raises(ValueError, match=f"^role was imported by the name '{role_arn()}', which"):
         grant(stack_here, existing_role(stack_here, name=role_arn()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("user", "*"),
+        ("user", "a b"),
+        ("user", "é"),
+        ("user", "{{resolve:ssm:x}}"),
+        ("user", f"arn:aws:iam::{ACCOUNT}:user/operator"),
+        ("user", "n" * 65),
+        ("group", ""),
+        ("group", "*"),
+        ("group", "{{resolve:ssm:x}}"),
+        ("group", f"arn:aws:iam::{ACCOUNT}:group/team"),
+        ("group", "path/team"),  # which CDK has for a name, from an ARN too
+        ("group", "n" * 129),
+    ],
+)
+def test_a_name_that_no_user_or_group_can_have_is_refused(
+    stack_here: cdk.Stack, kind: str, name: str
+) -> None:
+    import_of = {"user": iam.User.from_user_name, "group": iam.Group.from_group_name}[kind]
+    grantee = import_of(stack_here, "It", name)
+
+    with pytest.raises(ValueError, match=f"has the name '{re.escape(name)}', which no {kind} can"):
+        grant(stack_here, grantee)
+
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
+
+
+def test_a_groups_arn_that_has_a_path_or_is_a_users_is_refused(stack_here: cdk.Stack) -> None:
+    for resource, name in (("group/path/team", "path/team"), ("user/team", "user/team")):
+        arn_of_it = f"arn:aws:iam::{ACCOUNT}:{resource}"
+        grantee = iam.Group.from_group_arn(stack_here, resource, arn_of_it)
+        with pytest.raises(ValueError, match=f"^grantee '{arn_of_it}' has the name '{name}', whi"):
+            preferences(stack_here, construct_id=f"To {name}").grant_start_session(
+                grantee, all_instances=True
+            )
+
+
+def test_the_longest_names_of_users_and_groups_are_taken(stack_here: cdk.Stack) -> None:
+    found = preferences(stack_here)
+    for grantee in (
+        iam.User.from_user_name(stack_here, "User", "n" * 64),
+        iam.Group.from_group_name(stack_here, "Group", "n" * 128),
+    ):
+        assert found.grant_start_session(grantee, all_instances=True).success
+
+
+def test_a_user_or_group_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    whole = cdk.CfnParameter(stack, "Arn").value_as_string
+    found = preferences(stack)
+
+    for grantee in (
+        iam.User.from_user_name(stack, "User", f"ops-{name}"),
+        iam.User.from_user_arn(stack, "UserByArn", whole),
+        iam.Group.from_group_name(stack, "Group", name),
+        iam.Group.from_group_arn(stack, "GroupByArn", whole),
+    ):
+        assert found.grant_start_session(grantee, all_instances=True).success
 
 
 def test_a_role_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:

@@ -746,10 +746,13 @@ def test_a_user_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
 # shell profiles
 
 
+SHELL: Final = st.text().filter(lambda text: "{{" not in text)
+
+
 @on_stack_fixtures
-@given(linux=st.text(), windows=st.text())
+@given(linux=SHELL, windows=SHELL)
 @example(linux="export PS1='\\u@\\h $ '\ncd \"$HOME\"\n", windows='Write-Host "`t$env:USER"')
-@example(linux="{{ ssm:parameter }} ${AWS::Region} *", windows="\u2028\x00\N{PILE OF POO}")
+@example(linux="{ ssm } ${AWS::Region} *", windows="\u2028\x00\N{PILE OF POO}")
 def test_shell_profiles_are_in_it_as_they_are(
     make_stack: MakeStack, linux: str, windows: str
 ) -> None:
@@ -758,6 +761,17 @@ def test_shell_profiles_are_in_it_as_they_are(
     preferences(stack, linux_shell_profile=linux, windows_shell_profile=windows)
 
     assert inputs(stack)["shellProfile"] == {"linux": linux, "windows": windows}
+
+
+@pytest.mark.parametrize("argument", ["linux_shell_profile", "windows_shell_profile"])
+@pytest.mark.parametrize(
+    "profile", ["docker ps --format '{{.Names}}'", "{{resolve:secretsmanager:x}}", "echo {{ x }}"]
+)
+def test_what_others_take_for_theirs_in_a_shell_profile_is_refused(
+    stack: cdk.Stack, argument: str, profile: str
+) -> None:
+    message = rf"^{argument} {re.escape(repr(profile))} has a {{{{, which CloudFormation would res"
+    refused(stack, ValueError, message, **{argument: profile})
 
 
 def size(content: dict[str, Any]) -> int:

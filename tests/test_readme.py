@@ -295,7 +295,7 @@ def test_the_way_to_acknowledge_works_for_each_warning(
     script.write_text(
         f"""
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam, aws_kms as kms
+from aws_cdk import aws_iam as iam, aws_kms as kms, aws_s3 as s3
 from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
 
 app = cdk.App()
@@ -305,11 +305,17 @@ SessionManagerFleet(stack, "Fleet")
 l1_role = iam.CfnRole(stack, "L1", assume_role_policy_document={{}})
 l1_role.cfn_options.condition = cdk.CfnCondition(stack, "Wanted")
 SessionManagerPermissions(stack, "OnACondition", role=l1_role)
+by_default = s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+    sse_algorithm="aws:kms", kms_master_key_id=cdk.Fn.import_value("key")
+)
+rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(server_side_encryption_by_default=by_default)
+encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
 SessionManagerPermissions(
     stack,
     "Permissions",
     role=iam.Role.from_role_name(stack, "Role", "web-server"),
     encryption_key=kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:eu-west-1:444455556666:key/1"),
+    log_bucket=s3.CfnBucket(stack, "Logs", bucket_encryption=encryption),
 )
 for id in {ids if acknowledged else []}:
     {way}
