@@ -26,11 +26,9 @@ class Arn(NamedTuple):
     @property
     def is_placed(self) -> bool:
         """Whether there can be such a partition, region and account; none of them is empty."""
-        return (
-            is_name(self.partition, "a-z-", 1, 64)
-            and is_name(self.region, "a-z0-9-", 1, 64)
-            and is_name(self.account, "0-9", 12, 12)
-        )
+        names = (self.partition, self.region)
+        is_known = all(names) and re.fullmatch(r"[a-z0-9-]*", written("".join(names))) is not None
+        return is_known and is_name(self.account, "0-9", 12, 12)
 
 
 def is_token(text: str) -> bool:
