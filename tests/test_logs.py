@@ -998,6 +998,13 @@ def test_what_is_no_log_group_is_a_type_error(
             id="arn-of-a-stream",
         ),
         pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(
+                stack, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:destination:logs"
+            ),
+            "log_group has the ARN .*, which is no log group's",
+            id="arn-of-a-destination",
+        ),
+        pytest.param(
             lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP_ARN),
             "log_group has the ARN .*, which is no log group's",
             id="arn-given-as-a-name",

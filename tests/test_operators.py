@@ -387,10 +387,11 @@ def test_which_instances_is_said_once_and_all_of_them_by_name(
     ],
 )
 def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
+    known_later = cdk.CfnParameter(stack, "Arn").value_as_string
     with pytest.raises(
         ValueError, match=f"^instance_arns has {re.escape(repr(wrong))}, which is no instance's ARN"
     ):
-        grant(stack, group(stack), instance_arns=[INSTANCE, wrong])
+        grant(stack, group(stack), instance_arns=[INSTANCE, known_later, wrong])
     assert resources(stack, "AWS::IAM::Policy") == {}
 
 
@@ -1079,10 +1080,14 @@ def test_a_groups_arn_that_has_a_path_or_is_a_users_is_refused(stack_here: cdk.S
             )
 
 
-def test_the_longest_names_of_users_and_groups_are_taken(stack_here: cdk.Stack) -> None:
+def test_the_shortest_and_the_longest_names_of_users_and_groups_are_taken(
+    stack_here: cdk.Stack,
+) -> None:
     found = preferences(stack_here)
     for grantee in (
+        iam.User.from_user_name(stack_here, "ShortUser", "n"),
         iam.User.from_user_name(stack_here, "User", "n" * 64),
+        iam.Group.from_group_name(stack_here, "ShortGroup", "n"),
         iam.Group.from_group_name(stack_here, "Group", "n" * 128),
     ):
         assert found.grant_start_session(grantee, all_instances=True).success

@@ -784,6 +784,7 @@ def test_another_role_can_be_attached_after_one_that_was_refused(stack: cdk.Stac
         (f"arn:aws:sts::{ACCOUNT}:role/Existing", "not the ARN of a role"),
         (f"arn:aws:sts::{ACCOUNT}:assumed-role/Existing/session", "not the ARN of a role"),
         ("arn:aws:iam:::role/Existing", "not the ARN of a role"),
+        (f"arn:aws:iam::{ACCOUNT[1:]}:role/Existing", "not the ARN of a role"),
         ("arn:aws:iam::*:role/Existing", "not the ARN of a role"),
         (role_arn("no name"), "which no role can have"),
         (role_arn("*"), "which no role can have"),

@@ -37,7 +37,7 @@ TESTS = {
     "_profiles": "readiness templates",
     "_readiness": "readiness",
     "_roles": "roles messages permissions fleet lookup composition",
-    "_simulator": "verify document",
+    "_simulator": "verify document command",
     "_statements": "statements messages options keys logs snapshots typing",
     "_templates": "templates readiness",
     "_types": "messages options preferences hostile",
