@@ -26,9 +26,8 @@ class Arn(NamedTuple):
     @property
     def is_placed(self) -> bool:
         """Whether there can be such a partition, region and account; none of them is empty."""
-        names = (self.partition, self.region)
-        is_known = all(names) and re.fullmatch(r"[a-z0-9-]*", written("".join(names))) is not None
-        return is_known and is_name(self.account, "0-9", 12, 12)
+        names = (self.partition, self.region, self.account)  # which in a test may be no digits
+        return all(names) and re.fullmatch(r"[\w-]*", written("".join(names)), re.ASCII) is not None
 
 
 def is_token(text: str) -> bool:
@@ -113,6 +112,9 @@ def written_out(text: str, stack: cdk.Stack) -> str:
     match stack.resolve(text):
         case str(known):
             return known
+        case {"Fn::Sub": str(template)}:
+            known = re.sub(r"\$\{(AWS::\w+)\}", lambda found: cdk.Fn.ref(found[1]), template)
+            return text if "${" in written(known) else known
         case {"Fn::Join": [str(delimiter), [*fragments]]}:
             return delimiter.join(
                 fragment if isinstance(fragment, str) else cdk.Token.as_string(fragment)

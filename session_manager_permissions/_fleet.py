@@ -79,8 +79,8 @@ class SessionManagerFleet(Construct):
         Args:
             scope: an app, a stage, a stack or any construct.
             construct_id: the construct's id, unique in `scope`.
-            exclude: constructs below `scope` that are left alone, each with all that is below it;
-                for a role, give its instance profiles. Default: - none.
+            exclude: constructs that are left alone, each with all that is below it; for a role,
+                give its instance profiles. Default: - none.
             strict: whether a profile that can't be attached to fails the synthesis.
                 Default: - False: it is named in a warning.
             policy_name: the name of each stack's policy, 1 to 128 characters of
@@ -90,8 +90,8 @@ class SessionManagerFleet(Construct):
 
         Raises:
             TypeError: an argument of the wrong type, or an option that does not exist.
-            ValueError: an invalid `policy_name`; in `exclude` what is not below `scope`; a key that
-                can't decrypt session data; what `session_manager_statements` refuses.
+            ValueError: an invalid `policy_name`; a key that can't decrypt session data; what
+                `session_manager_statements` refuses.
         """
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
@@ -100,8 +100,8 @@ class SessionManagerFleet(Construct):
         statements_by_sid(options, None)  # what is wrong with them is said now
         key = options.get("encryption_key")
         self._key = None if key is None else (key, session_key(key))
+        _refuse_wrong_exclusions(exclude)
         with taking_id(scope, construct_id):
-            _refuse_wrong_exclusions(scope, exclude)
             super().__init__(scope, construct_id)
         self._scope = scope
         self._excluded = list(exclude)
@@ -442,7 +442,7 @@ def _is_below(path: str, others: Iterable[str]) -> bool:
     return any(other in ("", path) or path.startswith(f"{other}/") for other in others)
 
 
-def _refuse_wrong_exclusions(scope: Construct, exclude: Sequence[IConstruct]) -> None:
+def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
     """Refuse what would exclude nothing."""
     refuse_no_sequence("exclude", exclude, "a sequence of constructs")
     for construct in exclude:
@@ -452,15 +452,10 @@ def _refuse_wrong_exclusions(scope: Construct, exclude: Sequence[IConstruct]) ->
                 f"exclude must be a sequence of constructs, got {described(construct)} in it: give "
                 "the construct"
             )
-        if hasattr(construct, "role_ref"):
+        if hasattr(construct, "role_ref") and not _select(_PROFILE, construct):
             raise TypeError(
                 f"exclude has the role {construct.node.path!r}, and a fleet goes by instance "
                 "profiles: give those of the role, or what they are in"
-            )
-        if not _is_below(construct.node.path, [scope.node.path]):
-            raise ValueError(
-                f"exclude has {construct.node.path!r}, which is not below {scope.node.path!r}: "
-                "give what is in the scope of the fleet"
             )
 
 
@@ -529,12 +524,12 @@ def _list_references(references: list[_Reference]) -> None:
     ]
     owners: dict[str, object] = {}
     if unclear:
-        stacks = {part.stack for part, _, _ in references}
+        stacks = {part.stack.node.path: part.stack for part, _, _ in references}
         tokens = cdk.Tokenization.reverse_string("".join(unclear)).tokens
         for token, found in zip(unclear, tokens, strict=True):
             if isinstance(found, cdk.Reference):
-                owner = cdk.Stack.of(found.target)
-                owners[token] = owner if owner in stacks else owner.node.path
+                path = cdk.Stack.of(found.target).node.path
+                owners[token] = stacks.get(path, path)
     listed: dict[_Key, tuple[_Part, str]] = {}
     for part, token, reads in references:
         key = _Key(owners.get(token, part.stack), reads, part.only_if)

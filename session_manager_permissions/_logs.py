@@ -101,7 +101,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
     for rule in rules if isinstance(rules, list) else ():
         default = getattr(rule, "server_side_encryption_by_default", None)
         key_id: str | None = getattr(default, "kms_master_key_id", None)
-        if key_id is None:
+        if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
             continue
         reference = referenced(_BUCKET_KEY, key_id)
         if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
@@ -117,10 +117,10 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
         if TOKEN.match(key_id):  # an id or an ARN, only the deployment knows
             cdk.Annotations.of(bucket).add_warning_v2(
                 "session-manager-permissions:log-bucket-key-not-known",
-                f"log_bucket {bucket.node.path!r} encrypts with a KMS key that only the deployment "
-                "knows, so that nothing is granted on it and no log can be put: give the bucket as "
-                "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, "
-                "encryption_key=key)",
+                f"log_bucket {bucket.node.path!r} names a KMS key that only the deployment knows, "
+                "on which nothing is granted, so that no log can be put where nothing else grants "
+                "it: give the bucket as s3.Bucket.from_bucket_attributes(scope, id, "
+                "bucket_arn=bucket.attr_arn, encryption_key=key)",
             )
             return None
         resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
@@ -137,8 +137,11 @@ def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
 
     match stack.resolve(key_id):
         case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
+            path = stack.node.path  # a stack that CDK made is another object in each answer
             for node in stack.node.find_all():
-                is_key = isinstance(node, (kms.CfnKey, kms.CfnAlias)) and node.stack is stack
+                is_key = isinstance(node, (kms.CfnKey, kms.CfnAlias)) and (
+                    node.stack.node.path == path
+                )
                 if is_key and stack.resolve(cast("CfnKey", node).logical_id) == found[1]:
                     return cast("CfnKey", node)
     return None

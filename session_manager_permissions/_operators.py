@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 
 from . import _needs
 from ._arns import (
+    TOKEN,
     Arn,
     Environment,
     differ,
@@ -85,13 +86,14 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
     stack = stack_of(preferences)
     _refuse_unchosen(access)
     _refuse_wrong_tags(access, stack)
-    _refuse_misnamed(grantee.grant_principal)
-    if _is_of_other_account(grantee, stack):
+    principal = grantee.grant_principal
+    _refuse_misnamed(principal)
+    if _is_of_other_account(grantee, principal, stack):
         raise _lost(grantee)
     grants = [_grant(grantee, statement) for statement in _statements(preferences, access, stack)]
     granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
     # CDK calls some of those that went nowhere a success.
-    if not (granted.success and _takes_policies(grantee.grant_principal)):
+    if not (granted.success and _takes_policies(principal)):
         raise _lost(grantee)
     return granted
 
@@ -180,9 +182,8 @@ def _refuse_unchosen(access: Access) -> None:
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
         refuse_wildcards("instance_arns", arn)
-        refuse_unwritable("instance_arns", arn, "give the instance's ARN")
         parts = parse_arn(arn)
-        if parts is None and written(arn) != arn:  # known at deployment
+        if parts is None and TOKEN.match(arn):  # known at deployment
             continue
         if parts is None or not parts.is_placed or not _is_instance(parts):
             raise ValueError(
@@ -282,7 +283,8 @@ def _lost(grantee: iam.IGrantable) -> ValueError:
     name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
     return ValueError(
         f"grantee {name} can't be granted anything from here, as its policies are managed "
-        "elsewhere: give a user, a group or a role of this account that is not immutable"
+        "elsewhere or in another account: give a user, a group or a role of this account that is "
+        "not immutable"
     )
 
 
@@ -308,13 +310,14 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
     return has_policy or reports_only(role) or is_lookup_dummy(role)
 
 
-def _is_of_other_account(grantee: iam.IGrantable, stack: cdk.Stack) -> bool:
+def _is_of_other_account(
+    grantee: iam.IGrantable, principal: iam.IPrincipal, stack: cdk.Stack
+) -> bool:
     """Whether it is a user, a group, a role or a policy of another account than the document.
 
     CDK grants to it, or to the one of its name here, and no document lets another account in. A
     permission set, which is none of these, works in other accounts than the one it is made in.
     """
-    principal = grantee.grant_principal
     arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
     # To ask a lazy role for its ARN would make it.
     is_role = isinstance(principal, iam.LazyRole) or hasattr(principal, "role_arn")

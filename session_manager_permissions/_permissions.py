@@ -225,15 +225,16 @@ class SessionManagerPermissions(Construct):
 
     def _warn_of_condition(self) -> None:
         """Warn of L1 roles, such as those of `CfnInclude`, that may not be there to refer to."""
-        policy = condition_path(cast("iam.CfnPolicy", self._policy.node.default_child))
+        if condition_path(cast("iam.CfnPolicy", self._policy.node.default_child)):
+            return  # whoever set it knows of the roles'
         for cfn_role in self._l1_roles:
             condition = condition_path(cfn_role)
-            if condition not in ("", policy):
+            if condition:
                 cdk.Annotations.of(self).add_warning_v2(
                     "session-manager-permissions:role-on-a-condition",
                     f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
                     "where that is false the policy that refers to it can't be deployed: give the "
-                    "roles of a condition a construct of their own, and set its "
+                    "roles of a condition a construct of their own in their stack, and set its "
                     "policy.node.default_child.cfn_options.condition",
                 )
 

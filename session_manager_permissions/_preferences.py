@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aws_cdk as cdk
@@ -98,7 +99,7 @@ class SessionPreferences(Construct):
             run_as_user: the user of the instance's operating system (Linux, macOS) that sessions
                 run as. Default: - `ssm-user`.
             linux_shell_profile: commands run at the start of each session on Linux and macOS;
-                without `{{`, which CloudFormation and Systems Manager take for theirs.
+                without `{{…}}`, which CloudFormation and Systems Manager take for theirs.
                 Default: - none.
             windows_shell_profile: likewise on Windows. Default: - none.
 
@@ -108,7 +109,7 @@ class SessionPreferences(Construct):
                 can't decrypt session data; a prefix without a bucket, or a prefix, a bucket or a
                 log group with a wildcard; encryption enforced on no log group, or on one that is
                 known to have no key; a time that is out of bounds or not in whole minutes; a user
-                name that is not valid; a shell profile with a `{{`; a document over 64 KiB.
+                name that is not valid; a shell profile with a `{{…}}`; a document over 64 KiB.
         """
         stack_of(scope)
         for argument, flag in (
@@ -389,10 +390,12 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
 
 def _refuse_wrong_profile(argument: str, profile: str) -> None:
     refuse_wrong_text(argument, profile)
-    if "{{" in profile:
+    found = re.search(r"\{\{[^{}]*\}\}", profile)
+    if found:
         raise ValueError(
-            f"{argument} {profile!r} has a {{{{, which CloudFormation would resolve, or Systems "
-            "Manager take for a parameter: have it call a script on the instance"
+            f"{argument} has {found[0]!r}, which CloudFormation would resolve, or Systems Manager "
+            "take for a parameter: have it call a script on the instance, or give "
+            "cdk.CfnDynamicReference(service, key).to_string() where it is to be resolved"
         )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def described(value: object) -> str:
     """`value` as a message has it: a construct by its path, all else by its type and itself."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     path = getattr(getattr(value, "node", None), "path", None)
     return f"{type(value).__name__} {value!r}" if path is None else f"the construct {path!r}"
 

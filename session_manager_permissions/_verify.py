@@ -192,19 +192,19 @@ def _verify(arguments: argparse.Namespace) -> int:
     role, verdicts = _asked(arguments)
     if arguments.output == "json":
         found = as_json(role, arguments.instance_profile, verdicts)
-        text = f"{json.dumps(found, indent=2)}\n"
+        _print(lambda: f"{json.dumps(found, indent=2)}\n")
     else:
-        text = _shown(arguments, role, verdicts)
-    _print(text)
+        _print(lambda: _shown(arguments, role, verdicts))
     return READY if is_ready(verdicts) else NOT_READY
 
 
-def _print(text: str) -> None:
+def _print(shown: Callable[[], str]) -> None:
     """Write to standard output, with an escape for what it can't show."""
     out = sys.stdout
     if out is None:  # as `>&-` leaves it
         raise CannotAsk("standard output is closed: give it, or send it to /dev/null")
     try:
+        text = shown()  # rich, too, writes: nothing at all, which without a buffer may fail
         encoding = out.encoding or "utf-8"
         out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()

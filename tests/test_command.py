@@ -277,10 +277,18 @@ def test_what_a_stream_can_not_show_is_escaped(encoding: str, shown: bytes) -> N
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is full")
+@pytest.mark.parametrize("buffer", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffer", "none"])
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_an_answer_that_can_not_be_written_is_said(output: str) -> None:
+def test_an_answer_that_can_not_be_written_is_said(output: str, buffer: dict[str, str]) -> None:
     with served(ready) as endpoint, Path("/dev/full").open("wb") as full:
-        run = verify("--role", "web-server", "--output", output, stdout=full, env=account(endpoint))
+        run = verify(
+            "--role",
+            "web-server",
+            "--output",
+            output,
+            stdout=full,
+            env=account(endpoint) | buffer,
+        )
 
     assert run.status == 2
     assert run.err == (

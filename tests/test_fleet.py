@@ -16,7 +16,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk.cloudformation_include import CfnInclude
+from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
 from cfnlint.api import lint
 from constructs import Construct
 
@@ -503,6 +503,31 @@ def test_profiles_on_a_condition_have_a_policy_on_it(
     include(stack, tmp_path, body)
     SessionManagerFleet(stack, "Fleet")
     assert on_conditions(stack) == listed
+
+
+def test_a_role_by_a_reference_in_a_text_is_listed_once_in_a_nested_stack_of_a_template_too(
+    stack: cdk.Stack, tmp_path: Path
+) -> None:
+    inner, outer = tmp_path / "inner.json", tmp_path / "outer.json"
+    resources_of_inner = {
+        "Role": included_role(),
+        "One": included_profile({"Fn::Sub": "${Role}"}),
+        "Two": included_profile({"Ref": "Role"}),
+    }
+    inner.write_text(json.dumps({"Resources": resources_of_inner}))
+    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "x"}}
+    outer.write_text(json.dumps({"Resources": {"Nested": nested}}))
+    template = CfnIncludeProps(template_file=str(inner))
+    CfnInclude(stack, "Included", template_file=str(outer), load_nested_stacks={"Nested": template})
+    SessionManagerFleet(stack, "Fleet")
+
+    (text,) = (path.read_text() for path in synth(stack).glob("*.nested.template.json"))
+    (found,) = (
+        body["Properties"]
+        for body in json.loads(text)["Resources"].values()
+        if body["Type"] == "AWS::IAM::Policy"
+    )
+    assert found["Roles"] == [{"Fn::Sub": "${Role}"}]
 
 
 def test_a_condition_outside_of_the_scope_counts(stack: cdk.Stack) -> None:
@@ -1162,6 +1187,28 @@ def test_what_is_excluded_is_left_alone_with_all_below(
     (covered,) = roles(stack)
     assert str(covered).startswith("Covered")
     assert not warnings(stack)
+
+
+def test_a_role_that_its_profile_is_below_is_excluded_with_it(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    iam.InstanceProfile(role, "Profile", role=role)
+    profile(stack, role=owned_role(stack, "Covered"))
+    SessionManagerFleet(stack, "Fleet", exclude=[role])
+    (covered,) = roles(stack)
+    assert str(covered).startswith("Covered")
+
+
+def test_several_fleets_may_have_one_list_of_what_is_excluded(make_app: MakeApp) -> None:
+    app = make_app()
+    stages = [cdk.Stage(app, name) for name in ("Beta", "Prod")]
+    stacks = [cdk.Stack(stage, "Stack") for stage in stages]
+    left_alone = [profile(stack, "Alone") for stack in stacks]
+    for stage, stack in zip(stages, stacks, strict=True):
+        profile(stack)
+        SessionManagerFleet(stage, "Fleet", exclude=left_alone)
+    for stack in stacks:
+        (covered,) = roles(stack)
+        assert str(covered).startswith("Profile")
 
 
 def test_an_excluded_stack_is_left_alone(make_app: MakeApp) -> None:

@@ -218,6 +218,7 @@ TEXTS: Final = {
     "instance_arns": Place(
         "instance_arns",
         lambda s, v: start_session(s, instance_arns=[INSTANCES.format("1"), v]),
+        tokens=("whole", "lazy"),  # beside a text it is no ARN
         harmless=INSTANCES.format(HARMLESS),
     ),
     "instance_profile_name": Place(
@@ -282,7 +283,6 @@ IMPORTS: Final = {
         "encryption_key",
         permissions("encryption_key"),
         key_of(f"arn:aws:kms:{REGION}:{{}}:key/a"),
-        tokens=("whole", "lazy"),  # beside a text it is no account
         harmless=ACCOUNT,
     ),
     "alias": Place(

@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk.cloudformation_include import CfnInclude
+from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -751,9 +751,61 @@ def test_bucket_and_group_of_a_template_that_is_included(
     assert found["SessionManagerLogStreams"]["Resource"] == group_resource({"Ref": "Group"})
 
 
+def test_the_key_of_a_bucket_in_a_nested_stack_of_a_template_is_granted_on(
+    stack: cdk.Stack, tmp_path: Path
+) -> None:
+    included(stack, tmp_path, {"Fn::Sub": "${Key.Arn}"})  # the file, and keys of the same ids
+    outer = tmp_path / "outer.json"
+    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "x"}}
+    outer.write_text(json.dumps({"Resources": {"Nested": nested}}), "utf-8")
+    template = CfnIncludeProps(template_file=str(tmp_path / "template.json"))
+    outside = CfnInclude(
+        stack, "Outer", template_file=str(outer), load_nested_stacks={"Nested": template}
+    )
+    inside = outside.get_nested_stack("Nested")
+    bucket = cast("s3.CfnBucket", inside.included_template.get_resource("Bucket"))
+
+    found = {one.sid: one for one in session_manager_statements(log_bucket=bucket)}
+
+    (resource,) = found["SessionManagerLogBucketKey"].resources
+    assert inside.stack.resolve(resource) == get_arn("Key")
+    assert not warnings(stack)
+
+
+BY_ALIAS: Final = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/"
+
+
+@pytest.mark.parametrize(
+    ("alias", "is_granted_on"), [("logs", True), ("aws/s3", False)], ids=["own", "AWS managed"]
+)
+def test_pseudo_parameters_in_the_text_of_a_bucket_s_key_are_read(
+    stack_here: cdk.Stack, tmp_path: Path, alias: str, *, is_granted_on: bool
+) -> None:
+    template = included(stack_here, tmp_path, {"Fn::Sub": BY_ALIAS + alias})
+
+    found = granted(stack_here, log_bucket=cast("s3.CfnBucket", template.get_resource("Bucket")))
+
+    assert ("SessionManagerLogBucketKey" in found) == is_granted_on
+    if is_granted_on:
+        resource = json.dumps(found["SessionManagerLogBucketKey"]["Resource"])
+        assert '{"Ref": "AWS::Region"}' in resource
+        assert ":key/*" in resource
+        assert found["SessionManagerLogBucketKey"]["Condition"] == FOR_ALIAS
+    assert not warnings(stack_here)
+
+
+def test_a_bucket_that_encrypts_without_a_key_is_not_warned_of(stack: cdk.Stack) -> None:
+    maybe = cdk.Fn.condition_if("Wanted", "alias/logs", cdk.Aws.NO_VALUE).to_string()
+    cdk.CfnCondition(stack, "Wanted")
+    bucket = l1_bucket(stack, maybe, "AES256")
+
+    assert "SessionManagerLogBucketKey" not in granted(stack, log_bucket=bucket)
+    assert not warnings(stack)
+
+
 NOT_KNOWN: Final = (
-    "log_bucket '{}' encrypts with a KMS key that only the deployment knows, so that nothing is "
-    "granted on it and no log can be put: give the bucket as "
+    "log_bucket '{}' names a KMS key that only the deployment knows, on which nothing is granted, "
+    "so that no log can be put where nothing else grants it: give the bucket as "
     "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, encryption_key=key) "
     "[ack: session-manager-permissions:log-bucket-key-not-known]"
 )

@@ -809,9 +809,9 @@ ROWS: Final = {
         statements(log_bucket=lambda s: bucket_with_key(s, parameter(s))),
         "warning",
         (
-            "log_bucket 'Stack/Logs' encrypts with a KMS key that only the deployment knows, so "
-            "that nothing is granted on it and no log can be put: give the bucket as "
-            "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, "
+            "log_bucket 'Stack/Logs' names a KMS key that only the deployment knows, on which "
+            "nothing is granted, so that no log can be put where nothing else grants it: give the "
+            "bucket as s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, "
             "encryption_key=key) [ack: session-manager-permissions:log-bucket-key-not-known]"
         ),
     ),
@@ -967,18 +967,13 @@ ROWS: Final = {
             "give those of the role, or what they are in"
         ),
     ),
-    "a construct of elsewhere in exclude": Row(
-        fleet(exclude=lambda s: [in_other_account(s)]),
-        ValueError,
-        ("exclude has 'Other', which is not below 'Stack': give what is in the scope of the fleet"),
-    ),
     "an L1 role on a condition": Row(
         on_a_condition,
         "warning",
         (
             "role 'Stack/L1' is deployed on the condition 'Stack/HasWorkers', and where that "
             "is false the policy that refers to it can't be deployed: give the roles of a "
-            "condition a construct of their own, and set its "
+            "condition a construct of their own in their stack, and set its "
             "policy.node.default_child.cfn_options.condition "
             "[ack: session-manager-permissions:role-on-a-condition]"
         ),
@@ -1104,9 +1099,9 @@ ROWS: Final = {
         preferences(linux_shell_profile="docker ps --format '{{.Names}}'"),
         ValueError,
         (
-            "linux_shell_profile \"docker ps --format '{{.Names}}'\" has a {{, which "
-            "CloudFormation would resolve, or Systems Manager take for a parameter: have it call "
-            "a script on the instance"
+            "linux_shell_profile has '{{.Names}}', which CloudFormation would resolve, or "
+            "Systems Manager take for a parameter: have it call a script on the instance, or give "
+            "cdk.CfnDynamicReference(service, key).to_string() where it is to be resolved"
         ),
     ),
     "a shell profile that is too long": Row(
@@ -1219,8 +1214,8 @@ ROWS: Final = {
         ValueError,
         (
             "grantee 'Stack/Role' can't be granted anything from here, as its policies are "
-            "managed elsewhere: give a user, a group or a role of this account that is not "
-            "immutable"
+            "managed elsewhere or in another account: give a user, a group or a role of this "
+            "account that is not immutable"
         ),
     ),
     "a grantee by a name that none can have": Row(
@@ -1243,8 +1238,8 @@ ROWS: Final = {
         ValueError,
         (
             "grantee 'Other/Owned' can't be granted anything from here, as its policies are "
-            "managed elsewhere: give a user, a group or a role of this account that is not "
-            "immutable"
+            "managed elsewhere or in another account: give a user, a group or a role of this "
+            "account that is not immutable"
         ),
     ),
     "what the command ends with": Row(

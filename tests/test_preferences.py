@@ -770,8 +770,19 @@ def test_shell_profiles_are_in_it_as_they_are(
 def test_what_others_take_for_theirs_in_a_shell_profile_is_refused(
     stack: cdk.Stack, argument: str, profile: str
 ) -> None:
-    message = rf"^{argument} {re.escape(repr(profile))} has a {{{{, which CloudFormation would res"
+    (found,) = re.findall(r"\{\{.*\}\}", profile)
+    message = f"^{argument} has {re.escape(repr(found))}, which CloudFormation would resolve"
     refused(stack, ValueError, message, **{argument: profile})
+
+
+def test_other_braces_and_a_reference_that_is_meant_stay_in_a_shell_profile(
+    stack: cdk.Stack,
+) -> None:
+    meant = cdk.CfnDynamicReference(cdk.CfnDynamicReferenceService.SSM, "/profile").to_string()
+    preferences(stack, linux_shell_profile="f(){{ :; }; }", windows_shell_profile=meant)
+
+    profile = {"linux": "f(){{ :; }; }", "windows": "{{resolve:ssm:/profile}}"}
+    assert inputs(stack)["shellProfile"] == profile
 
 
 def size(content: dict[str, Any]) -> int:

@@ -278,19 +278,22 @@ def test_an_included_role_on_a_condition_is_warned_of(
     assert warning.endswith(ON_A_CONDITION)
 
 
-def test_a_role_on_the_condition_of_the_policy_is_not_warned_of(stack: cdk.Stack) -> None:
-    permissions = SessionManagerPermissions(stack, "Permissions", role=conditional(stack, "One"))
-    cfn_policy = cast("iam.CfnPolicy", permissions.policy.node.default_child)
-    cfn_policy.cfn_options.condition = cast("cdk.CfnCondition", stack.node.find_child("HasOne"))
-    assert warnings(stack) == []
-
-    permissions.attach_to_role(owned_role(stack))
+def test_each_role_on_a_condition_is_warned_of(stack: cdk.Stack) -> None:
+    permissions = SessionManagerPermissions(stack, "Permissions", role=owned_role(stack))
     permissions.attach_to_role(l1_role(stack))
     assert warnings(stack) == []
-    for name in ("Two", "Three"):
+
+    for name in ("One", "Two"):
         permissions.attach_to_role(conditional(stack, name))
     assert [ON_A_CONDITION in warning for warning in warnings(stack)] == [True, True]
-    assert ["'Stack/Two'" in warning for warning in warnings(stack)] == [True, False]
+    assert ["'Stack/One'" in warning for warning in warnings(stack)] == [True, False]
+
+
+def test_a_policy_on_a_condition_of_its_own_is_not_warned_of(stack: cdk.Stack) -> None:
+    permissions = SessionManagerPermissions(stack, "Permissions", role=conditional(stack, "One"))
+    cfn_policy = cast("iam.CfnPolicy", permissions.policy.node.default_child)
+    cfn_policy.cfn_options.condition = cdk.CfnCondition(stack, "HasOneAndMore")
+    assert warnings(stack) == []
 
 
 @pytest.mark.parametrize("make_role", [owned_role, l1_role])
@@ -784,7 +787,7 @@ def test_another_role_can_be_attached_after_one_that_was_refused(stack: cdk.Stac
         (f"arn:aws:sts::{ACCOUNT}:role/Existing", "not the ARN of a role"),
         (f"arn:aws:sts::{ACCOUNT}:assumed-role/Existing/session", "not the ARN of a role"),
         ("arn:aws:iam:::role/Existing", "not the ARN of a role"),
-        (f"arn:aws:iam::{ACCOUNT[1:]}:role/Existing", "not the ARN of a role"),
+        (f"arn:aws:iam::{'1' * 65}:role/Existing", "not the ARN of a role"),
         ("arn:aws:iam::*:role/Existing", "not the ARN of a role"),
         (role_arn("no name"), "which no role can have"),
         (role_arn("*"), "which no role can have"),
