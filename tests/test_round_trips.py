@@ -15,7 +15,7 @@ import sys
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions import SessionManagerPermissions, SessionPreferences
 
 def phase(name):
     cdk.Token.is_unresolved(f"phase {name}")
@@ -51,6 +51,12 @@ for name, key in keys.items():
     role = iam.Role.from_role_name(stack, f"For {name}", name.replace(" ", ""))
     phase(name)
     SessionManagerPermissions(stack, f"With {name}", role=role, encryption_key=key)
+    phase("setup")
+preferences = SessionPreferences.from_document_name(stack, "Preferences")
+for name, make in {"group": iam.Group, "imported user": iam.User.from_user_name}.items():
+    grantee = make(stack, name) if name == "group" else make(stack, name, "operator")
+    phase(f"grant to {name}")
+    preferences.grant_start_session(grantee, instance_tags={"team": "web"})
     phase("setup")
 """
 
@@ -109,4 +115,6 @@ def test_round_trips_are_as_many_as_they_were(counts: dict[str, int]) -> None:
         "more with an L1 key": 5,
         "more with an owned alias": 10,
         "more with an imported alias": 6,
+        "grant to group": 27,
+        "grant to imported user": 31,
     }
