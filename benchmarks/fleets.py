@@ -75,20 +75,21 @@ def slopes(points: dict[int, Point], floor: dict[int, Point]) -> tuple[float, ..
 
 def tables(results: Results) -> str:
     """In Markdown."""
+    floor = next(iter(results.values()))
     rows = [
         (
             f"{size:,}",
             name,
             spread(run.wall for run in point.runs),
-            spread(point.wall, "+.1f"),
+            spread(point.wall, "+.1f") if points is not floor else "",
             spread(run.cpu for run in point.runs),
-            spread(point.cpu, "+.1f"),
+            spread(point.cpu, "+.1f") if points is not floor else "",
             spread((run.peak for run in point.runs), ".0f"),
             f"{point.made.round_trips:,}",
             f"{point.made.size:,}",
             f"{point.made.resources:,}",
         )
-        for size in next(iter(results.values()))
+        for size in floor
         for name, points in results.items()
         for point in [points[size]]
     ]
@@ -101,7 +102,6 @@ def tables(results: Results) -> str:
         if "Fleet" in name and AIMED in points
         for over_it in [spread(points[AIMED].wall, "+.1f")]
     ]
-    floor = next(iter(results.values()))
     fits = [
         (name, f"{wall:+.3f}", f"{trips:+.2f}", f"{size:+,.0f}", f"{resources:+.3f}")
         for name, points in results.items()
