@@ -9,6 +9,8 @@ import aws_cdk as cdk
 
 TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
 """aws-cdk-lib/core/lib/private/encoding.ts has the pattern; what else looks like it is no token."""
+IAM_NAME: Final = r"\w+=,.@-"
+"""The characters of a name in IAM, for `is_name`."""
 
 
 class Arn(NamedTuple):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
 
-from ._arns import Environment, is_name
+from ._arns import IAM_NAME, Environment, is_name
 from ._types import refuse_wrong_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def refuse_invalid_policy_name(policy_name: str) -> None:
         ValueError: it is too short, too long, or has other characters.
     """
     refuse_wrong_text("policy_name", policy_name)
-    if not is_name(policy_name, r"\w+=,.@-", 1, _MAX_POLICY_NAME):
+    if not is_name(policy_name, IAM_NAME, 1, _MAX_POLICY_NAME):
         raise ValueError(
             f"policy_name {policy_name!r} is not a name that IAM takes: 1 to {_MAX_POLICY_NAME} "
             "characters of A-Z a-z 0-9 _ + = , . @ -"

@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 
 from . import _needs
 from ._arns import (
+    IAM_NAME,
     TOKEN,
     Arn,
     Environment,
@@ -87,8 +88,10 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
     _refuse_unchosen(access)
     _refuse_wrong_tags(access, stack)
     principal = grantee.grant_principal
-    _refuse_misnamed(principal)
-    if _is_of_other_account(grantee, principal, stack):
+    named = _user_or_group(principal)
+    if named is not None:
+        _refuse_misnamed(named)
+    if _is_of_other_account(grantee, principal, named, stack):
         raise _lost(grantee)
     grants = [_grant(grantee, statement) for statement in _statements(preferences, access, stack)]
     granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
@@ -258,23 +261,39 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         refuse_wrong_type(flag, getattr(access, flag), bool)
 
 
-def _refuse_misnamed(principal: iam.IPrincipal) -> None:
-    """Refuse a user or a group imported by a name that none can have."""
-    for kind, most in (("user", 64), ("group", 128)):
+class _Named(NamedTuple):
+    """A user or a group."""
+
+    kind: str
+    longest: int
+    """Characters of its name."""
+    arn: str
+
+
+def _user_or_group(principal: iam.IPrincipal) -> _Named | None:
+    for kind, longest in (("user", 64), ("group", 128)):
         arn: str | None = getattr(principal, f"{kind}_arn", None)
-        parts = None if arn is None else parse_arn(arn)
-        if parts is None:
-            continue
-        name = parts.resource.removeprefix(f"{kind}/")
-        # CDK drops the path of a user, and has that of a group for a part of its name.
-        if kind == "user" and not name.startswith("arn:"):
-            name = name.rpartition("/")[2]
-        if not is_name(name, r"\w+=,.@-", 1, most):
-            raise ValueError(
-                f"grantee {arn!r} has the name {name!r}, which no {kind} can have: give "
-                f"iam.{kind.title()}.from_{kind}_name(scope, id, name), with a name of 1 to {most} "
-                "characters of A-Z a-z 0-9 _ + = , . @ -"
-            )
+        if arn is not None:
+            return _Named(kind, longest, arn)
+    return None
+
+
+def _refuse_misnamed(named: _Named) -> None:
+    """Refuse a user or a group imported by a name that none can have."""
+    kind, longest, arn = named
+    parts = parse_arn(arn)
+    if parts is None:
+        return
+    name = parts.resource.removeprefix(f"{kind}/")
+    # CDK drops the path of a user, and has that of a group for a part of its name.
+    if kind == "user" and not name.startswith("arn:"):
+        name = name.rpartition("/")[2]
+    if not is_name(name, IAM_NAME, 1, longest):
+        raise ValueError(
+            f"grantee {arn!r} has the name {name!r}, which no {kind} can have: give "
+            f"iam.{kind.title()}.from_{kind}_name(scope, id, name), with a name of 1 to {longest} "
+            "characters of A-Z a-z 0-9 _ + = , . @ -"
+        )
 
 
 def _lost(grantee: iam.IGrantable) -> ValueError:
@@ -311,22 +330,21 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
 
 
 def _is_of_other_account(
-    grantee: iam.IGrantable, principal: iam.IPrincipal, stack: cdk.Stack
+    grantee: iam.IGrantable, principal: iam.IPrincipal, named: _Named | None, stack: cdk.Stack
 ) -> bool:
     """Whether it is a user, a group, a role or a policy of another account than the document.
 
     CDK grants to it, or to the one of its name here, and no document lets another account in. A
     permission set, which is none of these, works in other accounts than the one it is made in.
     """
-    arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
     # To ask a lazy role for its ARN would make it.
     is_role = isinstance(principal, iam.LazyRole) or hasattr(principal, "role_arn")
     is_policy = isinstance(grantee, (iam.Policy, iam.ManagedPolicy))
-    if arn is None and not is_role and not is_policy:
+    if named is None and not is_role and not is_policy:
         return False
     owner = cast("IConstruct", grantee if is_policy else principal)
     account = Environment.of(cdk.Stack.of(owner)).account
-    parts = None if arn is None else parse_arn(arn)
+    parts = None if named is None else parse_arn(named.arn)
     return differ(account, Environment.of(stack).account) or (
         parts is not None and differ(Environment.in_arn(parts).account, account)
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from ._arns import Arn, Environment, differ, is_name, parse_arn, referenced
+from ._arns import IAM_NAME, Arn, Environment, differ, is_name, parse_arn, referenced
 from ._types import described, refuse_class
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
         )
     name = path_and_name.rpartition("/")[2]
     # `customize_roles` makes an ARN without a name.
-    if slash and not is_name(name, r"\w+=,.@-", 1, 64):
+    if slash and not is_name(name, IAM_NAME, 1, 64):
         raise ValueError(
             f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
             "A-Z a-z 0-9 _ + = , . @ -"

@@ -277,16 +277,16 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
+        reason = error.response["Error"].get("Message")
         action = f"{service}:{error.operation_name}"
         if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # of the profile
-            reason = error.response["Error"].get("Message")
             text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
         elif code in {"AccessDenied", "AccessDeniedException"}:
             text = f"the credentials may not ask: they need {action} on {resource}"
         elif code in {"NoSuchEntity", "NotFoundException", "InvalidDocument"}:
             text = missing
         else:
-            text = f"{action} failed: {code}: {error.response['Error'].get('Message')}"
+            text = f"{action} failed: {code}: {reason}"
         raise CannotAsk(text) from None
     except (ResponseParserError, KeyError):  # a KeyError of botocore's too, on a page of HTML
         raise CannotAsk(

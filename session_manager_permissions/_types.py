@@ -44,9 +44,7 @@ def refuse_class(argument: str, value: object) -> None:
         TypeError: `value` is a class.
     """
     if isinstance(value, type):
-        raise TypeError(
-            f"{argument} must be a construct, got the class {value.__name__}: make one of it"
-        )
+        raise TypeError(f"{argument} must be a construct, got {described(value)}: make one of it")
 
 
 def refuse_no_sequence(argument: str, values: object, what: str) -> None:

@@ -12,11 +12,13 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_cdk.cloudformation_include import IncludedNestedStack
     from constructs import Construct
 
 # What a search by chance finds is for who searches, not for who waits for a build.
@@ -150,6 +152,16 @@ def warnings(stack: cdk.Stack) -> list[str]:
         for message in artifact.messages
         if message.level.value == "WARNING" and "[ack: @aws-cdk/" not in str(message.entry.data)
     ]
+
+
+def included_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:
+    """Include a template that has this one for a nested stack."""
+    body = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "inner"}}
+    outer = inner.with_name("outer.json")
+    outer.write_text(json.dumps({"Resources": {"Nested": body}}), encoding="utf-8")
+    loaded = {"Nested": CfnIncludeProps(template_file=str(inner))}
+    included = CfnInclude(stack, "Outer", template_file=str(outer), load_nested_stacks=loaded)
+    return included.get_nested_stack("Nested")
 
 
 def lookups(construct: Construct) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
+from aws_cdk.cloudformation_include import CfnInclude
 from cfnlint.api import lint
 from constructs import Construct
 
@@ -40,6 +40,7 @@ from .conftest import (
     MakeStack,
     existing_key,
     existing_role,
+    included_nested,
     l1_role,
     lookups,
     owned_role,
@@ -508,17 +509,14 @@ def test_profiles_on_a_condition_have_a_policy_on_it(
 def test_a_role_by_a_reference_in_a_text_is_listed_once_in_a_nested_stack_of_a_template_too(
     stack: cdk.Stack, tmp_path: Path
 ) -> None:
-    inner, outer = tmp_path / "inner.json", tmp_path / "outer.json"
+    inner = tmp_path / "inner.json"
     resources_of_inner = {
         "Role": included_role(),
         "One": included_profile({"Fn::Sub": "${Role}"}),
         "Two": included_profile({"Ref": "Role"}),
     }
     inner.write_text(json.dumps({"Resources": resources_of_inner}))
-    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "x"}}
-    outer.write_text(json.dumps({"Resources": {"Nested": nested}}))
-    template = CfnIncludeProps(template_file=str(inner))
-    CfnInclude(stack, "Included", template_file=str(outer), load_nested_stacks={"Nested": template})
+    included_nested(stack, inner)
     SessionManagerFleet(stack, "Fleet")
 
     (text,) = (path.read_text() for path in synth(stack).glob("*.nested.template.json"))

@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
+from aws_cdk.cloudformation_include import CfnInclude
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +28,7 @@ from .conftest import (
     MakeStack,
     existing_key,
     existing_role,
+    included_nested,
     key_arn,
     statements,
     warnings,
@@ -755,14 +756,7 @@ def test_the_key_of_a_bucket_in_a_nested_stack_of_a_template_is_granted_on(
     stack: cdk.Stack, tmp_path: Path
 ) -> None:
     included(stack, tmp_path, {"Fn::Sub": "${Key.Arn}"})  # the file, and keys of the same ids
-    outer = tmp_path / "outer.json"
-    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "x"}}
-    outer.write_text(json.dumps({"Resources": {"Nested": nested}}), "utf-8")
-    template = CfnIncludeProps(template_file=str(tmp_path / "template.json"))
-    outside = CfnInclude(
-        stack, "Outer", template_file=str(outer), load_nested_stacks={"Nested": template}
-    )
-    inside = outside.get_nested_stack("Nested")
+    inside = included_nested(stack, tmp_path / "template.json")
     bucket = cast("s3.CfnBucket", inside.included_template.get_resource("Bucket"))
 
     found = {one.sid: one for one in session_manager_statements(log_bucket=bucket)}

@@ -1090,7 +1090,7 @@ def test_the_shortest_and_the_longest_names_of_users_and_groups_are_taken(
         assert found.grant_start_session(grantee, all_instances=True).success
 
 
-def test_a_user_or_group_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+def test_a_grantee_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
     name = cdk.CfnParameter(stack, "Name").value_as_string
     whole = cdk.CfnParameter(stack, "Arn").value_as_string
     found = preferences(stack)
@@ -1100,20 +1100,10 @@ def test_a_user_or_group_that_only_the_deployment_knows_is_let_through(stack: cd
         iam.User.from_user_arn(stack, "UserByArn", whole),
         iam.Group.from_group_name(stack, "Group", name),
         iam.Group.from_group_arn(stack, "GroupByArn", whole),
+        existing_role(stack, "Role", name),
+        iam.Role.from_role_arn(stack, "RoleByArn", whole),
     ):
         assert found.grant_start_session(grantee, all_instances=True).success
-
-
-def test_a_role_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    name = cdk.CfnParameter(stack, "Name").value_as_string
-    whole = cdk.CfnParameter(stack, "Arn").value_as_string
-    found = preferences(stack)
-
-    for role in (
-        existing_role(stack, "ByName", name),
-        iam.Role.from_role_arn(stack, "ByArn", whole),
-    ):
-        assert found.grant_start_session(role, all_instances=True).success
 
 
 def with_no_conditions(principal: iam.IPrincipal) -> iam.PrincipalWithConditions:
