@@ -13,7 +13,10 @@ from .conftest import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-RELEASES: Final = {"0.1.0": "c0b1578302c9ac2daae645dbbe9e5dff76a98a4f"}
+RELEASES: Final = {
+    "0.1.0": "c0b1578302c9ac2daae645dbbe9e5dff76a98a4f",
+    "0.2.0": "bd6740ad5570ae9ad0506cfef0fc070858e5be07",
+}
 LAST: Final = [*RELEASES][-1]
 
 
