@@ -63,7 +63,7 @@ audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done
 matrix:
 	@$(PYTHON) tools/matrix.py
 
-# Which changes of a line does no test notice? MODULES="_keys _roles"; all of them take hours.
+# Which changes of a line does no test notice? MODULES="_constructs/keys _constructs/roles"; all of them take hours.
 mutants: .venv/.tools
 	$(BIN)/python $(PIP) --group mutation
 	$(BIN)/python tools/mutate.py $(MODULES)

@@ -20,22 +20,22 @@ __all__ = [
 ]
 
 _MODULES = {
-    "SessionManagerFleet": "._fleet",
-    "SessionManagerOptions": "._statements",
-    "SessionManagerPermissions": "._permissions",
-    "SessionManagerReadiness": "._readiness",
-    "SessionPreferences": "._preferences",
-    "lookup_instance_profile": "._lookup",
-    "session_manager_statements": "._statements",
+    "SessionManagerFleet": "._constructs.fleet",
+    "SessionManagerOptions": "._constructs.statements",
+    "SessionManagerPermissions": "._constructs.permissions",
+    "SessionManagerReadiness": "._readiness.plugin",
+    "SessionPreferences": "._constructs.preferences",
+    "lookup_instance_profile": "._constructs.lookup",
+    "session_manager_statements": "._constructs.statements",
 }
 
 if TYPE_CHECKING:
-    from ._fleet import SessionManagerFleet
-    from ._lookup import lookup_instance_profile
-    from ._permissions import SessionManagerPermissions
-    from ._preferences import SessionPreferences
-    from ._readiness import SessionManagerReadiness
-    from ._statements import SessionManagerOptions, session_manager_statements
+    from ._constructs.fleet import SessionManagerFleet
+    from ._constructs.lookup import lookup_instance_profile
+    from ._constructs.permissions import SessionManagerPermissions
+    from ._constructs.preferences import SessionPreferences
+    from ._constructs.statements import SessionManagerOptions, session_manager_statements
+    from ._readiness.plugin import SessionManagerReadiness
 else:  # hidden from type checkers, which would take any name at all for one of this module
 
     def __getattr__(name: str) -> object:

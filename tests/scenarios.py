@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import aws_cdk as cdk
 
-    from session_manager_permissions._statements import SessionManagerOptions
+    from session_manager_permissions._constructs.statements import SessionManagerOptions
 
 BUCKET: Final = "session-logs"
 PREFIX: Final = "instances"

@@ -7,22 +7,22 @@ import re
 import demo
 from rich.console import Console
 
-from session_manager_permissions import _simulator
+from session_manager_permissions._verify import simulator
 
-from .test_verify import CHANNELS, REGISTER, ROLE, Account, account, no_account, result
+from .verify.test_verify import CHANNELS, REGISTER, ROLE, Account, account, no_account, result
 
 __all__ = ["account", "no_account"]  # fixtures
 
 
 def test_comparison_has_a_column_for_each_time(account: Account) -> None:
     iam = account.iam.client
-    role = _simulator.Role(ROLE, None)
-    asked = _simulator.questions(role, _simulator.Uses(), None)
+    role = simulator.Role(ROLE, None)
+    asked = simulator.questions(role, simulator.Uses(), None)
     account.answers(*(result(action, "implicitDeny") for action in CHANNELS))
     account.allows(REGISTER)
     account.is_reachable()
-    before = _simulator.ask(iam, role, asked, None)
-    after = _simulator.ask(iam, role, asked, None)
+    before = simulator.ask(iam, role, asked, None)
+    after = simulator.ask(iam, role, asked, None)
     console = Console(width=80)
 
     with console.capture() as shown:

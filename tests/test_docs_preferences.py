@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionPreferences
 
 from .conftest import HERE, ROOT, existing_key
-from .test_preferences import violations
+from .constructs.test_preferences import violations
 from .test_readme import Synthesis
 
 if TYPE_CHECKING:

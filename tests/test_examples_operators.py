@@ -10,7 +10,7 @@ from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from .conftest import ROOT, run_python
-from .test_preferences import violations
+from .constructs.test_preferences import violations
 
 if TYPE_CHECKING:
     from pathlib import Path

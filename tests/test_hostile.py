@@ -24,12 +24,12 @@ from session_manager_permissions import (
     SessionManagerFleet,
     SessionManagerPermissions,
     SessionPreferences,
-    _verify,
     lookup_instance_profile,
     session_manager_statements,
 )
-from session_manager_permissions._simulator import _SESSION as SESSION
-from session_manager_permissions._simulator import Key, Role, Uses, questions
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.simulator import _SESSION as SESSION
+from session_manager_permissions._verify.simulator import Key, Role, Uses, questions
 
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, template
 
@@ -757,7 +757,7 @@ def asked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> bool:
     target = [] if option in {"--role", "--instance-profile"} else ["--role", "web"]
     of_bucket = ["--log-bucket", "logs"] if "prefix" in option or "bucket-key" in option else []
     try:
-        given = _verify._parser().parse_args(["verify", *target, *of_bucket, option, value])  # noqa: SLF001
+        given = command._parser().parse_args(["verify", *target, *of_bucket, option, value])  # noqa: SLF001
     except SystemExit as ended:
         status = ended.code
     else:

@@ -24,7 +24,7 @@ def refuse(event, _):
 
 sys.addaudithook(refuse)
 """
-VERIFY = "from session_manager_permissions._verify import main"
+VERIFY = "from session_manager_permissions._verify.command import main"
 
 
 def loaded_after(script: str) -> set[str]:
@@ -45,7 +45,7 @@ def loaded_after(script: str) -> set[str]:
     "script",
     [
         "import session_manager_permissions",
-        "import session_manager_permissions._verify",
+        "import session_manager_permissions._verify.command",
         f"{VERIFY}\ntry: main(['verify', '--help'])\nexcept SystemExit: pass",
         f"{VERIFY}\nassert main(['verify', '--role', 'a', '--profile', 'of-no-one']) == 2",
     ],
@@ -58,7 +58,7 @@ def test_command_needs_neither_cdk_nor_node(script: str) -> None:
 
 
 def test_help_waits_for_nothing_of_the_extra() -> None:
-    assert loaded_after("import session_manager_permissions._verify").isdisjoint(
+    assert loaded_after("import session_manager_permissions._verify.command").isdisjoint(
         {"boto3", "botocore", "rich"}
     )
 

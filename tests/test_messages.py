@@ -28,11 +28,11 @@ from session_manager_permissions import (
     SessionManagerPermissions,
     SessionManagerReadiness,
     SessionPreferences,
-    _verify,
     lookup_instance_profile,
     session_manager_statements,
 )
-from session_manager_permissions._simulator import CannotAsk
+from session_manager_permissions._verify.command import _parser, _verify, main
+from session_manager_permissions._verify.simulator import CannotAsk
 
 from .conftest import (
     ACCOUNT,
@@ -52,8 +52,8 @@ from .conftest import (
     synth,
     warnings,
 )
-from .test_document import has_document, stubbed_ssm
-from .test_verify import CHANNELS, Account, no_account, result, stubbed_account
+from .verify.test_document import has_document, stubbed_ssm
+from .verify.test_verify import CHANNELS, Account, no_account, result, stubbed_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ ASKED: Final = (
     "--document",
     "SSM-SessionManagerRunShell",
 )
-SOURCES: Final = (ROOT / "app.py", *sorted((ROOT / "session_manager_permissions").glob("*.py")))
+SOURCES: Final = (ROOT / "app.py", *sorted((ROOT / "session_manager_permissions").rglob("*.py")))
 REAL_APP: Final = cdk.App
 
 
@@ -312,12 +312,12 @@ def by_its_arn_attribute(stack: cdk.Stack) -> iam.CfnInstanceProfile:
 
 
 def at_the_commands_end(_: World) -> None:
-    _verify.main(["verify", "--role", "web", "--log-prefix", "a"])
+    main(["verify", "--role", "web", "--log-prefix", "a"])
 
 
 def surprised(w: World) -> None:
     fails_by(RuntimeError("on\ntwo lines"))(w)
-    _verify.main(["verify", "--role", "web"])
+    main(["verify", "--role", "web"])
 
 
 def command(
@@ -328,7 +328,7 @@ def command(
     def does(w: World) -> None:
         _ = w.account, w.ssm
         answers(w)
-        _verify._verify(_verify._parser().parse_args(["verify", *arguments]))  # noqa: SLF001
+        _verify(_parser().parse_args(["verify", *arguments]))
 
     return does
 
@@ -402,7 +402,7 @@ def lacks_boto3(w: World) -> None:
 
 def without_an_answer(*arguments: str) -> Callable[[World], object]:
     """The command, with no account behind it."""
-    return lambda _: _verify._verify(_verify._parser().parse_args(["verify", *arguments]))  # noqa: SLF001
+    return lambda _: _verify(_parser().parse_args(["verify", *arguments]))
 
 
 def with_variable(name: str, value: str, *arguments: str) -> Callable[[World], object]:

@@ -17,8 +17,8 @@ import pytest
 
 import session_manager_permissions
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
-from session_manager_permissions._statements import SessionManagerOptions
-from session_manager_permissions._verify import _parser
+from session_manager_permissions._constructs.statements import SessionManagerOptions
+from session_manager_permissions._verify.command import _parser
 
 from .conftest import HERE
 from .scenarios import SCENARIOS
@@ -275,7 +275,7 @@ def test_the_statements_listed_are_those_synthesized() -> None:
 
 
 def test_the_warnings_listed_are_the_package_s() -> None:
-    sources = (ROOT / "session_manager_permissions").glob("*.py")
+    sources = (ROOT / "session_manager_permissions").rglob("*.py")
     ids = {found for path in sources for found in re.findall(WARNING_ID, path.read_text("utf-8"))}
 
     listed = first_column("id", prose("docs/errors.md"))
@@ -386,11 +386,11 @@ def test_the_readme_is_read_in_one_sitting() -> None:
     assert len(README.splitlines()) < 400
 
 
-def test_contributing_names_each_module_and_no_file_that_is_not_there() -> None:
+def test_contributing_names_each_wing_and_no_file_that_is_not_there() -> None:
     words = code(prose("CONTRIBUTING.md"))
-    modules = {path.name for path in (ROOT / "session_manager_permissions").glob("_[a-z]*.py")}
+    wings = {path.name for path in (ROOT / "session_manager_permissions").glob("_[a-z]*")}
 
-    assert modules <= {Path(word).name for word in words}
+    assert wings <= {Path(word).name for word in words}
     for word in words:
         if re.fullmatch(r"(session_manager_permissions|tests|tools)/[\w./]*", word):
             assert (ROOT / word).exists()

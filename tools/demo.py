@@ -19,7 +19,8 @@ from local_aws import (
 from rich.console import Console
 from rich.table import Table
 
-from session_manager_permissions._simulator import (
+from session_manager_permissions._verify.command import answer, capability
+from session_manager_permissions._verify.simulator import (
     Key,
     Uses,
     Verdict,
@@ -27,8 +28,7 @@ from session_manager_permissions._simulator import (
     questions,
     role_of_profile,
 )
-from session_manager_permissions._simulator import ask as simulate
-from session_manager_permissions._verify import answer, capability
+from session_manager_permissions._verify.simulator import ask as simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """Mutation testing of the package: which changes of a line does no test notice?
 
-`make mutants MODULES="_keys _roles"`: each mutant is a run of the tests of its module, and all of
-them take hours. What survives is in `tests/mutants.md`, with the reason why none can tell it.
+`make mutants MODULES="_constructs/keys _constructs/roles"`: each mutant is a run of the tests of
+its module, and all of them take hours. What survives is in `tests/mutants.md`, with the reason why
+none can tell it.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ PACKAGE = "session_manager_permissions"
 # The tests that are to notice, those that do so soonest first.
 TESTS = {
     "__init__": "imports",
-    "_arns": "logs keys messages roles composition names operators",
-    "_document": "document verify",
-    "_fleet": "fleet messages gates",
-    "_keys": "keys messages logs preferences",
-    "_logs": "logs messages preferences options",
-    "_lookup": "lookup messages",
-    "_names": "names messages options composition",
+    "_constructs/tokens": "logs keys messages roles composition names operators",
+    "_verify/document": "document verify",
+    "_constructs/fleet": "fleet messages gates",
+    "_constructs/keys": "keys messages logs preferences",
+    "_constructs/logs": "logs messages preferences options",
+    "_constructs/lookup": "lookup messages",
+    "_constructs/names": "names messages options composition",
     "_needs": "statements policies one_source document verify logs readiness",
-    "_operators": "operators messages hostile",
-    "_permissions": "permissions messages keys roles names composition round_trips",
-    "_policies": "policies readiness",
-    "_preferences": "preferences messages operators",
-    "_profiles": "readiness templates",
-    "_readiness": "readiness",
-    "_roles": "roles messages permissions fleet lookup composition",
-    "_simulator": "verify document command",
-    "_statements": "statements messages options keys logs snapshots typing",
-    "_templates": "templates readiness",
-    "_types": "messages options preferences hostile",
-    "_verify": "verify document messages command",
+    "_constructs/operators": "operators messages hostile",
+    "_constructs/permissions": "permissions messages keys roles names composition round_trips",
+    "_readiness/policies": "policies readiness",
+    "_constructs/preferences": "preferences messages operators",
+    "_readiness/roles": "readiness templates",
+    "_readiness/plugin": "readiness",
+    "_constructs/roles": "roles messages permissions fleet lookup composition",
+    "_verify/simulator": "verify document command",
+    "_constructs/statements": "statements messages options keys logs snapshots typing",
+    "_readiness/templates": "templates readiness",
+    "_constructs/checks": "messages options preferences hostile",
+    "_verify/command": "verify document messages command",
 }
 CONFIG = """\
 [cosmic-ray]
@@ -77,9 +78,11 @@ def survivors(module: str) -> tuple[int, list[str]]:
         folder = Path(name, "copy")
         ignored = shutil.ignore_patterns(".*", "node_modules", "cdk.out", "__pycache__")
         shutil.copytree(ROOT, folder, ignore=ignored)
-        tests = [f"tests/test_{test}.py" for test in TESTS[module].split()]
+        tests = [
+            next((folder / "tests").rglob(f"test_{test}.py")) for test in TESTS[module].split()
+        ]
         options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
-        command = shlex.join([sys.executable, "-m", "pytest", *options, *tests])
+        command = shlex.join([sys.executable, "-m", "pytest", *options, *map(str, tests)])
         config = CONFIG.format(package=PACKAGE, module=module, command=command)
         (folder / "cosmic-ray.toml").write_text(config, encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3 as s3
 from session_manager_permissions import SessionManagerPermissions
 
 if TYPE_CHECKING:
-    from session_manager_permissions._statements import SessionManagerOptions
+    from session_manager_permissions._constructs.statements import SessionManagerOptions
 
 app = cdk.App(default_stack_synthesizer=cdk.LegacyStackSynthesizer())
 given = app.node.get_context

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from local_aws import LocalAws
 
-from tests.test_preferences import violations
+from tests.constructs.test_preferences import violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

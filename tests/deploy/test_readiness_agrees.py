@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._policies import Answer, decide, statements
-from session_manager_permissions._readiness import (
+from session_manager_permissions._readiness.plugin import (
     CHANNEL_MISSING,
     EXPLICIT_DENY,
     REGISTRATION_MISSING,
 )
-from tests.policy_table import ACTIONS, RESOURCE_ROWS, ROWS, ResourceRow, Row, document
+from session_manager_permissions._readiness.policies import Answer, decide, statements
+from tests.readiness.policy_table import ACTIONS, RESOURCE_ROWS, ROWS, ResourceRow, Row, document
 
 if TYPE_CHECKING:
     from local_aws import LocalAws
 
-    from tests.policy_table import Statement
+    from tests.readiness.policy_table import Statement
 
 pytestmark = pytest.mark.deploy
 

@@ -2,7 +2,7 @@
 
 MiniStack's simulator takes one resource a call and the policies of the role, as IAM does, but no
 condition keys and no permissions boundary, it names no policy, and it finds no role under a path:
-those are in tests/test_verify.py, against IAM's documented answers.
+those are in tests/verify/test_verify.py, against IAM's documented answers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 
-from session_manager_permissions import SessionManagerPermissions, _verify
+from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions._verify import command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ def verify(
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> Verified:
-        status = _verify.main(["verify", "--output", "json", *arguments])
+        status = command.main(["verify", "--output", "json", *arguments])
         return Verified(status, *capsys.readouterr())
 
     return run
@@ -211,7 +212,7 @@ def test_alias_is_the_key_it_stands_for(
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     role = f"aliased-{region}"
-    client = _verify.AwsSession(None, None).kms(region)
+    client = command.AwsSession(None, None).kms(region)
     key = client.create_key()["KeyMetadata"]["Arn"]
     client.create_alias(AliasName="alias/verified", TargetKeyId=key)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)

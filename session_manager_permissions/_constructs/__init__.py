@@ -1,0 +1,1 @@
+"""The constructs and functions of the public API, on AWS CDK."""

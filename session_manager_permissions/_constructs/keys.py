@@ -1,0 +1,188 @@
+"""What does this key's ARN mean: what can IAM grant on, and can the key decrypt sessions?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import aws_cdk as cdk
+
+from .checks import described, refuse_class
+from .tokens import Environment, is_name, is_token, parse_arn, referenced, refuse_wildcards, written
+
+if TYPE_CHECKING:
+    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+    from constructs import IConstruct
+
+
+class KeyResource(NamedTuple):
+    """What a policy statement names to reach one KMS key."""
+
+    resource: str
+    """A key's ARN; for an alias, the pattern of all keys of its account and region."""
+    alias_name: str | None = None
+    """`alias/NAME` where only the key with that alias is meant."""
+
+    @property
+    def is_aws_managed(self) -> bool:
+        """Whether it is a key of an AWS service in this account, such as `alias/aws/s3`."""
+        return self.alias_name is not None and self.alias_name.startswith("alias/aws/")
+
+    def environment(self, key: IKeyRef | IAliasRef, stack: cdk.Stack) -> Environment | None:
+        """The account and the region of the key; None if it is `stack` that owns it."""
+        arn = parse_arn(self.resource)
+        if arn:
+            return Environment.in_arn(arn)
+        owner = cdk.Stack.of(key)
+        return None if owner is stack else Environment.of(owner)
+
+
+def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
+    """What to grant on for the key of the sessions: a key or an alias, each owned, imported or L1.
+
+    Raises:
+        TypeError: `key` is no KMS key or alias.
+        ValueError: it can't be granted on, or it is known that it can't decrypt session data.
+    """
+    refuse_class("encryption_key", key)
+    arn, alias_name, target = _read("encryption_key", key)
+    _refuse_unfit("encryption_key", target)
+    found = key_resource("encryption_key", arn, alias_name)
+    if found.is_aws_managed:
+        raise ValueError(
+            f"encryption_key is the AWS managed key {found.alias_name!r}, which only its own "
+            "service may use: give a customer managed key"
+        )
+    return found
+
+
+def session_key_id(key: IKeyRef | IAliasRef) -> str:
+    """What names `key` to Session Manager: the ARN of the key, behind an alias too where CDK knows.
+
+    KMS takes an alias's ARN too, from the operator's client and from the agent.
+    """
+    session_key(key)
+    arn, _, target = _read("encryption_key", key)
+    return arn if target is None else _read("encryption_key", target)[0]
+
+
+def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
+    """What to grant on for `key`, whatever it is for."""
+    arn, alias_name, _ = _read(argument, key)
+    return key_resource(argument, arn, alias_name)
+
+
+def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyResource:
+    """What to grant on for the key or the alias of this ARN.
+
+    IAM knows a key by its ARN alone: a statement on an alias's ARN grants nothing. An alias
+    becomes the keys of its account and region, which a condition narrows to those that have it.
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+
+    Raises:
+        ValueError: it can't be granted on.
+    """
+    parts = parse_arn(arn)
+    refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
+    refuse_wildcards(argument, arn)
+    if parts is None:
+        if written(arn) != arn:  # a token as a whole: known at deployment
+            return KeyResource(arn)
+        raise ValueError(f"{argument} has no ARN but {arn!r}: {_BY_ARN}")
+    if parts.service != "kms" or not parts.is_placed:
+        raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
+    if alias_name is None and parts.resource.startswith("alias/"):
+        alias_name = parts.resource
+    if alias_name is None:
+        key_id = parts.resource.removeprefix("key/")
+        is_key = key_id != parts.resource or written(key_id) != key_id
+        if not (is_key and is_name(key_id, r"\w-", 1, 2048)):
+            raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
+        return KeyResource(arn)
+    name = alias_name.removeprefix("alias/")
+    is_alias = name != alias_name or written(name) != name
+    if not (is_alias and is_name(name, r"\w:/-", 1, 250)):
+        raise ValueError(
+            f"{argument} has the alias name {alias_name!r}, which no key can have: "
+            "give it as 'alias/NAME', in characters of A-Z a-z 0-9 / _ -"
+        )
+    return KeyResource(str(parts._replace(resource="key/*")), alias_name)
+
+
+def warn_of_other_account(scope: IConstruct, found: KeyResource, account: str | None) -> None:
+    """Warn that a key takes the consent of the account it belongs to."""
+    cdk.Annotations.of(scope).add_warning_v2(
+        "session-manager-permissions:key-of-another-account",
+        f"encryption_key {found.resource} belongs to account {account}: the role can use it only "
+        "if the key policy there allows it to as well",
+    )
+
+
+def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str) -> None:
+    """Warn that instances need a key of the region that they run in."""
+    cdk.Annotations.of(scope).add_warning_v2(
+        "session-manager-permissions:no-key-in-region",
+        f"no encryption key is in {region}, the region of this stack: sessions of instances there "
+        f"can't be decrypted; {way_out}",
+    )
+
+
+_BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"
+
+
+def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
+    """ARN, alias name and, as far as CDK knows it, the key behind; each property is read once."""
+    # No cost: whoever holds a key has loaded this module.
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    if isinstance(key, kms.CfnKey):
+        return key.attr_arn, None, key
+    if isinstance(key, kms.CfnAlias):
+        name = key.alias_name
+        target = referenced(argument, key.target_key_id)
+        arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
+        return arn, name, cast("IKeyRef", target.target) if target else None
+    found: str | None = getattr(key, "key_arn", None)
+    if found is None:
+        return _referenced_arn(argument, key), None, None
+    alias_name: str | None = getattr(key, "alias_name", None)
+    if alias_name is None:
+        return found, None, cast("IKeyRef", key)
+    alias = cast("kms.IAlias", key)
+    if isinstance(key, kms.Alias):  # the L2's own name may be a reference, the L1's is the name
+        alias_name = cast("kms.CfnAlias", key.node.default_child).alias_name
+    try:
+        return found, alias_name, alias.alias_target_key
+    except RuntimeError:  # of an alias imported by its name CDK does not know the key
+        return found, alias_name, None
+
+
+def _referenced_arn(argument: str, key: object) -> str:
+    """The ARN of a key that is neither L1 nor L2, as `kms.CfnKey.from_key_arn` gives it."""
+    reference = getattr(key, "key_ref", None)
+    if reference is None:
+        raise TypeError(f"{argument} must be a KMS key or alias, got {described(key)}: {_BY_ARN}")
+    arn: str = reference.key_arn
+    return arn
+
+
+def _refuse_unfit(argument: str, key: object) -> None:
+    """Refuse a key whose spec or usage is known and not that of a symmetric encryption key."""
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    usage = None
+    if isinstance(key, kms.Key):
+        cfn_key: object = key.node.default_child  # its usage CDK holds against the spec
+    else:
+        cfn_key = key
+        usage = key.key_usage if isinstance(key, kms.CfnKey) else None
+    if not isinstance(cfn_key, kms.CfnKey):
+        return
+    for name, value, fit in (
+        ("key_spec", cfn_key.key_spec, "SYMMETRIC_DEFAULT"),
+        ("key_usage", usage, "ENCRYPT_DECRYPT"),
+    ):
+        if value is not None and value != fit and not is_token(value):
+            raise ValueError(
+                f"{argument} has the {name} {value}, and Session Manager can decrypt with a "
+                f"symmetric encryption key only: give a key of {name} {fit}"
+            )

@@ -1,0 +1,252 @@
+"""Where do the session logs go: what can IAM grant on for this bucket, prefix, log group?"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, cast
+
+import aws_cdk as cdk
+
+from session_manager_permissions import _needs
+
+from .checks import described, refuse_class, refuse_wrong_text
+from .keys import KeyResource, any_key, key_resource
+from .tokens import (
+    TOKEN,
+    Environment,
+    differ,
+    is_name,
+    is_token,
+    parse_arn,
+    referenced,
+    refuse_unwritable,
+    refuse_wildcards,
+    written_out,
+)
+
+if TYPE_CHECKING:
+    from aws_cdk.aws_kms import CfnAlias, CfnKey, IKey
+    from aws_cdk.aws_s3 import CfnBucket
+    from aws_cdk.interfaces.aws_logs import ILogGroupRef
+    from aws_cdk.interfaces.aws_s3 import IBucketRef
+
+
+_MAX_OBJECT_KEY: Final = 1024
+
+
+def bucket_arn(bucket: IBucketRef) -> str:
+    """The bucket's ARN.
+
+    Raises:
+        TypeError: `bucket` is no S3 bucket.
+        ValueError: its ARN is no bucket's, or a pattern.
+    """
+    refuse_class("log_bucket", bucket)
+    arn: str | None = getattr(bucket, "bucket_arn", None)
+    if arn is None:
+        if not hasattr(bucket, "bucket_ref"):
+            raise TypeError(
+                f"log_bucket must be an S3 bucket, got {described(bucket)}: give a construct, for "
+                "one that exists s3.Bucket.from_bucket_name(scope, id, name)"
+            )
+        arn = bucket.bucket_ref.bucket_arn
+    parts = parse_arn(arn)
+    refuse_wildcards("log_bucket", parts.resource if parts else arn)
+    refuse_wildcards("log_bucket", arn)
+    # Not an object, nor an ARN given as a name.
+    if parts and not (
+        (parts.service, parts.region, parts.account) == ("s3", "", "")
+        and is_name(parts.resource, r"\w.-", 3, 255)
+    ):
+        raise ValueError(
+            f"log_bucket has the ARN {arn!r}, which is no bucket's: arn:…:s3:::NAME, with a name "
+            "of 3 to 255 characters of A-Z a-z 0-9 . _ -"
+        )
+    return arn
+
+
+def bucket_name(bucket: IBucketRef) -> str:
+    """The bucket's name."""
+    bucket_arn(bucket)
+    name: str | None = getattr(bucket, "bucket_name", None)
+    return bucket.bucket_ref.bucket_name if name is None else name
+
+
+def bucket_key(bucket: IBucketRef) -> KeyResource | None:
+    """The KMS key that the bucket encrypts with, as far as CDK knows it.
+
+    None too where it is S3's own key, which everyone who may use the bucket may use. A key of which
+    CDK knows only that there is one is warned of on the bucket, which is there without a role too.
+    """
+    # No cost: whoever holds a bucket has loaded this module.
+    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
+
+    found: KeyResource | None
+    if isinstance(bucket, s3.CfnBucket):
+        found = _l1_bucket_key(bucket)
+    else:
+        key: IKey | None = getattr(bucket, "encryption_key", None)
+        found = None if key is None else any_key(_BUCKET_KEY, key)
+    return None if found is None or found.is_aws_managed else found
+
+
+_BUCKET_KEY: Final = "log_bucket's encryption key"
+
+
+def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
+    """The key that an L1 bucket names: by a reference, its ARN, its id or an alias."""
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    # What is a token as a whole, or holds one, has no such fields.
+    rules = getattr(bucket.bucket_encryption, "server_side_encryption_configuration", None)
+    for rule in rules if isinstance(rules, list) else ():
+        default = getattr(rule, "server_side_encryption_by_default", None)
+        key_id: str | None = getattr(default, "kms_master_key_id", None)
+        if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
+            continue
+        reference = referenced(_BUCKET_KEY, key_id)
+        if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
+            return any_key(_BUCKET_KEY, reference.target)
+        stack = cdk.Stack.of(bucket)
+        if is_token(key_id):
+            substituted = _substituted_key(key_id, stack)
+            if substituted is not None:
+                return any_key(_BUCKET_KEY, substituted)
+            key_id = written_out(key_id, stack)
+        if key_id.startswith("arn:"):
+            return key_resource(_BUCKET_KEY, key_id)
+        if TOKEN.match(key_id):  # an id or an ARN, only the deployment knows
+            cdk.Annotations.of(bucket).add_warning_v2(
+                "session-manager-permissions:log-bucket-key-not-known",
+                f"log_bucket {bucket.node.path!r} names a KMS key that only the deployment knows, "
+                "on which nothing is granted, so that no log can be put where nothing else grants "
+                "it: give the bucket as s3.Bucket.from_bucket_attributes(scope, id, "
+                "bucket_arn=bucket.attr_arn, encryption_key=key)",
+            )
+            return None
+        resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
+        return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))
+    return None
+
+
+_SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
+
+
+def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
+    """The key or alias of `stack` that `key_id` is by `Fn::Sub`, as templates have it."""
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    match stack.resolve(key_id):
+        case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
+            path = stack.node.path  # a stack that CDK made is another object in each answer
+            for node in stack.node.find_all():
+                is_key = isinstance(node, (kms.CfnKey, kms.CfnAlias)) and (
+                    node.stack.node.path == path
+                )
+                if is_key and stack.resolve(cast("CfnKey", node).logical_id) == found[1]:
+                    return cast("CfnKey", node)
+    return None
+
+
+def is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
+    """Whether the bucket is known to be in another account than `stack`, or than its own stack."""
+    here = Environment.of(stack or cdk.Stack.of(bucket)).account
+    there = bucket.env.account  # empty for an L1 import, as a bucket's ARN has no account
+    return differ(here, None if not there or is_token(there) else there)
+
+
+def group_arn(group: ILogGroupRef) -> str:
+    """The log group's ARN, without a `:*` at its end.
+
+    Raises:
+        TypeError: `group` is no log group.
+        ValueError: its ARN is no log group's, or a pattern.
+    """
+    refuse_class("log_group", group)
+    # No cost: whoever holds a log group has loaded this module.
+    from aws_cdk import aws_logs as logs  # noqa: PLC0415
+
+    if isinstance(group, (logs.LogGroup, logs.CfnLogGroup)):  # their ARN is a token with the `:*`
+        name = group.ref if isinstance(group, logs.CfnLogGroup) else group.log_group_name
+        return cdk.Stack.of(group).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=name,
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+    arn: str | None = getattr(group, "log_group_arn", None)
+    if arn is None:
+        if not hasattr(group, "log_group_ref"):
+            raise TypeError(
+                f"log_group must be a CloudWatch log group, got {described(group)}: give a "
+                "construct, for one that exists "
+                "logs.LogGroup.from_log_group_name(scope, id, name)"
+            )
+        arn = group.log_group_ref.log_group_arn
+    parts = parse_arn(arn)
+    if parts is None:  # a token, maybe followed by `:*`
+        fields = cdk.Fn.split(":", arn)
+        return ":".join(cdk.Fn.select(index, fields) for index in range(7))
+    resource = parts.resource.removesuffix(":*")
+    kind, _, name = resource.partition(":")
+    refuse_wildcards("log_group", name)
+    refuse_wildcards("log_group", arn.removesuffix(":*"))
+    # Not a log stream, nor an ARN given as a name.
+    is_group = parts.is_placed and (parts.service, kind) == ("logs", "log-group")
+    if not (is_group and is_name(name, r"\w./#-", 1, 512)):
+        raise ValueError(
+            f"log_group has the ARN {arn!r}, which is no log group's: "
+            "arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of A-Z a-z 0-9 _ - / . #"
+        )
+    return str(parts._replace(resource=resource))
+
+
+def group_name(group: ILogGroupRef) -> str:
+    """The log group's name."""
+    from aws_cdk import aws_logs as logs  # noqa: PLC0415
+
+    group_arn(group)
+    if isinstance(group, logs.CfnLogGroup):
+        return group.ref
+    name: str | None = getattr(group, "log_group_name", None)
+    return group.log_group_ref.log_group_name if name is None else name
+
+
+def is_unencrypted(group: ILogGroupRef) -> bool:
+    """Whether the log group is known to have no KMS key."""
+    from aws_cdk import aws_logs as logs  # noqa: PLC0415
+
+    cfn_group = group.node.default_child if isinstance(group, logs.LogGroup) else group
+    return isinstance(cfn_group, logs.CfnLogGroup) and cfn_group.kms_key_id is None
+
+
+def normal_prefix(log_prefix: str | None, bucket: object) -> str:
+    """The prefix as the agent joins it, empty where none is given.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it would not be a prefix in a policy, or there is no bucket.
+    """
+    if log_prefix is None:
+        return ""
+    refuse_wrong_text("log_prefix", log_prefix)
+    if bucket is None:
+        raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
+    prefix = _needs.joined(log_prefix)
+    refuse_wildcards("log_prefix", log_prefix)
+    refuse_unwritable("log_prefix", log_prefix, "give another prefix")
+    if not is_token(log_prefix) and (size := len(log_prefix.encode())) > _MAX_OBJECT_KEY:
+        raise ValueError(
+            f"log_prefix {log_prefix[:20] + '…'!r} is {size} bytes long, and an object's key has "
+            f"{_MAX_OBJECT_KEY} at most: give a shorter one"
+        )
+    if "{{" in log_prefix:
+        raise ValueError(
+            f"log_prefix {log_prefix!r} has a {{{{, which CloudFormation would resolve: give the "
+            "prefix itself"
+        )
+    if {".", ".."} & {*prefix.split("/")}:
+        raise ValueError(
+            f"log_prefix {log_prefix!r} has '.' or '..' as a part: give the path itself"
+        )
+    return prefix

@@ -1,0 +1,46 @@
+"""What is the policy called: by the user, or by default?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import aws_cdk as cdk
+
+from .checks import refuse_wrong_text
+from .tokens import IAM_NAME, Environment, is_name
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+_MAX_POLICY_NAME: Final = 128
+
+
+def default_policy_name(scope: Construct, environment: Environment) -> str:
+    """A name of `scope`'s own wherever its stack class is deployed to.
+
+    A role is global, so two stacks, or one stack in two regions, can meet on it, and
+    `PutRolePolicy` overwrites a policy of the same name.
+    """
+    suffix = f"-{environment.region}" if environment.region else ""
+    name = cdk.Names.unique_resource_name(
+        scope,
+        max_length=_MAX_POLICY_NAME - len(suffix),
+        separator="-",
+        allowed_special_characters="_+=,.@-",
+    )
+    return f"{name}{suffix}"
+
+
+def refuse_invalid_policy_name(policy_name: str) -> None:
+    """Refuse what IAM would.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is too short, too long, or has other characters.
+    """
+    refuse_wrong_text("policy_name", policy_name)
+    if not is_name(policy_name, IAM_NAME, 1, _MAX_POLICY_NAME):
+        raise ValueError(
+            f"policy_name {policy_name!r} is not a name that IAM takes: 1 to {_MAX_POLICY_NAME} "
+            "characters of A-Z a-z 0-9 _ + = , . @ -"
+        )

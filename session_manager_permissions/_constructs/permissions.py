@@ -1,0 +1,294 @@
+"""`SessionManagerPermissions`: the construct that gives an existing role the policy."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, cast
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_iam as iam
+from constructs import Construct, IValidation
+
+from session_manager_permissions import _needs
+
+from .checks import stack_of, taking_id
+from .keys import (
+    KeyResource,
+    session_key,
+    warn_of_no_key_in_region,
+    warn_of_other_account,
+)
+from .names import default_policy_name, refuse_invalid_policy_name
+from .roles import (
+    Target,
+    attach,
+    condition_path,
+    is_lookup_dummy,
+    profile_target,
+    reports_only,
+    role_target,
+)
+from .statements import allow_decrypt, statements_by_sid, with_preferences
+from .tokens import Environment, differ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
+    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+    from typing_extensions import Unpack
+
+    from .statements import SessionManagerOptions
+
+
+class SessionManagerPermissions(Construct):
+    """Session Manager on a role or an instance profile that exists: one inline policy.
+
+    With no option set the policy is that of the AWS page "Adding Session Manager permissions to
+    an existing instance profile", statement by statement; see `session_manager_statements`. The
+    page's own warning holds, that this policy alone is not enough: the agent must also register
+    (`ssm:UpdateInstanceInformation`), by `allow_registration`, another policy of the role or under
+    Default Host Management, and reach the endpoints `ssm` and `ssmmessages` of its region.
+
+    The construct can be depended on: `instance.instance.node.add_dependency(permissions)` keeps an
+    `ec2.Instance` from booting before its role has the policy.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        role: IRoleRef | None = None,
+        instance_profile: IInstanceProfileRef | None = None,
+        policy_name: str | None = None,
+        **options: Unpack[SessionManagerOptions],
+    ) -> None:
+        """Attach the policy to `role`, or to the role of `instance_profile`.
+
+        Args:
+            scope: where in the tree the construct is made; its stack gets the policy.
+            construct_id: the construct's id, unique in `scope`.
+            role: the existing role: owned, imported or L1. Default: - none; give
+                `instance_profile`.
+            instance_profile: the existing instance profile: owned, imported with its role, looked
+                up, or L1. Default: - none; give `role`.
+            policy_name: the inline policy's name, 1 to 128 characters of `A-Z a-z 0-9 _+=,.@-`.
+                Default: - a name unique to the stack, its region where known, and the construct;
+                the same on every synthesis.
+            **options: those of `SessionManagerOptions`, each with its default there.
+
+        Raises:
+            TypeError: an argument of the wrong type, or an option that does not exist.
+            ValueError: neither or both of `role` and `instance_profile`; an invalid `policy_name`;
+                a role that can't be changed from this stack, or that is not known; options that
+                `session_manager_statements` refuses.
+        """
+        if (role is None) == (instance_profile is None):
+            raise ValueError(
+                "give exactly one of role and instance_profile, got "
+                + ("neither" if role is None else "both")
+            )
+        if policy_name is not None:
+            refuse_invalid_policy_name(policy_name)
+        options = self._options = with_preferences(options)
+        self._stack = stack_of(scope)
+        self._statements = statements_by_sid(options, self._stack)
+        key = options.get("encryption_key")
+        found = None
+        if key is not None:
+            found = session_key(key)
+            allow_decrypt(self._statements, options, key, found)
+        with taking_id(scope, construct_id):
+            super().__init__(scope, construct_id)
+        self._environment = Environment.of(self._stack)
+        self._given_name = policy_name
+        self._policy = iam.Policy(
+            self,
+            "Policy",
+            policy_name=policy_name or default_policy_name(self, self._environment),
+            statements=list(self._statements.values()),
+        )
+        self._targets: dict[object, Target] = {}
+        self._role_ids = (f"Role{number}" for number in itertools.count(1))
+        self._keys: set[KeyResource] = set()
+        self._has_key_in_region = False
+        self._l1_roles: list[iam.CfnRole] = []
+        if role is not None:
+            self.attach_to_role(role)
+        if instance_profile is not None:
+            self.attach_to_instance_profile(instance_profile)
+        if key is not None and found is not None:
+            self._check_reach(key, found)
+
+    @property
+    def policy(self) -> iam.Policy:
+        """The inline policy: one, whatever the number of roles."""
+        return self._policy
+
+    @property
+    def roles(self) -> list[iam.IRole]:
+        """The roles that the policy is attached to, each once; for an L1 role its L2 import."""
+        return [target.role for target in self._targets.values()]
+
+    def attach_to_role(self, role: IRoleRef) -> None:
+        """Attach the policy to one more role; to one that has it already changes nothing.
+
+        Args:
+            role: the existing role: owned, imported or L1.
+
+        Raises:
+            TypeError: it is no role.
+            ValueError: its policies can't be changed from this stack, or it has another policy of
+                this name.
+        """
+        self._attach(role_target(self, next(self._role_ids), role, self._stack))
+
+    def attach_to_instance_profile(self, instance_profile: IInstanceProfileRef) -> None:
+        """Attach the policy to the role of one more instance profile.
+
+        Args:
+            instance_profile: the existing profile: owned, imported with its role, looked up, or L1.
+
+        Raises:
+            TypeError: it is no instance profile.
+            ValueError: its role is not known, can't be changed from this stack, or has another
+                policy of this name.
+        """
+        target = profile_target(self, next(self._role_ids), instance_profile, self._stack)
+        self._attach(target)
+
+    def add_encryption_key(self, encryption_key: IKeyRef | IAliasRef) -> None:
+        """Grant `kms:Decrypt` on one more key: a role is global, and keys are not.
+
+        A key joins the statement of the keys; an alias has one of its own, shared with the same
+        alias of other regions.
+
+        Args:
+            encryption_key: a key or an alias: owned, imported or L1.
+
+        Raises:
+            TypeError: it is no KMS key or alias.
+            ValueError: it is known that it can't decrypt session data, or the policy would become
+                longer than the 10,240 characters that IAM takes; the policy stays as it was.
+        """
+        found = session_key(encryption_key)
+        if found in self._keys:
+            return
+        self._refuse_oversize(allow_decrypt({}, self._options, encryption_key, found))
+        before = len(self._statements)
+        statement = allow_decrypt(self._statements, self._options, encryption_key, found)
+        if len(self._statements) > before:
+            self._policy.add_statements(statement)
+        for target in self._targets.values():
+            if reports_only(target.role):  # the report has what the policy held when attached
+                target.role.add_to_principal_policy(
+                    allow_decrypt({}, self._options, encryption_key, found)
+                )
+        self._check_reach(encryption_key, found)
+
+    def _refuse_oversize(self, more: iam.PolicyStatement) -> None:
+        """Refuse a statement that the policy has no room for."""
+        written = self._policy.document.to_json()  # to resolve the document itself would freeze it
+        added = more.to_json()
+        for statement in written["Statement"]:
+            if statement.get("Sid") == added["Sid"]:  # whose resources it joins
+                resources = statement["Resource"]
+                listed = resources if isinstance(resources, list) else [resources]
+                statement["Resource"] = [*listed, added["Resource"]]
+                break
+        else:
+            written["Statement"].append(added)
+        resolved = self._stack.resolve(written)
+        document = json.dumps(resolved, separators=(",", ":"), ensure_ascii=False)
+        if len(document) > _needs.MAX_INLINE_POLICIES:
+            raise ValueError(
+                f"encryption_key makes the policy {len(document)} characters long, and all inline "
+                f"policies of a role take {_needs.MAX_INLINE_POLICIES}: give fewer keys, or "
+                "grant them in a managed policy with session_manager_statements()"
+            )
+
+    def _attach(self, target: Target) -> None:
+        if target.key in self._targets:
+            return
+        if self._given_name is not None and not is_lookup_dummy(target.role):
+            self._refuse_overwriting(target)
+        attach(self._policy, target, self._stack)
+        self._targets[target.key] = target
+        if target.cfn_role is not None and not isinstance(target.role, iam.Role):
+            if not self._l1_roles:
+                self.node.add_validation(_AtSynthesis(self._warn_of_condition))
+            self._l1_roles.append(target.cfn_role)
+
+    def _warn_of_condition(self) -> None:
+        """Warn of L1 roles, such as those of `CfnInclude`, that may not be there to refer to."""
+        if condition_path(cast("iam.CfnPolicy", self._policy.node.default_child)):
+            return  # whoever set it knows of the roles'
+        for cfn_role in self._l1_roles:
+            condition = condition_path(cfn_role)
+            if condition:
+                cdk.Annotations.of(self).add_warning_v2(
+                    "session-manager-permissions:role-on-a-condition",
+                    f"role {cfn_role.node.path!r} is deployed on the condition {condition!r}, and "
+                    "where that is false the policy that refers to it can't be deployed: give the "
+                    "roles of a condition a construct of their own in their stack, and set its "
+                    "policy.node.default_child.cfn_options.condition",
+                )
+
+    def _refuse_overwriting(self, target: Target) -> None:
+        """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
+        if self._given_name in target.inline_policy_names:
+            raise ValueError(
+                f"policy_name {self._given_name!r} is that of a policy which the role "
+                f"{target.role.node.path!r} is made with, and which would be lost: give each "
+                "policy of a role a name of its own"
+            )
+        for other in self.node.root.node.find_all():
+            if (
+                isinstance(other, SessionManagerPermissions)
+                and other is not self
+                and other._given_name == self._given_name
+                and target.key in other._targets
+                and other._environment.account == self._environment.account
+            ):
+                raise ValueError(
+                    f"policy_name {self._given_name!r} is that of {other.node.path!r} on the same "
+                    "role, which would lose its statements: give each a name of its own, or attach "
+                    "one construct to both"
+                )
+
+    def _check_reach(self, key: IKeyRef | IAliasRef, found: KeyResource) -> None:
+        """Warn of a key of another account, and at synthesis if no key is in the stack's region."""
+        self._keys.add(found)
+        environment = found.environment(key, self._stack)
+        if environment is None:
+            self._has_key_in_region = True
+            return
+        account, region = environment
+        if differ(account, self._environment.account):
+            warn_of_other_account(self, found, account)
+        if not differ(region, self._environment.region):
+            self._has_key_in_region = True
+        elif not self._has_key_in_region:
+            self.node.add_validation(_AtSynthesis(self._warn_of_no_key_in_region))
+
+    def _warn_of_no_key_in_region(self) -> None:
+        if not self._has_key_in_region:
+            way_out = "add the key of that region with add_encryption_key()"
+            warn_of_no_key_in_region(self, self._environment.region, way_out)
+
+
+@jsii.implements(IValidation)
+class _AtSynthesis:
+    """Warns once all is known: asked once, where an aspect costs twice the calls."""
+
+    def __init__(self, warn: Callable[[], None]) -> None:
+        self._warn = warn
+
+    def validate(self) -> list[str]:
+        self._warn()
+        return []

@@ -1,0 +1,310 @@
+"""Which role is this, and may a policy be attached to it from here?"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from .checks import described, refuse_class
+from .tokens import IAM_NAME, Arn, Environment, differ, is_name, parse_arn, referenced
+
+if TYPE_CHECKING:
+    from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
+    from constructs import Construct, IConstruct
+
+_PolicyProperty: Final = iam.CfnRole.PolicyProperty
+BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
+
+
+class Target(NamedTuple):
+    """A role that a policy may be attached to."""
+
+    role: iam.IRole
+    name: str
+    """What a policy lists an imported role by; empty where it is sure to take the policy."""
+    key: object
+    """Equal for the same role by whatever road it comes: its name where that is known."""
+    cfn_role: iam.CfnRole | None = None
+    """The L1 of a role of this app."""
+
+    @property
+    def inline_policy_names(self) -> list[str]:
+        """The names of the policies that the role is made with."""
+        return inline_policy_names(self.cfn_role) if self.cfn_role else []
+
+
+def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
+    """The role as an L2; an L1 is imported as `role_id` below `scope`, which is in `stack`.
+
+    Raises:
+        TypeError: `role` is no IAM role.
+        ValueError: it is known that its policies can't be changed from `stack`.
+    """
+    refuse_class("role", role)
+    if isinstance(role, iam.Role):
+        _refuse_other_account("role", role, stack)
+        cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
+        if not isinstance(cfn_role, iam.CfnRole):
+            return Target(role, "", role)
+        return Target(role, "", _key(cfn_role), cfn_role)
+    if isinstance(role, iam.CfnRole):
+        return _cfn_role_target(scope, role_id, role, stack)
+    arn: str | None = getattr(role, "role_arn", None)
+    if arn is None or not hasattr(role, "attach_inline_policy"):
+        arn = _referenced_arn(role)
+        role = iam.Role.from_role_arn(scope, role_id, arn)
+    imported = cast("iam.IRole", role)
+    parts = parse_arn(arn)
+    if parts is None:  # a token as a whole
+        return Target(imported, imported.role_name, _referenced_key(arn))
+    refuse_fixed(arn, parts)
+    name = parts.resource.rpartition("/")[2]
+    return Target(imported, name, _referenced_key(name))
+
+
+def profile_target(
+    scope: Construct, role_id: str, profile: IInstanceProfileRef, stack: cdk.Stack
+) -> Target:
+    """The role of an instance profile, as an L2; imported as `role_id` if it is given by its name.
+
+    Raises:
+        TypeError: `profile` is no instance profile.
+        ValueError: its role is not known, or can't be changed from `stack`.
+    """
+    refuse_class("instance_profile", profile)
+    if isinstance(profile, iam.CfnInstanceProfile):
+        return _named_target(scope, role_id, profile, stack)
+    if not any(hasattr(profile, f"instance_profile_{what}") for what in ("name", "ref")):
+        is_role = hasattr(profile, "role_ref")
+        raise TypeError(
+            f"instance_profile must be an IAM instance profile, got {described(profile)}: "
+            f"give {'it as role' if is_role else 'a construct, ' + _BY_PROFILE}"
+        )
+    role: iam.IRole | None = getattr(profile, "role", None)
+    if role is None:
+        raise ValueError(
+            f"instance_profile {profile.node.path!r} was imported without its role, which alone "
+            f"has policies: give the role, {_BY_PROFILE}, or as role={BY_NAME}"
+        )
+    return role_target(scope, role_id, role, stack)
+
+
+_BY_PROFILE = (
+    "lookup_instance_profile(scope, id, instance_profile_name=name) or "
+    "iam.InstanceProfile.from_instance_profile_attributes(scope, id, "
+    "instance_profile_arn=arn, role=role)"
+)
+
+
+def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
+    """Attach `policy`; see that an imported role took it, as CDK tells nobody where it did not.
+
+    CDK leaves it out on purpose on the CLI's first pass of a look-up and for customized roles
+    (`iam.Role.customize_roles`), whose report lists it.
+
+    Raises:
+        ValueError: the role does not take policies, or has another one of the same name.
+    """
+    role = target.role
+    try:
+        role.attach_inline_policy(policy)
+    except RuntimeError:  # CDK's own check, by the role's construct
+        raise ValueError(
+            f"policy_name {policy.policy_name!r} is another policy's on role {role.node.path!r}: "
+            "give each policy of a role a name of its own"
+        ) from None
+    if not target.name:
+        return
+    cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
+    found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
+    if found["name"] in found.get("roles", ()) or is_lookup_dummy(role) or reports_only(role):
+        return
+    arn, here = parse_arn(role.role_arn), Environment.of(stack).account
+    if arn is not None and differ(Environment.in_arn(arn).account, here):
+        raise ValueError(_other_account(f"role {str(arn)!r}", arn.account, here))
+    raise ValueError(
+        f"role {role.node.path!r} takes no policies: it was imported with mutable=False, or comes "
+        "from without_policy_updates(); give the role itself, or put session_manager_statements() "
+        "where its policies are managed"
+    )
+
+
+def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
+    """The names of the policies that the role is made with."""
+    policies = cfn_role.policies
+    known = policies if isinstance(policies, list) else ()
+    return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
+
+
+def condition_path(resource: cdk.CfnResource) -> str:
+    """The path of the condition that it is deployed on; empty without one."""
+    condition = resource.cfn_options.condition
+    return "" if condition is None else condition.node.path
+
+
+def customizes_roles(scope: IConstruct) -> bool:
+    """Whether `iam.Role.customize_roles` holds for `scope`.
+
+    aws-cdk-lib/core/lib/helpers-internal/customize-roles.ts has the context key.
+    """
+    return scope.node.try_get_context("@aws-cdk/iam:customizeRoles") is not None
+
+
+def reports_only(role: iam.IRole) -> bool:
+    """Whether `iam.Role.customize_roles` keeps the role's policies to its report.
+
+    The import below such a role tells it from an immutable role, which has the same interface.
+    """
+    if not customizes_roles(role):
+        return False
+    if isinstance(role, (iam.Role, iam.LazyRole)):
+        return True
+    scope = cast("IConstruct", role.node.scope)
+    return scope.node.try_find_child(f"Import{role.node.id}") is not None
+
+
+def is_lookup_dummy(role: iam.IRole) -> bool:
+    """Whether this is what `iam.Role.from_lookup` gives until the CLI has looked the role up.
+
+    A real role's ARN has no region (aws-cdk-lib/aws-iam/lib/role.ts, `fromLookup`).
+    """
+    arn = parse_arn(role.role_arn)
+    return (
+        arn is not None
+        and (arn.account, arn.resource) == ("123456789012", "role/DUMMY_ARN")
+        and arn.region != ""
+    )
+
+
+def _key(cfn_role: iam.CfnRole) -> str:
+    """The role's name as it is given, be it a token, else its reference."""
+    return cfn_role.role_name or cfn_role.ref
+
+
+def _referenced_key(name_or_arn: str) -> str:
+    """The key of the role of this app that a token refers to; of another, what it is given by."""
+    reference = referenced("role", name_or_arn)
+    if reference is not None and isinstance(reference.target, iam.CfnRole):
+        return _key(reference.target)
+    return name_or_arn
+
+
+def _cfn_role_target(
+    scope: Construct, role_id: str, cfn_role: iam.CfnRole, stack: cdk.Stack
+) -> Target:
+    owner = cfn_role.node.scope
+    if isinstance(owner, iam.Role) and cfn_role.node.id == "Resource":
+        return role_target(scope, role_id, owner, stack)
+    _refuse_other_account("role", cfn_role, stack)
+    imported = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
+    return Target(imported, "", _key(cfn_role), cfn_role)
+
+
+def _named_target(
+    scope: Construct, role_id: str, profile: iam.CfnInstanceProfile, stack: cdk.Stack
+) -> Target:
+    """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
+    argument = f"instance_profile {profile.node.path!r}"
+    names = role_names(profile)
+    if cdk.Token.is_unresolved(names):
+        _refuse_other_account("instance_profile", profile, stack)
+        name = cdk.Fn.select(0, names)
+        return Target(iam.Role.from_role_name(scope, role_id, name), name, names[0])
+    if len(names) != 1:
+        raise ValueError(f"{argument} has {len(names)} roles, {names!r}: give it one")
+    name = names[0]
+    reference = referenced(argument, name)
+    if reference is not None and isinstance(reference.target, iam.CfnRole):
+        if reference.display_name != "Ref":
+            raise ValueError(
+                f"{argument} gives its role by {reference.display_name}, where CloudFormation "
+                "takes the name: use the role's ref"
+            )
+        return _cfn_role_target(scope, role_id, reference.target, stack)
+    _refuse_other_account("instance_profile", profile, stack)
+    if name.startswith("arn:"):
+        raise ValueError(
+            f"{argument} gives its role by the ARN {name!r}, where CloudFormation takes the "
+            f"name: {name.rpartition('/')[2]!r}"
+        )
+    return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+
+
+def is_role_name(text: str) -> bool:
+    """Whether a role can have this name, which thus is no token, no path and no ARN."""
+    return re.fullmatch(r"[\w+=,.@-]{1,64}", text, re.ASCII) is not None
+
+
+def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
+    """What an L1 profile names its role by."""
+    try:
+        return profile.roles
+    except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
+        return cdk.Token.as_list(profile._cfn_properties["roles"])  # noqa: SLF001 - CDK's protected
+
+
+def _referenced_arn(role: IRoleRef) -> str:
+    """The ARN of a role that is neither L1 nor L2."""
+    if hasattr(role, "role_ref"):
+        return role.role_ref.role_arn
+    is_profile = hasattr(role, "instance_profile_ref")
+    raise TypeError(
+        f"role must be an IAM role, got {described(role)}: "
+        f"give {'it as instance_profile' if is_profile else f'a construct, {BY_NAME}'}"
+    )
+
+
+def refuse_fixed(arn: str, parts: Arn) -> None:
+    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word.
+
+    Raises:
+        ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
+    """
+    kind, slash, path_and_name = parts.resource.partition("/")
+    is_account = is_name(parts.account, r"\w-", 1, 64)  # in a test it may be no digits
+    if not is_account or parts.service != "iam" or kind != "role":
+        raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
+    if path_and_name.startswith("arn:"):
+        raise ValueError(
+            f"role was imported by the name {path_and_name!r}, which is an ARN: use "
+            "iam.Role.from_role_arn(scope, id, arn)"
+        )
+    if path_and_name.startswith("aws-service-role/"):
+        raise ValueError(
+            f"role {arn!r} is a service-linked role, whose policies can't be changed: give a role "
+            "of your own"
+        )
+    if path_and_name.startswith("aws-reserved/"):
+        raise ValueError(
+            f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
+            "set in IAM Identity Center"
+        )
+    name = path_and_name.rpartition("/")[2]
+    # `customize_roles` makes an ARN without a name.
+    if slash and not is_name(name, IAM_NAME, 1, 64):
+        raise ValueError(
+            f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
+            "A-Z a-z 0-9 _ + = , . @ -"
+        )
+
+
+def _refuse_other_account(
+    argument: str, owned: IRoleRef | IInstanceProfileRef, stack: cdk.Stack
+) -> None:
+    """Refuse what another account's stack owns, where CDK attaches to the bare name."""
+    owner = cdk.Stack.of(owned)
+    if owner is stack:
+        return
+    account, here = Environment.of(owner).account, Environment.of(stack).account
+    if differ(account, here):
+        raise ValueError(_other_account(f"{argument} {owned.node.path!r}", account, here))
+
+
+def _other_account(what: str, account: str | None, here: str | None) -> str:
+    return (
+        f"{what} belongs to account {account}, and this stack deploys to {here}, from where it "
+        f"can't be changed: make this construct in a stack with the account {account}"
+    )

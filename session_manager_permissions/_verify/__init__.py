@@ -1,0 +1,1 @@
+"""The command `session-manager-permissions`, which asks the live account."""

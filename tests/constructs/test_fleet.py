@@ -1,0 +1,1730 @@
+"""The fleet: which profiles it covers, by how many policies, and what it says of the rest."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+import jsii
+import pytest
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_eks_v2 as eks
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk.cloudformation_include import CfnInclude
+from cfnlint.api import lint
+from constructs import Construct
+
+from session_manager_permissions import (
+    SessionManagerFleet,
+    SessionManagerPermissions,
+    SessionPreferences,
+    session_manager_statements,
+)
+from session_manager_permissions._needs import MAX_INLINE_POLICIES
+from tests.conftest import (
+    ACCOUNT,
+    EC2,
+    HERE,
+    OTHER_ACCOUNT,
+    OTHER_REGION,
+    REGION,
+    ROOT,
+    MakeApp,
+    MakeStack,
+    existing_key,
+    existing_role,
+    included_nested,
+    l1_role,
+    lookups,
+    owned_role,
+    policy,
+    resources,
+    role_arn,
+    statements,
+    synth,
+    template,
+    template_text,
+    warnings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from constructs import IConstruct
+
+ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+NOT_ATTACHED = "session-manager-permissions:fleet-not-attached"
+SIZE = ec2.InstanceType("t3.micro")
+
+
+def profile(
+    scope: Construct, construct_id: str = "Profile", role: iam.IRole | None = None
+) -> iam.InstanceProfile:
+    return iam.InstanceProfile(scope, construct_id, role=role)
+
+
+def l1_profile(
+    scope: Construct, *roles: str, construct_id: str = "Profile"
+) -> iam.CfnInstanceProfile:
+    return iam.CfnInstanceProfile(scope, construct_id, roles=[*roles])
+
+
+def network(scope: Construct) -> ec2.Vpc:
+    return ec2.Vpc(scope, "Vpc", max_azs=1)
+
+
+def linux() -> ec2.IMachineImage:
+    return ec2.MachineImage.latest_amazon_linux2023()
+
+
+def roles(stack: cdk.Stack) -> list[object]:
+    """What the stack's one policy lists, by the logical ids of its own roles."""
+    found: list[object] = policy(stack)["Roles"]
+    return [role["Ref"] if isinstance(role, dict) and "Ref" in role else role for role in found]
+
+
+def all_roles(*stacks: cdk.Stack) -> list[object]:
+    """What all policies of the stacks list."""
+    return [
+        role
+        for stack in stacks
+        for found in resources(stack, "AWS::IAM::Policy").values()
+        for role in found["Properties"]["Roles"]
+    ]
+
+
+def role_ids(stack: cdk.Stack) -> list[str]:
+    """The logical ids of the roles that an instance could have."""
+    return [
+        name
+        for name, role in resources(stack, "AWS::IAM::Role").items()
+        if "ec2.amazonaws.com" in json.dumps(role)
+    ]
+
+
+def failure(construct: Construct) -> str:
+    """What the synthesis of the app fails with."""
+    app = construct.node.root
+    assert isinstance(app, cdk.App)
+    with pytest.raises(RuntimeError) as caught:
+        app.synth()
+    return str(caught.value)
+
+
+# whoever made the profile
+
+
+def of_an_instance(stack: cdk.Stack) -> None:
+    ec2.Instance(stack, "It", vpc=network(stack), instance_type=SIZE, machine_image=linux())
+
+
+def of_a_bastion(stack: cdk.Stack) -> None:
+    ec2.BastionHostLinux(stack, "It", vpc=network(stack))
+
+
+def of_an_auto_scaling_group(stack: cdk.Stack) -> None:
+    autoscaling.AutoScalingGroup(
+        stack, "It", vpc=network(stack), instance_type=SIZE, machine_image=linux()
+    )
+
+
+def of_a_launch_template(stack: cdk.Stack) -> None:
+    ec2.LaunchTemplate(stack, "It", machine_image=linux(), role=owned_role(stack))
+
+
+def of_a_launch_template_s_profile(stack: cdk.Stack) -> None:
+    ec2.LaunchTemplate(stack, "It", instance_profile=profile(stack))
+
+
+def of_ecs_capacity(stack: cdk.Stack) -> None:
+    ecs.Cluster(stack, "It", vpc=network(stack)).add_capacity("Capacity", instance_type=SIZE)
+
+
+def of_an_ecs_capacity_provider(stack: cdk.Stack) -> None:
+    vpc = network(stack)
+    group = autoscaling.AutoScalingGroup(
+        stack, "Group", vpc=vpc, instance_type=SIZE, machine_image=linux()
+    )
+    provider = ecs.AsgCapacityProvider(stack, "Provider", auto_scaling_group=group)
+    ecs.Cluster(stack, "It", vpc=vpc).add_asg_capacity_provider(provider)
+
+
+def of_eks_capacity(stack: cdk.Stack) -> None:
+    cluster = eks.Cluster(
+        stack,
+        "It",
+        vpc=network(stack),
+        version=eks.KubernetesVersion.V1_32,
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
+    cluster.add_auto_scaling_group_capacity("Capacity", instance_type=SIZE)
+
+
+def of_an_l2_profile(stack: cdk.Stack) -> None:
+    profile(stack)
+
+
+def of_an_l2_profile_with_a_role(stack: cdk.Stack) -> None:
+    profile(stack, role=owned_role(stack))
+
+
+def of_an_l1_profile(stack: cdk.Stack) -> None:
+    l1_profile(stack, l1_role(stack).ref)
+
+
+def of_an_l1_profile_with_the_name_of_an_l2_role(stack: cdk.Stack) -> None:
+    l1_profile(stack, owned_role(stack).role_name)
+
+
+MAKERS = [
+    of_an_instance,
+    of_a_bastion,
+    of_an_auto_scaling_group,
+    of_a_launch_template,
+    of_a_launch_template_s_profile,
+    of_ecs_capacity,
+    of_an_ecs_capacity_provider,
+    of_eks_capacity,
+    of_an_l2_profile,
+    of_an_l2_profile_with_a_role,
+    of_an_l1_profile,
+    of_an_l1_profile_with_the_name_of_an_l2_role,
+]
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["made before the fleet", "made after it"])
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_the_role_gets_the_policy(
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], None], *, is_late: bool
+) -> None:
+    if is_late:
+        SessionManagerFleet(stack_here, "Fleet")
+    make(stack_here)
+    if not is_late:
+        SessionManagerFleet(stack_here, "Fleet")
+    (held,) = resources(stack_here, "AWS::IAM::InstanceProfile").values()
+    fleet_policies = [
+        found["Properties"]
+        for name, found in resources(stack_here, "AWS::IAM::Policy").items()
+        if name.startswith("Fleet")
+    ]
+    assert [found["Roles"] for found in fleet_policies] == [held["Properties"]["Roles"]]
+    assert not [text for text in warnings(stack_here) if "session-manager-permissions" in text]
+
+
+@pytest.mark.parametrize(
+    ("given", "attached"),
+    [
+        ([{"Ref": "Role"}], {"Ref": "Role"}),
+        ([{"Ref": "Name"}], {"Ref": "Name"}),
+        (["Existing"], "Existing"),
+        ({"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}),
+        ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
+        ([{"Fn::ImportValue": "shared-role"}], {"Fn::ImportValue": "shared-role"}),
+    ],
+)
+def test_the_role_of_an_included_profile_gets_the_policy(
+    stack: cdk.Stack, tmp_path: Path, given: object, attached: object
+) -> None:
+    body = {
+        "Parameters": {"Name": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
+        "Resources": {
+            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
+            "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": given}},
+            "Twin": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": given}},
+        },
+    }
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(body))
+    CfnInclude(stack, "Included", template_file=str(path))
+    SessionManagerFleet(stack, "Fleet")
+    assert policy(stack)["Roles"] == [attached]
+
+
+TEMPLATES = ROOT.parent / "shared" / "templates"
+
+
+@pytest.mark.skipif(not TEMPLATES.is_dir(), reason="the templates that others wrote are not there")
+@pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.glob("*.json")))
+def test_each_role_of_a_template_that_others_wrote_gets_the_policy(
+    stack: cdk.Stack, name: str
+) -> None:
+    body = json.loads((TEMPLATES / name).read_text(encoding="utf-8"))
+    expected: dict[str | None, list[Any]] = {}
+    for resource in body["Resources"].values():
+        if resource["Type"] == "AWS::IAM::InstanceProfile":
+            on_condition = expected.setdefault(resource.get("Condition"), [])
+            for role in resource["Properties"]["Roles"]:
+                if role not in on_condition:
+                    on_condition.append(role)
+    CfnInclude(stack, "Included", template_file=str(TEMPLATES / name))
+    SessionManagerFleet(stack, "Fleet")
+    found = resources(stack, "AWS::IAM::Policy")
+    ours = [body for key, body in found.items() if key.startswith("Fleet")]
+    assert {body.get("Condition"): body["Properties"]["Roles"] for body in ours} == expected
+    assert len(ours) == len(expected)
+
+
+def test_a_profile_that_an_aspect_makes_gets_the_policy(stack: cdk.Stack) -> None:
+    @jsii.implements(cdk.IAspect)
+    class MakeOne:
+        def visit(self, node: IConstruct) -> None:
+            if isinstance(node, cdk.Stack) and node.node.try_find_child("Late") is None:
+                profile(node, "Late")
+
+    SessionManagerFleet(stack, "Fleet")
+    cdk.Aspects.of(stack).add(MakeOne())
+    assert roles(stack) == role_ids(stack)
+    assert len(role_ids(stack)) == 1
+
+
+@jsii.implements(cdk.IAspect)
+class ProfileOfEachRole:
+    def visit(self, node: IConstruct) -> None:
+        if isinstance(node, iam.Role) and node.node.try_find_child("Late") is None:
+            profile(node, "Late", node)
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("priority", [100, 900])
+def test_a_profile_that_an_aspect_makes_after_the_fleet_s_turn_is_an_error_that_names_it(
+    make_app: MakeApp, priority: int, *, is_stable: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    SessionManagerFleet(app, "Fleet")
+    stack = cdk.Stack(app, "Stack")
+    profile(stack, role=owned_role(stack))
+    owned_role(stack, "Second")
+    cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
+    said = failure(stack)
+    assert "'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource' came after" in said
+    assert "make the fleet after what the Aspect visits" in said
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("priority", [100, 900])
+def test_a_fleet_that_is_made_after_what_an_aspect_visits_covers_what_it_makes(
+    make_app: MakeApp, priority: int, *, is_stable: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    stack = cdk.Stack(app, "Stack")
+    owned_role(stack)
+    SessionManagerFleet(app, "Fleet")
+    cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
+    assert roles(stack) == role_ids(stack)
+
+
+def test_what_an_aspect_makes_late_below_what_is_excluded_is_no_error(stack: cdk.Stack) -> None:
+    SessionManagerFleet(stack, "Fleet", exclude=[group := Construct(stack, "Group")])
+    owned_role(group)
+    inner = Construct(stack, "Inner")
+    owned_role(inner)
+    SessionManagerFleet(inner, "Fleet")
+    cdk.Aspects.of(stack).add(ProfileOfEachRole())
+    assert len(all_roles(stack)) == 1
+
+
+@pytest.mark.parametrize("make_role", [owned_role, existing_role])
+@pytest.mark.parametrize("changed", [["Other"], []])
+def test_the_role_that_the_template_names_counts_where_a_profile_was_changed(
+    stack: cdk.Stack, make_role: Callable[[cdk.Stack], iam.IRole], changed: list[str]
+) -> None:
+    cfn_profile = profile(stack, role=make_role(stack)).node.default_child
+    assert isinstance(cfn_profile, iam.CfnInstanceProfile)
+    cfn_profile.roles = changed
+    SessionManagerFleet(stack, "Fleet")
+    assert all_roles(stack) == changed
+    assert [text for text in warnings(stack) if "has 0 roles" in text] or changed
+
+
+def test_a_profile_of_a_class_of_one_s_own_counts(stack: cdk.Stack) -> None:
+    class Standard(iam.CfnInstanceProfile):
+        pass
+
+    Standard(stack, "Profile", roles=[owned_role(stack).role_name])
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+
+
+def test_a_fleet_in_a_profile_covers_that_profile(stack: cdk.Stack) -> None:
+    SessionManagerFleet(profile(stack), "Fleet")
+    SessionManagerFleet(l1_profile(stack, "Existing", construct_id="Other"), "Fleet")
+    profile(stack, "Third")
+    assert len(all_roles(stack)) == 2
+    assert "Existing" in all_roles(stack)
+
+
+def test_no_profile_makes_no_policy(stack: cdk.Stack) -> None:
+    owned_role(stack)
+    before = template(stack)
+    SessionManagerFleet(stack, "Fleet")
+    assert template(stack) == before
+
+
+# profiles on a condition
+
+
+def include(scope: Construct, folder: Path, body: dict[str, Any]) -> None:
+    """Include resources beside the conditions `Prod` and `Test` and the role `Always`."""
+    path = folder / f"{scope.node.id}.json"
+    conditions = {"Prod": {"Fn::Equals": [{"Ref": "Kind"}, "prod"]}, "Test": {"Fn::Equals": [1, 2]}}
+    shared = {
+        "Parameters": {"Kind": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
+        "Conditions": conditions,
+        "Resources": {"Always": included_role(), **body},
+    }
+    path.write_text(json.dumps(shared))
+    CfnInclude(scope, "Included", template_file=str(path))
+
+
+def included_role(condition: str | None = None, name: str | None = None) -> dict[str, Any]:
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}]}
+    properties = {"AssumeRolePolicyDocument": trust, **({"RoleName": name} if name else {})}
+    body = {"Type": "AWS::IAM::Role", "Properties": properties}
+    return body | ({"Condition": condition} if condition else {})
+
+
+def included_profile(role: object, condition: str | None = None) -> dict[str, Any]:
+    body = {
+        "Type": "AWS::IAM::InstanceProfile",
+        "Properties": {"Roles": role if role is LIST else [role]},
+    }
+    return body | ({"Condition": condition} if condition else {})
+
+
+def on_conditions(stack: cdk.Stack) -> dict[str | None, list[object]]:
+    """What each of the stack's policies lists, by its condition."""
+    assert not [match for match in lint(template_text(stack)) if match.rule.id == "W1001"]
+    found = resources(stack, "AWS::IAM::Policy").values()
+    by_condition = {body.get("Condition"): body["Properties"]["Roles"] for body in found}
+    assert len(by_condition) == len(found)
+    assert len({body["Properties"]["PolicyName"] for body in found}) == len(found)
+    return by_condition
+
+
+ALWAYS, PROD, TEST = {"Ref": "Always"}, {"Ref": "ProdRole"}, {"Ref": "TestRole"}
+LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "listed"),
+    [
+        (
+            {
+                "ProdRole": included_role("Prod"),
+                "TestRole": included_role("Test"),
+                "One": included_profile(PROD, "Prod"),
+                "Two": included_profile(TEST, "Test"),
+                "Three": included_profile(ALWAYS),
+                "Four": included_profile("Existing", "Prod"),
+            },
+            {None: [ALWAYS], "Prod": [PROD, "Existing"], "Test": [TEST]},
+        ),
+        ({"One": included_profile(ALWAYS, "Prod")}, {"Prod": [ALWAYS]}),
+        (
+            {"One": included_profile(ALWAYS, "Prod"), "Two": included_profile(ALWAYS, "Test")},
+            {"Prod": [ALWAYS], "Test": [ALWAYS]},
+        ),
+        (
+            {"One": included_profile(ALWAYS, "Prod"), "Two": included_profile(ALWAYS)},
+            {None: [ALWAYS]},
+        ),
+        (
+            {"One": included_profile("Existing", "Prod"), "Two": included_profile("Existing")},
+            {None: ["Existing"]},
+        ),
+        (
+            {
+                "ProdRole": included_role("Prod", "Named"),
+                "TestRole": included_role("Test", "Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile("Named", "Test"),
+            },
+            {"Prod": [PROD], "Test": [TEST]},
+        ),
+        (
+            {"One": included_profile(LIST, "Prod"), "Two": included_profile(LIST, "Test")},
+            {"Prod": [FIRST], "Test": [FIRST]},
+        ),
+        (
+            {"ProdRole": included_role("Prod", "Named"), "One": included_profile("Named")},
+            {None: ["Named"]},
+        ),
+        (
+            {
+                "ProdRole": included_role(name="Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile(PROD),
+            },
+            {None: [PROD]},
+        ),
+        (
+            {
+                "ProdRole": included_role("Prod", "Named"),
+                "One": included_profile("Named", "Prod"),
+                "Two": included_profile("Existing"),
+            },
+            {None: ["Existing"], "Prod": [PROD]},
+        ),
+        (
+            {
+                "One": included_profile(ALWAYS),
+                "Two": included_profile({"Fn::Sub": "${Always}"}),
+                "Three": included_profile({"Fn::Sub": "${Kind}-role"}),
+            },
+            {None: [ALWAYS, {"Fn::Sub": "${Kind}-role"}]},
+        ),
+    ],
+    ids=[
+        "each its role",
+        "a role for ever",
+        "a role on two",
+        "a role on none too",
+        "a name on none too",
+        "the names of roles on conditions",
+        "a list on two",
+        "the name of a role on another",
+        "the name of a role that is listed",
+        "the name of a role on a condition beside another name on none",
+        "a role by a reference in a text",
+    ],
+)
+def test_profiles_on_a_condition_have_a_policy_on_it(
+    stack: cdk.Stack, tmp_path: Path, body: dict[str, Any], listed: dict[str | None, list[object]]
+) -> None:
+    include(stack, tmp_path, body)
+    SessionManagerFleet(stack, "Fleet")
+    assert on_conditions(stack) == listed
+
+
+def test_a_role_by_a_reference_in_a_text_is_listed_once_in_a_nested_stack_of_a_template_too(
+    stack: cdk.Stack, tmp_path: Path
+) -> None:
+    inner = tmp_path / "inner.json"
+    resources_of_inner = {
+        "Role": included_role(),
+        "One": included_profile({"Fn::Sub": "${Role}"}),
+        "Two": included_profile({"Ref": "Role"}),
+    }
+    inner.write_text(json.dumps({"Resources": resources_of_inner}))
+    included_nested(stack, inner)
+    SessionManagerFleet(stack, "Fleet")
+
+    (text,) = (path.read_text() for path in synth(stack).glob("*.nested.template.json"))
+    (found,) = (
+        body["Properties"]
+        for body in json.loads(text)["Resources"].values()
+        if body["Type"] == "AWS::IAM::Policy"
+    )
+    assert found["Roles"] == [{"Fn::Sub": "${Role}"}]
+
+
+def test_a_condition_outside_of_the_scope_counts(stack: cdk.Stack) -> None:
+    group = Construct(stack, "Group")
+    condition = cdk.CfnCondition(stack, "Prod")
+    l1_profile(group, l1_role(group).ref).cfn_options.condition = condition
+    SessionManagerFleet(group, "Fleet")
+    assert list(on_conditions(stack)) == ["Prod"]
+
+
+def test_conditions_of_one_id_or_one_stack_beside_another_are_each_their_own(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, name, env=HERE) for name in ("One", "Another")]
+    for stack in stacks:
+        for name in ("Left", "Right"):
+            group = Construct(stack, name)
+            made = l1_profile(group, owned_role(group).role_name)
+            made.cfn_options.condition = cdk.CfnCondition(group, "Prod")
+    for stack in stacks:
+        assert len(on_conditions(stack)) == 2
+        assert None not in on_conditions(stack)
+
+
+def test_what_can_t_be_attached_to_on_conditions_is_in_the_stack_s_one_warning(
+    stack_here: cdk.Stack,
+) -> None:
+    for name in ("Prod", "Test"):
+        made = l1_profile(stack_here, construct_id=f"Profile{name}")
+        made.cfn_options.condition = cdk.CfnCondition(stack_here, name)
+    SessionManagerFleet(stack_here, "Fleet")
+    (warning,) = warnings(stack_here)
+    assert "Stack/ProfileProd: " in warning
+    assert "Stack/ProfileTest: " in warning
+
+
+def test_one_policy_name_for_one_role_on_two_conditions_is_an_error(
+    stack: cdk.Stack, tmp_path: Path
+) -> None:
+    """The end of the one condition would take the other's policy away."""
+    profiles = {name: included_profile(ALWAYS, name) for name in ("Prod", "Test")}
+    include(stack, tmp_path, {f"{name}Profile": body for name, body in profiles.items()})
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    assert "policy_name 'Sessions' is that of 'Stack/Fleet/IfProd/Policy' on" in failure(stack)
+
+
+# one policy
+
+
+def test_one_policy_of_a_stack_lists_all_its_roles(stack: cdk.Stack) -> None:
+    for number in range(30):
+        profile(stack, f"Profile{number}")
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+    assert len(role_ids(stack)) == 30
+
+
+def test_each_stack_has_its_own_policy_with_its_own_roles(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, name) for name in ("One", "Another", "WithoutAny")]
+    for stack in stacks[:2]:
+        profile(stack)
+        profile(stack, "Second")
+    for stack in stacks[:2]:
+        assert roles(stack) == role_ids(stack)
+        assert len(role_ids(stack)) == 2
+    assert "Resources" not in template(stacks[2])
+
+
+def test_the_policy_is_that_of_the_construct(make_stack: MakeStack) -> None:
+    one, another = make_stack(), make_stack()
+    SessionManagerPermissions(one, "Permissions", instance_profile=profile(one))
+    profile(another)
+    SessionManagerFleet(another, "Fleet")
+    assert policy(another)["PolicyDocument"] == policy(one)["PolicyDocument"]
+
+
+def test_nothing_else_in_the_template_changes(stack_here: cdk.Stack) -> None:
+    of_an_instance(stack_here)
+    before = template(stack_here)
+    SessionManagerFleet(stack_here, "Fleet")
+    after = template(stack_here)
+    (added,) = set(after["Resources"]) - set(before["Resources"])
+    assert after["Resources"].pop(added)["Type"] == "AWS::IAM::Policy"
+    assert after == before
+
+
+def test_the_same_app_synthesized_twice_gives_the_same_template(make_app: MakeApp) -> None:
+    def build() -> list[str]:
+        app = make_app()
+        SessionManagerFleet(app, "Fleet")
+        stacks = [cdk.Stack(app, name, env=HERE) for name in ("One", "Another")]
+        for stack in stacks:
+            of_an_instance(stack)
+            l1_profile(stack, "Existing")
+        return [template_text(stack) for stack in stacks]
+
+    first = build()
+    assert build() == first
+
+
+def test_a_second_synthesis_adds_nothing(stack: cdk.Stack) -> None:
+    profile(stack)
+    SessionManagerFleet(stack, "Fleet")
+    assert template(stack) == template(stack)
+
+
+def test_the_policy_fits_a_role_whatever_the_options(stack_here: cdk.Stack) -> None:
+    """One policy always suffices: the longest is well below what IAM takes."""
+    profile(stack_here)
+    SessionManagerFleet(
+        stack_here,
+        "Fleet",
+        allow_registration=True,
+        decrypt_sessions_only=True,
+        encryption_key=existing_key(stack_here, resource=f"alias/{'a' * 250}"),
+        log_bucket=s3.Bucket.from_bucket_attributes(
+            stack_here,
+            "Bucket",
+            bucket_arn=f"arn:aws:s3:::{'b' * 63}",
+            encryption_key=existing_key(stack_here, "BucketKey", resource=f"alias/{'c' * 250}"),
+        ),
+        log_prefix="p" * 1000,
+        log_group=logs.LogGroup.from_log_group_name(stack_here, "Group", "g" * 512),
+    )
+    document = json.dumps(policy(stack_here)["PolicyDocument"], separators=(",", ":"))
+    assert len(document) < MAX_INLINE_POLICIES / 2
+
+
+def test_as_many_profiles_as_a_stack_holds_share_one_policy(stack: cdk.Stack) -> None:
+    trust = owned_role(stack)
+    for number in range(498):
+        l1_profile(stack, f"Existing{number}", construct_id=f"Profile{number}")
+    profile(stack, role=trust)
+    stack.node.try_remove_child("Owned")
+    assert len(template(stack)["Resources"]) == 499
+    SessionManagerFleet(stack, "Fleet")
+    assert len(template(stack)["Resources"]) == 500
+    assert len(policy(stack)["Roles"]) == 499
+
+
+# a role that several profiles share
+
+
+def test_a_role_of_two_profiles_is_attached_once(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    profile(stack, "One", role)
+    profile(stack, "Another", role)
+    cfn_role = role.node.default_child
+    assert isinstance(cfn_role, iam.CfnRole)
+    l1_profile(stack, cfn_role.ref, construct_id="Third")
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+
+
+def test_an_imported_role_of_two_profiles_is_attached_once(stack: cdk.Stack) -> None:
+    profile(stack, "One", existing_role(stack))
+    profile(stack, "Another", iam.Role.from_role_arn(stack, "ByArn", role_arn("Existing")))
+    l1_profile(stack, "Existing", construct_id="Third")
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == ["Existing"]
+    assert not warnings(stack)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before its user", "after its user"])
+def test_an_owned_role_of_profiles_in_two_stacks_is_attached_by_its_own_stack(
+    make_app: MakeApp, *, is_first: bool
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    names = ["Owner", "User"] if is_first else ["User", "Owner"]
+    stacks = {name: cdk.Stack(app, name, env=HERE) for name in names}
+    role = owned_role(stacks["Owner"])
+    profile(stacks["Owner"], role=role)
+    profile(stacks["User"], role=role)
+    assert roles(stacks["Owner"]) == role_ids(stacks["Owner"])
+    assert not resources(stacks["User"], "AWS::IAM::Policy")
+
+
+def test_an_owned_role_that_has_a_name_for_another_region_is_attached_once(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner = cdk.Stack(app, "Owner", env=HERE)
+    user = cdk.Stack(app, "User", env=cdk.Environment(account=ACCOUNT, region=OTHER_REGION))
+    role = owned_role(owner, name=cdk.PhysicalName.GENERATE_IF_NEEDED)
+    owned_role(user, "Other", cdk.CfnParameter(user, "Name").value_as_string)
+    profile(owner, role=role)
+    profile(user, role=role)
+    assert roles(owner) == role_ids(owner)
+    assert not resources(user, "AWS::IAM::Policy")
+
+
+def test_an_owned_role_of_profiles_elsewhere_is_attached_by_the_first(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner, first, second = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "First", "Second"))
+    role = owned_role(owner)
+    for stack in (first, second):
+        profile(stack, role=role)
+    (attached,) = all_roles(owner, first, second)
+    assert attached == all_roles(first)[0]
+    assert "Fn::ImportValue" in json.dumps(attached)
+
+
+@pytest.mark.parametrize("env", [HERE, None], ids=["a known account", "any account"])
+def test_an_imported_role_of_two_stacks_is_attached_once_where_it_is_known_to_be_one(
+    make_app: MakeApp, env: cdk.Environment | None
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, name, env=env) for name in ("One", "Another")]
+    role = existing_role(stacks[0])
+    for stack in stacks:
+        profile(stack, role=role)
+    assert all_roles(*stacks) == ["Existing"] * (1 if env else 2)
+    assert not any(warnings(stack) for stack in stacks)
+
+
+def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_the_policy(
+    stack: cdk.Stack,
+) -> None:
+    SessionManagerFleet(stack, "Fleet")
+    l1_profile(stack, "Existing", construct_id="L1")
+    for name in ("Existing", "Other"):
+        profile(stack, f"Of{name}", existing_role(stack, name, name))
+    assert roles(stack) == ["Existing", "Other"]
+
+
+def test_roles_of_one_name_in_two_accounts_are_two(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, "One", env=HERE), cdk.Stack(app, "Another", env=ELSEWHERE)]
+    for stack in stacks:
+        l1_profile(stack, "Existing")
+    assert [roles(stack) for stack in stacks] == [["Existing"], ["Existing"]]
+
+
+@pytest.mark.parametrize("env", [HERE, None], ids=["a known account", "any account"])
+def test_an_owned_role_and_its_literal_name_are_attached_once(
+    stack: cdk.Stack, make_stack: MakeStack, env: cdk.Environment | None
+) -> None:
+    stack = make_stack(env=env)
+    profile(stack, "One", owned_role(stack, name="Named"))
+    l1_profile(stack, "Named", construct_id="Another")
+    l1_profile(stack, "Existing", construct_id="Third")
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == [*role_ids(stack), "Existing"]
+
+
+def test_an_owned_role_and_its_literal_name_in_two_stacks_are_attached_once(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    user, owner = (cdk.Stack(app, name, env=HERE) for name in ("User", "Owner"))
+    l1_profile(user, "Named")
+    profile(owner, role=owned_role(owner, name="Named"))
+    assert roles(owner) == role_ids(owner)
+    assert not resources(user, "AWS::IAM::Policy")
+
+
+@pytest.mark.parametrize("make", [owned_role, l1_role], ids=["L2", "L1"])
+def test_a_role_that_a_profile_has_by_its_literal_name_is_attached_by_its_reference(
+    stack: cdk.Stack, make: Callable[..., IConstruct]
+) -> None:
+    make(stack, name="Named")
+    l1_profile(stack, "Named")
+    SessionManagerFleet(stack, "Fleet")
+    assert policy(stack)["Roles"] == [{"Ref": role} for role in role_ids(stack)]
+
+
+@pytest.mark.parametrize("there", [HERE, ELSEWHERE], ids=["same account", "another account"])
+def test_the_literal_name_of_another_stack_s_role_is_attached_as_it_is(
+    make_app: MakeApp, there: cdk.Environment
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner, user = cdk.Stack(app, "Owner", env=there), cdk.Stack(app, "User", env=HERE)
+    owned_role(owner, name="Named")
+    l1_profile(user, "Named")
+    assert policy(user)["Roles"] == ["Named"]
+
+
+def test_roles_that_read_the_same_in_two_stacks_are_both_attached(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    one, another = (cdk.Stack(app, name, env=HERE) for name in ("One", "Another"))
+    theirs, ours = owned_role(one), owned_role(another)
+    profile(another, "Ours", ours)
+    profile(another, "Theirs", theirs)
+    assert one.resolve(theirs.role_name) == another.resolve(ours.role_name)
+    attached = policy(another)["Roles"]
+    assert attached[0] == {"Ref": role_ids(another)[0]}
+    assert "Fn::ImportValue" in attached[1]
+
+
+def test_a_parameter_of_two_profiles_is_attached_once(stack: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    l1_profile(stack, name, construct_id="One")
+    l1_profile(stack, cdk.Fn.ref("Name"), construct_id="Another")
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == ["Name"]
+
+
+def test_the_same_token_of_two_stacks_that_refers_to_no_role_is_each_its_own(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, name, env=HERE) for name in ("One", "Another")]
+    name = cdk.Fn.ref("Name")
+    for stack in stacks:
+        cdk.CfnParameter(stack, "Name")
+        l1_profile(stack, name)
+    assert [roles(stack) for stack in stacks] == [["Name"], ["Name"]]
+
+
+def test_a_role_whose_stack_is_outside_the_scope_is_attached_once(make_app: MakeApp) -> None:
+    app = make_app()
+    owner, user = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "User"))
+    role = owned_role(owner)
+    cfn_role = role.node.default_child
+    assert isinstance(cfn_role, iam.CfnRole)
+    profile(user, role=role)
+    l1_profile(user, cfn_role.ref, construct_id="Another")
+    SessionManagerFleet(user, "Fleet")
+    (attached,) = roles(user)
+    assert "Fn::ImportValue" in json.dumps(attached)
+
+
+# what can't be attached to
+
+
+def without_updates(stack: cdk.Stack) -> IConstruct:
+    return profile(stack, role=owned_role(stack).without_policy_updates())
+
+
+def immutable(stack: cdk.Stack) -> IConstruct:
+    role = iam.Role.from_role_arn(stack, "Role", role_arn(), mutable=False)
+    return profile(stack, role=role)
+
+
+def of_another_account(stack: cdk.Stack) -> IConstruct:
+    role = iam.Role.from_role_arn(stack, "Role", role_arn(account=OTHER_ACCOUNT))
+    return profile(stack, role=role)
+
+
+def owned_in_another_account(stack: cdk.Stack) -> IConstruct:
+    app = stack.node.root
+    assert isinstance(app, cdk.App)
+    there = cdk.Stack(app, "There", env=ELSEWHERE)
+    return profile(stack, role=owned_role(there, name="Theirs"))
+
+
+def without_a_role(stack: cdk.Stack) -> IConstruct:
+    return l1_profile(stack)
+
+
+def with_two_roles(stack: cdk.Stack) -> IConstruct:
+    return l1_profile(stack, "One", "Another")
+
+
+def with_an_arn(stack: cdk.Stack) -> IConstruct:
+    return l1_profile(stack, role_arn())
+
+
+def with_an_attribute(stack: cdk.Stack) -> IConstruct:
+    return l1_profile(stack, l1_role(stack).attr_arn)
+
+
+def with_a_service_linked_role(stack: cdk.Stack) -> IConstruct:
+    role = iam.Role.from_role_arn(stack, "Role", role_arn("aws-service-role/x.amazonaws.com/X"))
+    return profile(stack, role=role)
+
+
+def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
+    return cdk.CfnResource(
+        stack,
+        "Profile",
+        type="AWS::IAM::InstanceProfile",
+        properties={"Roles": ["Existing"]},
+    )
+
+
+LOST = [
+    (without_updates, "without_policy_updates()"),
+    (immutable, "mutable=False"),
+    (of_another_account, f"belongs to account {OTHER_ACCOUNT}"),
+    (owned_in_another_account, f"belongs to account {OTHER_ACCOUNT}"),
+    (without_a_role, "has 0 roles, "),
+    (with_two_roles, "has 2 roles, "),
+    (with_an_arn, "gives its role by the ARN"),
+    (with_an_attribute, "gives its role by Arn"),
+    (with_a_service_linked_role, "is a service-linked role"),
+    (made_as_a_bare_resource, "is a bare CfnResource"),
+]
+
+
+@pytest.mark.parametrize(("make", "why"), LOST, ids=[make.__name__ for make, _ in LOST])
+def test_what_can_t_be_attached_to_is_named_in_a_warning(
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IConstruct], why: str
+) -> None:
+    lost = make(stack_here)
+    profile(stack_here, "Good")
+    SessionManagerFleet(stack_here, "Fleet")
+    (warning,) = warnings(stack_here)
+    assert warning.startswith("SessionManagerFleet can't attach to all: ")
+    assert lost.node.path in warning
+    assert why in warning
+    assert warning.endswith(f"[ack: {NOT_ATTACHED}]")
+    assert [role for role in roles(stack_here) if "Good" in str(role)] == roles(stack_here)
+
+
+@pytest.mark.parametrize(("make", "why"), LOST, ids=[make.__name__ for make, _ in LOST])
+def test_what_can_t_be_attached_to_is_an_error_where_strict(
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IConstruct], why: str
+) -> None:
+    lost = make(stack_here)
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    said = failure(stack_here)
+    assert lost.node.path in said
+    assert why in said
+
+
+def test_strict_with_nothing_lost_is_no_error(stack: cdk.Stack) -> None:
+    profile(stack)
+    SessionManagerFleet(stack, "Fleet", strict=True)
+    assert roles(stack) == role_ids(stack)
+
+
+def test_there_is_one_warning_for_each_stack_with_all_that_is_lost(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stacks = [cdk.Stack(app, name, env=HERE) for name in ("One", "Another")]
+    for stack in stacks:
+        l1_profile(stack, construct_id="RoleLess")
+        l1_profile(stack, role_arn(), construct_id="ByArn")
+    for stack in stacks:
+        (warning,) = warnings(stack)
+        assert f"{stack.node.path}/RoleLess" in warning
+        assert f"{stack.node.path}/ByArn" in warning
+        assert not resources(stack, "AWS::IAM::Policy")
+
+
+def test_the_warning_can_be_acknowledged(stack_here: cdk.Stack) -> None:
+    l1_profile(stack_here)
+    SessionManagerFleet(stack_here, "Fleet")
+    cdk.Annotations.of(stack_here).acknowledge_warning(NOT_ATTACHED)
+    assert not warnings(stack_here)
+
+
+def test_a_policy_name_that_an_imported_role_has_is_said(stack: cdk.Stack) -> None:
+    role = existing_role(stack)
+    role.attach_inline_policy(
+        iam.Policy(stack, "Theirs", policy_name="Sessions", statements=session_manager_statements())
+    )
+    profile(stack, role=role)
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    (warning,) = warnings(stack)
+    assert "policy_name 'Sessions' is another policy's on role 'Stack/Existing'" in warning
+
+
+def made_with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    documents = {name: iam.PolicyDocument(statements=session_manager_statements())}
+    return iam.Role(stack, "Owned", assumed_by=EC2, inline_policies=documents)
+
+
+def with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    role = owned_role(stack)
+    iam.Policy(
+        stack, "Theirs", policy_name=name, roles=[role], statements=session_manager_statements()
+    )
+    return role
+
+
+def with_the_construct_s_policy(stack: cdk.Stack, name: str) -> iam.Role:
+    role = owned_role(stack)
+    SessionManagerPermissions(stack, "Theirs", role=role, policy_name=name)
+    return role
+
+
+TAKEN = [
+    (made_with_a_policy, "a policy which the role 'Stack/Owned/Resource' is made with"),
+    (with_a_policy, "'Stack/Theirs/Resource' on the same role"),
+    (with_the_construct_s_policy, "'Stack/Theirs/Policy/Resource' on the same role"),
+]
+
+
+@pytest.mark.parametrize(("make", "whose"), TAKEN, ids=[make.__name__ for make, _ in TAKEN])
+@pytest.mark.parametrize("scope", ["stack", "construct"])
+def test_a_policy_name_that_an_owned_role_has_is_an_error(
+    stack: cdk.Stack, scope: str, make: Callable[[cdk.Stack, str], iam.Role], whose: str
+) -> None:
+    group = Construct(stack, "Group")
+    profile(group, role=make(stack, "Sessions"))
+    SessionManagerFleet(group if scope == "construct" else stack, "Fleet", policy_name="Sessions")
+    said = failure(stack)
+    assert said.count("policy_name 'Sessions' is that of") == 1
+    assert whose in said
+
+
+@pytest.mark.parametrize("make", [make for make, _ in TAKEN], ids=lambda make: make.__name__)
+def test_a_policy_name_that_is_taken_on_no_role_of_the_fleet_s_is_no_error(
+    stack: cdk.Stack, make: Callable[[cdk.Stack, str], iam.Role]
+) -> None:
+    nested = cdk.NestedStack(stack, "Nested")  # its roles have the logical ids of the outer ones
+    for holder, name in ((stack, "Other"), (nested, "Sessions")):
+        make(holder, name)
+    make(cdk.Stack(stack, "Beside"), "Sessions")
+    iam.Policy(
+        stack,
+        "OfAGroup",
+        policy_name="Sessions",
+        groups=[iam.Group(stack, "Group")],
+        statements=session_manager_statements(),
+    )
+    owned = stack.node.find_child("Owned")
+    assert isinstance(owned, iam.Role)
+    profile(stack, role=owned)
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    assert "Sessions" in {
+        found["Properties"]["PolicyName"]
+        for name, found in resources(stack, "AWS::IAM::Policy").items()
+        if name.startswith("Fleet")
+    }
+
+
+def test_two_fleets_with_one_policy_name_on_one_role_are_an_error(stack: cdk.Stack) -> None:
+    group = Construct(stack, "Group")
+    role = owned_role(stack)
+    profile(stack, role=role)
+    profile(group, role=role)
+    for scope in (stack, group):
+        SessionManagerFleet(scope, "Fleet", policy_name="Sessions")
+    assert "policy_name 'Sessions' is that of 'Stack/Group/Fleet/Policy' on" in failure(stack)
+
+
+def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) -> None:
+    """Another construct's wish to leave the role alone is not the profile's."""
+    role = owned_role(stack)
+    role.without_policy_updates()
+    profile(stack, role=role)
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+    assert not warnings(stack)
+
+
+def test_users_and_groups_are_no_roles(stack: cdk.Stack) -> None:
+    iam.User(stack, "User", groups=[iam.Group(stack, "Group")])
+    iam.User.from_user_name(stack, "Imported", "operator")
+    profile(stack)
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+
+
+def test_a_lazy_role_gets_the_policy(stack: cdk.Stack) -> None:
+    profile(stack, role=iam.LazyRole(stack, "Lazy", assumed_by=EC2))
+    SessionManagerFleet(stack, "Fleet")
+    assert roles(stack) == role_ids(stack)
+
+
+# the first pass of a look-up, and roles that others create
+
+
+def test_a_role_that_is_to_be_looked_up_does_not_fail_the_first_pass(
+    stack_here: cdk.Stack,
+) -> None:
+    profile(stack_here, role=iam.Role.from_lookup(stack_here, "Role", role_name="web-server"))
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    assert synth(stack_here)
+    assert lookups(stack_here)
+    assert not warnings(stack_here)
+
+
+@pytest.mark.parametrize("prevent_synthesis", [True, False])
+def test_roles_that_others_create_are_reported(
+    stack_here: cdk.Stack, *, prevent_synthesis: bool
+) -> None:
+    iam.Role.customize_roles(
+        stack_here,
+        prevent_synthesis=prevent_synthesis,
+        use_precreated_roles={"Stack/Owned": "web-server", "Stack/Existing": "batch"},
+    )
+    profile(stack_here, "One", owned_role(stack_here))
+    profile(stack_here, "Another", existing_role(stack_here))
+    l1_profile(stack_here, "Third", construct_id="Third")
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    folder = synth(stack_here)
+    report = json.loads((folder / "iam-policy-report.json").read_text())
+    for role in report["roles"]:
+        assert "ssmmessages:OpenDataChannel" in json.dumps(role["identityPolicyStatements"])
+    assert len(report["roles"]) == 2
+    assert roles(stack_here) == ["Third"]
+
+
+# exclude
+
+
+def excluded_profile(stack: cdk.Stack) -> IConstruct:
+    return profile(stack, "Excluded")
+
+
+def excluded_l1_profile(stack: cdk.Stack) -> IConstruct:
+    return l1_profile(stack, owned_role(stack).role_name, construct_id="Excluded")
+
+
+def excluded_instance(stack: cdk.Stack) -> IConstruct:
+    return ec2.Instance(
+        stack, "Excluded", vpc=network(stack), instance_type=SIZE, machine_image=linux()
+    )
+
+
+def excluded_hidden_profile(stack: cdk.Stack) -> IConstruct:
+    return excluded_instance(stack).node.find_child("InstanceProfile")
+
+
+def excluded_subtree(stack: cdk.Stack) -> IConstruct:
+    outer = Construct(stack, "Excluded")
+    profile(Construct(outer, "Inner"))
+    return outer
+
+
+def excluded_nested_stack(stack: cdk.Stack) -> IConstruct:
+    nested = cdk.NestedStack(stack, "Excluded")
+    profile(nested)
+    return nested
+
+
+def excluded_bare_resource(stack: cdk.Stack) -> IConstruct:
+    return made_as_a_bare_resource(stack)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        excluded_profile,
+        excluded_l1_profile,
+        excluded_instance,
+        excluded_hidden_profile,
+        excluded_subtree,
+        excluded_nested_stack,
+        excluded_bare_resource,
+    ],
+    ids=lambda make: make.__name__,
+)
+def test_what_is_excluded_is_left_alone_with_all_below(
+    stack: cdk.Stack, make: Callable[[cdk.Stack], IConstruct]
+) -> None:
+    excluded = make(stack)
+    profile(stack, "ExcludedNot", owned_role(stack, "Covered"))
+    SessionManagerFleet(stack, "Fleet", exclude=[excluded])
+    (covered,) = roles(stack)
+    assert str(covered).startswith("Covered")
+    assert not warnings(stack)
+
+
+def test_a_role_that_its_profile_is_below_is_excluded_with_it(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    iam.InstanceProfile(role, "Profile", role=role)
+    profile(stack, role=owned_role(stack, "Covered"))
+    SessionManagerFleet(stack, "Fleet", exclude=[role])
+    (covered,) = roles(stack)
+    assert str(covered).startswith("Covered")
+
+
+def test_several_fleets_may_have_one_list_of_what_is_excluded(make_app: MakeApp) -> None:
+    app = make_app()
+    stages = [cdk.Stage(app, name) for name in ("Beta", "Prod")]
+    stacks = [cdk.Stack(stage, "Stack") for stage in stages]
+    left_alone = [profile(stack, "Alone") for stack in stacks]
+    for stage, stack in zip(stages, stacks, strict=True):
+        profile(stack)
+        SessionManagerFleet(stage, "Fleet", exclude=left_alone)
+    for stack in stacks:
+        (covered,) = roles(stack)
+        assert str(covered).startswith("Profile")
+
+
+def test_an_excluded_stack_is_left_alone(make_app: MakeApp) -> None:
+    app = make_app()
+    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
+    for stack in (one, another):
+        profile(stack)
+    SessionManagerFleet(app, "Fleet", exclude=[one])
+    assert not resources(one, "AWS::IAM::Policy")
+    assert roles(another) == role_ids(another)
+
+
+def test_excluding_the_scope_leaves_all_alone(stack: cdk.Stack) -> None:
+    profile(stack)
+    SessionManagerFleet(stack, "Fleet", exclude=[stack])
+    assert not resources(stack, "AWS::IAM::Policy")
+
+
+# nested stacks
+
+
+@pytest.mark.parametrize("scope", ["app", "stack"])
+def test_a_nested_stack_has_its_own_policy(make_app: MakeApp, scope: str) -> None:
+    app = make_app()
+    parent = cdk.Stack(app, "Parent")
+    SessionManagerFleet(app if scope == "app" else parent, "Fleet")
+    profile(parent, "First")
+    nested = cdk.NestedStack(parent, "Nested")
+    profile(nested, "Profile")
+    innermost = cdk.NestedStack(nested, "Innermost")
+    profile(innermost, "Profile")
+    profile(nested, "Last")
+    profile(parent, "Last")
+    for stack, number in ((parent, 2), (nested, 2), (innermost, 1)):
+        assert roles(stack) == role_ids(stack)
+        assert len(role_ids(stack)) == number
+
+
+def test_a_role_of_the_parent_is_attached_once_for_a_nested_profile(stack: cdk.Stack) -> None:
+    SessionManagerFleet(stack, "Fleet")
+    role = owned_role(stack)
+    nested = cdk.NestedStack(stack, "Nested")
+    profile(nested, role=role)
+    profile(stack, role=role)
+    assert roles(stack) == role_ids(stack)
+    assert not resources(nested, "AWS::IAM::Policy")
+
+
+def test_a_nested_profile_with_a_role_of_the_parent_is_attached_by_a_parameter(
+    stack: cdk.Stack,
+) -> None:
+    SessionManagerFleet(stack, "Fleet")
+    nested = cdk.NestedStack(stack, "Nested")
+    profile(nested, role=owned_role(stack))
+    (held,) = resources(nested, "AWS::IAM::InstanceProfile").values()
+    assert policy(nested)["Roles"] == held["Properties"]["Roles"]
+    assert not resources(stack, "AWS::IAM::Policy")
+
+
+def test_a_fleet_in_a_nested_stack_leaves_its_parent_alone(stack: cdk.Stack) -> None:
+    nested = cdk.NestedStack(stack, "Nested")
+    SessionManagerFleet(nested, "Fleet")
+    profile(stack)
+    profile(nested)
+    assert roles(nested) == role_ids(nested)
+    assert not resources(stack, "AWS::IAM::Policy")
+
+
+# scopes and stages
+
+
+@pytest.mark.parametrize("is_in_stack", [True, False])
+def test_a_fleet_in_a_construct_covers_what_is_in_the_construct(
+    make_app: MakeApp, *, is_in_stack: bool
+) -> None:
+    app = make_app()
+    if is_in_stack:
+        outer = cdk.Stack(app, "Outer")
+        group = Construct(outer, "Group")
+        covered = outer
+    else:
+        group = Construct(app, "Group")
+        outer = cdk.Stack(app, "Outer")
+        covered = cdk.Stack(group, "Covered")
+    SessionManagerFleet(group, "Fleet")
+    profile(outer, "Outside")
+    profile(group if is_in_stack else covered, "Inside")
+    (attached,) = all_roles(outer, covered) if not is_in_stack else all_roles(outer)
+    assert "Inside" in json.dumps(attached)
+
+
+def test_a_stack_below_a_construct_or_a_stack_counts(make_app: MakeApp) -> None:
+    outer = cdk.Stack(make_app(), "Outer")
+    group = Construct(outer, "Group")
+    inner, another = cdk.Stack(group, "Inner"), cdk.Stack(group, "Another")
+    SessionManagerFleet(group, "Fleet")
+    for stack in (group, inner, another):
+        profile(stack)
+    for stack in (outer, inner, another):
+        assert roles(stack) == role_ids(stack)
+        assert len(role_ids(stack)) == 1
+
+
+def test_a_stack_without_anything_at_the_end_of_a_construct_changes_nothing(
+    stack: cdk.Stack,
+) -> None:
+    group = Construct(stack, "Group")
+    SessionManagerFleet(group, "Fleet")
+    profile(group)
+    cdk.Stack(group, "Empty")
+    assert roles(stack) == role_ids(stack)
+    assert len(role_ids(stack)) == 1
+
+
+def test_a_fleet_in_each_stage_covers_its_own(make_app: MakeApp) -> None:
+    app = make_app()
+    stacks = []
+    for name in ("Test", "Prod"):
+        stage = cdk.Stage(app, name)
+        SessionManagerFleet(stage, "Fleet")
+        stacks.append(cdk.Stack(stage, "Stack"))
+        profile(stacks[-1])
+    beside = cdk.Stack(app, "Beside")
+    profile(beside)
+    SessionManagerFleet(app, "Fleet")
+    for stack in (*stacks, beside):
+        assert roles(stack) == role_ids(stack)
+        assert len(role_ids(stack)) == 1
+
+
+def test_a_fleet_in_one_stage_leaves_the_others_alone(make_app: MakeApp) -> None:
+    app = make_app()
+    stages = [cdk.Stage(app, name) for name in ("Test", "Prod")]
+    stacks = [cdk.Stack(stage, "Stack") for stage in stages]
+    for stack in stacks:
+        profile(stack)
+    SessionManagerFleet(stages[1], "Fleet")
+    assert not resources(stacks[0], "AWS::IAM::Policy")
+    assert roles(stacks[1]) == role_ids(stacks[1])
+
+
+@pytest.mark.parametrize("is_in_stack", [False, True], ids=["in the app", "in a stack"])
+def test_a_stage_without_a_fleet_below_one_is_an_error_that_names_it(
+    make_app: MakeApp, *, is_in_stack: bool
+) -> None:
+    app = make_app()
+    scope = cdk.Stack(app, "Pipeline") if is_in_stack else app
+    SessionManagerFleet(scope, "Fleet")
+    with_fleet = cdk.Stage(scope, "Test")
+    SessionManagerFleet(with_fleet, "Fleet")
+    cdk.Stage(scope, "Prod")
+    said = failure(app)
+    assert "Prod' has no SessionManagerFleet of its own" in said
+    assert "make one in the stage, or give it in exclude" in said
+    assert "Test" not in said
+
+
+def test_a_stage_whose_fleet_covers_a_part_of_it_is_an_error(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stack = cdk.Stack(cdk.Stage(app, "Prod"), "Stack")
+    SessionManagerFleet(stack, "Fleet")
+    assert "stage 'Prod' has no SessionManagerFleet of its own" in failure(app)
+
+
+def test_an_excluded_stage_is_no_error(make_app: MakeApp) -> None:
+    app = make_app()
+    group = Construct(app, "Group")
+    stages = [cdk.Stage(app, "Test"), cdk.Stage(group, "Prod")]
+    stacks = [cdk.Stack(stage, "Stack") for stage in stages]
+    for stack in stacks:
+        profile(stack)
+    beside = cdk.Stack(app, "Beside")
+    profile(beside)
+    SessionManagerFleet(app, "Fleet", exclude=[stages[0], group])
+    assert roles(beside) == role_ids(beside)
+    assert not any(resources(stack, "AWS::IAM::Policy") for stack in stacks)
+
+
+def test_a_stage_in_a_stage_is_the_inner_fleet_s_to_report(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    stage = cdk.Stage(app, "Prod")
+    cdk.Stage(stage, "Cell")
+    SessionManagerFleet(stage, "Fleet")
+    said = failure(app)
+    assert said.count("has no SessionManagerFleet of its own") == 1
+    assert "stage 'Prod/Cell' has no" in said
+
+
+# two fleets
+
+
+def test_of_two_fleets_the_one_that_is_nearer_covers(make_app: MakeApp) -> None:
+    app = make_app()
+    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
+    group = Construct(one, "Group")
+    profile(one)
+    profile(group)
+    profile(another)
+    SessionManagerFleet(app, "Fleet")
+    SessionManagerFleet(one, "Fleet", allow_registration=True)
+    SessionManagerFleet(group, "Fleet")
+    by_stack = {
+        stack.node.id: {
+            name: len(found["Properties"]["PolicyDocument"]["Statement"])
+            for name, found in resources(stack, "AWS::IAM::Policy").items()
+        }
+        for stack in (one, another)
+    }
+    assert len(all_roles(one)) == 2
+    assert len(all_roles(another)) == 1
+    assert sorted(by_stack["One"].values()) == [2, 3]
+
+
+@pytest.mark.parametrize("scope", ["app", "stack", "construct"])
+def test_of_two_fleets_with_one_scope_the_first_covers(make_app: MakeApp, scope: str) -> None:
+    app = make_app()
+    stack = cdk.Stack(app, "Stack")
+    group = Construct(stack, "Group")
+    profile(group)
+    of = {"app": app, "stack": stack, "construct": group}[scope]
+    SessionManagerFleet(of, "First", policy_name="First")
+    SessionManagerFleet(of, "Second", policy_name="Second")
+    assert policy(stack)["PolicyName"] == "First"
+    assert roles(stack) == role_ids(stack)
+
+
+def test_of_two_fleets_with_one_scope_the_second_covers_what_the_first_excludes(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    one, another = (cdk.Stack(app, name) for name in ("One", "Another"))
+    group = Construct(another, "Group")
+    for scope in (one, another, group):
+        profile(scope)
+    SessionManagerFleet(app, "First", exclude=[another], policy_name="First")
+    SessionManagerFleet(app, "Second", exclude=[one], policy_name="Second")
+    SessionManagerFleet(app, "Third", policy_name="Third")
+    assert policy(one)["PolicyName"] == "First"
+    assert policy(another)["PolicyName"] == "Second"
+    assert [len(roles(stack)) for stack in (one, another)] == [1, 2]
+
+
+@pytest.mark.parametrize(("is_excluded", "who"), [(False, "First"), (True, "Second")])
+def test_of_two_fleets_with_one_scope_the_one_that_would_cover_a_stage_reports_it(
+    make_app: MakeApp, who: str, *, is_excluded: bool
+) -> None:
+    app = make_app()
+    stage = cdk.Stage(app, "Prod")
+    SessionManagerFleet(app, "First", exclude=[stage] if is_excluded else [])
+    SessionManagerFleet(app, "Second")
+    said = failure(app)
+    assert said.count("has no SessionManagerFleet of its own") == 1
+    assert f"[{who}] stage 'Prod'" in said
+
+
+# the options
+
+
+def test_all_options_do_what_they_do_on_the_construct(make_app: MakeApp) -> None:
+    documents = []
+    for is_fleet in (True, False):
+        stack = cdk.Stack(make_app(), "Stack", env=HERE)
+        made = profile(stack)
+        options: Any = {
+            "allow_registration": True,
+            "check_log_encryption": False,
+            "decrypt_sessions_only": True,
+            "encryption_key": kms.Key(stack, "Key"),
+            "log_bucket": s3.Bucket(stack, "Bucket", encryption=s3.BucketEncryption.KMS),
+            "log_prefix": "sessions/",
+            "log_group": logs.LogGroup(stack, "Group"),
+        }
+        if is_fleet:
+            SessionManagerFleet(stack, "Fleet", **options)
+        else:
+            SessionManagerPermissions(stack, "Fleet", instance_profile=made, **options)
+        documents.append(policy(stack)["PolicyDocument"])
+    assert documents[0] == documents[1]
+    assert len(documents[0]["Statement"]) == 8
+
+
+def test_preferences_give_key_bucket_and_group(stack_here: cdk.Stack) -> None:
+    profile(stack_here)
+    preferences = SessionPreferences(
+        stack_here,
+        "Preferences",
+        encryption_key=existing_key(stack_here),
+        log_bucket=s3.Bucket.from_bucket_name(stack_here, "Bucket", "session-logs"),
+        log_group=logs.LogGroup.from_log_group_name(stack_here, "Group", "/sessions"),
+    )
+    SessionManagerFleet(stack_here, "Fleet", preferences=preferences)
+    assert {
+        "SessionManagerDecrypt",
+        "SessionManagerLogObjects",
+        "SessionManagerLogEvents",
+    } < statements(stack_here).keys()
+
+
+def test_an_alias_has_a_statement_of_its_own(stack_here: cdk.Stack) -> None:
+    profile(stack_here)
+    SessionManagerFleet(
+        stack_here, "Fleet", encryption_key=existing_key(stack_here, resource="alias/sessions")
+    )
+    (sid,) = [sid for sid in statements(stack_here) if sid.startswith("SessionManagerDecryptAlias")]
+    assert statements(stack_here)[sid]["Condition"] == {
+        "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/sessions"}
+    }
+
+
+WRONG: Any = "wrong"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"allow_everything": True}, "unexpected keyword argument 'allow_everything'"),
+        ({"role": None}, "unexpected keyword argument 'role'"),
+        ({"allow_registration": WRONG}, "allow_registration must be a bool"),
+        ({"strict": WRONG}, "strict must be a bool, got str 'wrong'"),
+        ({"exclude": [WRONG]}, "exclude must be a sequence of constructs, got str 'wrong' in"),
+        ({"exclude": WRONG}, "exclude must be a sequence of constructs, got str 'wrong': g"),
+        ({"policy_name": 7}, "policy_name must be a str"),
+        ({"encryption_key": WRONG}, "encryption_key must be a KMS key or alias"),
+        ({"preferences": WRONG}, "preferences must be SessionPreferences"),
+    ],
+)
+def test_a_wrong_option_is_a_type_error_at_once(
+    stack: cdk.Stack, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TypeError, match=says):
+        SessionManagerFleet(stack, "Fleet", **options)
+    assert stack.node.try_find_child("Fleet") is None
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"policy_name": "not a name"}, "is not a name that IAM takes"),
+        ({"log_prefix": "sessions"}, "log_prefix 'sessions' has no bucket"),
+    ],
+)
+def test_a_wrong_value_is_a_value_error(
+    stack: cdk.Stack, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        SessionManagerFleet(stack, "Fleet", **options)
+
+
+# keys out of reach
+
+
+def test_a_key_of_another_account_or_region_is_a_warning_on_each_stack(make_app: MakeApp) -> None:
+    app = make_app()
+    keys = cdk.Stack(app, "Keys", env=HERE)
+    SessionManagerFleet(app, "Fleet", encryption_key=existing_key(keys))
+    stacks = {
+        "Here": HERE,
+        "OtherRegion": cdk.Environment(account=ACCOUNT, region=OTHER_REGION),
+        "OtherAccount": ELSEWHERE,
+        "Anywhere": None,
+        "Empty": ELSEWHERE,
+    }
+    said = {}
+    for name, env in stacks.items():
+        stack = cdk.Stack(app, name, env=env)
+        if name != "Empty":
+            profile(stack)
+        said[name] = stack
+    ids = {
+        name: [text.rpartition("[ack: session-manager-permissions:")[2] for text in warnings(stack)]
+        for name, stack in said.items()
+    }
+    assert ids == {
+        "Here": [],
+        "OtherRegion": ["no-key-in-region]"],
+        "OtherAccount": ["key-of-another-account]"],
+        "Anywhere": [],
+        "Empty": [],
+    }
+
+
+def test_a_key_of_the_same_app_is_warned_of_where_it_does_not_reach(make_app: MakeApp) -> None:
+    app = make_app()
+    keys = cdk.Stack(app, "Keys", env=HERE)
+    key = kms.Key.from_key_arn(
+        keys, "Key", f"arn:aws:kms:{keys.region}:{keys.account}:key/1234abcd"
+    )
+    there = cdk.Stack(app, "There", env=cdk.Environment(account=ACCOUNT, region=OTHER_REGION))
+    profile(keys)
+    profile(there)
+    SessionManagerFleet(app, "Fleet", encryption_key=key)
+    assert not warnings(keys)
+    assert "no-key-in-region" in warnings(there)[0]
+
+
+# names
+
+
+def test_a_name_differs_from_stack_to_stack_and_region_to_region(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    environments = [HERE, cdk.Environment(account=ACCOUNT, region=OTHER_REGION), None]
+    stacks = [cdk.Stack(app, f"Stack{at}", env=env) for at, env in enumerate(environments)]
+    for stack in stacks:
+        profile(stack)
+    names = [policy(stack)["PolicyName"] for stack in stacks]
+    assert len(set(names)) == 3
+    assert names[0].endswith(f"-{REGION}")
+    assert names[1].endswith(f"-{OTHER_REGION}")
+
+
+def test_a_policy_name_is_that_of_each_stack_s_policy(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet", policy_name="Sessions")
+    stacks = [cdk.Stack(app, name) for name in ("One", "Another")]
+    for stack in stacks:
+        profile(stack)
+    assert [policy(stack)["PolicyName"] for stack in stacks] == ["Sessions", "Sessions"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "logical_id"),
+    [("stack", "FleetPolicy18712D8A"), ("app", "Fleet2bb4f92cPolicy5445CCF7")],
+)
+def test_the_logical_id_is_a_contract(make_app: MakeApp, scope: str, logical_id: str) -> None:
+    app = make_app()
+    stack = cdk.Stack(app, "Stack")
+    SessionManagerFleet(app if scope == "app" else stack, "Fleet")
+    profile(stack)
+    assert list(resources(stack, "AWS::IAM::Policy")) == [logical_id]
+
+
+# aspects of others, and the flags
+
+
+@jsii.implements(cdk.IAspect)
+class NamePolicies:
+    """What a house may do to every policy of its apps."""
+
+    def visit(self, node: IConstruct) -> None:
+        if isinstance(node, iam.CfnPolicy) and not node.policy_name.startswith("acme-"):
+            node.policy_name = f"acme-{node.policy_name}"
+
+
+@pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["stacks after it", "stacks before it"])
+def test_aspects_of_others_work_beside_the_fleet(
+    make_app: MakeApp, *, is_stable: bool, is_first: bool
+) -> None:
+    app = make_app(**{"@aws-cdk/core:aspectStabilization": is_stable})
+    cdk.Tags.of(app).add("team", "web")
+    cdk.Aspects.of(app).add(NamePolicies())
+    if is_first:
+        SessionManagerFleet(app, "Fleet")
+    stack = cdk.Stack(app, "Stack")
+    profile(stack)
+    if not is_first:
+        SessionManagerFleet(app, "Fleet")
+    found = template(stack)["Resources"].values()  # once: a second synthesis visits what is new
+    (role,) = (body["Properties"] for body in found if body["Type"] == "AWS::IAM::Role")
+    (made,) = (body["Properties"] for body in found if body["Type"] == "AWS::IAM::Policy")
+    assert len(made["Roles"]) == 1
+    assert role["Tags"] == [{"Key": "team", "Value": "web"}]
+    # Without the flag, CDK visits what an aspect adds only where it has not been yet.
+    assert made["PolicyName"].startswith("acme-") == (is_stable or is_first)
+
+
+@pytest.mark.parametrize("is_minimized", [True, False])
+def test_statements_are_the_same_minimized_or_not(make_app: MakeApp, *, is_minimized: bool) -> None:
+    stack = cdk.Stack(make_app(**{"@aws-cdk/aws-iam:minimizePolicies": is_minimized}), "Stack")
+    profile(stack)
+    SessionManagerFleet(stack, "Fleet", allow_registration=True)
+    assert list(statements(stack)) == [
+        "SessionManagerChannels",
+        "SessionManagerRegistration",
+        "SessionManagerLogEncryption",
+    ]
+
+
+# the order against boots
+
+
+def test_an_instance_can_wait_for_a_policy_by_the_construct(stack: cdk.Stack) -> None:
+    """The snippet of the README: what must wait has a policy of its own."""
+    instance = ec2.Instance(
+        stack, "Instance", vpc=network(stack), instance_type=SIZE, machine_image=linux()
+    )
+    permissions = SessionManagerPermissions(stack, "Permissions", role=instance.role)
+    instance.instance.node.add_dependency(permissions)
+    SessionManagerFleet(stack, "Fleet", exclude=[instance])
+    profile(stack, "Other")
+    (waiting,) = resources(stack, "AWS::EC2::Instance").values()
+    policies = resources(stack, "AWS::IAM::Policy")
+    own = next(name for name in policies if name.startswith("Permissions"))
+    assert own in waiting["DependsOn"]
+    assert len(policies) == 2
+    assert sum(len(found["Properties"]["Roles"]) for found in policies.values()) == 2
+
+
+def test_an_instance_that_waited_for_the_fleet_s_policy_could_wait_for_itself(
+    stack: cdk.Stack,
+) -> None:
+    """Why a fleet holds back no boots: its policy refers to roles that others make, or order."""
+    vpc = network(stack)
+    instance = ec2.Instance(stack, "One", vpc=vpc, instance_type=SIZE, machine_image=linux())
+    profile(stack, "Other", owned_role(stack))
+    cdk.Tags.of(stack.node.find_child("Owned")).add("serves", instance.instance_id)
+    SessionManagerFleet(stack, "Fleet")
+    assert not circles(stack)
+    (awaited,) = (
+        node
+        for node in stack.node.find_child("Fleet").node.find_all()
+        if isinstance(node, iam.CfnPolicy)
+    )
+    instance.instance.add_dependency(awaited)
+    assert circles(stack)
+
+
+def circles(stack: cdk.Stack) -> list[str]:
+    return [str(match) for match in lint(template_text(stack)) if match.rule.id == "E3004"]

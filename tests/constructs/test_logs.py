@@ -1,0 +1,1113 @@
+"""Session logs: what is granted on which bucket, prefix, bucket key and log group."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk.cloudformation_include import CfnInclude
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from tests.conftest import (
+    ACCOUNT,
+    HERE,
+    KEY_ID,
+    OTHER_ACCOUNT,
+    REGION,
+    MakeApp,
+    MakeStack,
+    existing_key,
+    existing_role,
+    included_nested,
+    key_arn,
+    statements,
+    warnings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from aws_cdk.interfaces.aws_logs import ILogGroupRef
+    from aws_cdk.interfaces.aws_s3 import IBucketRef
+    from typing_extensions import Unpack
+
+    from session_manager_permissions._constructs.statements import SessionManagerOptions
+
+BUCKET: Final = "session-logs"
+GROUP: Final = "/session/logs"
+GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
+FOR_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/logs"}}
+OF_A_SESSION: Final = {"Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"}}
+
+
+def granted(
+    stack: cdk.Stack, **options: Unpack[SessionManagerOptions]
+) -> dict[str, dict[str, Any]]:
+    """The statements that the construct puts on a role in `stack`, by Sid."""
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
+    return statements(stack)
+
+
+def in_partition(rest: str) -> dict[str, Any]:
+    """An ARN in the partition of the deployment."""
+    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
+
+
+def joined(*parts: object) -> dict[str, Any]:
+    return {"Fn::Join": ["", [*parts]]}
+
+
+def get_arn(logical_id: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [logical_id, "Arn"]}
+
+
+def l1_bucket(
+    stack: cdk.Stack, key_id: str | None = None, algorithm: str = "aws:kms"
+) -> s3.CfnBucket:
+    default = s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+        sse_algorithm=algorithm, kms_master_key_id=key_id
+    )
+    rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(server_side_encryption_by_default=default)
+    encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
+    return s3.CfnBucket(stack, "Logs", bucket_encryption=encryption)
+
+
+# Which bucket
+
+
+def owned_bucket(stack: cdk.Stack) -> s3.IBucket:
+    return s3.Bucket(stack, "Logs")
+
+
+OWNED_BUCKET: Final = get_arn("Logs6819BB44")
+L1_BUCKET: Final = get_arn("Logs")
+
+
+@pytest.mark.parametrize(
+    ("make", "arn", "objects"),
+    [
+        pytest.param(owned_bucket, OWNED_BUCKET, joined(OWNED_BUCKET, "/sessions/*"), id="owned"),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_name(stack, "Logs", BUCKET),
+            in_partition(f":s3:::{BUCKET}"),
+            in_partition(f":s3:::{BUCKET}/sessions/*"),
+            id="imported-by-name",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_arn(stack, "Logs", f"arn:aws-cn:s3:::{BUCKET}"),
+            f"arn:aws-cn:s3:::{BUCKET}",
+            f"arn:aws-cn:s3:::{BUCKET}/sessions/*",
+            id="imported-by-arn",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET),
+            in_partition(f":s3:::{BUCKET}"),
+            in_partition(f":s3:::{BUCKET}/sessions/*"),
+            id="imported-by-attributes",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket(stack, "Logs"),
+            L1_BUCKET,
+            joined(L1_BUCKET, "/sessions/*"),
+            id="l1",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", BUCKET),
+            in_partition(f":s3:::{BUCKET}"),
+            in_partition(f":s3:::{BUCKET}/sessions/*"),
+            id="l1-imported-by-name",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket.from_bucket_arn(stack, "Logs", f"arn:aws:s3:::{BUCKET}"),
+            f"arn:aws:s3:::{BUCKET}",
+            f"arn:aws:s3:::{BUCKET}/sessions/*",
+            id="l1-imported-by-arn",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_cfn_bucket(s3.CfnBucket(stack, "Logs")),
+            L1_BUCKET,
+            joined(L1_BUCKET, "/sessions/*"),
+            id="l2-of-l1",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_name(
+                stack, "Logs", cdk.CfnParameter(stack, "Bucket").value_as_string
+            ),
+            joined("arn:", {"Ref": "AWS::Partition"}, ":s3:::", {"Ref": "Bucket"}),
+            joined("arn:", {"Ref": "AWS::Partition"}, ":s3:::", {"Ref": "Bucket"}, "/sessions/*"),
+            id="name-is-a-token",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_arn(
+                stack, "Logs", cdk.CfnParameter(stack, "Bucket").value_as_string
+            ),
+            {"Ref": "Bucket"},
+            joined({"Ref": "Bucket"}, "/sessions/*"),
+            id="arn-is-a-token",
+        ),
+    ],
+)
+def test_bucket_gets_its_objects_and_its_encryption_granted(
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], arn: object, objects: object
+) -> None:
+    found = granted(stack_here, log_bucket=make(stack_here), log_prefix="sessions")
+
+    assert set(found) == {
+        "SessionManagerChannels",
+        "SessionManagerLogEncryption",
+        "SessionManagerLogObjects",
+    }
+    assert found["SessionManagerLogEncryption"] == {
+        "Sid": "SessionManagerLogEncryption",
+        "Effect": "Allow",
+        "Action": "s3:GetEncryptionConfiguration",
+        "Resource": arn,
+    }
+    assert found["SessionManagerLogObjects"] == {
+        "Sid": "SessionManagerLogObjects",
+        "Effect": "Allow",
+        "Action": "s3:PutObject",
+        "Resource": objects,
+    }
+
+
+def test_bucket_without_a_prefix_gets_all_its_objects_granted(stack_here: cdk.Stack) -> None:
+    bucket = s3.Bucket.from_bucket_arn(stack_here, "Logs", f"arn:aws:s3:::{BUCKET}")
+
+    objects = granted(stack_here, log_bucket=bucket)["SessionManagerLogObjects"]
+
+    assert objects["Resource"] == f"arn:aws:s3:::{BUCKET}/*"
+
+
+def test_without_a_bucket_nothing_is_granted_on_objects(stack_here: cdk.Stack) -> None:
+    found = granted(stack_here, log_bucket=None, log_prefix=None, log_group=None)
+
+    assert set(found) == {"SessionManagerChannels", "SessionManagerLogEncryption"}
+    assert found["SessionManagerLogEncryption"]["Resource"] == "*"
+
+
+def test_bucket_leaves_no_grant_on_other_buckets(stack_here: cdk.Stack) -> None:
+    found = granted(stack_here, log_bucket=owned_bucket(stack_here))
+
+    on_everything = [sid for sid, statement in found.items() if statement["Resource"] == "*"]
+    assert on_everything == ["SessionManagerChannels"]
+
+
+def test_check_of_a_bucket_s_encryption_taken_away_stays_away(stack_here: cdk.Stack) -> None:
+    bucket = owned_bucket(stack_here)
+
+    found = granted(stack_here, log_bucket=bucket, check_log_encryption=False)
+
+    assert set(found) == {"SessionManagerChannels", "SessionManagerLogObjects"}
+    assert "s3:GetEncryptionConfiguration" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda _: BUCKET, id="string"),
+        pytest.param(lambda _: f"arn:aws:s3:::{BUCKET}", id="arn"),
+        pytest.param(existing_role, id="role"),
+        pytest.param(lambda stack: logs.CfnLogGroup(stack, "Group"), id="log-group"),
+        pytest.param(lambda _: {"bucket": BUCKET}, id="dict"),
+    ],
+)
+def test_what_is_no_bucket_is_a_type_error(
+    stack: cdk.Stack, make: Callable[[cdk.Stack], Any]
+) -> None:
+    with pytest.raises(
+        TypeError, match=r"^log_bucket must be an S3 bucket, got .*from_bucket_name"
+    ):
+        session_manager_statements(log_bucket=make(stack))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(
+            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", "session-*"),
+            "log_bucket 'session-\\*' has a wildcard",
+            id="wildcard",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", "logs-${aws:userid}"),
+            "log_bucket 'logs-.*' has a wildcard or a policy variable",
+            id="policy-variable",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_arn(stack, "Logs", f"arn:aws:s3:::{BUCKET}/a.log"),
+            f"log_bucket has the ARN 'arn:aws:s3:::{BUCKET}/a.log', which is no bucket's",
+            id="object",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_arn(
+                stack, "Logs", f"arn:aws:s3:{REGION}:{ACCOUNT}:{BUCKET}"
+            ),
+            "log_bucket has the ARN .*, which is no bucket's",
+            id="arn-with-an-account",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", f"arn:aws:s3:::{BUCKET}"),
+            "log_bucket has the ARN .*, which is no bucket's",
+            id="arn-given-as-a-name",
+        ),
+    ],
+)
+def test_bucket_that_is_none_or_many_is_refused(
+    stack: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        session_manager_statements(log_bucket=make(stack))
+
+
+@pytest.mark.parametrize(("size", "is_one"), [(2, False), (3, True), (255, True), (256, False)])
+def test_bucket_has_a_name_as_long_as_s3_takes(
+    stack: cdk.Stack, size: int, *, is_one: bool
+) -> None:
+    bucket = s3.CfnBucket.from_bucket_name(stack, "Logs", "b" * size)
+
+    with nullcontext() if is_one else pytest.raises(ValueError, match=r"^log_bucket has the ARN"):
+        session_manager_statements(log_bucket=bucket)
+
+
+@pytest.mark.parametrize(("size", "is_one"), [(1, True), (512, True), (513, False)])
+def test_log_group_has_a_name_as_long_as_cloudwatch_takes(
+    stack: cdk.Stack, size: int, *, is_one: bool
+) -> None:
+    group = logs.LogGroup.from_log_group_name(stack, "Group", "g" * size)
+
+    with nullcontext() if is_one else pytest.raises(ValueError, match=r"^log_group has the ARN"):
+        session_manager_statements(log_group=group)
+
+
+# Another account's bucket
+
+
+def bucket_of(stack: cdk.Stack, account: str | None) -> s3.IBucket:
+    return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, account=account)
+
+
+@pytest.mark.parametrize(
+    ("env", "account", "acl"),
+    [
+        pytest.param(HERE, OTHER_ACCOUNT, True, id="another-account"),
+        pytest.param(HERE, ACCOUNT, False, id="this-account"),
+        pytest.param(HERE, None, False, id="not-said"),
+        pytest.param(HERE, cdk.Aws.ACCOUNT_ID, False, id="token"),
+        pytest.param(None, OTHER_ACCOUNT, False, id="stack-of-no-known-account"),
+    ],
+)
+def test_objects_acl_is_granted_on_a_bucket_known_to_be_another_account_s(
+    make_stack: MakeStack, env: cdk.Environment | None, account: str | None, *, acl: bool
+) -> None:
+    stack = make_stack(env=env)
+
+    objects = granted(stack, log_bucket=bucket_of(stack, account))["SessionManagerLogObjects"]
+
+    assert objects["Action"] == (["s3:PutObject", "s3:PutObjectAcl"] if acl else "s3:PutObject")
+
+
+def test_statements_alone_compare_the_bucket_with_its_own_stack(stack_here: cdk.Stack) -> None:
+    for account, actions in (
+        (ACCOUNT, ["s3:PutObject"]),
+        (OTHER_ACCOUNT, ["s3:PutObject", "s3:PutObjectAcl"]),
+    ):
+        bucket = s3.Bucket.from_bucket_attributes(
+            stack_here, f"Logs{account}", bucket_name=BUCKET, account=account
+        )
+        (objects,) = (
+            statement
+            for statement in session_manager_statements(log_bucket=bucket)
+            if statement.sid == "SessionManagerLogObjects"
+        )
+        assert objects.actions == actions
+
+
+def test_bucket_of_another_account_s_stack_in_the_same_app(
+    make_app: MakeApp, make_stack: MakeStack
+) -> None:
+    app = make_app()
+    stack = make_stack(scope=app, env=HERE)
+    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+    other = make_stack("Other", scope=app, env=there)
+
+    found = granted(stack, log_bucket=s3.Bucket(other, "Logs", bucket_name=BUCKET))
+
+    assert found["SessionManagerLogObjects"]["Action"] == ["s3:PutObject", "s3:PutObjectAcl"]
+
+
+# The prefix
+
+# No slash, and nothing that a policy takes as a pattern.
+PART: Final = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="/*?${"), min_size=1
+).filter(lambda part: part not in {".", ".."})
+PARTS: Final = st.lists(PART, min_size=1, max_size=4)
+SLASHES: Final = st.integers(0, 3).map("/".__mul__)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> s3.IBucket:
+    return s3.Bucket.from_bucket_arn(cdk.Stack(), "Logs", f"arn:aws:s3:::{BUCKET}")
+
+
+def objects_below(prefix: str, bucket: s3.IBucket) -> list[str]:
+    (objects,) = (
+        statement.resources
+        for statement in session_manager_statements(log_bucket=bucket, log_prefix=prefix)
+        if statement.sid == "SessionManagerLogObjects"
+    )
+    return objects
+
+
+@settings(deadline=None)
+@given(parts=PARTS, before=SLASHES, after=SLASHES, between=SLASHES.filter(bool))
+def test_prefix_means_the_same_with_and_without_slashes(
+    bucket: s3.IBucket, parts: list[str], before: str, after: str, between: str
+) -> None:
+    found = objects_below(before + between.join(parts) + after, bucket)
+
+    assert found == [f"arn:aws:s3:::{BUCKET}/{'/'.join(parts)}/*"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "//"])
+def test_empty_prefix_is_the_top_of_the_bucket(bucket: s3.IBucket, prefix: str) -> None:
+    assert objects_below(prefix, bucket) == [f"arn:aws:s3:::{BUCKET}/*"]
+
+
+@settings(deadline=None)
+@given(before=PARTS, sign=st.sampled_from(["*", "?", "${", "${aws:userid}"]), after=PARTS)
+def test_prefix_that_a_policy_takes_as_a_pattern_is_refused(
+    bucket: s3.IBucket, before: list[str], sign: str, after: list[str]
+) -> None:
+    with pytest.raises(ValueError, match=r"^log_prefix .* has a wildcard or a policy variable"):
+        objects_below("/".join(before) + sign + "/".join(after), bucket)
+
+
+@pytest.mark.parametrize("prefix", [".", "..", "a/../b", "./a", "a/..", "/../"])
+def test_prefix_that_leads_elsewhere_is_refused(bucket: s3.IBucket, prefix: str) -> None:
+    with pytest.raises(ValueError, match=r"^log_prefix .* has '\.' or '\.\.' as a part"):
+        objects_below(prefix, bucket)
+
+
+@pytest.mark.parametrize("prefix", ["日志/web", "“web”", "a\0b", "a\x1bb"])
+def test_prefix_that_iam_takes_in_no_policy_is_refused(bucket: s3.IBucket, prefix: str) -> None:
+    with pytest.raises(ValueError, match=r"^log_prefix .* and IAM takes no such character in a "):
+        objects_below(prefix, bucket)
+
+
+def test_prefix_takes_dots_within_a_part(bucket: s3.IBucket) -> None:
+    assert objects_below("a..b/.c", bucket) == [f"arn:aws:s3:::{BUCKET}/a..b/.c/*"]
+
+
+def test_prefix_longer_than_an_object_s_key_is_refused(bucket: s3.IBucket) -> None:
+    assert objects_below("é" * 512, bucket) == [f"arn:aws:s3:::{BUCKET}/{'é' * 512}/*"]
+    with pytest.raises(ValueError, match=r"^log_prefix .* is \d+ bytes long, .* 1024 at most"):
+        objects_below("é" * 512 + "a", bucket)
+
+
+@pytest.mark.parametrize("prefix", ["sessions", "", "/"])
+def test_prefix_without_a_bucket_is_refused(stack: cdk.Stack, prefix: str) -> None:
+    says = f"^log_prefix '{prefix}' has no bucket: give log_bucket too"
+    with pytest.raises(ValueError, match=says):
+        session_manager_statements(log_prefix=prefix)
+    with pytest.raises(ValueError, match=says):
+        granted(stack, log_prefix=prefix)
+
+
+@pytest.mark.parametrize("prefix", [1, ["sessions"], b"sessions"])
+def test_prefix_that_is_no_string_is_a_type_error(bucket: s3.IBucket, prefix: Any) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match=r"^log_prefix must be a str, got "):
+        objects_below(prefix, bucket)
+
+
+def test_prefix_may_be_a_token(stack_here: cdk.Stack) -> None:
+    parameter = cdk.CfnParameter(stack_here, "Prefix").value_as_string
+    bucket = s3.Bucket.from_bucket_arn(stack_here, "Logs", f"arn:aws:s3:::{BUCKET}")
+
+    found = granted(stack_here, log_bucket=bucket, log_prefix=f"/sessions//{parameter}/")
+
+    assert found["SessionManagerLogObjects"]["Resource"] == joined(
+        f"arn:aws:s3:::{BUCKET}/sessions/", {"Ref": "Prefix"}, "/*"
+    )
+
+
+@pytest.mark.parametrize("rest", ["/*", "/${aws:userid}", "?", "/.."])
+def test_what_is_known_of_a_prefix_with_a_token_is_checked(
+    stack: cdk.Stack, bucket: s3.IBucket, rest: str
+) -> None:
+    parameter = cdk.CfnParameter(stack, "Prefix").value_as_string
+
+    with pytest.raises(ValueError, match=r"^log_prefix "):
+        objects_below(parameter + rest, bucket)
+
+
+# The bucket's key
+
+PLAIN_KEY: Final = get_arn("Key961B73FD")
+L1_KEY: Final = get_arn("Key")
+KEYS_HERE: Final = in_partition(f":kms:{REGION}:{ACCOUNT}:key/*")
+
+
+def l1_key(stack: cdk.Stack) -> kms.CfnKey:
+    return kms.CfnKey(stack, "Key", key_policy={"Version": "2012-10-17", "Statement": []})
+
+
+def l1_alias(stack: cdk.Stack) -> kms.CfnAlias:
+    target = l1_key(stack).ref
+    return kms.CfnAlias(stack, "Alias", alias_name="alias/logs", target_key_id=target)
+
+
+def owned_alias(stack: cdk.Stack) -> kms.Alias:
+    return kms.Alias(stack, "Alias", alias_name="alias/logs", target_key=kms.Key(stack, "Key"))
+
+
+def imported_with(stack: cdk.Stack, key: kms.IKey) -> s3.IBucket:
+    return s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET, encryption_key=key)
+
+
+def parameter(stack: cdk.Stack) -> str:
+    return cdk.CfnParameter(stack, "KeyId").value_as_string
+
+
+@pytest.mark.parametrize(
+    ("make", "resource", "condition"),
+    [
+        pytest.param(
+            lambda stack: s3.Bucket(stack, "Logs", encryption_key=kms.Key(stack, "Key")),
+            PLAIN_KEY,
+            None,
+            id="owned",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.KMS),
+            get_arn("LogsKeyB5D1D597"),
+            None,
+            id="owned-key-made-by-cdk",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.DSSE),
+            get_arn("LogsKeyB5D1D597"),
+            None,
+            id="owned-dual-layer",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket(stack, "Logs", encryption_key=owned_alias(stack)),
+            KEYS_HERE,
+            FOR_ALIAS,
+            id="owned-with-alias",
+        ),
+        pytest.param(
+            lambda stack: imported_with(stack, existing_key(stack)),
+            key_arn(),
+            None,
+            id="imported",
+        ),
+        pytest.param(
+            lambda stack: imported_with(
+                stack, kms.Alias.from_alias_name(stack, "Key", "alias/logs")
+            ),
+            KEYS_HERE,
+            FOR_ALIAS,
+            id="imported-with-alias",
+        ),
+        pytest.param(
+            lambda stack: imported_with(stack, existing_key(stack, resource="alias/logs")),
+            key_arn(resource="key/*"),
+            FOR_ALIAS,
+            id="imported-with-alias-by-arn",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_cfn_bucket(l1_bucket(stack, l1_key(stack).attr_arn)),
+            L1_KEY,
+            None,
+            id="l2-of-l1",
+        ),
+        pytest.param(lambda stack: l1_bucket(stack, l1_key(stack).ref), L1_KEY, None, id="l1-ref"),
+        pytest.param(
+            lambda stack: l1_bucket(stack, l1_key(stack).attr_arn), L1_KEY, None, id="l1-get-arn"
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, l1_key(stack).attr_key_id),
+            L1_KEY,
+            None,
+            id="l1-get-key-id",
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, kms.Key(stack, "Key").key_arn),
+            PLAIN_KEY,
+            None,
+            id="l1-arn-of-an-owned-key",
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, kms.Key(stack, "Key").key_id),
+            PLAIN_KEY,
+            None,
+            id="l1-id-of-an-owned-key",
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, l1_alias(stack).ref),
+            KEYS_HERE,
+            FOR_ALIAS,
+            id="l1-ref-of-an-alias",
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, owned_alias(stack).alias_name),
+            KEYS_HERE,
+            FOR_ALIAS,
+            id="l1-name-of-an-owned-alias",
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, owned_alias(stack).alias_arn),
+            KEYS_HERE,
+            FOR_ALIAS,
+            id="l1-arn-of-an-owned-alias",
+        ),
+        pytest.param(lambda stack: l1_bucket(stack, key_arn()), key_arn(), None, id="l1-arn"),
+        pytest.param(
+            lambda stack: l1_bucket(stack, KEY_ID),
+            in_partition(f":kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"),
+            None,
+            id="l1-id",
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, key_arn(resource=f"key/{parameter(stack)}")),
+            joined(key_arn(resource="key/"), {"Ref": "KeyId"}),
+            None,
+            id="l1-arn-with-a-token",
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, "alias/logs"), KEYS_HERE, FOR_ALIAS, id="l1-alias"
+        ),
+        pytest.param(
+            lambda stack: l1_bucket(stack, key_arn(resource="alias/logs")),
+            key_arn(resource="key/*"),
+            FOR_ALIAS,
+            id="l1-alias-arn",
+        ),
+    ],
+)
+def test_key_of_the_bucket_is_granted_in_a_statement_of_its_own(
+    stack_here: cdk.Stack,
+    make: Callable[[cdk.Stack], IBucketRef],
+    resource: object,
+    condition: object,
+) -> None:
+    found = granted(stack_here, log_bucket=make(stack_here))
+
+    key = found["SessionManagerLogBucketKey"]
+    assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert key["Resource"] == resource
+    assert key.get("Condition") == condition
+    assert "SessionManagerDecrypt" not in found
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(owned_bucket, id="owned"),
+        pytest.param(
+            lambda stack: s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.S3_MANAGED),
+            id="owned-s3",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.KMS_MANAGED),
+            id="owned-aws-managed",
+        ),
+        pytest.param(
+            lambda stack: imported_with(
+                stack, kms.Alias.from_alias_name(stack, "Key", "alias/aws/s3")
+            ),
+            id="imported-aws-managed",
+        ),
+        pytest.param(
+            lambda stack: s3.Bucket.from_bucket_name(stack, "Logs", BUCKET), id="imported"
+        ),
+        pytest.param(lambda stack: s3.CfnBucket(stack, "Logs"), id="l1"),
+        pytest.param(lambda stack: l1_bucket(stack, algorithm="AES256"), id="l1-s3"),
+        pytest.param(l1_bucket, id="l1-aws-managed-by-default"),
+        pytest.param(lambda stack: l1_bucket(stack, "alias/aws/s3"), id="l1-aws-managed"),
+        pytest.param(
+            lambda stack: l1_bucket(stack, key_arn(resource="alias/aws/s3")),
+            id="l1-aws-managed-by-arn",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket(
+                stack, "Logs", bucket_encryption=cdk.Token.as_any({"Fn::If": ["A", "B", "C"]})
+            ),
+            id="l1-all-is-a-token",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket(
+                stack,
+                "Logs",
+                bucket_encryption=s3.CfnBucket.BucketEncryptionProperty(
+                    server_side_encryption_configuration=[
+                        s3.CfnBucket.ServerSideEncryptionRuleProperty(bucket_key_enabled=True)
+                    ]
+                ),
+            ),
+            id="l1-rule-of-no-key",
+        ),
+        pytest.param(
+            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", BUCKET), id="l1-imported"
+        ),
+    ],
+)
+def test_no_key_is_granted_where_there_is_none_to_grant_or_none_is_known(
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef]
+) -> None:
+    found = granted(stack_here, log_bucket=make(stack_here))
+
+    assert "SessionManagerLogObjects" in found
+    assert warnings(stack_here) == []
+    assert "kms:" not in json.dumps([statement["Action"] for statement in found.values()])
+
+
+def test_key_of_a_bucket_in_another_stack(make_app: MakeApp, make_stack: MakeStack) -> None:
+    app = make_app()
+    stack = make_stack(scope=app, env=HERE)
+    other = make_stack("Other", scope=app, env=HERE)
+
+    found = granted(stack, log_bucket=l1_bucket(other, l1_key(other).ref))
+
+    (imported,) = found["SessionManagerLogBucketKey"]["Resource"].items()
+    assert imported[0] == "Fn::ImportValue"
+    assert "Key" in imported[1]
+
+
+def included(stack: cdk.Stack, folder: Path, key_id: object) -> CfnInclude:
+    """A template with a bucket whose key is named so, and with a key, an alias and a log group."""
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_id}
+    configuration = [{"ServerSideEncryptionByDefault": default}]
+    key_policy: dict[str, object] = {"Version": "2012-10-17", "Statement": []}
+    resources = {
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": key_policy}},
+        "Alias": {
+            "Type": "AWS::KMS::Alias",
+            "Properties": {"AliasName": "alias/logs", "TargetKeyId": {"Ref": "Key"}},
+        },
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "Properties": {
+                "BucketEncryption": {"ServerSideEncryptionConfiguration": configuration}
+            },
+        },
+        "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": GROUP}},
+    }
+    text = {
+        "Parameters": {"Given": {"Type": "String"}},
+        "Conditions": {"Wanted": {"Fn::Equals": [{"Ref": "Given"}, "yes"]}},
+        "Resources": resources,
+    }
+    (folder / "template.json").write_text(json.dumps(text), "utf-8")
+    return CfnInclude(stack, "Included", template_file=str(folder / "template.json"))
+
+
+@pytest.mark.parametrize(
+    ("key_id", "condition"),
+    [
+        pytest.param({"Ref": "Key"}, None, id="ref"),
+        pytest.param({"Fn::GetAtt": ["Key", "Arn"]}, None, id="get-arn"),
+        pytest.param({"Fn::Sub": "${Key}"}, None, id="sub-of-the-id"),
+        pytest.param({"Fn::Sub": "${Key.Arn}"}, None, id="sub-of-the-arn"),
+        pytest.param(
+            {"Fn::Sub": "arn:aws:kms:${AWS::Region}:${AWS::AccountId}:key/${Key}"},
+            None,
+            id="sub-within-the-arn",
+        ),
+        pytest.param({"Fn::Sub": "${Alias}"}, FOR_ALIAS, id="sub-of-alias"),
+        pytest.param({"Ref": "Alias"}, FOR_ALIAS, id="ref-of-alias"),
+        pytest.param("alias/logs", FOR_ALIAS, id="alias"),
+    ],
+)
+def test_bucket_and_group_of_a_template_that_is_included(
+    stack_here: cdk.Stack, tmp_path: Path, key_id: object, condition: object
+) -> None:
+    nested = cdk.NestedStack(stack_here, "Nested")
+    l1_key(nested).override_logical_id("Key")  # another, of the same name
+    template = included(stack_here, tmp_path, key_id)
+
+    found = granted(
+        stack_here,
+        log_bucket=cast("s3.CfnBucket", template.get_resource("Bucket")),
+        log_group=cast("logs.CfnLogGroup", template.get_resource("Group")),
+    )
+
+    assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Bucket")
+    key = found["SessionManagerLogBucketKey"]
+    assert key["Resource"] == (KEYS_HERE if condition else get_arn("Key"))
+    assert key.get("Condition") == condition
+    assert found["SessionManagerLogStreams"]["Resource"] == group_resource({"Ref": "Group"})
+
+
+def test_the_key_of_a_bucket_in_a_nested_stack_of_a_template_is_granted_on(
+    stack: cdk.Stack, tmp_path: Path
+) -> None:
+    included(stack, tmp_path, {"Fn::Sub": "${Key.Arn}"})  # the file, and keys of the same ids
+    inside = included_nested(stack, tmp_path / "template.json")
+    bucket = cast("s3.CfnBucket", inside.included_template.get_resource("Bucket"))
+
+    found = {one.sid: one for one in session_manager_statements(log_bucket=bucket)}
+
+    (resource,) = found["SessionManagerLogBucketKey"].resources
+    assert inside.stack.resolve(resource) == get_arn("Key")
+    assert not warnings(stack)
+
+
+BY_ALIAS: Final = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/"
+
+
+@pytest.mark.parametrize(
+    ("alias", "is_granted_on"), [("logs", True), ("aws/s3", False)], ids=["own", "AWS managed"]
+)
+def test_pseudo_parameters_in_the_text_of_a_bucket_s_key_are_read(
+    stack_here: cdk.Stack, tmp_path: Path, alias: str, *, is_granted_on: bool
+) -> None:
+    template = included(stack_here, tmp_path, {"Fn::Sub": BY_ALIAS + alias})
+
+    found = granted(stack_here, log_bucket=cast("s3.CfnBucket", template.get_resource("Bucket")))
+
+    assert ("SessionManagerLogBucketKey" in found) == is_granted_on
+    if is_granted_on:
+        resource = json.dumps(found["SessionManagerLogBucketKey"]["Resource"])
+        assert '{"Ref": "AWS::Region"}' in resource
+        assert ":key/*" in resource
+        assert found["SessionManagerLogBucketKey"]["Condition"] == FOR_ALIAS
+    assert not warnings(stack_here)
+
+
+def test_a_bucket_that_encrypts_without_a_key_is_not_warned_of(stack: cdk.Stack) -> None:
+    maybe = cdk.Fn.condition_if("Wanted", "alias/logs", cdk.Aws.NO_VALUE).to_string()
+    cdk.CfnCondition(stack, "Wanted")
+    bucket = l1_bucket(stack, maybe, "AES256")
+
+    assert "SessionManagerLogBucketKey" not in granted(stack, log_bucket=bucket)
+    assert not warnings(stack)
+
+
+NOT_KNOWN: Final = (
+    "log_bucket '{}' names a KMS key that only the deployment knows, on which nothing is granted, "
+    "so that no log can be put where nothing else grants it: give the bucket as "
+    "s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, encryption_key=key) "
+    "[ack: session-manager-permissions:log-bucket-key-not-known]"
+)
+
+
+@pytest.mark.parametrize(
+    "key_id",
+    [
+        {"Ref": "Given"},
+        {"Fn::Sub": "${Given}"},
+        {"Fn::Sub": "alias/${Given}"},
+        {"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]},
+        {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
+        {"Fn::ImportValue": "key"},
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize("with_role", [True, False])
+def test_a_bucket_with_a_key_that_only_the_deployment_knows_is_warned_of(
+    stack_here: cdk.Stack, tmp_path: Path, key_id: object, *, with_role: bool
+) -> None:
+    template = included(stack_here, tmp_path, key_id)
+    bucket = cast("s3.CfnBucket", template.get_resource("Bucket"))
+
+    for number in range(2):
+        if with_role:
+            role = existing_role(stack_here, f"Role{number}")
+            SessionManagerPermissions(
+                stack_here, f"Permissions{number}", role=role, log_bucket=bucket
+            )
+        found = session_manager_statements(log_bucket=bucket)
+        assert "SessionManagerLogBucketKey" not in {statement.sid for statement in found}
+
+    assert warnings(stack_here) == [NOT_KNOWN.format("Stack/Included/Bucket")]
+
+
+def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None:
+    key = existing_key(stack_here)
+    bucket = s3.Bucket.from_bucket_attributes(
+        stack_here,
+        "WithKey",
+        bucket_arn=l1_bucket(stack_here, parameter(stack_here)).attr_arn,
+        encryption_key=key,
+    )
+
+    found = granted(stack_here, log_bucket=bucket)
+
+    assert found["SessionManagerLogBucketKey"]["Resource"] == key_arn()
+    assert found["SessionManagerLogEncryption"]["Resource"] == get_arn("Logs")
+    assert warnings(stack_here) == []
+
+
+# The session's key beside the bucket's
+
+
+def test_same_key_for_sessions_and_bucket_has_two_statements(stack_here: cdk.Stack) -> None:
+    key = existing_key(stack_here)
+
+    found = granted(
+        stack_here,
+        encryption_key=key,
+        log_bucket=imported_with(stack_here, key),
+        decrypt_sessions_only=True,
+    )
+
+    assert found["SessionManagerDecrypt"] == {
+        "Sid": "SessionManagerDecrypt",
+        "Effect": "Allow",
+        "Action": "kms:Decrypt",
+        "Resource": key_arn(),
+        "Condition": OF_A_SESSION,
+    }
+    assert found["SessionManagerLogBucketKey"] == {
+        "Sid": "SessionManagerLogBucketKey",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": key_arn(),
+    }
+
+
+def test_same_alias_for_sessions_and_bucket_has_two_statements(stack_here: cdk.Stack) -> None:
+    alias = kms.Alias.from_alias_name(stack_here, "Alias", "alias/logs")
+
+    found = granted(
+        stack_here,
+        encryption_key=alias,
+        log_bucket=imported_with(stack_here, alias),
+        decrypt_sessions_only=True,
+    )
+
+    assert found["SessionManagerLogBucketKey"]["Condition"] == FOR_ALIAS
+    (decrypt,) = (body for sid, body in found.items() if sid.startswith("SessionManagerDecrypt"))
+    assert decrypt["Condition"] == FOR_ALIAS | OF_A_SESSION
+
+
+# The log group
+
+
+def group_resource(*name: object) -> dict[str, Any]:
+    partition = {"Ref": "AWS::Partition"}
+    return joined("arn:", partition, f":logs:{REGION}:{ACCOUNT}:log-group:", *name)
+
+
+@pytest.mark.parametrize(
+    ("make", "group", "streams"),
+    [
+        pytest.param(
+            lambda stack: logs.LogGroup(stack, "Group"),
+            group_resource({"Ref": "GroupC77FDACD"}),
+            group_resource({"Ref": "GroupC77FDACD"}, ":*"),
+            id="owned",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP),
+            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"),
+            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}:*"),
+            id="imported-by-name",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
+            GROUP_ARN,
+            f"{GROUP_ARN}:*",
+            id="imported-by-arn",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", f"{GROUP_ARN}:*"),
+            GROUP_ARN,
+            f"{GROUP_ARN}:*",
+            id="imported-by-arn-with-the-streams",
+        ),
+        pytest.param(
+            lambda stack: logs.CfnLogGroup(stack, "Group"),
+            group_resource({"Ref": "Group"}),
+            group_resource({"Ref": "Group"}, ":*"),
+            id="l1",
+        ),
+        pytest.param(
+            lambda stack: logs.CfnLogGroup.from_log_group_name(stack, "Group", GROUP),
+            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"),
+            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}:*"),
+            id="l1-imported-by-name",
+        ),
+        pytest.param(
+            lambda stack: logs.CfnLogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
+            GROUP_ARN,
+            f"{GROUP_ARN}:*",
+            id="l1-imported-by-arn",
+        ),
+        pytest.param(
+            lambda stack: logs.CfnLogGroup.from_log_group_arn(stack, "Group", f"{GROUP_ARN}:*"),
+            GROUP_ARN,
+            f"{GROUP_ARN}:*",
+            id="l1-imported-by-arn-with-the-streams",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_name(
+                stack, "Group", cdk.CfnParameter(stack, "Name").value_as_string
+            ),
+            group_resource({"Ref": "Name"}),
+            group_resource({"Ref": "Name"}, ":*"),
+            id="name-is-a-token",
+        ),
+    ],
+)
+def test_log_group_gets_each_action_on_the_resource_it_takes(
+    stack_here: cdk.Stack,
+    make: Callable[[cdk.Stack], ILogGroupRef],
+    group: object,
+    streams: object,
+) -> None:
+    found = granted(stack_here, log_group=make(stack_here))
+
+    on_logs = {
+        sid: (statement["Action"], statement["Resource"])
+        for sid, statement in found.items()
+        if "logs:" in json.dumps(statement["Action"])
+    }
+    assert on_logs == {
+        "SessionManagerLogGroups": ("logs:DescribeLogGroups", "*"),
+        "SessionManagerLogStreams": ("logs:DescribeLogStreams", group),
+        "SessionManagerLogEvents": (
+            ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            streams,
+        ),
+    }
+    assert found["SessionManagerLogEncryption"]["Resource"] == "*"
+
+
+@pytest.mark.parametrize("given", [GROUP_ARN, f"{GROUP_ARN}:*"])
+def test_log_group_whose_arn_is_a_token(stack_here: cdk.Stack, given: str) -> None:
+    name = cdk.CfnParameter(stack_here, "Group").value_as_string
+    group = logs.LogGroup.from_log_group_arn(stack_here, "Imported", name)
+
+    found = granted(stack_here, log_group=group)
+
+    assert deployed(found["SessionManagerLogStreams"]["Resource"], given) == GROUP_ARN
+    assert deployed(found["SessionManagerLogEvents"]["Resource"], given) == f"{GROUP_ARN}:*"
+
+
+def deployed(value: Any, parameter: str) -> Any:  # noqa: ANN401
+    """What CloudFormation makes of the functions in `value` where the parameter has this value."""
+    match value:
+        case {"Ref": "Group"}:
+            return parameter
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(deployed(part, parameter) for part in parts)
+        case {"Fn::Split": [separator, text]}:
+            return deployed(text, parameter).split(separator)
+        case {"Fn::Select": [index, parts]}:
+            return deployed(parts, parameter)[int(index)]
+    return value
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda _: GROUP, id="string"),
+        pytest.param(existing_role, id="role"),
+        pytest.param(lambda stack: s3.CfnBucket(stack, "Bucket"), id="bucket"),
+    ],
+)
+def test_what_is_no_log_group_is_a_type_error(
+    stack: cdk.Stack, make: Callable[[cdk.Stack], Any]
+) -> None:
+    with pytest.raises(TypeError, match=r"^log_group must be .* got .*from_log_group_name"):
+        session_manager_statements(log_group=make(stack))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", "arn:aws:s3:::logs"),
+            "log_group has the ARN 'arn:aws:s3:::logs:\\*', which is no log group's",
+            id="arn-of-a-bucket",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(
+                stack, "Group", f"{GROUP_ARN}:log-stream:a"
+            ),
+            "log_group has the ARN .*, which is no log group's",
+            id="arn-of-a-stream",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(
+                stack, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:destination:logs"
+            ),
+            "log_group has the ARN .*, which is no log group's",
+            id="arn-of-a-destination",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP_ARN),
+            "log_group has the ARN .*, which is no log group's",
+            id="arn-given-as-a-name",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", "/session/*"),
+            "log_group '/session/\\*' has a wildcard",
+            id="wildcard-in-the-name",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(
+                stack, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/a/*/b"
+            ),
+            "log_group '/a/\\*/b' has a wildcard",
+            id="wildcard-in-the-arn",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_arn(
+                stack, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*"
+            ),
+            "log_group has the ARN .*, which is no log group's",
+            id="arn-of-all-groups",
+        ),
+        pytest.param(
+            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", "/a/${aws:username}"),
+            "log_group '/a/\\${aws:username}' has a wildcard or a policy variable",
+            id="policy-variable",
+        ),
+    ],
+)
+def test_log_group_that_is_none_or_many_is_refused(
+    stack: cdk.Stack, make: Callable[[cdk.Stack], ILogGroupRef], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        session_manager_statements(log_group=make(stack))
+
+
+def test_policy_in_another_stack_than_bucket_and_group(
+    make_app: MakeApp, make_stack: MakeStack
+) -> None:
+    app = make_app()
+    stack = make_stack(scope=app, env=HERE)
+    other = make_stack("Other", scope=app, env=HERE)
+
+    found = granted(
+        stack,
+        log_bucket=s3.Bucket(other, "Logs", bucket_name=BUCKET),
+        log_group=logs.LogGroup(other, "Group", log_group_name=GROUP),
+    )
+
+    for sid in ("SessionManagerLogObjects", "SessionManagerLogStreams", "SessionManagerLogEvents"):
+        assert "Fn::ImportValue" in json.dumps(found[sid]["Resource"])
+
+
+def test_role_of_the_app_and_logs_of_the_app(stack_here: cdk.Stack) -> None:
+    role = iam.Role(stack_here, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    SessionManagerPermissions(
+        stack_here, "Permissions", role=role, log_bucket=owned_bucket(stack_here)
+    )
+
+    assert statements(stack_here)["SessionManagerLogEncryption"]["Resource"] == OWNED_BUCKET

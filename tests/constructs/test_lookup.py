@@ -1,0 +1,136 @@
+"""A profile by its name alone: asked of the account, as CDK's own look-ups are."""
+
+from __future__ import annotations
+
+import enum
+import json
+
+import aws_cdk as cdk
+import pytest
+
+from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
+from tests.conftest import ACCOUNT, HERE, REGION, MakeApp, MakeStack, app_of, lookups, policy
+
+PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
+
+
+def build(make_app: MakeApp, answer: object = None) -> cdk.Stack:
+    """A stack on a looked-up profile; `answer` is the CLI's to what it asks on its first pass."""
+    context = {}
+    if answer is not None:
+        (asked,) = lookups(build(make_app))
+        context = {asked["key"]: answer}
+    stack = cdk.Stack(make_app(**context), "Stack", env=HERE)
+    profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
+    SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
+    return stack
+
+
+def test_the_cli_is_asked_for_the_profile_of_that_name(make_app: MakeApp) -> None:
+    (asked,) = lookups(build(make_app))
+    assert asked["provider"] == "cc-api-provider"
+    expected = {
+        "account": ACCOUNT,
+        "region": REGION,
+        "typeName": "AWS::IAM::InstanceProfile",
+        "exactIdentifier": "Existing",
+        "propertiesToReturn": ["Roles", "Arn"],
+    }
+    assert {name: asked["props"][name] for name in expected} == expected
+
+
+def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
+    stack = build(make_app, [{"Roles": ["ItsRole"], "Arn": PROFILE_ARN, "Identifier": "Existing"}])
+    assert lookups(stack) == []
+    assert policy(stack)["Roles"] == ["ItsRole"]
+    again = cdk.Stack(app_of(stack), "Again", env=HERE)
+    profile = lookup_instance_profile(again, "Profile", instance_profile_name="Existing")
+    assert profile.instance_profile_arn == PROFILE_ARN
+    assert profile.role
+    assert profile.role.role_name == "ItsRole"
+    assert str(profile.role.node.path) == "Again/ProfileRole"
+
+
+class Name(str, enum.Enum):
+    WEB = "web"
+
+
+def test_id_and_name_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
+    profile = lookup_instance_profile(stack_here, Name.WEB, instance_profile_name=Name.WEB)
+
+    assert profile.role
+    assert profile.role.node.path == "Stack/webRole"
+    assert profile.instance_profile_arn.endswith(":instance-profile/web")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [{"Roles": ["ItsRole"]}],
+        [{"Arn": PROFILE_ARN}],
+        [{"Roles": ["ItsRole"], "Arn": PROFILE_ARN}] * 2,
+        [{"Roles": "ItsRole", "Arn": PROFILE_ARN}],
+        [{"Roles": [7], "Arn": PROFILE_ARN}],
+        [{"Roles": ["role/ItsRole"], "Arn": PROFILE_ARN}],
+        [{"Roles": ["ItsRole"], "Arn": "Existing"}],
+        "ItsRole",
+        ["ItsRole"],
+        [None],
+        7,
+    ],
+    ids=json.dumps,
+)
+def test_a_kept_answer_that_is_not_one_profile_is_refused(
+    make_app: MakeApp, answer: object
+) -> None:
+    with pytest.raises(ValueError, match=r"^instance_profile_name 'Existing' has .* --reset"):
+        build(make_app, answer)
+
+
+def test_profiles_with_policies_of_one_name_are_no_error_before_the_cli_has_asked(
+    stack_here: cdk.Stack,
+) -> None:
+    for name in ("One", "Another"):
+        profile = lookup_instance_profile(stack_here, name, instance_profile_name=name)
+        SessionManagerPermissions(
+            stack_here, f"On{name}", instance_profile=profile, policy_name="Sessions"
+        )
+    assert len(lookups(stack_here)) == 2
+
+
+def test_the_profiles_of_one_construct_are_no_error_before_the_cli_has_asked(
+    stack_here: cdk.Stack,
+) -> None:
+    one, another = (
+        lookup_instance_profile(stack_here, name, instance_profile_name=name)
+        for name in ("One", "Another")
+    )
+    permissions = SessionManagerPermissions(stack_here, "Permissions", instance_profile=one)
+    permissions.attach_to_instance_profile(another)
+    assert len(lookups(stack_here)) == 2
+
+
+@pytest.mark.parametrize("name", ["", PROFILE_ARN, "path/Existing", "n" * 129, "a name"])
+def test_what_is_no_profiles_name_is_refused(stack_here: cdk.Stack, name: str) -> None:
+    with pytest.raises(ValueError, match=r"^instance_profile_name '.*' can't be looked up: give"):
+        lookup_instance_profile(stack_here, "Profile", instance_profile_name=name)
+
+
+def test_a_name_that_only_the_deployment_knows_is_refused(stack_here: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack_here, "Name").value_as_string
+    with pytest.raises(ValueError, match="not an ARN or a token"):
+        lookup_instance_profile(stack_here, "Profile", instance_profile_name=name)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [None, cdk.Environment(account=ACCOUNT), cdk.Environment(region=REGION)],
+    ids=["neither known", "account known", "region known"],
+)
+def test_a_stack_of_an_unknown_account_or_region_can_not_look_up(
+    make_stack: MakeStack, env: cdk.Environment | None
+) -> None:
+    stack = make_stack(env=env)
+    with pytest.raises(ValueError, match=r"stack 'Stack', .* not known: give the stack\s+env="):
+        lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")

@@ -1,0 +1,218 @@
+"""Names: roles are global, so a policy's must differ wherever two could meet, and never move."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import SessionManagerPermissions
+from tests.conftest import (
+    HERE,
+    OTHER_REGION,
+    REGION,
+    MakeApp,
+    MakeStack,
+    existing_key,
+    existing_role,
+    policy,
+    resources,
+    template_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def fill(scope: Construct) -> SessionManagerPermissions:
+    return SessionManagerPermissions(scope, "Permissions", role=existing_role(scope))
+
+
+def name_of(stack: cdk.Stack) -> str:
+    fill(stack)
+    name: str = policy(stack)["PolicyName"]
+    assert re.fullmatch(r"[\w+=,.@-]{1,128}", name, re.ASCII)
+    return name
+
+
+def two_stacks(app: cdk.App) -> list[cdk.Stack]:
+    return [cdk.Stack(app, "One"), cdk.Stack(app, "Another")]
+
+
+def two_regions(app: cdk.App) -> list[cdk.Stack]:
+    return [
+        cdk.Stack(
+            cdk.Stage(app, region), "Stack", env=cdk.Environment(region=region), stack_name="Stack"
+        )
+        for region in (REGION, OTHER_REGION)
+    ]
+
+
+def two_stages(app: cdk.App) -> list[cdk.Stack]:
+    return [cdk.Stack(cdk.Stage(app, name), "Stack") for name in ("One", "Another")]
+
+
+def two_nested_stacks(app: cdk.App) -> list[cdk.Stack]:
+    parent = cdk.Stack(app, "Parent")
+    return [cdk.NestedStack(parent, name) for name in ("One", "Another")]
+
+
+def nested_in_two_stacks(app: cdk.App) -> list[cdk.Stack]:
+    parents = [cdk.Stack(app, name) for name in ("One", "Another")]
+    return [cdk.NestedStack(parent, "Nested") for parent in parents]
+
+
+def a_stack_and_one_nested_in_it(app: cdk.App) -> list[cdk.Stack]:
+    parent = cdk.Stack(app, "Parent")
+    return [parent, cdk.NestedStack(parent, "Nested")]
+
+
+def ids_that_read_the_same(app: cdk.App) -> list[cdk.Stack]:
+    return [
+        cdk.NestedStack(cdk.Stack(app, parent), nested)
+        for parent, nested in (("A", "B-C"), ("A-B", "C"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "stacks_of",
+    [
+        two_stacks,
+        two_regions,
+        two_stages,
+        two_nested_stacks,
+        nested_in_two_stacks,
+        a_stack_and_one_nested_in_it,
+        ids_that_read_the_same,
+    ],
+)
+def test_two_stacks_of_one_shape_get_two_names(
+    make_app: MakeApp, stacks_of: Callable[[cdk.App], list[cdk.Stack]]
+) -> None:
+    one, another = [name_of(stack) for stack in stacks_of(make_app())]
+    assert one != another
+
+
+def test_one_stack_under_two_names_gets_two_names(make_stack: MakeStack) -> None:
+    names = [name_of(make_stack(stack_name=name)) for name in ("One", "Another")]
+    assert names[0] != names[1]
+
+
+def test_two_constructs_in_one_stack_get_two_names(stack: cdk.Stack) -> None:
+    role = existing_role(stack)
+    for name in ("One", "Another"):
+        SessionManagerPermissions(stack, name, role=role)
+    names = {
+        found["Properties"]["PolicyName"] for found in resources(stack, "AWS::IAM::Policy").values()
+    }
+    assert len(names) == 2
+
+
+def test_a_name_tells_its_stack_construct_and_region(make_stack: MakeStack) -> None:
+    assert re.fullmatch(r"Stack-Permissions-[0-9A-F]{8}", name_of(make_stack()))
+    named = make_stack(stack_name="Named", env=HERE)
+    assert re.fullmatch(rf"Named-Permissions-[0-9A-F]{{8}}-{REGION}", name_of(named))
+
+
+@pytest.mark.parametrize("env", [None, HERE], ids=["agnostic", "known"])
+def test_the_same_app_synthesized_twice_gives_the_same_template(
+    make_stack: MakeStack, env: cdk.Environment | None
+) -> None:
+    def build() -> str:
+        stack = make_stack(env=env)
+        permissions = fill(stack)
+        permissions.add_encryption_key(existing_key(stack, resource="alias/sessions"))
+        permissions.add_encryption_key(kms.Key(stack, "Owned"))
+        return template_text(stack)
+
+    assert build() == build()
+
+
+# CDK keeps children in an object of JavaScript, which has a `__proto__` already.
+IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200).filter(
+    lambda name: name != "__proto__"
+)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
+@given(
+    stack_name=st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,127}", fullmatch=True),
+    ids=st.lists(IDS, max_size=5),
+    region=st.sampled_from([None, REGION, "us-isob-east-1", "ap-southeast-2"]),
+)
+@example(stack_name="S" * 128, ids=["i" * 200] * 5, region="ap-southeast-2")
+@example(stack_name="S", ids=["Default", "Resource", "Permissions"], region=None)
+@example(stack_name="S", ids=["é", "/", "秘密", " "], region=REGION)
+def test_a_name_is_one_that_iam_takes_however_long_the_path(
+    tmp_path: Path, stack_name: str, ids: list[str], region: str | None
+) -> None:
+    def build(last: str) -> str:
+        app = cdk.App(outdir=str(tmp_path))
+        scope: Construct = cdk.Stack(app, stack_name, env=cdk.Environment(region=region))
+        for construct_id in ids:
+            scope = Construct(scope, construct_id)
+        permissions = SessionManagerPermissions(scope, last, role=existing_role(scope))
+        name: Any = cdk.Stack.of(scope).resolve(permissions.policy.policy_name)
+        assert re.fullmatch(r"[\w+=,.@-]{1,128}", name, re.ASCII)
+        return str(name)
+
+    assert build("Permissions") == build("Permissions") != build("Others")
+
+
+def test_a_name_that_would_be_too_long_has_all_that_iam_takes(make_stack: MakeStack) -> None:
+    assert len(name_of(make_stack("S" * 128))) == 128
+
+
+def test_a_key_or_a_role_more_moves_neither_the_logical_id_nor_the_name(
+    make_stack: MakeStack,
+) -> None:
+    def build(change: Callable[[cdk.Stack, SessionManagerPermissions], None]) -> tuple[str, str]:
+        stack = make_stack(env=HERE)
+        change(stack, fill(stack))
+        ((logical_id, body),) = resources(stack, "AWS::IAM::Policy").items()
+        return logical_id, body["Properties"]["PolicyName"]
+
+    before = build(lambda _, __: None)
+    assert before[0] == "PermissionsPolicyB6C46DEA"
+    changes: list[Callable[[cdk.Stack, SessionManagerPermissions], None]] = [
+        lambda s, p: p.add_encryption_key(existing_key(s)),
+        lambda s, p: p.add_encryption_key(existing_key(s, resource="alias/sessions")),
+        lambda s, p: p.attach_to_role(existing_role(s, "Second", "Second")),
+    ]
+    for change in changes:
+        assert build(change) == before
+
+
+def test_a_key_at_once_moves_neither_the_logical_id_nor_the_name(make_stack: MakeStack) -> None:
+    without, with_key = make_stack(), make_stack()
+    fill(without)
+    SessionManagerPermissions(
+        with_key,
+        "Permissions",
+        role=existing_role(with_key),
+        encryption_key=existing_key(with_key),
+    )
+    assert list(resources(with_key, "AWS::IAM::Policy")) == list(
+        resources(without, "AWS::IAM::Policy")
+    )
+    assert policy(with_key)["PolicyName"] == policy(without)["PolicyName"]
+
+
+def test_a_policy_name_moves_the_name_alone(make_stack: MakeStack) -> None:
+    default, named = make_stack(), make_stack()
+    fill(default)
+    SessionManagerPermissions(
+        named, "Permissions", role=existing_role(named), policy_name="Sessions"
+    )
+    assert list(resources(named, "AWS::IAM::Policy")) == list(
+        resources(default, "AWS::IAM::Policy")
+    )

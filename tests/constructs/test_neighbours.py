@@ -1,0 +1,180 @@
+"""The comparison with the neighbours, against what each of them really grants."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+
+from session_manager_permissions import session_manager_statements
+from tests.conftest import HERE, REGION, ROOT, existing_key, key_arn
+from tests.scenarios import BUCKET, BUCKET_KEY, GROUP_ARN, PREFIX, SCENARIOS
+from tests.test_readme import code, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+PAGE: Final = (ROOT / "docs/statements.md").read_text(encoding="utf-8")
+RESOURCES: Final = {
+    "*": "`*`",
+    key_arn(): "the session's key",
+    BUCKET_KEY: "the bucket's key",
+    GROUP_ARN: "the group",
+    f"{GROUP_ARN}:*": "the group's streams",
+    f"arn:aws:s3:::{BUCKET}": "the bucket",
+    f"arn:aws:s3:::{BUCKET}/*": "all objects of the bucket",
+    f"arn:aws:s3:::{BUCKET}/{PREFIX}/*": "the objects below the prefix",
+}
+"""What the page calls each resource."""
+
+# Not looked up: AWS's page "AmazonSSMManagedInstanceCore" of its managed policies, version 2.
+MANAGED_INSTANCE_CORE: Final[list[dict[str, Any]]] = [
+    {
+        "Action": [
+            "ssm:DescribeAssociation",
+            "ssm:GetDeployablePatchSnapshotForInstance",
+            "ssm:GetDocument",
+            "ssm:DescribeDocument",
+            "ssm:GetManifest",
+            "ssm:GetParameter",
+            "ssm:GetParameters",
+            "ssm:ListAssociations",
+            "ssm:ListInstanceAssociations",
+            "ssm:PutInventory",
+            "ssm:PutComplianceItems",
+            "ssm:PutConfigurePackageResult",
+            "ssm:UpdateAssociationStatus",
+            "ssm:UpdateInstanceAssociationStatus",
+            "ssm:UpdateInstanceInformation",
+        ],
+        "Resource": "*",
+    },
+    {
+        "Action": [
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        ],
+        "Resource": "*",
+    },
+    {
+        "Action": [
+            "ec2messages:AcknowledgeMessage",
+            "ec2messages:DeleteMessage",
+            "ec2messages:FailMessage",
+            "ec2messages:GetEndpoint",
+            "ec2messages:GetMessages",
+            "ec2messages:SendReply",
+        ],
+        "Resource": "*",
+    },
+]
+
+# Not looked up: the first policy of AWS's page "Create a custom IAM role for Session Manager".
+MINIMAL_ROLE: Final[list[dict[str, Any]]] = [
+    {
+        "Action": [
+            "ssm:UpdateInstanceInformation",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        ],
+        "Resource": "*",
+    },
+    {"Action": "kms:Decrypt", "Resource": key_arn()},
+]
+
+
+def listed(value: Any) -> list[Any]:  # noqa: ANN401
+    return value if isinstance(value, list) else [value]
+
+
+def arn(resource: Any) -> str:  # noqa: ANN401
+    """The resource in the partition `aws`."""
+    match resource:
+        case {"Fn::Join": ["", parts]}:
+            return "".join("aws" if part == {"Ref": "AWS::Partition"} else part for part in parts)
+    return str(resource)
+
+
+def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """The resources of each action, in the page's words."""
+    found: dict[str, set[str]] = {}
+    for statement in statements:
+        for action in listed(statement["Action"]):
+            resources = {RESOURCES[arn(resource)] for resource in listed(statement["Resource"])}
+            found.setdefault(action, set()).update(resources)
+    return found
+
+
+def this_library() -> list[dict[str, Any]]:
+    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
+    statements = session_manager_statements(**SCENARIOS["all"](stack))
+    return [statement.to_statement_json() for statement in statements]
+
+
+def ecs_exec(key_of: Callable[[cdk.Stack], kms.IKey] = existing_key) -> list[dict[str, Any]]:
+    """What CDK's ECS grants for `enable_execute_command`, with all that can be set."""
+    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
+    cluster = ecs.Cluster(
+        stack,
+        "Cluster",
+        vpc=ec2.Vpc(stack, "Vpc", availability_zones=[f"{REGION}a"]),
+        execute_command_configuration=ecs.ExecuteCommandConfiguration(
+            kms_key=key_of(stack),
+            logging=ecs.ExecuteCommandLogging.OVERRIDE,
+            log_configuration=ecs.ExecuteCommandLogConfiguration(
+                cloud_watch_log_group=logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
+                cloud_watch_encryption_enabled=True,
+                s3_bucket=s3.Bucket.from_bucket_arn(stack, "Bucket", f"arn:aws:s3:::{BUCKET}"),
+                s3_encryption_enabled=True,
+                s3_key_prefix=PREFIX,
+            ),
+        ),
+    )
+    task = ecs.FargateTaskDefinition(stack, "Task")
+    task.add_container("Container", image=ecs.ContainerImage.from_registry("any"))
+    ecs.FargateService(
+        stack, "Service", cluster=cluster, task_definition=task, enable_execute_command=True
+    )
+    policy = cast("iam.Policy", task.task_role.node.find_child("DefaultPolicy"))
+    found: list[dict[str, Any]] = stack.resolve(policy.document)["Statement"]
+    return found
+
+
+NEIGHBOURS: Final[dict[str, Callable[[], list[dict[str, Any]]]]] = {
+    "this library": this_library,
+    "AmazonSSMManagedInstanceCore": lambda: MANAGED_INSTANCE_CORE,
+    "ECS Exec of CDK": ecs_exec,
+    "AWS's minimal role": lambda: MINIMAL_ROLE,
+}
+
+
+@pytest.mark.parametrize(("column", "name"), [*enumerate(NEIGHBOURS, 1)])
+def test_the_comparison_says_what_is_granted(column: int, name: str) -> None:
+    said = {
+        action: set(row[column].split(", "))
+        for row in table("action", PAGE)
+        for action in code(row[0])
+        if row[column] != "no"
+    }
+
+    assert said == granted(NEIGHBOURS[name]())
+
+
+def test_ecs_exec_grants_on_the_arn_of_an_alias() -> None:
+    arns = json.dumps(ecs_exec(lambda stack: kms.Alias.from_alias_name(stack, "Key", "alias/a")))
+
+    assert ":alias/a" in arns
+    assert "key/*" not in arns
+    assert "kms:ResourceAliases" not in arns

@@ -1,0 +1,1277 @@
+"""`grant_start_session`: what an operator's policy holds, who can be granted to, and who not."""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import jsii
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from cfnlint.api import lint
+
+from session_manager_permissions import SessionPreferences
+from tests.conftest import (
+    ACCOUNT,
+    HERE,
+    OTHER_ACCOUNT,
+    OTHER_REGION,
+    REGION,
+    MakeApp,
+    MakeStack,
+    existing_key,
+    existing_role,
+    key_arn,
+    l1_role,
+    lookups,
+    owned_role,
+    policy,
+    resources,
+    role_arn,
+    synth,
+    template,
+    template_text,
+)
+from tests.preference_options import ALIAS, KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
+
+KINDS: Final = ("made", "exists")
+DEFAULT: Final = "SSM-SessionManagerRunShell"
+MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
+INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
+OTHER_INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0fedcba9876543210"
+MANAGED_INSTANCE: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/mi-0123456789abcdef0"
+OPERATORS: Final = iam.AccountPrincipal(ACCOUNT)
+SSH: Final = "AWS-StartSSHSession"
+PORTS: Final = ["AWS-StartPortForwardingSession", "AWS-StartPortForwardingSessionToRemoteHost"]
+CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
+
+
+def preferences(
+    stack: cdk.Stack,
+    kind: str = "exists",
+    construct_id: str = "Preferences",
+    **arguments: Any,  # noqa: ANN401
+) -> SessionPreferences:
+    if kind == "made":
+        return SessionPreferences(stack, construct_id, **arguments)
+    return SessionPreferences.from_document_name(stack, construct_id, **arguments)
+
+
+def group(stack: cdk.Stack) -> iam.Group:
+    return iam.Group(stack, "Operators")
+
+
+def managed_policy(stack: cdk.Stack) -> iam.ManagedPolicy:
+    return iam.ManagedPolicy(stack, "Managed")
+
+
+def grant(stack: cdk.Stack, grantee: iam.IGrantable, **access: Any) -> iam.Grant:  # noqa: ANN401
+    """A grant on the account's default document; on every instance where nothing else is said."""
+    chosen = access or {"all_instances": True}
+    return preferences(stack).grant_start_session(grantee, **chosen)
+
+
+def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
+    """Those of the one policy in the stack's template, inline or managed."""
+    ((body),) = [
+        body
+        for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+        for body in resources(stack, kind).values()
+    ]
+    found: list[dict[str, Any]] = body["Properties"]["PolicyDocument"]["Statement"]
+    return found
+
+
+def as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def allowing(found: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
+    return [statement for statement in found if action in as_list(statement["Action"])]
+
+
+def by_sid(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
+    """The statements with a Sid, without the digits at its end."""
+    with_sid = [statement for statement in statements(stack) if "Sid" in statement]
+    named = {re.sub("[0-9a-f]{8}$", "", found["Sid"]): found for found in with_sid}
+    assert len(named) == len(with_sid)
+    return named
+
+
+def arn(service: str, resource: str, *, region: str = REGION, account: str = ACCOUNT) -> Any:  # noqa: ANN401
+    """An ARN in whatever partition the stack is deployed to."""
+    place = f":{service}:{region}:{account}:{resource}"
+    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, place]]}
+
+
+ANY_INSTANCE: Final = arn("ec2", "instance/*")
+DOCUMENT: Final = arn("ssm", f"document/{DEFAULT}")
+
+
+def aws_document(name: str) -> Any:  # noqa: ANN401
+    return arn("ssm", f"document/{name}", account="")
+
+
+# what the policy holds
+
+
+def test_the_least_is_the_session_on_instances_and_document_and_ones_own_sessions(
+    stack_here: cdk.Stack,
+) -> None:
+    grant(stack_here, group(stack_here), instance_tags={"team": "web"})
+
+    instances, document, own_sessions = statements(stack_here)
+    digits = instances["Sid"].removeprefix("StartSessionInstances")
+    assert re.fullmatch("[0-9a-f]{8}", digits)
+    assert instances == {
+        "Sid": f"StartSessionInstances{digits}",
+        "Effect": "Allow",
+        "Action": "ssm:StartSession",
+        "Resource": ANY_INSTANCE,
+        "Condition": {**CHECK_DOCUMENT, "StringEquals": {"ssm:resourceTag/team": "web"}},
+    }
+    assert document == {
+        "Sid": f"StartSessionDocument{digits}",
+        "Effect": "Allow",
+        "Action": "ssm:StartSession",
+        "Resource": DOCUMENT,
+        "Condition": CHECK_DOCUMENT,
+    }
+    assert own_sessions == {
+        "Effect": "Allow",
+        "Action": ["ssm:TerminateSession", "ssm:ResumeSession", "ssmmessages:OpenDataChannel"],
+        "Resource": arn("ssm", "session/${aws:userid}-*", region="*", account="*"),
+    }
+
+
+def test_with_everything_asked_for_it_is_that_and_each_thing_once(stack_here: cdk.Stack) -> None:
+    preferences(stack_here, encryption_key=existing_key(stack_here)).grant_start_session(
+        group(stack_here),
+        instance_arns=[INSTANCE],
+        allow_ssh=True,
+        allow_port_forwarding=True,
+        allow_console=True,
+    )
+
+    found = statements(stack_here)
+    assert [statement["Action"] for statement in found] == [
+        "ssm:StartSession",
+        "ssm:StartSession",
+        ["ssm:TerminateSession", "ssm:ResumeSession", "ssmmessages:OpenDataChannel"],
+        [
+            "ssm:DescribeSessions",
+            "ssm:GetConnectionStatus",
+            "ssm:DescribeInstanceProperties",
+            "ec2:DescribeInstances",
+        ],
+        "kms:GenerateDataKey",
+    ]
+    assert {statement["Effect"] for statement in found} == {"Allow"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_kinds_of_preferences_grant(stack_here: cdk.Stack, kind: str) -> None:
+    found = preferences(stack_here, kind, encryption_key=existing_key(stack_here))
+
+    found.grant_start_session(group(stack_here), all_instances=True)
+
+    assert by_sid(stack_here)["StartSessionDocument"]["Resource"] == stack_here.resolve(
+        found.document_arn
+    )
+    assert allowing(statements(stack_here), "kms:GenerateDataKey") == [
+        {"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": key_arn()}
+    ]
+
+
+def test_the_document_that_is_made_is_referred_to(stack_here: cdk.Stack) -> None:
+    preferences(stack_here, "made").grant_start_session(group(stack_here), all_instances=True)
+
+    (logical_id,) = resources(stack_here, "AWS::SSM::Document")
+    resource = by_sid(stack_here)["StartSessionDocument"]["Resource"]
+    assert resource["Fn::Join"][1][-1] == {"Ref": logical_id}
+
+
+def test_an_environment_agnostic_stack_grants_where_it_is_deployed(stack: cdk.Stack) -> None:
+    grant(stack, group(stack))
+
+    text = json.dumps(by_sid(stack))
+    assert text.count('{"Ref": "AWS::Region"}') == 2
+    assert text.count('{"Ref": "AWS::AccountId"}') == 2
+    assert "arn:aws:" not in text
+
+
+# the instances
+
+
+def test_a_tag_condition_is_on_the_instances_only(stack_here: cdk.Stack) -> None:
+    grant(
+        stack_here,
+        group(stack_here),
+        instance_tags={"team": "web"},
+        allow_ssh=True,
+        allow_port_forwarding=True,
+        allow_console=True,
+    )
+
+    tagged = [found["Sid"] for found in statements(stack_here) if "resourceTag" in str(found)]
+    assert [sid[:-8] for sid in tagged] == ["StartSessionInstances"]
+
+
+def test_an_instance_has_all_of_the_tags_each_with_one_of_its_values(
+    stack_here: cdk.Stack,
+) -> None:
+    tags = {"team": ["web", "shop"], "stage": "test", "aws:autoscaling:groupName": ""}
+    grant(stack_here, group(stack_here), instance_tags=tags)
+
+    assert by_sid(stack_here)["StartSessionInstances"]["Condition"]["StringEquals"] == {
+        "ssm:resourceTag/team": ["web", "shop"],
+        "ssm:resourceTag/stage": "test",
+        "ssm:resourceTag/aws:autoscaling:groupName": "",
+    }
+
+
+def test_a_tag_may_be_that_of_the_operator(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_tags={"team": "${aws:PrincipalTag/team}"})
+
+    assert by_sid(stack_here)["StartSessionInstances"]["Condition"]["StringEquals"] == {
+        "ssm:resourceTag/team": "${aws:PrincipalTag/team}"
+    }
+
+
+def test_a_tag_s_key_may_be_a_token_that_is_known_at_synthesis(stack_here: cdk.Stack) -> None:
+    key = f"te{cdk.Token.as_string('am')}"
+    grant(stack_here, group(stack_here), instance_tags={key: "web"})
+
+    assert by_sid(stack_here)["StartSessionInstances"]["Condition"]["StringEquals"] == {
+        "ssm:resourceTag/team": "web"
+    }
+
+
+class Tag(str, enum.Enum):
+    TEAM = "team"
+
+
+def test_a_tag_s_key_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_tags={Tag.TEAM: "web"})
+
+    condition = by_sid(stack_here)["StartSessionInstances"]["Condition"]
+    assert condition["StringEquals"] == {"ssm:resourceTag/team": "web"}
+
+
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+@pytest.mark.parametrize("sign", ["Ā", "チ", "\u2028", "😀", "\0", "\x1b"])
+@pytest.mark.parametrize(
+    ("tags_of", "argument"),
+    [
+        (lambda text: {text: "web"}, "the key of instance_tags"),
+        (lambda text: {"team": text}, r"instance_tags\['team'\]"),
+        (lambda text: {"team": ["web", text]}, r"instance_tags\['team'\]"),
+    ],
+)
+def test_characters_that_iam_takes_in_no_policy_are_refused(
+    stack_here: cdk.Stack, tags_of: Callable[[str], Any], argument: str, sign: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{argument} .* has {re.escape(repr(sign))}, and IAM ta"):
+        grant(stack_here, group(stack_here), instance_tags=tags_of(f"a{sign}"))
+
+
+def test_characters_that_iam_takes_are_let_through(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_tags={"équipe": "a\tb\r\n ~ÿ"})
+
+    condition = by_sid(stack_here)["StartSessionInstances"]["Condition"]
+    assert condition["StringEquals"] == {"ssm:resourceTag/équipe": "a\tb\r\n ~ÿ"}
+
+
+def test_such_a_character_beside_a_token_is_refused(stack_here: cdk.Stack) -> None:
+    text = f"{cdk.CfnParameter(stack_here, 'Given').value_as_string}チ"
+    with pytest.raises(ValueError, match="has 'チ', and IAM takes no such character"):
+        grant(stack_here, group(stack_here), instance_tags={"team": text})
+
+
+def test_a_text_before_a_token_makes_no_arn_of_it(stack_here: cdk.Stack) -> None:
+    with pytest.raises(ValueError, match="which is no instance's ARN"):
+        grant(stack_here, group(stack_here), instance_arns=[f"i-{cdk.Aws.REGION}"])
+
+
+def test_each_tag_is_looked_at(stack_here: cdk.Stack) -> None:
+    with pytest.raises(ValueError, match=r"^instance_tags\['stage'\] has no value"):
+        grant(stack_here, group(stack_here), instance_tags={"team": "web", "stage": []})
+
+
+def test_instances_by_arn_have_no_tag_condition(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), instance_arns=(INSTANCE, MANAGED_INSTANCE))
+
+    instances = by_sid(stack_here)["StartSessionInstances"]
+    assert instances["Resource"] == [INSTANCE, MANAGED_INSTANCE]
+    assert instances["Condition"] == CHECK_DOCUMENT
+
+
+def test_instances_by_arn_and_tag_are_those_of_the_arns_with_the_tag(
+    stack_here: cdk.Stack,
+) -> None:
+    grant(stack_here, group(stack_here), instance_arns=[INSTANCE], instance_tags={"team": "web"})
+
+    instances = by_sid(stack_here)["StartSessionInstances"]
+    assert instances["Resource"] == INSTANCE
+    assert instances["Condition"]["StringEquals"] == {"ssm:resourceTag/team": "web"}
+
+
+def test_all_instances_are_those_of_account_and_region(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), all_instances=True)
+
+    instances = by_sid(stack_here)["StartSessionInstances"]
+    assert instances["Resource"] == ANY_INSTANCE
+    assert instances["Condition"] == CHECK_DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("access", "got"),
+    [
+        ({}, "none of them"),
+        ({"all_instances": False}, "none of them"),
+        ({"instance_arns": [], "instance_tags": {}}, "none of them"),
+        ({"allow_ssh": True, "allow_console": True}, "none of them"),
+        ({"all_instances": True, "instance_arns": [INSTANCE]}, "both"),
+        ({"all_instances": True, "instance_tags": {"team": "web"}}, "both"),
+    ],
+)
+def test_which_instances_is_said_once_and_all_of_them_by_name(
+    stack: cdk.Stack, access: dict[str, Any], got: str
+) -> None:
+    with pytest.raises(
+        ValueError,
+        match="^give instance_arns or instance_tags to choose the instances, or "
+        f"all_instances=True for every one, got {got}$",
+    ):
+        preferences(stack).grant_start_session(group(stack), **access)
+    assert resources(stack, "AWS::IAM::Policy") == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "i-0123456789abcdef0",
+        f" {INSTANCE}",
+        f"{INSTANCE} ",
+        f"{INSTANCE}\n",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1/i-2",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{{{resolve:ssm:x}}}}",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{'i' * 65}",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/é",
+        f"arn::ec2:{REGION}:{ACCOUNT}:instance/i-1",
+        f"arn:aws:ec2::{ACCOUNT}:instance/i-1",
+        f"arn:aws:ec2:{REGION}::instance/i-1",
+        f"arn:aws:ec2:{REGION}:my account:instance/i-1",
+        f"arn:aws:ec2:eu west:{ACCOUNT}:instance/i-1",
+        f"arn:a ws:ec2:{REGION}:{ACCOUNT}:instance/i-1",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-0123456789abcdef0",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/",
+        f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Sessions",
+        f"arn:aws:iam::{ACCOUNT}:instance-profile/web",
+    ],
+)
+def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
+    known_later = cdk.CfnParameter(stack, "Arn").value_as_string
+    with pytest.raises(
+        ValueError, match=f"^instance_arns has {re.escape(repr(wrong))}, which is no instance's ARN"
+    ):
+        grant(stack, group(stack), instance_arns=[INSTANCE, known_later, wrong])
+    assert resources(stack, "AWS::IAM::Policy") == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "*",
+        "${aws:userid}",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/*",
+        f"arn:aws:ec2:*:{ACCOUNT}:instance/i-0123456789abcdef0",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcde?",
+        f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/${{aws:PrincipalTag/instance}}",
+    ],
+)
+def test_an_arn_that_is_a_pattern_is_refused(stack: cdk.Stack, wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"^instance_arns .* has a wildcard or a policy variable"):
+        grant(stack, group(stack), instance_arns=[wrong])
+
+
+def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Stack) -> None:
+    whole = cdk.CfnParameter(stack_here, "Arn").value_as_string
+    instance_id = cdk.CfnParameter(stack_here, "Id").value_as_string
+    partly = stack_here.format_arn(service="ec2", resource="instance", resource_name=instance_id)
+
+    elsewhere = f"arn:{cdk.Aws.PARTITION}:ec2:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:instance/i-1"
+
+    grant(stack_here, group(stack_here), instance_arns=[whole, partly, elsewhere])
+
+    first, second, third = by_sid(stack_here)["StartSessionInstances"]["Resource"]
+    assert first == {"Ref": "Arn"}
+    assert second["Fn::Join"][1][-1] == {"Ref": "Id"}
+    assert {"Ref": "AWS::AccountId"} in third["Fn::Join"][1]
+
+
+def test_a_list_of_arns_that_only_the_deployment_knows_is_let_through(
+    stack_here: cdk.Stack,
+) -> None:
+    arns = cdk.CfnParameter(stack_here, "Arns", type="List<String>").value_as_list
+
+    grant(stack_here, group(stack_here), instance_arns=arns)
+
+    assert by_sid(stack_here)["StartSessionInstances"]["Resource"] == {"Ref": "Arns"}
+
+
+# the documents
+
+
+@pytest.mark.parametrize(
+    ("access", "names"),
+    [
+        ({}, []),
+        ({"allow_ssh": True}, [SSH]),
+        ({"allow_port_forwarding": True}, PORTS),
+        ({"allow_ssh": True, "allow_port_forwarding": True}, [SSH, *PORTS]),
+        ({"allow_console": True}, []),
+    ],
+)
+def test_awss_own_documents_are_allowed_one_by_one_and_have_no_account(
+    stack_here: cdk.Stack, access: dict[str, bool], names: list[str]
+) -> None:
+    grant(stack_here, group(stack_here), all_instances=True, **access)
+
+    resource = by_sid(stack_here)["StartSessionDocument"]["Resource"]
+    assert as_list(resource) == [DOCUMENT, *(aws_document(name) for name in names)]
+
+
+def test_instances_and_documents_are_asked_for_wherever_a_client_names_none(
+    stack_here: cdk.Stack,
+) -> None:
+    grant(stack_here, group(stack_here), instance_arns=[INSTANCE], allow_ssh=True)
+
+    for statement in allowing(statements(stack_here), "ssm:StartSession"):
+        assert statement["Condition"].items() >= CHECK_DOCUMENT.items()
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+@pytest.mark.parametrize(
+    "access", [{"all_instances": True}, {"instance_tags": {"team": "web"}}], ids=["all", "tagged"]
+)
+@pytest.mark.parametrize("grantee_of", [group, managed_policy])
+def test_instances_and_documents_are_in_separate_statements(
+    make_app: MakeApp, grantee_of: GranteeOf, access: dict[str, Any], *, minimize: bool
+) -> None:
+    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
+
+    grant(stack, grantee_of(stack), allow_ssh=True, **access)
+
+    instances, documents = allowing(statements(stack), "ssm:StartSession")
+    assert instances["Resource"] == ANY_INSTANCE
+    assert sorted(as_list(documents["Resource"]), key=str) == sorted(
+        [DOCUMENT, aws_document(SSH)], key=str
+    )
+
+
+# sessions, console, key
+
+
+def test_nothing_but_the_consoles_lists_is_on_every_resource(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), all_instances=True, allow_console=True)
+
+    (everywhere,) = [found for found in statements(stack_here) if found["Resource"] == "*"]
+    assert everywhere == {
+        "Effect": "Allow",
+        "Action": [
+            "ssm:DescribeSessions",
+            "ssm:GetConnectionStatus",
+            "ssm:DescribeInstanceProperties",
+            "ec2:DescribeInstances",
+        ],
+        "Resource": "*",
+    }
+
+
+def test_the_console_is_not_allowed_by_default(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here), all_instances=True)
+
+    assert "Describe" not in json.dumps(statements(stack_here))
+
+
+def test_without_a_key_there_is_no_statement_on_one(stack_here: cdk.Stack) -> None:
+    grant(stack_here, group(stack_here))
+
+    assert "kms:" not in json.dumps(statements(stack_here))
+
+
+ANY_KEY: Final = arn("kms", "key/*")
+OF_THE_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ALIAS}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource", "conditions"),
+    [
+        ("imported key", key_arn(), None),
+        ("key by reference", key_arn(), None),
+        ("owned key", {"Fn::GetAtt": ["Key961B73FD", "Arn"]}, None),
+        ("L1 key", {"Fn::GetAtt": ["Key", "Arn"]}, None),
+        ("imported alias", ANY_KEY, OF_THE_ALIAS),
+        ("alias by its ARN", key_arn(resource="key/*"), OF_THE_ALIAS),
+        ("owned alias", ANY_KEY, OF_THE_ALIAS),
+        ("L1 alias", ANY_KEY, OF_THE_ALIAS),
+    ],
+)
+def test_a_data_key_may_be_generated_by_the_key_or_the_one_behind_the_alias(
+    stack_here: cdk.Stack, kind: str, resource: object, conditions: object
+) -> None:
+    found = preferences(stack_here, encryption_key=KEYS[kind](stack_here))
+
+    found.grant_start_session(group(stack_here), all_instances=True)
+
+    (statement,) = allowing(statements(stack_here), "kms:GenerateDataKey")
+    assert statement["Action"] == "kms:GenerateDataKey"
+    assert statement["Resource"] == resource
+    assert statement.get("Condition") == conditions
+
+
+# several grants to one
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+@pytest.mark.parametrize("grantee_of", [group, managed_policy])
+def test_one_principal_may_be_granted_two_documents(
+    make_app: MakeApp, grantee_of: GranteeOf, *, minimize: bool
+) -> None:
+    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
+    operators = grantee_of(stack)
+    web = preferences(stack, "made", "Web", encryption_key=existing_key(stack))
+    shop = preferences(stack, "exists", "Shop", encryption_key=KEYS["imported alias"](stack))
+
+    web.grant_start_session(operators, instance_tags={"team": "web"})
+    shop.grant_start_session(operators, instance_tags={"team": "shop"})
+
+    tags = [
+        found["Condition"]["StringEquals"]["ssm:resourceTag/team"]
+        for found in by_sid_and_digits(stack).values()
+        if "StringEquals" in found["Condition"]
+    ]
+    assert sorted(tags) == ["shop", "web"]
+    assert len(by_sid_and_digits(stack)) == 4
+    assert len(allowing(statements(stack), "ssm:TerminateSession")) == 1  # the same for both
+    assert len(allowing(statements(stack), "kms:GenerateDataKey")) == 2
+
+
+def by_sid_and_digits(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
+    """The statements with a Sid, of which IAM takes no two alike in a policy."""
+    with_sid = [statement for statement in statements(stack) if "Sid" in statement]
+    named = {found["Sid"]: found for found in with_sid}
+    assert len(named) == len(with_sid)
+    return named
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+def test_the_same_grant_twice_changes_nothing(make_app: MakeApp, *, minimize: bool) -> None:
+    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
+    found, operators = preferences(stack), group(stack)
+    tags = {"team": ["web", "shop"], "stage": "test"}
+    found.grant_start_session(operators, instance_tags=tags, allow_ssh=True)
+    once = statements(stack)
+
+    in_another_order = dict(reversed(tags.items()))
+    found.grant_start_session(operators, instance_tags=in_another_order, allow_ssh=True)
+
+    assert statements(stack) == once
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"instance_tags": {"team": "web"}}, {"instance_tags": {"team": "shop"}}),
+        ({"instance_tags": {"team": "web"}}, {"all_instances": True}),
+        ({"instance_arns": [INSTANCE]}, {"instance_arns": [OTHER_INSTANCE]}),
+        ({"all_instances": True}, {"all_instances": True, "allow_ssh": True}),
+        ({"all_instances": True}, {"all_instances": True, "allow_port_forwarding": True}),
+    ],
+)
+def test_two_different_grants_on_a_document_have_different_sids(
+    stack_here: cdk.Stack, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    found, operators = preferences(stack_here), group(stack_here)
+
+    found.grant_start_session(operators, **first)
+    found.grant_start_session(operators, **second)
+
+    assert len(by_sid_and_digits(stack_here)) == 4
+
+
+def test_grants_on_the_same_instances_of_two_documents_have_different_sids(
+    stack_here: cdk.Stack,
+) -> None:
+    operators = group(stack_here)
+
+    for name in ("First-Sessions", "Second-Sessions"):
+        preferences(stack_here, "exists", name, document_name=name).grant_start_session(
+            operators, all_instances=True
+        )
+
+    assert len(by_sid_and_digits(stack_here)) == 4
+
+
+def test_documents_of_two_stacks_with_one_logical_id_have_different_sids(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    theirs = cdk.Stack(app, "Theirs", env=HERE)
+    operators = group(theirs)
+    for name in ("Blue", "Green"):
+        stack = cdk.Stack(app, name, env=HERE)
+        preferences(stack, "made").grant_start_session(operators, all_instances=True)
+
+    found = by_sid_and_digits(theirs)
+
+    assert len(found) == 4
+    assert "Blue:ExportsOutput" in json.dumps(found)
+    assert "Green:ExportsOutput" in json.dumps(found)
+
+
+def test_a_grant_is_the_same_in_every_synthesis(make_stack: MakeStack) -> None:
+    texts = set()
+    for _ in range(2):
+        stack = make_stack(env=HERE)
+        grant(stack, group(stack), instance_tags={"b": ["2", "1"], "a": "3"}, allow_ssh=True)
+        texts.add(template_text(stack))
+
+    assert len(texts) == 1
+
+
+def test_a_grant_with_everything_fits_into_a_users_inline_policies(make_stack: MakeStack) -> None:
+    """2,048 characters: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
+    stack = make_stack(env=HERE)
+    found = preferences(stack, encryption_key=existing_key(stack, resource="alias/session-manager"))
+
+    found.grant_start_session(
+        iam.User(stack, "Operator"),
+        instance_tags={"team": "web-servers"},
+        allow_ssh=True,
+        allow_port_forwarding=True,
+        allow_console=True,
+    )
+
+    assert len(json.dumps(in_partition(statements(stack)), separators=(",", ":"))) < 2048
+
+
+def in_partition(value: Any) -> Any:  # noqa: ANN401
+    """The value with its ARNs as CloudFormation joins them."""
+    if isinstance(value, list):
+        return [in_partition(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::Join" in value:
+        separator, parts = value["Fn::Join"]
+        return separator.join("aws" if isinstance(part, dict) else part for part in parts)
+    return {name: in_partition(each) for name, each in value.items()}
+
+
+# who can be granted to
+
+
+@jsii.implements(iam.IPrincipal)
+class PermissionSet(cdk.Resource):
+    """What a construct library for IAM Identity Center has: statements that go somewhere else."""
+
+    def __init__(self, scope: cdk.Stack, construct_id: str, *, takes: bool = True) -> None:
+        super().__init__(scope, construct_id)
+        self.statements: list[iam.PolicyStatement] = []
+        self._takes = takes
+
+    @property
+    def grant_principal(self) -> iam.IPrincipal:
+        return self
+
+    @property
+    def assume_role_action(self) -> str:
+        return "sts:AssumeRole"
+
+    @property
+    def policy_fragment(self) -> iam.PrincipalPolicyFragment:
+        return OPERATORS.policy_fragment
+
+    @property
+    def principal_account(self) -> str | None:
+        return None
+
+    def add_to_policy(self, statement: iam.PolicyStatement) -> bool:
+        return bool(self.add_to_principal_policy(statement).statement_added)
+
+    def add_to_principal_policy(
+        self, statement: iam.PolicyStatement
+    ) -> iam.AddToPrincipalPolicyResult:
+        if not self._takes:
+            return iam.AddToPrincipalPolicyResult(statement_added=False)
+        self.statements.append(statement)
+        return iam.AddToPrincipalPolicyResult(statement_added=True, policy_dependable=self)
+
+
+@jsii.implements(iam.IGrantable)
+class Owner(cdk.Resource):
+    """A construct that is granted to by the principal that it has."""
+
+    def __init__(self, scope: cdk.Stack, construct_id: str, principal: iam.IPrincipal) -> None:
+        super().__init__(scope, construct_id)
+        self._principal = principal
+
+    @property
+    def grant_principal(self) -> iam.IPrincipal:
+        return self._principal
+
+
+GRANTEES: Final[Mapping[str, tuple[GranteeOf, str, object]]] = {
+    "user": (lambda s: iam.User(s, "It"), "Users", {"Ref": "It16E14BEE"}),
+    "imported user": (lambda s: iam.User.from_user_name(s, "It", "operator"), "Users", "operator"),
+    "user by its ARN": (
+        lambda s: iam.User.from_user_arn(s, "It", f"arn:aws:iam::{ACCOUNT}:user/path/operator"),
+        "Users",
+        "operator",
+    ),
+    "group": (lambda s: iam.Group(s, "It"), "Groups", {"Ref": "It16E14BEE"}),
+    "imported group": (lambda s: iam.Group.from_group_name(s, "It", "team"), "Groups", "team"),
+    "group by its ARN": (
+        lambda s: iam.Group.from_group_arn(s, "It", f"arn:aws:iam::{ACCOUNT}:group/team"),
+        "Groups",
+        "team",
+    ),
+    "role": (lambda s: owned_role(s, "It"), "Roles", {"Ref": "It16E14BEE"}),
+    "imported role": (lambda s: existing_role(s, "It"), "Roles", "Existing"),
+    "role by its ARN": (
+        lambda s: iam.Role.from_role_arn(s, "It", role_arn("path/Existing")),
+        "Roles",
+        "Existing",
+    ),
+    "what has a role": (
+        lambda s: Owner(s, "Owner", existing_role(s)),
+        "Roles",
+        "Existing",
+    ),
+    "role with session tags": (
+        lambda s: Owner(s, "Owner", iam.SessionTagsPrincipal(existing_role(s))),
+        "Roles",
+        "Existing",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("grantee", GRANTEES)
+def test_users_groups_and_roles_get_an_inline_policy(
+    stack_here: cdk.Stack, kind: str, grantee: str
+) -> None:
+    grantee_of, property_name, name = GRANTEES[grantee]
+
+    granted = preferences(stack_here, kind).grant_start_session(
+        grantee_of(stack_here), all_instances=True
+    )
+
+    assert isinstance(granted, iam.Grant)
+    assert granted.success
+    granted.assert_success()
+    found = policy(stack_here)
+    assert found[property_name] == [name]
+    assert len(found["PolicyDocument"]["Statement"]) == 3
+
+
+def test_a_managed_policy_takes_the_statements(stack_here: cdk.Stack) -> None:
+    granted = grant(stack_here, managed_policy(stack_here))
+
+    assert granted.success
+    assert len(statements(stack_here)) == 3
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
+
+
+def test_a_lazy_role_takes_the_statements_when_it_is_made(stack_here: cdk.Stack) -> None:
+    lazy = iam.LazyRole(stack_here, "Lazy", assumed_by=OPERATORS)
+
+    granted = grant(stack_here, lazy)
+
+    assert granted.success
+    assert resources(stack_here, "AWS::IAM::Role") == {}
+    assert lazy.role_name
+    assert len(statements(stack_here)) == 3
+
+
+def test_a_function_takes_them_by_its_role(stack_here: cdk.Stack) -> None:
+    function = lambda_.Function(
+        stack_here,
+        "Function",
+        runtime=lambda_.Runtime.PYTHON_3_13,
+        handler="index.handler",
+        code=lambda_.Code.from_inline("def handler(*_): pass"),
+    )
+
+    grant(stack_here, function)
+
+    assert len(statements(stack_here)) == 3
+
+
+def test_a_permission_set_takes_the_statements(stack_here: cdk.Stack) -> None:
+    permission_set = PermissionSet(stack_here, "PermissionSet")
+
+    granted = grant(stack_here, permission_set)
+
+    assert granted.success
+    found = [statement.to_statement_json() for statement in permission_set.statements]
+    assert [statement.get("Sid", "")[:-8] for statement in found] == [
+        "StartSessionInstances",
+        "StartSessionDocument",
+        "",
+    ]
+    assert template(stack_here).get("Resources", {}) == {}
+
+
+def test_what_waits_for_a_grant_waits_for_its_policy(stack_here: cdk.Stack) -> None:
+    granted = grant(stack_here, group(stack_here))
+    waiting = cdk.CfnResource(
+        stack_here, "Waiting", type="AWS::CloudFormation::WaitConditionHandle"
+    )
+
+    granted.apply_before(waiting)
+
+    (awaited,) = resources(stack_here, "AWS::IAM::Policy")
+    assert template(stack_here)["Resources"]["Waiting"]["DependsOn"] == [awaited]
+
+
+def test_a_grant_to_another_stacks_group_refers_to_the_document(make_app: MakeApp) -> None:
+    app = make_app()
+    documents, people = cdk.Stack(app, "Documents", env=HERE), cdk.Stack(app, "People", env=HERE)
+
+    preferences(documents, "made").grant_start_session(group(people), all_instances=True)
+
+    assert "Documents:ExportsOutput" in json.dumps(by_sid(people)["StartSessionDocument"])
+    assert resources(documents, "AWS::IAM::Policy") == {}
+
+
+@pytest.mark.parametrize(("region_in_id", "names"), [(False, 1), (True, 2)])
+def test_a_groups_policy_is_named_after_its_id_in_the_stack(
+    make_app: MakeApp, names: int, *, region_in_id: bool
+) -> None:
+    """As documented: a group is global, so two regions must not name its policies alike."""
+    app, found = make_app(), set()
+    for region in (REGION, OTHER_REGION):
+        env = cdk.Environment(account=ACCOUNT, region=region)
+        stack = cdk.Stack(app, f"Stack-{region}", env=env)
+        construct_id = f"Operators-{stack.region}" if region_in_id else "Operators"
+        grant(stack, iam.Group.from_group_name(stack, construct_id, "operators"))
+        found.add(policy(stack)["PolicyName"])
+
+    assert len(found) == names
+
+
+# grants that go nowhere
+
+
+def lost(stack: cdk.Stack, grantee: iam.IGrantable, name: str) -> None:
+    with pytest.raises(
+        ValueError,
+        match=f"^grantee {name} can't be granted anything from here, as its policies are managed "
+        "elsewhere or in another account: give a user, a group or a role of this account that is "
+        "not immutable$",
+    ):
+        grant(stack, grantee)
+
+
+IMMUTABLE: Final[Mapping[str, tuple[GranteeOf, str]]] = {
+    "mutable=False": (
+        lambda s: iam.Role.from_role_name(s, "It", "Existing", mutable=False),
+        "'Stack/It'",
+    ),
+    "mutable=False, by ARN": (
+        lambda s: iam.Role.from_role_arn(s, "It", role_arn(), mutable=False),
+        "'Stack/It'",
+    ),
+    "without policy updates": (
+        lambda s: owned_role(s, "It").without_policy_updates(),
+        "'Stack/ImmutableRoleIt'",
+    ),
+    "role of another account": (
+        lambda s: iam.Role.from_role_arn(s, "It", role_arn(account=OTHER_ACCOUNT)),
+        "'Stack/It'",
+    ),
+    "user of another account": (
+        lambda s: iam.User.from_user_arn(s, "It", f"arn:aws:iam::{OTHER_ACCOUNT}:user/operator"),
+        "'Stack/It'",
+    ),
+    "group of another account": (
+        lambda s: iam.Group.from_group_arn(s, "It", f"arn:aws:iam::{OTHER_ACCOUNT}:group/team"),
+        "'Stack/It'",
+    ),
+    "what has an immutable role": (
+        lambda s: Owner(s, "It", owned_role(s).without_policy_updates()),
+        "'Stack/It'",
+    ),
+    "function whose role is not known": (
+        lambda s: lambda_.Function.from_function_arn(
+            s, "It", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:operator"
+        ),
+        "'Stack/It'",
+    ),
+    "unknown principal": (
+        lambda s: iam.UnknownPrincipal(resource=owned_role(s)),
+        "of the type UnknownPrincipal",
+    ),
+    "permission set that takes nothing": (
+        lambda s: PermissionSet(s, "It", takes=False),
+        "'Stack/It'",
+    ),
+    "service": (
+        lambda _: iam.ServicePrincipal("ec2.amazonaws.com"),
+        "of the type ServicePrincipal",
+    ),
+    "account": (lambda _: OPERATORS, "of the type AccountPrincipal"),
+    "role's ARN": (lambda _: iam.ArnPrincipal(role_arn()), "of the type ArnPrincipal"),
+    "everyone": (lambda _: iam.AnyPrincipal(), "of the type AnyPrincipal"),
+}
+
+
+@pytest.mark.parametrize("kind", IMMUTABLE)
+def test_a_grant_that_goes_nowhere_is_refused_and_names_the_grantee(
+    stack_here: cdk.Stack, kind: str
+) -> None:
+    grantee_of, name = IMMUTABLE[kind]
+    lost(stack_here, grantee_of(stack_here), name)
+
+
+def lazy_role(stack: cdk.Stack) -> iam.LazyRole:
+    return iam.LazyRole(stack, "It", assumed_by=OPERATORS)
+
+
+ELSEWHERE: Final[Mapping[str, GranteeOf]] = {
+    "role": lambda s: owned_role(s, "It"),
+    "lazy role": lazy_role,
+    "imported role": lambda s: existing_role(s, "It"),
+    "user": lambda s: iam.User(s, "It"),
+    "group": lambda s: iam.Group(s, "It"),
+    "imported group": lambda s: iam.Group.from_group_name(s, "It", "team"),
+    "managed policy": lambda s: iam.ManagedPolicy(s, "It"),
+    "policy": lambda s: iam.Policy(s, "It", roles=[existing_role(s)]),
+    "what has a role": lambda s: Owner(s, "It", owned_role(s)),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_stack_of_another_account_has_is_refused_and_left_as_it_is(
+    make_app: MakeApp, kind: str, *, known: bool
+) -> None:
+    app = make_app()
+    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+    other = cdk.Stack(app, "Other", env=there if known else None)
+    grantee = ELSEWHERE[kind](other)
+    before = len(other.node.find_all())
+    found = preferences(cdk.Stack(app, "Stack", env=HERE))
+    if not known:
+        assert found.grant_start_session(grantee, all_instances=True).success
+        return
+
+    with pytest.raises(ValueError, match=r"^grantee 'Other/It' can't be granted anything from"):
+        found.grant_start_session(grantee, all_instances=True)
+
+    assert len(other.node.find_all()) == before
+
+
+def test_a_permission_set_may_be_made_in_another_account(make_app: MakeApp) -> None:
+    app = make_app()
+    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+    permission_set = PermissionSet(cdk.Stack(app, "Management", env=there), "Operators")
+
+    grant(cdk.Stack(app, "Stack", env=HERE), permission_set)
+
+    assert permission_set.statements
+
+
+def test_an_immutable_role_is_refused_though_the_role_itself_has_a_policy(
+    stack_here: cdk.Stack,
+) -> None:
+    role = owned_role(stack_here, "It")
+    grant(stack_here, role)
+    found: Any = stack_here.node.find_child("Preferences")
+
+    with pytest.raises(ValueError, match=r"^grantee 'Stack/ImmutableRoleIt' can't be granted"):
+        found.grant_start_session(role.without_policy_updates(), all_instances=True)
+
+
+def test_an_agnostic_stack_counts_every_account_as_its_own(stack: cdk.Stack) -> None:
+    user = iam.User.from_user_arn(stack, "It", f"arn:aws:iam::{OTHER_ACCOUNT}:user/operator")
+
+    assert grant(stack, user).success
+
+
+@pytest.mark.parametrize(
+    ("arn_or_name", "message"),
+    [
+        (
+            role_arn("aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123456789abcdef"),
+            "is reserved by AWS, which alone can change it: change the permission set in IAM Ident",
+        ),
+        (
+            role_arn("aws-service-role/ssm.amazonaws.com/AWSServiceRoleForAmazonSSM"),
+            "is a service-linked role, whose policies can't be changed: give a role of your own",
+        ),
+    ],
+)
+def test_a_role_that_aws_alone_can_change_is_refused(
+    stack_here: cdk.Stack, arn_or_name: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^role '{arn_or_name}' {message}"):
+        grant(stack_here, iam.Role.from_role_arn(stack_here, "It", arn_or_name))
+
+
+def test_a_role_by_a_name_that_is_an_arn_is_refused(stack_here: cdk.Stack) -> None:
+    with pytest.raises(ValueError, match=f"^role was imported by the name '{role_arn()}', which"):
+        grant(stack_here, existing_role(stack_here, name=role_arn()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("user", "*"),
+        ("user", "a b"),
+        ("user", "é"),
+        ("user", "{{resolve:ssm:x}}"),
+        ("user", f"arn:aws:iam::{ACCOUNT}:user/operator"),
+        ("user", "n" * 65),
+        ("group", ""),
+        ("group", "*"),
+        ("group", "{{resolve:ssm:x}}"),
+        ("group", f"arn:aws:iam::{ACCOUNT}:group/team"),
+        ("group", "path/team"),  # which CDK has for a name, from an ARN too
+        ("group", "n" * 129),
+    ],
+)
+def test_a_name_that_no_user_or_group_can_have_is_refused(
+    stack_here: cdk.Stack, kind: str, name: str
+) -> None:
+    import_of = {"user": iam.User.from_user_name, "group": iam.Group.from_group_name}[kind]
+    grantee = import_of(stack_here, "It", name)
+
+    with pytest.raises(ValueError, match=f"has the name '{re.escape(name)}', which no {kind} can"):
+        grant(stack_here, grantee)
+
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
+
+
+def test_a_groups_arn_that_has_a_path_or_is_a_users_is_refused(stack_here: cdk.Stack) -> None:
+    for resource, name in (("group/path/team", "path/team"), ("user/team", "user/team")):
+        arn_of_it = f"arn:aws:iam::{ACCOUNT}:{resource}"
+        grantee = iam.Group.from_group_arn(stack_here, resource, arn_of_it)
+        with pytest.raises(ValueError, match=f"^grantee '{arn_of_it}' has the name '{name}', whi"):
+            preferences(stack_here, construct_id=f"To {name}").grant_start_session(
+                grantee, all_instances=True
+            )
+
+
+def test_the_shortest_and_the_longest_names_of_users_and_groups_are_taken(
+    stack_here: cdk.Stack,
+) -> None:
+    found = preferences(stack_here)
+    for grantee in (
+        iam.User.from_user_name(stack_here, "ShortUser", "n"),
+        iam.User.from_user_name(stack_here, "User", "n" * 64),
+        iam.Group.from_group_name(stack_here, "ShortGroup", "n"),
+        iam.Group.from_group_name(stack_here, "Group", "n" * 128),
+    ):
+        assert found.grant_start_session(grantee, all_instances=True).success
+
+
+def test_a_grantee_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    whole = cdk.CfnParameter(stack, "Arn").value_as_string
+    found = preferences(stack)
+
+    for grantee in (
+        iam.User.from_user_name(stack, "User", f"ops-{name}"),
+        iam.User.from_user_arn(stack, "UserByArn", whole),
+        iam.Group.from_group_name(stack, "Group", name),
+        iam.Group.from_group_arn(stack, "GroupByArn", whole),
+        existing_role(stack, "Role", name),
+        iam.Role.from_role_arn(stack, "RoleByArn", whole),
+    ):
+        assert found.grant_start_session(grantee, all_instances=True).success
+
+
+def with_no_conditions(principal: iam.IPrincipal) -> iam.PrincipalWithConditions:
+    return iam.PrincipalWithConditions(principal, {})
+
+
+@pytest.mark.parametrize("wrap", [iam.SessionTagsPrincipal, with_no_conditions])
+def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
+    stack_here: cdk.Stack, wrap: Callable[[iam.IPrincipal], iam.IPrincipal]
+) -> None:
+    """As documented: CDK calls the grant a success, and tells nobody what is within."""
+    role = iam.Role.from_role_name(stack_here, "It", "Existing", mutable=False)
+
+    assert grant(stack_here, wrap(role)).success
+    assert resources(stack_here, "AWS::IAM::Policy") == {}
+
+
+# grants that CDK leaves out on purpose
+
+
+def reported(stack: cdk.Stack) -> list[dict[str, Any]]:
+    """The statements of the one role in the report for those who create the roles."""
+    (role,) = json.loads((synth(stack) / "iam-policy-report.json").read_text())["roles"]
+    found: list[dict[str, Any]] = role["identityPolicyStatements"]
+    return found
+
+
+@pytest.mark.parametrize("prevent_synthesis", [True, False])
+@pytest.mark.parametrize("where", ["app", "stack"])
+@pytest.mark.parametrize(
+    "role_of",
+    [
+        pytest.param(lambda s: owned_role(s, "Role"), id="owned"),
+        pytest.param(lambda s: existing_role(s, "Role"), id="imported by name"),
+        pytest.param(lambda s: iam.Role.from_role_arn(s, "Role", role_arn()), id="by ARN"),
+    ],
+)
+def test_a_role_that_others_create_is_no_error_and_the_report_lists_the_statements(
+    make_app: MakeApp, role_of: GranteeOf, where: str, *, prevent_synthesis: bool
+) -> None:
+    def customize(scope: cdk.App | cdk.Stack) -> None:
+        iam.Role.customize_roles(
+            scope,
+            prevent_synthesis=prevent_synthesis,
+            use_precreated_roles={"Stack/Role": "Existing"},
+        )
+
+    app = make_app()
+    if where == "app":
+        customize(app)
+    stack = cdk.Stack(app, "Stack", env=HERE)
+    if where == "stack":
+        customize(stack)
+
+    granted = grant(stack, role_of(stack), instance_tags={"team": "web"})
+
+    assert granted.success
+    assert [statement["Action"] for statement in reported(stack)] == [
+        "ssm:StartSession",
+        "ssm:StartSession",
+        ["ssm:TerminateSession", "ssm:ResumeSession", "ssmmessages:OpenDataChannel"],
+    ]
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, "123456789012"])
+def test_a_looked_up_role_is_no_error_before_the_cli_has_asked(
+    make_app: MakeApp, account: str
+) -> None:
+    env = cdk.Environment(account=account, region=REGION)
+
+    def build(**context: object) -> cdk.Stack:
+        stack = cdk.Stack(make_app(**context), "Stack", env=env)
+        assert grant(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing")).success
+        return stack
+
+    (asked,) = lookups(build())
+    answered = build(**{asked["key"]: [{"Arn": role_arn("path/Existing", account)}]})
+
+    assert lookups(answered) == []
+    assert policy(answered)["Roles"] == ["Existing"]
+
+
+def test_a_looked_up_role_that_is_immutable_is_refused_once_it_is_known(
+    make_app: MakeApp,
+) -> None:
+    def build(**context: object) -> cdk.Stack:
+        stack = cdk.Stack(make_app(**context), "Stack", env=HERE)
+        role = iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=False)
+        grant(stack, role)
+        return stack
+
+    (asked,) = lookups(build())
+    with pytest.raises(ValueError, match=r"^grantee 'Stack/Role' can't be granted anything"):
+        build(**{asked["key"]: [{"Arn": role_arn()}]})
+
+
+# types
+
+
+@pytest.mark.parametrize(
+    ("grantee_of", "kind"),
+    [
+        (lambda _: "operators", "str"),
+        (lambda _: None, "NoneType"),
+        (l1_role, "the construct 'Stack/L1'"),
+        (
+            lambda s: iam.ManagedPolicy.from_managed_policy_name(s, "Managed", "theirs"),
+            "the construct 'Stack/Managed'",
+        ),
+    ],
+    ids=["name", "None", "L1 role", "imported managed policy"],
+)
+def test_what_cdk_can_not_grant_to_is_a_type_error(
+    stack: cdk.Stack, grantee_of: Callable[[cdk.Stack], Any], kind: str
+) -> None:
+    with pytest.raises(
+        TypeError,
+        match=f"^grantee must be a user, a group, a role or what else CDK grants to, got {kind}.*"
+        r": for a role that exists give iam.Role.from_role_name\(scope, id, name\)$",
+    ):
+        grant(stack, grantee_of(stack))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("instance_arns", INSTANCE, "must be a sequence of ARNs, got str .*: give a list"),
+        ("instance_tags", ["team"], r"must be a Mapping, got list \['team'\]"),
+        ("instance_tags", [], r"must be a Mapping, got list \[\]"),
+        ("all_instances", "no", "must be a bool, got str 'no'"),
+        ("allow_ssh", "no", "must be a bool, got str 'no'"),
+        ("allow_port_forwarding", 1, "must be a bool, got int 1"),
+        ("allow_console", None, "must be a bool, got NoneType"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_a_type_error(
+    stack: cdk.Stack, argument: str, value: object, message: str
+) -> None:
+    access: dict[str, Any] = {"instance_tags": {"team": "web"}, argument: value}
+    with pytest.raises(TypeError, match=f"^{argument} {message}"):
+        grant(stack, group(stack), **access)
+
+
+@pytest.mark.parametrize("value", [None, True, 7, {"web"}, ["web", 7]])
+def test_a_tags_value_that_is_no_string_is_a_type_error(stack: cdk.Stack, value: Any) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match=r"^(each of )?instance_tags\['team'\] must be a str"):
+        grant(stack, group(stack), instance_tags={"team": value})
+
+
+# what others make of it
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_cfn_lint_finds_nothing(make_app: MakeApp, kind: str, *, minimize: bool) -> None:
+    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
+    found = preferences(stack, kind, encryption_key=KEYS["imported alias"](stack))
+
+    for access in (
+        {"instance_arns": [INSTANCE, OTHER_INSTANCE], "instance_tags": {"team": ["web", "shop"]}},
+        {"instance_tags": {"team": "${aws:PrincipalTag/team}"}, "allow_console": True},
+        {"all_instances": True, "allow_ssh": True, "allow_port_forwarding": True},
+    ):
+        arguments: dict[str, Any] = access
+        found.grant_start_session(group_of(stack), **arguments)
+
+    assert lint(template_text(stack)) == []
+
+
+def group_of(stack: cdk.Stack) -> iam.IGroup:
+    existing: Any = stack.node.try_find_child("Operators")
+    return existing or group(stack)

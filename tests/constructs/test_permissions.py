@@ -1,0 +1,232 @@
+"""The construct: one policy, its name, and what CDK lets others do to it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+import jsii
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import SessionManagerPermissions
+from tests.conftest import (
+    EC2,
+    existing_key,
+    existing_role,
+    l1_role,
+    owned_role,
+    policy,
+    resources,
+    synth,
+    template,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from constructs import IConstruct
+
+NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+
+
+# the arguments
+
+
+def test_neither_a_role_nor_a_profile_is_refused(stack: cdk.Stack) -> None:
+    with pytest.raises(
+        ValueError, match=r"^give exactly one of role and instance_profile, got neither$"
+    ):
+        SessionManagerPermissions(stack, "Permissions")
+
+
+def test_both_a_role_and_a_profile_are_refused(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    profile = iam.InstanceProfile(stack, "Profile", role=role)
+    with pytest.raises(
+        ValueError, match=r"^give exactly one of role and instance_profile, got both$"
+    ):
+        SessionManagerPermissions(stack, "Permissions", role=role, instance_profile=profile)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(name=st.text(max_size=140).filter(lambda text: not NAME.fullmatch(text)))
+@example(name="")
+@example(name="n" * 129)
+@example(name="Session Manager")
+@example(name="Sessions\n")
+@example(name="path/Sessions")
+@example(name="Séances")
+@example(name="${Stack}-Sessions")
+def test_a_policy_name_that_iam_does_not_take_is_refused(stack: cdk.Stack, name: str) -> None:
+    with pytest.raises(ValueError, match=r"^policy_name .* is not a name that IAM takes: 1 to 128"):
+        SessionManagerPermissions(
+            stack, "Permissions", role=existing_role_once(stack), policy_name=name
+        )
+    assert stack.node.try_find_child("Permissions") is None
+
+
+def existing_role_once(stack: cdk.Stack) -> iam.IRole:
+    found: Any = stack.node.try_find_child("Existing")
+    role: iam.IRole = found or existing_role(stack)
+    return role
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25
+)
+@given(name=st.from_regex(NAME, fullmatch=True))
+@example(name="n" * 128)
+@example(name="+=,.@-_0")
+def test_a_policy_name_that_iam_takes_is_the_policys(stack: cdk.Stack, name: str) -> None:
+    number = len(stack.node.children)
+    permissions = SessionManagerPermissions(
+        stack,
+        f"Permissions{number}",
+        role=existing_role(stack, f"Role{number}", f"Role{number}"),
+        policy_name=name,
+    )
+    assert permissions.policy.policy_name == name
+
+
+def test_a_policy_name_reaches_the_template(stack: cdk.Stack) -> None:
+    SessionManagerPermissions(
+        stack, "Permissions", role=existing_role(stack), policy_name="Sessions"
+    )
+    assert policy(stack)["PolicyName"] == "Sessions"
+
+
+def test_a_policy_name_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    SessionManagerPermissions(
+        stack, "Permissions", role=existing_role(stack), policy_name=f"Sessions-{name}"
+    )
+    assert policy(stack)["PolicyName"] == {"Fn::Join": ["", ["Sessions-", {"Ref": "Name"}]]}
+
+
+# one policy
+
+
+def test_there_is_one_inline_policy_whatever_the_number_of_roles(stack: cdk.Stack) -> None:
+    permissions = SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
+    permissions.attach_to_role(owned_role(stack))
+    permissions.attach_to_role(existing_role(stack, "Second", "Second"))
+    permissions.attach_to_role(l1_role(stack))
+    permissions.attach_to_instance_profile(
+        iam.CfnInstanceProfile(stack, "Profile", roles=["Third"]),
+    )
+    permissions.attach_to_role(iam.LazyRole(stack, "Lazy", assumed_by=EC2))
+    owned, _, lazy = resources(stack, "AWS::IAM::Role")
+    assert policy(stack)["Roles"] == [
+        "Existing",
+        {"Ref": owned},
+        "Second",
+        {"Ref": "L1"},
+        "Third",
+        {"Ref": lazy},
+    ]
+    assert len(permissions.roles) == 6
+    permissions.add_encryption_key(existing_key(stack))
+    assert len(policy(stack)["PolicyDocument"]["Statement"]) == 3
+    assert not resources(stack, "AWS::IAM::ManagedPolicy")
+
+
+def test_the_policy_and_its_roles_can_be_had(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    permissions = SessionManagerPermissions(stack, "Permissions", role=role)
+    assert isinstance(permissions.policy, iam.Policy)
+    assert permissions.roles == [role]
+    permissions.roles.clear()
+    assert permissions.roles == [role]
+
+    permissions.policy.add_statements(
+        iam.PolicyStatement(sid="Mine", actions=["s3:ListAllMyBuckets"], resources=["*"])
+    )
+    assert policy(stack)["PolicyDocument"]["Statement"][-1]["Sid"] == "Mine"
+
+
+def test_a_role_and_all_else_in_the_stack_stay_as_they_are(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    before = template(stack)
+    SessionManagerPermissions(stack, "Permissions", role=role)
+    after = template(stack)
+    (added,) = set(after["Resources"]) - set(before["Resources"])
+    assert after["Resources"].pop(added)["Type"] == "AWS::IAM::Policy"
+    assert after == before
+
+
+# what others do to it
+
+
+def test_a_property_injector_for_policies_works(stack: cdk.Stack) -> None:
+    @jsii.implements(cdk.IPropertyInjector)
+    class Prefix:
+        @property
+        def construct_unique_id(self) -> str:
+            return iam.Policy.PROPERTY_INJECTION_ID
+
+        def inject(
+            self,
+            original_props: Mapping[str, Any],
+            *,
+            id: str,  # noqa: A002
+            scope: IConstruct,
+        ) -> Mapping[str, Any]:
+            del id, scope
+            return {**original_props, "policyName": f"acme-{original_props['policyName']}"}
+
+    cdk.PropertyInjectors.of(stack).add(Prefix())
+    SessionManagerPermissions(
+        stack, "Permissions", role=existing_role(stack), policy_name="Sessions"
+    )
+    found = policy(stack)
+    assert found["PolicyName"] == "acme-Sessions"
+    assert len(found["PolicyDocument"]["Statement"]) == 2
+    assert found["Roles"] == ["Existing"]
+
+
+def test_an_aspect_on_policies_works(stack: cdk.Stack) -> None:
+    @jsii.implements(cdk.IAspect)
+    class Deny:
+        def visit(self, node: IConstruct) -> None:
+            if isinstance(node, iam.Policy):
+                node.add_statements(
+                    iam.PolicyStatement(
+                        sid="Added", effect=iam.Effect.DENY, actions=["s3:*"], resources=["*"]
+                    )
+                )
+
+    cdk.Aspects.of(stack).add(Deny())
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
+    assert policy(stack)["PolicyDocument"]["Statement"][-1]["Sid"] == "Added"
+
+
+@pytest.mark.parametrize("own_role", [True, False], ids=["the instance's own role", "a role"])
+def test_an_instance_can_wait_for_the_policy(stack: cdk.Stack, *, own_role: bool) -> None:
+    instance = ec2.Instance(
+        stack,
+        "Instance",
+        vpc=ec2.Vpc(stack, "Vpc", max_azs=1),
+        instance_type=ec2.InstanceType("t3.micro"),
+        machine_image=ec2.MachineImage.latest_amazon_linux2023(),
+        role=None if own_role else owned_role(stack),
+    )
+    permissions = SessionManagerPermissions(stack, "Permissions", role=instance.role)
+    instance.instance.node.add_dependency(permissions)
+    (waiting,) = resources(stack, "AWS::EC2::Instance").values()
+    (awaited,) = resources(stack, "AWS::IAM::Policy")
+    assert awaited in waiting["DependsOn"]
+
+
+def test_what_waits_for_a_policy_that_others_create_is_no_error(stack: cdk.Stack) -> None:
+    iam.Role.customize_roles(stack)
+    permissions = SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
+    waiting = cdk.CfnResource(stack, "Waiting", type="AWS::CloudFormation::WaitConditionHandle")
+    waiting.node.add_dependency(permissions)
+    assert synth(stack)
+    assert "DependsOn" not in template(stack)["Resources"]["Waiting"]

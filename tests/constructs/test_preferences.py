@@ -1,0 +1,948 @@
+"""The Session document: each argument in it as AWS documents it, or refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_kms as kms
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import SessionPreferences
+from tests.conftest import (
+    ACCOUNT,
+    HERE,
+    REGION,
+    MakeApp,
+    MakeStack,
+    existing_key,
+    existing_role,
+    key_arn,
+    resources,
+    run_python,
+    template,
+)
+from tests.preference_options import (
+    ALIAS_ARN,
+    BUCKET,
+    BUCKETS,
+    GROUP,
+    GROUPS,
+    KEYS,
+    UNENCRYPTED_GROUPS,
+    USERS,
+    Given,
+    given_preferences,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
+KIB_64: Final = 64 * 1024
+
+on_stack_fixtures = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
+
+
+def preferences(stack: cdk.Stack, **arguments: Any) -> SessionPreferences:  # noqa: ANN401
+    return SessionPreferences(stack, "Preferences", **arguments)
+
+
+def document(stack: cdk.Stack) -> dict[str, Any]:
+    """The properties of the one document in the stack's template."""
+    (found,) = resources(stack, "AWS::SSM::Document").values()
+    properties: dict[str, Any] = found["Properties"]
+    return properties
+
+
+def inputs(stack: cdk.Stack) -> dict[str, Any]:
+    found: dict[str, Any] = document(stack)["Content"]["inputs"]
+    return found
+
+
+def refused(stack: cdk.Stack, error: type[Exception], match: str, **arguments: object) -> None:
+    """The error is raised before anything is made."""
+    with pytest.raises(error, match=match):
+        preferences(stack, **arguments)
+    assert stack.node.try_find_child("Preferences") is None
+
+
+# "Session document schema" of the AWS Systems Manager user guide: each element of a document of
+# type Standard_Stream, and no other.
+
+
+class Field(NamedTuple):
+    """An element, as the page documents it."""
+
+    kind: type
+    required: bool = False
+    values: str = ".*"
+    """A pattern of the valid values."""
+
+
+TOP: Final = {
+    "schemaVersion": Field(str, required=True, values=r"1\.0"),
+    "description": Field(str),
+    "sessionType": Field(str, required=True, values="Standard_Stream"),
+    "inputs": Field(dict, required=True),
+}
+INPUTS: Final = {
+    "s3BucketName": Field(str),
+    "s3KeyPrefix": Field(str),
+    "s3EncryptionEnabled": Field(bool, required=True),
+    "cloudWatchLogGroupName": Field(str),
+    "cloudWatchEncryptionEnabled": Field(bool, required=True),
+    "cloudWatchStreamingEnabled": Field(bool, required=True),
+    "kmsKeyId": Field(str),
+    "runAsEnabled": Field(bool, required=True),
+    "runAsDefaultUser": Field(str),
+    "idleSessionTimeout": Field(str, values="[1-9]|[1-5][0-9]|60"),
+    "maxSessionDuration": Field(str, values="[1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440"),
+    "shellProfile": Field(dict),
+}
+SHELL_PROFILE: Final = {"windows": Field(str), "linux": Field(str)}
+INTRINSICS: Final = ("Ref", "Fn::GetAtt", "Fn::Join", "Fn::Select")
+
+
+def violations(content: dict[str, Any]) -> list[str]:
+    """What in a document's content is not as documented."""
+    found = content.get("inputs", {})
+    return [
+        *wrong_in(content, TOP),
+        *wrong_in(found, INPUTS),
+        *wrong_in(found.get("shellProfile", {}), SHELL_PROFILE),
+        *(
+            ["runAsDefaultUser"]
+            if found.get("runAsEnabled") and not found.get("runAsDefaultUser")
+            else []
+        ),
+    ]
+
+
+def wrong_in(element: dict[str, Any], fields: dict[str, Field]) -> list[str]:
+    missing = [name for name, field in fields.items() if field.required and name not in element]
+    unknown = [name for name in element if name not in fields]
+    wrong = [
+        name
+        for name, value in element.items()
+        if name in fields and not is_valid(value, fields[name])
+    ]
+    return missing + unknown + wrong
+
+
+def is_valid(value: object, field: Field) -> bool:
+    if field.kind is str and isinstance(value, dict):  # a string that CloudFormation makes
+        return len(value) == 1 and next(iter(value)) in INTRINSICS
+    if type(value) is not field.kind:
+        return False
+    return not isinstance(value, str) or bool(re.fullmatch(field.values, value, re.DOTALL))
+
+
+VALID: Final[dict[str, Any]] = {
+    "schemaVersion": "1.0",
+    "sessionType": "Standard_Stream",
+    "inputs": {
+        "s3EncryptionEnabled": True,
+        "cloudWatchEncryptionEnabled": False,
+        "cloudWatchStreamingEnabled": False,
+        "runAsEnabled": False,
+        "idleSessionTimeout": "60",
+        "maxSessionDuration": "1440",
+        "shellProfile": {"linux": "pwd"},
+    },
+}
+
+
+def without(element: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in element.items() if key != name}
+
+
+def with_input(name: str, value: object) -> dict[str, Any]:
+    return VALID | {"inputs": VALID["inputs"] | {name: value}}
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (VALID, []),
+        (without(VALID, "schemaVersion"), ["schemaVersion"]),
+        (VALID | {"schemaVersion": "2.2"}, ["schemaVersion"]),
+        (VALID | {"sessionType": "Port"}, ["sessionType"]),
+        (VALID | {"mainSteps": []}, ["mainSteps"]),
+        (VALID | {"inputs": without(VALID["inputs"], "runAsEnabled")}, ["runAsEnabled"]),
+        (with_input("s3EncryptionEnabled", "true"), ["s3EncryptionEnabled"]),
+        (with_input("s3BucketName", None), ["s3BucketName"]),
+        (with_input("s3BucketName", {"Ref": "Bucket"}), []),
+        (with_input("s3BucketName", {"name": "logs"}), ["s3BucketName"]),
+        (with_input("idleSessionTimeout", 20), ["idleSessionTimeout"]),
+        (with_input("idleSessionTimeout", "0"), ["idleSessionTimeout"]),
+        (with_input("idleSessionTimeout", "61"), ["idleSessionTimeout"]),
+        (with_input("idleSessionTimeout", ""), ["idleSessionTimeout"]),
+        (with_input("maxSessionDuration", "1441"), ["maxSessionDuration"]),
+        (with_input("maxSessionDuration", "1.5"), ["maxSessionDuration"]),
+        (with_input("shellProfile", {"macos": "pwd"}), ["macos"]),
+        (with_input("shellProfile", {"linux": ["pwd"]}), ["linux"]),
+        (VALID | {"inputs": VALID["inputs"] | {"runAsEnabled": True}}, ["runAsDefaultUser"]),
+        (with_input("kmsKey", ""), ["kmsKey"]),
+    ],
+)
+def test_the_schema_finds_what_is_not_as_documented(
+    content: dict[str, Any], named: list[str]
+) -> None:
+    assert violations(content) == named
+
+
+@on_stack_fixtures
+@given(chosen=given_preferences())
+@example(chosen=Given(None, None, None, None, {}))
+def test_any_preferences_make_a_document_as_documented(
+    make_stack: MakeStack, chosen: Given
+) -> None:
+    stack = make_stack(env=HERE)
+
+    preferences(stack, **chosen.sources(stack), **chosen.others)
+
+    assert violations(document(stack)["Content"]) == []
+
+
+# the document
+
+
+def test_it_is_a_document_of_type_session_that_changes_in_new_versions(stack: cdk.Stack) -> None:
+    preferences(stack, document_name="Acme-Sessions")
+
+    assert without(document(stack), "Content") == {
+        "DocumentType": "Session",
+        "Name": "Acme-Sessions",
+        "UpdateMethod": "NewVersion",
+    }
+    assert len(template(stack)["Resources"]) == 1
+
+
+def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
+    preferences(stack)
+
+    assert document(stack)["Content"] == {
+        "schemaVersion": "1.0",
+        "description": "Session Manager preferences",
+        "sessionType": "Standard_Stream",
+        "inputs": {
+            "s3BucketName": "",
+            "s3KeyPrefix": "",
+            "s3EncryptionEnabled": False,
+            "cloudWatchLogGroupName": "",
+            "cloudWatchEncryptionEnabled": False,
+            "cloudWatchStreamingEnabled": False,
+            "kmsKeyId": "",
+            "runAsEnabled": False,
+            "runAsDefaultUser": "",
+            "shellProfile": {"linux": "", "windows": ""},
+        },
+    }
+
+
+def test_each_argument_is_in_its_input(stack_here: cdk.Stack) -> None:
+    preferences(
+        stack_here,
+        encryption_key=existing_key(stack_here),
+        log_bucket=BUCKETS["imported bucket"](stack_here),
+        log_prefix="sessions",
+        log_group=GROUPS["group by its name"](stack_here),
+        stream_logs=False,
+        enforce_s3_encryption=True,
+        enforce_cloudwatch_encryption=True,
+        idle_timeout=cdk.Duration.minutes(15),
+        max_duration=cdk.Duration.hours(8),
+        run_as_user="operator",
+        linux_shell_profile="cd /",
+        windows_shell_profile="date",
+    )
+
+    assert inputs(stack_here) == {
+        "s3BucketName": BUCKET,
+        "s3KeyPrefix": "sessions",
+        "s3EncryptionEnabled": True,
+        "cloudWatchLogGroupName": GROUP,
+        "cloudWatchEncryptionEnabled": True,
+        "cloudWatchStreamingEnabled": False,
+        "kmsKeyId": key_arn(),
+        "runAsEnabled": True,
+        "runAsDefaultUser": "operator",
+        "idleSessionTimeout": "15",
+        "maxSessionDuration": "480",
+        "shellProfile": {"linux": "cd /", "windows": "date"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("owned bucket", {"Ref": "Bucket83908E77"}),
+        ("L1 bucket", {"Ref": "Bucket"}),
+        ("bucket with a key", BUCKET),
+        ("bucket by reference", BUCKET),
+    ],
+)
+def test_a_bucket_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name: object) -> None:
+    preferences(stack_here, log_bucket=BUCKETS[kind](stack_here))
+
+    assert inputs(stack_here)["s3BucketName"] == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("owned group", {"Ref": "GroupC77FDACD"}),
+        ("L1 group", {"Ref": "Group"}),
+        ("group by its ARN", GROUP),
+        ("group by reference", GROUP),
+    ],
+)
+def test_a_log_group_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name: object) -> None:
+    preferences(stack_here, log_group=GROUPS[kind](stack_here))
+
+    assert inputs(stack_here)["cloudWatchLogGroupName"] == name
+
+
+# its name
+
+
+def test_a_default_name_that_would_be_too_long_has_all_that_ssm_takes(
+    make_stack: MakeStack,
+) -> None:
+    stack = make_stack("S" * 128)
+    SessionPreferences(stack, "Preferences")
+
+    (found,) = resources(stack, "AWS::SSM::Document").values()
+    assert len(found["Properties"]["Name"]) == 128
+
+
+def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) -> None:
+    app = make_app()
+    stacks = [cdk.Stack(app, name) for name in ("One", "Two")]
+    for stack in stacks:
+        for name in ("First", "Second"):
+            SessionPreferences(stack, name)
+
+    names = [
+        found["Properties"]["Name"]
+        for stack in stacks
+        for found in resources(stack, "AWS::SSM::Document").values()
+    ]
+
+    assert names == [
+        "One-First-DBE8B80D",
+        "One-Second-61FEBA6C",
+        "Two-First-CA9D3B20",
+        "Two-Second-D36B27E7",
+    ]
+
+
+@pytest.mark.parametrize("construct_id", ["P" * 300, "Préférences: all", "a/b"])
+def test_the_default_name_is_one_that_systems_manager_takes(
+    stack: cdk.Stack, construct_id: str
+) -> None:
+    SessionPreferences(stack, construct_id)
+
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{3,128}", document(stack)["Name"])
+
+
+@on_stack_fixtures
+@given(name=st.from_regex(r"[b-zB-Z0-9_.-][A-Za-z0-9_.-]{2,127}", fullmatch=True))
+@example(name="...")
+@example(name="b" * 128)
+@example(name="SSM-SessionManagerRunShell2")
+@example(name="My-aws-sessions")
+def test_a_name_that_systems_manager_takes_is_the_documents(
+    make_stack: MakeStack, name: str
+) -> None:
+    stack = make_stack()
+
+    preferences(stack, document_name=name)
+
+    assert document(stack)["Name"] == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "ab",
+        "n" * 129,
+        "Acme Sessions",
+        "Acme/Sessions",
+        "Séances",
+        "Sessions\n",
+        "arn:aws:ssm:eu-west-1:111122223333:document/Sessions",
+        "${Stack}-Sessions",
+    ],
+)
+def test_a_name_that_systems_manager_does_not_take_is_refused(stack: cdk.Stack, name: str) -> None:
+    message = "^document_name .* is not a name that Systems Manager takes: 3 to 128 characters of"
+    refused(stack, ValueError, message, document_name=name)
+    with pytest.raises(ValueError, match=message):
+        SessionPreferences.from_document_name(stack, "Preferences", name)
+
+
+def test_the_accounts_default_as_a_new_document_is_refused_with_the_way_out(
+    stack: cdk.Stack,
+) -> None:
+    message = (
+        "^document_name 'SSM-SessionManagerRunShell' is the account's default document, which "
+        r"nearly always exists .* or use SessionPreferences.from_document_name\(\)"
+    )
+    refused(stack, ValueError, message, document_name=ACCOUNT_DEFAULT)
+
+
+@pytest.mark.parametrize(
+    "name", ["aws-sessions", "amazonSessions", "amzn.sessions", "AWSEC2-Sessions", "AWSSupport-S"]
+)
+def test_a_name_that_aws_keeps_for_itself_is_refused(stack: cdk.Stack, name: str) -> None:
+    refused(
+        stack,
+        ValueError,
+        f"^document_name '{name}' begins as AWS's own documents do, .*: give another name$",
+        document_name=name,
+    )
+
+
+def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeStack) -> None:
+    stack = make_stack("aws-operations")
+
+    with pytest.raises(ValueError, match=r"^document_name 'aws-operations-Preferences-.*another"):
+        preferences(stack)
+
+    preferences(make_stack("aws-operations"), document_name="Operations")
+
+
+def test_a_name_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+
+    preferences(stack, document_name=name)
+    existing = SessionPreferences.from_document_name(stack, "Existing", name)
+
+    assert document(stack)["Name"] == {"Ref": "Name"}
+    assert stack.resolve(existing.document_name) == {"Ref": "Name"}
+
+
+# times
+
+
+@on_stack_fixtures
+@given(idle=st.integers(1, 60), most=st.integers(1, 1440))
+@example(idle=1, most=1)
+@example(idle=60, most=1440)
+def test_times_are_whole_minutes_as_strings(make_stack: MakeStack, idle: int, most: int) -> None:
+    stack = make_stack()
+
+    preferences(
+        stack,
+        idle_timeout=cdk.Duration.seconds(idle * 60),
+        max_duration=cdk.Duration.minutes(most),
+    )
+
+    found = inputs(stack)
+    assert (found["idleSessionTimeout"], found["maxSessionDuration"]) == (str(idle), str(most))
+
+
+@pytest.mark.parametrize(
+    ("time", "minutes"),
+    [
+        (cdk.Duration.hours(1), "60"),
+        (cdk.Duration.hours(31 / 60), "31"),  # 31.000000000000004 minutes
+        (cdk.Duration.millis(60_000), "1"),
+        (cdk.Duration.parse("PT30M"), "30"),
+    ],
+)
+def test_a_time_may_be_given_in_any_unit(
+    stack: cdk.Stack, time: cdk.Duration, minutes: str
+) -> None:
+    preferences(stack, idle_timeout=time)
+
+    assert inputs(stack)["idleSessionTimeout"] == minutes
+
+
+@pytest.mark.parametrize(
+    ("argument", "time", "message"),
+    [
+        ("idle_timeout", cdk.Duration.minutes(0), "0 minutes: give whole minutes from 1 to 60"),
+        ("idle_timeout", cdk.Duration.minutes(61), "1 hour 1 minute: .* from 1 to 60"),
+        ("idle_timeout", cdk.Duration.seconds(90), "1 minute 30 seconds: .* from 1 to 60"),
+        ("idle_timeout", cdk.Duration.seconds(59), "59 seconds: .* from 1 to 60"),
+        ("idle_timeout", cdk.Duration.millis(3_600_001), "1 hour 1 milli: .* from 1 to 60"),
+        ("max_duration", cdk.Duration.minutes(0), "0 minutes: .* from 1 to 1440"),
+        ("max_duration", cdk.Duration.minutes(1441), "1 day 1 minute: .* from 1 to 1440"),
+        ("max_duration", cdk.Duration.days(2), "2 days: .* from 1 to 1440"),
+        ("max_duration", cdk.Duration.hours(0.51), "30 minutes 36 seconds: .* from 1 to 1440"),
+    ],
+)
+def test_a_time_out_of_bounds_or_not_in_whole_minutes_is_refused(
+    stack: cdk.Stack, argument: str, time: cdk.Duration, message: str
+) -> None:
+    refused(stack, ValueError, f"^{argument} is {message}$", **{argument: time})
+
+
+def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    number = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
+
+    preferences(
+        stack,
+        idle_timeout=cdk.Duration.minutes(number),
+        max_duration=cdk.Duration.minutes(number),
+    )
+
+    found = inputs(stack)
+    assert found["idleSessionTimeout"] == found["maxSessionDuration"] == {"Ref": "Minutes"}
+
+
+def test_a_time_that_only_the_deployment_knows_is_in_minutes(stack: cdk.Stack) -> None:
+    number = cdk.CfnParameter(stack, "Seconds", type="Number").value_as_number
+    refused(
+        stack,
+        ValueError,
+        r"^idle_timeout is known at deployment only, and not in minutes: .*Duration.minutes\(\)$",
+        idle_timeout=cdk.Duration.seconds(number),
+    )
+
+
+# logs
+
+
+@pytest.mark.parametrize(
+    ("given_as", "in_document"),
+    [
+        ("sessions", "sessions"),
+        ("/sessions/", "sessions"),
+        ("a//b/", "a/b"),
+        ("/", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_prefix_is_as_in_the_log_options(
+    stack: cdk.Stack, given_as: str | None, in_document: str
+) -> None:
+    made = preferences(stack, log_bucket=BUCKETS["imported bucket"](stack), log_prefix=given_as)
+
+    assert inputs(stack)["s3KeyPrefix"] == in_document
+    assert made.log_prefix == (in_document or None)
+
+
+def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
+
+    preferences(
+        stack, log_bucket=BUCKETS["imported bucket"](stack), log_prefix=f"/sessions/{prefix}/"
+    )
+
+    assert inputs(stack)["s3KeyPrefix"] == {"Fn::Join": ["", ["sessions/", {"Ref": "Prefix"}]]}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("sessions/*", "has a wildcard or a policy variable"),
+        ("${aws:userid}", "has a wildcard or a policy variable"),
+        ("../logs", "has '.' or '..' as a part"),
+        ("p" * 1025, "is 1025 bytes long, and an"),
+    ],
+)
+def test_a_prefix_that_is_none_is_refused(stack: cdk.Stack, prefix: str, message: str) -> None:
+    bucket = BUCKETS["imported bucket"](stack)
+    refused(stack, ValueError, f"^log_prefix .* {message}", log_bucket=bucket, log_prefix=prefix)
+    with pytest.raises(ValueError, match=f"^log_prefix .* {message}"):
+        SessionPreferences.from_document_name(
+            stack, "Preferences", log_bucket=bucket, log_prefix=prefix
+        )
+
+
+def test_a_prefix_without_a_bucket_is_refused(stack: cdk.Stack) -> None:
+    message = "^log_prefix 'sessions' has no bucket: give log_bucket too$"
+    refused(stack, ValueError, message, log_prefix="sessions")
+    with pytest.raises(ValueError, match=message):
+        SessionPreferences.from_document_name(stack, "Preferences", log_prefix="sessions")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "streams"),
+    [({}, True), ({"stream_logs": True}, True), ({"stream_logs": False}, False)],
+)
+def test_logs_are_streamed_unless_that_is_turned_off(
+    stack: cdk.Stack, arguments: dict[str, bool], *, streams: bool
+) -> None:
+    preferences(stack, log_group=GROUPS["group by its name"](stack), **arguments)
+
+    assert inputs(stack)["cloudWatchStreamingEnabled"] is streams
+
+
+def test_nothing_is_streamed_without_a_log_group(stack: cdk.Stack) -> None:
+    preferences(stack, stream_logs=True)
+
+    assert inputs(stack)["cloudWatchStreamingEnabled"] is False
+
+
+# enforced encryption
+
+
+@pytest.mark.parametrize(
+    ("arguments", "enforced"),
+    [
+        ({}, True),
+        ({"enforce_s3_encryption": True}, True),
+        ({"enforce_s3_encryption": False}, False),
+    ],
+)
+def test_encryption_in_s3_is_enforced_unless_that_is_turned_off(
+    stack: cdk.Stack, arguments: dict[str, bool], *, enforced: bool
+) -> None:
+    made = preferences(stack, log_bucket=BUCKETS["imported bucket"](stack), **arguments)
+
+    assert inputs(stack)["s3EncryptionEnabled"] is enforced
+    assert made.enforce_s3_encryption is enforced
+
+
+def test_encryption_in_s3_is_not_enforced_without_a_bucket(stack: cdk.Stack) -> None:
+    made = preferences(stack, enforce_s3_encryption=True)
+
+    assert inputs(stack)["s3EncryptionEnabled"] is False
+    assert made.enforce_s3_encryption is False
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GROUPS if kind not in UNENCRYPTED_GROUPS])
+def test_encryption_in_cloudwatch_can_be_enforced(stack_here: cdk.Stack, kind: str) -> None:
+    preferences(stack_here, log_group=GROUPS[kind](stack_here), enforce_cloudwatch_encryption=True)
+
+    assert inputs(stack_here)["cloudWatchEncryptionEnabled"] is True
+
+
+def test_encryption_in_cloudwatch_is_not_enforced_by_default(stack: cdk.Stack) -> None:
+    preferences(stack, log_group=GROUPS["group by its name"](stack))
+
+    assert inputs(stack)["cloudWatchEncryptionEnabled"] is False
+
+
+def test_encryption_of_no_log_group_is_not_enforced(stack: cdk.Stack) -> None:
+    refused(
+        stack,
+        ValueError,
+        "^enforce_cloudwatch_encryption has no log group to hold for: give log_group too$",
+        enforce_cloudwatch_encryption=True,
+    )
+
+
+@pytest.mark.parametrize("kind", UNENCRYPTED_GROUPS)
+def test_encryption_of_a_log_group_known_to_have_no_key_is_not_enforced(
+    stack: cdk.Stack, kind: str
+) -> None:
+    refused(
+        stack,
+        ValueError,
+        "^enforce_cloudwatch_encryption ends each session: log_group 'Stack/Group' has no KMS key",
+        log_group=GROUPS[kind](stack),
+        enforce_cloudwatch_encryption=True,
+    )
+
+
+# the key
+
+
+@pytest.mark.parametrize(
+    ("kind", "key_id"),
+    [
+        ("imported key", key_arn()),
+        ("key by reference", key_arn()),
+        ("owned key", {"Fn::GetAtt": ["Key961B73FD", "Arn"]}),
+        ("L1 key", {"Fn::GetAtt": ["Key", "Arn"]}),
+        ("owned alias", {"Fn::GetAtt": ["Target3191CF44", "Arn"]}),
+        ("L1 alias", {"Fn::GetAtt": ["Target", "Arn"]}),
+        ("alias by its ARN", ALIAS_ARN),
+        (
+            "imported alias",
+            {
+                "Fn::Join": [
+                    "",
+                    [
+                        "arn:",
+                        {"Ref": "AWS::Partition"},
+                        f":kms:{REGION}:{ACCOUNT}:alias/sessions",
+                    ],
+                ]
+            },
+        ),
+    ],
+)
+def test_a_key_or_an_alias_is_in_it_by_an_arn(
+    stack_here: cdk.Stack, kind: str, key_id: object
+) -> None:
+    """An alias's bare name would be looked for in the account of whoever asks."""
+    preferences(stack_here, encryption_key=KEYS[kind](stack_here))
+
+    assert inputs(stack_here)["kmsKeyId"] == key_id
+
+
+@pytest.mark.parametrize(
+    ("key_of", "message"),
+    [
+        (
+            lambda stack: kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048),
+            "has the key_spec RSA_2048",
+        ),
+        (
+            lambda stack: kms.Alias.from_alias_name(stack, "Key", "alias/aws/ssm"),
+            "is the AWS managed key",
+        ),
+    ],
+    ids=["RSA", "AWS managed"],
+)
+def test_a_key_that_can_not_decrypt_session_data_is_refused(
+    stack: cdk.Stack, key_of: Callable[[cdk.Stack], kms.IKey], message: str
+) -> None:
+    key = key_of(stack)
+    refused(stack, ValueError, f"^encryption_key {message}", encryption_key=key)
+    with pytest.raises(ValueError, match=f"^encryption_key {message}"):
+        SessionPreferences.from_document_name(stack, "Preferences", encryption_key=key)
+
+
+# who runs it
+
+
+@on_stack_fixtures
+@given(user=USERS)
+@example(user="ssm-user")
+@example(user="_")
+@example(user="first.last")
+@example(user="U" * 32)
+def test_a_unix_user_is_the_one_sessions_run_as(make_stack: MakeStack, user: str) -> None:
+    stack = make_stack()
+
+    preferences(stack, run_as_user=user)
+
+    found = inputs(stack)
+    assert (found["runAsEnabled"], found["runAsDefaultUser"]) == (True, user)
+
+
+@pytest.mark.parametrize(
+    "user", ["", "1user", "-user", "u" * 33, "some user", "user\n", "user;id", "DOMAIN\\user", "é"]
+)
+def test_what_is_no_unix_user_is_refused(stack: cdk.Stack, user: str) -> None:
+    message = "^run_as_user .* is not the name of a Unix user: 1 to 32 characters of"
+    refused(stack, ValueError, message, run_as_user=user)
+
+
+def test_a_user_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
+    preferences(stack, run_as_user=cdk.CfnParameter(stack, "User").value_as_string)
+
+    assert inputs(stack)["runAsDefaultUser"] == {"Ref": "User"}
+
+
+# shell profiles
+
+
+SHELL: Final = st.text().filter(lambda text: "{{" not in text)
+
+
+@on_stack_fixtures
+@given(linux=SHELL, windows=SHELL)
+@example(linux="export PS1='\\u@\\h $ '\ncd \"$HOME\"\n", windows='Write-Host "`t$env:USER"')
+@example(linux="{ ssm } ${AWS::Region} *", windows="\u2028\x00\N{PILE OF POO}")
+def test_shell_profiles_are_in_it_as_they_are(
+    make_stack: MakeStack, linux: str, windows: str
+) -> None:
+    stack = make_stack()
+
+    preferences(stack, linux_shell_profile=linux, windows_shell_profile=windows)
+
+    assert inputs(stack)["shellProfile"] == {"linux": linux, "windows": windows}
+
+
+@pytest.mark.parametrize("argument", ["linux_shell_profile", "windows_shell_profile"])
+@pytest.mark.parametrize(
+    "profile", ["docker ps --format '{{.Names}}'", "{{resolve:secretsmanager:x}}", "echo {{ x }}"]
+)
+def test_what_others_take_for_theirs_in_a_shell_profile_is_refused(
+    stack: cdk.Stack, argument: str, profile: str
+) -> None:
+    (found,) = re.findall(r"\{\{.*\}\}", profile)
+    message = f"^{argument} has {re.escape(repr(found))}, which CloudFormation would resolve"
+    refused(stack, ValueError, message, **{argument: profile})
+
+
+def test_other_braces_and_a_reference_that_is_meant_stay_in_a_shell_profile(
+    stack: cdk.Stack,
+) -> None:
+    meant = cdk.CfnDynamicReference(cdk.CfnDynamicReferenceService.SSM, "/profile").to_string()
+    preferences(stack, linux_shell_profile="f(){{ :; }; }", windows_shell_profile=meant)
+
+    profile = {"linux": "f(){{ :; }; }", "windows": "{{resolve:ssm:/profile}}"}
+    assert inputs(stack)["shellProfile"] == profile
+
+
+def size(content: dict[str, Any]) -> int:
+    """Bytes of the JSON, without white space between its parts, in UTF-8."""
+    return len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize("letter", ["#", "é", "\N{PILE OF POO}"])
+def test_a_document_may_have_64_kib_and_no_byte_more(make_stack: MakeStack, letter: str) -> None:
+    empty, full = make_stack(), make_stack()
+    preferences(empty)
+    left = KIB_64 - size(document(empty)["Content"])
+    profile = letter * (left // len(letter.encode()))
+    profile += "#" * (left - len(profile.encode()))
+
+    refused(
+        full,
+        ValueError,
+        "^linux_shell_profile and windows_shell_profile make a document of 65537 bytes, and it may "
+        "have 65536: ",
+        linux_shell_profile=profile,
+        windows_shell_profile="#",
+    )
+    preferences(full, linux_shell_profile=profile)
+
+    assert size(document(full)["Content"]) == KIB_64
+
+
+# types
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("document_name", 7, "must be a str, got int 7"),
+        ("encryption_key", key_arn(), "must be a KMS key or alias, got str"),
+        ("log_bucket", BUCKET, "must be an S3 bucket, got str"),
+        ("log_prefix", 7, "must be a str, got int"),
+        ("log_group", GROUP, "must be a CloudWatch log group, got str"),
+        ("stream_logs", "yes", "must be a bool, got str 'yes'"),
+        ("stream_logs", None, "must be a bool, got NoneType"),
+        ("enforce_s3_encryption", 1, "must be a bool, got int 1"),
+        ("enforce_cloudwatch_encryption", "false", "must be a bool, got str 'false'"),
+        ("idle_timeout", 20, "must be a Duration, got int 20"),
+        ("max_duration", "1h", "must be a Duration, got str '1h'"),
+        ("run_as_user", True, "must be a str, got bool True"),
+        ("linux_shell_profile", ["pwd"], r"must be a str, got list \['pwd'\]"),
+        ("windows_shell_profile", 0, "must be a str, got int 0"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_a_type_error(
+    stack: cdk.Stack, argument: str, value: object, message: str
+) -> None:
+    refused(stack, TypeError, f"^{argument} {message}", **{argument: value})
+    if argument in {"document_name", "encryption_key", "log_bucket", "log_prefix", "log_group"}:
+        wrong: dict[str, Any] = {argument: value}
+        with pytest.raises(TypeError, match=f"^{argument} {message}"):
+            SessionPreferences.from_document_name(stack, "Preferences", **wrong)
+        assert stack.node.try_find_child("Preferences") is None
+
+
+def test_a_role_is_no_key_bucket_or_log_group(stack: cdk.Stack) -> None:
+    role = existing_role(stack)
+    for argument in ("encryption_key", "log_bucket", "log_group"):
+        refused(stack, TypeError, f"^{argument} must be a", **{argument: role})
+
+
+# what it says
+
+
+def test_what_it_says_can_be_had(stack_here: cdk.Stack) -> None:
+    given_as: dict[str, Any] = {
+        "encryption_key": existing_key(stack_here),
+        "log_bucket": BUCKETS["imported bucket"](stack_here),
+        "log_prefix": "/sessions/",
+        "log_group": GROUPS["group by its name"](stack_here),
+    }
+    made = preferences(stack_here, **given_as)
+    existing = SessionPreferences.from_document_name(stack_here, "Existing", **given_as)
+
+    for found in (made, existing):
+        assert found.encryption_key is given_as["encryption_key"]
+        assert found.log_bucket is given_as["log_bucket"]
+        assert found.log_prefix == "sessions"
+        assert found.log_group is given_as["log_group"]
+        assert found.enforce_s3_encryption is True
+
+
+def test_what_it_does_not_say_is_none(stack: cdk.Stack) -> None:
+    for found in (preferences(stack), SessionPreferences.from_document_name(stack, "Existing")):
+        says = (found.encryption_key, found.log_bucket, found.log_prefix, found.log_group)
+        assert says == (None, None, None, None)
+
+
+def test_its_name_and_arn_are_a_reference_to_it(stack_here: cdk.Stack) -> None:
+    made = preferences(stack_here, document_name="Acme-Sessions")
+
+    (logical_id,) = resources(stack_here, "AWS::SSM::Document")
+    assert stack_here.resolve(made.document_name) == {"Ref": logical_id}
+    assert stack_here.resolve(made.document_arn) == {
+        "Fn::Join": [
+            "",
+            [
+                "arn:",
+                {"Ref": "AWS::Partition"},
+                f":ssm:{REGION}:{ACCOUNT}:document/",
+                {"Ref": logical_id},
+            ],
+        ]
+    }
+
+
+# one that exists
+
+
+def test_one_that_exists_is_the_accounts_default_by_default(stack_here: cdk.Stack) -> None:
+    existing = SessionPreferences.from_document_name(stack_here, "Preferences")
+
+    assert existing.document_name == ACCOUNT_DEFAULT
+    assert stack_here.resolve(existing.document_arn) == {
+        "Fn::Join": [
+            "",
+            [
+                "arn:",
+                {"Ref": "AWS::Partition"},
+                f":ssm:{REGION}:{ACCOUNT}:document/{ACCOUNT_DEFAULT}",
+            ],
+        ]
+    }
+
+
+def test_one_that_exists_is_no_resource_and_is_preferences(stack: cdk.Stack) -> None:
+    existing = SessionPreferences.from_document_name(stack, "Preferences", "aws-theirs")
+
+    assert isinstance(existing, SessionPreferences)
+    assert existing.node.path == "Stack/Preferences"
+    assert existing.document_name == "aws-theirs"
+    assert resources(stack, "AWS::SSM::Document") == {}
+
+
+def test_of_one_that_exists_enforced_encryption_is_assumed(stack: cdk.Stack) -> None:
+    assert SessionPreferences.from_document_name(stack, "Preferences").enforce_s3_encryption
+
+
+# what it costs those who do not use it
+
+COSTS: Final = """
+import sys
+import aws_cdk
+from session_manager_permissions import SessionPreferences
+stack = aws_cdk.Stack(aws_cdk.App(outdir="cdk.out"), "Stack")
+SessionPreferences.from_document_name(stack, "Existing")
+before = {name for name in sys.modules if name.startswith("aws_cdk.aws_")}
+SessionPreferences(stack, "Made")
+after = {name for name in sys.modules if name.startswith("aws_cdk.aws_")}
+print("aws_cdk.aws_ssm" in before, "aws_cdk.aws_ssm" in after, "aws_cdk.aws_kms" in before)
+"""
+
+
+def test_ssm_is_imported_only_where_a_document_is_made(tmp_path: Path) -> None:
+    done = run_python("-c", COSTS, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["False", "True", "False"]

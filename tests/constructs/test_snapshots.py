@@ -1,0 +1,149 @@
+"""Whole templates of typical uses: Sids, names and logical ids are contract."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from cfnlint.api import lint
+from syrupy.extensions.json import JSONSnapshotExtension
+
+import app as real_app
+from session_manager_permissions import SessionManagerPermissions
+from tests.conftest import (
+    HERE,
+    OTHER_REGION,
+    MakeApp,
+    existing_key,
+    existing_role,
+    l1_role,
+    owned_role,
+    role_arn,
+    template,
+)
+from tests.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from syrupy.assertion import SnapshotAssertion
+
+
+def default(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack")
+    profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
+    SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
+    return stack
+
+
+def imported(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack", env=HERE)
+    SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=iam.Role.from_role_arn(stack, "Role", role_arn("path/Existing")),
+        encryption_key=existing_key(stack),
+    )
+    return stack
+
+
+def key(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack")
+    SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=existing_role(stack),
+        encryption_key=kms.Key(stack, "Key", enable_key_rotation=True),
+        policy_name="SessionManager",
+    )
+    return stack
+
+
+def alias(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack", env=HERE)
+    target = kms.Key(stack, "Key", enable_key_rotation=True)
+    SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=existing_role(stack),
+        encryption_key=kms.Alias(stack, "Alias", alias_name="alias/owned", target_key=target),
+    ).add_encryption_key(kms.Alias.from_alias_name(stack, "Imported", "alias/imported"))
+    return stack
+
+
+def several(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack", env=HERE)
+    permissions = SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=owned_role(stack),
+        encryption_key=existing_key(stack, "Key1"),
+    )
+    permissions.attach_to_role(existing_role(stack))
+    permissions.attach_to_instance_profile(
+        iam.CfnInstanceProfile(stack, "Profile", roles=[l1_role(stack).ref])
+    )
+    permissions.add_encryption_key(existing_key(stack, "Key2", region=OTHER_REGION))
+    permissions.add_encryption_key(existing_key(stack, "Alias1", resource="alias/sessions"))
+    permissions.add_encryption_key(
+        existing_key(stack, "Alias2", region=OTHER_REGION, resource="alias/sessions")
+    )
+    return stack
+
+
+def every_option(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack", env=HERE)
+    permissions = SessionManagerPermissions(
+        stack, "Permissions", role=existing_role(stack), **SCENARIOS["all"](stack)
+    )
+    permissions.add_encryption_key(existing_key(stack, "Far", region=OTHER_REGION))
+    permissions.add_encryption_key(existing_key(stack, "Alias", resource="alias/sessions"))
+    return stack
+
+
+def every_option_owned(app: cdk.App) -> cdk.Stack:
+    stack = cdk.Stack(app, "Stack")
+    session_key = kms.Key(stack, "SessionKey", enable_key_rotation=True)
+    bucket_key = kms.Key(stack, "BucketKey", enable_key_rotation=True)
+    SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=owned_role(stack),
+        encryption_key=session_key,
+        allow_registration=True,
+        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=bucket_key),
+        log_prefix="instances",
+        log_group=logs.LogGroup(stack, "Group"),
+        decrypt_sessions_only=True,
+    )
+    return stack
+
+
+def example(app: cdk.App) -> cdk.Stack:
+    real_app.show_example(app)
+    (stack,) = (child for child in app.node.children if isinstance(child, cdk.Stack))
+    return stack
+
+
+@pytest.mark.parametrize(
+    "build",
+    [default, imported, key, alias, several, every_option, every_option_owned, example],
+    ids=lambda build: str(build.__name__),
+)
+def test_the_template_is_as_it_was(
+    make_app: MakeApp, build: Callable[[cdk.App], cdk.Stack], snapshot: SnapshotAssertion
+) -> None:
+    plain, minimized = (
+        template(build(make_app(**{"@aws-cdk/aws-iam:minimizePolicies": minimize})))
+        for minimize in (False, True)
+    )
+    assert plain == snapshot.use_extension(JSONSnapshotExtension)
+    # Each statement has a Sid, and its actions are in order: there is nothing to minimize.
+    assert minimized == plain
+    assert lint(json.dumps(plain)) == []

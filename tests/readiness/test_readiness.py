@@ -1,0 +1,1146 @@
+"""Which profiles the check calls ready, not ready, or not to be known, and what else it finds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_eks_v2 as eks
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionManagerReadiness,
+    session_manager_statements,
+)
+from session_manager_permissions import _needs as needs
+from session_manager_permissions._readiness.plugin import (
+    BOOT_ORDER,
+    CANNOT_BE_KNOWN,
+    CHANNEL_MISSING,
+    DECRYPT_ON_ALL_KEYS,
+    DEPRECATED_POLICY,
+    EXPLICIT_DENY,
+    KEY_NOT_BY_ARN,
+    POLICIES_TOO_LONG,
+    REGISTRATION_MISSING,
+)
+from tests.conftest import (
+    EC2,
+    HERE,
+    OTHER_ACCOUNT,
+    ROOT,
+    MakeApp,
+    MakeStack,
+    key_arn,
+    owned_role,
+    run_python,
+)
+
+from .policy_table import (
+    ALL,
+    AWS,
+    CHANNELS_ONLY,
+    DENIED,
+    NEITHER,
+    NO_REGISTRATION,
+    READY,
+    REGISTER_ONLY,
+    ROWS,
+    UNKNOWN,
+    Row,
+    allow,
+    deny,
+    document,
+    template,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from constructs import Construct
+
+PUBLISHED = Path(__file__).parents[3] / "shared" / "templates"
+UNSET = "unknown-account"
+MACHINE: dict[str, Any] = {
+    "instance_type": ec2.InstanceType("t3.micro"),
+    "machine_image": ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"}),
+}
+TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": {"Statement": []}}
+
+
+class Finding(NamedTuple):
+    rule: str
+    logical_id: str
+    severity: str
+    description: str
+    fix: str
+    location: str
+    file: str
+
+
+class Report:
+    """What the check says of some templates."""
+
+    def __init__(self, paths: list[str], *, strict: bool) -> None:
+        context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=paths))
+        report = SessionManagerReadiness(strict=strict).validate(context)
+        self.success = report.success
+        self.verdicts = {k: int(v) for k, v in (report.metadata or {}).items() if v != "0"}
+        self.findings = [
+            Finding(
+                violation.rule_name,
+                str(resource.resource_logical_id),
+                str(violation.severity),
+                violation.description,
+                str(violation.fix),
+                ", ".join(resource.locations),
+                Path(str(resource.template_path)).name,
+            )
+            for violation in report.violations
+            for resource in violation.violating_resources
+        ]
+
+    @property
+    def rules(self) -> frozenset[str]:
+        return frozenset(finding.rule for finding in self.findings)
+
+    def only(self, rule: str) -> Finding:
+        (finding,) = (one for one in self.findings if one.rule == rule)
+        return finding
+
+
+class Check:
+    """Runs the check on templates that are written here."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(
+        self, *bodies: dict[str, Any], strict: bool = False, a: str = UNSET, b: str = UNSET
+    ) -> Report:
+        """Check a template for each body, in the accounts `a` and `b`."""
+        accounts = {"a": a, "b": b}
+        files = {name: f"{name}.template.json" for name, _ in zip(accounts, bodies, strict=False)}
+        for file, body in zip(files.values(), bodies, strict=True):
+            (self._folder / file).write_text(json.dumps(body))
+        artifacts = {
+            name: {
+                "type": "aws:cloudformation:stack",
+                "environment": f"aws://{accounts[name]}/eu-west-1",
+                "properties": {"templateFile": file},
+            }
+            for name, file in files.items()
+        }
+        (self._folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+        return Report([str(self._folder / file) for file in files.values()], strict=strict)
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    return Check(tmp_path)
+
+
+def check_app(construct: Construct, *, strict: bool = False) -> Report:
+    app = cast("cdk.App", construct.node.root)
+    stacks = app.synth(force=True).stacks_recursively
+    return Report([stack.template_full_path for stack in stacks], strict=strict)
+
+
+def profile_and_role(
+    role: dict[str, Any] | None = None, roles: object = None, **more: dict[str, Any]
+) -> dict[str, Any]:
+    """A template with a profile and its role; `more` are further resources."""
+    return {
+        "Resources": {
+            "Profile": {
+                "Type": "AWS::IAM::InstanceProfile",
+                "Properties": {"Roles": [{"Ref": "Role"}] if roles is None else roles},
+            },
+            "Role": {"Type": "AWS::IAM::Role", "Properties": TRUST | (role or {})},
+            **more,
+        }
+    }
+
+
+def policy(*statements: dict[str, Any], roles: object = None, **more: object) -> dict[str, Any]:
+    roles = [{"Ref": "Role"}] if roles is None else roles
+    properties = {"PolicyDocument": document(list(statements)), "Roles": roles}
+    return {"Type": "AWS::IAM::Policy", "Properties": properties, **more}
+
+
+def inline(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Policies": [{"PolicyName": "Inline", "PolicyDocument": document(list(statements))}]}
+
+
+# Verdicts
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_verdict_on_the_policies_of_the_table(check: Check, row: Row) -> None:
+    assert check(template(row)).rules == row.found
+
+
+def test_rows_that_differ_from_the_simulator_say_why() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS) >= 60
+    assert [row.name for row in ROWS if (row.simulated is None) != (row.why == "")] == []
+    assert [row.name for row in ROWS if row.simulated == row.found] == []
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the templates that AWS publishes are not here")
+@pytest.mark.parametrize(
+    ("file", "profiles"),
+    [
+        # elasticloadbalancing:DescribeInstanceHealth is all that the role has
+        ("AutoScaling_AutoScalingRollingUpdates", {"WebServerInstanceProfile": NEITHER}),
+        # of EC2Role, whose one policy is about ecs, ecr and logs
+        ("ECS_EC2LaunchType_clusters_public-vpc", {"EC2InstanceProfile": NEITHER}),
+        # ec2:DescribeTags, s3:Get*, s3:List*, logs:*
+        ("EFS_efs_with_automount_to_ec2", {"InstanceProfile": NEITHER}),
+        # AmazonElasticMapReduceforEC2Role has no ssmmessages and no ssm
+        ("EMR_EMRClusterWithAdditionalSecurityGroups", {"EMRClusterinstanceProfile": NEITHER}),
+        # AmazonSSMManagedInstanceCore, and policies on conditions that are about s3, kms, secrets
+        ("Solutions_ADConnector_templates_ADCONNECTOR.cfn", {}),
+        # two profiles of one role, which has cloudformation:*
+        (
+            "Solutions_CloudFormationEndpointSignals_cfn-endpoint-waitcondition",
+            {"BastionProfile": NEITHER, "PrivateProfile": NEITHER},
+        ),
+        # an AWS::IAM::RolePolicy with ssmmessages:* and ssm:UpdateInstanceInformation
+        ("Solutions_GitLab_GitLabServer-pkg", {}),
+        # ec2:Describe*, ec2:CreateTags
+        ("Solutions_TaggingRootVolumesInEC2_Tagging_Root_volume", {"InstanceProfile": NEITHER}),
+    ],
+)
+def test_verdict_on_templates_of_aws(file: str, profiles: dict[str, frozenset[str]]) -> None:
+    report = Report([str(PUBLISHED / f"{file}.json")], strict=False)
+
+    found: dict[str, frozenset[str]] = {}
+    for finding in report.findings:
+        found[finding.logical_id] = found.get(finding.logical_id, READY) | {finding.rule}
+    assert found == profiles
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the templates that AWS publishes are not here")
+def test_templates_of_aws_are_all_looked_at() -> None:
+    paths = [str(path) for path in PUBLISHED.glob("*.json")]
+
+    assert Report(paths, strict=False).verdicts == {"ready": 3, "not ready": 7}
+
+
+def vpc(stack: cdk.Stack) -> ec2.Vpc:
+    public = ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC)
+    return ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=[public])
+
+
+def instance(stack: cdk.Stack, **options: Any) -> ec2.Instance:  # noqa: ANN401
+    return ec2.Instance(stack, "Instance", vpc=vpc(stack), **MACHINE, **options)
+
+
+def test_instance_with_session_permissions_is_ready(stack: cdk.Stack) -> None:
+    instance(stack, ssm_session_permissions=True)
+
+    report = check_app(stack)
+
+    assert report.rules == READY
+    assert report.verdicts == {"ready": 1}
+
+
+def test_instance_without_session_permissions_is_not_ready(stack: cdk.Stack) -> None:
+    instance(stack)
+
+    assert check_app(stack).rules == NEITHER
+
+
+def test_bastion_host_is_ready(stack: cdk.Stack) -> None:
+    ec2.BastionHostLinux(stack, "Bastion", vpc=vpc(stack))
+
+    report = check_app(stack)
+
+    assert report.rules == READY  # ssmmessages:* and ssm:UpdateInstanceInformation on *
+    assert report.verdicts == {"ready": 1}
+
+
+def test_ecs_capacity_is_not_ready(stack: cdk.Stack) -> None:
+    cluster = ecs.Cluster(stack, "Cluster", vpc=vpc(stack))
+    cluster.add_capacity("Capacity", instance_type=MACHINE["instance_type"])
+
+    assert check_app(stack).rules == NEITHER  # a policy about ecs, ecr and logs
+
+
+def test_eks_node_groups(stack: cdk.Stack) -> None:
+    cluster = eks.Cluster(
+        stack,
+        "Cluster",
+        version=eks.KubernetesVersion.V1_31,
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
+    cluster.add_nodegroup_capacity("Managed")  # its profile is made by EKS: there is none here
+    machine = MACHINE["instance_type"]
+    cluster.add_auto_scaling_group_capacity("Bare", instance_type=machine)
+    ready = cluster.add_auto_scaling_group_capacity("Ready", instance_type=machine)
+    core = iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")
+    ready.role.add_managed_policy(core)
+
+    report = check_app(stack)
+
+    assert report.verdicts == {"ready": 1, "not ready": 1}
+    assert {one.logical_id[:11] for one in report.findings} == {"ClusterBare"}
+    assert report.rules == NEITHER  # policies about eks, ec2 and ecr
+
+
+def group(stack: cdk.Stack, **options: Any) -> autoscaling.AutoScalingGroup:  # noqa: ANN401
+    return autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **options)
+
+
+def test_imported_profile_is_in_no_template(stack: cdk.Stack) -> None:
+    profile = iam.InstanceProfile.from_instance_profile_name(stack, "Profile", "existing")
+    launch = ec2.LaunchTemplate(stack, "Launch", instance_profile=profile, **MACHINE)
+    group(stack, launch_template=launch)
+
+    report = check_app(stack)
+
+    assert report.rules == READY
+    assert report.verdicts == {}
+
+
+def test_group_on_an_imported_role_cannot_be_known(stack: cdk.Stack) -> None:
+    group(stack, role=iam.Role.from_role_name(stack, "Role", "existing"), **MACHINE)
+
+    report = check_app(stack)
+
+    assert report.verdicts == {"can't be known": 1}
+    finding = report.only(CANNOT_BE_KNOWN)
+    assert "the role 'existing', which is not in this app" in finding.description
+    assert finding.fix.endswith("session-manager-permissions verify --role existing")
+
+
+def test_our_construct_makes_an_instance_ready(stack: cdk.Stack) -> None:
+    machine = instance(stack)
+    permissions = SessionManagerPermissions(
+        stack, "Permissions", role=machine.role, allow_registration=True
+    )
+    machine.instance.node.add_dependency(permissions)
+
+    report = check_app(stack)
+
+    assert report.rules == READY
+    assert report.verdicts == {"ready": 1}
+
+
+def test_our_construct_alone_does_not_register(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    SessionManagerPermissions(stack, "Permissions", role=role)
+
+    assert check_app(stack).rules == NO_REGISTRATION
+
+
+def test_our_statements_in_a_managed_policy_are_ready(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    statements = session_manager_statements(allow_registration=True)
+    iam.ManagedPolicy(stack, "Policy", roles=[role], statements=statements)
+
+    assert check_app(stack).rules == READY
+
+
+# The role behind a profile
+
+
+def test_role_of_another_stack(make_app: MakeApp, make_stack: MakeStack) -> None:
+    app = make_app()
+    roles, profiles = make_stack("Roles", scope=app), make_stack("Profiles", scope=app)
+    role = owned_role(roles)
+    iam.InstanceProfile(profiles, "Profile", role=role)
+    SessionManagerPermissions(
+        make_stack("Policies", scope=app), "Permissions", role=role, allow_registration=True
+    )
+
+    report = check_app(app)
+
+    assert report.rules == READY
+    assert report.verdicts == {"ready": 1}
+
+
+def test_stages_are_kept_apart(make_app: MakeApp) -> None:
+    app = make_app()
+    for name in ("Ready", "Bare"):
+        stack = cdk.Stack(cdk.Stage(app, name), "Stack")
+        role = owned_role(stack, name="shared-name")
+        iam.InstanceProfile(stack, "Profile", role=role)
+        if name == "Ready":
+            SessionManagerPermissions(stack, "Permissions", role=role, allow_registration=True)
+
+    report = check_app(app)
+
+    assert report.verdicts == {"ready": 1, "not ready": 1}
+    assert {finding.file[:4] for finding in report.findings} == {"Bare"}
+
+
+def nested_app(app: cdk.App) -> cdk.Stack:
+    """Profiles and roles on every side of nested stacks; the inner role is ready, the outer not."""
+    stack = cdk.Stack(app, "Stack")
+    outer = cdk.NestedStack(stack, "Outer")
+    inner = cdk.NestedStack(outer, "Inner")
+    top_role, inner_role = owned_role(stack), owned_role(inner)
+    SessionManagerPermissions(inner, "Permissions", role=inner_role, allow_registration=True)
+    iam.InstanceProfile(stack, "TopOnInner", role=inner_role)
+    iam.InstanceProfile(outer, "OuterOnInner", role=inner_role)
+    iam.InstanceProfile(outer, "OuterOnTop", role=top_role)
+    iam.InstanceProfile(inner, "InnerOnTop", role=top_role)
+    return stack
+
+
+@pytest.mark.parametrize("asset_metadata", [True, False])  # with the CLI and without
+def test_nested_stacks(make_app: MakeApp, asset_metadata: bool) -> None:  # noqa: FBT001
+    context = {"aws:cdk:enable-asset-metadata": True} if asset_metadata else {}
+    stack = nested_app(make_app(**context))
+
+    report = check_app(stack)
+
+    assert report.verdicts == {"ready": 2, "not ready": 2}
+    assert {(finding.logical_id[:10], finding.file[:10]) for finding in report.findings} == {
+        ("OuterOnTop", "StackOuter"),
+        ("InnerOnTop", "StackOuter"),
+    }
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        [],
+        [{"Ref": "Role"}, {"Ref": "Role"}],
+        [{"Ref": "RoleName"}],
+        {"Ref": "RoleNames"},
+        [{"Fn::If": ["Condition", {"Ref": "Role"}, "other"]}],
+        [{"Fn::If": ["Condition", {"Ref": "Role"}, {"Ref": "AWS::NoValue"}]}],
+        [{"Fn::ImportValue": "role"}],
+        [{"Fn::GetAtt": ["Custom", "RoleName"]}],
+        ["other"],
+    ],
+)
+def test_role_that_is_not_found_cannot_be_known(check: Check, roles: list[object]) -> None:
+    body = profile_and_role(inline(ALL), roles, Custom={"Type": "Custom::Role"})
+
+    report = check(body)
+
+    assert report.rules == UNKNOWN
+    assert report.verdicts == {"can't be known": 1}
+
+
+def test_role_by_its_name_is_that_of_the_account(check: Check) -> None:
+    named = profile_and_role({"RoleName": "role"} | inline(ALL), ["role"])
+    bare = profile_and_role({"RoleName": "role"}, ["role"])
+
+    assert check(named).rules == READY
+    assert check(named, bare, a="1", b="2").verdicts == {"ready": 1, "not ready": 1}
+    assert check(named, bare, a="1", b="1").verdicts == {"can't be known": 2}
+
+
+def test_role_whose_name_is_joined(check: Check) -> None:
+    name = {"Fn::Join": ["-", ["my", "role"]]}
+
+    assert check(profile_and_role({"RoleName": name} | inline(ALL), ["my-role"])).rules == READY
+
+
+@pytest.mark.parametrize(
+    ("accounts", "found"),
+    [
+        ({"a": "1", "b": "1"}, READY),
+        ({}, READY),
+        ({"a": "1"}, UNKNOWN),  # the other's is known at deployment only
+        ({"a": "1", "b": "2"}, NEITHER),
+    ],
+)
+def test_policy_on_a_role_by_name(
+    check: Check, accounts: dict[str, Any], found: frozenset[str]
+) -> None:
+    role = profile_and_role({"RoleName": "role"})
+    elsewhere = {"Resources": {"Policy": policy(ALL, roles=["role"])}}
+
+    assert check(role, elsewhere, **accounts).rules == found
+
+
+def test_policy_of_another_account_does_not_hide_the_next(check: Check) -> None:
+    elsewhere = {"Resources": {"Policy": policy(ALL, roles=["role"])}}
+    role = profile_and_role({"RoleName": "role"}, Policy=policy(ALL, roles=["role"]))
+
+    assert check(elsewhere, role, a="1", b="2").rules == READY
+
+
+def test_deny_on_a_role_of_another_app_is_known(check: Check) -> None:
+    body = profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"]))
+
+    report = check(body)
+
+    assert report.rules == DENIED
+    assert report.only(EXPLICIT_DENY).logical_id == "Profile"
+
+
+@pytest.mark.parametrize(
+    ("condition", "of_role", "found"),
+    [
+        (None, None, READY),
+        ("Linux", "Linux", READY),
+        ("Linux", None, UNKNOWN),
+        ("Linux", "Windows", UNKNOWN),
+        (None, "Linux", READY),
+    ],
+)
+def test_policy_that_is_deployed_on_a_condition(
+    check: Check, condition: str | None, of_role: str | None, found: frozenset[str]
+) -> None:
+    body = profile_and_role(Policy=policy(ALL, **({"Condition": condition} if condition else {})))
+    if of_role:
+        body["Resources"]["Role"]["Condition"] = of_role
+
+    assert check(body).rules == found
+
+
+def maybe(value: object) -> dict[str, Any]:
+    return {"Fn::If": ["Condition", value, {"Ref": "AWS::NoValue"}]}
+
+
+def managed(*arns: object) -> dict[str, Any]:
+    return {"ManagedPolicyArns": list(arns)}
+
+
+def bounded(arn: object) -> dict[str, Any]:
+    return inline(ALL) | {"PermissionsBoundary": arn}
+
+
+@pytest.mark.parametrize(
+    ("role", "found"),
+    [
+        ({"Policies": [maybe(inline(ALL)["Policies"][0])]}, UNKNOWN),
+        ({"Policies": ["malformed"]}, UNKNOWN),
+        (managed(maybe(f"{AWS}AdministratorAccess")), UNKNOWN),
+        (managed(maybe({"Ref": "Policy"})), NO_REGISTRATION),
+        ({"ManagedPolicyArns": {"Ref": "Arns"}}, UNKNOWN),
+        (managed({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/PowerUserAccess"}), READY),
+        (managed("arn:aws-cn:iam::aws:policy/AmazonSSMFullAccess"), READY),
+        (managed("arn:aws:iam::111122223333:policy/AdministratorAccess"), UNKNOWN),
+        (managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"), UNKNOWN),
+        (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), DENIED),
+        (managed({"Ref": "Policy"}), NO_REGISTRATION),
+        (managed({"Fn::GetAtt": ["Other", "Arn"]}), UNKNOWN),
+        (bounded({"Ref": "Policy"}), NO_REGISTRATION),
+        (bounded({"Ref": "Parameter"}), UNKNOWN),
+        (bounded({"Ref": "AWS::NoValue"}), READY),
+        (bounded(maybe({"Ref": "Policy"})), UNKNOWN),
+    ],
+)
+def test_policies_of_a_role(check: Check, role: dict[str, Any], found: frozenset[str]) -> None:
+    in_app = policy(CHANNELS_ONLY, roles=[]) | {"Type": "AWS::IAM::ManagedPolicy"}
+
+    assert check(profile_and_role(role, Policy=in_app, Other={"Type": "Other"})).rules == found
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"Type": "AWS::IAM::Policy", "Properties": {"Roles": [{"Ref": "Role"}]}},
+        {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"Roles": [{"Ref": "Role"}]}},
+        {"Type": "AWS::IAM::RolePolicy", "Properties": {"RoleName": {"Ref": "Role"}}},
+    ],
+)
+def test_policies_that_name_their_role(check: Check, kind: dict[str, Any]) -> None:
+    kind["Properties"]["PolicyDocument"] = document([ALL])
+
+    assert check(profile_and_role(Policy=kind)).rules == READY
+
+
+# What a finding says
+
+
+def test_finding_of_a_missing_channel(check: Check) -> None:
+    (finding,) = check(profile_and_role(inline(allow("ssmmessages:Create*", "ssm:*")))).findings
+
+    assert finding == Finding(
+        CHANNEL_MISSING,
+        "Profile",
+        "warning",
+        "Session Manager can't reach instances of this profile: its role 'Role' is not allowed "
+        "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel",
+        'SessionManagerPermissions(self, "SessionManagerPermissions", role=role)',
+        "Properties.Roles",
+        "a.template.json",
+    )
+
+
+def test_finding_of_a_missing_registration(check: Check) -> None:
+    (finding,) = check(profile_and_role(inline(CHANNELS_ONLY))).findings
+
+    assert finding.rule == REGISTRATION_MISSING
+    assert finding.description == (
+        "instances of this profile can't register with Systems Manager: its role 'Role' is not "
+        "allowed ssm:UpdateInstanceInformation, and so they depend on the account's Default Host "
+        "Management Configuration"
+    )
+    assert finding.fix == (
+        'SessionManagerPermissions(self, "SessionManagerPermissions", role=role, '
+        "allow_registration=True)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "fix"),
+    [
+        (ALL, "boundary.add_statements(*session_manager_statements(allow_registration=True))"),
+        (
+            REGISTER_ONLY,
+            (
+                'SessionManagerPermissions(self, "SessionManagerPermissions", role=role, '
+                "allow_registration=True)\n"
+                "boundary.add_statements(*session_manager_statements(allow_registration=True))"
+            ),
+        ),
+    ],
+)
+def test_fix_of_what_the_boundary_does_not_allow(
+    check: Check, statement: dict[str, Any], fix: str
+) -> None:
+    body = profile_and_role(inline(statement) | {"PermissionsBoundary": f"{AWS}AmazonS3FullAccess"})
+
+    assert {finding.fix for finding in check(body).findings} == {fix}
+
+
+def test_finding_of_an_explicit_deny_names_the_statement(check: Check) -> None:
+    body = profile_and_role(
+        inline(ALL),
+        Guard=policy(deny("ssmmessages:Open*", Sid="NoSessions")),
+        Rail=policy(deny("ssm:*")),
+    )
+
+    (finding,) = check(body).findings
+
+    assert finding.rule == EXPLICIT_DENY
+    assert finding.description == (
+        "Session Manager can't reach instances of this profile: its role 'Role' is denied "
+        "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel, "
+        "ssm:UpdateInstanceInformation by statement 'NoSessions' of the policy 'Guard' and the "
+        "policy 'Rail', whatever else allows it"
+    )
+    assert "not_actions=['ssmmessages:OpenControlChannel'" in finding.fix
+
+
+def test_finding_of_what_cannot_be_known_names_what_decides(check: Check) -> None:
+    condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    body = profile_and_role(
+        inline(allow("*", Sid="InRegion", Condition=condition))
+        | {"ManagedPolicyArns": [{"Fn::Sub": "arn:${AWS::Partition}:iam::${Owner}:policy/x"}]}
+    )
+
+    (finding,) = check(body).findings
+
+    assert finding.severity == "info"
+    assert finding.description == (
+        "it can't be known at synthesis whether Session Manager reaches instances of this "
+        "profile: that depends on the managed policy 'arn:…:iam::…:policy/x' and statement "
+        "'InRegion' of the policy 'Role'"
+    )
+    assert finding.fix.endswith("verify --role NAME")
+
+
+# Rules other than the verdict
+
+
+def length(*statements: dict[str, Any]) -> int:
+    return len(json.dumps(document(list(statements)), separators=(",", ":")))
+
+
+def padding(characters: int) -> dict[str, Any]:
+    """A statement with which alone a document has this many characters."""
+    return deny("s3:*", on="x" * (characters - length(deny("s3:*", on=""))))
+
+
+@pytest.mark.parametrize(("extra", "found"), [(0, READY), (1, frozenset({POLICIES_TOO_LONG}))])
+def test_inline_policies_that_are_too_long(check: Check, extra: int, found: frozenset[str]) -> None:
+    half = padding(4_500)
+    left = needs.MAX_INLINE_POLICIES - length(half) - length(ALL, half)
+    role_policy = {
+        "Type": "AWS::IAM::RolePolicy",
+        "Properties": {"RoleName": {"Ref": "Role"}, "PolicyDocument": document([half])},
+    }
+    body = profile_and_role(
+        inline(ALL, half),
+        RolePolicy=role_policy,
+        Policy=policy(padding(left + extra)),
+        Managed=policy(half) | {"Type": "AWS::IAM::ManagedPolicy"},
+        OnCondition=policy(half, Condition="Condition"),
+    )
+
+    report = check(body, strict=True)
+
+    assert report.rules == found
+    assert report.success is (not found)
+    if found:
+        assert report.verdicts == {"not ready": 1}
+        assert "are 10241 characters long or more" in report.only(POLICIES_TOO_LONG).description
+
+
+def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
+    statements = [ALL, deny("s3:*", on="x" + " " * needs.MAX_INLINE_POLICIES)]
+
+    assert check(profile_and_role(inline(*statements))).rules == READY
+
+
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+KEYS = {
+    "Key": {"Type": "AWS::KMS::Key"},
+    "Alias": {"Type": "AWS::KMS::Alias"},
+    "Secret": {"Type": "AWS::SecretsManager::Secret"},
+}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        key_arn(resource="alias/sessions"),
+        {"Fn::Sub": "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/sessions"},
+        "alias/sessions",
+        KEY_ID,
+        f"key/{KEY_ID}",
+        "mrk-1234abcd12ab34cd56ef1234567890ab",
+        {"Ref": "Key"},
+        {"Ref": "Alias"},
+        [key_arn(), "alias/sessions"],
+    ],
+)
+def test_key_that_is_not_given_by_its_arn(check: Check, resource: object) -> None:
+    body = profile_and_role(Policy=policy(ALL, allow("kms:Decrypt", on=resource)), **KEYS)
+
+    finding = check(body).only(KEY_NOT_BY_ARN)
+
+    assert finding.logical_id == "Policy"
+    assert finding.severity == "warning"
+    assert "encryption_key=key" in finding.fix
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        allow("kms:Decrypt", on=key_arn()),
+        allow("kms:Decrypt", on={"Fn::GetAtt": ["Key", "Arn"]}),
+        allow("kms:Decrypt", on={"Ref": "Parameter"}),
+        allow("kms:Decrypt", on={"Ref": "Secret"}),
+        allow("kms:Decrypt", on=key_arn(resource="key/*")),
+        allow("kms:CreateAlias", on=key_arn(resource="alias/sessions")),
+        deny("kms:Decrypt", on=key_arn(resource="alias/sessions")),
+        allow("s3:GetObject", on="alias/sessions"),
+        allow("kms:Encrypt", "s3:*"),
+        {"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"},
+        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn(resource="alias/*")},
+    ],
+)
+def test_key_that_is_given_by_its_arn_or_not_at_all(
+    check: Check, statement: dict[str, Any]
+) -> None:
+    body = profile_and_role(Policy=policy(ALL, statement), **KEYS)
+
+    assert KEY_NOT_BY_ARN not in check(body).rules
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (allow("kms:Decrypt"), {DECRYPT_ON_ALL_KEYS}),
+        (allow("kms:*", on=[key_arn(), "*"]), {DECRYPT_ON_ALL_KEYS}),
+        (allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"), {DECRYPT_ON_ALL_KEYS}),
+        (allow("s3:*", "kms:Decrypt", on="arn:aws:*"), {DECRYPT_ON_ALL_KEYS}),
+        (allow("kms:Decrypt", Condition={"Null": {"kms:EncryptionContext:a": "false"}}), set()),
+        (allow("kms:Decrypt", on=key_arn(resource="key/*")), set()),
+        (allow("kms:Decrypt", on=key_arn()), set()),
+        (allow("kms:Encrypt"), set()),
+        (allow("*"), set()),
+        (deny("kms:Decrypt"), set()),
+    ],
+)
+def test_decrypt_on_all_keys(check: Check, statement: dict[str, Any], found: set[str]) -> None:
+    assert check(profile_and_role(inline(ALL, statement))).rules == found
+
+
+def test_keys_of_our_construct_are_in_order(make_stack: MakeStack) -> None:
+    stack = make_stack(env=HERE)
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    key = kms.Key(stack, "Key")
+    permissions = SessionManagerPermissions(
+        stack, "Permissions", role=role, encryption_key=key, allow_registration=True
+    )
+    permissions.add_encryption_key(kms.Alias(stack, "Alias", alias_name="alias/a", target_key=key))
+
+    assert check_app(stack).rules == READY
+
+
+def test_alias_of_cdk_grants_nothing(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    alias = kms.Alias(stack, "Alias", alias_name="alias/a", target_key=kms.Key(stack, "Key"))
+    iam.Grant.add_to_principal(grantee=role, actions=["kms:Decrypt"], resource_arns=[alias.key_arn])
+
+    assert KEY_NOT_BY_ARN in check_app(stack).rules
+
+
+def test_policy_of_two_roles_is_reported_once(check: Check) -> None:
+    body = profile_and_role(
+        inline(ALL),
+        Other={"Type": "AWS::IAM::Role", "Properties": TRUST | inline(ALL)},
+        OtherProfile={
+            "Type": "AWS::IAM::InstanceProfile",
+            "Properties": {"Roles": [{"Ref": "Other"}]},
+        },
+        Policy=policy(allow("kms:Decrypt"), roles=[{"Ref": "Role"}, {"Ref": "Other"}]),
+    )
+
+    report = check(body)
+
+    assert report.verdicts == {"ready": 2}
+    assert Counter(finding.rule for finding in report.findings) == {DECRYPT_ON_ALL_KEYS: 1}
+
+
+def test_policies_of_roles_without_a_profile_are_not_looked_at(check: Check) -> None:
+    body = profile_and_role(inline(allow("kms:Decrypt")))
+    del body["Resources"]["Profile"]
+
+    assert check(body).findings == []
+
+
+def test_deprecated_policy(check: Check) -> None:
+    arn = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEC2RoleforSSM"}
+
+    (finding,) = check(profile_and_role({"ManagedPolicyArns": [arn]})).findings
+
+    assert finding.rule == DEPRECATED_POLICY
+    assert finding.logical_id == "Role"
+    assert finding.location == "Properties.ManagedPolicyArns"
+    assert 'from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")' in finding.fix
+
+
+# Boot order
+
+
+def test_instance_that_may_boot_before_its_policy(stack: cdk.Stack) -> None:
+    machine = instance(stack)
+    SessionManagerPermissions(stack, "Permissions", role=machine.role, allow_registration=True)
+
+    (finding,) = check_app(stack).findings
+
+    assert finding.rule == BOOT_ORDER
+    assert finding.logical_id == stack.get_logical_id(machine.instance)
+    assert finding.fix == "instance.instance.node.add_dependency(permissions)"
+
+
+def test_profile_that_waits_for_the_policy_is_enough(stack: cdk.Stack) -> None:
+    role = owned_role(stack)
+    profile = iam.InstanceProfile(stack, "Profile", role=role)
+    instance(stack, instance_profile=profile)
+    permissions = SessionManagerPermissions(
+        stack, "Permissions", role=role, allow_registration=True
+    )
+    profile.node.add_dependency(permissions)
+
+    assert check_app(stack).rules == READY
+
+
+def machine(**properties: object) -> dict[str, Any]:
+    return {"Type": "AWS::EC2::Instance", "Properties": properties}
+
+
+OURS = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
+
+
+@pytest.mark.parametrize(
+    ("machine", "policy_", "found"),
+    [
+        (machine(IamInstanceProfile={"Ref": "Profile"}), policy(ALL, OURS), {BOOT_ORDER}),
+        (machine(IamInstanceProfile={"Ref": "Profile"}), policy(ALL), READY),
+        (machine(IamInstanceProfile={"Ref": "Role"}), policy(ALL, OURS), READY),
+        (machine(IamInstanceProfile="Elsewhere"), policy(ALL, OURS), READY),
+        (machine(), policy(ALL, OURS), READY),
+        (
+            machine(IamInstanceProfile={"Ref": "Profile"}) | {"DependsOn": ["Policy"]},
+            policy(ALL, OURS),
+            READY,
+        ),
+    ],
+)
+def test_boot_order(
+    check: Check, machine: dict[str, Any], policy_: dict[str, Any], found: frozenset[str]
+) -> None:
+    assert check(profile_and_role(Machine=machine, Policy=policy_)).rules == found
+
+
+def test_policy_of_the_role_itself_is_there_at_boot(check: Check) -> None:
+    machine_ = machine(IamInstanceProfile={"Ref": "Profile"})
+
+    assert check(profile_and_role(inline(ALL, OURS), Machine=machine_)).rules == READY
+
+
+def test_policy_of_another_template_is_not_in_the_order(check: Check) -> None:
+    role = profile_and_role(
+        {"RoleName": "role"}, Machine=machine(IamInstanceProfile={"Ref": "Profile"})
+    )
+    elsewhere = {"Resources": {"Policy": policy(ALL, OURS, roles=["role"])}}
+
+    assert check(role, elsewhere).rules == READY
+
+
+# The report
+
+
+@pytest.mark.parametrize(
+    ("role", "success", "severities"),
+    [
+        (inline(ALL), True, set()),
+        ({}, False, {"error"}),
+        (inline(CHANNELS_ONLY), False, {"error"}),
+        (inline(deny("*")), False, {"error"}),
+        ({"ManagedPolicyArns": ["arn:aws:iam::111122223333:policy/x"]}, True, {"info"}),
+        (inline(ALL, allow("kms:Decrypt")), True, {"warning"}),
+    ],
+)
+def test_strict_fails_on_what_is_not_ready(
+    check: Check, role: dict[str, Any], success: bool, severities: set[str]  # noqa: FBT001
+) -> None:  # fmt: skip
+    report = check(profile_and_role(role), strict=True)
+
+    assert report.success is success
+    assert {finding.severity for finding in report.findings} == severities
+
+
+@pytest.mark.parametrize("role", [{}, inline(deny("*")), inline(CHANNELS_ONLY)])
+def test_not_strict_warns_of_what_is_not_ready(check: Check, role: dict[str, Any]) -> None:
+    report = check(profile_and_role(role))
+
+    assert report.success is True
+    assert {finding.severity for finding in report.findings} == {"warning"}
+
+
+def test_strict_is_a_bool() -> None:
+    with pytest.raises(TypeError, match="strict must be a bool, got str 'yes'"):
+        SessionManagerReadiness(strict=cast("bool", "yes"))
+
+
+def test_rule_ids_are_what_can_be_acknowledged() -> None:
+    assert SessionManagerReadiness().rule_ids == [
+        "channel-missing",
+        "registration-missing",
+        "explicit-deny",
+        "inline-policies-too-long",
+        "key-not-by-arn",
+        "decrypt-on-all-keys",
+        "deprecated-policy",
+        "boot-order",
+        "cannot-be-known",
+    ]
+
+
+def test_version_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: f"{name} 1.2.3")
+    assert SessionManagerReadiness().version == "session-manager-permissions 1.2.3"
+
+    def not_installed(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", not_installed)
+    assert SessionManagerReadiness().version is None
+
+
+ROUND_TRIPS = """
+import sys
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from session_manager_permissions import SessionManagerReadiness
+
+app = cdk.App(outdir=sys.argv[1])
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+stack = cdk.Stack(app, "Stack")
+for number in range(int(sys.argv[2])):
+    role = iam.Role(stack, f"Role{number}", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    iam.InstanceProfile(stack, f"Profile{number}", role=role)
+cdk.Token.is_unresolved("synthesis")
+app.synth()
+cdk.Token.is_unresolved("the end")  # what comes after may be lost, as the process ends
+"""
+
+
+def test_check_makes_no_round_trip_for_a_resource(tmp_path: Path) -> None:
+    counts = []
+    for profiles in (1, 20):
+        out = str(tmp_path / str(profiles))
+        done = run_python(
+            "-c", ROUND_TRIPS, out, str(profiles), cwd=tmp_path, env={"JSII_DEBUG": "1"}
+        )
+        assert done.returncode == 0, done.stderr
+        synthesis, end, _ = done.stderr.rpartition('"synthesis"')[2].partition('"the end"')
+        assert end
+        counts.append(sum(line.startswith("> {") for line in synthesis.splitlines()))
+
+    assert counts[0] == counts[1] < 20
+
+
+NAMES = st.sampled_from(
+    ["Ref", "Fn::If", "Fn::Sub", "Fn::Join", "Fn::GetAtt", "Role", "Effect", "Action", "Resource"]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+PROPERTIES = ("Policies", "ManagedPolicyArns", "PermissionsBoundary", "RoleName")
+
+
+@settings(deadline=None)  # a folder and two templates each
+@given(
+    role=st.fixed_dictionaries(dict.fromkeys(PROPERTIES, ANYTHING)),
+    odd=st.fixed_dictionaries({"Roles": ANYTHING, "PolicyDocument": ANYTHING}),
+    statement=ANYTHING,
+)
+def test_no_template_breaks_the_check(
+    tmp_path_factory: pytest.TempPathFactory,
+    role: dict[str, Any],
+    odd: dict[str, Any],
+    statement: object,
+) -> None:
+    check = Check(tmp_path_factory.mktemp("any"))
+    more = {
+        "Odd": {"Type": "AWS::IAM::Policy", "Properties": odd},
+        "Policy": policy(cast("dict[str, Any]", statement)),
+        "Machine": machine(IamInstanceProfile=odd["Roles"]),
+    }
+
+    for roles in (None, odd["Roles"]):
+        assert sum(check(profile_and_role(role, roles, **more)).verdicts.values()) == 1
+
+
+@pytest.mark.parametrize("kind", [{"a": 1}, [], None, {"Ref": "Role"}])
+def test_a_resource_of_no_type_is_passed_over(check: Check, kind: object) -> None:
+    odd = {"Type": kind, "Properties": {"Roles": ["Role"]}}
+
+    assert check(profile_and_role(Odd=odd)).verdicts == {"not ready": 1}
+
+
+def changed_type(stack: cdk.Stack) -> None:
+    iam.CfnInstanceProfile(stack, "Odd", roles=["web"]).add_override("Type", {"a": 1})
+
+
+def nested_in_itself(stack: cdk.Stack) -> None:
+    nested = cdk.CfnStack(stack, "Nested", template_url="https://example.com")
+    nested.add_metadata("aws:asset:path", stack.template_file)
+
+
+@pytest.mark.parametrize("make", [changed_type, nested_in_itself])
+def test_a_template_that_makes_no_sense_does_not_fail_the_synthesis(
+    make_app: MakeApp, make: Callable[[cdk.Stack], None]
+) -> None:
+    app = make_app()
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+    stack = cdk.Stack(app, "Stack")
+    iam.CfnInstanceProfile(stack, "Profile", roles=["web"])
+    make(stack)
+
+    app.synth()
+
+
+@pytest.mark.parametrize("not_ready", [True, False])
+def test_app_with_the_check(make_app: MakeApp, not_ready: bool) -> None:  # noqa: FBT001
+    app = make_app()
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict=True))
+    stack = cdk.Stack(app, "Stack")
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    if not not_ready:
+        SessionManagerPermissions(stack, "Permissions", role=role, allow_registration=True)
+        app.synth()
+        return
+
+    with pytest.raises(RuntimeError, match="Stack/Profile/Resource") as failure:
+        app.synth()
+
+    assert "SessionManagerReadiness::registration-missing" in str(failure.value)
+
+
+SHOWN = """
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from session_manager_permissions import SessionManagerPermissions, SessionManagerReadiness
+
+app = cdk.App()
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+stack = cdk.Stack(app, "Stack")
+role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+iam.InstanceProfile(stack, "Profile", role=role)
+SessionManagerPermissions(stack, "Permissions", role=role)
+app.synth()
+"""
+
+
+def test_the_page_shows_what_synthesis_prints(tmp_path: Path) -> None:
+    page = (ROOT / "docs/readiness.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    done = run_python("-c", SHOWN, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stderr
+
+
+def test_stage_with_the_check(make_app: MakeApp) -> None:
+    app = make_app()
+    for name in ("Checked", "Unchecked"):
+        stage = cdk.Stage(app, name)
+        stack = cdk.Stack(stage, "Stack")
+        iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
+        if name == "Checked":
+            cdk.Validations.of(stage).add_plugins(SessionManagerReadiness(strict=True))
+
+    with pytest.raises(RuntimeError, match="  Checked/Stack/Profile/Resource") as failure:
+        app.synth()
+
+    assert "Unchecked/" not in str(failure.value)
+
+
+def test_finding_that_is_acknowledged_does_not_fail(make_app: MakeApp) -> None:
+    app = make_app()
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict=True))
+    stack = cdk.Stack(app, "Stack")
+    profile = iam.InstanceProfile(stack, "Profile", role=owned_role(stack))
+    for rule in (CHANNEL_MISSING, REGISTRATION_MISSING):
+        with pytest.raises(RuntimeError, match=f"SessionManagerReadiness::{rule}"):
+            app.synth(force=True)
+        cdk.Validations.of(profile).acknowledge(
+            cdk.Acknowledgment(id=f"SessionManagerReadiness::{rule}", reason="not for sessions")
+        )
+
+    app.synth(force=True)
+
+    assert {other.rule for other in check_app(app).findings} == NEITHER
+
+
+def test_account_of_another_stack_does_not_matter_to_a_reference(make_app: MakeApp) -> None:
+    app = make_app()
+    stack = cdk.Stack(app, "Stack", env=cdk.Environment(account=OTHER_ACCOUNT))
+    profile = iam.InstanceProfile(stack, "Profile", role=iam.Role(stack, "R", assumed_by=EC2))
+    assert profile.role
+    SessionManagerPermissions(stack, "P", role=profile.role, allow_registration=True)
+
+    assert check_app(app).rules == READY

@@ -1,0 +1,334 @@
+"""What is known of a value in a synthesized template."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from session_manager_permissions._readiness.templates import (
+    UNKNOWN,
+    Assembly,
+    Resource,
+    listed,
+    shortest,
+    shown,
+    text,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NO_VALUE = {"Ref": "AWS::NoValue"}
+HASH = "0123456789abcdef" * 4
+
+
+def write(path: Path, body: object) -> str:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(body))
+    return str(path)
+
+
+def resource(kind: str = "Test", **properties: object) -> dict[str, Any]:
+    return {"Type": kind, "Properties": properties}
+
+
+def nested_stack(parameters: object = None, **more: object) -> dict[str, Any]:
+    return resource("AWS::CloudFormation::Stack", Parameters=parameters) | more
+
+
+def by_metadata(file: str) -> dict[str, Any]:
+    return {"Metadata": {"aws:asset:path": file}}
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        ("name", "name"),
+        (None, UNKNOWN),
+        (3, UNKNOWN),
+        ({"Ref": "Name"}, UNKNOWN),
+        ({"Fn::Join": ["-", ["IAM", "EC2", "Role"]]}, "IAM-EC2-Role"),
+        ({"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam"]]}, f"arn:{UNKNOWN}:iam"),
+        ({"Fn::Join": ["", {"Ref": "Names"}]}, UNKNOWN),
+        ({"Fn::Join": ["", ["a", {"Fn::Join": ["b", ["c", "d"]]}]]}, "acbd"),
+        ({"Fn::Sub": "arn:${AWS::Partition}:iam"}, f"arn:{UNKNOWN}:iam"),
+        ({"Fn::Sub": ["${Name}-role", {"Name": "x"}]}, f"{UNKNOWN}-role"),
+        ({"Fn::Sub": "logs/${!aws:userid}/*"}, "logs/${aws:userid}/*"),
+        ({"Fn::If": ["Condition", "a", "b"]}, UNKNOWN),
+        ({"Fn::Join": "malformed"}, UNKNOWN),
+        ({"Fn::Sub": {"malformed": "too"}}, UNKNOWN),
+        ({"Ref": "A", "Fn::Sub": "b"}, UNKNOWN),
+    ],
+)
+def test_text(value: object, known: str) -> None:
+    assert text(value) == known
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("name", "'name'"),
+        ({"Fn::Sub": "${Name}-role"}, "'…-role'"),
+        ({"Ref": "Name"}, '{"Ref": "Name"}'),
+    ],
+)
+def test_shown(value: object, message: str) -> None:
+    assert shown(value) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "entries"),
+    [
+        (None, []),
+        (NO_VALUE, []),
+        ("a", [("a", True)]),
+        (["a", "b"], [("a", True), ("b", True)]),
+        (["a", NO_VALUE], [("a", True)]),
+        ({"Fn::If": ["C", "a", NO_VALUE]}, [("a", False)]),
+        (["a", {"Fn::If": ["C", ["b", "c"], "d"]}], [
+            ("a", True), ("b", False), ("c", False), ("d", False),
+        ]),
+        ({"Fn::If": "malformed"}, [({"Fn::If": "malformed"}, True)]),
+        ({"Ref": "Names"}, [({"Ref": "Names"}, True)]),
+    ],
+)  # fmt: skip
+def test_listed(value: object, entries: list[tuple[object, bool]]) -> None:
+    assert list(listed(value)) == entries
+
+
+@pytest.mark.parametrize(
+    ("value", "length"),
+    [
+        ({"Statement": []}, len('{"Statement":[]}')),
+        ({"Sid": "with  space\n"}, len('{"Sid":"withspace\\n"}')),
+        ({"Resource": {"Ref": "Bucket"}}, len('{"Resource":""}')),
+        ({"Resource": {"Fn::Sub": "${Bucket}/*"}}, len('{"Resource":"/*"}')),
+        ([{"Fn::If": ["C", {"Sid": "a"}, NO_VALUE]}, 1], len('["",1]')),
+        ("é", len('"é"')),
+    ],
+)
+def test_shortest(value: object, length: int) -> None:
+    assert shortest(value) == length
+
+
+class Stacks:
+    """An assembly of a stack, its nested stack and one nested in that, and a second stack."""
+
+    def __init__(self, folder: Path) -> None:
+        inner = {
+            "Resources": {"InnerRole": resource()},
+            "Outputs": {"Name": {"Value": {"Ref": "InnerRole"}}, "Malformed": "value"},
+        }
+        middle = {
+            "Resources": {
+                "Inner": nested_stack({"Passed": {"Ref": "Given"}}, **by_metadata("inner.json")),
+                "MiddleRole": resource(),
+            },
+            "Outputs": {"Deep": {"Value": {"Fn::GetAtt": ["Inner", "Outputs.Name"]}}},
+        }
+        first = {
+            "Resources": {
+                "Role": resource(),
+                "Middle": resource(
+                    "AWS::CloudFormation::Stack",
+                    Parameters={"Given": {"Ref": "Role"}, "Text": "a name"},
+                    TemplateURL={"Fn::Sub": f"https://${{Host}}/{HASH}.json"},
+                ),
+                "Fn::ForEach::Loop": ["Name", ["a"], {}],
+            },
+            "Outputs": {
+                "Role": {"Value": {"Ref": "Role"}, "Export": {"Name": "role"}},
+                "Twice": {"Value": {"Ref": "Role"}, "Export": {"Name": "twice"}},
+                "Other": {"Value": {"Ref": "Role"}, "Export": {"Name": "twice"}},
+                "Hidden": {"Value": {"Ref": "Role"}, "Export": {"Name": {"Ref": "Name"}}},
+                "Circle": {"Value": {"Fn::ImportValue": "circle"}, "Export": {"Name": "circle"}},
+            },
+        }
+        assets = {"files": {HASH: {"source": {"path": "middle.json"}}, "other": {"source": {}}}}
+        write(folder / "inner.json", inner)
+        write(folder / "middle.json", middle)
+        write(folder / "First.assets.json", assets)
+        paths = [write(folder / "First.template.json", first)]
+        paths.append(write(folder / "Second.template.json", {"Resources": {"Second": resource()}}))
+        self.assembly = Assembly([*paths, paths[0]])
+        self.first, self.middle, self.inner, self.second = self.assembly.templates
+
+
+@pytest.fixture
+def stacks(tmp_path: Path) -> Stacks:
+    return Stacks(tmp_path)
+
+
+def name_of(found: Resource | str | None) -> str | None:
+    return found.logical_id if isinstance(found, Resource) else found
+
+
+def test_each_template_is_read_once(stacks: Stacks) -> None:
+    assert [template.path.name for template in stacks.assembly.templates] == [
+        "First.template.json",
+        "middle.json",
+        "inner.json",
+        "Second.template.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "found"),
+    [
+        ("first", "a name", "a name"),
+        ("first", {"Fn::Join": ["-", ["a", "b"]]}, "a-b"),
+        ("first", {"Ref": "Role"}, "Role"),
+        ("first", {"Ref": "Nothing"}, None),
+        ("first", {"Ref": ["malformed"]}, None),
+        ("first", {"Fn::GetAtt": ["Role", "Arn"]}, "Role"),
+        ("first", {"Fn::GetAtt": "Role.Arn"}, "Role"),
+        ("first", {"Fn::GetAtt": []}, None),
+        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Deep"]}, "InnerRole"),
+        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Nothing"]}, None),
+        ("middle", {"Ref": "Given"}, "Role"),
+        ("middle", {"Ref": "Text"}, "a name"),
+        ("middle", {"Ref": "MiddleRole"}, "MiddleRole"),
+        ("inner", {"Ref": "Passed"}, "Role"),
+        ("second", {"Fn::ImportValue": "role"}, "Role"),
+        ("second", {"Fn::ImportValue": "twice"}, None),
+        ("second", {"Fn::ImportValue": "nothing"}, None),
+        ("second", {"Fn::ImportValue": {"Ref": "Name"}}, None),
+        ("second", {"Fn::ImportValue": "circle"}, None),
+        ("second", {"Fn::Sub": "${Name}-role"}, None),
+        ("second", None, None),
+    ],
+)
+def test_behind(stacks: Stacks, template: str, value: object, found: str | None) -> None:
+    assert name_of(stacks.assembly.behind(getattr(stacks, template), value)) == found
+
+
+def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
+    environments = {"a": "aws://1/eu-west-1", "b": "aws://1/eu-west-2", "c": "aws://1/eu-west-1"}
+    exporting = {"Outputs": {"O": {"Value": "name", "Export": {"Name": "shared"}}}}
+    paths = [write(tmp_path / f"{name}.json", exporting if name != "c" else {}) for name in "abc"]
+    artifacts = {
+        name: {
+            "type": "aws:cloudformation:stack",
+            "environment": environment,
+            "properties": {"templateFile": f"{name}.json"},
+        }
+        for name, environment in environments.items()
+    }
+    write(tmp_path / "manifest.json", {"artifacts": artifacts | {"Tree": {"type": "cdk:tree"}}})
+
+    assembly = Assembly(paths)
+
+    template = assembly.templates[2]
+    assert template.account == "1"
+    assert assembly.behind(template, {"Fn::ImportValue": "shared"}) == "name"
+
+
+@pytest.mark.parametrize("environment", ["", "aws://unknown-account/unknown-region"])
+def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str) -> None:
+    stack = {
+        "type": "aws:cloudformation:stack",
+        "environment": environment,
+        "properties": {"templateFile": "a.json"},
+    }
+    write(tmp_path / "manifest.json", {"artifacts": {"a": stack}})
+
+    (template,) = Assembly([write(tmp_path / "a.json", {})]).templates
+
+    assert template.account is None
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        nested_stack(TemplateURL="https://example.com/template.json"),
+        nested_stack(**by_metadata("missing.json")),
+        nested_stack(**by_metadata("../folder/missing.json")),
+        nested_stack(**by_metadata("template.yaml")),
+        nested_stack(**by_metadata("\0")),
+        resource("AWS::CloudFormation::Stack", TemplateURL=f"https://example.com/{HASH}.json"),
+    ],
+)
+def test_nested_template_that_is_not_there_is_left_out(
+    tmp_path: Path, nested: dict[str, Any]
+) -> None:
+    (tmp_path / "template.yaml").write_text("Resources: {}")
+    path = write(tmp_path / "a.json", {"Resources": {"Nested": nested}})
+
+    assembly = Assembly([path])
+
+    (template,) = assembly.templates
+    found = assembly.behind(template, {"Fn::GetAtt": ["Nested", "Outputs.Name"]})
+    assert name_of(found) == "Nested"
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b"), [("a.json", None), ("b.json", "a.json"), ("b.json", "../folder/b.json")]
+)
+def test_template_that_is_nested_in_itself_is_read_once(
+    tmp_path: Path, of_a: str, of_b: str | None
+) -> None:
+    folder = tmp_path / "folder"
+    nested = {"Nested": nested_stack(**by_metadata(of_b))} if of_b else {}
+    write(folder / "b.json", {"Resources": nested})
+    path = write(folder / "a.json", {"Resources": {"Nested": nested_stack(**by_metadata(of_a))}})
+
+    assembly = Assembly([path])
+
+    names = [template.path.name for template in assembly.templates]
+    assert names == ["a.json", "b.json"][: 1 if of_a == "a.json" else 2]
+
+
+def test_template_that_is_nested_twice_is_read_twice(tmp_path: Path) -> None:
+    write(tmp_path / "b.json", {"Resources": {"Role": resource()}})
+    twice = {name: nested_stack(**by_metadata("b.json")) for name in ("First", "Second")}
+
+    assembly = Assembly([write(tmp_path / "a.json", {"Resources": twice})])
+
+    assert len(assembly.templates) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"Resources": [], "Outputs": None},
+        {"Resources": {"A": {"Type": 1, "Properties": []}}, "Outputs": {"O": {"Export": 2}}},
+        {"Resources": {"A": {"Type": "AWS::CloudFormation::Stack", "Metadata": []}}},
+    ],
+)
+def test_malformed_templates_are_read(tmp_path: Path, body: object) -> None:
+    assert len(Assembly([write(tmp_path / "a.json", body)]).templates) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "waits"),
+    [
+        ({"DependsOn": "Other"}, True),
+        ({"DependsOn": ["Else", "Other"]}, True),
+        ({"DependsOn": "Between"}, True),
+        ({"Properties": {"A": [{"B": {"Ref": "Other"}}]}}, True),
+        ({"Properties": {"A": {"Fn::GetAtt": ["Other", "Arn"]}}}, True),
+        ({"Properties": {"A": {"Fn::GetAtt": "Other.Arn"}}}, True),
+        ({"Properties": {"A": {"Fn::Sub": "${Other}"}}}, True),
+        ({"Properties": {"A": {"Fn::Sub": ["${X}-${Other.Arn}", {"X": "y"}]}}}, True),
+        ({"Properties": {"A": {"Fn::Sub": ["${X}", {"X": {"Ref": "Between"}}]}}}, True),
+        ({"Properties": {"A": {"Fn::Sub": "${!Other}"}}}, False),
+        ({"Properties": {"A": "Other"}}, False),
+        ({"DependsOn": ["Else", 1]}, False),
+        ({}, False),
+    ],
+)
+def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  # noqa: FBT001
+    resources = {
+        "First": {"Type": "Test", **body},
+        "Between": {"Type": "Test", "DependsOn": ["Other", "First"]},
+        "Else": {"Type": "Test"},
+        "Other": {"Type": "Test"},
+    }
+    (template,) = Assembly([write(tmp_path / "a.json", {"Resources": resources})]).templates
+
+    first, other = template.resources["First"], template.resources["Other"]
+
+    assert first.waits_for(other) is waits

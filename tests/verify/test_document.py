@@ -1,0 +1,322 @@
+"""`verify --document`: what the live Session document says is what the role is asked about."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+import pytest
+from botocore.stub import Stubber
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionPreferences,
+    _needs,
+)
+from session_manager_permissions._readiness.policies import Answer, decide, statements
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.document import read_document
+from session_manager_permissions._verify.simulator import Key, Role, Uses, questions
+from tests.conftest import HERE, REGION, existing_role
+from tests.preference_options import Given, given_preferences
+
+from .test_verify import ACCOUNT, IN_GROUP, KEY, Account, Run, account, client, no_account, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["account", "no_account", "verify"]  # fixtures
+
+NAME = "SSM-SessionManagerRunShell"
+ASKED = ("--role", "web-server", "--region", "eu-west-1", "--document", NAME, "--output", "json")
+OF_ALL = {
+    "s3BucketName": "session-logs",
+    "s3KeyPrefix": "/web/",
+    "s3EncryptionEnabled": True,
+    "cloudWatchLogGroupName": "/ssm/sessions",
+    "kmsKeyId": KEY,
+}
+
+
+@contextmanager
+def stubbed_ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    systems_manager = client("ssm")
+    monkeypatch.setattr(command.AwsSession, "ssm", lambda _: systems_manager)
+    with Stubber(systems_manager) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    with stubbed_ssm(monkeypatch) as stub:
+        yield stub
+
+
+def has_document(ssm: Stubber, text: str) -> None:
+    asked = {"Name": NAME, "DocumentFormat": "JSON"}
+    ssm.add_response("get_document", {"Name": NAME, "Content": text}, asked)
+
+
+def has_preferences(ssm: Stubber, **inputs: object) -> None:
+    content = {"schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs}
+    has_document(ssm, json.dumps(content))
+
+
+def asked_about(run: Run) -> dict[str, list[tuple[str, str]]]:
+    return {
+        one["capability"]: [(answer["action"], answer["resource"]) for answer in one["answers"]]
+        for one in run.json["capabilities"][2:]
+    }
+
+
+def allow_all(account: Account, *, checks: bool = True) -> None:
+    account.has_role()
+    account.is_reachable()
+    account.allows("kms:Decrypt", resource=KEY)
+    if checks:
+        account.allows("s3:GetEncryptionConfiguration", resource="arn:aws:s3:::session-logs")
+    sample = "session-0123456789abcdef0"
+    account.allows("s3:PutObject", resource=f"arn:aws:s3:::session-logs/web/{sample}.log")
+    logs = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:"
+    account.allows("logs:DescribeLogGroups", resource=f"{logs}*")
+    account.allows(*IN_GROUP, resource=f"{logs}/ssm/sessions:log-stream:{sample}")
+
+
+@pytest.mark.parametrize("checks", [True, False])
+def test_what_the_document_says_is_asked(
+    account: Account, ssm: Stubber, verify: Callable[..., Run], *, checks: bool
+) -> None:
+    has_preferences(ssm, **OF_ALL | {"s3EncryptionEnabled": checks})
+    allow_all(account, checks=checks)
+
+    run = verify(*ASKED)
+
+    assert (run.status, run.err) == (0, "")
+    assert {*asked_about(run)} == {"encrypt", "log-to-s3", "log-to-cloudwatch"}
+
+
+def test_encrypted_logs_are_enforced_where_the_document_does_not_say(
+    account: Account, ssm: Stubber, verify: Callable[..., Run]
+) -> None:
+    unsaid = {name: value for name, value in OF_ALL.items() if name != "s3EncryptionEnabled"}
+    has_preferences(ssm, **unsaid)
+    allow_all(account)
+
+    assert verify(*ASKED).status == 0
+
+
+@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(OF_ALL, ""), {"s3KeyPrefix": "web"}])
+def test_what_the_document_leaves_empty_is_not_asked(
+    account: Account, ssm: Stubber, verify: Callable[..., Run], inputs: dict[str, Any]
+) -> None:
+    has_preferences(ssm, **inputs)
+    account.has_role()
+    account.is_reachable()
+
+    run = verify(*ASKED)
+
+    assert run.status == 0
+    assert asked_about(run) == {}
+
+
+def test_a_key_by_its_id_is_one_of_the_role_s_account(
+    account: Account, ssm: Stubber, verify: Callable[..., Run]
+) -> None:
+    has_preferences(ssm, kmsKeyId=KEY.rpartition("/")[2])
+    account.has_role()
+    account.is_reachable()
+    account.allows("kms:Decrypt", resource=KEY)
+
+    assert verify(*ASKED).status == 0
+
+
+def test_a_key_by_an_alias_is_the_key_that_has_it(
+    account: Account, ssm: Stubber, verify: Callable[..., Run]
+) -> None:
+    has_preferences(ssm, kmsKeyId="alias/sessions")
+    account.has_role()
+    alias = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/sessions"
+    key_id = KEY.rpartition("/")[2]
+    account.kms.add_response("describe_key", {"KeyMetadata": {"KeyId": key_id}}, {"KeyId": alias})
+    account.is_reachable()
+    account.allows("kms:Decrypt", resource=KEY)
+
+    assert verify(*ASKED).status == 0
+
+
+def test_a_role_that_lacks_what_the_document_needs_is_not_ready(
+    account: Account, ssm: Stubber, verify: Callable[..., Run]
+) -> None:
+    has_preferences(ssm, kmsKeyId=KEY)
+    account.has_role()
+    account.is_reachable()
+    account.answers({"EvalActionName": "kms:Decrypt", "EvalDecision": "implicitDeny"}, resource=KEY)
+
+    assert verify(*ASKED).status == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("schemaVersion: '1.0'", "is none of session preferences"),
+        ("[]", "is none of session preferences"),
+        ('{"sessionType": "Port"}', "is none of session preferences"),
+        (
+            '{"sessionType": "Standard_Stream", "inputs": {"kmsKeyId": "{{ key }}"}}',
+            "has the kmsKeyId '{{ key }}'",
+        ),
+        (
+            '{"sessionType": "Standard_Stream", "inputs": {"s3BucketName": 7}}',
+            "has the s3BucketName 7",
+        ),
+        (
+            '{"sessionType": "Standard_Stream", "inputs": {"s3BucketName": "*"}}',
+            "names what can't be asked about: '*' is not a bucket's name",
+        ),
+    ],
+)
+def test_a_document_that_can_not_be_asked_about_is_said(
+    account: Account, ssm: Stubber, verify: Callable[..., Run], text: str, says: str
+) -> None:
+    account.has_role()
+    has_document(ssm, text)
+
+    run = verify(*ASKED)
+
+    assert run.status == 2
+    assert says in run.err
+    assert NAME in run.err
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("InvalidDocument", f"there is no document '{NAME}' in eu-west-1"),
+        ("AccessDeniedException", f"they need ssm:GetDocument on the document {NAME}"),
+    ],
+)
+def test_a_document_that_is_not_given_is_said(
+    account: Account, ssm: Stubber, verify: Callable[..., Run], code: str, says: str
+) -> None:
+    account.has_role()
+    ssm.add_client_error("get_document", code)
+
+    run = verify(*ASKED)
+
+    assert run.status == 2
+    assert says in run.err
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--key", KEY),
+        ("--log-bucket", "session-logs"),
+        ("--log-prefix", "web"),
+        ("--log-group", "/ssm/sessions"),
+    ],
+)
+def test_what_the_document_says_is_not_given_as_well(
+    account: Account, verify: Callable[..., Run], given: tuple[str, str]
+) -> None:
+    account.has_role()
+
+    run = verify(*ASKED, *given)
+
+    assert run.status == 2
+    assert f"{given[0]} is given twice" in run.err
+
+
+def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
+    account: Account, ssm: Stubber, verify: Callable[..., Run]
+) -> None:
+    account.has_role()
+    has_preferences(ssm)
+
+    run = verify(*ASKED, "--log-bucket-key", KEY)
+
+    assert run.status == 2
+    assert f"--log-bucket-key {KEY} is of a bucket" in run.err
+
+
+def test_systems_manager_is_asked_in_the_region() -> None:
+    assert command.AwsSession(None, "eu-west-1").ssm().meta.region_name == "eu-west-1"
+
+
+def deployed(value: Any) -> Any:  # noqa: ANN401
+    """What CloudFormation makes of a value that joins strings with the partition."""
+    match value:
+        case {"Ref": "AWS::Partition"}:
+            return "aws"
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(deployed(part) for part in parts)
+        case dict():
+            return {name: deployed(part) for name, part in value.items()}
+        case list():
+            return [deployed(part) for part in value]
+    return value
+
+
+def is_of_this_app(chosen: Given) -> bool:
+    kinds = (chosen.key, chosen.bucket, chosen.group)
+    return any(kind is not None and ("owned" in kind or "L1" in kind) for kind in kinds)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    deadline=None,
+    max_examples=40,
+)
+@given(chosen=given_preferences(), narrowed=st.booleans())
+def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
+    ssm: Stubber, chosen: Given, *, narrowed: bool
+) -> None:
+    assume(not is_of_this_app(chosen))  # whose ARNs no template has
+    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
+    preferences = SessionPreferences(stack, "Preferences", **chosen.sources(stack), **chosen.others)
+    permissions = SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=existing_role(stack),
+        preferences=preferences,
+        allow_registration=True,
+        decrypt_sessions_only=narrowed,
+    )
+    content = stack.resolve(preferences.node.default_child.content)  # type: ignore[union-attr]
+    has_document(ssm, json.dumps(deployed(content)))
+    granted = deployed(stack.resolve(permissions.policy.document))
+    role = Role(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
+
+    said = read_document(ssm.client, NAME, role, REGION)
+
+    key = said.key and Key(said.key, said.key, None)
+    if said.key and ":alias/" in said.key:
+        prefix, _, name = said.key.partition(":alias/")
+        key = Key(said.key, f"{prefix}:key/1234", f"alias/{name}")
+    uses = Uses(
+        (key,) if key else (),
+        said.log_bucket,
+        said.log_prefix or "",
+        None,
+        said.checks_log_encryption,
+        said.log_group,
+    )
+    for question in questions(role, uses, REGION):
+        for need in question.needs:
+            assert {answer(granted, need, action) for action in need.actions} == {Answer.ALLOWED}
+
+
+def answer(granted: dict[str, Any], need: _needs.Need, action: str) -> Answer:
+    """IAM's, where the request has what the need says that it has."""
+    told = need.conditions or {}
+    holding = [
+        {part: value for part, value in statement.items() if part != "Condition"}
+        for statement in granted["Statement"]
+        if statement.get("Condition", {}).items() <= told.items()
+    ]
+    return decide(statements({"Statement": holding}, "policy"), action, need.resource).answer
