@@ -9,7 +9,9 @@ CHECKOV := .venv-checkov
 RFDK := .venv-rfdk
 RELEASE := .venv-release
 DIST := dist
-PIP := -m pip install --quiet --disable-pip-version-check
+UV := .venv-uv
+# uv sets up an environment in seconds where pip takes a minute.
+INSTALL = $(UV)/bin/uv pip install --quiet --system-certs --python
 
 # jsii works on Node.js 20, and says at length on each run that it is not supported there.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
@@ -51,7 +53,7 @@ dist: $(RELEASE)/.done
 
 # Asks PyPI and npm what is known against the dependencies, the tools and the CLI.
 audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done
-	for venv in $(RELEASE)/user $(RELEASE) .venv $(LOWEST) $(CHECKOV); do \
+	for venv in $(UV) $(RELEASE)/user $(RELEASE) .venv $(LOWEST) $(CHECKOV); do \
 	  $(RELEASE)/bin/python -m pip --python $$venv freeze \
 	    --exclude session-manager-permissions > $$venv/frozen.txt && \
 	  $(RELEASE)/bin/pip-audit --strict --no-deps --disable-pip -r $$venv/frozen.txt || exit; \
@@ -65,20 +67,24 @@ matrix:
 
 # Which changes of a line does no test notice? MODULES="_constructs/keys _constructs/roles"; all of them take hours.
 mutants: .venv/.tools
-	$(BIN)/python $(PIP) --group mutation
+	$(INSTALL) .venv --group mutation
 	$(BIN)/python tools/mutate.py $(MODULES)
 
 clean:
-	rm -rf .venv $(LOWEST) $(CHECKOV) $(RFDK) $(RELEASE) node_modules cdk.out dist .coverage* .hypothesis .*_cache
+	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(RFDK) $(RELEASE) node_modules cdk.out dist .coverage* .hypothesis .*_cache
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(RELEASE)/.done: pyproject.toml
+$(UV)/.done: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'This needs Python 3.10 or newer: install it, or give it by make PYTHON=...' >&2; exit 1; }
-	@echo 'Setting up $(@D): once' >&2
 	@$(PYTHON) -m venv $(@D) || \
 	  { echo 'This needs the venv module of Python (Debian: python3-venv)' >&2; exit 1; }
-	@$(@D)/bin/python $(PIP) pip==26.3
-	@$(@D)/bin/python $(PIP) $(PACKAGES)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@touch $@
+
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(RELEASE)/.done: $(UV)/.done pyproject.toml
+	@echo 'Setting up $(@D): once' >&2
+	@$(PYTHON) -m venv --without-pip $(@D)
+	@$(INSTALL) $(@D) pip==26.3 $(PACKAGES)
 	@touch $@
 
 .venv/.done: PACKAGES = --editable . --group demo
@@ -91,8 +97,8 @@ CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \
   grep -o '[a-z-]*>=[0-9.]*' | sed 's/>=/==/')
 
 .venv/.tools: .venv/.done
-	@echo 'Setting up the tools in $(@D): once, and it takes a minute' >&2
-	@$(BIN)/python $(PIP) --group test --group lint --group policy-lint --group bench
+	@echo 'Setting up the tools in $(@D): once' >&2
+	@$(INSTALL) .venv --group test --group lint --group policy-lint --group bench
 	@touch $@
 
 node_modules/.done: package.json

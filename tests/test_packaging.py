@@ -158,12 +158,13 @@ def test_every_tool_is_pinned() -> None:
     tools = re.findall(r'"([^"]+)"', re.sub("include-group = .*", "", groups))
     (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    (pip,) = re.findall(r"\$\(PIP\) (pip.*)", makefile)
+    installers = re.findall(r" ((?:pip|uv)\b[=<>~!]\S*)", makefile)
     matrix = (ROOT / "tools/matrix.py").read_text(encoding="utf-8")
     (pip_there,) = re.findall(r'"install", "(pip.*?)"', matrix)
     npm = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
 
-    for tool in (*tools, backend.strip('"'), pip, pip_there):
+    assert {re.split("[=<>~!]", tool)[0] for tool in installers} == {"pip", "uv"}
+    for tool in (*tools, backend.strip('"'), *installers, pip_there):
         assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .*)?", tool), tool
     assert re.fullmatch(r"\d+\.\d+\.\d+", npm["aws-cdk"])
 

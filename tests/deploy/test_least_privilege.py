@@ -163,7 +163,7 @@ class Instance:
         return decision == "Allow"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def instances(aws: LocalAws) -> dict[str, Instance]:
     """Each role, after `cdk deploy`."""
     profiles = {name: existing_profile(aws, name) for name in ROLES}

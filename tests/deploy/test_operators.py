@@ -133,14 +133,14 @@ class Keys(NamedTuple):
     other: str
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keys(aws: LocalAws) -> Keys:
     found = Keys(create_key(aws), create_key(aws))
     aws.client("kms").create_alias(AliasName=ALIAS, TargetKeyId=found.session)
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def operators(aws: LocalAws, keys: Keys) -> dict[str, Operator]:
     """Each group's one user, the user and the role, after `cdk deploy`."""
     iam = aws.client("iam")
