@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit bench clean demo dist lint matrix mutants synth test
+.PHONY: audit bench clean demo dist lint managed-policies matrix mutants synth test
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -69,6 +69,10 @@ matrix:
 mutants: .venv/.tools
 	$(INSTALL) .venv --group mutation
 	$(BIN)/python tools/mutate.py $(MODULES)
+
+# What the check at synthesis knows of AWS managed policies, of the pinned moto.
+managed-policies: .venv/.tools
+	$(BIN)/python tools/aws_managed_policies.py
 
 clean:
 	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(RFDK) $(RELEASE) node_modules cdk.out dist .coverage* .hypothesis .*_cache

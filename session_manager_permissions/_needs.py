@@ -42,74 +42,7 @@ MAX_INLINE_POLICIES: Final = 10_240
 """Characters, white space aside, of all inline policies of a role."""
 
 
-AWS_MANAGED: Final[dict[str, tuple[Need, ...]]] = {
-    **dict.fromkeys(
-        (
-            "AdministratorAccess",
-            "AmazonEC2RoleforSSM",
-            "AmazonElasticFileSystemsUtils",
-            "AmazonSSMFullAccess",
-            "AmazonSSMManagedEC2InstanceDefaultPolicy",
-            "AmazonSSMManagedInstanceCore",
-            "AWSCloud9SSMInstanceProfile",
-            "PowerUserAccess",
-        ),
-        (CHANNELS, REGISTRATION),
-    ),
-    "AmazonSageMakerClusterInstanceRolePolicy": (CHANNELS,),
-    **dict.fromkeys(
-        (
-            "AmazonDynamoDBFullAccess",
-            "AmazonDynamoDBReadOnlyAccess",
-            "AmazonEBSCSIDriverPolicy",
-            "AmazonEC2ContainerRegistryFullAccess",
-            "AmazonEC2ContainerRegistryPowerUser",
-            "AmazonEC2ContainerRegistryPullOnly",
-            "AmazonEC2ContainerRegistryReadOnly",
-            "AmazonEC2ContainerServiceforEC2Role",
-            "AmazonEC2FullAccess",
-            "AmazonEC2ReadOnlyAccess",
-            "AmazonEC2RoleforAWSCodeDeploy",
-            "AmazonEC2RoleforAWSCodeDeployLimited",
-            "AmazonEFSCSIDriverPolicy",
-            "AmazonEKS_CNI_Policy",
-            "AmazonEKSWorkerNodeMinimalPolicy",
-            "AmazonEKSWorkerNodePolicy",
-            "AmazonElasticMapReduceforEC2Role",
-            "AmazonPrometheusRemoteWriteAccess",
-            "AmazonS3FullAccess",
-            "AmazonS3ReadOnlyAccess",
-            "AmazonSNSFullAccess",
-            "AmazonSQSFullAccess",
-            "AmazonSSMDirectoryServiceAccess",
-            "AmazonSSMPatchAssociation",
-            "AmazonSSMReadOnlyAccess",
-            "AWSElasticBeanstalkMulticontainerDocker",
-            "AWSElasticBeanstalkWebTier",
-            "AWSElasticBeanstalkWorkerTier",
-            "AWSXRayDaemonWriteAccess",
-            "CloudWatchAgentAdminPolicy",
-            "CloudWatchAgentServerPolicy",
-            "CloudWatchLogsFullAccess",
-            "EC2InstanceProfileForImageBuilder",
-            "EC2InstanceProfileForImageBuilderECRContainerBuilds",
-            "ReadOnlyAccess",
-            "SecretsManagerReadWrite",
-            "SecurityAudit",
-            "ViewOnlyAccess",
-        ),
-        (),
-    ),
-}
-"""What AWS managed policies that instances have allow of `CHANNELS` and `REGISTRATION`.
-
-From the AWS managed policy reference. Of one that is not here it is not known what it allows.
-"""
-
-AWS_MANAGED_DENY_ALL: Final = "AWSDenyAll"
-"""The one AWS managed policy for roles that denies: everything."""
-
-AWS_MANAGED_DEPRECATED: Final = {"AmazonEC2RoleforSSM": "AmazonSSMManagedInstanceCore"}
+AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMManagedInstanceCore"}
 """What AWS advises against, as it allows far more than the agent needs, and advises instead."""
 
 

@@ -47,7 +47,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def modules() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "py.typed")
+        for pattern in ("*.py", "py.typed", "aws_managed_policies.json")
         for path in (ROOT / PACKAGE).rglob(pattern)
     }
 
@@ -78,7 +78,8 @@ def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) ->
     shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, copy_function=shutil.copyfile)
     for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", ".gitignore"):
         shutil.copyfile(ROOT / name, sources / name)
-    (sources / PACKAGE / "notes.txt").write_text("not for the wheel", encoding="utf-8")
+    for name in ("notes.txt", "notes.json"):
+        (sources / PACKAGE / name).write_text("not for the wheel", encoding="utf-8")
     build = distributions.parent / "venv/bin/python", "-m", "build"
 
     run(*build, "--sdist", "--wheel", "--outdir", tmp_path / "again", sources, cwd=tmp_path)

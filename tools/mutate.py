@@ -29,6 +29,7 @@ TESTS = {
     "_constructs/keys": "keys messages logs preferences",
     "_constructs/logs": "logs messages preferences options",
     "_constructs/lookup": "lookup messages",
+    "_readiness/managed_policies": "managed_policies",
     "_constructs/names": "names messages options composition",
     "_needs": "statements policies one_source document verify logs readiness",
     "_constructs/operators": "operators messages hostile",

@@ -7,8 +7,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions import _needs
-
+from .managed_policies import aws_managed
 from .policies import Statement, anything, statements
 from .templates import UNKNOWN, Resource, listed, shortest, shown, text
 
@@ -186,29 +185,18 @@ class Profiles:
         return found.statements if isinstance(found, Policy) else _not_in_app(found, arn)
 
     def _managed_behind(self, template: Template, arn: object) -> Policy | str | None:
-        """The managed policy of this ARN if it is in the app, or its name if it is AWS's."""
+        """The managed policy of this ARN if it is in the app, or its path and name if AWS's."""
         found = self._assembly.behind(template, arn)
         if isinstance(found, Resource):
             return self._managed.get(found)
         known = text(arn) if found is None else found
-        aws_managed = re.fullmatch(r"arn:[^:]*:iam::aws:policy/(?:.*/)?(.+)", known)
-        return aws_managed[1] if aws_managed else None
+        of_aws = re.fullmatch(rf"arn:[^:]*:iam::aws:policy/([^{UNKNOWN}]+)", known)
+        return of_aws[1] if of_aws else None
 
 
-def _not_in_app(aws_managed: str | None, arn: object) -> list[Statement]:
+def _not_in_app(name: str | None, arn: object) -> list[Statement]:
     """What a managed policy says that is AWS's, or else could say."""
-    if aws_managed is None:
-        return anything(f"the managed policy {shown(arn)}")
-    source = f"the AWS managed policy {aws_managed!r}"
-    if aws_managed == _needs.AWS_MANAGED_DENY_ALL:
-        return statements({"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}, source)
-    needs = _needs.AWS_MANAGED.get(aws_managed)
-    if needs is None:
-        return anything(source, may_deny=False)
-    allowed = [
-        {"Effect": "Allow", "Action": [*need.actions], "Resource": need.resource} for need in needs
-    ]
-    return statements({"Statement": allowed}, source)
+    return anything(f"the managed policy {shown(arn)}") if name is None else aws_managed(name)
 
 
 def _uncertain(found: list[Statement]) -> list[Statement]:

@@ -313,6 +313,7 @@ AWS_MANAGED = [
         "AmazonS3ReadOnlyAccess": NEITHER,
         "AmazonSNSFullAccess": NEITHER,
         "AmazonSQSFullAccess": NEITHER,
+        "AWSCloudFormationFullAccess": NEITHER,
         "AWSXRayDaemonWriteAccess": NEITHER,
         "CloudWatchAgentServerPolicy": NEITHER,
         "CloudWatchLogsFullAccess": NEITHER,
@@ -324,12 +325,25 @@ MANAGED = [
     *AWS_MANAGED,
     Row("AWS's and a deny", DENIED, ([deny("ssm:*")],), (f"{AWS}AmazonSSMManagedInstanceCore",)),
     Row("AWS's for EKS, and inline", READY, ([ALL],), (f"{AWS}AmazonEKSWorkerNodePolicy",)),
-    differs(
-        Row("AWS's that is not known", UNKNOWN, (), (f"{AWS}AWSCloudFormationFullAccess",)),
-        NEITHER,
-        "which of AWS's thousand policies allow it is known of those that instances have",
+    Row("AWS's of a path", NEITHER, (), (f"{AWS}service-role/AmazonEC2RoleforAWSCodeDeploy",)),
+    *(
+        differs(
+            Row(f"AWS's {name}, and inline", found, ([ALL],), (f"{AWS}{name}",)),
+            READY,
+            "the local AWS has no such policy, and takes one that it does not have as empty",
+        )
+        for name, found in {
+            "AWSDenyAll": DENIED,
+            "AWSNewerThanTheData": UNKNOWN,
+            "AmazonSecurityLakePermissionsBoundary": DENIED,
+            "service-role/AmazonSSMManagedInstanceCore": UNKNOWN,
+        }.items()
     ),
-    Row("AWS's that is not known, and inline", READY, ([ALL],), (f"{AWS}IAMFullAccess",)),
+    differs(
+        Row("AWS's that is not known", UNKNOWN, (), (f"{AWS}AWSNewerThanTheData",)),
+        NEITHER,
+        "the local AWS takes a policy of AWS that it does not have as empty",
+    ),
 ]
 
 ROWS = [

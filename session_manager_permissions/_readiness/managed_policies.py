@@ -1,0 +1,42 @@
+"""What do AWS managed policies say? Read from `aws_managed_policies.json`, when one is asked for.
+
+`make managed-policies` makes the file. Its policies are those of the partition `aws`; in the other
+partitions AWS has them under the same names.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .policies import anything, statements
+
+if TYPE_CHECKING:
+    from .policies import Statement
+
+
+def aws_managed(name: str) -> list[Statement]:
+    """The statements of an AWS managed policy about the agent's channels and its registration.
+
+    A policy that is not in the file may allow and deny anything: AWS may have made it later.
+
+    Args:
+        name: what its ARN has behind `policy/`. A path is part of it, as IAM finds no policy under
+            a wrong path.
+    """
+    data = _data()
+    source = f"the AWS managed policy {name!r}"
+    if name in data["relevant"]:
+        return statements(data["relevant"][name], source)
+    if name in data["others"]:
+        return []
+    return anything(f"{source}, which AWS did not list on {data['newest']}")
+
+
+@cache
+def _data() -> dict[str, Any]:
+    written = Path(__file__).with_name("aws_managed_policies.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(written)
+    return data | {"others": frozenset(data["others"])}

@@ -1,0 +1,268 @@
+"""What is known of AWS managed policies: as much as their whole documents say, when asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from aws_managed_policies import DATA, made, policies
+from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
+
+from session_manager_permissions._needs import REGISTRATION, REGISTRATION_SERVICES
+from session_manager_permissions._readiness import managed_policies
+from session_manager_permissions._readiness.managed_policies import aws_managed
+from session_manager_permissions._readiness.policies import Answer, anything, decide, statements
+from tests.conftest import ROOT
+
+from .policy_table import ACTIONS
+from .test_readiness import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+INSTANCE: Final = "arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0"
+MANAGED_NODE: Final = "arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-0123456789abcdef0"
+SESSION: Final = "arn:aws:ssm:eu-west-1:111122223333:session/admin-0123456789abcdef0"
+RESOURCES: Final = ("*", INSTANCE, MANAGED_NODE, SESSION)
+MINISTACK: Final = {
+    "Allow": Answer.ALLOWED,
+    "Deny": Answer.EXPLICIT_DENY,
+    "ImplicitDeny": Answer.IMPLICIT_DENY,
+}
+ALL = frozenset(ACTIONS)
+CHANNELS = frozenset(ACTIONS[:-1])
+REGISTER = frozenset(ACTIONS[-1:])
+
+moto = cache(policies)
+
+
+def test_the_file_is_what_the_script_makes_of_the_pinned_moto() -> None:
+    assert DATA.read_text(encoding="utf-8") == made(), "run `make managed-policies`"
+
+
+def test_it_has_every_policy_once() -> None:
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+
+    assert len(moto()) > 1500
+    assert sorted([*data["relevant"], *data["others"]]) == sorted(moto())
+
+
+def test_the_page_says_of_when_it_is() -> None:
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    page = (ROOT / "docs/readiness.md").read_text(encoding="utf-8")
+
+    assert f"known as of {data['newest']}, for {len(moto()):,} policies" in page
+    assert f"[moto](https://docs.getmoto.org) {data['source'].removeprefix('moto ')} " in page
+
+
+def questions() -> Iterator[tuple[str, str | tuple[str, ...]]]:
+    for action in ACTIONS:
+        for resource in RESOURCES:
+            yield action, resource
+    for action in REGISTRATION.actions:
+        yield action, REGISTRATION_SERVICES
+
+
+def test_it_answers_as_the_whole_documents_do() -> None:
+    for name, document in moto().items():
+        known, whole = aws_managed(name), statements(document, name)
+        for action, resource in questions():
+            found, expected = (decide(these, action, resource) for these in (known, whole))
+            assert found.answer is expected.answer, (name, action, resource)
+            assert [one.sid for one in found.by] == [one.sid for one in expected.by], name
+
+
+def test_ministack_answers_as_it_does_where_no_condition_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decided = 0
+    for name, document in moto().items():
+        # it keeps 4,096 compiled patterns, and of more than that none
+        monkeypatch.setattr("ministack.core.iam_evaluator._FNMATCH_CACHE", {})
+        policy, known = parse_policy_document(document), aws_managed(name)
+        for action in ACTIONS:
+            for resource in RESOURCES:
+                found = decide(known, action, resource).answer
+                context = EvalContext(
+                    principal_arn="arn:aws:sts::111122223333:assumed-role/Role/i-0123",
+                    principal_type="AssumedRole",
+                    principal_account="111122223333",
+                    action=action,
+                    resource_arn=resource,
+                    region="eu-west-1",
+                    source_ip="192.0.2.1",
+                    secure_transport=True,
+                )
+                if found is not Answer.UNKNOWN:
+                    decided += 1
+                    simulated = MINISTACK[evaluate(context, [policy]).decision]
+                    assert found is simulated, (name, action, resource)
+
+    assert decided > len(moto()) * len(ACTIONS) * len(RESOURCES) - 50
+
+
+def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() -> None:
+    """A list that a person has read: one that a newer moto changes is to be read again."""
+    allowed: dict[str, frozenset[str]] = {}
+    denied: dict[str, frozenset[str]] = {}
+    unknown: dict[str, frozenset[str]] = {}
+    for name in moto():
+        answers = {action: decide(aws_managed(name), action, "*").answer for action in ACTIONS}
+        for answer, found in (
+            (Answer.ALLOWED, allowed),
+            (Answer.EXPLICIT_DENY, denied),
+            (Answer.UNKNOWN, unknown),
+        ):
+            actions = frozenset(action for action in ACTIONS if answers[action] is answer)
+            if actions:
+                found[name] = actions
+
+    assert allowed == {
+        "AIDevOpsAgentActionsPolicy": ALL,
+        "AWSCloud9SSMInstanceProfile": ALL,
+        "AWSEC2SqlHaInstancePolicy": CHANNELS,
+        "AWSRefactoringToolkitFullAccess": CHANNELS,
+        "AWSRefactoringToolkitSidecarPolicy": CHANNELS,
+        "AdministratorAccess": ALL,
+        "AmazonEKSLocalOutpostClusterPolicy": ALL,
+        "AmazonElasticFileSystemsUtils": ALL,
+        "AmazonRDSCustomInstanceProfileRolePolicy": {
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:OpenControlChannel",
+        },
+        "AmazonSSMFullAccess": ALL,
+        "AmazonSSMManagedEC2InstanceDefaultPolicy": ALL,
+        "AmazonSSMManagedInstanceCore": ALL,
+        "AmazonSageMakerClusterInstanceRolePolicy": CHANNELS,
+        "PowerUserAccess": ALL,
+        "service-role/AmazonEC2RoleforSSM": ALL,
+        "service-role/AmazonSSMAutomationRole": REGISTER,
+    }
+    assert unknown == {"AWSMcpServiceActionsFullAccess": ALL}
+    assert denied == dict.fromkeys(
+        (
+            "AWSDenyAll",
+            "AWSIAMIdentityCenterAllowListForIdentityContext",
+            "AmazonDataZoneEnvironmentRolePermissionsBoundary",
+            "AmazonDataZoneSageMakerEnvironmentRolePermissionsBoundary",
+            "AmazonSecurityLakePermissionsBoundary",
+            "SageMakerStudioProjectUserRolePermissionsBoundary",
+            "root-task/IAMAuditRootUserCredentials",
+            "root-task/IAMCreateRootUserPassword",
+            "root-task/IAMDeleteRootUserCredentials",
+            "root-task/S3UnlockBucketPolicy",
+            "root-task/SQSUnlockQueuePolicy",
+        ),
+        ALL,
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("AWSNewerThanTheData", id="newer"),
+        pytest.param("AmazonEC2RoleforSSM", id="without its path"),
+        pytest.param("service-role/AmazonSSMManagedInstanceCore", id="of a path that it has not"),
+        pytest.param("amazonssmmanagedinstancecore", id="in other cases"),
+    ],
+)
+def test_policy_that_the_data_does_not_have_may_say_anything(name: str) -> None:
+    date = json.loads(DATA.read_text(encoding="utf-8"))["newest"]
+
+    assert aws_managed(name) == anything(
+        f"the AWS managed policy {name!r}, which AWS did not list on {date}"
+    )
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    return Check(tmp_path)
+
+
+def profile_on(managed: object) -> dict[str, Any]:
+    role = {"AssumeRolePolicyDocument": {"Statement": []}, "ManagedPolicyArns": [managed]}
+    return {
+        "Parameters": {"Name": {"Type": "String"}},
+        "Resources": {
+            "Profile": {
+                "Type": "AWS::IAM::InstanceProfile",
+                "Properties": {"Roles": [{"Ref": "Role"}]},
+            },
+            "Role": {"Type": "AWS::IAM::Role", "Properties": role},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("arn", "verdict"),
+    [
+        ("arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", "ready"),
+        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "ready"),
+        ("arn:aws-us-gov:iam::aws:policy/service-role/AmazonEC2RoleforSSM", "ready"),
+        ({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/PowerUserAccess"}, "ready"),
+        ("arn:aws:iam::aws:policy/job-function/ViewOnlyAccess", "not ready"),
+        ("arn:aws:iam::aws:policy/AWSDenyAll", "not ready"),
+        ("arn:aws:iam::aws:policy/AmazonEC2RoleforSSM", "can't be known"),
+        ("arn:aws:iam::aws:policy/AWSNewerThanTheData", "can't be known"),
+        ({"Fn::Sub": "arn:aws:iam::aws:policy/${Name}"}, "can't be known"),
+        ({"Fn::Sub": "arn:aws:iam::aws:policy/${Name}/ViewOnlyAccess"}, "can't be known"),
+        ({"Fn::Sub": "arn:aws:iam::aws:policy/AmazonS3${Name}"}, "can't be known"),
+        ("arn:aws:iam::111122223333:policy/AmazonSSMManagedInstanceCore", "can't be known"),
+    ],
+)
+def test_verdict_by_the_arn_of_the_policy(check: Check, arn: object, verdict: str) -> None:
+    assert check(profile_on(arn)).verdicts == {verdict: 1}
+
+
+def test_finding_names_the_date_of_what_is_known(check: Check) -> None:
+    (finding,) = check(profile_on("arn:aws:iam::aws:policy/AmazonEC2RoleforSSM")).findings
+
+    assert finding.description.endswith(aws_managed("AmazonEC2RoleforSSM")[0].source)
+
+
+READ = """
+import sys
+opened = []
+sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
+{script}
+print(any(path.endswith("aws_managed_policies.json") for path in opened))
+"""
+ASKED = "from session_manager_permissions._readiness.managed_policies import aws_managed"
+
+
+@pytest.mark.parametrize(
+    ("script", "reads"),
+    [
+        ("from session_manager_permissions import *", False),
+        ("import session_manager_permissions._verify.command", False),
+        (ASKED, False),
+        (f"{ASKED}; aws_managed('ReadOnlyAccess')", True),
+    ],
+)
+def test_the_file_is_read_when_a_policy_is_asked_for(script: str, *, reads: bool) -> None:
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", READ.format(script=script)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+
+    assert done.stdout == f"{reads}\n"
+
+
+def test_the_file_is_read_for_templates_that_name_a_policy_and_once(check: Check) -> None:
+    managed_policies._data.cache_clear()  # noqa: SLF001
+
+    check(profile_on("arn:aws:iam::111122223333:policy/Ours"))
+    assert managed_policies._data.cache_info().misses == 0  # noqa: SLF001
+
+    for name in ("ReadOnlyAccess", "AWSDenyAll", "AWSNewerThanTheData"):
+        check(profile_on(f"arn:aws:iam::aws:policy/{name}"))
+    assert managed_policies._data.cache_info().misses == 1  # noqa: SLF001

@@ -1,0 +1,68 @@
+"""`make managed-policies`: what AWS managed policies say of what Session Manager needs.
+
+The source is the copy of all of them that moto has, from an account of the partition `aws`. Kept of
+a policy are the statements that match one of the actions, with the actions by name; the rest of a
+statement is as AWS wrote it. Most policies have none: of them only the name is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+from session_manager_permissions._needs import CHANNELS, REGISTRATION
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "session_manager_permissions/_readiness/aws_managed_policies.json"
+ACTIONS = (*CHANNELS.actions, *REGISTRATION.actions)
+
+
+def policies() -> dict[str, dict[str, Any]]:
+    """The whole documents of moto, by what an ARN has behind `policy/`: the path and the name."""
+    return {
+        f"{policy['Path'].lstrip('/')}{name}": policy["Document"]
+        for name, policy in json.loads(aws_managed_policies_data).items()
+    }
+
+
+def reduced(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what is not about the actions."""
+    statements = []
+    for statement in _listed(document["Statement"]):
+        patterns = _listed(statement.get("Action", statement.get("NotAction")))
+        matching = [
+            action
+            for action in ACTIONS
+            if any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
+            is ("Action" in statement)
+        ]
+        if matching:
+            others = {key: value for key, value in statement.items() if key != "NotAction"}
+            statements.append(others | {"Action": matching})
+    return document | {"Statement": statements}
+
+
+def made() -> str:
+    """The text of the file."""
+    updated = (policy["UpdateDate"] for policy in json.loads(aws_managed_policies_data).values())
+    found = {name: reduced(document) for name, document in policies().items()}
+    data = {
+        "source": f"moto {version('moto')}",
+        "newest": max(updated)[:10],
+        "relevant": {name: document for name, document in found.items() if document["Statement"]},
+        "others": sorted(name for name, document in found.items() if not document["Statement"]),
+    }
+    return json.dumps(data, indent=1, sort_keys=True) + "\n"
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 # of JSON
+    return value if isinstance(value, list) else [value]
+
+
+if __name__ == "__main__":
+    DATA.write_text(made(), encoding="utf-8")
