@@ -53,7 +53,7 @@ def synthesized(library: Path, folder: Path, **context: object) -> dict[str, obj
         if path.name.endswith(".metadata.json"):
             found[name] = metadata(json.loads(path.read_text(encoding="utf-8")))
         elif path.name.endswith(".assets.json"):
-            found[name] = json.loads(without_hashes(path, paths))
+            found[name] = json.loads(without_hashes(path, paths), object_hook=without_ids)
         elif path.name == "manifest.json":
             for key, artifact in json.loads(without_hashes(path, paths))["artifacts"].items():
                 found[f"{key} in {name}"] = artifact
@@ -87,6 +87,13 @@ def metadata(found: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def without_props(found: dict[str, Any]) -> dict[str, Any]:
     """A construct of the tree without its properties, which the templates have."""
     return {name: value for name, value in found.items() if name != "attributes"}
+
+
+def without_ids(found: dict[str, Any]) -> dict[str, Any]:
+    """An asset without the ids of its destinations, which hash what it holds."""
+    if "destinations" in found:
+        return {**found, "destinations": [*found["destinations"].values()]}
+    return found
 
 
 def without_hashes(path: Path, paths: list[Path]) -> str:
