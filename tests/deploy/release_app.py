@@ -259,7 +259,7 @@ PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
     ),
     "PreferencesWithAll": all_preferences,
     "PreferencesThatExist": lambda s: SessionPreferences.from_document_name(s, "Preferences"),
-    "PreferencesThatExistWithAll": lambda s: SessionPreferences.from_document_name(
+    "PreferencesToldOfAll": lambda s: SessionPreferences.from_document_name(
         s,
         "Preferences",
         "Sessions",
