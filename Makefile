@@ -31,6 +31,7 @@ lint: .venv/.tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	@# each example is an app.py, and mypy takes one of that name at a time
 	for example in examples/*/app.py; do $(BIN)/mypy "$$example" || exit; done
 

@@ -27,6 +27,8 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 ROOT = Path(__file__).parents[1]
+DATA = ROOT / "tests" / "data"
+TEMPLATES = sorted((DATA / "templates").glob("*.json"))
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION, OTHER_REGION = "eu-west-1", "eu-west-2"
 HERE = cdk.Environment(account=ACCOUNT, region=REGION)

@@ -872,7 +872,7 @@ ROWS: Final = {
         "log_prefix '../web' has '.' or '..' as a part: give the path itself",
     ),
     "an option that does not exist": Row(
-        statements(logBucket=bucket),
+        fleet(logBucket=bucket),
         TypeError,
         (
             "got an unexpected keyword argument 'logBucket': there is allow_registration, "

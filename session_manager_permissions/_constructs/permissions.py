@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
-    from typing_extensions import Unpack
+    from aws_cdk.interfaces.aws_logs import ILogGroupRef
+    from aws_cdk.interfaces.aws_s3 import IBucketRef
 
+    from .preferences import SessionPreferences
     from .statements import SessionManagerOptions
 
 
@@ -66,7 +68,14 @@ class SessionManagerPermissions(Construct):
         role: IRoleRef | None = None,
         instance_profile: IInstanceProfileRef | None = None,
         policy_name: str | None = None,
-        **options: Unpack[SessionManagerOptions],
+        encryption_key: IKeyRef | IAliasRef | None = None,
+        allow_registration: bool = False,
+        log_bucket: IBucketRef | None = None,
+        log_prefix: str | None = None,
+        log_group: ILogGroupRef | None = None,
+        check_log_encryption: bool | None = None,
+        preferences: SessionPreferences | None = None,
+        decrypt_sessions_only: bool = False,
     ) -> None:
         """Attach the policy to `role`, or to the role of `instance_profile`.
 
@@ -80,7 +89,25 @@ class SessionManagerPermissions(Construct):
             policy_name: the inline policy's name, 1 to 128 characters of `A-Z a-z 0-9 _+=,.@-`.
                 Default: - a name unique to the stack, its region where known, and the construct;
                 the same on every synthesis.
-            **options: those of `SessionManagerOptions`, each with its default there.
+            encryption_key: the KMS key that encrypts session data, or an alias of it: owned,
+                imported or L1.
+                Default: - none: session data is not encrypted with a KMS key.
+            allow_registration: whether the role may register its instance with Systems Manager.
+                Default: - False: it registers by another policy, or under Default Host Management.
+            log_bucket: the S3 bucket for session logs: owned, imported or L1.
+                Default: - none: no logs in S3.
+            log_prefix: the key prefix of the session logs in `log_bucket`.
+                Default: - the top of the bucket.
+            log_group: the CloudWatch log group for session logs: owned, imported or L1.
+                Default: - none: no logs in CloudWatch Logs.
+            check_log_encryption: whether the role may read how the log bucket encrypts.
+                Default: - True; with `preferences`, what they enforce.
+            preferences: the Session document that sessions are started with, which decides the key,
+                the bucket, the prefix and the log group.
+                Default: - none: each option by itself.
+            decrypt_sessions_only: whether the key decrypts session data and nothing else for this
+                role.
+                Default: - False: it decrypts whatever it has encrypted.
 
         Raises:
             TypeError: an argument of the wrong type, or an option that does not exist.
@@ -95,6 +122,16 @@ class SessionManagerPermissions(Construct):
             )
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
+        options: SessionManagerOptions = {
+            "encryption_key": encryption_key,
+            "allow_registration": allow_registration,
+            "log_bucket": log_bucket,
+            "log_prefix": log_prefix,
+            "log_group": log_group,
+            "check_log_encryption": check_log_encryption,
+            "preferences": preferences,
+            "decrypt_sessions_only": decrypt_sessions_only,
+        }
         options = self._options = with_preferences(options)
         self._stack = stack_of(scope)
         self._statements = statements_by_sid(options, self._stack)

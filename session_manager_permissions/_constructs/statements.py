@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
-    from typing_extensions import Unpack
 
     from .preferences import SessionPreferences
 
@@ -72,7 +71,7 @@ class SessionManagerOptions(TypedDict, total=False):
     Default: - session logs do not go to CloudWatch Logs.
     """
 
-    check_log_encryption: bool
+    check_log_encryption: bool | None
     """Whether the role may read how the log bucket encrypts: `s3:GetEncryptionConfiguration`.
 
     The agent asks only where the session preferences enforce encrypted logs in S3.
@@ -96,7 +95,15 @@ class SessionManagerOptions(TypedDict, total=False):
 
 
 def session_manager_statements(
-    **options: Unpack[SessionManagerOptions],
+    *,
+    encryption_key: IKeyRef | IAliasRef | None = None,
+    allow_registration: bool = False,
+    log_bucket: IBucketRef | None = None,
+    log_prefix: str | None = None,
+    log_group: ILogGroupRef | None = None,
+    check_log_encryption: bool | None = None,
+    preferences: SessionPreferences | None = None,
+    decrypt_sessions_only: bool = False,
 ) -> list[iam.PolicyStatement]:
     """The statements that let the agent on an instance use Session Manager, as data.
 
@@ -121,7 +128,24 @@ unless `check_log_encryption=False` |
 have that alias | `encryption_key`, an alias |
 
     Args:
-        **options: those of `SessionManagerOptions`, each with its default there.
+        encryption_key: the KMS key that encrypts session data, or an alias of it: owned, imported
+            or L1.
+            Default: - none: session data is not encrypted with a KMS key.
+        allow_registration: whether the role may register its instance with Systems Manager.
+            Default: - False: it registers by another policy, or under Default Host Management.
+        log_bucket: the S3 bucket for session logs: owned, imported or L1.
+            Default: - none: no logs in S3.
+        log_prefix: the key prefix of the session logs in `log_bucket`.
+            Default: - the top of the bucket.
+        log_group: the CloudWatch log group for session logs: owned, imported or L1.
+            Default: - none: no logs in CloudWatch Logs.
+        check_log_encryption: whether the role may read how the log bucket encrypts.
+            Default: - True; with `preferences`, what they enforce.
+        preferences: the Session document that sessions are started with, which decides the key, the
+            bucket, the prefix and the log group.
+            Default: - none: each option by itself.
+        decrypt_sessions_only: whether the key decrypts session data and nothing else for this role.
+            Default: - False: it decrypts whatever it has encrypted.
 
     Raises:
         TypeError: an option that does not exist, or one of the wrong type.
@@ -130,6 +154,16 @@ have that alias | `encryption_key`, an alias |
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
+    options: SessionManagerOptions = {
+        "encryption_key": encryption_key,
+        "allow_registration": allow_registration,
+        "log_bucket": log_bucket,
+        "log_prefix": log_prefix,
+        "log_group": log_group,
+        "check_log_encryption": check_log_encryption,
+        "preferences": preferences,
+        "decrypt_sessions_only": decrypt_sessions_only,
+    }
     options = with_preferences(options)
     statements = statements_by_sid(options, None)
     key = options.get("encryption_key")
@@ -155,9 +189,10 @@ def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
                 f"{name} is given twice, by itself and in preferences {preferences.node.path!r}: "
                 "give it to the preferences alone"
             )
+    check = options.get("check_log_encryption")
     return {
-        "check_log_encryption": preferences.enforce_s3_encryption,
         **options,
+        "check_log_encryption": preferences.enforce_s3_encryption if check is None else check,
         "encryption_key": preferences.encryption_key,
         "log_bucket": preferences.log_bucket,
         "log_prefix": preferences.log_prefix,
@@ -187,7 +222,7 @@ def _refuse_wrong_types(options: SessionManagerOptions) -> None:
             known = ", ".join(sorted(SessionManagerOptions.__optional_keys__))
             raise TypeError(f"got an unexpected keyword argument {name!r}: there is {known}")
     for name, value in options.items():
-        if name in _FLAGS:
+        if name in _FLAGS or (name == "check_log_encryption" and value is not None):
             refuse_wrong_type(name, value, bool)
     preferences = options.get("preferences")
     if preferences is None:
@@ -202,7 +237,7 @@ def _refuse_wrong_types(options: SessionManagerOptions) -> None:
         )
 
 
-_FLAGS = ("allow_registration", "check_log_encryption", "decrypt_sessions_only")
+_FLAGS = ("allow_registration", "decrypt_sessions_only")
 
 
 def _asked_for(options: SessionManagerOptions, stack: cdk.Stack | None) -> Iterator[_needs.Need]:
@@ -212,7 +247,7 @@ def _asked_for(options: SessionManagerOptions, stack: cdk.Stack | None) -> Itera
     yield _needs.CHANNELS
     if options.get("allow_registration", False):
         yield _needs.REGISTRATION
-    if options.get("check_log_encryption", True):
+    if options.get("check_log_encryption") is not False:
         yield _needs.log_encryption(arn or "*")
     if bucket is not None and arn is not None:
         yield _needs.log_objects(arn, prefix, other_account=is_of_other_account(bucket, stack))

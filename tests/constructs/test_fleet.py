@@ -34,7 +34,7 @@ from tests.conftest import (
     OTHER_ACCOUNT,
     OTHER_REGION,
     REGION,
-    ROOT,
+    TEMPLATES,
     MakeApp,
     MakeStack,
     existing_key,
@@ -249,15 +249,11 @@ def test_the_role_of_an_included_profile_gets_the_policy(
     assert policy(stack)["Roles"] == [attached]
 
 
-TEMPLATES = ROOT.parent / "shared" / "templates"
-
-
-@pytest.mark.skipif(not TEMPLATES.is_dir(), reason="the templates that others wrote are not there")
-@pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.glob("*.json")))
-def test_each_role_of_a_template_that_others_wrote_gets_the_policy(
-    stack: cdk.Stack, name: str
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_each_role_of_a_template_as_people_write_it_gets_the_policy(
+    stack: cdk.Stack, path: Path
 ) -> None:
-    body = json.loads((TEMPLATES / name).read_text(encoding="utf-8"))
+    body = json.loads(path.read_text(encoding="utf-8"))
     expected: dict[str | None, list[Any]] = {}
     for resource in body["Resources"].values():
         if resource["Type"] == "AWS::IAM::InstanceProfile":
@@ -265,7 +261,7 @@ def test_each_role_of_a_template_that_others_wrote_gets_the_policy(
             for role in resource["Properties"]["Roles"]:
                 if role not in on_condition:
                     on_condition.append(role)
-    CfnInclude(stack, "Included", template_file=str(TEMPLATES / name))
+    CfnInclude(stack, "Included", template_file=str(path))
     SessionManagerFleet(stack, "Fleet")
     found = resources(stack, "AWS::IAM::Policy")
     ours = [body for key, body in found.items() if key.startswith("Fleet")]

@@ -11,9 +11,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
-from tests.conftest import ROOT, existing_key, existing_role, key_arn, policy, resources
+from tests.conftest import DATA, existing_key, existing_role, key_arn, policy, resources
 
-PROCEDURE = ROOT.parent / "shared" / "existing-instance-profile.md"
+PROCEDURE = DATA / "procedure.json"
 
 CHANNELS = {
     "Sid": "SessionManagerChannels",
@@ -55,11 +55,7 @@ def test_with_a_key_they_are_the_procedures_three(stack: cdk.Stack) -> None:
 
 
 def test_they_are_the_procedures_word_for_word(stack: cdk.Stack) -> None:
-    if not PROCEDURE.exists():
-        pytest.skip("the procedure's text is not beside this checkout")
-    text = PROCEDURE.read_text()
-    start = text.index("{\n", text.index("```"))
-    procedure = json.loads(text[start : text.index("```", start)])["Statement"]
+    procedure = json.loads(PROCEDURE.read_text(encoding="utf-8"))["Policy"]["Statement"]
     (placeholder,) = (s for s in procedure if s["Action"] == ["kms:Decrypt"])
     placeholder["Resource"] = key_arn()
 

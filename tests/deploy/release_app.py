@@ -1,4 +1,4 @@
-"""All that version 0.1.0 could do, with a stack for each: by the version that is on the path."""
+"""All that version 0.2.0 could do, with a stack for each: by the version that is on the path."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
+from constructs import Construct
 
 from session_manager_permissions import (
+    SessionManagerFleet,
+    SessionManagerOptions,
     SessionManagerPermissions,
+    SessionManagerReadiness,
+    SessionPreferences,
     lookup_instance_profile,
     session_manager_statements,
 )
@@ -174,6 +182,224 @@ def reported(stack: cdk.Stack) -> None:
     permit(stack, "Owned", "KeyByArn").add_encryption_key(key_by_arn(stack, OTHER_REGION))
 
 
+def bucket(stack: cdk.Stack, key: kms.IKey | None = None, account: str = ACCOUNT) -> s3.IBucket:
+    return s3.Bucket.from_bucket_attributes(
+        stack, "Bucket", bucket_name="session-logs", encryption_key=key, account=account
+    )
+
+
+def l1_bucket(stack: cdk.Stack) -> s3.CfnBucket:
+    encryption = s3.CfnBucket.BucketEncryptionProperty(
+        server_side_encryption_configuration=[
+            s3.CfnBucket.ServerSideEncryptionRuleProperty(
+                server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+                    sse_algorithm="aws:kms", kms_master_key_id=parameter(stack).value_as_string
+                )
+            )
+        ]
+    )
+    return s3.CfnBucket(stack, "Bucket", bucket_encryption=encryption)
+
+
+OPTIONS: dict[str, Callable[[cdk.Stack], SessionManagerOptions]] = {
+    "Registration": lambda _: {"allow_registration": True},
+    "Bucket": lambda s: {"log_bucket": s3.Bucket(s, "Bucket"), "log_prefix": "web"},
+    "BucketWithItsKey": lambda s: {
+        "log_bucket": s3.Bucket(s, "Bucket", encryption=s3.BucketEncryption.KMS)
+    },
+    "BucketByName": lambda s: {"log_bucket": bucket(s)},
+    "BucketByNameWithKey": lambda s: {"log_bucket": bucket(s, key_by_arn(s))},
+    "BucketElsewhere": lambda s: {"log_bucket": bucket(s, account=OTHER_ACCOUNT)},
+    "L1Bucket": lambda s: {"log_bucket": l1_bucket(s)},
+    "LogGroup": lambda s: {"log_group": logs.LogGroup(s, "LogGroup")},
+    "L1LogGroup": lambda s: {"log_group": logs.CfnLogGroup(s, "LogGroup")},
+    "LogGroupByName": lambda s: {
+        "log_group": logs.LogGroup.from_log_group_name(s, "LogGroup", "/session/logs")
+    },
+    "NoLogEncryptionCheck": lambda _: {"check_log_encryption": False},
+    "SessionsOnly": lambda s: {"encryption_key": key_by_arn(s), "decrypt_sessions_only": True},
+    "AllOptions": lambda s: {
+        "encryption_key": key_by_arn(s, resource="alias/sessions"),
+        "allow_registration": True,
+        "log_bucket": bucket(s, key_by_arn(s)),
+        "log_prefix": "/web/",
+        "log_group": logs.LogGroup(s, "LogGroup"),
+        "check_log_encryption": True,
+        "decrypt_sessions_only": True,
+    },
+}
+
+
+def all_preferences(stack: cdk.Stack) -> SessionPreferences:
+    key = kms.Key(stack, "Key")
+    return SessionPreferences(
+        stack,
+        "Preferences",
+        document_name="Sessions",
+        encryption_key=key,
+        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=key),
+        log_prefix="web",
+        log_group=logs.LogGroup(stack, "LogGroup", encryption_key=key),
+        stream_logs=False,
+        enforce_s3_encryption=True,
+        enforce_cloudwatch_encryption=True,
+        idle_timeout=cdk.Duration.minutes(15),
+        max_duration=cdk.Duration.hours(8),
+        run_as_user="operator",
+        linux_shell_profile="pwd",
+        windows_shell_profile="date",
+    )
+
+
+PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
+    "Preferences": lambda s: SessionPreferences(s, "Preferences"),
+    "PreferencesWithBucket": lambda s: SessionPreferences(s, "Preferences", log_bucket=bucket(s)),
+    "PreferencesUnenforced": lambda s: SessionPreferences(
+        s, "Preferences", log_bucket=bucket(s), enforce_s3_encryption=False
+    ),
+    "PreferencesWithAll": all_preferences,
+    "PreferencesThatExist": lambda s: SessionPreferences.from_document_name(s, "Preferences"),
+    "PreferencesToldOfAll": lambda s: SessionPreferences.from_document_name(
+        s,
+        "Preferences",
+        "Sessions",
+        encryption_key=key_by_arn(s),
+        log_bucket=bucket(s),
+        log_prefix="web",
+        log_group=logs.LogGroup(s, "LogGroup"),
+    ),
+}
+
+
+def prefer(stack: cdk.Stack, kind: str) -> None:
+    preferences = PREFERENCES[kind](stack)
+    SessionManagerPermissions(stack, "Permissions", role=owned(stack), preferences=preferences)
+    statements = session_manager_statements(preferences=preferences)
+    iam.ManagedPolicy(stack, "Managed", statements=statements)
+    cdk.CfnOutput(stack, "DocumentName", value=preferences.document_name)
+    cdk.CfnOutput(stack, "DocumentArn", value=preferences.document_arn)
+    says = {
+        "encryption_key": preferences.encryption_key is not None,
+        "log_bucket": preferences.log_bucket is not None,
+        "log_prefix": preferences.log_prefix,
+        "log_group": preferences.log_group is not None,
+        "enforce_s3_encryption": preferences.enforce_s3_encryption,
+    }
+    cdk.CfnOutput(stack, "Says", value=json.dumps(says))
+
+
+def operate(stack: cdk.Stack, grantee: iam.IGrantable, **access: Any) -> None:  # noqa: ANN401
+    preferences = SessionPreferences(stack, "Preferences", encryption_key=key_by_arn(stack))
+    preferences.grant_start_session(grantee, **access)
+
+
+def operators_of_two(stack: cdk.Stack) -> None:
+    role = iam.Role(stack, "Operators", assumed_by=iam.AccountRootPrincipal())
+    for name in ("One", "Two"):
+        preferences = SessionPreferences(stack, name)
+        preferences.grant_start_session(role, instance_tags={"team": name})
+
+
+INSTANCE_ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
+OPERATORS: dict[str, Callable[[cdk.Stack], None]] = {
+    "Operators": lambda s: operate(s, iam.User(s, "User"), all_instances=True),
+    "OperatorsByTag": lambda s: operate(
+        s, iam.Group(s, "Group"), instance_tags={"team": ["web", "shop"], "stage": "test"}
+    ),
+    "OperatorsByArn": lambda s: operate(s, existing(s), instance_arns=[INSTANCE_ARN]),
+    "OperatorsBySsh": lambda s: operate(
+        s, iam.User(s, "User"), all_instances=True, allow_ssh=True, allow_port_forwarding=True
+    ),
+    "OperatorsByConsole": lambda s: operate(
+        s, iam.User(s, "User"), all_instances=True, allow_console=True
+    ),
+    "OperatorsOfTwo": operators_of_two,
+}
+
+
+def fleet(stack: cdk.Stack) -> None:
+    alone = Construct(stack, "Alone")
+    iam.InstanceProfile(alone, "Profile")
+    SessionManagerFleet(
+        stack,
+        "Fleet",
+        exclude=[alone],
+        strict=True,
+        encryption_key=key_by_arn(stack),
+        allow_registration=True,
+    )
+    iam.InstanceProfile(stack, "Profile", role=owned(stack))
+    l1_profile(cdk.NestedStack(stack, "Nested"), ["Existing"])
+    group = Construct(stack, "Group")
+    SessionManagerFleet(group, "Fleet", policy_name="SessionManager")
+    iam.InstanceProfile(group, "Profile")
+
+
+def fleet_on_condition(stack: cdk.Stack) -> None:
+    condition = cdk.CfnCondition(stack, "Condition", expression=cdk.Fn.condition_equals(1, 1))
+    profile = l1_profile(stack, [(role := l1(stack)).ref])
+    role.cfn_options.condition = profile.cfn_options.condition = condition
+    iam.CfnInstanceProfile(stack, "Always", roles=["Existing"])
+    SessionManagerFleet(stack, "Fleet")
+
+
+def vpc(stack: cdk.Stack) -> ec2.IVpc:
+    return ec2.Vpc.from_vpc_attributes(
+        stack,
+        "Vpc",
+        vpc_id="vpc-12345678",
+        availability_zones=[REGION + "a"],
+        public_subnet_ids=["subnet-12345678"],
+    )
+
+
+def instance(stack: cdk.Stack, role: iam.IRole | None = None) -> ec2.Instance:
+    return ec2.Instance(
+        stack,
+        "Instance",
+        vpc=vpc(stack),
+        role=role,
+        instance_type=ec2.InstanceType("t3.micro"),
+        machine_image=ec2.MachineImage.generic_linux({REGION: "ami-12345678"}),
+    )
+
+
+def fleet_of_instances(stack: cdk.Stack) -> None:
+    instance(stack)
+    SessionManagerFleet(stack, "Fleet")
+
+
+def fleet_not_attached(stack: cdk.Stack) -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:role/Fixed"
+    fixed = iam.Role.from_role_arn(stack, "Fixed", arn, mutable=False)
+    iam.InstanceProfile(stack, "Profile", role=fixed)
+    SessionManagerFleet(stack, "Fleet")
+
+
+def fleet_of_fixed_role(stack: cdk.Stack) -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:role/Fixed"
+    instance(stack, iam.Role.from_role_arn(stack, "Fixed", arn, mutable=False))
+    SessionManagerFleet(stack, "Fleet")
+
+
+def fleet_of_two_stacks(stack: cdk.Stack) -> None:
+    env = ENVIRONMENTS["Anywhere" if cdk.Token.is_unresolved(stack.account) else "Here"]
+    role = owned(stack)
+    for name in ("One", "Two"):
+        iam.InstanceProfile(cdk.Stack(stack, name, env=env), "Profile", role=role)
+    SessionManagerFleet(stack, "Fleet")
+
+
+FLEETS: dict[str, Callable[[cdk.Stack], None]] = {
+    "Fleet": fleet,
+    "FleetOnCondition": fleet_on_condition,
+    "FleetOfInstances": fleet_of_instances,
+    "FleetNotAttached": fleet_not_attached,
+    "FleetOfFixedRole": fleet_of_fixed_role,
+    "FleetOfTwoStacks": fleet_of_two_stacks,
+}
+
+
 OTHERS: dict[str, Callable[[cdk.Stack], object]] = {
     "NamedPolicy": lambda s: permit(s, "Named", policy_name="SessionManager"),
     "Several": several,
@@ -192,12 +418,18 @@ def main() -> None:
             permit(cdk.Stack(app, target + place, env=env), target)
         for keys in KEYS:
             permit(cdk.Stack(app, keys + place, env=env), "Owned", keys)
-        for name, build in OTHERS.items():
+        for name, options in OPTIONS.items():
+            stack = cdk.Stack(app, name + place, env=env)
+            SessionManagerPermissions(stack, "Permissions", role=owned(stack), **options(stack))
+        for kind in PREFERENCES:
+            prefer(cdk.Stack(app, kind + place, env=env), kind)
+        for name, build in {**OPERATORS, **FLEETS, **OTHERS}.items():
             build(cdk.Stack(app, name + place, env=env))
     stage = cdk.Stage(app, "Stage", env=ENVIRONMENTS["Here"])
     stack = cdk.Stack(stage, "Stack")
     profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
     SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict=False))
     app.synth()
 
 

@@ -19,18 +19,32 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.deploy
 
 
+LOGS = {
+    "log-bucket": "session-logs",
+    "log-prefix": "web",
+    "log-group": "/session/logs",
+    "check-log-encryption": "false",
+    "decrypt-sessions-only": "true",
+}
+
+
 @pytest.mark.parametrize(
-    ("by", "has_key"),
-    [("instance-profile", False), ("instance-profile", True), ("role", False)],
-    ids=["by default", "with a key", "by the role"],
+    ("by", "has_key", "more"),
+    [
+        ("instance-profile", False, {}),
+        ("instance-profile", True, LOGS),
+        ("role", False, {"policy-name": "Sessions"}),
+    ],
+    ids=["by default", "with a key and logs", "by the role"],
 )
 def test_nothing_differs_until_an_option_is_added_and_then_the_same_policy_is_updated(
-    aws: LocalAws, tmp_path: Path, by: str, *, has_key: bool
+    aws: LocalAws, tmp_path: Path, by: str, more: dict[str, str], *, has_key: bool
 ) -> None:
     release = shlex.join([sys.executable, str(unpacked(LAST, tmp_path) / "app.py")])
     profile = existing_profile(aws, f"upgrade-{by}-{has_key}".lower())
     name = profile.name if by == "instance-profile" else profile.role_name
-    options = ["-c", f"{by}={name}", *(["-c", f"key={create_key(aws)}"] if has_key else [])]
+    given = {by: name, **({"key": create_key(aws)} if has_key else {}), **more}
+    options = [part for key, value in given.items() for part in ("-c", f"{key}={value}")]
 
     def cdk(*arguments: str) -> str:
         run = aws.cdk(*arguments, *options)

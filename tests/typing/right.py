@@ -106,7 +106,7 @@ def session_logs(stack: cdk.Stack, role: iam.Role, imported_key: kms.IKey) -> No
     SessionManagerPermissions(stack, "C", role=role, log_bucket=by_attributes, log_prefix=None)
     SessionManagerPermissions(stack, "D", role=role, log_bucket=l1)
     SessionManagerPermissions(stack, "E", role=role, log_bucket=l1_by_name)
-    session_manager_statements(log_bucket=None, log_group=None)
+    session_manager_statements(log_bucket=None, log_group=None, check_log_encryption=None)
 
     group = logs.LogGroup(stack, "Group")
     group_by_name = logs.LogGroup.from_log_group_name(stack, "GroupByName", "/session/logs")

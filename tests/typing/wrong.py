@@ -32,14 +32,14 @@ def options(stack: cdk.Stack, role: iam.IRole, group: logs.ILogGroup) -> None:
     SessionManagerPermissions(stack, "A", role=role, policy_name=7)  # wrong
     SessionManagerPermissions(stack, "B", role=role, encryption_key="alias/sessions")  # wrong
     SessionManagerPermissions(stack, "C", role=role, encryption_key=role)  # wrong
-    SessionManagerPermissions(stack, "D", role=role, encryption_keys=None)  # wrong, not to ty
+    SessionManagerPermissions(stack, "D", role=role, encryption_keys=None)  # wrong
     SessionManagerPermissions(stack, "E", role=role, log_bucket="session-logs")  # wrong
     SessionManagerPermissions(stack, "F", role=role, log_bucket=group)  # wrong
     SessionManagerPermissions(stack, "G", role=role, log_prefix=7)  # wrong
     SessionManagerPermissions(stack, "H", role=role, log_group="/session/logs")  # wrong
     SessionManagerPermissions(stack, "I", role=role, log_group=role)  # wrong
     SessionManagerPermissions(stack, "J", role=role, allow_registration="true")  # wrong
-    SessionManagerPermissions(stack, "K", role=role, check_log_encryption=None)  # wrong
+    SessionManagerPermissions(stack, "K", role=role, check_log_encryption="false")  # wrong
     SessionManagerPermissions(stack, "L", role=role, decrypt_sessions_only="true")  # wrong
 
 
@@ -87,7 +87,8 @@ def operators(preferences: SessionPreferences, user: iam.IUser, l1: iam.CfnRole)
 
 
 def functions(stack: cdk.Stack, role: iam.IRole) -> None:
-    session_manager_statements(role=role)  # wrong, not to ty
+    session_manager_statements(role=role)  # wrong
+    session_manager_statements(allow_registraton=True)  # wrong
     session_manager_statements(encryption_key=role)  # wrong
     session_manager_statements("alias/sessions")  # wrong
     lookup_instance_profile(stack, "A")  # wrong

@@ -1,0 +1,93 @@
+"""Each option stands in the signatures, with its type and its default: editors show it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import jedi
+import pytest
+
+from session_manager_permissions import (
+    SessionManagerFleet,
+    SessionManagerOptions,
+    SessionManagerPermissions,
+    session_manager_statements,
+)
+
+from .conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CALLEES: Final[dict[str, Callable[..., Any]]] = {
+    "session_manager_statements": session_manager_statements,
+    "SessionManagerPermissions": SessionManagerPermissions.__init__,
+    "SessionManagerFleet": SessionManagerFleet.__init__,
+}
+CASES: Final = [
+    "session_manager_statements",
+    "SessionManagerPermissions",
+    pytest.param(
+        "SessionManagerFleet",
+        marks=pytest.mark.xfail(reason="the fleet still takes its options as **options"),
+    ),
+]
+
+
+def options(name: str) -> dict[str, inspect.Parameter]:
+    """The parameters of an option's name."""
+    parameters = inspect.signature(CALLEES[name]).parameters
+    return {key: one for key, one in parameters.items() if key in TYPES}
+
+
+TYPES: Final = {
+    key: one.__forward_arg__ for key, one in SessionManagerOptions.__annotations__.items()
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_option_is_a_keyword_of_the_type_that_the_typed_dict_has(name: str) -> None:
+    assert {key: one.annotation for key, one in options(name).items()} == TYPES
+    assert {one.kind for one in options(name).values()} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_defaults_are_the_same_everywhere(name: str) -> None:
+    flags = {"allow_registration": False, "decrypt_sessions_only": False}
+    found = {key: one.default for key, one in options(name).items()}
+    assert found == {**dict.fromkeys(TYPES), **flags}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_other_keyword_is_taken(name: str) -> None:
+    parameters = inspect.signature(CALLEES[name]).parameters.values()
+    assert [one for one in parameters if one.kind is one.VAR_KEYWORD] == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_docstring_has_the_default_of_each(name: str) -> None:
+    text = inspect.getdoc(CALLEES[name]) or ""
+    documented = re.findall(r"^    (\w+): (?:.+\n)(?:     .*\n)*?.*Default: - ", text, re.MULTILINE)
+    assert {*TYPES} <= {*documented}
+
+
+def test_a_default_given_is_the_same_as_none_given() -> None:
+    defaults: dict[str, Any] = {
+        key: one.default for key, one in options("session_manager_statements").items()
+    }
+    given, not_given = session_manager_statements(**defaults), session_manager_statements()
+    assert [one.to_json() for one in given] == [one.to_json() for one in not_given]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_editor_shows_each_option_with_its_default(name: str) -> None:
+    code = f"from session_manager_permissions import {name}\n{name}("
+    script = jedi.Script(code, project=jedi.Project(ROOT))
+
+    (signature,) = script.get_signatures()
+    shown = [parameter.description.removeprefix("param ") for parameter in signature.params]
+    assert {f"{key}: {TYPES[key]}={one.default}" for key, one in options(name).items()} <= {*shown}
+    completed = [one.name for one in script.complete()]
+    assert {f"{key}=" for key in TYPES} <= {*completed}
