@@ -661,16 +661,16 @@ ROWS: Final = {
         statements(log_bucket=bucket, log_prefix="{{resolve:ssm:/web}}"),
         ValueError,
         (
-            "log_prefix '{{resolve:ssm:/web}}' has a {{, which CloudFormation would resolve: give "
-            "the prefix itself"
+            "log_prefix '{{resolve:ssm:/web}}' has a {{, with which a Session document names a "
+            "parameter and CloudFormation a dynamic reference: give the prefix itself"
         ),
     ),
     "a character that no policy has": Row(
         statements(log_bucket=bucket, log_prefix="秘密/web"),
         ValueError,
         (
-            "log_prefix '秘密/web' has '秘', and IAM takes no such character in a policy: give "
-            "another prefix"
+            "log_prefix '秘密/web' has '秘': give it without control characters and without "
+            "characters above U+00FF, which IAM takes in no policy"
         ),
     ),
     "a pattern": Row(
@@ -725,7 +725,7 @@ ROWS: Final = {
         ValueError,
         (
             "encryption_key has the alias name 'sessions', which no key can have: give it as "
-            "'alias/NAME', in characters of A-Z a-z 0-9 / _ -"
+            "'alias/NAME', with a name of 1 to 250 characters of A-Z a-z 0-9 _ : / -"
         ),
     ),
     "an ARN of another service for a key": Row(
@@ -832,7 +832,7 @@ ROWS: Final = {
         ValueError,
         (
             "log_bucket has the ARN 'arn:aws:s3:::session-logs/web', which is no bucket's: "
-            "arn:…:s3:::NAME, with a name of 3 to 255 characters of A-Z a-z 0-9 . _ -"
+            "arn:…:s3:::NAME, with a name of 3 to 255 characters of A-Z a-z 0-9 _ . -"
         ),
     ),
     "a string for a log group": Row(
@@ -850,7 +850,7 @@ ROWS: Final = {
         (
             "log_group has the ARN 'arn:TOKEN:logs:eu-west-1:111122223333:log-group:a b:*', "
             "which is no log group's: arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name "
-            "of A-Z a-z 0-9 _ - / . #"
+            "of 1 to 512 characters of A-Z a-z 0-9 _ . / # -"
         ),
     ),
     "a prefix without a bucket": Row(
@@ -1031,7 +1031,7 @@ ROWS: Final = {
         ValueError,
         (
             "document_name 'a b' is not a name that Systems Manager takes: 3 to 128 "
-            "characters of A-Z a-z 0-9 _ - ."
+            "characters of A-Z a-z 0-9 _ . -"
         ),
     ),
     "the account's default document_name": Row(
