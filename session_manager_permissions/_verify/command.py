@@ -208,7 +208,7 @@ class _Request:
     output: str
 
 
-class _Answer(NamedTuple):
+class _Outcome(NamedTuple):
     """What the account answered."""
 
     role: LiveRole
@@ -223,13 +223,13 @@ def _verify(arguments: argparse.Namespace) -> int:
     _import_extra("boto3")
     if request.output == "table":
         _import_extra("rich")
-    answer = _asked(request)
+    outcome = _asked(request)
     if request.output == "json":
-        found = as_json(request, answer)
+        found = as_json(request, outcome)
         _print(lambda: f"{json.dumps(found, indent=2)}\n")
     else:
-        _print(lambda: _shown(request, answer))
-    return READY if is_ready(answer.verdicts) else NOT_READY
+        _print(lambda: _shown(request, outcome))
+    return READY if is_ready(outcome.verdicts) else NOT_READY
 
 
 def _print(shown: Callable[[], str]) -> None:
@@ -268,7 +268,7 @@ def _import_extra(module: str) -> None:
         ) from None
 
 
-def _asked(request: _Request) -> _Answer:
+def _asked(request: _Request) -> _Outcome:
     """Ask the account; put what boto3 raises before AWS answers in one line."""
     from botocore.exceptions import (  # noqa: PLC0415 # of an extra
         BotoCoreError,
@@ -283,7 +283,7 @@ def _asked(request: _Request) -> _Answer:
         role = find_role(iam, request.role or role_of_profile(iam, str(request.instance_profile)))
         document = _document(request, session, role)
         uses = _uses(request, document, session)
-        return _Answer(role, document, ask(iam, role, questions(role, uses, region), region))
+        return _Outcome(role, document, ask(iam, role, questions(role, uses, region), region))
     except NoCredentialsError:
         raise CannotAsk(
             "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
@@ -390,15 +390,15 @@ def is_ready(verdicts: Sequence[Verdict]) -> bool:
     return all(verdict.allowed for verdict in verdicts)
 
 
-def as_json(request: _Request, answer: _Answer) -> dict[str, object]:
+def as_json(request: _Request, outcome: _Outcome) -> dict[str, object]:
     """What `--output json` prints; docs/verify.md describes its fields."""
-    document = answer.document
+    document = outcome.document
     return {
         "version": 1,
-        "ready": is_ready(answer.verdicts),
+        "ready": is_ready(outcome.verdicts),
         "instance_profile": request.instance_profile,
-        "role": answer.role.arn,
-        "permissions_boundary": answer.role.boundary,
+        "role": outcome.role.arn,
+        "permissions_boundary": outcome.role.boundary,
         "document": request.document,
         "session_type": None if document is None else document.session_type,
         "capabilities": [
@@ -411,7 +411,7 @@ def as_json(request: _Request, answer: _Answer) -> dict[str, object]:
                 "notes": verdict.notes,
                 "answers": [_answer_as_json(answer) for answer in verdict.answers],
             }
-            for verdict in answer.verdicts
+            for verdict in outcome.verdicts
         ],
     }
 
@@ -429,12 +429,12 @@ def _answer_as_json(answer: SimulatedAnswer) -> dict[str, object]:
     }
 
 
-def _shown(request: _Request, answer: _Answer) -> str:
+def _shown(request: _Request, outcome: _Outcome) -> str:
     """What `--output table` prints, as rich makes it for standard output."""
     from rich.console import Console  # noqa: PLC0415 # of an extra
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    profile, role, verdicts = request.instance_profile, answer.role, answer.verdicts
+    profile, role, verdicts = request.instance_profile, outcome.role, outcome.verdicts
     with console.capture() as shown:  # rich itself exits with 1 if it can't write
         console.print(f"{profile}: {role.arn}" if profile else role.arn)
         console.print(verdict_table(verdicts), soft_wrap=False)
@@ -446,7 +446,7 @@ def _shown(request: _Request, answer: _Answer) -> str:
         left_out = [label for capability, label in _LABELS.items() if capability not in asked]
         if left_out:
             console.print(f"Not asked: {', '.join(left_out)}.")
-        if answer.document and answer.document.session_type == PORT:
+        if outcome.document and outcome.document.session_type == PORT:
             console.print(
                 f"Sessions with the document {request.document} have the type {PORT}: the agent "
                 "neither encrypts them with a key nor logs them."

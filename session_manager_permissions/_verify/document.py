@@ -31,8 +31,8 @@ class LiveDocument(NamedTuple):
     log_bucket: str | None = None
     log_prefix: str | None = None
     log_group: str | None = None
-    enforces_s3_encryption: bool = False
-    """Whether the agent refuses a session whose log bucket is not encrypted."""
+    enforces_s3_encryption: bool | None = None
+    """Whether the agent refuses a session whose log bucket is not encrypted; None: not known."""
 
 
 def read_document(ssm: SSMClient, name: str, role: LiveRole, region: str | None) -> LiveDocument:
@@ -55,7 +55,7 @@ def read_document(ssm: SSMClient, name: str, role: LiveRole, region: str | None)
         content = None
     session_type = content.get("sessionType") if isinstance(content, dict) else None
     inputs = content.get("inputs") or {} if isinstance(content, dict) else None
-    if session_type not in {*_LOGGED, PORT} or not isinstance(inputs, dict):
+    if session_type not in (*_LOGGED, PORT) or not isinstance(inputs, dict):
         raise CannotAsk(
             f"{where} is not a Session document: its sessionType is none of "
             f"{', '.join(_LOGGED)} and {PORT}; give the document that sessions are started with"
@@ -89,17 +89,20 @@ def _text(inputs: Mapping[str, object], name: str, where: str) -> str | None:
     return value
 
 
-def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool:
-    """A boolean as the agent reads it: a missing one is false, a string is parsed.
+def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool | None:
+    """A boolean as the agent reads it; None if it is a parameter.
 
-    `ConvertToBool` in amazon-ssm-agent, agent/framework/docparser/parameters, and Go's
-    `strconv.ParseBool`.
+    A missing one is false, and a string is parsed:
+    `ConvertToBool` in agent/framework/docparser/parameters of amazon-ssm-agent, and
+    `strconv.ParseBool` of Go.
     """
     value = inputs.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
     if isinstance(value, str) and value in _TRUE | _FALSE:
         return value in _TRUE
+    if isinstance(value, str) and "{{" in value:
+        return None
     raise CannotAsk(
         f"{where} has {value!r} for {name}, which the agent can't read as true or false, so that "
         "it refuses each session: correct the document"

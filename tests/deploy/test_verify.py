@@ -224,7 +224,7 @@ def test_alias_is_the_key_it_stands_for(
     assert verify("--role", role, "--key", alias).allowed[alias]
     assert verify("--role", role, "--key", other)[::2] == (
         2,
-        f"session-manager-permissions: there is no {other}: give the key by its own ARN\n",
+        f"session-manager-permissions: there is no {other}: give the key's own ARN\n",
     )
 
 
