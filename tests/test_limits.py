@@ -43,7 +43,10 @@ def bucket(stack: cdk.Stack, name: str = "session-logs") -> IBucketRef:
 
 
 def key(stack: cdk.Stack, arn: str) -> object:
-    found = kms.Key.from_key_arn(stack, "Key", arn)
+    if arn.startswith(f"{KMS}alias/"):
+        found: kms.IKey = kms.Alias.from_alias_name(stack, "Key", arn.removeprefix(KMS))
+    else:
+        found = kms.Key.from_key_arn(stack, "Key", arn)
     return session_manager_statements(encryption_key=found)
 
 

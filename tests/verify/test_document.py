@@ -143,7 +143,7 @@ def test_a_port_session_is_neither_encrypted_nor_logged(
 # As Go's `strconv.ParseBool` parses the strings.
 TRUE: Final = (True, "true", "True", "TRUE", "t", "T", "1")
 FALSE: Final = (False, None, "", "false", "False", "FALSE", "f", "F", "0")
-NEITHER: Final = ("yes", "tRUE", " true", 0, 1, [], {})
+NEITHER: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
 
 
 @pytest.mark.parametrize(
