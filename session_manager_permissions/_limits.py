@@ -32,10 +32,15 @@ class Name(NamedTuple):
         return re.fullmatch(pattern, text, re.ASCII) is not None
 
     @property
+    def signs(self) -> str:
+        """The characters that are neither letters nor digits."""
+        return self.characters.replace(r"\w", "_")
+
+    @property
     def rule(self) -> str:
         """The limits in words, such as `1 to 64 characters of A-Z a-z 0-9 _ .`."""
-        others = " ".join(self.characters.removeprefix(r"\w"))
-        return f"{self.shortest} to {self.longest} characters of A-Z a-z 0-9 _ {others}"
+        signs = " ".join(self.signs)
+        return f"{self.shortest} to {self.longest} characters of A-Z a-z 0-9 {signs}"
 
     def fault(self, text: str) -> str | None:
         """Why `text` is no such name; None if it is one."""

@@ -26,7 +26,7 @@ def default_policy_name(scope: Construct, environment: Environment) -> str:
         scope,
         max_length=_limits.POLICY.longest - len(suffix),
         separator="-",
-        allowed_special_characters="_+=,.@-",
+        allowed_special_characters=_limits.POLICY.signs,
     )
     return f"{name}{suffix}"
 

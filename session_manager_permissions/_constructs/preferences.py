@@ -172,7 +172,7 @@ class SessionPreferences(Construct):
                 self,
                 max_length=_limits.DOCUMENT.longest,
                 separator="-",
-                allowed_special_characters="_.-",
+                allowed_special_characters=_limits.DOCUMENT.signs,
             )
             _refuse_taken_document_name(document_name)
         document = ssm.CfnDocument(

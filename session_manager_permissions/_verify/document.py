@@ -67,11 +67,12 @@ def read_document(ssm: SSMClient, name: str, role: LiveRole, region: str | None)
     if key is not None and not key.startswith("arn:"):
         resource = key if key.startswith("alias/") else f"key/{key}"
         key = f"arn:{role.partition}:kms:{region}:{role.account}:{resource}"
+    bucket = _text(inputs, "s3BucketName", where)
     return LiveDocument(
         session_type,
         key,
-        _text(inputs, "s3BucketName", where),
-        _text(inputs, "s3KeyPrefix", where),
+        bucket,
+        _text(inputs, "s3KeyPrefix", where) if bucket else None,
         _text(inputs, "cloudWatchLogGroupName", where),
         flags["s3EncryptionEnabled"],
     )

@@ -210,7 +210,7 @@ def test_a_boolean_that_the_agent_refuses_is_said(
     assert f"has {value!r} for {name}" in run.err
 
 
-@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(OF_ALL, ""), {"s3KeyPrefix": "web"}])
+@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(OF_ALL, ""), {"s3KeyPrefix": "a/../b"}])
 def test_what_the_document_leaves_empty_is_not_asked(
     account: Account, ssm: Stubber, verify: Callable[..., Run], inputs: dict[str, Any]
 ) -> None:
