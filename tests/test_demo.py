@@ -16,7 +16,7 @@ __all__ = ["account", "no_account"]  # fixtures
 
 def test_comparison_has_a_column_for_each_time(account: Account) -> None:
     iam = account.iam.client
-    role = simulator.Role(ROLE, None)
+    role = simulator.LiveRole(ROLE, None)
     asked = simulator.questions(role, simulator.Uses(), None)
     account.answers(*(result(action, "implicitDeny") for action in CHANNELS))
     account.allows(REGISTER)

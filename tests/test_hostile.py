@@ -29,7 +29,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.simulator import _SESSION as SESSION
-from session_manager_permissions._verify.simulator import Key, Role, Uses, questions
+from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, template
 
@@ -771,12 +771,12 @@ def asked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> bool:
 def holds_on(option: str, value: str, given: argparse.Namespace) -> None:
     """Hold that what is asked about is the text, whole and once."""
     uses = Uses(
-        keys=tuple(Key(arn, arn, None) for arn in given.key),
+        keys=tuple(LiveKey(arn, arn, None) for arn in given.key),
         log_bucket=given.log_bucket,
         log_prefix=given.log_prefix or "",
         log_group=given.log_group,
     )
-    role = Role(role_arn("web"), None)
+    role = LiveRole(role_arn("web"), None)
     found = [need.resource for one in questions(role, uses, REGION) for need in one.needs]
     assert not any(sign in value for sign in PATTERNS)
     expected = {

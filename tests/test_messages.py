@@ -661,16 +661,24 @@ ROWS: Final = {
         statements(log_bucket=bucket, log_prefix="{{resolve:ssm:/web}}"),
         ValueError,
         (
-            "log_prefix '{{resolve:ssm:/web}}' has a {{, which CloudFormation would resolve: give "
-            "the prefix itself"
+            "log_prefix '{{resolve:ssm:/web}}' has a {{, with which a Session document names a "
+            "parameter and CloudFormation a dynamic reference: give the prefix itself"
         ),
     ),
     "a character that no policy has": Row(
         statements(log_bucket=bucket, log_prefix="秘密/web"),
         ValueError,
         (
-            "log_prefix '秘密/web' has '秘', and IAM takes no such character in a policy: give "
-            "another prefix"
+            "log_prefix '秘密/web' has '秘': give it without control characters and without "
+            "characters above U+00FF, which IAM takes in no policy"
+        ),
+    ),
+    "a pattern for an instance": Row(
+        start_session(instance_arns=["arn:aws:ec2:eu-west-1:111122223333:instance/*"]),
+        ValueError,
+        (
+            "instance_arns 'arn:aws:ec2:eu-west-1:111122223333:instance/*' has a wildcard or a "
+            "policy variable (* ? ${): name one, in full"
         ),
     ),
     "a pattern": Row(
@@ -725,7 +733,7 @@ ROWS: Final = {
         ValueError,
         (
             "encryption_key has the alias name 'sessions', which no key can have: give it as "
-            "'alias/NAME', in characters of A-Z a-z 0-9 / _ -"
+            "'alias/NAME', with a name of 1 to 250 characters of A-Z a-z 0-9 _ : / -"
         ),
     ),
     "an ARN of another service for a key": Row(
@@ -832,7 +840,7 @@ ROWS: Final = {
         ValueError,
         (
             "log_bucket has the ARN 'arn:aws:s3:::session-logs/web', which is no bucket's: "
-            "arn:…:s3:::NAME, with a name of 3 to 255 characters of A-Z a-z 0-9 . _ -"
+            "arn:…:s3:::NAME, with a name of 3 to 255 characters of A-Z a-z 0-9 _ . -"
         ),
     ),
     "a string for a log group": Row(
@@ -850,7 +858,7 @@ ROWS: Final = {
         (
             "log_group has the ARN 'arn:TOKEN:logs:eu-west-1:111122223333:log-group:a b:*', "
             "which is no log group's: arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name "
-            "of A-Z a-z 0-9 _ - / . #"
+            "of 1 to 512 characters of A-Z a-z 0-9 _ . / # -"
         ),
     ),
     "a prefix without a bucket": Row(
@@ -1031,7 +1039,7 @@ ROWS: Final = {
         ValueError,
         (
             "document_name 'a b' is not a name that Systems Manager takes: 3 to 128 "
-            "characters of A-Z a-z 0-9 _ - ."
+            "characters of A-Z a-z 0-9 _ . -"
         ),
     ),
     "the account's default document_name": Row(
@@ -1245,7 +1253,7 @@ ROWS: Final = {
     "what the command ends with": Row(
         at_the_commands_end,
         "stderr",
-        ("session-manager-permissions: --log-prefix a is of a bucket: give --log-bucket too"),
+        ("session-manager-permissions: --log-prefix a has no bucket: give --log-bucket too"),
     ),
     "what nobody thought of": Row(
         surprised,
@@ -1259,8 +1267,8 @@ ROWS: Final = {
         command("--role", "team/web"),
         SystemExit,
         (
-            "session-manager-permissions verify: error: argument --role: 'team/web' is not a "
-            "role's name or its ARN"
+            "session-manager-permissions verify: error: argument --role: 'team/web' is not "
+            "the name of a role or its ARN: arn:PARTITION:iam::ACCOUNT:role/NAME"
         ),
     ),
     "an ARN for --instance-profile": Row(
@@ -1268,8 +1276,8 @@ ROWS: Final = {
         SystemExit,
         (
             "session-manager-permissions verify: error: argument --instance-profile: "
-            "'arn:aws:iam::111122223333:instance-profile/web' is not an instance profile's "
-            "name"
+            "'arn:aws:iam::111122223333:instance-profile/web' is not the name of an "
+            "instance profile: 1 to 128 characters of A-Z a-z 0-9 _ + = , . @ -"
         ),
     ),
     "an id for --key": Row(
@@ -1277,15 +1285,16 @@ ROWS: Final = {
         SystemExit,
         (
             "session-manager-permissions verify: error: argument --key: "
-            "'1234abcd-12ab-34cd-56ef-1234567890ab' is not the ARN of a KMS key or an alias"
+            "'1234abcd-12ab-34cd-56ef-1234567890ab' is not the ARN of a KMS key or an alias: "
+            "arn:PARTITION:kms:REGION:ACCOUNT:key/ID"
         ),
     ),
     "a blank in --document": Row(
         command("--role", "web", "--document", "a b"),
         SystemExit,
         (
-            "session-manager-permissions verify: error: argument --document: 'a b' is not a "
-            "document's name"
+            "session-manager-permissions verify: error: argument --document: 'a b' is not the "
+            "name of an SSM document: 3 to 128 characters of A-Z a-z 0-9 _ . -"
         ),
     ),
     "an ARN for --log-bucket": Row(
@@ -1293,63 +1302,63 @@ ROWS: Final = {
         SystemExit,
         (
             "session-manager-permissions verify: error: argument --log-bucket: "
-            "'arn:aws:s3:::logs' is not a bucket's name"
+            "'arn:aws:s3:::logs' is not the name of an S3 bucket: 3 to 255 characters of A-Z a-z "
+            "0-9 _ . -"
         ),
     ),
     "a pattern for --log-prefix": Row(
         command("--role", "web", "--log-bucket", "logs", "--log-prefix", "web/*"),
         SystemExit,
         (
-            "session-manager-permissions verify: error: argument --log-prefix: 'web/*' is not"
-            " a prefix of objects that a policy can name: give it without * ? ${ and control "
-            "characters, in characters up to U+00FF"
+            "session-manager-permissions verify: error: argument --log-prefix: 'web/*' has a "
+            "wildcard or a policy variable (* ? ${): name one, in full"
         ),
     ),
     "a pattern for --log-group": Row(
         command("--role", "web", "--log-group", "*"),
         SystemExit,
         (
-            "session-manager-permissions verify: error: argument --log-group: '*' is not a "
-            "log group's name"
+            "session-manager-permissions verify: error: argument --log-group: '*' is not the "
+            "name of a log group: 1 to 512 characters of A-Z a-z 0-9 _ . / # -"
         ),
     ),
     "--log-prefix without --log-bucket": Row(
         command("--role", "web", "--log-prefix", "web"),
         CannotAsk,
-        "--log-prefix web is of a bucket: give --log-bucket too",
+        "--log-prefix web has no bucket: give --log-bucket too",
     ),
     "--document and --key": Row(
         command(
             "--role", "web-server", "--document", "Sessions", "--key", key_arn(), answers=has_role
         ),
         CannotAsk,
-        "--key is given twice, as the document of --document says it: leave out --key",
+        "--key is given twice, as the document of --document names it too: leave out --key",
     ),
     "--document without a region": Row(
         command("--role", "web-server", "--document", "Sessions", answers=has_role),
         CannotAsk,
-        "a document is in a region, and none is known: give --region",
+        "a document is in a region, and no region is known: give --region",
     ),
     "--log-group without a region": Row(
         command("--role", "web-server", "--log-group", "sessions", answers=has_role),
         CannotAsk,
-        "a log group is in a region, and none is known: give --region",
+        "a log group is in a region, and no region is known: give --region",
     ),
     "a --document that is not there": Row(
         command(*ASKED, answers=has_no_document),
         CannotAsk,
         (
-            "there is no document 'SSM-SessionManagerRunShell' in eu-west-1: give another, or"
-            " --region"
+            "there is no document 'SSM-SessionManagerRunShell' in eu-west-1: give another "
+            "name, or --region"
         ),
     ),
     "a --document of another type": Row(
-        command(*ASKED, answers=has_the_document('{"sessionType": "Port"}')),
+        command(*ASKED, answers=has_the_document('{"sessionType": "Shell"}')),
         CannotAsk,
         (
-            "the document SSM-SessionManagerRunShell is none of session preferences: its "
-            "sessionType is not Standard_Stream; give the document that sessions are started "
-            "with"
+            "the document SSM-SessionManagerRunShell is not a Session document: its sessionType is "
+            "none of InteractiveCommands, NonInteractiveCommands, Standard_Stream and Port; give "
+            "the document that sessions are started with"
         ),
     ),
     "a --document with a parameter": Row(
@@ -1361,9 +1370,9 @@ ROWS: Final = {
         ),
         CannotAsk,
         (
-            "the document SSM-SessionManagerRunShell has the kmsKeyId '{{ key }}', which is "
-            "known when a session starts only: give what it will be by --key, --log-bucket, "
-            "--log-prefix and --log-group, in place of --document"
+            "the document SSM-SessionManagerRunShell has '{{ key }}' for kmsKeyId, which is known "
+            "only when a session starts: give the value by --key, --log-bucket, --log-prefix and "
+            "--log-group instead of --document"
         ),
     ),
     "a --document that names nonsense": Row(
@@ -1375,8 +1384,21 @@ ROWS: Final = {
         ),
         CannotAsk,
         (
-            "the document SSM-SessionManagerRunShell names what can't be asked about: '*' is "
-            "not a bucket's name; mend it"
+            "the document SSM-SessionManagerRunShell can't be asked about: '*' is not the name of "
+            "an S3 bucket: 3 to 255 characters of A-Z a-z 0-9 _ . -; correct the document"
+        ),
+    ),
+    "a --document with a boolean that is none": Row(
+        command(
+            *ASKED,
+            answers=has_the_document(
+                json.dumps({"sessionType": "Port", "inputs": {"runAsEnabled": "yes"}})
+            ),
+        ),
+        CannotAsk,
+        (
+            "the document SSM-SessionManagerRunShell has 'yes' for runAsEnabled, which the agent "
+            "can't read as true or false, so that it refuses each session: correct the document"
         ),
     ),
     "no boto3": Row(
@@ -1421,34 +1443,34 @@ ROWS: Final = {
         command("--role", "web", answers=fails_by(EOFError())),
         CannotAsk,
         (
-            "no credentials: the profile asks for an MFA code, and there is no terminal to type "
-            "it in: sign in with the AWS CLI first, or run this in a terminal"
+            "no credentials: the profile asks for an MFA code, and there is no terminal to enter "
+            "it: sign in with the AWS CLI first, or run this in a terminal"
         ),
     ),
     "AWS_ENDPOINT_URL without a region": Row(
         with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1", "--role", "web"),
         CannotAsk,
-        "a request is to a region, and none is known: give --region or AWS_REGION",
+        "a request needs a region, and no region is known: give --region or AWS_REGION",
     ),
     "an answer that is not AWS's": Row(
         command("--role", "web", answers=fails_by(KeyError("GetRoleResult"))),
         CannotAsk,
         (
-            "what answered for iam is not AWS: look for a proxy, and at AWS_ENDPOINT_URL, or ask "
+            "what answered for iam is not AWS: look for a proxy, check AWS_ENDPOINT_URL, or try "
             "again"
         ),
     ),
     "standard output that is closed": Row(
         command("--role", "web-server", answers=has_no_standard_output),
         CannotAsk,
-        "standard output is closed: give it, or send it to /dev/null",
+        "standard output is closed: open it, or redirect it to /dev/null",
     ),
     "standard output that nobody reads": Row(
         command("--role", "web-server", answers=is_not_read),
         CannotAsk,
         (
-            "the answer can't be written: [Errno 32] Broken pipe: give standard output room, and "
-            "a reader that stays"
+            "the answer can't be written: [Errno 32] Broken pipe: make room for standard output, "
+            "and keep its reader open"
         ),
     ),
     "no right to ask": Row(
@@ -1460,8 +1482,8 @@ ROWS: Final = {
         command("--role", "web", answers=says_no("get_role", "NoSuchEntity")),
         CannotAsk,
         (
-            "there is no role 'web' in the account of the credentials: give one that is "
-            "there, or other credentials"
+            "there is no role 'web' in the account of the credentials: give one that exists "
+            "there, or use other credentials"
         ),
     ),
     "an --instance-profile that is not there": Row(
@@ -1471,7 +1493,7 @@ ROWS: Final = {
         CannotAsk,
         (
             "there is no instance profile 'web' in the account of the credentials: give one "
-            "that is there, or other credentials"
+            "that exists there, or use other credentials"
         ),
     ),
     "an answer of AWS's own": Row(
@@ -1483,8 +1505,8 @@ ROWS: Final = {
         command("--instance-profile", "web-server", answers=lambda w: w.account.has_profile()),
         CannotAsk,
         (
-            "the instance profile 'web-server' has no role, and a role alone has permissions:"
-            " add one to it"
+            "the instance profile 'web-server' has no role, and only a role has permissions: "
+            "add a role to it"
         ),
     ),
     "a --role of another account": Row(
@@ -1492,8 +1514,8 @@ ROWS: Final = {
         CannotAsk,
         (
             "there is no role arn:aws:iam::444455556666:role/team/web-server in the account "
-            "of the credentials, but arn:aws:iam::111122223333:role/team/web-server: give "
-            "that, or the credentials of the other account"
+            "of the credentials, which has arn:aws:iam::111122223333:role/team/web-server: "
+            "give that one, or use credentials of the other account"
         ),
     ),
     "a --key by an alias that is not there": Row(
@@ -1505,10 +1527,7 @@ ROWS: Final = {
             answers=has_no_alias,
         ),
         CannotAsk,
-        (
-            "there is no arn:aws:kms:eu-west-1:111122223333:alias/sessions: give the key by "
-            "its own ARN"
-        ),
+        ("there is no arn:aws:kms:eu-west-1:111122223333:alias/sessions: give the key's own ARN"),
     ),
     "a role that is deleted meanwhile": Row(
         command("--role", "web-server", answers=loses_its_role),
@@ -1518,7 +1537,7 @@ ROWS: Final = {
     "an answer that IAM leaves out": Row(
         command("--role", "web-server", answers=leaves_an_answer_out),
         CannotAsk,
-        "IAM gave no answer on ssmmessages:OpenDataChannel: try again",
+        "IAM gave no answer about ssmmessages:OpenDataChannel: try again",
     ),
     "-c with a mistyped name": Row(
         app(rolle="web"),

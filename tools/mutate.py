@@ -31,6 +31,7 @@ TESTS = {
     "_constructs/lookup": "lookup messages",
     "_readiness/managed_policies": "managed_policies",
     "_constructs/names": "names messages options composition",
+    "_limits": "limits logs keys names verify document",
     "_needs": "statements policies one_source document verify logs readiness",
     "_constructs/operators": "operators messages hostile",
     "_constructs/permissions": "permissions messages keys roles names composition round_trips",

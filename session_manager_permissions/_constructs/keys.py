@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import aws_cdk as cdk
 
+from session_manager_permissions import _limits
+
 from .checks import described, refuse_class
 from .tokens import Environment, is_name, is_token, parse_arn, referenced, refuse_wildcards, written
 
@@ -95,15 +97,15 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     if alias_name is None:
         key_id = parts.resource.removeprefix("key/")
         is_key = key_id != parts.resource or written(key_id) != key_id
-        if not (is_key and is_name(key_id, r"\w-", 1, 2048)):
+        if not (is_key and is_name(key_id, _limits.KEY_ID)):
             raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
         return KeyResource(arn)
     name = alias_name.removeprefix("alias/")
     is_alias = name != alias_name or written(name) != name
-    if not (is_alias and is_name(name, r"\w:/-", 1, 250)):
+    if not (is_alias and is_name(name, _limits.ALIAS)):
         raise ValueError(
             f"{argument} has the alias name {alias_name!r}, which no key can have: "
-            "give it as 'alias/NAME', in characters of A-Z a-z 0-9 / _ -"
+            f"give it as 'alias/NAME', with a name of {_limits.ALIAS.rule}"
         )
     return KeyResource(str(parts._replace(resource="key/*")), alias_name)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import aws_cdk as cdk
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_class, refuse_wrong_text
 from .keys import KeyResource, any_key, key_resource
@@ -19,7 +19,6 @@ from .tokens import (
     is_token,
     parse_arn,
     referenced,
-    refuse_unwritable,
     refuse_wildcards,
     written_out,
 )
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
 
-_MAX_OBJECT_KEY: Final = 1024
+_MAX_SHOWN: Final = 100
+"""Characters of a value that a message repeats whole."""
 
 
 def bucket_arn(bucket: IBucketRef) -> str:
@@ -56,11 +56,11 @@ def bucket_arn(bucket: IBucketRef) -> str:
     # Not an object, nor an ARN given as a name.
     if parts and not (
         (parts.service, parts.region, parts.account) == ("s3", "", "")
-        and is_name(parts.resource, r"\w.-", 3, 255)
+        and is_name(parts.resource, _limits.BUCKET)
     ):
         raise ValueError(
             f"log_bucket has the ARN {arn!r}, which is no bucket's: arn:…:s3:::NAME, with a name "
-            "of 3 to 255 characters of A-Z a-z 0-9 . _ -"
+            f"of {_limits.BUCKET.rule}"
         )
     return arn
 
@@ -193,10 +193,10 @@ def group_arn(group: ILogGroupRef) -> str:
     refuse_wildcards("log_group", arn.removesuffix(":*"))
     # Not a log stream, nor an ARN given as a name.
     is_group = parts.is_placed and (parts.service, kind) == ("logs", "log-group")
-    if not (is_group and is_name(name, r"\w./#-", 1, 512)):
+    if not (is_group and is_name(name, _limits.LOG_GROUP)):
         raise ValueError(
             f"log_group has the ARN {arn!r}, which is no log group's: "
-            "arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of A-Z a-z 0-9 _ - / . #"
+            f"arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of {_limits.LOG_GROUP.rule}"
         )
     return str(parts._replace(resource=resource))
 
@@ -232,21 +232,9 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
     refuse_wrong_text("log_prefix", log_prefix)
     if bucket is None:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
-    prefix = _needs.joined(log_prefix)
-    refuse_wildcards("log_prefix", log_prefix)
-    refuse_unwritable("log_prefix", log_prefix, "give another prefix")
-    if not is_token(log_prefix) and (size := len(log_prefix.encode())) > _MAX_OBJECT_KEY:
-        raise ValueError(
-            f"log_prefix {log_prefix[:20] + '…'!r} is {size} bytes long, and an object's key has "
-            f"{_MAX_OBJECT_KEY} at most: give a shorter one"
-        )
-    if "{{" in log_prefix:
-        raise ValueError(
-            f"log_prefix {log_prefix!r} has a {{{{, which CloudFormation would resolve: give the "
-            "prefix itself"
-        )
-    if {".", ".."} & {*prefix.split("/")}:
-        raise ValueError(
-            f"log_prefix {log_prefix!r} has '.' or '..' as a part: give the path itself"
-        )
-    return prefix
+    # Of a token nothing is known: a letter stands for it.
+    fault = _limits.prefix_fault(TOKEN.sub("x", log_prefix))
+    if fault:
+        shown = log_prefix if len(log_prefix) <= _MAX_SHOWN else f"{log_prefix[:20]}…"
+        raise ValueError(f"log_prefix {shown!r} {fault}")
+    return _needs.joined(log_prefix)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+
+from session_manager_permissions import _limits
 
 from .checks import refuse_wrong_type, stack_of, taking_id
 from .roles import is_role_name
@@ -38,10 +39,10 @@ def lookup_instance_profile(
             the answer that is kept is not one profile, or the profile has no role.
     """
     refuse_wrong_type("instance_profile_name", instance_profile_name, str)
-    if not re.fullmatch(r"[\w+=,.@-]{1,128}", instance_profile_name, re.ASCII):
+    if not _limits.INSTANCE_PROFILE.fits(instance_profile_name):
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} can't be looked up: give the name "
-            "alone, 1 to 128 characters of A-Z a-z 0-9 _ + = , . @ -, not an ARN or a token"
+            f"alone, {_limits.INSTANCE_PROFILE.rule}, not an ARN or a token"
         )
     stack = stack_of(scope)
     if cdk.Token.is_unresolved(stack.account) or cdk.Token.is_unresolved(stack.region):

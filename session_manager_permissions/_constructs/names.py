@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 
+from session_manager_permissions import _limits
+
 from .checks import refuse_wrong_text
-from .tokens import IAM_NAME, Environment, is_name
+from .tokens import Environment, is_name
 
 if TYPE_CHECKING:
     from constructs import Construct
-
-_MAX_POLICY_NAME: Final = 128
 
 
 def default_policy_name(scope: Construct, environment: Environment) -> str:
@@ -24,9 +24,9 @@ def default_policy_name(scope: Construct, environment: Environment) -> str:
     suffix = f"-{environment.region}" if environment.region else ""
     name = cdk.Names.unique_resource_name(
         scope,
-        max_length=_MAX_POLICY_NAME - len(suffix),
+        max_length=_limits.POLICY.longest - len(suffix),
         separator="-",
-        allowed_special_characters="_+=,.@-",
+        allowed_special_characters=_limits.POLICY.signs,
     )
     return f"{name}{suffix}"
 
@@ -39,8 +39,7 @@ def refuse_invalid_policy_name(policy_name: str) -> None:
         ValueError: it is too short, too long, or has other characters.
     """
     refuse_wrong_text("policy_name", policy_name)
-    if not is_name(policy_name, IAM_NAME, 1, _MAX_POLICY_NAME):
+    if not is_name(policy_name, _limits.POLICY):
         raise ValueError(
-            f"policy_name {policy_name!r} is not a name that IAM takes: 1 to {_MAX_POLICY_NAME} "
-            "characters of A-Z a-z 0-9 _ + = , . @ -"
+            f"policy_name {policy_name!r} is not a name that IAM takes: {_limits.POLICY.rule}"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
 
 from .checks import (
     described,
@@ -24,7 +24,6 @@ from .checks import (
 from .keys import session_key
 from .roles import is_lookup_dummy, refuse_fixed, reports_only
 from .tokens import (
-    IAM_NAME,
     TOKEN,
     Arn,
     Environment,
@@ -198,7 +197,7 @@ def _refuse_unchosen(access: Access) -> None:
 
 def _is_instance(arn: Arn) -> bool:
     kind, _, instance_id = arn.resource.partition("/")
-    return (arn.service, kind) in _INSTANCES and is_name(instance_id, r"\w-", 1, 64)
+    return (arn.service, kind) in _INSTANCES and is_name(instance_id, _limits.INSTANCE_ID)
 
 
 def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
@@ -266,22 +265,22 @@ class _Named(NamedTuple):
     """A user or a group."""
 
     kind: str
-    longest: int
-    """Characters of its name."""
+    name: _limits.Name
+    """What its name can be."""
     arn: str
 
 
 def _user_or_group(principal: iam.IPrincipal) -> _Named | None:
-    for kind, longest in (("user", 64), ("group", 128)):
+    for kind, name in (("user", _limits.USER), ("group", _limits.GROUP)):
         arn: str | None = getattr(principal, f"{kind}_arn", None)
         if arn is not None:
-            return _Named(kind, longest, arn)
+            return _Named(kind, name, arn)
     return None
 
 
 def _refuse_misnamed(named: _Named) -> None:
     """Refuse a user or a group imported by a name that none can have."""
-    kind, longest, arn = named
+    kind, limits, arn = named
     parts = parse_arn(arn)
     if parts is None:
         return
@@ -289,11 +288,10 @@ def _refuse_misnamed(named: _Named) -> None:
     # CDK drops the path of a user, and has that of a group for a part of its name.
     if kind == "user" and not name.startswith("arn:"):
         name = name.rpartition("/")[2]
-    if not is_name(name, IAM_NAME, 1, longest):
+    if not is_name(name, limits):
         raise ValueError(
             f"grantee {arn!r} has the name {name!r}, which no {kind} can have: give "
-            f"iam.{kind.title()}.from_{kind}_name(scope, id, name), with a name of 1 to {longest} "
-            "characters of A-Z a-z 0-9 _ + = , . @ -"
+            f"iam.{kind.title()}.from_{kind}_name(scope, id, name), with a name of {limits.rule}"
         )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import aws_cdk as cdk
 from constructs import Construct
 
+from session_manager_permissions import _limits
+
 from .checks import refuse_wrong_text, refuse_wrong_type, stack_of, taking_id
 from .keys import session_key, session_key_id
 from .logs import bucket_arn, bucket_name, group_arn, group_name, is_unencrypted, normal_prefix
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
 _ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
+_UNIX_USER: Final = _limits.Name("the name of a Unix user", r"\w.-", 1, 32)
 _MAX_DOCUMENT: Final = 64 * 1024
 """Bytes of an SSM document: https://docs.aws.amazon.com/general/latest/gr/ssm.html"""
 _RESERVED: Final = ("aws", "amazon", "amzn", "AWSEC2", "AWSConfigRemediation", "AWSSupport")
@@ -166,7 +169,10 @@ class SessionPreferences(Construct):
             super().__init__(scope, construct_id)
         if document_name is None:
             document_name = cdk.Names.unique_resource_name(
-                self, max_length=128, separator="-", allowed_special_characters="_.-"
+                self,
+                max_length=_limits.DOCUMENT.longest,
+                separator="-",
+                allowed_special_characters=_limits.DOCUMENT.signs,
             )
             _refuse_taken_document_name(document_name)
         document = ssm.CfnDocument(
@@ -333,10 +339,10 @@ class _ExistingPreferences(SessionPreferences):
 
 def _refuse_invalid_document_name(document_name: str) -> None:
     refuse_wrong_text("document_name", document_name)
-    if not is_name(document_name, r"\w.-", 3, 128):
+    if not is_name(document_name, _limits.DOCUMENT):
         raise ValueError(
-            f"document_name {document_name!r} is not a name that Systems Manager takes: 3 to 128 "
-            "characters of A-Z a-z 0-9 _ - ."
+            f"document_name {document_name!r} is not a name that Systems Manager takes: "
+            f"{_limits.DOCUMENT.rule}"
         )
 
 
@@ -401,7 +407,7 @@ def _refuse_wrong_profile(argument: str, profile: str) -> None:
 
 def _refuse_invalid_user(run_as_user: str) -> None:
     refuse_wrong_text("run_as_user", run_as_user)
-    if not is_name(run_as_user, r"\w.-", 1, 32) or run_as_user[0] in "0123456789.-":
+    if not is_name(run_as_user, _UNIX_USER) or run_as_user[0] in "0123456789.-":
         raise ValueError(
             f"run_as_user {run_as_user!r} is not the name of a Unix user: 1 to 32 characters of "
             "A-Z a-z 0-9 _ . -, the first a letter or _"

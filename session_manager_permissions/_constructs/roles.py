@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
+from session_manager_permissions import _limits
+
 from .checks import described, refuse_class
-from .tokens import IAM_NAME, Arn, Environment, differ, is_name, parse_arn, referenced
+from .tokens import Arn, Environment, differ, is_name, parse_arn, referenced
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
@@ -235,7 +236,7 @@ def _named_target(
 
 def is_role_name(text: str) -> bool:
     """Whether a role can have this name, which thus is no token, no path and no ARN."""
-    return re.fullmatch(r"[\w+=,.@-]{1,64}", text, re.ASCII) is not None
+    return _limits.ROLE.fits(text)
 
 
 def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
@@ -264,8 +265,9 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
     """
     kind, slash, path_and_name = parts.resource.partition("/")
-    is_account = is_name(parts.account, r"\w-", 1, 64)  # in a test it may be no digits
-    if not is_account or parts.service != "iam" or kind != "role":
+    path, _, name = f"/{path_and_name}".rpartition("/")
+    is_role = (parts.service, kind) == ("iam", "role") and _limits.is_path(f"{path}/")
+    if not (is_role and is_name(parts.account, _limits.ACCOUNT)):
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
     if path_and_name.startswith("arn:"):
         raise ValueError(
@@ -282,12 +284,10 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
             f"role {arn!r} is reserved by AWS, which alone can change it: change the permission "
             "set in IAM Identity Center"
         )
-    name = path_and_name.rpartition("/")[2]
     # `customize_roles` makes an ARN without a name.
-    if slash and not is_name(name, IAM_NAME, 1, 64):
+    if slash and not is_name(name, _limits.ROLE):
         raise ValueError(
-            f"role {arn!r} has the name {name!r}, which no role can have: 1 to 64 characters of "
-            "A-Z a-z 0-9 _ + = , . @ -"
+            f"role {arn!r} has the name {name!r}, which no role can have: {_limits.ROLE.rule}"
         )
 
 

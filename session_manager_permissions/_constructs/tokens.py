@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import aws_cdk as cdk
 
+from session_manager_permissions import _limits
+
 TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
 """aws-cdk-lib/core/lib/private/encoding.ts has the pattern; what else looks like it is no token."""
-IAM_NAME: Final = r"\w+=,.@-"
-"""The characters of a name in IAM, for `is_name`."""
 
 
 class Arn(NamedTuple):
@@ -51,11 +51,10 @@ def written(text: str) -> str:
     return TOKEN.sub("", text)
 
 
-def is_name(text: str, characters: str, fewest: int, most: int) -> bool:
-    """Whether `text` is of so many of these characters; of tokens in it nothing is known."""
+def is_name(text: str, name: _limits.Name) -> bool:
+    """Whether `text` can be such a name; a token in it may turn out to be anything, or nothing."""
     known = written(text)
-    fits = re.fullmatch(f"[{characters}]*", known, re.ASCII) is not None and len(known) <= most
-    return fits and (known != text or len(text) >= fewest)
+    return (name if known == text else name._replace(shortest=0)).fits(known)
 
 
 def refuse_wildcards(argument: str, text: str) -> None:
@@ -64,7 +63,7 @@ def refuse_wildcards(argument: str, text: str) -> None:
     Raises:
         ValueError: `text` has a `*`, a `?` or a `${` that is no token's.
     """
-    if any(sign in written(text) for sign in ("*", "?", "${")):
+    if _limits.is_pattern(written(text)):
         raise ValueError(
             f"{argument} {text!r} has a wildcard or a policy variable (* ? ${{): name one, in full"
         )
@@ -73,15 +72,13 @@ def refuse_wildcards(argument: str, text: str) -> None:
 def refuse_unwritable(argument: str, text: str, way_out: str) -> None:
     """Refuse characters that IAM takes in no policy document; within tokens nothing is known.
 
-    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
-
     Raises:
         ValueError: `text` has one above U+00FF, or a control character that is no white space.
     """
-    found = re.search(r"[^\t\n\r\x20-\xff]", written(text))
+    found = _limits.unwritable(written(text))
     if found:
         raise ValueError(
-            f"{argument} {text!r} has {found[0]!r}, and IAM takes no such character in a policy: "
+            f"{argument} {text!r} has {found!r}, and IAM takes no such character in a policy: "
             f"{way_out}"
         )
 

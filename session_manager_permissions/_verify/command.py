@@ -1,4 +1,4 @@
-"""`session-manager-permissions verify`: the command line, and how an answer is printed."""
+"""The command `session-manager-permissions`: its command line, and how it prints an answer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import argparse
 import io
 import json
 import os
-import re
 import sys
 from contextlib import suppress
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .document import read_document
+from session_manager_permissions import _limits
+
+from .document import PORT, read_document
 from .simulator import (
     CannotAsk,
     Uses,
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
     from types_boto3_kms.client import KMSClient
     from types_boto3_ssm.client import SSMClient
 
-    from .simulator import Answer, Role, Verdict
+    from .document import LiveDocument
+    from .simulator import LiveRole, SimulatedAnswer, Verdict
 
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
-"""The exit statuses; the last is argparse's own for a wrong command line."""
+"""The exit statuses; argparse, too, exits with the last for a wrong command line."""
 
 _PROGRAM: Final = "session-manager-permissions"
 _LABELS: Final = {
@@ -46,8 +49,8 @@ _LABELS: Final = {
     "log-to-cloudwatch": "log to CloudWatch",
 }
 _DESCRIPTION: Final = """\
-Ask IAM whether an instance with this role can be reached by Session Manager, and whether it can use
-the key, the bucket and the log group that the session preferences name. Nothing is changed.
+Ask IAM whether Session Manager can reach an instance with this role, and whether the role may use
+the key, the bucket and the log group of the session preferences. The command changes nothing.
 """
 _EPILOG: Final = f"""\
 examples:
@@ -60,16 +63,17 @@ examples:
   {_PROGRAM} verify --role web-server --output json
 
 exit status:
-  {READY}  ready: the role may do all that was asked
-  {NOT_READY}  not ready: the output says what is denied, by which policy, and what would allow it
-  {CANNOT_ASK}  the question could not be asked, or the answer not written; standard error says why
+  {READY}  ready: IAM allows the role everything that was asked
+  {NOT_READY}  not ready: the output says what is denied, which policy denies it, and what allows it
+  {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
-The role must be able to reach Session Manager and to register, and to use each key, bucket and log
-group given. IAM answers for the role's policies, its permissions boundary and the organization's
-service control policies, not for the policies of keys and buckets, the network and the agent.
+A role is ready if it may reach Session Manager, register the instance, and use each key, bucket and
+log group that you name. IAM takes the role's policies, its permissions boundary and the
+organization's service control policies into account. It does not look at the policies of keys and
+buckets, and the command does not look at the network and the agent.
 
-The credentials need iam:GetInstanceProfile, iam:GetRole and iam:SimulatePrincipalPolicy,
-kms:DescribeKey where a key is given by an alias, and ssm:GetDocument for --document.
+The credentials need iam:GetInstanceProfile, iam:GetRole and iam:SimulatePrincipalPolicy, for a key
+that you name by an alias kms:DescribeKey, and for --document ssm:GetDocument.
 """
 
 
@@ -82,14 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: `READY`, `NOT_READY` or `CANNOT_ASK`.
     """
-    arguments = _parser().parse_args(argv)
     try:
-        return _verify(arguments)
+        return _verify(_parser().parse_args(argv))
     except CannotAsk as error:
         text = str(error)
-    except Exception as error:  # noqa: BLE001 # Python would end with 1, which is an answer
+    except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
         text = f"an error of the program, {type(error).__name__}: {error}: report it"
-    with suppress(AttributeError, OSError):  # no standard error: the status alone says it
+    with suppress(AttributeError, OSError):  # without a standard error, the status says enough
         sys.stderr.write(f"{_PROGRAM}: {' '.join(text.splitlines())}\n")
     return CANNOT_ASK
 
@@ -98,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM, description="Session Manager on roles and instance profiles that exist."
     )
+    parser.add_argument(
+        "--version", action="version", version=f"{_PROGRAM} {metadata.version(_PROGRAM)}"
+    )
     verify = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
         "verify",
         help="ask IAM whether a role is ready for Session Manager",
@@ -105,124 +111,152 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    of = verify.add_argument_group("whom to ask about").add_mutually_exclusive_group(required=True)
+    of = verify.add_argument_group("the role").add_mutually_exclusive_group(required=True)
     of.add_argument(
-        "--instance-profile", metavar="NAME", type=_name, help="the role of this instance profile"
+        "--instance-profile",
+        metavar="NAME",
+        type=_checked(_limits.INSTANCE_PROFILE.fault),
+        help="the role in this instance profile",
     )
-    of.add_argument("--role", metavar="NAME_OR_ARN", type=_role, help="this role")
-    uses = verify.add_argument_group("what the session preferences name")
+    of.add_argument(
+        "--role", metavar="NAME_OR_ARN", type=_checked(_limits.role_fault), help="this role"
+    )
+    uses = verify.add_argument_group("the session preferences")
     uses.add_argument(
         "--document",
         metavar="NAME",
-        type=_document,
+        type=_checked(_limits.DOCUMENT.fault),
         help="the Session document that sessions are started with, such as "
-        "SSM-SessionManagerRunShell: the key, the bucket, the prefix and the log group are read "
-        "from it",
+        "SSM-SessionManagerRunShell: the command reads the key, the bucket, the prefix and the log "
+        "group from it",
     )
     uses.add_argument(
         "--key",
         metavar="ARN",
-        type=_key,
+        type=_checked(_limits.key_fault),
         action="append",
         default=[],
-        help="the KMS key, or alias, that encrypts sessions; of each region, so it can be repeated",
+        help="the KMS key, or alias, that encrypts sessions; repeat the option for the key of each "
+        "region",
     )
     uses.add_argument(
-        "--log-bucket", metavar="BUCKET", type=_bucket, help="the S3 bucket of the session logs"
+        "--log-bucket",
+        metavar="BUCKET",
+        type=_checked(_limits.BUCKET.fault),
+        help="the S3 bucket for session logs",
     )
     uses.add_argument(
-        "--log-prefix", metavar="PREFIX", type=_prefix, help="the prefix of the logs in that bucket"
+        "--log-prefix",
+        metavar="PREFIX",
+        type=_checked(_limits.prefix_fault),
+        help="the key prefix of the logs in the bucket",
     )
     uses.add_argument(
         "--log-bucket-key",
         metavar="ARN",
-        type=_key,
-        help="the KMS key, or alias, that the bucket encrypts with",
+        type=_checked(_limits.key_fault),
+        help="the KMS key, or alias, that encrypts the bucket",
     )
     uses.add_argument(
-        "--log-group", metavar="GROUP", type=_group, help="the CloudWatch log group of the logs"
+        "--log-group",
+        metavar="GROUP",
+        type=_checked(_limits.LOG_GROUP.fault),
+        help="the CloudWatch log group for session logs",
     )
     aws = verify.add_argument_group("the account")
     aws.add_argument("--profile", metavar="PROFILE", help="a profile of the AWS configuration")
     aws.add_argument(
         "--region",
         metavar="REGION",
-        help="where the instances are; without it the profile's, or the environment's",
+        help="the region of the instances (default: the profile's or the environment's)",
     )
     verify.add_argument(
-        "--output", choices=("table", "json"), default="table", help="default: %(default)s"
+        "--output",
+        choices=("table", "json"),
+        default="table",
+        help="the form of the answer (default: %(default)s)",
     )
     return parser
 
 
-def _matching(pattern: str, what: str) -> Callable[[str], str]:
-    """A type for argparse: what IAM would not take, or would take as a pattern, is refused here."""
+def _checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
+    """A type for argparse that refuses a text with a fault."""
 
     def check(text: str) -> str:
-        if not re.fullmatch(pattern, text, re.ASCII):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        found = fault(text)
+        if found:
+            raise argparse.ArgumentTypeError(f"{text!r} {found}")
         return text
 
     return check
 
 
-_name = _matching(r"[\w+=,.@-]{1,128}", "an instance profile's name")
-_role = _matching(
-    r"(arn:[\w-]+:iam::\d{12}:role/([\x21-\x7e]+/)?)?[\w+=,.@-]{1,64}", "a role's name or its ARN"
-)
-_key = _matching(
-    r"arn:[\w-]+:kms:[\w-]+:\d{12}:(key/[\w-]+|alias/[\w/-]+)", "the ARN of a KMS key or an alias"
-)
-_document = _matching(r"[\w.-]{3,128}", "a document's name")
-_bucket = _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name")
-_prefix = _matching(
-    r"(?!.*\$\{)[^*?\x00-\x1f\x7f-\x9f\u0100-\U0010ffff]+",  # IAM takes no policy with more
-    "a prefix of objects that a policy can name: give it without * ? ${ and control characters, in "
-    "characters up to U+00FF",
-)
-_group = _matching(r"[\w./#-]{1,512}", "a log group's name")
+@dataclass(frozen=True)
+class _Request:
+    """What the command line says: an attribute for each option of `verify`."""
+
+    instance_profile: str | None
+    role: str | None
+    document: str | None
+    key: list[str]
+    log_bucket: str | None
+    log_prefix: str | None
+    log_bucket_key: str | None
+    log_group: str | None
+    profile: str | None
+    region: str | None
+    output: str
+
+
+class _Outcome(NamedTuple):
+    """What the account answered."""
+
+    role: LiveRole
+    document: LiveDocument | None
+    verdicts: list[Verdict]
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    if arguments.document is None:
-        _refuse_what_is_of_no_bucket(arguments)
+    request = _Request(**vars(arguments))
+    if request.document is None:
+        _refuse_options_without_bucket(request, request.log_bucket)
     _import_extra("boto3")
-    if arguments.output == "table":
+    if request.output == "table":
         _import_extra("rich")
-    role, verdicts = _asked(arguments)
-    if arguments.output == "json":
-        found = as_json(role, arguments.instance_profile, verdicts)
+    outcome = _asked(request)
+    if request.output == "json":
+        found = as_json(request, outcome)
         _print(lambda: f"{json.dumps(found, indent=2)}\n")
     else:
-        _print(lambda: _shown(arguments, role, verdicts))
-    return READY if is_ready(verdicts) else NOT_READY
+        _print(lambda: _shown(request, outcome))
+    return READY if is_ready(outcome.verdicts) else NOT_READY
 
 
 def _print(shown: Callable[[], str]) -> None:
-    """Write to standard output, with an escape for what it can't show."""
+    """Write to standard output; escape the characters that its encoding lacks."""
     out = sys.stdout
-    if out is None:  # as `>&-` leaves it
-        raise CannotAsk("standard output is closed: give it, or send it to /dev/null")
+    if out is None:  # the shell's `>&-` closed it
+        raise CannotAsk("standard output is closed: open it, or redirect it to /dev/null")
     try:
-        text = shown()  # rich, too, writes: nothing at all, which without a buffer may fail
+        text = shown()  # rich writes an empty text itself, which can fail on an unbuffered stream
         encoding = out.encoding or "utf-8"
         out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # or Python tries again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # else Python tries again at exit
         raise CannotAsk(
-            f"the answer can't be written: {error}: give standard output room, and a reader that "
-            "stays"
+            f"the answer can't be written: {error}: make room for standard output, and keep its "
+            "reader open"
         ) from None
 
 
-def _refuse_what_is_of_no_bucket(arguments: argparse.Namespace) -> None:
+def _refuse_options_without_bucket(request: _Request, log_bucket: str | None) -> None:
     for option, value in (
-        ("--log-prefix", arguments.log_prefix),
-        ("--log-bucket-key", arguments.log_bucket_key),
+        ("--log-prefix", request.log_prefix),
+        ("--log-bucket-key", request.log_bucket_key),
     ):
-        if value and not arguments.log_bucket:
-            raise CannotAsk(f"{option} {value} is of a bucket: give --log-bucket too")
+        if value and not log_bucket:
+            raise CannotAsk(f"{option} {value} has no bucket: give --log-bucket too")
 
 
 def _import_extra(module: str) -> None:
@@ -234,53 +268,54 @@ def _import_extra(module: str) -> None:
         ) from None
 
 
-def _asked(arguments: argparse.Namespace) -> tuple[Role, list[Verdict]]:
-    """Ask; what boto3 raises before AWS has answered is said in a line."""
+def _asked(request: _Request) -> _Outcome:
+    """Ask the account; put what boto3 raises before AWS answers in one line."""
     from botocore.exceptions import (  # noqa: PLC0415 # of an extra
         BotoCoreError,
         NoCredentialsError,
         NoRegionError,
     )
 
-    sys.stdin = sys.stdin or io.StringIO()  # closed by `<&-`: botocore may ask for an MFA code
+    sys.stdin = sys.stdin or io.StringIO()  # `<&-` closed it, and botocore may ask for an MFA code
     try:
-        session = AwsSession(arguments.profile, arguments.region)
+        session = AwsSession(request.profile, request.region)
         iam, region = session.iam(), session.region
-        role = find_role(iam, arguments.role or role_of_profile(iam, arguments.instance_profile))
-        uses = _uses(arguments, session, role)
-        return role, ask(iam, role, questions(role, uses, region), region)
+        role = find_role(iam, request.role or role_of_profile(iam, str(request.instance_profile)))
+        document = _document(request, session, role)
+        uses = _uses(request, document, session)
+        return _Outcome(role, document, ask(iam, role, questions(role, uses, region), region))
     except NoCredentialsError:
         raise CannotAsk(
             "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
         ) from None
     except EOFError:
         raise CannotAsk(
-            "no credentials: the profile asks for an MFA code, and there is no terminal to type it "
-            "in: sign in with the AWS CLI first, or run this in a terminal"
+            "no credentials: the profile asks for an MFA code, and there is no terminal to enter "
+            "it: sign in with the AWS CLI first, or run this in a terminal"
         ) from None
-    except NoRegionError:  # where AWS_ENDPOINT_URL says where IAM is
+    except NoRegionError:  # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
         raise CannotAsk(
-            "a request is to a region, and none is known: give --region or AWS_REGION"
+            "a request needs a region, and no region is known: give --region or AWS_REGION"
         ) from None
     except BotoCoreError as error:
         raise CannotAsk(str(error)) from None
-    except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that is not there
+    except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that does not exist
         raise CannotAsk(
             f"a variable or a setting of AWS can't be used: {error}: correct it"
         ) from None
 
 
 class AwsSession:
-    """Clients of boto3 for a profile and a region, or for what the environment says."""
+    """Clients of boto3 for a profile and a region, or for those of the environment."""
 
     def __init__(self, profile: str | None, region: str | None) -> None:
         from boto3 import Session  # noqa: PLC0415 # of an extra
         from botocore.config import Config  # noqa: PLC0415
 
-        # boto3 alone of all that AWS makes does not read AWS_REGION.
+        # Of all that AWS makes, only boto3 does not read AWS_REGION.
         region = region or os.environ.get("AWS_REGION") or None
         self._session: Any = Session(profile_name=profile, region_name=region)
-        # The mode that waits and asks again where AWS throttles; AWS_MAX_ATTEMPTS says how often.
+        # In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times.
         self._config = Config(retries={"mode": "standard"}, user_agent_extra=_PROGRAM)
 
     @property
@@ -305,63 +340,67 @@ class AwsSession:
         return client
 
 
-def _uses(arguments: argparse.Namespace, session: AwsSession, role: Role) -> Uses:
-    is_checked = True
-    if arguments.document is not None:
-        is_checked = _read_document(arguments, session, role)
-        _refuse_what_is_of_no_bucket(arguments)
-    bucket_key = arguments.log_bucket_key
+def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDocument | None:
+    """Read the document of `--document`, and refuse a name that no such resource can have."""
+    name = request.document
+    if name is None:
+        return None
+    for option in ("key", "log_bucket", "log_prefix", "log_group"):
+        if getattr(request, option):
+            flag = f"--{option.replace('_', '-')}"
+            raise CannotAsk(
+                f"{flag} is given twice, as the document of --document names it too: leave out "
+                f"{flag}"
+            )
+    if session.region is None:
+        raise CannotAsk("a document is in a region, and no region is known: give --region")
+    document = read_document(session.ssm(), name, role, session.region)
+    for value, fault in (
+        (document.key, _limits.key_fault),
+        (document.log_bucket, _limits.BUCKET.fault),
+        (document.log_prefix, _limits.prefix_fault),
+        (document.log_group, _limits.LOG_GROUP.fault),
+    ):
+        found = value and fault(value)
+        if found:
+            raise CannotAsk(
+                f"the document {name} can't be asked about: {value!r} {found}; correct the document"
+            )
+    _refuse_options_without_bucket(request, document.log_bucket)
+    return document
+
+
+def _uses(request: _Request, document: LiveDocument | None, session: AwsSession) -> Uses:
+    """What the agent uses, by the document if there is one, else by the options."""
+    said = document or request
+    keys = request.key if document is None else [key for key in [document.key] if key]
+    bucket_key = request.log_bucket_key
     return Uses(
-        keys=tuple(find_key(session.kms, arn) for arn in arguments.key),
-        log_bucket=arguments.log_bucket,
-        log_prefix=arguments.log_prefix or "",
+        keys=tuple(find_key(session.kms, arn) for arn in keys),
+        log_bucket=said.log_bucket,
+        log_prefix=said.log_prefix or "",
         log_bucket_key=None if bucket_key is None else find_key(session.kms, bucket_key),
-        checks_log_encryption=is_checked,
-        log_group=arguments.log_group,
+        log_group=said.log_group,
+        enforces_s3_encryption=None if document is None else document.enforces_s3_encryption,
     )
 
 
-def _read_document(arguments: argparse.Namespace, session: AwsSession, role: Role) -> bool:
-    """Set as arguments what the document says; whether it has the bucket's encryption checked."""
-    for option in ("key", "log_bucket", "log_prefix", "log_group"):
-        if getattr(arguments, option):
-            flag = f"--{option.replace('_', '-')}"
-            raise CannotAsk(
-                f"{flag} is given twice, as the document of --document says it: leave out {flag}"
-            )
-    if session.region is None:
-        raise CannotAsk("a document is in a region, and none is known: give --region")
-    name = arguments.document
-    document = read_document(session.ssm(), name, role, session.region)
-    try:
-        arguments.key = [_key(document.key)] if document.key else []
-        arguments.log_bucket = document.log_bucket and _bucket(document.log_bucket)
-        arguments.log_prefix = document.log_prefix and _prefix(document.log_prefix)
-        arguments.log_group = document.log_group and _group(document.log_group)
-    except argparse.ArgumentTypeError as error:
-        raise CannotAsk(
-            f"the document {name} names what can't be asked about: {error}; mend it"
-        ) from None
-    if not arguments.log_bucket:
-        arguments.log_prefix = None  # of no bucket, so of no use
-    return document.checks_log_encryption
-
-
 def is_ready(verdicts: Sequence[Verdict]) -> bool:
-    """Whether all that was asked is allowed: reaching, registering, and all that was named."""
+    """Whether everything that was asked is allowed."""
     return all(verdict.allowed for verdict in verdicts)
 
 
-def as_json(
-    role: Role, instance_profile: str | None, verdicts: Sequence[Verdict]
-) -> dict[str, object]:
-    """What `--output json` prints; docs/verify.md has its fields."""
+def as_json(request: _Request, outcome: _Outcome) -> dict[str, object]:
+    """What `--output json` prints; docs/verify.md describes its fields."""
+    document = outcome.document
     return {
         "version": 1,
-        "ready": is_ready(verdicts),
-        "instance_profile": instance_profile,
-        "role": role.arn,
-        "permissions_boundary": role.boundary,
+        "ready": is_ready(outcome.verdicts),
+        "instance_profile": request.instance_profile,
+        "role": outcome.role.arn,
+        "permissions_boundary": outcome.role.boundary,
+        "document": request.document,
+        "session_type": None if document is None else document.session_type,
         "capabilities": [
             {
                 "capability": verdict.question.capability,
@@ -372,12 +411,12 @@ def as_json(
                 "notes": verdict.notes,
                 "answers": [_answer_as_json(answer) for answer in verdict.answers],
             }
-            for verdict in verdicts
+            for verdict in outcome.verdicts
         ],
     }
 
 
-def _answer_as_json(answer: Answer) -> dict[str, object]:
+def _answer_as_json(answer: SimulatedAnswer) -> dict[str, object]:
     return {
         "action": answer.action,
         "resource": answer.resource,
@@ -390,29 +429,34 @@ def _answer_as_json(answer: Answer) -> dict[str, object]:
     }
 
 
-def _shown(arguments: argparse.Namespace, role: Role, verdicts: Sequence[Verdict]) -> str:
-    """What `--output table` prints, made for standard output and not yet written to it."""
+def _shown(request: _Request, outcome: _Outcome) -> str:
+    """What `--output table` prints, as rich makes it for standard output."""
     from rich.console import Console  # noqa: PLC0415 # of an extra
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    profile = arguments.instance_profile
-    with console.capture() as shown:  # as it writes, rich ends the process with 1 where it can't
+    profile, role, verdicts = request.instance_profile, outcome.role, outcome.verdicts
+    with console.capture() as shown:  # rich itself exits with 1 if it can't write
         console.print(f"{profile}: {role.arn}" if profile else role.arn)
         console.print(verdict_table(verdicts), soft_wrap=False)
         console.print("ready" if is_ready(verdicts) else "not ready", style="bold")
         for verdict in verdicts:
-            for fix in verdict.fix:  # below the table, where lines stay whole and can be copied
+            for fix in verdict.fix:  # below the table, whose lines wrap and can't be copied
                 console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
         asked = {verdict.question.capability for verdict in verdicts}
         left_out = [label for capability, label in _LABELS.items() if capability not in asked]
         if left_out:
             console.print(f"Not asked: {', '.join(left_out)}.")
+        if outcome.document and outcome.document.session_type == PORT:
+            console.print(
+                f"Sessions with the document {request.document} have the type {PORT}: the agent "
+                "neither encrypts them with a key nor logs them."
+            )
         console.print("Not judged: policies of keys and buckets, the network, the agent.")
     return shown.get()
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """A table of what a role may do, and of what denies the rest."""
+    """A table of what the role may do, and of what denies the rest."""
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
     table = Table("capability", "answer", "why", show_lines=True)
@@ -423,18 +467,18 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def capability(verdict: Verdict) -> Text:
-    """The cell of a table that says what was asked."""
+    """The table cell that says what was asked."""
     label, subject = _LABELS[verdict.question.capability], verdict.question.subject
     return _plainly(label if subject is None else f"{label}\n{subject}")
 
 
 def answer(verdict: Verdict) -> Text:
-    """The cell of a table that says whether it is allowed."""
+    """The table cell that says whether it is allowed."""
     return _plainly(*(("allowed", "green") if verdict.allowed else ("denied", "red")))
 
 
 def _plainly(text: str, style: str = "") -> Text:
-    """Text in which brackets and colons, as in ARNs, are what they are."""
+    """Text in which rich takes brackets and colons, as in ARNs, literally."""
     from rich.text import Text  # noqa: PLC0415 # of an extra
 
     return Text(text, style, overflow="fold")

@@ -1,9 +1,9 @@
-"""What do sessions with this document use? Read on the live account; nothing of CDK."""
+"""What do sessions that are started with a Session document use? Read from the live document."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .simulator import CannotAsk, asking
 
@@ -12,66 +12,99 @@ if TYPE_CHECKING:
 
     from types_boto3_ssm.client import SSMClient
 
-    from .simulator import Role
+    from .simulator import LiveRole
+
+PORT: Final = "Port"
+"""The session type that the agent neither encrypts with a key nor logs, whatever `inputs` has."""
+_LOGGED: Final = ("InteractiveCommands", "NonInteractiveCommands", "Standard_Stream")
+_FLAGS: Final = ("s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled")
+_TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+_FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 
 
-class Document(NamedTuple):
-    """What a Session document of type `Standard_Stream` names; None for what it leaves empty."""
+class LiveDocument(NamedTuple):
+    """What a Session document names; None for what it leaves empty."""
 
-    key: str | None
+    session_type: str
+    key: str | None = None
     """The ARN of the key, or of the alias."""
-    log_bucket: str | None
-    log_prefix: str | None
-    log_group: str | None
-    checks_log_encryption: bool
-    """Whether the agent asks how the bucket encrypts."""
+    log_bucket: str | None = None
+    log_prefix: str | None = None
+    log_group: str | None = None
+    enforces_s3_encryption: bool | None = None
+    """Whether the agent refuses a session whose log bucket is not encrypted; None: not known."""
 
 
-def read_document(ssm: SSMClient, name: str, role: Role, region: str | None) -> Document:
-    """What the live document of this name says.
+def read_document(ssm: SSMClient, name: str, role: LiveRole, region: str | None) -> LiveDocument:
+    """Read the live document of this name.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
 
     Raises:
-        CannotAsk: there is none in the region, it is no document of session preferences, or
-            Systems Manager may not be asked.
+        CannotAsk: the region has no such document, it is not a Session document, the agent can't
+            read it, a value in it is known only when a session starts, or the credentials may not
+            call Systems Manager.
     """
     where = f"the document {name}"
-    with asking(
-        "ssm", where, f"there is no document {name!r} in {region}: give another, or --region"
-    ):
+    missing = f"there is no document {name!r} in {region}: give another name, or --region"
+    with asking("ssm", where, missing):
         text = ssm.get_document(Name=name, DocumentFormat="JSON")["Content"]
     try:
         content = json.loads(text)
     except ValueError:
         content = None
-    if not isinstance(content, dict) or content.get("sessionType") != "Standard_Stream":
+    session_type = content.get("sessionType") if isinstance(content, dict) else None
+    inputs = content.get("inputs") or {} if isinstance(content, dict) else None
+    if session_type not in (*_LOGGED, PORT) or not isinstance(inputs, dict):
         raise CannotAsk(
-            f"{where} is none of session preferences: its sessionType is not Standard_Stream; give "
-            "the document that sessions are started with"
+            f"{where} is not a Session document: its sessionType is none of "
+            f"{', '.join(_LOGGED)} and {PORT}; give the document that sessions are started with"
         )
-    inputs = content.get("inputs") or {}
-    key = _said(inputs, "kmsKeyId", where)
+    flags = {flag: _flag(inputs, flag, where) for flag in _FLAGS}
+    if session_type == PORT:
+        return LiveDocument(PORT)
+    key = _text(inputs, "kmsKeyId", where)
     if key is not None and not key.startswith("arn:"):
         resource = key if key.startswith("alias/") else f"key/{key}"
         key = f"arn:{role.partition}:kms:{region}:{role.account}:{resource}"
-    return Document(
+    bucket = _text(inputs, "s3BucketName", where)
+    return LiveDocument(
+        session_type,
         key,
-        _said(inputs, "s3BucketName", where),
-        _said(inputs, "s3KeyPrefix", where),
-        _said(inputs, "cloudWatchLogGroupName", where),
-        bool(inputs.get("s3EncryptionEnabled", True)),
+        bucket,
+        _text(inputs, "s3KeyPrefix", where) if bucket else None,
+        _text(inputs, "cloudWatchLogGroupName", where),
+        flags["s3EncryptionEnabled"],
     )
 
 
-def _said(inputs: Mapping[str, object], name: str, where: str) -> str | None:
+def _text(inputs: Mapping[str, object], name: str, where: str) -> str | None:
     value = inputs.get(name) or None
     if value is None:
         return None
     if not isinstance(value, str) or "{{" in value:
         raise CannotAsk(
-            f"{where} has the {name} {value!r}, which is known when a session starts only: give "
-            "what it will be by --key, --log-bucket, --log-prefix and --log-group, in place of "
-            "--document"
+            f"{where} has {value!r} for {name}, which is known only when a session starts: give "
+            "the value by --key, --log-bucket, --log-prefix and --log-group instead of --document"
         )
     return value
+
+
+def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool | None:
+    """A boolean as the agent reads it; None if it is a parameter.
+
+    A missing one is false, and a string is parsed:
+    `ConvertToBool` in agent/framework/docparser/parameters of amazon-ssm-agent, and
+    `strconv.ParseBool` of Go.
+    """
+    value = inputs.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, str) and value in _TRUE | _FALSE:
+        return value in _TRUE
+    if isinstance(value, str) and "{{" in value:
+        return None
+    raise CannotAsk(
+        f"{where} has {value!r} for {name}, which the agent can't read as true or false, so that "
+        "it refuses each session: correct the document"
+    )

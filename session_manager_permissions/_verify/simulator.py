@@ -1,4 +1,4 @@
-"""What may this role do? Asked of IAM on the live account; nothing of CDK, and nothing printed."""
+"""What may this role do? IAM's policy simulator is asked about the live role."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ if TYPE_CHECKING:
     from types_boto3_kms.client import KMSClient
 
 _SESSION: Final = "session-0123456789abcdef0"
-"""A session of no one: what is named after a session is asked of by this one's name."""
+_INSTANCE: Final = "i-0123456789abcdef0"
+"""Samples: the simulator wants one session and one instance, and neither needs to exist."""
+
+_SESSION_CONTEXT: Final = {
+    "kms:EncryptionContext:aws:ssm:SessionId": _SESSION,
+    "kms:EncryptionContext:aws:ssm:TargetId": _INSTANCE,
+}
+"""The encryption context of a session: agent/session/crypto/blockcipher.go of amazon-ssm-agent."""
 
 
-class CannotAsk(Exception):  # noqa: N818 # no error of the program: it is what the user is told
-    """The question could not be put to AWS, or was not answered; the text says what is needed."""
+class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
+    """AWS could not be asked, or did not answer; the text tells the user why, and the way out."""
 
 
-class Role(NamedTuple):
-    """The role that an instance has."""
+class LiveRole(NamedTuple):
+    """The instance's role, as the account has it."""
 
     arn: str
     boundary: str | None
@@ -37,7 +44,7 @@ class Role(NamedTuple):
 
     @property
     def partition(self) -> str:
-        """Such as `aws-us-gov`."""
+        """The partition, such as `aws-us-gov`."""
         return self.arn.split(":")[1]
 
     @property
@@ -46,13 +53,15 @@ class Role(NamedTuple):
         return self.arn.split(":")[4]
 
 
-class Key(NamedTuple):
-    """A KMS key, as it was given and as IAM knows it."""
+class LiveKey(NamedTuple):
+    """A KMS key, as the user named it and as IAM knows it."""
 
     given: str
+    """The ARN of the key, or of an alias."""
     arn: str
+    """The key's own ARN."""
     alias_name: str | None
-    """`alias/NAME` where it was given by an alias."""
+    """`alias/NAME` if the user named an alias."""
 
     @property
     def in_python(self) -> str:
@@ -61,57 +70,61 @@ class Key(NamedTuple):
 
 
 class Uses(NamedTuple):
-    """What the session preferences name, and so the agent uses besides Session Manager itself."""
+    """What the agent uses besides Session Manager itself, by the session preferences."""
 
-    keys: tuple[Key, ...] = ()
+    keys: tuple[LiveKey, ...] = ()
     log_bucket: str | None = None
     log_prefix: str = ""
-    log_bucket_key: Key | None = None
-    checks_log_encryption: bool = True
-    """Whether the agent asks how the bucket encrypts."""
+    log_bucket_key: LiveKey | None = None
     log_group: str | None = None
+    enforces_s3_encryption: bool | None = None
+    """Whether the agent refuses a session whose log bucket is not encrypted; None: not known."""
 
 
 class Question(NamedTuple):
-    """Something that the agent does."""
+    """One thing that the agent does, and what it needs for that."""
 
     capability: str
     subject: str | None
-    """With which key, bucket or log group."""
+    """The key, the bucket or the log group that it does it with."""
     needs: tuple[_needs.Need, ...]
-    """What must be allowed, each on one resource."""
+    """The actions that must be allowed, each need on one resource."""
     grant: str
-    """What `SessionManagerPermissions` is given to grant it."""
+    """The arguments of `SessionManagerPermissions` that grant it."""
+    is_either: bool = False
+    """Whether one of the needs is enough."""
+    notes: Mapping[str, str] = {}
+    """What a denial leads to, by action."""
 
 
-class Statement(NamedTuple):
-    """A statement that decided, as IAM names it."""
+class MatchedStatement(NamedTuple):
+    """A policy statement that decided, as IAM names it."""
 
     policy: str
     type: str | None
     line: int | None
 
 
-class Answer(NamedTuple):
-    """What IAM says of one action on one resource."""
+class SimulatedAnswer(NamedTuple):
+    """IAM's answer about one action on one resource."""
 
     action: str
     resource: str
     decision: str
     """`allowed`, `explicitDeny` or `implicitDeny`."""
-    statements: tuple[Statement, ...]
+    statements: tuple[MatchedStatement, ...]
     boundary_allows: bool | None
-    """None where the role has no permissions boundary."""
+    """None if the role has no permissions boundary."""
     organization_allows: bool | None
-    """None where the account is in no organization."""
+    """None if the account is in no organization."""
     details: Mapping[str, str]
-    """By kind of policy, where role and resource are in different accounts."""
+    """The decision of each kind of policy, if role and resource are in different accounts."""
     missing_context: tuple[str, ...]
-    """The condition keys in the role's policies that IAM was told no value of."""
+    """The condition keys in the role's policies for which IAM was given no value."""
 
     @property
     def lacks_resource_policy(self) -> bool:
-        """Whether all that denies is a resource's policy, which IAM does not read for a role."""
+        """Whether only a resource-based policy denies, which the simulator does not read."""
         denying = [kind for kind, decision in self.details.items() if decision != "allowed"]
         return (
             self.decision == "implicitDeny"
@@ -121,71 +134,91 @@ class Answer(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        """Whether it is, as far as the role's side goes."""
+        """Whether the action is allowed, as far as the role's account decides it."""
         return self.decision == "allowed" or self.lacks_resource_policy
 
 
 class Verdict(NamedTuple):
-    """Whether the role may do what was asked."""
+    """Whether the role may do what a question asks about."""
 
     question: Question
-    role: Role
-    answers: tuple[Answer, ...]
+    role: LiveRole
+    answers: tuple[SimulatedAnswer, ...]
 
     @property
     def allowed(self) -> bool:
-        """Whether every action is."""
+        """Whether every need is allowed, or one of them if one is enough.
+
+        If one is enough, the last is on the instance itself, to which a deny on instances applies
+        whatever is allowed on `*`.
+        """
+        if self.question.is_either:
+            *_, of_instance = self.answers
+            is_denied = of_instance.decision == "explicitDeny"
+            return any(answer.allowed for answer in self.answers) and not is_denied
         return all(answer.allowed for answer in self.answers)
 
     @property
     def why(self) -> list[str]:
-        """What denies, and which actions; empty where it is allowed."""
+        """Which actions are denied, and by what; empty if the verdict is `allowed`."""
         denied: dict[str, list[str]] = {}
-        for answer in self.answers:
-            if not answer.allowed:
-                causes = " and ".join(why for why, _ in self._causes(answer))
-                denied.setdefault(causes, []).append(answer.action)
-        return [f"{', '.join(actions)}: {causes}" for causes, actions in denied.items()]
+        for answer in self._denied:
+            causes = " and ".join(why for why, _ in self._causes(answer))
+            denied.setdefault(causes, []).append(answer.action)
+        return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
 
     @property
     def fix(self) -> list[str]:
-        """What would allow it; empty where it is allowed."""
-        fixes = [
-            fix for answer in self.answers if not answer.allowed for _, fix in self._causes(answer)
-        ]
+        """What would allow them; empty if the verdict is `allowed`."""
+        fixes = [fix for answer in self._denied for _, fix in self._causes(answer)]
         return list(dict.fromkeys(fixes))
 
     @property
     def notes(self) -> list[str]:
-        """What IAM could not judge."""
+        """What IAM could not judge, and what a denial leads to."""
         notes = []
         unknown = sorted({key for answer in self.answers for key in answer.missing_context})
         if unknown:
-            notes.append(f"the role's policies have conditions on {', '.join(unknown)}: not judged")
+            notes.append(
+                f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
+                "their values are not known"
+            )
         if any(answer.lacks_resource_policy for answer in self.answers):
-            notes.append("of another account, whose own policy must allow it too: not judged")
+            notes.append(
+                "the resource belongs to another account, whose own policy must allow the action "
+                "too: not judged"
+            )
+        denied = {answer.action for answer in self._denied}
+        notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
 
-    def _causes(self, answer: Answer) -> list[tuple[str, str]]:
-        """What denies, and what would mend it."""
+    @property
+    def _denied(self) -> list[SimulatedAnswer]:
+        """The answers that stand in the way."""
+        return [] if self.allowed else [answer for answer in self.answers if not answer.allowed]
+
+    def _causes(self, answer: SimulatedAnswer) -> list[tuple[str, str]]:
+        """What denies the action, each with what to do about it."""
         kind = "explicit" if answer.decision == "explicitDeny" else "implicit"
         causes = []
         if kind == "explicit" and answer.statements:
             names = ", ".join(dict.fromkeys(statement.policy for statement in answer.statements))
-            causes.append((f"explicit deny in {names}", f"take it out of the Deny in {names}"))
+            causes.append(
+                (f"explicit deny in {names}", f"remove the action from the Deny in {names}")
+            )
         if answer.organization_allows is False:
             policies = "the organization's service control policies"
-            causes.append((f"{kind} deny by {policies}", f"have {policies} allow it"))
+            causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
         if answer.boundary_allows is False:
             boundary = f"the permissions boundary {self.role.boundary}"
-            causes.append((f"{kind} deny by {boundary}", f"have {boundary} allow it"))
+            causes.append((f"{kind} deny by {boundary}", f"allow the action in {boundary}"))
         if causes:
             return causes
         if kind == "explicit":
             return [
                 (
-                    "explicit deny, of which IAM names no policy",
-                    "take it out of the Deny in the role's policies",
+                    "explicit deny in a policy that IAM does not name",
+                    "remove the action from the Deny in the role's policies",
                 )
             ]
         return [
@@ -196,14 +229,16 @@ class Verdict(NamedTuple):
         ]
 
 
-_HERE: Final = "in the account of the credentials: give one that is there, or other credentials"
+_HERE: Final = (
+    "in the account of the credentials: give one that exists there, or use other credentials"
+)
 
 
-def find_role(iam: IAMClient, role: str) -> Role:
-    """The role of this name or ARN.
+def find_role(iam: IAMClient, role: str) -> LiveRole:
+    """Find the role with this name or ARN.
 
     Raises:
-        CannotAsk: there is none in the account, or IAM may not be asked.
+        CannotAsk: the account has no such role, or the credentials may not call IAM.
     """
     name = role.rpartition("/")[2]
     with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
@@ -211,18 +246,19 @@ def find_role(iam: IAMClient, role: str) -> Role:
         arn = found["Arn"]
     if role.startswith("arn:") and role != arn:
         raise CannotAsk(
-            f"there is no role {role} in the account of the credentials, but {arn}: give that, or "
-            "the credentials of the other account"
+            f"there is no role {role} in the account of the credentials, which has {arn}: give "
+            "that one, or use credentials of the other account"
         )
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    return Role(arn, boundary)
+    return LiveRole(arn, boundary)
 
 
 def role_of_profile(iam: IAMClient, name: str) -> str:
-    """The ARN of the role that an instance profile has.
+    """Find the ARN of the role in an instance profile.
 
     Raises:
-        CannotAsk: there is no such profile, it has no role, or IAM may not be asked.
+        CannotAsk: the account has no such profile, the profile has no role, or the credentials may
+            not call IAM.
     """
     with asking(
         "iam",
@@ -233,42 +269,44 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
         roles = [role["Arn"] for role in profile["Roles"]]
     if not roles:
         raise CannotAsk(
-            f"the instance profile {name!r} has no role, and a role alone has permissions: add one "
-            "to it"
+            f"the instance profile {name!r} has no role, and only a role has permissions: add a "
+            "role to it"
         )
     return roles[0]
 
 
-_BY_ARN: Final = "give the key by its own ARN"
-
-
-def find_key(kms: Callable[[str], KMSClient], arn: str) -> Key:
-    """The key of this ARN; which key an alias stands for, only KMS can tell.
+def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:
+    """Find the key with this ARN; for an alias, ask KMS which key it points to.
 
     Args:
-        kms: makes the client for a region.
-        arn: that of a key or an alias.
+        kms: makes a client for a region.
+        arn: the ARN of a key or an alias.
 
     Raises:
-        CannotAsk: there is no such alias, or KMS may not be asked.
+        CannotAsk: there is no such alias, or the credentials may not call KMS.
     """
     _, _, _, region, _, resource = arn.split(":", 5)
     if not resource.startswith("alias/"):
-        return Key(arn, arn, None)
+        return LiveKey(arn, arn, None)
     with asking(
         "kms",
-        f"the key behind {arn}, unless it is given by its own ARN",
-        f"there is no {arn}: {_BY_ARN}",
+        f"the key behind {arn}, unless you give the key's own ARN",
+        f"there is no {arn}: give the key's own ARN",
     ):
         key_id = kms(region).describe_key(KeyId=arn)["KeyMetadata"]["KeyId"]
-    return Key(arn, f"{arn.removesuffix(resource)}key/{key_id}", resource)
+    return LiveKey(arn, f"{arn.removesuffix(resource)}key/{key_id}", resource)
 
 
 @contextmanager
 def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
-    """Say in the user's terms what AWS refuses, and that an answer is none of AWS.
+    """Turn what AWS refuses, and an answer that is not AWS's, into a `CannotAsk`.
 
-    What is read of an answer is to be read inside: an entry that is not there is no answer of AWS.
+    Read the answer's fields within: if one is missing, whatever answered is not AWS.
+
+    Args:
+        service: the prefix of the actions in IAM.
+        resource: what the credentials need the action on.
+        missing: what to say if the resource does not exist.
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
@@ -279,7 +317,7 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         code = error.response["Error"]["Code"]
         reason = error.response["Error"].get("Message")
         action = f"{service}:{error.operation_name}"
-        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # of the profile
+        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # for the profile
             text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
         elif code in {"AccessDenied", "AccessDeniedException"}:
             text = f"the credentials may not ask: they need {action} on {resource}"
@@ -288,20 +326,20 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         else:
             text = f"{action} failed: {code}: {reason}"
         raise CannotAsk(text) from None
-    except (ResponseParserError, KeyError):  # a KeyError of botocore's too, on a page of HTML
+    except (ResponseParserError, KeyError):  # botocore raises a KeyError too, for a page of HTML
         raise CannotAsk(
-            f"what answered for {service} is not AWS: look for a proxy, and at AWS_ENDPOINT_URL, "
-            "or ask again"
+            f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, "
+            "or try again"
         ) from None
 
 
-def questions(role: Role, uses: Uses, region: str | None) -> list[Question]:
-    """What the agent does on an instance with this role.
+def questions(role: LiveRole, uses: Uses, region: str | None) -> list[Question]:
+    """List what the agent does on an instance with this role.
 
     Args:
-        role: its role.
-        uses: what the session preferences name.
-        region: where the instance is, if that is known.
+        role: the instance's role.
+        uses: what the session preferences have the agent use.
+        region: the instance's region, if it is known.
 
     Raises:
         CannotAsk: there is a log group, and no region.
@@ -310,16 +348,10 @@ def questions(role: Role, uses: Uses, region: str | None) -> list[Question]:
         Question(
             "reach", None, (_needs.CHANNELS,), "the role, by role=... or instance_profile=..."
         ),
-        Question(
-            "register",
-            None,
-            (_needs.REGISTRATION,),
-            "allow_registration=True; where the account has Default Host Management "
-            "Configuration, that may stand in, and the role's own policies then go unused",
-        ),
+        _registration(role, region),
     ]
     for key in uses.keys:
-        # With the condition, as it says what a session has: it holds then where a policy asks it.
+        # The condition says what a session's call has, so a policy that asks for it is satisfied.
         need = _needs.decrypt(key.arn, key.alias_name, sessions_only=True)
         asked.append(Question("encrypt", key.given, (need,), f"encryption_key={key.in_python}"))
     if uses.log_bucket is not None:
@@ -329,12 +361,36 @@ def questions(role: Role, uses: Uses, region: str | None) -> list[Question]:
     return asked
 
 
-def _logs_in_s3(role: Role, uses: Uses, bucket: str) -> Question:
+def _registration(role: LiveRole, region: str | None) -> Question:
+    """A policy may allow it on everything or on instances alone, and either is enough."""
+    needs = [_needs.REGISTRATION]
+    notes = {}
+    if region is None:
+        (action,) = _needs.REGISTRATION.actions
+        notes[action] = (
+            "a policy may allow it on the instances of a region alone: not judged, as no region is "
+            "known; give --region"
+        )
+    else:
+        instance = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{_INSTANCE}"
+        needs.append(_needs.REGISTRATION._replace(resource=instance))
+    return Question(
+        "register",
+        None,
+        tuple(needs),
+        "allow_registration=True; if the account has Default Host Management Configuration, that "
+        "may register the instance instead, and the role's own policies then go unused",
+        is_either=True,
+        notes=notes,
+    )
+
+
+def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     arn = f"arn:{role.partition}:s3:::{bucket}"
     prefix = _needs.joined(uses.log_prefix)
     objects = _needs.log_objects(arn, prefix, other_account=False)
-    needs = [_needs.log_encryption(arn)] if uses.checks_log_encryption else []
-    needs.append(_at_sample(objects, f"{_SESSION}.log"))
+    encryption = _needs.log_encryption(arn)
+    needs = [encryption, _at_sample(objects, f"{_SESSION}.log")]
     grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", "{bucket}")'
     if uses.log_bucket_key is not None:
         key = uses.log_bucket_key
@@ -344,17 +400,37 @@ def _logs_in_s3(role: Role, uses: Uses, bucket: str) -> Question:
             f"encryption_key={key.in_python})"
         )
     if prefix:
-        grant += f", log_prefix={json.dumps(prefix, ensure_ascii=False)}"  # which Python reads too
-    return Question("log-to-s3", f"{arn}/{prefix}".rstrip("/"), tuple(needs), grant)
+        grant += f", log_prefix={json.dumps(prefix, ensure_ascii=False)}"  # Python reads it too
+    (action,) = encryption.actions
+    note = _ENCRYPTION_NOT_READ[uses.enforces_s3_encryption]
+    subject = f"{arn}/{prefix}".rstrip("/")
+    return Question("log-to-s3", subject, tuple(needs), grant, notes={action: note})
 
 
-def _logs_in_cloudwatch(role: Role, group: str, region: str | None) -> Question:
+_WITHOUT_HEADER: Final = (
+    "the agent can't read how the bucket is encrypted, so it uploads the log without an encryption "
+    "header, which a bucket policy may refuse"
+)
+_REFUSED: Final = "the agent can't read how the bucket is encrypted, so it refuses each session"
+_ENCRYPTION_NOT_READ: Final = {
+    True: _REFUSED,
+    False: _WITHOUT_HEADER,
+    None: f"{_REFUSED} if the session preferences enforce encrypted logs",
+}
+"""What a denied `s3:GetEncryptionConfiguration` leads to, by what the preferences enforce.
+
+The agent calls it before a session that has encryption enforced and at each upload:
+agent/session/shell/shell.go and agent/s3util/s3util.go of amazon-ssm-agent.
+"""
+
+
+def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Question:
     if region is None:
-        raise CannotAsk("a log group is in a region, and none is known: give --region")
+        raise CannotAsk("a log group is in a region, and no region is known: give --region")
     groups = f"arn:{role.partition}:logs:{region}:{role.account}:log-group:"
     arn = f"{groups}{group}"
     needs = (
-        # All groups is what `*` means to CloudWatch Logs, and more than a policy must name.
+        # To CloudWatch Logs `*` means all log groups: a policy that names them is enough.
         need._replace(resource=f"{groups}*")
         if need.resource == "*"
         else _at_sample(need, f"log-stream:{_SESSION}")
@@ -366,24 +442,26 @@ def _logs_in_cloudwatch(role: Role, group: str, region: str | None) -> Question:
 
 
 def _at_sample(need: _needs.Need, sample: str) -> _needs.Need:
-    """The need on one of the resources that it means."""
+    """The need on one of the resources that its pattern stands for."""
     return need._replace(resource=need.resource.removesuffix("*") + sample)
 
 
-def ask(iam: IAMClient, role: Role, asked: Iterable[Question], region: str | None) -> list[Verdict]:
-    """What IAM's simulator says, of the role's policies, its boundary and the organization's.
+def ask(
+    iam: IAMClient, role: LiveRole, asked: Iterable[Question], region: str | None
+) -> list[Verdict]:
+    """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
-    Nothing is done or changed. What it does not look at: the policies of keys and buckets.
+    Nothing is done or changed. The simulator does not read the policies of keys and buckets.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Args:
         iam: a boto3 client.
-        role: the role of the instance.
-        asked: from `questions`.
-        region: where the instance is, if that is known.
+        role: the instance's role.
+        asked: the `questions`.
+        region: the instance's region, if it is known.
 
     Raises:
-        CannotAsk: IAM may not be asked, or does not answer.
+        CannotAsk: the credentials may not call IAM, or IAM does not answer.
     """
     return [
         Verdict(
@@ -398,8 +476,8 @@ def ask(iam: IAMClient, role: Role, asked: Iterable[Question], region: str | Non
 
 
 def _simulate(
-    iam: IAMClient, role: Role, need: _needs.Need, region: str | None
-) -> Iterator[Answer]:
+    iam: IAMClient, role: LiveRole, need: _needs.Need, region: str | None
+) -> Iterator[SimulatedAnswer]:
     paginator = iam.get_paginator("simulate_principal_policy")
     with asking("iam", role.arn, f"there is no role {role.arn} any more: give another"):
         results = {
@@ -407,43 +485,37 @@ def _simulate(
             for page in paginator.paginate(
                 PolicySourceArn=role.arn,
                 ActionNames=[*need.actions],
-                ResourceArns=[need.resource],  # one: IAM reports on organizations once a call
+                ResourceArns=[need.resource],  # one, as IAM reports on organizations once a call
                 ContextEntries=_context(need, region),
             )
             for result in page["EvaluationResults"]
         }
         for action in need.actions:
             if action.lower() not in results:
-                raise CannotAsk(f"IAM gave no answer on {action}: try again")
+                raise CannotAsk(f"IAM gave no answer about {action}: try again")
             yield _answer(action, need.resource, results[action.lower()])
 
 
 def _context(need: _needs.Need, region: str | None) -> list[ContextEntryTypeDef]:
-    """What a condition may ask of the agent's request and can be known of it beforehand."""
-    entries: list[ContextEntryTypeDef] = [
-        _entry("aws:SecureTransport", "true", "boolean"),
-        *(
-            _entry(
-                key,
-                _SESSION if operator == "Null" else value,
-                "stringList" if operator.startswith("ForAnyValue:") else "string",
-            )
-            for operator, keys in (need.conditions or {}).items()
-            for key, value in keys.items()
-        ),
-    ]
+    """The condition keys of the agent's request whose values are known beforehand."""
+    entries = [_entry("aws:SecureTransport", "true", "boolean")]
+    for operator, keys in (need.conditions or {}).items():
+        if operator == "Null":  # a session's call has them, whatever their values
+            entries += [_entry(key, sample) for key, sample in _SESSION_CONTEXT.items()]
+        else:
+            entries += [_entry(key, value, "stringList") for key, value in keys.items()]
     of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
     if of_resource or region:
-        entries.append(_entry("aws:RequestedRegion", of_resource or str(region), "string"))
+        entries.append(_entry("aws:RequestedRegion", of_resource or str(region)))
     return entries
 
 
-def _entry(key: str, value: str, kind: ContextKeyTypeEnumType) -> ContextEntryTypeDef:
+def _entry(key: str, value: str, kind: ContextKeyTypeEnumType = "string") -> ContextEntryTypeDef:
     return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
 
 
-def _answer(action: str, resource: str, result: EvaluationResultTypeDef) -> Answer:
-    """IAM's answer, of which some parts are said of the one resource and some of the action."""
+def _answer(action: str, resource: str, result: EvaluationResultTypeDef) -> SimulatedAnswer:
+    """IAM says some things of the action, and some of the one resource that it was asked about."""
     for_resource = result.get("ResourceSpecificResults") or []
     specific = for_resource[0] if for_resource else None
     decision: str = result["EvalDecision"]
@@ -457,7 +529,7 @@ def _answer(action: str, resource: str, result: EvaluationResultTypeDef) -> Answ
         statements = specific.get("MatchedStatements", statements)
         details = specific.get("EvalDecisionDetails", details)
         missing.update(specific.get("MissingContextValues", []))
-    return Answer(
+    return SimulatedAnswer(
         action,
         resource,
         decision,
@@ -471,8 +543,8 @@ def _answer(action: str, resource: str, result: EvaluationResultTypeDef) -> Answ
     )
 
 
-def _statement(found: StatementTypeDef) -> Statement:
-    return Statement(
+def _statement(found: StatementTypeDef) -> MatchedStatement:
+    return MatchedStatement(
         found.get("SourcePolicyId", "a policy without a name"),
         found.get("SourcePolicyType"),
         found.get("StartPosition", {}).get("Line"),

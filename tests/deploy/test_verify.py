@@ -206,6 +206,24 @@ def test_explicit_deny(aws: LocalAws, verify: Callable[..., Verified]) -> None:
     assert register["allowed"]
 
 
+def test_registration_on_instances_alone(aws: LocalAws, verify: Callable[..., Verified]) -> None:
+    arn = make_role(aws, "on-instances")
+    instances = f"arn:aws:ec2:{REGION}:{arn.split(':')[4]}:instance/*"
+    register = {"Action": "ssm:UpdateInstanceInformation", "Resource": instances}
+    put_policy(aws, "on-instances", "register", {"Effect": "Allow", **register})
+    assert verify("--role", arn).allowed == {"reach": False, "register": True}
+    assert not verify("--role", arn, "--region", "eu-west-1").allowed["register"]
+
+    put_policy(
+        aws,
+        "on-instances",
+        "deny",
+        {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"},
+        {"Effect": "Deny", **register},
+    )
+    assert not verify("--role", arn).allowed["register"]
+
+
 @pytest.mark.parametrize("region", [REGION, "eu-west-1"])
 def test_alias_is_the_key_it_stands_for(
     aws: LocalAws, verify: Callable[..., Verified], monkeypatch: pytest.MonkeyPatch, region: str
@@ -224,7 +242,7 @@ def test_alias_is_the_key_it_stands_for(
     assert verify("--role", role, "--key", alias).allowed[alias]
     assert verify("--role", role, "--key", other)[::2] == (
         2,
-        f"session-manager-permissions: there is no {other}: give the key by its own ARN\n",
+        f"session-manager-permissions: there is no {other}: give the key's own ARN\n",
     )
 
 

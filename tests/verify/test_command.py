@@ -174,8 +174,8 @@ def test_an_answer_that_is_none_of_aws_is_said(reply: Callable[[str], Reply]) ->
 
     assert (run.status, run.out) == (2, b"")
     assert run.err == (
-        "session-manager-permissions: what answered for iam is not AWS: look for a proxy, and at "
-        "AWS_ENDPOINT_URL, or ask again\n"
+        "session-manager-permissions: what answered for iam is not AWS: look for a proxy, check "
+        "AWS_ENDPOINT_URL, or try again\n"
     )
 
 
@@ -243,7 +243,7 @@ def test_a_code_that_nobody_can_be_asked_for_is_said(tmp_path: Path, stdin: str)
     assert (run.status, run.out) == (2, b"")
     assert run.err.endswith(  # on the line of the prompt
         "session-manager-permissions: no credentials: the profile asks for an MFA code, and there "
-        "is no terminal to type it in: sign in with the AWS CLI first, or run this in a terminal\n"
+        "is no terminal to enter it: sign in with the AWS CLI first, or run this in a terminal\n"
     )
     assert "Traceback" not in run.err
 
@@ -257,8 +257,8 @@ def test_a_region_that_is_not_known_is_said(region: dict[str, str]) -> None:
 
     assert (run.status, run.out) == (2, b"")
     assert run.err == (
-        "session-manager-permissions: a request is to a region, and none is known: give --region "
-        "or AWS_REGION\n"
+        "session-manager-permissions: a request needs a region, and no region is known: give "
+        "--region or AWS_REGION\n"
     )
 
 
@@ -294,7 +294,7 @@ def test_an_answer_that_can_not_be_written_is_said(output: str, buffer: dict[str
     assert run.status == 2
     assert run.err == (
         "session-manager-permissions: the answer can't be written: [Errno 28] No space left on "
-        "device: give standard output room, and a reader that stays\n"
+        "device: make room for standard output, and keep its reader open\n"
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -20,11 +20,23 @@ from session_manager_permissions import (
 from session_manager_permissions._readiness.policies import Answer, decide, statements
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.document import read_document
-from session_manager_permissions._verify.simulator import Key, Role, Uses, questions
+from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 from tests.conftest import HERE, REGION, existing_role
 from tests.preference_options import Given, given_preferences
 
-from .test_verify import ACCOUNT, IN_GROUP, KEY, Account, Run, account, client, no_account, verify
+from .test_verify import (
+    ACCOUNT,
+    IN_GROUP,
+    KEY,
+    ROLE,
+    Account,
+    Run,
+    account,
+    client,
+    no_account,
+    result,
+    verify,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,12 +86,11 @@ def asked_about(run: Run) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def allow_all(account: Account, *, checks: bool = True) -> None:
+def allow_all(account: Account) -> None:
     account.has_role()
-    account.is_reachable()
+    account.is_reachable(region="eu-west-1")
     account.allows("kms:Decrypt", resource=KEY)
-    if checks:
-        account.allows("s3:GetEncryptionConfiguration", resource="arn:aws:s3:::session-logs")
+    account.allows("s3:GetEncryptionConfiguration", resource="arn:aws:s3:::session-logs")
     sample = "session-0123456789abcdef0"
     account.allows("s3:PutObject", resource=f"arn:aws:s3:::session-logs/web/{sample}.log")
     logs = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:"
@@ -87,36 +98,125 @@ def allow_all(account: Account, *, checks: bool = True) -> None:
     account.allows(*IN_GROUP, resource=f"{logs}/ssm/sessions:log-stream:{sample}")
 
 
-@pytest.mark.parametrize("checks", [True, False])
+@pytest.mark.parametrize("enforced", [True, False])
+@pytest.mark.parametrize(
+    "session_type", ["Standard_Stream", "InteractiveCommands", "NonInteractiveCommands"]
+)
 def test_what_the_document_says_is_asked(
-    account: Account, ssm: Stubber, verify: Callable[..., Run], *, checks: bool
+    account: Account,
+    ssm: Stubber,
+    verify: Callable[..., Run],
+    session_type: str,
+    *,
+    enforced: bool,
 ) -> None:
-    has_preferences(ssm, **OF_ALL | {"s3EncryptionEnabled": checks})
-    allow_all(account, checks=checks)
+    inputs = OF_ALL | {"s3EncryptionEnabled": enforced}
+    has_document(ssm, json.dumps({"sessionType": session_type, "inputs": inputs}))
+    allow_all(account)
 
     run = verify(*ASKED)
 
     assert (run.status, run.err) == (0, "")
     assert {*asked_about(run)} == {"encrypt", "log-to-s3", "log-to-cloudwatch"}
+    assert (run.json["document"], run.json["session_type"]) == (NAME, session_type)
 
 
-def test_encrypted_logs_are_enforced_where_the_document_does_not_say(
-    account: Account, ssm: Stubber, verify: Callable[..., Run]
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_a_port_session_is_neither_encrypted_nor_logged(
+    account: Account, ssm: Stubber, verify: Callable[..., Run], output: str
 ) -> None:
-    unsaid = {name: value for name, value in OF_ALL.items() if name != "s3EncryptionEnabled"}
-    has_preferences(ssm, **unsaid)
-    allow_all(account)
+    has_document(ssm, json.dumps({"sessionType": "Port", "inputs": OF_ALL}))
+    account.has_role()
+    account.is_reachable(region="eu-west-1")
 
-    assert verify(*ASKED).status == 0
+    run = verify(*ASKED[:-1], output)
+
+    assert run.status == 0
+    if output == "json":
+        assert asked_about(run) == {}
+        assert run.json["session_type"] == "Port"
+    else:
+        assert "Not asked: encrypt sessions, log to S3, log to CloudWatch." in run.words
+        assert "the agent neither encrypts them with a key nor logs them" in run.words
 
 
-@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(OF_ALL, ""), {"s3KeyPrefix": "web"}])
+# As Go's `strconv.ParseBool` parses the strings.
+TRUE: Final = (True, "true", "True", "TRUE", "t", "T", "1")
+FALSE: Final = (False, None, "", "false", "False", "FALSE", "f", "F", "0")
+NEITHER: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
+
+
+@pytest.mark.parametrize(
+    ("value", "enforced"),
+    [
+        *((value, True) for value in TRUE),
+        *((value, False) for value in FALSE),
+        ("{{ enforced }}", None),
+    ],
+)
+def test_a_boolean_is_read_as_the_agent_reads_it(
+    account: Account,
+    ssm: Stubber,
+    verify: Callable[..., Run],
+    value: object,
+    enforced: bool | None,  # noqa: FBT001 # of three values
+) -> None:
+    has_preferences(ssm, s3BucketName="session-logs", s3EncryptionEnabled=value)
+    account.has_role()
+    account.is_reachable(region="eu-west-1")
+    account.answers(result("s3:GetEncryptionConfiguration", "implicitDeny"), resource=ANY)
+    account.allows("s3:PutObject", resource=ANY)
+
+    run = verify(*ASKED)
+
+    assert run.status == 1
+    (note,) = run.capability("log-to-s3")["notes"]
+    ends = {
+        True: "so it refuses each session",
+        False: "which a bucket policy may refuse",
+        None: "refuses each session if the session preferences enforce encrypted logs",
+    }
+    assert note.endswith(ends[enforced])
+
+
+def test_a_missing_boolean_is_false(ssm: Stubber) -> None:
+    has_preferences(ssm)
+
+    document = read_document(ssm.client, NAME, LiveRole(ROLE, None), REGION)
+
+    assert document.enforces_s3_encryption is False
+
+
+@pytest.mark.parametrize("session_type", ["Standard_Stream", "Port"])
+@pytest.mark.parametrize(
+    "name", ["s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled"]
+)
+@pytest.mark.parametrize("value", NEITHER, ids=str)
+def test_a_boolean_that_the_agent_refuses_is_said(
+    account: Account,
+    ssm: Stubber,
+    verify: Callable[..., Run],
+    *,
+    session_type: str,
+    name: str,
+    value: object,
+) -> None:
+    has_document(ssm, json.dumps({"sessionType": session_type, "inputs": {name: value}}))
+    account.has_role()
+
+    run = verify(*ASKED)
+
+    assert run.status == 2
+    assert f"has {value!r} for {name}" in run.err
+
+
+@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(OF_ALL, ""), {"s3KeyPrefix": "a/../b"}])
 def test_what_the_document_leaves_empty_is_not_asked(
     account: Account, ssm: Stubber, verify: Callable[..., Run], inputs: dict[str, Any]
 ) -> None:
     has_preferences(ssm, **inputs)
     account.has_role()
-    account.is_reachable()
+    account.is_reachable(region="eu-west-1")
 
     run = verify(*ASKED)
 
@@ -129,7 +229,7 @@ def test_a_key_by_its_id_is_one_of_the_role_s_account(
 ) -> None:
     has_preferences(ssm, kmsKeyId=KEY.rpartition("/")[2])
     account.has_role()
-    account.is_reachable()
+    account.is_reachable(region="eu-west-1")
     account.allows("kms:Decrypt", resource=KEY)
 
     assert verify(*ASKED).status == 0
@@ -143,7 +243,7 @@ def test_a_key_by_an_alias_is_the_key_that_has_it(
     alias = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/sessions"
     key_id = KEY.rpartition("/")[2]
     account.kms.add_response("describe_key", {"KeyMetadata": {"KeyId": key_id}}, {"KeyId": alias})
-    account.is_reachable()
+    account.is_reachable(region="eu-west-1")
     account.allows("kms:Decrypt", resource=KEY)
 
     assert verify(*ASKED).status == 0
@@ -154,7 +254,7 @@ def test_a_role_that_lacks_what_the_document_needs_is_not_ready(
 ) -> None:
     has_preferences(ssm, kmsKeyId=KEY)
     account.has_role()
-    account.is_reachable()
+    account.is_reachable(region="eu-west-1")
     account.answers({"EvalActionName": "kms:Decrypt", "EvalDecision": "implicitDeny"}, resource=KEY)
 
     assert verify(*ASKED).status == 1
@@ -163,20 +263,22 @@ def test_a_role_that_lacks_what_the_document_needs_is_not_ready(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("schemaVersion: '1.0'", "is none of session preferences"),
-        ("[]", "is none of session preferences"),
-        ('{"sessionType": "Port"}', "is none of session preferences"),
+        ("schemaVersion: '1.0'", "is not a Session document"),
+        ("[]", "is not a Session document"),
+        ('{"sessionType": "Shell"}', "is not a Session document"),
+        ('{"sessionType": ["Port"]}', "is not a Session document"),
+        ('{"sessionType": "Port", "inputs": ["a"]}', "is not a Session document"),
         (
             '{"sessionType": "Standard_Stream", "inputs": {"kmsKeyId": "{{ key }}"}}',
-            "has the kmsKeyId '{{ key }}'",
+            "has '{{ key }}' for kmsKeyId",
         ),
         (
             '{"sessionType": "Standard_Stream", "inputs": {"s3BucketName": 7}}',
-            "has the s3BucketName 7",
+            "has 7 for s3BucketName",
         ),
         (
             '{"sessionType": "Standard_Stream", "inputs": {"s3BucketName": "*"}}',
-            "names what can't be asked about: '*' is not a bucket's name",
+            "can't be asked about: '*' is not the name of an S3 bucket",
         ),
     ],
 )
@@ -241,7 +343,7 @@ def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
     run = verify(*ASKED, "--log-bucket-key", KEY)
 
     assert run.status == 2
-    assert f"--log-bucket-key {KEY} is of a bucket" in run.err
+    assert f"--log-bucket-key {KEY} has no bucket" in run.err
 
 
 def test_systems_manager_is_asked_in_the_region() -> None:
@@ -284,26 +386,26 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
         "Permissions",
         role=existing_role(stack),
         preferences=preferences,
+        check_log_encryption=True,
         allow_registration=True,
         decrypt_sessions_only=narrowed,
     )
     content = stack.resolve(preferences.node.default_child.content)  # type: ignore[union-attr]
     has_document(ssm, json.dumps(deployed(content)))
     granted = deployed(stack.resolve(permissions.policy.document))
-    role = Role(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
+    role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
 
     said = read_document(ssm.client, NAME, role, REGION)
 
-    key = said.key and Key(said.key, said.key, None)
+    key = said.key and LiveKey(said.key, said.key, None)
     if said.key and ":alias/" in said.key:
         prefix, _, name = said.key.partition(":alias/")
-        key = Key(said.key, f"{prefix}:key/1234", f"alias/{name}")
+        key = LiveKey(said.key, f"{prefix}:key/1234", f"alias/{name}")
     uses = Uses(
         (key,) if key else (),
         said.log_bucket,
         said.log_prefix or "",
         None,
-        said.checks_log_encryption,
         said.log_group,
     )
     for question in questions(role, uses, REGION):

@@ -147,10 +147,20 @@ class Account:
         allowed = (result(action) for action in actions)
         self.answers(*allowed, resource=resource, context=context, role=role)
 
-    def is_reachable(self, *, context: object = ANY, role: str = ROLE) -> None:
-        """The answers on what is always asked."""
+    def is_reachable(
+        self, *, context: object = ANY, role: str = ROLE, region: str | None = None
+    ) -> None:
+        """The answers on what is always asked, on an instance too if there is a region."""
         self.allows(*CHANNELS, context=context, role=role)
         self.allows(REGISTER, context=context, role=role)
+        if region:
+            instance = sample_instance(region, role)
+            self.allows(REGISTER, resource=instance, context=context, role=role)
+
+
+def sample_instance(region: str, role: str = ROLE) -> str:
+    _, partition, _, _, account, _ = role.split(":", 5)
+    return f"arn:{partition}:ec2:{region}:{account}:instance/i-0123456789abcdef0"
 
 
 @pytest.fixture(autouse=True)
@@ -270,7 +280,7 @@ def test_all_that_is_used_is_asked_on_one_resource_a_call(
     logs = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:"
     group = f"{logs}/ssm/sessions"
     account.has_role()
-    account.is_reachable()
+    account.is_reachable(region="eu-central-1")
     account.allows("kms:Decrypt", resource=KEY)
     account.allows("s3:GetEncryptionConfiguration", resource="arn:aws:s3:::session-logs")
     sample = "arn:aws:s3:::session-logs/web/a/session-0123456789abcdef0.log"
@@ -334,12 +344,13 @@ def test_iam_is_told_what_a_session_has(account: Account, verify: Callable[..., 
     tls = entry("aws:SecureTransport", "true", "boolean")
     here = entry("aws:RequestedRegion", "us-west-2")
     session = entry("kms:EncryptionContext:aws:ssm:SessionId", "session-0123456789abcdef0")
+    target = entry("kms:EncryptionContext:aws:ssm:TargetId", "i-0123456789abcdef0")
     account.has_role()
-    account.is_reachable(context=[tls, here])
+    account.is_reachable(context=[tls, here], region="us-west-2")
     account.allows(
         "kms:Decrypt",
         resource=KEY,
-        context=[tls, session, entry("aws:RequestedRegion", "eu-west-1")],
+        context=[tls, session, target, entry("aws:RequestedRegion", "eu-west-1")],
     )
 
     assert verify("--role", "web-server", "--region", "us-west-2", "--key", KEY).status == 0
@@ -401,7 +412,7 @@ class Anything:
     [
         (
             "AccessDeniedException",
-            f"they need kms:DescribeKey on the key behind {ALIAS}, unless it is given by its own",
+            f"they need kms:DescribeKey on the key behind {ALIAS}, unless you give the key's own",
         ),
         ("NotFoundException", f"there is no {ALIAS}"),
     ],
@@ -421,7 +432,7 @@ def test_alias_that_kms_does_not_tell(
 def test_partition_is_the_role_s(account: Account, verify: Callable[..., Run]) -> None:
     role = ROLE.replace("arn:aws:", "arn:aws-cn:")
     account.has_role(role)
-    account.is_reachable(role=role)
+    account.is_reachable(role=role, region="cn-north-1")
     bucket = "arn:aws-cn:s3:::session-logs"
     account.allows("s3:GetEncryptionConfiguration", resource=bucket, role=role)
     account.answers(result("s3:PutObject"), resource=ANY, role=role)
@@ -460,6 +471,74 @@ def test_bare_role(account: Account, verify: Callable[..., Run]) -> None:
     assert "Default Host Management" in fix
 
 
+@pytest.mark.parametrize(
+    ("on_all", "on_instance", "is_allowed"),
+    [
+        ("allowed", "allowed", True),
+        ("allowed", "implicitDeny", True),
+        ("implicitDeny", "allowed", True),  # AWSEC2SqlHaInstancePolicy
+        ("explicitDeny", "allowed", True),  # a Deny whose NotResource is the instances
+        ("implicitDeny", "implicitDeny", False),
+        ("explicitDeny", "explicitDeny", False),
+        ("allowed", "explicitDeny", False),  # a Deny on the instances
+    ],
+)
+def test_registration_is_allowed_on_everything_or_on_the_instance(
+    account: Account,
+    verify: Callable[..., Run],
+    on_all: str,
+    on_instance: str,
+    *,
+    is_allowed: bool,
+) -> None:
+    instance = sample_instance("eu-west-1")
+    account.has_role()
+    account.allows(*CHANNELS)
+    account.answers(result(REGISTER, on_all))
+    account.answers(result(REGISTER, on_instance), resource=instance)
+
+    run = verify("--role", "web-server", "--region", "eu-west-1", "--output", "json")
+
+    register = run.capability("register")
+    assert (run.status, register["allowed"]) == ((0, True) if is_allowed else (1, False))
+    assert [
+        (answer["action"], answer["resource"], answer["decision"]) for answer in register["answers"]
+    ] == [(REGISTER, "*", on_all), (REGISTER, instance, on_instance)]
+    assert (register["why"] == register["fix"] == []) is is_allowed
+    assert len(register["why"]) <= 1  # once, though it is denied twice
+    assert register["notes"] == []
+
+
+def test_registration_on_an_instance_takes_a_region(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    account.has_role()
+    account.allows(*CHANNELS)
+    account.answers(result(REGISTER, "implicitDeny"))
+
+    run = verify("--role", "web-server", "--output", "json")
+
+    assert run.status == 1
+    (note,) = run.capability("register")["notes"]
+    assert note.endswith("not judged, as no region is known; give --region")
+
+
+def test_denied_look_at_the_bucket_says_what_it_leads_to(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    account.has_role()
+    account.is_reachable()
+    account.answers(result("s3:GetEncryptionConfiguration", "implicitDeny"), resource=ANY)
+    account.allows("s3:PutObject", resource=ANY)
+
+    run = verify("--role", "web-server", "--log-bucket", "Session_Logs", "--output", "json")
+
+    assert run.status == 1
+    assert run.capability("log-to-s3")["subject"] == "arn:aws:s3:::Session_Logs"
+    (note,) = run.capability("log-to-s3")["notes"]
+    assert note.endswith("refuses each session if the session preferences enforce encrypted logs")
+
+
 def test_explicit_deny_names_its_policy(account: Account, verify: Callable[..., Run]) -> None:
     policy = "role_web-server_no-channels"
     account.has_role()
@@ -474,7 +553,7 @@ def test_explicit_deny_names_its_policy(account: Account, verify: Callable[..., 
     assert run.status == 1
     reach = run.capability("reach")
     assert reach["why"] == [f"ssmmessages:OpenDataChannel: explicit deny in {policy}"]
-    assert reach["fix"] == [f"take it out of the Deny in {policy}"]
+    assert reach["fix"] == [f"remove the action from the Deny in {policy}"]
     assert reach["answers"][3]["decision"] == "explicitDeny"
     assert reach["answers"][3]["matched_statements"] == [
         {"policy": policy, "type": "IAM Policy", "line": 3}
@@ -488,7 +567,7 @@ def test_explicit_deny_without_a_name(account: Account, verify: Callable[..., Ru
 
     register = verify("--role", "web-server", "--output", "json").capability("register")
 
-    assert register["why"] == [f"{REGISTER}: explicit deny, of which IAM names no policy"]
+    assert register["why"] == [f"{REGISTER}: explicit deny in a policy that IAM does not name"]
     assert "Deny" in register["fix"][0]
 
 
@@ -524,7 +603,7 @@ def test_boundary_denies(
     encrypt = run.capability("encrypt")
     boundary = f"the permissions boundary {BOUNDARY}"
     assert encrypt["why"] == [f"kms:Decrypt: implicit deny by {boundary}"]
-    assert encrypt["fix"] == [f"have {boundary} allow it"]
+    assert encrypt["fix"] == [f"allow the action in {boundary}"]
     assert encrypt["answers"][0]["allowed_by_permissions_boundary"] is False
 
 
@@ -553,7 +632,7 @@ def test_organization_denies(account: Account, verify: Callable[..., Run]) -> No
     assert reach["why"] == [
         f"{', '.join(CHANNELS)}: explicit deny by the organization's service control policies"
     ]
-    assert reach["fix"] == ["have the organization's service control policies allow it"]
+    assert reach["fix"] == ["allow the action in the organization's service control policies"]
     assert reach["answers"][0]["allowed_by_organizations"] is False
     assert run.capability("register")["answers"][0]["allowed_by_organizations"] is None
 
@@ -606,9 +685,11 @@ def test_resource_s_answer_counts(account: Account, verify: Callable[..., Run]) 
         "decision_details": {},
         "missing_context_values": ["aws:SourceIp", "aws:SourceVpc"],
     }
-    assert run.capability("encrypt")["notes"] == [
-        "the role's policies have conditions on aws:SourceIp, aws:SourceVpc: not judged"
-    ]
+    (note,) = run.capability("encrypt")["notes"]
+    assert note == (
+        "the role's policies have conditions on aws:SourceIp, aws:SourceVpc: not judged, as their "
+        "values are not known"
+    )
 
 
 @pytest.mark.parametrize(
@@ -638,7 +719,9 @@ def test_key_of_another_account(
     encrypt = run.capability("encrypt")
     assert encrypt["answers"][0]["decision_details"] == details
     assert encrypt["allowed"] is (status == 0)
-    assert ("whose own policy must allow it too" in "".join(encrypt["notes"])) is (status == 0)
+    assert ("whose own policy must allow the action too" in "".join(encrypt["notes"])) is (
+        status == 0
+    )
 
 
 def test_every_page_is_read(account: Account, verify: Callable[..., Run]) -> None:
@@ -669,7 +752,7 @@ def test_action_without_an_answer_is_not_taken_for_allowed(
     run = verify("--role", "web-server")
 
     assert (run.status, run.out) == (2, "")
-    assert "IAM gave no answer on ssmmessages:OpenDataChannel" in run.err
+    assert "IAM gave no answer about ssmmessages:OpenDataChannel" in run.err
 
 
 def test_throttling_is_tried_again(
@@ -846,27 +929,45 @@ def test_extra_that_is_not_installed(
     [
         ([], "one of the arguments --instance-profile --role is required"),
         (["--role", "a", "--instance-profile", "b"], "not allowed with"),
-        (["--role", "a/b"], "not a role's name or its ARN"),
-        (["--role", f"arn:aws:sts::{ACCOUNT}:assumed-role/a/b"], "not a role's name or its ARN"),
-        (["--instance-profile", f"arn:aws:iam::{ACCOUNT}:instance-profile/a"], "profile's name"),
+        (["--role", "a/b"], "is not the name of a role or its ARN"),
+        (
+            ["--role", f"arn:aws:sts::{ACCOUNT}:assumed-role/a/b"],
+            "is not the name of a role or its ARN",
+        ),
+        (
+            ["--instance-profile", f"arn:aws:iam::{ACCOUNT}:instance-profile/a"],
+            "not the name of an instance profile",
+        ),
         (["--role", "a", "--key", KEY_ID], "not the ARN of a KMS key"),
         (["--role", "a", "--key", "alias/sessions"], "not the ARN of a KMS key"),
         (["--role", "a", "--key", f"{KEY[:-36]}*"], "not the ARN of a KMS key"),
-        (["--role", "a", "--log-bucket", "arn:aws:s3:::logs"], "not a bucket's name"),
-        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "a*"], "without * ?"),
+        (
+            ["--role", "a", "--log-bucket", "arn:aws:s3:::logs"],
+            "not the name of an S3 bucket: 3 to 255",
+        ),
+        (
+            ["--role", "a", "--log-bucket", "logs", "--log-prefix", "a*"],
+            "a wildcard or a policy variable (* ? ${)",
+        ),
         (
             ["--role", "a", "--log-bucket", "logs", "--log-prefix", "${aws:userid}"],
-            "without * ? ${",
+            "a wildcard or a policy variable (* ? ${)",
         ),
-        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "秘密"], "up to U+00FF"),
+        (
+            ["--role", "a", "--log-bucket", "logs", "--log-prefix", "秘密"],
+            "without characters above U+00FF",
+        ),
         (
             ["--role", "a", "--log-bucket", "logs", "--log-prefix", "a\x1b[31m"],
-            "control characters",
+            "without control characters",
         ),
-        (["--role", "a", "--log-bucket", "logs", "--log-prefix", "a\x9b31m"], "control characters"),
-        (["--role", "a", "--log-group", "logs:*"], "not a log group's name"),
-        (["--role", "a", "--log-prefix", "web"], "--log-prefix web is of a bucket"),
-        (["--role", "a", "--log-bucket-key", KEY], f"--log-bucket-key {KEY} is of a bucket"),
+        (
+            ["--role", "a", "--log-bucket", "logs", "--log-prefix", "a\x9b31m"],
+            "without control characters",
+        ),
+        (["--role", "a", "--log-group", "logs:*"], "not the name of a log group"),
+        (["--role", "a", "--log-prefix", "web"], "--log-prefix web has no bucket"),
+        (["--role", "a", "--log-bucket-key", KEY], f"--log-bucket-key {KEY} has no bucket"),
         (["--role", "a", "--output", "yaml"], "invalid choice"),
     ],
 )
@@ -875,6 +976,20 @@ def test_wrong_command_line(verify: Callable[..., Run], arguments: list[str], sa
 
     assert (run.status, run.out) == (2, "")
     assert says in run.err
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--version", "verify"]])
+def test_version_is_that_of_the_package(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.*)"$', project, re.MULTILINE)
+    assert version
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"session-manager-permissions {version[1]}\n"
 
 
 def test_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -893,7 +1008,7 @@ def test_help_has_examples_statuses_and_permissions(verify: Callable[..., Run]) 
         "verify --instance-profile web-server",
         "0  ready",
         "1  not ready",
-        "2  the question could not be asked",
+        "2  AWS could not be asked",
         "iam:SimulatePrincipalPolicy",
         "kms:DescribeKey",
     ):
@@ -917,7 +1032,9 @@ def test_table(account: Account, verify: Callable[..., Run]) -> None:
     lines = run.out.splitlines()
     assert lines[0] == f"web-server: {ROLE}"
     fixes = [line for line in lines if line.startswith("- ")]
-    assert fixes[0] == ("- reach Session Manager: take it out of the Deny in role_web-server_deny")
+    assert fixes[0] == (
+        "- reach Session Manager: remove the action from the Deny in role_web-server_deny"
+    )
     assert all(line.isascii() for line in fixes)  # for consoles that can't show more
     assert max(len(line) for line in lines if line not in fixes) <= 100
     assert sum(line.startswith("├") for line in lines) == 2  # between three capabilities
@@ -929,7 +1046,7 @@ def test_table(account: Account, verify: Callable[..., Run]) -> None:
         "explicit deny in role_web-server_deny",
         "implicit deny: no policy of the role allows it",
         "allow_registration=True",
-        "conditions on aws:SourceVpc: not judged",
+        "conditions on aws:SourceVpc: not judged, as their values",
         "not ready",
         "Not asked: log to S3, log to CloudWatch.",
         "Not judged:",
@@ -964,7 +1081,7 @@ def test_table_of_a_role_that_is_ready_with_all(
     account: Account, verify: Callable[..., Run]
 ) -> None:
     account.has_role()
-    account.is_reachable()
+    account.is_reachable(region="eu-west-1")
     account.allows("kms:Decrypt", resource=KEY)
     for actions in (
         ("s3:GetEncryptionConfiguration",),
@@ -1108,7 +1225,7 @@ def test_documented_actions_are_those_that_are_asked(
         r"^\| `([\w-]+)` \| (?:always|for|with)[^|]*\| ([^|]+) \|", text, re.MULTILINE
     )
     account.has_role()
-    account.is_reachable()
+    account.is_reachable(region="eu-west-1")
     account.allows("kms:Decrypt", resource=KEY)
     account.allows("s3:GetEncryptionConfiguration", resource=ANY)
     account.allows("s3:PutObject", resource=ANY)
@@ -1122,6 +1239,6 @@ def test_documented_actions_are_those_that_are_asked(
     )
 
     assert [
-        (one["capability"], [answer["action"] for answer in one["answers"]])
+        (one["capability"], [*dict.fromkeys(answer["action"] for answer in one["answers"])])
         for one in run.json["capabilities"]
     ] == [(name, re.findall(r"`(\w+:\w+)`", actions)) for name, actions in rows]

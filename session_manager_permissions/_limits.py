@@ -1,0 +1,132 @@
+"""What AWS lets a name, a path, an ARN and a prefix be. Facts, written once; nothing of CDK.
+
+The constructs hold the names in a template to these limits, and the command holds the names of its
+command line and of a live Session document to the same ones. A function whose name ends in `_fault`
+says what is wrong with a text, in words that follow the text itself, or None if nothing is.
+
+Sources: the API references of IAM, AWS KMS, Amazon CloudWatch Logs and AWS Systems Manager; in the
+Amazon S3 user guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_IAM: Final = r"\w+=,.@-"
+
+
+class Name(NamedTuple):
+    """How long a name may be, and of which characters."""
+
+    what: str
+    """Whose name it is, with its article."""
+    characters: str
+    """As in a regular expression's set; `\\w` is that of ASCII."""
+    shortest: int
+    longest: int
+
+    def fits(self, text: str) -> bool:
+        """Whether `text` can be such a name."""
+        pattern = f"[{self.characters}]{{{self.shortest},{self.longest}}}"
+        return re.fullmatch(pattern, text, re.ASCII) is not None
+
+    @property
+    def signs(self) -> str:
+        """The characters that are neither letters nor digits."""
+        return self.characters.replace(r"\w", "_")
+
+    @property
+    def rule(self) -> str:
+        """The limits in words, such as `1 to 64 characters of A-Z a-z 0-9 _ .`."""
+        signs = " ".join(self.signs)
+        return f"{self.shortest} to {self.longest} characters of A-Z a-z 0-9 {signs}"
+
+    def fault(self, text: str) -> str | None:
+        """Why `text` is no such name; None if it is one."""
+        return None if self.fits(text) else f"is not {self.what}: {self.rule}"
+
+
+ROLE: Final = Name("the name of a role", _IAM, 1, 64)
+INSTANCE_PROFILE: Final = Name("the name of an instance profile", _IAM, 1, 128)
+POLICY: Final = Name("the name of a policy", _IAM, 1, 128)
+USER: Final = Name("the name of a user", _IAM, 1, 64)
+GROUP: Final = Name("the name of a group", _IAM, 1, 128)
+BUCKET: Final = Name("the name of an S3 bucket", r"\w.-", 3, 255)
+"""Buckets made in us-east-1 before March 2018 may have what a new bucket may not."""
+LOG_GROUP: Final = Name("the name of a log group", r"\w./#-", 1, 512)
+KEY_ID: Final = Name("the id of a KMS key", r"\w-", 1, 2048)
+ALIAS: Final = Name("the name of a KMS alias", r"\w:/-", 1, 250)
+"""Without the `alias/` that it begins with."""
+DOCUMENT: Final = Name("the name of an SSM document", r"\w.-", 3, 128)
+INSTANCE_ID: Final = Name("the id of an instance", r"\w-", 1, 64)
+ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
+"""AWS has twelve digits only, and unit tests of CDK apps have words."""
+
+_MAX_PATH: Final = 512
+_MAX_OBJECT_KEY: Final = 1024
+"""Bytes of an object's key in UTF-8."""
+
+
+def is_path(text: str) -> bool:
+    """Whether `text` can be the path of a role: `/`, or one that begins and ends with a slash.
+
+    A token of CDK in it has the characters of a path.
+    """
+    return len(text) <= _MAX_PATH and re.fullmatch(r"/|/[!-~]+/", text) is not None
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a policy would take `text` for more than itself: a wildcard, or a policy variable."""
+    return re.search(r"\*|\?|\$\{", text) is not None
+
+
+def unwritable(text: str) -> str | None:
+    """The first character of `text` that no policy document may have; None if there is none.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+    """
+    found = re.search(r"[^\t\n\r\x20-\xff]", text)
+    return found[0] if found else None
+
+
+def prefix_fault(prefix: str) -> str | None:
+    """Why no session log can have the key prefix `prefix`, or no policy can name it."""
+    if is_pattern(prefix):
+        return "has a wildcard or a policy variable (* ? ${): name one, in full"
+    if found := re.search(r"[^\x20-\x7e\xa0-\xff]", prefix):
+        return (
+            f"has {found[0]!r}: give it without control characters and without characters above "
+            "U+00FF, which IAM takes in no policy"
+        )
+    if "{{" in prefix:
+        return (
+            "has a {{, with which a Session document names a parameter and CloudFormation a "
+            "dynamic reference: give the prefix itself"
+        )
+    if {".", ".."} & {*prefix.split("/")}:
+        return "has '.' or '..' as a part: give the path itself"
+    if (size := len(prefix.encode())) > _MAX_OBJECT_KEY:
+        return (
+            f"is {size} bytes long, and an object's key has {_MAX_OBJECT_KEY} at most: give a "
+            "shorter one"
+        )
+    return None
+
+
+def role_fault(name_or_arn: str) -> str | None:
+    """Why `name_or_arn` is neither the name nor the ARN of a role."""
+    path, slash, name = name_or_arn.rpartition("/")
+    if slash:
+        found = re.fullmatch(r"arn:[\w-]+:iam::\d{12}:role(/.*)?", path, re.ASCII | re.DOTALL)
+        if not found or not is_path(f"{found[1] or ''}/"):
+            return f"is not {ROLE.what} or its ARN: arn:PARTITION:iam::ACCOUNT:role/NAME"
+    return ROLE.fault(name)
+
+
+def key_fault(arn: str) -> str | None:
+    """Why `arn` is the ARN of neither a KMS key nor a KMS alias."""
+    found = re.fullmatch(r"arn:[\w-]+:kms:[\w-]+:\d{12}:(key|alias)/(.*)", arn, re.ASCII)
+    if not found or not (KEY_ID if found[1] == "key" else ALIAS).fits(found[2]):
+        return "is not the ARN of a KMS key or an alias: arn:PARTITION:kms:REGION:ACCOUNT:key/ID"
+    return None
