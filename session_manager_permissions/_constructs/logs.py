@@ -128,8 +128,11 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
 
 def _encryption_defaults(bucket: object) -> list[object]:
     """The `ServerSideEncryptionByDefault` of each rule that an L1 bucket is known to have."""
+    try:
+        encryption = getattr(bucket, "bucket_encryption", None)
+    except KeyError:  # jsii can't give Python a cdk.Lazy
+        return []
     # What is a token as a whole, or holds one, has no such fields.
-    encryption = getattr(bucket, "bucket_encryption", None)
     rules = getattr(encryption, "server_side_encryption_configuration", None)
     return [
         getattr(rule, "server_side_encryption_by_default", None)
