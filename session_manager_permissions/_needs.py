@@ -47,7 +47,12 @@ AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMM
 
 
 def log_encryption(bucket_arn: str = "*") -> Need:
-    """The agent's look at how a log bucket encrypts, where the preferences enforce it."""
+    """The agent's look at how a log bucket encrypts.
+
+    It asks before each session whose preferences enforce encrypted logs, and at every upload, to
+    send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
+    `IsBucketEncrypted` and `getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
+    """
     return Need("SessionManagerLogEncryption", ("s3:GetEncryptionConfiguration",), bucket_arn)
 
 

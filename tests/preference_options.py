@@ -102,7 +102,7 @@ def minutes(most: int) -> st.SearchStrategy[cdk.Duration]:
 PREFIXES: Final = st.lists(st.from_regex(r"[a-z0-9_-]{1,9}", fullmatch=True), max_size=3).map(
     "/".join
 )
-USERS: Final = st.from_regex(r"[a-z_][a-z0-9_-]{0,31}", fullmatch=True)
+USERS: Final = st.from_regex(r"[a-z_][a-z0-9_-]{0,31}", fullmatch=True).filter("root".__ne__)
 
 
 @st.composite
@@ -120,6 +120,7 @@ def given_preferences(draw: st.DrawFn) -> Given:
                 "enforce_s3_encryption": st.booleans(),
                 "idle_timeout": minutes(60),
                 "max_duration": minutes(1440),
+                "run_as_enabled": st.sampled_from([None, True]),
                 "run_as_user": USERS,
                 "linux_shell_profile": st.text(),
                 "windows_shell_profile": st.text(),

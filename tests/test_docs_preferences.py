@@ -81,8 +81,8 @@ def test_each_snippet_grants_sessions_and_makes_no_warning(
 def test_there_is_a_snippet_of_each_way() -> None:
     text = "".join(snippet for _, snippet in snippets())
 
-    assert len(snippets()) == 4
-    for way in ("SessionPreferences(", "from_document_name(", "preferences=", "session-id"):
+    assert len(snippets()) == 3
+    for way in ("SessionPreferences(", "from_document_name(", "preferences=", "PrincipalTag"):
         assert way in text
 
 
@@ -129,6 +129,8 @@ def test_what_an_operators_policy_is_said_to_hold_is_what_it_holds() -> None:
         instance_tags={"team": "web"},
         allow_ssh=True,
         allow_port_forwarding=True,
+        allow_interactive_commands=True,
+        allow_remote_desktop=True,
         allow_console=True,
     )
 

@@ -396,6 +396,10 @@ def leaves_an_answer_out(w: World) -> None:
     w.account.answers_by_page(CHANNELS, [result(action) for action in CHANNELS[:-1]])
 
 
+def encrypted_twice(stack: cdk.Stack) -> s3.Bucket:
+    return s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.DSSE_MANAGED)
+
+
 def lacks_boto3(w: World) -> None:
     w.patch.setitem(sys.modules, "boto3", None)
 
@@ -776,8 +780,8 @@ ROWS: Final = {
         statements(encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)),
         ValueError,
         (
-            "encryption_key has the key_spec RSA_2048, and Session Manager can decrypt with a"
-            " symmetric encryption key only: give a key of key_spec SYMMETRIC_DEFAULT"
+            "encryption_key 'Stack/Key' has the key_spec RSA_2048, and Session Manager can decrypt "
+            "with a symmetric encryption key only: give a key of key_spec SYMMETRIC_DEFAULT"
         ),
     ),
     "more keys than a policy has room for": Row(
@@ -821,6 +825,16 @@ ROWS: Final = {
             "nothing is granted, so that no log can be put where nothing else grants it: give the "
             "bucket as s3.Bucket.from_bucket_attributes(scope, id, bucket_arn=bucket.attr_arn, "
             "encryption_key=key) [ack: session-manager-permissions:log-bucket-key-not-known]"
+        ),
+    ),
+    "a bucket that encrypts twice": Row(
+        statements(log_bucket=encrypted_twice),
+        "warning",
+        (
+            "log_bucket 'Stack/Logs' encrypts with aws:kms:dsse, which the agent does not take for "
+            "encrypted: it refuses every session whose preferences enforce encrypted logs in S3; "
+            "encrypt the bucket with aws:kms or AES256, or let the preferences not enforce it "
+            "[ack: session-manager-permissions:log-bucket-dsse]"
         ),
     ),
     "a string for a bucket": Row(
@@ -1065,7 +1079,36 @@ ROWS: Final = {
         ValueError,
         (
             "run_as_user '1a' is not the name of a Unix user: 1 to 32 characters of A-Z a-z "
-            "0-9 _ . -, the first a letter or _"
+            "0-9 _ . -, the first a letter or _; of a domain's user, NAME@DOMAIN"
+        ),
+    ),
+    "root for run_as_user": Row(
+        preferences(run_as_user="root"),
+        ValueError,
+        "run_as_user 'root' is refused by Session Manager: give a user who may use sudo",
+    ),
+    "run_as_user beside run_as_enabled=False": Row(
+        preferences(run_as_enabled=False, run_as_user="operator"),
+        ValueError,
+        ("run_as_enabled=False leaves run_as_user 'operator' without effect: give one of the two"),
+    ),
+    "ssm-user for run_as_user": Row(
+        preferences(run_as_user="ssm-user"),
+        "warning",
+        (
+            "run_as_user 'ssm-user' turns Run As on, and then the agent does not make that user: "
+            "no session starts on an instance that does not have it; make the user there by other "
+            "means, or leave run_as_user out, and the agent makes it [ack: "
+            "session-manager-permissions:run-as-ssm-user]"
+        ),
+    ),
+    "enforce_s3_encryption of a bucket that encrypts twice": Row(
+        preferences(log_bucket=encrypted_twice),
+        ValueError,
+        (
+            "enforce_s3_encryption ends each session: log_bucket 'Stack/Logs' encrypts with "
+            "aws:kms:dsse, which the agent does not take for encrypted; encrypt it with aws:kms or "
+            "AES256, or give enforce_s3_encryption=False"
         ),
     ),
     "minutes for idle_timeout": Row(

@@ -47,14 +47,6 @@ def granted(stack: cdk.Stack, name: str, **options: Any) -> tuple[object, object
     )
 
 
-def enforces(chosen: Given, kind: str) -> bool:
-    """Whether the agent asks how the log bucket encrypts, as the arguments are documented."""
-    if kind == "exists":
-        return True
-    enforced: bool = chosen.others.get("enforce_s3_encryption", True)
-    return chosen.bucket is not None and enforced
-
-
 EVERYTHING: Final = Given(
     "imported alias", "bucket with a key", "sessions", "group by its name", {}
 )
@@ -84,7 +76,7 @@ def test_any_preferences_grant_what_the_same_options_by_hand_grant(
     sources = chosen.sources(stack)
     others = chosen.others if kind == "made" else {}
     given_once = preferences(stack, kind, **sources, **others)
-    by_hand = {"check_log_encryption": enforces(chosen, kind), **sources, **flags}
+    by_hand = {"check_log_encryption": chosen.bucket is not None, **sources, **flags}
 
     from_one_source = granted(stack, "FromOneSource", preferences=given_once, **flags)
 
@@ -92,22 +84,30 @@ def test_any_preferences_grant_what_the_same_options_by_hand_grant(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "checks"),
+    ("kind", "arguments"),
     [
-        ({}, True),
-        ({"enforce_s3_encryption": True}, True),
-        ({"enforce_s3_encryption": False}, False),
+        ("made", {}),
+        ("made", {"enforce_s3_encryption": True}),
+        ("made", {"enforce_s3_encryption": False}),
+        ("exists", {}),
     ],
 )
-def test_what_the_preferences_enforce_decides_whether_the_role_may_see_the_encryption(
-    stack: cdk.Stack, arguments: dict[str, bool], *, checks: bool
+@pytest.mark.parametrize("has_bucket", [True, False])
+def test_the_role_may_see_the_encryption_of_a_log_bucket_whatever_is_enforced(
+    stack: cdk.Stack, kind: str, arguments: dict[str, bool], *, has_bucket: bool
 ) -> None:
-    made = preferences(stack, "made", log_bucket=BUCKETS["imported bucket"](stack), **arguments)
+    """The agent reads it at every upload."""
+    bucket = BUCKETS["imported bucket"](stack) if has_bucket else None
+    found = preferences(stack, kind, log_bucket=bucket, **arguments)
 
-    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), preferences=made)
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), preferences=found)
 
-    sids = [statement["Sid"] for statement in policy(stack)["PolicyDocument"]["Statement"]]
-    assert (LOG_ENCRYPTION in sids) is checks
+    allowed = [
+        statement["Resource"]["Fn::Join"][1][-1]
+        for statement in policy(stack)["PolicyDocument"]["Statement"]
+        if statement["Sid"] == LOG_ENCRYPTION
+    ]
+    assert allowed == ([f":s3:::{BUCKET}"] if has_bucket else [])
 
 
 @pytest.mark.parametrize("enforced", [False, True])

@@ -296,10 +296,15 @@ def test_the_way_to_acknowledge_works_for_each_warning(
         f"""
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam, aws_kms as kms, aws_s3 as s3
-from session_manager_permissions import SessionManagerFleet, SessionManagerPermissions
+from session_manager_permissions import (
+    SessionManagerFleet, SessionManagerPermissions, SessionPreferences
+)
 
 app = cdk.App()
 stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="{ACCOUNT}", region="{REGION}"))
+SessionPreferences(stack, "AsSsmUser", run_as_user="ssm-user")
+twice = s3.Bucket(stack, "EncryptedTwice", encryption=s3.BucketEncryption.DSSE_MANAGED)
+SessionPreferences.from_document_name(stack, "Existing", log_bucket=twice)
 iam.CfnInstanceProfile(stack, "WithoutARole", roles=[])
 SessionManagerFleet(stack, "Fleet")
 l1_role = iam.CfnRole(stack, "L1", assume_role_policy_document={{}})

@@ -185,6 +185,7 @@ def _refuse_unfit(argument: str, key: object) -> None:
     ):
         if value is not None and value != fit and not is_token(value):
             raise ValueError(
-                f"{argument} has the {name} {value}, and Session Manager can decrypt with a "
-                f"symmetric encryption key only: give a key of {name} {fit}"
+                f"{argument} {cast('IConstruct', key).node.path!r} has the {name} {value}, and "
+                "Session Manager can decrypt with a symmetric encryption key only: give a key of "
+                f"{name} {fit}"
             )

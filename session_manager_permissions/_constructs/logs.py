@@ -97,10 +97,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
     """The key that an L1 bucket names: by a reference, its ARN, its id or an alias."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
-    # What is a token as a whole, or holds one, has no such fields.
-    rules = getattr(bucket.bucket_encryption, "server_side_encryption_configuration", None)
-    for rule in rules if isinstance(rules, list) else ():
-        default = getattr(rule, "server_side_encryption_by_default", None)
+    for default in _encryption_defaults(bucket):
         key_id: str | None = getattr(default, "kms_master_key_id", None)
         if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
             continue
@@ -127,6 +124,45 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
         resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
         return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))
     return None
+
+
+def _encryption_defaults(bucket: object) -> list[object]:
+    """The `ServerSideEncryptionByDefault` of each rule that an L1 bucket is known to have."""
+    try:
+        encryption = getattr(bucket, "bucket_encryption", None)
+    except KeyError:  # jsii can't give Python a cdk.Lazy
+        return []
+    # What is a token as a whole, or holds one, has no such fields.
+    rules = getattr(encryption, "server_side_encryption_configuration", None)
+    return [
+        getattr(rule, "server_side_encryption_by_default", None)
+        for rule in (rules if isinstance(rules, list) else ())
+    ]
+
+
+def is_encrypted_twice(bucket: IBucketRef) -> bool:
+    """Whether the bucket is known to encrypt with `aws:kms:dsse`, two layers of encryption.
+
+    The agent takes only `aws:kms` and `AES256` for encrypted, and reads the first rule alone:
+    `IsBucketEncrypted`, amazon-ssm-agent/agent/s3util.
+    """
+    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
+
+    cfn_bucket = bucket if isinstance(bucket, s3.CfnBucket) else bucket.node.default_child
+    first, *_ = [*_encryption_defaults(cfn_bucket), None]
+    return getattr(first, "sse_algorithm", None) == "aws:kms:dsse"
+
+
+def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
+    """Warn of a bucket whose encryption the agent refuses, if the preferences enforce any."""
+    if is_encrypted_twice(bucket):
+        cdk.Annotations.of(bucket).add_warning_v2(
+            "session-manager-permissions:log-bucket-dsse",
+            f"log_bucket {bucket.node.path!r} encrypts with aws:kms:dsse, which the agent does not "
+            "take for encrypted: it refuses every session whose preferences enforce encrypted logs "
+            "in S3; encrypt the bucket with aws:kms or AES256, or let the preferences not enforce "
+            "it",
+        )
 
 
 _SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"

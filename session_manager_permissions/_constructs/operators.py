@@ -19,7 +19,6 @@ from .checks import (
     refuse_no_sequence,
     refuse_wrong_text,
     refuse_wrong_type,
-    stack_of,
 )
 from .keys import session_key
 from .roles import is_lookup_dummy, refuse_fixed, reports_only
@@ -38,21 +37,39 @@ from .tokens import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from constructs import IConstruct
 
-    from .preferences import SessionPreferences
 
 _SSH: Final = ("AWS-StartSSHSession",)
 _PORT_FORWARDING: Final = (
     "AWS-StartPortForwardingSession",
     "AWS-StartPortForwardingSessionToRemoteHost",
 )
+_INTERACTIVE_COMMANDS: Final = ("AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand")
+_REMOTE_DESKTOP: Final = ("AWS-StartPortForwardingSession",)
 _CONSOLE: Final = (
     "ssm:DescribeSessions",
     "ssm:GetConnectionStatus",
     "ssm:DescribeInstanceProperties",
+    "ssm:DescribeInstanceInformation",  # the Connect button of the EC2 console
     "ec2:DescribeInstances",
 )
+_CONNECT_TO_DESKTOP: Final = (
+    "ssm-guiconnect:StartConnection",
+    "ssm-guiconnect:GetConnection",
+    "ssm-guiconnect:CancelConnection",
+)
+_OWN_SESSIONS: Final = {
+    "StringLike": {"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}*"}
+}
+"""Holds for the sessions that the operator has started.
+
+Session Manager tags each session with the `aws:userid` of whoever starts it: `AIDA…` of a user,
+`AROA…:SESSION-NAME` of a role. The session's ARN begins with the user's name or the role's session
+name, so `session/${aws:userid}-*` matches no session.
+https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
+"""
 _INSTANCES: Final = (("ec2", "instance"), ("ssm", "managed-instance"))
 _CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 """Has Session Manager ask for the document too where a client names none."""
@@ -66,6 +83,8 @@ class Access(NamedTuple):
     all_instances: bool
     allow_ssh: bool
     allow_port_forwarding: bool
+    allow_interactive_commands: bool
+    allow_remote_desktop: bool
     allow_console: bool
 
 
@@ -76,15 +95,27 @@ class _Statement(NamedTuple):
     sid: str | None = None
 
 
-def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Access) -> iam.Grant:
-    """Grant what `access` asks for on the document of `preferences`.
+def grant(
+    document_arn: str,
+    encryption_key: IKeyRef | IAliasRef | None,
+    grantee: iam.IGrantable,
+    access: Access,
+    stack: cdk.Stack,
+) -> iam.Grant:
+    """Grant what `access` asks for on a Session document and the key that it names.
+
+    Args:
+        document_arn: the document's ARN.
+        encryption_key: the key that encrypts sessions with the document.
+        grantee: who gets it.
+        access: what is asked for.
+        stack: the stack of the document.
 
     Raises:
         TypeError: the grantee or something in `access` has the wrong type.
         ValueError: the instances are not chosen, or nothing was granted.
     """
     _refuse_wrong_types(grantee, access)
-    stack = stack_of(preferences)
     _refuse_unchosen(access)
     _refuse_wrong_tags(access, stack)
     principal = grantee.grant_principal
@@ -93,7 +124,8 @@ def grant(preferences: SessionPreferences, grantee: iam.IGrantable, access: Acce
         _refuse_misnamed(named)
     if _is_of_other_account(grantee, principal, named, stack):
         raise _lost(grantee)
-    grants = [_grant(grantee, statement) for statement in _statements(preferences, access, stack)]
+    statements = _statements(document_arn, encryption_key, access, stack)
+    grants = [_grant(grantee, statement) for statement in statements]
     granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
     # CDK calls some of those that went nowhere a success.
     if not (granted.success and _takes_policies(principal)):
@@ -108,27 +140,30 @@ def _grant(grantee: iam.IGrantable, statement: _Statement) -> iam.Grant:
         resource_arns=statement.resources,
         conditions=statement.conditions,
     )
-    for granted in one.principal_statements:
-        granted.sid = statement.sid
+    if statement.sid is not None:
+        for granted in one.principal_statements:
+            granted.sid = statement.sid
     return one
 
 
 def _statements(
-    preferences: SessionPreferences, access: Access, stack: cdk.Stack
+    document: str, encryption_key: IKeyRef | IAliasRef | None, access: Access, stack: cdk.Stack
 ) -> Iterator[_Statement]:
     """Those of "Sample IAM policies for Session Manager" in the Systems Manager user guide.
 
     Instances and documents stand apart, as a tag condition holds for instances only, and have a Sid
     each, as CDK joins statements without one; it differs for one principal's several grants.
     """
-    document = preferences.document_arn
     arns = [*access.instance_arns]
     tags = {
         # By `+`, as an f-string has the name of a member of a `str` enum and not its text.
         "ssm:resourceTag/" + key: value if isinstance(value, str) else [*value]
         for key, value in sorted(access.instance_tags.items())
     }
-    kinds = [access.allow_ssh, access.allow_port_forwarding]
+    kinds: list[bool | str] = [access.allow_ssh, access.allow_port_forwarding]
+    # Only where they are allowed, so that the Sids of all other grants are those of 0.2.0.
+    kinds += ["interactive commands"] if access.allow_interactive_commands else []
+    kinds += ["remote desktop"] if access.allow_remote_desktop else []
     # Two stacks may refer to a document of each by the same words.
     asked = json.dumps([stack.node.path, stack.resolve([document, arns, tags, kinds])])
     grant_id = hashlib.sha256(asked.encode()).hexdigest()[:8]
@@ -141,6 +176,8 @@ def _statements(
     aws_documents = (
         *(_SSH if access.allow_ssh else ()),
         *(_PORT_FORWARDING if access.allow_port_forwarding else ()),
+        *(_INTERACTIVE_COMMANDS if access.allow_interactive_commands else ()),
+        *(_REMOTE_DESKTOP if access.allow_remote_desktop else ()),
     )
     yield _Statement(
         ["ssm:StartSession"],
@@ -149,26 +186,24 @@ def _statements(
             *(
                 # AWS's own documents have no account.
                 stack.format_arn(service="ssm", account="", resource="document", resource_name=name)
-                for name in aws_documents
+                for name in dict.fromkeys(aws_documents)
             ),
         ],
         _CHECK_DOCUMENT,
         f"StartSessionDocument{grant_id}",
     )
-    own_sessions = stack.format_arn(
-        service="ssm",
-        region="*",
-        account="*",
-        resource="session",
-        resource_name="${aws:userid}-*",
+    sessions = stack.format_arn(
+        service="ssm", region="*", account="*", resource="session", resource_name="*"
     )
-    yield _Statement(
-        ["ssm:TerminateSession", "ssm:ResumeSession", "ssmmessages:OpenDataChannel"], [own_sessions]
-    )
+    yield _Statement(["ssm:TerminateSession", "ssm:ResumeSession"], [sessions], _OWN_SESSIONS)
+    # The action has no condition key. The token that opens a channel goes to the session's starter.
+    yield _Statement(["ssmmessages:OpenDataChannel"], [sessions])
+    if access.allow_remote_desktop:
+        yield _Statement([*_CONNECT_TO_DESKTOP], ["*"])
     if access.allow_console:
         yield _Statement([*_CONSOLE], ["*"])
-    if preferences.encryption_key is not None:
-        found = session_key(preferences.encryption_key)
+    if encryption_key is not None:
+        found = session_key(encryption_key)
         conditions = _needs.having_alias(found.alias_name) or None
         yield _Statement(["kms:GenerateDataKey"], [found.resource], conditions)
 
@@ -257,8 +292,18 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         )
     refuse_no_sequence("instance_arns", access.instance_arns, "a sequence of ARNs")
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
-    for flag in ("all_instances", "allow_ssh", "allow_port_forwarding", "allow_console"):
+    for flag in _FLAGS:
         refuse_wrong_type(flag, getattr(access, flag), bool)
+
+
+_FLAGS: Final = (
+    "all_instances",
+    "allow_ssh",
+    "allow_port_forwarding",
+    "allow_interactive_commands",
+    "allow_remote_desktop",
+    "allow_console",
+)
 
 
 class _Named(NamedTuple):

@@ -101,7 +101,7 @@ class SessionManagerPermissions(Construct):
             log_group: the CloudWatch log group for session logs: owned, imported or L1.
                 Default: - none: no logs in CloudWatch Logs.
             check_log_encryption: whether the role may read how the log bucket encrypts.
-                Default: - True; with `preferences`, what they enforce.
+                Default: - True; with `preferences`, whether they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
                 Default: - none: each option by itself.

@@ -13,7 +13,16 @@ from session_manager_permissions import _limits
 
 from .checks import refuse_wrong_text, refuse_wrong_type, stack_of, taking_id
 from .keys import session_key, session_key_id
-from .logs import bucket_arn, bucket_name, group_arn, group_name, is_unencrypted, normal_prefix
+from .logs import (
+    bucket_arn,
+    bucket_name,
+    group_arn,
+    group_name,
+    is_encrypted_twice,
+    is_unencrypted,
+    normal_prefix,
+    warn_if_encrypted_twice,
+)
 from .operators import Access, grant
 from .tokens import is_name
 
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
 
 _ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
 _UNIX_USER: Final = _limits.Name("the name of a Unix user", r"\w.-", 1, 32)
+_DOMAIN_USER: Final = _limits.Name("the name of a user of a domain", r"\w.-", 1, 64)
+_DOMAIN: Final = _limits.Name("a domain", "A-Za-z0-9.-", 1, 253)
 _MAX_DOCUMENT: Final = 64 * 1024
 """Bytes of an SSM document: https://docs.aws.amazon.com/general/latest/gr/ssm.html"""
 _RESERVED: Final = ("aws", "amazon", "amzn", "AWSEC2", "AWSConfigRemediation", "AWSSupport")
@@ -72,6 +83,7 @@ class SessionPreferences(Construct):
         enforce_cloudwatch_encryption: bool = False,
         idle_timeout: cdk.Duration | None = None,
         max_duration: cdk.Duration | None = None,
+        run_as_enabled: bool | None = None,
         run_as_user: str | None = None,
         linux_shell_profile: str | None = None,
         windows_shell_profile: str | None = None,
@@ -92,15 +104,25 @@ class SessionPreferences(Construct):
             log_group: the CloudWatch log group for session logs. Default: - no logs there.
             stream_logs: whether logs go to `log_group` while the session runs, or at its end.
                 Default: - True, where there is a log group.
-            enforce_s3_encryption: whether a session is refused whose log bucket is not encrypted.
+            enforce_s3_encryption: whether a session is refused whose log bucket is not encrypted
+                in a way that the agent knows, with `aws:kms` or `AES256`.
                 Default: - True, where there is a bucket.
             enforce_cloudwatch_encryption: whether a session is refused whose log group has no KMS
                 key. Default: - False.
             idle_timeout: 1 to 60 minutes without input that end a session.
                 Default: - Session Manager's, 20 minutes.
             max_duration: 1 to 1440 minutes that end a session. Default: - no maximum.
-            run_as_user: the user of the instance's operating system (Linux, macOS) that sessions
-                run as. Default: - `ssm-user`.
+            run_as_enabled: whether sessions on Linux and macOS run as a user that is chosen, "Run
+                As". The tag `SSMSessionRunAs` of the operator's IAM user or role names it, and
+                where there is no such tag, `run_as_user` does. Without either, as with a user that
+                the instance does not have, no session starts.
+                Default: - True, where there is a `run_as_user`; else False, and sessions run as
+                `ssm-user`, which the agent makes.
+            run_as_user: the user of the instance's operating system, or of a domain that it has
+                joined, `NAME@DOMAIN`, for operators without the tag. Session Manager refuses
+                `root`. `ssm-user` is a user like any other here: the agent does not make it while
+                Run As is on, which the warning `session-manager-permissions:run-as-ssm-user` says.
+                Default: - none.
             linux_shell_profile: commands run at the start of each session on Linux and macOS;
                 without `{{…}}`, which CloudFormation and Systems Manager take for theirs.
                 Default: - none.
@@ -111,8 +133,12 @@ class SessionPreferences(Construct):
             ValueError: a name that is not valid, the account's default or reserved; a key that
                 can't decrypt session data; a prefix without a bucket, or a prefix, a bucket or a
                 log group with a wildcard; encryption enforced on no log group, or on one that is
-                known to have no key; a time that is out of bounds or not in whole minutes; a user
-                name that is not valid; a shell profile with a `{{…}}`; a document over 64 KiB.
+                known to have no key; encryption enforced on a log bucket that is known to encrypt
+                with `aws:kms:dsse`; a time that is out of bounds or not in whole minutes; a user
+                name that is not valid, `root`, or a user beside `run_as_enabled=False`; a shell
+                profile with a `{{…}}`; a document over 64 KiB.
+
+        https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-run-as.html
         """
         stack_of(scope)
         for argument, flag in (
@@ -131,6 +157,7 @@ class SessionPreferences(Construct):
             _refuse_invalid_document_name(document_name)
             _refuse_taken_document_name(document_name)
         prefix = normal_prefix(log_prefix, log_bucket)
+        enforces_s3_encryption = log_bucket is not None and enforce_s3_encryption
         content = {
             "schemaVersion": "1.0",
             "description": "Session Manager preferences",
@@ -138,13 +165,12 @@ class SessionPreferences(Construct):
             "inputs": {
                 "s3BucketName": "" if log_bucket is None else bucket_name(log_bucket),
                 "s3KeyPrefix": prefix,
-                "s3EncryptionEnabled": log_bucket is not None and enforce_s3_encryption,
+                "s3EncryptionEnabled": enforces_s3_encryption,
                 "cloudWatchLogGroupName": "" if log_group is None else group_name(log_group),
                 "cloudWatchEncryptionEnabled": enforce_cloudwatch_encryption,
                 "cloudWatchStreamingEnabled": log_group is not None and stream_logs,
                 "kmsKeyId": "" if encryption_key is None else session_key_id(encryption_key),
-                "runAsEnabled": run_as_user is not None,
-                "runAsDefaultUser": run_as_user or "",
+                **_run_as(run_as_enabled=run_as_enabled, run_as_user=run_as_user),
                 **_minutes("idle_timeout", "idleSessionTimeout", idle_timeout, 60),
                 **_minutes("max_duration", "maxSessionDuration", max_duration, 1440),
                 "shellProfile": {
@@ -155,8 +181,8 @@ class SessionPreferences(Construct):
         }
         if enforce_cloudwatch_encryption:
             _refuse_unencrypted(log_group)
-        if run_as_user is not None:
-            _refuse_invalid_user(run_as_user)
+        if enforces_s3_encryption:
+            _refuse_encrypted_twice(log_bucket)
         size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
         if size > _MAX_DOCUMENT:
             raise ValueError(
@@ -175,6 +201,13 @@ class SessionPreferences(Construct):
                 allowed_special_characters=_limits.DOCUMENT.signs,
             )
             _refuse_taken_document_name(document_name)
+        if run_as_user == "ssm-user":
+            cdk.Annotations.of(self).add_warning_v2(
+                "session-manager-permissions:run-as-ssm-user",
+                "run_as_user 'ssm-user' turns Run As on, and then the agent does not make that "
+                "user: no session starts on an instance that does not have it; make the user there "
+                "by other means, or leave run_as_user out, and the agent makes it",
+            )
         document = ssm.CfnDocument(
             self,
             "Resource",
@@ -189,7 +222,7 @@ class SessionPreferences(Construct):
             log_bucket,
             prefix or None,
             log_group,
-            enforce_s3_encryption=log_bucket is not None and enforce_s3_encryption,
+            enforce_s3_encryption=enforces_s3_encryption,
         )
 
     @staticmethod
@@ -204,6 +237,9 @@ class SessionPreferences(Construct):
         log_group: ILogGroupRef | None = None,
     ) -> SessionPreferences:
         """A Session document that exists; what it says is to be told, CDK does not read it.
+
+        A log bucket that is known to encrypt with `aws:kms:dsse` has the warning
+        `session-manager-permissions:log-bucket-dsse`, as the document may enforce encrypted logs.
 
         Args:
             scope: where in the tree the import is made.
@@ -224,6 +260,7 @@ class SessionPreferences(Construct):
             session_key(encryption_key)
         if log_bucket is not None:
             bucket_arn(log_bucket)
+            warn_if_encrypted_twice(log_bucket)
         if log_group is not None:
             group_arn(log_group)
         says = _Says(
@@ -270,7 +307,10 @@ class SessionPreferences(Construct):
 
     @property
     def enforce_s3_encryption(self) -> bool:
-        """Whether the agent asks how the log bucket encrypts; assumed of a document that exists."""
+        """Whether a session is refused whose log bucket is not encrypted.
+
+        Of a document that exists it is assumed.
+        """
         return self._says.enforce_s3_encryption
 
     def grant_start_session(
@@ -282,13 +322,17 @@ class SessionPreferences(Construct):
         all_instances: bool = False,
         allow_ssh: bool = False,
         allow_port_forwarding: bool = False,
+        allow_interactive_commands: bool = False,
+        allow_remote_desktop: bool = False,
         allow_console: bool = False,
     ) -> iam.Grant:
         """Let an operator start sessions with this document on the instances chosen.
 
         Grants `ssm:StartSession` on the instances and, in a statement of its own, on the document;
-        `ssm:TerminateSession`, `ssm:ResumeSession` and `ssmmessages:OpenDataChannel` on the
-        operator's own sessions; `kms:GenerateDataKey` on the key, where there is one.
+        `ssm:TerminateSession` and `ssm:ResumeSession` on the sessions whose tag says that the
+        operator has started them; `ssmmessages:OpenDataChannel` on sessions, by which the plug-in
+        opens the channel with the token that whoever starts a session alone is given;
+        `kms:GenerateDataKey` on the key, where there is one.
 
         IAM does not bind documents to instances: an operator with two grants may use either
         document on either's instances.
@@ -304,8 +348,16 @@ class SessionPreferences(Construct):
                 encrypted with the key. Default: - False.
             allow_port_forwarding: `AWS-StartPortForwardingSession` and `…ToRemoteHost`.
                 Default: - False.
-            allow_console: what the console lists with: `ssm:DescribeSessions`,
-                `ssm:GetConnectionStatus`, `ssm:DescribeInstanceProperties` and
+            allow_interactive_commands: single commands in a session,
+                `AWS-StartInteractiveCommand` and `AWS-StartNonInteractiveCommand`. Nothing that
+                this document says holds for them. Default: - False.
+            allow_remote_desktop: the desktop of a Windows instance in the console:
+                `ssm-guiconnect:StartConnection`, `GetConnection` and `CancelConnection` on `*`, and
+                `AWS-StartPortForwardingSession`, by which any port of the instance can be
+                forwarded. Default: - False.
+            allow_console: what the consoles of Systems Manager and EC2 list with:
+                `ssm:DescribeSessions`, `ssm:GetConnectionStatus`,
+                `ssm:DescribeInstanceProperties`, `ssm:DescribeInstanceInformation` and
                 `ec2:DescribeInstances` on `*`. Default: - False: the CLI needs none of it.
 
         Raises:
@@ -323,9 +375,11 @@ class SessionPreferences(Construct):
             all_instances=all_instances,
             allow_ssh=allow_ssh,
             allow_port_forwarding=allow_port_forwarding,
+            allow_interactive_commands=allow_interactive_commands,
+            allow_remote_desktop=allow_remote_desktop,
             allow_console=allow_console,
         )
-        return grant(self, grantee, access)
+        return grant(self.document_arn, self.encryption_key, grantee, access, stack_of(self))
 
 
 class _ExistingPreferences(SessionPreferences):
@@ -394,6 +448,15 @@ def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
         )
 
 
+def _refuse_encrypted_twice(log_bucket: IBucketRef | None) -> None:
+    if log_bucket is not None and is_encrypted_twice(log_bucket):
+        raise ValueError(
+            f"enforce_s3_encryption ends each session: log_bucket {log_bucket.node.path!r} "
+            "encrypts with aws:kms:dsse, which the agent does not take for encrypted; encrypt it "
+            "with aws:kms or AES256, or give enforce_s3_encryption=False"
+        )
+
+
 def _refuse_wrong_profile(argument: str, profile: str) -> None:
     refuse_wrong_text(argument, profile)
     found = re.search(r"\{\{[^{}]*\}\}", profile)
@@ -405,10 +468,40 @@ def _refuse_wrong_profile(argument: str, profile: str) -> None:
         )
 
 
+def _run_as(*, run_as_enabled: bool | None, run_as_user: str | None) -> dict[str, bool | str]:
+    """The inputs that say which user of the operating system sessions run as."""
+    if run_as_enabled is not None:
+        refuse_wrong_type("run_as_enabled", run_as_enabled, bool)
+    if run_as_user is None:
+        return {"runAsEnabled": run_as_enabled is True, "runAsDefaultUser": ""}
+    _refuse_invalid_user(run_as_user)
+    if run_as_enabled is False:
+        raise ValueError(
+            f"run_as_enabled=False leaves run_as_user {run_as_user!r} without effect: give one of "
+            "the two"
+        )
+    return {"runAsEnabled": True, "runAsDefaultUser": run_as_user}
+
+
 def _refuse_invalid_user(run_as_user: str) -> None:
+    r"""Refuse what no user can have for a name, and a name that the agent's shell would change.
+
+    The agent runs `sh -c "id NAME"`, without quotes: `getUserCredentials` in
+    amazon-ssm-agent/agent/session/shell, so that `DOMAIN\NAME` loses its backslash.
+    """
     refuse_wrong_text("run_as_user", run_as_user)
-    if not is_name(run_as_user, _UNIX_USER) or run_as_user[0] in "0123456789.-":
+    if run_as_user == "root":
+        raise ValueError(
+            "run_as_user 'root' is refused by Session Manager: give a user who may use sudo"
+        )
+    name, at, domain = run_as_user.partition("@")
+    if at:
+        is_user = is_name(name, _DOMAIN_USER) and is_name(domain, _DOMAIN)
+        is_user = is_user and not name.startswith("-")
+    else:
+        is_user = is_name(name, _UNIX_USER) and name[0] not in "0123456789.-"
+    if not is_user:
         raise ValueError(
             f"run_as_user {run_as_user!r} is not the name of a Unix user: 1 to 32 characters of "
-            "A-Z a-z 0-9 _ . -, the first a letter or _"
+            "A-Z a-z 0-9 _ . -, the first a letter or _; of a domain's user, NAME@DOMAIN"
         )

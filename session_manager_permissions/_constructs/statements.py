@@ -10,7 +10,14 @@ from session_manager_permissions import _needs
 
 from .checks import described, refuse_wrong_type
 from .keys import KeyResource, session_key
-from .logs import bucket_arn, bucket_key, group_arn, is_of_other_account, normal_prefix
+from .logs import (
+    bucket_arn,
+    bucket_key,
+    group_arn,
+    is_of_other_account,
+    normal_prefix,
+    warn_if_encrypted_twice,
+)
 from .tokens import is_token
 
 if TYPE_CHECKING:
@@ -53,7 +60,9 @@ class SessionManagerOptions(TypedDict, total=False):
     where the bucket encrypts with a KMS key that CDK knows, `kms:GenerateDataKey` and `kms:Decrypt`
     on that key. Of a bucket imported by its name CDK does not know the key: import it with
     `s3.Bucket.from_bucket_attributes(…, encryption_key=key)`. An L1 bucket whose key only the
-    deployment knows has a warning, `session-manager-permissions:log-bucket-key-not-known`.
+    deployment knows has a warning, `session-manager-permissions:log-bucket-key-not-known`; without
+    `preferences`, so does a bucket that encrypts with `aws:kms:dsse`,
+    `session-manager-permissions:log-bucket-dsse`.
     Default: - session logs do not go to S3.
     """
 
@@ -74,15 +83,17 @@ class SessionManagerOptions(TypedDict, total=False):
     check_log_encryption: bool | None
     """Whether the role may read how the log bucket encrypts: `s3:GetEncryptionConfiguration`.
 
-    The agent asks only where the session preferences enforce encrypted logs in S3.
-    Default: - True: on `log_bucket`, on `*` where none is given.
+    The agent reads it at every upload, to send the encryption header that the bucket's policy may
+    demand, and before each session whose preferences enforce encrypted logs in S3.
+    Default: - True: on `log_bucket`, on `*` where none is given; with `preferences`, True if they
+    have a log bucket.
     """
 
     preferences: SessionPreferences | None
     """The Session document that sessions are started with.
 
     The key, the bucket, the prefix and the log group are taken from it, and giving one of them
-    here as well is an error; `check_log_encryption` is by default what it enforces.
+    here as well is an error; `check_log_encryption` is by default whether it has a log bucket.
     Default: - each option by itself.
     """
 
@@ -115,7 +126,7 @@ def session_manager_statements(
     | `SessionManagerChannels` | the four `ssmmessages` channel actions | `*` | always |
     | `SessionManagerRegistration` | `ssm:UpdateInstanceInformation` | `*` | `allow_registration` |
     | `SessionManagerLogEncryption` | `s3:GetEncryptionConfiguration` | the bucket, else `*` | \
-unless `check_log_encryption=False` |
+unless `check_log_encryption=False`, or `preferences` have no log bucket |
     | `SessionManagerLogObjects` | `s3:PutObject` | the objects below the prefix | `log_bucket` |
     | `SessionManagerLogBucketKey` | `kms:GenerateDataKey`, `kms:Decrypt` | the bucket's key | \
 `log_bucket` with a key |
@@ -140,7 +151,7 @@ have that alias | `encryption_key`, an alias |
         log_group: the CloudWatch log group for session logs: owned, imported or L1.
             Default: - none: no logs in CloudWatch Logs.
         check_log_encryption: whether the role may read how the log bucket encrypts.
-            Default: - True; with `preferences`, what they enforce.
+            Default: - True; with `preferences`, whether they have a log bucket.
         preferences: the Session document that sessions are started with, which decides the key, the
             bucket, the prefix and the log group.
             Default: - none: each option by itself.
@@ -192,7 +203,7 @@ def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
     check = options.get("check_log_encryption")
     return {
         **options,
-        "check_log_encryption": preferences.enforce_s3_encryption if check is None else check,
+        "check_log_encryption": preferences.log_bucket is not None if check is None else check,
         "encryption_key": preferences.encryption_key,
         "log_bucket": preferences.log_bucket,
         "log_prefix": preferences.log_prefix,
@@ -250,6 +261,8 @@ def _asked_for(options: SessionManagerOptions, stack: cdk.Stack | None) -> Itera
     if options.get("check_log_encryption") is not False:
         yield _needs.log_encryption(arn or "*")
     if bucket is not None and arn is not None:
+        if options.get("preferences") is None:  # which otherwise know what they enforce
+            warn_if_encrypted_twice(bucket)
         yield _needs.log_objects(arn, prefix, other_account=is_of_other_account(bucket, stack))
         key = bucket_key(bucket)
         if key is not None:

@@ -51,7 +51,15 @@ OTHER_INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0fedcba98765
 MANAGED_INSTANCE: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/mi-0123456789abcdef0"
 OPERATORS: Final = iam.AccountPrincipal(ACCOUNT)
 SSH: Final = "AWS-StartSSHSession"
+COMMANDS: Final = ["AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand"]
 PORTS: Final = ["AWS-StartPortForwardingSession", "AWS-StartPortForwardingSessionToRemoteHost"]
+EVERY_OPTION: Final[dict[str, Any]] = {
+    "allow_ssh": True,
+    "allow_port_forwarding": True,
+    "allow_interactive_commands": True,
+    "allow_remote_desktop": True,
+    "allow_console": True,
+}
 CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 
 
@@ -114,11 +122,26 @@ def arn(service: str, resource: str, *, region: str = REGION, account: str = ACC
 
 
 ANY_INSTANCE: Final = arn("ec2", "instance/*")
+ANY_SESSION: Final = arn("ssm", "session/*", region="*", account="*")
 DOCUMENT: Final = arn("ssm", f"document/{DEFAULT}")
 
 
 def aws_document(name: str) -> Any:  # noqa: ANN401
     return arn("ssm", f"document/{name}", account="")
+
+
+DESKTOP: Final = [
+    "ssm-guiconnect:StartConnection",
+    "ssm-guiconnect:GetConnection",
+    "ssm-guiconnect:CancelConnection",
+]
+LISTS: Final = [
+    "ssm:DescribeSessions",
+    "ssm:GetConnectionStatus",
+    "ssm:DescribeInstanceProperties",
+    "ssm:DescribeInstanceInformation",
+    "ec2:DescribeInstances",
+]
 
 
 # what the policy holds
@@ -129,7 +152,7 @@ def test_the_least_is_the_session_on_instances_and_document_and_ones_own_session
 ) -> None:
     grant(stack_here, group(stack_here), instance_tags={"team": "web"})
 
-    instances, document, own_sessions = statements(stack_here)
+    instances, document, own_sessions, channel = statements(stack_here)
     digits = instances["Sid"].removeprefix("StartSessionInstances")
     assert re.fullmatch("[0-9a-f]{8}", digits)
     assert instances == {
@@ -148,8 +171,16 @@ def test_the_least_is_the_session_on_instances_and_document_and_ones_own_session
     }
     assert own_sessions == {
         "Effect": "Allow",
-        "Action": ["ssm:TerminateSession", "ssm:ResumeSession", "ssmmessages:OpenDataChannel"],
-        "Resource": arn("ssm", "session/${aws:userid}-*", region="*", account="*"),
+        "Action": ["ssm:TerminateSession", "ssm:ResumeSession"],
+        "Resource": ANY_SESSION,
+        "Condition": {
+            "StringLike": {"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}*"}
+        },
+    }
+    assert channel == {
+        "Effect": "Allow",
+        "Action": "ssmmessages:OpenDataChannel",
+        "Resource": ANY_SESSION,
     }
 
 
@@ -157,22 +188,17 @@ def test_with_everything_asked_for_it_is_that_and_each_thing_once(stack_here: cd
     preferences(stack_here, encryption_key=existing_key(stack_here)).grant_start_session(
         group(stack_here),
         instance_arns=[INSTANCE],
-        allow_ssh=True,
-        allow_port_forwarding=True,
-        allow_console=True,
+        **EVERY_OPTION,
     )
 
     found = statements(stack_here)
     assert [statement["Action"] for statement in found] == [
         "ssm:StartSession",
         "ssm:StartSession",
-        ["ssm:TerminateSession", "ssm:ResumeSession", "ssmmessages:OpenDataChannel"],
-        [
-            "ssm:DescribeSessions",
-            "ssm:GetConnectionStatus",
-            "ssm:DescribeInstanceProperties",
-            "ec2:DescribeInstances",
-        ],
+        ["ssm:TerminateSession", "ssm:ResumeSession"],
+        "ssmmessages:OpenDataChannel",
+        DESKTOP,
+        LISTS,
         "kms:GenerateDataKey",
     ]
     assert {statement["Effect"] for statement in found} == {"Allow"}
@@ -217,12 +243,10 @@ def test_a_tag_condition_is_on_the_instances_only(stack_here: cdk.Stack) -> None
         stack_here,
         group(stack_here),
         instance_tags={"team": "web"},
-        allow_ssh=True,
-        allow_port_forwarding=True,
-        allow_console=True,
+        **EVERY_OPTION,
     )
 
-    tagged = [found["Sid"] for found in statements(stack_here) if "resourceTag" in str(found)]
+    tagged = [found["Sid"] for found in statements(stack_here) if "resourceTag/team" in str(found)]
     assert [sid[:-8] for sid in tagged] == ["StartSessionInstances"]
 
 
@@ -441,7 +465,11 @@ def test_a_list_of_arns_that_only_the_deployment_knows_is_let_through(
         ({"allow_ssh": True}, [SSH]),
         ({"allow_port_forwarding": True}, PORTS),
         ({"allow_ssh": True, "allow_port_forwarding": True}, [SSH, *PORTS]),
+        ({"allow_interactive_commands": True}, COMMANDS),
+        ({"allow_remote_desktop": True}, PORTS[:1]),
+        ({"allow_port_forwarding": True, "allow_remote_desktop": True}, PORTS),
         ({"allow_console": True}, []),
+        (EVERY_OPTION, [SSH, *PORTS, *COMMANDS]),
     ],
 )
 def test_awss_own_documents_are_allowed_one_by_one_and_have_no_account(
@@ -484,26 +512,48 @@ def test_instances_and_documents_are_in_separate_statements(
 # sessions, console, key
 
 
-def test_nothing_but_the_consoles_lists_is_on_every_resource(stack_here: cdk.Stack) -> None:
-    grant(stack_here, group(stack_here), all_instances=True, allow_console=True)
+@pytest.mark.parametrize("minimize", [False, True])
+@pytest.mark.parametrize("grantee_of", [group, managed_policy])
+def test_the_channel_is_opened_without_the_condition_of_ones_own_sessions(
+    make_app: MakeApp, grantee_of: GranteeOf, *, minimize: bool
+) -> None:
+    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
+    found, operators = preferences(stack), grantee_of(stack)
 
-    (everywhere,) = [found for found in statements(stack_here) if found["Resource"] == "*"]
-    assert everywhere == {
+    found.grant_start_session(operators, all_instances=True)
+    found.grant_start_session(operators, instance_arns=[INSTANCE], **EVERY_OPTION)
+
+    (channel,) = allowing(statements(stack), "ssmmessages:OpenDataChannel")
+    assert channel == {
         "Effect": "Allow",
-        "Action": [
-            "ssm:DescribeSessions",
-            "ssm:GetConnectionStatus",
-            "ssm:DescribeInstanceProperties",
-            "ec2:DescribeInstances",
-        ],
-        "Resource": "*",
+        "Action": "ssmmessages:OpenDataChannel",
+        "Resource": ANY_SESSION,
     }
+    (own_sessions,) = allowing(statements(stack), "ssm:TerminateSession")
+    assert own_sessions["Condition"].keys() == {"StringLike"}
 
 
-def test_the_console_is_not_allowed_by_default(stack_here: cdk.Stack) -> None:
-    grant(stack_here, group(stack_here), all_instances=True)
+@pytest.mark.parametrize(
+    ("access", "actions"),
+    [
+        ({}, []),
+        ({"allow_ssh": True, "allow_port_forwarding": True}, []),
+        ({"allow_interactive_commands": True}, []),
+        ({"allow_remote_desktop": True}, [DESKTOP]),
+        ({"allow_console": True}, [LISTS]),
+        (EVERY_OPTION, [DESKTOP, LISTS]),
+    ],
+)
+def test_nothing_but_the_consoles_actions_is_on_every_resource(
+    stack_here: cdk.Stack, access: dict[str, bool], actions: list[list[str]]
+) -> None:
+    grant(stack_here, group(stack_here), all_instances=True, **access)
 
-    assert "Describe" not in json.dumps(statements(stack_here))
+    everywhere = [found for found in statements(stack_here) if found["Resource"] == "*"]
+    assert everywhere == [
+        {"Effect": "Allow", "Action": allowed, "Resource": "*"} for allowed in actions
+    ]
+    assert ("Describe" in json.dumps(statements(stack_here))) == (LISTS in actions)
 
 
 def test_without_a_key_there_is_no_statement_on_one(stack_here: cdk.Stack) -> None:
@@ -599,6 +649,12 @@ def test_the_same_grant_twice_changes_nothing(make_app: MakeApp, *, minimize: bo
         ({"instance_arns": [INSTANCE]}, {"instance_arns": [OTHER_INSTANCE]}),
         ({"all_instances": True}, {"all_instances": True, "allow_ssh": True}),
         ({"all_instances": True}, {"all_instances": True, "allow_port_forwarding": True}),
+        ({"all_instances": True}, {"all_instances": True, "allow_interactive_commands": True}),
+        ({"all_instances": True}, {"all_instances": True, "allow_remote_desktop": True}),
+        (
+            {"all_instances": True, "allow_interactive_commands": True},
+            {"all_instances": True, "allow_remote_desktop": True},
+        ),
     ],
 )
 def test_two_different_grants_on_a_document_have_different_sids(
@@ -610,6 +666,27 @@ def test_two_different_grants_on_a_document_have_different_sids(
     found.grant_start_session(operators, **second)
 
     assert len(by_sid_and_digits(stack_here)) == 4
+
+
+@pytest.mark.parametrize(
+    ("access", "digits"),
+    [
+        ({"all_instances": True}, "ad872561"),
+        ({"instance_tags": {"team": "web"}}, "c30a35f7"),
+        ({"all_instances": True, "allow_ssh": True}, "ddc2ce06"),
+        ({"all_instances": True, "allow_port_forwarding": True}, "c750bd14"),
+    ],
+)
+def test_the_sids_of_what_could_be_granted_before_are_those_of_0_2_0(
+    make_stack: MakeStack, access: dict[str, Any], digits: str
+) -> None:
+    stack = make_stack("Stack", env=HERE)
+    grant(stack, managed_policy(stack), **access)
+
+    assert by_sid_and_digits(stack).keys() == {
+        f"StartSessionInstances{digits}",
+        f"StartSessionDocument{digits}",
+    }
 
 
 def test_grants_on_the_same_instances_of_two_documents_have_different_sids(
@@ -660,9 +737,7 @@ def test_a_grant_with_everything_fits_into_a_users_inline_policies(make_stack: M
     found.grant_start_session(
         iam.User(stack, "Operator"),
         instance_tags={"team": "web-servers"},
-        allow_ssh=True,
-        allow_port_forwarding=True,
-        allow_console=True,
+        **EVERY_OPTION,
     )
 
     assert len(json.dumps(in_partition(statements(stack)), separators=(",", ":"))) < 2048
@@ -784,14 +859,14 @@ def test_users_groups_and_roles_get_an_inline_policy(
     granted.assert_success()
     found = policy(stack_here)
     assert found[property_name] == [name]
-    assert len(found["PolicyDocument"]["Statement"]) == 3
+    assert len(found["PolicyDocument"]["Statement"]) == 4
 
 
 def test_a_managed_policy_takes_the_statements(stack_here: cdk.Stack) -> None:
     granted = grant(stack_here, managed_policy(stack_here))
 
     assert granted.success
-    assert len(statements(stack_here)) == 3
+    assert len(statements(stack_here)) == 4
     assert resources(stack_here, "AWS::IAM::Policy") == {}
 
 
@@ -803,7 +878,7 @@ def test_a_lazy_role_takes_the_statements_when_it_is_made(stack_here: cdk.Stack)
     assert granted.success
     assert resources(stack_here, "AWS::IAM::Role") == {}
     assert lazy.role_name
-    assert len(statements(stack_here)) == 3
+    assert len(statements(stack_here)) == 4
 
 
 def test_a_function_takes_them_by_its_role(stack_here: cdk.Stack) -> None:
@@ -817,7 +892,7 @@ def test_a_function_takes_them_by_its_role(stack_here: cdk.Stack) -> None:
 
     grant(stack_here, function)
 
-    assert len(statements(stack_here)) == 3
+    assert len(statements(stack_here)) == 4
 
 
 def test_a_permission_set_takes_the_statements(stack_here: cdk.Stack) -> None:
@@ -830,6 +905,7 @@ def test_a_permission_set_takes_the_statements(stack_here: cdk.Stack) -> None:
     assert [statement.get("Sid", "")[:-8] for statement in found] == [
         "StartSessionInstances",
         "StartSessionDocument",
+        "",
         "",
     ]
     assert template(stack_here).get("Resources", {}) == {}
@@ -1163,7 +1239,8 @@ def test_a_role_that_others_create_is_no_error_and_the_report_lists_the_statemen
     assert [statement["Action"] for statement in reported(stack)] == [
         "ssm:StartSession",
         "ssm:StartSession",
-        ["ssm:TerminateSession", "ssm:ResumeSession", "ssmmessages:OpenDataChannel"],
+        ["ssm:TerminateSession", "ssm:ResumeSession"],
+        "ssmmessages:OpenDataChannel",
     ]
 
 
@@ -1235,6 +1312,8 @@ def test_what_cdk_can_not_grant_to_is_a_type_error(
         ("all_instances", "no", "must be a bool, got str 'no'"),
         ("allow_ssh", "no", "must be a bool, got str 'no'"),
         ("allow_port_forwarding", 1, "must be a bool, got int 1"),
+        ("allow_interactive_commands", "yes", "must be a bool, got str 'yes'"),
+        ("allow_remote_desktop", 0, "must be a bool, got int 0"),
         ("allow_console", None, "must be a bool, got NoneType"),
     ],
 )
@@ -1264,7 +1343,7 @@ def test_cfn_lint_finds_nothing(make_app: MakeApp, kind: str, *, minimize: bool)
     for access in (
         {"instance_arns": [INSTANCE, OTHER_INSTANCE], "instance_tags": {"team": ["web", "shop"]}},
         {"instance_tags": {"team": "${aws:PrincipalTag/team}"}, "allow_console": True},
-        {"all_instances": True, "allow_ssh": True, "allow_port_forwarding": True},
+        {"all_instances": True, **EVERY_OPTION},
     ):
         arguments: dict[str, Any] = access
         found.grant_start_session(group_of(stack), **arguments)

@@ -7,12 +7,18 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aws_cdk as cdk
+import jsii
 import pytest
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from session_manager_permissions import SessionPreferences
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionPreferences,
+    session_manager_statements,
+)
 from tests.conftest import (
     ACCOUNT,
     HERE,
@@ -25,6 +31,7 @@ from tests.conftest import (
     resources,
     run_python,
     template,
+    warnings,
 )
 from tests.preference_options import (
     ALIAS_ARN,
@@ -118,11 +125,6 @@ def violations(content: dict[str, Any]) -> list[str]:
         *wrong_in(content, TOP),
         *wrong_in(found, INPUTS),
         *wrong_in(found.get("shellProfile", {}), SHELL_PROFILE),
-        *(
-            ["runAsDefaultUser"]
-            if found.get("runAsEnabled") and not found.get("runAsDefaultUser")
-            else []
-        ),
     ]
 
 
@@ -189,7 +191,9 @@ def with_input(name: str, value: object) -> dict[str, Any]:
         (with_input("maxSessionDuration", "1.5"), ["maxSessionDuration"]),
         (with_input("shellProfile", {"macos": "pwd"}), ["macos"]),
         (with_input("shellProfile", {"linux": ["pwd"]}), ["linux"]),
-        (VALID | {"inputs": VALID["inputs"] | {"runAsEnabled": True}}, ["runAsDefaultUser"]),
+        (with_input("runAsEnabled", "true"), ["runAsEnabled"]),
+        # the operator's tag names the user
+        (VALID | {"inputs": VALID["inputs"] | {"runAsEnabled": True}}, []),
         (with_input("kmsKey", ""), ["kmsKey"]),
     ],
 )
@@ -608,6 +612,129 @@ def test_encryption_in_s3_is_enforced_unless_that_is_turned_off(
     assert made.enforce_s3_encryption is enforced
 
 
+TWICE: Final = "aws:kms:dsse"
+
+
+def l1_bucket(stack: cdk.Stack, *algorithms: str) -> s3.CfnBucket:
+    rules = [
+        s3.CfnBucket.ServerSideEncryptionRuleProperty(
+            server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+                sse_algorithm=algorithm
+            )
+        )
+        for algorithm in algorithms
+    ]
+    return s3.CfnBucket(
+        stack,
+        "Bucket",
+        bucket_encryption=s3.CfnBucket.BucketEncryptionProperty(
+            server_side_encryption_configuration=rules
+        ),
+    )
+
+
+def l2_bucket(encryption: s3.BucketEncryption) -> Callable[[cdk.Stack], s3.IBucket]:
+    return lambda stack: s3.Bucket(stack, "Bucket", encryption=encryption)
+
+
+ENCRYPTED_TWICE: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
+    "DSSE": l2_bucket(s3.BucketEncryption.DSSE),
+    "DSSE_MANAGED": l2_bucket(s3.BucketEncryption.DSSE_MANAGED),
+    "L1": lambda stack: l1_bucket(stack, TWICE),
+    "L2 of an L1": lambda stack: s3.Bucket.from_cfn_bucket(l1_bucket(stack, TWICE)),
+    "L1, its first rule": lambda stack: l1_bucket(stack, TWICE, "AES256"),
+}
+ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
+    **BUCKETS,
+    "KMS": l2_bucket(s3.BucketEncryption.KMS),
+    "KMS_MANAGED": l2_bucket(s3.BucketEncryption.KMS_MANAGED),
+    "S3_MANAGED": l2_bucket(s3.BucketEncryption.S3_MANAGED),
+    "L1 with KMS": lambda stack: l1_bucket(stack, "aws:kms"),
+    "L1 with AES256": lambda stack: l1_bucket(stack, "AES256"),
+    "L1, its second rule": lambda stack: l1_bucket(stack, "AES256", TWICE),
+    "L1 of a parameter": lambda stack: l1_bucket(
+        stack, cdk.CfnParameter(stack, "Algorithm").value_as_string
+    ),
+    "L1 of no rule": l1_bucket,
+    "L1 known later": lambda stack: s3.CfnBucket(
+        stack, "Bucket", bucket_encryption=cdk.Lazy.any(Later())
+    ),
+}
+
+
+@jsii.implements(cdk.IStableAnyProducer)
+class Later:
+    """What is not there yet when the preferences are made."""
+
+    def produce(self) -> object:
+        return None
+
+
+@pytest.mark.parametrize("kind", ENCRYPTED_TWICE)
+def test_a_bucket_that_the_agent_does_not_take_for_encrypted_is_refused_where_that_is_enforced(
+    stack: cdk.Stack, kind: str
+) -> None:
+    bucket = ENCRYPTED_TWICE[kind](stack)
+    message = (
+        f"^enforce_s3_encryption ends each session: log_bucket '{bucket.node.path}' encrypts with "
+        "aws:kms:dsse, which the agent does not take for encrypted; encrypt it with aws:kms or "
+        "AES256, or give enforce_s3_encryption=False$"
+    )
+    refused(stack, ValueError, message, log_bucket=bucket)
+    refused(stack, ValueError, message, log_bucket=bucket, enforce_s3_encryption=True)
+
+
+def permitted(stack: cdk.Stack, **options: Any) -> None:  # noqa: ANN401
+    """Give the options to the construct and to the function."""
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
+    session_manager_statements(**options)
+
+
+@pytest.mark.parametrize("kind", ENCRYPTED_TWICE)
+def test_it_is_taken_without_a_word_where_nothing_is_enforced(stack: cdk.Stack, kind: str) -> None:
+    bucket = ENCRYPTED_TWICE[kind](stack)
+
+    made = preferences(stack, log_bucket=bucket, enforce_s3_encryption=False)
+    permitted(stack, preferences=made)
+
+    assert inputs(stack)["s3EncryptionEnabled"] is False
+    assert warnings(stack) == []
+
+
+@pytest.mark.parametrize("way", ["log_bucket", "a document that exists", "both"])
+@pytest.mark.parametrize("kind", ENCRYPTED_TWICE)
+def test_it_is_warned_of_once_where_it_is_not_known_what_is_enforced(
+    stack: cdk.Stack, kind: str, way: str
+) -> None:
+    bucket = ENCRYPTED_TWICE[kind](stack)
+
+    if way == "log_bucket":
+        permitted(stack, log_bucket=bucket)
+    else:
+        found = SessionPreferences.from_document_name(stack, "Preferences", log_bucket=bucket)
+        if way == "both":
+            permitted(stack, preferences=found)
+
+    (warning,) = warnings(stack)
+    assert warning.startswith(f"log_bucket '{bucket.node.path}' encrypts with aws:kms:dsse, which")
+    cdk.Annotations.of(bucket).acknowledge_warning("session-manager-permissions:log-bucket-dsse")
+    assert warnings(stack) == []
+
+
+@pytest.mark.parametrize("kind", ENCRYPTED_OR_NOT_KNOWN)
+def test_a_bucket_that_may_be_encrypted_as_the_agent_wants_it_is_taken_without_a_word(
+    stack: cdk.Stack, kind: str
+) -> None:
+    bucket = ENCRYPTED_OR_NOT_KNOWN[kind](stack)
+
+    preferences(stack, log_bucket=bucket)
+    SessionPreferences.from_document_name(stack, "Theirs", log_bucket=bucket)
+    permitted(stack, log_bucket=bucket)
+
+    assert inputs(stack)["s3EncryptionEnabled"] is True
+    assert warnings(stack) == []
+
+
 def test_encryption_in_s3_is_not_enforced_without_a_bucket(stack: cdk.Stack) -> None:
     made = preferences(stack, enforce_s3_encryption=True)
 
@@ -692,7 +819,7 @@ def test_a_key_or_an_alias_is_in_it_by_an_arn(
     [
         (
             lambda stack: kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048),
-            "has the key_spec RSA_2048",
+            "'Stack/Key' has the key_spec RSA_2048",
         ),
         (
             lambda stack: kms.Alias.from_alias_name(stack, "Key", "alias/aws/ssm"),
@@ -729,7 +856,90 @@ def test_a_unix_user_is_the_one_sessions_run_as(make_stack: MakeStack, user: str
 
 
 @pytest.mark.parametrize(
-    "user", ["", "1user", "-user", "u" * 33, "some user", "user\n", "user;id", "DOMAIN\\user", "é"]
+    "user",
+    ["jane@corp.example.com", "jane.doe-x_1@CORP", "1234567@corp.example.com", "u" * 64 + "@c.net"],
+)
+def test_a_domains_user_is_the_one_sessions_run_as(stack: cdk.Stack, user: str) -> None:
+    preferences(stack, run_as_user=user)
+
+    found = inputs(stack)
+    assert (found["runAsEnabled"], found["runAsDefaultUser"]) == (True, user)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "enabled", "user"),
+    [
+        ({}, False, ""),
+        ({"run_as_enabled": None}, False, ""),
+        ({"run_as_enabled": False}, False, ""),
+        ({"run_as_enabled": True}, True, ""),  # the operator's tag names the user
+        ({"run_as_user": "operator"}, True, "operator"),
+        ({"run_as_enabled": None, "run_as_user": "operator"}, True, "operator"),
+        ({"run_as_enabled": True, "run_as_user": "operator"}, True, "operator"),
+    ],
+)
+def test_run_as_is_on_where_there_is_a_user_or_it_is_turned_on(
+    stack: cdk.Stack, arguments: dict[str, Any], user: str, *, enabled: bool
+) -> None:
+    preferences(stack, **arguments)
+
+    found = inputs(stack)
+    assert found["runAsEnabled"] is enabled
+    assert found["runAsDefaultUser"] == user
+
+
+def test_a_user_beside_run_as_that_is_off_is_refused(stack: cdk.Stack) -> None:
+    message = "^run_as_enabled=False leaves run_as_user 'operator' without effect: give one of the"
+    refused(stack, ValueError, message, run_as_enabled=False, run_as_user="operator")
+
+
+def test_root_is_refused(stack: cdk.Stack) -> None:
+    message = "^run_as_user 'root' is refused by Session Manager: give a user who may use sudo$"
+    refused(stack, ValueError, message, run_as_user="root")
+    preferences(stack, run_as_user="root@corp.example.com")  # is not the system's
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        ({"run_as_user": "ssm-user"}, True),
+        ({"run_as_user": "operator"}, False),
+        ({"run_as_enabled": True}, False),
+        ({}, False),
+    ],
+)
+def test_run_as_ssm_user_is_warned_of_as_the_agent_does_not_make_it_then(
+    stack: cdk.Stack, arguments: dict[str, Any], *, warned: bool
+) -> None:
+    made = preferences(stack, **arguments)
+
+    found = warnings(stack)
+    assert ["run-as-ssm-user" in text for text in found] == ([True] if warned else [])
+    cdk.Annotations.of(made).acknowledge_warning("session-manager-permissions:run-as-ssm-user")
+    assert warnings(stack) == []
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "",
+        "1user",
+        "-user",
+        "u" * 33,
+        "some user",
+        "user\n",
+        "user;id",
+        "DOMAIN\\user",
+        "é",
+        "@corp.example.com",
+        "user@",
+        "user@corp@example.com",
+        "user@corp_example",
+        "user@corp.example.com;id",
+        "some user@corp.example.com",
+        "-user@corp.example.com",
+        "u" * 65 + "@corp.example.com",
+    ],
 )
 def test_what_is_no_unix_user_is_refused(stack: cdk.Stack, user: str) -> None:
     message = "^run_as_user .* is not the name of a Unix user: 1 to 32 characters of"
@@ -737,9 +947,19 @@ def test_what_is_no_unix_user_is_refused(stack: cdk.Stack, user: str) -> None:
 
 
 def test_a_user_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    preferences(stack, run_as_user=cdk.CfnParameter(stack, "User").value_as_string)
+    user = cdk.CfnParameter(stack, "User").value_as_string
+    preferences(stack, run_as_user=user)
+    SessionPreferences(stack, "OfADomain", run_as_user=f"{user}@corp.example.com")
+    SessionPreferences(stack, "OfTheDomain", run_as_user=f"jane@{user}")
 
-    assert inputs(stack)["runAsDefaultUser"] == {"Ref": "User"}
+    assert [
+        found["Properties"]["Content"]["inputs"]["runAsDefaultUser"]
+        for found in resources(stack, "AWS::SSM::Document").values()
+    ] == [
+        {"Ref": "User"},
+        {"Fn::Join": ["", [{"Ref": "User"}, "@corp.example.com"]]},
+        {"Fn::Join": ["", ["jane@", {"Ref": "User"}]]},
+    ]
 
 
 # shell profiles
@@ -827,6 +1047,7 @@ def test_a_document_may_have_64_kib_and_no_byte_more(make_stack: MakeStack, lett
         ("enforce_cloudwatch_encryption", "false", "must be a bool, got str 'false'"),
         ("idle_timeout", 20, "must be a Duration, got int 20"),
         ("max_duration", "1h", "must be a Duration, got str '1h'"),
+        ("run_as_enabled", "true", "must be a bool, got str 'true'"),
         ("run_as_user", True, "must be a str, got bool True"),
         ("linux_shell_profile", ["pwd"], r"must be a str, got list \['pwd'\]"),
         ("windows_shell_profile", 0, "must be a str, got int 0"),

@@ -37,6 +37,8 @@ TEAMS: Final = (
     "all",
     "ssh",
     "ports",
+    "commands",
+    "desktop",
     "console",
     "key",
     "alias",
@@ -57,6 +59,8 @@ OTHER_DOCUMENT: Final = arn("ssm", "document/Others-Sessions")
 SSH: Final = arn("ssm", "document/AWS-StartSSHSession", account="")
 PORT: Final = arn("ssm", "document/AWS-StartPortForwardingSession", account="")
 REMOTE_PORT: Final = arn("ssm", "document/AWS-StartPortForwardingSessionToRemoteHost", account="")
+COMMAND: Final = arn("ssm", "document/AWS-StartInteractiveCommand", account="")
+SILENT_COMMAND: Final = arn("ssm", "document/AWS-StartNonInteractiveCommand", account="")
 CHECKS_DOCUMENT: Final = "ssm:SessionDocumentAccessCheck"
 WEB: Final = {"ssm:resourceTag/team": "web"}
 SHOP: Final = {"ssm:resourceTag/team": "shop"}
@@ -123,9 +127,11 @@ class Operator:
         )["EvaluationResults"]
         return bool(result["EvalDecision"] == "allowed")
 
-    def session(self, user_id: str | None = None) -> str:
-        """A session of the operator, or of the one with that id."""
-        return arn("ssm", f"session/{user_id or self.user_id}-0a1b2c3d4e5f67890")
+    @property
+    def session(self) -> str:
+        """The ARN of a session of the operator, which has the name of the user or role session."""
+        _, _, session_name = self.user_id.partition(":")
+        return arn("ssm", f"session/{session_name or self.arn.partition('/')[2]}-0a1b2c3d4e5f67890")
 
 
 class Keys(NamedTuple):
@@ -224,6 +230,13 @@ REQUESTS: Final[dict[str, Request]] = {
     "SSH by a document of one's own": (START, arn("ssm", "document/AWS-StartSSHSession"), {}),
     "a port": (START, PORT, {}),
     "a port of another host": (START, REMOTE_PORT, {}),
+    "a command": (START, COMMAND, {}),
+    "a command without a terminal": (START, SILENT_COMMAND, {}),
+    "a desktop": ("ssm-guiconnect:StartConnection", "*", {}),
+    "the desktop's picture": ("ssm-guiconnect:GetConnection", "*", {}),
+    "the desktop's end": ("ssm-guiconnect:CancelConnection", "*", {}),
+    "the recorded desktops": ("ssm-guiconnect:ListConnections", "*", {}),
+    "the list of managed nodes": ("ssm:DescribeInstanceInformation", "*", {}),
     "the list of sessions": ("ssm:DescribeSessions", "*", {}),
     "the instances' connections": ("ssm:GetConnectionStatus", "*", {}),
     "the instances' properties": ("ssm:DescribeInstanceProperties", "*", {}),
@@ -251,6 +264,7 @@ LISTS: Final = {
     "the list of sessions",
     "the instances' connections",
     "the instances' properties",
+    "the list of managed nodes",
     "the list of instances",
 }
 ALLOWED: Final[dict[str, set[str]]] = {
@@ -271,6 +285,8 @@ ALLOWED: Final[dict[str, set[str]]] = {
     "all": ANY_INSTANCE,
     "ssh": OF_WEB | {"SSH"},
     "ports": OF_WEB | {"a port", "a port of another host"},
+    "commands": OF_WEB | {"a command", "a command without a terminal"},
+    "desktop": OF_WEB | {"a port", "a desktop", "the desktop's picture", "the desktop's end"},
     "console": OF_WEB | LISTS,
     "key": OF_WEB,
     "alias": OF_WEB,
@@ -330,14 +346,19 @@ def test_the_document_alone_or_the_instance_alone_is_not_enough_by_the_evaluator
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_ssh_and_ports_take_what_allows_them_by_the_evaluator_with_tags(
+def test_awss_own_documents_take_what_allows_them_by_the_evaluator_with_tags(
     operators: dict[str, Operator], name: str
 ) -> None:
     operator = operators[name]
 
-    assert operator.may_start(INSTANCE, SSH, WEB | TEST) == (name == "ssh")
-    for document in (PORT, REMOTE_PORT):
-        assert operator.may_start(INSTANCE, document, WEB | TEST) == (name == "ports")
+    for document, names in (
+        (SSH, {"ssh"}),
+        (PORT, {"ports", "desktop"}),
+        (REMOTE_PORT, {"ports"}),
+        (COMMAND, {"commands"}),
+        (SILENT_COMMAND, {"commands"}),
+    ):
+        assert operator.may_start(INSTANCE, document, WEB | TEST) == (name in names)
     assert not operator.may_start(OTHER_INSTANCE, SSH, {})
 
 
@@ -364,51 +385,81 @@ def test_a_client_that_skips_the_check_of_the_document_is_denied_by_the_evaluato
 
 # one's own sessions
 
-SESSION_ACTIONS: Final = (
-    "ssm:TerminateSession",
-    "ssm:ResumeSession",
-    "ssmmessages:OpenDataChannel",
-)
+ON_OWN_SESSIONS: Final = ("ssm:TerminateSession", "ssm:ResumeSession")
+CHANNEL: Final = "ssmmessages:OpenDataChannel"
 
 
-@pytest.mark.parametrize("action", SESSION_ACTIONS)
-@pytest.mark.parametrize("name", [*TEAMS, "user"])
-def test_ones_own_session_is_ones_own_and_anothers_is_not_by_the_evaluator_with_a_user_id(
+def started_by(user_id: str) -> list[dict[str, str]]:
+    """The session's tag as AWS documents it, the id alone or with the session's own behind it."""
+    key = "ssm:resourceTag/aws:ssmmessages:session-id"
+    return [{key: user_id}, {key: f"{user_id}-0a1b2c3d4e5f67890"}]
+
+
+@pytest.mark.parametrize("action", ON_OWN_SESSIONS)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_ones_own_session_is_ones_own_and_anothers_is_not_by_the_evaluator_with_its_tag(
     operators: dict[str, Operator], name: str, action: str
 ) -> None:
     operator = operators[name]
 
-    assert operator.may(action, operator.session())
     for other in operators.values():
-        assert operator.may(action, other.session()) == (other is operator)
-    assert not operator.may(action, operator.session(f"{operator.user_id}X"))
-    assert not operator.may(action, operator.session(f"X{operator.user_id}"))
-    assert not operator.may(action, arn("ssm", "session/*"))
+        for tag in started_by(other.user_id):
+            assert operator.may(action, other.session, tag) == (other is operator)
+            # The tag alone decides, as a session has no more of its starter in its ARN than a name.
+            assert operator.may(action, operator.session, tag) == (other is operator)
+    for user_id in (f"X{operator.user_id}", operator.user_id.swapcase(), operator.user_id[:-1], ""):
+        for tag in started_by(user_id):
+            assert not operator.may(action, operator.session, tag)
+    assert not operator.may(action, operator.session)
+    assert not operator.may(action, "*", started_by(operator.user_id)[0])
+    assert not operator.may(action, INSTANCE, started_by(operator.user_id)[0])
 
 
-def test_a_federated_users_session_has_no_colon_and_is_out_of_reach_by_the_evaluator(
+@pytest.mark.parametrize("action", ON_OWN_SESSIONS)
+def test_two_session_names_of_one_role_of_which_one_begins_with_the_other_are_not_told_apart(
+    operators: dict[str, Operator], action: str
+) -> None:
+    """As documented."""
+    bot = operators["role"]
+    role_id, _, name = bot.user_id.partition(":")
+
+    for other, allowed in ((f"{name}any", True), (name[:-1], False), (f"x{name}", False)):
+        for tag in started_by(f"{role_id}:{other}"):
+            assert bot.may(action, bot.session, tag) == allowed
+    for tag in started_by(f"AROAOTHER:{name}"):
+        assert not bot.may(action, bot.session, tag)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_channel_is_opened_whatever_the_sessions_tag(
+    operators: dict[str, Operator], name: str
+) -> None:
+    """IAM is given no tag with it, so the simulator can tell as well."""
+    operator = operators[name]
+
+    assert operator.may(CHANNEL, operator.session)
+    assert operator.simulate(CHANNEL, operator.session)
+    for action in (CHANNEL, "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel"):
+        assert not operator.simulate(action, INSTANCE)
+    assert not operator.simulate("ssmmessages:CreateDataChannel", operator.session)
+
+
+def test_what_0_2_0_granted_on_ones_own_sessions_matches_no_session(
     operators: dict[str, Operator],
 ) -> None:
-    """As documented, with AWS's alternative."""
-    role = operators["role"]
-    session = arn("ssm", f"session/{role.user_id.replace(':', '')}-0a1b2c3d4e5f67890")
-    alternative = {
+    """A session's ARN has the name of a user or a role session, and a policy has the id."""
+    before = {
         "Effect": "Allow",
-        "Action": [*SESSION_ACTIONS],
-        "Resource": "*",
-        "Condition": {
-            "StringLike": {"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}*"}
-        },
+        "Action": [*ON_OWN_SESSIONS, CHANNEL],
+        "Resource": "arn:aws:ssm:*:*:session/${aws:userid}-*",
     }
-    with_alternative = Operator(
-        role.aws, role.arn, role.user_id, (json.dumps({"Statement": [alternative]}),)
-    )
-
-    for action in SESSION_ACTIONS:
-        for user_id, own in ((role.user_id, True), ("AROAOTHER:bot", False)):
-            tag = {"ssm:resourceTag/aws:ssmmessages:session-id": f"{user_id}-0a1b2c3d4e5f67890"}
-            assert not role.may(action, session, tag)
-            assert with_alternative.may(action, session, tag) == own
+    for name in ("user", "role"):
+        now = operators[name]
+        then = Operator(now.aws, now.arn, now.user_id, (json.dumps({"Statement": [before]}),))
+        tag = started_by(now.user_id)[0]
+        for action in (*ON_OWN_SESSIONS, CHANNEL):
+            assert now.may(action, now.session, tag)
+            assert not then.may(action, now.session, tag)
 
 
 # the key
@@ -457,7 +508,8 @@ def test_simulator_drops_the_context_and_takes_a_policy_variable_for_text(
     operator = operators["tagged"]
 
     assert not operator.simulate(START, INSTANCE, **WEB)
-    assert not operator.simulate("ssm:TerminateSession", operator.session())
+    (tag, _) = started_by(operator.user_id)
+    assert not operator.simulate("ssm:TerminateSession", operator.session, **tag)
 
 
 def test_systems_manager_here_knows_no_sessions(

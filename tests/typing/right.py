@@ -140,6 +140,7 @@ def preferences(stack: cdk.Stack, role: iam.Role, key: kms.Key) -> None:
         enforce_cloudwatch_encryption=False,
         idle_timeout=cdk.Duration.minutes(15),
         max_duration=cdk.Duration.hours(8),
+        run_as_enabled=True,
         run_as_user="operator",
         linux_shell_profile="pwd",
         windows_shell_profile=None,
@@ -169,6 +170,9 @@ def operators(
     existing_role = iam.Role.from_role_name(stack, "ExistingRole", "operator")
     preferences.grant_start_session(existing_user, all_instances=True, allow_console=True)
     preferences.grant_start_session(existing_group, all_instances=True, allow_port_forwarding=True)
+    preferences.grant_start_session(
+        user, all_instances=True, allow_interactive_commands=True, allow_remote_desktop=True
+    )
     granted = preferences.grant_start_session(existing_role, all_instances=True)
     assert_type(granted, iam.Grant)
     return granted

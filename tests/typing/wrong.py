@@ -67,6 +67,7 @@ def preferences(stack: cdk.Stack, role: iam.IRole, group: logs.ILogGroup) -> Non
     SessionPreferences(stack, "F", stream_logs="yes")  # wrong
     SessionPreferences(stack, "G", idle_timeout=15)  # wrong
     SessionPreferences(stack, "H", run_as_user=True)  # wrong
+    SessionPreferences(stack, "N", run_as_enabled="true")  # wrong
     SessionPreferences(stack, "I", linux_shell_profile=["pwd"])  # wrong
     SessionPreferences(stack, "J", shell_profile="pwd")  # wrong
     SessionPreferences.from_document_name(stack, "K", idle_timeout=None)  # wrong
@@ -83,6 +84,7 @@ def operators(preferences: SessionPreferences, user: iam.IUser, l1: iam.CfnRole)
     preferences.grant_start_session(user, instance_tags={"team": 7})  # wrong
     preferences.grant_start_session(user, all_instances="yes")  # wrong
     preferences.grant_start_session(user, allow_scp=True)  # wrong
+    preferences.grant_start_session(user, allow_remote_desktop="yes")  # wrong
     preferences.document_name = "Sessions"  # wrong
 
 

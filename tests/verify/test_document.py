@@ -386,7 +386,6 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
         "Permissions",
         role=existing_role(stack),
         preferences=preferences,
-        check_log_encryption=True,
         allow_registration=True,
         decrypt_sessions_only=narrowed,
     )
