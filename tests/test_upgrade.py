@@ -116,7 +116,28 @@ class Changed(NamedTuple):
     """Statements with one of these differ, and nothing else does; without any, all may differ."""
 
 
-CHANGED: Final[tuple[Changed, ...]] = ()
+CHANGED: Final[tuple[Changed, ...]] = (
+    Changed(
+        "Operators",
+        "an operator's own sessions are found by their tag, and the channel is opened without it",
+        frozenset({"ssm:TerminateSession", "ssmmessages:OpenDataChannel"}),
+    ),
+    Changed(
+        "OperatorsByConsole",
+        "the Connect button of the EC2 console lists the nodes",
+        frozenset({"ssm:DescribeSessions"}),
+    ),
+    Changed(
+        "PreferencesUnenforced",
+        "the agent reads the bucket's encryption at every upload, whatever is enforced",
+        frozenset({"s3:GetEncryptionConfiguration"}),
+    ),
+    Changed(
+        "PreferencesThatExist",
+        "preferences without a bucket need no look at one",
+        frozenset({"s3:GetEncryptionConfiguration"}),
+    ),
+)
 
 
 def excused(name: str, content: object, changed: Changed) -> tuple[object, object]:
