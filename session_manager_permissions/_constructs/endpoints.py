@@ -183,13 +183,14 @@ class SessionManagerEndpoints(Construct):
     ) -> None:
         from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
+        chosen = _one_per_zone(subnets)
         for service in services:
             interface = ec2.InterfaceVpcEndpoint(
                 self,
                 _IDS[service],
                 vpc=self._vpc,
                 service=ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=subnets,
+                subnets=chosen,
                 security_groups=groups,
                 open=False,
                 private_dns_enabled=True,
@@ -330,6 +331,25 @@ def _route_table(subnet: ec2.ISubnet) -> str | None:
         return None
 
 
+def _one_per_zone(selection: ec2.SubnetSelection | None) -> ec2.SubnetSelection | None:
+    """The selection with one subnet of each zone: CDK sees to it, but for subnets given one by one.
+
+    AWS refuses an interface endpoint with two subnets in one zone.
+    """
+    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
+
+    if selection is None or selection.subnets is None:
+        return selection
+    by_zone: dict[str, ec2.ISubnet] = {}
+    for subnet in selection.subnets:
+        try:
+            zone = subnet.availability_zone
+        except RuntimeError:  # of a subnet imported by its id
+            zone = subnet.subnet_id
+        by_zone.setdefault(zone, subnet)
+    return ec2.SubnetSelection(subnets=[*by_zone.values()])
+
+
 def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
     """A security group that admits TCP 443 from the VPC, and lets nothing out."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
@@ -341,10 +361,22 @@ def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
         description="VPC endpoints of Session Manager",
         allow_all_outbound=False,
     )
-    group.add_ingress_rule(
-        ec2.Peer.ipv4(vpc.vpc_cidr_block), ec2.Port.tcp(443), "HTTPS from the VPC"
-    )
+    cfn_vpc = _cfn_vpc(vpc)
+    cidr = None if cfn_vpc is None else cfn_vpc.cidr_block
+    if cidr is None or is_token(cidr):
+        cidr = vpc.vpc_cidr_block  # what linters can't read, a reference, where the VPC is owned
+    group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
     return group
+
+
+def _cfn_vpc(vpc: ec2.IVpc) -> ec2.CfnVPC | None:
+    """The L1 of a VPC that the app owns."""
+    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
+
+    reference = referenced("vpc", vpc.vpc_id)
+    if reference is None or not isinstance(reference.target, ec2.CfnVPC):
+        return None
+    return reference.target
 
 
 def _connections(
@@ -396,12 +428,8 @@ def _refuse_unfit_vpc(vpc: ec2.IVpc) -> None:
             "ec2.Vpc.from_lookup(scope, id, vpc_id=…), for an L1 "
             "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …)"
         )
-    # No cost: whoever holds a VPC has loaded this module.
-    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
-    reference = referenced("vpc", vpc.vpc_id)
-    cfn_vpc = None if reference is None else reference.target
-    if not isinstance(cfn_vpc, ec2.CfnVPC):
+    cfn_vpc = _cfn_vpc(vpc)
+    if cfn_vpc is None:
         return
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-vpc.html
     for name, value, default in (

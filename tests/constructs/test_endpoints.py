@@ -64,7 +64,7 @@ def endpoints(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
 
 def services(stack: cdk.Stack) -> list[str]:
     """The services of the stack's endpoints, one for each endpoint."""
-    written = (json.dumps(found["ServiceName"]) for found in endpoints(stack).values())
+    written = (json.dumps(found.get("ServiceName")) for found in endpoints(stack).values())
     return sorted(text.rstrip('"]}').rpartition(".")[2] for text in written)
 
 
@@ -162,7 +162,7 @@ def test_group_admits_https_from_the_vpc_and_lets_nothing_out(stack_here: cdk.St
     found = resources(stack_here, "AWS::EC2::SecurityGroup")[name]["Properties"]
     (rule,) = found["SecurityGroupIngress"]
     assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
-    assert rule["CidrIp"]["Fn::GetAtt"][1] == "CidrBlock"
+    assert rule["CidrIp"] == "10.0.0.0/16"
     (rule,) = found["SecurityGroupEgress"]
     assert rule["CidrIp"] == "255.255.255.255/32"  # CDK's way to write none
     assert rule["IpProtocol"] == "icmp"
@@ -247,6 +247,21 @@ def test_two_subnets_of_one_zone_are_one_interface(stack_here: cdk.Stack) -> Non
     assert len(endpoint(stack_here, "ssm")["SubnetIds"]) == 2
 
 
+def test_subnet_of_which_the_zone_is_not_known_is_used(stack_here: cdk.Stack) -> None:
+    subnets = [
+        ec2.Subnet.from_subnet_id(stack_here, name, name) for name in ("subnet-1", "subnet-2")
+    ]
+
+    SessionManagerEndpoints(
+        stack_here,
+        "Endpoints",
+        vpc=isolated(stack_here),
+        subnets=ec2.SubnetSelection(subnets=subnets),
+    )
+
+    assert endpoint(stack_here, "ssm")["SubnetIds"] == ["subnet-1", "subnet-2"]
+
+
 def test_one_zone_costs_one_interface(stack_here: cdk.Stack) -> None:
     vpc = isolated(stack_here)
 
@@ -261,6 +276,23 @@ def test_one_zone_costs_one_interface(stack_here: cdk.Stack) -> None:
 
 
 # Security groups and connections
+
+
+def test_group_refers_to_a_range_that_the_deployment_knows(stack_here: cdk.Stack) -> None:
+    vpc = isolated(
+        stack_here,
+        ip_addresses=ec2.IpAddresses.aws_ipam_allocation(
+            ipv4_ipam_pool_id="ipam-pool-1",
+            ipv4_netmask_length=16,
+            default_subnet_ipv4_netmask_length=24,
+        ),
+    )
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    (name,) = groups(stack_here)
+    found = resources(stack_here, "AWS::EC2::SecurityGroup")[name]["Properties"]
+    assert found["SecurityGroupIngress"][0]["CidrIp"]["Fn::GetAtt"][1] == "CidrBlock"
 
 
 def test_groups_of_the_user_are_used_as_they_are(stack_here: cdk.Stack) -> None:
@@ -311,25 +343,25 @@ def test_connections_reach_endpoints_that_were_there(stack_here: cdk.Stack) -> N
     assert opened.count("100.64.0.0/16") == 2
 
 
-def test_instance_can_wait_for_the_endpoints(stack_here: cdk.Stack) -> None:
-    vpc = isolated(stack_here)
+def test_instance_can_wait_for_the_endpoints(stack: cdk.Stack) -> None:
+    vpc = isolated(stack)
     instance = ec2.Instance(
-        stack_here,
+        stack,
         "Instance",
         vpc=vpc,
         vpc_subnets=ec2.SubnetSelection(subnet_type=ISOLATED),
         instance_type=ec2.InstanceType("t3.micro"),
-        machine_image=ec2.MachineImage.generic_linux({REGION: "ami-1"}),
+        machine_image=ec2.MachineImage.latest_amazon_linux2023(),
         allow_all_outbound=False,
     )
-    made = SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+    made = SessionManagerEndpoints(stack, "Endpoints", vpc=vpc)
     instance.connections.allow_to_default_port(made)
 
     instance.instance.node.add_dependency(made)
 
-    (body,) = resources(stack_here, "AWS::EC2::Instance").values()
-    assert {*endpoints(stack_here)} <= {*body["DependsOn"]}
-    assert lint(json.dumps(template(stack_here)), regions=[REGION]) == []
+    (body,) = resources(stack, "AWS::EC2::Instance").values()
+    assert {*endpoints(stack)} <= {*body["DependsOn"]}
+    assert lint(json.dumps(template(stack))) == []
 
 
 # Endpoint policies
@@ -386,7 +418,7 @@ def l1(
     construct_id: str = "There",
     **options: Any,  # noqa: ANN401
 ) -> ec2.CfnVPCEndpoint:
-    said = {
+    said: dict[str, Any] = {
         "vpc_id": vpc.vpc_id,
         "service_name": cdk.Fn.sub(f"com.amazonaws.${{AWS::Region}}.{service}"),
         "vpc_endpoint_type": "Interface",
@@ -491,23 +523,18 @@ def test_nothing_is_made_where_all_is_there(stack_here: cdk.Stack) -> None:
 
 
 def test_several_of_one_vpc_are_a_union(stack_here: cdk.Stack) -> None:
-    vpc = isolated(stack_here)
+    vpc, logged = isolated(stack_here), bucket(stack_here)
+    key, log_group = existing_key(stack_here), group(stack_here)
 
-    first = SessionManagerEndpoints(stack_here, "A", vpc=vpc, log_bucket=bucket(stack_here))
-    SessionManagerEndpoints(stack_here, "B", vpc=vpc, encryption_key=existing_key(stack_here))
+    first = SessionManagerEndpoints(stack_here, "A", vpc=vpc, log_bucket=logged)
+    SessionManagerEndpoints(stack_here, "B", vpc=vpc, encryption_key=key)
     third = SessionManagerEndpoints(
-        stack_here, "C", vpc=vpc, **SCENARIOS["log_group"](stack_here), log_bucket=first_bucket(vpc)
+        stack_here, "C", vpc=vpc, log_bucket=logged, log_group=log_group, encryption_key=key
     )
 
     assert services(stack_here) == ["kms", "logs", "s3", "ssm", "ssmmessages"]
     assert len(first.connections.security_groups) == 1
-    assert len(third.connections.security_groups) == 2
-
-
-def first_bucket(vpc: ec2.Vpc) -> s3.IBucket:
-    found = cdk.Stack.of(vpc).node.find_child("Bucket")
-    assert isinstance(found, s3.IBucket)
-    return found
+    assert len(third.connections.security_groups) == 3
 
 
 @pytest.mark.parametrize("by_name", [True, False])
