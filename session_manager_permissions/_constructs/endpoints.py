@@ -139,6 +139,7 @@ class SessionManagerEndpoints(Construct):
         with taking_id(scope, construct_id):
             super().__init__(scope, construct_id)
         self._vpc = vpc
+        self._errors: list[str] = []
         self._made: list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint] = []
         needed = {
             "ssm": True,
@@ -165,7 +166,7 @@ class SessionManagerEndpoints(Construct):
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))
         self._connections = _connections([*groups, *chain(*(one.groups() for one in there))])
-        self.node.add_validation(_AtSynthesis(self._made_twice))
+        self.node.add_validation(_AtSynthesis(self._find_clashes))
 
     @property
     def connections(self) -> ec2.Connections:
@@ -230,25 +231,25 @@ class SessionManagerEndpoints(Construct):
                 "without the condition and with private DNS",
             )
 
-    def _made_twice(self) -> list[str]:
+    def _find_clashes(self) -> list[str]:
         """What is wrong with endpoints that came after: a VPC takes one of a service."""
         found = [*_endpoints_of(self._vpc, self)]
         own_paths = {f"{endpoint.node.path}/Resource" for endpoint in self._made}
         own = {one.service: one for one in found if one.resource.node.path in own_paths}
-        errors = []
+        self._errors = []
         for one in found:
             mine = own.get(one.service)
             if mine is None or one.resource.node.path in own_paths or not one.clashes(mine):
                 continue
             if self._vpc.select_subnets().is_pending_lookup:
                 break  # until the CLI has looked them up, all VPCs look the same
-            errors.append(
+            self._errors.append(
                 f"the endpoint {one.resource.node.path!r} of {one.service} came after this "
                 "SessionManagerEndpoints made one, and the VPC takes only one with private DNS, "
                 "or one gateway in a route table: make SessionManagerEndpoints after it, and it "
                 "uses that one"
             )
-        return errors
+        return self._errors
 
 
 _ANY: Final = "*"
