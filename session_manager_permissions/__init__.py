@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "SessionManagerEndpoints",
     "SessionManagerFleet",
     "SessionManagerOptions",
     "SessionManagerPermissions",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "SessionManagerEndpoints": "._constructs.endpoints",
     "SessionManagerFleet": "._constructs.fleet",
     "SessionManagerOptions": "._constructs.statements",
     "SessionManagerPermissions": "._constructs.permissions",
@@ -30,6 +32,7 @@ _MODULES = {
 }
 
 if TYPE_CHECKING:
+    from ._constructs.endpoints import SessionManagerEndpoints
     from ._constructs.fleet import SessionManagerFleet
     from ._constructs.lookup import lookup_instance_profile
     from ._constructs.permissions import SessionManagerPermissions

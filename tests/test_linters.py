@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 import aws_cdk as cdk
 import cdk_nag
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from cfnlint.api import lint
 
-from session_manager_permissions import SessionManagerPermissions, SessionPreferences
+from session_manager_permissions import (
+    SessionManagerEndpoints,
+    SessionManagerPermissions,
+    SessionPreferences,
+)
 
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role
 from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS
@@ -53,6 +58,20 @@ def owning(stack: cdk.Stack) -> SessionManagerPermissions:
     )
 
 
+def endpoints(stack: cdk.Stack) -> SessionManagerEndpoints:
+    """Every endpoint, for a VPC that the stack owns."""
+    private = ec2.SubnetConfiguration(
+        name="Private", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24
+    )
+    return SessionManagerEndpoints(
+        stack,
+        "Endpoints",
+        vpc=ec2.Vpc(stack, "Vpc", max_azs=2, subnet_configuration=[private]),
+        endpoint_policy="account",
+        **SCENARIOS["all"](stack),
+    )
+
+
 def build(stack: cdk.Stack, scenario: str) -> SessionManagerPermissions:
     if scenario == "owned":
         return owning(stack)
@@ -70,6 +89,8 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
             synthesizer = cdk.BootstraplessSynthesizer()
             stack = cdk.Stack(app, f"Stack{number}", env=HERE, synthesizer=synthesizer)
             build(stack, scenario)
+        synthesizer = cdk.BootstraplessSynthesizer()  # without zones of an account, which are named
+        endpoints(cdk.Stack(app, "Endpoints", synthesizer=synthesizer))
         app.synth()
     return folder
 
@@ -101,6 +122,13 @@ def test_cfn_lint_finds_nothing(assembly: Path, scenario: str) -> None:
     # The flag sorts the actions: to see that once is enough.
     for template in (without_flag, with_flag) if scenario == "owned" else (with_flag,):
         assert lint(template.read_text(encoding="utf-8"), regions=[REGION]) == []
+
+
+def test_cfn_lint_finds_nothing_in_endpoints(assembly: Path) -> None:
+    template = (assembly / "minimize-True" / "Endpoints.template.json").read_text(encoding="utf-8")
+
+    assert template.count('"AWS::EC2::VPCEndpoint"') == 5
+    assert lint(template) == []
 
 
 # parliament, with the checks of its community
@@ -285,6 +313,17 @@ def test_cdk_nag_finds_nothing_once_they_are_acknowledged(tmp_path: Path, scenar
     assert violations(app) == set()
 
 
+def test_cdk_nag_finds_nothing_in_endpoints(tmp_path: Path) -> None:
+    app = app_with_nag(tmp_path / "cdk.out")
+    made = endpoints(cdk.Stack(app, "Stack", env=HERE))
+    vpc = made.node.scope.node.find_child("Vpc")  # type: ignore[union-attr]
+    cdk.Validations.of(vpc).acknowledge(
+        cdk.Acknowledgment(id="AwsSolutions-VPC7", reason="the flow log is the VPC's")
+    )
+
+    assert violations(app) == set()
+
+
 def readme_example(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str) -> set[str]:
     """What the plug-in finds in the README's example with session logs."""
     (example,) = (text for _, text in blocks("python") if "log_group=" in text)
@@ -336,6 +375,12 @@ def test_checkov_finds_what_is_argued(assembly: Path) -> None:
         for check in report["results"]["failed_checks"]
         if check["resource"].startswith("AWS::IAM::")
     }
+    endpoints = {
+        check["check_id"]
+        for check in report["results"]["failed_checks"]
+        if "Endpoints" in check["resource"]
+    }
+    assert endpoints == set()
     registering = {
         template
         for scenario in ("allow_registration", "all", "owned")

@@ -16,6 +16,7 @@ from unittest.mock import Mock
 import aws_cdk as cdk
 import jsii
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -24,6 +25,7 @@ from botocore.exceptions import ClientError
 
 import session_manager_permissions
 from session_manager_permissions import (
+    SessionManagerEndpoints,
     SessionManagerFleet,
     SessionManagerPermissions,
     SessionManagerReadiness,
@@ -128,6 +130,38 @@ def preferences(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
 
 def fleet(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
     return lambda w: SessionManagerFleet(w.stack, "Fleet", **made(w.stack, options))
+
+
+def endpoints(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
+    return lambda w: SessionManagerEndpoints(
+        w.stack, "Endpoints", **made(w.stack, {"vpc": network} | options)
+    )
+
+
+def network(stack: cdk.Stack, **options: Any) -> ec2.Vpc:  # noqa: ANN401
+    kind = ec2.SubnetType.PRIVATE_ISOLATED
+    private = ec2.SubnetConfiguration(name="Private", subnet_type=kind)
+    return ec2.Vpc(stack, "Vpc", max_azs=1, subnet_configuration=[private], **options)
+
+
+def before_an_endpoint(w: World) -> object:
+    vpc = network(w.stack)
+    SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
+    return vpc.add_interface_endpoint("Late", service=ec2.InterfaceVpcEndpointAwsService.SSM)
+
+
+def beside_an_endpoint_on_a_condition(w: World) -> object:
+    vpc = network(w.stack)
+    there = ec2.CfnVPCEndpoint(
+        w.stack,
+        "There",
+        vpc_id=vpc.vpc_id,
+        service_name="com.amazonaws.eu-west-1.ssm",
+        vpc_endpoint_type="Interface",
+        private_dns_enabled=True,
+    )
+    there.cfn_options.condition = cdk.CfnCondition(w.stack, "Wanted")
+    return SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
 
 
 def start_session(**access: Any) -> Callable[[World], object]:  # noqa: ANN401
@@ -1012,6 +1046,70 @@ ROWS: Final = {
             "stage 'Production' has no SessionManagerFleet of its own, and this one can't "
             "reach into it, as CDK synthesizes stages first: make one in the stage, or give "
             "it in exclude"
+        ),
+    ),
+    "a VPC by its id": Row(
+        endpoints(vpc="vpc-1"),
+        TypeError,
+        (
+            "vpc must be a VPC, got str 'vpc-1': give a construct, for one that exists "
+            "ec2.Vpc.from_lookup(scope, id, vpc_id=…), for an L1 "
+            "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …)"
+        ),
+    ),
+    "a VPC without DNS hostnames": Row(
+        endpoints(vpc=functools.partial(network, enable_dns_hostnames=False)),
+        ValueError,
+        (
+            "vpc 'Stack/Vpc' has enable_dns_hostnames off, and private DNS of an endpoint needs "
+            "it: give the VPC enable_dns_hostnames=True"
+        ),
+    ),
+    "a security group of endpoints by its id": Row(
+        endpoints(security_groups=["sg-1"]),
+        TypeError,
+        (
+            "security_groups must be a sequence of security groups, got str 'sg-1' in it: give "
+            "constructs, for one that exists "
+            "ec2.SecurityGroup.from_security_group_id(scope, id, …)"
+        ),
+    ),
+    "no security group of endpoints": Row(
+        endpoints(security_groups=[]),
+        ValueError,
+        (
+            "security_groups has none, and an endpoint would be in the VPC's default group: give "
+            "one, or leave security_groups out for a new one"
+        ),
+    ),
+    "another endpoint_policy": Row(
+        endpoints(endpoint_policy="organization"),
+        ValueError,
+        (
+            "endpoint_policy is str 'organization': give 'account' to admit only principals of "
+            "the stack's account, or None; an endpoint with a policy of your own is one that you "
+            "make before, with vpc.add_interface_endpoint()"
+        ),
+    ),
+    "an endpoint that comes after": Row(
+        before_an_endpoint,
+        "synthesis",
+        (
+            "the endpoint 'Stack/Vpc/Late/Resource' of ssm came after this "
+            "SessionManagerEndpoints made one, and the VPC takes only one with private DNS, or "
+            "one gateway in a route table: make SessionManagerEndpoints after it, and it uses "
+            "that one"
+        ),
+    ),
+    "an endpoint on a condition": Row(
+        beside_an_endpoint_on_a_condition,
+        "warning",
+        (
+            "the endpoint 'Stack/There' of ssm is there, or has private DNS, only where a "
+            "condition or a value of the deployment says so, and no second one is made beside "
+            "it: where it does not, Session Manager can't be reached by it; make it without the "
+            "condition and with private DNS "
+            "[ack: session-manager-permissions:endpoint-not-certain]"
         ),
     ),
     "a profile that an Aspect makes after a fleet's turn": Row(

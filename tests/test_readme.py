@@ -295,9 +295,9 @@ def test_the_way_to_acknowledge_works_for_each_warning(
     script.write_text(
         f"""
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam, aws_kms as kms, aws_s3 as s3
+from aws_cdk import aws_ec2 as ec2, aws_iam as iam, aws_kms as kms, aws_s3 as s3
 from session_manager_permissions import (
-    SessionManagerFleet, SessionManagerPermissions, SessionPreferences
+    SessionManagerEndpoints, SessionManagerFleet, SessionManagerPermissions, SessionPreferences
 )
 
 app = cdk.App()
@@ -310,6 +310,17 @@ SessionManagerFleet(stack, "Fleet")
 l1_role = iam.CfnRole(stack, "L1", assume_role_policy_document={{}})
 l1_role.cfn_options.condition = cdk.CfnCondition(stack, "Wanted")
 SessionManagerPermissions(stack, "OnACondition", role=l1_role)
+vpc = ec2.Vpc(stack, "Vpc")
+ssm = ec2.CfnVPCEndpoint(
+    stack,
+    "Ssm",
+    vpc_id=vpc.vpc_id,
+    service_name="com.amazonaws.{REGION}.ssm",
+    vpc_endpoint_type="Interface",
+    private_dns_enabled=True,
+)
+ssm.cfn_options.condition = l1_role.cfn_options.condition
+SessionManagerEndpoints(stack, "Endpoints", vpc=vpc)
 by_default = s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
     sse_algorithm="aws:kms", kms_master_key_id=cdk.Fn.import_value("key")
 )

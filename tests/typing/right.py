@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -12,6 +13,7 @@ from aws_cdk import aws_s3 as s3
 from typing_extensions import assert_type
 
 from session_manager_permissions import (
+    SessionManagerEndpoints,
     SessionManagerOptions,
     SessionManagerPermissions,
     SessionPreferences,
@@ -176,6 +178,33 @@ def operators(
     granted = preferences.grant_start_session(existing_role, all_instances=True)
     assert_type(granted, iam.Grant)
     return granted
+
+
+def endpoints(
+    stack: cdk.Stack,
+    *,
+    owned: ec2.Vpc,
+    group: ec2.SecurityGroup,
+    key: kms.Key,
+    instance: ec2.Instance,
+    options: SessionManagerOptions,
+) -> None:
+    looked_up = ec2.Vpc.from_lookup(stack, "LookedUp", vpc_id="vpc-1")
+    by_attributes = ec2.Vpc.from_vpc_attributes(
+        stack, "ByAttributes", vpc_id="vpc-1", availability_zones=["eu-west-1a"]
+    )
+    by_id = ec2.SecurityGroup.from_security_group_id(stack, "ById", "sg-1")
+    isolated = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+
+    SessionManagerEndpoints(stack, "A", vpc=looked_up, subnets=isolated)
+    SessionManagerEndpoints(stack, "B", vpc=by_attributes, security_groups=[by_id])
+    SessionManagerEndpoints(stack, "C", vpc=owned, endpoint_policy="account", encryption_key=key)
+    SessionManagerEndpoints(stack, "D", vpc=owned, **options)
+    made = SessionManagerEndpoints(stack, "E", vpc=owned, security_groups=[group, by_id])
+    assert_type(made.connections, ec2.Connections)
+    made.connections.allow_default_port_from(group)
+    instance.connections.allow_to_default_port(made)
+    instance.instance.node.add_dependency(made)
 
 
 def results(scope: Construct, permissions: SessionManagerPermissions) -> None:

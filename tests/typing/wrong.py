@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from session_manager_permissions import (
+    SessionManagerEndpoints,
     SessionManagerPermissions,
     SessionPreferences,
     lookup_instance_profile,
@@ -13,6 +14,7 @@ from session_manager_permissions import (
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
+    from aws_cdk import aws_ec2 as ec2
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_logs as logs
@@ -86,6 +88,16 @@ def operators(preferences: SessionPreferences, user: iam.IUser, l1: iam.CfnRole)
     preferences.grant_start_session(user, allow_scp=True)  # wrong
     preferences.grant_start_session(user, allow_remote_desktop="yes")  # wrong
     preferences.document_name = "Sessions"  # wrong
+
+
+def endpoints(stack: cdk.Stack, vpc: ec2.IVpc, role: iam.IRole) -> None:
+    SessionManagerEndpoints(stack, "A")  # wrong
+    SessionManagerEndpoints(stack, "B", vpc="vpc-1")  # wrong
+    SessionManagerEndpoints(stack, "C", vpc=vpc, subnets=["subnet-1"])  # wrong
+    SessionManagerEndpoints(stack, "D", vpc=vpc, security_groups=["sg-1"])  # wrong
+    SessionManagerEndpoints(stack, "E", vpc=vpc, endpoint_policy="organization")  # wrong
+    SessionManagerEndpoints(stack, "F", vpc=vpc, encryption_key=role)  # wrong
+    SessionManagerEndpoints(stack, "G", vpc=vpc, encryption_keys=None)  # wrong
 
 
 def functions(stack: cdk.Stack, role: iam.IRole) -> None:

@@ -1,0 +1,966 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk.cloudformation_include import CfnInclude
+from cfnlint.api import lint
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from session_manager_permissions import (
+    SessionManagerEndpoints,
+    SessionManagerPermissions,
+    SessionPreferences,
+)
+from tests.conftest import (
+    ACCOUNT,
+    HERE,
+    REGION,
+    app_of,
+    existing_key,
+    existing_role,
+    lookups,
+    resources,
+    synth,
+    template,
+    warnings,
+)
+from tests.scenarios import BUCKET_KEY, SCENARIOS, bucket, group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from syrupy.assertion import SnapshotAssertion
+
+    from tests.conftest import MakeApp, MakeStack
+
+SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
+ISOLATED: Final = ec2.SubnetType.PRIVATE_ISOLATED
+ALWAYS: Final = ["ssm", "ssmmessages"]
+
+
+def vpc_of(stack: cdk.Stack, *kinds: ec2.SubnetType, **options: Any) -> ec2.Vpc:  # noqa: ANN401
+    """A VPC of two zones with one subnet of each kind in each."""
+    subnets = [ec2.SubnetConfiguration(name=kind.name, subnet_type=kind) for kind in kinds]
+    return ec2.Vpc(stack, "Vpc", max_azs=2, subnet_configuration=subnets, **options)
+
+
+def isolated(stack: cdk.Stack, **options: Any) -> ec2.Vpc:  # noqa: ANN401
+    return vpc_of(stack, ISOLATED, **options)
+
+
+def endpoints(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
+    """The properties of the stack's endpoints, by their logical id."""
+    found = resources(stack, "AWS::EC2::VPCEndpoint")
+    return {name: body["Properties"] for name, body in found.items()}
+
+
+def services(stack: cdk.Stack) -> list[str]:
+    """The services of the stack's endpoints, one for each endpoint."""
+    written = (json.dumps(found.get("ServiceName")) for found in endpoints(stack).values())
+    return sorted(text.rstrip('"]}').rpartition(".")[2] for text in written)
+
+
+def endpoint(stack: cdk.Stack, service: str) -> dict[str, Any]:
+    (found,) = (
+        found
+        for found in endpoints(stack).values()
+        if str(found["ServiceName"]).rstrip("']}").endswith(f".{service}")
+    )
+    return found
+
+
+def groups(stack: cdk.Stack) -> list[str]:
+    return [name for name in resources(stack, "AWS::EC2::SecurityGroup") if "Endpoints" in name]
+
+
+# What is made
+
+NEEDED: Final = {
+    "encryption_key": ["kms"],
+    "encryption_key, an alias": ["kms"],
+    "log_bucket": ["s3"],
+    "log_bucket and log_prefix": ["s3"],
+    "log_bucket with a key": ["s3"],  # S3 calls KMS itself
+    "log_bucket with an alias": ["s3"],
+    "log_bucket of another account": ["s3"],
+    "log_group": ["logs"],
+    "decrypt_sessions_only": ["kms"],
+    "decrypt_sessions_only, an alias": ["kms"],
+    "all": ["kms", "logs", "s3"],
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_options_need_these_endpoints_and_no_other(stack_here: cdk.Stack, scenario: str) -> None:
+    options = SCENARIOS[scenario](stack_here)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=isolated(stack_here), **options)
+
+    assert services(stack_here) == sorted(ALWAYS + NEEDED.get(scenario, []))
+
+
+def test_same_options_serve_the_permissions_too(stack_here: cdk.Stack) -> None:
+    options = SCENARIOS["all"](stack_here)
+
+    SessionManagerPermissions(stack_here, "P", role=existing_role(stack_here), **options)
+    SessionManagerEndpoints(stack_here, "E", vpc=isolated(stack_here), **options)
+
+    assert len(endpoints(stack_here)) == 5
+
+
+def test_preferences_decide_what_is_needed(stack_here: cdk.Stack) -> None:
+    preferences = SessionPreferences(
+        stack_here,
+        "Preferences",
+        encryption_key=existing_key(stack_here),
+        log_bucket=bucket(stack_here, BUCKET_KEY),
+        log_group=group(stack_here),
+    )
+
+    SessionManagerEndpoints(
+        stack_here, "Endpoints", vpc=isolated(stack_here), preferences=preferences
+    )
+
+    assert services(stack_here) == ["kms", "logs", "s3", "ssm", "ssmmessages"]
+
+
+@pytest.mark.parametrize("check", [None, True, False])
+def test_how_logs_are_encrypted_needs_no_endpoint(stack: cdk.Stack, check: bool | None) -> None:  # noqa: FBT001
+    SessionManagerEndpoints(
+        stack, "Endpoints", vpc=isolated(stack), check_log_encryption=check, preferences=None
+    )
+
+    assert services(stack) == ALWAYS
+
+
+def test_interface_endpoints_have_private_dns_and_one_group(stack_here: cdk.Stack) -> None:
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=isolated(stack_here))
+
+    (group_id,) = groups(stack_here)
+    for service in ALWAYS:
+        found = endpoint(stack_here, service)
+        assert found["ServiceName"] == f"com.amazonaws.{REGION}.{service}"
+        assert found["VpcEndpointType"] == "Interface"
+        assert found["PrivateDnsEnabled"] is True
+        assert found["SecurityGroupIds"] == [{"Fn::GetAtt": [group_id, "GroupId"]}]
+        assert len(found["SubnetIds"]) == 2
+        assert "PolicyDocument" not in found
+
+
+def test_group_admits_https_from_the_vpc_and_lets_nothing_out(stack_here: cdk.Stack) -> None:
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=isolated(stack_here))
+
+    (name,) = groups(stack_here)
+    found = resources(stack_here, "AWS::EC2::SecurityGroup")[name]["Properties"]
+    (rule,) = found["SecurityGroupIngress"]
+    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
+    assert rule["CidrIp"] == "10.0.0.0/16"
+    (rule,) = found["SecurityGroupEgress"]
+    assert rule["CidrIp"] == "255.255.255.255/32"  # CDK's way to write none
+    assert rule["IpProtocol"] == "icmp"
+
+
+def test_gateway_endpoint_is_in_each_route_table_of_the_vpc(stack_here: cdk.Stack) -> None:
+    vpc = vpc_of(stack_here, ISOLATED, ec2.SubnetType.PUBLIC)
+
+    SessionManagerEndpoints(
+        stack_here,
+        "Endpoints",
+        vpc=vpc,
+        subnets=ec2.SubnetSelection(subnet_type=ISOLATED),
+        log_bucket=bucket(stack_here),
+    )
+
+    found = endpoint(stack_here, "s3")
+    assert found["VpcEndpointType"] == "Gateway"
+    assert len(found["RouteTableIds"]) == 4
+    assert "SecurityGroupIds" not in found
+
+
+@pytest.mark.parametrize(
+    ("region", "interface", "gateway"),
+    [
+        ("cn-north-1", "com.amazonaws.cn-north-1.ssm", "s3"),
+        ("us-gov-west-1", "com.amazonaws.us-gov-west-1.ssm", "s3"),
+        ("us-iso-east-1", "com.amazonaws.us-iso-east-1.ssm", "s3"),
+    ],
+)
+def test_services_are_those_of_the_region_as_cdk_names_them(
+    make_stack: MakeStack, region: str, interface: str, gateway: str
+) -> None:
+    stack = make_stack(env=cdk.Environment(account=ACCOUNT, region=region))
+
+    SessionManagerEndpoints(stack, "Endpoints", vpc=isolated(stack), log_bucket=bucket(stack))
+
+    assert endpoint(stack, "ssm")["ServiceName"] == interface
+    assert endpoint(stack, gateway)
+
+
+# Where
+
+PRIVATE: Final = ec2.SubnetType.PRIVATE_WITH_EGRESS
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ((ec2.SubnetType.PUBLIC, PRIVATE, ISOLATED), "PRIVATEWITHEGRESS"),
+        ((ec2.SubnetType.PUBLIC, ISOLATED), "PRIVATEISOLATED"),
+        ((ec2.SubnetType.PUBLIC,), "PUBLIC"),
+    ],
+)
+def test_default_subnets_are_the_most_private_with_the_fewest_needs(
+    stack_here: cdk.Stack, kinds: tuple[ec2.SubnetType, ...], expected: str
+) -> None:
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc_of(stack_here, *kinds))
+
+    chosen = endpoint(stack_here, "ssm")["SubnetIds"]
+    assert [subnet["Ref"].startswith(f"Vpc{expected}Subnet") for subnet in chosen] == [True, True]
+
+
+def test_two_subnets_of_one_zone_are_one_interface(stack_here: cdk.Stack) -> None:
+    vpc = ec2.Vpc(
+        stack_here,
+        "Vpc",
+        max_azs=2,
+        subnet_configuration=[
+            ec2.SubnetConfiguration(name=name, subnet_type=ISOLATED) for name in ("App", "Data")
+        ],
+    )
+
+    SessionManagerEndpoints(
+        stack_here,
+        "Endpoints",
+        vpc=vpc,
+        subnets=ec2.SubnetSelection(subnets=vpc.isolated_subnets),
+    )
+
+    assert len(vpc.isolated_subnets) == 4
+    assert len(endpoint(stack_here, "ssm")["SubnetIds"]) == 2
+
+
+def test_subnet_of_which_the_zone_is_not_known_is_used(stack_here: cdk.Stack) -> None:
+    subnets = [
+        ec2.Subnet.from_subnet_id(stack_here, name, name) for name in ("subnet-1", "subnet-2")
+    ]
+
+    SessionManagerEndpoints(
+        stack_here,
+        "Endpoints",
+        vpc=isolated(stack_here),
+        subnets=ec2.SubnetSelection(subnets=subnets),
+    )
+
+    assert endpoint(stack_here, "ssm")["SubnetIds"] == ["subnet-1", "subnet-2"]
+
+
+def test_one_zone_costs_one_interface(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+
+    SessionManagerEndpoints(
+        stack_here,
+        "Endpoints",
+        vpc=vpc,
+        subnets=ec2.SubnetSelection(availability_zones=vpc.availability_zones[:1]),
+    )
+
+    assert len(endpoint(stack_here, "ssmmessages")["SubnetIds"]) == 1
+
+
+# Security groups and connections
+
+
+def test_group_refers_to_a_range_that_the_deployment_knows(stack_here: cdk.Stack) -> None:
+    vpc = isolated(
+        stack_here,
+        ip_addresses=ec2.IpAddresses.aws_ipam_allocation(
+            ipv4_ipam_pool_id="ipam-pool-1",
+            ipv4_netmask_length=16,
+            default_subnet_ipv4_netmask_length=24,
+        ),
+    )
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    (name,) = groups(stack_here)
+    found = resources(stack_here, "AWS::EC2::SecurityGroup")[name]["Properties"]
+    assert found["SecurityGroupIngress"][0]["CidrIp"]["Fn::GetAtt"][1] == "CidrBlock"
+
+
+def test_groups_of_the_user_are_used_as_they_are(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+    owned = ec2.SecurityGroup(stack_here, "Owned", vpc=vpc)
+    imported = ec2.SecurityGroup.from_security_group_id(stack_here, "Imported", "sg-1")
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, security_groups=[owned, imported])
+
+    (name,) = resources(stack_here, "AWS::EC2::SecurityGroup")
+    body = resources(stack_here, "AWS::EC2::SecurityGroup")[name]["Properties"]
+    assert "SecurityGroupIngress" not in body
+    assert endpoint(stack_here, "ssm")["SecurityGroupIds"] == [
+        {"Fn::GetAtt": [name, "GroupId"]},
+        "sg-1",
+    ]
+
+
+def test_connections_open_https_between_an_instance_and_the_endpoints(
+    stack_here: cdk.Stack,
+) -> None:
+    vpc = isolated(stack_here)
+    made = SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+    closed = ec2.SecurityGroup(stack_here, "Closed", vpc=vpc, allow_all_outbound=False)
+
+    closed.connections.allow_to_default_port(made)
+
+    (ingress,) = resources(stack_here, "AWS::EC2::SecurityGroupIngress").values()
+    (egress,) = resources(stack_here, "AWS::EC2::SecurityGroupEgress").values()
+    for rule in (ingress["Properties"], egress["Properties"]):
+        assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
+    assert [ingress["Properties"]["GroupId"]] == endpoint(stack_here, "ssm")["SecurityGroupIds"]
+
+
+def test_connections_reach_endpoints_that_were_there(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+    vpc.add_interface_endpoint("Ssm", service=SERVICES.SSM, open=False)
+    made = SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    made.connections.allow_default_port_from(ec2.Peer.ipv4("100.64.0.0/16"))
+
+    found = resources(stack_here, "AWS::EC2::SecurityGroup").values()
+    opened = [
+        rule["CidrIp"]
+        for body in found
+        for rule in body["Properties"].get("SecurityGroupIngress", ())
+    ]
+    assert opened.count("100.64.0.0/16") == 2
+
+
+def test_instance_can_wait_for_the_endpoints(stack: cdk.Stack) -> None:
+    vpc = isolated(stack)
+    instance = ec2.Instance(
+        stack,
+        "Instance",
+        vpc=vpc,
+        vpc_subnets=ec2.SubnetSelection(subnet_type=ISOLATED),
+        instance_type=ec2.InstanceType("t3.micro"),
+        machine_image=ec2.MachineImage.latest_amazon_linux2023(),
+        allow_all_outbound=False,
+    )
+    made = SessionManagerEndpoints(stack, "Endpoints", vpc=vpc)
+    instance.connections.allow_to_default_port(made)
+
+    instance.instance.node.add_dependency(made)
+
+    (body,) = resources(stack, "AWS::EC2::Instance").values()
+    assert {*endpoints(stack)} <= {*body["DependsOn"]}
+    assert lint(json.dumps(template(stack))) == []
+
+
+# Endpoint policies
+
+
+def test_policy_admits_principals_of_the_account_alone(stack_here: cdk.Stack) -> None:
+    SessionManagerEndpoints(
+        stack_here,
+        "Endpoints",
+        vpc=isolated(stack_here),
+        endpoint_policy="account",
+        **SCENARIOS["all"](stack_here),
+    )
+
+    found = endpoints(stack_here).values()
+    assert len(found) == 5
+    for body in found:
+        (statement,) = body["PolicyDocument"]["Statement"]
+        assert statement == {
+            "Effect": "Allow",
+            "Principal": "*",  # a gateway endpoint takes no other
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}},
+        }
+
+
+def test_policy_of_a_stack_of_any_account_has_that_of_the_deployment(stack: cdk.Stack) -> None:
+    SessionManagerEndpoints(stack, "Endpoints", vpc=isolated(stack), endpoint_policy="account")
+
+    (statement,) = endpoint(stack, "ssm")["PolicyDocument"]["Statement"]
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}
+    }
+
+
+def test_policy_does_not_touch_endpoints_that_were_there(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+    vpc.add_interface_endpoint("Ssm", service=SERVICES.SSM)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, endpoint_policy="account")
+
+    assert "PolicyDocument" not in endpoint(stack_here, "ssm")
+    assert "PolicyDocument" in endpoint(stack_here, "ssmmessages")
+
+
+# What is there already
+
+
+def l1(
+    stack: cdk.Stack,
+    vpc: ec2.IVpc,
+    service: str = "ssm",
+    construct_id: str = "There",
+    **options: Any,  # noqa: ANN401
+) -> ec2.CfnVPCEndpoint:
+    said: dict[str, Any] = {
+        "vpc_id": vpc.vpc_id,
+        "service_name": cdk.Fn.sub(f"com.amazonaws.${{AWS::Region}}.{service}"),
+        "vpc_endpoint_type": "Interface",
+        "private_dns_enabled": True,
+    }
+    return ec2.CfnVPCEndpoint(stack, construct_id, **said | options)
+
+
+def logical_id(vpc: ec2.Vpc) -> str:
+    child = vpc.node.default_child
+    assert isinstance(child, ec2.CfnVPC)
+    found = cdk.Stack.of(vpc).resolve(child.logical_id)
+    assert isinstance(found, str)
+    return found
+
+
+def in_another_stack(stack: cdk.Stack, vpc: ec2.Vpc) -> None:
+    other = cdk.Stack(app_of(stack), "Other", env=HERE)
+    ec2.InterfaceVpcEndpoint(other, "There", vpc=vpc, service=SERVICES.SSM)
+
+
+THERE: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
+    "L2": lambda _, vpc: vpc.add_interface_endpoint("There", service=SERVICES.SSM),
+    "L2 in one zone": lambda _, vpc: vpc.add_interface_endpoint(
+        "There",
+        service=SERVICES.SSM,
+        subnets=ec2.SubnetSelection(availability_zones=vpc.availability_zones[:1]),
+    ),
+    "L1 by Fn::Sub": l1,
+    "L1 by its name": lambda stack, vpc: l1(stack, vpc, service_name=f"com.amazonaws.{REGION}.ssm"),
+    "L1 by Fn::Join": lambda stack, vpc: l1(
+        stack, vpc, service_name=cdk.Fn.join(".", ["com.amazonaws", cdk.Aws.REGION, "ssm"])
+    ),
+    "L1 by Ref": lambda stack, vpc: l1(stack, vpc, vpc_id=cdk.Fn.ref(logical_id(vpc))),
+    "L1 by Fn::GetAtt": lambda stack, vpc: l1(
+        stack, vpc, vpc_id=cdk.Fn.get_att(logical_id(vpc), "VpcId").to_string()
+    ),
+    "in another stack": in_another_stack,
+}
+
+
+@pytest.mark.parametrize("there", THERE)
+def test_endpoint_that_is_there_is_not_made_twice(stack_here: cdk.Stack, there: str) -> None:
+    vpc = isolated(stack_here)
+    THERE[there](stack_here, vpc)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    made = [name for name in endpoints(stack_here) if "There" not in name]
+    assert len(made) == 1
+    assert endpoints(stack_here)[made[0]]["ServiceName"].endswith(".ssmmessages")
+    assert warnings(stack_here) == []
+
+
+def elsewhere(stack: cdk.Stack, _: ec2.Vpc) -> None:
+    other = ec2.Vpc(stack, "Elsewhere", max_azs=1)
+    other.add_interface_endpoint("There", service=SERVICES.SSM)
+
+
+NO_HELP: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
+    "private DNS off": lambda _, vpc: vpc.add_interface_endpoint(
+        "There", service=SERVICES.SSM, private_dns_enabled=False
+    ),
+    "private DNS not said": lambda stack, vpc: l1(stack, vpc, private_dns_enabled=None),
+    "another VPC": elsewhere,
+    "another service": lambda _, vpc: vpc.add_interface_endpoint("There", service=SERVICES.EC2),
+    "a service that only ends alike": lambda stack, vpc: l1(stack, vpc, "notssm"),
+    "a service of the deployment": lambda stack, vpc: l1(
+        stack, vpc, service_name=cdk.CfnParameter(stack, "Service").value_as_string
+    ),
+    "no service": lambda stack, vpc: l1(stack, vpc, service_name=None),
+    "another region": lambda stack, vpc: l1(stack, vpc, service_region="us-east-1"),
+    "a VPC of the deployment": lambda stack, vpc: l1(
+        stack, vpc, vpc_id=cdk.Fn.import_value("SharedVpc")
+    ),
+}
+
+
+@pytest.mark.parametrize("there", NO_HELP)
+def test_endpoint_that_does_not_help_stands_beside(stack_here: cdk.Stack, there: str) -> None:
+    vpc = isolated(stack_here)
+    NO_HELP[there](stack_here, vpc)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    made = [name for name in endpoints(stack_here) if name.startswith("Endpoints")]
+    assert len(made) == 2
+    assert warnings(stack_here) == []
+
+
+def test_nothing_is_made_where_all_is_there(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+    for service in (SERVICES.SSM, SERVICES.SSM_MESSAGES):
+        vpc.add_interface_endpoint(service.short_name, service=service)
+    before = resources(stack_here, "AWS::EC2::SecurityGroup")
+
+    made = SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, endpoint_policy="account")
+
+    assert services(stack_here) == ALWAYS
+    assert resources(stack_here, "AWS::EC2::SecurityGroup") == before
+    assert len(made.connections.security_groups) == 2
+
+
+def test_several_of_one_vpc_are_a_union(stack_here: cdk.Stack) -> None:
+    vpc, logged = isolated(stack_here), bucket(stack_here)
+    key, log_group = existing_key(stack_here), group(stack_here)
+
+    first = SessionManagerEndpoints(stack_here, "A", vpc=vpc, log_bucket=logged)
+    SessionManagerEndpoints(stack_here, "B", vpc=vpc, encryption_key=key)
+    third = SessionManagerEndpoints(
+        stack_here, "C", vpc=vpc, log_bucket=logged, log_group=log_group, encryption_key=key
+    )
+
+    assert services(stack_here) == ["kms", "logs", "s3", "ssm", "ssmmessages"]
+    assert len(first.connections.security_groups) == 1
+    assert len(third.connections.security_groups) == 3
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_looked_up_vpc_is_one_however_often(make_stack: MakeStack, by_name: bool) -> None:  # noqa: FBT001
+    stack = make_stack(env=HERE)
+    attributes: Any = {
+        "vpc_id": "vpc-1" if by_name else cdk.Fn.import_value("Vpc"),
+        "vpc_cidr_block": "10.0.0.0/16",
+        "availability_zones": ["eu-west-1a"],
+        "isolated_subnet_ids": ["subnet-1"],
+    }
+    for name in ("A", "B"):
+        vpc = ec2.Vpc.from_vpc_attributes(stack, f"Vpc{name}", **attributes)
+        SessionManagerEndpoints(stack, name, vpc=vpc)
+
+    assert services(stack) == ALWAYS
+
+
+# Gateways that are there already
+
+
+def test_gateway_that_is_there_serves(stack_here: cdk.Stack) -> None:
+    service = ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)
+    vpc = isolated(stack_here, gateway_endpoints={"S3": service})
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+
+    assert services(stack_here) == ["s3", *ALWAYS]
+
+
+def test_gateway_is_made_for_the_route_tables_that_have_none(stack_here: cdk.Stack) -> None:
+    vpc = vpc_of(stack_here, ISOLATED, ec2.SubnetType.PUBLIC)
+    vpc.add_gateway_endpoint(
+        "There",
+        service=ec2.GatewayVpcEndpointAwsService.S3,
+        subnets=[ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)],
+    )
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+
+    theirs, ours = (
+        {table["Ref"] for table in found["RouteTableIds"]}
+        for name, found in sorted(endpoints(stack_here).items(), reverse=True)
+        if found["VpcEndpointType"] == "Gateway"
+    )
+    assert len(theirs) == len(ours) == 2
+    assert theirs.isdisjoint(ours)
+
+
+def test_gateway_in_route_tables_of_the_deployment_is_not_certain(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+    tables = cdk.CfnParameter(stack_here, "Tables", type="CommaDelimitedList").value_as_list
+    l1(stack_here, vpc, "s3", vpc_endpoint_type="Gateway", route_table_ids=tables)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+
+    assert services(stack_here) == ["s3", *ALWAYS]
+    (warning,) = warnings(stack_here)
+    assert "'Stack/There' of s3" in warning
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vpc_endpoint_type": "Gateway", "route_table_ids": None},  # in none
+        {"vpc_endpoint_type": "Interface"},  # of another address
+    ],
+)
+def test_other_endpoint_of_s3_is_no_gateway(stack_here: cdk.Stack, options: dict[str, Any]) -> None:
+    vpc = isolated(stack_here)
+    l1(stack_here, vpc, "s3", **options, private_dns_enabled=False)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+
+    assert services(stack_here) == ["s3", "s3", *ALWAYS]
+
+
+def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Stack) -> None:
+    vpc = ec2.Vpc.from_vpc_attributes(
+        stack_here,
+        "Vpc",
+        vpc_id="vpc-1",
+        vpc_cidr_block="10.0.0.0/16",
+        availability_zones=["eu-west-1a"],
+        private_subnet_ids=["subnet-1"],
+        private_subnet_route_table_ids=["rtb-1"],
+        isolated_subnet_ids=["subnet-2"],
+    )
+    l1(stack_here, vpc, "s3", vpc_endpoint_type="Gateway", route_table_ids=["rtb-2"])
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+
+    made = [found for name, found in endpoints(stack_here).items() if name.startswith("Endpoints")]
+    (tables,) = (found["RouteTableIds"] for found in made if "RouteTableIds" in found)
+    assert tables == ["rtb-1"]
+
+
+# What only the deployment knows
+
+UNCERTAIN: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
+    "a condition": lambda stack, vpc: conditional(l1(stack, vpc)),
+    "private DNS by a condition": lambda stack, vpc: l1(
+        stack,
+        vpc,
+        private_dns_enabled=cdk.Fn.condition_if(condition(stack).logical_id, True, False),  # noqa: FBT003
+    ),
+}
+
+
+def condition(stack: cdk.Stack) -> cdk.CfnCondition:
+    text = cdk.CfnParameter(stack, "WithEndpoints").value_as_string
+    return cdk.CfnCondition(stack, "Has", expression=cdk.Fn.condition_equals(text, "yes"))
+
+
+def conditional(endpoint: ec2.CfnVPCEndpoint) -> None:
+    endpoint.cfn_options.condition = condition(cdk.Stack.of(endpoint))
+
+
+@pytest.mark.parametrize("there", UNCERTAIN)
+def test_endpoint_on_a_condition_is_not_made_twice_and_warned_of(
+    stack_here: cdk.Stack, there: str
+) -> None:
+    vpc = isolated(stack_here)
+    UNCERTAIN[there](stack_here, vpc)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    assert services(stack_here) == ALWAYS
+    (warning,) = warnings(stack_here)
+    assert warning.startswith(
+        "the endpoint 'Stack/There' of ssm is there, or has private DNS, only"
+    )
+    assert "session-manager-permissions:endpoint-not-certain" in warning
+
+
+@pytest.mark.parametrize("there", UNCERTAIN)
+def test_endpoint_on_a_condition_that_comes_after_is_no_error(
+    stack_here: cdk.Stack, there: str
+) -> None:
+    vpc = isolated(stack_here)
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+    UNCERTAIN[there](stack_here, vpc)
+
+    assert services(stack_here) == ["ssm", *ALWAYS]
+
+
+def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_path: Path) -> None:
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(NETWORK), encoding="utf-8")
+    included = CfnInclude(stack_here, "Template", template_file=str(file))
+    vpc = ec2.Vpc.from_vpc_attributes(
+        stack_here,
+        "Vpc",
+        vpc_id=included.get_resource("Network").ref,
+        vpc_cidr_block="10.0.0.0/16",
+        availability_zones=["eu-west-1a"],
+        isolated_subnet_ids=[included.get_resource("Subnet").ref],
+        isolated_subnet_route_table_ids=[included.get_resource("Table").ref],
+    )
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+
+    assert services(stack_here) == ["s3", *ALWAYS]
+
+
+NETWORK: Final = {
+    "Resources": {
+        "Network": {
+            "Type": "AWS::EC2::VPC",
+            "Properties": {"CidrBlock": "10.0.0.0/16", "EnableDnsHostnames": True},
+        },
+        "Subnet": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {"CidrBlock": "10.0.0.0/24", "VpcId": {"Ref": "Network"}},
+        },
+        "Table": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Network"}}},
+        "Ssm": {
+            "Type": "AWS::EC2::VPCEndpoint",
+            "Properties": {
+                "VpcId": {"Fn::GetAtt": ["Network", "VpcId"]},
+                "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.ssm"},
+                "VpcEndpointType": "Interface",
+                "PrivateDnsEnabled": True,
+                "SubnetIds": [{"Ref": "Subnet"}],
+            },
+        },
+        "S3": {
+            "Type": "AWS::EC2::VPCEndpoint",
+            "Properties": {
+                "VpcId": {"Ref": "Network"},
+                "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
+                "RouteTableIds": [{"Ref": "Table"}],
+            },
+        },
+    }
+}
+
+
+# What comes after
+
+AFTER: Final[dict[str, Callable[[cdk.Stack, ec2.Vpc], object]]] = {
+    **{name: make for name, make in THERE.items() if name != "in another stack"},
+    "a gateway": lambda _, vpc: vpc.add_gateway_endpoint(
+        "There", service=ec2.GatewayVpcEndpointAwsService.S3
+    ),
+}
+
+
+@pytest.mark.parametrize("there", AFTER)
+def test_endpoint_that_comes_after_is_an_error_at_synthesis(
+    stack_here: cdk.Stack, there: str
+) -> None:
+    vpc = isolated(stack_here)
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+    AFTER[there](stack_here, vpc)
+
+    with pytest.raises(RuntimeError, match=r"There.*' of (ssm|s3) came after this"):
+        synth(stack_here)
+
+
+@pytest.mark.parametrize("there", NO_HELP)
+def test_endpoint_that_does_not_clash_may_come_after(stack_here: cdk.Stack, there: str) -> None:
+    vpc = isolated(stack_here)
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+    NO_HELP[there](stack_here, vpc)
+
+    assert {"ssm", "ssmmessages"} <= {*services(stack_here)}
+
+
+def test_two_of_others_are_theirs_to_mend(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+    l1(stack_here, vpc, construct_id="One")
+    l1(stack_here, vpc, construct_id="Two")
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    assert services(stack_here) == ["ssm", *ALWAYS]
+
+
+# VPCs that are not of the app
+
+
+def test_look_up_is_not_disturbed_on_the_first_pass(stack_here: cdk.Stack) -> None:
+    for name in ("A", "B"):  # which have one dummy, until the CLI has asked
+        vpc = ec2.Vpc.from_lookup(stack_here, f"Vpc{name}", vpc_id=f"vpc-{name.lower()}")
+        SessionManagerEndpoints(
+            stack_here,
+            name,
+            vpc=vpc,
+            subnets=ec2.SubnetSelection(subnet_group_name="App"),
+            log_bucket=s3.Bucket.from_bucket_name(stack_here, f"Bucket{name}", "session-logs"),
+        )
+        vpc.add_interface_endpoint("Late", service=SERVICES.SSM)
+
+    assert len(lookups(stack_here)) == 2
+
+
+def test_looked_up_vpc_has_literal_ids(make_app: MakeApp) -> None:
+    group = {
+        "name": "Isolated",
+        "type": "Isolated",
+        "subnets": [
+            {"subnetId": "subnet-1", "availabilityZone": "eu-west-1a", "routeTableId": "rtb-1"}
+        ],
+    }
+    answer = {
+        "vpcId": "vpc-1",
+        "vpcCidrBlock": "10.0.0.0/16",
+        "availabilityZones": [],
+        "subnetGroups": [group],
+    }
+    question = (
+        f"vpc-provider:account={ACCOUNT}:filter.vpc-id=vpc-1:region={REGION}"
+        ":returnAsymmetricSubnets=true"
+    )
+    stack = cdk.Stack(make_app(**{question: answer}), "Stack", env=HERE)
+    vpc = ec2.Vpc.from_lookup(stack, "Vpc", vpc_id="vpc-1")
+
+    SessionManagerEndpoints(stack, "Endpoints", vpc=vpc, log_bucket=bucket(stack))
+
+    assert endpoint(stack, "ssm")["SubnetIds"] == ["subnet-1"]
+    assert endpoint(stack, "s3")["RouteTableIds"] == ["rtb-1"]
+    (body,) = resources(stack, "AWS::EC2::SecurityGroup").values()
+    assert body["Properties"]["SecurityGroupIngress"][0]["CidrIp"] == "10.0.0.0/16"
+
+
+def test_vpc_of_another_stack_is_referred_to(stack_here: cdk.Stack) -> None:
+    other = cdk.Stack(app_of(stack_here), "Other", env=HERE)
+
+    SessionManagerEndpoints(other, "Endpoints", vpc=isolated(stack_here), log_bucket=bucket(other))
+
+    assert services(other) == ["s3", *ALWAYS]
+
+
+# VPCs without DNS
+
+
+def l1_vpc(stack: cdk.Stack, **options: Any) -> ec2.IVpc:  # noqa: ANN401
+    made = ec2.CfnVPC(stack, "Network", cidr_block="10.0.0.0/16", **options)
+    return ec2.Vpc.from_vpc_attributes(
+        stack,
+        "Vpc",
+        vpc_id=made.ref,
+        vpc_cidr_block="10.0.0.0/16",
+        availability_zones=["eu-west-1a"],
+        isolated_subnet_ids=["subnet-1"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda stack: isolated(stack, enable_dns_support=False), "enable_dns_support"),
+        (lambda stack: isolated(stack, enable_dns_hostnames=False), "enable_dns_hostnames"),
+        (l1_vpc, "enable_dns_hostnames"),  # which AWS has off by default
+        (lambda stack: l1_vpc(stack, enable_dns_support=False), "enable_dns_support"),
+    ],
+)
+def test_vpc_without_dns_is_refused(
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], ec2.IVpc], says: str
+) -> None:
+    vpc = make(stack_here)
+    before = [child.node.path for child in stack_here.node.find_all()]
+
+    with pytest.raises(ValueError, match=rf"^vpc 'Stack/Vpc' has {says} off, .*{says}=True"):
+        SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    assert [child.node.path for child in stack_here.node.find_all()] == before
+
+
+@pytest.mark.parametrize("by_deployment", [True, False])
+def test_vpc_with_dns_or_maybe_is_not_refused(stack_here: cdk.Stack, by_deployment: bool) -> None:  # noqa: FBT001
+    value: Any = True
+    if by_deployment:
+        value = cdk.Fn.condition_if(condition(stack_here).logical_id, True, False)  # noqa: FBT003
+    vpc = l1_vpc(stack_here, enable_dns_hostnames=value, enable_dns_support=value)
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc)
+
+    assert services(stack_here) == ALWAYS
+
+
+# Wrong arguments
+
+
+@pytest.mark.parametrize("vpc", ["vpc-1", None, 7, ec2.Vpc])
+def test_what_is_no_vpc_is_a_type_error(stack: cdk.Stack, vpc: Any) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match=r"^vpc must be a "):
+        SessionManagerEndpoints(stack, "Endpoints", vpc=vpc)
+
+
+def test_l1_vpc_is_a_type_error_that_says_how_to_give_it(stack: cdk.Stack) -> None:
+    vpc: Any = ec2.CfnVPC(stack, "Vpc", cidr_block="10.0.0.0/16")
+
+    with pytest.raises(TypeError, match=r"from_vpc_attributes\(scope, id, vpc_id=cfn_vpc.ref"):
+        SessionManagerEndpoints(stack, "Endpoints", vpc=vpc)
+
+
+@pytest.mark.parametrize("groups", ["sg-1", ["sg-1"], 7, [ec2.SecurityGroup], iter(())])
+def test_what_are_no_groups_is_a_type_error(stack: cdk.Stack, groups: Any) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match=r"^security_groups must be a "):
+        SessionManagerEndpoints(stack, "Endpoints", vpc=isolated(stack), security_groups=groups)
+
+
+def test_no_group_is_refused(stack: cdk.Stack) -> None:
+    with pytest.raises(ValueError, match=r"^security_groups has none"):
+        SessionManagerEndpoints(stack, "Endpoints", vpc=isolated(stack), security_groups=[])
+
+
+@pytest.mark.parametrize("policy", ["", "Account", "none", True, ["account"], {}])
+def test_other_policy_is_refused(stack: cdk.Stack, policy: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ValueError, match=r"^endpoint_policy is .*: give 'account'"):
+        SessionManagerEndpoints(stack, "Endpoints", vpc=isolated(stack), endpoint_policy=policy)
+
+
+WRONG: Final[dict[str, Callable[[cdk.Stack], dict[str, Any]]]] = {
+    "encryption_key": lambda _: {"encryption_key": "alias/sessions"},
+    "encryption_key, a signing key": lambda stack: {
+        "encryption_key": kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048)
+    },
+    "allow_registration": lambda _: {"allow_registration": "true"},
+    "log_bucket": lambda _: {"log_bucket": "session-logs"},
+    "log_prefix": lambda _: {"log_prefix": "web"},
+    "log_group": lambda _: {"log_group": "/session/logs"},
+    "check_log_encryption": lambda _: {"check_log_encryption": 1},
+    "preferences": lambda _: {"preferences": "Sessions"},
+    "decrypt_sessions_only": lambda _: {"decrypt_sessions_only": None},
+    "log_group twice": lambda stack: {
+        "log_group": group(stack),
+        "preferences": SessionPreferences(stack, "Preferences"),
+    },
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_option_is_refused_as_the_permissions_refuse_it(stack: cdk.Stack, wrong: str) -> None:
+    options = WRONG[wrong](stack)
+    vpc, role = isolated(stack), existing_role(stack)
+    with pytest.raises((TypeError, ValueError)) as expected:
+        SessionManagerPermissions(stack, "Permissions", role=role, **options)
+    before = [child.node.path for child in stack.node.find_all()]
+
+    with pytest.raises(expected.type) as found:
+        SessionManagerEndpoints(stack, "Endpoints", vpc=vpc, **options)
+
+    assert str(found.value) == str(expected.value)
+    assert [child.node.path for child in stack.node.find_all()] == before
+
+
+# The whole
+
+
+def test_the_template_is_as_it_was(make_app: MakeApp, snapshot: SnapshotAssertion) -> None:
+    stack = cdk.Stack(make_app(), "Stack")
+    key = kms.Key(stack, "Key", enable_key_rotation=True)
+
+    SessionManagerEndpoints(
+        stack,
+        "Endpoints",
+        vpc=isolated(stack),
+        endpoint_policy="account",
+        encryption_key=key,
+        log_bucket=s3.Bucket(stack, "Bucket", encryption_key=key),
+        log_group=logs.LogGroup(stack, "Group"),
+    )
+
+    found = template(stack)
+    assert found == snapshot.use_extension(JSONSnapshotExtension)
+    assert lint(json.dumps(found)) == []
