@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._readiness.plugin import (
+from session_manager_permissions._readiness.rules import (
     CHANNEL_MISSING,
     EXPLICIT_DENY,
     REGISTRATION_MISSING,

@@ -27,7 +27,7 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions import _needs as needs
-from session_manager_permissions._readiness.plugin import (
+from session_manager_permissions._readiness.rules import (
     BOOT_ORDER,
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
