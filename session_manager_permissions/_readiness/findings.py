@@ -50,9 +50,9 @@ def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
     profiles = Profiles(assembly)
     found: list[Finding] = []
     verdicts: Counter[str] = Counter()
+    asked = {role: _ask(role) for role in profiles.roles}
     for role in profiles.roles:
-        asked = _ask(role)
-        of_role = [*_of_policies(role, asked)] or [*_of_what_is_unknown(role, asked)]
+        of_role = [*_of_policies(role, asked[role])] or [*_of_what_is_unknown(role, asked[role])]
         verdicts[_verdict(of_role)] += len(role.profiles)
         found += of_role
     for role in profiles.roles:
@@ -60,7 +60,7 @@ def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
     policies = (policy for role in profiles.roles for policy, _ in (*role.inline, *role.managed))
     for policy in dict.fromkeys(policies):
         found += _of_keys(policy)
-    found += _of_boots(profiles)
+    found += _of_boots(profiles, asked)
     found = list(dict.fromkeys(found))  # a managed policy may be that of several roles
     if not found and verdicts["ready"]:
         found.append(
@@ -187,10 +187,8 @@ class _Answers(NamedTuple):
 
     identity: Decision
     boundary: Decision
-
-    @property
-    def decision(self) -> Decision:
-        return within(*self)
+    decision: Decision
+    """What they come to together."""
 
 
 def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _Answers]:
@@ -201,7 +199,8 @@ def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _Ans
         boundary = Decision(Answer.ALLOWED)
         if role.boundary is not None:
             boundary = decide(role.boundary, action, resource)
-        found[action] = _Answers(decide(statements, action, resource), boundary)
+        identity = decide(statements, action, resource)
+        found[action] = _Answers(identity, boundary, within(identity, boundary))
     return found
 
 
@@ -309,7 +308,7 @@ class _Late(NamedTuple):
     """Those with the statement of `session_manager_statements`."""
 
 
-def _of_boots(profiles: Profiles) -> Iterator[Finding]:
+def _of_boots(profiles: Profiles, asked: dict[Role, dict[str, _Answers]]) -> Iterator[Finding]:
     """Policies of ours that CloudFormation may attach after the instance has booted.
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes.
@@ -327,7 +326,7 @@ def _of_boots(profiles: Profiles) -> Iterator[Finding]:
             found = _late(machine, profiles.role(profile), orders[there])
             if found.ours:
                 late[found, machine.type, _is_l1(machine)].append(machine)
-    needed = {found for found, _, _ in late if _matters(found)}
+    needed = {found for found, _, _ in late if _matters(found, asked[found.role])}
     for (found, kind, is_l1), machines in late.items():
         if found in needed:
             names = " and ".join(repr(policy.resource.logical_id) for policy in found.ours)
@@ -360,10 +359,10 @@ def _late(machine: Resource, role: Role, order: Order) -> _Late:
     return _Late(role, frozenset(late), tuple(ours))
 
 
-def _matters(late: _Late) -> bool:
+def _matters(late: _Late, then: dict[str, _Answers]) -> bool:
     """Whether the late policies allow what the others do not allow for certain."""
     order = list(Answer).index
-    then, at_boot = _ask(late.role), _ask(late.role, late.policies)
+    at_boot = _ask(late.role, late.policies)
     return any(
         order(then[action].decision.answer) < order(at_boot[action].decision.answer)
         for action in NEEDED

@@ -27,10 +27,13 @@ class SessionManagerReadiness:
     policies of the role behind it: the role's own, `AWS::IAM::Policy`, `AWS::IAM::RolePolicy`,
     `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is known, and the permissions
     boundary. A profile is *ready* if they allow the four channel actions and the registration, and
-    then there is nothing to report; *not ready* if one of them is denied; and it *can't be known*
-    where something decides that no template has, such as a role of another app, a condition, or a
-    policy given by its ARN. What others attach to the role, service control policies, the network
-    and the agent are not looked at.
+    then there is nothing to report; *not ready* if one of them is denied, or if IAM refuses the
+    role's policies; and it *can't be known* where something decides that no template has, such as
+    a role of another app, a condition, a policy given by its ARN, or a policy of the app on a role
+    of which only the deployment knows which it is. What others attach to the role, service control
+    policies, the network and the agent are not looked at.
+
+    A role with several profiles has one finding for each cause, on all of the profiles.
 
     | rule | severity | reported on | what it finds |
     |---|---|---|---|
@@ -38,16 +41,24 @@ class SessionManagerReadiness:
 that no policy allows, or the permissions boundary does not |
     | `registration-missing` | warning; error if strict | the profile | the same of \
 `ssm:UpdateInstanceInformation`, which Default Host Management Configuration can stand in for |
-    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions |
-    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
-role with more than 10,240 characters, which IAM refuses |
+    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions \
+|
+    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of \
+its role with more than 10,240 characters, which IAM refuses |
+    | `managed-policy-too-long` | warning; error if strict | the policy | a managed policy of the \
+role with more than 6,144 characters, which IAM refuses |
+    | `too-many-managed-policies` | warning; error if strict | the profile | more than 25 managed \
+policies on its role, the most that the quota can be raised to |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
-    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
+    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally \
+|
     | `deprecated-policy` | warning | the role | `AmazonEC2RoleforSSM` |
-    | `boot-order` | warning | the instance | an instance that may boot before its role has the \
-policy of a `SessionManagerPermissions` |
+    | `boot-order` | warning | the instance or the Auto Scaling group | compute that may boot \
+before the policy of its role that allows what the agent needs |
     | `cannot-be-known` | info | the profile | what decides is known after the deployment only |
+    | `ready` | info | nothing | that every profile is ready: it is not printed, and keeps the \
+counts in CDK's report |
 
     Each finding can be acknowledged, on the construct that it is reported on or on one above it, by
     the name of the check and the rule, as the CLI prints it:
@@ -60,7 +71,7 @@ policy of a `SessionManagerPermissions` |
     https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
     What allows and denies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-    The length of policies:
+    The length and the number of policies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     Keys in policies:
     https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
@@ -112,7 +123,8 @@ policy of a `SessionManagerPermissions` |
 
         Returns:
             The findings, and in `metadata` how many profiles are ready, not ready, or can't be
-            known.
+            known. Where there is nothing to report, one finding on no resource keeps these counts,
+            as CDK drops a report without findings.
         """
         findings, verdicts = check(Assembly(context.template_paths))
         return cdk.PolicyValidationPluginReport(

@@ -183,7 +183,9 @@ class Profiles:
             name = self._assembly.value(profile.template, given[0][0])
         match name:
             case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
-                return self._in_app(resource, profile, by_name=False)
+                if _may_be_equal(profile.template.account, resource.template.account):
+                    return self._in_app(resource, profile, by_name=False)
+                return self._elsewhere(profile, None)  # the role of that name in its own account
             case None:
                 return self._elsewhere(profile, None)
         account = profile.template.account
@@ -237,7 +239,8 @@ class Profiles:
             policy = Policy(resource, "Properties.Policies", mapping(entry).get("PolicyDocument"))
             role.inline.append(Attached(policy, certain))
         for policy, certain in self._by_reference[resource]:
-            self._attach(role, policy, conditions, certain=certain)
+            if _may_be_equal(resource.template.account, policy.resource.template.account):
+                self._attach(role, policy, conditions, certain=certain)
         name = self._name(resource)
         if name is not None:
             self._attach_by_name(role, name, conditions)
@@ -395,17 +398,22 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 """What an instance needs: each action, and what it is on."""
 
 
+_NEEDED: Final = [(action.lower(), resource) for action, resource in NEEDED.items()]
+
+
 def _actions_of(statement: Statement) -> list[str]:
     """The needed actions that a statement may say something of."""
     return [
-        action
-        for action, resource in NEEDED.items()
-        if statement.applies(action.lower(), resource) is not False
+        action for action, resource in _NEEDED if statement.applies(action, resource) is not False
     ]
 
 
 def _about_needs(found: list[Statement]) -> list[Statement]:
-    return [statement for statement in found if _actions_of(statement)]
+    return [
+        statement
+        for statement in found
+        if any(statement.applies(*need) is not False for need in _NEEDED)
+    ]
 
 
 def _may_be_equal(account: str | None, other: str | None) -> bool:
@@ -418,6 +426,8 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
     Names of roles that differ in upper and lower case alone are not two.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
+    if any(isinstance(part, Of) and part.resource is role for part in other):
+        return True
     if name is None:
         return _may_be_generated(role, other)
     one, two = list(name), list(other)
@@ -446,9 +456,10 @@ def _may_be_generated(role: Resource, other: Value) -> bool:
         return False
     head, tail = _literal(other[0]), _literal(other[-1])
     stack = role.template.stack.name.casefold()[: min(len(head), _SURELY_KEPT)]
-    random = tail.rpartition("-")[2] if "-" in tail else ""
-    ends = "-" not in tail if len(other) > 1 else False
-    return head.startswith(stack) and (ends or re.fullmatch("[a-z0-9]{8,}", random) is not None)
+    is_whole = len(other) == 1 and tail != ""
+    if (is_whole or "-" in tail) and not re.search("-[a-z0-9]{8,}$", tail):
+        return False
+    return head.startswith(stack)
 
 
 _SURELY_KEPT: Final = 8  # characters of a stack's name, which is cut where the name gets too long

@@ -63,6 +63,9 @@ def shown(value: object) -> str:
 
 def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[tuple[Any, bool]]:
     """Each entry of a list, or of one alone, and whether the deployment is certain to have it."""
+    if isinstance(value, str):
+        yield value, certain
+        return
     function, argument = _intrinsic(value)
     if depth == _MOST_DEEP:
         yield {"Fn::Transform": "too deep to read"}, False

@@ -10,6 +10,7 @@ import pytest
 from session_manager_permissions._readiness.templates import (
     UNKNOWN,
     Assembly,
+    Order,
     Resource,
     listed,
     shortest,
@@ -331,4 +332,4 @@ def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  
 
     first, other = template.resources["First"], template.resources["Other"]
 
-    assert first.waits_for(other) is waits
+    assert Order([other]).waits_for(first, other) is waits
