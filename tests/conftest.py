@@ -86,6 +86,12 @@ def references(request: pytest.FixtureRequest) -> dict[str, object]:
     return {"@aws-cdk/core:defaultCrossStackReferences": request.param}
 
 
+def crosses(value: object) -> bool:
+    """Whether a part of a template refers to another stack, in either kind."""
+    written = json.dumps(value)
+    return '"Fn::ImportValue"' in written or '"Fn::GetStackOutput"' in written
+
+
 @pytest.fixture
 def make_stack(make_app: MakeApp) -> MakeStack:
     """Make a stack, in an app of its own where no `scope` is given."""

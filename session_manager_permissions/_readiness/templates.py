@@ -68,7 +68,7 @@ def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[t
         return
     function, argument = _intrinsic(value)
     if depth == _MOST_DEEP:
-        yield {"Fn::Transform": "too deep to read"}, False
+        yield _TOO_DEEP, False
     elif isinstance(value, list):
         for entry in value:
             yield from listed(entry, certain=certain, depth=depth + 1)
@@ -353,17 +353,6 @@ class Assembly:
                 if exported is not None:
                     key = template.stack.environment, self.value(template, exported)
                     self._exports[key].append((template, output.get("Value")))
-
-    def behind(self, template: Template, written: object) -> Resource | str | None:
-        """The resource or the text that `written` in `template` comes to, None if not known."""
-        match self.value(template, written):
-            case ():
-                return ""
-            case (str(known),):
-                return known
-            case (Of(resource, _),):
-                return resource
-        return None
 
     def value(self, template: Template, written: object, depth: int = 0) -> Value:
         """What `written` in `template` comes to, as far as it is known.
@@ -680,7 +669,32 @@ def _stacks(directory: Path) -> dict[str, Stack]:
 def _read(path: Path) -> dict[str, Any] | None:
     """A file of the assembly; None where there is none that can be read, as with YAML assets."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = _parsed(path.read_bytes())
+    except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _parsed(written: bytes) -> object:
+    try:
+        return json.loads(written)
+    except RecursionError:
+        return json.loads(_cut(written.decode()))
+
+
+def _cut(written: str) -> str:
+    """JSON with a function that nothing is known of in place of all that is too deep to read."""
+    parts, depth, end = [], 0, 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[][{}]', written):
+        if token[0] in {"[", "{"}:
+            depth += 1
+            if depth == _MOST_DEEP:
+                parts += [written[end : token.start()], json.dumps(_TOO_DEEP)]
+        elif token[0] in {"]", "}"}:
+            if depth == _MOST_DEEP:
+                end = token.end()
+            depth -= 1
+    return "".join([*parts, written[end:]])
+
+
+_TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}

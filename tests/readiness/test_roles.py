@@ -170,6 +170,7 @@ def test_references_to_stacks_in_other_regions(make_app: MakeApp) -> None:
         ("Stack-Role-1A2B3C4D5E6F", UNKNOWN),
         ("Else-Role-1A2B3C4D5E6F", NEITHER),
         ("Stack-Role-web", NEITHER),
+        ("", NEITHER),
     ],
 )
 def test_policy_on_a_role_that_cloudformation_names(
