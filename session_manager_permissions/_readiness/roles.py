@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 
 from .policies import Statement, anything, statements
-from .templates import UNKNOWN, Of, Resource, listed, mapping, shortest, shown, text
+from .templates import UNKNOWN, Of, Opaque, Resource, listed, mapping, shortest, shown, text
 
 if TYPE_CHECKING:
     from .templates import Assembly, Condition, Template, Value
@@ -154,6 +154,8 @@ class Profiles:
     def _index_attached(self, policy: Policy, roles: object) -> None:
         for value, certain in listed(roles):
             name = self._assembly.value(policy.resource.template, value)
+            if not isinstance(roles, list) and any("," in _literal(part) for part in name):
+                name = (Opaque(policy.resource),)  # a list in a parameter: several roles
             match name:
                 case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
                     self._by_reference[resource].append(Attached(policy, certain))
@@ -326,7 +328,7 @@ class Profiles:
             case (Of(resource, _),):
                 return self._managed.get(resource)
         known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
-        aws_managed = re.fullmatch(r"arn:[^:]*:iam::aws:policy/(?:.*/)?([^/]+)", known)
+        aws_managed = re.fullmatch(r"arn:[^:]*:iam::aws:policy/(?:[^,]*/)?([^/,]+)", known)
         return aws_managed[1] if aws_managed and UNKNOWN not in aws_managed[1] else None
 
     # What boots under a profile

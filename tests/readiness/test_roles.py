@@ -162,6 +162,10 @@ def test_references_to_stacks_in_other_regions(make_app: MakeApp) -> None:
         ({"Fn::FindInMap": ["Names", {"Ref": "AWS::Region"}, "role"]}, UNKNOWN),
         ({"Fn::FindInMap": ["Names", "eu", "none"]}, UNKNOWN),
         ({"Fn::Transform": {"Name": "Macro"}}, UNKNOWN),
+        ({"Fn::Join": ["", {"Ref": "Names"}]}, UNKNOWN),
+        ({"Fn::Select": [0, {"Fn::Split": [",", {"Ref": "Names"}]}]}, UNKNOWN),
+        ({"Fn::GetStackOutput": {"StackName": "Stack", "OutputName": "Role"}}, READY),
+        ({"Fn::GetStackOutput": {"StackName": "Stack", "OutputName": "Else"}}, UNKNOWN),
         ("{{resolve:ssm:/role}}", UNKNOWN),
         ({"Fn::Join": ["", ["{{resolve:ssm:", {"Ref": "Name"}, "}}"]]}, UNKNOWN),
         (3, UNKNOWN),
@@ -183,6 +187,7 @@ def test_policy_on_a_role_that_cloudformation_names(
     }
     body = profile_and_role(Policy=policy(ALL, roles=[name]), **more)
     body["Mappings"] = {"Names": {"eu": {"role": "existing"}}}
+    body["Outputs"] = {"Role": {"Value": {"Ref": "Role"}}}
 
     assert check(body, name="Stack").rules == found
 
@@ -363,6 +368,24 @@ def test_parameter_of_a_nested_stack_is_what_it_is_given(check: Check) -> None:
     nest.stack["Properties"]["Parameters"] = {"Of": {"Fn::If": ["C", {"Ref": "Role"}, "other"]}}
 
     assert nest.rules(check, profile_and_role()) == UNKNOWN
+
+
+def test_list_that_a_nested_stack_is_given(check: Check) -> None:
+    several = {"Fn::Join": [",", ["other", {"Ref": "Role"}]]}
+    nest = Nest({"Policy": policy(ALL, roles={"Ref": "Of"})}, Parameters={"Of": several})
+
+    assert nest.rules(check, profile_and_role()) == UNKNOWN
+    assert nest.rules(check, profile_and_role({"RoleName": "web"})) == UNKNOWN
+
+    nest.stack["Properties"]["Parameters"] = {"Of": {"Ref": "Role"}}
+
+    assert nest.rules(check, profile_and_role()) == READY
+
+    role = profile_and_role({"ManagedPolicyArns": {"Ref": "Of"}})["Resources"]
+    arns = f"{AWS}AWSDenyAll,{AWS}AmazonSSMManagedInstanceCore"
+    nest = Nest(role, Parameters={"Of": arns})
+
+    assert nest.rules(check, {"Resources": {}}) == UNKNOWN
 
 
 def test_nested_stack_on_a_condition(check: Check) -> None:
