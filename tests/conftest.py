@@ -76,6 +76,24 @@ def make_app(tmp_path: Path) -> MakeApp:
     return make
 
 
+@pytest.fixture(params=[None, "weak", "both"])
+def references(request: pytest.FixtureRequest) -> dict[str, object]:
+    """The context of an app: what CDK makes of a reference from one stack to another.
+
+    Exports and imports; outputs that are got by the stack's name, as a fresh `cdk init` has it; or
+    both kinds.
+    """
+    if request.param is None:
+        return {}
+    return {"@aws-cdk/core:defaultCrossStackReferences": request.param}
+
+
+def crosses(value: object) -> bool:
+    """Whether a part of a template refers to another stack, in either kind."""
+    written = json.dumps(value)
+    return '"Fn::ImportValue"' in written or '"Fn::GetStackOutput"' in written
+
+
 @pytest.fixture
 def make_stack(make_app: MakeApp) -> MakeStack:
     """Make a stack, in an app of its own where no `scope` is given."""

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from importlib import metadata
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 import jsii
 
-from session_manager_permissions import _needs
-from session_manager_permissions._constructs.checks import refuse_wrong_type
-
-from .policies import Answer, Decision, Statement, decide, within
-from .roles import Policy, Profiles, Role
-from .templates import Assembly, Resource, listed, shown, text
+from .findings import VERDICTS, check
+from .rules import RULES
+from .templates import Assembly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-CHANNEL_MISSING: Final = "channel-missing"
-REGISTRATION_MISSING: Final = "registration-missing"
-EXPLICIT_DENY: Final = "explicit-deny"
-POLICIES_TOO_LONG: Final = "inline-policies-too-long"
-CANNOT_BE_KNOWN: Final = "cannot-be-known"
-KEY_NOT_BY_ARN: Final = "key-not-by-arn"
-DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
-DEPRECATED_POLICY: Final = "deprecated-policy"
-BOOT_ORDER: Final = "boot-order"
-
-_NOT_READY: Final = (CHANNEL_MISSING, REGISTRATION_MISSING, EXPLICIT_DENY, POLICIES_TOO_LONG)
-_RULES: Final = (
-    *_NOT_READY,
-    KEY_NOT_BY_ARN,
-    DECRYPT_ON_ALL_KEYS,
-    DEPRECATED_POLICY,
-    BOOT_ORDER,
-    CANNOT_BE_KNOWN,
-)
+    from .findings import Finding
 
 
 @jsii.implements(cdk.IPolicyValidationPlugin)
@@ -52,10 +27,13 @@ class SessionManagerReadiness:
     policies of the role behind it: the role's own, `AWS::IAM::Policy`, `AWS::IAM::RolePolicy`,
     `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is known, and the permissions
     boundary. A profile is *ready* if they allow the four channel actions and the registration, and
-    then there is nothing to report; *not ready* if one of them is denied; and it *can't be known*
-    where something decides that no template has, such as a role of another app, a condition, or a
-    policy given by its ARN. What others attach to the role, service control policies, the network
-    and the agent are not looked at.
+    then there is nothing to report; *not ready* if one of them is denied, or if IAM refuses the
+    role's policies; and it *can't be known* where something decides that no template has, such as
+    a role of another app, a condition, a policy given by its ARN, or a policy of the app on a role
+    of which only the deployment knows which it is. What others attach to the role, service control
+    policies, the network and the agent are not looked at.
+
+    A role with several profiles has one finding for each cause, on all of the profiles.
 
     | rule | severity | reported on | what it finds |
     |---|---|---|---|
@@ -63,16 +41,24 @@ class SessionManagerReadiness:
 that no policy allows, or the permissions boundary does not |
     | `registration-missing` | warning; error if strict | the profile | the same of \
 `ssm:UpdateInstanceInformation`, which Default Host Management Configuration can stand in for |
-    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions |
-    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
-role with more than 10,240 characters, which IAM refuses |
+    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions \
+|
+    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of \
+its role with more than 10,240 characters, which IAM refuses |
+    | `managed-policy-too-long` | warning; error if strict | the policy | a managed policy of the \
+role with more than 6,144 characters, which IAM refuses |
+    | `too-many-managed-policies` | warning; error if strict | the profile | more than 25 managed \
+policies on its role, the most that the quota can be raised to |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
-    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
+    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally \
+|
     | `deprecated-policy` | warning | the role | `AmazonEC2RoleforSSM` |
-    | `boot-order` | warning | the instance | an instance that may boot before its role has the \
-policy of a `SessionManagerPermissions` |
+    | `boot-order` | warning | the instance or the Auto Scaling group | compute that may boot \
+before the policy of its role that allows what the agent needs |
     | `cannot-be-known` | info | the profile | what decides is known after the deployment only |
+    | `ready` | info | nothing | that every profile is ready: it is not printed, and keeps the \
+counts in CDK's report |
 
     Each finding can be acknowledged, on the construct that it is reported on or on one above it, by
     the name of the check and the rule, as the CLI prints it:
@@ -85,7 +71,7 @@ policy of a `SessionManagerPermissions` |
     https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
     What allows and denies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-    The length of policies:
+    The length and the number of policies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     Keys in policies:
     https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
@@ -106,7 +92,9 @@ policy of a `SessionManagerPermissions` |
         Raises:
             TypeError: `strict` is no bool.
         """
-        refuse_wrong_type("strict", strict, bool)
+        if not isinstance(strict, bool):
+            kind = type(strict).__name__
+            raise TypeError(f"strict must be a bool, got {kind} {strict!r}")
         self._strict = strict
 
     @property
@@ -125,7 +113,7 @@ policy of a `SessionManagerPermissions` |
     @property
     def rule_ids(self) -> list[str]:
         """The ids of the rules, without the name of the check."""
-        return list(_RULES)
+        return list(RULES)
 
     def validate(self, context: cdk.IPolicyValidationContext) -> cdk.PolicyValidationPluginReport:
         """Called by CDK at the end of synthesis.
@@ -135,263 +123,33 @@ policy of a `SessionManagerPermissions` |
 
         Returns:
             The findings, and in `metadata` how many profiles are ready, not ready, or can't be
-            known.
+            known. Where there is nothing to report, one finding on no resource keeps these counts,
+            as CDK drops a report without findings.
         """
-        findings, verdicts = _check(Assembly(context.template_paths))
+        findings, verdicts = check(Assembly(context.template_paths))
         return cdk.PolicyValidationPluginReport(
             success=not (self._strict and verdicts["not ready"]),
             violations=[self._violation(finding) for finding in findings],
-            metadata={verdict: str(verdicts[verdict]) for verdict in _VERDICTS},
+            metadata={verdict: str(verdicts[verdict]) for verdict in VERDICTS},
         )
 
-    def _violation(self, finding: _Finding) -> cdk.PolicyViolation:
+    def _violation(self, finding: Finding) -> cdk.PolicyViolation:
         # Once a finding is acknowledged, CDK goes by the severities of the others alone.
-        severity = "error" if self._strict and finding.rule in _NOT_READY else "warning"
+        rule = RULES[finding.rule]
+        severity = rule.severity
+        if rule.not_ready:
+            severity = "error" if self._strict else "warning"
         return cdk.PolicyViolation(
-            rule_name=finding.rule,
+            rule_name=rule.id,
             description=finding.description,
-            severity="info" if finding.rule == CANNOT_BE_KNOWN else severity,
+            severity=severity,
             fix=finding.fix,
             violating_resources=[
                 cdk.PolicyViolatingResource(
-                    resource_logical_id=finding.resource.logical_id,
-                    template_path=str(finding.resource.template.path),
+                    resource_logical_id=resource.logical_id,
+                    template_path=str(resource.template.path),
                     locations=[finding.location],
                 )
+                for resource in finding.resources
             ],
         )
-
-
-_VERDICTS: Final = ("ready", "not ready", "can't be known")
-
-
-class _Finding(NamedTuple):
-    rule: str
-    resource: Resource
-    location: str
-    description: str
-    fix: str
-
-
-def _check(assembly: Assembly) -> tuple[list[_Finding], Counter[str]]:
-    """What there is to report, and how many profiles are ready, not ready, and can't be known."""
-    index = Profiles(assembly)
-    roles = {profile: index.role(profile) for profile in index.profiles}
-    findings: list[_Finding] = []
-    verdicts: Counter[str] = Counter()
-    for profile, role in roles.items():
-        found = [*_of_profile(profile, role)]
-        findings += found
-        verdicts[_verdict(found)] += 1
-    for role in dict.fromkeys(roles.values()):
-        findings += _of_role(role)
-    policies = (policy for role in roles.values() for policy, _ in (*role.inline, *role.managed))
-    for policy in dict.fromkeys(policies):
-        findings += _of_policy(policy)
-    for instance in index.instances:
-        behind = index.of_instance(instance)
-        if behind is not None:
-            findings += _of_instance(instance, roles[behind])
-    return findings, verdicts
-
-
-def _verdict(found: list[_Finding]) -> str:
-    if not found:
-        return "ready"
-    return "can't be known" if found[0].rule == CANNOT_BE_KNOWN else "not ready"
-
-
-def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
-    """What keeps Session Manager from instances of the profile; else what is not known of it."""
-    where = profile, "Properties.Roles"
-    its_role = f"its role {role.name!r}" if role.name else "its role"
-    asked = _ask(role)
-    decisions = {action: within(*answers) for action, answers in asked.items()}
-    missing = {
-        action: asked[action]
-        for action, decision in decisions.items()
-        if decision.answer is Answer.IMPLICIT_DENY
-    }
-    denied = [name for name, one in decisions.items() if one.answer is Answer.EXPLICIT_DENY]
-    unknown = [name for name, one in decisions.items() if one.answer is Answer.UNKNOWN]
-    length = sum(policy.length for policy, certain in role.inline if certain)
-    channels = missing.keys() & {*_needs.CHANNELS.actions}
-    if channels:
-        yield _Finding(
-            CHANNEL_MISSING,
-            *where,
-            "Session Manager can't reach instances of this profile: "
-            f"{its_role} is not allowed {', '.join(sorted(channels))}",
-            _remedy(missing),
-        )
-    registration = missing.keys() & {*_needs.REGISTRATION.actions}
-    if registration:
-        yield _Finding(
-            REGISTRATION_MISSING,
-            *where,
-            f"instances of this profile can't register with Systems Manager: {its_role} is not "
-            f"allowed {', '.join(registration)}, and so they depend on the account's Default Host "
-            "Management Configuration",
-            _remedy(missing),
-        )
-    if denied:
-        yield _Finding(
-            EXPLICIT_DENY,
-            *where,
-            f"Session Manager can't reach instances of this profile: {its_role} is denied "
-            f"{', '.join(denied)} by {_deciding(decisions, denied)}, whatever else allows it",
-            f"leave them out of the Deny; where it denies all else, use not_actions={denied!r}",
-        )
-    if length > _needs.MAX_INLINE_POLICIES:
-        yield _Finding(
-            POLICIES_TOO_LONG,
-            *where,
-            f"the inline policies of {its_role} are {length} characters long or more, and IAM "
-            f"takes {_needs.MAX_INLINE_POLICIES} of a role: the deployment will fail",
-            'iam.ManagedPolicy(self, "SessionManager", roles=[role], '
-            "statements=session_manager_statements()), in place of the inline policy",
-        )
-    elif unknown and not missing and not denied:
-        yield _Finding(
-            CANNOT_BE_KNOWN,
-            *where,
-            "it can't be known at synthesis whether Session Manager reaches instances of this "
-            f"profile: that depends on {_deciding(decisions, unknown)}",
-            "ask IAM after the deployment: session-manager-permissions verify --role "
-            + (role.name if role.resource is profile and role.name else "NAME"),
-        )
-
-
-class _Answers(NamedTuple):
-    """Of a role's policies, and of its permissions boundary."""
-
-    identity: Decision
-    boundary: Decision
-
-
-def _ask(role: Role) -> dict[str, _Answers]:
-    """What the role may do of each action that its instance needs."""
-    statements = role.statements
-    found = {}
-    for need in (_needs.CHANNELS, _needs.REGISTRATION):
-        # a policy may be about some instances, and which will be under the profile is not known
-        resource = _needs.REGISTRATION_SERVICES if need is _needs.REGISTRATION else need.resource
-        for action in need.actions:
-            boundary = Decision(Answer.ALLOWED)
-            if role.boundary is not None:
-                boundary = decide(role.boundary, action, resource)
-            found[action] = _Answers(decide(statements, action, resource), boundary)
-    return found
-
-
-def _remedy(missing: dict[str, _Answers]) -> str:
-    """The line that allows what is missing, in the role's policies or in its boundary."""
-    registers = not missing.keys().isdisjoint(_needs.REGISTRATION.actions)
-    option = "allow_registration=True" if registers else ""
-    lines = []
-    if any(one.identity.answer is Answer.IMPLICIT_DENY for one in missing.values()):
-        lines.append(f"{_PERMISSIONS}{', ' if option else ''}{option})")
-    if any(one.boundary.answer is Answer.IMPLICIT_DENY for one in missing.values()):
-        lines.append(f"boundary.add_statements(*session_manager_statements({option}))")
-    return "\n".join(lines)
-
-
-_PERMISSIONS: Final = 'SessionManagerPermissions(self, "SessionManagerPermissions", role=role'
-
-
-def _deciding(decisions: dict[str, Decision], actions: list[str]) -> str:
-    """The statements that decide on the actions, for a message."""
-    return " and ".join(
-        dict.fromkeys(_called(one) for action in actions for one in decisions[action].by)
-    )
-
-
-def _called(statement: Statement) -> str:
-    return (
-        f"statement {statement.sid!r} of {statement.source}" if statement.sid else statement.source
-    )
-
-
-def _of_role(role: Role) -> Iterator[_Finding]:
-    for name in role.aws_managed:
-        instead = _needs.AWS_MANAGED_DEPRECATED.get(name)
-        if instead is not None:
-            yield _Finding(
-                DEPRECATED_POLICY,
-                role.resource,
-                "Properties.ManagedPolicyArns",
-                f"the AWS managed policy {name} is deprecated: it allows more than the agent "
-                "needs, such as reading every S3 object",
-                f'iam.ManagedPolicy.from_aws_managed_policy_name("{instead}"), in its place',
-            )
-
-
-def _of_policy(policy: Policy) -> Iterator[_Finding]:
-    """Statements on the key of the sessions that grant nothing, or everything."""
-    fix = f"{_PERMISSIONS}, encryption_key=key)"
-    for statement in policy.statements:
-        on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
-        named = statement._replace(actions=on_kms)
-        if (
-            not statement.allows
-            or statement.not_actions
-            or named.applies(_DECRYPT, ("kms",)) is False
-        ):
-            continue
-        if named.applies(_DECRYPT, _ANY_KEY):
-            yield _Finding(
-                DECRYPT_ON_ALL_KEYS,
-                policy.resource,
-                policy.location,
-                f"{_called(statement)} allows kms:Decrypt on every key that leaves it to IAM",
-                fix,
-            )
-        for written, _ in listed(statement.written.get("Resource")):
-            if _is_no_key(written, policy.resource):
-                yield _Finding(
-                    KEY_NOT_BY_ARN,
-                    policy.resource,
-                    policy.location,
-                    f"{_called(statement)} allows kms:Decrypt on {shown(written)}, which grants "
-                    "nothing: IAM knows a key by its ARN alone, not by an alias or its id",
-                    f"{fix}, which takes keys and aliases",
-                )
-
-
-_DECRYPT: Final = "kms:decrypt"
-_ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # which fits patterns that name no one's keys
-_ALIAS_OR_ID: Final = re.compile(
-    r"(arn:[^:]*:kms:[^:]*:[^:]*:)?alias/.*"
-    r"|(key/)?(mrk-[0-9a-f]{32}|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})",
-    re.DOTALL,
-)
-
-
-def _is_no_key(written: object, resource: Resource) -> bool:
-    """Whether a statement's resource is meant as a key, and is not the ARN of one."""
-    if isinstance(written, dict) and "Ref" in written:
-        referenced = resource.template.resources.get(str(written["Ref"]))
-        return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
-    return _ALIAS_OR_ID.fullmatch(text(written)) is not None
-
-
-def _of_instance(instance: Resource, role: Role) -> Iterator[_Finding]:
-    """A policy of ours that CloudFormation may attach after the instance has booted.
-
-    The agent tries to register at boot, and then again after 5 minutes, up to an hour.
-    """
-    for policy, _ in role.inline:
-        if (
-            policy.resource.type == "AWS::IAM::Policy"
-            and policy.resource.template is instance.template
-            and any(one.sid == _needs.CHANNELS.sid for one in policy.statements)
-            and not instance.waits_for(policy.resource)
-        ):
-            yield _Finding(
-                BOOT_ORDER,
-                instance,
-                "DependsOn",
-                "this instance may boot before its role has the policy "
-                f"{policy.resource.logical_id!r}, and the agent tries again minutes later",
-                "instance.instance.node.add_dependency(permissions)",
-            )

@@ -7,19 +7,23 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions import _needs
+
 from .managed_policies import aws_managed
 from .policies import Statement, anything, statements
-from .templates import UNKNOWN, Resource, listed, shortest, shown, text
+from .templates import UNKNOWN, Of, Opaque, Resource, listed, mapping, shortest, shown, text
 
 if TYPE_CHECKING:
-    from .templates import Assembly, Template
+    from .templates import Assembly, Condition, Template, Value
 
-_ATTACHED_BY: Final = {
+ATTACHED_BY: Final = {
     "AWS::IAM::Policy": "Roles",
     "AWS::IAM::RolePolicy": "RoleName",
     "AWS::IAM::ManagedPolicy": "Roles",
 }
 """The policies that are resources, and the property that names their roles."""
+
+_MOST_COMPARED: Final = 64  # texts that may be a role's name; more count for every role
 
 
 class Policy:
@@ -36,6 +40,11 @@ class Policy:
         return statements(self._document, f"the policy {self.resource.logical_id!r}")
 
     @cached_property
+    def needed(self) -> list[Statement]:
+        """Those of its statements that say something of what an instance needs."""
+        return _about_needs(self.statements)
+
+    @cached_property
     def length(self) -> int:
         """What IAM counts of it, at the least."""
         return shortest(self._document)
@@ -50,27 +59,39 @@ class Attached(NamedTuple):
 
 
 class Role:
-    """What the app says of the role behind a profile."""
+    """What the app says of the role behind one or more profiles."""
 
-    def __init__(self, name: str, resource: Resource) -> None:
+    def __init__(self, name: str, resource: Resource, *, in_app: bool) -> None:
         self.name = name
         self.resource = resource
         """What to report on: the role, or the profile where the role is not in the app."""
+        self.in_app = in_app
+        self.profiles: list[Resource] = []
         self.inline: list[Attached] = []
         self.managed: list[Attached] = []
         """The managed policies that are in the app."""
         self.aws_managed: list[str] = []
+        self.arns: set[str] = set()
+        """Those of the other managed policies that it is certain to have."""
         self.others: list[Statement] = []
         """What AWS managed policies say, and what stands for all that can't be read."""
         self.boundary: list[Statement] | None = None
 
-    @property
-    def statements(self) -> list[Statement]:
-        """Those of all its policies."""
+    def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
+        """Those of all its policies that say something of what an instance needs."""
         found = [*self.others]
         for policy, certain in (*self.inline, *self.managed):
-            found += policy.statements if certain else _uncertain(policy.statements)
+            if policy not in without:
+                found += policy.needed if certain else _uncertain(policy.needed)
         return found
+
+    @property
+    def managed_policies(self) -> int:
+        """How many managed policies it is certain to have, at the least."""
+        in_app = {policy for policy, certain in self.managed if certain}
+        # a policy of the app may be one of those that are given by their ARNs
+        aws = {arn for arn in self.arns if ":aws:policy/" in arn}
+        return len(aws) + max(len(in_app), len(self.arns - aws))
 
 
 class Profiles:
@@ -78,95 +99,209 @@ class Profiles:
 
     def __init__(self, assembly: Assembly) -> None:
         self.profiles: list[Resource] = []
-        self.instances: list[Resource] = []
+        self.machines: list[Resource] = []
+        """The instances and the Auto Scaling groups."""
         self._assembly = assembly
-        self._named: defaultdict[str, list[Resource]] = defaultdict(list)
+        self._named: defaultdict[Value, list[Resource]] = defaultdict(list)
+        """Roles, launch templates and so on, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
-        self._attached: defaultdict[Resource | str, list[Attached]] = defaultdict(list)
-        self._roles: dict[Resource, Role] = {}
+        self._by_reference: defaultdict[Resource, list[Attached]] = defaultdict(list)
+        self._by_name: defaultdict[Value, list[Attached]] = defaultdict(list)
+        self._roles: dict[object, Role] = {}
+        self._behind: dict[Resource, Role] = {}
+        self._anywhere: dict[str | None, list[Statement]] = {}
         for template in assembly.templates:
             for resource in template.resources.values():
                 self._index(resource)
+        self._loose = self._without_a_role()
+        self._unread = _unread(assembly)
+        for profile in self.profiles:
+            self._behind[profile] = self._role(profile)
+            self._behind[profile].profiles.append(profile)
+
+    @property
+    def roles(self) -> list[Role]:
+        """The roles behind the profiles, each once."""
+        return list(self._roles.values())
+
+    def role(self, profile: Resource) -> Role:
+        """The role behind a profile."""
+        return self._behind[profile]
 
     def _index(self, resource: Resource) -> None:
         kind, properties = resource.type, resource.properties
         if kind == "AWS::IAM::InstanceProfile":
             self.profiles.append(resource)
-        elif kind == "AWS::EC2::Instance":
-            self.instances.append(resource)
-        elif kind == "AWS::IAM::Role":
-            self._named[text(properties.get("RoleName"))].append(resource)
-        elif kind in _ATTACHED_BY:
+        elif kind in _MACHINES:
+            self.machines.append(resource)
+        elif kind in ATTACHED_BY:
             document = properties.get("PolicyDocument")
             policy = Policy(resource, "Properties.PolicyDocument", document)
             if kind == "AWS::IAM::ManagedPolicy":
                 self._managed[resource] = policy
-            for value, certain in listed(properties.get(_ATTACHED_BY[kind])):
-                role = self._assembly.behind(resource.template, value)
-                if role is not None:
-                    self._attached[role].append(Attached(policy, certain))
+            self._index_attached(policy, properties.get(ATTACHED_BY[kind]))
+        if kind in _NAMED_BY:
+            name = self._name(resource)
+            if name is not None:
+                self._named[name].append(resource)
 
-    def of_instance(self, instance: Resource) -> Resource | None:
-        """The profile of an instance, None where it is not in the app."""
-        given = instance.properties.get("IamInstanceProfile")
-        profile = self._assembly.behind(instance.template, given)
-        if isinstance(profile, Resource) and profile.type == "AWS::IAM::InstanceProfile":
-            return profile
-        return None
+    def _name(self, resource: Resource) -> Value | None:
+        """The name that a resource is given; None where CloudFormation makes one."""
+        written = resource.properties.get(_NAMED_BY[resource.type])
+        if written is None or written == {"Ref": "AWS::NoValue"}:
+            return None
+        return self._assembly.value(resource.template, written)
 
-    def role(self, profile: Resource) -> Role:
-        """The role behind a profile; one object for each role."""
+    def _index_attached(self, policy: Policy, roles: object) -> None:
+        for value, certain in listed(roles):
+            name = self._assembly.value(policy.resource.template, value)
+            if not isinstance(roles, list) and any("," in _literal(part) for part in name):
+                name = (Opaque(policy.resource),)  # a list in a parameter: several roles
+            match name:
+                case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
+                    self._by_reference[resource].append(Attached(policy, certain))
+                case _:
+                    self._by_name[name].append(Attached(policy, certain))
+
+    def _without_a_role(self) -> list[tuple[Value, Attached]]:
+        """The policies on a role that is named by what no role of the app is sure to be named."""
+        return [
+            (name, attached)
+            for name, several in self._by_name.items()
+            for attached in several
+            if not any(
+                role.type == "AWS::IAM::Role"
+                and not role.conditions
+                and role.template.account == attached.policy.resource.template.account
+                for role in self._named.get(name, ())
+            )
+        ]
+
+    # The role behind a profile
+
+    def _role(self, profile: Resource) -> Role:
         given = list(listed(profile.properties.get("Roles")))
-        found: Resource | str | None = None
+        name: Value | None = None
         if len(given) == 1 and given[0][1]:
-            found = self._assembly.behind(profile.template, given[0][0])
-        if isinstance(found, str):
-            account = profile.template.account
-            named = [role for role in self._named[found] if role.template.account == account]
-            found = named[0] if len(named) == 1 else found
-        if isinstance(found, Resource) and found.type == "AWS::IAM::Role":
-            if found not in self._roles:
-                self._roles[found] = self._in_app(found)
-            return self._roles[found]
-        return self._elsewhere(profile, found if isinstance(found, str) else "")
+            name = self._assembly.value(profile.template, given[0][0])
+        match name:
+            case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
+                if _may_be_equal(profile.template.account, resource.template.account):
+                    return self._in_app(resource, profile, by_name=False)
+                return self._elsewhere(profile, None)  # the role of that name in its own account
+            case None:
+                return self._elsewhere(profile, None)
+        account = profile.template.account
+        named = [
+            role
+            for role in self._named.get(name, ())
+            if role.type == "AWS::IAM::Role" and role.template.account == account
+        ]
+        if len(named) == 1:
+            return self._in_app(named[0], profile, by_name=True)
+        return self._elsewhere(profile, name)
 
-    def _elsewhere(self, profile: Resource, name: str) -> Role:
-        role = Role(name, profile)
-        if name:
-            self._take_attached(role, name, None)
-        role.others = anything(
-            f"the role {name!r}, which is not in this app" if name else "the role behind it"
-        )
-        return role
+    def _elsewhere(self, profile: Resource, name: Value | None) -> Role:
+        key = profile if name is None else (name, profile.template.account, profile.conditions)
+        if key not in self._roles:
+            match name:
+                case (str(known),):
+                    role = Role(known, profile, in_app=False)
+                case _:
+                    role = Role("", profile, in_app=False)
+            if name is not None:
+                self._attach_by_name(role, name, profile.conditions)
+            role.others = anything(
+                f"the role {role.name!r}, which is not in this app"
+                if role.name
+                else "the role behind it"
+            )
+            self._roles[key] = role
+        return self._roles[key]
 
-    def _in_app(self, resource: Resource) -> Role:
+    def _in_app(self, resource: Resource, profile: Resource, *, by_name: bool) -> Role:
+        """The role of the app that a profile refers to, or names.
+
+        Args:
+            resource: the role.
+            profile: the profile; what is deployed with it, or with the role, is sure to be there.
+            by_name: whether it names the role, and may so mean another if that is not deployed.
+        """
+        elsewhere = by_name and not resource.conditions <= profile.conditions
+        key = resource, profile.conditions - resource.conditions, elsewhere
+        if key not in self._roles:
+            self._roles[key] = self._made(resource, resource.conditions | profile.conditions)
+            if elsewhere:
+                self._roles[key].others += anything("the condition on which the role is deployed")
+        return self._roles[key]
+
+    def _made(self, resource: Resource, conditions: frozenset[Condition]) -> Role:
         properties = resource.properties
-        name = text(properties.get("RoleName"))
-        role = Role(resource.logical_id, resource)
+        role = Role(resource.logical_id, resource, in_app=True)
         for entry, certain in listed(properties.get("Policies")):
-            document = entry.get("PolicyDocument") if isinstance(entry, dict) else None
-            policy = Policy(resource, "Properties.Policies", document)
+            policy = Policy(resource, "Properties.Policies", mapping(entry).get("PolicyDocument"))
             role.inline.append(Attached(policy, certain))
-        self._take_attached(role, resource, resource.body.get("Condition"))
-        if UNKNOWN not in name:
-            self._take_attached(role, name, resource.body.get("Condition"))
+        for policy, certain in self._by_reference[resource]:
+            if _may_be_equal(resource.template.account, policy.resource.template.account):
+                self._attach(role, policy, conditions, certain=certain)
+        name = self._name(resource)
+        if name is not None:
+            self._attach_by_name(role, name, conditions)
+        role.others += self._possible(resource, name)
         for value, certain in listed(properties.get("ManagedPolicyArns")):
             self._take_managed(role, value, certain=certain)
         for arn, certain in listed(properties.get("PermissionsBoundary")):
             role.boundary = self._boundary(resource.template, arn, certain=certain)
         return role
 
-    def _take_attached(self, role: Role, to: Resource | str, condition: object) -> None:
-        """Take the policies attached to a role as a resource, or by its name in its account."""
+    # Its policies
+
+    def _attach(
+        self, role: Role, policy: Policy, conditions: frozenset[Condition], *, certain: bool
+    ) -> None:
+        deployed = policy.resource.conditions <= conditions
+        policies = role.managed if policy.resource in self._managed else role.inline
+        policies.append(Attached(policy, certain and deployed))
+
+    def _attach_by_name(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
+        """Take the policies attached to a role by its name in its account."""
         account = role.resource.template.account
-        for policy, certain in self._attached.get(to, ()):
+        for policy, certain in self._by_name.get(name, ()):
             there = policy.resource.template.account
-            if isinstance(to, str) and None not in {account, there} and account != there:
-                continue
-            same = isinstance(to, Resource) or account == there
-            deployed = policy.resource.body.get("Condition") in (None, condition)
-            policies = role.managed if policy.resource in self._managed else role.inline
-            policies.append(Attached(policy, certain and same and deployed))
+            if _may_be_equal(account, there):
+                same = account == there
+                self._attach(role, policy, conditions, certain=certain and same)
+
+    def _possible(self, resource: Resource, name: Value | None) -> list[Statement]:
+        """What the policies say that may be the role's: of their roles it can't be told which."""
+        account = resource.template.account
+        if len(self._loose) > _MOST_COMPARED:
+            if account not in self._anywhere:
+                self._anywhere[account] = self._in_account(account, self._loose)
+            return self._anywhere[account]
+        fitting = [
+            (other, attached)
+            for other, attached in self._loose
+            if other != name and _may_be_named(resource, name, other)
+        ]
+        return self._in_account(account, fitting)
+
+    def _in_account(
+        self, account: str | None, policies: list[tuple[Value, Attached]]
+    ) -> list[Statement]:
+        """What of the policies may be about an account's role: a statement a need and effect."""
+        found: dict[tuple[str, bool], Statement] = {}
+        for _, (policy, _) in policies:
+            if _may_be_equal(account, policy.resource.template.account):
+                source = f"the policy {policy.resource.logical_id!r}, whose role can't be known"
+                for statement in policy.needed:
+                    for action in _actions_of(statement):
+                        shared = statement._replace(source=source, certain=False)
+                        found.setdefault((action, statement.allows), shared)
+        unread = (
+            source for template, source in self._unread if _may_be_equal(account, template.account)
+        )
+        return [*found.values(), *(one for source in unread for one in anything(source))]
 
     def _take_managed(self, role: Role, arn: object, *, certain: bool) -> None:
         found = self._managed_behind(role.resource.template, arn)
@@ -175,6 +310,9 @@ class Profiles:
             return
         if isinstance(found, str):
             role.aws_managed.append(found)
+        known = text(arn)
+        if certain and known.startswith("arn:"):
+            role.arns.add(known)
         others = _not_in_app(found, arn)
         role.others += others if certain else _uncertain(others)
 
@@ -186,12 +324,186 @@ class Profiles:
 
     def _managed_behind(self, template: Template, arn: object) -> Policy | str | None:
         """The managed policy of this ARN if it is in the app, or its path and name if AWS's."""
-        found = self._assembly.behind(template, arn)
-        if isinstance(found, Resource):
-            return self._managed.get(found)
-        known = text(arn) if found is None else found
-        of_aws = re.fullmatch(rf"arn:[^:]*:iam::aws:policy/([^{UNKNOWN}]+)", known)
+        found = self._assembly.value(template, arn)
+        match found:
+            case (Of(resource, _),):
+                return self._managed.get(resource)
+        known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
+        of_aws = re.fullmatch(rf"arn:[^:]*:iam::aws:policy/([^,{UNKNOWN}]+)", known)
         return of_aws[1] if of_aws else None
+
+    # What boots under a profile
+
+    def of_machine(self, machine: Resource) -> list[Resource]:
+        """The profiles that an instance, or those of a group, may have, as far as known."""
+        given, properties = [], machine.properties
+        if machine.type == "AWS::EC2::Instance" and properties.get("IamInstanceProfile"):
+            given.append((machine, properties["IamInstanceProfile"]))
+        else:
+            policy = mapping(mapping(properties.get("MixedInstancesPolicy")).get("LaunchTemplate"))
+            overrides = policy.get("Overrides")
+            specifications = [
+                properties.get("LaunchTemplate"),
+                policy.get("LaunchTemplateSpecification"),
+                *(
+                    mapping(override).get("LaunchTemplateSpecification")
+                    for override, _ in listed(overrides)
+                ),
+            ]
+            for one in map(mapping, specifications):
+                name = one.get("LaunchTemplateId", one.get("LaunchTemplateName"))
+                launch = self._of_kind("AWS::EC2::LaunchTemplate", machine.template, name)
+                if launch is not None:
+                    data = mapping(launch.properties.get("LaunchTemplateData"))
+                    profile = mapping(data.get("IamInstanceProfile"))
+                    given.append((launch, profile.get("Arn", profile.get("Name"))))
+            name = properties.get("LaunchConfigurationName")
+            launch = self._of_kind("AWS::AutoScaling::LaunchConfiguration", machine.template, name)
+            if launch is not None:
+                given.append((launch, launch.properties.get("IamInstanceProfile")))
+        found = (
+            self._of_kind("AWS::IAM::InstanceProfile", there.template, name)
+            for there, name in given
+        )
+        return [profile for profile in dict.fromkeys(found) if profile is not None]
+
+    def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
+        """The resource of this type that is referred to, or named, or named in an ARN."""
+        value = self._assembly.value(template, name)
+        match value:
+            case (Of(resource, _),):
+                return resource if resource.type == kind else None
+            case [*_, str(last)] if ":instance-profile/" in last:
+                value = (last.rpartition("/")[2],)
+        named = [
+            one
+            for one in self._named.get(value, ())
+            if one.type == kind and one.template.account == template.account
+        ]
+        return named[0] if len(named) == 1 else None
+
+
+_MACHINES: Final = ("AWS::EC2::Instance", "AWS::AutoScaling::AutoScalingGroup")
+
+_NAMED_BY: Final = {
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::EC2::LaunchTemplate": "LaunchTemplateName",
+    "AWS::AutoScaling::LaunchConfiguration": "LaunchConfigurationName",
+}
+"""The property that names a resource of these types."""
+
+NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
+    **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
+    # a policy may be about some instances, and which will be under the profile is not known
+    **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_SERVICES),
+}
+"""What an instance needs: each action, and what it is on."""
+
+
+_NEEDED: Final = [(action.lower(), resource) for action, resource in NEEDED.items()]
+
+
+def _actions_of(statement: Statement) -> list[str]:
+    """The needed actions that a statement may say something of."""
+    return [
+        action for action, resource in _NEEDED if statement.applies(action, resource) is not False
+    ]
+
+
+def _about_needs(found: list[Statement]) -> list[Statement]:
+    return [
+        statement
+        for statement in found
+        if any(statement.applies(*need) is not False for need in _NEEDED)
+    ]
+
+
+def _may_be_equal(account: str | None, other: str | None) -> bool:
+    return account is None or other is None or account == other
+
+
+def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
+    """Whether `other` may be the name of a role, which has `name` or else one of CloudFormation's.
+
+    Names of roles that differ in upper and lower case alone are not two.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    if any(isinstance(part, Of) and part.resource is role for part in other):
+        return True
+    if name is None:
+        return _may_be_generated(role, other)
+    one, two = list(name), list(other)
+    while one and two and one[0] == two[0]:
+        del one[0], two[0]
+    while one and two and one[-1] == two[-1]:
+        del one[-1], two[-1]
+    if not one or not two:
+        return not any(isinstance(part, str) for part in (*one, *two))
+    heads, tails = (_literal(one[0]), _literal(two[0])), (_literal(one[-1]), _literal(two[-1]))
+    if len(one) == len(two) == 1 and all(heads):
+        return heads[0] == heads[1]
+    shortest_head, shortest_tail = min(map(len, heads)), min(map(len, tails))
+    return (
+        heads[0][:shortest_head] == heads[1][:shortest_head]
+        and tails[0][len(tails[0]) - shortest_tail :] == tails[1][len(tails[1]) - shortest_tail :]
+    )
+
+
+def _may_be_generated(role: Resource, other: Value) -> bool:
+    """Whether `other` may be `STACK-LOGICALID-RANDOM`, as CloudFormation names a role.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+    """
+    if not other:
+        return False
+    head, tail = _literal(other[0]), _literal(other[-1])
+    stack = role.template.stack.name.casefold()[: min(len(head), _SURELY_KEPT)]
+    is_whole = len(other) == 1 and tail != ""
+    if (is_whole or "-" in tail) and not re.search("-[a-z0-9]{8,}$", tail):
+        return False
+    return head.startswith(stack)
+
+
+_SURELY_KEPT: Final = 8  # characters of a stack's name, which is cut where the name gets too long
+
+
+def _literal(part: object) -> str:
+    return part.casefold() if isinstance(part, str) else ""
+
+
+def _unread(assembly: Assembly) -> list[tuple[Template, str]]:
+    """What of the app can't be read and may attach policies to any role of its account."""
+    found = [*assembly.unread]
+    for template in assembly.templates:
+        of = f"of the template {template.path.name!r}"
+        found += [(template, f"the transform {name!r} {of}") for name in template.transforms]
+        found += [
+            (template, f"{name!r} {of}")
+            for name, entry in template.made_later.items()
+            if _may_make_policies(name, entry)
+        ]
+    return found
+
+
+def _may_make_policies(name: str, entry: object) -> bool:
+    """Whether a loop of a template may make policies, or nested stacks that have some."""
+    left: list[tuple[str, object]] = [(name, entry)]
+    while left:
+        name, entry = left.pop()
+        if name.startswith("Fn::ForEach::"):
+            fragments = entry[-1] if isinstance(entry, list) and entry else None
+            if not isinstance(fragments, dict):
+                return True
+            left += fragments.items()
+        else:
+            kind = mapping(entry).get("Type")
+            if not isinstance(kind, str) or "{" in kind or kind in _MAY_ATTACH:
+                return True
+    return False
+
+
+_MAY_ATTACH: Final = {*ATTACHED_BY, "AWS::CloudFormation::Stack"}
 
 
 def _not_in_app(name: str | None, arn: object) -> list[Statement]:

@@ -1,4 +1,8 @@
-"""What is behind a value of a synthesized template: a resource, a text, or what only AWS knows?"""
+"""What is behind a value of a synthesized template: a resource, a text, or what only AWS knows?
+
+Whatever an assembly's files hold, nothing here raises: what is malformed or too deep to read can't
+be known.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,39 @@ import re
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
 UNKNOWN: Final = "\0"
 """Stands, within a text, for what only the deployment knows."""
 
-_MOST_HOPS: Final = 64  # from stack to stack; more is a circle, which no deployment takes
+_MOST_DEEP: Final = 100  # functions within functions, and references from stack to stack
+_MOST_NESTED: Final = 50  # nested stacks within nested stacks
+_MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
+_MOST_PARTS: Final = 100  # of a joined text: a name or an ARN has a few
+_MOST_CHARACTERS: Final = 10_000  # the same
+
+_DYNAMIC: Final = re.compile(r"\{\{resolve:[^}]*\}\}")
 
 
-def text(value: object) -> str:
+def text(value: object, depth: int = 0) -> str:
     """`value` as a text, with `UNKNOWN` in place of what only the deployment knows."""
     if isinstance(value, str):
-        return value
+        return _DYNAMIC.sub(UNKNOWN, value) if "{{" in value else value
+    if depth == _MOST_DEEP:
+        return UNKNOWN
     match _intrinsic(value):
         case "Fn::Join", [separator, [*parts]]:
-            return text(separator).join(text(part) for part in parts)
+            joined = text(separator, depth + 1).join(text(part, depth + 1) for part in parts)
+            return text(joined)
         case "Fn::Sub", str(written) | [str(written), *_]:
-            return re.sub(r"\$\{(!?)([^}]*)\}", _substituted, written)
+            return text(_PLACEHOLDER.sub(_substituted, written))
     return UNKNOWN
+
+
+_PLACEHOLDER: Final = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
 def _substituted(found: re.Match[str]) -> str:
@@ -37,24 +53,37 @@ def _substituted(found: re.Match[str]) -> str:
 def shown(value: object) -> str:
     """`value` as a message has it."""
     known = text(value)
-    return repr(known.replace(UNKNOWN, "…")) if known != UNKNOWN else json.dumps(value)
+    if known != UNKNOWN:
+        return repr(known.replace(UNKNOWN, "…"))
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return "…"
 
 
-def listed(value: object, *, certain: bool = True) -> Iterator[tuple[Any, bool]]:
+def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[tuple[Any, bool]]:
     """Each entry of a list, or of one alone, and whether the deployment is certain to have it."""
+    if isinstance(value, str):
+        yield value, certain
+        return
     function, argument = _intrinsic(value)
-    if isinstance(value, list):
+    if depth == _MOST_DEEP:
+        yield _TOO_DEEP, False
+    elif isinstance(value, list):
         for entry in value:
-            yield from listed(entry, certain=certain)
+            yield from listed(entry, certain=certain, depth=depth + 1)
     elif function == "Fn::If" and isinstance(argument, list):
-        yield from listed(argument[1:], certain=False)
+        yield from listed(argument[1:], certain=False, depth=depth + 1)
     elif value is not None and value != {"Ref": "AWS::NoValue"}:
         yield value, certain
 
 
 def shortest(value: object) -> int:
     """The characters of `value` as JSON, white space aside, that it has at least once deployed."""
-    written = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+    try:
+        written = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+    except RecursionError:
+        return 0
     return len(re.sub(r"\s", "", written))
 
 
@@ -73,13 +102,13 @@ def _intrinsic(value: object) -> tuple[str, Any]:
     if isinstance(value, dict) and len(value) == 1:
         ((function, argument),) = value.items()
         if function == "Ref":
-            return function, str(argument)
+            return function, argument if isinstance(argument, str) else ""
         if function.startswith("Fn::"):
             return function, argument
     return "", None
 
 
-def _mapping(value: object) -> dict[str, Any]:
+def mapping(value: object) -> dict[str, Any]:
     """`value` where it is a mapping; else an empty one, which is all that can be read of it."""
     return value if isinstance(value, dict) else {}
 
@@ -91,33 +120,75 @@ class Template:
         self,
         path: Path,
         body: dict[str, Any],
-        environment: str,
-        parent: Template | None = None,
-        arguments: object = None,
+        stack: Stack,
+        nested_as: Resource | None = None,
     ) -> None:
         self.path = path
-        self.environment = environment
-        self.outputs = {name: _mapping(out) for name, out in _mapping(body.get("Outputs")).items()}
-        self.parent = parent
-        self.arguments = _mapping(arguments)
+        self.stack = stack
+        """The stack that is deployed; of a nested one, the stack that it is in."""
+        self.nested_as = nested_as
+        """The resource that stands for it in its parent; None where it is not nested."""
+        self.parent = nested_as.template if nested_as else None
+        self.depth: int = self.parent.depth + 1 if self.parent else 0
+        self.arguments = mapping(nested_as.properties.get("Parameters")) if nested_as else {}
+        self.conditions: frozenset[Condition] = nested_as.conditions if nested_as else frozenset()
+        """Those that all of its resources are deployed on, by its parents."""
+        self.outputs = {name: mapping(out) for name, out in mapping(body.get("Outputs")).items()}
+        self.mappings = mapping(body.get("Mappings"))
         self.nested: dict[str, Template] = {}
+        entries = mapping(body.get("Resources"))
         self.resources = {
             logical_id: Resource(self, logical_id, entry)
-            for logical_id, entry in _mapping(body.get("Resources")).items()
-            if isinstance(entry, dict)  # `Fn::ForEach` is a list
+            for logical_id, entry in entries.items()
+            if isinstance(entry, dict) and not logical_id.startswith("Fn::")
         }
+        self.made_later = {
+            name: entry for name, entry in entries.items() if name.startswith("Fn::")
+        }
+        """What `Fn::ForEach` and `Fn::Transform` make resources of."""
+        self.transforms = [
+            name
+            for name in map(_transform, _as_list(body.get("Transform")))
+            if name not in _HARMLESS_TRANSFORMS
+        ]
+        """The macros that may make anything of the template."""
 
     def is_within(self, path: Path) -> bool:
         """Whether it is the template of this file, or is nested in it."""
-        if self.path.resolve() == path.resolve():
-            return True
-        return self.parent is not None and self.parent.is_within(path)
+        wanted = path.resolve()
+        template: Template | None = self
+        while template is not None and template._resolved != wanted:  # noqa: SLF001
+            template = template.parent
+        return template is not None
+
+    @cached_property
+    def _resolved(self) -> Path:
+        return self.path.resolve()
 
     @property
     def account(self) -> str | None:
         """Where it is deployed to; None where only the deployment knows."""
-        account = self.environment.removeprefix("aws://").partition("/")[0]
-        return None if account in {"", "unknown-account"} else account
+        return self.stack.account
+
+
+_HARMLESS_TRANSFORMS: Final = {
+    "AWS::LanguageExtensions",
+    "AWS::SecretsManager-2020-07-23",
+    "AWS::SecretsManager-2024-09-16",
+    "AWS::Serverless-2016-10-31",
+}
+"""Those that leave the resources of IAM and EC2 as they are written."""
+
+
+def _transform(entry: object) -> str:
+    """The name of a transform, given as it is or with its parameters."""
+    return text(mapping(entry).get("Name", entry))
+
+
+def _as_list(value: object) -> list[object]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 class Resource:
@@ -128,41 +199,131 @@ class Resource:
         self.logical_id = logical_id
         self.body = body
         self.type = text(body.get("Type"))
-        self.properties = _mapping(body.get("Properties"))
+        self.properties = mapping(body.get("Properties"))
+
+    @property
+    def conditions(self) -> frozenset[Condition]:
+        """Those that it is deployed on: its own, and those of the nested stacks that it is in."""
+        written = self.body.get("Condition")
+        if written is None:
+            return self.template.conditions
+        own = written if isinstance(written, str) else self.logical_id
+        return self.template.conditions | {Condition(self.template, own)}
 
     @cached_property
     def mentions(self) -> list[str]:
         """The logical ids that it refers to or depends on, and maybe other names."""
-        return list(_mentioned(self.body))
-
-    def waits_for(self, other: Resource) -> bool:
-        """Whether CloudFormation makes `other` of the same template before this one."""
-        found: set[Resource] = set()
-        left: list[Resource] = [self]
+        found = []
+        left: list[object] = [self.body]
         while left:
-            for logical_id in left.pop().mentions:
-                resource = self.template.resources.get(logical_id)
-                if resource is not None and resource not in found:
-                    found.add(resource)
-                    left.append(resource)
-        return other in found
+            value = left.pop()
+            if isinstance(value, list):
+                left += value
+            elif isinstance(value, dict):
+                for name, entry in value.items():
+                    found += _mentioned(name, entry)
+                    left.append(entry)
+        return found
 
 
-def _mentioned(value: object) -> Iterator[str]:
-    """The logical ids, and maybe other names, that a part of a resource refers to."""
-    if isinstance(value, list):
-        for entry in value:
-            yield from _mentioned(entry)
-    elif isinstance(value, dict):
-        for name, entry in value.items():
-            match name, entry:
-                case "Fn::Sub", str(written) | [str(written), *_]:
-                    yield from re.findall(r"\$\{([^}.!]+)", written)
-                case "Ref" | "DependsOn" | "Fn::GetAtt", str(found):
-                    yield found.partition(".")[0]
-                case "DependsOn" | "Fn::GetAtt", [*names]:
-                    yield from (found for found in names if isinstance(found, str))
-            yield from _mentioned(entry)
+def _mentioned(name: str, entry: object) -> list[str]:
+    match name, entry:
+        case "Fn::Sub", str(written) | [str(written), *_]:
+            return re.findall(r"\$\{([^}.!]+)", written)
+        case "Ref" | "DependsOn" | "Fn::GetAtt", str(found):
+            return [found.partition(".")[0]]
+        case "DependsOn" | "Fn::GetAtt", [*names]:
+            return [found for found in names if isinstance(found, str)]
+    return []
+
+
+class Condition(NamedTuple):
+    """A condition of a template: two templates' are two, whatever their names."""
+
+    template: Template
+    name: str
+
+
+class Order:
+    """Which of some resources does CloudFormation make before another of their template?"""
+
+    def __init__(self, targets: Iterable[Resource]) -> None:
+        self._bits = {target: 1 << place for place, target in enumerate(targets)}
+        self._before: dict[Resource, int] = {}
+        """For each resource that was asked about or passed, the targets that it waits for."""
+
+    def waits_for(self, resource: Resource, target: Resource) -> bool:
+        """Whether CloudFormation makes `target` before `resource`."""
+        if resource not in self._before:
+            self._follow(resource)
+        return bool(self._before[resource] & self._bits[target])
+
+    def _follow(self, start: Resource) -> None:
+        """Walk from `start` to what it waits for, and come to each resource once.
+
+        In a circle, which CloudFormation refuses, what is not known yet is left out.
+        """
+        self._before[start] = 0
+        path = [(start, iter(_mentioned_resources(start)))]
+        while path:
+            resource, others = path[-1]
+            other = next(others, None)
+            if other is None:
+                path.pop()
+                if path:
+                    self._before[path[-1][0]] |= self._before[resource]
+            elif other in self._before:
+                self._before[resource] |= self._before[other] | self._bits.get(other, 0)
+            else:
+                self._before[resource] |= self._bits.get(other, 0)
+                self._before[other] = 0
+                path.append((other, iter(_mentioned_resources(other))))
+
+
+def _mentioned_resources(resource: Resource) -> list[Resource]:
+    there = resource.template.resources
+    return [there[name] for name in dict.fromkeys(resource.mentions) if name in there]
+
+
+class Stack(NamedTuple):
+    """A stack of the app, as the manifest has it."""
+
+    name: str = ""
+    environment: str = ""
+    """`aws://ACCOUNT/REGION`."""
+
+    @property
+    def account(self) -> str | None:
+        """Its account; None where only the deployment knows."""
+        return self._known(0, "unknown-account")
+
+    @property
+    def region(self) -> str | None:
+        """Its region; None where only the deployment knows."""
+        return self._known(1, "unknown-region")
+
+    def _known(self, place: int, unknown: str) -> str | None:
+        parts = self.environment.removeprefix("aws://").split("/")
+        return None if len(parts) <= place or parts[place] in {"", unknown} else parts[place]
+
+
+class Of(NamedTuple):
+    """What AWS gives a resource: its `Ref`, with no attribute, or an attribute of `Fn::GetAtt`."""
+
+    resource: Resource
+    attribute: str = ""
+
+
+class Opaque(NamedTuple):
+    """What only the deployment knows; it is the same wherever it reads the same."""
+
+    scope: Hashable
+    """Where it reads the same: a template, an environment, or a thing of its own."""
+    written: Hashable = ""
+
+
+Value: TypeAlias = "tuple[str | Of | Opaque, ...]"
+"""A text in parts; no two neighbours are texts, and none is empty."""
 
 
 class Assembly:
@@ -170,63 +331,300 @@ class Assembly:
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.templates: list[Template] = []
-        self._exports: dict[tuple[str, str], list[tuple[Template, Any]]] = defaultdict(list)
-        environments: dict[Path, dict[str, str]] = {}
-        for name in dict.fromkeys(paths):
+        self.unread: list[tuple[Template, str]] = []
+        """What is deployed and can't be read: the template that it is in, and what it is."""
+        self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
+        self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
+        self._made: dict[Hashable, Value] = {}
+        stacks: dict[Path, dict[str, Stack]] = {}
+        for name in dict.fromkeys(map(str, paths)):
             path = Path(name)
-            if path.parent not in environments:
-                environments[path.parent] = _environments(path.parent)
-            environment = environments[path.parent].get(path.name, "")
-            self._add(Template(path, _read(path), environment))
+            if path.parent not in stacks:
+                stacks[path.parent] = _stacks(path.parent)
+            body = _read(path)
+            template = Template(path, body or {}, stacks[path.parent].get(path.name, Stack()))
+            if body is None:
+                self.unread.append((template, f"the template {path.name!r}, which can't be read"))
+            self._by_stack_name[template.stack.name].append(template)
+            self._add(template)
+        for template in self.templates:
+            for output in template.outputs.values():
+                exported = mapping(output.get("Export")).get("Name")
+                if exported is not None:
+                    key = template.stack.environment, self.value(template, exported)
+                    self._exports[key].append((template, output.get("Value")))
 
-    def behind(self, template: Template, value: object) -> Resource | str | None:
-        """The resource or the text that `value` in `template` comes to, None if it is not known.
+    def value(self, template: Template, written: object, depth: int = 0) -> Value:
+        """What `written` in `template` comes to, as far as it is known.
 
-        Follows references, parameters and outputs of nested stacks, and the exports of a stack of
-        the same account and region.
+        Follows references, parameters and outputs of nested stacks, the exports of a stack of the
+        same account and region, and the outputs of a stack by its name.
         """
-        for _ in range(_MOST_HOPS):
-            function, argument = _intrinsic(value)
-            if function == "Ref" and argument in template.arguments and template.parent:
-                template, value = template.parent, template.arguments[argument]
-            elif function == "Ref":
-                return template.resources.get(argument)
-            elif function == "Fn::GetAtt":
-                names = argument if isinstance(argument, list) else [argument]
-                logical_id, _, attribute = ".".join(map(str, names)).partition(".")
-                nested = template.nested.get(logical_id)
-                if nested is None:
-                    return template.resources.get(logical_id)
-                output = nested.outputs.get(attribute.removeprefix("Outputs."), {})
-                template, value = nested, output.get("Value")
-            elif function == "Fn::ImportValue":
-                exported = self._exports[template.environment, text(argument)]
-                if len(exported) != 1 or UNKNOWN in text(argument):
-                    return None
-                ((template, value),) = exported
-            else:
-                known = text(value)
-                return None if UNKNOWN in known else known
+        if isinstance(written, str):
+            return _literal(template, written)
+        found: Value | None = None
+        if depth < _MOST_DEEP:
+            function, argument = _intrinsic(written)
+            found = self._referred(template, function, argument, depth)
+            if found is None:
+                found = self._composed(template, function, argument, depth)
+        if found is not None:
+            return found
+        try:
+            return (Opaque(template, json.dumps(written, sort_keys=True)),)
+        except RecursionError:
+            return (Opaque(object()),)
+
+    def _referred(
+        self, template: Template, function: str, argument: object, depth: int
+    ) -> Value | None:
+        """What a function comes to that refers to something; None if it is not known."""
+        match function, argument:
+            case "Ref", str(name):
+                return self._reference(template, name, depth)
+            case "Fn::GetAtt", [*names]:
+                return self._attribute(template, ".".join(map(str, names)), depth)
+            case "Fn::GetAtt", str(name):
+                return self._attribute(template, name, depth)
+            case "Fn::ImportValue", _:
+                return self._import(template, argument, depth)
+            case "Fn::GetStackOutput", {}:
+                return self._stack_output(template, mapping(argument), depth)
         return None
 
-    def _add(self, template: Template, assets: dict[str, str] | None = None) -> None:
-        self.templates.append(template)
-        for output in template.outputs.values():
-            name = text(_mapping(output.get("Export")).get("Name"))
-            self._exports[template.environment, name].append((template, output.get("Value")))
-        for resource in template.resources.values():
-            if resource.type != "AWS::CloudFormation::Stack":
-                continue
-            if assets is None:
-                stem = template.path.name.removesuffix(".template.json")
-                assets = _assets(template.path.with_name(f"{stem}.assets.json"))
-            path = template.path.parent / _nested_file(resource, assets)
-            body = _read(path)
-            if body and not template.is_within(path):  # as no template is nested in itself
-                arguments = resource.properties.get("Parameters")
-                nested = Template(path, body, template.environment, template, arguments)
+    def _composed(
+        self, template: Template, function: str, argument: object, depth: int
+    ) -> Value | None:
+        """What a function comes to that makes a text of others; None if it is not known."""
+        match function, argument:
+            case "Fn::Sub", str(pattern) | [str(pattern)]:
+                return self._substitute(template, pattern, {}, depth)
+            case "Fn::Sub", [str(pattern), given]:
+                return self._substitute(template, pattern, mapping(given), depth)
+            case "Fn::Join", [str(separator), entries]:
+                parts = self._list(template, entries, depth)
+                return None if parts is None else _joined(parts, separator)
+            case "Fn::Select", [index, entries]:
+                return self._select(template, index, entries, depth)
+            case "Fn::FindInMap", [_, _, _]:
+                return self._find_in_map(template, list(argument), depth)
+        return None
+
+    def _once(self, template: Template, key: Hashable, there: Template, written: object,
+              depth: int) -> Value:  # fmt: skip
+        """What a parameter or an output comes to: asked once, and no circle is followed."""
+        if (template, key) not in self._made:
+            self._made[template, key] = (Opaque(object()),)
+            self._made[template, key] = self.value(there, written, depth + 1)
+        return self._made[template, key]
+
+    def _reference(self, template: Template, name: str, depth: int) -> Value | None:
+        stack = template.stack
+        if name.startswith("AWS::"):
+            known = {
+                "AWS::AccountId": stack.account,
+                "AWS::Region": stack.region,
+                "AWS::StackName": None if template.parent else stack.name,
+            }.get(name)
+            if known:
+                return (known,)
+            return (Opaque(stack.environment, name),) if name in _OF_ENVIRONMENT else None
+        if template.parent and name in template.arguments:
+            return self._once(template, name, template.parent, template.arguments[name], depth)
+        resource = template.resources.get(name)
+        return (Of(resource),) if resource else None
+
+    def _attribute(self, template: Template, name: str, depth: int) -> Value | None:
+        logical_id, _, attribute = name.partition(".")
+        resource = template.resources.get(logical_id)
+        if resource is None:
+            return None
+        nested = template.nested.get(logical_id)
+        if nested is not None:
+            return self._output(nested, attribute.removeprefix("Outputs."), depth)
+        if resource.type == "AWS::IAM::Role" and attribute == "Arn":
+            return self._role_arn(resource, depth)
+        return (Of(resource, attribute),)
+
+    def _output(self, template: Template, name: str, depth: int) -> Value | None:
+        if name not in template.outputs:
+            return None
+        written = template.outputs[name].get("Value")
+        return self._once(template, ("output", name), template, written, depth)
+
+    def _role_arn(self, role: Resource, depth: int) -> Value:
+        """The ARN of a role: its path stands before its name."""
+        template = role.template
+        path = self._once(
+            template, ("path", role), template, role.properties.get("Path", "/"), depth
+        )
+        parts: list[Value] = [
+            ("arn:",),
+            (Opaque(template.stack.environment, "AWS::Partition"),),
+            (":iam::",),
+            self.value(template, {"Ref": "AWS::AccountId"}),
+            (":role",),
+            path,
+            (Of(role),),
+        ]
+        return _joined(parts)
+
+    def _import(self, template: Template, name: object, depth: int) -> Value:
+        environment = template.stack.environment
+        key = environment, self.value(template, name, depth + 1)
+        exported = self._exports.get(key, ())
+        if len(exported) != 1:
+            return (Opaque(environment, key),)
+        ((there, written),) = exported
+        return self._once(there, key, there, written, depth)
+
+    def _stack_output(self, template: Template, given: dict[str, Any], depth: int) -> Value | None:
+        """An output of a stack of the same account, by the stack's name and region.
+
+        What CDK makes of a reference between stacks with
+        `@aws-cdk/core:defaultCrossStackReferences` at `weak` or `both`.
+        """
+        asked = {name: self.value(template, entry, depth + 1) for name, entry in given.items()}
+        region = asked.get("Region", self.value(template, _REGION))
+        match asked:
+            case {"StackName": (str(stack),), "OutputName": (str(output),)}:
+                found = [
+                    there
+                    for there in self._by_stack_name.get(stack, ())
+                    if self.value(there, _REGION) == region
+                    and ("RoleArn" in asked or there.account == template.account)
+                ]
+                if len(found) == 1:
+                    return self._output(found[0], output, depth)
+        return None
+
+    def _substitute(
+        self, template: Template, pattern: str, given: dict[str, object], depth: int
+    ) -> Value:
+        parts: list[Value] = []
+        end = 0
+        for match in _PLACEHOLDER.finditer(pattern):
+            parts.append(_literal(template, pattern[end : match.start()]))
+            end = match.end()
+            literal, name = match[1], match[2].strip()
+            if literal:
+                parts.append((f"${{{match[2]}}}",))
+            elif name in given:
+                parts.append(self.value(template, given[name], depth + 1))
+            else:
+                function = "Fn::GetAtt" if "." in name else "Ref"
+                parts.append(self.value(template, {function: name}, depth + 1))
+        return _joined([*parts, _literal(template, pattern[end:])])
+
+    def _select(
+        self, template: Template, index: object, entries: object, depth: int
+    ) -> Value | None:
+        parts = self._list(template, entries, depth)
+        if parts is None or not re.fullmatch("[0-9]{1,4}", str(index)):
+            return None
+        return parts[int(str(index))] if int(str(index)) < len(parts) else None
+
+    def _list(self, template: Template, written: object, depth: int) -> list[Value] | None:
+        """The entries of a list; of a text that is split, those that are certain."""
+        if isinstance(written, list):
+            return [self.value(template, entry, depth + 1) for entry in written]
+        match _intrinsic(written):
+            case "Fn::Split", [str(separator), source] if separator:
+                return _split(self.value(template, source, depth + 1), separator)
+        return None
+
+    def _find_in_map(self, template: Template, names: list[object], depth: int) -> Value | None:
+        found: object = template.mappings
+        for name in names:
+            match self.value(template, name, depth + 1):
+                case (str(key),):
+                    found = mapping(found).get(key)
+                case _:
+                    return None
+        return _literal(template, found) if isinstance(found, str) else None
+
+    def _add(self, first: Template) -> None:
+        """Take a template and those that are nested in it."""
+        left = [first]
+        assets: dict[str, str] | None = None
+        while left:
+            template = left.pop()
+            self.templates.append(template)
+            inner = []
+            for resource in template.resources.values():
+                if resource.type != "AWS::CloudFormation::Stack":
+                    continue
+                if assets is None:
+                    stem = first.path.name.removesuffix(".template.json")
+                    assets = _assets(first.path.with_name(f"{stem}.assets.json"))
+                file = _nested_file(resource, assets)
+                path = template.path.parent / file
+                room = template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
+                body = _read(path) if file and room else None
+                if body is None or template.is_within(path):  # no template is nested in itself
+                    what = f"the nested stack {resource.logical_id!r}, whose template can't be read"
+                    self.unread.append((template, what))
+                    continue
+                nested = Template(path, body, template.stack, resource)
                 template.nested[resource.logical_id] = nested
-                self._add(nested, assets)
+                inner.append(nested)
+            left += reversed(inner)
+
+
+_REGION: Final = {"Ref": "AWS::Region"}
+_OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::URLSuffix")
+"""What is one for all stacks of an account and region."""
+
+
+def _literal(template: Template, written: str) -> Value:
+    """A text of a template, without its dynamic references."""
+    if "{{" not in written:
+        return (written,) if written else ()
+    parts: list[Value] = []
+    end = 0
+    for match in _DYNAMIC.finditer(written):
+        parts += [(written[end : match.start()],), (Opaque(template, match[0]),)]
+        end = match.end()
+    return _joined([*parts, (written[end:],)])
+
+
+def _joined(values: Iterable[Value], separator: str = "") -> Value:
+    parts: list[str | Of | Opaque] = []
+    for place, value in enumerate(values):
+        for part in (separator, *value) if place else value:
+            if isinstance(part, str) and parts and isinstance(parts[-1], str):
+                parts[-1] += part
+            elif part:
+                parts.append(part)
+    if len(parts) > _MOST_PARTS or any(
+        isinstance(part, str) and len(part) > _MOST_CHARACTERS for part in parts
+    ):
+        return (Opaque(object()),)
+    if any(isinstance(part, str) and "{{resolve" in part for part in parts):
+        return (Opaque(tuple(parts)),)  # a dynamic reference that is put together
+    return tuple(parts)
+
+
+def _split(value: Value, separator: str) -> list[Value]:
+    """The entries of a text that is split, up to what may hold the separator itself."""
+    entries: list[list[str | Of | Opaque]] = [[]]
+    for part in value:
+        if isinstance(part, str):
+            first, *others = part.split(separator)
+            entries[-1].append(first)
+            entries += [[other] for other in others]
+        elif separator in {":", "/"} and _is_plain(part):
+            entries[-1].append(part)
+        else:
+            return [_joined([tuple(entry)]) for entry in entries[:-1]]
+    return [_joined([tuple(entry)]) for entry in entries]
+
+
+def _is_plain(part: Of | Opaque) -> bool:
+    """Whether it is sure to hold neither a colon nor a slash."""
+    if isinstance(part, Opaque):
+        return part.written in _OF_ENVIRONMENT
+    return part.resource.type == "AWS::IAM::Role" and not part.attribute
 
 
 def _nested_file(resource: Resource, assets: dict[str, str]) -> str:
@@ -234,33 +632,69 @@ def _nested_file(resource: Resource, assets: dict[str, str]) -> str:
 
     The CLI has CDK write the metadata; without the CLI the stack's assets file says the same.
     """
-    metadata = _mapping(resource.body.get("Metadata"))
-    if "aws:asset:path" in metadata:
-        return str(metadata["aws:asset:path"])
+    path = mapping(resource.body.get("Metadata")).get("aws:asset:path")
+    if isinstance(path, str):
+        return path
     found = re.search(r"[0-9a-f]{64}", text(resource.properties.get("TemplateURL")))
     return assets.get(found[0], "") if found else ""
 
 
 def _assets(path: Path) -> dict[str, str]:
     """The file behind each hash, of a stack's assets file."""
-    return {
-        key: asset.get("source", {}).get("path", "")
-        for key, asset in _read(path).get("files", {}).items()
-    }
+    found = {}
+    for key, asset in mapping(mapping(_read(path)).get("files")).items():
+        file = mapping(mapping(asset).get("source")).get("path")
+        if isinstance(file, str):
+            found[key] = file
+    return found
 
 
-def _environments(directory: Path) -> dict[str, str]:
-    """The `aws://ACCOUNT/REGION` of each template, by file name, of the assembly's manifest."""
-    return {
-        artifact["properties"]["templateFile"]: artifact.get("environment", "")
-        for artifact in _read(directory / "manifest.json").get("artifacts", {}).values()
-        if artifact.get("type") == "aws:cloudformation:stack"
-    }
+def _stacks(directory: Path) -> dict[str, Stack]:
+    """The stack of each template, by file name, of the assembly's manifest."""
+    found = {}
+    for name, artifact in mapping(
+        mapping(_read(directory / "manifest.json")).get("artifacts")
+    ).items():
+        match artifact:
+            case {"type": "aws:cloudformation:stack", "properties": {"templateFile": str(file)}}:
+                stack_name = artifact["properties"].get("stackName", name)
+                environment = artifact.get("environment")
+                found[file] = Stack(
+                    stack_name if isinstance(stack_name, str) else "",
+                    environment if isinstance(environment, str) else "",
+                )
+    return found
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A file of the assembly; empty where there is none, or it is no JSON as with YAML assets."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """A file of the assembly; None where there is none that can be read, as with YAML assets."""
     try:
-        return _mapping(json.loads(path.read_bytes()))
+        found = _parsed(path.read_bytes())
     except (OSError, ValueError):
-        return {}
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _parsed(written: bytes) -> object:
+    try:
+        return json.loads(written)
+    except RecursionError:
+        return json.loads(_cut(written.decode()))
+
+
+def _cut(written: str) -> str:
+    """JSON with a function that nothing is known of in place of all that is too deep to read."""
+    parts, depth, end = [], 0, 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[][{}]', written):
+        if token[0] in {"[", "{"}:
+            depth += 1
+            if depth == _MOST_DEEP:
+                parts += [written[end : token.start()], json.dumps(_TOO_DEEP)]
+        elif token[0] in {"]", "}"}:
+            if depth == _MOST_DEEP:
+                end = token.end()
+            depth -= 1
+    return "".join([*parts, written[end:]])
+
+
+_TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}

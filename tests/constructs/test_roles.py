@@ -296,16 +296,22 @@ def test_a_policy_on_a_condition_of_its_own_is_not_warned_of(stack: cdk.Stack) -
 
 
 @pytest.mark.parametrize("make_role", [owned_role, l1_role])
-def test_a_role_of_another_stack_gets_the_policy_by_an_export(
-    make_stack: MakeStack, make_role: RoleOf
+def test_a_role_of_another_stack_gets_the_policy_by_an_output(
+    make_app: MakeApp, references: dict[str, object], make_role: RoleOf
 ) -> None:
-    owner = make_stack("Owner", env=HERE)
-    here = make_stack("Here", scope=app_of(owner), env=HERE)
+    app = make_app(**references)
+    owner, here = cdk.Stack(app, "Owner", env=HERE), cdk.Stack(app, "Here", env=HERE)
     attach_to_role(here, make_role(owner))
     (role,) = policy(here)["Roles"]
-    (exported,) = template(owner)["Outputs"].values()
-    assert role == {"Fn::ImportValue": exported["Export"]["Name"]}
-    assert exported["Value"] == {"Ref": next(iter(resources(owner, "AWS::IAM::Role")))}
+    outputs = template(owner)["Outputs"]
+    if references:
+        got = role["Fn::GetStackOutput"]
+        assert got["StackName"] == "Owner"
+        output = outputs[got["OutputName"]]
+    else:
+        (output,) = outputs.values()
+        assert role == {"Fn::ImportValue": output["Export"]["Name"]}
+    assert output["Value"] == {"Ref": next(iter(resources(owner, "AWS::IAM::Role")))}
 
 
 def test_a_role_of_the_parent_stack_gets_the_policy_from_a_nested_stack(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._readiness.plugin import (
+from session_manager_permissions._readiness.policies import Answer, decide, statements
+from session_manager_permissions._readiness.rules import (
     CHANNEL_MISSING,
     EXPLICIT_DENY,
     REGISTRATION_MISSING,
 )
-from session_manager_permissions._readiness.policies import Answer, decide, statements
 from tests.readiness.policy_table import ACTIONS, RESOURCE_ROWS, ROWS, ResourceRow, Row, document
 
 if TYPE_CHECKING:

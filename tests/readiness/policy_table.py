@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._readiness.plugin import (
+from session_manager_permissions._readiness.policies import Answer
+from session_manager_permissions._readiness.rules import (
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
     EXPLICIT_DENY,
     REGISTRATION_MISSING,
 )
-from session_manager_permissions._readiness.policies import Answer
 
 Statement = dict[str, Any]
 

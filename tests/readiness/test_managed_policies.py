@@ -19,11 +19,11 @@ from session_manager_permissions._readiness.policies import Answer, anything, de
 from tests.conftest import ROOT
 
 from .policy_table import ACTIONS
-from .test_readiness import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from .reports import Check
 
 INSTANCE: Final = "arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0"
 MANAGED_NODE: Final = "arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-0123456789abcdef0"
@@ -177,11 +177,6 @@ def test_policy_that_the_data_does_not_have_may_say_anything(name: str) -> None:
     assert aws_managed(name) == anything(
         f"the AWS managed policy {name!r}, which AWS did not list on {date}"
     )
-
-
-@pytest.fixture
-def check(tmp_path: Path) -> Check:
-    return Check(tmp_path)
 
 
 def profile_on(managed: object) -> dict[str, Any]:

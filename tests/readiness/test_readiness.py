@@ -6,9 +6,9 @@ import json
 import re
 from collections import Counter
 from importlib import metadata
+from importlib.resources import files
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aws_cdk as cdk
 import pytest
@@ -24,19 +24,22 @@ from hypothesis import strategies as st
 from session_manager_permissions import (
     SessionManagerPermissions,
     SessionManagerReadiness,
+    _readiness,
     session_manager_statements,
 )
 from session_manager_permissions import _needs as needs
-from session_manager_permissions._readiness.plugin import (
-    BOOT_ORDER,
+from session_manager_permissions._readiness.rules import (
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
     DECRYPT_ON_ALL_KEYS,
     DEPRECATED_POLICY,
     EXPLICIT_DENY,
     KEY_NOT_BY_ARN,
+    MANAGED_POLICY_TOO_LONG,
     POLICIES_TOO_LONG,
     REGISTRATION_MISSING,
+    RULES,
+    TOO_MANY_MANAGED_POLICIES,
 )
 from tests.conftest import (
     EC2,
@@ -68,122 +71,25 @@ from .policy_table import (
     document,
     template,
 )
+from .reports import (
+    TRUST,
+    Check,
+    Finding,
+    Report,
+    check_app,
+    inline,
+    machine,
+    policy,
+    profile_and_role,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from constructs import Construct
-
-UNSET = "unknown-account"
 MACHINE: dict[str, Any] = {
     "instance_type": ec2.InstanceType("t3.micro"),
     "machine_image": ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"}),
 }
-TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": {"Statement": []}}
-
-
-class Finding(NamedTuple):
-    rule: str
-    logical_id: str
-    severity: str
-    description: str
-    fix: str
-    location: str
-    file: str
-
-
-class Report:
-    """What the check says of some templates."""
-
-    def __init__(self, paths: list[str], *, strict: bool) -> None:
-        context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=paths))
-        report = SessionManagerReadiness(strict=strict).validate(context)
-        self.success = report.success
-        self.verdicts = {k: int(v) for k, v in (report.metadata or {}).items() if v != "0"}
-        self.findings = [
-            Finding(
-                violation.rule_name,
-                str(resource.resource_logical_id),
-                str(violation.severity),
-                violation.description,
-                str(violation.fix),
-                ", ".join(resource.locations),
-                Path(str(resource.template_path)).name,
-            )
-            for violation in report.violations
-            for resource in violation.violating_resources
-        ]
-
-    @property
-    def rules(self) -> frozenset[str]:
-        return frozenset(finding.rule for finding in self.findings)
-
-    def only(self, rule: str) -> Finding:
-        (finding,) = (one for one in self.findings if one.rule == rule)
-        return finding
-
-
-class Check:
-    """Runs the check on templates that are written here."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(
-        self, *bodies: dict[str, Any], strict: bool = False, a: str = UNSET, b: str = UNSET
-    ) -> Report:
-        """Check a template for each body, in the accounts `a` and `b`."""
-        accounts = {"a": a, "b": b}
-        files = {name: f"{name}.template.json" for name, _ in zip(accounts, bodies, strict=False)}
-        for file, body in zip(files.values(), bodies, strict=True):
-            (self._folder / file).write_text(json.dumps(body))
-        artifacts = {
-            name: {
-                "type": "aws:cloudformation:stack",
-                "environment": f"aws://{accounts[name]}/eu-west-1",
-                "properties": {"templateFile": file},
-            }
-            for name, file in files.items()
-        }
-        (self._folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
-        return Report([str(self._folder / file) for file in files.values()], strict=strict)
-
-
-@pytest.fixture
-def check(tmp_path: Path) -> Check:
-    return Check(tmp_path)
-
-
-def check_app(construct: Construct, *, strict: bool = False) -> Report:
-    app = cast("cdk.App", construct.node.root)
-    stacks = app.synth(force=True).stacks_recursively
-    return Report([stack.template_full_path for stack in stacks], strict=strict)
-
-
-def profile_and_role(
-    role: dict[str, Any] | None = None, roles: object = None, **more: dict[str, Any]
-) -> dict[str, Any]:
-    """A template with a profile and its role; `more` are further resources."""
-    return {
-        "Resources": {
-            "Profile": {
-                "Type": "AWS::IAM::InstanceProfile",
-                "Properties": {"Roles": [{"Ref": "Role"}] if roles is None else roles},
-            },
-            "Role": {"Type": "AWS::IAM::Role", "Properties": TRUST | (role or {})},
-            **more,
-        }
-    }
-
-
-def policy(*statements: dict[str, Any], roles: object = None, **more: object) -> dict[str, Any]:
-    roles = [{"Ref": "Role"}] if roles is None else roles
-    properties = {"PolicyDocument": document(list(statements)), "Roles": roles}
-    return {"Type": "AWS::IAM::Policy", "Properties": properties, **more}
-
-
-def inline(*statements: dict[str, Any]) -> dict[str, Any]:
-    return {"Policies": [{"PolicyName": "Inline", "PolicyDocument": document(list(statements))}]}
 
 
 # Verdicts
@@ -233,10 +139,11 @@ def test_verdict_on_templates_as_people_write_them(path: Path) -> None:
 
 
 def test_templates_as_people_write_them_are_all_looked_at() -> None:
-    paths = [str(path) for path in TEMPLATES]
+    verdicts = Counter[str]()
+    for path in TEMPLATES:
+        verdicts.update(Report([str(path)], strict=False).verdicts)
 
-    expected = {"ready": 3, "not ready": 7, "can't be known": 2}
-    assert Report(paths, strict=False).verdicts == expected
+    assert verdicts == {"ready": 3, "not ready": 7, "can't be known": 2}
 
 
 def vpc(stack: cdk.Stack) -> ec2.Vpc:
@@ -698,6 +605,98 @@ def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
     assert check(profile_and_role(inline(*statements))).rules == READY
 
 
+def managed_policy(*statements: dict[str, Any], **more: object) -> dict[str, Any]:
+    return policy(*statements, **more) | {"Type": "AWS::IAM::ManagedPolicy"}
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_managed_policy_that_is_too_long(check: Check, extra: int) -> None:
+    spaces = " " * needs.MAX_INLINE_POLICIES
+    long = padding(6_144 + extra)
+    long["Resource"] += spaces
+    roles = [{"Ref": "Role"}, {"Ref": "Other"}]
+    other = {"Type": "AWS::IAM::Role", "Properties": TRUST | inline(ALL)}
+    behind = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": "Other"}]}}
+    body = profile_and_role(
+        inline(ALL), Other=other, Behind=behind, Long=managed_policy(long, roles=roles)
+    )
+
+    report = check(body, strict=True)
+
+    assert report.success is (not extra)
+    if extra:
+        assert report.verdicts == {"not ready": 2}
+        assert report.violations == [MANAGED_POLICY_TOO_LONG]
+        assert report.only(MANAGED_POLICY_TOO_LONG).logical_id == "Long"
+        assert "is 6145 characters long or more" in report.findings[0].description
+    else:
+        assert report.verdicts == {"ready": 2}
+
+
+def test_managed_policy_that_is_too_long_by_its_reference(check: Check) -> None:
+    long = managed_policy(padding(6_145), roles=[])
+    role = inline(ALL) | {"ManagedPolicyArns": [{"Ref": "Long"}]}
+
+    assert check(profile_and_role(role, Long=long)).rules == {MANAGED_POLICY_TOO_LONG}
+
+
+def test_managed_policy_on_a_condition_may_be_too_long(check: Check) -> None:
+    long = managed_policy(padding(6_145), Condition="Condition")
+
+    assert check(profile_and_role(inline(ALL), Long=long)).rules == READY
+
+
+@pytest.mark.parametrize(
+    ("aws", "in_app", "by_arn", "found"),
+    [
+        (10, 0, 0, READY),
+        (11, 0, 0, UNKNOWN),
+        (5, 5, 0, READY),
+        (5, 6, 0, UNKNOWN),
+        (20, 5, 0, UNKNOWN),
+        (20, 6, 0, {TOO_MANY_MANAGED_POLICIES}),
+        (26, 0, 0, {TOO_MANY_MANAGED_POLICIES}),
+        (5, 5, 5, UNKNOWN),  # by its ARN, a policy can deny
+        (20, 5, 5, UNKNOWN),  # those by their ARNs may be those of the app
+        (20, 5, 6, {TOO_MANY_MANAGED_POLICIES}),
+    ],
+)
+def test_number_of_managed_policies(
+    check: Check, aws: int, in_app: int, by_arn: int, found: frozenset[str]
+) -> None:
+    data = json.loads(files(_readiness).joinpath("aws_managed_policies.json").read_bytes())
+    known = data["others"][:aws]
+    arns = [{"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{name}"} for name in known]
+    customer = [f"arn:aws:iam::111122223333:policy/p{number}" for number in range(by_arn)]
+    role = inline(ALL) | {"ManagedPolicyArns": [*arns, *arns, *customer]}
+    more = {f"Policy{number}": managed_policy(allow("s3:*")) for number in range(in_app)}
+
+    report = check(profile_and_role(role, **more))
+
+    assert report.rules == found
+
+
+def test_number_of_managed_policies_that_needs_a_raised_quota(check: Check) -> None:
+    more = {f"Policy{number}": managed_policy(allow("s3:*")) for number in range(11)}
+
+    finding = check(profile_and_role(inline(ALL), **more)).only(CANNOT_BE_KNOWN)
+
+    assert finding.description.endswith(
+        "that depends on the account's quota of managed policies on a role, which is 10 unless it "
+        "was raised: its role 'Role' has 11"
+    )
+    assert finding.fix == "ask Service Quotas for the quota of the account"
+
+
+def test_managed_policies_on_conditions_are_not_counted(check: Check) -> None:
+    more = {
+        f"Policy{number}": managed_policy(allow("s3:*"), Condition="Condition")
+        for number in range(30)
+    }
+
+    assert check(profile_and_role(inline(ALL), **more)).rules == READY
+
+
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 KEYS = {
     "Key": {"Type": "AWS::KMS::Key"},
@@ -830,75 +829,6 @@ def test_deprecated_policy(check: Check) -> None:
     assert 'from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")' in finding.fix
 
 
-# Boot order
-
-
-def test_instance_that_may_boot_before_its_policy(stack: cdk.Stack) -> None:
-    machine = instance(stack)
-    SessionManagerPermissions(stack, "Permissions", role=machine.role, allow_registration=True)
-
-    (finding,) = check_app(stack).findings
-
-    assert finding.rule == BOOT_ORDER
-    assert finding.logical_id == stack.get_logical_id(machine.instance)
-    assert finding.fix == "instance.instance.node.add_dependency(permissions)"
-
-
-def test_profile_that_waits_for_the_policy_is_enough(stack: cdk.Stack) -> None:
-    role = owned_role(stack)
-    profile = iam.InstanceProfile(stack, "Profile", role=role)
-    instance(stack, instance_profile=profile)
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=role, allow_registration=True
-    )
-    profile.node.add_dependency(permissions)
-
-    assert check_app(stack).rules == READY
-
-
-def machine(**properties: object) -> dict[str, Any]:
-    return {"Type": "AWS::EC2::Instance", "Properties": properties}
-
-
-OURS = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
-
-
-@pytest.mark.parametrize(
-    ("machine", "policy_", "found"),
-    [
-        (machine(IamInstanceProfile={"Ref": "Profile"}), policy(ALL, OURS), {BOOT_ORDER}),
-        (machine(IamInstanceProfile={"Ref": "Profile"}), policy(ALL), READY),
-        (machine(IamInstanceProfile={"Ref": "Role"}), policy(ALL, OURS), READY),
-        (machine(IamInstanceProfile="Elsewhere"), policy(ALL, OURS), READY),
-        (machine(), policy(ALL, OURS), READY),
-        (
-            machine(IamInstanceProfile={"Ref": "Profile"}) | {"DependsOn": ["Policy"]},
-            policy(ALL, OURS),
-            READY,
-        ),
-    ],
-)
-def test_boot_order(
-    check: Check, machine: dict[str, Any], policy_: dict[str, Any], found: frozenset[str]
-) -> None:
-    assert check(profile_and_role(Machine=machine, Policy=policy_)).rules == found
-
-
-def test_policy_of_the_role_itself_is_there_at_boot(check: Check) -> None:
-    machine_ = machine(IamInstanceProfile={"Ref": "Profile"})
-
-    assert check(profile_and_role(inline(ALL, OURS), Machine=machine_)).rules == READY
-
-
-def test_policy_of_another_template_is_not_in_the_order(check: Check) -> None:
-    role = profile_and_role(
-        {"RoleName": "role"}, Machine=machine(IamInstanceProfile={"Ref": "Profile"})
-    )
-    elsewhere = {"Resources": {"Policy": policy(ALL, OURS, roles=["role"])}}
-
-    assert check(role, elsewhere).rules == READY
-
-
 # The report
 
 
@@ -941,11 +871,76 @@ def test_rule_ids_are_what_can_be_acknowledged() -> None:
         "registration-missing",
         "explicit-deny",
         "inline-policies-too-long",
+        "managed-policy-too-long",
+        "too-many-managed-policies",
         "key-not-by-arn",
         "decrypt-on-all-keys",
         "deprecated-policy",
         "boot-order",
         "cannot-be-known",
+        "ready",
+    ]
+
+
+def test_one_finding_for_all_profiles_of_a_role(check: Check) -> None:
+    body = profile_and_role()
+    for number in range(3):
+        body["Resources"][f"Profile{number}"] = body["Resources"]["Profile"]
+    for number in range(3):
+        elsewhere = {"Roles": ["elsewhere"]}
+        entry = {"Type": "AWS::IAM::InstanceProfile", "Properties": elsewhere}
+        body["Resources"][f"Elsewhere{number}"] = entry
+
+    report = check(body)
+
+    assert report.verdicts == {"not ready": 4, "can't be known": 3}
+    assert report.violations == [CHANNEL_MISSING, REGISTRATION_MISSING, CANNOT_BE_KNOWN]
+    assert Counter(finding.rule for finding in report.findings) == {
+        CHANNEL_MISSING: 4,
+        REGISTRATION_MISSING: 4,
+        CANNOT_BE_KNOWN: 3,
+    }
+
+
+def test_counts_are_in_the_report_where_there_is_nothing_to_report(check: Check) -> None:
+    report = check(profile_and_role(inline(ALL)))
+
+    assert report.violations == ["ready"]  # CDK drops a report that has none
+    assert report.findings == []
+    assert report.metadata == {"ready": "1", "not ready": "0", "can't be known": "0"}
+    assert check({"Resources": {}}).violations == []
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_counts_are_in_the_file_that_cdk_writes(make_app: MakeApp, ready: bool) -> None:  # noqa: FBT001
+    app = make_app()
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+    stack = cdk.Stack(app, "Stack")
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    if ready:
+        SessionManagerPermissions(stack, "Permissions", role=role, allow_registration=True)
+
+    written = json.loads((Path(app.synth().directory) / "validation-report.json").read_text())
+
+    ours = [one for one in written["pluginReports"] if "Readiness" in one["pluginName"]]
+    assert [one["metadata"] for one in ours] == [
+        {"ready": str(int(ready)), "not ready": str(int(not ready)), "can't be known": "0"}
+    ]
+
+
+TABLES = {
+    "docs/readiness.md": (ROOT / "docs/readiness.md").read_text(encoding="utf-8"),
+    "the docstring": SessionManagerReadiness.__doc__ or "",
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_tables_have_the_rules(table: str) -> None:
+    rows = re.findall(r"^ *\| `(.*?)` \| (.*?) \| (.*?) \| (.*?) \|$", table, re.MULTILINE)
+
+    assert rows == [
+        (rule.id, rule.severity, rule.reported_on, rule.finds) for rule in RULES.values()
     ]
 
 

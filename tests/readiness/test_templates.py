@@ -10,7 +10,9 @@ import pytest
 from session_manager_permissions._readiness.templates import (
     UNKNOWN,
     Assembly,
-    Resource,
+    Of,
+    Order,
+    Template,
     listed,
     shortest,
     shown,
@@ -138,6 +140,7 @@ class Stacks:
                 ),
                 "Fn::ForEach::Loop": ["Name", ["a"], {}],
             },
+            "Mappings": {"Names": {"a": {"b": "c"}}},
             "Outputs": {
                 "Role": {"Value": {"Ref": "Role"}, "Export": {"Name": "role"}},
                 "Twice": {"Value": {"Ref": "Role"}, "Export": {"Name": "twice"}},
@@ -161,8 +164,16 @@ def stacks(tmp_path: Path) -> Stacks:
     return Stacks(tmp_path)
 
 
-def name_of(found: Resource | str | None) -> str | None:
-    return found.logical_id if isinstance(found, Resource) else found
+def behind(assembly: Assembly, template: Template, written: object) -> str | None:
+    """The resource or the text that something comes to, None if it is not known."""
+    match assembly.value(template, written):
+        case ():
+            return ""
+        case (str(known),):
+            return known
+        case (Of(resource, _),):
+            return resource.logical_id
+    return None
 
 
 def test_each_template_is_read_once(stacks: Stacks) -> None:
@@ -198,10 +209,19 @@ def test_each_template_is_read_once(stacks: Stacks) -> None:
         ("second", {"Fn::ImportValue": "circle"}, None),
         ("second", {"Fn::Sub": "${Name}-role"}, None),
         ("second", None, None),
+        ("first", "", ""),
+        ("first", {"Fn::Sub": "${!aws:userid}-x"}, "${aws:userid}-x"),
+        ("first", {"Ref": "AWS::Region"}, None),
+        ("first", {"Fn::FindInMap": ["Names", "a", "b"]}, "c"),
+        ("first", {"Fn::FindInMap": ["Names", {"Ref": "Name"}, "b"]}, None),
+        ("first", {"Fn::Select": [0, {"Fn::Split": ["-", "a-b"]}]}, "a"),
+        ("first", {"Fn::Select": [0, {"Fn::Split": ["-", {"Ref": "Role"}]}]}, None),
+        ("first", {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "a-${Role}"}]}]}, "a"),
+        ("second", {"Fn::GetStackOutput": {"StackName": "", "OutputName": "Role"}}, None),
     ],
 )
 def test_behind(stacks: Stacks, template: str, value: object, found: str | None) -> None:
-    assert name_of(stacks.assembly.behind(getattr(stacks, template), value)) == found
+    assert behind(stacks.assembly, getattr(stacks, template), value) == found
 
 
 def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
@@ -222,7 +242,7 @@ def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
 
     template = assembly.templates[2]
     assert template.account == "1"
-    assert assembly.behind(template, {"Fn::ImportValue": "shared"}) == "name"
+    assert behind(assembly, template, {"Fn::ImportValue": "shared"}) == "name"
 
 
 @pytest.mark.parametrize("environment", ["", "aws://unknown-account/unknown-region"])
@@ -259,8 +279,8 @@ def test_nested_template_that_is_not_there_is_left_out(
     assembly = Assembly([path])
 
     (template,) = assembly.templates
-    found = assembly.behind(template, {"Fn::GetAtt": ["Nested", "Outputs.Name"]})
-    assert name_of(found) == "Nested"
+    assert behind(assembly, template, {"Fn::GetAtt": ["Nested", "Outputs.Name"]}) == "Nested"
+    assert [there for there, _ in assembly.unread] == [template]
 
 
 @pytest.mark.parametrize(
@@ -331,4 +351,71 @@ def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  
 
     first, other = template.resources["First"], template.resources["Other"]
 
-    assert first.waits_for(other) is waits
+    assert Order([other]).waits_for(first, other) is waits
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"StackName": "a", "OutputName": "Name"}, "of a"),
+        ({"StackName": "a", "OutputName": "Name", "Region": {"Ref": "AWS::Region"}}, "of a"),
+        ({"StackName": "a", "OutputName": "Name", "Region": "eu-west-1"}, "of a"),
+        ({"StackName": "a", "OutputName": "Name", "Region": "eu-west-2"}, "of the other region"),
+        ({"StackName": "a", "OutputName": "Name", "Region": "us-east-1"}, None),
+        ({"StackName": "a", "OutputName": "Name", "Region": {"Ref": "Where"}}, None),
+        ({"StackName": "a", "OutputName": "Nothing"}, None),
+        ({"StackName": {"Ref": "Name"}, "OutputName": "Name"}, None),
+        ({"StackName": "b", "OutputName": "Name"}, None),
+        (
+            {"StackName": "b", "OutputName": "Name", "RoleArn": "arn:"},
+            "of the other account",
+        ),
+        ({"StackName": "twice", "OutputName": "Name"}, None),
+        ({"OutputName": "Name"}, None),
+        ([], None),
+    ],
+)
+def test_outputs_of_a_stack_by_its_name(
+    tmp_path: Path, asked: dict[str, object], found: str | None
+) -> None:
+    stacks = {
+        "here": ("here", "aws://1/eu-west-1"),
+        "of a": ("a", "aws://1/eu-west-1"),
+        "of the other region": ("a", "aws://1/eu-west-2"),
+        "of the other account": ("b", "aws://2/eu-west-1"),
+        "twice": ("twice", "aws://1/eu-west-1"),
+        "twice again": ("twice", "aws://1/eu-west-1"),
+    }
+    artifacts = {
+        key: {
+            "type": "aws:cloudformation:stack",
+            "environment": environment,
+            "properties": {"templateFile": f"{key}.json", "stackName": name},
+        }
+        for key, (name, environment) in stacks.items()
+    }
+    write(tmp_path / "manifest.json", {"artifacts": artifacts})
+    outputs = [{"Outputs": {"Name": {"Value": key}}} for key in stacks]
+    paths = [
+        write(tmp_path / f"{key}.json", body) for key, body in zip(stacks, outputs, strict=True)
+    ]
+
+    assembly = Assembly(paths)
+
+    assert behind(assembly, assembly.templates[0], {"Fn::GetStackOutput": asked}) == found
+
+
+@pytest.mark.parametrize("function", ["Fn::Join", "Fn::If", "Fn::Base64", "plain"])
+def test_what_is_too_deep_for_python(tmp_path: Path, function: str) -> None:
+    deep: object = "a"
+    for _ in range(5_000):
+        deep = {function: ["", [deep]]}
+    assembly = Assembly([write(tmp_path / "a.json", {})])
+    template = assembly.templates[0]
+
+    assert text(deep) == UNKNOWN
+    assert shown(deep) == "…"
+    assert shortest(deep) == (0 if function == "plain" else len('""'))
+    assert [certain for _, certain in listed(deep)] == [function != "Fn::If"]
+    assert behind(assembly, template, deep) is None
+    assert assembly.value(template, deep) != assembly.value(template, deep)

@@ -1,0 +1,399 @@
+"""What there is to report of the instance profiles of an assembly."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions import _needs
+
+from .policies import Answer, Decision, Statement, decide, within
+from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
+from .rules import (
+    BOOT_ORDER,
+    CANNOT_BE_KNOWN,
+    CHANNEL_MISSING,
+    DECRYPT_ON_ALL_KEYS,
+    DEPRECATED_POLICY,
+    EXPLICIT_DENY,
+    KEY_NOT_BY_ARN,
+    MANAGED_POLICY_TOO_LONG,
+    POLICIES_TOO_LONG,
+    READY,
+    REGISTRATION_MISSING,
+    RULES,
+    TOO_MANY_MANAGED_POLICIES,
+)
+from .templates import Order, listed, mapping, shown, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .templates import Assembly, Resource, Template
+
+VERDICTS: Final = ("ready", "not ready", "can't be known")
+
+
+class Finding(NamedTuple):
+    """One cause, on all the resources that it is a cause for."""
+
+    rule: str
+    resources: tuple[Resource, ...]
+    location: str
+    description: str
+    fix: str
+
+
+def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
+    """What there is to report, and how many profiles are ready, not ready, and can't be known."""
+    profiles = Profiles(assembly)
+    found: list[Finding] = []
+    verdicts: Counter[str] = Counter()
+    asked = {role: _ask(role) for role in profiles.roles}
+    for role in profiles.roles:
+        of_role = [*_of_policies(role, asked[role])] or [*_of_what_is_unknown(role, asked[role])]
+        verdicts[_verdict(of_role)] += len(role.profiles)
+        found += of_role
+    for role in profiles.roles:
+        found += _of_aws_managed(role)
+    policies = (policy for role in profiles.roles for policy, _ in (*role.inline, *role.managed))
+    for policy in dict.fromkeys(policies):
+        found += _of_keys(policy)
+    found += _of_boots(profiles, asked)
+    found = list(dict.fromkeys(found))  # a managed policy may be that of several roles
+    if not found and verdicts["ready"]:
+        found.append(
+            Finding(READY, (), "", f"instances of all {verdicts['ready']} profiles are ready", "")
+        )
+    return found, verdicts
+
+
+def _verdict(found: list[Finding]) -> str:
+    if not found:
+        return "ready"
+    return "not ready" if RULES[found[0].rule].not_ready else "can't be known"
+
+
+def _of_policies(role: Role, asked: dict[str, _Answers]) -> Iterator[Finding]:
+    """What keeps Session Manager for certain from instances under the role's profiles."""
+    where = tuple(role.profiles), "Properties.Roles"
+    its_role = _its_role(role)
+    missing = {
+        action: one for action, one in asked.items() if one.decision.answer is Answer.IMPLICIT_DENY
+    }
+    denied = _answered(asked, Answer.EXPLICIT_DENY)
+    channels = missing.keys() & {*_needs.CHANNELS.actions}
+    if channels:
+        yield Finding(
+            CHANNEL_MISSING,
+            *where,
+            "Session Manager can't reach instances of this profile: "
+            f"{its_role} is not allowed {', '.join(sorted(channels))}",
+            _remedy(missing),
+        )
+    registration = missing.keys() & {*_needs.REGISTRATION.actions}
+    if registration:
+        yield Finding(
+            REGISTRATION_MISSING,
+            *where,
+            f"instances of this profile can't register with Systems Manager: {its_role} is not "
+            f"allowed {', '.join(registration)}, and so they depend on the account's Default Host "
+            "Management Configuration",
+            _remedy(missing),
+        )
+    if denied:
+        yield Finding(
+            EXPLICIT_DENY,
+            *where,
+            f"Session Manager can't reach instances of this profile: {its_role} is denied "
+            f"{', '.join(denied)} by {_deciding(asked, denied)}, whatever else allows it",
+            f"leave them out of the Deny; where it denies all else, use not_actions={denied!r}",
+        )
+    yield from _of_quotas(role)
+
+
+def _of_quotas(role: Role) -> Iterator[Finding]:
+    """What IAM refuses, so that the deployment fails.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    where = tuple(role.profiles), "Properties.Roles"
+    length = sum(policy.length for policy, certain in role.inline if certain)
+    if length > _needs.MAX_INLINE_POLICIES:
+        yield Finding(
+            POLICIES_TOO_LONG,
+            *where,
+            f"the inline policies of {_its_role(role)} are {length} characters long or more, and "
+            f"IAM takes {_needs.MAX_INLINE_POLICIES} of a role: the deployment will fail",
+            'iam.ManagedPolicy(self, "SessionManager", roles=[role], '
+            "statements=session_manager_statements()), in place of the inline policy",
+        )
+    for policy, certain in role.managed:
+        if certain and policy.length > _MAX_MANAGED_POLICY:
+            yield Finding(
+                MANAGED_POLICY_TOO_LONG,
+                (policy.resource,),
+                policy.location,
+                f"the managed policy {policy.resource.logical_id!r} is {policy.length} characters "
+                f"long or more, and IAM takes {_MAX_MANAGED_POLICY}: the deployment will fail",
+                'iam.ManagedPolicy(self, "More", roles=[role], statements=[...]), with a part of '
+                "its statements",
+            )
+    if role.managed_policies > _MOST_MANAGED_POLICIES:
+        yield Finding(
+            TOO_MANY_MANAGED_POLICIES,
+            *where,
+            f"{_its_role(role)} has {role.managed_policies} managed policies or more, and IAM "
+            f"takes {_MOST_MANAGED_POLICIES} of a role at most: the deployment will fail",
+            "put the statements of several in one, or in inline policies",
+        )
+
+
+_MAX_MANAGED_POLICY: Final = 6_144  # characters, white space aside
+_MANAGED_POLICIES: Final = 10  # on a role, as the quota is where nobody had it raised
+_MOST_MANAGED_POLICIES: Final = 25  # on a role, the most that the quota can be raised to
+
+
+def _of_what_is_unknown(role: Role, asked: dict[str, _Answers]) -> Iterator[Finding]:
+    """What decides whether instances are reached and is in no template."""
+    unknown = _answered(asked, Answer.UNKNOWN)
+    name = role.name if role.name and not role.in_app else "NAME"
+    reasons = [_deciding(asked, unknown)] if unknown else []
+    fix = f"ask IAM after the deployment: session-manager-permissions verify --role {name}"
+    if role.managed_policies > _MANAGED_POLICIES:
+        reasons.append(
+            f"the account's quota of managed policies on a role, which is {_MANAGED_POLICIES} "
+            f"unless it was raised: {_its_role(role)} has {role.managed_policies}"
+        )
+        fix = fix if unknown else "ask Service Quotas for the quota of the account"
+    if reasons:
+        yield Finding(
+            CANNOT_BE_KNOWN,
+            tuple(role.profiles),
+            "Properties.Roles",
+            "it can't be known at synthesis whether Session Manager reaches instances of this "
+            f"profile: that depends on {', and on '.join(reasons)}",
+            fix,
+        )
+
+
+def _its_role(role: Role) -> str:
+    return f"its role {role.name!r}" if role.name else "its role"
+
+
+class _Answers(NamedTuple):
+    """Of a role's policies, and of its permissions boundary."""
+
+    identity: Decision
+    boundary: Decision
+    decision: Decision
+    """What they come to together."""
+
+
+def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _Answers]:
+    """What the role may do of each action that its instance needs, but for some policies."""
+    statements = role.statements(without)
+    found = {}
+    for action, resource in NEEDED.items():
+        boundary = Decision(Answer.ALLOWED)
+        if role.boundary is not None:
+            boundary = decide(role.boundary, action, resource)
+        identity = decide(statements, action, resource)
+        found[action] = _Answers(identity, boundary, within(identity, boundary))
+    return found
+
+
+def _answered(asked: dict[str, _Answers], answer: Answer) -> list[str]:
+    return [action for action, one in asked.items() if one.decision.answer is answer]
+
+
+def _remedy(missing: dict[str, _Answers]) -> str:
+    """The line that allows what is missing, in the role's policies or in its boundary."""
+    registers = not missing.keys().isdisjoint(_needs.REGISTRATION.actions)
+    option = "allow_registration=True" if registers else ""
+    lines = []
+    if any(one.identity.answer is Answer.IMPLICIT_DENY for one in missing.values()):
+        lines.append(f"{_PERMISSIONS}{', ' if option else ''}{option})")
+    if any(one.boundary.answer is Answer.IMPLICIT_DENY for one in missing.values()):
+        lines.append(f"boundary.add_statements(*session_manager_statements({option}))")
+    return "\n".join(lines)
+
+
+_PERMISSIONS: Final = 'SessionManagerPermissions(self, "SessionManagerPermissions", role=role'
+
+
+def _deciding(asked: dict[str, _Answers], actions: list[str]) -> str:
+    """The statements that decide on the actions, for a message."""
+    return " and ".join(
+        dict.fromkeys(_called(one) for action in actions for one in asked[action].decision.by)
+    )
+
+
+def _called(statement: Statement) -> str:
+    return (
+        f"statement {statement.sid!r} of {statement.source}" if statement.sid else statement.source
+    )
+
+
+def _of_aws_managed(role: Role) -> Iterator[Finding]:
+    for name in role.aws_managed:
+        instead = _needs.AWS_MANAGED_DEPRECATED.get(name)
+        if instead is not None:
+            yield Finding(
+                DEPRECATED_POLICY,
+                (role.resource,),
+                "Properties.ManagedPolicyArns",
+                f"the AWS managed policy {name} is deprecated: it allows more than the agent "
+                "needs, such as reading every S3 object",
+                f'iam.ManagedPolicy.from_aws_managed_policy_name("{instead}"), in its place',
+            )
+
+
+def _of_keys(policy: Policy) -> Iterator[Finding]:
+    """Statements on the key of the sessions that grant nothing, or everything."""
+    fix = f"{_PERMISSIONS}, encryption_key=key)"
+    for statement in policy.statements:
+        on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
+        named = statement._replace(actions=on_kms)
+        if (
+            not statement.allows
+            or statement.not_actions
+            or named.applies(_DECRYPT, ("kms",)) is False
+        ):
+            continue
+        if named.applies(_DECRYPT, _ANY_KEY):
+            yield Finding(
+                DECRYPT_ON_ALL_KEYS,
+                (policy.resource,),
+                policy.location,
+                f"{_called(statement)} allows kms:Decrypt on every key that leaves it to IAM",
+                fix,
+            )
+        for written, _ in listed(statement.written.get("Resource")):
+            if _is_no_key(written, policy.resource):
+                yield Finding(
+                    KEY_NOT_BY_ARN,
+                    (policy.resource,),
+                    policy.location,
+                    f"{_called(statement)} allows kms:Decrypt on {shown(written)}, which grants "
+                    "nothing: IAM knows a key by its ARN alone, not by an alias or its id",
+                    f"{fix}, which takes keys and aliases",
+                )
+
+
+_DECRYPT: Final = "kms:decrypt"
+_ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # which fits patterns that name no one's keys
+_ALIAS_OR_ID: Final = re.compile(
+    r"(arn:[^:]*:kms:[^:]*:[^:]*:)?alias/.*"
+    r"|(key/)?(mrk-[0-9a-f]{32}|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})",
+    re.DOTALL,
+)
+
+
+def _is_no_key(written: object, resource: Resource) -> bool:
+    """Whether a statement's resource is meant as a key, and is not the ARN of one."""
+    if isinstance(written, dict) and "Ref" in written:
+        referenced = resource.template.resources.get(str(written["Ref"]))
+        return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
+    return _ALIAS_OR_ID.fullmatch(text(written)) is not None
+
+
+class _Late(NamedTuple):
+    """What may be attached to a role after a machine under its profile has booted."""
+
+    role: Role
+    policies: frozenset[Policy]
+    ours: tuple[Policy, ...]
+    """Those with the statement of `session_manager_statements`."""
+
+
+def _of_boots(profiles: Profiles, asked: dict[Role, dict[str, _Answers]]) -> Iterator[Finding]:
+    """Policies of ours that CloudFormation may attach after the instance has booted.
+
+    The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes.
+    Only policies of the machine's own template count: the order of stacks is another matter.
+    """
+    late: defaultdict[tuple[_Late, str, bool], list[Resource]] = defaultdict(list)
+    orders: dict[Template, Order] = {}
+    for machine in profiles.machines:
+        if _boots_later(machine):
+            continue
+        for profile in profiles.of_machine(machine):
+            there = machine.template
+            if there not in orders:
+                orders[there] = Order(one for one in there.resources.values() if _attaches(one))
+            found = _late(machine, profiles.role(profile), orders[there])
+            if found.ours:
+                late[found, machine.type, _is_l1(machine)].append(machine)
+    needed = {found for found, _, _ in late if _matters(found, asked[found.role])}
+    for (found, kind, is_l1), machines in late.items():
+        if found in needed:
+            names = " and ".join(repr(policy.resource.logical_id) for policy in found.ours)
+            what = "this instance" if kind == "AWS::EC2::Instance" else "instances of this group"
+            yield Finding(
+                BOOT_ORDER,
+                tuple(dict.fromkeys(machines)),
+                "DependsOn",
+                f"{what} may boot before the role has the policy {names}, without which the agent "
+                "is denied, and it tries again after 25 minutes or more",
+                _wait(kind, found.ours[0].resource, is_l1=is_l1),
+            )
+
+
+def _attaches(resource: Resource) -> bool:
+    return resource.type in ATTACHED_BY
+
+
+def _late(machine: Resource, role: Role, order: Order) -> _Late:
+    late = [
+        policy
+        for policy, _ in (*role.inline, *role.managed)
+        if policy.resource.template is machine.template
+        and _attaches(policy.resource)
+        and not order.waits_for(machine, policy.resource)
+    ]
+    ours = [
+        policy for policy in late if any(one.sid == _needs.CHANNELS.sid for one in policy.needed)
+    ]
+    return _Late(role, frozenset(late), tuple(ours))
+
+
+def _matters(late: _Late, then: dict[str, _Answers]) -> bool:
+    """Whether the late policies allow what the others do not allow for certain."""
+    order = list(Answer).index
+    at_boot = _ask(late.role, late.policies)
+    return any(
+        order(then[action].decision.answer) < order(at_boot[action].decision.answer)
+        for action in NEEDED
+    )
+
+
+def _boots_later(machine: Resource) -> bool:
+    """Whether it is a group that starts with no instance."""
+    size = machine.properties.get("DesiredCapacity", machine.properties.get("MinSize"))
+    return machine.type != "AWS::EC2::Instance" and str(size) == "0"
+
+
+def _path(resource: Resource) -> str:
+    """Its construct's path; empty where the template does not have it."""
+    return text(mapping(resource.body.get("Metadata")).get("aws:cdk:path", ""))
+
+
+def _is_l1(machine: Resource) -> bool:
+    """Whether it is known to be a construct of its own, and not the inside of another."""
+    return _path(machine).rpartition("/")[2] not in {"", "Resource", "ASG"}
+
+
+def _wait(kind: str, policy: Resource, *, is_l1: bool) -> str:
+    """The line that has a machine wait for the policy."""
+    variable = "instance" if kind == "AWS::EC2::Instance" else "group"
+    inner = {"instance": "instance.instance", "group": "group.node.default_child"}[variable]
+    wait = f"{variable if is_l1 else inner}.node.add_dependency(permissions)"
+    path = _path(policy)
+    if path.endswith("/Policy/Resource"):
+        return wait
+    own = f"permissions = {_PERMISSIONS.replace('=role', f'={variable}.role')})"
+    if path.endswith("/Policy"):
+        return f"exclude=[{variable}] in the fleet\n{own}\n{wait}"
+    return f"{wait}\nof a fleet, also: exclude=[{variable}] in the fleet\n{own}"

@@ -1,0 +1,133 @@
+"""Templates written here, and what the check says of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from session_manager_permissions import SessionManagerReadiness
+
+from .policy_table import document
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
+    from constructs import Construct
+
+UNSET = "unknown-account"
+TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": {"Statement": []}}
+
+
+class Finding(NamedTuple):
+    rule: str
+    logical_id: str
+    severity: str
+    description: str
+    fix: str
+    location: str
+    file: str
+
+
+class Report:
+    """What the check says of some templates."""
+
+    def __init__(self, paths: list[str], *, strict: bool) -> None:
+        context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=paths))
+        report = SessionManagerReadiness(strict=strict).validate(context)
+        self.success = report.success
+        self.metadata = dict(report.metadata or {})
+        self.violations = [violation.rule_name for violation in report.violations]
+        self.verdicts = {k: int(v) for k, v in (report.metadata or {}).items() if v != "0"}
+        self.findings = [
+            Finding(
+                violation.rule_name,
+                str(resource.resource_logical_id),
+                str(violation.severity),
+                violation.description,
+                str(violation.fix),
+                ", ".join(resource.locations),
+                Path(str(resource.template_path)).name,
+            )
+            for violation in report.violations
+            for resource in violation.violating_resources
+        ]
+
+    @property
+    def rules(self) -> frozenset[str]:
+        return frozenset(finding.rule for finding in self.findings)
+
+    def only(self, rule: str) -> Finding:
+        (finding,) = (one for one in self.findings if one.rule == rule)
+        return finding
+
+
+class Check:
+    """Runs the check on templates that are written here."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, file: str, body: object) -> None:
+        """Write a file of the assembly."""
+        (self._folder / file).write_text(json.dumps(body))
+
+    def __call__(
+        self,
+        *bodies: object,
+        strict: bool = False,
+        a: str = UNSET,
+        b: str = UNSET,
+        name: str = "a",
+    ) -> Report:
+        """Check a template for each body, in the accounts `a` and `b`; `name` is the first's."""
+        accounts = {"a": a, "b": b}
+        files = {key: f"{key}.template.json" for key, _ in zip(accounts, bodies, strict=False)}
+        for file, body in zip(files.values(), bodies, strict=True):
+            self.write(file, body)
+        artifacts = {
+            key: {
+                "type": "aws:cloudformation:stack",
+                "environment": f"aws://{accounts[key]}/eu-west-1",
+                "properties": {"templateFile": file, "stackName": name if key == "a" else "b"},
+            }
+            for key, file in files.items()
+        }
+        (self._folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+        return Report([str(self._folder / file) for file in files.values()], strict=strict)
+
+
+def check_app(construct: Construct, *, strict: bool = False) -> Report:
+    app = cast("cdk.App", construct.node.root)
+    stacks = app.synth(force=True).stacks_recursively
+    return Report([stack.template_full_path for stack in stacks], strict=strict)
+
+
+def profile_and_role(
+    role: dict[str, Any] | None = None, roles: object = None, **more: dict[str, Any]
+) -> dict[str, Any]:
+    """A template with a profile and its role; `more` are further resources."""
+    return {
+        "Resources": {
+            "Profile": {
+                "Type": "AWS::IAM::InstanceProfile",
+                "Properties": {"Roles": [{"Ref": "Role"}] if roles is None else roles},
+            },
+            "Role": {"Type": "AWS::IAM::Role", "Properties": TRUST | (role or {})},
+            **more,
+        }
+    }
+
+
+def policy(*statements: dict[str, Any], roles: object = None, **more: object) -> dict[str, Any]:
+    roles = [{"Ref": "Role"}] if roles is None else roles
+    properties = {"PolicyDocument": document(list(statements)), "Roles": roles}
+    return {"Type": "AWS::IAM::Policy", "Properties": properties, **more}
+
+
+def inline(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Policies": [{"PolicyName": "Inline", "PolicyDocument": document(list(statements))}]}
+
+
+def machine(**properties: object) -> dict[str, Any]:
+    return {"Type": "AWS::EC2::Instance", "Properties": properties}
