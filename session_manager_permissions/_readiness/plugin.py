@@ -24,13 +24,20 @@ CHANNEL_MISSING: Final = "channel-missing"
 REGISTRATION_MISSING: Final = "registration-missing"
 EXPLICIT_DENY: Final = "explicit-deny"
 POLICIES_TOO_LONG: Final = "inline-policies-too-long"
+REFUSED_POLICY: Final = "refused-policy"
 CANNOT_BE_KNOWN: Final = "cannot-be-known"
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
 DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
 DEPRECATED_POLICY: Final = "deprecated-policy"
 BOOT_ORDER: Final = "boot-order"
 
-_NOT_READY: Final = (CHANNEL_MISSING, REGISTRATION_MISSING, EXPLICIT_DENY, POLICIES_TOO_LONG)
+_NOT_READY: Final = (
+    CHANNEL_MISSING,
+    REGISTRATION_MISSING,
+    EXPLICIT_DENY,
+    POLICIES_TOO_LONG,
+    REFUSED_POLICY,
+)
 _RULES: Final = (
     *_NOT_READY,
     KEY_NOT_BY_ARN,
@@ -66,6 +73,8 @@ that no policy allows, or the permissions boundary does not |
     | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions |
     | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
 role with more than 10,240 characters, which IAM refuses |
+    | `refused-policy` | warning; error if strict | the profile | a policy of its role that breaks \
+the grammar of IAM policies, so that the deployment fails |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
     | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
@@ -85,6 +94,8 @@ policy of a `SessionManagerPermissions` |
     https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
     What allows and denies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    The grammar of policies:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
     The length of policies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     Keys in policies:
@@ -187,7 +198,7 @@ def _check(assembly: Assembly) -> tuple[list[_Finding], Counter[str]]:
         findings += _of_role(role)
     policies = (policy for role in roles.values() for policy, _ in (*role.inline, *role.managed))
     for policy in dict.fromkeys(policies):
-        findings += _of_policy(policy)
+        findings += dict.fromkeys(_of_policy(policy))
     for instance in index.instances:
         behind = index.of_instance(instance)
         if behind is not None:
@@ -251,7 +262,17 @@ def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
             'iam.ManagedPolicy(self, "SessionManager", roles=[role], '
             "statements=session_manager_statements()), in place of the inline policy",
         )
-    elif unknown and not missing and not denied:
+    refused = [policy for policy, certain in role.policies if certain and policy.refused]
+    for policy in refused:
+        yield _Finding(
+            REFUSED_POLICY,
+            *where,
+            f"IAM refuses the policy {policy.resource.logical_id!r} of {its_role}, so the "
+            f"deployment will fail: {policy.refused}",
+            "write it as the grammar of IAM policies has it",
+        )
+    too_long = length > _needs.MAX_INLINE_POLICIES
+    if unknown and not (missing or denied or too_long or refused):
         yield _Finding(
             CANNOT_BE_KNOWN,
             *where,
@@ -275,7 +296,7 @@ def _ask(role: Role) -> dict[str, _Answers]:
     found = {}
     for need in (_needs.CHANNELS, _needs.REGISTRATION):
         # a policy may be about some instances, and which will be under the profile is not known
-        resource = _needs.REGISTRATION_SERVICES if need is _needs.REGISTRATION else need.resource
+        resource = _needs.REGISTRATION_RESOURCES if need is _needs.REGISTRATION else need.resource
         for action in need.actions:
             boundary = Decision(Answer.ALLOWED)
             if role.boundary is not None:
@@ -332,11 +353,7 @@ def _of_policy(policy: Policy) -> Iterator[_Finding]:
     for statement in policy.statements:
         on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
         named = statement._replace(actions=on_kms)
-        if (
-            not statement.allows
-            or statement.not_actions
-            or named.applies(_DECRYPT, ("kms",)) is False
-        ):
+        if not statement.allows or statement.not_actions or named.covers_action(_DECRYPT) is False:
             continue
         if named.applies(_DECRYPT, _ANY_KEY):
             yield _Finding(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 
-from .policies import Statement, anything, statements
+from .policies import Statement, anything, refused, statements
 from .templates import UNKNOWN, Resource, listed, shortest, shown, text
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ class Policy:
     @cached_property
     def statements(self) -> list[Statement]:
         """Its statements, made once, whatever the number of its roles."""
-        return statements(self._document, f"the policy {self.resource.logical_id!r}")
+        source = f"the policy {self.resource.logical_id!r}"
+        return statements(self._document, source, template=self.resource.template)
+
+    @cached_property
+    def refused(self) -> str | None:
+        """Why IAM refuses it for certain, else None."""
+        return refused(self._document, self.resource.template)
 
     @cached_property
     def length(self) -> int:
@@ -64,6 +70,16 @@ class Role:
         self.others: list[Statement] = []
         """What AWS managed policies say, and what stands for all that can't be read."""
         self.boundary: list[Statement] | None = None
+        self.boundary_policy: Policy | None = None
+        """The permissions boundary where it is in the app."""
+
+    @property
+    def policies(self) -> list[Attached]:
+        """All that are in the app, the permissions boundary too."""
+        boundary = (
+            [] if self.boundary_policy is None else [Attached(self.boundary_policy, certain=True)]
+        )
+        return [*self.inline, *self.managed, *boundary]
 
     @property
     def statements(self) -> list[Statement]:
@@ -155,6 +171,9 @@ class Profiles:
             self._take_managed(role, value, certain=certain)
         for arn, certain in listed(properties.get("PermissionsBoundary")):
             role.boundary = self._boundary(resource.template, arn, certain=certain)
+            boundary = self._managed_behind(resource.template, arn)
+            if certain and isinstance(boundary, Policy):
+                role.boundary_policy = boundary
         return role
 
     def _take_attached(self, role: Role, to: Resource | str, condition: object) -> None:
@@ -208,7 +227,7 @@ def _not_in_app(aws_managed: str | None, arn: object) -> list[Statement]:
     allowed = [
         {"Effect": "Allow", "Action": [*need.actions], "Resource": need.resource} for need in needs
     ]
-    return statements({"Statement": allowed}, source)
+    return statements({"Statement": allowed}, source) if allowed else []
 
 
 def _uncertain(found: list[Statement]) -> list[Statement]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from session_manager_permissions._needs import REGISTRATION_RESOURCES
 from session_manager_permissions._readiness.policies import (
     Answer,
     Decision,
@@ -44,7 +45,7 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
         (allow(ACTION, on=[MAYBE_ALL, "*"]), Answer.ALLOWED),
         (allow(ACTION, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}), Answer.IMPLICIT_DENY),
         (allow(ACTION, on={"Fn::If": ["C", "*", "arn:aws:s3:::b"]}), Answer.UNKNOWN),
-        (allow(ACTION, on=[]), Answer.IMPLICIT_DENY),
+        (allow(ACTION, on=[]), Answer.UNKNOWN),
         (allow(MAYBE_ALL), Answer.UNKNOWN),
         (allow({"Fn::Sub": "s3:${A}"}), Answer.IMPLICIT_DENY),
         (allow({"Fn::Sub": "ssm:${A}"}), Answer.UNKNOWN),
@@ -52,11 +53,11 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
         (not_actions("Allow", MAYBE_ALL), Answer.UNKNOWN),
         (not_actions("Allow", "ssm:*", MAYBE_ALL), Answer.IMPLICIT_DENY),
         ({"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}, Answer.UNKNOWN),
-        ({"Effect": "Allow", "Resource": "*"}, Answer.IMPLICIT_DENY),
-        ({"Effect": "Allow", "Action": "*"}, Answer.IMPLICIT_DENY),
+        ({"Effect": "Allow", "Resource": "*"}, Answer.UNKNOWN),
+        ({"Effect": "Allow", "Action": "*"}, Answer.UNKNOWN),
         ({"Effect": MAYBE_ALL, "Action": "*", "Resource": "*"}, Answer.UNKNOWN),
         ({"Fn::If": ["C", allow("*"), {"Ref": "AWS::NoValue"}]}, Answer.UNKNOWN),
-        ({"Fn::If": ["C", allow("s3:*"), {"Ref": "AWS::NoValue"}]}, Answer.IMPLICIT_DENY),
+        ({"Fn::If": ["C", allow("s3:*"), deny("iam:*")]}, Answer.IMPLICIT_DENY),
         ("malformed", Answer.UNKNOWN),
     ],
 )
@@ -65,7 +66,7 @@ def test_answer_where_a_template_has_functions(written: object, expected: Answer
 
 
 def test_a_statement_that_cannot_be_read_does_not_hide_the_next() -> None:
-    assert answer("malformed", deny(ACTION)) is Answer.EXPLICIT_DENY
+    assert answer({"Fn::Transform": {"Name": "Macro"}}, deny(ACTION)) is Answer.EXPLICIT_DENY
 
 
 @pytest.mark.parametrize("written", [None, "{}", {"Ref": "Policy"}, {"Version": "2012-10-17"}, []])
@@ -87,10 +88,18 @@ def test_policy_that_denies_nothing_leaves_what_others_allow() -> None:
     ("resource", "expected"),
     [
         ("*", Answer.ALLOWED),
-        ("***", Answer.ALLOWED),
         ("arn:aws:ec2:*:*:instance/*", Answer.UNKNOWN),
         ("arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-1", Answer.UNKNOWN),
-        ("arn:*", Answer.UNKNOWN),
+        ("arn:aws:ssm:*", Answer.UNKNOWN),
+        ("arn:aws:ec2:eu-west-1:*", Answer.UNKNOWN),
+        ("arn:aws:ssm:*:*:parameter/*", Answer.IMPLICIT_DENY),
+        ("arn:aws:ec2:*:*:volume/*", Answer.IMPLICIT_DENY),
+        ("arn:aws:ec2:*:*:managed-instance/*", Answer.IMPLICIT_DENY),
+        ("arn:aws:ssm:*:*:instance/*", Answer.IMPLICIT_DENY),
+        ("arn:aws:ec2:*:*:instance", Answer.IMPLICIT_DENY),
+        ("arn:aws:ec2:*:*:instance*/i-*", Answer.UNKNOWN),
+        ("arn:aws:ec2:*:*:*/i-????????", Answer.UNKNOWN),
+        ("arn:aws:ec2:*:*:instance/i-1/x", Answer.IMPLICIT_DENY),
         ("arn:aws:*:*:*:*", Answer.UNKNOWN),
         ({"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"}, Answer.UNKNOWN),
         (MAYBE_ALL, Answer.UNKNOWN),
@@ -99,7 +108,7 @@ def test_policy_that_denies_nothing_leaves_what_others_allow() -> None:
     ],
 )
 def test_answer_on_a_resource_that_is_not_known(resource: object, expected: Answer) -> None:
-    assert answer(allow(ACTION, on=resource), resource=("ec2", "ssm")) is expected
+    assert answer(allow(ACTION, on=resource), resource=REGISTRATION_RESOURCES) is expected
 
 
 def test_decision_names_the_statements_that_deny() -> None:
@@ -142,5 +151,5 @@ def test_sid_with_a_function_is_read_as_far_as_known() -> None:
 
 
 def test_case_of_a_resource_counts() -> None:
-    assert answer(allow(ACTION, on=KEY.upper()), resource=KEY) is Answer.IMPLICIT_DENY
+    assert answer(allow(ACTION, on=KEY.replace("b", "B")), resource=KEY) is Answer.IMPLICIT_DENY
     assert answer(allow(ACTION.upper(), on=KEY), resource=KEY) is Answer.ALLOWED

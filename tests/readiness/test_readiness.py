@@ -660,13 +660,16 @@ def test_finding_of_what_cannot_be_known_names_what_decides(check: Check) -> Non
 # Rules other than the verdict
 
 
+BUCKET = "arn:aws:s3:::"
+
+
 def length(*statements: dict[str, Any]) -> int:
     return len(json.dumps(document(list(statements)), separators=(",", ":")))
 
 
 def padding(characters: int) -> dict[str, Any]:
     """A statement with which alone a document has this many characters."""
-    return deny("s3:*", on="x" * (characters - length(deny("s3:*", on=""))))
+    return deny("s3:*", on=f"{BUCKET}{'x' * (characters - length(deny('s3:*', on=BUCKET)))}")
 
 
 @pytest.mark.parametrize(("extra", "found"), [(0, READY), (1, frozenset({POLICIES_TOO_LONG}))])
@@ -695,7 +698,7 @@ def test_inline_policies_that_are_too_long(check: Check, extra: int, found: froz
 
 
 def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
-    statements = [ALL, deny("s3:*", on="x" + " " * needs.MAX_INLINE_POLICIES)]
+    statements = [ALL, deny("s3:*", on=BUCKET + "x" + " " * needs.MAX_INLINE_POLICIES)]
 
     assert check(profile_and_role(inline(*statements))).rules == READY
 
@@ -762,7 +765,7 @@ def test_key_that_is_given_by_its_arn_or_not_at_all(
         (allow("kms:Decrypt"), {DECRYPT_ON_ALL_KEYS}),
         (allow("kms:*", on=[key_arn(), "*"]), {DECRYPT_ON_ALL_KEYS}),
         (allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"), {DECRYPT_ON_ALL_KEYS}),
-        (allow("s3:*", "kms:Decrypt", on="arn:aws:*"), {DECRYPT_ON_ALL_KEYS}),
+        (allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"), {DECRYPT_ON_ALL_KEYS}),
         (allow("kms:Decrypt", Condition={"Null": {"kms:EncryptionContext:a": "false"}}), set()),
         (allow("kms:Decrypt", on=key_arn(resource="key/*")), set()),
         (allow("kms:Decrypt", on=key_arn()), set()),
@@ -943,6 +946,7 @@ def test_rule_ids_are_what_can_be_acknowledged() -> None:
         "registration-missing",
         "explicit-deny",
         "inline-policies-too-long",
+        "refused-policy",
         "key-not-by-arn",
         "decrypt-on-all-keys",
         "deprecated-policy",
