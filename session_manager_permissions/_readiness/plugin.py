@@ -216,6 +216,17 @@ def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
     """What keeps Session Manager from instances of the profile; else what is not known of it."""
     where = profile, "Properties.Roles"
     its_role = f"its role {role.name!r}" if role.name else "its role"
+    refused = [policy for policy, certain in role.policies if certain and policy.refused]
+    for policy in refused:
+        yield _Finding(
+            REFUSED_POLICY,
+            *where,
+            f"IAM refuses the policy {policy.resource.logical_id!r} of {its_role}, so the "
+            f"deployment will fail: {policy.refused}",
+            "write it as the grammar of IAM policies has it",
+        )
+    if refused:
+        return
     asked = _ask(role)
     decisions = {action: within(*answers) for action, answers in asked.items()}
     missing = {
@@ -262,17 +273,7 @@ def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
             'iam.ManagedPolicy(self, "SessionManager", roles=[role], '
             "statements=session_manager_statements()), in place of the inline policy",
         )
-    refused = [policy for policy, certain in role.policies if certain and policy.refused]
-    for policy in refused:
-        yield _Finding(
-            REFUSED_POLICY,
-            *where,
-            f"IAM refuses the policy {policy.resource.logical_id!r} of {its_role}, so the "
-            f"deployment will fail: {policy.refused}",
-            "write it as the grammar of IAM policies has it",
-        )
-    too_long = length > _needs.MAX_INLINE_POLICIES
-    if unknown and not (missing or denied or too_long or refused):
+    elif unknown and not missing and not denied:
         yield _Finding(
             CANNOT_BE_KNOWN,
             *where,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._needs import ARN_PART
 
-from .grammar import Refusal, is_function, refusal
+from .grammar import is_function, refusal
 from .templates import UNKNOWN, text
 
 if TYPE_CHECKING:
@@ -141,27 +141,27 @@ def refused(document: object, template: Template | None = None) -> str | None:
         document: the document, with intrinsic functions in it.
         template: where the document is written.
     """
-    found = [_refusal(resolved) for _, resolved in _worlds(document, template)]
+    found = [
+        refusal(resolved) if isinstance(resolved, dict) else None
+        for _, resolved in _worlds(document, template)
+    ]
     reasons = [one.reason for one in found if one is not None and one.certain]
     return reasons[0] if len(reasons) == len(found) else None
-
-
-def _refusal(resolved: object) -> Refusal | None:
-    if not isinstance(resolved, dict):
-        return Refusal("it is no mapping", certain=False)  # a text may be one that has the JSON
-    return refusal(resolved)
 
 
 def _read(resolved: object, source: str, *, certain: bool) -> Iterator[Statement]:
     """The statements of a document without `Fn::If`.
 
-    One that IAM refuses may do anything, as the deployment fails; what it says is there as well.
+    Nobody gets anything of a deployment that fails, and so a document that IAM refuses denies
+    everything. What it says is read as well, for what else there is to report of it.
     """
     if not isinstance(resolved, dict) or is_function(resolved):
         yield from anything(source)
         return
-    if _refusal(resolved):
-        yield from anything(source)
+    found = refusal(resolved)
+    if found is not None:
+        denial = anything(source)[-1]
+        yield from [denial._replace(certain=certain)] if found.certain else anything(source)
         certain = False
     written = resolved.get("Statement")
     for entry in written if isinstance(written, list) else [written]:
@@ -265,7 +265,8 @@ def _arn(template: Template, name: str) -> str | None:
     """The ARN of a resource of the template as far as its type tells it."""
     resource = template.resources.get(name)
     service = _SERVICES.get(resource.type.rpartition("::")[0]) if resource else None
-    return f"arn:{UNKNOWN}:{service}:{UNKNOWN}" if service else None
+    # Which partition makes no difference, as long as it has no part of another service's ARN.
+    return f"arn:aws:{service}:{UNKNOWN}" if service else None
 
 
 def anything(source: str, *, may_deny: bool = True) -> list[Statement]:

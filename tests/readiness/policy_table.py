@@ -192,7 +192,9 @@ RESOURCES = [
         ONE_RESOURCE,
     ),
     differs(
-        one("a deny for one instance", UNKNOWN, ALL, deny("ssm:*", on="arn:aws:ec2:*:instance/i-1*")),
+        one(
+            "a deny for one instance", UNKNOWN, ALL, deny("ssm:*", on="arn:aws:ec2:*:instance/i-1*")
+        ),
         READY,
         ONE_RESOURCE,
     ),
@@ -381,7 +383,9 @@ RESOURCE_ROWS = [
         "question marks", Answer.ALLOWED, allow("kms:*", on=KEY.replace("1234abcd", "????????"))
     ),
     on_key("a question mark too few", Answer.IMPLICIT_DENY, allow("kms:*", on=f"{KEY[:-2]}?")),
-    on_key("capitals in a resource", Answer.IMPLICIT_DENY, allow("kms:*", on=KEY.replace("b", "B"))),
+    on_key(
+        "capitals in a resource", Answer.IMPLICIT_DENY, allow("kms:*", on=KEY.replace("b", "B"))
+    ),
     on_key("an alias", Answer.IMPLICIT_DENY, allow("kms:Decrypt", on=f"{KEYS}alias/sessions")),
     on_key("a deny of the key", Answer.EXPLICIT_DENY, allow("kms:*"), deny("kms:De*", on=KEY)),
     on_key("a deny of another", Answer.ALLOWED, allow("kms:*"), deny("*", on=f"{KEY[:-1]}c")),
@@ -393,7 +397,11 @@ RESOURCE_ROWS = [
     on_key(
         "all but another",
         Answer.ALLOWED,
-        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": [f"{KEY[:-1]}c", "arn:aws:s3:::b"]},
+        {
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "NotResource": [f"{KEY[:-1]}c", "arn:aws:s3:::b"],
+        },
     ),
     on_key(
         "a deny of all but the key",

@@ -45,7 +45,7 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
         (allow(ACTION, on=[MAYBE_ALL, "*"]), Answer.ALLOWED),
         (allow(ACTION, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}), Answer.IMPLICIT_DENY),
         (allow(ACTION, on={"Fn::If": ["C", "*", "arn:aws:s3:::b"]}), Answer.UNKNOWN),
-        (allow(ACTION, on=[]), Answer.UNKNOWN),
+        (allow(ACTION, on=[]), Answer.EXPLICIT_DENY),
         (allow(MAYBE_ALL), Answer.UNKNOWN),
         (allow({"Fn::Sub": "s3:${A}"}), Answer.IMPLICIT_DENY),
         (allow({"Fn::Sub": "ssm:${A}"}), Answer.UNKNOWN),
@@ -53,12 +53,13 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
         (not_actions("Allow", MAYBE_ALL), Answer.UNKNOWN),
         (not_actions("Allow", "ssm:*", MAYBE_ALL), Answer.IMPLICIT_DENY),
         ({"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}, Answer.UNKNOWN),
-        ({"Effect": "Allow", "Resource": "*"}, Answer.UNKNOWN),
-        ({"Effect": "Allow", "Action": "*"}, Answer.UNKNOWN),
+        ({"Effect": "Allow", "Resource": "*"}, Answer.EXPLICIT_DENY),
+        ({"Effect": "Allow", "Action": "*"}, Answer.EXPLICIT_DENY),
         ({"Effect": MAYBE_ALL, "Action": "*", "Resource": "*"}, Answer.UNKNOWN),
         ({"Fn::If": ["C", allow("*"), {"Ref": "AWS::NoValue"}]}, Answer.UNKNOWN),
         ({"Fn::If": ["C", allow("s3:*"), deny("iam:*")]}, Answer.IMPLICIT_DENY),
-        ("malformed", Answer.UNKNOWN),
+        ("malformed", Answer.EXPLICIT_DENY),
+        (["malformed"], Answer.UNKNOWN),
     ],
 )
 def test_answer_where_a_template_has_functions(written: object, expected: Answer) -> None:
@@ -69,7 +70,7 @@ def test_a_statement_that_cannot_be_read_does_not_hide_the_next() -> None:
     assert answer({"Fn::Transform": {"Name": "Macro"}}, deny(ACTION)) is Answer.EXPLICIT_DENY
 
 
-@pytest.mark.parametrize("written", [None, "{}", {"Ref": "Policy"}, {"Version": "2012-10-17"}, []])
+@pytest.mark.parametrize("written", [None, "{}", {"Ref": "Policy"}, []])
 def test_document_that_cannot_be_read_may_say_anything(written: object) -> None:
     found = statements(written, "the policy")
 
