@@ -27,9 +27,9 @@ class Refusal(NamedTuple):
 _ELEMENTS: Final = {"Version", "Id", "Statement"}
 _STATEMENT_ELEMENTS: Final = {
     *("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"),
-    *("Principal", "NotPrincipal"),
 }
-_VERSIONS: Final = ("2008-10-17", "2012-10-17")
+_VERSIONS: Final = ("2012-10-17", "2008-10-17")
+_EFFECTS: Final = ("Allow", "Deny")
 _OPERATORS: Final = {
     *("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
     *("StringLike", "StringNotLike", "NumericEquals", "NumericNotEquals", "NumericLessThan"),
@@ -38,7 +38,10 @@ _OPERATORS: Final = {
     *("DateGreaterThanEquals", "Bool", "BinaryEquals", "IpAddress", "NotIpAddress"),
     *("ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike", "Null"),
 }
-"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html"""
+"""The condition operators, without `ForAnyValue:`, `ForAllValues:` and `IfExists`.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+"""
 
 _ANY_CASE: Final = {operator.lower() for operator in _OPERATORS}
 
@@ -66,13 +69,11 @@ def is_function(value: object) -> bool:
 def _refusals(document: dict[str, Any]) -> Iterator[Refusal]:
     if is_function(document):
         return
-    for name in document.keys() - _ELEMENTS:
-        yield Refusal(f"it has the element {name!r}, which policies do not have")
-    version = document.get("Version", _VERSIONS[0])
-    if isinstance(version, str) and version not in _VERSIONS:
-        yield Refusal(f"its Version is {version!r}, and there are '2012-10-17' and '2008-10-17'")
-    elif not isinstance(version, (str, dict)):
-        yield Refusal("its Version is no text", certain=False)
+    for name in document:
+        if name not in _ELEMENTS:
+            yield Refusal(f"it has the element {name!r}, which a policy can't have")
+    for found in _unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS):
+        yield found._replace(reason=f"it {found.reason}")
     written = document.get("Statement")
     if written is None or written == []:
         yield Refusal("it has no Statement")
@@ -107,28 +108,34 @@ def _in_statement(entry: object) -> Iterator[Refusal]:
             yield Refusal(f"has both {name} and {negated}")
         elif name not in entry and negated not in entry:
             yield Refusal(f"has neither {name} nor {negated}")
-        for element in entry.keys() & {name, negated}:
-            yield from _in_list(element, entry[element], judge)
+        for element in (name, negated):
+            if element in entry:
+                yield from _in_list(element, entry[element], judge)
     yield from _in_condition(entry.get("Condition", {}))
 
 
 def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
-    for name in entry.keys() - _STATEMENT_ELEMENTS:
-        yield Refusal(f"has the element {name!r}, which statements do not have")
-    for name in entry.keys() & {"Principal", "NotPrincipal"}:
-        yield Refusal(f"has a {name}, which a policy of a role can't have")
-    effect = entry.get("Effect")
-    if effect is None:
+    for name in entry:
+        if name not in _STATEMENT_ELEMENTS:
+            yield Refusal(f"has the element {name!r}, which a policy of a role can't have")
+    if "Effect" in entry:
+        yield from _unless_one_of("Effect", entry["Effect"], _EFFECTS)
+    else:
         yield Refusal("has no Effect")
-    elif isinstance(effect, str) and effect not in {"Allow", "Deny"}:
-        yield Refusal(f"has the Effect {effect!r}, and there are 'Allow' and 'Deny'")
-    elif not isinstance(effect, (str, dict)):
-        yield Refusal("has an Effect that is no text")
-    sid = entry.get("Sid")
-    if isinstance(sid, str) and re.search("[^0-9A-Za-z]", sid):
-        yield Refusal("has other characters in its Sid than letters and digits")
-    elif not isinstance(sid, (str, dict, type(None))):
+    sid = text(entry.get("Sid", ""))
+    if not isinstance(entry.get("Sid", ""), (str, dict)):
         yield Refusal("has a Sid that is no text", certain=False)
+    elif UNKNOWN not in sid and re.search("[^0-9A-Za-z]", sid):
+        yield Refusal(f"has the Sid {sid!r}, and a Sid has letters and digits only")
+
+
+def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Iterator[Refusal]:
+    written = text(value)
+    if not isinstance(value, (str, dict)):
+        yield Refusal(f"has a {element} that is no text", certain=False)
+    elif UNKNOWN not in written and written not in known:
+        neither = " nor ".join(repr(one) for one in known)
+        yield Refusal(f"has the {element} {written!r}, which is neither {neither}")
 
 
 def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # noqa: ANN401
@@ -168,7 +175,7 @@ def _in_resource(element: str, resource: str) -> Iterator[Refusal]:
     service = rest.partition(":")[0]
     few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end goes on beyond colons
     if not colon:
-        yield Refusal(reason)
+        yield Refusal(reason, certain=resource != "")
     elif partition not in {"*", *_PARTITIONS}:
         # There are partitions that are not public, and wildcards that IAM may take.
         yield Refusal(reason, certain=re.match(r"aws|[^a-z]*[*?$]", partition) is None)

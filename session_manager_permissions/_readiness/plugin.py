@@ -221,9 +221,9 @@ def _of_profile(profile: Resource, role: Role) -> Iterator[_Finding]:
         yield _Finding(
             REFUSED_POLICY,
             *where,
-            f"IAM refuses the policy {policy.resource.logical_id!r} of {its_role}, so the "
-            f"deployment will fail: {policy.refused}",
-            "write it as the grammar of IAM policies has it",
+            f"IAM refuses a policy of {its_role}, the one in {policy.resource.logical_id!r}, so "
+            f"the deployment will fail: {policy.refused}",
+            "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html",
         )
     if refused:
         return

@@ -174,8 +174,9 @@ def _read(resolved: object, source: str, *, certain: bool) -> Iterator[Statement
 def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[Statement]:
     not_actions, not_resources = "NotAction" in entry, "NotResource" in entry
     actions = _patterns(entry.get("NotAction" if not_actions else "Action"))
-    known = isinstance(entry["Effect"], str)
-    for effect in [entry["Effect"]] if known else ["Allow", "Deny"]:
+    written = text(entry["Effect"])
+    known = UNKNOWN not in written
+    for effect in [written] if known else ["Allow", "Deny"]:
         yield Statement(
             source=source,
             sid=text(entry.get("Sid", "")).replace(UNKNOWN, ""),

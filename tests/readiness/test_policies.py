@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,11 +13,16 @@ from session_manager_permissions._readiness.policies import (
     Statement,
     anything,
     decide,
+    refused,
     statements,
     within,
 )
+from session_manager_permissions._readiness.templates import Template
 
 from .policy_table import KEY, RESOURCE_ROWS, ResourceRow, allow, deny, document, not_actions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ACTION = "ssm:UpdateInstanceInformation"
 MAYBE_ALL = {"Ref": "Parameter"}
@@ -64,6 +69,202 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
 )
 def test_answer_where_a_template_has_functions(written: object, expected: Answer) -> None:
     assert answer(written) is expected
+
+
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+def either(one: object, other: object = NO_VALUE, condition: str = "C") -> dict[str, Any]:
+    return {"Fn::If": [condition, one, other]}
+
+
+def without(written: dict[str, Any], *names: str, **more: object) -> dict[str, Any]:
+    return {**{name: value for name, value in written.items() if name not in names}, **more}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        # elements that are there in no deployment, and in some
+        (allow("*", NotAction=NO_VALUE), Answer.ALLOWED),
+        (allow("*", NotResource=NO_VALUE), Answer.ALLOWED),
+        (allow("*", Condition=NO_VALUE), Answer.ALLOWED),
+        (allow("*", Condition=either({})), Answer.ALLOWED),
+        (allow("*", Condition=either({"Bool": {"aws:SecureTransport": "true"}})), Answer.UNKNOWN),
+        (allow("s3:*", NotAction=NO_VALUE), Answer.IMPLICIT_DENY),
+        (allow(NO_VALUE, ACTION), Answer.ALLOWED),
+        (without(allow(), "Action", NotAction=either("s3:*")), Answer.UNKNOWN),
+        (without(allow(), "Action", NotAction=either("s3:*", "iam:*")), Answer.ALLOWED),
+        (without(allow(), "Action", NotAction=either("*", "ssm:*")), Answer.IMPLICIT_DENY),
+        (without(allow("*"), "Resource", NotResource=either(KEY, [KEY])), Answer.ALLOWED),
+        (without(allow("*"), "Resource", NotResource=either("*", "*")), Answer.IMPLICIT_DENY),
+        (
+            allow(Action=either("*"), NotAction=either(NO_VALUE, "s3:*")),
+            Answer.ALLOWED,
+        ),
+        (
+            allow(Action=either("*"), NotAction=either(NO_VALUE, "ssm:*")),
+            Answer.UNKNOWN,
+        ),
+        # the same in both branches
+        (either(allow("*"), allow("ssm:*")), Answer.ALLOWED),
+        (either(allow("*"), deny("*")), Answer.UNKNOWN),
+        (either(deny("*"), deny("ssm:*")), Answer.EXPLICIT_DENY),
+        (either(deny("*"), allow("s3:*")), Answer.IMPLICIT_DENY),
+        (either(either(allow("*"), deny("s3:*")), allow("*")), Answer.ALLOWED),
+        (either(either(allow("*"), allow("*"), "D"), deny("*")), Answer.UNKNOWN),
+        (allow(Action=either("ssm:*", ["ssm:Update*", "s3:*"])), Answer.ALLOWED),
+        (allow(either("ssm:*", ["ssm:Update*"])), Answer.UNKNOWN),  # a list in a list
+        (allow(ACTION, on=either("*", ["*"])), Answer.ALLOWED),
+        (allow({"Fn::Sub": ["${A}:*", {"A": either("ssm", "s3")}]}), Answer.UNKNOWN),
+        # of other functions nothing is known
+        (without(allow("*"), Effect=MAYBE_ALL), Answer.UNKNOWN),
+        (without(allow("s3:*"), Effect=MAYBE_ALL), Answer.IMPLICIT_DENY),
+        (without(allow("*"), Effect=either("Allow", "Allow")), Answer.ALLOWED),
+        (without(allow("*"), Effect={"Fn::Join": ["", ["Al", "low"]]}), Answer.ALLOWED),
+        (allow("*", Condition=MAYBE_ALL), Answer.UNKNOWN),
+        (allow("*", Action=MAYBE_ALL), Answer.UNKNOWN),
+        (allow("*", Resource={"Fn::Split": [",", MAYBE_ALL]}), Answer.UNKNOWN),
+        (allow("*", Resource={"Fn::If": ["C", "*"]}), Answer.UNKNOWN),
+        (MAYBE_ALL, Answer.UNKNOWN),
+        # a deployment that fails gives nobody anything
+        (either(allow(Action="ssm"), allow("s3:*")), Answer.IMPLICIT_DENY),
+        (either(allow(Action="ssm"), allow("*")), Answer.UNKNOWN),
+        (allow("*", NotAction=either("s3:*")), Answer.UNKNOWN),
+        (allow("*", NotAction=either("s3:*", "iam:*")), Answer.EXPLICIT_DENY),
+    ],
+)
+def test_answer_where_conditions_of_the_template_decide(
+    written: dict[str, Any], expected: Answer
+) -> None:
+    assert answer(written) is expected
+
+
+def test_answer_where_statements_depend_on_one_condition() -> None:
+    both = either(allow("*")), either(NO_VALUE, allow("ssm:*"))
+
+    assert answer(*both) is Answer.ALLOWED
+    assert answer(*both, either(deny("*"), NO_VALUE, "D")) is Answer.UNKNOWN
+    assert answer(both[0], either(NO_VALUE, allow("*"), "D")) is Answer.UNKNOWN
+
+
+def test_answer_where_documents_depend_on_one_condition(tmp_path: Path) -> None:
+    one, other = (Template(tmp_path / name, {}, "") for name in ("a.json", "b.json"))
+    first = {"Statement": [either(allow("*"), allow("s3:*"))]}
+    second = {"Statement": [either(allow("s3:*"), allow("*"))]}
+
+    def answer_in(*templates: Template | None) -> Answer:
+        found = [
+            statement
+            for written, template in zip((first, second), templates, strict=True)
+            for statement in statements(written, "test", template=template)
+        ]
+        return decide(found, ACTION, "*").answer
+
+    assert answer_in(one, one) is Answer.ALLOWED
+    # conditions of one name in two templates are two conditions
+    assert answer_in(one, other) is Answer.UNKNOWN
+    assert answer_in(None, None) is Answer.UNKNOWN
+
+
+def test_answer_on_a_whole_document_that_is_a_function() -> None:
+    document_of = either({"Statement": allow("*")}, {"Statement": [allow("ssm:*")]})
+
+    assert decide(statements(document_of, "test"), ACTION, "*").answer is Answer.ALLOWED
+
+
+def test_decision_names_what_a_condition_of_the_template_decides() -> None:
+    found = read(either(allow("*", Sid="Some")), allow("s3:*", Sid="Other"))
+
+    assert [one.sid for one in decide(found, ACTION, "*").by] == ["Some"]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(6, Answer.ALLOWED), (7, Answer.UNKNOWN)])
+def test_many_conditions_in_a_document_are_not_known(number: int, expected: Answer) -> None:
+    chosen = [either(allow("*"), allow("ssm:*"), f"C{index}") for index in range(number)]
+
+    assert answer(*chosen) is expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [(6, Answer.ALLOWED), (7, Answer.UNKNOWN)])
+def test_many_conditions_in_documents_are_not_known(number: int, expected: Answer) -> None:
+    found = [
+        statement
+        for index in range(number)
+        for statement in read(either(allow("ssm:*"), allow("ssm:Update*"), f"C{index}"))
+    ]
+
+    assert decide(found, ACTION, "*").answer is expected
+    assert decide([*found, *read(allow("*"))], ACTION, "*").answer is Answer.ALLOWED
+
+
+def test_condition_that_makes_no_difference_is_left_out() -> None:
+    found = read(either(allow("*"), allow("s3:*")), either(allow("*"), allow("*"), "D"))
+
+    assert [len(one.when) for one in found] == [1, 1]
+    assert [len(next(iter(one.when))) for one in found] == [0, 1]
+
+
+def test_document_that_is_too_deep_is_not_known() -> None:
+    deep: object = allow("*")
+    for _ in range(100):
+        deep = either(deep, allow("*"))
+
+    assert answer(deep) is Answer.UNKNOWN
+
+
+BUCKETS = {
+    "Bucket": {"Type": "AWS::S3::Bucket"},
+    "Key": {"Type": "AWS::KMS::Key"},
+    "Custom": {"Type": "Custom::Bucket"},
+    "Machine": {"Type": "AWS::EC2::Instance"},
+}
+
+
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [
+        ({"Fn::GetAtt": ["Bucket", "Arn"]}, Answer.IMPLICIT_DENY),
+        ({"Fn::Join": ["", [{"Fn::GetAtt": ["Bucket", "Arn"]}, "/*"]]}, Answer.IMPLICIT_DENY),
+        ({"Fn::GetAtt": ["Key", "Arn"]}, Answer.IMPLICIT_DENY),
+        (["arn:aws:s3:::a", {"Fn::GetAtt": ["Bucket", "Arn"]}], Answer.IMPLICIT_DENY),
+        ([{"Fn::GetAtt": ["Bucket", "Arn"]}, MAYBE_ALL], Answer.UNKNOWN),
+        ({"Fn::GetAtt": ["Custom", "Arn"]}, Answer.UNKNOWN),
+        ({"Fn::GetAtt": ["Machine", "Arn"]}, Answer.UNKNOWN),
+        ({"Fn::GetAtt": ["Bucket", "DomainName"]}, Answer.UNKNOWN),
+        ({"Fn::GetAtt": ["Missing", "Arn"]}, Answer.UNKNOWN),
+        ({"Fn::GetAtt": ["Bucket", MAYBE_ALL]}, Answer.UNKNOWN),
+        ({"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}"}, Answer.IMPLICIT_DENY),
+        ({"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"}, Answer.IMPLICIT_DENY),
+        ({"Fn::Sub": "arn:aws:ec2:*:*:${Kind}/*"}, Answer.UNKNOWN),
+    ],
+)
+def test_answer_on_a_resource_of_the_template(tmp_path: Path, on: object, expected: Answer) -> None:
+    template = Template(tmp_path / "a.json", {"Resources": BUCKETS}, "")
+    found = statements({"Statement": allow("*", on=on)}, "test", template=template)
+
+    assert decide(found, ACTION, REGISTRATION_RESOURCES).answer is expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (document([allow(Action="ssm")]), True),
+        (document([allow("*")]), False),
+        (either(document([allow(Action="ssm")]), document([])), True),
+        (either(document([allow(Action="ssm")]), document([allow("*")])), False),
+        (document([allow("*"), either(allow(Action="ssm"), allow(Action="s3"))]), True),
+        (document([allow("*"), either(allow(Action="ssm"))]), False),
+        (document([allow(Action=":Get")]), False),
+        ("{}", False),
+        (None, False),
+        ({"Ref": "Document"}, False),
+    ],
+)
+def test_document_is_refused_where_every_deployment_has_it_refused(
+    written: object, *, expected: bool
+) -> None:
+    assert (refused(written) is not None) is expected
 
 
 def test_a_statement_that_cannot_be_read_does_not_hide_the_next() -> None:

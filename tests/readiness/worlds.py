@@ -183,6 +183,16 @@ def outcomes(template: dict[str, Any]) -> Iterator[bool]:
             yield from _of_request(policies, request)
 
 
+def documents(template: dict[str, Any]) -> set[str]:
+    """The policy documents that deployments of the template could have, as texts."""
+    found: set[str] = set()
+    for deployment in _deployments(template):
+        policies = _policies(template["Resources"], deployment)
+        if policies is not None:
+            found |= {*policies.identity, *policies.boundary}
+    return found
+
+
 def _deployments(template: dict[str, Any]) -> Iterator[Deployment]:
     """Each value of each condition and parameter that the template mentions."""
     body = json.dumps(template["Resources"])
