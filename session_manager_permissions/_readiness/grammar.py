@@ -28,6 +28,8 @@ _ELEMENTS: Final = {"Version", "Id", "Statement"}
 _STATEMENT_ELEMENTS: Final = {
     *("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"),
 }
+"""Those of a policy of a role; `Principal` and `NotPrincipal` are for other policies."""
+
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 _EFFECTS: Final = ("Allow", "Deny")
 _OPERATORS: Final = {
@@ -42,8 +44,6 @@ _OPERATORS: Final = {
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
-
-_ANY_CASE: Final = {operator.lower() for operator in _OPERATORS}
 
 
 def refusal(document: dict[str, Any]) -> Refusal | None:
@@ -66,12 +66,18 @@ def is_function(value: object) -> bool:
     )
 
 
+def _is_in_any_case(name: str, known: set[str]) -> bool:
+    """Whether it is one of them but for its case, of which AWS documents nothing."""
+    return name.lower() in {one.lower() for one in known}
+
+
 def _refusals(document: dict[str, Any]) -> Iterator[Refusal]:
     if is_function(document):
         return
     for name in document:
         if name not in _ELEMENTS:
-            yield Refusal(f"it has the element {name!r}, which a policy can't have")
+            reason = f"it has the element {name!r}, which a policy can't have"
+            yield Refusal(reason, certain=not _is_in_any_case(name, _ELEMENTS))
     for found in _unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS):
         yield found._replace(reason=f"it {found.reason}")
     written = document.get("Statement")
@@ -117,7 +123,8 @@ def _in_statement(entry: object) -> Iterator[Refusal]:
 def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
     for name in entry:
         if name not in _STATEMENT_ELEMENTS:
-            yield Refusal(f"has the element {name!r}, which a policy of a role can't have")
+            reason = f"has the element {name!r}, which a policy of a role can't have"
+            yield Refusal(reason, certain=not _is_in_any_case(name, _STATEMENT_ELEMENTS))
     if "Effect" in entry:
         yield from _unless_one_of("Effect", entry["Effect"], _EFFECTS)
     else:
@@ -203,4 +210,4 @@ def _in_condition(condition: object) -> Iterator[Refusal]:
             yield Refusal(f"has no mapping of keys for {written!r} in its Condition")
         elif operator not in _OPERATORS and keys:
             reason = f"has {written!r} in its Condition, which is no condition operator"
-            yield Refusal(reason, certain=operator.lower() not in _ANY_CASE)
+            yield Refusal(reason, certain=not _is_in_any_case(operator, _OPERATORS))

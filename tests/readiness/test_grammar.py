@@ -43,7 +43,7 @@ REFUSED = [
     Row("it has no Statement", {"Version": "2012-10-17"}),
     Row("it has no Statement", document([])),
     Row("it has no Statement", {"Statement": None}),
-    Row("it has the element 'statement'", {**document([ALLOW]), "statement": []}),
+    Row("it has the element 'Name'", {**document([ALLOW]), "Name": "a"}),
     Row(
         "it has the Version '2012-10-18', which is neither '2012-10-17' nor '2008-10-17'",
         {**document([ALLOW]), "Version": "2012-10-18"},
@@ -148,6 +148,8 @@ def test_document_that_iam_takes(taken: dict[str, Any]) -> None:
     "doubtful",
     [
         {"Version": 2012, "Statement": [ALLOW]},
+        {"version": "2012-10-17", "Statement": [ALLOW]},
+        document([{**ALLOW, "resource": "*"}]),
         {"Statement": [ALLOW, None]},
         {"Statement": [[ALLOW]]},
         document([{**ALLOW, "Sid": 1}]),

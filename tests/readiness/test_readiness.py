@@ -738,7 +738,9 @@ def test_policy_that_iam_refuses(check: Check, body: dict[str, Any], where: str)
     ("statement", "conditions", "found"),
     [
         (WITHOUT_COLON, {"Condition": "Condition"}, UNKNOWN),
-        ({"Fn::If": ["Condition", WITHOUT_COLON, {"Ref": "AWS::NoValue"}]}, {}, UNKNOWN),
+        ({"Fn::If": ["Condition", WITHOUT_COLON, deny("s3:*")]}, {}, UNKNOWN),
+        # without a statement it is refused as well
+        ({"Fn::If": ["Condition", WITHOUT_COLON, {"Ref": "AWS::NoValue"}]}, {}, REFUSED),
         ({"Fn::If": ["Condition", WITHOUT_COLON, deny("s3")]}, {}, REFUSED),
         ({"Fn::If": ["Condition", WITHOUT_COLON, deny("ssm:*")]}, {}, DENIED),
     ],
