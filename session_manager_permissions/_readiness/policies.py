@@ -366,8 +366,7 @@ def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
         return _matches(pattern, resource)
     if pattern and not pattern.strip("*"):
         return True
-    asked = ("*", *resource)
-    return None if any(_meet(_open(pattern), one) for one in asked) else False
+    return None if any(_meet(_open(pattern), arns) for arns in resource) else False
 
 
 def _meet(pattern: str, arns: str) -> bool:

@@ -86,7 +86,11 @@ REQUESTS: Final[tuple[dict[str, Any], ...]] = (
 AWS_MANAGED: Final = (
     *("AmazonSSMManagedInstanceCore", "PowerUserAccess", "AdministratorAccess"),
     *("AmazonS3ReadOnlyAccess", "CloudWatchAgentServerPolicy", "AWSDenyAll"),
-    *("AmazonSSMManagedInstanceCore", "AmazonEC2RoleforSSM", "AmazonSSMPatchAssociation"),
+    *(
+        "AmazonSSMManagedInstanceCore",
+        "service-role/AmazonEC2RoleforSSM",
+        "AmazonSSMPatchAssociation",
+    ),
 )
 
 

@@ -299,6 +299,8 @@ def test_policy_that_denies_nothing_leaves_what_others_allow() -> None:
         ("arn:aws:ec2:*:*:managed-instance/*", Answer.IMPLICIT_DENY),
         ("arn:aws:ssm:*:*:instance/*", Answer.IMPLICIT_DENY),
         ("arn:aws:ec2:*:*:instance", Answer.IMPLICIT_DENY),
+        ("arn:aws:ec2:*:*:inst?nce/i-0", Answer.UNKNOWN),
+        ("arn:aws:ec2:*:*:inst?ance/i-0", Answer.IMPLICIT_DENY),
         ("arn:aws:ec2:*:*:instance*/i-*", Answer.UNKNOWN),
         ("arn:aws:ec2:*:*:*/i-????????", Answer.UNKNOWN),
         ("arn:aws:ec2:*:*:instance/i-1/x", Answer.IMPLICIT_DENY),
