@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit bench clean demo dist lint managed-policies matrix mutants synth test
+.PHONY: audit bench clean demo dist lint managed-policies matrix mutants synth test verdicts
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -40,6 +40,10 @@ test: lint $(LOWEST)/.done $(CHECKOV)/.done node_modules/.done
 	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not deploy and not packaging" \
 	  --ignore tests/test_linters.py
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
+
+# The check's verdicts on drawn templates, each compared with an independent evaluator: two minutes.
+verdicts: .venv/.tools
+	$(BIN)/python -m tests.readiness.verdicts $(or $(DRAWS),50000)
 
 # What a release is made of: both distributions, and the bill of materials of who installs them.
 dist: $(RELEASE)/.done

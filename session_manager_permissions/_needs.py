@@ -34,8 +34,14 @@ CHANNELS: Final = Need(
 REGISTRATION: Final = Need("SessionManagerRegistration", ("ssm:UpdateInstanceInformation",), "*")
 """The agent's registration with Systems Manager, without which no session starts."""
 
-REGISTRATION_SERVICES: Final = ("ec2", "ssm")
-"""Whose resources, instances and managed instances, a policy may also allow registration on."""
+ARN_PART: Final = "+"
+"""Stands in the form of an ARN for characters that are no colons and no slashes."""
+
+REGISTRATION_RESOURCES: Final = (
+    "arn:+:ec2:+:+:instance/+",
+    "arn:+:ssm:+:+:managed-instance/+",
+)
+"""The forms of the ARNs that a policy may also allow registration on."""
 
 
 MAX_INLINE_POLICIES: Final = 10_240

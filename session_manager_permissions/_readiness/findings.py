@@ -21,6 +21,7 @@ from .rules import (
     MANAGED_POLICY_TOO_LONG,
     POLICIES_TOO_LONG,
     READY,
+    REFUSED_POLICY,
     REGISTRATION_MISSING,
     RULES,
     TOO_MANY_MANAGED_POLICIES,
@@ -52,7 +53,11 @@ def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
     verdicts: Counter[str] = Counter()
     asked = {role: _ask(role) for role in profiles.roles}
     for role in profiles.roles:
-        of_role = [*_of_policies(role, asked[role])] or [*_of_what_is_unknown(role, asked[role])]
+        of_role = (
+            [*_of_refused(role)]
+            or [*_of_policies(role, asked[role])]
+            or [*_of_what_is_unknown(role, asked[role])]
+        )
         verdicts[_verdict(of_role)] += len(role.profiles)
         found += of_role
     for role in profiles.roles:
@@ -73,6 +78,20 @@ def _verdict(found: list[Finding]) -> str:
     if not found:
         return "ready"
     return "not ready" if RULES[found[0].rule].not_ready else "can't be known"
+
+
+def _of_refused(role: Role) -> Iterator[Finding]:
+    """Policies that IAM refuses for certain, so that the deployment fails."""
+    for policy, certain in role.policies:
+        if certain and policy.refused:
+            yield Finding(
+                REFUSED_POLICY,
+                tuple(role.profiles),
+                "Properties.Roles",
+                f"IAM refuses a policy of {_its_role(role)}, the one in "
+                f"{policy.resource.logical_id!r}, so the deployment will fail: {policy.refused}",
+                "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html",
+            )
 
 
 def _of_policies(role: Role, asked: dict[str, _Answers]) -> Iterator[Finding]:
@@ -256,11 +275,7 @@ def _of_keys(policy: Policy) -> Iterator[Finding]:
     for statement in policy.statements:
         on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
         named = statement._replace(actions=on_kms)
-        if (
-            not statement.allows
-            or statement.not_actions
-            or named.applies(_DECRYPT, ("kms",)) is False
-        ):
+        if not statement.allows or statement.not_actions or named.covers_action(_DECRYPT) is False:
             continue
         if named.applies(_DECRYPT, _ANY_KEY):
             yield Finding(

@@ -49,6 +49,8 @@ its role with more than 10,240 characters, which IAM refuses |
 role with more than 6,144 characters, which IAM refuses |
     | `too-many-managed-policies` | warning; error if strict | the profile | more than 25 managed \
 policies on its role, the most that the quota can be raised to |
+    | `refused-policy` | warning; error if strict | the profile | a policy of its role that breaks \
+the grammar of IAM policies, so that the deployment fails |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
     | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally \
@@ -71,6 +73,8 @@ counts in CDK's report |
     https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
     What allows and denies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    The grammar of policies:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
     The length and the number of policies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     Keys in policies:

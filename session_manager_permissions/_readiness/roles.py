@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
-from .policies import Statement, anything, statements
+from .policies import Statement, anything, refused, statements
 from .templates import UNKNOWN, Of, Opaque, Resource, listed, mapping, shortest, shown, text
 
 if TYPE_CHECKING:
@@ -37,7 +37,13 @@ class Policy:
     @cached_property
     def statements(self) -> list[Statement]:
         """Its statements, made once, whatever the number of its roles."""
-        return statements(self._document, f"the policy {self.resource.logical_id!r}")
+        source = f"the policy {self.resource.logical_id!r}"
+        return statements(self._document, source, template=self.resource.template)
+
+    @cached_property
+    def refused(self) -> str | None:
+        """Why IAM refuses it for certain, else None."""
+        return refused(self._document, self.resource.template)
 
     @cached_property
     def needed(self) -> list[Statement]:
@@ -76,6 +82,16 @@ class Role:
         self.others: list[Statement] = []
         """What AWS managed policies say, and what stands for all that can't be read."""
         self.boundary: list[Statement] | None = None
+        self.boundary_policy: Policy | None = None
+        """The permissions boundary where it is in the app."""
+
+    @property
+    def policies(self) -> list[Attached]:
+        """All that are in the app, the permissions boundary too."""
+        boundary = (
+            [] if self.boundary_policy is None else [Attached(self.boundary_policy, certain=True)]
+        )
+        return [*self.inline, *self.managed, *boundary]
 
     def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
         """Those of all its policies that say something of what an instance needs."""
@@ -252,6 +268,9 @@ class Profiles:
             self._take_managed(role, value, certain=certain)
         for arn, certain in listed(properties.get("PermissionsBoundary")):
             role.boundary = self._boundary(resource.template, arn, certain=certain)
+            boundary = self._managed_behind(resource.template, arn)
+            if certain and isinstance(boundary, Policy):
+                role.boundary_policy = boundary
         return role
 
     # Its policies
@@ -396,7 +415,7 @@ _NAMED_BY: Final = {
 NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
     **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
     # a policy may be about some instances, and which will be under the profile is not known
-    **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_SERVICES),
+    **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_RESOURCES),
 }
 """What an instance needs: each action, and what it is on."""
 

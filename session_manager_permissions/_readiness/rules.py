@@ -13,6 +13,7 @@ EXPLICIT_DENY: Final = "explicit-deny"
 POLICIES_TOO_LONG: Final = "inline-policies-too-long"
 MANAGED_POLICY_TOO_LONG: Final = "managed-policy-too-long"
 TOO_MANY_MANAGED_POLICIES: Final = "too-many-managed-policies"
+REFUSED_POLICY: Final = "refused-policy"
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
 DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
 DEPRECATED_POLICY: Final = "deprecated-policy"
@@ -74,6 +75,13 @@ RULES: Final = {
             _NOT_READY,
             "the profile",
             "more than 25 managed policies on its role, the most that the quota can be raised to",
+        ),
+        Rule(
+            REFUSED_POLICY,
+            _NOT_READY,
+            "the profile",
+            "a policy of its role that breaks the grammar of IAM policies, so that the deployment "
+            "fails",
         ),
         Rule(
             KEY_NOT_BY_ARN,

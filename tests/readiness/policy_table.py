@@ -10,6 +10,7 @@ from session_manager_permissions._readiness.rules import (
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
     EXPLICIT_DENY,
+    REFUSED_POLICY,
     REGISTRATION_MISSING,
 )
 
@@ -25,6 +26,7 @@ NO_REGISTRATION = frozenset({REGISTRATION_MISSING})
 NEITHER = NO_CHANNEL | NO_REGISTRATION
 DENIED = frozenset({EXPLICIT_DENY})
 UNKNOWN = frozenset({CANNOT_BE_KNOWN})
+REFUSED = frozenset({REFUSED_POLICY})
 
 IN_REQUEST = "the simulator is asked with a context; an instance's is not known"
 NO_BOUNDARY = "the local AWS's simulator leaves the permissions boundary out"
@@ -98,7 +100,6 @@ ALLOWING = [
     one("capitals and a star", READY, allow("SSMMESSAGES:O*", "SsmMessages:c*", "SSM:update*")),
     one("a resource in a list", READY, allow(*ACTIONS, on=["*"])),
     one("a resource among others", READY, allow(*ACTIONS, on=["arn:aws:s3:::bucket", "*"])),
-    one("two stars as resource", READY, allow(*ACTIONS, on="**")),
     one("a condition that is empty", READY, allow(*ACTIONS, Condition={})),
     one("statements that allow twice", READY, ALL, CHANNELS_ONLY),
 ]
@@ -119,7 +120,7 @@ NOT_ALLOWING = [
     one("brackets are no wildcard", NO_CHANNEL, allow("ssmmessages:[CO]*", REGISTER)),
     one("the messages of before", NO_CHANNEL, allow("ec2messages:*", "ssm:*")),
     one("another verb of the service", NO_REGISTRATION, CHANNELS_ONLY, allow("ssm:Describe*")),
-    one("no resource type", NO_CHANNEL, allow("ssmmessages:*", on="arn:*"), REGISTER_ONLY),
+    one("no resource type", NO_CHANNEL, allow("ssmmessages:*", on="arn:aws:ssm:*"), REGISTER_ONLY),
     one("another's resource", NEITHER, allow("*", on="arn:aws:s3:::bucket/*")),
 ]
 
@@ -191,7 +192,9 @@ RESOURCES = [
         ONE_RESOURCE,
     ),
     differs(
-        one("a deny for one instance", UNKNOWN, ALL, deny("ssm:*", on="arn:*:instance/i-1")),
+        one(
+            "a deny for one instance", UNKNOWN, ALL, deny("ssm:*", on="arn:aws:ec2:*:instance/i-1*")
+        ),
         READY,
         ONE_RESOURCE,
     ),
@@ -389,12 +392,14 @@ RESOURCE_ROWS = [
     on_key("all keys of a region", Answer.ALLOWED, allow("kms:*", on="arn:aws:kms:eu-west-1:*")),
     on_key("another region", Answer.IMPLICIT_DENY, allow("kms:*", on="arn:aws:kms:us-*:*:key/*")),
     on_key("any partition", Answer.ALLOWED, allow("kms:*", on="arn:*:kms:*:*:key/*")),
-    on_key("a star across colons", Answer.ALLOWED, allow("kms:*", on="arn:*:key/1234*")),
+    on_key("a star across colons", Answer.ALLOWED, allow("kms:*", on="arn:aws:kms:*:key/1234*")),
     on_key(
         "question marks", Answer.ALLOWED, allow("kms:*", on=KEY.replace("1234abcd", "????????"))
     ),
     on_key("a question mark too few", Answer.IMPLICIT_DENY, allow("kms:*", on=f"{KEY[:-2]}?")),
-    on_key("capitals in a resource", Answer.IMPLICIT_DENY, allow("kms:Decrypt", on=KEY.upper())),
+    on_key(
+        "capitals in a resource", Answer.IMPLICIT_DENY, allow("kms:*", on=KEY.replace("b", "B"))
+    ),
     on_key("an alias", Answer.IMPLICIT_DENY, allow("kms:Decrypt", on=f"{KEYS}alias/sessions")),
     on_key("a deny of the key", Answer.EXPLICIT_DENY, allow("kms:*"), deny("kms:De*", on=KEY)),
     on_key("a deny of another", Answer.ALLOWED, allow("kms:*"), deny("*", on=f"{KEY[:-1]}c")),
@@ -406,7 +411,11 @@ RESOURCE_ROWS = [
     on_key(
         "all but another",
         Answer.ALLOWED,
-        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": [f"{KEY[:-1]}c", "arn:x"]},
+        {
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "NotResource": [f"{KEY[:-1]}c", "arn:aws:s3:::b"],
+        },
     ),
     on_key(
         "a deny of all but the key",

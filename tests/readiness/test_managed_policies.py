@@ -12,7 +12,7 @@ import pytest
 from aws_managed_policies import DATA, made, policies
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
-from session_manager_permissions._needs import REGISTRATION, REGISTRATION_SERVICES
+from session_manager_permissions._needs import REGISTRATION, REGISTRATION_RESOURCES
 from session_manager_permissions._readiness import managed_policies
 from session_manager_permissions._readiness.managed_policies import aws_managed
 from session_manager_permissions._readiness.policies import Answer, anything, decide, statements
@@ -65,7 +65,7 @@ def questions() -> Iterator[tuple[str, str | tuple[str, ...]]]:
         for resource in RESOURCES:
             yield action, resource
     for action in REGISTRATION.actions:
-        yield action, REGISTRATION_SERVICES
+        yield action, REGISTRATION_RESOURCES
 
 
 def test_it_answers_as_the_whole_documents_do() -> None:

@@ -37,6 +37,7 @@ from session_manager_permissions._readiness.rules import (
     KEY_NOT_BY_ARN,
     MANAGED_POLICY_TOO_LONG,
     POLICIES_TOO_LONG,
+    REFUSED_POLICY,
     REGISTRATION_MISSING,
     RULES,
     TOO_MANY_MANAGED_POLICIES,
@@ -62,6 +63,7 @@ from .policy_table import (
     NEITHER,
     NO_REGISTRATION,
     READY,
+    REFUSED,
     REGISTER_ONLY,
     ROWS,
     UNKNOWN,
@@ -565,13 +567,16 @@ def test_finding_of_what_cannot_be_known_names_what_decides(check: Check) -> Non
 # Rules other than the verdict
 
 
+BUCKET = "arn:aws:s3:::"
+
+
 def length(*statements: dict[str, Any]) -> int:
     return len(json.dumps(document(list(statements)), separators=(",", ":")))
 
 
 def padding(characters: int) -> dict[str, Any]:
     """A statement with which alone a document has this many characters."""
-    return deny("s3:*", on="x" * (characters - length(deny("s3:*", on=""))))
+    return deny("s3:*", on=f"{BUCKET}{'x' * (characters - length(deny('s3:*', on=BUCKET)))}")
 
 
 @pytest.mark.parametrize(("extra", "found"), [(0, READY), (1, frozenset({POLICIES_TOO_LONG}))])
@@ -600,7 +605,7 @@ def test_inline_policies_that_are_too_long(check: Check, extra: int, found: froz
 
 
 def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
-    statements = [ALL, deny("s3:*", on="x" + " " * needs.MAX_INLINE_POLICIES)]
+    statements = [ALL, deny("s3:*", on=BUCKET + "x" + " " * needs.MAX_INLINE_POLICIES)]
 
     assert check(profile_and_role(inline(*statements))).rules == READY
 
@@ -697,6 +702,78 @@ def test_managed_policies_on_conditions_are_not_counted(check: Check) -> None:
     assert check(profile_and_role(inline(ALL), **more)).rules == READY
 
 
+WITHOUT_COLON = deny("s3")
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (profile_and_role(inline(ALL, WITHOUT_COLON)), "Role"),
+        (profile_and_role(inline(ALL), Policy=policy(WITHOUT_COLON)), "Policy"),
+        (template(Row("", REFUSED, ([ALL],), ([WITHOUT_COLON],))), "Managed0"),
+        (template(Row("", REFUSED, ([ALL],), boundary=[ALL, WITHOUT_COLON])), "Boundary"),
+        (profile_and_role(inline(WITHOUT_COLON)), "Role"),
+    ],
+)
+def test_policy_that_iam_refuses(check: Check, body: dict[str, Any], where: str) -> None:
+    report = check(body, strict=True)
+
+    assert report.verdicts == {"not ready": 1}
+    assert report.rules == REFUSED
+    assert report.success is False
+    assert [finding.severity for finding in report.findings] == ["error"]
+    assert report.only(REFUSED_POLICY).logical_id == "Profile"
+    assert (
+        f"IAM refuses a policy of its role 'Role', the one in {where!r}, so the deployment will "
+        "fail: its statement "
+    ) in report.only(REFUSED_POLICY).description
+    assert "has 's3' in its Action" in report.only(REFUSED_POLICY).description
+    assert "reference_policies_grammar" in report.only(REFUSED_POLICY).fix
+
+
+@pytest.mark.parametrize(
+    ("statement", "conditions", "found"),
+    [
+        (WITHOUT_COLON, {"Condition": "Condition"}, UNKNOWN),
+        ({"Fn::If": ["Condition", WITHOUT_COLON, deny("s3:*")]}, {}, UNKNOWN),
+        # without a statement it is refused as well
+        ({"Fn::If": ["Condition", WITHOUT_COLON, {"Ref": "AWS::NoValue"}]}, {}, REFUSED),
+        ({"Fn::If": ["Condition", WITHOUT_COLON, deny("s3")]}, {}, REFUSED),
+        ({"Fn::If": ["Condition", WITHOUT_COLON, deny("ssm:*")]}, {}, DENIED),
+    ],
+)
+def test_policy_that_iam_refuses_on_a_condition(
+    check: Check, statement: dict[str, Any], conditions: dict[str, str], found: frozenset[str]
+) -> None:
+    body = profile_and_role(inline(ALL), Policy=policy(statement, **conditions))
+
+    assert check(body).rules == found
+
+
+def test_boundary_on_a_condition_that_iam_refuses(check: Check) -> None:
+    body = template(Row("", REFUSED, ([ALL],), boundary=[WITHOUT_COLON]))
+    role = body["Resources"]["Role"]["Properties"]
+    role["PermissionsBoundary"] = {
+        "Fn::If": ["Condition", role["PermissionsBoundary"], {"Ref": "AWS::NoValue"}]
+    }
+
+    assert check(body).rules == UNKNOWN
+
+
+def test_alias_that_is_no_arn_is_refused_and_named(check: Check) -> None:
+    body = profile_and_role(inline(ALL, allow("kms:Decrypt", on="alias/sessions")))
+
+    assert check(body).rules == {REFUSED_POLICY, KEY_NOT_BY_ARN}
+
+
+def test_a_key_in_both_branches_is_named_once(check: Check) -> None:
+    on = {"Fn::If": ["Condition", [{"Ref": "Key"}, key_arn()], {"Ref": "Key"}]}
+    body = profile_and_role(inline(ALL, allow("kms:Decrypt", on=on)), **KEYS)
+
+    assert check(body).rules == {KEY_NOT_BY_ARN}
+    assert len(check(body).findings) == 1
+
+
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 KEYS = {
     "Key": {"Type": "AWS::KMS::Key"},
@@ -759,7 +836,7 @@ def test_key_that_is_given_by_its_arn_or_not_at_all(
         (allow("kms:Decrypt"), {DECRYPT_ON_ALL_KEYS}),
         (allow("kms:*", on=[key_arn(), "*"]), {DECRYPT_ON_ALL_KEYS}),
         (allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"), {DECRYPT_ON_ALL_KEYS}),
-        (allow("s3:*", "kms:Decrypt", on="arn:aws:*"), {DECRYPT_ON_ALL_KEYS}),
+        (allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"), {DECRYPT_ON_ALL_KEYS}),
         (allow("kms:Decrypt", Condition={"Null": {"kms:EncryptionContext:a": "false"}}), set()),
         (allow("kms:Decrypt", on=key_arn(resource="key/*")), set()),
         (allow("kms:Decrypt", on=key_arn()), set()),
@@ -873,6 +950,7 @@ def test_rule_ids_are_what_can_be_acknowledged() -> None:
         "inline-policies-too-long",
         "managed-policy-too-long",
         "too-many-managed-policies",
+        "refused-policy",
         "key-not-by-arn",
         "decrypt-on-all-keys",
         "deprecated-policy",

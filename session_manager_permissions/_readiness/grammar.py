@@ -1,0 +1,213 @@
+"""Does IAM refuse this policy document? A deployment with one that it refuses fails.
+
+The grammar of identity policies:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from .templates import UNKNOWN, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Refusal(NamedTuple):
+    """Why IAM refuses a document, for a message, or may refuse it."""
+
+    reason: str
+    certain: bool = True
+    """False where AWS does not document the rule, or something decides that is not known."""
+
+
+_ELEMENTS: Final = {"Version", "Id", "Statement"}
+_STATEMENT_ELEMENTS: Final = {
+    *("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"),
+}
+"""Those of a policy of a role; `Principal` and `NotPrincipal` are for other policies."""
+
+_VERSIONS: Final = ("2012-10-17", "2008-10-17")
+_EFFECTS: Final = ("Allow", "Deny")
+_OPERATORS: Final = {
+    *("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
+    *("StringLike", "StringNotLike", "NumericEquals", "NumericNotEquals", "NumericLessThan"),
+    *("NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals", "DateEquals"),
+    *("DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan"),
+    *("DateGreaterThanEquals", "Bool", "BinaryEquals", "IpAddress", "NotIpAddress"),
+    *("ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike", "Null"),
+}
+"""The condition operators, without `ForAnyValue:`, `ForAllValues:` and `IfExists`.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+"""
+
+
+def refusal(document: dict[str, Any]) -> Refusal | None:
+    """Why IAM refuses the document as an identity policy, None where it takes it.
+
+    A certain refusal comes before one that is only possible. What an intrinsic function stands for
+    is not known, and is taken to be right.
+
+    Args:
+        document: a policy document without `Fn::If` and `AWS::NoValue`.
+    """
+    found = sorted(_refusals(document), key=lambda one: not one.certain)
+    return found[0] if found else None
+
+
+def is_function(value: object) -> bool:
+    """Whether `value` is an intrinsic function, or has one that may add to it."""
+    return isinstance(value, dict) and any(
+        name == "Ref" or name.startswith("Fn::") for name in value
+    )
+
+
+def _is_in_any_case(name: str, known: set[str]) -> bool:
+    """Whether it is one of them but for its case, of which AWS documents nothing."""
+    return name.lower() in {one.lower() for one in known}
+
+
+def _refusals(document: dict[str, Any]) -> Iterator[Refusal]:
+    if is_function(document):
+        return
+    for name in document:
+        if name not in _ELEMENTS:
+            reason = f"it has the element {name!r}, which a policy can't have"
+            yield Refusal(reason, certain=not _is_in_any_case(name, _ELEMENTS))
+    for found in _unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS):
+        yield found._replace(reason=f"it {found.reason}")
+    written = document.get("Statement")
+    if written is None or written == []:
+        yield Refusal("it has no Statement")
+    entries = written if isinstance(written, list) else [written]
+    sids = Counter(
+        entry["Sid"]
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("Sid"), str)
+    )
+    for sid, times in sids.items():
+        if sid and times > 1:
+            yield Refusal(f"{times} of its statements have the Sid {sid!r}, which must be unique")
+    for number, entry in enumerate(entries, 1):
+        for found in _in_statement(entry):
+            sid = entry.get("Sid") if isinstance(entry, dict) else None
+            called = f"statement {sid!r}" if isinstance(sid, str) and sid else f"statement {number}"
+            yield found._replace(reason=f"its {called} {found.reason}")
+
+
+def _in_statement(entry: object) -> Iterator[Refusal]:
+    if not isinstance(entry, dict):
+        yield Refusal("is no mapping", certain=isinstance(entry, str))
+        return
+    if is_function(entry):
+        return
+    yield from _in_head(entry)
+    for name, negated, judge in (
+        ("Action", "NotAction", _in_action),
+        ("Resource", "NotResource", _in_resource),
+    ):
+        if name in entry and negated in entry:
+            yield Refusal(f"has both {name} and {negated}")
+        elif name not in entry and negated not in entry:
+            yield Refusal(f"has neither {name} nor {negated}")
+        for element in (name, negated):
+            if element in entry:
+                yield from _in_list(element, entry[element], judge)
+    yield from _in_condition(entry.get("Condition", {}))
+
+
+def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
+    for name in entry:
+        if name not in _STATEMENT_ELEMENTS:
+            reason = f"has the element {name!r}, which a policy of a role can't have"
+            yield Refusal(reason, certain=not _is_in_any_case(name, _STATEMENT_ELEMENTS))
+    if "Effect" in entry:
+        yield from _unless_one_of("Effect", entry["Effect"], _EFFECTS)
+    else:
+        yield Refusal("has no Effect")
+    sid = text(entry.get("Sid", ""))
+    if not isinstance(entry.get("Sid", ""), (str, dict)):
+        yield Refusal("has a Sid that is no text", certain=False)
+    elif UNKNOWN not in sid and re.search("[^0-9A-Za-z]", sid):
+        yield Refusal(f"has the Sid {sid!r}, and a Sid has letters and digits only")
+
+
+def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Iterator[Refusal]:
+    written = text(value)
+    if not isinstance(value, (str, dict)):
+        yield Refusal(f"has a {element} that is no text", certain=False)
+    elif UNKNOWN not in written and written not in known:
+        neither = " nor ".join(repr(one) for one in known)
+        yield Refusal(f"has the {element} {written!r}, which is neither {neither}")
+
+
+def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # noqa: ANN401
+    if value == []:
+        yield Refusal(f"has an empty {element}")
+    for one in value if isinstance(value, list) else [value]:
+        written = text(one)
+        if isinstance(one, dict) and not is_function(one):
+            yield Refusal(f"has a mapping in its {element}")
+        elif not isinstance(one, (str, dict)):
+            # CloudFormation may make a text of a number, and refuses null.
+            yield Refusal(f"has an entry in its {element} that is no text", certain=False)
+        elif UNKNOWN not in written:
+            yield from judge(element, written)
+
+
+def _in_action(element: str, action: str) -> Iterator[Refusal]:
+    service, colon, name = action.partition(":")
+    if action == "*":
+        return
+    if not colon:
+        yield Refusal(f"has {action!r} in its {element}: an action is 'service:Name' or '*'")
+    elif ":" in name:
+        yield Refusal(f"has {action!r} in its {element}: an action has one colon")
+    elif service != "*" and re.search(r"[^a-zA-Z0-9.-]", service):
+        yield Refusal(f"has {action!r} in its {element}, and no service has such a name")
+    elif not service or not name:
+        yield Refusal(f"has {action!r} in its {element}", certain=False)
+
+
+def _in_resource(element: str, resource: str) -> Iterator[Refusal]:
+    if resource == "*":
+        return
+    reason = f"has {resource!r} in its {element}: a resource is an ARN or '*'"
+    prefix, colon, rest = resource.partition(":")
+    partition, second_colon, rest = rest.partition(":")
+    service = rest.partition(":")[0]
+    few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end goes on beyond colons
+    if not colon:
+        yield Refusal(reason, certain=resource != "")
+    elif partition not in {"*", *_PARTITIONS}:
+        # There are partitions that are not public, and wildcards that IAM may take.
+        yield Refusal(reason, certain=re.match(r"aws|[^a-z]*[*?$]", partition) is None)
+    elif not second_colon or (few and "::" in resource):
+        yield Refusal(reason)
+    elif prefix != "arn" or re.search(r"^$|[*?]", service) or (few and rest[-1] != "*"):
+        yield Refusal(reason, certain=False)
+
+
+_COLONS_OF_AN_ARN: Final = 5
+_PARTITIONS: Final = (
+    *("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"),
+)
+
+
+def _in_condition(condition: object) -> Iterator[Refusal]:
+    if not isinstance(condition, dict):
+        yield Refusal("has a Condition that is no mapping")
+        return
+    if is_function(condition):
+        return
+    for written, keys in condition.items():
+        operator = re.sub("^For(AnyValue|AllValues):|IfExists$", "", written)
+        if not isinstance(keys, dict):
+            yield Refusal(f"has no mapping of keys for {written!r} in its Condition")
+        elif operator not in _OPERATORS and keys:
+            reason = f"has {written!r} in its Condition, which is no condition operator"
+            yield Refusal(reason, certain=not _is_in_any_case(operator, _OPERATORS))

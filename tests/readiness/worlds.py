@@ -1,0 +1,273 @@
+"""What a template comes to in each deployment that it could have, by judges that are not ours.
+
+CloudFormation is read here once more, in the part that `drawn` draws. MiniStack's evaluator tells
+what the policies allow, and moto's validator which documents IAM refuses.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache, lru_cache
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ministack.core.iam_evaluator import (
+    EvalContext,
+    ParsedStatement,
+    evaluate,
+    parse_policy_document,
+)
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.exceptions import MalformedPolicyDocument
+from moto.iam.policy_validation import IAMPolicyDocumentValidator
+
+from .drawn import CONDITIONS, NO_VALUE, PARAMETERS
+from .policy_table import ACTIONS, REGISTER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT: Final = "111122223333"
+ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/Role/i-0ab"
+INSTANCES: Final = (
+    "*",
+    f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-0ab",
+    f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-1cd",
+    f"arn:aws:ssm:eu-west-1:{ACCOUNT}:managed-instance/mi-0ab",
+)
+"""What IAM may be asked about where an agent registers."""
+
+PSEUDO: Final = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+    "AWS::AccountId": ACCOUNT,
+    "Bucket": "logs",
+    "Bucket.Arn": "arn:aws:s3:::logs",
+}
+
+
+class Request(NamedTuple):
+    """Where a request comes from, and what its context has."""
+
+    region: str
+    secure: bool
+    address: str
+    context: dict[str, Any]
+
+
+REQUESTS: Final = (
+    Request("eu-west-1", True, "10.1.2.3", {"aws:sourcevpc": "vpc-12"}),  # noqa: FBT003
+    Request(
+        "us-east-1",
+        False,  # noqa: FBT003
+        "198.51.100.1",
+        {
+            "ssm:sourceinstancearn": INSTANCES[1],
+            "aws:principalorgpaths": ["o-1/r-1"],
+            "aws:principaltag/instance": "i-0ab",
+        },
+    ),
+    Request(
+        "eu-west-2",
+        True,  # noqa: FBT003
+        "10.1.2.3",
+        {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[2]},
+    ),
+)
+
+
+@cache
+def aws_managed() -> dict[str, Any]:
+    """The AWS managed policies as moto has them."""
+    found: dict[str, Any] = json.loads(aws_managed_policies_data)
+    return found
+
+
+@lru_cache(maxsize=100_000)
+def is_refused(document: str) -> bool:
+    """Whether IAM refuses the document, by moto's validator.
+
+    It differs from what AWS documents of the grammar in three rules, which are judged here: moto
+    wants the Version of 2012, and the one of 2008 is the default; it takes a Principal, which a
+    policy of a role can't have; and it takes other characters in a Sid than letters and digits.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+    """
+    body = json.loads(document)
+    if body.get("Version") == "2008-10-17" or "Version" not in body:
+        body["Version"] = "2012-10-17"
+    written = body.get("Statement")
+    for entry in written if isinstance(written, list) else [written]:
+        if isinstance(entry, dict) and (
+            {"Principal", "NotPrincipal"} & entry.keys()
+            or (isinstance(entry.get("Sid"), str) and re.search("[^0-9A-Za-z]", entry["Sid"]))
+        ):
+            return True
+    try:
+        IAMPolicyDocumentValidator(json.dumps(body)).validate()
+    except MalformedPolicyDocument:
+        return True
+    return False
+
+
+@lru_cache(maxsize=100_000)
+def _parsed(document: str) -> list[ParsedStatement]:
+    return list(parse_policy_document(document))
+
+
+class Deployment(NamedTuple):
+    """One deployment: the values of the conditions and the parameters."""
+
+    conditions: dict[str, bool]
+    parameters: dict[str, str]
+
+    def value(self, written: Any) -> Any:  # noqa: ANN401, C901, PLR0911
+        """What CloudFormation makes of a part of a template; `NO_VALUE` where it is left out."""
+        match written:
+            case {"Ref": "AWS::NoValue"}:
+                return NO_VALUE
+            case {"Ref": name}:
+                return self.named(name)
+            case {"Fn::GetAtt": ["Bucket", "Arn"]}:
+                return "arn:aws:s3:::logs"
+            case {"Fn::If": [name, then, otherwise]}:
+                return self.value(then if self.conditions[name] else otherwise)
+            case {"Fn::Join": [separator, parts]}:
+                return separator.join(self.value(part) for part in parts)
+            case {"Fn::Split": [separator, text]}:
+                return self.value(text).split(separator)
+            case {"Fn::Select": [index, entries]}:
+                return self.value(entries)[int(index)]
+            case {"Fn::Sub": [text, names]}:
+                known = {name: self.value(value) for name, value in names.items()}
+                return self._substituted(text, known)
+            case {"Fn::Sub": text}:
+                return self._substituted(text, {})
+            case dict():
+                inner = {name: self.value(one) for name, one in written.items()}
+                return {name: one for name, one in inner.items() if one != NO_VALUE}
+            case list():
+                return [one for one in map(self.value, written) if one != NO_VALUE]
+        return written
+
+    def named(self, name: str) -> Any:  # noqa: ANN401
+        return self.parameters.get(name) or PSEUDO.get(name) or {"Logical": name}
+
+    def _substituted(self, text: str, known: dict[str, str]) -> str:
+        def one(found: re.Match[str]) -> str:
+            name = found[1]
+            return f"${{{name[1:]}}}" if name[0] == "!" else known.get(name) or self.named(name)
+
+        return re.sub(r"\$\{([^}]+)\}", one, text)
+
+
+class Policies(NamedTuple):
+    """The documents of a role in a deployment, as texts."""
+
+    identity: list[str]
+    boundary: list[str]
+
+
+def outcomes(template: dict[str, Any]) -> Iterator[bool]:
+    """For each world, whether the instance gets through with all that it needs."""
+    for deployment in _deployments(template):
+        policies = _policies(template["Resources"], deployment)
+        if policies is None:
+            continue
+        if any(map(is_refused, (*policies.identity, *policies.boundary))):
+            yield False
+            continue
+        on_condition = any("Condition" in one for one in (*policies.identity, *policies.boundary))
+        variable = any("${" in one for one in (*policies.identity, *policies.boundary))
+        for request in REQUESTS if on_condition or variable else REQUESTS[:1]:
+            yield from _of_request(policies, request)
+
+
+def documents(template: dict[str, Any]) -> set[str]:
+    """The policy documents that deployments of the template could have, as texts."""
+    found: set[str] = set()
+    for deployment in _deployments(template):
+        policies = _policies(template["Resources"], deployment)
+        if policies is not None:
+            found |= {*policies.identity, *policies.boundary}
+    return found
+
+
+def _deployments(template: dict[str, Any]) -> Iterator[Deployment]:
+    """Each value of each condition and parameter that the template mentions."""
+    body = json.dumps(template["Resources"])
+    conditions = [name for name in CONDITIONS if f'"{name}"' in body]
+    parameters = {
+        name: values
+        for name, values in PARAMETERS.items()
+        if f'{{"Ref": "{name}"}}' in body or f"${{{name}}}" in body
+    }
+    for values in product((True, False), repeat=len(conditions)):
+        for given in product(*parameters.values()):
+            yield Deployment(
+                dict(zip(conditions, values, strict=True)),
+                dict(zip(parameters, given, strict=True)),
+            )
+
+
+def _policies(resources: dict[str, Any], deployment: Deployment) -> Policies | None:
+    """The policies of the role, None where the deployment does not have it."""
+
+    def deployed(resource: dict[str, Any]) -> bool:
+        name = resource.get("Condition")
+        return name is None or deployment.conditions[name]
+
+    if not deployed(resources["Role"]):
+        return None
+    role = deployment.value(resources["Role"]["Properties"])
+
+    def managed(arn: Any) -> str:  # noqa: ANN401
+        if isinstance(arn, dict):
+            properties = resources[arn["Logical"]]["Properties"]
+            return json.dumps(deployment.value(properties["PolicyDocument"]))
+        return json.dumps(aws_managed()[arn.rpartition("/")[2]]["Document"])
+
+    identity = [json.dumps(policy["PolicyDocument"]) for policy in role["Policies"]]
+    identity += [managed(arn) for arn in role["ManagedPolicyArns"]]
+    for resource in resources.values():
+        properties = resource.get("Properties", {})
+        if not deployed(resource) or not {"Roles", "RoleName"} & properties.keys():
+            continue
+        if resource["Type"] == "AWS::IAM::InstanceProfile":
+            continue
+        read = deployment.value(properties)
+        if read.get("RoleName") or read.get("Roles"):
+            identity.append(json.dumps(read["PolicyDocument"]))
+    boundary = role.get("PermissionsBoundary")
+    return Policies(identity, [managed(boundary)] if boundary is not None else [])
+
+
+def _of_request(policies: Policies, request: Request) -> Iterator[bool]:
+    """For each ARN that the instance may have, whether it may do all that it needs."""
+
+    def parsed(documents: list[str]) -> list[list[ParsedStatement]]:
+        known = [re.sub(r"\$\{(aws:[^}]+)\}", variable, one) for one in documents]
+        return [_parsed(one) for one in known]
+
+    def variable(found: re.Match[str]) -> str:
+        return str(request.context.get(found[1].lower(), "none"))
+
+    def allowed(action: str, resource: str) -> bool:
+        context = EvalContext(
+            principal_arn=ROLE,
+            principal_type="AssumedRole",
+            principal_account=ACCOUNT,
+            action=action,
+            resource_arn=resource,
+            region=request.region,
+            source_ip=request.address,
+            secure_transport=request.secure,
+            service_context=request.context,
+        )
+        return bool(evaluate(context, identity, *limits).decision == "Allow")
+
+    identity = parsed(policies.identity)
+    limits = [parsed(policies.boundary)] if policies.boundary else []
+    channels = all(allowed(action, "*") for action in ACTIONS if action != REGISTER)
+    for instance in INSTANCES:
+        yield channels and allowed(REGISTER, instance)
