@@ -280,12 +280,6 @@ def test_document_that_cannot_be_read_may_say_anything(written: object) -> None:
     assert decide([*read(allow("*")), *found], ACTION, "*").by == (found[1],)
 
 
-def test_policy_that_denies_nothing_leaves_what_others_allow() -> None:
-    found = [*read(allow("*")), *anything("AWS's", may_deny=False)]
-
-    assert decide(found, ACTION, "*") == Decision(Answer.ALLOWED)
-
-
 @pytest.mark.parametrize(
     ("resource", "expected"),
     [
