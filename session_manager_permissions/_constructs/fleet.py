@@ -291,7 +291,9 @@ class SessionManagerFleet(Construct):
         in_app = (node for node in tree.in_app if isinstance(node, cdk.Stack))
         for stack in itertools.chain(around, tree.stacks, in_app):
             if _stage_path(stack) == stage:
-                _warn(stack, "fleet-covers-nothing", text)
+                cdk.Annotations.of(stack).add_warning_v2(
+                    "session-manager-permissions:fleet-covers-nothing", text
+                )
                 return
 
     def _report(self, policy: FleetPolicy) -> None:
@@ -299,7 +301,9 @@ class SessionManagerFleet(Construct):
         if self._strict:
             self._errors.append(text)
         else:
-            _warn(policy.stack, "fleet-not-attached", text)
+            cdk.Annotations.of(policy.stack).add_warning_v2(
+                "session-manager-permissions:fleet-not-attached", text
+            )
 
 
 @jsii.implements(cdk.IAspect)
@@ -321,10 +325,6 @@ class _Errors:
     def validate(self) -> list[str]:
         self._fleet._refuse_late()
         return self._fleet._errors
-
-
-def _warn(stack: cdk.Stack, warning: str, text: str) -> None:
-    cdk.Annotations.of(stack).add_warning_v2(f"session-manager-permissions:{warning}", text)
 
 
 def _stage_path(construct: IConstruct) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
@@ -1254,7 +1255,8 @@ def test_a_role_that_only_javascript_code_has_imported_is_asked_too(stack_here: 
 
 
 def test_a_lazy_role_that_nothing_uses_is_not_made(stack: cdk.Stack) -> None:
-    iam.LazyRole(stack, "Lazy", assumed_by=EC2)
+    lazy = iam.LazyRole(stack, "Lazy", assumed_by=EC2)
+    Construct(stack, "Holder").role = lazy  # type: ignore[attr-defined]
     profile(stack)
     l1_profile(stack, "Existing", construct_id="L1")
     SessionManagerFleet(stack, "Fleet")
@@ -1271,9 +1273,31 @@ def test_a_group_whose_launch_template_has_no_role_has_none_to_ask(stack_here: c
         ),
     )
     l1_profile(group, "Existing")
-    existing_role(stack_here)
     SessionManagerFleet(stack_here, "Fleet")
     assert roles(stack_here) == ["Existing"]
+
+
+# The construct goes by what it is given, and not by what the rest of the app imports.
+GIVEN = [make for make in FIXED if make is not mutable_beside_an_immutable]
+
+
+@pytest.mark.parametrize("make_role", GIVEN, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "hold",
+    [in_an_instance, in_an_auto_scaling_group, in_a_launch_template, in_batch],
+    ids=lambda hold: hold.__name__,
+)
+def test_the_construct_refuses_the_l1_profile_of_such_a_role_too(
+    stack_here: cdk.Stack,
+    hold: Callable[[cdk.Stack, iam.IRole], None],
+    make_role: Callable[[cdk.Stack], iam.IRole],
+) -> None:
+    hold(stack_here, make_role(stack_here))
+    made = next(
+        node for node in stack_here.node.find_all() if isinstance(node, iam.CfnInstanceProfile)
+    )
+    with pytest.raises(ValueError, match=re.escape(FIXED[make_role])):
+        SessionManagerPermissions(stack_here, "Permissions", instance_profile=made)
 
 
 # node groups of EKS
