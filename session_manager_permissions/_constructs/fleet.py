@@ -1,4 +1,7 @@
-"""`SessionManagerFleet`: every instance profile below a scope, by one policy for each stack."""
+"""`SessionManagerFleet`: the construct that covers all compute below a scope.
+
+`fleet_tree` finds the compute, and `fleet_roles` decides what roles each policy lists.
+"""
 
 from __future__ import annotations
 
@@ -30,22 +33,29 @@ if TYPE_CHECKING:
 
 
 class SessionManagerFleet(Construct):
-    """Session Manager on every instance profile below `scope`: one inline policy for each stack.
+    """Session Manager for all compute below `scope`: one inline policy in each stack.
 
-    Whoever made the profile, before or after the fleet: L2, L1, `CfnInclude`, and those that
-    `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, ECS and EKS capacity hide. In an app it
-    covers the app's stacks, in a stage the stage's, in a stack that stack with those nested in it.
-    A role that several profiles share is attached once. Within the scope of another fleet, that
-    fleet alone decides.
+    It covers every instance profile, whoever made it, before or after the fleet: L2, L1,
+    `CfnInclude`, and those that `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, ECS and EKS
+    capacity make. It also covers the role of every managed node group of EKS. In an app it covers
+    the app's stacks, in a stage the stage's, in a stack that stack with those nested in it. What is
+    in the scope of another fleet below is that fleet's alone.
 
-    A stage is synthesized before the app that holds it: a fleet belongs into each, and a stage
-    below `scope` that has none and is not excluded fails the synthesis.
+    A role that several profiles of a stack share is attached once. If the stack that makes the role
+    has such a profile, that stack attaches it. If not, each stack that uses the role attaches it,
+    so that each can be deployed and destroyed without the others.
 
-    What can't be attached to is named in a warning on its stack,
-    `session-manager-permissions:fleet-not-attached`.
+    CDK synthesizes a stage before the app that holds it, so each stage needs a fleet of its own. A
+    stage below `scope` that has none and is not excluded fails the synthesis.
 
-    Boots are not held back: an instance that has to find the policy at its first one is excluded,
-    and depends on a `SessionManagerPermissions` of its own.
+    A role that must not change is never attached to: one that was imported with `mutable=False`,
+    comes from `without_policy_updates()`, belongs to another account, or is reserved by AWS. The
+    warning `session-manager-permissions:fleet-not-attached` on the stack names it, and all else
+    that can't be attached to. A fleet that finds nothing to cover is warned of too:
+    `session-manager-permissions:fleet-covers-nothing`.
+
+    Boots are not held back. Exclude an instance that has to find the policy at its first boot, and
+    make it depend on a `SessionManagerPermissions` of its own.
     """
 
     def __init__(
@@ -58,18 +68,18 @@ class SessionManagerFleet(Construct):
         policy_name: str | None = None,
         **options: Unpack[SessionManagerOptions],
     ) -> None:
-        """Cover every instance profile that is below `scope` when the app is synthesized.
+        """Cover all compute that is below `scope` when the app is synthesized.
 
         Args:
             scope: an app, a stage, a stack or any construct.
             construct_id: the construct's id, unique in `scope`.
             exclude: constructs that are left alone, each with all that is below it; for a role,
-                give its instance profiles. Default: - none.
-            strict: whether a profile that can't be attached to fails the synthesis.
-                Default: - False: it is named in a warning.
+                give its instance profiles or node groups. Default: - none.
+            strict: whether the synthesis fails if the fleet can't attach to a role, or covers
+                nothing. Default: - False: a warning on the stack says so.
             policy_name: the name of each stack's policy, 1 to 128 characters of
-                `A-Z a-z 0-9 _+=,.@-`. Default: - a name unique to the stack, its region where
-                known, and the fleet.
+                `A-Z a-z 0-9 _+=,.@-`. It can't be given where two stacks attach one role.
+                Default: - a name unique to the stack, its region where known, and the fleet.
             **options: those of `SessionManagerOptions`, each with its default there.
 
         Raises:
@@ -101,7 +111,7 @@ class SessionManagerFleet(Construct):
         self.node.add_validation(_Errors(self))
 
     def _cover(self) -> None:
-        """Attach to all there is; asked once, when the user's code has made everything."""
+        """Attach to all there is. CDK calls this once the user's code has made everything."""
         if self._is_done:
             return
         self._is_done = True
@@ -187,7 +197,10 @@ class SessionManagerFleet(Construct):
         ]
 
     def _refuse_late(self) -> None:
-        """Refuse what came after this fleet's turn, and is in no policy; to count costs nothing."""
+        """Refuse compute that was made after this fleet's turn, and so is in no policy.
+
+        The number of resources tells in one call whether any was: their paths cost two calls each.
+        """
         now = compute_below(self._scope)
         if len(now) == len(self._seen):
             return
@@ -308,7 +321,11 @@ class SessionManagerFleet(Construct):
 
 @jsii.implements(cdk.IAspect)
 class _OnceAtSynthesis:
-    """Calls back once: the fleet has nothing below it that an aspect would visit."""
+    """Covers the compute when CDK visits the fleet.
+
+    An aspect on the whole scope would be called for every construct, at a round trip each. This one
+    is on the fleet, and what the fleet makes below itself is made during its one call.
+    """
 
     def __init__(self, fleet: SessionManagerFleet) -> None:
         self._fleet = fleet
