@@ -103,7 +103,13 @@ class _Use(NamedTuple):
 
 
 def find_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None) -> None:
-    """Fill in the roles that each policy lists, and what can't be attached to."""
+    """Fill in the roles that each policy lists, and what can't be attached to.
+
+    Args:
+        policies: those of the stacks first, then those on conditions.
+        tree: the scope that the compute is in.
+        policy_name: the name that the user gave; None where each policy has a default name.
+    """
     named = {
         policy: [(found, _name_in(found.resource)) for found in policy.compute]
         for policy in policies
@@ -111,7 +117,7 @@ def find_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None)
     customized = {policy for policy in policies if customizes_roles(policy.stack)}
     imports = tree.imported_roles(with_owned=bool(customized))
     literal = {name for each in named.values() for _, name in each if is_role_name(name)}
-    if not literal <= imports.keys():
+    if not literal <= imports.keys():  # a name of no import that Python sees
         for name, imported in tree.roles_given():
             if name in literal:
                 imports.setdefault(name, [imported])
@@ -150,7 +156,7 @@ def _roles_of(
     """The names of the roles of the compute, or tokens of them, each with what it resolves to."""
     tokens = list(dict.fromkeys(name for _, name in named if "${" in name))
     values: dict[str, object] = dict(zip(tokens, policy.stack.resolve(tokens), strict=True))
-    doubtful = probe.doubtful({name for _, name in named})
+    doubtful = probe.doubtful(dict.fromkeys(name for _, name in named))
     roles: dict[str, object] = {}
     for found, name in named:
         value = values.get(name)
@@ -175,6 +181,7 @@ def _name_in(resource: cdk.CfnResource) -> str:
 
 
 def _reading(token: str, stack: cdk.Stack) -> str:
+    """What a token reads in the template of `stack`."""
     return _written(stack.resolve(token))
 
 
@@ -189,8 +196,8 @@ def _written(value: object) -> str:
 class _Probe:
     """Finds out which roles take a policy, by policies in an app that is never synthesized.
 
-    CDK has no property for that. A role that takes no policies takes them without a word, and the
-    policy does not list it.
+    CDK has no property that says so. `attach_inline_policy` raises no error on a role that must not
+    change, and only the policy shows that the role was not attached: it does not list it.
     """
 
     def __init__(
@@ -199,7 +206,13 @@ class _Probe:
         imports: Mapping[str, list[Imported]],
         taken: iam.Policy | None,
     ) -> None:
-        """`taken` has the name that the user gave; None where the names are of the fleet's own."""
+        """Ask for the roles of one policy.
+
+        Args:
+            policy: the policy that is to list the roles.
+            imports: the app's imports and views of roles, by name.
+            taken: a policy of the name that the user gave; None where the name is a default one.
+        """
         self._for = policy
         self._imports = imports
         self._taken = taken
@@ -218,9 +231,10 @@ class _Probe:
         return iam.Policy(self._stack, "Policy")
 
     def doubtful(self, names: Iterable[str]) -> set[str]:
-        """Those of `names` that the app has as an import which may not take the policy.
+        """Those of `names` that have an import which may not take the policy.
 
-        One policy is attached to all imports, and what it lists is read once.
+        One policy is attached to all imports, and what it lists is read in one call. A name that it
+        lists fewer times than there are imports has one that refused, and is asked for by itself.
         """
         imported = [name for name in names if name in self._imports]
         if not imported or self._taken is not None:
@@ -385,6 +399,7 @@ def _list_names(names: dict[RoleKey, list[_Use]], policies: list[FleetPolicy], t
 
 
 def _list_once(key: RoleKey, uses: list[_Use]) -> None:
+    """List a role that exists already by the first of its policies, on each condition or none."""
     conditions: list[str] = []
     for policy, token, _ in uses:
         if "" not in conditions and policy.only_if not in conditions:
