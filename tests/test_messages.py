@@ -17,6 +17,7 @@ import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -326,6 +327,23 @@ def before_an_aspect(w: World) -> None:
     SessionManagerFleet(w.stack, "Fleet")
     existing_role(w.stack)
     cdk.Aspects.of(w.stack).add(MakeProfile())
+
+
+def over_two_stacks_with_one_role(w: World) -> None:
+    role = owned_role(w.stack)
+    for name in ("Web", "Batch"):
+        iam.InstanceProfile(cdk.Stack(w.app, name, env=HERE), "Profile", role=role)
+    SessionManagerFleet(w.app, "Fleet", policy_name="Sessions")
+
+
+def over_a_node_group(node_role: str) -> Callable[[World], object]:
+    def does(w: World) -> object:
+        eks.CfnNodegroup(
+            w.stack, "Nodes", cluster_name="shop", node_role=node_role, subnets=["subnet-1"]
+        )
+        return SessionManagerFleet(w.stack, "Fleet", strict=True)
+
+    return does
 
 
 def of_a_bare_resource(*, strict: bool) -> Callable[[World], object]:
@@ -927,15 +945,6 @@ ROWS: Final = {
         ValueError,
         "log_prefix '../web' has '.' or '..' as a part: give the path itself",
     ),
-    "an option that does not exist": Row(
-        fleet(logBucket=bucket),
-        TypeError,
-        (
-            "got an unexpected keyword argument 'logBucket': there is allow_registration, "
-            "check_log_encryption, decrypt_sessions_only, encryption_key, log_bucket, "
-            "log_group, log_prefix, preferences"
-        ),
-    ),
     "a flag that is no bool": Row(
         statements(allow_registration="true"),
         TypeError,
@@ -1134,8 +1143,8 @@ ROWS: Final = {
         "warning",
         (
             "SessionManagerFleet can't attach to all: Stack/Profile: it is a bare "
-            "CfnResource, whose role CDK does not know: make it by iam.CfnInstanceProfile "
-            "[ack: session-manager-permissions:fleet-not-attached]"
+            "CfnResource, whose role CDK does not know: make it by iam.CfnInstanceProfile or "
+            "eks.CfnNodegroup [ack: session-manager-permissions:fleet-not-attached]"
         ),
     ),
     "a profile that a strict fleet can't attach to": Row(
@@ -1143,7 +1152,44 @@ ROWS: Final = {
         "synthesis",
         (
             "SessionManagerFleet can't attach to all: Stack/Profile: it is a bare "
-            "CfnResource, whose role CDK does not know: make it by iam.CfnInstanceProfile"
+            "CfnResource, whose role CDK does not know: make it by iam.CfnInstanceProfile or "
+            "eks.CfnNodegroup"
+        ),
+    ),
+    "a node group whose role is no ARN": Row(
+        over_a_node_group("worker"),
+        "synthesis",
+        (
+            "SessionManagerFleet can't attach to all: Stack/Nodes: node_role 'worker' is not the "
+            "ARN of a role: arn:…:iam::ACCOUNT:role/NAME"
+        ),
+    ),
+    "one policy_name of a fleet for two stacks with one role": Row(
+        over_two_stacks_with_one_role,
+        "synthesis",
+        (
+            "policy_name 'Sessions' is that of two policies on one role, which the stacks 'Web' "
+            "and 'Batch' use: leave policy_name out, as to destroy one of them would take the "
+            "other's policy away"
+        ),
+    ),
+    "a fleet that covers nothing": Row(
+        lambda w: SessionManagerFleet(w.stack, "Fleet"),
+        "warning",
+        (
+            "SessionManagerFleet 'Stack/Fleet' covers nothing: there is no instance profile and no "
+            "node group of EKS below 'Stack'; make the fleet around what is to be covered, and "
+            "give what is imported to SessionManagerPermissions "
+            "[ack: session-manager-permissions:fleet-covers-nothing]"
+        ),
+    ),
+    "a strict fleet that covers nothing": Row(
+        lambda w: SessionManagerFleet(w.app, "Fleet", strict=True),
+        "synthesis",
+        (
+            "SessionManagerFleet 'Fleet' covers nothing: there is no instance profile and no "
+            "node group of EKS below the app; make the fleet around what is to be covered, and "
+            "give what is imported to SessionManagerPermissions"
         ),
     ),
     "an invalid document_name": Row(

@@ -307,6 +307,7 @@ twice = s3.Bucket(stack, "EncryptedTwice", encryption=s3.BucketEncryption.DSSE_M
 SessionPreferences.from_document_name(stack, "Existing", log_bucket=twice)
 iam.CfnInstanceProfile(stack, "WithoutARole", roles=[])
 SessionManagerFleet(stack, "Fleet")
+SessionManagerFleet(iam.Group(stack, "Operators"), "OverNothing")
 l1_role = iam.CfnRole(stack, "L1", assume_role_policy_document={{}})
 l1_role.cfn_options.condition = cdk.CfnCondition(stack, "Wanted")
 SessionManagerPermissions(stack, "OnACondition", role=l1_role)

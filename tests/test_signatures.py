@@ -10,6 +10,7 @@ import jedi
 import pytest
 
 from session_manager_permissions import (
+    SessionManagerEndpoints,
     SessionManagerFleet,
     SessionManagerOptions,
     SessionManagerPermissions,
@@ -25,15 +26,8 @@ CALLEES: Final[dict[str, Callable[..., Any]]] = {
     "session_manager_statements": session_manager_statements,
     "SessionManagerPermissions": SessionManagerPermissions.__init__,
     "SessionManagerFleet": SessionManagerFleet.__init__,
+    "SessionManagerEndpoints": SessionManagerEndpoints.__init__,
 }
-CASES: Final = [
-    "session_manager_statements",
-    "SessionManagerPermissions",
-    pytest.param(
-        "SessionManagerFleet",
-        marks=pytest.mark.xfail(reason="the fleet still takes its options as **options"),
-    ),
-]
 
 
 def options(name: str) -> dict[str, inspect.Parameter]:
@@ -47,26 +41,26 @@ TYPES: Final = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CALLEES)
 def test_each_option_is_a_keyword_of_the_type_that_the_typed_dict_has(name: str) -> None:
     assert {key: one.annotation for key, one in options(name).items()} == TYPES
     assert {one.kind for one in options(name).values()} == {inspect.Parameter.KEYWORD_ONLY}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CALLEES)
 def test_the_defaults_are_the_same_everywhere(name: str) -> None:
     flags = {"allow_registration": False, "decrypt_sessions_only": False}
     found = {key: one.default for key, one in options(name).items()}
     assert found == {**dict.fromkeys(TYPES), **flags}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CALLEES)
 def test_no_other_keyword_is_taken(name: str) -> None:
     parameters = inspect.signature(CALLEES[name]).parameters.values()
     assert [one for one in parameters if one.kind is one.VAR_KEYWORD] == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CALLEES)
 def test_the_docstring_has_the_default_of_each(name: str) -> None:
     text = inspect.getdoc(CALLEES[name]) or ""
     documented = re.findall(r"^    (\w+): (?:.+\n)(?:     .*\n)*?.*Default: - ", text, re.MULTILINE)
@@ -81,7 +75,7 @@ def test_a_default_given_is_the_same_as_none_given() -> None:
     assert [one.to_json() for one in given] == [one.to_json() for one in not_given]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CALLEES)
 def test_an_editor_shows_each_option_with_its_default(name: str) -> None:
     code = f"from session_manager_permissions import {name}\n{name}("
     script = jedi.Script(code, project=jedi.Project(ROOT))

@@ -132,6 +132,8 @@ CHANGED: Final[tuple[Changed, ...]] = (
         "the agent reads the bucket's encryption at every upload, whatever is enforced",
         frozenset({"s3:GetEncryptionConfiguration"}),
     ),
+    Changed("FleetOfTwoStacks", "each of two stacks attaches the role that they share"),
+    Changed("FleetOfFixedRole", "a role that must not change behind ec2.Instance is left alone"),
     Changed(
         "PreferencesThatExist",
         "preferences without a bucket need no look at one",

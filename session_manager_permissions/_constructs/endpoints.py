@@ -97,7 +97,8 @@ class SessionManagerEndpoints(Construct):
                 Default: - none: no endpoint of `kms`.
             allow_registration: as in `SessionManagerPermissions`; it needs no endpoint of its own.
                 Default: - False.
-            log_bucket: the S3 bucket for session logs. Default: - none: no endpoint of `s3`.
+            log_bucket: the S3 bucket for session logs.
+                Default: - none: no endpoint of `s3`.
             log_prefix: as in `SessionManagerPermissions`; it needs no endpoint.
                 Default: - the top of the bucket.
             log_group: the CloudWatch log group for session logs.

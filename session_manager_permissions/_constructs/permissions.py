@@ -110,7 +110,7 @@ class SessionManagerPermissions(Construct):
                 Default: - False: it decrypts whatever it has encrypted.
 
         Raises:
-            TypeError: an argument of the wrong type, or an option that does not exist.
+            TypeError: an argument of the wrong type.
             ValueError: neither or both of `role` and `instance_profile`; an invalid `policy_name`;
                 a role that can't be changed from this stack, or that is not known; options that
                 `session_manager_statements` refuses.

@@ -10,9 +10,12 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits
 
 from .checks import described, refuse_class
-from .tokens import Arn, Environment, differ, is_name, parse_arn, referenced
+from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aws_cdk.aws_eks import CfnNodegroup
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from constructs import Construct, IConstruct
 
@@ -110,13 +113,7 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
         ValueError: the role does not take policies, or has another one of the same name.
     """
     role = target.role
-    try:
-        role.attach_inline_policy(policy)
-    except RuntimeError:  # CDK's own check, by the role's construct
-        raise ValueError(
-            f"policy_name {policy.policy_name!r} is another policy's on role {role.node.path!r}: "
-            "give each policy of a role a name of its own"
-        ) from None
+    attach_by_name(policy, role)
     if not target.name:
         return
     cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
@@ -131,6 +128,21 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
         "from without_policy_updates(); give the role itself, or put session_manager_statements() "
         "where its policies are managed"
     )
+
+
+def attach_by_name(policy: iam.Policy, role: iam.IRole) -> None:
+    """Attach `policy`, unless the role has another policy of the same name.
+
+    Raises:
+        ValueError: it has one. CDK finds it where both were attached to the same construct.
+    """
+    try:
+        role.attach_inline_policy(policy)
+    except RuntimeError:
+        raise ValueError(
+            f"policy_name {policy.policy_name!r} is another policy's on role {role.node.path!r}: "
+            "give each policy of a role a name of its own"
+        ) from None
 
 
 def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
@@ -217,6 +229,9 @@ def _named_target(
     if len(names) != 1:
         raise ValueError(f"{argument} has {len(names)} roles, {names!r}: give it one")
     name = names[0]
+    given = role_of_maker(profile, "role_name", name)
+    if given is not None:
+        return role_target(scope, role_id, given, stack)
     reference = referenced(argument, name)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         if reference.display_name != "Ref":
@@ -232,6 +247,57 @@ def _named_target(
             f"name: {name.rpartition('/')[2]!r}"
         )
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+
+
+def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.IRole | None:
+    """The role of the construct that `resource` was made in, if `resource` has that role.
+
+    `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, the compute environments of AWS Batch and
+    the node groups of EKS make an L1, which has only the name or the ARN of the role that they were
+    given. The construct still has the role itself, which knows whether it may be changed.
+
+    Args:
+        resource: the L1.
+        attribute: by what `resource` gives its role: `role_name` or `role_arn`.
+        value: that name or ARN.
+    """
+    maker = cast("IConstruct", resource.node.scope)
+    of_maker = (role for role in roles_given_to(maker) if getattr(role, attribute) == value)
+    return next(of_maker, None)
+
+
+def roles_given_to(maker: IConstruct) -> Iterator[iam.IRole]:
+    """The roles that the instances of a construct have, as L2: none of most constructs."""
+    for property_name in ("role", "instance_role"):
+        try:
+            role = getattr(maker, property_name, None)
+        except RuntimeError:  # an `AutoScalingGroup` whose launch template has no role
+            continue
+        if hasattr(role, "attach_inline_policy"):
+            yield cast("iam.IRole", role)
+
+
+def node_group_target(
+    scope: Construct, role_id: str, node_group: CfnNodegroup, stack: cdk.Stack
+) -> Target:
+    """The role that an L1 node group of EKS has by its ARN, as an L2.
+
+    Raises:
+        ValueError: it is no role's ARN, or the role can't be changed from `stack`.
+    """
+    arn = node_group.node_role
+    given = role_of_maker(node_group, "role_arn", arn)
+    if given is not None:
+        return role_target(scope, role_id, given, stack)
+    reference = referenced("node_role", arn)
+    if reference is not None and isinstance(reference.target, iam.CfnRole):
+        return _cfn_role_target(scope, role_id, reference.target, stack)
+    parts = parse_arn(arn)
+    if not is_token(arn) if parts is None else "/" not in parts.resource:
+        raise ValueError(
+            f"node_role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME"
+        )
+    return role_target(scope, role_id, iam.Role.from_role_arn(scope, role_id, arn), stack)
 
 
 def is_role_name(text: str) -> bool:

@@ -159,7 +159,7 @@ have that alias | `encryption_key`, an alias |
             Default: - False: it decrypts whatever it has encrypted.
 
     Raises:
-        TypeError: an option that does not exist, or one of the wrong type.
+        TypeError: an option of the wrong type.
         ValueError: a key that can't decrypt session data; a bucket or a log group by an ARN that is
             none's; a prefix without a bucket; a wildcard or a policy variable in one of them.
 
@@ -187,7 +187,7 @@ def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
     """`options` with what their `preferences` say written out.
 
     Raises:
-        TypeError: an option that does not exist, or one of the wrong type.
+        TypeError: an option of the wrong type.
         ValueError: an option that the preferences decide.
     """
     _refuse_wrong_types(options)
@@ -228,10 +228,6 @@ def statements_by_sid(
 
 
 def _refuse_wrong_types(options: SessionManagerOptions) -> None:
-    for name in options:
-        if name not in SessionManagerOptions.__optional_keys__:
-            known = ", ".join(sorted(SessionManagerOptions.__optional_keys__))
-            raise TypeError(f"got an unexpected keyword argument {name!r}: there is {known}")
     for name, value in options.items():
         if name in _FLAGS or (name == "check_log_encryption" and value is not None):
             refuse_wrong_type(name, value, bool)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_eks as eks_l1
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -26,6 +29,7 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
+from session_manager_permissions._constructs.fleet_tree import Tree
 from session_manager_permissions._needs import MAX_INLINE_POLICIES
 from tests.conftest import (
     ACCOUNT,
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
 NOT_ATTACHED = "session-manager-permissions:fleet-not-attached"
+COVERS_NOTHING = "session-manager-permissions:fleet-covers-nothing"
 SIZE = ec2.InstanceType("t3.micro")
 
 
@@ -718,16 +723,108 @@ def test_an_owned_role_that_has_a_name_for_another_region_is_attached_once(
     assert not resources(user, "AWS::IAM::Policy")
 
 
-def test_an_owned_role_of_profiles_elsewhere_is_attached_by_the_first(make_app: MakeApp) -> None:
-    app = make_app()
+STRENGTHS = [{}, *({"@aws-cdk/core:defaultCrossStackReferences": how} for how in ("weak", "both"))]
+
+
+def by_its_token(scope: Construct, role: iam.Role) -> None:
+    profile(scope, role=role)
+
+
+def behind_an_instance(scope: Construct, role: iam.Role) -> None:
+    ec2.Instance(
+        scope, "It", vpc=network(scope), instance_type=SIZE, machine_image=linux(), role=role
+    )
+
+
+def by_its_literal_name(scope: Construct, role: iam.Role) -> None:  # noqa: ARG001
+    l1_profile(scope, "Named")
+
+
+@pytest.mark.parametrize("context", STRENGTHS, ids=["unset", "weak", "both"])
+@pytest.mark.parametrize("use", [by_its_token, behind_an_instance, by_its_literal_name])
+def test_a_role_of_profiles_in_two_other_stacks_is_attached_by_each(
+    make_app: MakeApp,
+    use: Callable[[Construct, iam.Role], None],
+    context: dict[str, object],
+) -> None:
+    app = make_app(**context)
     SessionManagerFleet(app, "Fleet")
     owner, first, second = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "First", "Second"))
-    role = owned_role(owner)
+    role = owned_role(owner, name="Named" if use is by_its_literal_name else None)
     for stack in (first, second):
+        use(stack, role)
+    for stack in (first, second):
+        (held,) = resources(stack, "AWS::IAM::InstanceProfile").values()
+        assert policy(stack)["Roles"] == held["Properties"]["Roles"]
+    assert policy(first)["PolicyName"] != policy(second)["PolicyName"]
+    assert not resources(owner, "AWS::IAM::Policy")
+
+
+def test_a_role_that_has_a_name_for_other_regions_is_attached_by_each_stack_that_uses_it(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner = cdk.Stack(app, "Owner", env=HERE)
+    role = owned_role(owner, name=cdk.PhysicalName.GENERATE_IF_NEEDED)
+    there = cdk.Environment(account=ACCOUNT, region=OTHER_REGION)
+    users = [cdk.Stack(app, name, env=there) for name in ("First", "Second")]
+    for stack in users:
         profile(stack, role=role)
-    (attached,) = all_roles(owner, first, second)
-    assert attached == all_roles(first)[0]
-    assert "Fn::ImportValue" in json.dumps(attached)
+    name = next(iter(resources(owner, "AWS::IAM::Role").values()))["Properties"]["RoleName"]
+    assert [policy(stack)["Roles"] for stack in users] == [[name], [name]]
+
+
+@pytest.mark.parametrize("context", STRENGTHS, ids=["unset", "weak", "both"])
+def test_a_role_s_own_stack_attaches_it_for_two_others(
+    make_app: MakeApp, context: dict[str, object]
+) -> None:
+    app = make_app(**context)
+    SessionManagerFleet(app, "Fleet")
+    first, owner, second = (cdk.Stack(app, name, env=HERE) for name in ("First", "Owner", "Second"))
+    role = owned_role(owner)
+    for stack in (first, owner, second):
+        profile(stack, role=role)
+    assert roles(owner) == role_ids(owner)
+    assert not all_roles(first, second)
+
+
+def test_a_role_of_the_parent_is_attached_by_each_nested_stack_that_uses_it(
+    stack: cdk.Stack,
+) -> None:
+    SessionManagerFleet(stack, "Fleet")
+    role = owned_role(stack)
+    nested = [cdk.NestedStack(stack, name) for name in ("One", "Another")]
+    for inner in nested:
+        profile(inner, role=role)
+    assert [len(policy(inner)["Roles"]) for inner in nested] == [1, 1]
+    assert not resources(stack, "AWS::IAM::Policy")
+
+
+def test_one_policy_name_for_two_stacks_with_one_role_is_an_error(make_app: MakeApp) -> None:
+    """The end of one stack would take the policy of the other away."""
+    app = make_app()
+    SessionManagerFleet(app, "Fleet", policy_name="Sessions")
+    owner, *users = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "First", "Second"))
+    role = owned_role(owner)
+    for stack in users:
+        profile(stack, role=role)
+    said = failure(app)
+    assert "policy_name 'Sessions' is that of two policies on one role" in said
+    assert "'First' and 'Second'" in said
+
+
+def test_a_role_on_a_condition_and_without_one_is_listed_once_in_another_stack(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet")
+    owner, user = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "User"))
+    role = owned_role(owner)
+    profile(user, "Always", role)
+    on_condition = l1_profile(user, role.role_name, construct_id="Maybe")
+    on_condition.cfn_options.condition = cdk.CfnCondition(user, "Prod")
+    assert list(on_conditions(user)) == [None]
 
 
 @pytest.mark.parametrize("env", [HERE, None], ids=["a known account", "any account"])
@@ -950,6 +1047,491 @@ def test_what_can_t_be_attached_to_is_an_error_where_strict(
     assert why in said
 
 
+def immutable_by_name(stack: cdk.Stack) -> iam.IRole:
+    return iam.Role.from_role_name(stack, "Role", "Existing", mutable=False)
+
+
+def immutable_by_arn(stack: cdk.Stack) -> iam.IRole:
+    return iam.Role.from_role_arn(stack, "Role", role_arn(), mutable=False)
+
+
+def immutable_by_a_parameter(stack: cdk.Stack) -> iam.IRole:
+    name = cdk.CfnParameter(stack, "Name").value_as_string
+    return iam.Role.from_role_name(stack, "Role", name, mutable=False)
+
+
+def immutable_by_a_parameter_s_arn(stack: cdk.Stack) -> iam.IRole:
+    arn = cdk.CfnParameter(stack, "Arn").value_as_string
+    return iam.Role.from_role_arn(stack, "Role", arn, mutable=False)
+
+
+def immutable_in_another_stack(stack: cdk.Stack) -> iam.IRole:
+    shared = cdk.Stack(cdk.Stage.of(stack), "Shared", env=HERE)
+    return immutable_by_name(shared)
+
+
+def immutable_beside_a_mutable(stack: cdk.Stack) -> iam.IRole:
+    existing_role(stack)
+    return immutable_by_name(stack)
+
+
+def mutable_beside_an_immutable(stack: cdk.Stack) -> iam.IRole:
+    immutable_by_name(stack)
+    return existing_role(stack)
+
+
+def view_of_an_owned(stack: cdk.Stack) -> iam.IRole:
+    return owned_role(stack).without_policy_updates()
+
+
+def another_account_s(stack: cdk.Stack) -> iam.IRole:
+    return iam.Role.from_role_arn(stack, "Role", role_arn(account=OTHER_ACCOUNT))
+
+
+def reserved(stack: cdk.Stack) -> iam.IRole:
+    path = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admins_0123456789abcdef"
+    return iam.Role.from_role_arn(stack, "Role", role_arn(path))
+
+
+def service_linked(stack: cdk.Stack) -> iam.IRole:
+    return iam.Role.from_role_arn(stack, "Role", role_arn("aws-service-role/x.amazonaws.com/X"))
+
+
+FIXED: dict[Callable[[cdk.Stack], iam.IRole], str] = {
+    immutable_by_name: "mutable=False",
+    immutable_by_arn: "mutable=False",
+    immutable_by_a_parameter: "mutable=False",
+    immutable_by_a_parameter_s_arn: "mutable=False",
+    immutable_in_another_stack: "mutable=False",
+    immutable_beside_a_mutable: "mutable=False",
+    mutable_beside_an_immutable: "mutable=False",
+    view_of_an_owned: "without_policy_updates()",
+    another_account_s: f"belongs to account {OTHER_ACCOUNT}",
+    reserved: "reserved by AWS",
+    service_linked: "is a service-linked role",
+}
+
+
+def in_a_profile(stack: cdk.Stack, role: iam.IRole) -> None:
+    profile(stack, "It", role)
+
+
+def in_an_l1_profile(stack: cdk.Stack, role: iam.IRole) -> None:
+    l1_profile(stack, role.role_name, construct_id="It")
+
+
+def in_an_instance(stack: cdk.Stack, role: iam.IRole) -> None:
+    ec2.Instance(
+        stack, "It", vpc=network(stack), instance_type=SIZE, machine_image=linux(), role=role
+    )
+
+
+def in_a_bastion_s_instance(stack: cdk.Stack, role: iam.IRole) -> None:
+    class Bastion(ec2.Instance):
+        pass
+
+    Bastion(stack, "It", vpc=network(stack), instance_type=SIZE, machine_image=linux(), role=role)
+
+
+def in_an_auto_scaling_group(stack: cdk.Stack, role: iam.IRole) -> None:
+    autoscaling.AutoScalingGroup(
+        stack, "It", vpc=network(stack), instance_type=SIZE, machine_image=linux(), role=role
+    )
+
+
+def in_a_launch_template(stack: cdk.Stack, role: iam.IRole) -> None:
+    ec2.LaunchTemplate(stack, "It", machine_image=linux(), role=role)
+
+
+def in_ecs_capacity(stack: cdk.Stack, role: iam.IRole) -> None:
+    vpc = network(stack)
+    group = autoscaling.AutoScalingGroup(
+        stack, "It", vpc=vpc, instance_type=SIZE, machine_image=linux(), role=role
+    )
+    # What the cluster itself needs, an immutable role has already.
+    provider = ecs.AsgCapacityProvider(stack, "Provider", auto_scaling_group=group)
+    ecs.Cluster(stack, "Cluster", vpc=vpc).add_asg_capacity_provider(provider)
+
+
+def in_batch(stack: cdk.Stack, role: iam.IRole) -> None:
+    batch.ManagedEc2EcsComputeEnvironment(stack, "It", vpc=network(stack), instance_role=role)
+
+
+def in_a_node_group(stack: cdk.Stack, role: iam.IRole) -> None:
+    eks.Nodegroup(stack, "It", cluster=cluster(stack), node_role=role)
+
+
+def in_an_l1_node_group(stack: cdk.Stack, role: iam.IRole) -> None:
+    l1_node_group(stack, role.role_arn)
+
+
+HOLDERS = [
+    in_a_profile,
+    in_an_l1_profile,
+    in_an_instance,
+    in_a_bastion_s_instance,
+    in_an_auto_scaling_group,
+    in_a_launch_template,
+    in_ecs_capacity,
+    in_batch,
+    in_a_node_group,
+    in_an_l1_node_group,
+]
+BY_NAME_ALONE = (in_an_l1_profile,)
+"""Holders that say no more than a name, which is a role of the stack's own account."""
+
+
+@pytest.mark.parametrize("make_role", FIXED, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("hold", HOLDERS, ids=lambda hold: hold.__name__)
+def test_a_role_that_must_not_change_is_never_attached_to(
+    stack_here: cdk.Stack,
+    hold: Callable[[cdk.Stack, iam.IRole], None],
+    make_role: Callable[[cdk.Stack], iam.IRole],
+) -> None:
+    hold(stack_here, make_role(stack_here))
+    SessionManagerFleet(stack_here, "Fleet")
+    (lost,) = [text for text in warnings(stack_here) if NOT_ATTACHED in text] or [""]
+    if make_role is another_account_s and hold in BY_NAME_ALONE:
+        assert lost == ""
+        assert all_roles(stack_here) == ["Existing"]
+        return
+    assert "Stack/It" in lost
+    assert FIXED[make_role] in lost
+    assert not [name for name in resources(stack_here, "AWS::IAM::Policy") if "Fleet" in name]
+
+
+@pytest.mark.parametrize("hold", HOLDERS, ids=lambda hold: hold.__name__)
+def test_a_role_that_must_not_change_is_an_error_where_strict(
+    stack_here: cdk.Stack, hold: Callable[[cdk.Stack, iam.IRole], None]
+) -> None:
+    hold(stack_here, immutable_by_arn(stack_here))
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    assert "mutable=False" in failure(stack_here)
+
+
+@pytest.mark.parametrize("hold", HOLDERS, ids=lambda hold: hold.__name__)
+def test_an_imported_role_that_may_change_gets_the_policy_behind_every_construct(
+    stack_here: cdk.Stack, hold: Callable[[cdk.Stack, iam.IRole], None]
+) -> None:
+    hold(stack_here, existing_role(stack_here))
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    policies = resources(stack_here, "AWS::IAM::Policy")
+    ours = [body for name, body in policies.items() if name.startswith("Fleet")]
+    assert [body["Properties"]["Roles"] for body in ours] == [["Existing"]]
+
+
+@pytest.mark.parametrize(
+    "hold", [in_a_profile, in_an_instance, in_an_auto_scaling_group], ids=lambda hold: hold.__name__
+)
+def test_a_view_that_another_construct_has_of_a_role_is_not_the_profile_s(
+    stack_here: cdk.Stack, hold: Callable[[cdk.Stack, iam.IRole], None]
+) -> None:
+    role = owned_role(stack_here)
+    role.without_policy_updates()
+    hold(stack_here, role)
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    assert roles(stack_here) == role_ids(stack_here)
+
+
+def test_another_account_s_role_of_the_same_name_is_another_role(stack_here: cdk.Stack) -> None:
+    another_account_s(stack_here)
+    in_an_instance(stack_here, existing_role(stack_here))
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    assert roles(stack_here) == ["Existing"]
+
+
+def test_a_role_that_only_javascript_code_has_imported_is_asked_too(stack_here: cdk.Stack) -> None:
+    """Python sees no role in the tree then, as in a construct library's own."""
+    role = immutable_by_name(stack_here)
+    in_an_instance(stack_here, role)
+    hidden = Tree(stack_here)
+    hidden.in_app = [node for node in hidden.in_app if not hasattr(node, "grant_pass_role")]
+    assert hidden.imported_roles(with_owned=False) == {}
+    assert [name for name, _ in hidden.roles_given()] == ["Existing"]
+
+
+def test_a_lazy_role_that_nothing_uses_is_not_made(stack: cdk.Stack) -> None:
+    lazy = iam.LazyRole(stack, "Lazy", assumed_by=EC2)
+    Construct(stack, "Holder").role = lazy  # type: ignore[attr-defined]
+    profile(stack)
+    l1_profile(stack, "Existing", construct_id="L1")
+    SessionManagerFleet(stack, "Fleet")
+    assert len(resources(stack, "AWS::IAM::Role")) == 1
+
+
+def test_a_group_whose_launch_template_has_no_role_has_none_to_ask(stack_here: cdk.Stack) -> None:
+    group = autoscaling.AutoScalingGroup(
+        stack_here,
+        "Group",
+        vpc=network(stack_here),
+        launch_template=ec2.LaunchTemplate(
+            stack_here, "Template", machine_image=linux(), instance_type=SIZE
+        ),
+    )
+    l1_profile(group, "Existing")
+    SessionManagerFleet(stack_here, "Fleet")
+    assert roles(stack_here) == ["Existing"]
+
+
+# The construct goes by what it is given, and not by what the rest of the app imports.
+GIVEN = [make for make in FIXED if make is not mutable_beside_an_immutable]
+
+
+@pytest.mark.parametrize("make_role", GIVEN, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "hold",
+    [in_an_instance, in_an_auto_scaling_group, in_a_launch_template, in_batch],
+    ids=lambda hold: hold.__name__,
+)
+def test_the_construct_refuses_the_l1_profile_of_such_a_role_too(
+    stack_here: cdk.Stack,
+    hold: Callable[[cdk.Stack, iam.IRole], None],
+    make_role: Callable[[cdk.Stack], iam.IRole],
+) -> None:
+    hold(stack_here, make_role(stack_here))
+    made = next(
+        node for node in stack_here.node.find_all() if isinstance(node, iam.CfnInstanceProfile)
+    )
+    with pytest.raises(ValueError, match=re.escape(FIXED[make_role])):
+        SessionManagerPermissions(stack_here, "Permissions", instance_profile=made)
+
+
+# node groups of EKS
+
+
+def cluster(scope: Construct) -> Any:  # noqa: ANN401 - the stub of ICluster lacks a member
+    return eks.Cluster(
+        scope,
+        "Cluster",
+        vpc=network(scope),
+        version=eks.KubernetesVersion.V1_32,
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
+
+
+def l1_node_group(
+    scope: Construct, node_role: str, construct_id: str = "It"
+) -> eks_l1.CfnNodegroup:
+    return eks_l1.CfnNodegroup(
+        scope, construct_id, cluster_name="shop", node_role=node_role, subnets=["subnet-1"]
+    )
+
+
+def node_group_of_its_own(stack: cdk.Stack) -> object:
+    cluster(stack).add_nodegroup_capacity("Nodes")
+    return {"Ref": next(name for name in role_ids(stack) if "NodeGroupRole" in name)}
+
+
+def node_group_with_an_owned_role(stack: cdk.Stack) -> object:
+    in_a_node_group(stack, owned_role(stack, "Worker"))
+    return {"Ref": next(name for name in role_ids(stack) if name.startswith("Worker"))}
+
+
+def node_group_with_an_imported_role(stack: cdk.Stack) -> object:
+    in_a_node_group(stack, existing_role(stack))
+    return "Existing"
+
+
+def l1_node_group_with_an_attribute(stack: cdk.Stack) -> object:
+    l1_node_group(stack, l1_role(stack).attr_arn)
+    return {"Ref": role_ids(stack)[0]}
+
+
+def l1_node_group_with_an_owned_role(stack: cdk.Stack) -> object:
+    l1_node_group(stack, owned_role(stack).role_arn)
+    return {"Ref": role_ids(stack)[0]}
+
+
+def l1_node_group_with_an_arn(stack: cdk.Stack) -> object:
+    l1_node_group(stack, role_arn("team/Existing"))
+    return "Existing"
+
+
+def l1_node_group_with_a_parameter(stack: cdk.Stack) -> object:
+    l1_node_group(stack, cdk.CfnParameter(stack, "Arn").value_as_string)
+    resource = {"Fn::Select": [5, {"Fn::Split": [":", {"Ref": "Arn"}]}]}
+    return {"Fn::Select": [1, {"Fn::Split": ["/", resource]}]}
+
+
+NODE_GROUPS = [
+    node_group_of_its_own,
+    node_group_with_an_owned_role,
+    node_group_with_an_imported_role,
+    l1_node_group_with_an_attribute,
+    l1_node_group_with_an_owned_role,
+    l1_node_group_with_an_arn,
+    l1_node_group_with_a_parameter,
+]
+
+
+@pytest.mark.parametrize("make", NODE_GROUPS, ids=lambda make: make.__name__)
+def test_the_role_of_a_node_group_gets_the_policy(
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], object]
+) -> None:
+    expected = make(stack_here)
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    policies = resources(stack_here, "AWS::IAM::Policy")
+    ours = [body for name, body in policies.items() if name.startswith("Fleet")]
+    assert [body["Properties"]["Roles"] for body in ours] == [[expected]]
+
+
+def test_a_role_of_a_node_group_and_a_profile_is_listed_once(stack_here: cdk.Stack) -> None:
+    role = owned_role(stack_here)
+    l1_node_group(stack_here, role.role_arn, "One")
+    profile(stack_here, role=role)
+    l1_node_group(stack_here, role.role_arn, "Another")
+    SessionManagerFleet(stack_here, "Fleet")
+    assert roles(stack_here) == role_ids(stack_here)
+
+
+@pytest.mark.parametrize("context", STRENGTHS, ids=["unset", "weak", "both"])
+def test_a_role_of_node_groups_in_two_other_stacks_is_attached_by_each(
+    make_app: MakeApp, context: dict[str, object]
+) -> None:
+    app = make_app(**context)
+    SessionManagerFleet(app, "Fleet")
+    owner, first, second = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "First", "Second"))
+    role = owned_role(owner)
+    for stack in (first, second):
+        l1_node_group(stack, role.role_arn)
+    profile(first, role=role)
+    assert [len(policy(stack)["Roles"]) for stack in (first, second)] == [1, 1]
+    assert not resources(owner, "AWS::IAM::Policy")
+
+
+def test_an_included_node_group_counts_on_its_condition(stack: cdk.Stack, tmp_path: Path) -> None:
+    node_group = {
+        "Type": "AWS::EKS::Nodegroup",
+        "Condition": "Prod",
+        "Properties": {
+            "ClusterName": "shop",
+            "NodeRole": {"Fn::GetAtt": ["Role", "Arn"]},
+            "Subnets": ["subnet-1"],
+        },
+    }
+    include(stack, tmp_path, {"Role": included_role("Prod"), "Nodes": node_group})
+    SessionManagerFleet(stack, "Fleet")
+    assert on_conditions(stack) == {"Prod": [{"Ref": "Role"}]}
+
+
+def test_an_excluded_node_group_is_left_alone(stack: cdk.Stack) -> None:
+    left_alone = l1_node_group(stack, role_arn("Alone"))
+    l1_node_group(stack, role_arn("Covered"), "Other")
+    SessionManagerFleet(stack, "Fleet", exclude=[left_alone])
+    assert roles(stack) == ["Covered"]
+
+
+def test_a_node_group_of_roles_that_others_create_is_reported(stack_here: cdk.Stack) -> None:
+    iam.Role.customize_roles(
+        stack_here, prevent_synthesis=True, use_precreated_roles={"Stack/Owned": "worker"}
+    )
+    l1_node_group(stack_here, owned_role(stack_here).role_arn)
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    (statements_of_role,) = reported(stack_here).values()
+    assert statements_of_role.count("SessionManagerChannels") == 1
+    assert not resources(stack_here, "AWS::IAM::Policy")
+
+
+@pytest.mark.parametrize(
+    ("node_role", "why"),
+    [
+        ("worker", "node_role 'worker' is not the ARN of a role"),
+        (f"arn:aws:iam::{ACCOUNT}:user/worker", "is not the ARN of a role"),
+        (role_arn(account=OTHER_ACCOUNT), f"belongs to account {OTHER_ACCOUNT}"),
+    ],
+)
+def test_a_node_group_whose_role_can_t_be_one_is_named(
+    stack_here: cdk.Stack, node_role: str, why: str
+) -> None:
+    l1_node_group(stack_here, node_role)
+    SessionManagerFleet(stack_here, "Fleet")
+    (warning,) = warnings(stack_here)
+    assert "Stack/It: " in warning
+    assert why in warning
+
+
+# a fleet that covers nothing
+
+
+@pytest.mark.parametrize("scope", ["app", "group of stacks", "stack", "construct", "nested stack"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_fleet_that_covers_nothing_says_so(
+    make_app: MakeApp, scope: str, *, strict: bool
+) -> None:
+    app = make_app()
+    group = Construct(app, "Group")
+    stack = cdk.Stack(group, "Stack")
+    cdk.Stack(app, "Second")
+    of = {
+        "app": app,
+        "group of stacks": group,
+        "stack": stack,
+        "construct": Construct(stack, "Inner"),
+        "nested stack": cdk.NestedStack(stack, "Nested"),
+    }[scope]
+    SessionManagerFleet(of, "Fleet", strict=strict)
+    if strict:
+        assert "covers nothing: there is no instance profile" in failure(app)
+    else:
+        (warning,) = warnings(stack)
+        assert "covers nothing: there is no instance profile" in warning
+        assert f"[ack: {COVERS_NOTHING}]" in warning
+
+
+def test_a_fleet_around_no_stack_says_so_on_a_stack_of_the_app(make_app: MakeApp) -> None:
+    app = make_app()
+    SessionManagerFleet(Construct(app, "Group"), "Fleet")
+    in_a_stage = cdk.Stack(cdk.Stage(app, "Stage"), "Stack")
+    stack = cdk.Stack(app, "Stack")
+    profile(stack)
+    (warning,) = warnings(stack)
+    assert "below 'Group'" in warning
+    assert not warnings(in_a_stage)
+
+
+def test_a_fleet_of_a_stage_that_covers_nothing_says_so_in_the_stage(make_app: MakeApp) -> None:
+    app = make_app()
+    profile(cdk.Stack(app, "Stack"))
+    SessionManagerFleet(app, "Fleet")
+    stage = cdk.Stage(app, "Stage")
+    stack = cdk.Stack(stage, "Stack")
+    SessionManagerFleet(stage, "Fleet")
+    (warning,) = warnings(stack)
+    assert "below 'Stage'" in warning
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_fleet_without_any_stack_says_so_where_strict(make_app: MakeApp, *, strict: bool) -> None:
+    app = make_app()
+    SessionManagerFleet(app, "Fleet", strict=strict)
+    if strict:
+        assert "below the app" in failure(app)
+    else:
+        app.synth()
+
+
+def test_a_fleet_that_covers_nothing_on_purpose_says_nothing(make_app: MakeApp) -> None:
+    app = make_app()
+    stack = cdk.Stack(app, "Stack")
+    excluded = profile(stack)
+    inner = Construct(stack, "Inner")
+    profile(inner)
+    SessionManagerFleet(inner, "Fleet", strict=True)
+    SessionManagerFleet(app, "Fleet", exclude=[excluded], strict=True)
+    SessionManagerFleet(app, "Second", strict=True)
+    assert not warnings(stack)
+
+
+def test_a_fleet_of_an_app_whose_stages_have_fleets_says_nothing(make_app: MakeApp) -> None:
+    app = make_app()
+    stage = cdk.Stage(app, "Stage")
+    profile(cdk.Stack(stage, "Stack"))
+    SessionManagerFleet(stage, "Fleet")
+    SessionManagerFleet(app, "Fleet", strict=True)
+    assert not warnings(cdk.Stack(app, "Pipeline"))
+
+
 def test_strict_with_nothing_lost_is_no_error(stack: cdk.Stack) -> None:
     profile(stack)
     SessionManagerFleet(stack, "Fleet", strict=True)
@@ -1119,6 +1701,50 @@ def test_roles_that_others_create_are_reported(
         assert "ssmmessages:OpenDataChannel" in json.dumps(role["identityPolicyStatements"])
     assert len(report["roles"]) == 2
     assert roles(stack_here) == ["Third"]
+
+
+def reported(stack: cdk.Stack) -> dict[str, str]:
+    """The statements of each role in the report of `customize_roles`, as text."""
+    report = json.loads((synth(stack) / "iam-policy-report.json").read_text())
+    return {
+        role["roleConstructPath"]: json.dumps(role["identityPolicyStatements"])
+        for role in report["roles"]
+    }
+
+
+CUSTOMIZED = [
+    pytest.param(hold, level, prevents, id=f"{hold.__name__}-{level}-{prevents}")
+    for hold in HOLDERS
+    for level, prevents in (("app", True), ("app", False), ("stack", True))
+    # CDK gives an owned role that it synthesizes an ARN without a name, which is no role's.
+    if prevents or hold is not in_an_l1_node_group
+]
+
+
+@pytest.mark.parametrize("make_role", [owned_role, existing_role])
+@pytest.mark.parametrize(("hold", "level", "prevent_synthesis"), CUSTOMIZED)
+def test_roles_that_others_create_are_reported_once_behind_every_construct(
+    make_app: MakeApp,
+    hold: Callable[[cdk.Stack, iam.IRole], None],
+    make_role: Callable[[cdk.Stack], iam.IRole],
+    level: str,
+    *,
+    prevent_synthesis: bool,
+) -> None:
+    scope: Construct = make_app()
+    names = {"Stack/Owned": "web-server", "Stack/Cluster/Role": "cluster"}
+    if level == "stack":
+        scope = stack = cdk.Stack(scope, "Stack", env=HERE)
+    iam.Role.customize_roles(scope, prevent_synthesis=prevent_synthesis, use_precreated_roles=names)
+    if level == "app":
+        stack = cdk.Stack(scope, "Stack", env=HERE)
+    role = make_role(stack)
+    hold(stack, role)
+    l1_profile(stack, role.role_name, construct_id="Second")
+    SessionManagerFleet(stack, "Fleet", strict=True)
+    statements_of = reported(stack)[role.node.path]
+    assert statements_of.count("SessionManagerChannels") == 1
+    assert not [name for name in resources(stack, "AWS::IAM::Policy") if "Fleet" in name]
 
 
 # exclude

@@ -17,29 +17,57 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.deploy
 
-APP = Path(__file__).with_name("fleet_app.py")
+APP, SHARED = (Path(__file__).with_name(f"{name}_app.py") for name in ("fleet", "shared_role"))
+
+
+def options(aws: LocalAws, app: Path) -> tuple[str, ...]:
+    return (
+        f"--app={shlex.join([sys.executable, str(app)])}",
+        f"--context=account={aws.client('sts').get_caller_identity()['Account']}",
+        f"--context=region={REGION}",
+    )
+
+
+def policies_of(aws: LocalAws, role_name: str) -> list[str]:
+    names: list[str] = aws.client("iam").list_role_policies(RoleName=role_name)["PolicyNames"]
+    return names
 
 
 def test_each_role_has_one_policy_from_deploy_to_destroy(aws: LocalAws) -> None:
     covered = [existing_profile(aws, name) for name in ("imported", "named")]
     left_alone = existing_profile(aws, "left-alone")
-    options = (
-        "--all",
-        f"--app={shlex.join([sys.executable, str(APP)])}",
-        f"--context=account={aws.client('sts').get_caller_identity()['Account']}",
-        f"--context=region={REGION}",
-    )
 
-    run = aws.cdk("deploy", *options)
+    run = aws.cdk("deploy", "--all", *options(aws, APP))
     assert run.exit_code == 0, run.output
     for profile in covered:
         assert_ready(profile)
         assert len(added_policies(profile)) == 1
     assert_bare(left_alone)
-    assert len(aws.client("iam").list_role_policies(RoleName="owned-role")["PolicyNames"]) == 1
+    assert len(policies_of(aws, "owned-role")) == 1
 
-    run = aws.cdk("destroy", "--force", *options)
+    run = aws.cdk("destroy", "--force", "--all", *options(aws, APP))
     assert run.exit_code == 0, run.output
     for profile in covered:
         assert_bare(profile)
         assert added_policies(profile) == []
+
+
+def test_neither_of_two_stacks_takes_the_policy_of_a_shared_role_from_the_other(
+    aws: LocalAws,
+) -> None:
+    run = aws.cdk(
+        "deploy", "SharedBatch", *options(aws, SHARED)
+    )  # with the stack of the role alone
+    assert run.exit_code == 0, run.output
+    (of_batch,) = policies_of(aws, "shared-role")
+
+    run = aws.cdk("deploy", "SharedWeb", *options(aws, SHARED))
+    assert run.exit_code == 0, run.output
+    (of_web,) = set(policies_of(aws, "shared-role")) - {of_batch}
+
+    run = aws.cdk("destroy", "--force", "SharedBatch", *options(aws, SHARED))
+    assert run.exit_code == 0, run.output
+    assert policies_of(aws, "shared-role") == [of_web]
+
+    run = aws.cdk("destroy", "--force", "--all", *options(aws, SHARED))
+    assert run.exit_code == 0, run.output

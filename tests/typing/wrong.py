@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
+    SessionManagerFleet,
     SessionManagerPermissions,
     SessionPreferences,
     lookup_instance_profile,
@@ -88,6 +89,11 @@ def operators(preferences: SessionPreferences, user: iam.IUser, l1: iam.CfnRole)
     preferences.grant_start_session(user, allow_scp=True)  # wrong
     preferences.grant_start_session(user, allow_remote_desktop="yes")  # wrong
     preferences.document_name = "Sessions"  # wrong
+
+
+def fleet(stack: cdk.Stack) -> None:
+    SessionManagerFleet(stack, "A", allow_registraton=True)  # wrong
+    SessionManagerFleet(stack, "B", log_prefix=7)  # wrong
 
 
 def endpoints(stack: cdk.Stack, vpc: ec2.IVpc, role: iam.IRole) -> None:
