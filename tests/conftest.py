@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
+import runpy
 import subprocess
 import sys
 from importlib.metadata import version
@@ -235,6 +237,22 @@ def existing_key(
     resource: str = f"key/{KEY_ID}",
 ) -> kms.IKey:
     return kms.Key.from_key_arn(scope, construct_id, key_arn(region, account, resource))
+
+
+REAL_APP = cdk.App
+
+
+def run_app(
+    patch: pytest.MonkeyPatch,
+    folder: Path,
+    context: Mapping[str, object],
+    environment: Mapping[str, str],
+) -> None:
+    """Run the app of the repository with these `-c`, to this folder and in this process."""
+    for name in ("ACCOUNT", "REGION"):
+        patch.setenv(f"CDK_DEFAULT_{name}", environment.get(name, ""))
+    patch.setattr(cdk, "App", functools.partial(REAL_APP, outdir=str(folder), context=context))
+    runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
 
 
 def run_python(

@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import re
-import runpy
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
@@ -53,6 +52,7 @@ from .conftest import (
     lookups,
     owned_role,
     role_arn,
+    run_app,
     synth,
     warnings,
 )
@@ -82,7 +82,6 @@ ASKED: Final = (
 )
 SOURCES: Final = (ROOT / "app.py", *sorted((ROOT / "session_manager_permissions").rglob("*.py")))
 MESSAGES: Final = ROOT / "tests" / "__snapshots__" / "test_messages" / "test_the_messages.txt"
-REAL_APP: Final = cdk.App
 
 
 class World:
@@ -479,11 +478,7 @@ def app(**context: Any) -> Callable[[World], object]:  # noqa: ANN401
     def does(w: World) -> None:
         given = {name.replace("_", "-"): value for name, value in context.items()}
         environment = given.pop("environment", {"ACCOUNT": ACCOUNT, "REGION": REGION})
-        for name in ("ACCOUNT", "REGION"):
-            w.patch.setenv(f"CDK_DEFAULT_{name}", environment.get(name, ""))
-        made_app = functools.partial(REAL_APP, outdir=str(w.folder / "app"), context=given)
-        w.patch.setattr(cdk, "App", made_app)
-        runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
+        run_app(w.patch, w.folder / "app", given, environment)
 
     return does
 
