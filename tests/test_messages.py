@@ -669,11 +669,6 @@ ROWS: Final = {
     "a locked scope": Row(in_a_locked_stack, ValueError),
     "a stage without a fleet": Row(over_a_stage, "synthesis"),
     "a VPC by its id": Row(endpoints(vpc="vpc-1"), TypeError),
-    "a VPC without DNS hostnames": Row(
-        endpoints(vpc=functools.partial(network, enable_dns_hostnames=False)), ValueError
-    ),
-    "a security group of endpoints by its id": Row(endpoints(security_groups=["sg-1"]), TypeError),
-    "no security group of endpoints": Row(endpoints(security_groups=[]), ValueError),
     "another endpoint_policy": Row(endpoints(endpoint_policy="organization"), ValueError),
     "an endpoint that comes after": Row(before_an_endpoint, "synthesis"),
     "an endpoint on a condition": Row(beside_an_endpoint_on_a_condition, "warning"),
