@@ -220,7 +220,7 @@ def _refuse_unchosen(access: Access) -> None:
             and is_name(instance_id, _limits.INSTANCE_ID)
         ):
             raise ValueError(
-                f"instance_arns has {arn!r}, which is no instance's ARN: "
+                f"instance_arns has {arn!r}, which is not an instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
 
@@ -251,7 +251,7 @@ def _is_list_token(values: Sequence[str]) -> bool:
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
     if getattr(grantee, "grant_principal", None) is None:
         raise TypeError(
-            "grantee must be a user, a group, a role or what else CDK grants to, got "
+            "grantee must be a user, a group, a role or another principal that CDK grants to, got "
             f"{described(grantee)}: for a role that exists give "
             "iam.Role.from_role_name(scope, id, name)"
         )

@@ -196,9 +196,9 @@ class SessionPreferences(Construct):
         if run_as_user == "ssm-user":
             cdk.Annotations.of(self).add_warning_v2(
                 "session-manager-permissions:run-as-ssm-user",
-                "run_as_user 'ssm-user' turns Run As on, and then the agent does not make that "
-                "user: no session starts on an instance that does not have it; make the user there "
-                "by other means, or leave run_as_user out, and the agent makes it",
+                "run_as_user 'ssm-user' turns Run As on, and then the agent does not create this "
+                "user: no session starts on an instance that does not have it; create the user by "
+                "other means, or leave run_as_user out, and the agent creates it",
             )
         document = ssm.CfnDocument(
             self,
@@ -387,12 +387,12 @@ def _refuse_taken_document_name(document_name: str) -> None:
     if document_name == _ACCOUNT_DEFAULT:
         raise ValueError(
             f"document_name {document_name!r} is the account's default document, which nearly "
-            "always exists and then can't be made: give another name, or use "
-            "SessionPreferences.from_document_name() for the one that exists"
+            "always exists already, and then can't be created: give another name, or import it "
+            "with SessionPreferences.from_document_name()"
         )
     if document_name.startswith(_RESERVED):
         raise ValueError(
-            f"document_name {document_name!r} begins as AWS's own documents do, which it refuses "
+            f"document_name {document_name!r} begins with a prefix that AWS reserves "
             f"({', '.join(_RESERVED)}): give another name"
         )
 

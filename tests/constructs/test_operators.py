@@ -300,7 +300,7 @@ def test_characters_that_a_policy_can_have_are_let_through(stack_here: cdk.Stack
 
 
 def test_a_text_before_a_token_makes_no_arn_of_it(stack_here: cdk.Stack) -> None:
-    with pytest.raises(ValueError, match="which is no instance's ARN"):
+    with pytest.raises(ValueError, match="which is not an instance's ARN"):
         grant(stack_here, group(stack_here), instance_arns=[f"i-{cdk.Aws.REGION}"])
 
 
@@ -392,7 +392,8 @@ def test_which_instances_is_said_once_and_all_of_them_by_name(
 def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
     known_later = cdk.CfnParameter(stack, "Arn").value_as_string
     with pytest.raises(
-        ValueError, match=f"^instance_arns has {re.escape(repr(wrong))}, which is no instance's ARN"
+        ValueError,
+        match=f"^instance_arns has {re.escape(repr(wrong))}, which is not an instance's ARN",
     ):
         grant(stack, group(stack), instance_arns=[INSTANCE, known_later, wrong])
     assert resources(stack, "AWS::IAM::Policy") == {}
@@ -1215,7 +1216,8 @@ def test_what_cdk_can_not_grant_to_is_a_type_error(
 ) -> None:
     with pytest.raises(
         TypeError,
-        match=f"^grantee must be a user, a group, a role or what else CDK grants to, got {kind}.*"
+        match="^grantee must be a user, a group, a role or another principal that CDK grants to, "
+        f"got {kind}.*"
         r": for a role that exists give iam.Role.from_role_name\(scope, id, name\)$",
     ):
         grant(stack, grantee_of(stack))

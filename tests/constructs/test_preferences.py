@@ -411,7 +411,7 @@ def test_a_name_that_aws_keeps_for_itself_is_refused(stack: cdk.Stack, name: str
     refused(
         stack,
         ValueError,
-        f"^document_name '{name}' begins as AWS's own documents do, .*: give another name$",
+        f"^document_name '{name}' begins with a prefix that AWS reserves .*: give another name$",
         document_name=name,
     )
 
@@ -554,7 +554,7 @@ def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack
     [
         ("sessions/*", "has a wildcard or a policy variable"),
         ("${aws:userid}", "has a wildcard or a policy variable"),
-        ("../logs", "has '.' or '..' as a part"),
+        ("../logs", "has '.' or '..' between its slashes"),
         ("p" * 1025, "is 1025 bytes long, and an"),
     ],
 )
@@ -677,8 +677,8 @@ def test_a_bucket_that_the_agent_does_not_take_for_encrypted_is_refused_where_th
     bucket = ENCRYPTED_TWICE[kind](stack)
     message = (
         f"^enforce_s3_encryption lets no session start: log_bucket '{bucket.node.path}' encrypts "
-        "with aws:kms:dsse, which the agent does not take for encrypted; encrypt it with aws:kms or "
-        "AES256, or give enforce_s3_encryption=False$"
+        "with aws:kms:dsse, which the agent does not take for encrypted; encrypt it with aws:kms "
+        "or AES256, or give enforce_s3_encryption=False$"
     )
     refused(stack, ValueError, message, log_bucket=bucket)
     refused(stack, ValueError, message, log_bucket=bucket, enforce_s3_encryption=True)
