@@ -1,8 +1,8 @@
-"""What AWS lets a name, a path, an ARN and a prefix be. Facts, written once; nothing of CDK.
+"""Which names, paths, ARNs and prefixes AWS accepts. Facts, written once; nothing of CDK.
 
-The constructs hold the names in a template to these limits, and the command holds the names of its
-command line and of a live Session document to the same ones. A function whose name ends in `_fault`
-says what is wrong with a text, in words that follow the text itself, or None if nothing is.
+The constructs check names in an app against these limits. The command checks the names of its
+command line and of a live Session document against the same limits. A function whose name ends in
+`_fault` returns what is wrong with a text, in words that follow the text itself, or None.
 
 Sources: the API references of IAM, AWS KMS, Amazon CloudWatch Logs and AWS Systems Manager; in the
 Amazon S3 user guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects".
@@ -17,12 +17,12 @@ _IAM: Final = r"\w+=,.@-"
 
 
 class Name(NamedTuple):
-    """How long a name may be, and of which characters."""
+    """The length and the characters that AWS accepts in a name."""
 
     what: str
-    """Whose name it is, with its article."""
+    """What the text is, such as `the name of a role`."""
     characters: str
-    """As in a regular expression's set; `\\w` is that of ASCII."""
+    """The characters, as in a set of a regular expression; `\\w` has ASCII characters only."""
     shortest: int
     longest: int
 
@@ -50,8 +50,6 @@ class Name(NamedTuple):
 ROLE: Final = Name("the name of a role", _IAM, 1, 64)
 INSTANCE_PROFILE: Final = Name("the name of an instance profile", _IAM, 1, 128)
 POLICY: Final = Name("the name of a policy", _IAM, 1, 128)
-USER: Final = Name("the name of a user", _IAM, 1, 64)
-GROUP: Final = Name("the name of a group", _IAM, 1, 128)
 BUCKET: Final = Name("the name of an S3 bucket", r"\w.-", 3, 255)
 """Buckets made in us-east-1 before March 2018 may have what a new bucket may not."""
 LOG_GROUP: Final = Name("the name of a log group", r"\w./#-", 1, 512)
@@ -69,29 +67,20 @@ _MAX_OBJECT_KEY: Final = 1024
 
 
 def is_path(text: str) -> bool:
-    """Whether `text` can be the path of a role: `/`, or one that begins and ends with a slash.
+    """Whether `text` can be the path of a role: `/`, or a text between two slashes.
 
-    A token of CDK in it has the characters of a path.
+    The text of a CDK token has only characters that a path may have.
     """
     return len(text) <= _MAX_PATH and re.fullmatch(r"/|/[!-~]+/", text) is not None
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a policy would take `text` for more than itself: a wildcard, or a policy variable."""
+    """Whether a policy would read a wildcard or a policy variable in `text`."""
     return re.search(r"\*|\?|\$\{", text) is not None
 
 
-def unwritable(text: str) -> str | None:
-    """The first character of `text` that no policy document may have; None if there is none.
-
-    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
-    """
-    found = re.search(r"[^\t\n\r\x20-\xff]", text)
-    return found[0] if found else None
-
-
 def prefix_fault(prefix: str) -> str | None:
-    """Why no session log can have the key prefix `prefix`, or no policy can name it."""
+    """Why no session log can have this key prefix, or why no policy can name it."""
     if is_pattern(prefix):
         return "has a wildcard or a policy variable (* ? ${): name one, in full"
     if found := re.search(r"[^\x20-\x7e\xa0-\xff]", prefix):
@@ -101,15 +90,15 @@ def prefix_fault(prefix: str) -> str | None:
         )
     if "{{" in prefix:
         return (
-            "has a {{, with which a Session document names a parameter and CloudFormation a "
-            "dynamic reference: give the prefix itself"
+            "has a {{, which begins a parameter of a Session document and a dynamic reference of "
+            "CloudFormation: give the prefix itself"
         )
     if {".", ".."} & {*prefix.split("/")}:
-        return "has '.' or '..' as a part: give the path itself"
+        return "has '.' or '..' between its slashes, which the agent resolves: give the result"
     if (size := len(prefix.encode())) > _MAX_OBJECT_KEY:
         return (
-            f"is {size} bytes long, and an object's key has {_MAX_OBJECT_KEY} at most: give a "
-            "shorter one"
+            f"is {size} bytes long, and the key of an S3 object has at most {_MAX_OBJECT_KEY}: "
+            "give a shorter one"
         )
     return None
 

@@ -11,7 +11,7 @@ import jsii
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct, IValidation
 
-from .checks import described, refuse_class, refuse_no_sequence, stack_of, taking_id
+from .checks import described, stack_of, taking_id
 from .keys import session_key
 from .roles import condition_path
 from .statements import statements_by_sid, with_preferences
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .statements import SessionManagerOptions
 
 _IDS: Final = {"ssm": "Ssm", "ssmmessages": "SsmMessages", "kms": "Kms", "logs": "Logs"}
-"""The interface endpoints that there may be, by their service: the ids of their constructs."""
+"""The construct id of each interface endpoint, by its service."""
 
 
 class SessionManagerEndpoints(Construct):
@@ -42,19 +42,19 @@ class SessionManagerEndpoints(Construct):
     | `logs` | interface | `log_group` |
     | `s3` | gateway | `log_bucket` |
 
-    It takes the same options as `SessionManagerPermissions`, so that one dictionary of options
-    serves both. The key of a log bucket or a log group needs no endpoint, as S3 and CloudWatch Logs
-    call KMS themselves.
+    The options are those of `SessionManagerPermissions`, so that one dictionary of options serves
+    both. The key of a log bucket or a log group needs no endpoint, as S3 and CloudWatch Logs call
+    KMS themselves.
 
-    Each interface endpoint has private DNS, and so serves every subnet of the VPC. AWS bills it for
-    each hour in each Availability Zone, and for the data that it processes; a gateway endpoint is
-    free.
+    Each interface endpoint has private DNS, and so serves every subnet of the VPC. AWS bills it by
+    the hour for each Availability Zone, and for the data that it processes. A gateway endpoint is
+    free of charge.
 
-    An endpoint that the app has made for the VPC before is not made again. Of endpoints that are
-    outside the app CDK knows nothing.
+    An endpoint that the app has defined for the VPC before is used, and not made again. CDK knows
+    nothing of endpoints outside the app.
 
-    The construct can be depended on: `instance.instance.node.add_dependency(endpoints)` keeps an
-    `ec2.Instance` from booting before it can reach Session Manager.
+    Other constructs can depend on this one: `instance.instance.node.add_dependency(endpoints)`
+    keeps an `ec2.Instance` from booting before it can reach Session Manager.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-create-vpc.html
     """
@@ -80,19 +80,20 @@ class SessionManagerEndpoints(Construct):
         """Make the endpoints that the options need and that the VPC does not have yet.
 
         Args:
-            scope: where in the tree the construct is made.
+            scope: the construct that this one is defined in.
             construct_id: the construct's id, unique in `scope`.
             vpc: the VPC: owned, looked up or imported. Its DNS support and its DNS hostnames must
                 be on. A VPC of `from_vpc_attributes` needs its `vpc_cidr_block`, unless
                 `security_groups` are given, and with a log bucket the ids of its route tables.
-            subnets: where the interface endpoints have their network interfaces, at most one in
-                each Availability Zone. The gateway endpoint is in each route table of the VPC.
-                Default: - the private subnets; where there are none the isolated ones, else the
-                public ones.
-            security_groups: the security groups of the interface endpoints, which are used as they
-                are. Default: - a new one that admits TCP 443 from the VPC's CIDR range.
-            endpoint_policy: `"account"` admits only principals of the stack's account to each
-                endpoint that is made. Default: - no policy: AWS's own, which admits everyone.
+            subnets: the subnets of the interface endpoints, one in each Availability Zone. The
+                gateway endpoint is in each route table of the VPC.
+                Default: - the private subnets; if there are none, the isolated subnets; else the
+                public subnets.
+            security_groups: the security groups of the interface endpoints. No rule is added.
+                Default: - a new one that admits TCP 443 from the VPC's CIDR range.
+            endpoint_policy: `"account"` admits only principals of the stack's account to the
+                endpoints that this construct makes.
+                Default: - no policy of the app's; AWS then admits everyone.
             encryption_key: the KMS key that encrypts session data, or an alias of it.
                 Default: - none: no endpoint of `kms`.
             allow_registration: as in `SessionManagerPermissions`; it needs no endpoint of its own.
@@ -112,9 +113,8 @@ class SessionManagerEndpoints(Construct):
 
         Raises:
             TypeError: an argument of the wrong type.
-            ValueError: another `endpoint_policy`; no security group in `security_groups`; a VPC
-                whose DNS support or DNS hostnames are off; options that
-                `session_manager_statements` refuses.
+            ValueError: another `endpoint_policy`; options that `session_manager_statements`
+                refuses.
         """
         options: SessionManagerOptions = {
             "encryption_key": encryption_key,
@@ -127,20 +127,27 @@ class SessionManagerEndpoints(Construct):
             "decrypt_sessions_only": decrypt_sessions_only,
         }
         options = with_preferences(options)
-        statements_by_sid(options, stack_of(scope))  # what is wrong with the options is said now
+        statements_by_sid(options, stack_of(scope))  # for the errors of the options
         key = options.get("encryption_key")
         if key is not None:
             session_key(key)
-        _refuse_unfit_vpc(vpc)
-        if security_groups is not None:
-            _refuse_no_groups(security_groups)
-        _refuse_wrong_policy(endpoint_policy)
+        if not hasattr(vpc, "select_subnets"):
+            raise TypeError(
+                f"vpc must be a VPC, got {described(vpc)}: give a construct, for one that exists "
+                "ec2.Vpc.from_lookup(scope, id, vpc_id=…), for an L1 "
+                "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …)"
+            )
+        if endpoint_policy not in (None, "account"):
+            raise ValueError(
+                f"endpoint_policy is {described(endpoint_policy)}: give 'account' to admit only "
+                "principals of the stack's account, or None; for a policy of your own make the "
+                "endpoint first, with vpc.add_interface_endpoint()"
+            )
         _implement_connectable()
         with taking_id(scope, construct_id):
             super().__init__(scope, construct_id)
         self._vpc = vpc
         self._errors: list[str] = []
-        self._made: list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint] = []
         needed = {
             "ssm": True,
             "ssmmessages": True,
@@ -149,13 +156,12 @@ class SessionManagerEndpoints(Construct):
         }
         found = [*_endpoints_of(vpc, self)]
         there = [one for one in found if needed.get(one.service) and one.may_serve_names]
-        missing = {service for service in needed if needed[service]} - {
-            one.service for one in there
-        }
+        served = {one.service for one in there}
+        missing = [name for name in needed if needed[name] and name not in served]
         groups = list(security_groups or ())
         if missing and not groups:
             groups.append(_group_of_the_vpc(self, vpc))
-        self._make_interfaces([name for name in needed if name in missing], subnets, groups)
+        self._made = self._make_interfaces(missing, subnets, groups)
         if options.get("log_bucket") is not None:
             gateways = [one for one in found if one.service == "s3" and one.routes]
             self._make_gateway(gateways)
@@ -170,9 +176,10 @@ class SessionManagerEndpoints(Construct):
 
     @property
     def connections(self) -> ec2.Connections:
-        """The network connections of the interface endpoints; the default port is TCP 443.
+        """The network connections of the interface endpoints. The default port is TCP 443.
 
-        Those of endpoints that were there already belong to it, unless they are L1.
+        They include the security groups of endpoints that the app defined before, unless these are
+        L1.
         """
         return self._connections
 
@@ -181,25 +188,25 @@ class SessionManagerEndpoints(Construct):
         services: list[str],
         subnets: ec2.SubnetSelection | None,
         groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
-    ) -> None:
+    ) -> list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint]:
         from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
-        chosen = _one_per_zone(subnets)
-        for service in services:
-            interface = ec2.InterfaceVpcEndpoint(
+        return [
+            ec2.InterfaceVpcEndpoint(
                 self,
                 _IDS[service],
                 vpc=self._vpc,
                 service=ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=chosen,
+                subnets=subnets,
                 security_groups=groups,
                 open=False,
                 private_dns_enabled=True,
             )
-            self._made.append(interface)
+            for service in services
+        ]
 
     def _make_gateway(self, gateways: list[_Endpoint]) -> None:
-        """Make the gateway endpoint of S3 for the route tables that none of `gateways` is in."""
+        """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""
         from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
         selections = None
@@ -225,58 +232,57 @@ class SessionManagerEndpoints(Construct):
         if not endpoint.is_certain:
             cdk.Annotations.of(self).add_warning_v2(
                 "session-manager-permissions:endpoint-not-certain",
-                f"the endpoint {path!r} of {endpoint.service} is there, or has private DNS, only "
-                "where a condition or a value of the deployment says so, and no second one is made "
-                "beside it: where it does not, Session Manager can't be reached by it; make it "
-                "without the condition and with private DNS",
+                f"the endpoint {path!r} of {endpoint.service} exists or has private DNS only if a "
+                "condition or another value of the deployment says so, and no second endpoint is "
+                "made beside it: otherwise Session Manager can't be reached through it; define it "
+                "without a condition and with private DNS",
             )
 
     def _find_clashes(self) -> list[str]:
-        """What is wrong with endpoints that came after: a VPC takes one of a service."""
+        """The errors of endpoints that were defined later: a VPC takes one of each service."""
         found = [*_endpoints_of(self._vpc, self)]
-        own_paths = {f"{endpoint.node.path}/Resource" for endpoint in self._made}
-        own = {one.service: one for one in found if one.resource.node.path in own_paths}
-        self._errors = []
-        for one in found:
-            mine = own.get(one.service)
-            if mine is None or one.resource.node.path in own_paths or not one.clashes(mine):
-                continue
-            if self._vpc.select_subnets().is_pending_lookup:
-                break  # until the CLI has looked them up, all VPCs look the same
-            self._errors.append(
-                f"the endpoint {one.resource.node.path!r} of {one.service} came after this "
-                "SessionManagerEndpoints made one, and the VPC takes only one with private DNS, "
-                "or one gateway in a route table: make SessionManagerEndpoints after it, and it "
-                "uses that one"
-            )
+        paths = {f"{endpoint.node.path}/Resource" for endpoint in self._made}
+        own = {one.service: one for one in found if one.resource.node.path in paths}
+        later = [one for one in found if one.resource.node.path not in paths]
+        clashes = [one for one in later if one.service in own and one.clashes(own[one.service])]
+        # Until the CLI has looked them up, all VPCs look the same.
+        if clashes and self._vpc.select_subnets().is_pending_lookup:
+            clashes = []
+        self._errors = [
+            f"the endpoint {one.resource.node.path!r} of {one.service} is defined after this "
+            "SessionManagerEndpoints, which has made one, and the VPC takes only one with private "
+            "DNS, or one gateway in a route table: make SessionManagerEndpoints after it, and it "
+            "uses that one"
+            for one in clashes
+        ]
         return self._errors
 
 
 _ANY: Final = "*"
-"""A route table that only the deployment knows."""
+"""Stands for route tables that are known at deployment only."""
 
 
 class _Endpoint(NamedTuple):
-    """An endpoint of the VPC, as far as the app says."""
+    """An endpoint of the VPC, as far as the app defines it."""
 
     resource: ec2.CfnVPCEndpoint
     service: str
     """The last part of its service's name, such as `ssm`."""
     may_serve_names: bool
-    """Whether it is an interface endpoint, and private DNS is not known to be off."""
+    """Whether it is an interface endpoint whose private DNS is not known to be off."""
     is_certain: bool
-    """Whether it is there, and does what it says, without a condition."""
+    """Whether it certainly exists, and with private DNS or in known route tables."""
     routes: frozenset[str]
-    """The route tables that a gateway endpoint is in."""
+    """The route tables of a gateway endpoint."""
 
     def clashes(self, other: _Endpoint) -> bool:
-        """Whether the deployment of both is known to fail."""
+        """Whether it is certain that the two can't be deployed together."""
         shares_names = self.may_serve_names and other.may_serve_names
         shares_routes = not self.routes.isdisjoint(other.routes)
         return self.is_certain and other.is_certain and (shares_names or shares_routes)
 
     def groups(self) -> list[ec2.ISecurityGroup]:
-        """Its security groups; CDK knows none of an L1 endpoint."""
+        """Its security groups. CDK does not know those of an L1 endpoint."""
         from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
         holder = self.resource.node.scope
@@ -286,7 +292,7 @@ class _Endpoint(NamedTuple):
 
 
 def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_Endpoint]:
-    """Every endpoint of the VPC in the app."""
+    """The endpoints that the app has defined for the VPC."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     vpc_id = _identity(vpc.vpc_id, construct)
@@ -312,7 +318,10 @@ def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_Endpoint]:
 
 
 def _identity(resource_id: str, construct: IConstruct) -> str:
-    """What is equal for two ids of one VPC or route table, by reference, by name or as a text."""
+    """A text that is equal for two ids of the same VPC or route table.
+
+    The ids may be given literally, by a reference, or by the logical id in another construct.
+    """
     if not is_token(resource_id):
         return resource_id
     reference = referenced("vpc", resource_id)
@@ -325,30 +334,11 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
 
 
 def _route_table(subnet: ec2.ISubnet) -> str | None:
-    """What identifies the route table of a subnet; None where an import does not say."""
+    """The identity of a subnet's route table; None if the import of the subnet does not tell."""
     try:
         return _identity(subnet.route_table.route_table_id, subnet)
     except RuntimeError:
         return None
-
-
-def _one_per_zone(selection: ec2.SubnetSelection | None) -> ec2.SubnetSelection | None:
-    """The selection with one subnet of each zone: CDK sees to it, but for subnets given one by one.
-
-    AWS refuses an interface endpoint with two subnets in one zone.
-    """
-    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
-    if selection is None or selection.subnets is None:
-        return selection
-    by_zone: dict[str, ec2.ISubnet] = {}
-    for subnet in selection.subnets:
-        try:
-            zone = subnet.availability_zone
-        except RuntimeError:  # of a subnet imported by its id
-            zone = subnet.subnet_id
-        by_zone.setdefault(zone, subnet)
-    return ec2.SubnetSelection(subnets=[*by_zone.values()])
 
 
 def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
@@ -362,22 +352,13 @@ def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
         description="VPC endpoints of Session Manager",
         allow_all_outbound=False,
     )
-    cfn_vpc = _cfn_vpc(vpc)
-    cidr = None if cfn_vpc is None else cfn_vpc.cidr_block
-    if cidr is None or is_token(cidr):
-        cidr = vpc.vpc_cidr_block  # what linters can't read, a reference, where the VPC is owned
+    reference = referenced("vpc", vpc.vpc_id)
+    cidr = vpc.vpc_cidr_block
+    if reference is not None and isinstance(reference.target, ec2.CfnVPC):
+        literal = reference.target.cidr_block  # unlike a reference, linters can read it
+        cidr = cidr if literal is None or is_token(literal) else literal
     group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
     return group
-
-
-def _cfn_vpc(vpc: ec2.IVpc) -> ec2.CfnVPC | None:
-    """The L1 of a VPC that the app owns."""
-    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
-    reference = referenced("vpc", vpc.vpc_id)
-    if reference is None or not isinstance(reference.target, ec2.CfnVPC):
-        return None
-    return reference.target
 
 
 def _connections(
@@ -391,7 +372,7 @@ def _connections(
 
 
 def _implement_connectable() -> None:
-    """Have CDK take `SessionManagerEndpoints` for what has connections.
+    """Declare to CDK that `SessionManagerEndpoints` has connections.
 
     A decorator would load `aws_ec2` with the package. Whoever holds a VPC has loaded it.
     """
@@ -402,9 +383,9 @@ def _implement_connectable() -> None:
 
 
 def _of_account(account: str) -> iam.PolicyStatement:
-    """Everything to principals of the account.
+    """Allow everything to the principals of the account.
 
-    A gateway endpoint takes no principal but `*`, hence the condition.
+    The account is in a condition, as a gateway endpoint takes no principal but `*`.
     https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
     """
     return iam.PolicyStatement(
@@ -415,75 +396,9 @@ def _of_account(account: str) -> iam.PolicyStatement:
     )
 
 
-def _refuse_unfit_vpc(vpc: ec2.IVpc) -> None:
-    """Refuse what is no VPC, or one in which private DNS can't be.
-
-    Raises:
-        TypeError: `vpc` is no VPC.
-        ValueError: its DNS support or its DNS hostnames are known to be off.
-    """
-    refuse_class("vpc", vpc)
-    if not hasattr(vpc, "select_subnets"):
-        raise TypeError(
-            f"vpc must be a VPC, got {described(vpc)}: give a construct, for one that exists "
-            "ec2.Vpc.from_lookup(scope, id, vpc_id=…), for an L1 "
-            "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …)"
-        )
-    cfn_vpc = _cfn_vpc(vpc)
-    if cfn_vpc is None:
-        return
-    # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-vpc.html
-    for name, value, default in (
-        ("enable_dns_support", cfn_vpc.enable_dns_support, True),
-        ("enable_dns_hostnames", cfn_vpc.enable_dns_hostnames, False),
-    ):
-        if (default if value is None else value) is False:
-            raise ValueError(
-                f"vpc {vpc.node.path!r} has {name} off, and private DNS of an endpoint needs it: "
-                f"give the VPC {name}=True"
-            )
-
-
-def _refuse_wrong_policy(endpoint_policy: object) -> None:
-    """Refuse what is neither `"account"` nor None.
-
-    Raises:
-        ValueError: it is anything else.
-    """
-    if endpoint_policy not in (None, "account"):
-        raise ValueError(
-            f"endpoint_policy is {described(endpoint_policy)}: give 'account' to admit only "
-            "principals of the stack's account, or None; an endpoint with a policy of your own is "
-            "one that you make before, with vpc.add_interface_endpoint()"
-        )
-
-
-def _refuse_no_groups(security_groups: Sequence[ec2.ISecurityGroup]) -> None:
-    """Refuse what are no security groups, and an empty list, which is no default.
-
-    Raises:
-        TypeError: `security_groups` is no sequence of security groups.
-        ValueError: it is empty.
-    """
-    refuse_no_sequence("security_groups", security_groups, "a sequence of security groups")
-    if not security_groups:
-        raise ValueError(
-            "security_groups has none, and an endpoint would be in the VPC's default group: give "
-            "one, or leave security_groups out for a new one"
-        )
-    for group in security_groups:
-        refuse_class("security_groups", group)
-        if not hasattr(group, "security_group_id"):
-            raise TypeError(
-                f"security_groups must be a sequence of security groups, got {described(group)} "
-                "in it: give constructs, for one that exists "
-                "ec2.SecurityGroup.from_security_group_id(scope, id, …)"
-            )
-
-
 @jsii.implements(IValidation)
 class _AtSynthesis:
-    """Asks for errors once the user's code has made everything."""
+    """Asks for errors at synthesis, when the app is complete."""
 
     def __init__(self, errors: Callable[[], list[str]]) -> None:
         self._errors = errors

@@ -1,4 +1,4 @@
-"""What does this key's ARN mean: what can IAM grant on, and can the key decrypt sessions?"""
+"""Which resource does a policy name to reach a KMS key, and can the key decrypt sessions?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import aws_cdk as cdk
 
 from session_manager_permissions import _limits
 
-from .checks import described, refuse_class
+from .checks import described
 from .tokens import Environment, is_name, is_token, parse_arn, referenced, refuse_wildcards, written
 
 if TYPE_CHECKING:
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class KeyResource(NamedTuple):
-    """What a policy statement names to reach one KMS key."""
+    """The resource, and for an alias the condition, with which a policy reaches one KMS key."""
 
     resource: str
-    """A key's ARN; for an alias, the pattern of all keys of its account and region."""
+    """The key's ARN; for an alias, the pattern of all keys of its account and region."""
     alias_name: str | None = None
-    """`alias/NAME` where only the key with that alias is meant."""
+    """The alias that the key must have, `alias/NAME`."""
 
     @property
     def is_aws_managed(self) -> bool:
-        """Whether it is a key of an AWS service in this account, such as `alias/aws/s3`."""
+        """Whether it is an AWS managed key, such as `alias/aws/s3`."""
         return self.alias_name is not None and self.alias_name.startswith("alias/aws/")
 
     def environment(self, key: IKeyRef | IAliasRef, stack: cdk.Stack) -> Environment | None:
-        """The account and the region of the key; None if it is `stack` that owns it."""
+        """The account and the region of the key; None if `stack` itself owns it."""
         arn = parse_arn(self.resource)
         if arn:
             return Environment.in_arn(arn)
@@ -39,13 +39,12 @@ class KeyResource(NamedTuple):
 
 
 def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
-    """What to grant on for the key of the sessions: a key or an alias, each owned, imported or L1.
+    """The resource of the sessions' key, given as a key or an alias: owned, imported or L1.
 
     Raises:
         TypeError: `key` is no KMS key or alias.
-        ValueError: it can't be granted on, or it is known that it can't decrypt session data.
+        ValueError: a policy can't name it, or it is known that it can't decrypt session data.
     """
-    refuse_class("encryption_key", key)
     arn, alias_name, target = _read("encryption_key", key)
     _refuse_unfit("encryption_key", target)
     found = key_resource("encryption_key", arn, alias_name)
@@ -58,9 +57,9 @@ def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
 
 
 def session_key_id(key: IKeyRef | IAliasRef) -> str:
-    """What names `key` to Session Manager: the ARN of the key, behind an alias too where CDK knows.
+    """The key as a Session document names it: by its ARN, or by the ARN of its alias.
 
-    KMS takes an alias's ARN too, from the operator's client and from the agent.
+    The ARN of an alias is used only if CDK does not know the key behind it. KMS takes both.
     """
     session_key(key)
     arn, _, target = _read("encryption_key", key)
@@ -68,37 +67,41 @@ def session_key_id(key: IKeyRef | IAliasRef) -> str:
 
 
 def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
-    """What to grant on for `key`, whatever it is for."""
+    """The resource of a key for any purpose."""
     arn, alias_name, _ = _read(argument, key)
     return key_resource(argument, arn, alias_name)
 
 
 def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyResource:
-    """What to grant on for the key or the alias of this ARN.
+    """The resource of the key or the alias with this ARN.
 
-    IAM knows a key by its ARN alone: a statement on an alias's ARN grants nothing. An alias
-    becomes the keys of its account and region, which a condition narrows to those that have it.
+    IAM knows a key by its ARN alone, and a statement on an alias's ARN grants nothing. For an alias
+    the resource is all keys of its account and region, and a condition narrows them to the key that
+    has the alias.
     https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
 
     Raises:
-        ValueError: it can't be granted on.
+        ValueError: a policy can't name it.
     """
     parts = parse_arn(arn)
     refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
-    refuse_wildcards(argument, arn)
     if parts is None:
-        if written(arn) != arn:  # a token as a whole: known at deployment
+        if written(arn) != arn:  # known at deployment only
             return KeyResource(arn)
-        raise ValueError(f"{argument} has no ARN but {arn!r}: {_BY_ARN}")
+        raise ValueError(f"{argument} is named by {arn!r}, which is not an ARN: {_BY_ARN}")
     if parts.service != "kms" or not parts.is_placed:
-        raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
+        raise ValueError(
+            f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
+        )
     if alias_name is None and parts.resource.startswith("alias/"):
         alias_name = parts.resource
     if alias_name is None:
         key_id = parts.resource.removeprefix("key/")
         is_key = key_id != parts.resource or written(key_id) != key_id
         if not (is_key and is_name(key_id, _limits.KEY_ID)):
-            raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
+            raise ValueError(
+                f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
+            )
         return KeyResource(arn)
     name = alias_name.removeprefix("alias/")
     is_alias = name != alias_name or written(name) != name
@@ -111,20 +114,20 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
 
 
 def warn_of_other_account(scope: IConstruct, found: KeyResource, account: str | None) -> None:
-    """Warn that a key takes the consent of the account it belongs to."""
+    """Warn that a key of another account must also be shared by that account."""
     cdk.Annotations.of(scope).add_warning_v2(
         "session-manager-permissions:key-of-another-account",
         f"encryption_key {found.resource} belongs to account {account}: the role can use it only "
-        "if the key policy there allows it to as well",
+        "if its key policy allows that too",
     )
 
 
 def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str) -> None:
-    """Warn that instances need a key of the region that they run in."""
+    """Warn that instances in a region can't decrypt without a key of that region."""
     cdk.Annotations.of(scope).add_warning_v2(
         "session-manager-permissions:no-key-in-region",
-        f"no encryption key is in {region}, the region of this stack: sessions of instances there "
-        f"can't be decrypted; {way_out}",
+        f"no encryption key is in {region}, the region of this stack: instances there can't "
+        f"decrypt their sessions; {way_out}",
     )
 
 
@@ -132,7 +135,7 @@ _BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key
 
 
 def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
-    """ARN, alias name and, as far as CDK knows it, the key behind; each property is read once."""
+    """The ARN, the alias name and, if CDK knows it, the key itself; each property is read once."""
     # No cost: whoever holds a key has loaded this module.
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
@@ -150,16 +153,16 @@ def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKe
     if alias_name is None:
         return found, None, cast("IKeyRef", key)
     alias = cast("kms.IAlias", key)
-    if isinstance(key, kms.Alias):  # the L2's own name may be a reference, the L1's is the name
+    if isinstance(key, kms.Alias):  # the L2's name may be a reference, that of its L1 is literal
         alias_name = cast("kms.CfnAlias", key.node.default_child).alias_name
     try:
         return found, alias_name, alias.alias_target_key
-    except RuntimeError:  # of an alias imported by its name CDK does not know the key
+    except RuntimeError:  # CDK does not know the key of an alias that is imported by name
         return found, alias_name, None
 
 
 def _referenced_arn(argument: str, key: object) -> str:
-    """The ARN of a key that is neither L1 nor L2, as `kms.CfnKey.from_key_arn` gives it."""
+    """The ARN of a key that is neither L1 nor L2, such as one of `kms.CfnKey.from_key_arn`."""
     reference = getattr(key, "key_ref", None)
     if reference is None:
         raise TypeError(f"{argument} must be a KMS key or alias, got {described(key)}: {_BY_ARN}")
@@ -168,12 +171,12 @@ def _referenced_arn(argument: str, key: object) -> str:
 
 
 def _refuse_unfit(argument: str, key: object) -> None:
-    """Refuse a key whose spec or usage is known and not that of a symmetric encryption key."""
+    """Refuse a key that is known not to be a symmetric encryption key."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
     usage = None
     if isinstance(key, kms.Key):
-        cfn_key: object = key.node.default_child  # its usage CDK holds against the spec
+        cfn_key: object = key.node.default_child  # CDK itself refuses a usage that does not fit
     else:
         cfn_key = key
         usage = key.key_usage if isinstance(key, kms.CfnKey) else None
@@ -186,6 +189,5 @@ def _refuse_unfit(argument: str, key: object) -> None:
         if value is not None and value != fit and not is_token(value):
             raise ValueError(
                 f"{argument} {cast('IConstruct', key).node.path!r} has the {name} {value}, and "
-                "Session Manager can decrypt with a symmetric encryption key only: give a key of "
-                f"{name} {fit}"
+                f"Session Manager takes symmetric encryption keys only: give a key of {name} {fit}"
             )

@@ -1,4 +1,4 @@
-"""Where do the session logs go: what can IAM grant on for this bucket, prefix, log group?"""
+"""Which resources does a policy name to reach the log bucket, its key and the log group?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import aws_cdk as cdk
 
 from session_manager_permissions import _limits, _needs
 
-from .checks import described, refuse_class, refuse_wrong_text
+from .checks import described, refuse_wrong_text
 from .keys import KeyResource, any_key, key_resource
 from .tokens import (
     TOKEN,
@@ -30,18 +30,13 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
 
-_MAX_SHOWN: Final = 100
-"""Characters of a value that a message repeats whole."""
-
-
 def bucket_arn(bucket: IBucketRef) -> str:
     """The bucket's ARN.
 
     Raises:
         TypeError: `bucket` is no S3 bucket.
-        ValueError: its ARN is no bucket's, or a pattern.
+        ValueError: its ARN is not a bucket's, or has a wildcard.
     """
-    refuse_class("log_bucket", bucket)
     arn: str | None = getattr(bucket, "bucket_arn", None)
     if arn is None:
         if not hasattr(bucket, "bucket_ref"):
@@ -52,15 +47,14 @@ def bucket_arn(bucket: IBucketRef) -> str:
         arn = bucket.bucket_ref.bucket_arn
     parts = parse_arn(arn)
     refuse_wildcards("log_bucket", parts.resource if parts else arn)
-    refuse_wildcards("log_bucket", arn)
-    # Not an object, nor an ARN given as a name.
+    # Refuses an object, and an ARN that was given as a name.
     if parts and not (
         (parts.service, parts.region, parts.account) == ("s3", "", "")
         and is_name(parts.resource, _limits.BUCKET)
     ):
         raise ValueError(
-            f"log_bucket has the ARN {arn!r}, which is no bucket's: arn:…:s3:::NAME, with a name "
-            f"of {_limits.BUCKET.rule}"
+            f"log_bucket has the ARN {arn!r}, which is not a bucket's: arn:…:s3:::NAME, with a "
+            f"name of {_limits.BUCKET.rule}"
         )
     return arn
 
@@ -73,10 +67,10 @@ def bucket_name(bucket: IBucketRef) -> str:
 
 
 def bucket_key(bucket: IBucketRef) -> KeyResource | None:
-    """The KMS key that the bucket encrypts with, as far as CDK knows it.
+    """The KMS key that the bucket encrypts with, if CDK knows it.
 
-    None too where it is S3's own key, which everyone who may use the bucket may use. A key of which
-    CDK knows only that there is one is warned of on the bucket, which is there without a role too.
+    None also for the AWS managed key of S3, which everyone who may use the bucket may use. If CDK
+    knows only that there is a key, the bucket gets a warning.
     """
     # No cost: whoever holds a bucket has loaded this module.
     from aws_cdk import aws_s3 as s3  # noqa: PLC0415
@@ -94,7 +88,7 @@ _BUCKET_KEY: Final = "log_bucket's encryption key"
 
 
 def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
-    """The key that an L1 bucket names: by a reference, its ARN, its id or an alias."""
+    """The key that an L1 bucket names by a reference, an ARN, an id or an alias."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
     for default in _encryption_defaults(bucket):
@@ -112,12 +106,12 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
             key_id = written_out(key_id, stack)
         if key_id.startswith("arn:"):
             return key_resource(_BUCKET_KEY, key_id)
-        if TOKEN.match(key_id):  # an id or an ARN, only the deployment knows
+        if TOKEN.match(key_id):  # only the deployment knows whether it is an id or an ARN
             cdk.Annotations.of(bucket).add_warning_v2(
                 "session-manager-permissions:log-bucket-key-not-known",
                 f"log_bucket {bucket.node.path!r} names a KMS key that only the deployment knows, "
-                "on which nothing is granted, so that no log can be put where nothing else grants "
-                "it: give the bucket as s3.Bucket.from_bucket_attributes(scope, id, "
+                "so nothing is granted on the key, and the agent can't upload logs unless another "
+                "policy allows it: give the bucket as s3.Bucket.from_bucket_attributes(scope, id, "
                 "bucket_arn=bucket.attr_arn, encryption_key=key)",
             )
             return None
@@ -127,12 +121,12 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
 
 
 def _encryption_defaults(bucket: object) -> list[object]:
-    """The `ServerSideEncryptionByDefault` of each rule that an L1 bucket is known to have."""
+    """The `ServerSideEncryptionByDefault` of each rule of an L1 bucket that CDK knows."""
     try:
         encryption = getattr(bucket, "bucket_encryption", None)
     except KeyError:  # jsii can't give Python a cdk.Lazy
         return []
-    # What is a token as a whole, or holds one, has no such fields.
+    # A token has no such attributes.
     rules = getattr(encryption, "server_side_encryption_configuration", None)
     return [
         getattr(rule, "server_side_encryption_by_default", None)
@@ -141,9 +135,9 @@ def _encryption_defaults(bucket: object) -> list[object]:
 
 
 def is_encrypted_twice(bucket: IBucketRef) -> bool:
-    """Whether the bucket is known to encrypt with `aws:kms:dsse`, two layers of encryption.
+    """Whether the bucket is known to encrypt with `aws:kms:dsse`, in two layers.
 
-    The agent takes only `aws:kms` and `AES256` for encrypted, and reads the first rule alone:
+    The agent takes a bucket for encrypted only if its first rule has `aws:kms` or `AES256`:
     `IsBucketEncrypted`, amazon-ssm-agent/agent/s3util.
     """
     from aws_cdk import aws_s3 as s3  # noqa: PLC0415
@@ -154,14 +148,13 @@ def is_encrypted_twice(bucket: IBucketRef) -> bool:
 
 
 def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
-    """Warn of a bucket whose encryption the agent refuses, if the preferences enforce any."""
+    """Warn of a bucket that the agent does not take for encrypted."""
     if is_encrypted_twice(bucket):
         cdk.Annotations.of(bucket).add_warning_v2(
             "session-manager-permissions:log-bucket-dsse",
             f"log_bucket {bucket.node.path!r} encrypts with aws:kms:dsse, which the agent does not "
             "take for encrypted: it refuses every session whose preferences enforce encrypted logs "
-            "in S3; encrypt the bucket with aws:kms or AES256, or let the preferences not enforce "
-            "it",
+            "in S3; encrypt the bucket with aws:kms or AES256, or turn that off in the preferences",
         )
 
 
@@ -169,12 +162,12 @@ _SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
 
 
 def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
-    """The key or alias of `stack` that `key_id` is by `Fn::Sub`, as templates have it."""
+    """The key or the alias of `stack` that `key_id` names by `Fn::Sub`, as templates do."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
     match stack.resolve(key_id):
         case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
-            path = stack.node.path  # a stack that CDK made is another object in each answer
+            path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
             for node in stack.node.find_all():
                 is_key = isinstance(node, (kms.CfnKey, kms.CfnAlias)) and (
                     node.stack.node.path == path
@@ -187,7 +180,7 @@ def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
 def is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
     """Whether the bucket is known to be in another account than `stack`, or than its own stack."""
     here = Environment.of(stack or cdk.Stack.of(bucket)).account
-    there = bucket.env.account  # empty for an L1 import, as a bucket's ARN has no account
+    there = bucket.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn
     return differ(here, None if not there or is_token(there) else there)
 
 
@@ -196,9 +189,8 @@ def group_arn(group: ILogGroupRef) -> str:
 
     Raises:
         TypeError: `group` is no log group.
-        ValueError: its ARN is no log group's, or a pattern.
+        ValueError: its ARN is not a log group's, or has a wildcard.
     """
-    refuse_class("log_group", group)
     # No cost: whoever holds a log group has loaded this module.
     from aws_cdk import aws_logs as logs  # noqa: PLC0415
 
@@ -220,18 +212,17 @@ def group_arn(group: ILogGroupRef) -> str:
             )
         arn = group.log_group_ref.log_group_arn
     parts = parse_arn(arn)
-    if parts is None:  # a token, maybe followed by `:*`
+    if parts is None:  # a token, and maybe `:*` after it
         fields = cdk.Fn.split(":", arn)
         return ":".join(cdk.Fn.select(index, fields) for index in range(7))
     resource = parts.resource.removesuffix(":*")
     kind, _, name = resource.partition(":")
     refuse_wildcards("log_group", name)
-    refuse_wildcards("log_group", arn.removesuffix(":*"))
-    # Not a log stream, nor an ARN given as a name.
+    # Refuses a log stream, and an ARN that was given as a name.
     is_group = parts.is_placed and (parts.service, kind) == ("logs", "log-group")
     if not (is_group and is_name(name, _limits.LOG_GROUP)):
         raise ValueError(
-            f"log_group has the ARN {arn!r}, which is no log group's: "
+            f"log_group has the ARN {arn!r}, which is not a log group's: "
             f"arn:…:logs:REGION:ACCOUNT:log-group:NAME, with a name of {_limits.LOG_GROUP.rule}"
         )
     return str(parts._replace(resource=resource))
@@ -257,20 +248,18 @@ def is_unencrypted(group: ILogGroupRef) -> bool:
 
 
 def normal_prefix(log_prefix: str | None, bucket: object) -> str:
-    """The prefix as the agent joins it, empty where none is given.
+    """The prefix as the agent joins it; empty if none is given.
 
     Raises:
         TypeError: it is no string.
-        ValueError: it would not be a prefix in a policy, or there is no bucket.
+        ValueError: no log can have it, a policy can't name it, or there is no bucket.
     """
     if log_prefix is None:
         return ""
     refuse_wrong_text("log_prefix", log_prefix)
     if bucket is None:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
-    # Of a token nothing is known: a letter stands for it.
-    fault = _limits.prefix_fault(TOKEN.sub("x", log_prefix))
+    fault = _limits.prefix_fault(TOKEN.sub("x", log_prefix))  # a token may be any text
     if fault:
-        shown = log_prefix if len(log_prefix) <= _MAX_SHOWN else f"{log_prefix[:20]}…"
-        raise ValueError(f"log_prefix {shown!r} {fault}")
+        raise ValueError(f"log_prefix {log_prefix!r} {fault}")
     return _needs.joined(log_prefix)

@@ -1,4 +1,4 @@
-"""What may an operator do: the statements behind `aws ssm start-session`, and their grant."""
+"""What an operator needs to start sessions, and how it is granted."""
 
 from __future__ import annotations
 
@@ -13,26 +13,10 @@ from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import _limits, _needs
 
-from .checks import (
-    described,
-    refuse_class,
-    refuse_no_sequence,
-    refuse_wrong_text,
-    refuse_wrong_type,
-)
+from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .keys import session_key
 from .roles import is_lookup_dummy, refuse_fixed, reports_only
-from .tokens import (
-    TOKEN,
-    Arn,
-    Environment,
-    differ,
-    is_name,
-    parse_arn,
-    refuse_unwritable,
-    refuse_wildcards,
-    written,
-)
+from .tokens import TOKEN, Environment, differ, is_name, parse_arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,20 +47,20 @@ _CONNECT_TO_DESKTOP: Final = (
 _OWN_SESSIONS: Final = {
     "StringLike": {"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}*"}
 }
-"""Holds for the sessions that the operator has started.
+"""The condition that the operator has started the session.
 
-Session Manager tags each session with the `aws:userid` of whoever starts it: `AIDA…` of a user,
-`AROA…:SESSION-NAME` of a role. The session's ARN begins with the user's name or the role's session
-name, so `session/${aws:userid}-*` matches no session.
+Session Manager tags each session with the `aws:userid` of the principal that starts it: `AIDA…` for
+a user, `AROA…:SESSION-NAME` for a role. The session's ARN begins with the user's name or with the
+name of the role session instead, so `session/${aws:userid}-*` matches no session.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
 """
 _INSTANCES: Final = (("ec2", "instance"), ("ssm", "managed-instance"))
 _CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
-"""Has Session Manager ask for the document too where a client names none."""
+"""Makes Session Manager check access to the document even if the client names no document."""
 
 
 class Access(NamedTuple):
-    """On which instances, and by what kinds of session."""
+    """The instances that an operator may reach, and the kinds of sessions there."""
 
     instance_arns: Sequence[str]
     instance_tags: Mapping[str, str | Sequence[str]]
@@ -88,7 +72,9 @@ class Access(NamedTuple):
     allow_console: bool
 
 
-class _Statement(NamedTuple):
+class _Permission(NamedTuple):
+    """What one statement of the operator's policy allows."""
+
     actions: list[str]
     resources: list[str]
     conditions: Mapping[str, Mapping[str, object]] | None = None
@@ -102,57 +88,60 @@ def grant(
     access: Access,
     stack: cdk.Stack,
 ) -> iam.Grant:
-    """Grant what `access` asks for on a Session document and the key that it names.
+    """Grant what `access` asks for on a Session document and on the key that it names.
 
     Args:
         document_arn: the document's ARN.
         encryption_key: the key that encrypts sessions with the document.
-        grantee: who gets it.
-        access: what is asked for.
+        grantee: who gets the permissions.
+        access: the instances and the kinds of sessions.
         stack: the stack of the document.
 
     Raises:
-        TypeError: the grantee or something in `access` has the wrong type.
-        ValueError: the instances are not chosen, or nothing was granted.
+        TypeError: the grantee or a part of `access` has the wrong type.
+        ValueError: no instances are chosen, or the grantee takes no permissions from this app.
     """
     _refuse_wrong_types(grantee, access)
     _refuse_unchosen(access)
-    _refuse_wrong_tags(access, stack)
+    _refuse_wrong_tags(access)
     principal = grantee.grant_principal
-    named = _user_or_group(principal)
-    if named is not None:
-        _refuse_misnamed(named)
-    if _is_of_other_account(grantee, principal, named, stack):
-        raise _lost(grantee)
-    statements = _statements(document_arn, encryption_key, access, stack)
-    grants = [_grant(grantee, statement) for statement in statements]
-    granted = functools.reduce(lambda so_far, one: so_far.combine(one), grants)
-    # CDK calls some of those that went nowhere a success.
-    if not (granted.success and _takes_policies(principal)):
-        raise _lost(grantee)
-    return granted
+    grants = []
+    if not _is_of_other_account(grantee, principal, stack):
+        permissions = _permissions(document_arn, encryption_key, access, stack)
+        grants = [_grant(grantee, permission) for permission in permissions]
+    # CDK reports success for some principals that have taken nothing.
+    if not (grants and grants[0].success and _takes_policies(principal)):
+        node = getattr(grantee, "node", None)
+        name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
+        raise ValueError(
+            f"grantee {name} can't be granted anything from here, as its policies are managed "
+            "elsewhere or in another account: give a user, a group or a role of this account that "
+            "is not immutable"
+        )
+    return functools.reduce(lambda so_far, one: so_far.combine(one), grants)
 
 
-def _grant(grantee: iam.IGrantable, statement: _Statement) -> iam.Grant:
+def _grant(grantee: iam.IGrantable, permission: _Permission) -> iam.Grant:
     one = iam.Grant.add_to_principal(
         grantee=grantee,
-        actions=statement.actions,
-        resource_arns=statement.resources,
-        conditions=statement.conditions,
+        actions=permission.actions,
+        resource_arns=permission.resources,
+        conditions=permission.conditions,
     )
-    if statement.sid is not None:
-        for granted in one.principal_statements:
-            granted.sid = statement.sid
+    if permission.sid is not None:
+        for statement in one.principal_statements:
+            statement.sid = permission.sid
     return one
 
 
-def _statements(
+def _permissions(
     document: str, encryption_key: IKeyRef | IAliasRef | None, access: Access, stack: cdk.Stack
-) -> Iterator[_Statement]:
-    """Those of "Sample IAM policies for Session Manager" in the Systems Manager user guide.
+) -> Iterator[_Permission]:
+    """The permissions of "Sample IAM policies for Session Manager" in the user guide.
 
-    Instances and documents stand apart, as a tag condition holds for instances only, and have a Sid
-    each, as CDK joins statements without one; it differs for one principal's several grants.
+    Instances and documents are in separate statements, as only instances have the tags of the
+    condition. Each of the two statements has a Sid, because CDK merges statements without one. The
+    Sid differs from grant to grant, so that one principal can have several.
     """
     arns = [*access.instance_arns]
     tags = {
@@ -161,13 +150,13 @@ def _statements(
         for key, value in sorted(access.instance_tags.items())
     }
     kinds: list[bool | str] = [access.allow_ssh, access.allow_port_forwarding]
-    # Only where they are allowed, so that the Sids of all other grants are those of 0.2.0.
+    # Added only where they are allowed: the Sids of all other grants stay as they were in 0.2.0.
     kinds += ["interactive commands"] if access.allow_interactive_commands else []
     kinds += ["remote desktop"] if access.allow_remote_desktop else []
-    # Two stacks may refer to a document of each by the same words.
+    # The references of two stacks to their own documents can look the same.
     asked = json.dumps([stack.node.path, stack.resolve([document, arns, tags, kinds])])
     grant_id = hashlib.sha256(asked.encode()).hexdigest()[:8]
-    yield _Statement(
+    yield _Permission(
         ["ssm:StartSession"],
         arns or [stack.format_arn(service="ec2", resource="instance", resource_name="*")],
         {**_CHECK_DOCUMENT, **({"StringEquals": tags} if tags else {})},
@@ -179,12 +168,12 @@ def _statements(
         *(_INTERACTIVE_COMMANDS if access.allow_interactive_commands else ()),
         *(_REMOTE_DESKTOP if access.allow_remote_desktop else ()),
     )
-    yield _Statement(
+    yield _Permission(
         ["ssm:StartSession"],
         [
             document,
             *(
-                # AWS's own documents have no account.
+                # The ARNs of AWS's own documents have no account.
                 stack.format_arn(service="ssm", account="", resource="document", resource_name=name)
                 for name in dict.fromkeys(aws_documents)
             ),
@@ -195,17 +184,18 @@ def _statements(
     sessions = stack.format_arn(
         service="ssm", region="*", account="*", resource="session", resource_name="*"
     )
-    yield _Statement(["ssm:TerminateSession", "ssm:ResumeSession"], [sessions], _OWN_SESSIONS)
-    # The action has no condition key. The token that opens a channel goes to the session's starter.
-    yield _Statement(["ssmmessages:OpenDataChannel"], [sessions])
+    yield _Permission(["ssm:TerminateSession", "ssm:ResumeSession"], [sessions], _OWN_SESSIONS)
+    # The action has no condition key. It lets nobody into the session of another operator, as a
+    # channel also takes the token that Session Manager gives to whoever starts the session.
+    yield _Permission(["ssmmessages:OpenDataChannel"], [sessions])
     if access.allow_remote_desktop:
-        yield _Statement([*_CONNECT_TO_DESKTOP], ["*"])
+        yield _Permission([*_CONNECT_TO_DESKTOP], ["*"])
     if access.allow_console:
-        yield _Statement([*_CONSOLE], ["*"])
+        yield _Permission([*_CONSOLE], ["*"])
     if encryption_key is not None:
         found = session_key(encryption_key)
         conditions = _needs.having_alias(found.alias_name) or None
-        yield _Statement(["kms:GenerateDataKey"], [found.resource], conditions)
+        yield _Permission(["kms:GenerateDataKey"], [found.resource], conditions)
 
 
 def _refuse_unchosen(access: Access) -> None:
@@ -215,151 +205,72 @@ def _refuse_unchosen(access: Access) -> None:
             "give instance_arns or instance_tags to choose the instances, or all_instances=True "
             f"for every one, got {'both' if chosen else 'none of them'}"
         )
-    if _is_listed_later("instance_arns", access.instance_arns):
+    if _is_list_token(access.instance_arns):
         return
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
-        refuse_wildcards("instance_arns", arn)
         parts = parse_arn(arn)
         if parts is None and TOKEN.match(arn):  # known at deployment
             continue
-        if parts is None or not parts.is_placed or not _is_instance(parts):
+        kind, _, instance_id = parts.resource.partition("/") if parts else ("", "", "")
+        if not (
+            parts
+            and parts.is_placed
+            and (parts.service, kind) in _INSTANCES
+            and is_name(instance_id, _limits.INSTANCE_ID)
+        ):
             raise ValueError(
-                f"instance_arns has {arn!r}, which is no instance's ARN: "
+                f"instance_arns has {arn!r}, which is not an instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
 
 
-def _is_instance(arn: Arn) -> bool:
-    kind, _, instance_id = arn.resource.partition("/")
-    return (arn.service, kind) in _INSTANCES and is_name(instance_id, _limits.INSTANCE_ID)
-
-
-def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
+def _refuse_wrong_tags(access: Access) -> None:
     for key, values in access.instance_tags.items():
         refuse_wrong_text("each key of instance_tags", key)
-        if not key:
-            raise ValueError("instance_tags has an empty key, which no tag has: give the key")
-        if written(key) != key and not isinstance(stack.resolve(key), str):
-            raise ValueError(
-                f"instance_tags has the key {key!r}, which only the deployment knows, and a "
-                "condition of a policy can't: give the key itself; its values may be tokens"
-            )
-        refuse_unwritable("the key of instance_tags", key, _BY_ANOTHER)
         argument = f"instance_tags[{key!r}]"
-        if isinstance(values, str):
-            refuse_wrong_text(argument, values)
-            refuse_unwritable(argument, values, _BY_ANOTHER)
-            continue
-        refuse_no_sequence(argument, values, "a str or a sequence of them")
-        if not values:
+        several = [values] if isinstance(values, str) else values
+        refuse_no_sequence(argument, several, "a str or a sequence of them")
+        if not several:
             raise ValueError(
                 f"{argument} has no value, so that no instance can have it: give one or several"
             )
-        if not _is_listed_later(argument, values):
-            for value in values:
+        if not _is_list_token(several):
+            for value in several:
                 refuse_wrong_text(f"each of {argument}", value)
-                refuse_unwritable(argument, value, _BY_ANOTHER)
 
 
-_BY_ANOTHER: Final = "choose the instances by another tag, or by instance_arns"
+def _is_list_token(values: Sequence[str]) -> bool:
+    """Whether `values` has a list that is known at deployment only, which CDK holds as one string.
 
-
-def _is_listed_later(argument: str, values: Sequence[str]) -> bool:
-    """Whether `values` is a list that only the deployment knows, which CDK has as one text."""
-    tokens = [value for value in values if isinstance(value, str) and "#{Token[" in value]
-    if not tokens:
-        return False
-    try:
-        found = cdk.Tokenization.reverse_list([*values]) if len(values) == 1 else None
-    except RuntimeError:  # CDK has made no such token
-        found = None
-    if found is None:
-        raise ValueError(
-            f"{argument} has {tokens[0]!r}, of a list that only the deployment knows, and CDK "
-            "can't add to such a list: give the list alone, or cdk.Fn.select(index, list) of it"
-        )
-    return True
+    CDK refuses such a list in clear words where others stand beside it.
+    """
+    return any(isinstance(value, str) and "#{Token[" in value for value in values)
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
-    refuse_class("grantee", grantee)
     if getattr(grantee, "grant_principal", None) is None:
         raise TypeError(
-            "grantee must be a user, a group, a role or what else CDK grants to, got "
+            "grantee must be a user, a group, a role or another principal that CDK grants to, got "
             f"{described(grantee)}: for a role that exists give "
             "iam.Role.from_role_name(scope, id, name)"
         )
     refuse_no_sequence("instance_arns", access.instance_arns, "a sequence of ARNs")
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
-    for flag in _FLAGS:
-        refuse_wrong_type(flag, getattr(access, flag), bool)
-
-
-_FLAGS: Final = (
-    "all_instances",
-    "allow_ssh",
-    "allow_port_forwarding",
-    "allow_interactive_commands",
-    "allow_remote_desktop",
-    "allow_console",
-)
-
-
-class _Named(NamedTuple):
-    """A user or a group."""
-
-    kind: str
-    name: _limits.Name
-    """What its name can be."""
-    arn: str
-
-
-def _user_or_group(principal: iam.IPrincipal) -> _Named | None:
-    for kind, name in (("user", _limits.USER), ("group", _limits.GROUP)):
-        arn: str | None = getattr(principal, f"{kind}_arn", None)
-        if arn is not None:
-            return _Named(kind, name, arn)
-    return None
-
-
-def _refuse_misnamed(named: _Named) -> None:
-    """Refuse a user or a group imported by a name that none can have."""
-    kind, limits, arn = named
-    parts = parse_arn(arn)
-    if parts is None:
-        return
-    name = parts.resource.removeprefix(f"{kind}/")
-    # CDK drops the path of a user, and has that of a group for a part of its name.
-    if kind == "user" and not name.startswith("arn:"):
-        name = name.rpartition("/")[2]
-    if not is_name(name, limits):
-        raise ValueError(
-            f"grantee {arn!r} has the name {name!r}, which no {kind} can have: give "
-            f"iam.{kind.title()}.from_{kind}_name(scope, id, name), with a name of {limits.rule}"
-        )
-
-
-def _lost(grantee: iam.IGrantable) -> ValueError:
-    """What is said of a grant that goes nowhere."""
-    node = getattr(grantee, "node", None)
-    name = f"of the type {type(grantee).__name__}" if node is None else repr(node.path)
-    return ValueError(
-        f"grantee {name} can't be granted anything from here, as its policies are managed "
-        "elsewhere or in another account: give a user, a group or a role of this account that is "
-        "not immutable"
-    )
+    for option, value in access._asdict().items():
+        if option not in ("instance_arns", "instance_tags"):
+            refuse_wrong_type(option, value, bool)
 
 
 def _takes_policies(principal: iam.IPrincipal) -> bool:
-    """Whether what was granted is in a policy, or CDK leaves it out on purpose.
+    """Whether the statements are in a policy now, or CDK leaves them out on purpose.
 
     Raises:
-        ValueError: it is a role whose policies nobody but AWS can change.
+        ValueError: `principal` is a role whose policies only AWS can change.
     """
-    if isinstance(principal, iam.UnknownPrincipal):  # it warns, and no more
+    if isinstance(principal, iam.UnknownPrincipal):  # CDK warns, and adds the statements nowhere
         return False
-    # A lazy role keeps the statements until someone needs the role: asking would make it.
+    # A lazy role keeps the statements until something needs the role. To read its ARN creates it.
     if isinstance(principal, (iam.Role, iam.LazyRole)):
         return True
     role_arn: str | None = getattr(principal, "role_arn", None)
@@ -374,21 +285,23 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
 
 
 def _is_of_other_account(
-    grantee: iam.IGrantable, principal: iam.IPrincipal, named: _Named | None, stack: cdk.Stack
+    grantee: iam.IGrantable, principal: iam.IPrincipal, stack: cdk.Stack
 ) -> bool:
-    """Whether it is a user, a group, a role or a policy of another account than the document.
+    """Whether the grantee is known to be of another account than the document.
 
-    CDK grants to it, or to the one of its name here, and no document lets another account in. A
-    permission set, which is none of these, works in other accounts than the one it is made in.
+    CDK would grant to it, or to a user or a group of the same name in this account, and a document
+    lets no other account in. A permission set, which is no user, group, role or policy, works in
+    other accounts than the one that it is defined in.
     """
-    # To ask a lazy role for its ARN would make it.
-    is_role = isinstance(principal, iam.LazyRole) or hasattr(principal, "role_arn")
     is_policy = isinstance(grantee, (iam.Policy, iam.ManagedPolicy))
-    if named is None and not is_role and not is_policy:
+    arn: str | None = getattr(principal, "user_arn", None) or getattr(principal, "group_arn", None)
+    # To read the ARN of a lazy role creates it.
+    is_role = isinstance(principal, iam.LazyRole) or hasattr(principal, "role_arn")
+    if not (is_policy or is_role or arn):
         return False
     owner = cast("IConstruct", grantee if is_policy else principal)
     account = Environment.of(cdk.Stack.of(owner)).account
-    parts = None if named is None else parse_arn(named.arn)
+    parts = parse_arn(arn or "")
     return differ(account, Environment.of(stack).account) or (
         parts is not None and differ(Environment.in_arn(parts).account, account)
     )

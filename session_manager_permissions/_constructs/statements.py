@@ -1,4 +1,4 @@
-"""Which statements does the role get? Each is made here, of what `_needs` says."""
+"""Which statements does the role get? Each is made here, from the facts in `_needs`."""
 
 from __future__ import annotations
 
@@ -35,34 +35,35 @@ class SessionManagerOptions(TypedDict, total=False):
     """What Session Manager is used for: the options that decide the statements."""
 
     encryption_key: IKeyRef | IAliasRef | None
-    """The KMS key that encrypts session data: a key or an alias, owned, imported or L1.
+    """The KMS key that encrypts session data, or an alias of it: owned, imported or L1.
 
-    Grants `kms:Decrypt` on that key alone; on an alias, on the key that has it at the time. The key
-    is in the instance's region; one of another account must be granted there too; who starts a
-    session needs `kms:GenerateDataKey` on it.
-    Default: - session data is not encrypted with a KMS key, no KMS statement.
+    Grants `kms:Decrypt` on that key alone, or on the key that has the alias. The key must be in the
+    instance's region. The policy of another account's key must allow the role too. The operator who
+    starts a session needs `kms:GenerateDataKey` on the key.
+    Default: - session data is not encrypted with a KMS key.
     """
 
     allow_registration: bool
     """Whether the role may register its instance: `ssm:UpdateInstanceInformation` on `*`.
 
-    Without it, and where the role has it from no other policy, the agent works under Default Host
-    Management Configuration if the account has that, and then this policy goes unused, or it is
-    not reachable at all. With it, the instance leaves Default Host Management for this role.
-    Default: - False: the role registers by other policies that it has.
+    If no policy of the role allows this, the agent uses the role of Default Host Management
+    Configuration, and the policy made here has no effect; if the account does not use that feature,
+    no session opens. If the role may register, the agent uses this role in place of Default Host
+    Management's.
+    Default: - False: another policy of the role allows it.
     """
 
     log_bucket: IBucketRef | None
     """The S3 bucket for session logs: owned, imported or L1.
 
-    Grants `s3:PutObject` on the objects below `log_prefix` (`s3:PutObjectAcl` too where the bucket
-    is known to be another account's), `s3:GetEncryptionConfiguration` on this bucket alone, and,
-    where the bucket encrypts with a KMS key that CDK knows, `kms:GenerateDataKey` and `kms:Decrypt`
-    on that key. Of a bucket imported by its name CDK does not know the key: import it with
+    Grants `s3:PutObject` on the objects below `log_prefix` (also `s3:PutObjectAcl` if the bucket is
+    known to be another account's), `s3:GetEncryptionConfiguration` on this bucket alone, and
+    `kms:GenerateDataKey` and `kms:Decrypt` on the KMS key that the bucket encrypts with, if CDK
+    knows it. CDK does not know the key of a bucket that is imported by name: import it with
     `s3.Bucket.from_bucket_attributes(…, encryption_key=key)`. An L1 bucket whose key only the
-    deployment knows has a warning, `session-manager-permissions:log-bucket-key-not-known`; without
-    `preferences`, so does a bucket that encrypts with `aws:kms:dsse`,
-    `session-manager-permissions:log-bucket-dsse`.
+    deployment knows gets the warning `session-manager-permissions:log-bucket-key-not-known`. A
+    bucket that encrypts with `aws:kms:dsse` gets the warning
+    `session-manager-permissions:log-bucket-dsse`, unless `preferences` are given.
     Default: - session logs do not go to S3.
     """
 
@@ -73,10 +74,11 @@ class SessionManagerOptions(TypedDict, total=False):
     """
 
     log_group: ILogGroupRef | None
-    """The CloudWatch log group for session logs: owned, imported or L1; the agent never makes it.
+    """The CloudWatch log group for session logs: owned, imported or L1.
 
     Grants `logs:DescribeLogGroups` on `*`, `logs:DescribeLogStreams` on the group and its streams,
-    and `logs:CreateLogStream` and `logs:PutLogEvents` on its streams.
+    and `logs:CreateLogStream` and `logs:PutLogEvents` on its streams. The agent never creates the
+    group.
     Default: - session logs do not go to CloudWatch Logs.
     """
 
@@ -85,23 +87,23 @@ class SessionManagerOptions(TypedDict, total=False):
 
     The agent reads it at every upload, to send the encryption header that the bucket's policy may
     demand, and before each session whose preferences enforce encrypted logs in S3.
-    Default: - True: on `log_bucket`, on `*` where none is given; with `preferences`, True if they
+    Default: - True, on `log_bucket`, or on `*` without one; with `preferences`, True only if they
     have a log bucket.
     """
 
     preferences: SessionPreferences | None
     """The Session document that sessions are started with.
 
-    The key, the bucket, the prefix and the log group are taken from it, and giving one of them
-    here as well is an error; `check_log_encryption` is by default whether it has a log bucket.
-    Default: - each option by itself.
+    It decides the key, the bucket, the prefix and the log group, and it is an error to give one of
+    them as well.
+    Default: - none: each option is given by itself.
     """
 
     decrypt_sessions_only: bool
-    """Whether the session key decrypts session data and nothing else for this role.
+    """Whether the role may use the session key for session data only.
 
     Adds the condition that the KMS encryption context has `aws:ssm:SessionId`.
-    Default: - False: the key decrypts whatever it has encrypted.
+    Default: - False: the role may decrypt everything that the key has encrypted.
     """
 
 
@@ -118,8 +120,8 @@ def session_manager_statements(
 ) -> list[iam.PolicyStatement]:
     """The statements that let the agent on an instance use Session Manager, as data.
 
-    For a managed policy, a permission set or a role of one's own; on a role that exists already,
-    use `SessionManagerPermissions`, which has the same options.
+    Use them for a managed policy, a permission set or a role that you define yourself. For a role
+    that exists, use `SessionManagerPermissions`, which has the same options.
 
     | Sid | actions | resources | when |
     |---|---|---|---|
@@ -143,7 +145,7 @@ have that alias | `encryption_key`, an alias |
             or L1.
             Default: - none: session data is not encrypted with a KMS key.
         allow_registration: whether the role may register its instance with Systems Manager.
-            Default: - False: it registers by another policy, or under Default Host Management.
+            Default: - False: another policy or Default Host Management allows it.
         log_bucket: the S3 bucket for session logs: owned, imported or L1.
             Default: - none: no logs in S3.
         log_prefix: the key prefix of the session logs in `log_bucket`.
@@ -151,17 +153,17 @@ have that alias | `encryption_key`, an alias |
         log_group: the CloudWatch log group for session logs: owned, imported or L1.
             Default: - none: no logs in CloudWatch Logs.
         check_log_encryption: whether the role may read how the log bucket encrypts.
-            Default: - True; with `preferences`, whether they have a log bucket.
+            Default: - True; with `preferences`, True only if they have a log bucket.
         preferences: the Session document that sessions are started with, which decides the key, the
             bucket, the prefix and the log group.
-            Default: - none: each option by itself.
-        decrypt_sessions_only: whether the key decrypts session data and nothing else for this role.
-            Default: - False: it decrypts whatever it has encrypted.
+            Default: - none: each option is given by itself.
+        decrypt_sessions_only: whether the role may use the key for session data only.
+            Default: - False: it may decrypt everything that the key has encrypted.
 
     Raises:
         TypeError: an option of the wrong type.
-        ValueError: a key that can't decrypt session data; a bucket or a log group by an ARN that is
-            none's; a prefix without a bucket; a wildcard or a policy variable in one of them.
+        ValueError: a key that can't decrypt session data; a bucket or a log group with an ARN that
+            is not one; a prefix without a bucket; a wildcard or a policy variable in one of them.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
@@ -184,7 +186,7 @@ have that alias | `encryption_key`, an alias |
 
 
 def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
-    """`options` with what their `preferences` say written out.
+    """The options with those that their `preferences` decide filled in.
 
     Raises:
         TypeError: an option of the wrong type.
@@ -197,8 +199,8 @@ def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
     for name in ("encryption_key", "log_bucket", "log_prefix", "log_group"):
         if options.get(name) is not None:
             raise ValueError(
-                f"{name} is given twice, by itself and in preferences {preferences.node.path!r}: "
-                "give it to the preferences alone"
+                f"{name} is given twice, as an argument and by preferences "
+                f"{preferences.node.path!r}: give it to the preferences alone"
             )
     check = options.get("check_log_encryption")
     return {
@@ -214,11 +216,11 @@ def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
 def statements_by_sid(
     options: SessionManagerOptions, stack: cdk.Stack | None
 ) -> dict[str, iam.PolicyStatement]:
-    """The statements that `options` ask for, all but `allow_decrypt`'s, by Sid.
+    """The statements for these options by Sid, without those that `allow_decrypt` adds.
 
     Args:
-        options: from `with_preferences`.
-        stack: that of the role, where it is known.
+        options: the options that `with_preferences` gives.
+        stack: the stack of the role, if it is known.
 
     Raises:
         TypeError: a bucket or a log group of the wrong type.
@@ -257,7 +259,7 @@ def _asked_for(options: SessionManagerOptions, stack: cdk.Stack | None) -> Itera
     if options.get("check_log_encryption") is not False:
         yield _needs.log_encryption(arn or "*")
     if bucket is not None and arn is not None:
-        if options.get("preferences") is None:  # which otherwise know what they enforce
+        if options.get("preferences") is None:  # else they know whether encryption is enforced
             warn_if_encrypted_twice(bucket)
         yield _needs.log_objects(arn, prefix, other_account=is_of_other_account(bucket, stack))
         key = bucket_key(bucket)
@@ -273,7 +275,7 @@ def allow_decrypt(
     key: IKeyRef | IAliasRef,
     found: KeyResource,
 ) -> iam.PolicyStatement:
-    """Grant decryption by one more key, in the statement it returns: a new one or one there."""
+    """Allow one more key to decrypt, in a new statement or one of `statements`, and return it."""
     alias_name = found.alias_name
     alias_id = ""
     if alias_name is not None:

@@ -69,20 +69,6 @@ def refuse_wildcards(argument: str, text: str) -> None:
         )
 
 
-def refuse_unwritable(argument: str, text: str, way_out: str) -> None:
-    """Refuse characters that IAM takes in no policy document; within tokens nothing is known.
-
-    Raises:
-        ValueError: `text` has one above U+00FF, or a control character that is no white space.
-    """
-    found = _limits.unwritable(written(text))
-    if found:
-        raise ValueError(
-            f"{argument} {text!r} has {found!r}, and IAM takes no such character in a policy: "
-            f"{way_out}"
-        )
-
-
 def no_token(argument: str, text: str) -> ValueError:
     """What is said of a text that looks like a token of CDK's."""
     return ValueError(

@@ -292,38 +292,15 @@ def test_a_tag_s_key_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
     assert condition["StringEquals"] == {"ssm:resourceTag/team": "web"}
 
 
-# https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
-@pytest.mark.parametrize("sign", ["Ā", "チ", "\u2028", "😀", "\0", "\x1b"])
-@pytest.mark.parametrize(
-    ("tags_of", "argument"),
-    [
-        (lambda text: {text: "web"}, "the key of instance_tags"),
-        (lambda text: {"team": text}, r"instance_tags\['team'\]"),
-        (lambda text: {"team": ["web", text]}, r"instance_tags\['team'\]"),
-    ],
-)
-def test_characters_that_iam_takes_in_no_policy_are_refused(
-    stack_here: cdk.Stack, tags_of: Callable[[str], Any], argument: str, sign: str
-) -> None:
-    with pytest.raises(ValueError, match=f"^{argument} .* has {re.escape(repr(sign))}, and IAM ta"):
-        grant(stack_here, group(stack_here), instance_tags=tags_of(f"a{sign}"))
-
-
-def test_characters_that_iam_takes_are_let_through(stack_here: cdk.Stack) -> None:
+def test_characters_that_a_policy_can_have_are_let_through(stack_here: cdk.Stack) -> None:
     grant(stack_here, group(stack_here), instance_tags={"équipe": "a\tb\r\n ~ÿ"})
 
     condition = by_sid(stack_here)["StartSessionInstances"]["Condition"]
     assert condition["StringEquals"] == {"ssm:resourceTag/équipe": "a\tb\r\n ~ÿ"}
 
 
-def test_such_a_character_beside_a_token_is_refused(stack_here: cdk.Stack) -> None:
-    text = f"{cdk.CfnParameter(stack_here, 'Given').value_as_string}チ"
-    with pytest.raises(ValueError, match="has 'チ', and IAM takes no such character"):
-        grant(stack_here, group(stack_here), instance_tags={"team": text})
-
-
 def test_a_text_before_a_token_makes_no_arn_of_it(stack_here: cdk.Stack) -> None:
-    with pytest.raises(ValueError, match="which is no instance's ARN"):
+    with pytest.raises(ValueError, match="which is not an instance's ARN"):
         grant(stack_here, group(stack_here), instance_arns=[f"i-{cdk.Aws.REGION}"])
 
 
@@ -404,20 +381,6 @@ def test_which_instances_is_said_once_and_all_of_them_by_name(
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/",
         f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Sessions",
         f"arn:aws:iam::{ACCOUNT}:instance-profile/web",
-    ],
-)
-def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
-    known_later = cdk.CfnParameter(stack, "Arn").value_as_string
-    with pytest.raises(
-        ValueError, match=f"^instance_arns has {re.escape(repr(wrong))}, which is no instance's ARN"
-    ):
-        grant(stack, group(stack), instance_arns=[INSTANCE, known_later, wrong])
-    assert resources(stack, "AWS::IAM::Policy") == {}
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
         "*",
         "${aws:userid}",
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/*",
@@ -426,9 +389,14 @@ def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> No
         f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/${{aws:PrincipalTag/instance}}",
     ],
 )
-def test_an_arn_that_is_a_pattern_is_refused(stack: cdk.Stack, wrong: str) -> None:
-    with pytest.raises(ValueError, match=r"^instance_arns .* has a wildcard or a policy variable"):
-        grant(stack, group(stack), instance_arns=[wrong])
+def test_what_is_no_instances_arn_is_refused(stack: cdk.Stack, wrong: str) -> None:
+    known_later = cdk.CfnParameter(stack, "Arn").value_as_string
+    with pytest.raises(
+        ValueError,
+        match=f"^instance_arns has {re.escape(repr(wrong))}, which is not an instance's ARN",
+    ):
+        grant(stack, group(stack), instance_arns=[INSTANCE, known_later, wrong])
+    assert resources(stack, "AWS::IAM::Policy") == {}
 
 
 def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Stack) -> None:
@@ -1116,58 +1084,6 @@ def test_a_role_by_a_name_that_is_an_arn_is_refused(stack_here: cdk.Stack) -> No
         grant(stack_here, existing_role(stack_here, name=role_arn()))
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        ("user", "*"),
-        ("user", "a b"),
-        ("user", "é"),
-        ("user", "{{resolve:ssm:x}}"),
-        ("user", f"arn:aws:iam::{ACCOUNT}:user/operator"),
-        ("user", "n" * 65),
-        ("group", ""),
-        ("group", "*"),
-        ("group", "{{resolve:ssm:x}}"),
-        ("group", f"arn:aws:iam::{ACCOUNT}:group/team"),
-        ("group", "path/team"),  # which CDK has for a name, from an ARN too
-        ("group", "n" * 129),
-    ],
-)
-def test_a_name_that_no_user_or_group_can_have_is_refused(
-    stack_here: cdk.Stack, kind: str, name: str
-) -> None:
-    import_of = {"user": iam.User.from_user_name, "group": iam.Group.from_group_name}[kind]
-    grantee = import_of(stack_here, "It", name)
-
-    with pytest.raises(ValueError, match=f"has the name '{re.escape(name)}', which no {kind} can"):
-        grant(stack_here, grantee)
-
-    assert resources(stack_here, "AWS::IAM::Policy") == {}
-
-
-def test_a_groups_arn_that_has_a_path_or_is_a_users_is_refused(stack_here: cdk.Stack) -> None:
-    for resource, name in (("group/path/team", "path/team"), ("user/team", "user/team")):
-        arn_of_it = f"arn:aws:iam::{ACCOUNT}:{resource}"
-        grantee = iam.Group.from_group_arn(stack_here, resource, arn_of_it)
-        with pytest.raises(ValueError, match=f"^grantee '{arn_of_it}' has the name '{name}', whi"):
-            preferences(stack_here, construct_id=f"To {name}").grant_start_session(
-                grantee, all_instances=True
-            )
-
-
-def test_the_shortest_and_the_longest_names_of_users_and_groups_are_taken(
-    stack_here: cdk.Stack,
-) -> None:
-    found = preferences(stack_here)
-    for grantee in (
-        iam.User.from_user_name(stack_here, "ShortUser", "n"),
-        iam.User.from_user_name(stack_here, "User", "n" * 64),
-        iam.Group.from_group_name(stack_here, "ShortGroup", "n"),
-        iam.Group.from_group_name(stack_here, "Group", "n" * 128),
-    ):
-        assert found.grant_start_session(grantee, all_instances=True).success
-
-
 def test_a_grantee_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
     name = cdk.CfnParameter(stack, "Name").value_as_string
     whole = cdk.CfnParameter(stack, "Arn").value_as_string
@@ -1300,7 +1216,8 @@ def test_what_cdk_can_not_grant_to_is_a_type_error(
 ) -> None:
     with pytest.raises(
         TypeError,
-        match=f"^grantee must be a user, a group, a role or what else CDK grants to, got {kind}.*"
+        match="^grantee must be a user, a group, a role or another principal that CDK grants to, "
+        f"got {kind}.*"
         r": for a role that exists give iam.Role.from_role_name\(scope, id, name\)$",
     ):
         grant(stack, grantee_of(stack))
