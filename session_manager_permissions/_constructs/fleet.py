@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct, IValidation
 
 from .checks import described, refuse_class, refuse_no_sequence, refuse_wrong_type, taking_id
-from .fleet_roles import FleetPolicy, find_roles, shared_by_stacks
+from .fleet_roles import FleetPolicy, list_roles, shared_by_stacks
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
 from .keys import session_key, warn_of_no_key_in_region, warn_of_other_account
 from .names import default_policy_name, refuse_invalid_policy_name
@@ -155,19 +155,19 @@ class SessionManagerFleet(Construct):
         self._is_done = True
         tree = Tree(self._scope)
         self._seen = tree.resources(*COMPUTE)
+        self._leave_alone(tree.nodes)
         if not self._seen:
             self._say_of_nothing(tree)
-        self._leave_alone(tree.nodes)
         alone = refs_below(self._others)
         for first in self._firsts:
             alone |= {found.resource.ref for found in self._seen} - refs_below(first._excluded)
         covered = [found for found in self._seen if not alone or found.resource.ref not in alone]
         policies = self._policies(covered, tree)
-        find_roles(policies, tree, self._policy_name)
+        list_roles(policies, tree, self._policy_name)
         for policy in policies:
             if policy.condition is None:
                 self._check_reach(policy)
-                if policy.lost:
+                if policy.not_attached:
                     self._report(policy)
             if self._policy_name is not None:
                 self._refuse_overwriting(policy)
@@ -277,7 +277,7 @@ class SessionManagerFleet(Construct):
             plain.statements,
             condition,
             path,
-            lost=plain.lost,
+            not_attached=plain.not_attached,
         )
 
     def _check_reach(self, policy: FleetPolicy) -> None:
@@ -328,6 +328,8 @@ class SessionManagerFleet(Construct):
 
         Without a stack there is nothing to deploy, and the CLI says so itself.
         """
+        if tree.stacks and not self._own(stack.node.path for stack in tree.stacks):
+            return  # each stack is excluded, or in the scope of another fleet, on purpose
         path = self._scope.node.path
         text = (
             f"SessionManagerFleet {self.node.path!r} covers nothing: there is no instance profile "
@@ -348,7 +350,7 @@ class SessionManagerFleet(Construct):
                 return
 
     def _report(self, policy: FleetPolicy) -> None:
-        text = "SessionManagerFleet can't attach to all: " + "; ".join(policy.lost)
+        text = "SessionManagerFleet can't attach to all: " + "; ".join(policy.not_attached)
         if self._strict:
             self._errors.append(text)
         else:

@@ -1,68 +1,53 @@
-"""Which roles does each policy of a fleet list, and which of them may it be attached to?
+"""Which roles does each policy of a fleet list?
 
-Compute names its role in one of three ways. A literal name is listed as it is. A token is listed as
-it is too, and what it reads in the template tells two roles apart. Everything else, and each role
-that the app also has as an import, is asked whether it takes a policy.
+Compute gives its role by a literal name, by a reference, or in another way. A name or a reference
+is listed as it is. Everything else, and each role that the app also imports, is tried first: see
+`fleet_probe`.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from .roles import (
-    Target,
-    attach,
-    attach_by_name,
-    condition_path,
-    customizes_roles,
-    is_role_name,
-    node_group_target,
-    profile_target,
-    refuse_fixed,
-    reports_only,
-    role_names,
-    role_of_maker,
-    role_target,
-)
-from .tokens import Environment, differ, is_token
+from .fleet_probe import Probe
+from .roles import condition_path, customizes_roles, is_role_name, role_names
+from .tokens import Environment, is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
-    from aws_cdk.aws_eks import CfnNodegroup
     from constructs import Construct
 
-    from .fleet_tree import Found, Imported, Tree
+    from .fleet_tree import Found, Tree
 
 _ROLE: Final = "AWS::IAM::Role"
 
 
 @dataclass(eq=False)
 class FleetPolicy:
-    """One policy of a fleet: that of a stack, or of a stack's compute on one condition."""
+    """One policy of a fleet: that of a stack, or of the stack's compute on one condition."""
 
     stack: cdk.Stack
     environment: Environment
     holder: Construct
+    """The construct that the policy is made in."""
     policy_name: str
     statements: list[iam.PolicyStatement]
     condition: cdk.CfnCondition | None = None
-    only_if: str = ""
-    """The path of the condition; empty without one."""
+    condition_path: str = ""
+    """Empty without a condition."""
     compute: list[Found] = field(default_factory=list)
     roles: dict[RoleKey, str] = field(default_factory=dict)
-    """What the policy lists each role by: its name, or a token of the name."""
-    lost: list[str] = field(default_factory=list)
-    """What can't be attached to, and why; one list for all policies of the stack."""
+    """Each role with its name, or a token of its name."""
+    not_attached: list[str] = field(default_factory=list)
+    """The compute whose role can't get the policy, and why. All policies of a stack share it."""
 
     def make(self) -> None:
         """Make the resource."""
@@ -78,66 +63,65 @@ class FleetPolicy:
 
 
 class RoleKey(NamedTuple):
-    """Equal for the same role, on the same condition, whatever the compute names it by."""
+    """What tells a role from all others of the app."""
 
     owner: object
-    """Of a name the account, or the stack where that is not known; of a token the role's stack."""
+    """For a role by its name, the account, or the stack where the account is not known. For a
+    reference, the stack that makes the role, or the stack that refers to it where CDK does not
+    know."""
     name: str
-    """The name, or what the token reads in the template."""
-    only_if: str = ""
-
-    @property
-    def on_none(self) -> RoleKey:
-        """The same role without the condition."""
-        return self._replace(only_if="")
+    """The role's name, or the reference as JSON."""
 
 
 class _Use(NamedTuple):
-    """A policy that is to list a role, unless another policy does."""
+    """A policy whose compute has a role."""
 
     policy: FleetPolicy
     token: str
-    """The name, or a token of it."""
-    reads: str
-    """The name, or what the token reads in the template, as JSON."""
+    """The role's name, or a token of it."""
+    name: str
+    """The role's name, or what the token is in the template, as JSON."""
 
 
-def find_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None) -> None:
-    """Fill in the roles that each policy lists, and what can't be attached to.
+def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None) -> None:
+    """List the roles in each policy, and note the compute whose role can't get it.
+
+    Each stack lists the roles that its compute has, so that it can be deployed and destroyed
+    without the others. There are two exceptions. The stack that makes a role is deployed first and
+    destroyed last, so if it lists the role, no other stack does. And a role that the stack's own
+    policy lists is left out of the policies on a condition.
 
     Args:
         policies: those of the stacks first, then those on conditions.
         tree: the scope that the compute is in.
         policy_name: the name that the user gave; None where each policy has a default name.
     """
-    named = {
-        policy: [(found, _name_in(found.resource)) for found in policy.compute]
-        for policy in policies
+    references, by_name = _uses(policies, tree, policy_name)
+    keys = _keys_of_references(references)
+    owners = {key: [key.owner] for key in keys}
+    tokens = [use.token for use in references]
+    if by_name:
+        owned = _owned_by_name(tree)
+        names = {key: name for name, roles in owned.items() for key in roles}
+        keys = [names.get(key, key) for key in keys]
+        owners.update({name: [key.owner for key in roles] for name, roles in owned.items()})
+        for use in by_name:
+            key = RoleKey(use.policy.environment.account or use.policy.stack, use.name)
+            keys.append(key)
+            tokens.append(_reference_here(use.policy, owned.get(key, {})) or use.token)
+    uses = [*references, *by_name]
+    used = {
+        (use.policy.stack, use.policy.condition_path, key)
+        for use, key in zip(uses, keys, strict=True)
     }
-    customized = {policy for policy in policies if customizes_roles(policy.stack)}
-    imports = tree.imported_roles(with_owned=bool(customized))
-    literal = {name for each in named.values() for _, name in each if is_role_name(name)}
-    if not literal <= imports.keys():  # a name of no import that Python sees
-        for name, imported in tree.roles_given():
-            if name in literal:
-                imports.setdefault(name, [imported])
-    taken = None
-    if policy_name is not None:
-        taken = iam.Policy(cdk.Stack(cdk.App(), "Probe"), "Policy", policy_name=policy_name)
-    references: list[_Use] = []
-    names: dict[RoleKey, list[_Use]] = {}
-    for policy in policies:
-        probe = _Probe(policy, imports, taken)
-        roles = _roles_of(policy, named[policy], probe, is_customized=policy in customized)
-        for token, value in roles.items():
-            if isinstance(value, str):
-                key = RoleKey(policy.environment.account or policy.stack, value)
-                names.setdefault(key, []).append(_Use(policy, token, value))
-            else:
-                references.append(_Use(policy, token, _written(value)))
-    _list_references(references)
-    if names:
-        _list_names(names, policies, tree)
+    for use, key, token in zip(uses, keys, tokens, strict=True):
+        stack = use.policy.stack
+        by_owner = any(
+            owner is not stack and (owner, "", key) in used for owner in owners.get(key, ())
+        )
+        by_stack = use.policy.condition is not None and (stack, "", key) in used
+        if not by_owner and not by_stack:
+            use.policy.roles.setdefault(key, token)
 
 
 def shared_by_stacks(policies: list[FleetPolicy]) -> Iterator[tuple[cdk.Stack, cdk.Stack]]:
@@ -145,15 +129,46 @@ def shared_by_stacks(policies: list[FleetPolicy]) -> Iterator[tuple[cdk.Stack, c
     first: dict[RoleKey, cdk.Stack] = {}
     for policy in policies:
         for key in policy.roles:
-            stack = first.setdefault(key.on_none, policy.stack)
+            stack = first.setdefault(key, policy.stack)
             if stack is not policy.stack:
                 yield stack, policy.stack
 
 
+def _uses(
+    policies: list[FleetPolicy], tree: Tree, policy_name: str | None
+) -> tuple[list[_Use], list[_Use]]:
+    """The roles of the compute: those by references, and those by their names."""
+    named = {
+        policy: [(found, _name_in(found.resource)) for found in policy.compute]
+        for policy in policies
+    }
+    customized = {policy for policy in policies if customizes_roles(policy.stack)}
+    imports = tree.imported_roles(with_owned=bool(customized))
+    literal = {name for each in named.values() for _, name in each if is_role_name(name)}
+    if not literal <= imports.keys():  # perhaps imported by code in JavaScript
+        for name, imported in tree.roles_given():
+            if name in literal:
+                imports.setdefault(name, [imported])
+    same_name = None
+    if policy_name is not None:
+        same_name = iam.Policy(cdk.Stack(cdk.App(), "Probe"), "Policy", policy_name=policy_name)
+    references: list[_Use] = []
+    by_name: list[_Use] = []
+    for policy in policies:
+        probe = Probe(policy.environment, policy.statements, imports, same_name)
+        roles = _roles_of(policy, named[policy], probe, is_customized=policy in customized)
+        for token, value in roles.items():
+            if isinstance(value, str):
+                by_name.append(_Use(policy, token, value))
+            else:
+                references.append(_Use(policy, token, _as_json(value)))
+    return references, by_name
+
+
 def _roles_of(
-    policy: FleetPolicy, named: list[tuple[Found, str]], probe: _Probe, *, is_customized: bool
+    policy: FleetPolicy, named: list[tuple[Found, str]], probe: Probe, *, is_customized: bool
 ) -> dict[str, object]:
-    """The names of the roles of the compute, or tokens of them, each with what it resolves to."""
+    """The roles of the compute, each by its name or a token of it, with what that resolves to."""
     tokens = list(dict.fromkeys(name for _, name in named if "${" in name))
     values: dict[str, object] = dict(zip(tokens, policy.stack.resolve(tokens), strict=True))
     doubtful = probe.doubtful(dict.fromkeys(name for _, name in named))
@@ -165,278 +180,77 @@ def _roles_of(
             roles[name] = value or name
             continue
         try:
-            asked = probe.ask(found, name)
+            role = probe.role_of(found, name)
         except (TypeError, ValueError) as error:
-            policy.lost.append(f"{found.resource.node.path}: {error}")
+            policy.not_attached.append(f"{found.resource.node.path}: {error}")
             continue
-        if asked:
-            roles[asked] = policy.stack.resolve(asked)
+        if role:
+            roles[role] = policy.stack.resolve(role)
     return roles
 
 
 def _name_in(resource: cdk.CfnResource) -> str:
-    """What an L1 profile names its one role by; empty of all else, which has to be asked."""
+    """The name, or a token of it, of an L1 profile's one role; empty for all other compute."""
     names = role_names(resource) if isinstance(resource, iam.CfnInstanceProfile) else []
     return names[0] if len(names) == 1 else ""
 
 
-def _reading(token: str, stack: cdk.Stack) -> str:
-    """What a token reads in the template of `stack`."""
-    return _written(stack.resolve(token))
-
-
-def _written(value: object) -> str:
-    """What a token resolves to, as text; with a `Ref` for the `Fn::Sub` that means the same."""
+def _as_json(value: object) -> str:
+    """What a token resolves to, as text; a `Ref` and an `Fn::Sub` that is only one are equal."""
     match value:
         case {"Fn::Sub": str(text)} if re.fullmatch(r"\$\{\w+\}", text):
             value = {"Ref": text[2:-1]}
     return json.dumps(value)
 
 
-class _Probe:
-    """Finds out which roles take a policy, by policies in an app that is never synthesized.
+def _keys_of_references(references: list[_Use]) -> list[RoleKey]:
+    """The key of each role that compute has by a reference.
 
-    CDK has no property that says so. `attach_inline_policy` raises no error on a role that must not
-    change, and only the policy shows that the role was not attached: it does not list it.
-    """
-
-    def __init__(
-        self,
-        policy: FleetPolicy,
-        imports: Mapping[str, list[Imported]],
-        taken: iam.Policy | None,
-    ) -> None:
-        """Ask for the roles of one policy.
-
-        Args:
-            policy: the policy that is to list the roles.
-            imports: the app's imports and views of roles, by name.
-            taken: a policy of the name that the user gave; None where the name is a default one.
-        """
-        self._for = policy
-        self._imports = imports
-        self._taken = taken
-        self._reported: set[str] = set()
-
-    @cached_property
-    def _stack(self) -> cdk.Stack:
-        """A stack of the same environment: CDK compares the accounts, and resolves names by it."""
-        account, region = self._for.environment
-        env = cdk.Environment(account=account, region=region)
-        return cdk.Stack(cdk.App(), "Probe", env=env)
-
-    @cached_property
-    def _policy(self) -> iam.Policy:
-        """A policy without statements, which no report of `iam.Role.customize_roles` shows."""
-        return iam.Policy(self._stack, "Policy")
-
-    def doubtful(self, names: Iterable[str]) -> set[str]:
-        """Those of `names` that have an import which may not take the policy.
-
-        One policy is attached to all imports, and what it lists is read in one call. A name that it
-        lists fewer times than there are imports has one that refused, and is asked for by itself.
-        """
-        imported = [name for name in names if name in self._imports]
-        if not imported or self._taken is not None:
-            return set(imported)
-        fixed = {name for name in imported if any(map(_is_fixed, self._imports[name]))}
-        for name in imported:
-            for each in self._imports[name]:
-                each.role.attach_inline_policy(self._policy)
-        cfn_policy = cast("iam.CfnPolicy", self._policy.node.default_child)
-        resolved = self._stack.resolve({"names": imported, "roles": cfn_policy.roles})
-        listed = Counter(map(json.dumps, resolved.get("roles", [])))
-        return fixed | {
-            name
-            for name, value in zip(imported, resolved["names"], strict=True)
-            if listed[json.dumps(value)] < len(self._imports[name])
-        }
-
-    def ask(self, found: Found, name: str) -> str:
-        """The role's name, or a token of it; empty where CDK only reports what the role needs.
-
-        Raises:
-            TypeError: CDK does not know what role the compute has.
-            ValueError: the role is not known, or does not take the policy.
-        """
-        resource = found.resource
-        by, given = "role_name", name
-        if isinstance(resource, iam.CfnInstanceProfile):
-            target = profile_target(self._stack, self._next_id(), resource, found.stack)
-        elif hasattr(type(resource), "node_role"):
-            node_group = cast("CfnNodegroup", resource)
-            by, given = "role_arn", node_group.node_role
-            target = node_group_target(self._stack, self._next_id(), node_group, found.stack)
-        else:
-            raise TypeError(
-                "it is a bare CfnResource, whose role CDK does not know: make it by "
-                "iam.CfnInstanceProfile or eks.CfnNodegroup"
-            )
-        self._attach(target)
-        name = target.name or target.role.role_name
-        others = self._imports_of(by, given, name)
-        if others and isinstance(role_of_maker(resource, by, given), (iam.Role, iam.LazyRole)):
-            others = []  # what views of an owned role others have is not the compute's concern
-        for other in others:
-            self._attach(role_target(self._stack, self._next_id(), other, found.stack))
-        reporting = [role for role in (target.role, *others) if reports_only(role)]
-        for role in reporting:
-            self._report(role)
-        return "" if reporting else name
-
-    def _attach(self, target: Target) -> None:
-        if not target.name:
-            return  # an owned role of this account is sure to take it
-        if self._taken is not None:
-            attach_by_name(self._taken, target.role)
-        # A policy of its own, as another import of the role makes a policy list the same name.
-        attach(iam.Policy(self._stack, self._next_id()), target, self._stack)
-
-    def _imports_of(self, by: str, given: str, name: str) -> list[iam.IRole]:
-        """The imports of a role, and the views of it that take no policies.
-
-        An import of the role of the same name in another account is an import of another role.
-        """
-        found = list(self._imports.get(name, ()))
-        if by == "role_arn":  # an import by a token of the ARN has another token for its name
-            every = itertools.chain.from_iterable(self._imports.values())
-            found += [each for each in every if each.arn == given and each not in found]
-        here = self._for.environment.account
-        return [
-            role
-            for role, _, parts in found
-            if parts is None or not differ(Environment.in_arn(parts).account, here)
-        ]
-
-    def _report(self, role: iam.IRole) -> None:
-        """Add the statements to the report of `iam.Role.customize_roles`, once for each role."""
-        path = role.node.path
-        if path not in self._reported:
-            self._reported.add(path)
-            statements = self._for.statements
-            whole = iam.Policy(self._stack, self._next_id(), statements=statements)
-            role.attach_inline_policy(whole)
-
-    def _next_id(self) -> str:
-        return f"Child{len(self._stack.node.children)}"
-
-
-def _is_fixed(imported: Imported) -> bool:
-    """Whether the ARN is that of a role which nobody may change, or of none."""
-    _, arn, parts = imported
-    if parts is not None:
-        try:
-            refuse_fixed(arn, parts)
-        except ValueError:
-            return True
-    return False
-
-
-def _list_references(references: list[_Use]) -> None:
-    """List the roles that compute names by tokens.
-
-    A role is listed by each stack that uses it, so that each can be deployed and destroyed without
-    the others. The stack that makes the role comes before them: where it lists the role, no other
-    does. A policy on a condition leaves out what the stack's own policy lists.
-    """
-    owners = _owners(references)
-    keys = [
-        RoleKey(owners.get(use.token, use.policy.stack), use.reads, use.policy.only_if)
-        for use in references
-    ]
-    listed = {(use.policy.stack, key) for use, key in zip(references, keys, strict=True)}
-    for use, key in zip(references, keys, strict=True):
-        stack = use.policy.stack
-        by_owner = key.owner is not stack and (key.owner, key.on_none) in listed
-        on_none = key.only_if != "" and (stack, key.on_none) in listed
-        if not by_owner and not on_none:
-            use.policy.roles.setdefault(key, use.token)
-
-
-def _owners(references: list[_Use]) -> dict[str, object]:
-    """The stack that makes the role, or its path, by the token of the role.
-
-    In a template, a reference to a role of the same stack and one to a role of another stack read
-    alike until CDK has made an export of the latter. To ask CDK costs round trips, so only those
-    are asked for that may be confused: a token in two policies, and two tokens that read the same.
+    Until CDK has made an export of it, a reference to a role of another stack resolves to the same
+    as one to a role of this stack with the same logical id. To ask CDK which stack makes the role
+    costs requests, so that is done only where two roles may be taken for one: for a token that two
+    policies use, and for two tokens of one policy that resolve to the same.
     """
     policies = Counter(use.token for use in references)
-    readings = Counter((use.policy, use.reads) for use in references)
+    twins = Counter((use.policy, use.name) for use in references)
     unclear = [
         use.token
         for use in references
-        if (policies[use.token] > 1 or readings[use.policy, use.reads] > 1)
-        and use.reads.startswith('{"Ref"')
+        if (policies[use.token] > 1 or twins[use.policy, use.name] > 1)
+        and use.name.startswith('{"Ref"')
     ]
-    if not unclear:
-        return {}
-    stacks = {use.policy.stack.node.path: use.policy.stack for use in references}
     owners: dict[str, object] = {}
-    tokens = cdk.Tokenization.reverse_string("".join(unclear)).tokens
-    for token, found in zip(unclear, tokens, strict=True):
-        if token not in owners and isinstance(found, cdk.Reference):
-            path = cdk.Stack.of(found.target).node.path
-            owners[token] = stacks.get(path, path)
-    return owners
+    if unclear:
+        stacks = {use.policy.stack.node.path: use.policy.stack for use in references}
+        tokens = cdk.Tokenization.reverse_string("".join(unclear)).tokens
+        for token, found in zip(unclear, tokens, strict=True):
+            if token not in owners and isinstance(found, cdk.Reference):
+                path = cdk.Stack.of(found.target).node.path
+                owners[token] = stacks.get(path, path)
+    return [RoleKey(owners.get(use.token, use.policy.stack), use.name) for use in references]
 
 
-def _list_names(names: dict[RoleKey, list[_Use]], policies: list[FleetPolicy], tree: Tree) -> None:
-    """List the roles that compute has by their names.
+def _owned_by_name(tree: Tree) -> dict[RoleKey, dict[RoleKey, cdk.CfnResource]]:
+    """The roles of the tree that have a name: by that, and by their key as references.
 
-    A role that exists already is listed once in an account. A role that the tree has is listed as
-    a reference to it would be, and in its own stack as a reference, so that the policy waits for
-    the role.
+    Several may have one name, each on a condition.
     """
-    listed = {(policy.stack, key) for policy in policies for key in policy.roles}
-    owned: dict[RoleKey, list[Found]] = {}
-    for key, role in _owned_roles(tree):
-        owned.setdefault(key, []).append(role)
-    for key, uses in names.items():
-        if key in owned:
-            _list_owned(key, uses, owned[key], listed)
-        else:
-            _list_once(key, uses)
-
-
-def _list_once(key: RoleKey, uses: list[_Use]) -> None:
-    """List a role that exists already by the first of its policies, on each condition or none."""
-    conditions: list[str] = []
-    for policy, token, _ in uses:
-        if "" not in conditions and policy.only_if not in conditions:
-            conditions.append(policy.only_if)
-            policy.roles[key._replace(only_if=policy.only_if)] = token
-
-
-def _list_owned(
-    key: RoleKey, uses: list[_Use], roles: list[Found], listed: set[tuple[cdk.Stack, RoleKey]]
-) -> None:
-    """List a role of the tree; several have one name where each is on a condition."""
-    owners = [stack for _, stack in roles]
-    keys = [key, *(RoleKey(stack, _reading(role.ref, stack)) for role, stack in roles)]
-    for policy, token, _ in sorted(uses, key=lambda use: use.policy.stack not in owners):
-        is_listed = any(
-            (stack, same._replace(only_if=only_if)) in listed
-            for stack in (*owners, policy.stack)
-            for same in keys
-            for only_if in ("", policy.only_if)
-        )
-        if is_listed:
-            continue
-        here = key._replace(only_if=policy.only_if)
-        references = (
-            role.ref
-            for role, stack in roles
-            if stack is policy.stack and condition_path(role) in ("", policy.only_if)
-        )
-        policy.roles[here] = next(references, token)
-        listed.add((policy.stack, here))
-
-
-def _owned_roles(tree: Tree) -> Iterator[tuple[RoleKey, Found]]:
-    """The roles of the tree that have a name, each with its key."""
-    for found in tree.resources(_ROLE):
-        resource, stack = found
-        given = resource.role_name if isinstance(resource, iam.CfnRole) else None
+    owned: dict[RoleKey, dict[RoleKey, cdk.CfnResource]] = {}
+    for role, stack in tree.resources(_ROLE):
+        given = role.role_name if isinstance(role, iam.CfnRole) else None
         name = stack.resolve(given) if given and is_token(given) else given
         if isinstance(name, str):
-            yield RoleKey(Environment.of(stack).account or stack, name), found
+            key = RoleKey(Environment.of(stack).account or stack, name)
+            reference = RoleKey(stack, _as_json(stack.resolve(role.ref)))
+            owned.setdefault(key, {})[reference] = role
+    return owned
+
+
+def _reference_here(policy: FleetPolicy, roles: dict[RoleKey, cdk.CfnResource]) -> str:
+    """The reference to one of `roles` in the policy's stack, so that the policy waits for it."""
+    references = (
+        role.ref
+        for key, role in roles.items()
+        if key.owner is policy.stack and condition_path(role) in ("", policy.condition_path)
+    )
+    return next(references, "")

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits
 
 from .checks import described, refuse_class
-from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced
+from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, written_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -292,6 +292,7 @@ def node_group_target(
     reference = referenced("node_role", arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _cfn_role_target(scope, role_id, reference.target, stack)
+    arn = written_out(arn, stack)
     parts = parse_arn(arn)
     if not is_token(arn) if parts is None else "/" not in parts.resource:
         raise ValueError(

@@ -98,7 +98,7 @@ def written_out(text: str, stack: cdk.Stack) -> str:
         case str(known):
             return known
         case {"Fn::Sub": str(template)}:
-            known = re.sub(r"\$\{(AWS::\w+)\}", lambda found: cdk.Fn.ref(found[1]), template)
+            known = re.sub(r"\$\{([\w:]+)\}", lambda found: cdk.Fn.ref(found[1]), template)
             return text if "${" in written(known) else known
         case {"Fn::Join": [str(delimiter), [*fragments]]}:
             return delimiter.join(

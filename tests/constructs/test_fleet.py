@@ -827,18 +827,44 @@ def test_a_role_on_a_condition_and_without_one_is_listed_once_in_another_stack(
     assert list(on_conditions(user)) == [None]
 
 
+def by_an_import(scope: Construct) -> None:
+    profile(scope, role=existing_role(scope))
+
+
+def by_a_node_group(scope: Construct) -> None:
+    l1_node_group(scope, role_arn())
+
+
+def by_its_name(scope: Construct) -> None:
+    l1_profile(scope, "Existing")
+
+
 @pytest.mark.parametrize("env", [HERE, None], ids=["a known account", "any account"])
-def test_an_imported_role_of_two_stacks_is_attached_once_where_it_is_known_to_be_one(
-    make_app: MakeApp, env: cdk.Environment | None
+@pytest.mark.parametrize("use", [by_an_import, by_a_node_group, by_its_name])
+def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
+    make_app: MakeApp, use: Callable[[Construct], None], env: cdk.Environment | None
+) -> None:
+    """To destroy one of the stacks takes nothing from the instances of the other."""
+    app = make_app()
+    SessionManagerFleet(app, "Fleet", strict=True)
+    stacks = [cdk.Stack(app, name, env=env) for name in ("One", "Another")]
+    for stack in stacks:
+        use(stack)
+    assert [roles(stack) for stack in stacks] == [["Existing"], ["Existing"]]
+    assert len({policy(stack)["PolicyName"] for stack in stacks}) == 2
+    assert not any(warnings(stack) for stack in stacks)
+
+
+def test_one_policy_name_for_two_stacks_with_one_role_that_exists_is_an_error(
+    make_app: MakeApp,
 ) -> None:
     app = make_app()
-    SessionManagerFleet(app, "Fleet")
-    stacks = [cdk.Stack(app, name, env=env) for name in ("One", "Another")]
-    role = existing_role(stacks[0])
-    for stack in stacks:
-        profile(stack, role=role)
-    assert all_roles(*stacks) == ["Existing"] * (1 if env else 2)
-    assert not any(warnings(stack) for stack in stacks)
+    SessionManagerFleet(app, "Fleet", policy_name="Sessions")
+    for name, env in (("First", HERE), ("Second", HERE), ("Far", ELSEWHERE)):
+        l1_profile(cdk.Stack(app, name, env=env), "Existing")
+    said = failure(app)
+    assert "'First' and 'Second'" in said
+    assert "'Far'" not in said
 
 
 def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_the_policy(
@@ -1017,7 +1043,7 @@ LOST = [
     (with_an_arn, "gives its role by the ARN"),
     (with_an_attribute, "gives its role by Arn"),
     (with_a_service_linked_role, "is a service-linked role"),
-    (made_as_a_bare_resource, "is a bare CfnResource"),
+    (made_as_a_bare_resource, "is a cdk.CfnResource"),
 ]
 
 
@@ -1415,6 +1441,48 @@ def test_an_included_node_group_counts_on_its_condition(stack: cdk.Stack, tmp_pa
     assert on_conditions(stack) == {"Prod": [{"Ref": "Role"}]}
 
 
+@pytest.mark.parametrize(
+    ("node_role", "attached"),
+    [
+        ({"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/team/Existing"}, "Existing"),
+        ({"Fn::Sub": "arn:aws:iam::${Account}:role/team/${Name}"}, {"Ref": "Name"}),
+        (
+            {"Fn::Join": [":", ["arn:aws:iam:", {"Ref": "AWS::AccountId"}, "role/team/Existing"]]},
+            "Existing",
+        ),
+    ],
+)
+def test_an_included_node_group_gives_the_name_of_a_role_with_a_path(
+    stack_here: cdk.Stack, tmp_path: Path, node_role: object, attached: object
+) -> None:
+    properties = {"ClusterName": "shop", "NodeRole": node_role, "Subnets": ["subnet-1"]}
+    body = {
+        "Parameters": {"Account": {"Type": "String"}, "Name": {"Type": "String"}},
+        "Resources": {"Nodes": {"Type": "AWS::EKS::Nodegroup", "Properties": properties}},
+    }
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(body))
+    CfnInclude(stack_here, "Included", template_file=str(path))
+    SessionManagerFleet(stack_here, "Fleet", strict=True)
+    assert policy(stack_here)["Roles"] == [attached]
+
+
+def test_an_included_node_group_with_the_role_of_another_account_is_named(
+    stack_here: cdk.Stack, tmp_path: Path
+) -> None:
+    properties = {
+        "ClusterName": "shop",
+        "NodeRole": {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::{OTHER_ACCOUNT}:role/Existing"},
+        "Subnets": ["subnet-1"],
+    }
+    node_group = {"Type": "AWS::EKS::Nodegroup", "Properties": properties}
+    include(stack_here, tmp_path, {"Nodes": node_group})
+    SessionManagerFleet(stack_here, "Fleet")
+    (warning,) = [text for text in warnings(stack_here) if NOT_ATTACHED in text]
+    assert f"belongs to account {OTHER_ACCOUNT}" in warning
+    assert not all_roles(stack_here)
+
+
 def test_an_excluded_node_group_is_left_alone(stack: cdk.Stack) -> None:
     left_alone = l1_node_group(stack, role_arn("Alone"))
     l1_node_group(stack, role_arn("Covered"), "Other")
@@ -1521,6 +1589,19 @@ def test_a_fleet_that_covers_nothing_on_purpose_says_nothing(make_app: MakeApp) 
     SessionManagerFleet(app, "Fleet", exclude=[excluded], strict=True)
     SessionManagerFleet(app, "Second", strict=True)
     assert not warnings(stack)
+
+
+def test_a_fleet_whose_stacks_are_all_left_alone_says_nothing(make_app: MakeApp) -> None:
+    app = make_app()
+    excluded, stage = cdk.Stack(app, "Excluded"), cdk.Stage(app, "Stage")
+    cdk.Stack(stage, "Inner")
+    alone = cdk.Stack(app, "Alone")
+    owned_role(alone)
+    inner = SessionManagerFleet(alone, "Fleet")
+    SessionManagerFleet(app, "Fleet", exclude=[excluded, stage], strict=True)
+    (warning,) = warnings(alone)
+    assert repr(inner.node.path) in warning
+    assert not warnings(excluded)
 
 
 def test_a_fleet_of_an_app_whose_stages_have_fleets_says_nothing(make_app: MakeApp) -> None:

@@ -72,7 +72,7 @@ def cost(folder: Path, kind: str, profiles: int, stacks: int) -> Cost:
     return Cost(len(requests) - start - markers_and_synth, done.stderr.count('\n< {"callback"'))
 
 
-FLEET, STACK, SEVERAL = {"L2": 21, "L1": 24}, {"L2": 11, "L1": 10}, {"L2": 1, "L1": 2}
+FLEET, STACK, SEVERAL = {"L2": 21, "L1": 22}, {"L2": 11, "L1": 12}, {"L2": 1, "L1": 2}
 """Round trips of a fleet, whatever the tree; of each stack that has profiles; and of several stacks
 once, to see whether one is below another."""
 

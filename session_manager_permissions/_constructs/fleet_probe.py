@@ -1,0 +1,176 @@
+"""Can a role get a fleet's policy? Tried with policies in an app that is never synthesized."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from .roles import (
+    Target,
+    attach,
+    attach_by_name,
+    node_group_target,
+    profile_target,
+    refuse_fixed,
+    reports_only,
+    role_of_maker,
+    role_target,
+)
+from .tokens import Environment, differ
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aws_cdk.aws_eks import CfnNodegroup
+
+    from .fleet_tree import Found, Imported
+
+
+class Probe:
+    """Finds out which roles CDK attaches a policy to.
+
+    CDK has no property that says so. `attach_inline_policy` raises no error on a role that must not
+    change, and only the policy shows that the role was not attached: it does not list it.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        statements: list[iam.PolicyStatement],
+        imports: Mapping[str, list[Imported]],
+        same_name: iam.Policy | None,
+    ) -> None:
+        """Try the roles of one policy.
+
+        Args:
+            environment: the account and the region of the policy's stack.
+            statements: what the policy allows.
+            imports: the app's imports of roles, and its immutable views of roles, by name.
+            same_name: a policy with the name that the user gave; None where the name is a default.
+        """
+        self._environment = environment
+        self._statements = statements
+        self._imports = imports
+        self._same_name = same_name
+        self._reported: set[str] = set()
+
+    @cached_property
+    def _stack(self) -> cdk.Stack:
+        """A stack of the same environment, as CDK attaches to no role of another account."""
+        account, region = self._environment
+        env = cdk.Environment(account=account, region=region)
+        return cdk.Stack(cdk.App(), "Probe", env=env)
+
+    @cached_property
+    def _policy(self) -> iam.Policy:
+        """A policy without statements, which the report of `iam.Role.customize_roles` omits."""
+        return iam.Policy(self._stack, "Policy")
+
+    def doubtful(self, names: Iterable[str]) -> set[str]:
+        """Those of `names` of which an import may not get the policy.
+
+        One policy is attached to all imports, and what it lists is read in one request. A name that
+        it lists fewer times than there are imports has an import that can't be attached to, and is
+        tried again by itself.
+        """
+        imported = [name for name in names if name in self._imports]
+        if not imported or self._same_name is not None:
+            return set(imported)
+        for name in imported:
+            for each in self._imports[name]:
+                each.role.attach_inline_policy(self._policy)
+        cfn_policy = cast("iam.CfnPolicy", self._policy.node.default_child)
+        resolved = self._stack.resolve({"names": imported, "roles": cfn_policy.roles})
+        listed = Counter(map(json.dumps, resolved.get("roles", [])))
+        return {
+            name
+            for name, value in zip(imported, resolved["names"], strict=True)
+            if listed[json.dumps(value)] < len(self._imports[name])
+            or any(map(_is_fixed, self._imports[name]))
+        }
+
+    def role_of(self, found: Found, name: str) -> str:
+        """The name of the compute's role, or a token of it; empty where CDK only reports on it.
+
+        Raises:
+            TypeError: CDK does not know what role the compute has.
+            ValueError: the role is not known, or can't get the policy.
+        """
+        resource = found.resource
+        attribute, value = "role_name", name
+        if isinstance(resource, iam.CfnInstanceProfile):
+            target = profile_target(self._stack, self._next_id(), resource, found.stack)
+        elif hasattr(type(resource), "node_role"):
+            node_group = cast("CfnNodegroup", resource)
+            attribute, value = "role_arn", node_group.node_role
+            target = node_group_target(self._stack, self._next_id(), node_group, found.stack)
+        else:
+            raise TypeError(
+                "it is a cdk.CfnResource, whose role CDK does not know: make it with "
+                "iam.CfnInstanceProfile or eks.CfnNodegroup"
+            )
+        self._attach(target)
+        name = target.name or target.role.role_name
+        others = self._imports_of(attribute, value, name)
+        if others and isinstance(
+            role_of_maker(resource, attribute, value), (iam.Role, iam.LazyRole)
+        ):
+            others = []  # the compute has the role itself, and immutable views of it do not matter
+        for other in others:
+            self._attach(role_target(self._stack, self._next_id(), other, found.stack))
+        reporting = [role for role in (target.role, *others) if reports_only(role)]
+        for role in reporting:
+            self._report(role)
+        return "" if reporting else name
+
+    def _attach(self, target: Target) -> None:
+        if not target.name:
+            return  # CDK always attaches a policy to an owned role of the account
+        if self._same_name is not None:
+            attach_by_name(self._same_name, target.role)
+        # Each try has a new policy, as another import may have put the same name on the last one.
+        attach(iam.Policy(self._stack, self._next_id()), target, self._stack)
+
+    def _imports_of(self, attribute: str, value: str, name: str) -> list[iam.IRole]:
+        """The imports of the role, and the immutable views of it.
+
+        An import of the role of the same name in another account is an import of another role.
+        """
+        found = list(self._imports.get(name, ()))
+        if attribute == "role_arn":  # an import by a token of the ARN has another token as its name
+            every = itertools.chain.from_iterable(self._imports.values())
+            found += [each for each in every if each.arn == value and each not in found]
+        here = self._environment.account
+        return [
+            role
+            for role, _, parts in found
+            if parts is None or not differ(Environment.in_arn(parts).account, here)
+        ]
+
+    def _report(self, role: iam.IRole) -> None:
+        """Add the statements to the report of `iam.Role.customize_roles`, once for each role."""
+        path = role.node.path
+        if path not in self._reported:
+            self._reported.add(path)
+            whole = iam.Policy(self._stack, self._next_id(), statements=self._statements)
+            role.attach_inline_policy(whole)
+
+    def _next_id(self) -> str:
+        return f"Child{len(self._stack.node.children)}"
+
+
+def _is_fixed(imported: Imported) -> bool:
+    """Whether the ARN is that of a role that nobody may change, or of no role."""
+    _, arn, parts = imported
+    if parts is not None:
+        try:
+            refuse_fixed(arn, parts)
+        except ValueError:
+            return True
+    return False
