@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .templates import UNKNOWN, text
@@ -46,7 +47,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 """
 
 
-def refusal(document: dict[str, Any]) -> Refusal | None:
+def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal | None:
     """Why IAM refuses the document as an identity policy, None where it takes it.
 
     A certain refusal comes before one that is only possible. What an intrinsic function stands for
@@ -54,8 +55,10 @@ def refusal(document: dict[str, Any]) -> Refusal | None:
 
     Args:
         document: a policy document without `Fn::If` and `AWS::NoValue`.
+        partition: the partition that it is deployed to, such as `aws-cn`; None if that is not
+            known.
     """
-    found = sorted(_refusals(document), key=lambda one: not one.certain)
+    found = sorted(_refusals(document, partition), key=lambda one: not one.certain)
     return found[0] if found else None
 
 
@@ -71,7 +74,7 @@ def _is_in_any_case(name: str, known: set[str]) -> bool:
     return name.lower() in {one.lower() for one in known}
 
 
-def _refusals(document: dict[str, Any]) -> Iterator[Refusal]:
+def _refusals(document: dict[str, Any], partition: str | None) -> Iterator[Refusal]:
     if is_function(document):
         return
     for name in document:
@@ -93,13 +96,13 @@ def _refusals(document: dict[str, Any]) -> Iterator[Refusal]:
         if sid and times > 1:
             yield Refusal(f"{times} of its statements have the Sid {sid!r}, which must be unique")
     for number, entry in enumerate(entries, 1):
-        for found in _in_statement(entry):
+        for found in _in_statement(entry, partition):
             sid = entry.get("Sid") if isinstance(entry, dict) else None
             called = f"statement {sid!r}" if isinstance(sid, str) and sid else f"statement {number}"
             yield found._replace(reason=f"its {called} {found.reason}")
 
 
-def _in_statement(entry: object) -> Iterator[Refusal]:
+def _in_statement(entry: object, partition: str | None) -> Iterator[Refusal]:
     if not isinstance(entry, dict):
         yield Refusal("is no mapping", certain=isinstance(entry, str))
         return
@@ -108,7 +111,7 @@ def _in_statement(entry: object) -> Iterator[Refusal]:
     yield from _in_head(entry)
     for name, negated, judge in (
         ("Action", "NotAction", _in_action),
-        ("Resource", "NotResource", _in_resource),
+        ("Resource", "NotResource", partial(_in_resource, deployed_to=partition)),
     ):
         if name in entry and negated in entry:
             yield Refusal(f"has both {name} and {negated}")
@@ -155,13 +158,13 @@ def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # n
         elif not isinstance(one, (str, dict)):
             # CloudFormation may make a text of a number, and refuses null.
             yield Refusal(f"has an entry in its {element} that is no text", certain=False)
-        elif UNKNOWN not in written:
+        else:
             yield from judge(element, written)
 
 
 def _in_action(element: str, action: str) -> Iterator[Refusal]:
     service, colon, name = action.partition(":")
-    if action == "*":
+    if action == "*" or UNKNOWN in action:
         return
     if not colon:
         yield Refusal(f"has {action!r} in its {element}: an action is 'service:Name' or '*'")
@@ -173,12 +176,19 @@ def _in_action(element: str, action: str) -> Iterator[Refusal]:
         yield Refusal(f"has {action!r} in its {element}", certain=False)
 
 
-def _in_resource(element: str, resource: str) -> Iterator[Refusal]:
-    if resource == "*":
-        return
-    reason = f"has {resource!r} in its {element}: a resource is an ARN or '*'"
+def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Iterator[Refusal]:
     prefix, colon, rest = resource.partition(":")
     partition, second_colon, rest = rest.partition(":")
+    if deployed_to and second_colon and partition in {*_PARTITIONS} - {deployed_to}:
+        shown = resource.replace(UNKNOWN, "…")
+        yield Refusal(
+            f"has {shown!r} in its {element}, and its stack is deployed to the partition "
+            f"{deployed_to!r}"
+        )
+        return
+    if resource == "*" or UNKNOWN in resource:
+        return
+    reason = f"has {resource!r} in its {element}: a resource is an ARN or '*'"
     service = rest.partition(":")[0]
     few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end goes on beyond colons
     if not colon:

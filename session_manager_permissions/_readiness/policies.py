@@ -127,7 +127,7 @@ def statements(
     """
     found: dict[tuple[object, ...], tuple[Statement, set[World]]] = {}
     for world, resolved in _worlds(document, template):
-        for one in _read(resolved, source, certain=certain):
+        for one in _read(resolved, source, _partition(template), certain=certain):
             found.setdefault(one[: Statement._fields.index("written")], (one, set()))[1].add(world)
     return [one._replace(when=_shortened(frozenset(when))) for one, when in found.values()]
 
@@ -142,14 +142,20 @@ def refused(document: object, template: Template | None = None) -> str | None:
         template: where the document is written.
     """
     found = [
-        refusal(resolved) if isinstance(resolved, dict) else None
+        refusal(resolved, _partition(template)) if isinstance(resolved, dict) else None
         for _, resolved in _worlds(document, template)
     ]
     reasons = [one.reason for one in found if one is not None and one.certain]
     return reasons[0] if len(reasons) == len(found) else None
 
 
-def _read(resolved: object, source: str, *, certain: bool) -> Iterator[Statement]:
+def _partition(template: Template | None) -> str | None:
+    return template.stack.partition if template else None
+
+
+def _read(
+    resolved: object, source: str, partition: str | None, *, certain: bool
+) -> Iterator[Statement]:
     """The statements of a document without `Fn::If`.
 
     Nobody gets anything of a deployment that fails, and so a document that IAM refuses denies
@@ -158,8 +164,10 @@ def _read(resolved: object, source: str, *, certain: bool) -> Iterator[Statement
     if not isinstance(resolved, dict) or is_function(resolved):
         yield from anything(source)
         return
-    found = refusal(resolved)
+    found = refusal(resolved, partition)
     if found is not None:
+        if not found.certain:
+            source = f"{source}, which IAM may refuse: {found.reason}"
         denial = anything(source)[-1]
         yield from [denial._replace(certain=certain)] if found.certain else anything(source)
         certain = False

@@ -14,6 +14,8 @@ from .policies import Statement, anything, refused, statements
 from .templates import UNKNOWN, Of, Opaque, Resource, listed, mapping, shortest, shown, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .templates import Assembly, Condition, Template, Value
 
 ATTACHED_BY: Final = {
@@ -292,7 +294,24 @@ class Profiles:
                 self._attach(role, policy, conditions, certain=certain and same)
 
     def _possible(self, resource: Resource, name: Value | None) -> list[Statement]:
-        """What the policies say that may be the role's: of their roles it can't be told which."""
+        """What policies say that may be attached to the role, as their role can't be told."""
+        return [*self._of_loose(resource, name), *self._of_unread(resource, name)]
+
+    def _of_unread(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
+        """What stands for the policies that may be in what can't be read.
+
+        A role without a `RoleName` has a generated name. What stands in another template can
+        attach a policy to it only if the name is disclosed to that template.
+        """
+        there = resource.template
+        disclosed = name is not None or resource.logical_id in there.disclosed
+        for template, source, sees_all in self._unread:
+            sees_it = disclosed or (sees_all and template is there)
+            if sees_it and _may_be_equal(there.account, template.account):
+                yield from anything(source)
+
+    def _of_loose(self, resource: Resource, name: Value | None) -> list[Statement]:
+        """What the policies of the app say whose role can't be told, and may be this one."""
         account = resource.template.account
         if len(self._loose) > _MOST_COMPARED:
             if account not in self._anywhere:
@@ -317,10 +336,7 @@ class Profiles:
                     for action in _actions_of(statement):
                         shared = statement._replace(source=source, certain=False)
                         found.setdefault((action, statement.allows), shared)
-        unread = (
-            source for template, source in self._unread if _may_be_equal(account, template.account)
-        )
-        return [*found.values(), *(one for source in unread for one in anything(source))]
+        return [*found.values()]
 
     def _take_managed(self, role: Role, arn: object, *, certain: bool) -> None:
         found = self._managed_behind(role.resource.template, arn)
@@ -348,8 +364,10 @@ class Profiles:
             case (Of(resource, _),):
                 return self._managed.get(resource)
         known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
-        of_aws = re.fullmatch(rf"arn:[^:]*:iam::aws:policy/([^,{UNKNOWN}]+)", known)
-        return of_aws[1] if of_aws else None
+        of_aws = re.fullmatch(rf"arn:([^:]*):iam::aws:policy/([^,{UNKNOWN}]+)", known)
+        if of_aws and of_aws[1] in {UNKNOWN, template.stack.partition or of_aws[1]}:
+            return of_aws[2]
+        return None
 
     # What boots under a profile
 
@@ -491,17 +509,28 @@ def _literal(part: object) -> str:
     return part.casefold() if isinstance(part, str) else ""
 
 
-def _unread(assembly: Assembly) -> list[tuple[Template, str]]:
-    """What of the app can't be read and may attach policies to any role of its account."""
-    found = [*assembly.unread]
+class _Unread(NamedTuple):
+    """What of the app can't be read and may attach policies to roles of its account."""
+
+    template: Template
+    """The template that it is in."""
+    source: str
+    """What a message calls it."""
+    sees_all: bool
+    """Whether it can refer to every resource of its template."""
+
+
+def _unread(assembly: Assembly) -> list[_Unread]:
+    found = [_Unread(template, source, sees_all=False) for template, source in assembly.unread]
     for template in assembly.templates:
-        of = f"of the template {template.path.name!r}"
-        found += [(template, f"the transform {name!r} {of}") for name in template.transforms]
-        found += [
-            (template, f"{name!r} {of}")
+        made = [f"the transform {name!r}" for name in template.transforms]
+        made += [
+            repr(name)
             for name, entry in template.made_later.items()
             if _may_make_policies(name, entry)
         ]
+        of = f"of the template {template.path.name!r}"
+        found += [_Unread(template, f"{one} {of}", sees_all=True) for one in made]
     return found
 
 

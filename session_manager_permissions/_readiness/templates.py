@@ -133,6 +133,7 @@ class Template:
         self.arguments = mapping(nested_as.properties.get("Parameters")) if nested_as else {}
         self.conditions: frozenset[Condition] = nested_as.conditions if nested_as else frozenset()
         """Those that all of its resources are deployed on, by its parents."""
+        self._body = body
         self.outputs = {name: mapping(out) for name, out in mapping(body.get("Outputs")).items()}
         self.mappings = mapping(body.get("Mappings"))
         self.nested: dict[str, Template] = {}
@@ -170,8 +171,27 @@ class Template:
         """Where it is deployed to; None where only the deployment knows."""
         return self.stack.account
 
+    @cached_property
+    def disclosed(self) -> frozenset[str]:
+        """The logical ids of resources whose generated names another template may be able to read.
+
+        A template reads them from an output, from its parameters, or from a resource that stores
+        a value, such as an SSM parameter. It can't read them from resources of these services.
+        """
+        found = _mentioned_in([self._body.get("Outputs"), *self.made_later.values()])
+        for resource in self.resources.values():
+            if not resource.type.startswith(_STORE_NOTHING):
+                found += resource.mentions
+        return frozenset(found)
+
+
+_STORE_NOTHING: Final = (
+    *("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::"),
+)
+"""Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
 
 _HARMLESS_TRANSFORMS: Final = {
+    "AWS::CodeDeployBlueGreen",
     "AWS::LanguageExtensions",
     "AWS::SecretsManager-2020-07-23",
     "AWS::SecretsManager-2024-09-16",
@@ -213,17 +233,20 @@ class Resource:
     @cached_property
     def mentions(self) -> list[str]:
         """The logical ids that it refers to or depends on, and maybe other names."""
-        found = []
-        left: list[object] = [self.body]
-        while left:
-            value = left.pop()
-            if isinstance(value, list):
-                left += value
-            elif isinstance(value, dict):
-                for name, entry in value.items():
-                    found += _mentioned(name, entry)
-                    left.append(entry)
-        return found
+        return _mentioned_in([self.body])
+
+
+def _mentioned_in(left: list[object]) -> list[str]:
+    found = []
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            for name, entry in value.items():
+                found += _mentioned(name, entry)
+                left.append(entry)
+    return found
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
@@ -302,9 +325,30 @@ class Stack(NamedTuple):
         """Its region; None where only the deployment knows."""
         return self._known(1, "unknown-region")
 
+    @property
+    def partition(self) -> str | None:
+        """The partition of its region, such as `aws-cn`; None where it is not known."""
+        found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", self.region or "")
+        return _PARTITIONS.get(found[2] or found[1], "aws") if found else None
+
     def _known(self, place: int, unknown: str) -> str | None:
         parts = self.environment.removeprefix("aws://").split("/")
         return None if len(parts) <= place or parts[place] in {"", unknown} else parts[place]
+
+
+_PARTITIONS: Final = {
+    "cn": "aws-cn",
+    "eusc": "aws-eusc",
+    "-gov": "aws-us-gov",
+    "-iso": "aws-iso",
+    "-isob": "aws-iso-b",
+    "-isoe": "aws-iso-e",
+    "-isof": "aws-iso-f",
+}
+"""The partitions other than `aws`, by what tells them in the name of a region.
+
+https://docs.aws.amazon.com/general/latest/gr/rande.html
+"""
 
 
 class Of(NamedTuple):

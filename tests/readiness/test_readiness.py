@@ -440,7 +440,7 @@ def bounded(arn: object) -> dict[str, Any]:
         (managed(maybe({"Ref": "Policy"})), NO_REGISTRATION),
         ({"ManagedPolicyArns": {"Ref": "Arns"}}, UNKNOWN),
         (managed({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/PowerUserAccess"}), READY),
-        (managed("arn:aws-cn:iam::aws:policy/AmazonSSMFullAccess"), READY),
+        (managed("arn:aws:iam::aws:policy/AmazonSSMFullAccess"), READY),
         (managed("arn:aws:iam::111122223333:policy/AdministratorAccess"), UNKNOWN),
         (managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"), UNKNOWN),
         (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), DENIED),
