@@ -50,7 +50,7 @@ REFUSED = [
         "it has the Version '2012-10-18', which is neither '2012-10-17' nor '2008-10-17'",
         {**document([ALLOW]), "Version": "2012-10-18"},
     ),
-    Row("its statement 2 is no mapping", {"Statement": [ALLOW, "Allow"]}),
+    Row("its statement 2 is not a mapping", {"Statement": [ALLOW, "Allow"]}),
     Row(
         "2 of its statements have the Sid 'Same', which must be unique",
         document([{**ALLOW, "Sid": "Same"}, {**ALLOW, "Sid": "Same"}]),
@@ -85,10 +85,10 @@ REFUSED = [
     resource("arn:s3:::logs"),
     resource("arn:amazon:s3:::logs"),
     resource("ARN:AWS:S3:::logs"),
-    statement("has a Condition that is no mapping", Condition="aws:SecureTransport"),
-    statement("has no mapping of keys for 'Bool'", Condition={"Bool": "true"}),
+    statement("has a Condition that is not a mapping", Condition="aws:SecureTransport"),
+    statement("has a Condition whose 'Bool' is not a mapping", Condition={"Bool": "true"}),
     statement(
-        "has 'StringIs' in its Condition, which is no condition operator",
+        "has 'StringIs' in its Condition, which is not a condition operator",
         Condition={"StringIs": {"aws:userid": "a"}},
     ),
     statement("has 'IfExistsBool'", Condition={"IfExistsBool": {"aws:SecureTransport": "true"}}),
@@ -233,7 +233,7 @@ def test_what_iam_may_refuse_is_named(check: Check) -> None:
     body = profile_and_role(inline(allow("*", on=["*", "arn:aws:*:*:*:*"])))
 
     assert (
-        "depends on the policy 'Role', which IAM may refuse: its statement 1 has "
+        "depends on an inline policy of 'Role', which IAM may refuse: its statement 1 has "
         "'arn:aws:*:*:*:*' in its Resource"
     ) in check(body).only("cannot-be-known").description
 

@@ -290,7 +290,7 @@ def test_finding_names_the_policy_whose_role_cannot_be_known(check: Check) -> No
     finding = check(body).only(CANNOT_BE_KNOWN)
 
     assert finding.description.endswith(
-        "that depends on the policy 'Somewhere', whose role can't be known"
+        "that depends on the policy 'Somewhere', which may be attached to this role"
     )
 
 
