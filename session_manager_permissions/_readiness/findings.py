@@ -1,4 +1,4 @@
-"""What there is to report of the instance profiles of an assembly."""
+"""What the check reports about the instance profiles of an assembly."""
 
 from __future__ import annotations
 
@@ -8,24 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 
+from . import rules
 from .policies import Answer, Decision, Statement, decide, within
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
-from .rules import (
-    BOOT_ORDER,
-    CANNOT_BE_KNOWN,
-    CHANNEL_MISSING,
-    DECRYPT_ON_ALL_KEYS,
-    DEPRECATED_POLICY,
-    EXPLICIT_DENY,
-    KEY_NOT_BY_ARN,
-    MANAGED_POLICY_TOO_LONG,
-    POLICIES_TOO_LONG,
-    READY,
-    REFUSED_POLICY,
-    REGISTRATION_MISSING,
-    RULES,
-    TOO_MANY_MANAGED_POLICIES,
-)
 from .templates import Order, listed, mapping, shown, text
 
 if TYPE_CHECKING:
@@ -37,7 +22,7 @@ VERDICTS: Final = ("ready", "not ready", "can't be known")
 
 
 class Finding(NamedTuple):
-    """One cause, on all the resources that it is a cause for."""
+    """One cause, with all the resources that it affects."""
 
     rule: str
     resources: tuple[Resource, ...]
@@ -47,7 +32,7 @@ class Finding(NamedTuple):
 
 
 def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
-    """What there is to report, and how many profiles are ready, not ready, and can't be known."""
+    """Return the findings and how many profiles have each verdict."""
     profiles = Profiles(assembly)
     found: list[Finding] = []
     verdicts: Counter[str] = Counter()
@@ -68,104 +53,106 @@ def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
     found += _of_boots(profiles, asked)
     found = list(dict.fromkeys(found))  # a managed policy may be that of several roles
     if not found and verdicts["ready"]:
-        found.append(
-            Finding(READY, (), "", f"instances of all {verdicts['ready']} profiles are ready", "")
-        )
+        description = f"instances of all {verdicts['ready']} profiles are ready"
+        found.append(Finding(rules.READY, (), "", description, ""))
     return found, verdicts
 
 
 def _verdict(found: list[Finding]) -> str:
     if not found:
         return "ready"
-    return "not ready" if RULES[found[0].rule].not_ready else "can't be known"
+    return "not ready" if rules.RULES[found[0].rule].not_ready else "can't be known"
+
+
+def _on_profiles(rule: str, role: Role, description: str, fix: str) -> Finding:
+    """A finding about a role, reported on all of its profiles."""
+    return Finding(rule, tuple(role.profiles), "Properties.Roles", description, fix)
 
 
 def _of_refused(role: Role) -> Iterator[Finding]:
-    """Policies that IAM refuses for certain, so that the deployment fails."""
+    """Policies that IAM certainly refuses, so that the deployment fails."""
     for policy, certain in role.policies:
         if certain and policy.refused:
-            yield Finding(
-                REFUSED_POLICY,
-                tuple(role.profiles),
-                "Properties.Roles",
-                f"IAM refuses a policy of {_its_role(role)}, the one in "
-                f"{policy.resource.logical_id!r}, so the deployment will fail: {policy.refused}",
+            yield _on_profiles(
+                rules.REFUSED_POLICY,
+                role,
+                f"the deployment will fail: IAM refuses {policy.source}, because {policy.refused}",
                 "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html",
             )
 
 
-def _of_policies(role: Role, asked: dict[str, _Answers]) -> Iterator[Finding]:
-    """What keeps Session Manager for certain from instances under the role's profiles."""
-    where = tuple(role.profiles), "Properties.Roles"
+def _of_policies(role: Role, asked: dict[str, _RoleDecision]) -> Iterator[Finding]:
+    """What certainly keeps Session Manager from instances under the role's profiles."""
     its_role = _its_role(role)
     missing = {
         action: one for action, one in asked.items() if one.decision.answer is Answer.IMPLICIT_DENY
     }
     denied = _answered(asked, Answer.EXPLICIT_DENY)
-    channels = missing.keys() & {*_needs.CHANNELS.actions}
+    channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
     if channels:
-        yield Finding(
-            CHANNEL_MISSING,
-            *where,
-            "Session Manager can't reach instances of this profile: "
-            f"{its_role} is not allowed {', '.join(sorted(channels))}",
+        yield _on_profiles(
+            rules.CHANNEL_MISSING,
+            role,
+            f"Session Manager can't reach instances of this profile: {its_role} is not allowed to "
+            f"call {', '.join(channels)}",
             _remedy(missing),
         )
     registration = missing.keys() & {*_needs.REGISTRATION.actions}
     if registration:
-        yield Finding(
-            REGISTRATION_MISSING,
-            *where,
+        yield _on_profiles(
+            rules.REGISTRATION_MISSING,
+            role,
             f"instances of this profile can't register with Systems Manager: {its_role} is not "
-            f"allowed {', '.join(registration)}, and so they depend on the account's Default Host "
-            "Management Configuration",
+            f"allowed to call {', '.join(registration)}, so they depend on the account's Default "
+            "Host Management Configuration",
             _remedy(missing),
         )
     if denied:
-        yield Finding(
-            EXPLICIT_DENY,
-            *where,
+        yield _on_profiles(
+            rules.EXPLICIT_DENY,
+            role,
             f"Session Manager can't reach instances of this profile: {its_role} is denied "
-            f"{', '.join(denied)} by {_deciding(asked, denied)}, whatever else allows it",
-            f"leave them out of the Deny; where it denies all else, use not_actions={denied!r}",
+            f"{', '.join(denied)} by {_deciding(asked, denied)}, and a Deny overrides every Allow",
+            "remove these actions from the Deny; if it denies everything but some actions, add "
+            f"these to them: not_actions={denied!r}",
         )
     yield from _of_quotas(role)
 
 
 def _of_quotas(role: Role) -> Iterator[Finding]:
-    """What IAM refuses, so that the deployment fails.
+    """Policies beyond IAM's quotas, so that the deployment fails.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    where = tuple(role.profiles), "Properties.Roles"
     length = sum(policy.length for policy, certain in role.inline if certain)
     if length > _needs.MAX_INLINE_POLICIES:
-        yield Finding(
-            POLICIES_TOO_LONG,
-            *where,
-            f"the inline policies of {_its_role(role)} are {length} characters long or more, and "
-            f"IAM takes {_needs.MAX_INLINE_POLICIES} of a role: the deployment will fail",
+        yield _on_profiles(
+            rules.POLICIES_TOO_LONG,
+            role,
+            f"the deployment will fail: the inline policies of {_its_role(role)} have at least "
+            f"{length} characters, and IAM allows {_needs.MAX_INLINE_POLICIES} for a role",
+            "use a managed policy instead of the inline policy: "
             'iam.ManagedPolicy(self, "SessionManager", roles=[role], '
-            "statements=session_manager_statements()), in place of the inline policy",
+            "statements=session_manager_statements())",
         )
     for policy, certain in role.managed:
         if certain and policy.length > _MAX_MANAGED_POLICY:
             yield Finding(
-                MANAGED_POLICY_TOO_LONG,
+                rules.MANAGED_POLICY_TOO_LONG,
                 (policy.resource,),
                 policy.location,
-                f"the managed policy {policy.resource.logical_id!r} is {policy.length} characters "
-                f"long or more, and IAM takes {_MAX_MANAGED_POLICY}: the deployment will fail",
-                'iam.ManagedPolicy(self, "More", roles=[role], statements=[...]), with a part of '
-                "its statements",
+                f"the deployment will fail: the managed policy {policy.resource.logical_id!r} has "
+                f"at least {policy.length} characters, and IAM allows {_MAX_MANAGED_POLICY}",
+                "move some of its statements to another policy: "
+                'iam.ManagedPolicy(self, "More", roles=[role], statements=[...])',
             )
     if role.managed_policies > _MOST_MANAGED_POLICIES:
-        yield Finding(
-            TOO_MANY_MANAGED_POLICIES,
-            *where,
-            f"{_its_role(role)} has {role.managed_policies} managed policies or more, and IAM "
-            f"takes {_MOST_MANAGED_POLICIES} of a role at most: the deployment will fail",
-            "put the statements of several in one, or in inline policies",
+        yield _on_profiles(
+            rules.TOO_MANY_MANAGED_POLICIES,
+            role,
+            f"the deployment will fail: {_its_role(role)} has at least {role.managed_policies} "
+            f"managed policies, and IAM allows at most {_MOST_MANAGED_POLICIES} on a role",
+            "merge several of them into one, or use inline policies",
         )
 
 
@@ -174,8 +161,8 @@ _MANAGED_POLICIES: Final = 10  # on a role, as the quota is where nobody had it 
 _MOST_MANAGED_POLICIES: Final = 25  # on a role, the most that the quota can be raised to
 
 
-def _of_what_is_unknown(role: Role, asked: dict[str, _Answers]) -> Iterator[Finding]:
-    """What decides whether instances are reached and is in no template."""
+def _of_what_is_unknown(role: Role, asked: dict[str, _RoleDecision]) -> Iterator[Finding]:
+    """What decides whether Session Manager reaches instances, and is in no template."""
     unknown = _answered(asked, Answer.UNKNOWN)
     name = role.name if role.name and not role.in_app else "NAME"
     reasons = [_deciding(asked, unknown)] if unknown else []
@@ -183,14 +170,13 @@ def _of_what_is_unknown(role: Role, asked: dict[str, _Answers]) -> Iterator[Find
     if role.managed_policies > _MANAGED_POLICIES:
         reasons.append(
             f"the account's quota of managed policies on a role, which is {_MANAGED_POLICIES} "
-            f"unless it was raised: {_its_role(role)} has {role.managed_policies}"
+            f"unless it was raised ({_its_role(role)} has {role.managed_policies})"
         )
-        fix = fix if unknown else "ask Service Quotas for the quota of the account"
+        fix = fix if unknown else "look up the quota of the account in Service Quotas"
     if reasons:
-        yield Finding(
-            CANNOT_BE_KNOWN,
-            tuple(role.profiles),
-            "Properties.Roles",
+        yield _on_profiles(
+            rules.CANNOT_BE_KNOWN,
+            role,
             "it can't be known at synthesis whether Session Manager reaches instances of this "
             f"profile: that depends on {', and on '.join(reasons)}",
             fix,
@@ -201,17 +187,19 @@ def _its_role(role: Role) -> str:
     return f"its role {role.name!r}" if role.name else "its role"
 
 
-class _Answers(NamedTuple):
-    """Of a role's policies, and of its permissions boundary."""
+class _RoleDecision(NamedTuple):
+    """What IAM decides about one action of a role."""
 
     identity: Decision
+    """By the role's policies alone."""
     boundary: Decision
+    """By its permissions boundary alone."""
     decision: Decision
-    """What they come to together."""
+    """By both together."""
 
 
-def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _Answers]:
-    """What the role may do of each action that its instance needs, but for some policies."""
+def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _RoleDecision]:
+    """Decide each action that an instance needs, leaving out the policies `without`."""
     statements = role.statements(without)
     found = {}
     for action, resource in NEEDED.items():
@@ -219,16 +207,16 @@ def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _Ans
         if role.boundary is not None:
             boundary = decide(role.boundary, action, resource)
         identity = decide(statements, action, resource)
-        found[action] = _Answers(identity, boundary, within(identity, boundary))
+        found[action] = _RoleDecision(identity, boundary, within(identity, boundary))
     return found
 
 
-def _answered(asked: dict[str, _Answers], answer: Answer) -> list[str]:
+def _answered(asked: dict[str, _RoleDecision], answer: Answer) -> list[str]:
     return [action for action, one in asked.items() if one.decision.answer is answer]
 
 
-def _remedy(missing: dict[str, _Answers]) -> str:
-    """The line that allows what is missing, in the role's policies or in its boundary."""
+def _remedy(missing: dict[str, _RoleDecision]) -> str:
+    """The lines of code that allow the missing actions, in a policy or in the boundary."""
     registers = not missing.keys().isdisjoint(_needs.REGISTRATION.actions)
     option = "allow_registration=True" if registers else ""
     lines = []
@@ -242,14 +230,14 @@ def _remedy(missing: dict[str, _Answers]) -> str:
 _PERMISSIONS: Final = 'SessionManagerPermissions(self, "SessionManagerPermissions", role=role'
 
 
-def _deciding(asked: dict[str, _Answers], actions: list[str]) -> str:
-    """The statements that decide on the actions, for a message."""
+def _deciding(asked: dict[str, _RoleDecision], actions: list[str]) -> str:
+    """The statements that decide about the actions, as a message names them."""
     return " and ".join(
-        dict.fromkeys(_called(one) for action in actions for one in asked[action].decision.by)
+        dict.fromkeys(_name(one) for action in actions for one in asked[action].decision.by)
     )
 
 
-def _called(statement: Statement) -> str:
+def _name(statement: Statement) -> str:
     return (
         f"statement {statement.sid!r} of {statement.source}" if statement.sid else statement.source
     )
@@ -260,17 +248,17 @@ def _of_aws_managed(role: Role) -> Iterator[Finding]:
         instead = _needs.AWS_MANAGED_DEPRECATED.get(name)
         if instead is not None:
             yield Finding(
-                DEPRECATED_POLICY,
+                rules.DEPRECATED_POLICY,
                 (role.resource,),
                 "Properties.ManagedPolicyArns",
                 f"the AWS managed policy {name} is deprecated: it allows more than the agent "
                 "needs, such as reading every S3 object",
-                f'iam.ManagedPolicy.from_aws_managed_policy_name("{instead}"), in its place',
+                f'iam.ManagedPolicy.from_aws_managed_policy_name("{instead}") instead',
             )
 
 
 def _of_keys(policy: Policy) -> Iterator[Finding]:
-    """Statements on the key of the sessions that grant nothing, or everything."""
+    """Statements about KMS keys that grant nothing, or access to every key."""
     fix = f"{_PERMISSIONS}, encryption_key=key)"
     for statement in policy.statements:
         on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
@@ -279,26 +267,27 @@ def _of_keys(policy: Policy) -> Iterator[Finding]:
             continue
         if named.applies(_DECRYPT, _ANY_KEY):
             yield Finding(
-                DECRYPT_ON_ALL_KEYS,
+                rules.DECRYPT_ON_ALL_KEYS,
                 (policy.resource,),
                 policy.location,
-                f"{_called(statement)} allows kms:Decrypt on every key that leaves it to IAM",
+                f"{_name(statement)} allows kms:Decrypt on every key whose key policy leaves "
+                "access to IAM",
                 fix,
             )
         for written, _ in listed(statement.written.get("Resource")):
             if _is_no_key(written, policy.resource):
                 yield Finding(
-                    KEY_NOT_BY_ARN,
+                    rules.KEY_NOT_BY_ARN,
                     (policy.resource,),
                     policy.location,
-                    f"{_called(statement)} allows kms:Decrypt on {shown(written)}, which grants "
-                    "nothing: IAM knows a key by its ARN alone, not by an alias or its id",
+                    f"{_name(statement)} allows kms:Decrypt on {shown(written)}, which grants "
+                    "nothing: a policy names a key by its ARN alone, not by an alias or a key id",
                     f"{fix}, which takes keys and aliases",
                 )
 
 
 _DECRYPT: Final = "kms:decrypt"
-_ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # which fits patterns that name no one's keys
+_ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # matches only patterns that name no particular key
 _ALIAS_OR_ID: Final = re.compile(
     r"(arn:[^:]*:kms:[^:]*:[^:]*:)?alias/.*"
     r"|(key/)?(mrk-[0-9a-f]{32}|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})",
@@ -307,7 +296,7 @@ _ALIAS_OR_ID: Final = re.compile(
 
 
 def _is_no_key(written: object, resource: Resource) -> bool:
-    """Whether a statement's resource is meant as a key, and is not the ARN of one."""
+    """Whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
     if isinstance(written, dict) and "Ref" in written:
         referenced = resource.template.resources.get(str(written["Ref"]))
         return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
@@ -315,16 +304,16 @@ def _is_no_key(written: object, resource: Resource) -> bool:
 
 
 class _Late(NamedTuple):
-    """What may be attached to a role after a machine under its profile has booted."""
+    """The policies that may be attached to a role after an instance with it has booted."""
 
     role: Role
     policies: frozenset[Policy]
     ours: tuple[Policy, ...]
-    """Those with the statement of `session_manager_statements`."""
+    """Those of them that have the statement of `session_manager_statements`."""
 
 
-def _of_boots(profiles: Profiles, asked: dict[Role, dict[str, _Answers]]) -> Iterator[Finding]:
-    """Policies of ours that CloudFormation may attach after the instance has booted.
+def _of_boots(profiles: Profiles, asked: dict[Role, dict[str, _RoleDecision]]) -> Iterator[Finding]:
+    """Policies of this library that CloudFormation may attach after the instance has booted.
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes.
     Only policies of the machine's own template count: the order of stacks is another matter.
@@ -347,7 +336,7 @@ def _of_boots(profiles: Profiles, asked: dict[Role, dict[str, _Answers]]) -> Ite
             names = " and ".join(repr(policy.resource.logical_id) for policy in found.ours)
             what = "this instance" if kind == "AWS::EC2::Instance" else "instances of this group"
             yield Finding(
-                BOOT_ORDER,
+                rules.BOOT_ORDER,
                 tuple(dict.fromkeys(machines)),
                 "DependsOn",
                 f"{what} may boot before the role has the policy {names}, without which the agent "
@@ -374,8 +363,8 @@ def _late(machine: Resource, role: Role, order: Order) -> _Late:
     return _Late(role, frozenset(late), tuple(ours))
 
 
-def _matters(late: _Late, then: dict[str, _Answers]) -> bool:
-    """Whether the late policies allow what the others do not allow for certain."""
+def _matters(late: _Late, then: dict[str, _RoleDecision]) -> bool:
+    """Whether the late policies are needed: the others do not certainly allow everything."""
     order = list(Answer).index
     at_boot = _ask(late.role, late.policies)
     return any(
@@ -396,12 +385,12 @@ def _path(resource: Resource) -> str:
 
 
 def _is_l1(machine: Resource) -> bool:
-    """Whether it is known to be a construct of its own, and not the inside of another."""
+    """Whether it is known to be an L1 construct that the app made, not part of an L2 construct."""
     return _path(machine).rpartition("/")[2] not in {"", "Resource", "ASG"}
 
 
 def _wait(kind: str, policy: Resource, *, is_l1: bool) -> str:
-    """The line that has a machine wait for the policy."""
+    """The lines of code that make the instance or group wait for the policy."""
     variable = "instance" if kind == "AWS::EC2::Instance" else "group"
     inner = {"instance": "instance.instance", "group": "group.node.default_child"}[variable]
     wait = f"{variable if is_l1 else inner}.node.add_dependency(permissions)"

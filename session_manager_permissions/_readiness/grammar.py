@@ -1,4 +1,4 @@
-"""Does IAM refuse this policy document? A deployment with one that it refuses fails.
+"""Tell whether IAM refuses a policy document, which makes the deployment fail.
 
 The grammar of identity policies:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .templates import UNKNOWN, text
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
 
 class Refusal(NamedTuple):
-    """Why IAM refuses a document, for a message, or may refuse it."""
+    """Why IAM refuses a document, or may refuse it."""
 
     reason: str
+    """The end of a sentence such as "because its statement 1 has no Effect"."""
     certain: bool = True
-    """False where AWS does not document the rule, or something decides that is not known."""
+    """False where AWS does not document the rule, or where a value decides that is not known."""
 
 
 _ELEMENTS: Final = {"Version", "Id", "Statement"}
 _STATEMENT_ELEMENTS: Final = {
     *("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"),
 }
-"""Those of a policy of a role; `Principal` and `NotPrincipal` are for other policies."""
+"""The elements of a statement of a role's policy, which can't have a `Principal`."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 _EFFECTS: Final = ("Allow", "Deny")
@@ -40,38 +42,40 @@ _OPERATORS: Final = {
     *("DateGreaterThanEquals", "Bool", "BinaryEquals", "IpAddress", "NotIpAddress"),
     *("ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike", "Null"),
 }
-"""The condition operators, without `ForAnyValue:`, `ForAllValues:` and `IfExists`.
+"""The condition operators, without the additions `ForAnyValue:`, `ForAllValues:`, `IfExists`.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
 
 
-def refusal(document: dict[str, Any]) -> Refusal | None:
-    """Why IAM refuses the document as an identity policy, None where it takes it.
+def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal | None:
+    """Why IAM refuses the document as an identity policy; None if it accepts the document.
 
-    A certain refusal comes before one that is only possible. What an intrinsic function stands for
-    is not known, and is taken to be right.
+    If there are several reasons, one that is certain is returned first. The value of an intrinsic
+    function is not known, and is assumed to be accepted.
 
     Args:
         document: a policy document without `Fn::If` and `AWS::NoValue`.
+        partition: the partition that it is deployed to, such as `aws-cn`; None if that is not
+            known.
     """
-    found = sorted(_refusals(document), key=lambda one: not one.certain)
+    found = sorted(_refusals(document, partition), key=lambda one: not one.certain)
     return found[0] if found else None
 
 
 def is_function(value: object) -> bool:
-    """Whether `value` is an intrinsic function, or has one that may add to it."""
+    """Whether `value` is an intrinsic function, or a mapping that one may add entries to."""
     return isinstance(value, dict) and any(
         name == "Ref" or name.startswith("Fn::") for name in value
     )
 
 
 def _is_in_any_case(name: str, known: set[str]) -> bool:
-    """Whether it is one of them but for its case, of which AWS documents nothing."""
+    """Whether `name` is known in another case. AWS does not document whether IAM accepts that."""
     return name.lower() in {one.lower() for one in known}
 
 
-def _refusals(document: dict[str, Any]) -> Iterator[Refusal]:
+def _refusals(document: dict[str, Any], partition: str | None) -> Iterator[Refusal]:
     if is_function(document):
         return
     for name in document:
@@ -93,22 +97,22 @@ def _refusals(document: dict[str, Any]) -> Iterator[Refusal]:
         if sid and times > 1:
             yield Refusal(f"{times} of its statements have the Sid {sid!r}, which must be unique")
     for number, entry in enumerate(entries, 1):
-        for found in _in_statement(entry):
+        for found in _in_statement(entry, partition):
             sid = entry.get("Sid") if isinstance(entry, dict) else None
             called = f"statement {sid!r}" if isinstance(sid, str) and sid else f"statement {number}"
             yield found._replace(reason=f"its {called} {found.reason}")
 
 
-def _in_statement(entry: object) -> Iterator[Refusal]:
+def _in_statement(entry: object, partition: str | None) -> Iterator[Refusal]:
     if not isinstance(entry, dict):
-        yield Refusal("is no mapping", certain=isinstance(entry, str))
+        yield Refusal("is not a mapping", certain=isinstance(entry, str))
         return
     if is_function(entry):
         return
     yield from _in_head(entry)
     for name, negated, judge in (
         ("Action", "NotAction", _in_action),
-        ("Resource", "NotResource", _in_resource),
+        ("Resource", "NotResource", partial(_in_resource, deployed_to=partition)),
     ):
         if name in entry and negated in entry:
             yield Refusal(f"has both {name} and {negated}")
@@ -131,7 +135,7 @@ def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
         yield Refusal("has no Effect")
     sid = text(entry.get("Sid", ""))
     if not isinstance(entry.get("Sid", ""), (str, dict)):
-        yield Refusal("has a Sid that is no text", certain=False)
+        yield Refusal("has a Sid that is not a string", certain=False)
     elif UNKNOWN not in sid and re.search("[^0-9A-Za-z]", sid):
         yield Refusal(f"has the Sid {sid!r}, and a Sid has letters and digits only")
 
@@ -139,7 +143,7 @@ def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
 def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Iterator[Refusal]:
     written = text(value)
     if not isinstance(value, (str, dict)):
-        yield Refusal(f"has a {element} that is no text", certain=False)
+        yield Refusal(f"has a {element} that is not a string", certain=False)
     elif UNKNOWN not in written and written not in known:
         neither = " nor ".join(repr(one) for one in known)
         yield Refusal(f"has the {element} {written!r}, which is neither {neither}")
@@ -153,15 +157,15 @@ def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # n
         if isinstance(one, dict) and not is_function(one):
             yield Refusal(f"has a mapping in its {element}")
         elif not isinstance(one, (str, dict)):
-            # CloudFormation may make a text of a number, and refuses null.
-            yield Refusal(f"has an entry in its {element} that is no text", certain=False)
-        elif UNKNOWN not in written:
+            # CloudFormation may convert a number to a string, and refuses null.
+            yield Refusal(f"has an entry in its {element} that is not a string", certain=False)
+        else:
             yield from judge(element, written)
 
 
 def _in_action(element: str, action: str) -> Iterator[Refusal]:
     service, colon, name = action.partition(":")
-    if action == "*":
+    if action == "*" or UNKNOWN in action:
         return
     if not colon:
         yield Refusal(f"has {action!r} in its {element}: an action is 'service:Name' or '*'")
@@ -173,18 +177,25 @@ def _in_action(element: str, action: str) -> Iterator[Refusal]:
         yield Refusal(f"has {action!r} in its {element}", certain=False)
 
 
-def _in_resource(element: str, resource: str) -> Iterator[Refusal]:
-    if resource == "*":
-        return
-    reason = f"has {resource!r} in its {element}: a resource is an ARN or '*'"
+def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Iterator[Refusal]:
     prefix, colon, rest = resource.partition(":")
     partition, second_colon, rest = rest.partition(":")
+    if deployed_to and second_colon and partition in {*_PARTITIONS} - {deployed_to}:
+        shown = resource.replace(UNKNOWN, "…")
+        yield Refusal(
+            f"has {shown!r} in its {element}, and its stack is deployed to the partition "
+            f"{deployed_to!r}"
+        )
+        return
+    if resource == "*" or UNKNOWN in resource:
+        return
+    reason = f"has {resource!r} in its {element}: a resource is an ARN or '*'"
     service = rest.partition(":")[0]
-    few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end goes on beyond colons
+    few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end also matches colons
     if not colon:
         yield Refusal(reason, certain=resource != "")
     elif partition not in {"*", *_PARTITIONS}:
-        # There are partitions that are not public, and wildcards that IAM may take.
+        # Some partitions are not public, and IAM may accept some wildcards.
         yield Refusal(reason, certain=re.match(r"aws|[^a-z]*[*?$]", partition) is None)
     elif not second_colon or (few and "::" in resource):
         yield Refusal(reason)
@@ -200,14 +211,14 @@ _PARTITIONS: Final = (
 
 def _in_condition(condition: object) -> Iterator[Refusal]:
     if not isinstance(condition, dict):
-        yield Refusal("has a Condition that is no mapping")
+        yield Refusal("has a Condition that is not a mapping")
         return
     if is_function(condition):
         return
     for written, keys in condition.items():
         operator = re.sub("^For(AnyValue|AllValues):|IfExists$", "", written)
         if not isinstance(keys, dict):
-            yield Refusal(f"has no mapping of keys for {written!r} in its Condition")
+            yield Refusal(f"has a Condition whose {written!r} is not a mapping")
         elif operator not in _OPERATORS and keys:
-            reason = f"has {written!r} in its Condition, which is no condition operator"
+            reason = f"has {written!r} in its Condition, which is not a condition operator"
             yield Refusal(reason, certain=not _is_in_any_case(operator, _OPERATORS))

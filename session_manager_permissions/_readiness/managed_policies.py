@@ -1,7 +1,7 @@
-"""What do AWS managed policies say? Read from `aws_managed_policies.json`, when one is asked for.
+"""The statements of AWS managed policies, from `aws_managed_policies.json`.
 
-`make managed-policies` makes the file. Its policies are those of the partition `aws`; in the other
-partitions AWS has them under the same names.
+`make managed-policies` makes the file, which is read when the first policy is asked for. It has the
+policies of the partition `aws`. AWS uses the same names in the other partitions.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def aws_managed(name: str) -> list[Statement]:
     """The statements of an AWS managed policy about the agent's channels and its registration.
 
-    A policy that is not in the file may allow and deny anything: AWS may have made it later.
+    A policy that is not in the file may allow and deny anything, as AWS may have added it later.
 
     Args:
-        name: what its ARN has behind `policy/`. A path is part of it, as IAM finds no policy under
+        name: the part of its ARN after `policy/`, with the path: IAM does not find a policy under
             a wrong path.
     """
     data = _data()

@@ -1,4 +1,4 @@
-"""Can Session Manager reach an instance under each profile of the app? Asked at synthesis."""
+"""The check at synthesis: whether Session Manager can reach an instance under each profile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @jsii.implements(cdk.IPolicyValidationPlugin)
 class SessionManagerReadiness:
-    """Tells at synthesis which instance profiles Session Manager can't reach, why, and the remedy.
+    """Checks at synthesis under which instance profiles Session Manager can't reach an instance.
 
     A policy validation plug-in, for an app or a stage:
     `cdk.Validations.of(app).add_plugins(SessionManagerReadiness())`.

@@ -1,8 +1,8 @@
-"""What do these IAM policies answer for an action? As IAM evaluates them, of what synthesis knows.
+"""Evaluate IAM policies as IAM does, as far as their statements are known at synthesis.
 
-The rules are those of "Policy evaluation logic" in the IAM user guide: all policies are read
-together; a matching `Deny` overrides every `Allow`; without a matching `Allow` the answer is no;
-and a permissions boundary has to allow it as well.
+The rules are those of "Policy evaluation logic" in the IAM user guide: the statements of all
+policies count together, a matching `Deny` overrides every `Allow`, an action without a matching
+`Allow` is denied, and a permissions boundary has to allow the action as well.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -12,47 +12,36 @@ import re
 from enum import Enum
 from fnmatch import fnmatchcase
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._needs import ARN_PART
 
 from .grammar import is_function, refusal
-from .templates import UNKNOWN, text
+from .templates import NO_VALUE, UNKNOWN, Condition, intrinsic, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .templates import Template
 
-Condition = tuple[object, str]
-"""A condition of a template, by its name, as templates may have different ones of one name."""
-
-World = frozenset[tuple[Condition, bool]]
-"""The values that conditions have in a deployment."""
+World: TypeAlias = "frozenset[tuple[Condition, bool]]"
+"""One possible deployment: a value for each of some conditions of templates."""
 
 _EVERYWHERE: Final[frozenset[World]] = frozenset({frozenset()})
 _MOST_CONDITIONS: Final = 6
-"""How many conditions are tried both ways, in 64 worlds; with more it can't be known."""
+"""How many conditions are tried as true and as false; with more, nothing is known."""
 
-_DEEPEST: Final = 64
-"""How far into a document `Fn::If` and `Fn::GetAtt` are looked for."""
+_MOST_DEEP: Final = 64
+"""How deep in a document `Fn::If` and `Fn::GetAtt` are looked for."""
 
-_SERVICES: Final = {
-    "AWS::DynamoDB": "dynamodb",
-    "AWS::ECR": "ecr",
-    "AWS::IAM": "iam",
-    "AWS::KMS": "kms",
-    "AWS::Lambda": "lambda",
-    "AWS::Logs": "logs",
-    "AWS::S3": "s3",
-    "AWS::SecretsManager": "secretsmanager",
-    "AWS::SQS": "sqs",
-}
-"""Services of resources in templates, and what the attribute `Arn` of each has as its service."""
+_SERVICES: Final = (
+    *("DynamoDB", "ECR", "IAM", "KMS", "Lambda", "Logs", "S3", "SecretsManager", "SQS"),
+)
+"""Services whose resources have an attribute `Arn` with the service's name in lower case."""
 
 
 class Answer(Enum):
-    """IAM's answers, by the names that its simulator gives them, and that it can't be known."""
+    """IAM's answers, as its simulator names them, and "unknown"."""
 
     ALLOWED = "allowed"
     UNKNOWN = "unknown"
@@ -61,43 +50,44 @@ class Answer(Enum):
 
 
 class Decision(NamedTuple):
-    """An answer, and the statements that deny it or leave it open."""
+    """An answer, and the statements that deny the action or that make the answer unknown."""
 
     answer: Answer
     by: tuple[Statement, ...] = ()
 
 
 class Statement(NamedTuple):
-    """One statement of a policy: yes, no and None for "can't be known" in each of its parts."""
+    """One statement of a policy, as far as it is known."""
 
     source: str
     """What a message calls its policy."""
     sid: str
     allows: bool
     actions: tuple[str, ...]
-    """Patterns in lower case, as IAM does not tell the cases of an action apart."""
+    """Patterns in lower case, because IAM ignores the case of an action."""
     not_actions: bool
     resources: tuple[str, ...]
     not_resources: bool
     certain: bool
-    """Whether it is known that the statement is deployed and that its condition holds."""
+    """Whether the statement is certainly deployed, and its `Condition` certainly holds."""
     written: dict[str, Any]
     when: frozenset[World] = _EVERYWHERE
-    """The deployments that have it: those where one of these is so."""
+    """The deployments that have the statement: it is in each of these worlds."""
 
     def is_in(self, world: World) -> bool:
-        """Whether a deployment has it in which the conditions have these values."""
+        """Whether a deployment with these values of the conditions has the statement."""
         return any(when <= world for when in self.when)
 
     def covers_action(self, action: str) -> bool | None:
-        """Whether it is about `action`, in lower case, on whatever resource."""
+        """Whether it matches `action`, in lower case, whatever the resource; None if not known."""
         fitting = (_matches(pattern, action) for pattern in self.actions)
         return _any(fitting, negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
-        """Whether it matches `action`, in lower case, on `resource`, which is as in `decide`.
+        """Whether it matches `action`, in lower case, on `resource`, as in `decide`.
 
-        Wildcards: `*` for any characters, `?` for one, also within a part of an ARN.
+        None if that is not known. `*` matches any characters and `?` matches one, also within a
+        part of an ARN.
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
         """
         actions = self.covers_action(action)
@@ -113,53 +103,61 @@ class Statement(NamedTuple):
 def statements(
     document: object, source: str, *, certain: bool = True, template: Template | None = None
 ) -> list[Statement]:
-    """The statements of a policy document as a template has it.
+    """The statements of a policy document in a template.
 
-    A condition of a statement is taken as one that may hold: its keys are of the request, which no
-    template has. A condition of the template, by which `Fn::If` decides, is tried both ways.
+    The `Condition` of a statement may hold or not, because its keys come from the request. Each
+    condition of the template that an `Fn::If` uses is tried as true and as false.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
 
     Args:
         document: the document, with intrinsic functions in it.
         source: what a message calls the policy.
         certain: whether the deployment is certain to have it.
-        template: where the document is written, whose conditions and resources it refers to.
+        template: the template of the document, whose conditions and resources it refers to.
     """
     found: dict[tuple[object, ...], tuple[Statement, set[World]]] = {}
     for world, resolved in _worlds(document, template):
-        for one in _read(resolved, source, certain=certain):
+        for one in _read(resolved, source, _partition(template), certain=certain):
             found.setdefault(one[: Statement._fields.index("written")], (one, set()))[1].add(world)
     return [one._replace(when=_shortened(frozenset(when))) for one, when in found.values()]
 
 
 def refused(document: object, template: Template | None = None) -> str | None:
-    """Why IAM refuses a policy document whatever the conditions of its template come to.
+    """Why IAM refuses a policy document, whatever the values of its template's conditions.
 
-    None where it takes it, where that depends, and where it is not documented.
+    None if IAM accepts it, if that depends on a condition, or if AWS does not document it.
 
     Args:
         document: the document, with intrinsic functions in it.
-        template: where the document is written.
+        template: the template of the document.
     """
     found = [
-        refusal(resolved) if isinstance(resolved, dict) else None
+        refusal(resolved, _partition(template)) if isinstance(resolved, dict) else None
         for _, resolved in _worlds(document, template)
     ]
     reasons = [one.reason for one in found if one is not None and one.certain]
     return reasons[0] if len(reasons) == len(found) else None
 
 
-def _read(resolved: object, source: str, *, certain: bool) -> Iterator[Statement]:
+def _partition(template: Template | None) -> str | None:
+    return template.stack.partition if template else None
+
+
+def _read(
+    resolved: object, source: str, partition: str | None, *, certain: bool
+) -> Iterator[Statement]:
     """The statements of a document without `Fn::If`.
 
-    Nobody gets anything of a deployment that fails, and so a document that IAM refuses denies
-    everything. What it says is read as well, for what else there is to report of it.
+    A document that IAM refuses makes the deployment fail. It therefore counts as a Deny of
+    everything. Its own statements are read as uncertain ones, for the other rules of the check.
     """
     if not isinstance(resolved, dict) or is_function(resolved):
         yield from anything(source)
         return
-    found = refusal(resolved)
+    found = refusal(resolved, partition)
     if found is not None:
+        if not found.certain:
+            source = f"{source}, which IAM may refuse: {found.reason}"
         denial = anything(source)[-1]
         yield from [denial._replace(certain=certain)] if found.certain else anything(source)
         certain = False
@@ -195,18 +193,18 @@ def _patterns(value: object) -> tuple[str, ...]:
 
 
 def _worlds(document: object, template: Template | None) -> Iterator[tuple[World, object]]:
-    """The document as each value of its template's conditions makes it.
+    """The document in each possible deployment, by the values of its template's conditions.
 
-    With too many conditions there is one world, of which nothing is known.
+    With too many conditions, the document is None in the only world.
     """
-    scope: object = template or object()
-    conditions = [(scope, name) for name in dict.fromkeys(_conditions(document, _DEEPEST))]
+    names = dict.fromkeys(_conditions(document, _MOST_DEEP))
+    conditions = [Condition(template, name) for name in names]
     if len(conditions) > _MOST_CONDITIONS:
         yield frozenset(), None
         return
     for world in _combinations(conditions):
-        values = {name: value for (_, name), value in world}
-        yield world, _resolved(document, values, template, _DEEPEST)
+        values = {condition.name: value for condition, value in world}
+        yield world, _resolved(document, values, template, _MOST_DEEP)
 
 
 def _combinations(conditions: Iterable[Condition]) -> Iterator[World]:
@@ -216,7 +214,7 @@ def _combinations(conditions: Iterable[Condition]) -> Iterator[World]:
 
 
 def _shortened(worlds: frozenset[World]) -> frozenset[World]:
-    """The same worlds without the conditions that make no difference."""
+    """The same worlds, without the conditions that make no difference."""
     for condition in {name for world in worlds for name, _ in world}:
         shorter = frozenset(
             frozenset(one for one in world if one[0] != condition) for world in worlds
@@ -227,8 +225,8 @@ def _shortened(worlds: frozenset[World]) -> frozenset[World]:
 
 
 def _conditions(value: object, depth: int) -> Iterator[str]:
-    """The names of the conditions by which it decides."""
-    match _function(value):
+    """The names of the conditions that an `Fn::If` in `value` uses."""
+    match intrinsic(value):
         case "Fn::If", [str(name), _, _]:
             yield name
     if depth and isinstance(value, (dict, list)):
@@ -239,39 +237,37 @@ def _conditions(value: object, depth: int) -> Iterator[str]:
 def _resolved(
     value: object, world: dict[str, bool], template: Template | None, depth: int
 ) -> object:
-    """It with what `Fn::If` comes to, without what is `AWS::NoValue`."""
-    match _function(value) if depth else ("", None):
+    """`value` as a deployment has it.
+
+    Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
+    removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
+    """
+    if not depth:
+        return value
+    match intrinsic(value):
         case "Fn::If", [str(name), then, otherwise]:
             return _resolved(then if world[name] else otherwise, world, template, depth - 1)
         case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
             return _arn(template, name) or value
-    if depth and isinstance(value, dict):
+    if isinstance(value, dict):
         named = {name: _resolved(one, world, template, depth - 1) for name, one in value.items()}
-        return {name: entry for name, entry in named.items() if entry != _NO_VALUE}
-    if depth and isinstance(value, list):
+        return {name: entry for name, entry in named.items() if entry != NO_VALUE}
+    if isinstance(value, list):
         entries = [_resolved(one, world, template, depth - 1) for one in value]
-        return [entry for entry in entries if entry != _NO_VALUE]
+        return [entry for entry in entries if entry != NO_VALUE]
     return value
 
 
-_NO_VALUE: Final = {"Ref": "AWS::NoValue"}
-
-
-def _function(value: object) -> tuple[object, object]:
-    """The name and the argument of what may be an intrinsic function."""
-    return next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else ("", None)
-
-
 def _arn(template: Template, name: str) -> str | None:
-    """The ARN of a resource of the template as far as its type tells it."""
+    """The ARN of a resource of the template, as far as the type of the resource tells it."""
     resource = template.resources.get(name)
-    service = _SERVICES.get(resource.type.rpartition("::")[0]) if resource else None
-    # Which partition makes no difference, as long as it has no part of another service's ARN.
-    return f"arn:aws:{service}:{UNKNOWN}" if service else None
+    found = re.match("AWS::(.*)::", resource.type) if resource else None
+    # The partition makes no difference: no ARN that is asked about is of one of these services.
+    return f"arn:aws:{found[1].lower()}:{UNKNOWN}" if found and found[1] in _SERVICES else None
 
 
 def anything(source: str) -> list[Statement]:
-    """What stands for a policy that can't be read: it may allow anything, and deny it."""
+    """Statements for a policy that can't be read: it may allow anything, and deny anything."""
     return [
         Statement(
             source=source,
@@ -289,13 +285,13 @@ def anything(source: str) -> list[Statement]:
 
 
 def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, ...]) -> Decision:
-    """What the statements of all of a role's policies answer together.
+    """Decide about an action by the statements of all of a role's policies.
 
     Args:
         found: the statements.
         action: the action, `service:Action`.
-        resource: an ARN, or `*` for an action without resource types; or the forms of ARNs, with
-            `ARN_PART` in them, where it may be any of these, or `*`.
+        resource: an ARN, or `*` for an action without resource types. If it may be any of several
+            ARNs, their forms, with `ARN_PART` for a part that varies.
     """
     asked = ((one, one.applies(action.lower(), resource)) for one in found)
     matched = [(one, applies) for one, applies in asked if applies is not False]
@@ -319,7 +315,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
 
 
 def _decide(matched: list[tuple[Statement, bool | None]]) -> Decision:
-    """What they answer in one deployment; None for a statement that may apply."""
+    """The decision in one deployment; a statement with None may apply or not."""
     denies = tuple(one for one, applies in matched if applies and not one.allows)
     if denies:
         return Decision(Answer.EXPLICIT_DENY, denies)
@@ -333,7 +329,7 @@ def _decide(matched: list[tuple[Statement, bool | None]]) -> Decision:
 
 
 def within(identity: Decision, boundary: Decision) -> Decision:
-    """What is left where a permissions boundary has to allow it as well.
+    """Combine the decision of a role's policies with that of its permissions boundary.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
@@ -343,14 +339,14 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
 
 def _matches(pattern: str, asked: str) -> bool | None:
-    """Whether the pattern fits; None where only the deployment or the request makes it fit."""
+    """Whether the pattern matches; None if the deployment or the request decides."""
     if UNKNOWN not in pattern and "${" not in pattern:
         return _fits(pattern, asked)
     return None if _fits(_open(pattern), asked) else False
 
 
 def _open(pattern: str) -> str:
-    """The pattern with a wildcard for what only the deployment or the request knows."""
+    """The pattern with a wildcard for each part that the deployment or the request decides."""
     return re.sub(r"\$\{[^}]*\}", "*", pattern.replace(UNKNOWN, "*"))
 
 
@@ -369,7 +365,10 @@ def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
 
 
 def _meet(pattern: str, arns: str) -> bool:
-    """Whether the pattern fits one of the ARNs that `arns` stands for."""
+    """Whether the pattern matches one of the ARNs of the form `arns`.
+
+    Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
+    """
     done, left = set(), [(0, 0)]
     while left:
         here = left.pop()
@@ -391,7 +390,7 @@ def _meet(pattern: str, arns: str) -> bool:
 
 
 def _any(answers: Iterable[bool | None], *, negated: bool) -> bool | None:
-    """Whether one of them is yes; negated, as in `NotAction`, whether none is."""
+    """Whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
     given = set(answers)
     if True in given:
         return not negated

@@ -1,4 +1,4 @@
-"""Which role is behind an instance profile of a template, and what policies does it have?"""
+"""Find the role of each instance profile of an assembly, and the policies of that role."""
 
 from __future__ import annotations
 
@@ -11,9 +11,22 @@ from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
 from .policies import Statement, anything, refused, statements
-from .templates import UNKNOWN, Of, Opaque, Resource, listed, mapping, shortest, shown, text
+from .templates import (
+    NO_VALUE,
+    UNKNOWN,
+    Of,
+    Opaque,
+    Resource,
+    listed,
+    mapping,
+    shortest,
+    shown,
+    text,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .templates import Assembly, Condition, Template, Value
 
 ATTACHED_BY: Final = {
@@ -23,36 +36,41 @@ ATTACHED_BY: Final = {
 }
 """The policies that are resources, and the property that names their roles."""
 
-_MOST_COMPARED: Final = 64  # texts that may be a role's name; more count for every role
+_MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
 class Policy:
-    """A policy document, and where it is written."""
+    """A policy document, and the resource that contains it."""
 
     def __init__(self, resource: Resource, location: str, document: object) -> None:
         self.resource = resource
         self.location = location
         self._document = document
 
+    @property
+    def source(self) -> str:
+        """What a message calls it."""
+        called = "the policy" if self.resource.type in ATTACHED_BY else "an inline policy of"
+        return f"{called} {self.resource.logical_id!r}"
+
     @cached_property
     def statements(self) -> list[Statement]:
-        """Its statements, made once, whatever the number of its roles."""
-        source = f"the policy {self.resource.logical_id!r}"
-        return statements(self._document, source, template=self.resource.template)
+        """Its statements, read once, whatever the number of its roles."""
+        return statements(self._document, self.source, template=self.resource.template)
 
     @cached_property
     def refused(self) -> str | None:
-        """Why IAM refuses it for certain, else None."""
+        """Why IAM certainly refuses it; None otherwise."""
         return refused(self._document, self.resource.template)
 
     @cached_property
     def needed(self) -> list[Statement]:
-        """Those of its statements that say something of what an instance needs."""
+        """Its statements about the actions that an instance needs."""
         return _about_needs(self.statements)
 
     @cached_property
     def length(self) -> int:
-        """What IAM counts of it, at the least."""
+        """The least number of characters that IAM counts."""
         return shortest(self._document)
 
 
@@ -61,16 +79,16 @@ class Attached(NamedTuple):
 
     policy: Policy
     certain: bool
-    """Whether the deployment is certain to attach it."""
+    """Whether the deployment certainly attaches it."""
 
 
 class Role:
-    """What the app says of the role behind one or more profiles."""
+    """The role of one or more instance profiles, with its policies as far as the app has them."""
 
     def __init__(self, name: str, resource: Resource, *, in_app: bool) -> None:
         self.name = name
         self.resource = resource
-        """What to report on: the role, or the profile where the role is not in the app."""
+        """The role, or one of its profiles if the role is not in the app."""
         self.in_app = in_app
         self.profiles: list[Resource] = []
         self.inline: list[Attached] = []
@@ -78,23 +96,23 @@ class Role:
         """The managed policies that are in the app."""
         self.aws_managed: list[str] = []
         self.arns: set[str] = set()
-        """Those of the other managed policies that it is certain to have."""
+        """The ARNs of the other managed policies that it certainly has."""
         self.others: list[Statement] = []
-        """What AWS managed policies say, and what stands for all that can't be read."""
+        """The statements of AWS managed policies, and those for policies that can't be read."""
         self.boundary: list[Statement] | None = None
         self.boundary_policy: Policy | None = None
-        """The permissions boundary where it is in the app."""
+        """The permissions boundary if it is in the app."""
 
     @property
     def policies(self) -> list[Attached]:
-        """All that are in the app, the permissions boundary too."""
+        """All policies that are in the app, with the permissions boundary."""
         boundary = (
             [] if self.boundary_policy is None else [Attached(self.boundary_policy, certain=True)]
         )
         return [*self.inline, *self.managed, *boundary]
 
     def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
-        """Those of all its policies that say something of what an instance needs."""
+        """The statements of its policies about the actions that an instance needs."""
         found = [*self.others]
         for policy, certain in (*self.inline, *self.managed):
             if policy not in without:
@@ -103,15 +121,15 @@ class Role:
 
     @property
     def managed_policies(self) -> int:
-        """How many managed policies it is certain to have, at the least."""
+        """The least number of managed policies that it has."""
         in_app = {policy for policy, certain in self.managed if certain}
-        # a policy of the app may be one of those that are given by their ARNs
+        # a policy of the app may also be given by its ARN
         aws = {arn for arn in self.arns if ":aws:policy/" in arn}
         return len(aws) + max(len(in_app), len(self.arns - aws))
 
 
 class Profiles:
-    """The instance profiles of an assembly and what hangs on them: an index, made in one pass."""
+    """The instance profiles of an assembly, and their roles, found in one pass."""
 
     def __init__(self, assembly: Assembly) -> None:
         self.profiles: list[Resource] = []
@@ -137,11 +155,11 @@ class Profiles:
 
     @property
     def roles(self) -> list[Role]:
-        """The roles behind the profiles, each once."""
+        """The roles of the profiles, each once."""
         return list(self._roles.values())
 
     def role(self, profile: Resource) -> Role:
-        """The role behind a profile."""
+        """The role of a profile."""
         return self._behind[profile]
 
     def _index(self, resource: Resource) -> None:
@@ -162,16 +180,15 @@ class Profiles:
                 self._named[name].append(resource)
 
     def _name(self, resource: Resource) -> Value | None:
-        """The name that a resource is given; None where CloudFormation makes one."""
+        """The name that the template gives a resource; None if CloudFormation generates one."""
         written = resource.properties.get(_NAMED_BY[resource.type])
-        if written is None or written == {"Ref": "AWS::NoValue"}:
-            return None
-        return self._assembly.value(resource.template, written)
+        unnamed = written is None or written == NO_VALUE
+        return None if unnamed else self._assembly.value(resource.template, written)
 
     def _index_attached(self, policy: Policy, roles: object) -> None:
         for value, certain in listed(roles):
             name = self._assembly.value(policy.resource.template, value)
-            if not isinstance(roles, list) and any("," in _literal(part) for part in name):
+            if not isinstance(roles, list) and any("," in _folded(part) for part in name):
                 name = (Opaque(policy.resource),)  # a list in a parameter: several roles
             match name:
                 case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
@@ -180,7 +197,7 @@ class Profiles:
                     self._by_name[name].append(Attached(policy, certain))
 
     def _without_a_role(self) -> list[tuple[Value, Attached]]:
-        """The policies on a role that is named by what no role of the app is sure to be named."""
+        """The policies that name a role in a way that no role of the app certainly matches."""
         return [
             (name, attached)
             for name, several in self._by_name.items()
@@ -230,18 +247,19 @@ class Profiles:
             role.others = anything(
                 f"the role {role.name!r}, which is not in this app"
                 if role.name
-                else "the role behind it"
+                else "the role behind the profile"
             )
             self._roles[key] = role
         return self._roles[key]
 
     def _in_app(self, resource: Resource, profile: Resource, *, by_name: bool) -> Role:
-        """The role of the app that a profile refers to, or names.
+        """The role of the app that a profile refers to or names.
 
         Args:
             resource: the role.
-            profile: the profile; what is deployed with it, or with the role, is sure to be there.
-            by_name: whether it names the role, and may so mean another if that is not deployed.
+            profile: the profile. What has the conditions of both is deployed with them.
+            by_name: whether the profile names the role. The name may mean another role if this one
+                is not deployed.
         """
         elsewhere = by_name and not resource.conditions <= profile.conditions
         key = resource, profile.conditions - resource.conditions, elsewhere
@@ -283,7 +301,7 @@ class Profiles:
         policies.append(Attached(policy, certain and deployed))
 
     def _attach_by_name(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
-        """Take the policies attached to a role by its name in its account."""
+        """Attach the policies that name the role, in its account."""
         account = role.resource.template.account
         for policy, certain in self._by_name.get(name, ()):
             there = policy.resource.template.account
@@ -292,7 +310,24 @@ class Profiles:
                 self._attach(role, policy, conditions, certain=certain and same)
 
     def _possible(self, resource: Resource, name: Value | None) -> list[Statement]:
-        """What the policies say that may be the role's: of their roles it can't be told which."""
+        """What policies say that may be attached to the role, as their role can't be told."""
+        return [*self._of_loose(resource, name), *self._of_unread(resource, name)]
+
+    def _of_unread(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
+        """What stands for the policies that may be in what can't be read.
+
+        A role without a `RoleName` has a generated name. What stands in another template can
+        attach a policy to it only if the name is disclosed to that template.
+        """
+        there = resource.template
+        disclosed = name is not None or resource.logical_id in there.disclosed
+        for template, source, sees_all in self._unread:
+            sees_it = disclosed or (sees_all and template is there)
+            if sees_it and _may_be_equal(there.account, template.account):
+                yield from anything(source)
+
+    def _of_loose(self, resource: Resource, name: Value | None) -> list[Statement]:
+        """What the policies of the app say whose role can't be told, and may be this one."""
         account = resource.template.account
         if len(self._loose) > _MOST_COMPARED:
             if account not in self._anywhere:
@@ -308,19 +343,16 @@ class Profiles:
     def _in_account(
         self, account: str | None, policies: list[tuple[Value, Attached]]
     ) -> list[Statement]:
-        """What of the policies may be about an account's role: a statement a need and effect."""
+        """Uncertain statements for policies of an account, one for each action and effect."""
         found: dict[tuple[str, bool], Statement] = {}
         for _, (policy, _) in policies:
             if _may_be_equal(account, policy.resource.template.account):
-                source = f"the policy {policy.resource.logical_id!r}, whose role can't be known"
+                source = f"{policy.source}, which may be attached to this role"
                 for statement in policy.needed:
                     for action in _actions_of(statement):
                         shared = statement._replace(source=source, certain=False)
                         found.setdefault((action, statement.allows), shared)
-        unread = (
-            source for template, source in self._unread if _may_be_equal(account, template.account)
-        )
-        return [*found.values(), *(one for source in unread for one in anything(source))]
+        return [*found.values()]
 
     def _take_managed(self, role: Role, arn: object, *, certain: bool) -> None:
         found = self._managed_behind(role.resource.template, arn)
@@ -337,19 +369,21 @@ class Profiles:
 
     def _boundary(self, template: Template, arn: object, *, certain: bool) -> list[Statement]:
         if not certain:
-            return anything("a permissions boundary that it has on a condition")
+            return anything("a permissions boundary that the role has on a condition")
         found = self._managed_behind(template, arn)
         return found.statements if isinstance(found, Policy) else _not_in_app(found, arn)
 
     def _managed_behind(self, template: Template, arn: object) -> Policy | str | None:
-        """The managed policy of this ARN if it is in the app, or its path and name if AWS's."""
+        """The managed policy with this ARN if it is in the app; its path and name if AWS's."""
         found = self._assembly.value(template, arn)
         match found:
             case (Of(resource, _),):
                 return self._managed.get(resource)
         known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
-        of_aws = re.fullmatch(rf"arn:[^:]*:iam::aws:policy/([^,{UNKNOWN}]+)", known)
-        return of_aws[1] if of_aws else None
+        of_aws = re.fullmatch(rf"arn:([^:]*):iam::aws:policy/([^,{UNKNOWN}]+)", known)
+        if of_aws and of_aws[1] in {UNKNOWN, template.stack.partition or of_aws[1]}:
+            return of_aws[2]
+        return None
 
     # What boots under a profile
 
@@ -414,17 +448,17 @@ _NAMED_BY: Final = {
 
 NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
     **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
-    # a policy may be about some instances, and which will be under the profile is not known
+    # A policy may allow it on some instances, and it is not known which will have the profile.
     **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_RESOURCES),
 }
-"""What an instance needs: each action, and what it is on."""
+"""The actions that an instance needs, each with its resource."""
 
 
 _NEEDED: Final = [(action.lower(), resource) for action, resource in NEEDED.items()]
 
 
 def _actions_of(statement: Statement) -> list[str]:
-    """The needed actions that a statement may say something of."""
+    """The needed actions that a statement may match."""
     return [
         action for action, resource in _NEEDED if statement.applies(action, resource) is not False
     ]
@@ -443,9 +477,9 @@ def _may_be_equal(account: str | None, other: str | None) -> bool:
 
 
 def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
-    """Whether `other` may be the name of a role, which has `name` or else one of CloudFormation's.
+    """Whether `other` may be the name of a role. If `name` is None, its name is generated.
 
-    Names of roles that differ in upper and lower case alone are not two.
+    IAM does not allow two names that differ only in case.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
     if any(isinstance(part, Of) and part.resource is role for part in other):
@@ -459,7 +493,7 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
         del one[-1], two[-1]
     if not one or not two:
         return not any(isinstance(part, str) for part in (*one, *two))
-    heads, tails = (_literal(one[0]), _literal(two[0])), (_literal(one[-1]), _literal(two[-1]))
+    heads, tails = (_folded(one[0]), _folded(two[0])), (_folded(one[-1]), _folded(two[-1]))
     if len(one) == len(two) == 1 and all(heads):
         return heads[0] == heads[1]
     shortest_head, shortest_tail = min(map(len, heads)), min(map(len, tails))
@@ -470,13 +504,13 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
 
 
 def _may_be_generated(role: Resource, other: Value) -> bool:
-    """Whether `other` may be `STACK-LOGICALID-RANDOM`, as CloudFormation names a role.
+    """Whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
     """
     if not other:
         return False
-    head, tail = _literal(other[0]), _literal(other[-1])
+    head, tail = _folded(other[0]), _folded(other[-1])
     stack = role.template.stack.name.casefold()[: min(len(head), _SURELY_KEPT)]
     is_whole = len(other) == 1 and tail != ""
     if (is_whole or "-" in tail) and not re.search("-[a-z0-9]{8,}$", tail):
@@ -484,29 +518,40 @@ def _may_be_generated(role: Resource, other: Value) -> bool:
     return head.startswith(stack)
 
 
-_SURELY_KEPT: Final = 8  # characters of a stack's name, which is cut where the name gets too long
+_SURELY_KEPT: Final = 8  # characters of a stack's name, which CloudFormation may shorten
 
 
-def _literal(part: object) -> str:
+def _folded(part: object) -> str:
     return part.casefold() if isinstance(part, str) else ""
 
 
-def _unread(assembly: Assembly) -> list[tuple[Template, str]]:
-    """What of the app can't be read and may attach policies to any role of its account."""
-    found = [*assembly.unread]
+class _Unread(NamedTuple):
+    """What of the app can't be read and may attach policies to roles of its account."""
+
+    template: Template
+    """The template that it is in."""
+    source: str
+    """What a message calls it."""
+    sees_all: bool
+    """Whether it can refer to every resource of its template."""
+
+
+def _unread(assembly: Assembly) -> list[_Unread]:
+    found = [_Unread(template, source, sees_all=False) for template, source in assembly.unread]
     for template in assembly.templates:
-        of = f"of the template {template.path.name!r}"
-        found += [(template, f"the transform {name!r} {of}") for name in template.transforms]
-        found += [
-            (template, f"{name!r} {of}")
+        made = [f"the transform {name!r}" for name in template.transforms]
+        made += [
+            repr(name)
             for name, entry in template.made_later.items()
             if _may_make_policies(name, entry)
         ]
+        of = f"of the template {template.path.name!r}"
+        found += [_Unread(template, f"{one} {of}", sees_all=True) for one in made]
     return found
 
 
 def _may_make_policies(name: str, entry: object) -> bool:
-    """Whether a loop of a template may make policies, or nested stacks that have some."""
+    """Whether a loop of a template may make policies, or nested stacks with policies."""
     left: list[tuple[str, object]] = [(name, entry)]
     while left:
         name, entry = left.pop()
@@ -526,7 +571,7 @@ _MAY_ATTACH: Final = {*ATTACHED_BY, "AWS::CloudFormation::Stack"}
 
 
 def _not_in_app(name: str | None, arn: object) -> list[Statement]:
-    """What a managed policy says that is AWS's, or else could say."""
+    """The statements of an AWS managed policy, or those for one that can't be read."""
     return anything(f"the managed policy {shown(arn)}") if name is None else aws_managed(name)
 
 

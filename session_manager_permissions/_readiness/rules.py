@@ -1,6 +1,6 @@
-"""The rules of the check, as data: what each finds, on what, and how severe that is.
+"""The rules of the check as data: what each finds, what it is reported on, and its severity.
 
-The table in `SessionManagerReadiness` and that of docs/readiness.md are held equal to this one.
+A test holds the tables in `SessionManagerReadiness` and docs/readiness.md equal to this one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READY: Final = "ready"
 
 
 class Rule(NamedTuple):
-    """One rule."""
+    """A rule of the check."""
 
     id: str
     severity: str

@@ -1,7 +1,7 @@
-"""What is behind a value of a synthesized template: a resource, a text, or what only AWS knows?
+"""Read synthesized templates, and find out what a value in a template refers to.
 
-Whatever an assembly's files hold, nothing here raises: what is malformed or too deep to read can't
-be known.
+Nothing here raises, whatever the files of an assembly contain. A value that is malformed or nested
+too deep is unknown.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
 UNKNOWN: Final = "\0"
-"""Stands, within a text, for what only the deployment knows."""
+"""In a text, stands for a part that is only known at deployment."""
 
-_MOST_DEEP: Final = 100  # functions within functions, and references from stack to stack
+NO_VALUE: Final = {"Ref": "AWS::NoValue"}
+
+_MOST_DEEP: Final = 100  # nested functions, and references from stack to stack
 _MOST_NESTED: Final = 50  # nested stacks within nested stacks
 _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
-_MOST_PARTS: Final = 100  # of a joined text: a name or an ARN has a few
-_MOST_CHARACTERS: Final = 10_000  # the same
+_MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
+_MOST_CHARACTERS: Final = 10_000  # of such a text
 
 _DYNAMIC: Final = re.compile(r"\{\{resolve:[^}]*\}\}")
 
 
 def text(value: object, depth: int = 0) -> str:
-    """`value` as a text, with `UNKNOWN` in place of what only the deployment knows."""
+    """`value` as a text, with `UNKNOWN` for each part that is only known at deployment.
+
+    Does not follow references; `Assembly.value` does.
+    """
     if isinstance(value, str):
         return _DYNAMIC.sub(UNKNOWN, value) if "{{" in value else value
     if depth == _MOST_DEEP:
         return UNKNOWN
-    match _intrinsic(value):
+    match intrinsic(value):
         case "Fn::Join", [separator, [*parts]]:
             joined = text(separator, depth + 1).join(text(part, depth + 1) for part in parts)
             return text(joined)
@@ -51,7 +56,7 @@ def _substituted(found: re.Match[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """`value` as a message has it."""
+    """`value` as a message shows it."""
     known = text(value)
     if known != UNKNOWN:
         return repr(known.replace(UNKNOWN, "…"))
@@ -62,11 +67,14 @@ def shown(value: object) -> str:
 
 
 def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[tuple[Any, bool]]:
-    """Each entry of a list, or of one alone, and whether the deployment is certain to have it."""
+    """Each entry of a list, and whether the deployment certainly has it.
+
+    A value that is not a list counts as a list with one entry.
+    """
     if isinstance(value, str):
         yield value, certain
         return
-    function, argument = _intrinsic(value)
+    function, argument = intrinsic(value)
     if depth == _MOST_DEEP:
         yield _TOO_DEEP, False
     elif isinstance(value, list):
@@ -74,12 +82,12 @@ def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[t
             yield from listed(entry, certain=certain, depth=depth + 1)
     elif function == "Fn::If" and isinstance(argument, list):
         yield from listed(argument[1:], certain=False, depth=depth + 1)
-    elif value is not None and value != {"Ref": "AWS::NoValue"}:
+    elif value is not None and value != NO_VALUE:
         yield value, certain
 
 
 def shortest(value: object) -> int:
-    """The characters of `value` as JSON, white space aside, that it has at least once deployed."""
+    """The least number of characters of `value` as JSON at deployment, without white space."""
     try:
         written = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
     except RecursionError:
@@ -91,14 +99,14 @@ def _plain(value: object) -> object:
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
     if isinstance(value, dict):
-        if _intrinsic(value)[0]:
+        if intrinsic(value)[0]:
             return text(value).replace(UNKNOWN, "")
         return {name: _plain(entry) for name, entry in value.items()}
     return value
 
 
-def _intrinsic(value: object) -> tuple[str, Any]:
-    """The name of an intrinsic function and its argument, an empty name where it is none."""
+def intrinsic(value: object) -> tuple[str, Any]:
+    """The name and the argument of an intrinsic function; an empty name for any other value."""
     if isinstance(value, dict) and len(value) == 1:
         ((function, argument),) = value.items()
         if function == "Ref":
@@ -109,12 +117,12 @@ def _intrinsic(value: object) -> tuple[str, Any]:
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """`value` where it is a mapping; else an empty one, which is all that can be read of it."""
+    """`value` if it is a mapping, else an empty mapping."""
     return value if isinstance(value, dict) else {}
 
 
 class Template:
-    """One synthesized template; a nested stack's has its parent and what that gives it."""
+    """One synthesized template. That of a nested stack knows its parent and its arguments."""
 
     def __init__(
         self,
@@ -125,14 +133,15 @@ class Template:
     ) -> None:
         self.path = path
         self.stack = stack
-        """The stack that is deployed; of a nested one, the stack that it is in."""
+        """The stack that is deployed; for a nested stack, the top-level stack around it."""
         self.nested_as = nested_as
-        """The resource that stands for it in its parent; None where it is not nested."""
+        """The `AWS::CloudFormation::Stack` in its parent; None if it is not nested."""
         self.parent = nested_as.template if nested_as else None
         self.depth: int = self.parent.depth + 1 if self.parent else 0
         self.arguments = mapping(nested_as.properties.get("Parameters")) if nested_as else {}
         self.conditions: frozenset[Condition] = nested_as.conditions if nested_as else frozenset()
-        """Those that all of its resources are deployed on, by its parents."""
+        """The conditions in its parents that decide whether the nested stack is deployed."""
+        self._body = body
         self.outputs = {name: mapping(out) for name, out in mapping(body.get("Outputs")).items()}
         self.mappings = mapping(body.get("Mappings"))
         self.nested: dict[str, Template] = {}
@@ -145,43 +154,50 @@ class Template:
         self.made_later = {
             name: entry for name, entry in entries.items() if name.startswith("Fn::")
         }
-        """What `Fn::ForEach` and `Fn::Transform` make resources of."""
+        """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
         self.transforms = [
             name
             for name in map(_transform, _as_list(body.get("Transform")))
             if name not in _HARMLESS_TRANSFORMS
         ]
-        """The macros that may make anything of the template."""
-
-    def is_within(self, path: Path) -> bool:
-        """Whether it is the template of this file, or is nested in it."""
-        wanted = path.resolve()
-        template: Template | None = self
-        while template is not None and template._resolved != wanted:  # noqa: SLF001
-            template = template.parent
-        return template is not None
-
-    @cached_property
-    def _resolved(self) -> Path:
-        return self.path.resolve()
+        """The macros that may change the template in any way."""
 
     @property
     def account(self) -> str | None:
-        """Where it is deployed to; None where only the deployment knows."""
+        """The account that it is deployed to; None if it is only known at deployment."""
         return self.stack.account
 
+    @cached_property
+    def disclosed(self) -> frozenset[str]:
+        """The logical ids of resources whose generated names another template may be able to read.
+
+        A template reads them from an output, from its parameters, or from a resource that stores
+        a value, such as an SSM parameter. It can't read them from resources of these services.
+        """
+        found = _mentioned_in([self._body.get("Outputs"), *self.made_later.values()])
+        for resource in self.resources.values():
+            if not resource.type.startswith(_STORE_NOTHING):
+                found += resource.mentions
+        return frozenset(found)
+
+
+_STORE_NOTHING: Final = (
+    *("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::"),
+)
+"""Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
 
 _HARMLESS_TRANSFORMS: Final = {
+    "AWS::CodeDeployBlueGreen",
     "AWS::LanguageExtensions",
     "AWS::SecretsManager-2020-07-23",
     "AWS::SecretsManager-2024-09-16",
     "AWS::Serverless-2016-10-31",
 }
-"""Those that leave the resources of IAM and EC2 as they are written."""
+"""Transforms that do not change the resources of IAM and EC2."""
 
 
 def _transform(entry: object) -> str:
-    """The name of a transform, given as it is or with its parameters."""
+    """The name of a transform, which may be given with parameters."""
     return text(mapping(entry).get("Name", entry))
 
 
@@ -203,7 +219,7 @@ class Resource:
 
     @property
     def conditions(self) -> frozenset[Condition]:
-        """Those that it is deployed on: its own, and those of the nested stacks that it is in."""
+        """The conditions that it is deployed on: its own, and those of nested stacks around it."""
         written = self.body.get("Condition")
         if written is None:
             return self.template.conditions
@@ -212,18 +228,21 @@ class Resource:
 
     @cached_property
     def mentions(self) -> list[str]:
-        """The logical ids that it refers to or depends on, and maybe other names."""
-        found = []
-        left: list[object] = [self.body]
-        while left:
-            value = left.pop()
-            if isinstance(value, list):
-                left += value
-            elif isinstance(value, dict):
-                for name, entry in value.items():
-                    found += _mentioned(name, entry)
-                    left.append(entry)
-        return found
+        """The logical ids that it refers to or depends on, and possibly other names."""
+        return _mentioned_in([self.body])
+
+
+def _mentioned_in(left: list[object]) -> list[str]:
+    found = []
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            for name, entry in value.items():
+                found += _mentioned(name, entry)
+                left.append(entry)
+    return found
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
@@ -238,30 +257,31 @@ def _mentioned(name: str, entry: object) -> list[str]:
 
 
 class Condition(NamedTuple):
-    """A condition of a template: two templates' are two, whatever their names."""
+    """A condition of a template. Conditions of two templates are two, even if their names agree."""
 
-    template: Template
+    template: Template | None
+    """None for that of a policy document that is in no template."""
     name: str
 
 
 class Order:
-    """Which of some resources does CloudFormation make before another of their template?"""
+    """Tells which of the `targets` CloudFormation creates before another resource."""
 
     def __init__(self, targets: Iterable[Resource]) -> None:
         self._bits = {target: 1 << place for place, target in enumerate(targets)}
         self._before: dict[Resource, int] = {}
-        """For each resource that was asked about or passed, the targets that it waits for."""
+        """The targets that each resource waits for, as bits."""
 
     def waits_for(self, resource: Resource, target: Resource) -> bool:
-        """Whether CloudFormation makes `target` before `resource`."""
+        """Whether CloudFormation creates `target` before `resource`."""
         if resource not in self._before:
             self._follow(resource)
         return bool(self._before[resource] & self._bits[target])
 
     def _follow(self, start: Resource) -> None:
-        """Walk from `start` to what it waits for, and come to each resource once.
+        """Walk from `start` along its dependencies, visiting each resource once.
 
-        In a circle, which CloudFormation refuses, what is not known yet is left out.
+        A circular dependency, which CloudFormation refuses, is not followed to its end.
         """
         self._before[start] = 0
         path = [(start, iter(_mentioned_resources(start)))]
@@ -286,7 +306,7 @@ def _mentioned_resources(resource: Resource) -> list[Resource]:
 
 
 class Stack(NamedTuple):
-    """A stack of the app, as the manifest has it."""
+    """A stack of the app, as the manifest describes it."""
 
     name: str = ""
     environment: str = ""
@@ -294,48 +314,80 @@ class Stack(NamedTuple):
 
     @property
     def account(self) -> str | None:
-        """Its account; None where only the deployment knows."""
+        """Its account; None if it is only known at deployment."""
         return self._known(0, "unknown-account")
 
     @property
     def region(self) -> str | None:
-        """Its region; None where only the deployment knows."""
+        """Its region; None if it is only known at deployment."""
         return self._known(1, "unknown-region")
+
+    @property
+    def partition(self) -> str | None:
+        """The partition of its region, such as `aws-cn`; None where it is not known."""
+        found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", self.region or "")
+        return _PARTITIONS.get(found[2] or found[1], "aws") if found else None
 
     def _known(self, place: int, unknown: str) -> str | None:
         parts = self.environment.removeprefix("aws://").split("/")
         return None if len(parts) <= place or parts[place] in {"", unknown} else parts[place]
 
 
+_PARTITIONS: Final = {
+    "cn": "aws-cn",
+    "eusc": "aws-eusc",
+    "-gov": "aws-us-gov",
+    "-iso": "aws-iso",
+    "-isob": "aws-iso-b",
+    "-isoe": "aws-iso-e",
+    "-isof": "aws-iso-f",
+}
+"""The partitions other than `aws`, by what tells them in the name of a region.
+
+https://docs.aws.amazon.com/general/latest/gr/rande.html
+"""
+
+
 class Of(NamedTuple):
-    """What AWS gives a resource: its `Ref`, with no attribute, or an attribute of `Fn::GetAtt`."""
+    """A value that AWS gives a resource: that of `Ref`, or an attribute of `Fn::GetAtt`."""
 
     resource: Resource
     attribute: str = ""
 
 
 class Opaque(NamedTuple):
-    """What only the deployment knows; it is the same wherever it reads the same."""
+    """A value that is only known at deployment. Two that are equal have the same value."""
 
     scope: Hashable
-    """Where it reads the same: a template, an environment, or a thing of its own."""
+    """Where `written` has one value: a template, an environment, or an object of its own."""
     written: Hashable = ""
 
 
 Value: TypeAlias = "tuple[str | Of | Opaque, ...]"
-"""A text in parts; no two neighbours are texts, and none is empty."""
+"""A text in parts. No part is empty, and no two strings are next to each other."""
 
 
 class Assembly:
-    """The templates of an app or a stage, each read once, nested stacks' too."""
+    """The templates of an app or a stage, with those of nested stacks; each is read once."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.templates: list[Template] = []
         self.unread: list[tuple[Template, str]] = []
-        """What is deployed and can't be read: the template that it is in, and what it is."""
+        """What is deployed and can't be read: the template that it is in, and what to call it."""
         self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
         self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
         self._made: dict[Hashable, Value] = {}
+        self._functions = {
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::GetAtt": self._attribute,
+            "Fn::GetStackOutput": self._stack_output,
+            "Fn::ImportValue": self._import,
+            "Fn::Join": self._join,
+            "Fn::Select": self._select,
+            "Fn::Sub": self._substitute,
+            "Ref": self._reference,
+        }
+        """Each reads a function of a template, and returns None if its value is not known."""
         stacks: dict[Path, dict[str, Stack]] = {}
         for name in dict.fromkeys(map(str, paths)):
             path = Path(name)
@@ -355,19 +407,16 @@ class Assembly:
                     self._exports[key].append((template, output.get("Value")))
 
     def value(self, template: Template, written: object, depth: int = 0) -> Value:
-        """What `written` in `template` comes to, as far as it is known.
+        """The value of `written` in `template`, as far as it is known.
 
-        Follows references, parameters and outputs of nested stacks, the exports of a stack of the
-        same account and region, and the outputs of a stack by its name.
+        Follows references, the parameters and outputs of nested stacks, exports of the same account
+        and region, and outputs that are read by the name of a stack.
         """
         if isinstance(written, str):
             return _literal(template, written)
-        found: Value | None = None
-        if depth < _MOST_DEEP:
-            function, argument = _intrinsic(written)
-            found = self._referred(template, function, argument, depth)
-            if found is None:
-                found = self._composed(template, function, argument, depth)
+        function, argument = intrinsic(written)
+        read = self._functions.get(function)
+        found = read(template, argument, depth) if read and depth < _MOST_DEEP else None
         if found is not None:
             return found
         try:
@@ -375,44 +424,9 @@ class Assembly:
         except RecursionError:
             return (Opaque(object()),)
 
-    def _referred(
-        self, template: Template, function: str, argument: object, depth: int
-    ) -> Value | None:
-        """What a function comes to that refers to something; None if it is not known."""
-        match function, argument:
-            case "Ref", str(name):
-                return self._reference(template, name, depth)
-            case "Fn::GetAtt", [*names]:
-                return self._attribute(template, ".".join(map(str, names)), depth)
-            case "Fn::GetAtt", str(name):
-                return self._attribute(template, name, depth)
-            case "Fn::ImportValue", _:
-                return self._import(template, argument, depth)
-            case "Fn::GetStackOutput", {}:
-                return self._stack_output(template, mapping(argument), depth)
-        return None
-
-    def _composed(
-        self, template: Template, function: str, argument: object, depth: int
-    ) -> Value | None:
-        """What a function comes to that makes a text of others; None if it is not known."""
-        match function, argument:
-            case "Fn::Sub", str(pattern) | [str(pattern)]:
-                return self._substitute(template, pattern, {}, depth)
-            case "Fn::Sub", [str(pattern), given]:
-                return self._substitute(template, pattern, mapping(given), depth)
-            case "Fn::Join", [str(separator), entries]:
-                parts = self._list(template, entries, depth)
-                return None if parts is None else _joined(parts, separator)
-            case "Fn::Select", [index, entries]:
-                return self._select(template, index, entries, depth)
-            case "Fn::FindInMap", [_, _, _]:
-                return self._find_in_map(template, list(argument), depth)
-        return None
-
     def _once(self, template: Template, key: Hashable, there: Template, written: object,
               depth: int) -> Value:  # fmt: skip
-        """What a parameter or an output comes to: asked once, and no circle is followed."""
+        """The value of a parameter or an output: found out once, and no circle is followed."""
         if (template, key) not in self._made:
             self._made[template, key] = (Opaque(object()),)
             self._made[template, key] = self.value(there, written, depth + 1)
@@ -434,8 +448,8 @@ class Assembly:
         resource = template.resources.get(name)
         return (Of(resource),) if resource else None
 
-    def _attribute(self, template: Template, name: str, depth: int) -> Value | None:
-        logical_id, _, attribute = name.partition(".")
+    def _attribute(self, template: Template, argument: object, depth: int) -> Value | None:
+        logical_id, _, attribute = ".".join(map(str, _as_list(argument))).partition(".")
         resource = template.resources.get(logical_id)
         if resource is None:
             return None
@@ -453,7 +467,7 @@ class Assembly:
         return self._once(template, ("output", name), template, written, depth)
 
     def _role_arn(self, role: Resource, depth: int) -> Value:
-        """The ARN of a role: its path stands before its name."""
+        """The ARN of a role, with its path before its name."""
         template = role.template
         path = self._once(
             template, ("path", role), template, role.properties.get("Path", "/"), depth
@@ -478,29 +492,41 @@ class Assembly:
         ((there, written),) = exported
         return self._once(there, key, there, written, depth)
 
-    def _stack_output(self, template: Template, given: dict[str, Any], depth: int) -> Value | None:
+    def _stack_output(self, template: Template, argument: object, depth: int) -> Value | None:
         """An output of a stack of the same account, by the stack's name and region.
 
-        What CDK makes of a reference between stacks with
-        `@aws-cdk/core:defaultCrossStackReferences` at `weak` or `both`.
+        CDK writes this function for a reference between stacks where
+        `@aws-cdk/core:defaultCrossStackReferences` is `weak` or `both`.
         """
-        asked = {name: self.value(template, entry, depth + 1) for name, entry in given.items()}
-        region = asked.get("Region", self.value(template, _REGION))
-        match asked:
+        given = {
+            name: self.value(template, entry, depth + 1)
+            for name, entry in mapping(argument).items()
+        }
+        region = given.get("Region", self.value(template, _REGION))
+        match given:
             case {"StackName": (str(stack),), "OutputName": (str(output),)}:
                 found = [
                     there
                     for there in self._by_stack_name.get(stack, ())
                     if self.value(there, _REGION) == region
-                    and ("RoleArn" in asked or there.account == template.account)
+                    and ("RoleArn" in given or there.account == template.account)
                 ]
                 if len(found) == 1:
                     return self._output(found[0], output, depth)
         return None
 
-    def _substitute(
-        self, template: Template, pattern: str, given: dict[str, object], depth: int
-    ) -> Value:
+    def _join(self, template: Template, argument: object, depth: int) -> Value | None:
+        match argument:
+            case [str(separator), entries]:
+                parts = self._list(template, entries, depth)
+                return None if parts is None else _joined(parts, separator)
+        return None
+
+    def _substitute(self, template: Template, argument: object, depth: int) -> Value | None:
+        pattern, *variables = _as_list(argument) or [None]
+        if not isinstance(pattern, str):
+            return None
+        given = mapping(variables[0]) if variables else {}
         parts: list[Value] = []
         end = 0
         for match in _PLACEHOLDER.finditer(pattern):
@@ -516,26 +542,25 @@ class Assembly:
                 parts.append(self.value(template, {function: name}, depth + 1))
         return _joined([*parts, _literal(template, pattern[end:])])
 
-    def _select(
-        self, template: Template, index: object, entries: object, depth: int
-    ) -> Value | None:
-        parts = self._list(template, entries, depth)
-        if parts is None or not re.fullmatch("[0-9]{1,4}", str(index)):
-            return None
-        return parts[int(str(index))] if int(str(index)) < len(parts) else None
+    def _select(self, template: Template, argument: object, depth: int) -> Value | None:
+        match argument:
+            case [index, entries] if re.fullmatch("[0-9]{1,4}", str(index)):
+                parts = self._list(template, entries, depth) or []
+                return parts[int(str(index))] if int(str(index)) < len(parts) else None
+        return None
 
     def _list(self, template: Template, written: object, depth: int) -> list[Value] | None:
-        """The entries of a list; of a text that is split, those that are certain."""
+        """The entries of a list; if it is a text that is split, the first ones that are known."""
         if isinstance(written, list):
             return [self.value(template, entry, depth + 1) for entry in written]
-        match _intrinsic(written):
+        match intrinsic(written):
             case "Fn::Split", [str(separator), source] if separator:
                 return _split(self.value(template, source, depth + 1), separator)
         return None
 
-    def _find_in_map(self, template: Template, names: list[object], depth: int) -> Value | None:
+    def _find_in_map(self, template: Template, argument: object, depth: int) -> Value | None:
         found: object = template.mappings
-        for name in names:
+        for name in _as_list(argument):
             match self.value(template, name, depth + 1):
                 case (str(key),):
                     found = mapping(found).get(key)
@@ -544,7 +569,7 @@ class Assembly:
         return _literal(template, found) if isinstance(found, str) else None
 
     def _add(self, first: Template) -> None:
-        """Take a template and those that are nested in it."""
+        """Add a template and those that are nested in it."""
         left = [first]
         assets: dict[str, str] | None = None
         while left:
@@ -561,7 +586,7 @@ class Assembly:
                 path = template.path.parent / file
                 room = template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
                 body = _read(path) if file and room else None
-                if body is None or template.is_within(path):  # no template is nested in itself
+                if body is None:
                     what = f"the nested stack {resource.logical_id!r}, whose template can't be read"
                     self.unread.append((template, what))
                     continue
@@ -573,11 +598,11 @@ class Assembly:
 
 _REGION: Final = {"Ref": "AWS::Region"}
 _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::URLSuffix")
-"""What is one for all stacks of an account and region."""
+"""Pseudo parameters with one value in all stacks of an account and region."""
 
 
 def _literal(template: Template, written: str) -> Value:
-    """A text of a template, without its dynamic references."""
+    """A string of a template, with its dynamic references as unknown parts."""
     if "{{" not in written:
         return (written,) if written else ()
     parts: list[Value] = []
@@ -601,12 +626,14 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
     ):
         return (Opaque(object()),)
     if any(isinstance(part, str) and "{{resolve" in part for part in parts):
-        return (Opaque(tuple(parts)),)  # a dynamic reference that is put together
+        return (
+            Opaque(tuple(parts)),
+        )  # CloudFormation resolves the reference after it joins the parts
     return tuple(parts)
 
 
 def _split(value: Value, separator: str) -> list[Value]:
-    """The entries of a text that is split, up to what may hold the separator itself."""
+    """The entries of a text that is split, up to a part that may contain the separator."""
     entries: list[list[str | Of | Opaque]] = [[]]
     for part in value:
         if isinstance(part, str):
@@ -621,16 +648,16 @@ def _split(value: Value, separator: str) -> list[Value]:
 
 
 def _is_plain(part: Of | Opaque) -> bool:
-    """Whether it is sure to hold neither a colon nor a slash."""
+    """Whether the value certainly contains neither a colon nor a slash."""
     if isinstance(part, Opaque):
         return part.written in _OF_ENVIRONMENT
     return part.resource.type == "AWS::IAM::Role" and not part.attribute
 
 
 def _nested_file(resource: Resource, assets: dict[str, str]) -> str:
-    """The file of a nested stack's template, by its metadata or else by the hash in its URL.
+    """The file of a nested stack's template, from its metadata or from the hash in its URL.
 
-    The CLI has CDK write the metadata; without the CLI the stack's assets file says the same.
+    CDK writes the metadata when the CLI runs it. The assets file has the same without the CLI.
     """
     path = mapping(resource.body.get("Metadata")).get("aws:asset:path")
     if isinstance(path, str):
@@ -640,7 +667,7 @@ def _nested_file(resource: Resource, assets: dict[str, str]) -> str:
 
 
 def _assets(path: Path) -> dict[str, str]:
-    """The file behind each hash, of a stack's assets file."""
+    """The file of each hash in a stack's assets file."""
     found = {}
     for key, asset in mapping(mapping(_read(path)).get("files")).items():
         file = mapping(mapping(asset).get("source")).get("path")
@@ -650,24 +677,20 @@ def _assets(path: Path) -> dict[str, str]:
 
 
 def _stacks(directory: Path) -> dict[str, Stack]:
-    """The stack of each template, by file name, of the assembly's manifest."""
+    """The stack of each template file in the assembly's manifest."""
     found = {}
-    for name, artifact in mapping(
-        mapping(_read(directory / "manifest.json")).get("artifacts")
-    ).items():
+    artifacts = mapping(mapping(_read(directory / "manifest.json")).get("artifacts"))
+    for name, artifact in artifacts.items():
         match artifact:
             case {"type": "aws:cloudformation:stack", "properties": {"templateFile": str(file)}}:
                 stack_name = artifact["properties"].get("stackName", name)
-                environment = artifact.get("environment")
-                found[file] = Stack(
-                    stack_name if isinstance(stack_name, str) else "",
-                    environment if isinstance(environment, str) else "",
-                )
+                names = (stack_name, artifact.get("environment"))
+                found[file] = Stack(*(name if isinstance(name, str) else "" for name in names))
     return found
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A file of the assembly; None where there is none that can be read, as with YAML assets."""
+    """The JSON of a file of the assembly; None if it can't be read, such as a YAML asset."""
     try:
         found = _parsed(path.read_bytes())
     except (OSError, ValueError):
@@ -683,7 +706,7 @@ def _parsed(written: bytes) -> object:
 
 
 def _cut(written: str) -> str:
-    """JSON with a function that nothing is known of in place of all that is too deep to read."""
+    """JSON in which an unknown function replaces everything that is nested too deep."""
     parts, depth, end = [], 0, 0
     for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[][{}]', written):
         if token[0] in {"[", "{"}:

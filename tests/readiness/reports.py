@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 UNSET = "unknown-account"
+NAMED = {"RoleName": "web"}
+"""A role that whatever is in its account can name."""
+
 TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": {"Statement": []}}
 
 
@@ -79,6 +82,7 @@ class Check:
         a: str = UNSET,
         b: str = UNSET,
         name: str = "a",
+        region: str = "eu-west-1",
     ) -> Report:
         """Check a template for each body, in the accounts `a` and `b`; `name` is the first's."""
         accounts = {"a": a, "b": b}
@@ -88,7 +92,7 @@ class Check:
         artifacts = {
             key: {
                 "type": "aws:cloudformation:stack",
-                "environment": f"aws://{accounts[key]}/eu-west-1",
+                "environment": f"aws://{accounts[key]}/{region}",
                 "properties": {"templateFile": file, "stackName": name if key == "a" else "b"},
             }
             for key, file in files.items()

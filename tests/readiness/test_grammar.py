@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from session_manager_permissions._readiness.grammar import refusal
+from session_manager_permissions._readiness.rules import REFUSED_POLICY
 
 from .drawn import template
-from .policy_table import allow, document
+from .policy_table import READY, allow, document
+from .reports import Check, inline, profile_and_role
 from .worlds import documents, is_refused
 
 ALLOW = allow("*")
@@ -48,7 +50,7 @@ REFUSED = [
         "it has the Version '2012-10-18', which is neither '2012-10-17' nor '2008-10-17'",
         {**document([ALLOW]), "Version": "2012-10-18"},
     ),
-    Row("its statement 2 is no mapping", {"Statement": [ALLOW, "Allow"]}),
+    Row("its statement 2 is not a mapping", {"Statement": [ALLOW, "Allow"]}),
     Row(
         "2 of its statements have the Sid 'Same', which must be unique",
         document([{**ALLOW, "Sid": "Same"}, {**ALLOW, "Sid": "Same"}]),
@@ -83,10 +85,10 @@ REFUSED = [
     resource("arn:s3:::logs"),
     resource("arn:amazon:s3:::logs"),
     resource("ARN:AWS:S3:::logs"),
-    statement("has a Condition that is no mapping", Condition="aws:SecureTransport"),
-    statement("has no mapping of keys for 'Bool'", Condition={"Bool": "true"}),
+    statement("has a Condition that is not a mapping", Condition="aws:SecureTransport"),
+    statement("has a Condition whose 'Bool' is not a mapping", Condition={"Bool": "true"}),
     statement(
-        "has 'StringIs' in its Condition, which is no condition operator",
+        "has 'StringIs' in its Condition, which is not a condition operator",
         Condition={"StringIs": {"aws:userid": "a"}},
     ),
     statement("has 'IfExistsBool'", Condition={"IfExistsBool": {"aws:SecureTransport": "true"}}),
@@ -175,6 +177,65 @@ def test_document_of_which_it_is_not_known_whether_iam_takes_it(doubtful: dict[s
 
     assert found is not None
     assert not found.certain
+
+
+OF_ANOTHER_PARTITION = (
+    "has 'arn:{}' in its Resource, and its stack is deployed to the partition '{}'"
+)
+JOINED = {"Fn::Join": ["", ["arn:aws:s3:::", {"Ref": "Bucket"}]]}
+
+
+@pytest.mark.parametrize(
+    ("region", "on", "deployed_to", "arn"),
+    [
+        ("us-gov-west-1", "arn:aws:s3:::logs", "aws-us-gov", "aws:s3:::logs"),
+        ("us-gov-west-1", JOINED, "aws-us-gov", "aws:s3:::…"),
+        ("cn-north-1", ["*", "arn:aws:s3:::logs"], "aws-cn", "aws:s3:::logs"),
+        ("us-iso-east-1", "arn:aws:sqs:*", "aws-iso", "aws:sqs:*"),
+        ("us-isob-east-1", "arn:aws-iso:sqs:*", "aws-iso-b", "aws-iso:sqs:*"),
+        ("eu-isoe-west-1", "arn:aws-iso:sqs:*", "aws-iso-e", "aws-iso:sqs:*"),
+        ("us-isof-south-1", "arn:aws-iso:sqs:*", "aws-iso-f", "aws-iso:sqs:*"),
+        ("eusc-de-east-1", "arn:aws:sqs:*", "aws-eusc", "aws:sqs:*"),
+        ("eu-west-1", "arn:aws-us-gov:s3:::logs", "aws", "aws-us-gov:s3:::logs"),
+    ],
+)
+def test_iam_refuses_the_arn_of_another_partition(
+    check: Check, region: str, on: object, deployed_to: str, arn: str
+) -> None:
+    """`Partition "aws" is not valid for resource "arn:aws:…"`, IAM says in China and GovCloud."""
+    body = profile_and_role(inline(allow("*", on="*"), allow("s3:*", on=on)))
+
+    (finding,) = check(body, region=region).findings
+
+    assert finding.rule == REFUSED_POLICY
+    assert OF_ANOTHER_PARTITION.format(arn, deployed_to) in finding.description
+
+
+@pytest.mark.parametrize(
+    ("region", "on"),
+    [
+        ("us-gov-west-1", "arn:aws-us-gov:s3:::logs"),
+        ("us-gov-west-1", "arn:*:s3:::logs"),
+        ("us-gov-west-1", {"Fn::Sub": "arn:${AWS::Partition}:s3:::logs"}),
+        ("cn-north-1", {"Fn::Join": ["", ["arn:", {"Ref": "P"}, ":s3:::logs"]]}),
+        ("ap-southeast-7", "arn:aws:s3:::logs"),
+        ("unknown-region", "arn:aws-cn:s3:::logs"),
+        ("a-region", "arn:aws-cn:s3:::logs"),
+    ],
+)
+def test_arn_that_may_be_of_the_partition(check: Check, region: str, on: object) -> None:
+    body = profile_and_role(inline(allow("*", on="*"), allow("s3:*", on=on)))
+
+    assert check(body, region=region).rules == READY
+
+
+def test_what_iam_may_refuse_is_named(check: Check) -> None:
+    body = profile_and_role(inline(allow("*", on=["*", "arn:aws:*:*:*:*"])))
+
+    assert (
+        "depends on an inline policy of 'Role', which IAM may refuse: its statement 1 has "
+        "'arn:aws:*:*:*:*' in its Resource"
+    ) in check(body).only("cannot-be-known").description
 
 
 def test_what_is_certain_comes_first() -> None:

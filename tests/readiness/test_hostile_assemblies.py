@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.findings import check as run
 from session_manager_permissions._readiness.templates import Assembly
 
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, REFUSED, UNKNOWN, allow, deny
-from .reports import Check, Report, inline, machine, policy, profile_and_role
+from .reports import NAMED, Check, Report, inline, machine, policy, profile_and_role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +131,7 @@ def test_stacks_that_are_nested_twice_over_and_over(
             "Type": "AWS::CloudFormation::Stack",
             "Metadata": {"aws:asset:path": f"{level + 1}.json"},
         }
-        body = profile_and_role(inline(ALL)) if level == 0 else {"Resources": {}}
+        body = profile_and_role(NAMED | inline(ALL)) if level == 0 else {"Resources": {}}
         body["Resources"] |= {"First": entry, "Second": entry}
         (tmp_path / f"{level}.json").write_text(json.dumps(body))
     (tmp_path / "30.json").write_text("{}")
@@ -228,7 +228,9 @@ def test_assets_files(tmp_path: Path, at: tuple[str, ...], odd: object) -> None:
     url = f"https://example.com/{'0' * 64}.json"
     stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
 
-    assert raw(tmp_path, profile_and_role(inline(ALL), Nested=stack), "").rules == UNKNOWN
+    body = profile_and_role(NAMED | inline(ALL), Nested=stack)
+
+    assert raw(tmp_path, body, "").rules == UNKNOWN
 
 
 def write_with(path: Path, body: Any, at: tuple[str, ...], odd: object) -> None:  # noqa: ANN401
@@ -249,7 +251,7 @@ def write_with(path: Path, body: Any, at: tuple[str, ...], odd: object) -> None:
 def test_files_that_are_no_json(tmp_path: Path, file: str, content: bytes) -> None:
     url = f"https://example.com/{'0' * 64}.json"
     stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
-    (tmp_path / "a.template.json").write_text(json.dumps(profile_and_role(Nested=stack)))
+    (tmp_path / "a.template.json").write_text(json.dumps(profile_and_role(NAMED, Nested=stack)))
     (tmp_path / file).write_bytes(content)
 
     assert Report([str(tmp_path / "a.template.json")], strict=True).rules <= UNKNOWN
@@ -263,7 +265,7 @@ def test_folders_for_files(tmp_path: Path, file: str) -> None:
         "Metadata": {"aws:asset:path": "nested.json"},
     }
 
-    assert raw(tmp_path, profile_and_role(Nested=stack), "").rules == UNKNOWN
+    assert raw(tmp_path, profile_and_role(NAMED, Nested=stack), "").rules == UNKNOWN
 
 
 def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:

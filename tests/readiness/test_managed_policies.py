@@ -197,8 +197,7 @@ def profile_on(managed: object) -> dict[str, Any]:
     ("arn", "verdict"),
     [
         ("arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", "ready"),
-        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "ready"),
-        ("arn:aws-us-gov:iam::aws:policy/service-role/AmazonEC2RoleforSSM", "ready"),
+        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "can't be known"),
         ({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/PowerUserAccess"}, "ready"),
         ("arn:aws:iam::aws:policy/job-function/ViewOnlyAccess", "not ready"),
         ("arn:aws:iam::aws:policy/AWSDenyAll", "not ready"),
@@ -212,6 +211,21 @@ def profile_on(managed: object) -> dict[str, Any]:
 )
 def test_verdict_by_the_arn_of_the_policy(check: Check, arn: object, verdict: str) -> None:
     assert check(profile_on(arn)).verdicts == {verdict: 1}
+
+
+@pytest.mark.parametrize(
+    ("arn", "region", "verdict"),
+    [
+        ("arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore", "cn-north-1", "ready"),
+        ("arn:aws-us-gov:iam::aws:policy/PowerUserAccess", "us-gov-west-1", "ready"),
+        ("arn:aws:iam::aws:policy/PowerUserAccess", "us-gov-west-1", "can't be known"),
+        ("arn:aws-cn:iam::aws:policy/PowerUserAccess", "unknown-region", "ready"),
+    ],
+)
+def test_policy_of_aws_is_known_in_the_partition_of_its_arn(
+    check: Check, arn: str, region: str, verdict: str
+) -> None:
+    assert check(profile_on(arn), region=region).verdicts == {verdict: 1}
 
 
 def test_finding_names_the_date_of_what_is_known(check: Check) -> None:

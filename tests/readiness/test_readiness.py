@@ -440,7 +440,7 @@ def bounded(arn: object) -> dict[str, Any]:
         (managed(maybe({"Ref": "Policy"})), NO_REGISTRATION),
         ({"ManagedPolicyArns": {"Ref": "Arns"}}, UNKNOWN),
         (managed({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/PowerUserAccess"}), READY),
-        (managed("arn:aws-cn:iam::aws:policy/AmazonSSMFullAccess"), READY),
+        (managed("arn:aws:iam::aws:policy/AmazonSSMFullAccess"), READY),
         (managed("arn:aws:iam::111122223333:policy/AdministratorAccess"), UNKNOWN),
         (managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"), UNKNOWN),
         (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), DENIED),
@@ -483,7 +483,7 @@ def test_finding_of_a_missing_channel(check: Check) -> None:
         "Profile",
         "warning",
         "Session Manager can't reach instances of this profile: its role 'Role' is not allowed "
-        "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel",
+        "to call ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel",
         'SessionManagerPermissions(self, "SessionManagerPermissions", role=role)',
         "Properties.Roles",
         "a.template.json",
@@ -496,8 +496,8 @@ def test_finding_of_a_missing_registration(check: Check) -> None:
     assert finding.rule == REGISTRATION_MISSING
     assert finding.description == (
         "instances of this profile can't register with Systems Manager: its role 'Role' is not "
-        "allowed ssm:UpdateInstanceInformation, and so they depend on the account's Default Host "
-        "Management Configuration"
+        "allowed to call ssm:UpdateInstanceInformation, so they depend on the account's Default "
+        "Host Management Configuration"
     )
     assert finding.fix == (
         'SessionManagerPermissions(self, "SessionManagerPermissions", role=role, '
@@ -541,7 +541,7 @@ def test_finding_of_an_explicit_deny_names_the_statement(check: Check) -> None:
         "Session Manager can't reach instances of this profile: its role 'Role' is denied "
         "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel, "
         "ssm:UpdateInstanceInformation by statement 'NoSessions' of the policy 'Guard' and the "
-        "policy 'Rail', whatever else allows it"
+        "policy 'Rail', and a Deny overrides every Allow"
     )
     assert "not_actions=['ssmmessages:OpenControlChannel'" in finding.fix
 
@@ -559,7 +559,7 @@ def test_finding_of_what_cannot_be_known_names_what_decides(check: Check) -> Non
     assert finding.description == (
         "it can't be known at synthesis whether Session Manager reaches instances of this "
         "profile: that depends on the managed policy 'arn:…:iam::…:policy/x' and statement "
-        "'InRegion' of the policy 'Role'"
+        "'InRegion' of an inline policy of 'Role'"
     )
     assert finding.fix.endswith("verify --role NAME")
 
@@ -601,7 +601,7 @@ def test_inline_policies_that_are_too_long(check: Check, extra: int, found: froz
     assert report.success is (not found)
     if found:
         assert report.verdicts == {"not ready": 1}
-        assert "are 10241 characters long or more" in report.only(POLICIES_TOO_LONG).description
+        assert "have at least 10241 characters" in report.only(POLICIES_TOO_LONG).description
 
 
 def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
@@ -633,7 +633,7 @@ def test_managed_policy_that_is_too_long(check: Check, extra: int) -> None:
         assert report.verdicts == {"not ready": 2}
         assert report.violations == [MANAGED_POLICY_TOO_LONG]
         assert report.only(MANAGED_POLICY_TOO_LONG).logical_id == "Long"
-        assert "is 6145 characters long or more" in report.findings[0].description
+        assert "has at least 6145 characters" in report.findings[0].description
     else:
         assert report.verdicts == {"ready": 2}
 
@@ -688,9 +688,9 @@ def test_number_of_managed_policies_that_needs_a_raised_quota(check: Check) -> N
 
     assert finding.description.endswith(
         "that depends on the account's quota of managed policies on a role, which is 10 unless it "
-        "was raised: its role 'Role' has 11"
+        "was raised (its role 'Role' has 11)"
     )
-    assert finding.fix == "ask Service Quotas for the quota of the account"
+    assert finding.fix == "look up the quota of the account in Service Quotas"
 
 
 def test_managed_policies_on_conditions_are_not_counted(check: Check) -> None:
@@ -708,11 +708,14 @@ WITHOUT_COLON = deny("s3")
 @pytest.mark.parametrize(
     ("body", "where"),
     [
-        (profile_and_role(inline(ALL, WITHOUT_COLON)), "Role"),
-        (profile_and_role(inline(ALL), Policy=policy(WITHOUT_COLON)), "Policy"),
-        (template(Row("", REFUSED, ([ALL],), ([WITHOUT_COLON],))), "Managed0"),
-        (template(Row("", REFUSED, ([ALL],), boundary=[ALL, WITHOUT_COLON])), "Boundary"),
-        (profile_and_role(inline(WITHOUT_COLON)), "Role"),
+        (profile_and_role(inline(ALL, WITHOUT_COLON)), "an inline policy of 'Role'"),
+        (profile_and_role(inline(ALL), Policy=policy(WITHOUT_COLON)), "the policy 'Policy'"),
+        (template(Row("", REFUSED, ([ALL],), ([WITHOUT_COLON],))), "the policy 'Managed0'"),
+        (
+            template(Row("", REFUSED, ([ALL],), boundary=[ALL, WITHOUT_COLON])),
+            "the policy 'Boundary'",
+        ),
+        (profile_and_role(inline(WITHOUT_COLON)), "an inline policy of 'Role'"),
     ],
 )
 def test_policy_that_iam_refuses(check: Check, body: dict[str, Any], where: str) -> None:
@@ -723,10 +726,7 @@ def test_policy_that_iam_refuses(check: Check, body: dict[str, Any], where: str)
     assert report.success is False
     assert [finding.severity for finding in report.findings] == ["error"]
     assert report.only(REFUSED_POLICY).logical_id == "Profile"
-    assert (
-        f"IAM refuses a policy of its role 'Role', the one in {where!r}, so the deployment will "
-        "fail: its statement "
-    ) in report.only(REFUSED_POLICY).description
+    assert f"{where}, because its statement " in report.only(REFUSED_POLICY).description
     assert "has 's3' in its Action" in report.only(REFUSED_POLICY).description
     assert "reference_policies_grammar" in report.only(REFUSED_POLICY).fix
 

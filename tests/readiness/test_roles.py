@@ -23,7 +23,7 @@ from .policy_table import (
     allow,
     deny,
 )
-from .reports import TRUST, Check, check_app, inline, policy, profile_and_role
+from .reports import NAMED, TRUST, Check, check_app, inline, policy, profile_and_role
 
 if TYPE_CHECKING:
     from tests.conftest import MakeApp
@@ -290,7 +290,7 @@ def test_finding_names_the_policy_whose_role_cannot_be_known(check: Check) -> No
     finding = check(body).only(CANNOT_BE_KNOWN)
 
     assert finding.description.endswith(
-        "that depends on the policy 'Somewhere', whose role can't be known"
+        "that depends on the policy 'Somewhere', which may be attached to this role"
     )
 
 
@@ -447,14 +447,61 @@ def test_nested_stack_that_cannot_be_read_may_attach_anything(check: Check, file
     nest.stack["Metadata"] = {"aws:asset:path": file}
     known = file == "nested.json"
 
-    assert nest.rules(check, profile_and_role()) == (NEITHER if known else UNKNOWN)
-    assert nest.rules(check, profile_and_role(inline(ALL))) == (READY if known else UNKNOWN)
-    assert nest.rules(check, profile_and_role(inline(deny("*")))) == DENIED
+    assert nest.rules(check, profile_and_role(NAMED)) == (NEITHER if known else UNKNOWN)
+    assert nest.rules(check, profile_and_role(NAMED | inline(ALL))) == (READY if known else UNKNOWN)
+    assert nest.rules(check, profile_and_role(NAMED | inline(deny("*")))) == DENIED
 
 
 def test_template_that_cannot_be_read_may_attach_anything(check: Check) -> None:
-    assert check(profile_and_role(inline(ALL)), []).rules == UNKNOWN
-    assert check(profile_and_role(inline(ALL)), [], a="1", b="2").rules == READY
+    assert check(profile_and_role(NAMED | inline(ALL)), []).rules == UNKNOWN
+    assert check(profile_and_role(NAMED | inline(ALL)), [], a="1", b="2").rules == READY
+
+
+UNREADABLE = {
+    "Type": "AWS::CloudFormation::Stack",
+    "Properties": {"TemplateURL": "https://s3.amazonaws.com/templates/agent.yaml"},
+}
+ROLE_NAME = {"Ref": "Role"}
+PARAMETER_LOOP: dict[str, Any] = {
+    "Fn::ForEach::L": ["X", ["a"], {"${X}": {"Type": "AWS::SSM::Parameter", "Value": ROLE_NAME}}]
+}
+
+
+def stores(kind: str, value: object) -> dict[str, Any]:
+    """A template with a resource of this type that has the value."""
+    stored = {"Type": kind, "Properties": {"Value": value}}
+    return profile_and_role(inline(ALL), Stores=stored)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (profile_and_role(inline(ALL)), READY),
+        (profile_and_role(), NEITHER),
+        (profile_and_role(NAMED | inline(ALL)), UNKNOWN),
+        (profile_and_role(inline(ALL), Policy=policy(allow("s3:*"))), READY),
+        (stores("AWS::EC2::Instance", {"Fn::Sub": "${Role}"}), READY),
+        (stores("AWS::KMS::Key", {"Fn::GetAtt": ["Role", "Arn"]}), READY),
+        (stores("AWS::SSM::Parameter", ROLE_NAME), UNKNOWN),
+        (stores("AWS::SSM::Parameter", {"Fn::Sub": "${Role.Arn}"}), UNKNOWN),
+        (stores("AWS::SSM::Parameter", {"Ref": "Profile"}), READY),
+        (stores("Custom::Anything", {"Fn::GetAtt": ["Role", "Arn"]}), UNKNOWN),
+        (stores("AWS::CloudFormation::Stack", ROLE_NAME), UNKNOWN),
+        (profile_and_role(inline(ALL)) | {"Outputs": {"O": {"Value": ROLE_NAME}}}, UNKNOWN),
+        (profile_and_role(inline(ALL)) | {"Outputs": {"Fn::ForEach::O": [ROLE_NAME]}}, UNKNOWN),
+        (profile_and_role(inline(ALL), **PARAMETER_LOOP), UNKNOWN),
+    ],
+)
+def test_what_cannot_be_read_reaches_a_generated_name_only_where_it_is_disclosed(
+    check: Check, body: dict[str, Any], found: frozenset[str]
+) -> None:
+    assert check(body, {"Resources": {"Nested": UNREADABLE}}).rules == found
+    assert check(body, {"Resources": {}, "Transform": "Macro"}).rules == found
+
+    body["Resources"]["Nested"] = UNREADABLE
+
+    assert check(body).rules == found
+    assert check(body | {"Transform": "Macro"}).rules == UNKNOWN
 
 
 # What a template makes of itself
@@ -493,6 +540,7 @@ def test_resources_that_cloudformation_makes_later(
     [
         ("AWS::LanguageExtensions", True),
         (["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"], True),
+        ("AWS::CodeDeployBlueGreen", True),
         ("MyMacro", False),
         (["AWS::LanguageExtensions", {"Name": "AWS::Include", "Parameters": {}}], False),
         ({"malformed": 1}, False),
