@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from tests.builders import deployed, l1_bucket
 from tests.conftest import (
     ACCOUNT,
     HERE,
@@ -70,17 +71,6 @@ def joined(*parts: object) -> dict[str, Any]:
 
 def get_arn(logical_id: str) -> dict[str, Any]:
     return {"Fn::GetAtt": [logical_id, "Arn"]}
-
-
-def l1_bucket(
-    stack: cdk.Stack, key_id: str | None = None, algorithm: str = "aws:kms"
-) -> s3.CfnBucket:
-    default = s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
-        sse_algorithm=algorithm, kms_master_key_id=key_id
-    )
-    rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(server_side_encryption_by_default=default)
-    encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
-    return s3.CfnBucket(stack, "Logs", bucket_encryption=encryption)
 
 
 # Which bucket
@@ -998,22 +988,8 @@ def test_log_group_whose_arn_is_a_token(stack_here: cdk.Stack, given: str) -> No
 
     found = granted(stack_here, log_group=group)
 
-    assert deployed(found["SessionManagerLogStreams"]["Resource"], given) == GROUP_ARN
-    assert deployed(found["SessionManagerLogEvents"]["Resource"], given) == f"{GROUP_ARN}:*"
-
-
-def deployed(value: Any, parameter: str) -> Any:  # noqa: ANN401
-    """What CloudFormation makes of the functions in `value` where the parameter has this value."""
-    match value:
-        case {"Ref": "Group"}:
-            return parameter
-        case {"Fn::Join": [separator, parts]}:
-            return separator.join(deployed(part, parameter) for part in parts)
-        case {"Fn::Split": [separator, text]}:
-            return deployed(text, parameter).split(separator)
-        case {"Fn::Select": [index, parts]}:
-            return deployed(parts, parameter)[int(index)]
-    return value
+    assert deployed(found["SessionManagerLogStreams"]["Resource"], Group=given) == GROUP_ARN
+    assert deployed(found["SessionManagerLogEvents"]["Resource"], Group=given) == f"{GROUP_ARN}:*"
 
 
 @pytest.mark.parametrize(
