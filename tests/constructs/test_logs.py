@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -69,6 +71,22 @@ def joined(*parts: object) -> dict[str, Any]:
     return {"Fn::Join": ["", [*parts]]}
 
 
+def below(arn: Any, rest: str) -> object:  # noqa: ANN401
+    """The ARN with this behind it, as CDK writes it."""
+    match arn:
+        case str():
+            return arn + rest
+        case {"Fn::Join": ["", [*parts, str(last)]]}:
+            return joined(*parts, last + rest)
+        case {"Fn::Join": ["", parts]}:
+            return joined(*parts, rest)
+    return joined(arn, rest)
+
+
+def named_by_parameter(stack: cdk.Stack, construct_id: str) -> str:
+    return cdk.CfnParameter(stack, construct_id).value_as_string
+
+
 def get_arn(logical_id: str) -> dict[str, Any]:
     return {"Fn::GetAtt": [logical_id, "Arn"]}
 
@@ -84,72 +102,43 @@ OWNED_BUCKET: Final = get_arn("Logs6819BB44")
 L1_BUCKET: Final = get_arn("Logs")
 
 
-@pytest.mark.parametrize(
-    ("make", "arn", "objects"),
-    [
-        pytest.param(owned_bucket, OWNED_BUCKET, joined(OWNED_BUCKET, "/sessions/*"), id="owned"),
-        pytest.param(
-            lambda stack: s3.Bucket.from_bucket_name(stack, "Logs", BUCKET),
-            in_partition(f":s3:::{BUCKET}"),
-            in_partition(f":s3:::{BUCKET}/sessions/*"),
-            id="imported-by-name",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_bucket_arn(stack, "Logs", f"arn:aws-cn:s3:::{BUCKET}"),
-            f"arn:aws-cn:s3:::{BUCKET}",
-            f"arn:aws-cn:s3:::{BUCKET}/sessions/*",
-            id="imported-by-arn",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_bucket_attributes(stack, "Logs", bucket_name=BUCKET),
-            in_partition(f":s3:::{BUCKET}"),
-            in_partition(f":s3:::{BUCKET}/sessions/*"),
-            id="imported-by-attributes",
-        ),
-        pytest.param(
-            lambda stack: s3.CfnBucket(stack, "Logs"),
-            L1_BUCKET,
-            joined(L1_BUCKET, "/sessions/*"),
-            id="l1",
-        ),
-        pytest.param(
-            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", BUCKET),
-            in_partition(f":s3:::{BUCKET}"),
-            in_partition(f":s3:::{BUCKET}/sessions/*"),
-            id="l1-imported-by-name",
-        ),
-        pytest.param(
-            lambda stack: s3.CfnBucket.from_bucket_arn(stack, "Logs", f"arn:aws:s3:::{BUCKET}"),
-            f"arn:aws:s3:::{BUCKET}",
-            f"arn:aws:s3:::{BUCKET}/sessions/*",
-            id="l1-imported-by-arn",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_cfn_bucket(s3.CfnBucket(stack, "Logs")),
-            L1_BUCKET,
-            joined(L1_BUCKET, "/sessions/*"),
-            id="l2-of-l1",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_bucket_name(
-                stack, "Logs", cdk.CfnParameter(stack, "Bucket").value_as_string
-            ),
-            joined("arn:", {"Ref": "AWS::Partition"}, ":s3:::", {"Ref": "Bucket"}),
-            joined("arn:", {"Ref": "AWS::Partition"}, ":s3:::", {"Ref": "Bucket"}, "/sessions/*"),
-            id="name-is-a-token",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_bucket_arn(
-                stack, "Logs", cdk.CfnParameter(stack, "Bucket").value_as_string
-            ),
-            {"Ref": "Bucket"},
-            joined({"Ref": "Bucket"}, "/sessions/*"),
-            id="arn-is-a-token",
-        ),
-    ],
-)
+BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
+BUCKET_HERE: Final = in_partition(f":s3:::{BUCKET}")
+BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
+    "owned": (owned_bucket, OWNED_BUCKET),
+    "imported-by-name": (lambda s: s3.Bucket.from_bucket_name(s, "Logs", BUCKET), BUCKET_HERE),
+    "imported-by-arn": (
+        lambda s: s3.Bucket.from_bucket_arn(s, "Logs", f"arn:aws-cn:s3:::{BUCKET}"),
+        f"arn:aws-cn:s3:::{BUCKET}",
+    ),
+    "imported-by-attributes": (
+        lambda s: s3.Bucket.from_bucket_attributes(s, "Logs", bucket_name=BUCKET),
+        BUCKET_HERE,
+    ),
+    "l1": (lambda s: s3.CfnBucket(s, "Logs"), L1_BUCKET),
+    "l1-imported-by-name": (
+        lambda s: s3.CfnBucket.from_bucket_name(s, "Logs", BUCKET),
+        BUCKET_HERE,
+    ),
+    "l1-imported-by-arn": (
+        lambda s: s3.CfnBucket.from_bucket_arn(s, "Logs", BUCKET_ARN),
+        BUCKET_ARN,
+    ),
+    "l2-of-l1": (lambda s: s3.Bucket.from_cfn_bucket(s3.CfnBucket(s, "Logs")), L1_BUCKET),
+    "name-is-a-token": (
+        lambda s: s3.Bucket.from_bucket_name(s, "Logs", named_by_parameter(s, "Bucket")),
+        joined("arn:", {"Ref": "AWS::Partition"}, ":s3:::", {"Ref": "Bucket"}),
+    ),
+    "arn-is-a-token": (
+        lambda s: s3.Bucket.from_bucket_arn(s, "Logs", named_by_parameter(s, "Bucket")),
+        {"Ref": "Bucket"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "arn"), BUCKETS.values(), ids=BUCKETS)
 def test_bucket_gets_its_objects_and_its_encryption_granted(
-    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], arn: object, objects: object
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], arn: object
 ) -> None:
     found = granted(stack_here, log_bucket=make(stack_here), log_prefix="sessions")
 
@@ -168,7 +157,7 @@ def test_bucket_gets_its_objects_and_its_encryption_granted(
         "Sid": "SessionManagerLogObjects",
         "Effect": "Allow",
         "Action": "s3:PutObject",
-        "Resource": objects,
+        "Resource": below(arn, "/sessions/*"),
     }
 
 
@@ -223,42 +212,20 @@ def test_what_is_no_bucket_is_a_type_error(
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("of", "given", "says"),
     [
-        pytest.param(
-            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", "session-*"),
-            "log_bucket 'session-\\*' has a wildcard",
-            id="wildcard",
-        ),
-        pytest.param(
-            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", "logs-${aws:userid}"),
-            "log_bucket 'logs-.*' has a wildcard or a policy variable",
-            id="policy-variable",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_bucket_arn(stack, "Logs", f"arn:aws:s3:::{BUCKET}/a.log"),
-            f"log_bucket has the ARN 'arn:aws:s3:::{BUCKET}/a.log', which is no bucket's",
-            id="object",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_bucket_arn(
-                stack, "Logs", f"arn:aws:s3:{REGION}:{ACCOUNT}:{BUCKET}"
-            ),
-            "log_bucket has the ARN .*, which is no bucket's",
-            id="arn-with-an-account",
-        ),
-        pytest.param(
-            lambda stack: s3.CfnBucket.from_bucket_name(stack, "Logs", f"arn:aws:s3:::{BUCKET}"),
-            "log_bucket has the ARN .*, which is no bucket's",
-            id="arn-given-as-a-name",
-        ),
+        (s3.CfnBucket.from_bucket_name, "session-*", "'session-\\*' has a wildcard"),
+        (s3.CfnBucket.from_bucket_name, "logs-${aws:userid}", "'logs-.*' has a wildcard or a "),
+        (s3.Bucket.from_bucket_arn, f"{BUCKET_ARN}/a.log", "has the ARN '.*/a.log', which is no "),
+        (s3.Bucket.from_bucket_arn, f"arn:aws:s3:{REGION}:{ACCOUNT}:{BUCKET}", "has the ARN "),
+        (s3.CfnBucket.from_bucket_name, BUCKET_ARN, "has the ARN "),
     ],
 )
 def test_bucket_that_is_none_or_many_is_refused(
-    stack: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], says: str
+    stack: cdk.Stack, of: Callable[..., IBucketRef], given: str, says: str
 ) -> None:
-    with pytest.raises(ValueError, match=says):
-        session_manager_statements(log_bucket=make(stack))
+    with pytest.raises(ValueError, match=f"^log_bucket {says}"):
+        session_manager_statements(log_bucket=of(stack, "Logs", given))
 
 
 @pytest.mark.parametrize(("size", "is_one"), [(2, False), (3, True), (255, True), (256, False)])
@@ -896,72 +863,34 @@ def group_resource(*name: object) -> dict[str, Any]:
     return joined("arn:", partition, f":logs:{REGION}:{ACCOUNT}:log-group:", *name)
 
 
-@pytest.mark.parametrize(
-    ("make", "group", "streams"),
-    [
-        pytest.param(
-            lambda stack: logs.LogGroup(stack, "Group"),
-            group_resource({"Ref": "GroupC77FDACD"}),
-            group_resource({"Ref": "GroupC77FDACD"}, ":*"),
-            id="owned",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP),
-            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"),
-            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}:*"),
-            id="imported-by-name",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
-            GROUP_ARN,
-            f"{GROUP_ARN}:*",
-            id="imported-by-arn",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", f"{GROUP_ARN}:*"),
-            GROUP_ARN,
-            f"{GROUP_ARN}:*",
-            id="imported-by-arn-with-the-streams",
-        ),
-        pytest.param(
-            lambda stack: logs.CfnLogGroup(stack, "Group"),
-            group_resource({"Ref": "Group"}),
-            group_resource({"Ref": "Group"}, ":*"),
-            id="l1",
-        ),
-        pytest.param(
-            lambda stack: logs.CfnLogGroup.from_log_group_name(stack, "Group", GROUP),
-            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"),
-            in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}:*"),
-            id="l1-imported-by-name",
-        ),
-        pytest.param(
-            lambda stack: logs.CfnLogGroup.from_log_group_arn(stack, "Group", GROUP_ARN),
-            GROUP_ARN,
-            f"{GROUP_ARN}:*",
-            id="l1-imported-by-arn",
-        ),
-        pytest.param(
-            lambda stack: logs.CfnLogGroup.from_log_group_arn(stack, "Group", f"{GROUP_ARN}:*"),
-            GROUP_ARN,
-            f"{GROUP_ARN}:*",
-            id="l1-imported-by-arn-with-the-streams",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_name(
-                stack, "Group", cdk.CfnParameter(stack, "Name").value_as_string
-            ),
-            group_resource({"Ref": "Name"}),
-            group_resource({"Ref": "Name"}, ":*"),
-            id="name-is-a-token",
-        ),
-    ],
-)
+def imported(of: type, by: str, given: str, stack: cdk.Stack) -> ILogGroupRef:
+    found: ILogGroupRef = getattr(of, by)(stack, "Group", given)
+    return found
+
+
+GROUP_HERE: Final = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}")
+GROUPS: Final[dict[str, tuple[Callable[[cdk.Stack], ILogGroupRef], object]]] = {
+    "owned": (lambda s: logs.LogGroup(s, "Group"), group_resource({"Ref": "GroupC77FDACD"})),
+    "l1": (lambda s: logs.CfnLogGroup(s, "Group"), group_resource({"Ref": "Group"})),
+    "name-is-a-token": (
+        lambda s: logs.LogGroup.from_log_group_name(s, "Group", named_by_parameter(s, "Name")),
+        group_resource({"Ref": "Name"}),
+    ),
+}
+IMPORTS: Final = [
+    ("from_log_group_name", GROUP, GROUP_HERE),
+    ("from_log_group_arn", GROUP_ARN, GROUP_ARN),
+    ("from_log_group_arn", f"{GROUP_ARN}:*", GROUP_ARN),
+]
+for of, (by, name, arn) in itertools.product((logs.LogGroup, logs.CfnLogGroup), IMPORTS):
+    GROUPS[f"{of.__name__}.{by} {name}"] = (functools.partial(imported, of, by, name), arn)
+
+
+@pytest.mark.parametrize(("make", "group"), GROUPS.values(), ids=GROUPS)
 def test_log_group_gets_each_action_on_the_resource_it_takes(
     stack_here: cdk.Stack,
     make: Callable[[cdk.Stack], ILogGroupRef],
     group: object,
-    streams: object,
 ) -> None:
     found = granted(stack_here, log_group=make(stack_here))
 
@@ -975,7 +904,7 @@ def test_log_group_gets_each_action_on_the_resource_it_takes(
         "SessionManagerLogStreams": ("logs:DescribeLogStreams", group),
         "SessionManagerLogEvents": (
             ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            streams,
+            below(group, ":*"),
         ),
     }
     assert found["SessionManagerLogEncryption"]["Resource"] == "*"
@@ -1008,63 +937,25 @@ def test_what_is_no_log_group_is_a_type_error(
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("by", "given", "says"),
     [
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_arn(stack, "Group", "arn:aws:s3:::logs"),
-            "log_group has the ARN 'arn:aws:s3:::logs:\\*', which is no log group's",
-            id="arn-of-a-bucket",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_arn(
-                stack, "Group", f"{GROUP_ARN}:log-stream:a"
-            ),
-            "log_group has the ARN .*, which is no log group's",
-            id="arn-of-a-stream",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_arn(
-                stack, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:destination:logs"
-            ),
-            "log_group has the ARN .*, which is no log group's",
-            id="arn-of-a-destination",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", GROUP_ARN),
-            "log_group has the ARN .*, which is no log group's",
-            id="arn-given-as-a-name",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", "/session/*"),
-            "log_group '/session/\\*' has a wildcard",
-            id="wildcard-in-the-name",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_arn(
-                stack, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/a/*/b"
-            ),
-            "log_group '/a/\\*/b' has a wildcard",
-            id="wildcard-in-the-arn",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_arn(
-                stack, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*"
-            ),
-            "log_group has the ARN .*, which is no log group's",
-            id="arn-of-all-groups",
-        ),
-        pytest.param(
-            lambda stack: logs.LogGroup.from_log_group_name(stack, "Group", "/a/${aws:username}"),
-            "log_group '/a/\\${aws:username}' has a wildcard or a policy variable",
-            id="policy-variable",
-        ),
+        ("arn", "arn:aws:s3:::logs", "has the ARN 'arn:aws:s3:::logs:\\*', which is no "),
+        ("arn", f"{GROUP_ARN}:log-stream:a", "has the ARN "),
+        ("arn", f"arn:aws:logs:{REGION}:{ACCOUNT}:destination:logs", "has the ARN "),
+        ("arn", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*", "has the ARN "),
+        ("arn", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/a/*/b", "'/a/\\*/b' has a wildcard"),
+        ("name", GROUP_ARN, "has the ARN "),
+        ("name", "/session/*", "'/session/\\*' has a wildcard"),
+        ("name", "/a/${aws:username}", "'/a/\\${aws:username}' has a wildcard or a policy var"),
     ],
 )
 def test_log_group_that_is_none_or_many_is_refused(
-    stack: cdk.Stack, make: Callable[[cdk.Stack], ILogGroupRef], says: str
+    stack: cdk.Stack, by: str, given: str, says: str
 ) -> None:
-    with pytest.raises(ValueError, match=says):
-        session_manager_statements(log_group=make(stack))
+    with pytest.raises(ValueError, match=f"^log_group {says}"):
+        session_manager_statements(
+            log_group=imported(logs.LogGroup, f"from_log_group_{by}", given, stack)
+        )
 
 
 def test_policy_in_another_stack_than_bucket_and_group(
