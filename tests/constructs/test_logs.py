@@ -439,135 +439,71 @@ def parameter(stack: cdk.Stack) -> str:
     return cdk.CfnParameter(stack, "KeyId").value_as_string
 
 
-@pytest.mark.parametrize(
-    ("make", "resource", "condition"),
-    [
-        pytest.param(
-            lambda stack: s3.Bucket(stack, "Logs", encryption_key=kms.Key(stack, "Key")),
-            PLAIN_KEY,
-            None,
-            id="owned",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.KMS),
-            get_arn("LogsKeyB5D1D597"),
-            None,
-            id="owned-key-made-by-cdk",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket(stack, "Logs", encryption=s3.BucketEncryption.DSSE),
-            get_arn("LogsKeyB5D1D597"),
-            None,
-            id="owned-dual-layer",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket(stack, "Logs", encryption_key=owned_alias(stack)),
-            KEYS_HERE,
-            FOR_ALIAS,
-            id="owned-with-alias",
-        ),
-        pytest.param(
-            lambda stack: imported_with(stack, existing_key(stack)),
-            key_arn(),
-            None,
-            id="imported",
-        ),
-        pytest.param(
-            lambda stack: imported_with(
-                stack, kms.Alias.from_alias_name(stack, "Key", "alias/logs")
-            ),
-            KEYS_HERE,
-            FOR_ALIAS,
-            id="imported-with-alias",
-        ),
-        pytest.param(
-            lambda stack: imported_with(stack, existing_key(stack, resource="alias/logs")),
-            key_arn(resource="key/*"),
-            FOR_ALIAS,
-            id="imported-with-alias-by-arn",
-        ),
-        pytest.param(
-            lambda stack: s3.Bucket.from_cfn_bucket(l1_bucket(stack, l1_key(stack).attr_arn)),
-            L1_KEY,
-            None,
-            id="l2-of-l1",
-        ),
-        pytest.param(lambda stack: l1_bucket(stack, l1_key(stack).ref), L1_KEY, None, id="l1-ref"),
-        pytest.param(
-            lambda stack: l1_bucket(stack, l1_key(stack).attr_arn), L1_KEY, None, id="l1-get-arn"
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, l1_key(stack).attr_key_id),
-            L1_KEY,
-            None,
-            id="l1-get-key-id",
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, kms.Key(stack, "Key").key_arn),
-            PLAIN_KEY,
-            None,
-            id="l1-arn-of-an-owned-key",
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, kms.Key(stack, "Key").key_id),
-            PLAIN_KEY,
-            None,
-            id="l1-id-of-an-owned-key",
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, l1_alias(stack).ref),
-            KEYS_HERE,
-            FOR_ALIAS,
-            id="l1-ref-of-an-alias",
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, owned_alias(stack).alias_name),
-            KEYS_HERE,
-            FOR_ALIAS,
-            id="l1-name-of-an-owned-alias",
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, owned_alias(stack).alias_arn),
-            KEYS_HERE,
-            FOR_ALIAS,
-            id="l1-arn-of-an-owned-alias",
-        ),
-        pytest.param(lambda stack: l1_bucket(stack, key_arn()), key_arn(), None, id="l1-arn"),
-        pytest.param(
-            lambda stack: l1_bucket(stack, KEY_ID),
-            in_partition(f":kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"),
-            None,
-            id="l1-id",
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, key_arn(resource=f"key/{parameter(stack)}")),
-            joined(key_arn(resource="key/"), {"Ref": "KeyId"}),
-            None,
-            id="l1-arn-with-a-token",
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, "alias/logs"), KEYS_HERE, FOR_ALIAS, id="l1-alias"
-        ),
-        pytest.param(
-            lambda stack: l1_bucket(stack, key_arn(resource="alias/logs")),
-            key_arn(resource="key/*"),
-            FOR_ALIAS,
-            id="l1-alias-arn",
-        ),
-    ],
-)
+ALL_KEYS: Final = key_arn(resource="key/*")
+KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
+    "owned": (
+        lambda s: s3.Bucket(s, "Logs", encryption_key=kms.Key(s, "Key")),
+        PLAIN_KEY,
+    ),
+    "owned-key-made-by-cdk": (
+        lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.KMS),
+        get_arn("LogsKeyB5D1D597"),
+    ),
+    "owned-dual-layer": (
+        lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.DSSE),
+        get_arn("LogsKeyB5D1D597"),
+    ),
+    "owned-with-alias": (
+        lambda s: s3.Bucket(s, "Logs", encryption_key=owned_alias(s)),
+        KEYS_HERE,
+    ),
+    "imported": (lambda s: imported_with(s, existing_key(s)), key_arn()),
+    "imported-with-alias": (
+        lambda s: imported_with(s, kms.Alias.from_alias_name(s, "Key", "alias/logs")),
+        KEYS_HERE,
+    ),
+    "imported-with-alias-by-arn": (
+        lambda s: imported_with(s, existing_key(s, resource="alias/logs")),
+        ALL_KEYS,
+    ),
+    "l2-of-l1": (
+        lambda s: s3.Bucket.from_cfn_bucket(l1_bucket(s, l1_key(s).attr_arn)),
+        L1_KEY,
+    ),
+    "l1-ref": (lambda s: l1_bucket(s, l1_key(s).ref), L1_KEY),
+    "l1-get-arn": (lambda s: l1_bucket(s, l1_key(s).attr_arn), L1_KEY),
+    "l1-get-key-id": (lambda s: l1_bucket(s, l1_key(s).attr_key_id), L1_KEY),
+    "l1-arn-of-an-owned-key": (lambda s: l1_bucket(s, kms.Key(s, "Key").key_arn), PLAIN_KEY),
+    "l1-id-of-an-owned-key": (lambda s: l1_bucket(s, kms.Key(s, "Key").key_id), PLAIN_KEY),
+    "l1-ref-of-an-alias": (lambda s: l1_bucket(s, l1_alias(s).ref), KEYS_HERE),
+    "l1-name-of-an-owned-alias": (lambda s: l1_bucket(s, owned_alias(s).alias_name), KEYS_HERE),
+    "l1-arn-of-an-owned-alias": (lambda s: l1_bucket(s, owned_alias(s).alias_arn), KEYS_HERE),
+    "l1-arn": (lambda s: l1_bucket(s, key_arn()), key_arn()),
+    "l1-id": (
+        lambda s: l1_bucket(s, KEY_ID),
+        in_partition(f":kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"),
+    ),
+    "l1-arn-with-a-token": (
+        lambda s: l1_bucket(s, key_arn(resource=f"key/{parameter(s)}")),
+        joined(key_arn(resource="key/"), {"Ref": "KeyId"}),
+    ),
+    "l1-alias": (lambda s: l1_bucket(s, "alias/logs"), KEYS_HERE),
+    "l1-alias-arn": (lambda s: l1_bucket(s, key_arn(resource="alias/logs")), ALL_KEYS),
+}
+
+
+@pytest.mark.parametrize(("make", "resource"), KEYS_OF_BUCKETS.values(), ids=KEYS_OF_BUCKETS)
 def test_key_of_the_bucket_is_granted_in_a_statement_of_its_own(
     stack_here: cdk.Stack,
     make: Callable[[cdk.Stack], IBucketRef],
     resource: object,
-    condition: object,
 ) -> None:
     found = granted(stack_here, log_bucket=make(stack_here))
 
     key = found["SessionManagerLogBucketKey"]
     assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
     assert key["Resource"] == resource
-    assert key.get("Condition") == condition
+    assert key.get("Condition") == (FOR_ALIAS if resource in (KEYS_HERE, ALL_KEYS) else None)
     assert "SessionManagerDecrypt" not in found
 
 
