@@ -14,6 +14,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import session_manager_statements
 
+from .builders import deployed
 from .conftest import ROOT, existing_key, run_python
 
 if TYPE_CHECKING:
@@ -192,28 +193,6 @@ def test_the_account_is_asked_by_its_lookup_role_and_by_the_command_there_is(
         f"arn:aws:iam::{account}:role/cdk-hnb659fds-lookup-role-{account}-eu-west-1"
         for account in ("222233334444", "333344445555", "444455556666")
     }
-
-
-PSEUDO = {
-    "AWS::AccountId": "111122223333",
-    "AWS::Partition": "aws",
-    "AWS::Region": "eu-west-1",
-}
-
-
-def deployed(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """The value as an account has it."""
-    match value:
-        case {"Ref": name}:
-            return PSEUDO[name]
-        case {"Fn::Join": [separator, parts]}:
-            return str(separator).join(deployed(part) for part in parts)
-        case dict():
-            return {key: deployed(inner) for key, inner in value.items()}
-        case list():
-            return [deployed(inner) for inner in value]
-        case _:
-            return value
 
 
 def characters(document: dict[str, Any]) -> int:

@@ -31,6 +31,7 @@ from session_manager_permissions._verify import command
 from session_manager_permissions._verify.simulator import _SESSION as SESSION
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
+from .builders import existing_bucket, l1_bucket
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, template
 
 if TYPE_CHECKING:
@@ -89,13 +90,17 @@ class Place(NamedTuple):
     """What is taken there."""
 
 
+def complete(stack: cdk.Stack, option: str, value: object) -> dict[str, Any]:
+    """The option, with the bucket that a prefix needs."""
+    bucket = {"log_bucket": existing_bucket(stack)} if option == "log_prefix" else {}
+    return {option: value, **bucket}
+
+
 def permissions(option: str) -> Callable[[cdk.Stack, Any], object]:
     def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
-        options: dict[str, Any] = {option: value}
+        options = complete(stack, option, value)
         if option not in {"role", "instance_profile"}:
             options["role"] = existing_role(stack)
-        if option == "log_prefix":
-            options["log_bucket"] = bucket(stack)
         return SessionManagerPermissions(stack, "Permissions", **options)
 
     return give
@@ -104,20 +109,14 @@ def permissions(option: str) -> Callable[[cdk.Stack, Any], object]:
 def fleet(option: str) -> Callable[[cdk.Stack, Any], object]:
     def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
         iam.CfnInstanceProfile(stack, "Profile", roles=["Existing"])
-        options: dict[str, Any] = {option: value}
-        if option == "log_prefix":
-            options["log_bucket"] = bucket(stack)
-        return SessionManagerFleet(stack, "Fleet", **options)
+        return SessionManagerFleet(stack, "Fleet", **complete(stack, option, value))
 
     return give
 
 
 def preferences(option: str) -> Callable[[cdk.Stack, Any], object]:
     def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
-        options: dict[str, Any] = {option: value}
-        if option == "log_prefix":
-            options["log_bucket"] = bucket(stack)
-        return SessionPreferences(stack, "Preferences", **options)
+        return SessionPreferences(stack, "Preferences", **complete(stack, option, value))
 
     return give
 
@@ -134,28 +133,14 @@ def grant_to(stack: cdk.Stack, grantee: Any) -> object:  # noqa: ANN401
 
 def existing_preferences(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
     existing = SessionPreferences.from_document_name(
-        stack, "Preferences", log_bucket=bucket(stack), log_prefix=value
+        stack, "Preferences", log_bucket=existing_bucket(stack), log_prefix=value
     )
     return permissions("preferences")(stack, existing)
 
 
 def alone(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
-    statements = session_manager_statements(log_bucket=bucket(stack), log_prefix=value)
+    statements = session_manager_statements(log_bucket=existing_bucket(stack), log_prefix=value)
     return iam.ManagedPolicy(stack, "Managed", statements=statements)
-
-
-def bucket(stack: cdk.Stack) -> s3.IBucket:
-    return s3.Bucket.from_bucket_name(stack, "Bucket", "session-logs")
-
-
-def bucket_with_key(stack: cdk.Stack, key_id: str) -> s3.CfnBucket:
-    rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(
-        server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
-            sse_algorithm="aws:kms", kms_master_key_id=key_id
-        )
-    )
-    encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
-    return s3.CfnBucket(stack, "Bucket", bucket_encryption=encryption)
 
 
 def joined(prefix: str) -> str:
@@ -317,9 +302,7 @@ IMPORTS: Final = {
         lambda s, v: s3.Bucket.from_bucket_arn(s, "Bucket", v),
         harmless=f"arn:aws:s3:::{HARMLESS}",
     ),
-    "bucket's key": Place(
-        "log_bucket's encryption key", permissions("log_bucket"), bucket_with_key
-    ),
+    "bucket's key": Place("log_bucket's encryption key", permissions("log_bucket"), l1_bucket),
     "log group's name": Place(
         "log_group",
         permissions("log_group"),

@@ -37,6 +37,7 @@ from session_manager_permissions import (
 from session_manager_permissions._verify.command import _parser, _verify, main
 from session_manager_permissions._verify.simulator import CannotAsk
 
+from .builders import existing_bucket, l1_bucket, l1_profile
 from .conftest import (
     ACCOUNT,
     HERE,
@@ -196,26 +197,12 @@ def key(arn: str) -> Callable[[cdk.Stack], kms.IKey]:
     return lambda s: kms.Key.from_key_arn(s, "Key", arn)
 
 
-def bucket(stack: cdk.Stack) -> s3.IBucket:
-    return s3.Bucket.from_bucket_name(stack, "Logs", "session-logs")
-
-
-def bucket_with_key(stack: cdk.Stack, key_id: str) -> s3.CfnBucket:
-    rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(
-        server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
-            sse_algorithm="aws:kms", kms_master_key_id=key_id
-        )
-    )
-    encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
-    return s3.CfnBucket(stack, "Logs", bucket_encryption=encryption)
-
-
 def group(stack: cdk.Stack, name: str = "/session/logs") -> logs.ILogGroup:
     return logs.LogGroup.from_log_group_name(stack, "LogGroup", name)
 
 
-def l1_profile(*roles: str) -> Callable[[cdk.Stack], iam.CfnInstanceProfile]:
-    return lambda s: iam.CfnInstanceProfile(s, "Profile", roles=[*roles])
+def profile(*roles: str) -> Callable[[cdk.Stack], iam.CfnInstanceProfile]:
+    return lambda s: l1_profile(s, *roles)
 
 
 def parameter(stack: cdk.Stack) -> str:
@@ -486,11 +473,11 @@ def app(**context: Any) -> Callable[[World], object]:  # noqa: ANN401
 ROWS: Final = {
     "neither role nor profile": Row(permissions(), ValueError),
     "both role and profile": Row(
-        permissions(role=existing_role, instance_profile=l1_profile("web")), ValueError
+        permissions(role=existing_role, instance_profile=profile("web")), ValueError
     ),
     "a class for a role": Row(attached(lambda _: iam.Role), TypeError),
     "a string for a role": Row(permissions(role="web"), TypeError),
-    "a profile for a role": Row(permissions(role=l1_profile("web")), TypeError),
+    "a profile for a role": Row(permissions(role=profile("web")), TypeError),
     "a string for a profile": Row(permissions(instance_profile="web"), TypeError),
     "a role for a profile": Row(permissions(instance_profile=existing_role), TypeError),
     "a role of another account": Row(
@@ -532,8 +519,8 @@ ROWS: Final = {
         of_profile(lambda s: iam.InstanceProfile.from_instance_profile_name(s, "Profile", "web")),
         ValueError,
     ),
-    "an L1 profile without a role": Row(of_profile(l1_profile()), ValueError),
-    "an L1 profile with its role's ARN": Row(of_profile(l1_profile(role_arn("web"))), ValueError),
+    "an L1 profile without a role": Row(of_profile(profile()), ValueError),
+    "an L1 profile with its role's ARN": Row(of_profile(profile(role_arn("web"))), ValueError),
     "an L1 profile with its role's Arn attribute": Row(
         of_profile(by_its_arn_attribute), ValueError
     ),
@@ -544,23 +531,25 @@ ROWS: Final = {
     "a policy_name that another construct has": Row(twice_on_one_role, ValueError),
     "a policy_name that the role is made with": Row(with_its_policy(l1_with_a_policy), ValueError),
     "a policy_name that another policy has": Row(with_its_policy(l2_with_a_policy), ValueError),
-    "half a character": Row(statements(log_bucket=bucket, log_prefix="\ud800"), ValueError),
+    "half a character": Row(
+        statements(log_bucket=existing_bucket, log_prefix="\ud800"), ValueError
+    ),
     "the element of a list of the deployment": Row(
-        statements(log_bucket=bucket, log_prefix=lambda s: listed(s)[0]), ValueError
+        statements(log_bucket=existing_bucket, log_prefix=lambda s: listed(s)[0]), ValueError
     ),
     "a token that is none": Row(
-        statements(log_bucket=bucket, log_prefix="${Token[TOKEN.none]}"), ValueError
+        statements(log_bucket=existing_bucket, log_prefix="${Token[TOKEN.none]}"), ValueError
     ),
     "a role by a token that is none": Row(
         attached(lambda s: iam.Role.from_role_name(s, "Role", "${Token[TOKEN.none]}")), ValueError
     ),
     "a prefix that CloudFormation would resolve": Row(
-        statements(log_bucket=bucket, log_prefix="{{resolve:ssm:/web}}"), ValueError
+        statements(log_bucket=existing_bucket, log_prefix="{{resolve:ssm:/web}}"), ValueError
     ),
     "a character that no policy has": Row(
-        statements(log_bucket=bucket, log_prefix="秘密/web"), ValueError
+        statements(log_bucket=existing_bucket, log_prefix="秘密/web"), ValueError
     ),
-    "a pattern": Row(statements(log_bucket=bucket, log_prefix="web/*"), ValueError),
+    "a pattern": Row(statements(log_bucket=existing_bucket, log_prefix="web/*"), ValueError),
     "an id that another construct has": Row(with_the_id_of_another, ValueError),
     "an id with a token": Row(
         lambda w: SessionManagerFleet(w.stack, parameter(w.stack)), ValueError
@@ -589,7 +578,7 @@ ROWS: Final = {
         statements(encryption_key=key(key_arn(region=""))), ValueError
     ),
     "an id for a bucket's key's ARN": Row(
-        statements(log_bucket=lambda s: bucket_with_key(s, "arn:1234")), ValueError
+        statements(log_bucket=lambda s: l1_bucket(s, "arn:1234")), ValueError
     ),
     "a key for signing": Row(
         statements(encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)),
@@ -609,7 +598,7 @@ ROWS: Final = {
         "warning",
     ),
     "a bucket whose key only the deployment knows": Row(
-        statements(log_bucket=lambda s: bucket_with_key(s, parameter(s))), "warning"
+        statements(log_bucket=lambda s: l1_bucket(s, parameter(s))), "warning"
     ),
     "a bucket that encrypts twice": Row(statements(log_bucket=encrypted_twice), "warning"),
     "a string for a bucket": Row(statements(log_bucket="session-logs"), TypeError),
@@ -627,9 +616,11 @@ ROWS: Final = {
     ),
     "a prefix without a bucket": Row(statements(log_prefix="web"), ValueError),
     "a prefix that is too long": Row(
-        statements(log_bucket=bucket, log_prefix="é" * 513), ValueError
+        statements(log_bucket=existing_bucket, log_prefix="é" * 513), ValueError
     ),
-    "a prefix with ..": Row(statements(log_bucket=bucket, log_prefix="../web"), ValueError),
+    "a prefix with ..": Row(
+        statements(log_bucket=existing_bucket, log_prefix="../web"), ValueError
+    ),
     "a flag that is no bool": Row(statements(allow_registration="true"), TypeError),
     "a string for preferences": Row(
         statements(preferences="SSM-SessionManagerRunShell"), TypeError

@@ -31,6 +31,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._constructs.fleet_tree import Tree
 from session_manager_permissions._needs import MAX_INLINE_POLICIES
+from tests.builders import ROLES_OF_AN_INCLUDED_PROFILE, include_profile, l1_profile
 from tests.conftest import (
     ACCOUNT,
     EC2,
@@ -73,12 +74,6 @@ def profile(
     scope: Construct, construct_id: str = "Profile", role: iam.IRole | None = None
 ) -> iam.InstanceProfile:
     return iam.InstanceProfile(scope, construct_id, role=role)
-
-
-def l1_profile(
-    scope: Construct, *roles: str, construct_id: str = "Profile"
-) -> iam.CfnInstanceProfile:
-    return iam.CfnInstanceProfile(scope, construct_id, roles=[*roles])
 
 
 def network(scope: Construct) -> ec2.Vpc:
@@ -227,29 +222,12 @@ def test_the_role_gets_the_policy(
 
 @pytest.mark.parametrize(
     ("given", "attached"),
-    [
-        ([{"Ref": "Role"}], {"Ref": "Role"}),
-        ([{"Ref": "Name"}], {"Ref": "Name"}),
-        (["Existing"], "Existing"),
-        ({"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}),
-        ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
-        ([{"Fn::ImportValue": "shared-role"}], {"Fn::ImportValue": "shared-role"}),
-    ],
+    ROLES_OF_AN_INCLUDED_PROFILE,
 )
 def test_the_role_of_an_included_profile_gets_the_policy(
     stack: cdk.Stack, tmp_path: Path, given: object, attached: object
 ) -> None:
-    body = {
-        "Parameters": {"Name": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
-        "Resources": {
-            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
-            "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": given}},
-            "Twin": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": given}},
-        },
-    }
-    path = tmp_path / "template.json"
-    path.write_text(json.dumps(body))
-    CfnInclude(stack, "Included", template_file=str(path))
+    include_profile(stack, tmp_path, given)
     SessionManagerFleet(stack, "Fleet")
     assert policy(stack)["Roles"] == [attached]
 

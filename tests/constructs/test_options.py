@@ -186,22 +186,17 @@ def test_report_of_precreated_roles_has_the_options(
     ],
 )
 def test_flag_that_is_no_bool_is_a_type_error(stack: cdk.Stack, flag: str, value: object) -> None:
-    says = rf"^{flag} must be a bool, got {type(value).__name__} "
-    options: Any = {flag: value}
-
-    with pytest.raises(TypeError, match=says):
-        session_manager_statements(**options)
-    with pytest.raises(TypeError, match=says):
-        permissions(stack, **options)
+    is_refused(stack, rf"^{flag} must be a bool, got {type(value).__name__} ", {flag: value})
 
 
 @pytest.mark.parametrize(
     "option", ["allow_registrations", "logBucket", "bucket", "role_name", "encryptionKey"]
 )
 def test_option_that_does_not_exist_is_a_type_error(stack: cdk.Stack, option: str) -> None:
-    says = rf"\(\) got an unexpected keyword argument '{option}'"
-    options: Any = {option: None}
+    is_refused(stack, rf"\(\) got an unexpected keyword argument '{option}'", {option: None})
 
+
+def is_refused(stack: cdk.Stack, says: str, options: Any) -> None:  # noqa: ANN401
     with pytest.raises(TypeError, match=says):
         session_manager_statements(**options)
     with pytest.raises(TypeError, match=says):

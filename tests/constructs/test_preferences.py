@@ -291,27 +291,21 @@ def test_each_argument_is_in_its_input(stack_here: cdk.Stack) -> None:
         ("L1 bucket", {"Ref": "Bucket"}),
         ("bucket with a key", BUCKET),
         ("bucket by reference", BUCKET),
-    ],
-)
-def test_a_bucket_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name: object) -> None:
-    preferences(stack_here, log_bucket=BUCKETS[kind](stack_here))
-
-    assert inputs(stack_here)["s3BucketName"] == name
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
         ("owned group", {"Ref": "GroupC77FDACD"}),
         ("L1 group", {"Ref": "Group"}),
         ("group by its ARN", GROUP),
         ("group by reference", GROUP),
     ],
 )
-def test_a_log_group_is_in_it_by_its_name(stack_here: cdk.Stack, kind: str, name: object) -> None:
-    preferences(stack_here, log_group=GROUPS[kind](stack_here))
-
-    assert inputs(stack_here)["cloudWatchLogGroupName"] == name
+def test_a_bucket_or_a_log_group_is_in_it_by_its_name(
+    stack_here: cdk.Stack, kind: str, name: object
+) -> None:
+    if kind in BUCKETS:
+        preferences(stack_here, log_bucket=BUCKETS[kind](stack_here))
+        assert inputs(stack_here)["s3BucketName"] == name
+    else:
+        preferences(stack_here, log_group=GROUPS[kind](stack_here))
+        assert inputs(stack_here)["cloudWatchLogGroupName"] == name
 
 
 # its name

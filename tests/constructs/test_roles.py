@@ -12,10 +12,10 @@ import jsii
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from aws_cdk.cloudformation_include import CfnInclude
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 
 from session_manager_permissions import SessionManagerPermissions
+from tests.builders import ROLES_OF_AN_INCLUDED_PROFILE, include_profile, l1_profile
 from tests.conftest import (
     ACCOUNT,
     EC2,
@@ -66,12 +66,6 @@ def imported_profile(scope: cdk.Stack, role: iam.IRole) -> iam.IInstanceProfile:
     )
 
 
-def l1_profile(
-    scope: cdk.Stack, *roles: str, construct_id: str = "Profile"
-) -> iam.CfnInstanceProfile:
-    return iam.CfnInstanceProfile(scope, construct_id, roles=[*roles])
-
-
 def instance(scope: cdk.Stack) -> ec2.Instance:
     return ec2.Instance(
         scope,
@@ -80,20 +74,6 @@ def instance(scope: cdk.Stack) -> ec2.Instance:
         instance_type=ec2.InstanceType("t3.micro"),
         machine_image=ec2.MachineImage.latest_amazon_linux2023(),
     )
-
-
-def included(scope: cdk.Stack, tmp_path: Path, roles: object) -> CfnInclude:
-    """A template that others wrote: a role, and a profile that gives its roles as `roles`."""
-    body = {
-        "Parameters": {"Name": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
-        "Resources": {
-            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
-            "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": roles}},
-        },
-    }
-    path = tmp_path / "template.json"
-    path.write_text(json.dumps(body))
-    return CfnInclude(scope, "Included", template_file=str(path))
 
 
 # what it attaches to
@@ -226,25 +206,19 @@ def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) 
 
 @pytest.mark.parametrize(
     ("given", "attached"),
-    [
-        ([{"Ref": "Role"}], {"Ref": "Role"}),
-        ([{"Ref": "Name"}], {"Ref": "Name"}),
-        (["Existing"], "Existing"),
-        ({"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}),
-        ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
-    ],
+    ROLES_OF_AN_INCLUDED_PROFILE,
 )
 def test_a_profile_of_an_included_template_gives_the_policy_to_its_role(
     stack: cdk.Stack, tmp_path: Path, given: object, attached: object
 ) -> None:
-    profile = included(stack, tmp_path, given).get_resource("Profile")
+    profile = include_profile(stack, tmp_path, given).get_resource("Profile")
     assert isinstance(profile, iam.CfnInstanceProfile)
     attach_to_profile(stack, profile)
     assert policy(stack)["Roles"] == [attached]
 
 
 def test_a_role_of_an_included_template_gets_the_policy(stack: cdk.Stack, tmp_path: Path) -> None:
-    role = included(stack, tmp_path, ["Existing"]).get_resource("Role")
+    role = include_profile(stack, tmp_path, ["Existing"]).get_resource("Role")
     assert isinstance(role, iam.CfnRole)
     attach_to_role(stack, role)
     assert policy(stack)["Roles"] == [{"Ref": "Role"}]
@@ -264,7 +238,7 @@ def conditional(stack: cdk.Stack, name: str) -> iam.CfnRole:
 def test_an_included_role_on_a_condition_is_warned_of(
     stack: cdk.Stack, tmp_path: Path, kind: Literal["Role", "Profile"]
 ) -> None:
-    template = included(stack, tmp_path, [{"Ref": "Role"}])
+    template = include_profile(stack, tmp_path, [{"Ref": "Role"}])
     role = template.get_resource("Role")
     given: Any = template.get_resource(kind)
     (attach_to_role if kind == "Role" else attach_to_profile)(stack, given)

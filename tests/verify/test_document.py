@@ -21,6 +21,7 @@ from session_manager_permissions._readiness.policies import Answer, decide, stat
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.document import read_document
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
+from tests.builders import deployed
 from tests.conftest import HERE, REGION, existing_role
 from tests.preference_options import Given, given_preferences
 
@@ -348,20 +349,6 @@ def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
 
 def test_systems_manager_is_asked_in_the_region() -> None:
     assert command.AwsSession(None, "eu-west-1").ssm().meta.region_name == "eu-west-1"
-
-
-def deployed(value: Any) -> Any:  # noqa: ANN401
-    """What CloudFormation makes of a value that joins strings with the partition."""
-    match value:
-        case {"Ref": "AWS::Partition"}:
-            return "aws"
-        case {"Fn::Join": [separator, parts]}:
-            return separator.join(deployed(part) for part in parts)
-        case dict():
-            return {name: deployed(part) for name, part in value.items()}
-        case list():
-            return [deployed(part) for part in value]
-    return value
 
 
 def is_of_this_app(chosen: Given) -> bool:

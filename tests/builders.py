@@ -1,0 +1,88 @@
+"""What the tests of several topics build, and what CloudFormation makes of a template."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk.cloudformation_include import CfnInclude
+
+from .conftest import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from constructs import Construct
+
+PSEUDO_PARAMETERS: Final = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+}
+# How people write the role of an instance profile, and how a policy has to list it.
+ROLES_OF_AN_INCLUDED_PROFILE: Final[list[tuple[object, object]]] = [
+    ([{"Ref": "Role"}], {"Ref": "Role"}),
+    ([{"Ref": "Name"}], {"Ref": "Name"}),
+    (["Existing"], "Existing"),
+    ({"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}),
+    ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
+    ([{"Fn::ImportValue": "shared-role"}], {"Fn::ImportValue": "shared-role"}),
+]
+
+
+def l1_profile(
+    scope: Construct, *roles: str, construct_id: str = "Profile"
+) -> iam.CfnInstanceProfile:
+    return iam.CfnInstanceProfile(scope, construct_id, roles=[*roles])
+
+
+def include_profile(scope: Construct, folder: Path, roles: object) -> CfnInclude:
+    """A template that others wrote: a role, and two profiles that give their roles as `roles`."""
+    profile = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": roles}}
+    body = {
+        "Parameters": {"Name": {"Type": "String"}, "Names": {"Type": "CommaDelimitedList"}},
+        "Resources": {
+            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
+            "Profile": profile,
+            "Twin": profile,
+        },
+    }
+    path = folder / "template.json"
+    path.write_text(json.dumps(body), encoding="utf-8")
+    return CfnInclude(scope, "Included", template_file=str(path))
+
+
+def existing_bucket(scope: Construct) -> s3.IBucket:
+    return s3.Bucket.from_bucket_name(scope, "Logs", "session-logs")
+
+
+def l1_bucket(
+    scope: Construct, key_id: str | None = None, algorithm: str = "aws:kms"
+) -> s3.CfnBucket:
+    default = s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+        sse_algorithm=algorithm, kms_master_key_id=key_id
+    )
+    rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(server_side_encryption_by_default=default)
+    encryption = s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
+    return s3.CfnBucket(scope, "Logs", bucket_encryption=encryption)
+
+
+def deployed(value: Any, **parameters: str) -> Any:  # noqa: ANN401
+    """What CloudFormation makes of the functions in `value`, with these values of parameters."""
+    known = PSEUDO_PARAMETERS | parameters
+    match value:
+        case {"Ref": name} if name in known:
+            value = known[name]
+        case {"Fn::Join": [separator, parts]}:
+            value = separator.join(deployed(part, **parameters) for part in parts)
+        case {"Fn::Split": [separator, text]}:
+            value = deployed(text, **parameters).split(separator)
+        case {"Fn::Select": [index, parts]}:
+            value = deployed(parts, **parameters)[int(index)]
+        case dict():
+            value = {name: deployed(part, **parameters) for name, part in value.items()}
+        case list():
+            value = [deployed(part, **parameters) for part in value]
+    return value
