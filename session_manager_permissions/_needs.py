@@ -1,4 +1,4 @@
-"""What does Session Manager need of an instance's role? Facts, written once; nothing of CDK.
+"""What Session Manager needs from the role of an instance. Facts, written once; nothing of CDK.
 
 Sources: in the AWS Systems Manager user guide "Adding Session Manager permissions to an existing
 instance profile", "Create a custom IAM role for Session Manager" and "Enable AWS KMS key encryption
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Need(NamedTuple):
-    """One statement: what must be allowed, on what."""
+    """One statement: the actions that must be allowed, on which resource."""
 
     sid: str
     actions: tuple[str, ...]
@@ -35,27 +35,27 @@ REGISTRATION: Final = Need("SessionManagerRegistration", ("ssm:UpdateInstanceInf
 """The agent's registration with Systems Manager, without which no session starts."""
 
 ARN_PART: Final = "+"
-"""Stands in the form of an ARN for characters that are no colons and no slashes."""
+"""In the pattern of an ARN: any characters but colons and slashes."""
 
 REGISTRATION_RESOURCES: Final = (
     "arn:+:ec2:+:+:instance/+",
     "arn:+:ssm:+:+:managed-instance/+",
 )
-"""The forms of the ARNs that a policy may also allow registration on."""
+"""Patterns of the ARNs on which a policy may allow registration instead of on `*`."""
 
 
 MAX_INLINE_POLICIES: Final = 10_240
-"""Characters, white space aside, of all inline policies of a role."""
+"""How many characters, without white space, all inline policies of a role may have together."""
 
 
 AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMManagedInstanceCore"}
-"""What AWS advises against, as it allows far more than the agent needs, and advises instead."""
+"""Policies that AWS advises against, as they allow too much, and what it advises instead."""
 
 
 def log_encryption(bucket_arn: str = "*") -> Need:
-    """The agent's look at how a log bucket encrypts.
+    """The agent reads how a log bucket encrypts.
 
-    It asks before each session whose preferences enforce encrypted logs, and at every upload, to
+    It does so before each session whose preferences enforce encrypted logs, and at every upload, to
     send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
     `IsBucketEncrypted` and `getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
     """
@@ -71,14 +71,14 @@ def joined(prefix: str) -> str:
 
 
 def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> Need:
-    """The session logs in S3, `PREFIX/SESSION-ID.log`; another account's bucket takes an ACL."""
+    """The agent uploads session logs, `PREFIX/SESSION-ID.log`, with an ACL to another account."""
     acl = ("s3:PutObjectAcl",) if other_account else ()
     path = f"{prefix}/*" if prefix else "*"
     return Need("SessionManagerLogObjects", ("s3:PutObject", *acl), f"{bucket_arn}/{path}")
 
 
 def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
-    """The key that the log bucket encrypts with; an upload in parts decrypts as well."""
+    """The use of the log bucket's key. An upload in parts decrypts as well as encrypts."""
     return Need(
         "SessionManagerLogBucketKey",
         ("kms:Decrypt", "kms:GenerateDataKey"),
@@ -88,11 +88,11 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
 
 
 def log_group(group_arn: str) -> tuple[Need, ...]:
-    """The session logs in CloudWatch Logs; the agent never creates the group.
+    """The agent writes session logs to CloudWatch Logs. It never creates the group.
 
-    The service authorization reference has the group's ARN for `DescribeLogStreams`, and the user
-    guide of CloudWatch Logs ("Overview of managing access permissions") the streams': the policy
-    has both, as a role that has the wrong one logs nothing.
+    For `DescribeLogStreams` the service authorization reference has the ARN of the group, and the
+    user guide of CloudWatch Logs ("Overview of managing access permissions") that of its streams.
+    The policy allows it on both, as a role that has the wrong one logs nothing.
 
     Args:
         group_arn: the group's ARN without a `:*` at its end.
@@ -111,15 +111,15 @@ def log_group(group_arn: str) -> tuple[Need, ...]:
 def decrypt(
     key_arn: str, alias_name: str | None = None, alias_id: str = "", *, sessions_only: bool
 ) -> Need:
-    """The agent's call to KMS for an encrypted session, made directly (no `kms:ViaService`).
+    """The agent decrypts the data key of a session. It calls KMS directly (no `kms:ViaService`).
 
-    A key and an alias can't share a statement: the alias's condition would deny the key.
+    A key and an alias can't share a statement, as the key need not have the alias.
 
     Args:
         key_arn: the key's ARN; of an alias, the pattern of all keys of its account and region.
-        alias_name: `alias/NAME` where just the key with that alias is meant.
-        alias_id: what tells the alias's statement from that of another, letters and digits.
-        sessions_only: only with the encryption context that a session has.
+        alias_name: `alias/NAME`, if only the key with that alias is meant.
+        alias_id: letters and digits for the Sid, different for each alias.
+        sessions_only: whether to allow it only with the encryption context of a session.
     """
     conditions = having_alias(alias_name)
     if sessions_only:
@@ -129,7 +129,7 @@ def decrypt(
 
 
 def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
-    """The condition that narrows a pattern of keys to the one with this alias; {} without one."""
+    """The condition that only the key with this alias meets; no condition without an alias."""
     if alias_name is None:
         return {}
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}

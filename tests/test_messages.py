@@ -549,6 +549,10 @@ ROWS: Final = {
     "a character that no policy has": Row(
         statements(log_bucket=existing_bucket, log_prefix="秘密/web"), ValueError
     ),
+    "a pattern for a log group": Row(
+        statements(log_group=lambda s: logs.LogGroup.from_log_group_name(s, "Group", "/web/*")),
+        ValueError,
+    ),
     "a pattern": Row(statements(log_bucket=existing_bucket, log_prefix="web/*"), ValueError),
     "an id that another construct has": Row(with_the_id_of_another, ValueError),
     "an id with a token": Row(

@@ -139,8 +139,8 @@ def test_an_option_given_twice_is_refused(stack: cdk.Stack, kind: str, twice: st
     }
     option = {twice: options[twice]}
     message = (
-        f"^{twice} is given twice, by itself and in preferences 'Stack/Preferences': give it to "
-        "the preferences alone$"
+        f"^{twice} is given twice, as an argument and by preferences 'Stack/Preferences': give "
+        "it to the preferences alone$"
     )
 
     with pytest.raises(ValueError, match=message):

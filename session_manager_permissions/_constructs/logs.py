@@ -261,5 +261,5 @@ def normal_prefix(log_prefix: str | None, bucket: object) -> str:
         raise ValueError(f"log_prefix {log_prefix!r} has no bucket: give log_bucket too")
     fault = _limits.prefix_fault(TOKEN.sub("x", log_prefix))  # a token may be any text
     if fault:
-        raise ValueError(f"log_prefix {log_prefix!r} {fault}")
+        raise ValueError(f"log_prefix {log_prefix[:100]!r} {fault}")
     return _needs.joined(log_prefix)

@@ -469,7 +469,9 @@ def test_a_key_without_a_region_or_an_account_is_refused(
     stack: cdk.Stack, region: str, account: str, resource: str
 ) -> None:
     arn = key_arn(region, account, resource)
-    with pytest.raises(ValueError, match=f"^encryption_key has the ARN '{arn}', which is not one"):
+    with pytest.raises(
+        ValueError, match=f"^encryption_key has the ARN '{arn}', which is not the ARN of one"
+    ):
         permit(stack, kms.Key.from_key_arn(stack, "Key", arn))
 
 
@@ -497,7 +499,7 @@ def test_a_key_of_ones_own_making_is_refused_without_a_keys_arn(stack: cdk.Stack
         def key_ref(self) -> kms_interfaces.KeyReference:
             return kms_interfaces.KeyReference(key_arn=arn, key_id=KEY_ID)
 
-    with pytest.raises(ValueError, match=f"^encryption_key has .*'{re.escape(arn)}'.* by its ARN"):
+    with pytest.raises(ValueError, match=f"^encryption_key .*'{re.escape(arn)}'.* by its ARN"):
         permit(stack, Key(stack, "Key"))
 
 

@@ -13,6 +13,7 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from cfnlint.api import lint
+from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
 from tests.builders import deployed
@@ -1263,3 +1264,101 @@ def test_cfn_lint_finds_nothing(make_app: MakeApp, kind: str, *, minimize: bool)
 def group_of(stack: cdk.Stack) -> iam.IGroup:
     existing: Any = stack.node.try_find_child("Operators")
     return existing or group(stack)
+
+
+# by IAM's own rules
+
+
+def literal(value: Any) -> Any:  # noqa: ANN401
+    """A part of a template as it is deployed in the partition `aws`."""
+    match value:
+        case {"Ref": "AWS::Partition"}:
+            return "aws"
+        case {"Fn::Join": [str(sign), [*parts]]}:
+            return sign.join(literal(part) for part in parts)
+        case dict():
+            return {key: literal(part) for key, part in value.items()}
+        case [*parts]:
+            return [literal(part) for part in parts]
+    return value
+
+
+STS: Final = f"arn:aws:sts::{ACCOUNT}"
+OPERATORS_BY_KIND: Final = {
+    "user": (f"arn:aws:iam::{ACCOUNT}:user/ana", "AIDA1"),
+    "role": (f"{STS}:assumed-role/operator/ana", "AROA1:ana"),
+    "SSO session": (
+        f"{STS}:assumed-role/AWSReservedSSO_Ops_0123456789abcdef/ana@example.com",
+        "AROA2:ana@example.com",
+    ),
+    "federated user": (f"{STS}:federated-user/ana", f"{ACCOUNT}:ana"),
+}
+SESSION: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/ana-0123456789abcdef0"
+TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
+AWS_DOCUMENT: Final = f"arn:aws:ssm:{REGION}::document/"
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+@pytest.mark.parametrize("kind", OPERATORS_BY_KIND)
+def test_an_operator_may_do_what_was_asked_for_and_no_more_beside_statements_of_others(
+    make_app: MakeApp, kind: str, *, minimize: bool
+) -> None:
+    stack = cdk.Stack(make_app(context={MINIMIZE: minimize}), "Stack", env=HERE)
+    operators = group(stack)
+    for action, resource in (
+        ("ssm:TerminateSession", f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/bob-1"),
+        ("ssm:StartSession", f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1"),
+        ("ssm:ListDocuments", "*"),
+        ("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/2"),
+    ):
+        operators.add_to_policy(iam.PolicyStatement(actions=[action], resources=[resource]))
+    found = preferences(stack, encryption_key=KEYS["imported alias"](stack))
+    access: dict[str, Any] = {"instance_tags": {"team": "web"}, "allow_console": True}
+    found.grant_start_session(operators, **access, allow_interactive_commands=True)
+    other = preferences(stack, construct_id="Other", document_name="Other")
+    other.grant_start_session(operators, instance_arns=[OTHER_INSTANCE], allow_remote_desktop=True)
+    principal, user_id = OPERATORS_BY_KIND[kind]
+    document = literal({"Statement": statements(stack), "Version": "2012-10-17"})
+    text = json.dumps(document).replace("${aws:userid}", user_id)
+
+    def may(action: str, resource: str, **context: object) -> bool:
+        request = EvalContext(
+            principal_arn=principal,
+            principal_type="User",
+            principal_account=ACCOUNT,
+            action=action,
+            resource_arn=resource,
+            region=REGION,
+            service_context={name.lower(): value for name, value in context.items()},
+        )
+        return bool(evaluate(request, [parse_policy_document(text)]).decision == "Allow")
+
+    own, others = {TAG: user_id}, {TAG: "AIDA9:bob"}
+    web, shop = {"ssm:resourceTag/team": "web"}, {"ssm:resourceTag/team": "shop"}
+    key, alias = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1", "kms:ResourceAliases"
+    allowed = [
+        may("ssm:StartSession", INSTANCE, **web),
+        may("ssm:StartSession", OTHER_INSTANCE),
+        *(
+            may("ssm:StartSession", f"{AWS_DOCUMENT}{name}")
+            for name in (*COMMANDS, "AWS-StartPortForwardingSession")
+        ),
+        may("ssm:StartSession", f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Other"),
+        *(may(f"ssm:{verb}Session", SESSION, **own) for verb in ("Terminate", "Resume")),
+        may("ssmmessages:OpenDataChannel", SESSION),
+        *(may(action, "*") for action in (*DESKTOP, *LISTS)),
+        may("kms:GenerateDataKey", key, **{alias: [ALIAS]}),
+    ]
+    denied = [
+        may("ssm:StartSession", INSTANCE, **shop),
+        may("ssm:StartSession", INSTANCE),
+        may("ssm:StartSession", f"{AWS_DOCUMENT}{SSH}"),
+        may("ssm:StartSession", f"{AWS_DOCUMENT}{PORTS[1]}"),
+        may("ssm:StartSession", f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Another"),
+        *(may(f"ssm:{verb}Session", SESSION, **others) for verb in ("Terminate", "Resume")),
+        *(may(f"ssm:{verb}Session", SESSION) for verb in ("Terminate", "Resume")),
+        may("kms:GenerateDataKey", key),
+        may("kms:GenerateDataKey", key, **{alias: ["alias/other"]}),
+        may("kms:Decrypt", key, **{alias: [ALIAS]}),
+    ]
+    assert (set(allowed), set(denied)) == ({True}, {False})

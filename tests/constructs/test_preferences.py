@@ -393,7 +393,7 @@ def test_the_accounts_default_as_a_new_document_is_refused_with_the_way_out(
 ) -> None:
     message = (
         "^document_name 'SSM-SessionManagerRunShell' is the account's default document, which "
-        r"nearly always exists .* or use SessionPreferences.from_document_name\(\)"
+        r"nearly always exists .* or import it with SessionPreferences.from_document_name\(\)"
     )
     refused(stack, ValueError, message, document_name=ACCOUNT_DEFAULT)
 
@@ -549,7 +549,7 @@ def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack
         ("sessions/*", "has a wildcard or a policy variable"),
         ("${aws:userid}", "has a wildcard or a policy variable"),
         ("../logs", "has '.' or '..' between its slashes"),
-        ("p" * 1025, "is 1025 bytes long, and an"),
+        ("p" * 1025, "is 1025 bytes long, and the key of an S3 object"),
     ],
 )
 def test_a_prefix_that_is_none_is_refused(stack: cdk.Stack, prefix: str, message: str) -> None:
