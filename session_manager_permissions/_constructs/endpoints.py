@@ -11,7 +11,7 @@ import jsii
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct, IValidation
 
-from .checks import described, refuse_class, refuse_no_sequence, stack_of, taking_id
+from .checks import described, refuse_wrong_text
 from .keys import session_key
 from .roles import condition_path
 from .statements import statements_by_sid, with_preferences
@@ -127,7 +127,9 @@ class SessionManagerEndpoints(Construct):
             "decrypt_sessions_only": decrypt_sessions_only,
         }
         options = with_preferences(options)
-        statements_by_sid(options, stack_of(scope))  # what is wrong with the options is said now
+        statements_by_sid(
+            options, cdk.Stack.of(scope)
+        )  # what is wrong with the options is said now
         key = options.get("encryption_key")
         if key is not None:
             session_key(key)
@@ -136,8 +138,8 @@ class SessionManagerEndpoints(Construct):
             _refuse_no_groups(security_groups)
         _refuse_wrong_policy(endpoint_policy)
         _implement_connectable()
-        with taking_id(scope, construct_id):
-            super().__init__(scope, construct_id)
+        refuse_wrong_text("construct_id", construct_id)
+        super().__init__(scope, construct_id)
         self._vpc = vpc
         self._errors: list[str] = []
         self._made: list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint] = []
@@ -315,7 +317,7 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
     """What is equal for two ids of one VPC or route table, by reference, by name or as a text."""
     if not is_token(resource_id):
         return resource_id
-    reference = referenced("vpc", resource_id)
+    reference = referenced(resource_id)
     stack = cdk.Stack.of(construct if reference is None else reference.target)
     match stack.resolve(resource_id):
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "VpcId" | "RouteTableId"]}:
@@ -374,7 +376,7 @@ def _cfn_vpc(vpc: ec2.IVpc) -> ec2.CfnVPC | None:
     """The L1 of a VPC that the app owns."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
-    reference = referenced("vpc", vpc.vpc_id)
+    reference = referenced(vpc.vpc_id)
     if reference is None or not isinstance(reference.target, ec2.CfnVPC):
         return None
     return reference.target
@@ -422,7 +424,6 @@ def _refuse_unfit_vpc(vpc: ec2.IVpc) -> None:
         TypeError: `vpc` is no VPC.
         ValueError: its DNS support or its DNS hostnames are known to be off.
     """
-    refuse_class("vpc", vpc)
     if not hasattr(vpc, "select_subnets"):
         raise TypeError(
             f"vpc must be a VPC, got {described(vpc)}: give a construct, for one that exists "
@@ -465,14 +466,12 @@ def _refuse_no_groups(security_groups: Sequence[ec2.ISecurityGroup]) -> None:
         TypeError: `security_groups` is no sequence of security groups.
         ValueError: it is empty.
     """
-    refuse_no_sequence("security_groups", security_groups, "a sequence of security groups")
     if not security_groups:
         raise ValueError(
             "security_groups has none, and an endpoint would be in the VPC's default group: give "
             "one, or leave security_groups out for a new one"
         )
     for group in security_groups:
-        refuse_class("security_groups", group)
         if not hasattr(group, "security_group_id"):
             raise TypeError(
                 f"security_groups must be a sequence of security groups, got {described(group)} "

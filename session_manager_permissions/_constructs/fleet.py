@@ -10,18 +10,18 @@ import itertools
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_iam as iam
-from constructs import Construct, IValidation
+from constructs import Construct
 
-from .checks import described, refuse_class, refuse_no_sequence, refuse_wrong_type, taking_id
+from .at_synthesis import AtSynthesis
+from .checks import described, refuse_wrong_text, refuse_wrong_type
 from .fleet_roles import FleetPolicy, list_roles, shared_by_stacks
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
-from .keys import session_key, warn_of_no_key_in_region, warn_of_other_account
+from .keys import is_in_region, session_key, warn_of_no_key_in_region
 from .names import default_policy_name, refuse_invalid_policy_name
 from .roles import inline_policy_names
 from .statements import allow_decrypt, statements_by_sid, with_preferences
-from .tokens import Environment, differ
+from .tokens import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -129,14 +129,14 @@ class SessionManagerFleet(Construct):
             "decrypt_sessions_only": decrypt_sessions_only,
         }
         options = with_preferences(options)
-        statements_by_sid(options, None)  # what is wrong with them is said now
+        statements_by_sid(options, None)  # raises what is wrong with them now, not at synthesis
         key = options.get("encryption_key")
         self._key = None if key is None else (key, session_key(key))
-        _refuse_wrong_exclusions(exclude)
-        with taking_id(scope, construct_id):
-            super().__init__(scope, construct_id)
-        self._scope = scope
         self._excluded = list(exclude)
+        _refuse_wrong_exclusions(self._excluded)
+        refuse_wrong_text("construct_id", construct_id)
+        super().__init__(scope, construct_id)
+        self._scope = scope
         self._strict = strict
         self._policy_name = policy_name
         self._options = options
@@ -145,8 +145,10 @@ class SessionManagerFleet(Construct):
         self._others: list[IConstruct] = []
         self._firsts: list[SessionManagerFleet] = []
         self._is_done = False
-        cdk.Aspects.of(self).add(_OnceAtSynthesis(self))
-        self.node.add_validation(_Errors(self))
+        # An Aspect on the whole scope would be called for every construct, at a request each. This
+        # one is on the fleet alone, and what the fleet makes below itself is made during its call.
+        cdk.Aspects.of(self).add(AtSynthesis(self._cover))
+        self.node.add_validation(AtSynthesis(self._find_errors))
 
     def _cover(self) -> None:
         """Attach to all there is. CDK calls this once the user's code has made everything."""
@@ -175,6 +177,11 @@ class SessionManagerFleet(Construct):
                 policy.make()
         if self._policy_name is not None:
             self._refuse_sharing(policies)
+
+    def _find_errors(self) -> list[str]:
+        """What fails the synthesis. CDK calls this when all Aspects have had their turns."""
+        self._find_late()
+        return self._errors
 
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
         """One for each stack with compute, and after these one for each condition of theirs."""
@@ -234,7 +241,7 @@ class SessionManagerFleet(Construct):
             if not is_below(path, others) and all(is_below(path, those) for those in left)
         ]
 
-    def _refuse_late(self) -> None:
+    def _find_late(self) -> None:
         """Refuse compute that was made after this fleet's turn, and so is in no policy.
 
         The number of resources tells in one call whether any was: their paths cost two calls each.
@@ -281,16 +288,14 @@ class SessionManagerFleet(Construct):
         )
 
     def _check_reach(self, policy: FleetPolicy) -> None:
+        """Warn of a key that the instances of the stack may not be able to use."""
         if self._key is None:
             return
         key, found = self._key
-        here = policy.environment
-        there = found.environment(key, policy.stack) or here
-        if differ(there.account, here.account):
-            warn_of_other_account(policy.stack, found, there.account)
-        if differ(there.region, here.region):
+        there = found.environment(key, policy.stack)
+        if not is_in_region(policy.stack, found, there, policy.environment):
             way_out = "give that stack a fleet of its own with the key of that region"
-            warn_of_no_key_in_region(policy.stack, here.region, way_out)
+            warn_of_no_key_in_region(policy.stack, policy.environment.region, way_out)
 
     def _refuse_overwriting(self, policy: FleetPolicy) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
@@ -359,42 +364,15 @@ class SessionManagerFleet(Construct):
             )
 
 
-@jsii.implements(cdk.IAspect)
-class _OnceAtSynthesis:
-    """Covers the compute when CDK visits the fleet.
-
-    An aspect on the whole scope would be called for every construct, at a round trip each. This one
-    is on the fleet, and what the fleet makes below itself is made during its one call.
-    """
-
-    def __init__(self, fleet: SessionManagerFleet) -> None:
-        self._fleet = fleet
-
-    def visit(self, _node: IConstruct) -> None:
-        self._fleet._cover()
-
-
-@jsii.implements(IValidation)
-class _Errors:
-    def __init__(self, fleet: SessionManagerFleet) -> None:
-        self._fleet = fleet
-
-    def validate(self) -> list[str]:
-        self._fleet._refuse_late()
-        return self._fleet._errors
-
-
 def _stage_path(construct: IConstruct) -> str:
     """The path of the app or the stage that a construct is synthesized with."""
     stage = cdk.Stage.of(construct)
     return "" if stage is None else stage.node.path
 
 
-def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
+def _refuse_wrong_exclusions(excluded: list[IConstruct]) -> None:
     """Refuse what would exclude nothing."""
-    refuse_no_sequence("exclude", exclude, "a sequence of constructs")
-    for construct in exclude:
-        refuse_class("each of exclude", construct)
+    for construct in excluded:
         if not hasattr(construct, "node"):
             raise TypeError(
                 f"exclude must be a sequence of constructs, got {described(construct)} in it: give "
@@ -402,6 +380,6 @@ def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
             )
         if hasattr(construct, "role_ref") and not compute_below(construct):
             raise TypeError(
-                f"exclude has the role {construct.node.path!r}, and a fleet goes by instance "
-                "profiles: give those of the role, or what they are in"
+                f"exclude has the role {construct.node.path!r}, but a fleet finds compute and not "
+                "roles: give the instance profiles or node groups of the role"
             )

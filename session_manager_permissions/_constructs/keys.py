@@ -8,8 +8,17 @@ import aws_cdk as cdk
 
 from session_manager_permissions import _limits
 
-from .checks import described, refuse_class
-from .tokens import Environment, is_name, is_token, parse_arn, referenced, refuse_wildcards, written
+from .checks import described
+from .tokens import (
+    Environment,
+    differ,
+    is_name,
+    is_token,
+    parse_arn,
+    referenced,
+    refuse_wildcards,
+    written,
+)
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
@@ -45,7 +54,6 @@ def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
         TypeError: `key` is no KMS key or alias.
         ValueError: it can't be granted on, or it is known that it can't decrypt session data.
     """
-    refuse_class("encryption_key", key)
     arn, alias_name, target = _read("encryption_key", key)
     _refuse_unfit("encryption_key", target)
     found = key_resource("encryption_key", arn, alias_name)
@@ -110,13 +118,28 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     return KeyResource(str(parts._replace(resource="key/*")), alias_name)
 
 
-def warn_of_other_account(scope: IConstruct, found: KeyResource, account: str | None) -> None:
-    """Warn that a key takes the consent of the account it belongs to."""
-    cdk.Annotations.of(scope).add_warning_v2(
-        "session-manager-permissions:key-of-another-account",
-        f"encryption_key {found.resource} belongs to account {account}: the role can use it only "
-        "if the key policy there allows it to as well",
-    )
+def is_in_region(
+    scope: IConstruct, found: KeyResource, there: Environment | None, here: Environment
+) -> bool:
+    """Whether the key may be in the region of the stack that `scope` is in.
+
+    Warns on `scope` of a key of another account, as the key policy there must allow the role too.
+
+    Args:
+        scope: the construct that gets the warning.
+        found: the key.
+        there: the account and the region of the key; None if it is of the same stack.
+        here: the account and the region of the stack.
+    """
+    if there is None:
+        return True
+    if differ(there.account, here.account):
+        cdk.Annotations.of(scope).add_warning_v2(
+            "session-manager-permissions:key-of-another-account",
+            f"encryption_key {found.resource} belongs to account {there.account}: the role can use "
+            "it only if the key policy there allows it to as well",
+        )
+    return not differ(there.region, here.region)
 
 
 def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str) -> None:
@@ -140,7 +163,7 @@ def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKe
         return key.attr_arn, None, key
     if isinstance(key, kms.CfnAlias):
         name = key.alias_name
-        target = referenced(argument, key.target_key_id)
+        target = referenced(key.target_key_id)
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
         return arn, name, cast("IKeyRef", target.target) if target else None
     found: str | None = getattr(key, "key_arn", None)

@@ -9,7 +9,7 @@ import aws_cdk as cdk
 
 from session_manager_permissions import _limits, _needs
 
-from .checks import described, refuse_class, refuse_wrong_text
+from .checks import described, refuse_wrong_text
 from .keys import KeyResource, any_key, key_resource
 from .tokens import (
     TOKEN,
@@ -41,7 +41,6 @@ def bucket_arn(bucket: IBucketRef) -> str:
         TypeError: `bucket` is no S3 bucket.
         ValueError: its ARN is no bucket's, or a pattern.
     """
-    refuse_class("log_bucket", bucket)
     arn: str | None = getattr(bucket, "bucket_arn", None)
     if arn is None:
         if not hasattr(bucket, "bucket_ref"):
@@ -101,7 +100,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
         key_id: str | None = getattr(default, "kms_master_key_id", None)
         if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
             continue
-        reference = referenced(_BUCKET_KEY, key_id)
+        reference = referenced(key_id)
         if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
             return any_key(_BUCKET_KEY, reference.target)
         stack = cdk.Stack.of(bucket)
@@ -198,7 +197,6 @@ def group_arn(group: ILogGroupRef) -> str:
         TypeError: `group` is no log group.
         ValueError: its ARN is no log group's, or a pattern.
     """
-    refuse_class("log_group", group)
     # No cost: whoever holds a log group has loaded this module.
     from aws_cdk import aws_logs as logs  # noqa: PLC0415
 

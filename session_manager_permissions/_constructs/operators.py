@@ -15,7 +15,6 @@ from session_manager_permissions import _limits, _needs
 
 from .checks import (
     described,
-    refuse_class,
     refuse_no_sequence,
     refuse_wrong_text,
     refuse_wrong_type,
@@ -283,7 +282,6 @@ def _is_listed_later(argument: str, values: Sequence[str]) -> bool:
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
-    refuse_class("grantee", grantee)
     if getattr(grantee, "grant_principal", None) is None:
         raise TypeError(
             "grantee must be a user, a group, a role or what else CDK grants to, got "

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import _limits
 
-from .checks import described, refuse_class
+from .checks import described
 from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, written_out
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         TypeError: `role` is no IAM role.
         ValueError: it is known that its policies can't be changed from `stack`.
     """
-    refuse_class("role", role)
     if isinstance(role, iam.Role):
         _refuse_other_account("role", role, stack)
         cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
@@ -78,7 +77,6 @@ def profile_target(
         TypeError: `profile` is no instance profile.
         ValueError: its role is not known, or can't be changed from `stack`.
     """
-    refuse_class("instance_profile", profile)
     if isinstance(profile, iam.CfnInstanceProfile):
         return _named_target(scope, role_id, profile, stack)
     if not any(hasattr(profile, f"instance_profile_{what}") for what in ("name", "ref")):
@@ -199,7 +197,7 @@ def _key(cfn_role: iam.CfnRole) -> str:
 
 def _referenced_key(name_or_arn: str) -> str:
     """The key of the role of this app that a token refers to; of another, what it is given by."""
-    reference = referenced("role", name_or_arn)
+    reference = referenced(name_or_arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _key(reference.target)
     return name_or_arn
@@ -220,32 +218,23 @@ def _named_target(
     scope: Construct, role_id: str, profile: iam.CfnInstanceProfile, stack: cdk.Stack
 ) -> Target:
     """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
-    argument = f"instance_profile {profile.node.path!r}"
     names = role_names(profile)
     if cdk.Token.is_unresolved(names):
         _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
         return Target(iam.Role.from_role_name(scope, role_id, name), name, names[0])
     if len(names) != 1:
-        raise ValueError(f"{argument} has {len(names)} roles, {names!r}: give it one")
+        raise ValueError(
+            f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"
+        )
     name = names[0]
     given = role_of_maker(profile, "role_name", name)
     if given is not None:
         return role_target(scope, role_id, given, stack)
-    reference = referenced(argument, name)
+    reference = referenced(name)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
-        if reference.display_name != "Ref":
-            raise ValueError(
-                f"{argument} gives its role by {reference.display_name}, where CloudFormation "
-                "takes the name: use the role's ref"
-            )
         return _cfn_role_target(scope, role_id, reference.target, stack)
     _refuse_other_account("instance_profile", profile, stack)
-    if name.startswith("arn:"):
-        raise ValueError(
-            f"{argument} gives its role by the ARN {name!r}, where CloudFormation takes the "
-            f"name: {name.rpartition('/')[2]!r}"
-        )
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
 
 
@@ -289,7 +278,7 @@ def node_group_target(
     given = role_of_maker(node_group, "role_arn", arn)
     if given is not None:
         return role_target(scope, role_id, given, stack)
-    reference = referenced("node_role", arn)
+    reference = referenced(arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _cfn_role_target(scope, role_id, reference.target, stack)
     arn = written_out(arn, stack)

@@ -83,26 +83,11 @@ def refuse_unwritable(argument: str, text: str, way_out: str) -> None:
         )
 
 
-def no_token(argument: str, text: str) -> ValueError:
-    """What is said of a text that looks like a token of CDK's."""
-    return ValueError(
-        f"{argument} {text!r} looks like a token, and CDK has made none such: give the token "
-        "itself, or another text"
-    )
-
-
-def referenced(argument: str, text: str) -> cdk.Reference | None:
-    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else.
-
-    Raises:
-        ValueError: it looks like a token, and is none.
-    """
+def referenced(text: str) -> cdk.Reference | None:
+    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else."""
     if not is_token(text):
         return None
-    try:
-        token = cdk.Tokenization.reverse(text, fail_concat=False)
-    except RuntimeError:
-        raise no_token(argument, text) from None
+    token = cdk.Tokenization.reverse(text, fail_concat=False)
     return token if isinstance(token, cdk.Reference) else None
 
 
