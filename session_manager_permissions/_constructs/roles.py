@@ -122,9 +122,9 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
     if arn is not None and differ(Environment.in_arn(arn).account, here):
         raise ValueError(_other_account(f"role {str(arn)!r}", arn.account, here))
     raise ValueError(
-        f"role {role.node.path!r} takes no policies: it was imported with mutable=False, or comes "
-        "from without_policy_updates(); give the role itself, or put session_manager_statements() "
-        "where its policies are managed"
+        f"role {role.node.path!r} was imported with mutable=False, or comes from "
+        "without_policy_updates(), so CDK can't attach a policy to it: give the role itself, or "
+        "add session_manager_statements() where its policies are managed"
     )
 
 
@@ -327,8 +327,8 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
     if path_and_name.startswith("arn:"):
         raise ValueError(
-            f"role was imported by the name {path_and_name!r}, which is an ARN: use "
-            "iam.Role.from_role_arn(scope, id, arn)"
+            f"role is given by the name {path_and_name!r}, which is an ARN: give the name alone, "
+            "or use iam.Role.from_role_arn(scope, id, arn)"
         )
     if path_and_name.startswith("aws-service-role/"):
         raise ValueError(
