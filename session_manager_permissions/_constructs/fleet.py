@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 from typing import TYPE_CHECKING
@@ -141,9 +142,9 @@ class SessionManagerFleet(Construct):
         self._policy_name = policy_name
         self._options = options
         self._errors: list[str] = []
-        self._seen: list[Found] = []
-        self._others: list[IConstruct] = []
-        self._firsts: list[SessionManagerFleet] = []
+        self._compute: list[Found] = []
+        self._left_alone: list[IConstruct] = []
+        self._earlier: list[SessionManagerFleet] = []
         self._is_done = False
         # An Aspect on the whole scope would be called for every construct, at a request each. This
         # one is on the fleet alone, and what the fleet makes below itself is made during its call.
@@ -151,26 +152,26 @@ class SessionManagerFleet(Construct):
         self.node.add_validation(AtSynthesis(self._find_errors))
 
     def _cover(self) -> None:
-        """Attach to all there is. CDK calls this once the user's code has made everything."""
+        """Make the policies. CDK calls this once the user's code has made everything."""
         if self._is_done:
             return
         self._is_done = True
         tree = Tree(self._scope)
-        self._seen = tree.resources(*COMPUTE)
+        self._compute = tree.resources(*COMPUTE)
         self._leave_alone(tree.nodes)
-        if not self._seen:
-            self._say_of_nothing(tree)
-        alone = refs_below(self._others)
-        for first in self._firsts:
-            alone |= {found.resource.ref for found in self._seen} - refs_below(first._excluded)
-        covered = [found for found in self._seen if not alone or found.resource.ref not in alone]
+        if not self._compute:
+            self._report_no_compute(tree)
+        alone = refs_below(self._left_alone)
+        for fleet in self._earlier:
+            alone |= {found.resource.ref for found in self._compute} - refs_below(fleet._excluded)
+        covered = [found for found in self._compute if not alone or found.resource.ref not in alone]
         policies = self._policies(covered, tree)
         list_roles(policies, tree, self._policy_name)
         for policy in policies:
             if policy.condition is None:
                 self._check_reach(policy)
                 if policy.not_attached:
-                    self._report(policy)
+                    self._report_not_attached(policy)
             if self._policy_name is not None:
                 self._refuse_overwriting(policy)
             if policy.roles:
@@ -180,11 +181,15 @@ class SessionManagerFleet(Construct):
 
     def _find_errors(self) -> list[str]:
         """What fails the synthesis. CDK calls this when all Aspects have had their turns."""
-        self._find_late()
+        self._find_late_compute()
         return self._errors
 
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
-        """One for each stack with compute, and after these one for each condition of theirs."""
+        """A policy for each stack with compute, and then one for each condition of compute.
+
+        The policy of the stack that the fleet is in is made in the fleet. In any other stack it is
+        made in a construct whose id is the fleet's with a hash of the fleet's path.
+        """
         path = self.node.path
         digest = hashlib.sha256(path.encode()).hexdigest()[:8]
         holder_id = f"{path.rpartition('/')[2]}{digest}"
@@ -207,20 +212,21 @@ class SessionManagerFleet(Construct):
         return [*plain.values(), *on_condition.values()]
 
     def _leave_alone(self, nodes: list[IConstruct]) -> None:
-        """Note what this fleet does not cover: the excluded, others' scopes, and stages below.
+        """Note what this fleet leaves alone: the excluded, scopes of other fleets, and stages.
 
-        The fleet that is nearest to a profile covers it; of two with one scope, the first that does
-        not exclude it. A stage was synthesized before, so it must have a fleet of its own.
+        The fleet that is nearest to the compute covers it. Of two fleets with one scope, the first
+        covers all that it does not exclude. CDK has already synthesized the stages below, so each
+        must have a fleet of its own.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
         paths = [fleet._scope.node.path for fleet in fleets]
         self_at = fleets.index(self)
-        self._others += self._excluded
+        self._left_alone += self._excluded
         for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True)):
             if path != paths[self_at]:
-                self._others.append(fleet._scope)
+                self._left_alone.append(fleet._scope)
             elif at < self_at:
-                self._firsts.append(fleet)
+                self._earlier.append(fleet)
         stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
         if stages:
             for path in self._own(stage.node.path for stage in stages):
@@ -229,27 +235,28 @@ class SessionManagerFleet(Construct):
                     "reach into it, as CDK synthesizes stages first: make one in the stage, or "
                     "give it in exclude"
                 )
-            self._others += stages
+            self._left_alone += stages
 
     def _own(self, paths: Iterable[str]) -> list[str]:
-        """Those that this fleet, and no other, is to cover."""
-        others = [construct.node.path for construct in self._others]
-        left = [[construct.node.path for construct in first._excluded] for first in self._firsts]
+        """The paths of the constructs that this fleet, and no other, is to cover."""
+        others = [construct.node.path for construct in self._left_alone]
+        left = [[construct.node.path for construct in fleet._excluded] for fleet in self._earlier]
         return [
             path
             for path in paths
             if not is_below(path, others) and all(is_below(path, those) for those in left)
         ]
 
-    def _find_late(self) -> None:
-        """Refuse compute that was made after this fleet's turn, and so is in no policy.
+    def _find_late_compute(self) -> None:
+        """Find compute that was made after this fleet's turn, and so is in no policy.
 
-        The number of resources tells in one call whether any was: their paths cost two calls each.
+        One request tells the number of resources. Only if there are more than before, they are told
+        apart by their paths, which cost two requests each.
         """
         now = compute_below(self._scope)
-        if len(now) == len(self._seen):
+        if len(now) == len(self._compute):
             return
-        seen = {found.resource.node.path for found in self._seen}
+        seen = {found.resource.node.path for found in self._compute}
         paths = [profile.node.path for profile in now]
         late = self._own(path for path in paths if path not in seen)
         if late:
@@ -260,7 +267,7 @@ class SessionManagerFleet(Construct):
             )
 
     def _policy(self, stack: cdk.Stack, holder: Construct) -> FleetPolicy:
-        """What the policy of `stack` is made of, all but the roles."""
+        """The policy of `stack`, with all but the compute and the roles."""
         environment = Environment.of(stack)
         statements = statements_by_sid(self._options, stack)
         if self._key is not None:
@@ -274,17 +281,16 @@ class SessionManagerFleet(Construct):
         )
 
     def _policy_on(self, condition: cdk.CfnCondition, path: str, plain: FleetPolicy) -> FleetPolicy:
-        """The same for profiles on a condition, without which their roles may not be there."""
+        """The same for compute on a condition: without the condition its roles may not be there."""
         holder = Construct(plain.holder, f"If{plain.stack.resolve(condition.logical_id)}")
-        return FleetPolicy(
-            plain.stack,
-            plain.environment,
-            holder,
-            self._policy_name or default_policy_name(holder, plain.environment),
-            plain.statements,
-            condition,
-            path,
-            not_attached=plain.not_attached,
+        return dataclasses.replace(
+            plain,
+            holder=holder,
+            policy_name=self._policy_name or default_policy_name(holder, plain.environment),
+            condition=condition,
+            condition_path=path,
+            compute=[],
+            roles={},
         )
 
     def _check_reach(self, policy: FleetPolicy) -> None:
@@ -328,7 +334,7 @@ class SessionManagerFleet(Construct):
                 "as to destroy one of them would take the other's policy away"
             )
 
-    def _say_of_nothing(self, tree: Tree) -> None:
+    def _report_no_compute(self, tree: Tree) -> None:
         """Warn on a stack that the CLI shows, as it shows no warning of an app or a stage.
 
         Without a stack there is nothing to deploy, and the CLI says so itself.
@@ -354,7 +360,7 @@ class SessionManagerFleet(Construct):
                 )
                 return
 
-    def _report(self, policy: FleetPolicy) -> None:
+    def _report_not_attached(self, policy: FleetPolicy) -> None:
         text = "SessionManagerFleet can't attach to all: " + "; ".join(policy.not_attached)
         if self._strict:
             self._errors.append(text)

@@ -17,7 +17,7 @@ from .tokens import (
     parse_arn,
     referenced,
     refuse_wildcards,
-    written,
+    without_tokens,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
     refuse_wildcards(argument, arn)
     if parts is None:
-        if written(arn) != arn:  # a token as a whole: known at deployment
+        if without_tokens(arn) != arn:  # a token as a whole: known at deployment
             return KeyResource(arn)
         raise ValueError(f"{argument} has no ARN but {arn!r}: {_BY_ARN}")
     if parts.service != "kms" or not parts.is_placed:
@@ -104,12 +104,12 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         alias_name = parts.resource
     if alias_name is None:
         key_id = parts.resource.removeprefix("key/")
-        is_key = key_id != parts.resource or written(key_id) != key_id
+        is_key = key_id != parts.resource or without_tokens(key_id) != key_id
         if not (is_key and is_name(key_id, _limits.KEY_ID)):
             raise ValueError(f"{argument} has the ARN {arn!r}, which is not one key's: {_BY_ARN}")
         return KeyResource(arn)
     name = alias_name.removeprefix("alias/")
-    is_alias = name != alias_name or written(name) != name
+    is_alias = name != alias_name or without_tokens(name) != name
     if not (is_alias and is_name(name, _limits.ALIAS)):
         raise ValueError(
             f"{argument} has the alias name {alias_name!r}, which no key can have: "

@@ -30,7 +30,7 @@ from .tokens import (
     parse_arn,
     refuse_unwritable,
     refuse_wildcards,
-    written,
+    without_tokens,
 )
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _refuse_wrong_tags(access: Access, stack: cdk.Stack) -> None:
         refuse_wrong_text("each key of instance_tags", key)
         if not key:
             raise ValueError("instance_tags has an empty key, which no tag has: give the key")
-        if written(key) != key and not isinstance(stack.resolve(key), str):
+        if without_tokens(key) != key and not isinstance(stack.resolve(key), str):
             raise ValueError(
                 f"instance_tags has the key {key!r}, which only the deployment knows, and a "
                 "condition of a policy can't: give the key itself; its values may be tokens"

@@ -1,4 +1,4 @@
-"""Which role is this, and may a policy be attached to it from here?"""
+"""Finds the role behind what a user gives, and attaches a policy to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits
 
 from .checks import described
-from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, written_out
+from .tokens import (
+    Arn,
+    Environment,
+    differ,
+    is_name,
+    is_token,
+    parse_arn,
+    referenced,
+    resolved_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +37,9 @@ class Target(NamedTuple):
 
     role: iam.IRole
     name: str
-    """What a policy lists an imported role by; empty where it is sure to take the policy."""
+    """What a policy lists the role by; empty for a role of the app, which always gets the policy."""
     key: object
-    """Equal for the same role by whatever road it comes: its name where that is known."""
+    """Equal for the same role, however it is given: its name where that is known."""
     cfn_role: iam.CfnRole | None = None
     """The L1 of a role of this app."""
 
@@ -102,13 +111,13 @@ _BY_PROFILE = (
 
 
 def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
-    """Attach `policy`; see that an imported role took it, as CDK tells nobody where it did not.
+    """Attach `policy`, and check that the policy lists the role, as CDK raises no error if not.
 
-    CDK leaves it out on purpose on the CLI's first pass of a look-up and for customized roles
-    (`iam.Role.customize_roles`), whose report lists it.
+    The policy may omit the role in two cases: before the CLI has looked up the role, and for roles
+    of `iam.Role.customize_roles`, whose report has the policy.
 
     Raises:
-        ValueError: the role does not take policies, or has another one of the same name.
+        ValueError: CDK can't attach policies to the role, or it has another one of the same name.
     """
     role = target.role
     attach_by_name(policy, role)
@@ -281,7 +290,7 @@ def node_group_target(
     reference = referenced(arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _cfn_role_target(scope, role_id, reference.target, stack)
-    arn = written_out(arn, stack)
+    arn = resolved_text(arn, stack)
     parts = parse_arn(arn)
     if not is_token(arn) if parts is None else "/" not in parts.resource:
         raise ValueError(
@@ -315,7 +324,7 @@ def _referenced_arn(role: IRoleRef) -> str:
 
 
 def refuse_fixed(arn: str, parts: Arn) -> None:
-    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word.
+    """Refuse ARNs that `Role.from_role_arn` and `from_role_name` accept without a check.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
@@ -350,7 +359,7 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
 def _refuse_other_account(
     argument: str, owned: IRoleRef | IInstanceProfileRef, stack: cdk.Stack
 ) -> None:
-    """Refuse what another account's stack owns, where CDK attaches to the bare name."""
+    """Refuse what a stack of another account owns: CDK would attach to the bare name here."""
     owner = cdk.Stack.of(owned)
     if owner is stack:
         return

@@ -818,7 +818,9 @@ def test_a_role_s_name_is_as_long_as_iam_takes(stack: cdk.Stack, name: str) -> N
 
 def test_an_arn_given_as_a_name_is_refused(stack: cdk.Stack) -> None:
     role = iam.Role.from_role_name(stack, "Role", role_arn("path/Existing"))
-    with pytest.raises(ValueError, match=r"'arn:aws:.*/Existing', which is an ARN: use .*_arn\("):
+    with pytest.raises(
+        ValueError, match=r"'arn:aws:.*/Existing', which is an ARN: .* use .*_arn\("
+    ):
         attach_to_role(stack, role)
 
 
