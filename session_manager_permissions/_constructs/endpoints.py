@@ -15,7 +15,7 @@ from .checks import described, refuse_wrong_text
 from .keys import session_key
 from .roles import condition_path
 from .statements import statements_by_sid, with_preferences
-from .tokens import is_token, referenced, resolved_text, without_tokens
+from .tokens import is_token, referenced, resolved, without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -295,7 +295,7 @@ def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_Endpoint]:
     for node in construct.node.root.node.find_all():
         if not isinstance(node, ec2.CfnVPCEndpoint) or _identity(node.vpc_id, node) != vpc_id:
             continue
-        name = resolved_text(node.service_name or "", node.stack)
+        name = resolved(node.service_name or "", node.stack)
         service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
         is_interface = node.vpc_endpoint_type == "Interface"
         private_dns = node.private_dns_enabled

@@ -171,7 +171,12 @@ class SessionManagerFleet(Construct):
             if policy.condition is None:
                 self._check_reach(policy)
                 if policy.not_attached:
-                    self._report_not_attached(policy)
+                    text = "SessionManagerFleet can't attach to all: " + "; ".join(
+                        policy.not_attached
+                    )
+                    self._report(
+                        "session-manager-permissions:fleet-not-attached", text, [policy.stack]
+                    )
             if self._policy_name is not None:
                 self._refuse_overwriting(policy)
             if policy.roles:
@@ -347,27 +352,22 @@ class SessionManagerFleet(Construct):
             f"and no node group of EKS below {repr(path) if path else 'the app'}; make the fleet "
             "around what is to be covered, and give what is imported to SessionManagerPermissions"
         )
-        if self._strict:
-            self._errors.append(text)
-            return
         stage = _stage_path(self)
         around = [] if tree.home is None else [tree.home]
         in_app = (node for node in tree.in_app if isinstance(node, cdk.Stack))
-        for stack in itertools.chain(around, tree.stacks, in_app):
-            if _stage_path(stack) == stage:
-                cdk.Annotations.of(stack).add_warning_v2(
-                    "session-manager-permissions:fleet-covers-nothing", text
-                )
-                return
+        stacks = itertools.chain(around, tree.stacks, in_app)
+        near = (stack for stack in stacks if _stage_path(stack) == stage)
+        self._report(
+            "session-manager-permissions:fleet-covers-nothing", text, itertools.islice(near, 1)
+        )
 
-    def _report_not_attached(self, policy: FleetPolicy) -> None:
-        text = "SessionManagerFleet can't attach to all: " + "; ".join(policy.not_attached)
+    def _report(self, warning: str, text: str, stacks: Iterable[cdk.Stack]) -> None:
+        """Fail the synthesis where the fleet is strict; otherwise warn on the stacks."""
         if self._strict:
             self._errors.append(text)
-        else:
-            cdk.Annotations.of(policy.stack).add_warning_v2(
-                "session-manager-permissions:fleet-not-attached", text
-            )
+            return
+        for stack in stacks:
+            cdk.Annotations.of(stack).add_warning_v2(warning, text)
 
 
 def _stage_path(construct: IConstruct) -> str:

@@ -20,7 +20,7 @@ from .tokens import (
     parse_arn,
     referenced,
     refuse_wildcards,
-    resolved_text,
+    resolved,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
             substituted = _substituted_key(key_id, stack)
             if substituted is not None:
                 return any_key(_BUCKET_KEY, substituted)
-            key_id = resolved_text(key_id, stack)
+            key_id = resolved(key_id, stack)
         if key_id.startswith("arn:"):
             return key_resource(_BUCKET_KEY, key_id)
         if TOKEN.match(key_id):  # an id or an ARN, only the deployment knows

@@ -10,16 +10,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits
 
 from .checks import described
-from .tokens import (
-    Arn,
-    Environment,
-    differ,
-    is_name,
-    is_token,
-    parse_arn,
-    referenced,
-    resolved_text,
-)
+from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +28,7 @@ class Target(NamedTuple):
 
     role: iam.IRole
     name: str
-    """What a policy lists the role by; empty for a role of the app, which always gets the policy."""
+    """What a policy lists the role by; empty where CDK is sure to attach to it."""
     key: object
     """Equal for the same role, however it is given: its name where that is known."""
     cfn_role: iam.CfnRole | None = None
@@ -290,7 +281,7 @@ def node_group_target(
     reference = referenced(arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _cfn_role_target(scope, role_id, reference.target, stack)
-    arn = resolved_text(arn, stack)
+    arn = resolved(arn, stack)
     parts = parse_arn(arn)
     if not is_token(arn) if parts is None else "/" not in parts.resource:
         raise ValueError(

@@ -29,10 +29,8 @@ class Arn(NamedTuple):
     def is_placed(self) -> bool:
         """Whether partition, region and account are not empty and have no invalid characters."""
         names = (self.partition, self.region, self.account)  # which in a test may be no digits
-        return (
-            all(names)
-            and re.fullmatch(r"[\w-]*", without_tokens("".join(names)), re.ASCII) is not None
-        )
+        text = without_tokens("".join(names))
+        return all(names) and re.fullmatch(r"[\w-]*", text, re.ASCII) is not None
 
 
 def is_token(text: str) -> bool:
@@ -94,7 +92,7 @@ def referenced(text: str) -> cdk.Reference | None:
     return token if isinstance(token, cdk.Reference) else None
 
 
-def resolved_text(text: str, stack: cdk.Stack) -> str:
+def resolved(text: str, stack: cdk.Stack) -> str:
     """`text` with the tokens replaced that CDK can resolve now, such as an owned alias's name.
 
     `Fn::Sub` and `Fn::Join` become one string, in which only the references are tokens.
