@@ -11,11 +11,11 @@ import jsii
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct, IValidation
 
-from .checks import described, stack_of, taking_id
+from .checks import described, refuse_wrong_text
 from .keys import session_key
 from .roles import condition_path
 from .statements import statements_by_sid, with_preferences
-from .tokens import is_token, referenced, written, written_out
+from .tokens import is_token, referenced, resolved, without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +127,7 @@ class SessionManagerEndpoints(Construct):
             "decrypt_sessions_only": decrypt_sessions_only,
         }
         options = with_preferences(options)
-        statements_by_sid(options, stack_of(scope))  # for the errors of the options
+        statements_by_sid(options, cdk.Stack.of(scope))  # for the errors of the options
         key = options.get("encryption_key")
         if key is not None:
             session_key(key)
@@ -144,8 +144,8 @@ class SessionManagerEndpoints(Construct):
                 "endpoint first, with vpc.add_interface_endpoint()"
             )
         _implement_connectable()
-        with taking_id(scope, construct_id):
-            super().__init__(scope, construct_id)
+        refuse_wrong_text("construct_id", construct_id)
+        super().__init__(scope, construct_id)
         self._vpc = vpc
         self._errors: list[str] = []
         needed = {
@@ -299,8 +299,8 @@ def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_Endpoint]:
     for node in construct.node.root.node.find_all():
         if not isinstance(node, ec2.CfnVPCEndpoint) or _identity(node.vpc_id, node) != vpc_id:
             continue
-        name = written_out(node.service_name or "", node.stack)
-        service = "" if node.service_region else written(name).rpartition(".")[2]
+        name = resolved(node.service_name or "", node.stack)
+        service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
         is_interface = node.vpc_endpoint_type == "Interface"
         private_dns = node.private_dns_enabled
         routes = frozenset(
@@ -324,7 +324,7 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
     """
     if not is_token(resource_id):
         return resource_id
-    reference = referenced("vpc", resource_id)
+    reference = referenced(resource_id)
     stack = cdk.Stack.of(construct if reference is None else reference.target)
     match stack.resolve(resource_id):
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "VpcId" | "RouteTableId"]}:
@@ -352,7 +352,7 @@ def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
         description="VPC endpoints of Session Manager",
         allow_all_outbound=False,
     )
-    reference = referenced("vpc", vpc.vpc_id)
+    reference = referenced(vpc.vpc_id)
     cidr = vpc.vpc_cidr_block
     if reference is not None and isinstance(reference.target, ec2.CfnVPC):
         literal = reference.target.cidr_block  # unlike a reference, linters can read it

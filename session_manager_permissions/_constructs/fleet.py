@@ -5,23 +5,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_iam as iam
-from constructs import Construct, IValidation
+from constructs import Construct
 
-from .checks import described, refuse_class, refuse_no_sequence, refuse_wrong_type, taking_id
+from .at_synthesis import AtSynthesis
+from .checks import described, refuse_wrong_text, refuse_wrong_type
 from .fleet_roles import FleetPolicy, list_roles, shared_by_stacks
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
-from .keys import session_key, warn_of_no_key_in_region, warn_of_other_account
+from .keys import is_in_region, session_key, warn_of_no_key_in_region
 from .names import default_policy_name, refuse_invalid_policy_name
 from .roles import inline_policy_names
 from .statements import allow_decrypt, statements_by_sid, with_preferences
-from .tokens import Environment, differ
+from .tokens import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -129,46 +130,53 @@ class SessionManagerFleet(Construct):
             "decrypt_sessions_only": decrypt_sessions_only,
         }
         options = with_preferences(options)
-        statements_by_sid(options, None)  # what is wrong with them is said now
+        statements_by_sid(options, None)  # raises what is wrong with them now, not at synthesis
         key = options.get("encryption_key")
         self._key = None if key is None else (key, session_key(key))
-        _refuse_wrong_exclusions(exclude)
-        with taking_id(scope, construct_id):
-            super().__init__(scope, construct_id)
-        self._scope = scope
         self._excluded = list(exclude)
+        _refuse_wrong_exclusions(self._excluded)
+        refuse_wrong_text("construct_id", construct_id)
+        super().__init__(scope, construct_id)
+        self._scope = scope
         self._strict = strict
         self._policy_name = policy_name
         self._options = options
         self._errors: list[str] = []
-        self._seen: list[Found] = []
-        self._others: list[IConstruct] = []
-        self._firsts: list[SessionManagerFleet] = []
+        self._compute: list[Found] = []
+        self._left_alone: list[IConstruct] = []
+        self._earlier: list[SessionManagerFleet] = []
         self._is_done = False
-        cdk.Aspects.of(self).add(_OnceAtSynthesis(self))
-        self.node.add_validation(_Errors(self))
+        # An Aspect on the whole scope would be called for every construct, at a request each. This
+        # one is on the fleet alone, and what the fleet makes below itself is made during its call.
+        cdk.Aspects.of(self).add(AtSynthesis(self._cover))
+        self.node.add_validation(AtSynthesis(self._find_errors))
 
     def _cover(self) -> None:
-        """Attach to all there is. CDK calls this once the user's code has made everything."""
+        """Make the policies. CDK calls this once the user's code has made everything."""
         if self._is_done:
             return
         self._is_done = True
         tree = Tree(self._scope)
-        self._seen = tree.resources(*COMPUTE)
+        self._compute = tree.resources(*COMPUTE)
         self._leave_alone(tree.nodes)
-        if not self._seen:
-            self._say_of_nothing(tree)
-        alone = refs_below(self._others)
-        for first in self._firsts:
-            alone |= {found.resource.ref for found in self._seen} - refs_below(first._excluded)
-        covered = [found for found in self._seen if not alone or found.resource.ref not in alone]
+        if not self._compute:
+            self._report_no_compute(tree)
+        alone = refs_below(self._left_alone)
+        for fleet in self._earlier:
+            alone |= {found.resource.ref for found in self._compute} - refs_below(fleet._excluded)
+        covered = [found for found in self._compute if not alone or found.resource.ref not in alone]
         policies = self._policies(covered, tree)
         list_roles(policies, tree, self._policy_name)
         for policy in policies:
             if policy.condition is None:
                 self._check_reach(policy)
                 if policy.not_attached:
-                    self._report(policy)
+                    text = "SessionManagerFleet can't attach to all: " + "; ".join(
+                        policy.not_attached
+                    )
+                    self._report(
+                        "session-manager-permissions:fleet-not-attached", text, [policy.stack]
+                    )
             if self._policy_name is not None:
                 self._refuse_overwriting(policy)
             if policy.roles:
@@ -176,8 +184,17 @@ class SessionManagerFleet(Construct):
         if self._policy_name is not None:
             self._refuse_sharing(policies)
 
+    def _find_errors(self) -> list[str]:
+        """What fails the synthesis. CDK calls this when all Aspects have had their turns."""
+        self._find_late_compute()
+        return self._errors
+
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
-        """One for each stack with compute, and after these one for each condition of theirs."""
+        """A policy for each stack with compute, and then one for each condition of compute.
+
+        The policy of the stack that the fleet is in is made in the fleet. In any other stack it is
+        made in a construct whose id is the fleet's with a hash of the fleet's path.
+        """
         path = self.node.path
         digest = hashlib.sha256(path.encode()).hexdigest()[:8]
         holder_id = f"{path.rpartition('/')[2]}{digest}"
@@ -200,20 +217,21 @@ class SessionManagerFleet(Construct):
         return [*plain.values(), *on_condition.values()]
 
     def _leave_alone(self, nodes: list[IConstruct]) -> None:
-        """Note what this fleet does not cover: the excluded, others' scopes, and stages below.
+        """Note what this fleet leaves alone: the excluded, scopes of other fleets, and stages.
 
-        The fleet that is nearest to a profile covers it; of two with one scope, the first that does
-        not exclude it. A stage was synthesized before, so it must have a fleet of its own.
+        The fleet that is nearest to the compute covers it. Of two fleets with one scope, the first
+        covers all that it does not exclude. CDK has already synthesized the stages below, so each
+        must have a fleet of its own.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
         paths = [fleet._scope.node.path for fleet in fleets]
         self_at = fleets.index(self)
-        self._others += self._excluded
+        self._left_alone += self._excluded
         for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True)):
             if path != paths[self_at]:
-                self._others.append(fleet._scope)
+                self._left_alone.append(fleet._scope)
             elif at < self_at:
-                self._firsts.append(fleet)
+                self._earlier.append(fleet)
         stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
         if stages:
             for path in self._own(stage.node.path for stage in stages):
@@ -222,27 +240,28 @@ class SessionManagerFleet(Construct):
                     "reach into it, as CDK synthesizes stages first: make one in the stage, or "
                     "give it in exclude"
                 )
-            self._others += stages
+            self._left_alone += stages
 
     def _own(self, paths: Iterable[str]) -> list[str]:
-        """Those that this fleet, and no other, is to cover."""
-        others = [construct.node.path for construct in self._others]
-        left = [[construct.node.path for construct in first._excluded] for first in self._firsts]
+        """The paths of the constructs that this fleet, and no other, is to cover."""
+        others = [construct.node.path for construct in self._left_alone]
+        left = [[construct.node.path for construct in fleet._excluded] for fleet in self._earlier]
         return [
             path
             for path in paths
             if not is_below(path, others) and all(is_below(path, those) for those in left)
         ]
 
-    def _refuse_late(self) -> None:
-        """Refuse compute that was made after this fleet's turn, and so is in no policy.
+    def _find_late_compute(self) -> None:
+        """Find compute that was made after this fleet's turn, and so is in no policy.
 
-        The number of resources tells in one call whether any was: their paths cost two calls each.
+        One request tells the number of resources. Only if there are more than before, they are told
+        apart by their paths, which cost two requests each.
         """
         now = compute_below(self._scope)
-        if len(now) == len(self._seen):
+        if len(now) == len(self._compute):
             return
-        seen = {found.resource.node.path for found in self._seen}
+        seen = {found.resource.node.path for found in self._compute}
         paths = [profile.node.path for profile in now]
         late = self._own(path for path in paths if path not in seen)
         if late:
@@ -253,7 +272,7 @@ class SessionManagerFleet(Construct):
             )
 
     def _policy(self, stack: cdk.Stack, holder: Construct) -> FleetPolicy:
-        """What the policy of `stack` is made of, all but the roles."""
+        """The policy of `stack`, with all but the compute and the roles."""
         environment = Environment.of(stack)
         statements = statements_by_sid(self._options, stack)
         if self._key is not None:
@@ -267,30 +286,27 @@ class SessionManagerFleet(Construct):
         )
 
     def _policy_on(self, condition: cdk.CfnCondition, path: str, plain: FleetPolicy) -> FleetPolicy:
-        """The same for profiles on a condition, without which their roles may not be there."""
+        """The same for compute on a condition: without the condition its roles may not be there."""
         holder = Construct(plain.holder, f"If{plain.stack.resolve(condition.logical_id)}")
-        return FleetPolicy(
-            plain.stack,
-            plain.environment,
-            holder,
-            self._policy_name or default_policy_name(holder, plain.environment),
-            plain.statements,
-            condition,
-            path,
-            not_attached=plain.not_attached,
+        return dataclasses.replace(
+            plain,
+            holder=holder,
+            policy_name=self._policy_name or default_policy_name(holder, plain.environment),
+            condition=condition,
+            condition_path=path,
+            compute=[],
+            roles={},
         )
 
     def _check_reach(self, policy: FleetPolicy) -> None:
+        """Warn of a key that the instances of the stack may not be able to use."""
         if self._key is None:
             return
         key, found = self._key
-        here = policy.environment
-        there = found.environment(key, policy.stack) or here
-        if differ(there.account, here.account):
-            warn_of_other_account(policy.stack, found, there.account)
-        if differ(there.region, here.region):
+        there = found.environment(key, policy.stack)
+        if not is_in_region(policy.stack, found, there, policy.environment):
             way_out = "give that stack a fleet of its own with the key of that region"
-            warn_of_no_key_in_region(policy.stack, here.region, way_out)
+            warn_of_no_key_in_region(policy.stack, policy.environment.region, way_out)
 
     def _refuse_overwriting(self, policy: FleetPolicy) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
@@ -323,7 +339,7 @@ class SessionManagerFleet(Construct):
                 "as to destroy one of them would take the other's policy away"
             )
 
-    def _say_of_nothing(self, tree: Tree) -> None:
+    def _report_no_compute(self, tree: Tree) -> None:
         """Warn on a stack that the CLI shows, as it shows no warning of an app or a stage.
 
         Without a stack there is nothing to deploy, and the CLI says so itself.
@@ -336,52 +352,22 @@ class SessionManagerFleet(Construct):
             f"and no node group of EKS below {repr(path) if path else 'the app'}; make the fleet "
             "around what is to be covered, and give what is imported to SessionManagerPermissions"
         )
-        if self._strict:
-            self._errors.append(text)
-            return
         stage = _stage_path(self)
         around = [] if tree.home is None else [tree.home]
         in_app = (node for node in tree.in_app if isinstance(node, cdk.Stack))
-        for stack in itertools.chain(around, tree.stacks, in_app):
-            if _stage_path(stack) == stage:
-                cdk.Annotations.of(stack).add_warning_v2(
-                    "session-manager-permissions:fleet-covers-nothing", text
-                )
-                return
+        stacks = itertools.chain(around, tree.stacks, in_app)
+        near = (stack for stack in stacks if _stage_path(stack) == stage)
+        self._report(
+            "session-manager-permissions:fleet-covers-nothing", text, itertools.islice(near, 1)
+        )
 
-    def _report(self, policy: FleetPolicy) -> None:
-        text = "SessionManagerFleet can't attach to all: " + "; ".join(policy.not_attached)
+    def _report(self, warning: str, text: str, stacks: Iterable[cdk.Stack]) -> None:
+        """Fail the synthesis where the fleet is strict; otherwise warn on the stacks."""
         if self._strict:
             self._errors.append(text)
-        else:
-            cdk.Annotations.of(policy.stack).add_warning_v2(
-                "session-manager-permissions:fleet-not-attached", text
-            )
-
-
-@jsii.implements(cdk.IAspect)
-class _OnceAtSynthesis:
-    """Covers the compute when CDK visits the fleet.
-
-    An aspect on the whole scope would be called for every construct, at a round trip each. This one
-    is on the fleet, and what the fleet makes below itself is made during its one call.
-    """
-
-    def __init__(self, fleet: SessionManagerFleet) -> None:
-        self._fleet = fleet
-
-    def visit(self, _node: IConstruct) -> None:
-        self._fleet._cover()
-
-
-@jsii.implements(IValidation)
-class _Errors:
-    def __init__(self, fleet: SessionManagerFleet) -> None:
-        self._fleet = fleet
-
-    def validate(self) -> list[str]:
-        self._fleet._refuse_late()
-        return self._fleet._errors
+            return
+        for stack in stacks:
+            cdk.Annotations.of(stack).add_warning_v2(warning, text)
 
 
 def _stage_path(construct: IConstruct) -> str:
@@ -390,11 +376,9 @@ def _stage_path(construct: IConstruct) -> str:
     return "" if stage is None else stage.node.path
 
 
-def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
+def _refuse_wrong_exclusions(excluded: list[IConstruct]) -> None:
     """Refuse what would exclude nothing."""
-    refuse_no_sequence("exclude", exclude, "a sequence of constructs")
-    for construct in exclude:
-        refuse_class("each of exclude", construct)
+    for construct in excluded:
         if not hasattr(construct, "node"):
             raise TypeError(
                 f"exclude must be a sequence of constructs, got {described(construct)} in it: give "
@@ -402,6 +386,6 @@ def _refuse_wrong_exclusions(exclude: Sequence[IConstruct]) -> None:
             )
         if hasattr(construct, "role_ref") and not compute_below(construct):
             raise TypeError(
-                f"exclude has the role {construct.node.path!r}, and a fleet goes by instance "
-                "profiles: give those of the role, or what they are in"
+                f"exclude has the role {construct.node.path!r}, but a fleet finds compute and not "
+                "roles: give the instance profiles or node groups of the role"
             )

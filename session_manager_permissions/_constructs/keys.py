@@ -9,7 +9,16 @@ import aws_cdk as cdk
 from session_manager_permissions import _limits
 
 from .checks import described
-from .tokens import Environment, is_name, is_token, parse_arn, referenced, refuse_wildcards, written
+from .tokens import (
+    Environment,
+    differ,
+    is_name,
+    is_token,
+    parse_arn,
+    referenced,
+    refuse_wildcards,
+    without_tokens,
+)
 
 if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
@@ -86,7 +95,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     parts = parse_arn(arn)
     refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
     if parts is None:
-        if written(arn) != arn:  # known at deployment only
+        if without_tokens(arn) != arn:  # known at deployment only
             return KeyResource(arn)
         raise ValueError(f"{argument} is named by {arn!r}, which is not an ARN: {_BY_ARN}")
     if parts.service != "kms" or not parts.is_placed:
@@ -97,14 +106,14 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         alias_name = parts.resource
     if alias_name is None:
         key_id = parts.resource.removeprefix("key/")
-        is_key = key_id != parts.resource or written(key_id) != key_id
+        is_key = key_id != parts.resource or without_tokens(key_id) != key_id
         if not (is_key and is_name(key_id, _limits.KEY_ID)):
             raise ValueError(
                 f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
             )
         return KeyResource(arn)
     name = alias_name.removeprefix("alias/")
-    is_alias = name != alias_name or written(name) != name
+    is_alias = name != alias_name or without_tokens(name) != name
     if not (is_alias and is_name(name, _limits.ALIAS)):
         raise ValueError(
             f"{argument} has the alias name {alias_name!r}, which no key can have: "
@@ -113,13 +122,28 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     return KeyResource(str(parts._replace(resource="key/*")), alias_name)
 
 
-def warn_of_other_account(scope: IConstruct, found: KeyResource, account: str | None) -> None:
-    """Warn that a key of another account must also be shared by that account."""
-    cdk.Annotations.of(scope).add_warning_v2(
-        "session-manager-permissions:key-of-another-account",
-        f"encryption_key {found.resource} belongs to account {account}: the role can use it only "
-        "if its key policy allows that too",
-    )
+def is_in_region(
+    scope: IConstruct, found: KeyResource, there: Environment | None, here: Environment
+) -> bool:
+    """Whether the key may be in the region of the stack that `scope` is in.
+
+    Warns on `scope` of a key of another account, as the key policy there must allow the role too.
+
+    Args:
+        scope: the construct that gets the warning.
+        found: the key.
+        there: the account and the region of the key; None if it is of the same stack.
+        here: the account and the region of the stack.
+    """
+    if there is None:
+        return True
+    if differ(there.account, here.account):
+        cdk.Annotations.of(scope).add_warning_v2(
+            "session-manager-permissions:key-of-another-account",
+            f"encryption_key {found.resource} belongs to account {there.account}: the role can use "
+            "it only if its key policy allows that too",
+        )
+    return not differ(there.region, here.region)
 
 
 def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str) -> None:
@@ -143,7 +167,7 @@ def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKe
         return key.attr_arn, None, key
     if isinstance(key, kms.CfnAlias):
         name = key.alias_name
-        target = referenced(argument, key.target_key_id)
+        target = referenced(key.target_key_id)
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
         return arn, name, cast("IKeyRef", target.target) if target else None
     found: str | None = getattr(key, "key_arn", None)

@@ -20,7 +20,7 @@ from .tokens import (
     parse_arn,
     referenced,
     refuse_wildcards,
-    written_out,
+    resolved,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
         key_id: str | None = getattr(default, "kms_master_key_id", None)
         if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
             continue
-        reference = referenced(_BUCKET_KEY, key_id)
+        reference = referenced(key_id)
         if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
             return any_key(_BUCKET_KEY, reference.target)
         stack = cdk.Stack.of(bucket)
@@ -103,7 +103,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
             substituted = _substituted_key(key_id, stack)
             if substituted is not None:
                 return any_key(_BUCKET_KEY, substituted)
-            key_id = written_out(key_id, stack)
+            key_id = resolved(key_id, stack)
         if key_id.startswith("arn:"):
             return key_resource(_BUCKET_KEY, key_id)
         if TOKEN.match(key_id):  # only the deployment knows whether it is an id or an ARN

@@ -1,4 +1,4 @@
-"""Which role does the profile of this name have? Asked of the account, as CDK's look-ups are."""
+"""`lookup_instance_profile`: an existing instance profile with its role, by its name alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import _limits
 
-from .checks import refuse_wrong_type, stack_of, taking_id
-from .roles import is_role_name
-from .tokens import parse_arn
+from .checks import refuse_wrong_text
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -23,34 +21,27 @@ def lookup_instance_profile(
 ) -> iam.IInstanceProfile:
     """The instance profile of this name in the stack's account, with its role.
 
-    CloudFormation can't tell a profile's role, so the CLI asks the account at synthesis (the Cloud
-    Control API, `cloudformation:GetResource` and `iam:GetInstanceProfile`) and keeps the answer in
-    `cdk.context.json`, which belongs into version control; `cdk context --reset KEY` has it ask
-    again. Until it has asked, as in a unit test, the role is one named `DUMMY_…`.
+    No function of CloudFormation returns the role of a profile. The CDK CLI asks the account at
+    synthesis, by the Cloud Control API, for which it needs the permissions
+    `cloudformation:GetResource` and `iam:GetInstanceProfile`. It keeps the answer in
+    `cdk.context.json`: commit that file, and run `cdk context --reset KEY` to make the CLI ask
+    again. Until the CLI has asked, as in a unit test, the role has the name `DUMMY_…`.
 
     Args:
         scope: where in the tree the import is made, in a stack with a known account and region.
-        construct_id: the import's id, unique in `scope`; the role's is the same with `Role` added.
-        instance_profile_name: the profile's name: not its ARN, not a token.
+        construct_id: the id of the import, unique in `scope`. The id of the role is the same with
+            `Role` added.
+        instance_profile_name: the profile's name, not its ARN and not a token.
 
     Raises:
-        TypeError: the name is no string.
-        ValueError: the name is a token or no profile's, the stack has no known account and region,
-            the answer that is kept is not one profile, or the profile has no role.
+        ValueError: the name is a token or can't be a profile's name, or the profile has no role.
     """
-    refuse_wrong_type("instance_profile_name", instance_profile_name, str)
     if not _limits.INSTANCE_PROFILE.fits(instance_profile_name):
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} can't be looked up: give the name "
             f"alone, {_limits.INSTANCE_PROFILE.rule}, not an ARN or a token"
         )
-    stack = stack_of(scope)
-    if cdk.Token.is_unresolved(stack.account) or cdk.Token.is_unresolved(stack.region):
-        raise ValueError(
-            f"instance_profile_name {instance_profile_name!r} can't be looked up in the stack "
-            f"{stack.node.path!r}, whose account and region are not known: give the stack "
-            "env=cdk.Environment(account=…, region=…)"
-        )
+    refuse_wrong_text("construct_id", construct_id)
     digest = hashlib.sha256(instance_profile_name.encode()).hexdigest()[:8]
     answer = cdk.ContextProvider.get_value(
         scope,
@@ -68,26 +59,15 @@ def lookup_instance_profile(
             }
         ],
     )
-    match answer.value:
-        case [{"Arn": str(arn), "Roles": [*roles]}] if parse_arn(arn) and all(
-            isinstance(role, str) and is_role_name(role) for role in roles
-        ):
-            pass
-        case value:
-            raise ValueError(
-                f"instance_profile_name {instance_profile_name!r} has {value!r} for an answer in "
-                "cdk.context.json, which is not one profile: drop it by `cdk context --reset "
-                "NUMBER`, and the CLI asks again"
-            )
-    if not roles:
+    (profile,) = answer.value
+    if not profile["Roles"]:
         raise ValueError(
-            f"instance_profile_name {instance_profile_name!r} is a profile without a role, and the "
-            "role alone has policies: add a role to the profile"
+            f"instance_profile_name {instance_profile_name!r} is a profile without a role, but "
+            "only a role can have policies: add a role to the profile"
         )
-    with taking_id(scope, construct_id):
-        return iam.InstanceProfile.from_instance_profile_attributes(
-            scope,
-            construct_id,
-            instance_profile_arn=arn,
-            role=iam.Role.from_role_name(scope, construct_id + "Role", roles[0]),
-        )
+    return iam.InstanceProfile.from_instance_profile_attributes(
+        scope,
+        construct_id,
+        instance_profile_arn=profile["Arn"],
+        role=iam.Role.from_role_name(scope, construct_id + "Role", profile["Roles"][0]),
+    )

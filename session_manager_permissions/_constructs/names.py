@@ -1,4 +1,4 @@
-"""What is the policy called: by the user, or by default?"""
+"""The names of policies: the default name, and the check of a name that the user gives."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def default_policy_name(scope: Construct, environment: Environment) -> str:
-    """A name of `scope`'s own wherever its stack class is deployed to.
+    """A name that is unique to the construct, its stack and the stack's region.
 
-    A role is global, so two stacks, or one stack in two regions, can meet on it, and
-    `PutRolePolicy` overwrites a policy of the same name.
+    Roles are global, so two stacks, or one stack in two regions, may attach policies to one role,
+    and `PutRolePolicy` overwrites a policy of the same name.
     """
     suffix = f"-{environment.region}" if environment.region else ""
     name = cdk.Names.unique_resource_name(
@@ -32,7 +32,7 @@ def default_policy_name(scope: Construct, environment: Environment) -> str:
 
 
 def refuse_invalid_policy_name(policy_name: str) -> None:
-    """Refuse what IAM would.
+    """Refuse a name that IAM does not accept.
 
     Raises:
         TypeError: it is no string.

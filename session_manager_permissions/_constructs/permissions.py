@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import TYPE_CHECKING, cast
 
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_iam as iam
-from constructs import Construct, IValidation
+from constructs import Construct
 
-from session_manager_permissions import _needs
-
-from .checks import stack_of, taking_id
-from .keys import (
-    KeyResource,
-    session_key,
-    warn_of_no_key_in_region,
-    warn_of_other_account,
-)
+from .at_synthesis import AtSynthesis
+from .checks import refuse_wrong_text
+from .keys import KeyResource, is_in_region, session_key, warn_of_no_key_in_region
 from .names import default_policy_name, refuse_invalid_policy_name
 from .roles import (
     Target,
@@ -31,11 +23,9 @@ from .roles import (
     role_target,
 )
 from .statements import allow_decrypt, statements_by_sid, with_preferences
-from .tokens import Environment, differ
+from .tokens import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
@@ -132,16 +122,16 @@ class SessionManagerPermissions(Construct):
             "preferences": preferences,
             "decrypt_sessions_only": decrypt_sessions_only,
         }
+        refuse_wrong_text("construct_id", construct_id)
         options = self._options = with_preferences(options)
-        self._stack = stack_of(scope)
+        self._stack = cdk.Stack.of(scope)
         self._statements = statements_by_sid(options, self._stack)
         key = options.get("encryption_key")
         found = None
         if key is not None:
             found = session_key(key)
             allow_decrypt(self._statements, options, key, found)
-        with taking_id(scope, construct_id):
-            super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id)
         self._environment = Environment.of(self._stack)
         self._given_name = policy_name
         self._policy = iam.Policy(
@@ -210,13 +200,11 @@ class SessionManagerPermissions(Construct):
 
         Raises:
             TypeError: it is no KMS key or alias.
-            ValueError: it is known that it can't decrypt session data, or the policy would become
-                longer than the 10,240 characters that IAM takes; the policy stays as it was.
+            ValueError: it is known that it can't decrypt session data.
         """
         found = session_key(encryption_key)
         if found in self._keys:
             return
-        self._refuse_oversize(allow_decrypt({}, self._options, encryption_key, found))
         before = len(self._statements)
         statement = allow_decrypt(self._statements, self._options, encryption_key, found)
         if len(self._statements) > before:
@@ -228,27 +216,6 @@ class SessionManagerPermissions(Construct):
                 )
         self._check_reach(encryption_key, found)
 
-    def _refuse_oversize(self, more: iam.PolicyStatement) -> None:
-        """Refuse a statement that the policy has no room for."""
-        written = self._policy.document.to_json()  # to resolve the document itself would freeze it
-        added = more.to_json()
-        for statement in written["Statement"]:
-            if statement.get("Sid") == added["Sid"]:  # whose resources it joins
-                resources = statement["Resource"]
-                listed = resources if isinstance(resources, list) else [resources]
-                statement["Resource"] = [*listed, added["Resource"]]
-                break
-        else:
-            written["Statement"].append(added)
-        resolved = self._stack.resolve(written)
-        document = json.dumps(resolved, separators=(",", ":"), ensure_ascii=False)
-        if len(document) > _needs.MAX_INLINE_POLICIES:
-            raise ValueError(
-                f"encryption_key makes the policy {len(document)} characters long, and all inline "
-                f"policies of a role take {_needs.MAX_INLINE_POLICIES}: give fewer keys, or "
-                "grant them in a managed policy with session_manager_statements()"
-            )
-
     def _attach(self, target: Target) -> None:
         if target.key in self._targets:
             return
@@ -258,7 +225,7 @@ class SessionManagerPermissions(Construct):
         self._targets[target.key] = target
         if target.cfn_role is not None and not isinstance(target.role, iam.Role):
             if not self._l1_roles:
-                self.node.add_validation(_AtSynthesis(self._warn_of_condition))
+                self.node.add_validation(AtSynthesis(self._warn_of_condition))
             self._l1_roles.append(target.cfn_role)
 
     def _warn_of_condition(self) -> None:
@@ -301,31 +268,13 @@ class SessionManagerPermissions(Construct):
     def _check_reach(self, key: IKeyRef | IAliasRef, found: KeyResource) -> None:
         """Warn of a key of another account, and at synthesis if no key is in the stack's region."""
         self._keys.add(found)
-        environment = found.environment(key, self._stack)
-        if environment is None:
-            self._has_key_in_region = True
-            return
-        account, region = environment
-        if differ(account, self._environment.account):
-            warn_of_other_account(self, found, account)
-        if not differ(region, self._environment.region):
+        there = found.environment(key, self._stack)
+        if is_in_region(self, found, there, self._environment):
             self._has_key_in_region = True
         elif not self._has_key_in_region:
-            self.node.add_validation(_AtSynthesis(self._warn_of_no_key_in_region))
+            self.node.add_validation(AtSynthesis(self._warn_of_no_key_in_region))
 
     def _warn_of_no_key_in_region(self) -> None:
         if not self._has_key_in_region:
             way_out = "add the key of that region with add_encryption_key()"
             warn_of_no_key_in_region(self, self._environment.region, way_out)
-
-
-@jsii.implements(IValidation)
-class _AtSynthesis:
-    """Warns once all is known: asked once, where an aspect costs twice the calls."""
-
-    def __init__(self, warn: Callable[[], None]) -> None:
-        self._warn = warn
-
-    def validate(self) -> list[str]:
-        self._warn()
-        return []

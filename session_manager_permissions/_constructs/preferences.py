@@ -10,7 +10,7 @@ from constructs import Construct
 
 from session_manager_permissions import _limits
 
-from .checks import refuse_wrong_text, refuse_wrong_type, stack_of, taking_id
+from .checks import refuse_wrong_text, refuse_wrong_type
 from .keys import session_key, session_key_id
 from .logs import (
     bucket_arn,
@@ -138,7 +138,7 @@ class SessionPreferences(Construct):
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-run-as.html
         """
-        stack_of(scope)
+        cdk.Stack.of(scope)
         for argument, flag in (
             ("stream_logs", stream_logs),
             ("enforce_s3_encryption", enforce_s3_encryption),
@@ -183,8 +183,8 @@ class SessionPreferences(Construct):
             _refuse_encrypted_twice(log_bucket)
         from aws_cdk import aws_ssm as ssm  # noqa: PLC0415 - a second that not everyone spends
 
-        with taking_id(scope, construct_id):
-            super().__init__(scope, construct_id)
+        refuse_wrong_text("construct_id", construct_id)
+        super().__init__(scope, construct_id)
         if document_name is None:
             document_name = cdk.Names.unique_resource_name(
                 self,
@@ -264,7 +264,7 @@ class SessionPreferences(Construct):
     @property
     def document_arn(self) -> str:
         """The document's ARN, in the account and region of this construct's stack."""
-        return stack_of(self).format_arn(
+        return cdk.Stack.of(self).format_arn(
             service="ssm", resource="document", resource_name=self._settings.document_name
         )
 
@@ -361,15 +361,15 @@ class SessionPreferences(Construct):
             allow_remote_desktop=allow_remote_desktop,
             allow_console=allow_console,
         )
-        return grant(self.document_arn, self.encryption_key, grantee, access, stack_of(self))
+        return grant(self.document_arn, self.encryption_key, grantee, access, cdk.Stack.of(self))
 
 
 class _ExistingPreferences(SessionPreferences):
     """The result of `from_document_name`, which has no resource."""
 
     def __init__(self, scope: Construct, construct_id: str, settings: _Settings) -> None:
-        with taking_id(scope, construct_id):
-            Construct.__init__(self, scope, construct_id)
+        refuse_wrong_text("construct_id", construct_id)
+        Construct.__init__(self, scope, construct_id)
         self._settings = settings
 
 

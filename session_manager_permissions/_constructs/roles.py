@@ -1,4 +1,4 @@
-"""Which role is this, and may a policy be attached to it from here?"""
+"""Finds the role behind what a user gives, and attaches a policy to it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import _limits
 
-from .checks import described, refuse_class
-from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, written_out
+from .checks import described
+from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,9 @@ class Target(NamedTuple):
 
     role: iam.IRole
     name: str
-    """What a policy lists an imported role by; empty where it is sure to take the policy."""
+    """What a policy lists the role by; empty where CDK is sure to attach to it."""
     key: object
-    """Equal for the same role by whatever road it comes: its name where that is known."""
+    """Equal for the same role, however it is given: its name where that is known."""
     cfn_role: iam.CfnRole | None = None
     """The L1 of a role of this app."""
 
@@ -47,7 +47,6 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         TypeError: `role` is no IAM role.
         ValueError: it is known that its policies can't be changed from `stack`.
     """
-    refuse_class("role", role)
     if isinstance(role, iam.Role):
         _refuse_other_account("role", role, stack)
         cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
@@ -78,7 +77,6 @@ def profile_target(
         TypeError: `profile` is no instance profile.
         ValueError: its role is not known, or can't be changed from `stack`.
     """
-    refuse_class("instance_profile", profile)
     if isinstance(profile, iam.CfnInstanceProfile):
         return _named_target(scope, role_id, profile, stack)
     if not any(hasattr(profile, f"instance_profile_{what}") for what in ("name", "ref")):
@@ -104,13 +102,13 @@ _BY_PROFILE = (
 
 
 def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
-    """Attach `policy`; see that an imported role took it, as CDK tells nobody where it did not.
+    """Attach `policy`, and check that the policy lists the role, as CDK raises no error if not.
 
-    CDK leaves it out on purpose on the CLI's first pass of a look-up and for customized roles
-    (`iam.Role.customize_roles`), whose report lists it.
+    The policy may omit the role in two cases: before the CLI has looked up the role, and for roles
+    of `iam.Role.customize_roles`, whose report has the policy.
 
     Raises:
-        ValueError: the role does not take policies, or has another one of the same name.
+        ValueError: CDK can't attach policies to the role, or it has another one of the same name.
     """
     role = target.role
     attach_by_name(policy, role)
@@ -124,9 +122,9 @@ def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
     if arn is not None and differ(Environment.in_arn(arn).account, here):
         raise ValueError(_other_account(f"role {str(arn)!r}", arn.account, here))
     raise ValueError(
-        f"role {role.node.path!r} takes no policies: it was imported with mutable=False, or comes "
-        "from without_policy_updates(); give the role itself, or put session_manager_statements() "
-        "where its policies are managed"
+        f"role {role.node.path!r} was imported with mutable=False, or comes from "
+        "without_policy_updates(), so CDK can't attach a policy to it: give the role itself, or "
+        "add session_manager_statements() where its policies are managed"
     )
 
 
@@ -199,7 +197,7 @@ def _key(cfn_role: iam.CfnRole) -> str:
 
 def _referenced_key(name_or_arn: str) -> str:
     """The key of the role of this app that a token refers to; of another, what it is given by."""
-    reference = referenced("role", name_or_arn)
+    reference = referenced(name_or_arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _key(reference.target)
     return name_or_arn
@@ -220,32 +218,23 @@ def _named_target(
     scope: Construct, role_id: str, profile: iam.CfnInstanceProfile, stack: cdk.Stack
 ) -> Target:
     """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
-    argument = f"instance_profile {profile.node.path!r}"
     names = role_names(profile)
     if cdk.Token.is_unresolved(names):
         _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
         return Target(iam.Role.from_role_name(scope, role_id, name), name, names[0])
     if len(names) != 1:
-        raise ValueError(f"{argument} has {len(names)} roles, {names!r}: give it one")
+        raise ValueError(
+            f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"
+        )
     name = names[0]
     given = role_of_maker(profile, "role_name", name)
     if given is not None:
         return role_target(scope, role_id, given, stack)
-    reference = referenced(argument, name)
+    reference = referenced(name)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
-        if reference.display_name != "Ref":
-            raise ValueError(
-                f"{argument} gives its role by {reference.display_name}, where CloudFormation "
-                "takes the name: use the role's ref"
-            )
         return _cfn_role_target(scope, role_id, reference.target, stack)
     _refuse_other_account("instance_profile", profile, stack)
-    if name.startswith("arn:"):
-        raise ValueError(
-            f"{argument} gives its role by the ARN {name!r}, where CloudFormation takes the "
-            f"name: {name.rpartition('/')[2]!r}"
-        )
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
 
 
@@ -289,10 +278,10 @@ def node_group_target(
     given = role_of_maker(node_group, "role_arn", arn)
     if given is not None:
         return role_target(scope, role_id, given, stack)
-    reference = referenced("node_role", arn)
+    reference = referenced(arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _cfn_role_target(scope, role_id, reference.target, stack)
-    arn = written_out(arn, stack)
+    arn = resolved(arn, stack)
     parts = parse_arn(arn)
     if not is_token(arn) if parts is None else "/" not in parts.resource:
         raise ValueError(
@@ -326,7 +315,7 @@ def _referenced_arn(role: IRoleRef) -> str:
 
 
 def refuse_fixed(arn: str, parts: Arn) -> None:
-    """Refuse what `Role.from_role_arn` and `from_role_name` take without a word.
+    """Refuse ARNs that `Role.from_role_arn` and `from_role_name` accept without a check.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
@@ -338,8 +327,8 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
         raise ValueError(f"role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME")
     if path_and_name.startswith("arn:"):
         raise ValueError(
-            f"role was imported by the name {path_and_name!r}, which is an ARN: use "
-            "iam.Role.from_role_arn(scope, id, arn)"
+            f"role is given by the name {path_and_name!r}, which is an ARN: give the name alone, "
+            "or use iam.Role.from_role_arn(scope, id, arn)"
         )
     if path_and_name.startswith("aws-service-role/"):
         raise ValueError(
@@ -361,7 +350,7 @@ def refuse_fixed(arn: str, parts: Arn) -> None:
 def _refuse_other_account(
     argument: str, owned: IRoleRef | IInstanceProfileRef, stack: cdk.Stack
 ) -> None:
-    """Refuse what another account's stack owns, where CDK attaches to the bare name."""
+    """Refuse what a stack of another account owns: CDK would attach to the bare name here."""
     owner = cdk.Stack.of(owned)
     if owner is stack:
         return

@@ -1,4 +1,4 @@
-"""What does a string say that may be, or hold, a CDK token?"""
+"""Strings and ARNs that may be, or contain, CDK tokens; and what is known of them at synthesis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import aws_cdk as cdk
 from session_manager_permissions import _limits
 
 TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
-"""aws-cdk-lib/core/lib/private/encoding.ts has the pattern; what else looks like it is no token."""
+"""How a string contains a token: aws-cdk-lib/core/lib/private/encoding.ts has the pattern."""
 
 
 class Arn(NamedTuple):
@@ -27,18 +27,19 @@ class Arn(NamedTuple):
 
     @property
     def is_placed(self) -> bool:
-        """Whether there can be such a partition, region and account; none of them is empty."""
+        """Whether partition, region and account are not empty and have no invalid characters."""
         names = (self.partition, self.region, self.account)  # which in a test may be no digits
-        return all(names) and re.fullmatch(r"[\w-]*", written("".join(names)), re.ASCII) is not None
+        text = without_tokens("".join(names))
+        return all(names) and re.fullmatch(r"[\w-]*", text, re.ASCII) is not None
 
 
 def is_token(text: str) -> bool:
-    """Whether `text` is known at deployment only; asks CDK where it can be, as a call costs."""
+    """Whether `text` is, or contains, a token. CDK is asked only about text that may have one."""
     return "${" in text and cdk.Token.is_unresolved(text)
 
 
 def parse_arn(text: str) -> Arn | None:
-    """The parts of `text` if it is written as an ARN, None if it is a token as a whole, or no ARN.
+    """The parts of an ARN; None if `text` is one token, or no ARN.
 
     A token within (`arn:${Token[AWS.Partition.5]}:…`) has no colon and stays in its part.
     """
@@ -46,14 +47,14 @@ def parse_arn(text: str) -> Arn | None:
     return Arn(*parts) if prefix == "arn" and len(parts) == len(Arn._fields) else None
 
 
-def written(text: str) -> str:
-    """What of `text` is written out: all but the tokens in it."""
+def without_tokens(text: str) -> str:
+    """`text` without the tokens in it: what is known at synthesis."""
     return TOKEN.sub("", text)
 
 
 def is_name(text: str, name: _limits.Name) -> bool:
     """Whether `text` can be such a name; a token in it may turn out to be anything, or nothing."""
-    known = written(text)
+    known = without_tokens(text)
     return (name if known == text else name._replace(shortest=0)).fits(known)
 
 
@@ -63,43 +64,31 @@ def refuse_wildcards(argument: str, text: str) -> None:
     Raises:
         ValueError: `text` has a `*`, a `?` or a `${` that is no token's.
     """
-    if _limits.is_pattern(written(text)):
+    if _limits.is_pattern(without_tokens(text)):
         raise ValueError(
             f"{argument} {text!r} has a wildcard or a policy variable (* ? ${{): name one, in full"
         )
 
 
-def no_token(argument: str, text: str) -> ValueError:
-    """What is said of a text that looks like a token of CDK's."""
-    return ValueError(
-        f"{argument} {text!r} looks like a token, and CDK has made none such: give the token "
-        "itself, or another text"
-    )
-
-
-def referenced(argument: str, text: str) -> cdk.Reference | None:
-    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else.
-
-    Raises:
-        ValueError: it looks like a token, and is none.
-    """
+def referenced(text: str) -> cdk.Reference | None:
+    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else."""
     if not is_token(text):
         return None
-    try:
-        token = cdk.Tokenization.reverse(text, fail_concat=False)
-    except RuntimeError:
-        raise no_token(argument, text) from None
+    token = cdk.Tokenization.reverse(text, fail_concat=False)
     return token if isinstance(token, cdk.Reference) else None
 
 
-def written_out(text: str, stack: cdk.Stack) -> str:
-    """`text` with what CDK knows by now of the tokens in it, such as the name of an owned alias."""
+def resolved(text: str, stack: cdk.Stack) -> str:
+    """`text` with the tokens replaced that CDK can resolve now, such as an owned alias's name.
+
+    `Fn::Sub` and `Fn::Join` become one string, in which only the references are tokens.
+    """
     match stack.resolve(text):
         case str(known):
             return known
         case {"Fn::Sub": str(template)}:
             known = re.sub(r"\$\{([\w:]+)\}", lambda found: cdk.Fn.ref(found[1]), template)
-            return text if "${" in written(known) else known
+            return text if "${" in without_tokens(known) else known
         case {"Fn::Join": [str(delimiter), [*fragments]]}:
             return delimiter.join(
                 fragment if isinstance(fragment, str) else cdk.Token.as_string(fragment)

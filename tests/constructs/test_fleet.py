@@ -993,10 +993,6 @@ def with_an_arn(stack: cdk.Stack) -> IConstruct:
     return l1_profile(stack, role_arn())
 
 
-def with_an_attribute(stack: cdk.Stack) -> IConstruct:
-    return l1_profile(stack, l1_role(stack).attr_arn)
-
-
 def with_a_service_linked_role(stack: cdk.Stack) -> IConstruct:
     role = iam.Role.from_role_arn(stack, "Role", role_arn("aws-service-role/x.amazonaws.com/X"))
     return profile(stack, role=role)
@@ -1018,8 +1014,7 @@ LOST = [
     (owned_in_another_account, f"belongs to account {OTHER_ACCOUNT}"),
     (without_a_role, "has 0 roles, "),
     (with_two_roles, "has 2 roles, "),
-    (with_an_arn, "gives its role by the ARN"),
-    (with_an_attribute, "gives its role by Arn"),
+    (with_an_arn, "which is an ARN: give the name alone"),
     (with_a_service_linked_role, "is a service-linked role"),
     (made_as_a_bare_resource, "is a cdk.CfnResource"),
 ]

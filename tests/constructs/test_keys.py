@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
 from aws_cdk.interfaces import aws_kms as kms_interfaces
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
@@ -671,49 +669,3 @@ def test_each_warning_can_be_acknowledged(
     permissions = permit(stack_here, key)
     acknowledge(stack_here if on_stack else permissions, acknowledged)
     assert warned(stack_here) == [left]
-
-
-def test_keys_may_take_all_the_room_that_a_role_has(make_stack: MakeStack) -> None:
-    def length(prefix: str) -> int:
-        stack = make_stack(env=HERE)
-        permissions = SessionManagerPermissions(
-            stack,
-            "Permissions",
-            role=existing_role(stack),
-            log_bucket=s3.Bucket.from_bucket_name(stack, "Logs", "session-logs"),
-            log_prefix=prefix,
-        )
-        for number in range(118):
-            key = existing_key(stack, f"Key{number}", resource=f"key/{number:036}")
-            permissions.add_encryption_key(key)
-        document = stack.resolve(permissions.policy.document.to_json())
-        return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
-
-    left = 10_240 - length("é")
-    assert length("é" * (1 + left)) == 10_240
-    with pytest.raises(ValueError, match="makes the policy 10241 characters long"):
-        length("é" * (2 + left))
-
-
-@pytest.mark.parametrize("kind", ["key", "alias"])
-def test_a_key_that_there_is_no_room_for_leaves_the_policy_as_it_was(
-    stack_here: cdk.Stack, kind: str
-) -> None:
-    permissions = SessionManagerPermissions(
-        stack_here, "Permissions", role=existing_role(stack_here)
-    )
-    for number in range(124):
-        permissions.add_encryption_key(
-            existing_key(
-                stack_here, f"Key{number}", region=OTHER_REGION, resource=f"key/{number:036}"
-            )
-        )
-    before = stack_here.resolve(permissions.policy.document.to_json())
-    one_more = existing_key(stack_here, resource=f"{kind}/{'a' * 200}")
-
-    for _ in range(2):  # not taken for one that is there the second time
-        with pytest.raises(ValueError, match=r"^encryption_key makes the policy 10\d+ char"):
-            permissions.add_encryption_key(one_more)
-
-    assert stack_here.resolve(permissions.policy.document.to_json()) == before
-    assert warned(stack_here) == [NO_KEY_HERE]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import json
 
 import aws_cdk as cdk
 import pytest
 
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
-from tests.conftest import ACCOUNT, HERE, REGION, MakeApp, MakeStack, app_of, lookups, policy
+from tests.conftest import ACCOUNT, HERE, REGION, MakeApp, app_of, lookups, policy
 
 PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/path/Existing"
 
@@ -63,31 +62,6 @@ def test_id_and_name_may_be_of_an_enum_of_texts(stack_here: cdk.Stack) -> None:
     assert profile.instance_profile_arn.endswith(":instance-profile/web")
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        [],
-        [{"Roles": ["ItsRole"]}],
-        [{"Arn": PROFILE_ARN}],
-        [{"Roles": ["ItsRole"], "Arn": PROFILE_ARN}] * 2,
-        [{"Roles": "ItsRole", "Arn": PROFILE_ARN}],
-        [{"Roles": [7], "Arn": PROFILE_ARN}],
-        [{"Roles": ["role/ItsRole"], "Arn": PROFILE_ARN}],
-        [{"Roles": ["ItsRole"], "Arn": "Existing"}],
-        "ItsRole",
-        ["ItsRole"],
-        [None],
-        7,
-    ],
-    ids=json.dumps,
-)
-def test_a_kept_answer_that_is_not_one_profile_is_refused(
-    make_app: MakeApp, answer: object
-) -> None:
-    with pytest.raises(ValueError, match=r"^instance_profile_name 'Existing' has .* --reset"):
-        build(make_app, answer)
-
-
 def test_profiles_with_policies_of_one_name_are_no_error_before_the_cli_has_asked(
     stack_here: cdk.Stack,
 ) -> None:
@@ -121,16 +95,3 @@ def test_a_name_that_only_the_deployment_knows_is_refused(stack_here: cdk.Stack)
     name = cdk.CfnParameter(stack_here, "Name").value_as_string
     with pytest.raises(ValueError, match="not an ARN or a token"):
         lookup_instance_profile(stack_here, "Profile", instance_profile_name=name)
-
-
-@pytest.mark.parametrize(
-    "env",
-    [None, cdk.Environment(account=ACCOUNT), cdk.Environment(region=REGION)],
-    ids=["neither known", "account known", "region known"],
-)
-def test_a_stack_of_an_unknown_account_or_region_can_not_look_up(
-    make_stack: MakeStack, env: cdk.Environment | None
-) -> None:
-    stack = make_stack(env=env)
-    with pytest.raises(ValueError, match=r"stack 'Stack', .* not known: give the stack\s+env="):
-        lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")

@@ -346,7 +346,9 @@ def test_an_owned_role_counts_as_the_same_accounts_where_one_is_unknown(
     ],
 )
 def test_an_immutable_role_is_refused(stack: cdk.Stack, role_of: RoleOf) -> None:
-    with pytest.raises(ValueError, match=r"^role 'Stack/.*' takes no policies: .*") as error:
+    with pytest.raises(
+        ValueError, match=r"^role 'Stack/.*' was imported with mutable=False"
+    ) as error:
         attach_to_role(stack, role_of(stack))
     for part in ("mutable=False", "without_policy_updates()", "session_manager_statements()"):
         assert part in str(error.value)
@@ -355,7 +357,7 @@ def test_an_immutable_role_is_refused(stack: cdk.Stack, role_of: RoleOf) -> None
 def test_an_immutable_role_is_refused_where_another_one_took_the_policy(stack: cdk.Stack) -> None:
     permissions = SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
     immutable = iam.Role.from_role_name(stack, "Role", "Another", mutable=False)
-    with pytest.raises(ValueError, match="role 'Stack/Role' takes no policies"):
+    with pytest.raises(ValueError, match="role 'Stack/Role' was imported with mutable=False"):
         permissions.attach_to_role(immutable)
     assert [role.role_name for role in permissions.roles] == ["Existing"]
 
@@ -584,7 +586,7 @@ def test_an_immutable_role_is_refused_where_roles_are_customized(make_app: MakeA
     app = make_app()
     iam.Role.customize_roles(app, use_precreated_roles={"Stack/Owned": "Existing"})
     stack = cdk.Stack(app, "Stack")
-    with pytest.raises(ValueError, match="takes no policies"):
+    with pytest.raises(ValueError, match="was imported with mutable=False"):
         attach_to_role(stack, owned_role(stack).without_policy_updates())
 
 
@@ -790,7 +792,9 @@ def test_a_role_s_name_is_as_long_as_iam_takes(stack: cdk.Stack, name: str) -> N
 
 def test_an_arn_given_as_a_name_is_refused(stack: cdk.Stack) -> None:
     role = iam.Role.from_role_name(stack, "Role", role_arn("path/Existing"))
-    with pytest.raises(ValueError, match=r"'arn:aws:.*/Existing', which is an ARN: use .*_arn\("):
+    with pytest.raises(
+        ValueError, match=r"'arn:aws:.*/Existing', which is an ARN: .* use .*_arn\("
+    ):
         attach_to_role(stack, role)
 
 
@@ -828,7 +832,7 @@ def test_a_profile_imported_without_its_role_is_refused_with_the_ways_to_give_it
     [
         ([], r"has 0 roles, \[\]: give it one$"),
         (["One", "Another"], "has 2 roles, .*: give it one$"),
-        ([role_arn("path/Existing")], r"by the ARN '.*', .* takes the name: 'Existing'$"),
+        ([role_arn("path/Existing")], "is given by the name 'arn:.*', which is an ARN"),
         ([""], "which no role can have"),
     ],
 )
@@ -837,21 +841,6 @@ def test_an_l1_profile_that_names_no_role_is_refused(
 ) -> None:
     profile = l1_profile(stack, *roles)
     with pytest.raises(ValueError, match=message):
-        attach_to_profile(stack, profile)
-
-
-@pytest.mark.parametrize(
-    "arn_of",
-    [
-        pytest.param(lambda s: l1_role(s).attr_arn, id="L1"),
-        pytest.param(lambda s: owned_role(s).role_arn, id="L2"),
-    ],
-)
-def test_an_l1_profile_that_gives_its_role_by_the_reference_to_an_arn_is_refused(
-    stack: cdk.Stack, arn_of: Callable[[cdk.Stack], str]
-) -> None:
-    profile = l1_profile(stack, arn_of(stack))
-    with pytest.raises(ValueError, match=r"gives its role by Arn, .* use the role's ref"):
         attach_to_profile(stack, profile)
 
 
