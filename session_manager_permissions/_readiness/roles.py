@@ -138,10 +138,14 @@ class Profiles:
         """Roles, launch templates and so on, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
         self._by_reference: defaultdict[Resource, list[Attached]] = defaultdict(list)
+        """The policies that refer to a role."""
         self._by_name: defaultdict[Value, list[Attached]] = defaultdict(list)
+        """The policies that name a role in another way."""
         self._roles: dict[object, Role] = {}
         self._behind: dict[Resource, Role] = {}
+        """The role of each profile."""
         self._anywhere: dict[str | None, list[Statement]] = {}
+        """For each account, the statements of all policies in `_loose`."""
         for template in assembly.templates:
             for resource in template.resources.values():
                 self._index(resource)
@@ -208,7 +212,7 @@ class Profiles:
             )
         ]
 
-    # The role behind a profile
+    # The role of a profile
 
     def _role(self, profile: Resource) -> Role:
         given = list(listed(profile.properties.get("Roles")))
