@@ -274,7 +274,7 @@ def _of_keys(policy: Policy) -> Iterator[Finding]:
                 "access to IAM",
                 fix,
             )
-        for written, _ in listed(statement.written.get("Resource")):
+        for written, _ in listed(statement.entry.get("Resource")):
             if _is_no_key(written, policy.resource):
                 yield Finding(
                     rules.KEY_NOT_BY_ARN,

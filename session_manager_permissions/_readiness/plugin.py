@@ -23,17 +23,17 @@ class SessionManagerReadiness:
     A policy validation plug-in, for an app or a stage:
     `cdk.Validations.of(app).add_plugins(SessionManagerReadiness())`.
 
-    For every `AWS::IAM::InstanceProfile` in the templates, those of nested stacks too, it reads the
-    policies of the role behind it: the role's own, `AWS::IAM::Policy`, `AWS::IAM::RolePolicy`,
+    For every `AWS::IAM::InstanceProfile` in the templates (with those of nested stacks), it reads
+    the policies of the role: its inline policies, `AWS::IAM::Policy`, `AWS::IAM::RolePolicy`,
     `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is known, and the permissions
-    boundary. A profile is *ready* if they allow the four channel actions and the registration, and
-    then there is nothing to report; *not ready* if one of them is denied, or if IAM refuses the
-    role's policies; and it *can't be known* where something decides that no template has, such as
-    a role of another app, a condition, a policy given by its ARN, or a policy of the app on a role
-    of which only the deployment knows which it is. What others attach to the role, service control
-    policies, the network and the agent are not looked at.
+    boundary. A profile is *ready* if they allow the four channel actions and the registration; the
+    check then reports nothing. It is *not ready* if one of these actions is denied, or if IAM
+    refuses the role's policies. It *can't be known* if something decides that is in no template,
+    such as a role of another app, the `Condition` of a statement, a policy given by its ARN, or a
+    policy on a role that is only known at deployment. The check does not look at policies that
+    others attach to the role, at service control policies, at the network or at the agent.
 
-    A role with several profiles has one finding for each cause, on all of the profiles.
+    A role with several profiles has one finding for each cause, which names all of the profiles.
 
     | rule | severity | reported on | what it finds |
     |---|---|---|---|

@@ -70,7 +70,8 @@ class Statement(NamedTuple):
     not_resources: bool
     certain: bool
     """Whether the statement is certainly deployed, and its `Condition` certainly holds."""
-    written: dict[str, Any]
+    entry: dict[str, Any]
+    """The statement in the document."""
     when: frozenset[World] = _EVERYWHERE
     """The deployments that have the statement: it is in each of these worlds."""
 
@@ -118,7 +119,7 @@ def statements(
     found: dict[tuple[object, ...], tuple[Statement, set[World]]] = {}
     for world, resolved in _worlds(document, template):
         for one in _read(resolved, source, _partition(template), certain=certain):
-            found.setdefault(one[: Statement._fields.index("written")], (one, set()))[1].add(world)
+            found.setdefault(one[: Statement._fields.index("entry")], (one, set()))[1].add(world)
     return [one._replace(when=_shortened(frozenset(when))) for one, when in found.values()]
 
 
@@ -184,7 +185,7 @@ def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[
             resources=_patterns(entry.get("NotResource" if not_resources else "Resource")),
             not_resources=not_resources,
             certain=certain and known and not entry.get("Condition"),
-            written=entry,
+            entry=entry,
         )
 
 
@@ -278,7 +279,7 @@ def anything(source: str) -> list[Statement]:
             resources=("*",),
             not_resources=False,
             certain=False,
-            written={},
+            entry={},
         )
         for effect in ("Allow", "Deny")
     ]

@@ -66,7 +66,7 @@ class Policy:
     @cached_property
     def needed(self) -> list[Statement]:
         """Its statements about the actions that an instance needs."""
-        return _about_needs(self.statements)
+        return [statement for statement in self.statements if _actions_of(statement)]
 
     @cached_property
     def length(self) -> int:
@@ -100,15 +100,13 @@ class Role:
         self.others: list[Statement] = []
         """The statements of AWS managed policies, and those for policies that can't be read."""
         self.boundary: list[Statement] | None = None
-        self.boundary_policy: Policy | None = None
-        """The permissions boundary if it is in the app."""
+        self.boundary_policies: list[Policy] = []
+        """The permissions boundary, if it is in the app."""
 
     @property
     def policies(self) -> list[Attached]:
         """All policies that are in the app, with the permissions boundary."""
-        boundary = (
-            [] if self.boundary_policy is None else [Attached(self.boundary_policy, certain=True)]
-        )
+        boundary = [Attached(policy, certain=True) for policy in self.boundary_policies]
         return [*self.inline, *self.managed, *boundary]
 
     def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
@@ -140,10 +138,14 @@ class Profiles:
         """Roles, launch templates and so on, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
         self._by_reference: defaultdict[Resource, list[Attached]] = defaultdict(list)
+        """The policies that refer to a role."""
         self._by_name: defaultdict[Value, list[Attached]] = defaultdict(list)
+        """The policies that name a role in another way."""
         self._roles: dict[object, Role] = {}
         self._behind: dict[Resource, Role] = {}
+        """The role of each profile."""
         self._anywhere: dict[str | None, list[Statement]] = {}
+        """For each account, the statements of all policies in `_loose`."""
         for template in assembly.templates:
             for resource in template.resources.values():
                 self._index(resource)
@@ -210,7 +212,7 @@ class Profiles:
             )
         ]
 
-    # The role behind a profile
+    # The role of a profile
 
     def _role(self, profile: Resource) -> Role:
         given = list(listed(profile.properties.get("Roles")))
@@ -237,18 +239,12 @@ class Profiles:
     def _elsewhere(self, profile: Resource, name: Value | None) -> Role:
         key = profile if name is None else (name, profile.template.account, profile.conditions)
         if key not in self._roles:
-            match name:
-                case (str(known),):
-                    role = Role(known, profile, in_app=False)
-                case _:
-                    role = Role("", profile, in_app=False)
+            is_known = name is not None and len(name) == 1 and isinstance(name[0], str)
+            role = Role(str(name[0]) if name and is_known else "", profile, in_app=False)
             if name is not None:
                 self._attach_by_name(role, name, profile.conditions)
-            role.others = anything(
-                f"the role {role.name!r}, which is not in this app"
-                if role.name
-                else "the role behind the profile"
-            )
+            known = f"the role {role.name!r}, which is not in this app"
+            role.others = anything(known if role.name else "the role behind the profile")
             self._roles[key] = role
         return self._roles[key]
 
@@ -281,14 +277,18 @@ class Profiles:
         name = self._name(resource)
         if name is not None:
             self._attach_by_name(role, name, conditions)
-        role.others += self._possible(resource, name)
+        role.others += self._of_others(resource, name)
         for value, certain in listed(properties.get("ManagedPolicyArns")):
             self._take_managed(role, value, certain=certain)
         for arn, certain in listed(properties.get("PermissionsBoundary")):
-            role.boundary = self._boundary(resource.template, arn, certain=certain)
-            boundary = self._managed_behind(resource.template, arn)
-            if certain and isinstance(boundary, Policy):
-                role.boundary_policy = boundary
+            found = self._managed_behind(resource.template, arn)
+            if not certain:
+                role.boundary = anything("a permissions boundary that the role has on a condition")
+            elif isinstance(found, Policy):
+                role.boundary = found.statements
+                role.boundary_policies.append(found)
+            else:
+                role.boundary = _not_in_app(found, arn)
         return role
 
     # Its policies
@@ -309,15 +309,12 @@ class Profiles:
                 same = account == there
                 self._attach(role, policy, conditions, certain=certain and same)
 
-    def _possible(self, resource: Resource, name: Value | None) -> list[Statement]:
-        """What policies say that may be attached to the role, as their role can't be told."""
-        return [*self._of_loose(resource, name), *self._of_unread(resource, name)]
+    def _of_others(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
+        """Statements for the policies that may be attached to the role, where that is not known.
 
-    def _of_unread(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
-        """What stands for the policies that may be in what can't be read.
-
-        A role without a `RoleName` has a generated name. What stands in another template can
-        attach a policy to it only if the name is disclosed to that template.
+        They are in what can't be read, or name a role in a way that may mean this one. A role
+        without a `RoleName` has a generated name, which another template knows only if the
+        template of the role discloses it.
         """
         there = resource.template
         disclosed = name is not None or resource.logical_id in there.disclosed
@@ -325,34 +322,20 @@ class Profiles:
             sees_it = disclosed or (sees_all and template is there)
             if sees_it and _may_be_equal(there.account, template.account):
                 yield from anything(source)
-
-    def _of_loose(self, resource: Resource, name: Value | None) -> list[Statement]:
-        """What the policies of the app say whose role can't be told, and may be this one."""
-        account = resource.template.account
-        if len(self._loose) > _MOST_COMPARED:
-            if account not in self._anywhere:
-                self._anywhere[account] = self._in_account(account, self._loose)
-            return self._anywhere[account]
-        fitting = [
-            (other, attached)
-            for other, attached in self._loose
-            if other != name and _may_be_named(resource, name, other)
-        ]
-        return self._in_account(account, fitting)
-
-    def _in_account(
-        self, account: str | None, policies: list[tuple[Value, Attached]]
-    ) -> list[Statement]:
-        """Uncertain statements for policies of an account, one for each action and effect."""
-        found: dict[tuple[str, bool], Statement] = {}
-        for _, (policy, _) in policies:
-            if _may_be_equal(account, policy.resource.template.account):
-                source = f"{policy.source}, which may be attached to this role"
-                for statement in policy.needed:
-                    for action in _actions_of(statement):
-                        shared = statement._replace(source=source, certain=False)
-                        found.setdefault((action, statement.allows), shared)
-        return [*found.values()]
+        if len(self._loose) <= _MOST_COMPARED:
+            yield from _merged(
+                there.account,
+                [
+                    attached.policy
+                    for other, attached in self._loose
+                    if other != name and _may_be_named(resource, name, other)
+                ],
+            )
+            return
+        if there.account not in self._anywhere:
+            policies = [attached.policy for _, attached in self._loose]
+            self._anywhere[there.account] = _merged(there.account, policies)
+        yield from self._anywhere[there.account]
 
     def _take_managed(self, role: Role, arn: object, *, certain: bool) -> None:
         found = self._managed_behind(role.resource.template, arn)
@@ -366,12 +349,6 @@ class Profiles:
             role.arns.add(known)
         others = _not_in_app(found, arn)
         role.others += others if certain else _uncertain(others)
-
-    def _boundary(self, template: Template, arn: object, *, certain: bool) -> list[Statement]:
-        if not certain:
-            return anything("a permissions boundary that the role has on a condition")
-        found = self._managed_behind(template, arn)
-        return found.statements if isinstance(found, Policy) else _not_in_app(found, arn)
 
     def _managed_behind(self, template: Template, arn: object) -> Policy | str | None:
         """The managed policy with this ARN if it is in the app; its path and name if AWS's."""
@@ -464,12 +441,17 @@ def _actions_of(statement: Statement) -> list[str]:
     ]
 
 
-def _about_needs(found: list[Statement]) -> list[Statement]:
-    return [
-        statement
-        for statement in found
-        if any(statement.applies(*need) is not False for need in _NEEDED)
-    ]
+def _merged(account: str | None, policies: list[Policy]) -> list[Statement]:
+    """Uncertain statements for policies of an account, one for each action and effect."""
+    found: dict[tuple[str, bool], Statement] = {}
+    for policy in policies:
+        if _may_be_equal(account, policy.resource.template.account):
+            source = f"{policy.source}, which may be attached to this role"
+            for statement in policy.needed:
+                for action in _actions_of(statement):
+                    shared = statement._replace(source=source, certain=False)
+                    found.setdefault((action, statement.allows), shared)
+    return [*found.values()]
 
 
 def _may_be_equal(account: str | None, other: str | None) -> bool:
