@@ -490,9 +490,10 @@ def test_an_id_is_refused_or_grants_the_same(tmp_path: Path, kind: str, value: s
 
     try:
         found = statements(value)
+    except RuntimeError:  # CDK's own
+        return
     except (TypeError, ValueError) as error:
-        if not isinstance(error, RuntimeError):  # CDK's own
-            refused(error, "construct_id")
+        refused(error, "construct_id")
     else:
         assert found == statements("Harmless")
 
