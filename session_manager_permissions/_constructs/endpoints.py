@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_iam as iam
-from constructs import Construct, IConstruct, IValidation
+from constructs import Construct, IConstruct
 
+from .at_synthesis import AtSynthesis
 from .checks import described, refuse_wrong_text
 from .keys import session_key
 from .roles import condition_path
@@ -18,7 +19,7 @@ from .statements import statements_by_sid, with_preferences
 from .tokens import is_token, referenced, resolved, without_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from aws_cdk import aws_ec2 as ec2
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
@@ -172,7 +173,7 @@ class SessionManagerEndpoints(Construct):
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))
         self._connections = _connections([*groups, *chain(*(one.groups() for one in there))])
-        self.node.add_validation(_AtSynthesis(self._find_clashes))
+        self.node.add_validation(AtSynthesis(self._find_clashes))
 
     @property
     def connections(self) -> ec2.Connections:
@@ -394,14 +395,3 @@ def _of_account(account: str) -> iam.PolicyStatement:
         resources=["*"],
         conditions={"StringEquals": {"aws:PrincipalAccount": account}},
     )
-
-
-@jsii.implements(IValidation)
-class _AtSynthesis:
-    """Asks for errors at synthesis, when the app is complete."""
-
-    def __init__(self, errors: Callable[[], list[str]]) -> None:
-        self._errors = errors
-
-    def validate(self) -> list[str]:
-        return self._errors()

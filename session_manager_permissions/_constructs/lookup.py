@@ -36,6 +36,7 @@ def lookup_instance_profile(
     Raises:
         ValueError: the name is a token or can't be a profile's name, or the profile has no role.
     """
+    refuse_wrong_text("instance_profile_name", instance_profile_name)
     if not _limits.INSTANCE_PROFILE.fits(instance_profile_name):
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} can't be looked up: give the name "
