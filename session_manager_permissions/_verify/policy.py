@@ -1,0 +1,144 @@
+"""The inline policy that the role of an instance needs, for those who do not deploy it by CDK.
+
+It is the policy that `SessionManagerPermissions` synthesizes for the same options.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from session_manager_permissions import _limits, _needs
+
+from .simulator import CannotAsk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class PolicyOptions(NamedTuple):
+    """What Session Manager is used for, as the command line says it."""
+
+    keys: tuple[str, ...] = ()
+    """The ARNs of the keys, or aliases, that encrypt sessions."""
+    log_bucket: str | None = None
+    """The bucket's name."""
+    log_prefix: str | None = None
+    log_bucket_key: str | None = None
+    """The ARN of the key, or alias, that encrypts the bucket."""
+    log_group: str | None = None
+    """The ARN of the log group, or its name with `region` and `account`."""
+    region: str | None = None
+    account: str | None = None
+    partition: str | None = None
+    """Default: - that of the ARNs, `aws` where there is none."""
+    allow_registration: bool = False
+    check_log_encryption: bool = True
+    decrypt_sessions_only: bool = False
+
+
+def log_group_fault(name_or_arn: str) -> str | None:
+    """Why `name_or_arn` is neither the name nor the ARN of a log group."""
+    _, arn, name = name_or_arn.rpartition(":log-group:")
+    return _limits.LOG_GROUP.fault(name if arn else name_or_arn)
+
+
+def inline_policy(options: PolicyOptions) -> dict[str, Any]:
+    """The policy document.
+
+    Raises:
+        CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
+            is not known; an AWS managed key for sessions; ARNs of several partitions.
+    """
+    for option, value in (
+        ("--log-prefix", options.log_prefix),
+        ("--log-bucket-key", options.log_bucket_key),
+    ):
+        if value and options.log_bucket is None:
+            raise CannotAsk(f"{option} {value} has no bucket: give --log-bucket too")
+    partition = _partition(options)
+    bucket = options.log_bucket
+    needs = [
+        *_needs.needed(
+            bucket_arn=None if bucket is None else f"arn:{partition}:s3:::{bucket}",
+            bucket_key=_bucket_key(options.log_bucket_key),
+            prefix=_needs.joined(options.log_prefix or ""),
+            group_arn=_log_group_arn(options, partition),
+            allow_registration=options.allow_registration,
+            check_log_encryption=options.check_log_encryption,
+        ),
+        *(_decrypt(key, sessions_only=options.decrypt_sessions_only) for key in options.keys),
+    ]
+    return {"Version": "2012-10-17", "Statement": _statements(needs)}
+
+
+def _partition(options: PolicyOptions) -> str:
+    given = [*options.keys, options.log_bucket_key, options.log_group]
+    found = {arn.split(":")[1] for arn in given if arn and arn.startswith("arn:")}
+    found |= {options.partition} if options.partition else set()
+    if len(found) > 1:
+        raise CannotAsk(
+            f"the ARNs and --partition are of several partitions, {', '.join(sorted(found))}: make "
+            "a policy for each"
+        )
+    return found.pop() if found else "aws"
+
+
+def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
+    group = options.log_group
+    if group is None or group.startswith("arn:"):
+        return group and group.removesuffix(":*")
+    if options.region is None or options.account is None:
+        raise CannotAsk(
+            f"--log-group {group} is in no region and no account: give its ARN, or --region and "
+            "--account too"
+        )
+    return f"arn:{partition}:logs:{options.region}:{options.account}:log-group:{group}"
+
+
+def _key(arn: str) -> tuple[str, str | None]:
+    """What IAM can grant on, and the alias that the key must have.
+
+    IAM knows a key by its ARN alone, so an alias stands for the keys of its account and region.
+    """
+    head, _, resource = arn.rpartition(":")
+    return (f"{head}:key/*", resource) if resource.startswith("alias/") else (arn, None)
+
+
+def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
+    """None too for S3's own key, which everyone who may use the bucket may use."""
+    return None if arn is None or ":alias/aws/" in arn else _key(arn)
+
+
+def _decrypt(arn: str, *, sessions_only: bool) -> _needs.Need:
+    resource, alias = _key(arn)
+    if alias is None:
+        return _needs.decrypt(resource, sessions_only=sessions_only)
+    if alias.startswith("alias/aws/"):
+        raise CannotAsk(
+            f"--key {arn} is an AWS managed key, which only its own service may use: give a "
+            "customer managed key"
+        )
+    return _needs.decrypt(resource, alias, _needs.alias_id(alias), sessions_only=sessions_only)
+
+
+def _statements(needs: Iterable[_needs.Need]) -> list[dict[str, Any]]:
+    """Write each need as a statement; needs of one Sid share theirs."""
+    by_sid: dict[str, list[_needs.Need]] = {}
+    for need in needs:
+        by_sid.setdefault(need.sid, []).append(need)
+    return [
+        {
+            **({"Condition": same[0].conditions} if same[0].conditions else {}),
+            "Action": _one_or_more(same[0].actions),
+            "Effect": "Allow",
+            "Resource": _one_or_more(dict.fromkeys(need.resource for need in same)),
+            "Sid": sid,
+        }
+        for sid, same in by_sid.items()
+    ]
+
+
+def _one_or_more(values: Iterable[str]) -> str | list[str]:
+    """As CDK writes a list: an only element stands alone."""
+    several = [*values]
+    return several[0] if len(several) == 1 else several
