@@ -5,20 +5,27 @@ It is the policy that `SessionManagerPermissions` synthesizes for the same optio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
 
 from .simulator import CannotAsk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from argparse import ArgumentParser
+    from collections.abc import Callable, Iterable, Sequence
+
+DESCRIPTION: Final = """\
+Print the inline policy that an instance's role needs for Session Manager, as JSON: what the CDK
+construct SessionManagerPermissions deploys, for those who use Terraform, CloudFormation or the
+console. The command asks AWS nothing.
+"""
 
 
 class PolicyOptions(NamedTuple):
     """What Session Manager is used for, as the command line says it."""
 
-    keys: tuple[str, ...] = ()
+    keys: Sequence[str] = ()
     """The ARNs of the keys, or aliases, that encrypt sessions."""
     log_bucket: str | None = None
     """The bucket's name."""
@@ -34,6 +41,84 @@ class PolicyOptions(NamedTuple):
     allow_registration: bool = False
     check_log_encryption: bool = True
     decrypt_sessions_only: bool = False
+
+
+def add_arguments(
+    parser: ArgumentParser, checked: Callable[[Callable[[str], str | None]], Callable[[str], str]]
+) -> None:
+    """Add the options, each named as the attribute of `PolicyOptions`.
+
+    Args:
+        parser: the parser of `policy`.
+        checked: makes a type for argparse, which refuses a text with a fault.
+    """
+    uses = parser.add_argument_group("the session preferences")
+    uses.add_argument(
+        "--key",
+        dest="keys",
+        metavar="ARN",
+        type=checked(_limits.key_fault),
+        action="append",
+        default=[],
+        help="the KMS key, or alias, that encrypts sessions; repeat the option for the key of each "
+        "region",
+    )
+    uses.add_argument(
+        "--log-bucket",
+        metavar="BUCKET",
+        type=checked(_limits.BUCKET.fault),
+        help="the S3 bucket for session logs",
+    )
+    uses.add_argument(
+        "--log-prefix",
+        metavar="PREFIX",
+        type=checked(_limits.prefix_fault),
+        help="the key prefix of the logs in the bucket",
+    )
+    uses.add_argument(
+        "--log-bucket-key",
+        metavar="ARN",
+        type=checked(_limits.key_fault),
+        help="the KMS key, or alias, that encrypts the bucket",
+    )
+    uses.add_argument(
+        "--log-group",
+        metavar="GROUP_OR_ARN",
+        type=checked(log_group_fault),
+        help="the CloudWatch log group for session logs: its ARN, or its name together with "
+        "--region and --account",
+    )
+    grants = parser.add_argument_group("what is granted")
+    grants.add_argument(
+        "--allow-registration",
+        action="store_true",
+        help="let the role register its instance with Systems Manager; the instance then leaves "
+        "Default Host Management",
+    )
+    grants.add_argument(
+        "--no-check-log-encryption",
+        dest="check_log_encryption",
+        action="store_false",
+        help="do not let the role read how the log bucket is encrypted",
+    )
+    grants.add_argument(
+        "--decrypt-sessions-only",
+        action="store_true",
+        help="let the keys decrypt session data and nothing else",
+    )
+    aws = parser.add_argument_group("the account")
+    aws.add_argument("--region", metavar="REGION", help="the region of the log group")
+    aws.add_argument(
+        "--account",
+        metavar="ACCOUNT",
+        type=checked(_limits.ACCOUNT.fault),
+        help="the account of the log group",
+    )
+    aws.add_argument(
+        "--partition",
+        metavar="PARTITION",
+        help="the partition, such as aws-us-gov (default: that of the ARNs, else aws)",
+    )
 
 
 def log_group_fault(name_or_arn: str) -> str | None:
