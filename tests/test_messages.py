@@ -31,7 +31,7 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
-from session_manager_permissions._verify.command import _parser, _verify, main
+from session_manager_permissions._verify.command import _parser, _policy, _verify, main
 from session_manager_permissions._verify.simulator import CannotAsk
 
 from .conftest import (
@@ -56,6 +56,7 @@ from .verify.test_document import has_document, stubbed_ssm
 from .verify.test_verify import CHANNELS, Account, no_account, result, stubbed_account
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
@@ -331,6 +332,17 @@ def command(
         _verify(_parser().parse_args(["verify", *arguments]))
 
     return does
+
+
+def policy_command(*arguments: str) -> Callable[[World], object]:
+    """The command that asks no account."""
+    return lambda _: _policy(_policy_arguments(["policy", *arguments]))
+
+
+def _policy_arguments(argv: list[str]) -> argparse.Namespace:
+    arguments = _parser().parse_args(argv)
+    del arguments.run
+    return arguments
 
 
 def has_role(w: World) -> None:
@@ -1538,6 +1550,42 @@ ROWS: Final = {
         command("--role", "web-server", answers=leaves_an_answer_out),
         CannotAsk,
         "IAM gave no answer about ssmmessages:OpenDataChannel: try again",
+    ),
+    "policy --log-prefix without --log-bucket": Row(
+        policy_command("--log-prefix", "web"),
+        CannotAsk,
+        "--log-prefix web has no bucket: give --log-bucket too",
+    ),
+    "policy --log-group by its name alone": Row(
+        policy_command("--log-group", "/ssm/sessions", "--region", REGION),
+        CannotAsk,
+        (
+            "--log-group /ssm/sessions is in no region and no account: give its ARN, or --region "
+            "and --account too"
+        ),
+    ),
+    "policy --log-group by another ARN": Row(
+        policy_command("--log-group", key_arn()),
+        SystemExit,
+        (
+            "session-manager-permissions policy: error: argument --log-group: "
+            "'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab' is not "
+            "the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME, with a name "
+            "of 1 to 512 characters of A-Z a-z 0-9 _ . / # -"
+        ),
+    ),
+    "policy --key of AWS": Row(
+        policy_command("--key", key_arn(resource="alias/aws/ssm")),
+        CannotAsk,
+        (
+            "--key arn:aws:kms:eu-west-1:111122223333:alias/aws/ssm is an AWS managed key, which "
+            "only its own service may use: give a customer managed key"
+        ),
+    ),
+    "policy for two partitions": Row(
+        policy_command("--key", key_arn(), "--partition", "aws-cn"),
+        CannotAsk,
+        ("the ARNs and --partition are of several partitions, aws, aws-cn: make a policy for each"),
     ),
     "-c with a mistyped name": Row(
         app(rolle="web"),

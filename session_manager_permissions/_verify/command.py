@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits
 
 from .document import PORT, read_document
+from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .simulator import (
     CannotAsk,
     Uses,
@@ -87,7 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: `READY`, `NOT_READY` or `CANNOT_ASK`.
     """
     try:
-        return _verify(_parser().parse_args(argv))
+        arguments = _parser().parse_args(argv)
+        run = vars(arguments).pop("run", _verify)
+        return int(run(arguments))
     except CannotAsk as error:
         text = str(error)
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
@@ -104,7 +107,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"{_PROGRAM} {metadata.version(_PROGRAM)}"
     )
-    verify = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    policy = commands.add_parser(
+        "policy",
+        help="print the inline policy that the role of an instance needs",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(policy, _checked)
+    policy.set_defaults(run=_policy)
+    verify = commands.add_parser(
         "verify",
         help="ask IAM whether a role is ready for Session Manager",
         description=_DESCRIPTION,
@@ -230,6 +242,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     else:
         _print(lambda: _shown(request, outcome))
     return READY if is_ready(outcome.verdicts) else NOT_READY
+
+
+def _policy(arguments: argparse.Namespace) -> int:
+    document = inline_policy(PolicyOptions(**vars(arguments)))
+    _print(lambda: f"{json.dumps(document, indent=2)}\n")
+    return READY
 
 
 def _print(shown: Callable[[], str]) -> None:

@@ -5,6 +5,7 @@ It is the policy that `SessionManagerPermissions` synthesizes for the same optio
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
@@ -123,8 +124,15 @@ def add_arguments(
 
 def log_group_fault(name_or_arn: str) -> str | None:
     """Why `name_or_arn` is neither the name nor the ARN of a log group."""
-    _, arn, name = name_or_arn.rpartition(":log-group:")
-    return _limits.LOG_GROUP.fault(name if arn else name_or_arn)
+    if not name_or_arn.startswith("arn:"):
+        return _limits.LOG_GROUP.fault(name_or_arn)
+    found = re.fullmatch(r"arn:[\w-]+:logs:[\w-]+:\d{12}:log-group:(.*)", name_or_arn, re.ASCII)
+    if not found or not _limits.LOG_GROUP.fits(found[1].removesuffix(":*")):
+        return (
+            "is not the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME, with "
+            f"a name of {_limits.LOG_GROUP.rule}"
+        )
+    return None
 
 
 def inline_policy(options: PolicyOptions) -> dict[str, Any]:
@@ -213,11 +221,11 @@ def _statements(needs: Iterable[_needs.Need]) -> list[dict[str, Any]]:
         by_sid.setdefault(need.sid, []).append(need)
     return [
         {
-            **({"Condition": same[0].conditions} if same[0].conditions else {}),
-            "Action": _one_or_more(same[0].actions),
-            "Effect": "Allow",
-            "Resource": _one_or_more(dict.fromkeys(need.resource for need in same)),
             "Sid": sid,
+            "Effect": "Allow",
+            "Action": _one_or_more(same[0].actions),
+            "Resource": _one_or_more(dict.fromkeys(need.resource for need in same)),
+            **({"Condition": same[0].conditions} if same[0].conditions else {}),
         }
         for sid, same in by_sid.items()
     ]

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
 from session_manager_permissions._verify.simulator import CannotAsk
 
@@ -67,9 +68,9 @@ def synthesized(said: PolicyOptions) -> dict[str, Any]:
     app = cdk.App(analytics_reporting=False)
     env = cdk.Environment(account=ACCOUNT, region=said.region)
     stack = cdk.Stack(app, "Stack", env=env)
-    first, *others = [
+    keys = [
         kms.Key.from_key_arn(stack, f"Key{number}", arn) for number, arn in enumerate(said.keys)
-    ] or [None]
+    ]
     bucket = group = None
     if said.log_bucket is not None:
         key = said.log_bucket_key
@@ -87,7 +88,7 @@ def synthesized(said: PolicyOptions) -> dict[str, Any]:
         stack,
         "Permissions",
         role=iam.Role.from_role_name(stack, "Role", "web-server"),
-        encryption_key=first,
+        encryption_key=keys[0] if keys else None,
         allow_registration=said.allow_registration,
         log_bucket=bucket,
         log_prefix=said.log_prefix,
@@ -95,8 +96,7 @@ def synthesized(said: PolicyOptions) -> dict[str, Any]:
         check_log_encryption=said.check_log_encryption,
         decrypt_sessions_only=said.decrypt_sessions_only,
     )
-    for other in others:
-        assert other is not None
+    for other in keys[1:]:
         permissions.add_encryption_key(other)
     document: dict[str, Any] = stack.resolve(permissions.policy.document)
     return document
@@ -143,3 +143,24 @@ def test_the_partition_is_that_of_the_arns() -> None:
 def test_what_makes_no_policy_is_said(said: PolicyOptions, message: str) -> None:
     with pytest.raises(CannotAsk, match=message):
         inline_policy(said)
+
+
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    arn = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions"
+    keys = [f"arn:aws:kms:eu-west-1:{ACCOUNT}:{found}" for found in ("key/mrk-1", "alias/web")]
+    options = PolicyOptions(
+        keys=keys,
+        log_bucket="session-logs",
+        log_prefix="web",
+        log_bucket_key=keys[1],
+        log_group=f"{arn}:*",
+        allow_registration=True,
+        check_log_encryption=False,
+        decrypt_sessions_only=True,
+    )
+    named = ["--log-bucket", "session-logs", "--log-prefix", "web", "--log-bucket-key", keys[1]]
+    flags = ["--allow-registration", "--no-check-log-encryption", "--decrypt-sessions-only"]
+    given = [part for key in keys for part in ("--key", key)]
+
+    assert main(["policy", *given, *named, "--log-group", f"{arn}:*", *flags]) == 0
+    assert json.loads(capsys.readouterr().out) == inline_policy(options)
