@@ -218,7 +218,7 @@ def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE)
             assert all(f"$({variable.partition('=')[0]})" in makefile for variable in variables)
         case ["aws", service, operation, *options]:
-            client = boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+            client = boto3.client(service, region_name=REGION)
             name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
             members = client.meta.service_model.operation_model(name).input_shape.members
             known = {f"--{xform_name(member, '-')}" for member in members}

@@ -19,6 +19,8 @@ PERMISSIONS: Final[dict[str, str]] = {
     "ec2:DescribeVpcEndpoints": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
     "iam:GetInstanceProfile": "instance-profile",
     "iam:GetRole": "role-assumable",
+    "iam:ListRoleTags": "run-as",
+    "iam:ListUserTags": "run-as",
     "iam:SimulatePrincipalPolicy": "reach, register, encrypt, log-to-s3, log-to-cloudwatch, "
     "operator",
     "kms:DescribeKey": "key-usable",
@@ -29,6 +31,7 @@ PERMISSIONS: Final[dict[str, str]] = {
     "ssm:GetDocument": "encrypt, key-usable, log-to-s3, bucket-encryption, log-to-cloudwatch, "
     "log-group-encryption, run-as",
     "ssm:GetServiceSetting": "default-host-management",
+    "ssm:ListTagsForResource": "operator",
 }
 """Each action, and the checks that are unknown without it."""
 

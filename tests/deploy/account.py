@@ -287,6 +287,21 @@ class Account:
             }
         return self.made[("user", name)]  # type: ignore[no-any-return]
 
+    def role_of(self, name: str, *statements: dict[str, Any], **tags: str) -> dict[str, str]:
+        """A role with these statements: its ARN."""
+        if ("role", name) not in self.made:
+            iam = self._aws("iam")
+            found = iam.create_role(
+                RoleName=name,
+                AssumeRolePolicyDocument=_policy(),
+                Tags=[{"Key": key, "Value": tags[key]} for key in tags],
+            )["Role"]
+            iam.put_role_policy(
+                RoleName=name, PolicyName="all", PolicyDocument=_policy(*statements)
+            )
+            self.made[("role", name)] = {"ARN": found["Arn"]}
+        return self.made[("role", name)]  # type: ignore[no-any-return]
+
     def allowed(self, arn: str, actions: list[str]) -> frozenset[str]:
         """Which actions IAM allows this user on everything."""
         results = self._aws("iam").simulate_principal_policy(

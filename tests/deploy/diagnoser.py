@@ -146,9 +146,9 @@ class Diagnoser:
             for action, resource in actions.items()
             if action not in said.lacks
         ]
-        name = f"operator-{abs(hash(said))}"
         tags = {"SSMSessionRunAs": said.tag} if said.tag else {}
-        return str(self.account.user(name, *statements, **tags)["ARN"])
+        kind = self.account.role_of if said.is_role else self.account.user
+        return str(kind(f"operator-{abs(hash(said))}", *statements, **tags)["ARN"])
 
     def _environment(self, said: Scenario) -> dict[str, str]:
         """Nothing of who runs the tests; the plug-in is all there is on PATH."""

@@ -57,7 +57,7 @@ class Operator:
     """The value of `SSMSessionRunAs`."""
     plugin: str | None = "1.2.764.0"
     """The version of the plug-in on PATH; None: there is none."""
-    is_caller: bool = False
+    is_role: bool = False
 
 
 @dataclass(frozen=True)
@@ -330,7 +330,7 @@ def run_as(user: str | None) -> Preferences:
 RUN_AS: Final = (
     row("Run As root", "run-as", preferences=run_as("root")),
     row("Run As ssm-user", preferences=run_as("ssm-user"), unknown=["run-as"]),
-    row("Run As a user", preferences=run_as("web"), unknown=["run-as"]),
+    row("Run As a user", preferences=run_as("web")),
     row("Run As whoever it is", preferences=run_as(None), unknown=["run-as"]),
     row("Run As off, and root named", preferences=Preferences(run_as="root")),
     row(
@@ -343,7 +343,6 @@ RUN_AS: Final = (
         "the operator's tag wins over root",
         preferences=run_as("root"),
         operator=Operator(tag="web"),
-        unknown=["run-as"],
     ),
 )
 

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInst
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectionStatus.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetServiceSetting.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetDocument.html
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ListTagsForResource.html
 """
 
 from __future__ import annotations
@@ -66,6 +67,10 @@ class SystemsManager:
                 target = asked["Target"]
                 node = self.nodes.get(target, Node(connection="notconnected"))
                 return {"Target": target, "Status": node.connection}
+            case "ListTagsForResource":
+                if asked["ResourceId"] not in self.nodes:
+                    raise Refused("InvalidResourceId")
+                return {"TagList": [{"Key": "team", "Value": "web"}]}
             case "GetServiceSetting":
                 return self._setting(asked["SettingId"])
             case "GetDocument":
