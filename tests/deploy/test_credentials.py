@@ -1,4 +1,4 @@
-"""What `verify --print-permissions` prints is enough, and all of it is needed, where IAM is enforced.
+"""What `verify --print-permissions` prints is enough and needed, where IAM is enforced.
 
 MiniStack enforces it on IAM, KMS, CloudWatch Logs and S3, and says what EC2 and Systems Manager may
 be asked. The latter two are refused as they document.
