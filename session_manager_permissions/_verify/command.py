@@ -10,11 +10,12 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits
 
-from .document import PORT, read_document
+from .document import PORT, read_document, refuse_unusable
+from .session import AwsSession
 from .simulator import (
     CannotAsk,
     Uses,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
     from rich.text import Text
-    from types_boto3_iam.client import IAMClient
-    from types_boto3_kms.client import KMSClient
-    from types_boto3_ssm.client import SSMClient
 
     from .document import LiveDocument
     from .simulator import LiveRole, SimulatedAnswer, Verdict
@@ -305,41 +303,6 @@ def _asked(request: _Request) -> _Outcome:
         ) from None
 
 
-class AwsSession:
-    """Clients of boto3 for a profile and a region, or for those of the environment."""
-
-    def __init__(self, profile: str | None, region: str | None) -> None:
-        from boto3 import Session  # noqa: PLC0415 # of an extra
-        from botocore.config import Config  # noqa: PLC0415
-
-        # Of all that AWS makes, only boto3 does not read AWS_REGION.
-        region = region or os.environ.get("AWS_REGION") or None
-        self._session: Any = Session(profile_name=profile, region_name=region)
-        # In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times.
-        self._config = Config(retries={"mode": "standard"}, user_agent_extra=_PROGRAM)
-
-    @property
-    def region(self) -> str | None:
-        """The region, if one is known."""
-        region: str | None = self._session.region_name
-        return region
-
-    def iam(self) -> IAMClient:
-        """A client of IAM, which is the same in all regions of a partition."""
-        client: IAMClient = self._session.client("iam", config=self._config)
-        return client
-
-    def ssm(self) -> SSMClient:
-        """A client of Systems Manager in the region."""
-        client: SSMClient = self._session.client("ssm", config=self._config)
-        return client
-
-    def kms(self, region: str) -> KMSClient:
-        """A client of KMS in the region of a key."""
-        client: KMSClient = self._session.client("kms", region_name=region, config=self._config)
-        return client
-
-
 def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDocument | None:
     """Read the document of `--document`, and refuse a name that no such resource can have."""
     name = request.document
@@ -355,17 +318,7 @@ def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDoc
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     document = read_document(session.ssm(), name, role, session.region)
-    for value, fault in (
-        (document.key, _limits.key_fault),
-        (document.log_bucket, _limits.BUCKET.fault),
-        (document.log_prefix, _limits.prefix_fault),
-        (document.log_group, _limits.LOG_GROUP.fault),
-    ):
-        found = value and fault(value)
-        if found:
-            raise CannotAsk(
-                f"the document {name} can't be asked about: {value!r} {found}; correct the document"
-            )
+    refuse_unusable(document, name)
     _refuse_options_without_bucket(request, document.log_bucket)
     return document
 
