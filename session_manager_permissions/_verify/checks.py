@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from .simulator import CannotAsk, NotPermitted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .simulator import Verdict
 
@@ -52,6 +52,9 @@ HANDSHAKE: Final = (
 )
 """What the plug-in prints when the agent gets no answer from AWS KMS, or is denied."""
 NOT_CONNECTED: Final = "TargetNotConnected: … is not connected."
+BUCKET_NOT_READ: Final = (
+    "Couldn't start the session because we are unable to validate encryption on Amazon S3 bucket."
+)
 BUCKET_NOT_ENCRYPTED: Final = (
     "We couldn't start the session because encryption is not set up on the selected Amazon S3 "
     "bucket."
@@ -104,17 +107,18 @@ def skipped(name: str, why: str, subject: str | None = None) -> Check:
 
 def unasked(name: str, subject: str | None, error: CannotAsk) -> Check:
     """A check whose question AWS did not answer."""
-    return Check(name, subject, "unknown", (str(error),), (way_out(error),))
+    return Check(name, subject, "unknown", (str(error),), ways_out([error]))
 
 
-def way_out(error: CannotAsk) -> str:
-    """What to do about a call that AWS did not answer."""
-    if isinstance(error, NotPermitted):
-        return (
-            f"allow the credentials {error.permission}; `session-manager-permissions verify "
-            "--print-permissions` prints a policy with all that the command needs"
-        )
-    return "run the command again"
+def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
+    """What to do about calls that AWS did not answer, beyond what their texts say."""
+    needed = sorted({error.permission for error in errors if isinstance(error, NotPermitted)})
+    if not needed:
+        return ()
+    return (
+        f"allow the credentials {', '.join(needed)}; session-manager-permissions verify "
+        "--print-permissions prints a policy with all that the command needs",
+    )
 
 
 def failed(
@@ -128,7 +132,9 @@ def failed(
 ) -> Check:
     """A check that fails, with the message that users read because of it."""
     message = (f'Users see: "{users_see}"',) if users_see else ()
-    return Check(name, subject, "fail", (why, *message), (fix,), tuple(evidence))
+    return Check(
+        name, subject, "fail", (why, *message), tuple(filter(None, [fix])), tuple(evidence)
+    )
 
 
 def by_simulator(
@@ -144,7 +150,7 @@ def by_simulator(
         for answer in verdict.answers
     )
     if verdict.allowed:
-        why = (f"IAM allows it to {verdict.role.arn}", *verdict.notes)
+        why = (f"the policies of {verdict.role.arn} allow it", *verdict.notes)
         return Check(name, subject, "pass", why, (), evidence)
     message = (f'Users see: "{users_see}"',) if users_see else ()
     return Check(

@@ -297,7 +297,12 @@ def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
         "permissions_boundary": None,
         "document": preferences.name if document else None,
         "session_type": document and document.session_type,
-        "capabilities": _capabilities([*identity.verdicts, *preferences.verdicts]),
+        "capabilities": _capabilities(
+            sorted(
+                [*identity.verdicts, *preferences.verdicts],
+                key=lambda verdict: [*_LABELS].index(verdict.question.capability),
+            )
+        ),
         **node_as_json(diagnosis),
     }
 

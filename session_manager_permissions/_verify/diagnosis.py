@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .agent import merged, read_diagnostics
 from .checks import ORDER, SYMPTOMS, Check
 from .identity import Identity, find_identity
-from .node import Node, find_node, ground_truth
+from .node import Node, find_node, ground_truth, remedies
 from .operators import find_operator, may_start, plugin
 from .paths import path_checks
 from .preferences import Preferences, find_preferences
@@ -41,14 +41,21 @@ class Diagnosis:
 
     @property
     def to_run(self) -> list[str]:
-        """What only the node knows, as lines to run there."""
+        """What only the node knows, and the way in without a session."""
         if self.node.connected:
-            return ['df -h, if users see "Plugin with name Standard_Stream not found": a full disk']
-        lines = ["sudo ssm-cli get-diagnostics --output json, for --agent-diagnostics"]
+            return [
+                'on the node: df -h, if users see "Plugin with name Standard_Stream not found": a '
+                "full disk"
+            ]
+        lines = [
+            "on the node: sudo ssm-cli get-diagnostics --output table; with --output json, "
+            "--agent-diagnostics takes what it prints"
+        ]
         if self.node.instance is not None:
+            way_in = f"--instance-id {self.node.id} --region {self.node.region}"
             lines.append(
-                f"to get in: aws ec2-instance-connect ssh --instance-id {self.node.id} --region "
-                f"{self.node.region}, or the EC2 serial console"
+                f"the way in without a session: aws ec2-instance-connect ssh {way_in}, or the EC2 "
+                "serial console"
             )
         return lines
 
@@ -91,4 +98,16 @@ def diagnose(
     if rows is not None:
         checks = merged(checks, rows, node)
     checks.sort(key=lambda check: ORDER.index(check.name))
-    return Diagnosis(node, identity, preferences, checks)
+    return Diagnosis(node, identity, preferences, _with_remedies(checks, node))
+
+
+def _with_remedies(checks: list[Check], node: Node) -> list[Check]:
+    """The checks, each symptom with what to do about it."""
+    failing = [check.name for check in checks if check.verdict == "fail"]
+    causes = [name for name in failing if name not in SYMPTOMS]
+    return [
+        replace(check, fix=(*check.fix, *remedies(node, causes)))
+        if check.name in SYMPTOMS and check.verdict == "fail"
+        else check
+        for check in checks
+    ]

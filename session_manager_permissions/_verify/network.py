@@ -72,7 +72,7 @@ class LiveNetwork:
         self._ec2 = ec2
         self._instance = instance
         self._account = account
-        self._services = {*services}
+        self.services = tuple(services)
         self.vpc = instance["VpcId"]
         self.denied: list[CannotAsk] = []
         """Why a part of the network could not be read."""
@@ -231,7 +231,7 @@ class LiveNetwork:
             service, is_fips = service_of(endpoint["ServiceName"])
             of_region = endpoint.get("ServiceRegion", self._region) == self._region
             kind = endpoint.get("VpcEndpointType", "Interface")
-            is_one = kind in ("Interface", "Gateway") and service in self._services
+            is_one = kind in ("Interface", "Gateway") and service in self.services
             if is_one and of_region and not is_fips:
                 yield endpoint
 

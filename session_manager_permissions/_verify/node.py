@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .checks import NOT_CONNECTED, Check, Evidence, failed, skipped, unasked
+from .checks import NOT_CONNECTED, Check, Evidence, failed, on_node, skipped, unasked
 from .simulator import CannotAsk, NotThere, asking, tried
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .session import AwsSession
 
 RECORD: Final = "ssm:DescribeInstanceInformation"
@@ -232,20 +234,32 @@ def _connected(node: Node) -> Check:
         name,
         node.id,
         "the agent is not connected to Session Manager",
-        _restarted(node),
+        "",
         evidence,
         users_see=NOT_CONNECTED,
     )
 
 
-def _restarted(node: Node) -> str:
+def remedies(node: Node, causes: Sequence[str]) -> tuple[str, ...]:
+    """What to do about a symptom.
+
+    Args:
+        node: the node.
+        causes: the checks that fail besides.
+    """
     restart = "sudo systemctl restart amazon-ssm-agent"
     if node.platform == "Windows":
         restart = "Restart-Service AmazonSSMAgent"
-    return (
-        "mend what else fails, and restart the agent, or wait up to 30 minutes until it tries "
-        f"again by itself: {restart}"
+    again = (
+        "restart the agent, or wait up to 30 minutes until it tries again by itself: on the node, "
+        f"{restart}"
     )
+    if node.instance is not None:
+        again += f"; or aws ec2 reboot-instances --instance-ids {node.id} --region {node.region}"
+    if causes:
+        return (f"first mend {', '.join(causes)}", again)
+    late = "nothing else fails, so the role or its policy may be newer than the agent's last try"
+    return (f"{late}: {again}", on_node("Agent service"))
 
 
 def _registered(node: Node) -> Check:
@@ -258,7 +272,7 @@ def _registered(node: Node) -> Check:
             why = "Systems Manager has no record of the node, although it is connected"
             return Check(name, node.id, "unknown", (why,), ("run the command again",), (*evidence,))
         why = "Systems Manager has no record of the instance: it never registered, or is stopped"
-        return failed(name, node.id, why, _restarted(node), evidence, users_see=NOT_CONNECTED)
+        return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
     evidence = [
         Evidence(RECORD, field, node.recorded(field))
         for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
@@ -271,7 +285,7 @@ def _registered(node: Node) -> Check:
     if node.connected:
         fix = ("look at whether the node reaches the endpoint of ssm",)
         return Check(name, node.id, "unknown", (why,), fix, tuple(evidence))
-    return failed(name, node.id, why, _restarted(node), evidence, users_see=NOT_CONNECTED)
+    return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 
 
 def at_least(version: str, least: tuple[int, ...]) -> bool | None:

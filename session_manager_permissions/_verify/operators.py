@@ -91,7 +91,10 @@ def _principal(session: AwsSession, given: str) -> str:
         with asking("iam", f"the role {role}", f"there is no role {role!r}"):
             return session.iam().get_role(RoleName=role)["Role"]["Arn"]
     if operator_fault(arn):
-        raise CannotAsk(f"IAM's policy simulator takes users and roles, and the caller is {arn}")
+        raise CannotAsk(
+            f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
+            "of another operator"
+        )
     return arn
 
 

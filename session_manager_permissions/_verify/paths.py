@@ -20,6 +20,7 @@ from session_manager_permissions._network.verdicts import (
 )
 
 from .checks import (
+    BUCKET_NOT_READ,
     GROUP_NOT_ENCRYPTED,
     HANDSHAKE,
     NOT_CONNECTED,
@@ -27,7 +28,7 @@ from .checks import (
     failed,
     on_node,
     skipped,
-    way_out,
+    ways_out,
 )
 from .network import LiveNetwork
 
@@ -39,12 +40,6 @@ if TYPE_CHECKING:
     from .session import AwsSession
 
 _PATHS: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
-_USERS_SEE: Final = {
-    "ssm": NOT_CONNECTED,
-    "ssmmessages": NOT_CONNECTED,
-    "kms": HANDSHAKE,
-    "logs": GROUP_NOT_ENCRYPTED,
-}
 
 
 def proven_by(node: Node) -> dict[str, str]:
@@ -65,7 +60,8 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "VpcId" in instance:
         network = LiveNetwork(session.ec2(), instance, node.account, wanted)
-        judged = {one.name: one for one in _judged(node, network, wanted, proven)}
+        users_see = _users_see(preferences)
+        judged = {one.name: one for one in _judged(node, network, users_see, proven)}
     checks = []
     for service in _PATHS:
         name = f"path-{service}"
@@ -85,9 +81,9 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
 
 
 def _judged(
-    node: Node, network: LiveNetwork, wanted: tuple[str, ...], proven: dict[str, str]
+    node: Node, network: LiveNetwork, users_see: dict[str, str | None], proven: dict[str, str]
 ) -> Iterator[Check]:
-    paths = Judge(network.network).judge([network.placement], wanted).paths
+    paths = Judge(network.network).judge([network.placement], network.services).paths
     doubted = [service for service in proven if paths[service].state is not State.OPEN]
     for service, path in paths.items():
         if service in proven:
@@ -100,20 +96,34 @@ def _judged(
             yield Check(name, service, "pass", (why,), (), evidence)
         elif path.state is State.CLOSED and doubted:
             why = (
-                f"{_why(path.problems[0], service)}; but {proven[doubted[0]]}, which does not agree"
+                f"{_why(path.problems[0], service)}; but {proven[doubted[0]]}, so the network has "
+                "a way that EC2 does not show"
             )
             yield Check(name, service, "unknown", (why,), (on_it,), evidence)
         elif path.state is State.CLOSED:
             problem = path.problems[0]
             fix = _fix(node, network, problem, service)
             why = _why(problem, service)
-            yield failed(name, service, why, fix, evidence, users_see=_USERS_SEE.get(service))
+            yield failed(name, service, why, fix, evidence, users_see=users_see[service])
         else:
-            denied = [str(error) for error in network.denied]
-            fixes = [way_out(error) for error in network.denied]
-            decides = "what decides can't be followed from here: " + "; ".join(path.decides)
-            whys = (decides, *dict.fromkeys(denied))
-            yield Check(name, service, "unknown", whys, (*dict.fromkeys(fixes), on_it), evidence)
+            decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
+            whys = (decides, *dict.fromkeys(map(str, network.denied)))
+            fixes = (*ways_out(network.denied), on_it)
+            yield Check(name, service, "unknown", whys, fixes, evidence)
+
+
+def _users_see(preferences: Preferences) -> dict[str, str | None]:
+    """What users read where there is no way to a service."""
+    document = preferences.document
+    return {
+        "ssm": NOT_CONNECTED,
+        "ssmmessages": NOT_CONNECTED,
+        "kms": HANDSHAKE,
+        "logs": GROUP_NOT_ENCRYPTED
+        if document and document.enforces_log_group_encryption
+        else None,
+        "s3": BUCKET_NOT_READ if document and document.enforces_s3_encryption else None,
+    }
 
 
 def _why(problem: Problem, service: str) -> str:

@@ -10,6 +10,7 @@ from session_manager_permissions import _limits
 
 from .checks import (
     BUCKET_NOT_ENCRYPTED,
+    BUCKET_NOT_READ,
     GROUP_NOT_ENCRYPTED,
     HANDSHAKE,
     NO_ROLE,
@@ -167,7 +168,7 @@ def _permissions(
     key: _Key | None,
     verdicts: Mapping[str, Verdict | CannotAsk],
 ) -> list[Check]:
-    unread = BUCKET_NOT_ENCRYPTED if document.enforces_s3_encryption else None
+    unread = BUCKET_NOT_READ if document.enforces_s3_encryption else None
     hidden = GROUP_NOT_ENCRYPTED if document.enforces_log_group_encryption else None
     no_key = "sessions use no key"
     if document.session_type == PORT:
@@ -266,10 +267,10 @@ def _bucket(
     algorithm, key = found
     evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
     live_key = _bucket_key(session, node, key)
-    users_see = BUCKET_NOT_ENCRYPTED if enforces else None
     if algorithm == "no such bucket":
         fix = f"aws s3 mb s3://{bucket}, or set s3BucketName of the document to one that exists"
         why = f"there is no bucket {bucket!r}"
+        users_see = BUCKET_NOT_READ if enforces else None
         return failed(name, bucket, why, fix, evidence, users_see=users_see), None
     if algorithm in _TAKEN or enforces is False:
         why = f"the bucket encrypts with {algorithm}"
@@ -287,7 +288,7 @@ def _bucket(
     if enforces is None:
         why += ", where the document's parameter enforces encryption"
         return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence)), live_key
-    return failed(name, bucket, why, fix, evidence, users_see=users_see), live_key
+    return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED), live_key
 
 
 def _bucket_encryption(session: AwsSession, node: Node, bucket: str) -> tuple[str, str | None]:

@@ -64,15 +64,17 @@ def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
     if diagnosis.cause is not None:
         _print_cause(console, diagnosis.cause)
     _print_tree(console, diagnosis)
+    told = {*diagnosis.cause.fix} if diagnosis.cause else set()
     for check in diagnosis.checks:  # below the tree, whose lines wrap and can't be copied
-        if check is not diagnosis.cause:
-            for fix in check.fix:
+        for fix in check.fix:
+            if fix not in told:
+                told.add(fix)
                 console.print(f"- {check.name}: {fix}")
     left_out = [check.name for check in diagnosis.checks if check.verdict == "skipped"]
     if left_out:
         console.print(f"Not asked: {', '.join(left_out)}.")
     for line in diagnosis.to_run:
-        console.print(f"On the node: {line}")
+        console.print(f"{line[0].upper()}{line[1:]}.")
 
 
 def _print_cause(console: Console, cause: Check) -> None:
