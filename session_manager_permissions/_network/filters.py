@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from .ec2 import HTTPS
 from .facts import Fact, Unknown, all_of, any_of
 from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, found, is_one_of
-from .reading import HTTPS
 from .verdicts import (
     EGRESS_CLOSED,
     NO_NETWORK_PATH,
@@ -100,7 +100,8 @@ def _passes(
         rules += [(rule.peer, place.holds(rule.exists)) for rule in of_side]
         doubts += [group.complete] if isinstance(group.complete, Unknown) else []
     sure = [peer for peer, exists in rules if exists is True and isinstance(peer, IPv4Network)]
-    together = [(network, True) for network in collapse_addresses(sure)]
+    joined = collapse_addresses(sure) if sure[1:] else ()
+    together = [(network, True) for network in joined]
     return all_of(
         any_of(
             [

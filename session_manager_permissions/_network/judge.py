@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .endpoint_policy import ACTIONS, policy_allows
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import End, acls_between, acls_to_public, leaves, let_in, let_out
+from .model import Endpoint, Placement
 from .place import PUBLIC, Place, decider, found
 from .routes import Start, bypassed, in_table, out_of
 from .verdicts import (
@@ -26,9 +27,12 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable, Iterator
 
-    from .model import Endpoint, Network, Placement, Subnet, Vpc
+    from .model import Network, Subnet, Vpc
+
+
+_NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
 class Judge:
@@ -44,12 +48,14 @@ class Judge:
         """The verdict over all places that compute may be in: that of the worst.
 
         Args:
-            placements: each place that the compute may be in, at least one.
+            placements: each place that the compute may be in; where there is none, nothing is
+                known.
             services: the services that it has to reach, out of `ssm`, `ssmmessages`, `kms`, `logs`
                 and `s3`.
         """
         wanted = tuple(services)
-        verdicts = [self._of(placement, wanted) for placement in dict.fromkeys(placements)]
+        places = dict.fromkeys(placements) or [_NOWHERE]
+        verdicts = [self._of(placement, wanted) for placement in places]
         closed = [verdict for verdict in verdicts if verdict.problems]
         return PathVerdict(
             {
@@ -94,35 +100,47 @@ def _by_name(place: Place, service: str) -> Path:
         for endpoint in vpc.endpoints
         if endpoint.service == service and not endpoint.gateway
     }
-    path = _by_route(place, service, subnet, vpc, [*endpoints.values()])
-    if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
-        path = unknown(vpc.complete.decides, *path.decides)
-    for endpoint in endpoints.values():
-        path = either(
-            _resolves(place, endpoint, vpc), _by_endpoint(place, endpoint, subnet, vpc), path
+    maybe: list[tuple[Fact, Path]] = []
+    for fact, endpoint in _leads_to(place, service, vpc, endpoints):
+        if fact is False:
+            continue
+        path = (
+            _by_endpoint(place, endpoint, subnet, vpc)
+            if isinstance(endpoint, Endpoint)
+            else unknown(endpoint)
         )
-    for zone in vpc.zones:
-        if zone.service == service:
-            led = found(endpoints, zone.endpoint)
-            to = (
-                _by_endpoint(place, led, subnet, vpc)
-                if led
-                else unknown(f"where the hosted zone {zone.name!r} leads")
-            )
-            path = either(place.holds(zone.exists), to, path)
+        if fact is True:
+            break
+        maybe.append((fact, path))
+    else:
+        path = _by_route(place, service, subnet, vpc, [*endpoints.values()])
+        if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
+            path = unknown(vpc.complete.decides, *path.decides)
+    for fact, led in reversed(maybe):
+        path = either(fact, led, path)
     return path
 
 
+def _leads_to(
+    place: Place, service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
+) -> Iterator[tuple[Fact, Endpoint | str]]:
+    """Whether the service's name leads to an endpoint, or to what decides, the first that does."""
+    for zone in vpc.zones:
+        if zone.service == service:
+            led = found(endpoints, zone.endpoint)
+            yield place.holds(zone.exists), led or f"where the hosted zone {zone.name!r} leads"
+    for endpoint in endpoints.values():
+        yield _resolves(place, endpoint, vpc), endpoint
+
+
 def _resolves(place: Place, endpoint: Endpoint, vpc: Vpc) -> Fact:
-    """Whether the public name of the endpoint's service leads to it."""
-    facts = (
-        endpoint.exists,
-        endpoint.private_dns,
-        vpc.dns_support,
-        vpc.dns_hostnames,
-        vpc.resolver,
-    )
-    return all_of(place.holds(fact) for fact in facts)
+    """Whether the public name of the endpoint's service leads to it.
+
+    DNS servers of one's own may answer with anything, whatever the VPC and the endpoint are given.
+    """
+    by_amazon = (endpoint.private_dns, vpc.dns_support, vpc.dns_hostnames)
+    facts = by_amazon if vpc.resolver is True else (vpc.resolver,)
+    return all_of(place.holds(fact) for fact in (endpoint.exists, *facts))
 
 
 def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:
@@ -158,8 +176,10 @@ def _by_route(
     launched_with = subnet.public_addresses if given is None else given
     gets = place.placement.elastic_address
     address = any_of((place.holds(launched_with), place.holds(gets)))
+    if place.way_out is None:
+        place.way_out = out_of(place, Start(subnet, vpc, address))
+    path = place.way_out
     released = let_out(place, "public addresses", End([PUBLIC], service=service))
-    path = out_of(place, Start(subnet, vpc, address))
     if path.problems:  # what the groups say of a way that is not there is beside the point
         path = _explained(place, path.problems[0], vpc, unnamed)
     else:

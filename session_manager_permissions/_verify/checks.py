@@ -115,10 +115,11 @@ def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
     needed = sorted({error.permission for error in errors if isinstance(error, NotPermitted)})
     if not needed:
         return ()
-    return (
-        f"allow the credentials {', '.join(needed)}; session-manager-permissions verify "
-        "--print-permissions prints a policy with all that the command needs",
+    way_out = (
+        f"allow the credentials {', '.join(needed)}: session-manager-permissions verify "
+        "--print-permissions prints a policy with all that the command needs"
     )
+    return (way_out,)
 
 
 def failed(
@@ -130,11 +131,13 @@ def failed(
     *,
     users_see: str | None = None,
 ) -> Check:
-    """A check that fails, with the message that users read because of it."""
+    """A check that fails, with the message that users read because of it.
+
+    The `fix` of a symptom is "", as it follows from the other checks.
+    """
     message = (f'Users see: "{users_see}"',) if users_see else ()
-    return Check(
-        name, subject, "fail", (why, *message), tuple(filter(None, [fix])), tuple(evidence)
-    )
+    fixes = (fix,) if fix else ()
+    return Check(name, subject, "fail", (why, *message), fixes, tuple(evidence))
 
 
 def by_simulator(

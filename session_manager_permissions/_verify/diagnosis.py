@@ -43,21 +43,19 @@ class Diagnosis:
     def to_run(self) -> list[str]:
         """What only the node knows, and the way in without a session."""
         if self.node.connected:
-            return [
-                'on the node: df -h, if users see "Plugin with name Standard_Stream not found": a '
-                "full disk"
-            ]
-        lines = [
+            full_disk = "Plugin with name Standard_Stream not found"
+            return [f'on the node: df -h, if users see "{full_disk}": a full disk']
+        ask_node = (
             "on the node: sudo ssm-cli get-diagnostics --output table; with --output json, "
             "--agent-diagnostics takes what it prints"
-        ]
-        if self.node.instance is not None:
-            way_in = f"--instance-id {self.node.id} --region {self.node.region}"
-            lines.append(
-                f"the way in without a session: aws ec2-instance-connect ssh {way_in}, or the EC2 "
-                "serial console"
-            )
-        return lines
+        )
+        if self.node.instance is None:
+            return [ask_node]
+        way_in = (
+            "the way in without a session: aws ec2-instance-connect ssh --instance-id "
+            f"{self.node.id} --region {self.node.region}, or the EC2 serial console"
+        )
+        return [ask_node, way_in]
 
 
 def diagnose(

@@ -10,6 +10,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions._network.ec2 import admits_https, service_of
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import (
     AclEntry,
@@ -27,7 +28,6 @@ from session_manager_permissions._network.model import (
     Subnet,
     Vpc,
 )
-from session_manager_permissions._network.reading import admits_https, service_of
 
 from .checks import Evidence
 from .simulator import CannotAsk, asking, tried
