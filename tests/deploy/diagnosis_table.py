@@ -359,20 +359,36 @@ OPERATORS: Final = (
 
 HYBRID_ROLE: Final = Role(trusts="ssm.amazonaws.com")
 HYBRID: Final = (
-    row("hybrid, and all is well", machine=None, role=HYBRID_ROLE),
-    never("hybrid, and lost", machine=None, role=HYBRID_ROLE, node=LOST),
-    never("hybrid, and EC2 is trusted instead", "role-assumable", machine=None, node=LOST),
+    row("hybrid, and all is well", machine=None, role=HYBRID_ROLE, unknown=PATHS[2:]),
+    never("hybrid, and lost", machine=None, role=HYBRID_ROLE, node=LOST, unknown=PATHS),
+    never(
+        "hybrid, and EC2 is trusted instead",
+        "role-assumable",
+        machine=None,
+        node=LOST,
+        unknown=PATHS,
+    ),
     online(
         "hybrid, without channels",
         "reach",
         machine=None,
         role=Role(trusts="ssm.amazonaws.com", lacks=CHANNELS),
+        unknown=PATHS[1:],
     ),
     row(
         "hybrid, and may not decrypt",
         "encrypt",
         machine=None,
         role=Role(trusts="ssm.amazonaws.com", lacks=("kms:Decrypt",)),
+        unknown=PATHS[2:],
+    ),
+    row(
+        "no such hybrid node",
+        status=CANNOT_ASK,
+        machine=None,
+        node=None,
+        role=HYBRID_ROLE,
+        message="there is no managed node mi-",
     ),
 )
 

@@ -138,7 +138,9 @@ class Gateway:
             return Answer(200, b'{"logGroups": [], "nextToken": "second"}')
         asked = body.replace(b', "nextToken": "second"', b"")
         # It finds no role under a path.
-        asked = re.sub(rb"(PolicySourceArn=[^&]*role)(%2F[^&%]+)*(%2F[^&%]+)", rb"\1\3", asked)
+        asked = re.sub(
+            rb"(PolicySourceArn=[^&]*?%3Arole)(?:%2F[^&%]+)*(%2F[^&%]+)", rb"\1\2", asked
+        )
         if self.partition != "aws":
             here = self.partition.encode()
             asked = asked.replace(b"arn%3A" + here + b"%3A", b"arn%3Aaws%3A")
