@@ -37,6 +37,9 @@ RUN_AS: Final = Preferences(run_as_enabled=True, run_as="web")
 WHERE_CALLED: Final = {
     **dict.fromkeys((action for action in PERMISSIONS if action.startswith("ec2:")), PATHS),
     "ec2:DescribeNatGateways": NAT,
+    # to an endpoint in the instance's own subnet leads no route, and no network ACL is in between
+    "ec2:DescribeNetworkAcls": NAT,
+    "ec2:DescribeRouteTables": NAT,
     "iam:GetRole": HYBRID,
     "iam:ListRoleTags": row("a role", preferences=RUN_AS, operator=Operator(is_role=True)),
     "iam:ListUserTags": row("a user", preferences=RUN_AS, operator=Operator()),
