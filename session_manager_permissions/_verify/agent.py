@@ -79,8 +79,8 @@ def merged(checks: list[Check], rows: Diagnostics, node: Node) -> list[Check]:
 
 
 def _merged(check: Check, rows: Diagnostics, node: Node) -> Check:
-    if check.verdict in ("proven", "skipped"):
-        return check
+    if check.verdict == "proven" or (check.verdict == "skipped" and not check.fix):
+        return check  # a path of a hybrid node is skipped as well, with what to run on it
     if check.name.startswith("path-"):
         service = check.name.removeprefix("path-")
         return _path(check, rows.get(f"Connectivity to {service} endpoint"), rows.get(_PROXY))

@@ -50,6 +50,13 @@ _TAKES_ACCOUNT_ROLE: Final = (3, 2, 582, 0)
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
 """
 _PERMISSIONS: Final = ("register", "reach")
+_CHECKS: Final = (
+    "instance-profile",
+    "role-assumable",
+    "metadata",
+    *_PERMISSIONS,
+    "default-host-management",
+)
 
 
 class FoundRole(NamedTuple):
@@ -88,7 +95,11 @@ class Identity:
 
 def find_identity(session: AwsSession, node: Node) -> Identity:
     """Find the role that does the work, and ask whether it may register and open the channels."""
-    return _of_hybrid(session, node) if node.instance is None else _of_instance(session, node)
+    if node.instance is None:
+        return _of_hybrid(session, node)
+    if node.state == "terminated":
+        return Identity([skipped(check, "the instance is terminated") for check in _CHECKS])
+    return _of_instance(session, node)
 
 
 def _of_instance(session: AwsSession, node: Node) -> Identity:

@@ -102,10 +102,10 @@ def _tags(session: AwsSession, arn: str) -> dict[str, str]:
     name = arn.rpartition("/")[2]
     with asking("iam", arn, f"there is no {arn}"):
         if ":user/" in arn:
-            found = session.iam().list_user_tags(UserName=name)["Tags"]
+            pages = iter(session.iam().get_paginator("list_user_tags").paginate(UserName=name))
         else:
-            found = session.iam().list_role_tags(RoleName=name)["Tags"]
-        return {tag["Key"]: tag["Value"] for tag in found}
+            pages = iter(session.iam().get_paginator("list_role_tags").paginate(RoleName=name))
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
 def node_tags(session: AwsSession, node: Node) -> dict[str, str]:

@@ -72,9 +72,9 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
         elif name in judged:
             checks.append(judged[name])
         elif instance is None:
-            why = "the network of a node outside of EC2 can't be read"
+            why = "the network of a node outside of EC2 is not known to EC2"
             fix = on_node(f"Connectivity to {service} endpoint")
-            checks.append(Check(name, service, "unknown", (why,), (fix,)))
+            checks.append(Check(name, service, "skipped", (why,), (fix,)))
         else:
             checks.append(skipped(name, f"the instance is in no VPC: it is {node.state}", service))
     return checks
