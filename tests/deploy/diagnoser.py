@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -72,6 +73,8 @@ class Diagnoser:
             said: what is set up.
             user: one whose credentials it runs with, made before; default: the administrator's.
             changes: attributes of the gateway.
+
+        Every call is one that reads, and one that `--print-permissions` allows.
         """
         node, name = self._node(said)
         credentials: dict[str, str] = {}
@@ -93,7 +96,7 @@ class Diagnoser:
             arguments += ["--operator", operator]
         with served(replace(gateway, **changes)) as address:
             run = subprocess.run(  # noqa: S603
-                [COMMAND, "verify", "--output", "json", *arguments],
+                [COMMAND, "verify", "--output", "json", *arguments],  # the last option counts
                 env=self._environment(said) | {"AWS_ENDPOINT_URL": address} | credentials,
                 capture_output=True,
                 text=True,
@@ -167,6 +170,7 @@ class Diagnoser:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "NO_PROXY": "127.0.0.1",
+            "AWS_MAX_ATTEMPTS": "3" if said.throttles else "1",
             "PATH": str(folder),
         }
 
@@ -174,6 +178,7 @@ class Diagnoser:
 @contextmanager
 def diagnosing(aws: LocalAws, folder: Path) -> Iterator[Diagnoser]:
     """All servers, as long as the block lasts."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server, which tells each call
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     _, port = moto.get_host_and_port()

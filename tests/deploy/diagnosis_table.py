@@ -180,6 +180,13 @@ HOST_MANAGEMENT: Final = (
         ),
         unknown=None,
     ),
+    never(
+        "an agent too old for Default Host Management",
+        "instance-profile",
+        node=Node(ping="ConnectionLost", connection="notconnected", agent="3.2.419.0"),
+        machine=Machine(has_profile=False),
+        host_management=HOST_ROLE,
+    ),
     online(
         "registers by its own role, which has no channels, so that nothing rescues it",
         "reach",
@@ -235,6 +242,7 @@ NETWORK: Final = (
         network=Network(endpoints=("ssm",), without_private_dns=("ssm",), route="nat"),
     ),
     never("DNS hostnames off", *PATHS[:4], network=Network(dns_hostnames=False), unknown=None),
+    never("DNS support off", *PATHS[:4], network=Network(dns_support=False), unknown=None),
     never("egress closed", *PATHS, network=Network(egress=None)),
     never("egress to the VPC alone", "path-s3", network=Network(egress="10.0.0.0/16")),
     never(
@@ -331,6 +339,12 @@ RUN_AS: Final = (
     row("Run As root", "run-as", preferences=run_as("root")),
     row("Run As ssm-user", preferences=run_as("ssm-user"), unknown=["run-as"]),
     row("Run As a user", preferences=run_as("web")),
+    row(
+        "Run As on Windows",
+        node=Node(platform="Windows"),
+        preferences=run_as("web"),
+        unknown=["run-as"],
+    ),
     row("Run As whoever it is", preferences=run_as(None), unknown=["run-as"]),
     row("Run As off, and root named", preferences=Preferences(run_as="root")),
     row(
@@ -359,28 +373,20 @@ OPERATORS: Final = (
 
 HYBRID_ROLE: Final = Role(trusts="ssm.amazonaws.com")
 HYBRID: Final = (
-    row("hybrid, and all is well", machine=None, role=HYBRID_ROLE, unknown=PATHS[2:]),
-    never("hybrid, and lost", machine=None, role=HYBRID_ROLE, node=LOST, unknown=PATHS),
-    never(
-        "hybrid, and EC2 is trusted instead",
-        "role-assumable",
-        machine=None,
-        node=LOST,
-        unknown=PATHS,
-    ),
+    row("hybrid, and all is well", machine=None, role=HYBRID_ROLE),
+    never("hybrid, and lost", machine=None, role=HYBRID_ROLE, node=LOST),
+    never("hybrid, and EC2 is trusted instead", "role-assumable", machine=None, node=LOST),
     online(
         "hybrid, without channels",
         "reach",
         machine=None,
         role=Role(trusts="ssm.amazonaws.com", lacks=CHANNELS),
-        unknown=PATHS[1:],
     ),
     row(
         "hybrid, and may not decrypt",
         "encrypt",
         machine=None,
         role=Role(trusts="ssm.amazonaws.com", lacks=("kms:Decrypt",)),
-        unknown=PATHS[2:],
     ),
     row(
         "no such hybrid node",

@@ -34,7 +34,7 @@ S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "location": "GetBuc
 ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """Where an action in IAM is not named as the call is."""
 _THROTTLED: Final = {"ec2": "RequestLimitExceeded", "iam": "Throttling", "s3": "SlowDown"}
-_DENIED: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
+_DENIED: Final = {"ec2": "UnauthorizedOperation"}
 _LISTS: Final = {
     "DescribeInstanceStatus": "instanceStatusSet",
     "DescribeNatGateways": "natGatewaySet",
@@ -80,8 +80,8 @@ class Gateway:
     moto: int
     may_call: Callable[[str], bool] = lambda _: True
     """Whether the credentials may do this action of EC2 or Systems Manager."""
-    denied: frozenset[str] = frozenset()
-    """Actions that are denied whatever the policies say, as an organization does."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """The code of the error that each of these actions is answered with."""
     throttles: int = 0
     """How often each call is told to come again."""
     pages: bool = False
@@ -98,8 +98,9 @@ class Gateway:
         self.seen[call] += 1
         if self.seen[call] <= self.throttles:
             return _error(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
-        enforced_here = call.service in {"ec2", "ssm"} and not self.may_call(call.action)
-        if enforced_here or call.action in self.denied:
+        if call.action in self.errors:
+            return _error(call, self.errors[call.action], 500, 500)
+        if call.service in {"ec2", "ssm"} and not self.may_call(call.action):
             return _error(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
         if call.service == "ssm":
             return self._of_systems_manager(call, json.loads(body))

@@ -15,14 +15,10 @@ import pytest
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_credentials
 
 from .account import BEHIND_NAT, Machine, Preferences, Role
-from .diagnoser import COMMAND, ROOT, diagnosing
+from .diagnoser import COMMAND, ROOT
 from .diagnosis_table import CANNOT_ASK, READY, Operator, never, row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from local_aws import LocalAws
-
     from .diagnoser import Diagnoser
 
 pytestmark = pytest.mark.deploy
@@ -49,12 +45,6 @@ WHERE_CALLED: Final = {
     "ssm:ListTagsForResource": HYBRID,
 }
 """A node of which each action is asked; `EVERYTHING` for the others."""
-
-
-@pytest.fixture(scope="module")
-def diagnoser(aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Diagnoser]:
-    with diagnosing(aws, tmp_path_factory.mktemp("credentials")) as running:
-        yield running
 
 
 def without(diagnoser: Diagnoser, *actions: str) -> str:
