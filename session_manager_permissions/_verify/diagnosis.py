@@ -101,10 +101,11 @@ def diagnose(
 
 def _with_remedies(checks: list[Check], node: Node) -> list[Check]:
     """The checks, each symptom with what to do about it."""
-    failing = [check.name for check in checks if check.verdict == "fail"]
-    causes = [name for name in failing if name not in SYMPTOMS]
+    others = [check for check in checks if check.name not in SYMPTOMS]
+    causes = [check.name for check in others if check.verdict == "fail"]
+    unknown = [check.name for check in others if check.verdict == "unknown"]
     return [
-        replace(check, fix=(*check.fix, *remedies(node, causes)))
+        replace(check, fix=(*check.fix, *remedies(node, causes, unknown)))
         if check.name in SYMPTOMS and check.verdict == "fail"
         else check
         for check in checks

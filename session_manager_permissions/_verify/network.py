@@ -85,8 +85,11 @@ class LiveNetwork:
             (one for one in interfaces if one.get("Attachment", {}).get("DeviceIndex") == 0), {}
         )
         groups = primary.get("Groups") or self._instance.get("SecurityGroups", [])
+        only_ipv6 = any("CidrBlock" not in one for one in self._subnets if self._is_own(one))
         return Placement(
-            self._instance["SubnetId"],
+            Unknown("whether the agent uses IPv6, which the subnet has alone")
+            if only_ipv6
+            else self._subnet,
             tuple(group["GroupId"] for group in groups),
             self._public_address(primary),
             other_interfaces=len(interfaces) > 1,
@@ -97,8 +100,7 @@ class LiveNetwork:
             return True
         if self._instance["State"]["Name"] != "stopped":
             return False
-        subnet = next((one for one in self._subnets if one["SubnetId"] == self._subnet), {})
-        if subnet.get("MapPublicIpOnLaunch"):
+        if any(one.get("MapPublicIpOnLaunch") for one in self._subnets if self._is_own(one)):
             return True
         return Unknown("whether the start of the instance gives it a public IPv4 address")
 
@@ -106,13 +108,18 @@ class LiveNetwork:
     def _subnet(self) -> str:
         return str(self._instance["SubnetId"])
 
+    def _is_own(self, subnet: _Described) -> bool:
+        return bool(subnet["SubnetId"] == self._subnet)
+
     @cached_property
     def network(self) -> Network:
         """What is around the instance."""
         tables = {table["RouteTableId"]: self._table(table) for table in self._tables}
         network = Network(
             vpcs={self.vpc: self._as_vpc()},
-            subnets={one["SubnetId"]: self._as_subnet(one) for one in self._subnets},
+            subnets={
+                one["SubnetId"]: self._as_subnet(one) for one in self._subnets if "CidrBlock" in one
+            },
             tables={**tables},
         )
         if any(route.leads == "nat-gateway" for table in tables.values() for route in table.routes):
@@ -268,11 +275,10 @@ class LiveNetwork:
                 one.get("SubnetId") == found["SubnetId"] for one in table.get("Associations", [])
             )
         )
-        cidr = found.get("CidrBlock")
         return Subnet(
             found["SubnetId"],
             self.vpc,
-            IPv4Network(cidr) if cidr else Unknown("whether the agent uses IPv6"),
+            IPv4Network(found["CidrBlock"]),
             public_addresses=bool(found.get("MapPublicIpOnLaunch")),
             ipv6=bool(found.get("Ipv6CidrBlockAssociationSet")),
             tables=tables,

@@ -240,12 +240,13 @@ def _connected(node: Node) -> Check:
     )
 
 
-def remedies(node: Node, causes: Sequence[str]) -> tuple[str, ...]:
+def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
     """What to do about a symptom.
 
     Args:
         node: the node.
         causes: the checks that fail besides.
+        open_: the checks that are unknown.
     """
     restart = "sudo systemctl restart amazon-ssm-agent"
     if node.platform == "Windows":
@@ -258,6 +259,8 @@ def remedies(node: Node, causes: Sequence[str]) -> tuple[str, ...]:
         again += f"; or aws ec2 reboot-instances --instance-ids {node.id} --region {node.region}"
     if causes:
         return (f"first mend {', '.join(causes)}", again)
+    if open_:
+        return (f"look at what is unknown: {', '.join(open_)}", again)
     late = "nothing else fails, so the role or its policy may be newer than the agent's last try"
     return (f"{late}: {again}", on_node("Agent service"))
 

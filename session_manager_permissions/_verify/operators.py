@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .checks import (
     PLUGIN_MISSING,
@@ -21,7 +21,7 @@ from .node import at_least
 from .simulator import CannotAsk, asking, entry, session_context, simulate, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from types_boto3_iam.type_defs import ContextEntryTypeDef
 
@@ -77,11 +77,14 @@ def find_operator(session: AwsSession, given: str, *, with_tags: bool) -> Operat
     found = tried(partial(_principal, session, given))
     if isinstance(found, CannotAsk):
         return Operator(None, found)
-    tags = tried(partial(_tags, session, found)) if with_tags else {}
-    return Operator(found, tags=tags)
+    arn, tags = found
+    if tags is not None:
+        return Operator(arn, tags=tags)
+    return Operator(arn, tags=tried(partial(_tags, session, arn)) if with_tags else {})
 
 
-def _principal(session: AwsSession, given: str) -> str:
+def _principal(session: AwsSession, given: str) -> tuple[str, dict[str, str] | None]:
+    """The ARN of the user or the role, and its tags where they come along."""
     arn = given
     if given == CALLER:
         with asking("sts", "*", "there is no such account"):
@@ -89,13 +92,18 @@ def _principal(session: AwsSession, given: str) -> str:
     if ":assumed-role/" in arn:
         role = arn.split("/")[1]
         with asking("iam", f"the role {role}", f"there is no role {role!r}"):
-            return session.iam().get_role(RoleName=role)["Role"]["Arn"]
+            found = session.iam().get_role(RoleName=role)["Role"]
+            return found["Arn"], _as_dict(found.get("Tags", []))
     if operator_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
             "of another operator"
         )
-    return arn
+    return arn, None
+
+
+def _as_dict(tags: Iterable[Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _tags(session: AwsSession, arn: str) -> dict[str, str]:
@@ -105,7 +113,7 @@ def _tags(session: AwsSession, arn: str) -> dict[str, str]:
             pages = iter(session.iam().get_paginator("list_user_tags").paginate(UserName=name))
         else:
             pages = iter(session.iam().get_paginator("list_role_tags").paginate(RoleName=name))
-        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        return _as_dict(tag for page in pages for tag in page["Tags"])
 
 
 def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
@@ -115,12 +123,12 @@ def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
         CannotAsk: the credentials may not list those of a hybrid node.
     """
     if node.instance is not None:
-        return {tag["Key"]: tag["Value"] for tag in node.instance.get("Tags", [])}
+        return _as_dict(node.instance.get("Tags", []))
     with asking("ssm", node.arn, f"there is no {node.id}"):
         found = session.ssm().list_tags_for_resource(
             ResourceType="ManagedInstance", ResourceId=node.id
         )["TagList"]
-        return {tag["Key"]: tag["Value"] for tag in found}
+        return _as_dict(found)
 
 
 def may_start(

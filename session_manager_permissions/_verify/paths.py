@@ -140,7 +140,7 @@ def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> st
         )
     if problem.cause == ENDPOINT_UNREACHABLE:
         return _fix_of_endpoint(network, str(problem.subject), groups[0], of_region)
-    if problem.why.startswith("the network ACL"):
+    if "the network ACL" in problem.why:
         return (
             "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "
             f"--network-acl-id ACL {of_region}"

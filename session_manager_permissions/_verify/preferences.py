@@ -357,10 +357,10 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
 
 
 def _find_group(session: AwsSession, group: str) -> Mapping[str, Any] | None:
-    """The log group of just this name, which comes first of those that begin with it."""
+    """The log group of just this name, which is the first of those that begin with it."""
     with asking("logs", "*", f"there is no log group {group!r}"):
         pages = session.logs().get_paginator("describe_log_groups")
-        found = (
-            one for page in pages.paginate(logGroupNamePrefix=group) for one in page["logGroups"]
-        )
-        return next((one for one in found if one["logGroupName"] == group), None)
+        for page in pages.paginate(logGroupNamePrefix=group):
+            for first in page["logGroups"]:
+                return first if first["logGroupName"] == group else None
+    return None

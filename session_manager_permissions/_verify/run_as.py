@@ -43,8 +43,7 @@ def _of_operator(in_document: str | None, operator: Operator | None, evidence: E
         return unasked(_NAME, in_document, tags)
     tag = tags.get(_TAG)
     if operator and tag:
-        kind = "User" if operator.is_user else "Role"
-        of_tag = Evidence(f"iam:List{kind}Tags", _TAG, tag)
+        of_tag = Evidence("iam:ListUserTags" if operator.is_user else "iam:ListRoleTags", _TAG, tag)
         return _of_user(tag, f"the tag {_TAG} of the operator", [evidence, of_tag])
     if in_document:
         return _of_user(in_document, "the document", [evidence])
