@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -44,6 +44,8 @@ class Network:
     """The endpoints whose security group lets nothing of the VPC in."""
     denied: tuple[str, ...] = ()
     """The endpoints whose policy denies everything."""
+    by_group: bool = False
+    """Whether the endpoints' groups admit the instances' group, and not the range of the VPC."""
     s3_in_table: bool = True
     """Whether the gateway endpoint of S3 is in the subnet's route table."""
     dns_support: bool = True
@@ -369,7 +371,7 @@ class Account:
             table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
             ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
         group = self._group(ec2, vpc, "instances", egress=said.egress)
-        self._endpoints(ec2, said, vpc, subnet, table)
+        self._endpoints(ec2, said, _Place(vpc, subnet, table, group))
         self._route(ec2, said, vpc, table)
         if said.acl_denies:
             _deny_by_acl(ec2, vpc, said.acl_denies)
@@ -396,10 +398,10 @@ class Account:
             ec2.authorize_security_group_ingress(GroupId=found, IpPermissions=[_https(ingress)])
         return found
 
-    def _endpoints(self, ec2: Any, said: Network, vpc: str, subnet: str, table: str) -> None:  # noqa: ANN401
+    def _endpoints(self, ec2: Any, said: Network, place: _Place) -> None:  # noqa: ANN401
         for service in said.endpoints:
             more: dict[str, Any] = {
-                "VpcId": vpc,
+                "VpcId": place.vpc,
                 "ServiceName": f"com.amazonaws.{said.region}.{service}",
             }
             if service in said.denied:
@@ -407,14 +409,16 @@ class Account:
                     {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
                 )
             if service == "s3":
-                tables = [table] if said.s3_in_table else []
+                tables = [place.table] if said.s3_in_table else []
                 ec2.create_vpc_endpoint(VpcEndpointType="Gateway", RouteTableIds=tables, **more)
                 continue
-            admits = "192.0.2.0/24" if service in said.shut else VPC
-            group = self._group(ec2, vpc, f"endpoint-{service}", ingress=admits)
+            admits = place.group if said.by_group else VPC
+            if service in said.shut:
+                admits = "192.0.2.0/24"
+            group = self._group(ec2, place.vpc, f"endpoint-{service}", ingress=admits)
             made = ec2.create_vpc_endpoint(
                 VpcEndpointType="Interface",
-                SubnetIds=[subnet],
+                SubnetIds=[place.subnet],
                 SecurityGroupIds=[group],
                 PrivateDnsEnabled=service not in said.without_private_dns,
                 **more,
@@ -465,6 +469,15 @@ class Account:
         return made
 
 
+class _Place(NamedTuple):
+    """Where the instances are."""
+
+    vpc: str
+    subnet: str
+    table: str
+    group: str
+
+
 class _Blackhole(Route):
     """A route whose target is gone, of which moto knows none."""
 
@@ -501,13 +514,11 @@ def _deny_by_acl(ec2: Any, vpc: str, what: str) -> None:  # noqa: ANN401
     )
 
 
-def _https(range_: str) -> dict[str, Any]:
-    return {
-        "IpProtocol": "tcp",
-        "FromPort": 443,
-        "ToPort": 443,
-        "IpRanges": [{"CidrIp": range_}],
-    }
+def _https(peer: str) -> dict[str, Any]:
+    """A rule for TCP 443 from or to a range or a security group."""
+    is_group = peer.startswith("sg-")
+    pairs, ranges = {"UserIdGroupPairs": [{"GroupId": peer}]}, {"IpRanges": [{"CidrIp": peer}]}
+    return {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, **(pairs if is_group else ranges)}
 
 
 def _policy(*statements: dict[str, Any]) -> str:

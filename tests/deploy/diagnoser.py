@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
 DOCUMENT: Final = "SSM-SessionManagerRunShell"
+FORWARDING: Final = "AWS-StartPortForwardingSession"
 HYBRID: Final = "mi-0123456789abcdef0"
 READS: Final = re.compile(r"Describe|Get|List|Simulate")
 
@@ -123,11 +124,11 @@ class Diagnoser:
         if said.host_management:
             name = self.account.role(said.host_management, said.preferences)
             setting = f"{said.host_management.path}{name}".lstrip("/")
-        preferences = said.preferences
+        own = {DOCUMENT: self.account.document(said.preferences)} if said.preferences else {}
         return SystemsManager(
             nodes={node: replace(said.node, role=role)} if said.node else {},
             host_management=setting,
-            documents={DOCUMENT: self.account.document(preferences)} if preferences else {},
+            documents={FORWARDING: {"sessionType": "Port"}} | own,
             refuses_unknown_nodes=said.refuses_unknown_nodes,
         )
 

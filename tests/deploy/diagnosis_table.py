@@ -241,6 +241,7 @@ NETWORK: Final = (
         "private DNS off beside a NAT gateway, which helps",
         network=Network(endpoints=("ssm",), without_private_dns=("ssm",), route="nat"),
     ),
+    never("endpoints that admit the group of the instance", network=Network(by_group=True)),
     never("DNS hostnames off", *PATHS[:4], network=Network(dns_hostnames=False), unknown=None),
     never("DNS support off", *PATHS[:4], network=Network(dns_support=False), unknown=None),
     never("egress closed", *PATHS, network=Network(egress=None)),
@@ -296,6 +297,11 @@ KEYS: Final = (
         "a signing key",
         "key-usable",
         preferences=Preferences(Key(spec="HMAC_256", usage="GENERATE_VERIFY_MAC")),
+    ),
+    row(
+        "may not decrypt, and forwards a port, which takes no key",
+        role=Role(lacks=("kms:Decrypt",)),
+        arguments=("--document", "AWS-StartPortForwardingSession"),
     ),
     row(
         "a key of another region",
