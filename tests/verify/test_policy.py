@@ -121,6 +121,13 @@ def test_the_partition_is_that_of_the_arns() -> None:
     assert "arn:aws-cn:s3:::session-logs/*" in json.dumps(inline_policy(said))
 
 
+def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
+    key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/s3"
+    said = PolicyOptions(log_bucket="session-logs")
+
+    assert inline_policy(said._replace(log_bucket_key=key)) == inline_policy(said)
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
