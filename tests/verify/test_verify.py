@@ -928,7 +928,10 @@ def test_extra_that_is_not_installed(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "one of the arguments --instance-profile --role is required"),
+        (
+            [],
+            "one of the arguments --instance-profile --role --instance-id --print-permissions is required",
+        ),
         (["--role", "a", "--instance-profile", "b"], "not allowed with"),
         (["--role", "a/b"], "is not the name of a role or its ARN"),
         (
@@ -1007,6 +1010,7 @@ def test_help_has_examples_statuses_and_permissions(verify: Callable[..., Run]) 
     assert run.status == 0
     for said in (
         "verify --instance-profile web-server",
+        "verify --instance-id i-0123456789abcdef0 --operator caller",
         "0  ready",
         "1  not ready",
         "2  AWS could not be asked",
