@@ -76,7 +76,7 @@ examples:
   {_PROGRAM} verify --role web-server --output json
 
 exit status:
-  {READY}  ready: the node is connected and no check fails; or IAM allows the role all that was asked
+  {READY}  ready: the node is connected and no check fails, or IAM allows the role all of it
   {NOT_READY}  not ready: the output says why, and what to do about it
   {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
@@ -126,9 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    of = verify.add_argument_group("what is asked about").add_mutually_exclusive_group(
-        required=True
-    )
+    of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
     of.add_argument(
         "--instance-profile",
         metavar="NAME",

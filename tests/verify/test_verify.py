@@ -930,7 +930,7 @@ def test_extra_that_is_not_installed(
     [
         (
             [],
-            "one of the arguments --instance-profile --role --instance-id --print-permissions is required",
+            "one of the arguments --instance-profile --role --instance-id --print-permissions is",
         ),
         (["--role", "a", "--instance-profile", "b"], "not allowed with"),
         (["--role", "a/b"], "is not the name of a role or its ARN"),
