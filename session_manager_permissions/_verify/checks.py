@@ -81,7 +81,7 @@ class Evidence(NamedTuple):
     api: str
     """`service:Operation`."""
     field: str
-    value: str | bool | int | None
+    value: str | None
 
 
 @dataclass(frozen=True)

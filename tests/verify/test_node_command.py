@@ -16,7 +16,7 @@ from session_manager_permissions._verify.permissions import policy_for_credentia
 from session_manager_permissions._verify.session import AwsSession
 
 from .nodes import ACCOUNT, HYBRID, KEY, NODE, REGION, ROLE, USER, Session, World, status
-from .test_verify import no_account
+from .test_verify import KINDS, documented, fields, no_account, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(command, "AwsSession", lambda *_: Session(found))
     monkeypatch.setenv("PATH", "/nowhere")
     return found
+
+
+def nothing(_: World) -> None:
+    """Leave it as it is."""
+
+
+def without_a_route(world: World) -> None:
+    for table in world.answers["ec2:describe_route_tables"]["RouteTables"]:
+        table["Routes"] = table["Routes"][:1]
 
 
 class Run:
@@ -128,6 +137,24 @@ def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize("breaks", [nothing, World.never_registered, without_a_route])
+def test_json_has_the_documented_shape(
+    breaks: Callable[[World], object], world: World, run: Callable[..., Run]
+) -> None:
+    world.uses()
+    world.denies.add("kms:Decrypt")
+    breaks(world)
+
+    found = run("--instance-id", NODE, "--operator", USER, "--output", "json")
+
+    both = documented() | documented(of_node=True)
+    of_answers = {name for name in both if ".answers[]." in name}
+    assert {*fields(found.json)} - of_answers == both.keys() - of_answers
+    for path, kinds in both.items():
+        for value in values(found.json, path):
+            assert KINDS[type(value)] in kinds, path
 
 
 def test_a_node_that_nothing_is_known_of(world: World, run: Callable[..., Run]) -> None:

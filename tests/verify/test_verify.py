@@ -1169,10 +1169,13 @@ def fields(value: object, path: str = "") -> set[str]:
     return {path}
 
 
-def documented() -> dict[str, list[str]]:
+def documented(*, of_node: bool = False) -> dict[str, list[str]]:
+    """The fields of each answer, or those that the answer about a node has besides."""
     text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
-    (rows,) = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
+    tables = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert len(tables) == 2
+    rows = tables[of_node].splitlines()
+    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
     return {name.strip("`"): kind.split(" or ") for name, kind, _ in table}
 
 
