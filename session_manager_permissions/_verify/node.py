@@ -48,7 +48,7 @@ class Node:
 
     @property
     def is_hybrid(self) -> bool:
-        """Whether it is outside of EC2, or registered as if it were."""
+        """Whether it is registered by an activation, as machines outside of EC2 are."""
         return self.instance is None
 
     @property
