@@ -31,8 +31,10 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
+from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify.command import _parser, _policy, _verify, main
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify.operators import _principal
+from session_manager_permissions._verify.simulator import CannotAsk, NotPermitted, NotThere
 
 from .conftest import (
     ACCOUNT,
@@ -52,6 +54,7 @@ from .conftest import (
     synth,
     warnings,
 )
+from .verify import nodes
 from .verify.test_document import has_document, stubbed_ssm
 from .verify.test_verify import CHANNELS, Account, no_account, result, stubbed_account
 
@@ -343,6 +346,45 @@ def _policy_arguments(argv: list[str]) -> argparse.Namespace:
     arguments = _parser().parse_args(argv)
     del arguments.run
     return arguments
+
+
+def of_node(
+    *arguments: str, breaks: Callable[[nodes.World], object] = lambda _: None
+) -> Callable[[World], object]:
+    """The command on a node, in an account that answers so."""
+
+    def does(w: World) -> None:
+        account = nodes.World()
+        breaks(account)
+        w.patch.setattr(command_module, "AwsSession", lambda *_: nodes.Session(account))
+        _verify(_parser().parse_args(["verify", "--instance-id", *arguments]))
+
+    return does
+
+
+def with_diagnostics(text: str) -> Callable[[World], object]:
+    """The command on a node, with a file of this text."""
+
+    def does(w: World) -> None:
+        w.patch.chdir(w.folder)
+        (w.folder / "agent.json").write_text(text, encoding="utf-8")
+        of_node(nodes.NODE, "--agent-diagnostics", "agent.json")(w)
+
+    return does
+
+
+def by_root(_: World) -> None:
+    account = nodes.World()
+    root = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
+    account.has("sts:get_caller_identity", root)
+    _principal(nodes.Session(account), "caller")  # type: ignore[arg-type]
+
+
+OTHER_NODE: Final = {
+    "Check": "EC2 IMDS",
+    "Status": "Success",
+    "Note": "IMDS is accessible and has instance id i-0fedcba9876543210 in region eu-west-1",
+}
 
 
 def has_role(w: World) -> None:
@@ -1358,7 +1400,7 @@ ROWS: Final = {
     ),
     "a --document that is not there": Row(
         command(*ASKED, answers=has_no_document),
-        CannotAsk,
+        NotThere,
         (
             "there is no document 'SSM-SessionManagerRunShell' in eu-west-1: give another "
             "name, or --region"
@@ -1487,12 +1529,12 @@ ROWS: Final = {
     ),
     "no right to ask": Row(
         command("--role", "web", answers=says_no("get_role", "AccessDenied")),
-        CannotAsk,
+        NotPermitted,
         "the credentials may not ask: they need iam:GetRole on the role web",
     ),
     "a --role that is not there": Row(
         command("--role", "web", answers=says_no("get_role", "NoSuchEntity")),
-        CannotAsk,
+        NotThere,
         (
             "there is no role 'web' in the account of the credentials: give one that exists "
             "there, or use other credentials"
@@ -1502,7 +1544,7 @@ ROWS: Final = {
         command(
             "--instance-profile", "web", answers=says_no("get_instance_profile", "NoSuchEntity")
         ),
-        CannotAsk,
+        NotThere,
         (
             "there is no instance profile 'web' in the account of the credentials: give one "
             "that exists there, or use other credentials"
@@ -1538,12 +1580,12 @@ ROWS: Final = {
             key_arn(resource="alias/sessions"),
             answers=has_no_alias,
         ),
-        CannotAsk,
+        NotThere,
         ("there is no arn:aws:kms:eu-west-1:111122223333:alias/sessions: give the key's own ARN"),
     ),
     "a role that is deleted meanwhile": Row(
         command("--role", "web-server", answers=loses_its_role),
-        CannotAsk,
+        NotThere,
         ("there is no role arn:aws:iam::111122223333:role/team/web-server any more: give another"),
     ),
     "an answer that IAM leaves out": Row(
@@ -1586,6 +1628,98 @@ ROWS: Final = {
         policy_command("--key", key_arn(), "--partition", "aws-cn"),
         CannotAsk,
         ("the ARNs and --partition are of several partitions, aws, aws-cn: make a policy for each"),
+    ),
+    "--operator without --instance-id": Row(
+        command("--role", "web", "--operator", "caller"),
+        CannotAsk,
+        "--operator is of a node: give --instance-id, or leave it out",
+    ),
+    "--log-group with --instance-id": Row(
+        command("--instance-id", nodes.NODE, "--log-group", "sessions"),
+        CannotAsk,
+        ("--log-group is not for --instance-id, which reads it from the document: give --document"),
+    ),
+    "--instance-id without a region": Row(
+        command("--instance-id", nodes.NODE),
+        CannotAsk,
+        "a node is in a region, and no region is known: give --region",
+    ),
+    "an --instance-id that is not there": Row(
+        of_node(
+            nodes.NODE,
+            breaks=lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound"),
+        ),
+        NotThere,
+        (
+            "there is no instance i-0123456789abcdef0 in eu-west-1 in the account of the "
+            "credentials: give --region, or use credentials of its account"
+        ),
+    ),
+    "an --instance-id that EC2 says nothing of": Row(
+        of_node(nodes.NODE, breaks=lambda w: w.has("ec2:describe_instances", {"Reservations": []})),
+        CannotAsk,
+        (
+            "there is no instance i-0123456789abcdef0 in eu-west-1 in the account of the "
+            "credentials: give --region, or use credentials of its account"
+        ),
+    ),
+    "an --instance-id of a hybrid node that is not there": Row(
+        of_node(nodes.HYBRID, breaks=lambda w: setattr(w, "record", None)),
+        CannotAsk,
+        (
+            "there is no managed node mi-0123456789abcdef0 in eu-west-1 in the account of the "
+            "credentials: give --region, or use credentials of its account"
+        ),
+    ),
+    "no right to read a hybrid node": Row(
+        of_node(nodes.HYBRID, breaks=lambda w: w.refuses("ssm:DescribeInstanceInformation")),
+        NotPermitted,
+        "the credentials may not ask: they need ssm:DescribeInstanceInformation on *",
+    ),
+    "a --document of a node that is not there": Row(
+        of_node(nodes.NODE, "--document", "Mine"),
+        NotThere,
+        "there is no document 'Mine' in eu-west-1: give another name, or --region",
+    ),
+    "a caller who is no user and no role": Row(
+        by_root,
+        CannotAsk,
+        (
+            "IAM's policy simulator takes users and roles, and the caller is "
+            "arn:aws:iam::111122223333:root: give the ARN of another operator"
+        ),
+    ),
+    "--agent-diagnostics without the file": Row(
+        of_node(nodes.NODE, "--agent-diagnostics", "/nonexistent"),
+        CannotAsk,
+        (
+            "--agent-diagnostics /nonexistent can't be read: No such file or directory: give the "
+            "output of: sudo ssm-cli get-diagnostics --output json"
+        ),
+    ),
+    "--agent-diagnostics with a table": Row(
+        with_diagnostics("┌────"),
+        CannotAsk,
+        (
+            "--agent-diagnostics agent.json is not JSON: give the output of: sudo ssm-cli "
+            "get-diagnostics --output json"
+        ),
+    ),
+    "--agent-diagnostics with other JSON": Row(
+        with_diagnostics("{}"),
+        CannotAsk,
+        (
+            "--agent-diagnostics agent.json has no list DiagnosticsOutput: give the output of: "
+            "sudo ssm-cli get-diagnostics --output json"
+        ),
+    ),
+    "--agent-diagnostics of another node": Row(
+        with_diagnostics(json.dumps({"DiagnosticsOutput": [OTHER_NODE]})),
+        CannotAsk,
+        (
+            "--agent-diagnostics agent.json is of i-0fedcba9876543210: give the diagnostics of "
+            "i-0123456789abcdef0"
+        ),
     ),
     "-c with a mistyped name": Row(
         app(rolle="web"),

@@ -23,6 +23,10 @@ _CREDENTIALS: Final = "AWS Credentials"
 _METADATA: Final = "EC2 IMDS"
 _PROXY: Final = "Proxy configuration"
 _SERVICE: Final = "Agent service"
+_ON_THE_NODE: Final = (
+    "on the node: look at its firewall, its DNS resolver, its routes and its proxy, as nothing in "
+    "the account stops it"
+)
 _GIVE: Final = "give the output of: sudo ssm-cli get-diagnostics --output json"
 
 
@@ -109,7 +113,8 @@ def _seen(check: Check, row: _Row | None) -> Check:
     evidence = (*check.evidence, row.evidence)
     if row.status == "Failed":
         why = (f"on the node it fails: {row.note}", *check.why)
-        return replace(check, verdict="fail", why=why, evidence=evidence)
+        fix = check.fix or (_ON_THE_NODE,)
+        return replace(check, verdict="fail", why=why, fix=fix, evidence=evidence)
     # A closed way through which something got is no closed way, or the file is older.
     verdict: Answer = "unknown" if check.verdict == "fail" else "pass"
     why = (f"on the node it works: {row.note}", *check.why)

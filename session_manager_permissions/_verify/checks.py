@@ -51,7 +51,7 @@ HANDSHAKE: Final = (
     "plugin."
 )
 """What the plug-in prints when the agent gets no answer from AWS KMS, or is denied."""
-NOT_CONNECTED: Final = "TargetNotConnected: … is not connected."
+NOT_CONNECTED: Final = "TargetNotConnected: ... is not connected."
 BUCKET_NOT_READ: Final = (
     "Couldn't start the session because we are unable to validate encryption on Amazon S3 bucket."
 )
@@ -64,10 +64,10 @@ GROUP_NOT_ENCRYPTED: Final = (
     "Logs log group."
 )
 PLUGIN_MISSING: Final = (
-    "SessionManagerPlugin is not found, or AccessDeniedException … TerminateSession"
+    "SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession"
 )
-START_DENIED: Final = "AccessDeniedException … StartSession"
-NO_RUN_AS_USER: Final = "failed to start pty since RunAs user … does not exist"
+START_DENIED: Final = "AccessDeniedException ... StartSession"
+NO_RUN_AS_USER: Final = "failed to start pty since RunAs user ... does not exist"
 """The messages are those of agent/session/config, agent/session/shell and agent/session/datachannel
 of amazon-ssm-agent, of the plug-in and of the CLI."""
 
@@ -81,7 +81,7 @@ class Evidence(NamedTuple):
     api: str
     """`service:Operation`."""
     field: str
-    value: str | bool | int | None
+    value: str | None
 
 
 @dataclass(frozen=True)

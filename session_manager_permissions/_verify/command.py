@@ -54,11 +54,20 @@ _LABELS: Final = {
     "log-to-cloudwatch": "log to CloudWatch",
 }
 _DESCRIPTION: Final = """\
-Ask IAM whether Session Manager can reach an instance with this role, and whether the role may use
-the key, the bucket and the log group of the session preferences. The command changes nothing.
+Why does the session not open? With --instance-id, the command checks all that stands between a node
+and a session: the instance, its role, its network, the session preferences and the operator. With
+--role or --instance-profile, it asks IAM alone whether Session Manager can reach an instance with
+this role, and whether the role may use the key, the bucket and the log group of the session
+preferences. The command changes nothing.
+"""
+_USAGE: Final = f"""\
+{_PROGRAM} verify --instance-id ID [options]
+       {_PROGRAM} verify (--role NAME_OR_ARN | --instance-profile NAME) [options]
+       {_PROGRAM} verify --print-permissions
 """
 _EPILOG: Final = f"""\
 examples:
+  {_PROGRAM} verify --instance-id i-0123456789abcdef0 --operator caller
   {_PROGRAM} verify --instance-profile web-server
   {_PROGRAM} verify --role web-server --region us-west-2 \\
       --key arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab \\
@@ -68,17 +77,18 @@ examples:
   {_PROGRAM} verify --role web-server --output json
 
 exit status:
-  {READY}  ready: IAM allows the role everything that was asked
-  {NOT_READY}  not ready: the output says what is denied, which policy denies it, and what allows it
+  {READY}  ready: the node is connected and no check fails, or IAM allows the role all of it
+  {NOT_READY}  not ready: the output says why, and what to do about it
   {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
 A role is ready if it may reach Session Manager, register the instance, and use each key, bucket and
 log group that you name. IAM takes the role's policies, its permissions boundary and the
 organization's service control policies into account. It does not look at the policies of keys and
-buckets, and the command does not look at the network and the agent.
+buckets. The network and the agent are looked at with --instance-id only.
 
-The credentials need iam:GetInstanceProfile, iam:GetRole and iam:SimulatePrincipalPolicy, for a key
-that you name by an alias kms:DescribeKey, and for --document ssm:GetDocument.
+For a role, the credentials need iam:GetInstanceProfile, iam:GetRole and
+iam:SimulatePrincipalPolicy, for a key that you name by an alias kms:DescribeKey, and for --document
+ssm:GetDocument. For a node, --print-permissions prints what they need.
 """
 
 
@@ -122,12 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     policy.set_defaults(run=_policy)
     verify = commands.add_parser(
         "verify",
-        help="ask IAM whether a role is ready for Session Manager",
+        help="say why a session does not open, or ask IAM whether a role is ready",
+        usage=_USAGE,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    of = verify.add_argument_group("the role").add_mutually_exclusive_group(required=True)
+    of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
     of.add_argument(
         "--instance-profile",
         metavar="NAME",
@@ -141,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         "--instance-id",
         metavar="ID",
         type=_checked(node_fault),
-        help="the instance, or the hybrid node (mi-…): why does its session not open?",
+        help="the instance, or the hybrid node (mi-...): why does its session not open?",
     )
     of.add_argument(
         "--print-permissions",
@@ -153,9 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         "--document",
         metavar="NAME",
         type=_checked(_limits.DOCUMENT.fault),
-        help="the Session document that sessions are started with, such as "
-        "SSM-SessionManagerRunShell: the command reads the key, the bucket, the prefix and the log "
-        "group from it",
+        help="the Session document that sessions are started with: the command reads the key, the "
+        "bucket, the prefix and the log group from it (default, with --instance-id: "
+        "SSM-SessionManagerRunShell, where it exists)",
     )
     uses.add_argument(
         "--key",

@@ -50,6 +50,7 @@ _TAKES_ACCOUNT_ROLE: Final = (3, 2, 582, 0)
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
 """
 _PERMISSIONS: Final = ("register", "reach")
+"""What is asked about a role, in the order of the checks."""
 _CHECKS: Final = (
     "instance-profile",
     "role-assumable",
@@ -162,10 +163,8 @@ def _known(asked: _Permitted | None) -> list[Verdict]:
 
 
 def _may_register(asked: _Permitted | None) -> bool | None:
-    for verdict in _known(asked):
-        if verdict.question.capability == "register":
-            return verdict.allowed
-    return None
+    register = asked[0] if asked else None
+    return register.allowed if isinstance(register, Verdict) else None
 
 
 def _is_fit(profile: _Profile, trusted: Trust, asked: _Permitted | None) -> bool | None:

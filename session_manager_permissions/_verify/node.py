@@ -28,7 +28,7 @@ def node_fault(text: str) -> str | None:
     """Why a text is not the id of an instance or a hybrid node; None if it is."""
     if re.fullmatch(r"m?i-[0-9a-f]{8,17}", text):
         return None
-    return "is not the id of an instance (i-…) or of a hybrid node (mi-…)"
+    return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Node:
 
     @property
     def is_hybrid(self) -> bool:
-        """Whether it is outside of EC2, or registered as if it were."""
+        """Whether it is registered by an activation, as machines outside of EC2 are."""
         return self.instance is None
 
     @property

@@ -160,7 +160,7 @@ def may_start(
         return Check(name, arn, "pass", why, (), tuple(evidence))
     whats = ", ".join(f"{answer.action} on {answer.resource}" for answer in denied)
     fix = (
-        "SessionPreferences.grant_start_session(…) writes the policy; by hand, allow "
+        "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
         f"{arn.rpartition('/')[2]}: {whats}"
     )
     why_not = f"{arn} is denied {whats}"

@@ -146,7 +146,7 @@ def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> st
             f"--network-acl-id ACL {of_region}"
         )
     return (
-        "SessionManagerEndpoints(scope, id, vpc=…), or aws ec2 create-vpc-endpoint --vpc-id "
+        "SessionManagerEndpoints(scope, id, vpc=...), or aws ec2 create-vpc-endpoint --vpc-id "
         f"{network.vpc} {of_region} --vpc-endpoint-type Interface --private-dns-enabled "
         f"--service-name com.amazonaws.{node.region}.{service} --subnet-ids SUBNETS "
         "--security-group-ids GROUP, or a default route to a NAT gateway"

@@ -471,7 +471,7 @@ SEVERAL: Final = (
 )
 
 ANSWERS: Final = (
-    row("each call throttled twice", throttles=2),
+    row("each call throttled once", throttles=1),
     row("pages, the first of each empty", pages=True),
     never(
         "pages, and no endpoint of ssm",

@@ -151,7 +151,7 @@ ROWS: Final = [
         CHANNELS,
         says="needs a public IPv4 address",
     ),
-    Row("no default route", NO_ROUTE, CHANNELS, says="SessionManagerEndpoints(scope, id, vpc=…)"),
+    Row("no default route", NO_ROUTE, CHANNELS, says="SessionManagerEndpoints(scope, id, vpc=...)"),
     Row(
         "a blackhole",
         routes(default_route(NatGatewayId="nat-1") | {"State": "blackhole"}),
@@ -376,6 +376,17 @@ ROWS: Final = [
         )
     ),
 ]
+
+
+def test_a_call_that_is_denied_twice_is_said_once() -> None:
+    world = World()
+    world.never_registered()
+    endpoints(*BOTH_ENDPOINTS)(world)
+    refusing("ec2:DescribeVpcAttribute")(world)
+
+    why = " ".join(one(diagnosed(world), "path-ssm").why)
+
+    assert why.count("they need ec2:DescribeVpcAttribute") == 1
 
 
 @pytest.mark.parametrize("said", ROWS, ids=lambda said: said.name)

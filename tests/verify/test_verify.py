@@ -928,7 +928,10 @@ def test_extra_that_is_not_installed(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "one of the arguments --instance-profile --role is required"),
+        (
+            [],
+            "one of the arguments --instance-profile --role --instance-id --print-permissions is",
+        ),
         (["--role", "a", "--instance-profile", "b"], "not allowed with"),
         (["--role", "a/b"], "is not the name of a role or its ARN"),
         (
@@ -1007,6 +1010,7 @@ def test_help_has_examples_statuses_and_permissions(verify: Callable[..., Run]) 
     assert run.status == 0
     for said in (
         "verify --instance-profile web-server",
+        "verify --instance-id i-0123456789abcdef0 --operator caller",
         "0  ready",
         "1  not ready",
         "2  AWS could not be asked",
@@ -1165,10 +1169,13 @@ def fields(value: object, path: str = "") -> set[str]:
     return {path}
 
 
-def documented() -> dict[str, list[str]]:
+def documented(*, of_node: bool = False) -> dict[str, list[str]]:
+    """The fields of each answer, or those that the answer about a node has besides."""
     text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
-    (rows,) = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
+    tables = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert len(tables) == 2
+    rows = tables[of_node].splitlines()
+    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
     return {name.strip("`"): kind.split(" or ") for name, kind, _ in table}
 
 
