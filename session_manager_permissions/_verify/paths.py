@@ -58,7 +58,7 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
     proven = proven_by(node)
     instance = node.instance
     judged: dict[str, Check] = {}
-    if any(service not in proven for service in wanted) and instance and "VpcId" in instance:
+    if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
         network = LiveNetwork(session.ec2(), instance, node.account, wanted)
         users_see = _users_see(preferences)
         judged = {one.name: one for one in _judged(node, network, users_see, proven)}
@@ -132,14 +132,14 @@ def _why(problem: Problem, service: str) -> str:
 
 def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:
     of_region = f"--region {node.region}"
-    groups = [str(group) for group in network.placement.groups]
+    group = next(map(str, network.placement.groups), "GROUP")
     if problem.cause == EGRESS_CLOSED:
         return (
-            f"aws ec2 authorize-security-group-egress --group-id {groups[0]} {of_region} "
+            f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "
             "--ip-permissions IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0}]"
         )
     if problem.cause == ENDPOINT_UNREACHABLE:
-        return _fix_of_endpoint(network, str(problem.subject), groups[0], of_region)
+        return _fix_of_endpoint(network, str(problem.subject), group, of_region)
     if "the network ACL" in problem.why:
         return (
             "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "

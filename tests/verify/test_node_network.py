@@ -255,6 +255,16 @@ ROWS: Final = [
     Row(
         "private DNS off beside a NAT gateway", endpoints(endpoint("ssm", PrivateDnsEnabled=False))
     ),
+    Row(
+        "an instance whose groups are not described",
+        both(
+            NO_ROUTE,
+            instance(SecurityGroups=[], NetworkInterfaces=[]),
+            endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
+        ),
+        CHANNELS,
+        says="modify-vpc-endpoint --vpc-endpoint-id vpce-ssm",
+    ),
     *(
         Row(
             f"the VPC without {name}",
