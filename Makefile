@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit bench clean demo dist lint managed-policies matrix mutants synth test verdicts
+.PHONY: audit bench clean demo dist lint managed-policies matrix mutants synth test test-aws verdicts
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,6 +52,12 @@ test: lint $(LOWEST)/.done $(CHECKOV)/.done node_modules/.done
 # The check's verdicts on drawn templates, each compared with an independent evaluator: two minutes.
 verdicts: .venv/.tools
 	$(BIN)/python -m tests.readiness.verdicts $(or $(DRAWS),50000)
+
+# On a real account, with credentials: docs/confirm-on-aws.md. MAY_CHANGE=yes lets it change and undo.
+test-aws: .venv/.tools
+	@test -n "$(NODE)" || { echo 'Give the id of a connected node: make test-aws NODE=i-...' >&2; exit 1; }
+	SESSION_MANAGER_NODE=$(NODE) SESSION_MANAGER_MAY_CHANGE=$(MAY_CHANGE) \
+	  $(BIN)/python -m pytest tests/aws
 
 # What a release is made of: both distributions, and the bill of materials of who installs them.
 dist: $(RELEASE)/.done

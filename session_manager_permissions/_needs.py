@@ -7,7 +7,10 @@ of session data"; the service authorization reference; the source of amazon-ssm-
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Need(NamedTuple):
@@ -133,3 +136,44 @@ def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
     if alias_name is None:
         return {}
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}
+
+
+def alias_id(name: str) -> str:
+    """What tells the statement of one alias from that of another: eight hexadecimal digits."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most keys are no aliases
+
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def needed(
+    *,
+    bucket_arn: str | None,
+    bucket_key: tuple[str, str | None] | None,
+    prefix: str,
+    group_arn: str | None,
+    allow_registration: bool,
+    check_log_encryption: bool,
+    bucket_of_other_account: bool = False,
+) -> Iterator[Need]:
+    """All that the role needs but the keys of the sessions, for which there is `decrypt`.
+
+    Args:
+        bucket_arn: the bucket for session logs, if there is one.
+        bucket_key: what `log_bucket_key` takes for the key that the bucket encrypts with.
+        prefix: that of the logs in the bucket, as `joined` gives it.
+        group_arn: the log group for session logs, without a `:*` at its end.
+        allow_registration: whether the role may register its instance.
+        check_log_encryption: whether the role may read how the bucket encrypts.
+        bucket_of_other_account: whether the bucket is known to be in another account.
+    """
+    yield CHANNELS
+    if allow_registration:
+        yield REGISTRATION
+    if check_log_encryption:
+        yield log_encryption(bucket_arn or "*")
+    if bucket_arn is not None:
+        yield log_objects(bucket_arn, prefix, other_account=bucket_of_other_account)
+        if bucket_key is not None:
+            yield log_bucket_key(*bucket_key)
+    if group_arn is not None:
+        yield from log_group(group_arn)

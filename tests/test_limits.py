@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from unittest.mock import Mock
 
 import aws_cdk as cdk
@@ -179,11 +179,8 @@ def document_takes(name: str, text: str) -> bool:
     content = json.dumps({"sessionType": "Standard_Stream", "inputs": inputs})
     session = Mock(region=REGION)
     session.ssm().get_document.return_value = {"Content": content}
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("instance_profile", "role", "log_bucket", "log_prefix", "log_bucket_key", "log_group")
-    )
     request = command._Request(  # noqa: SLF001
-        **nothing, document="Sessions", key=[], profile=None, region=None, output="json"
+        **vars(command._parser().parse_args(["verify", "--role=web", "--document=Sessions"]))  # noqa: SLF001
     )
     try:
         command._document(request, session, LiveRole(f"{ROLES}web", None))  # noqa: SLF001

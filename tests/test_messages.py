@@ -34,8 +34,10 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
-from session_manager_permissions._verify.command import _parser, _verify, main
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify import command as command_module
+from session_manager_permissions._verify.command import _parser, _policy, _verify, main
+from session_manager_permissions._verify.operators import _principal
+from session_manager_permissions._verify.simulator import CannotAsk, NotPermitted, NotThere
 
 from .builders import existing_bucket, l1_bucket, l1_profile
 from .conftest import (
@@ -57,10 +59,12 @@ from .conftest import (
     synth,
     warnings,
 )
+from .verify import nodes
 from .verify.test_document import has_document, stubbed_ssm
 from .verify.test_verify import CHANNELS, Account, no_account, result, stubbed_account
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
@@ -343,6 +347,56 @@ def command(
         _verify(_parser().parse_args(["verify", *arguments]))
 
     return does
+
+
+def policy_command(*arguments: str) -> Callable[[World], object]:
+    """The command that asks no account."""
+    return lambda _: _policy(_policy_arguments(["policy", *arguments]))
+
+
+def _policy_arguments(argv: list[str]) -> argparse.Namespace:
+    arguments = _parser().parse_args(argv)
+    del arguments.run
+    return arguments
+
+
+def of_node(
+    *arguments: str, breaks: Callable[[nodes.World], object] = lambda _: None
+) -> Callable[[World], object]:
+    """The command on a node, in an account that answers so."""
+
+    def does(w: World) -> None:
+        account = nodes.World()
+        breaks(account)
+        w.patch.setattr(command_module, "AwsSession", lambda *_: nodes.Session(account))
+        _verify(_parser().parse_args(["verify", "--instance-id", *arguments]))
+
+    return does
+
+
+def with_diagnostics(text: str) -> Callable[[World], object]:
+    """The command on a node, with a file of this text."""
+
+    def does(w: World) -> None:
+        w.patch.chdir(w.folder)
+        (w.folder / "agent.json").write_text(text, encoding="utf-8")
+        of_node(nodes.NODE, "--agent-diagnostics", "agent.json")(w)
+
+    return does
+
+
+def by_root(_: World) -> None:
+    account = nodes.World()
+    root = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
+    account.has("sts:get_caller_identity", root)
+    _principal(nodes.Session(account), "caller")  # type: ignore[arg-type]
+
+
+OTHER_NODE: Final = {
+    "Check": "EC2 IMDS",
+    "Status": "Success",
+    "Note": "IMDS is accessible and has instance id i-0fedcba9876543210 in region eu-west-1",
+}
 
 
 def has_role(w: World) -> None:
@@ -712,7 +766,7 @@ ROWS: Final = {
     "--log-group without a region": Row(
         command("--role", "web-server", "--log-group", "sessions", answers=has_role), CannotAsk
     ),
-    "a --document that is not there": Row(command(*ASKED, answers=has_no_document), CannotAsk),
+    "a --document that is not there": Row(command(*ASKED, answers=has_no_document), NotThere),
     "a --document of another type": Row(
         command(*ASKED, answers=has_the_document('{"sessionType": "Shell"}')), CannotAsk
     ),
@@ -776,16 +830,16 @@ ROWS: Final = {
         command("--role", "web-server", answers=is_not_read), CannotAsk
     ),
     "no right to ask": Row(
-        command("--role", "web", answers=says_no("get_role", "AccessDenied")), CannotAsk
+        command("--role", "web", answers=says_no("get_role", "AccessDenied")), NotPermitted
     ),
     "a --role that is not there": Row(
-        command("--role", "web", answers=says_no("get_role", "NoSuchEntity")), CannotAsk
+        command("--role", "web", answers=says_no("get_role", "NoSuchEntity")), NotThere
     ),
     "an --instance-profile that is not there": Row(
         command(
             "--instance-profile", "web", answers=says_no("get_instance_profile", "NoSuchEntity")
         ),
-        CannotAsk,
+        NotThere,
     ),
     "an answer of AWS's own": Row(
         command("--role", "web", answers=says_no("get_role", "Throttling")), CannotAsk
@@ -805,10 +859,10 @@ ROWS: Final = {
             key_arn(resource="alias/sessions"),
             answers=has_no_alias,
         ),
-        CannotAsk,
+        NotThere,
     ),
     "a role that is deleted meanwhile": Row(
-        command("--role", "web-server", answers=loses_its_role), CannotAsk
+        command("--role", "web-server", answers=loses_its_role), NotThere
     ),
     "an answer that IAM leaves out": Row(
         command("--role", "web-server", answers=leaves_an_answer_out), CannotAsk
@@ -821,6 +875,56 @@ ROWS: Final = {
     "-c key=ALIAS": Row(app(role="web", key="alias/sessions"), SystemExit),
     "-c log-prefix without log-bucket": Row(app(role="web", log_prefix="web"), SystemExit),
     "-c log-bucket that CDK refuses": Row(app(role="web", log_bucket="Logs!"), SystemExit),
+    "policy --log-prefix without --log-bucket": Row(
+        policy_command("--log-prefix", "web"), CannotAsk
+    ),
+    "policy --log-group by its name alone": Row(
+        policy_command("--log-group", "/ssm/sessions", "--region", REGION), CannotAsk
+    ),
+    "policy --log-group by another ARN": Row(policy_command("--log-group", key_arn()), SystemExit),
+    "policy --key of AWS": Row(
+        policy_command("--key", key_arn(resource="alias/aws/ssm")), CannotAsk
+    ),
+    "policy for two partitions": Row(
+        policy_command("--key", key_arn(), "--partition", "aws-cn"), CannotAsk
+    ),
+    "--operator without --instance-id": Row(
+        command("--role", "web", "--operator", "caller"), CannotAsk
+    ),
+    "--log-group with --instance-id": Row(
+        command("--instance-id", nodes.NODE, "--log-group", "sessions"), CannotAsk
+    ),
+    "--instance-id without a region": Row(command("--instance-id", nodes.NODE), CannotAsk),
+    "an --instance-id that is not there": Row(
+        of_node(
+            nodes.NODE,
+            breaks=lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound"),
+        ),
+        NotThere,
+    ),
+    "an --instance-id that EC2 says nothing of": Row(
+        of_node(nodes.NODE, breaks=lambda w: w.has("ec2:describe_instances", {"Reservations": []})),
+        CannotAsk,
+    ),
+    "an --instance-id of a hybrid node that is not there": Row(
+        of_node(nodes.HYBRID, breaks=lambda w: setattr(w, "record", None)), CannotAsk
+    ),
+    "no right to read a hybrid node": Row(
+        of_node(nodes.HYBRID, breaks=lambda w: w.refuses("ssm:DescribeInstanceInformation")),
+        NotPermitted,
+    ),
+    "a --document of a node that is not there": Row(
+        of_node(nodes.NODE, "--document", "Mine"), NotThere
+    ),
+    "a caller who is no user and no role": Row(by_root, CannotAsk),
+    "--agent-diagnostics without the file": Row(
+        of_node(nodes.NODE, "--agent-diagnostics", "/nonexistent"), CannotAsk
+    ),
+    "--agent-diagnostics with a table": Row(with_diagnostics("┌────"), CannotAsk),
+    "--agent-diagnostics with other JSON": Row(with_diagnostics("{}"), CannotAsk),
+    "--agent-diagnostics of another node": Row(
+        with_diagnostics(json.dumps({"DiagnosticsOutput": [OTHER_NODE]})), CannotAsk
+    ),
 }
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
+import boto3
 import pytest
+from botocore import xform_name
 
 import session_manager_permissions
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
@@ -85,7 +87,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for start, block in blocks("sh", path.read_text(encoding="utf-8")):
             for line, command in enumerate(block.splitlines(), start + 1):
-                words = shlex.split(command, comments=True)
+                words = shlex.split(command.partition(" > ")[0], comments=True)
                 if words:
                     yield f"{path.name}-{line}", words
 
@@ -212,8 +214,15 @@ def test_every_way_in_has_a_snippet() -> None:
 def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     match words:
-        case ["make", target]:
+        case ["make", target, *variables]:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+            assert all(f"$({variable.partition('=')[0]})" in makefile for variable in variables)
+        case ["aws", service, operation, *options]:
+            client = boto3.client(service, region_name=REGION)
+            name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
+            members = client.meta.service_model.operation_model(name).input_shape.members
+            known = {f"--{xform_name(member, '-')}" for member in members}
+            assert {option for option in options if option.startswith("--")} <= known
         case ["pip", "install", name]:
             project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
             name, _, extra = name.removesuffix("]").partition("[")

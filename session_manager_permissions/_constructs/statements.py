@@ -253,20 +253,17 @@ def _asked_for(options: SessionManagerOptions, stack: cdk.Stack | None) -> Itera
     bucket, group = options.get("log_bucket"), options.get("log_group")
     prefix = normal_prefix(options.get("log_prefix"), bucket)
     arn = None if bucket is None else bucket_arn(bucket)
-    yield _needs.CHANNELS
-    if options.get("allow_registration", False):
-        yield _needs.REGISTRATION
-    if options.get("check_log_encryption") is not False:
-        yield _needs.log_encryption(arn or "*")
-    if bucket is not None and arn is not None:
-        if options.get("preferences") is None:  # else they know whether encryption is enforced
-            warn_if_encrypted_twice(bucket)
-        yield _needs.log_objects(arn, prefix, other_account=is_of_other_account(bucket, stack))
-        key = bucket_key(bucket)
-        if key is not None:
-            yield _needs.log_bucket_key(*key)
-    if group is not None:
-        yield from _needs.log_group(group_arn(group))
+    if bucket is not None and options.get("preferences") is None:
+        warn_if_encrypted_twice(bucket)  # preferences know whether encryption is enforced
+    return _needs.needed(
+        bucket_arn=arn,
+        bucket_key=None if bucket is None else bucket_key(bucket),
+        prefix=prefix,
+        group_arn=None if group is None else group_arn(group),
+        allow_registration=options.get("allow_registration", False),
+        check_log_encryption=options.get("check_log_encryption") is not False,
+        bucket_of_other_account=bucket is not None and is_of_other_account(bucket, stack),
+    )
 
 
 def allow_decrypt(
@@ -279,10 +276,7 @@ def allow_decrypt(
     alias_name = found.alias_name
     alias_id = ""
     if alias_name is not None:
-        import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most keys are no aliases
-
-        name = key.node.path if is_token(alias_name) else alias_name
-        alias_id = hashlib.sha256(name.encode()).hexdigest()[:8]
+        alias_id = _needs.alias_id(key.node.path if is_token(alias_name) else alias_name)
     need = _needs.decrypt(
         found.resource,
         alias_name,

@@ -7,14 +7,21 @@ import io
 import json
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits
 
-from .document import PORT, read_document
+from .diagnosis import diagnose
+from .document import PORT, read_document, refuse_unusable
+from .node import node_fault
+from .operators import operator_fault
+from .permissions import policy_for_credentials
+from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
+from .report import node_as_json, print_diagnosis
+from .session import AwsSession
 from .simulator import (
     CannotAsk,
     Uses,
@@ -26,14 +33,12 @@ from .simulator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.table import Table
     from rich.text import Text
-    from types_boto3_iam.client import IAMClient
-    from types_boto3_kms.client import KMSClient
-    from types_boto3_ssm.client import SSMClient
 
+    from .diagnosis import Diagnosis
     from .document import LiveDocument
     from .simulator import LiveRole, SimulatedAnswer, Verdict
 
@@ -49,11 +54,20 @@ _LABELS: Final = {
     "log-to-cloudwatch": "log to CloudWatch",
 }
 _DESCRIPTION: Final = """\
-Ask IAM whether Session Manager can reach an instance with this role, and whether the role may use
-the key, the bucket and the log group of the session preferences. The command changes nothing.
+Why does the session not open? With --instance-id, the command checks all that stands between a node
+and a session: the instance, its role, its network, the session preferences and the operator. With
+--role or --instance-profile, it asks IAM alone whether Session Manager can reach an instance with
+this role, and whether the role may use the key, the bucket and the log group of the session
+preferences. The command changes nothing.
+"""
+_USAGE: Final = f"""\
+{_PROGRAM} verify --instance-id ID [options]
+       {_PROGRAM} verify (--role NAME_OR_ARN | --instance-profile NAME) [options]
+       {_PROGRAM} verify --print-permissions
 """
 _EPILOG: Final = f"""\
 examples:
+  {_PROGRAM} verify --instance-id i-0123456789abcdef0 --operator caller
   {_PROGRAM} verify --instance-profile web-server
   {_PROGRAM} verify --role web-server --region us-west-2 \\
       --key arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab \\
@@ -63,17 +77,18 @@ examples:
   {_PROGRAM} verify --role web-server --output json
 
 exit status:
-  {READY}  ready: IAM allows the role everything that was asked
-  {NOT_READY}  not ready: the output says what is denied, which policy denies it, and what allows it
+  {READY}  ready: the node is connected and no check fails, or IAM allows the role all of it
+  {NOT_READY}  not ready: the output says why, and what to do about it
   {CANNOT_ASK}  AWS could not be asked, or the answer could not be written: see standard error
 
 A role is ready if it may reach Session Manager, register the instance, and use each key, bucket and
 log group that you name. IAM takes the role's policies, its permissions boundary and the
 organization's service control policies into account. It does not look at the policies of keys and
-buckets, and the command does not look at the network and the agent.
+buckets. The network and the agent are looked at with --instance-id only.
 
-The credentials need iam:GetInstanceProfile, iam:GetRole and iam:SimulatePrincipalPolicy, for a key
-that you name by an alias kms:DescribeKey, and for --document ssm:GetDocument.
+For a role, the credentials need iam:GetInstanceProfile, iam:GetRole and
+iam:SimulatePrincipalPolicy, for a key that you name by an alias kms:DescribeKey, and for --document
+ssm:GetDocument. For a node, --print-permissions prints what they need.
 """
 
 
@@ -87,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: `READY`, `NOT_READY` or `CANNOT_ASK`.
     """
     try:
-        return _verify(_parser().parse_args(argv))
+        arguments = _parser().parse_args(argv)
+        run = vars(arguments).pop("run", _verify)
+        return int(run(arguments))
     except CannotAsk as error:
         text = str(error)
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
@@ -104,14 +121,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"{_PROGRAM} {metadata.version(_PROGRAM)}"
     )
-    verify = parser.add_subparsers(metavar="COMMAND", required=True).add_parser(
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    policy = commands.add_parser(
+        "policy",
+        help="print the inline policy that the role of an instance needs",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(policy, _checked)
+    policy.set_defaults(run=_policy)
+    verify = commands.add_parser(
         "verify",
-        help="ask IAM whether a role is ready for Session Manager",
+        help="say why a session does not open, or ask IAM whether a role is ready",
+        usage=_USAGE,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    of = verify.add_argument_group("the role").add_mutually_exclusive_group(required=True)
+    of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
     of.add_argument(
         "--instance-profile",
         metavar="NAME",
@@ -121,14 +148,25 @@ def _parser() -> argparse.ArgumentParser:
     of.add_argument(
         "--role", metavar="NAME_OR_ARN", type=_checked(_limits.role_fault), help="this role"
     )
+    of.add_argument(
+        "--instance-id",
+        metavar="ID",
+        type=_checked(node_fault),
+        help="the instance, or the hybrid node (mi-...): why does its session not open?",
+    )
+    of.add_argument(
+        "--print-permissions",
+        action="store_true",
+        help="print a policy with what the credentials need for --instance-id, and exit",
+    )
     uses = verify.add_argument_group("the session preferences")
     uses.add_argument(
         "--document",
         metavar="NAME",
         type=_checked(_limits.DOCUMENT.fault),
-        help="the Session document that sessions are started with, such as "
-        "SSM-SessionManagerRunShell: the command reads the key, the bucket, the prefix and the log "
-        "group from it",
+        help="the Session document that sessions are started with: the command reads the key, the "
+        "bucket, the prefix and the log group from it (default, with --instance-id: "
+        "SSM-SessionManagerRunShell, where it exists)",
     )
     uses.add_argument(
         "--key",
@@ -162,6 +200,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GROUP",
         type=_checked(_limits.LOG_GROUP.fault),
         help="the CloudWatch log group for session logs",
+    )
+    node = verify.add_argument_group("with --instance-id")
+    node.add_argument(
+        "--operator",
+        metavar="ARN",
+        type=_checked(operator_fault),
+        help="the user or the role that starts the session, or `caller`",
+    )
+    node.add_argument(
+        "--agent-diagnostics",
+        metavar="FILE",
+        help="what `sudo ssm-cli get-diagnostics --output json` printed on the node",
     )
     aws = verify.add_argument_group("the account")
     aws.add_argument("--profile", metavar="PROFILE", help="a profile of the AWS configuration")
@@ -197,6 +247,10 @@ class _Request:
 
     instance_profile: str | None
     role: str | None
+    instance_id: str | None
+    print_permissions: bool
+    operator: str | None
+    agent_diagnostics: str | None
     document: str | None
     key: list[str]
     log_bucket: str | None
@@ -218,11 +272,17 @@ class _Outcome(NamedTuple):
 
 def _verify(arguments: argparse.Namespace) -> int:
     request = _Request(**vars(arguments))
+    if request.print_permissions:
+        _print(lambda: f"{json.dumps(policy_for_credentials(), indent=2)}\n")
+        return READY
+    _refuse_options_of_others(request)
     if request.document is None:
         _refuse_options_without_bucket(request, request.log_bucket)
     _import_extra("boto3")
     if request.output == "table":
         _import_extra("rich")
+    if request.instance_id is not None:
+        return _verify_node(request, request.instance_id)
     outcome = _asked(request)
     if request.output == "json":
         found = as_json(request, outcome)
@@ -230,6 +290,89 @@ def _verify(arguments: argparse.Namespace) -> int:
     else:
         _print(lambda: _shown(request, outcome))
     return READY if is_ready(outcome.verdicts) else NOT_READY
+
+
+def _policy(arguments: argparse.Namespace) -> int:
+    document = inline_policy(PolicyOptions(**vars(arguments)))
+    _print(lambda: f"{json.dumps(document, indent=2)}\n")
+    return READY
+
+
+def _verify_node(request: _Request, node_id: str) -> int:
+    with said_in_a_line(), told_to_terminal() as tell:
+        session = AwsSession(request.profile, request.region)
+        if session.region is None:
+            raise CannotAsk("a node is in a region, and no region is known: give --region")
+        session.on_call(tell)
+        diagnosis = diagnose(
+            session, node_id, request.document, request.operator, request.agent_diagnostics
+        )
+    if request.output == "json":
+        found = _node_as_json(diagnosis)
+        _print(lambda: f"{json.dumps(found, indent=2)}\n")
+    else:
+        _print(lambda: _shown_node(diagnosis))
+    return READY if diagnosis.ready else NOT_READY
+
+
+def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
+    identity, preferences = diagnosis.identity, diagnosis.preferences
+    document = preferences.document
+    return {
+        "version": 1,
+        "ready": diagnosis.ready,
+        "instance_profile": identity.profile,
+        "role": identity.role and identity.role.arn,
+        "permissions_boundary": None,
+        "document": preferences.name if document else None,
+        "session_type": document and document.session_type,
+        "capabilities": _capabilities(
+            sorted(
+                [*identity.verdicts, *preferences.verdicts],
+                key=lambda verdict: [*_LABELS].index(verdict.question.capability),
+            )
+        ),
+        **node_as_json(diagnosis),
+    }
+
+
+def _shown_node(diagnosis: Diagnosis) -> str:
+    from rich.console import Console  # noqa: PLC0415 # of an extra
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with console.capture() as shown:
+        print_diagnosis(console, diagnosis)
+    return shown.get()
+
+
+@contextmanager
+def told_to_terminal() -> Iterator[Callable[[str], None]]:
+    """Tell on one line of standard error what is being asked, if that is a terminal."""
+    stream = sys.stderr
+    if stream is None or not stream.isatty():
+        yield lambda _: None
+        return
+
+    def tell(text: str) -> None:
+        stream.write(f"\r\x1b[K{text and 'asking '}{text}")
+        stream.flush()
+
+    try:
+        yield tell
+    finally:
+        tell("")
+
+
+def _refuse_options_of_others(request: _Request) -> None:
+    if request.instance_id is None:
+        unused: tuple[str, ...] = ("operator", "agent_diagnostics")
+        why = "is of a node: give --instance-id, or leave it out"
+    else:
+        unused = ("key", "log_bucket", "log_prefix", "log_bucket_key", "log_group")
+        why = "is not for --instance-id, which reads it from the document: give --document"
+    for option in unused:
+        if getattr(request, option):
+            raise CannotAsk(f"--{option.replace('_', '-')} {why}")
 
 
 def _print(shown: Callable[[], str]) -> None:
@@ -269,7 +412,18 @@ def _import_extra(module: str) -> None:
 
 
 def _asked(request: _Request) -> _Outcome:
-    """Ask the account; put what boto3 raises before AWS answers in one line."""
+    with said_in_a_line():
+        session = AwsSession(request.profile, request.region)
+        iam, region = session.iam(), session.region
+        role = find_role(iam, request.role or role_of_profile(iam, str(request.instance_profile)))
+        document = _document(request, session, role)
+        uses = _uses(request, document, session)
+        return _Outcome(role, document, ask(iam, role, questions(role, uses, region), region))
+
+
+@contextmanager
+def said_in_a_line() -> Iterator[None]:
+    """Put what boto3 raises before AWS answers in one line."""
     from botocore.exceptions import (  # noqa: PLC0415 # of an extra
         BotoCoreError,
         NoCredentialsError,
@@ -278,12 +432,7 @@ def _asked(request: _Request) -> _Outcome:
 
     sys.stdin = sys.stdin or io.StringIO()  # `<&-` closed it, and botocore may ask for an MFA code
     try:
-        session = AwsSession(request.profile, request.region)
-        iam, region = session.iam(), session.region
-        role = find_role(iam, request.role or role_of_profile(iam, str(request.instance_profile)))
-        document = _document(request, session, role)
-        uses = _uses(request, document, session)
-        return _Outcome(role, document, ask(iam, role, questions(role, uses, region), region))
+        yield
     except NoCredentialsError:
         raise CannotAsk(
             "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
@@ -305,41 +454,6 @@ def _asked(request: _Request) -> _Outcome:
         ) from None
 
 
-class AwsSession:
-    """Clients of boto3 for a profile and a region, or for those of the environment."""
-
-    def __init__(self, profile: str | None, region: str | None) -> None:
-        from boto3 import Session  # noqa: PLC0415 # of an extra
-        from botocore.config import Config  # noqa: PLC0415
-
-        # Of all that AWS makes, only boto3 does not read AWS_REGION.
-        region = region or os.environ.get("AWS_REGION") or None
-        self._session: Any = Session(profile_name=profile, region_name=region)
-        # In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times.
-        self._config = Config(retries={"mode": "standard"}, user_agent_extra=_PROGRAM)
-
-    @property
-    def region(self) -> str | None:
-        """The region, if one is known."""
-        region: str | None = self._session.region_name
-        return region
-
-    def iam(self) -> IAMClient:
-        """A client of IAM, which is the same in all regions of a partition."""
-        client: IAMClient = self._session.client("iam", config=self._config)
-        return client
-
-    def ssm(self) -> SSMClient:
-        """A client of Systems Manager in the region."""
-        client: SSMClient = self._session.client("ssm", config=self._config)
-        return client
-
-    def kms(self, region: str) -> KMSClient:
-        """A client of KMS in the region of a key."""
-        client: KMSClient = self._session.client("kms", region_name=region, config=self._config)
-        return client
-
-
 def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDocument | None:
     """Read the document of `--document`, and refuse a name that no such resource can have."""
     name = request.document
@@ -355,17 +469,7 @@ def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDoc
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     document = read_document(session.ssm(), name, role, session.region)
-    for value, fault in (
-        (document.key, _limits.key_fault),
-        (document.log_bucket, _limits.BUCKET.fault),
-        (document.log_prefix, _limits.prefix_fault),
-        (document.log_group, _limits.LOG_GROUP.fault),
-    ):
-        found = value and fault(value)
-        if found:
-            raise CannotAsk(
-                f"the document {name} can't be asked about: {value!r} {found}; correct the document"
-            )
+    refuse_unusable(document, name)
     _refuse_options_without_bucket(request, document.log_bucket)
     return document
 
@@ -401,19 +505,23 @@ def as_json(request: _Request, outcome: _Outcome) -> dict[str, object]:
         "permissions_boundary": outcome.role.boundary,
         "document": request.document,
         "session_type": None if document is None else document.session_type,
-        "capabilities": [
-            {
-                "capability": verdict.question.capability,
-                "subject": verdict.question.subject,
-                "allowed": verdict.allowed,
-                "why": verdict.why,
-                "fix": verdict.fix,
-                "notes": verdict.notes,
-                "answers": [_answer_as_json(answer) for answer in verdict.answers],
-            }
-            for verdict in outcome.verdicts
-        ],
+        "capabilities": _capabilities(outcome.verdicts),
     }
+
+
+def _capabilities(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+    return [
+        {
+            "capability": verdict.question.capability,
+            "subject": verdict.question.subject,
+            "allowed": verdict.allowed,
+            "why": verdict.why,
+            "fix": verdict.fix,
+            "notes": verdict.notes,
+            "answers": [_answer_as_json(answer) for answer in verdict.answers],
+        }
+        for verdict in verdicts
+    ]
 
 
 def _answer_as_json(answer: SimulatedAnswer) -> dict[str, object]:

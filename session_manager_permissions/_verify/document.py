@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from session_manager_permissions import _limits
 
 from .simulator import CannotAsk, asking
 
@@ -12,12 +14,12 @@ if TYPE_CHECKING:
 
     from types_boto3_ssm.client import SSMClient
 
-    from .simulator import LiveRole
-
 PORT: Final = "Port"
 """The session type that the agent neither encrypts with a key nor logs, whatever `inputs` has."""
 _LOGGED: Final = ("InteractiveCommands", "NonInteractiveCommands", "Standard_Stream")
 _FLAGS: Final = ("s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled")
+DEFAULT_DOCUMENT: Final = "SSM-SessionManagerRunShell"
+"""The document of the sessions that are started without naming one."""
 _TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 
@@ -33,9 +35,26 @@ class LiveDocument(NamedTuple):
     log_group: str | None = None
     enforces_s3_encryption: bool | None = None
     """Whether the agent refuses a session whose log bucket is not encrypted; None: not known."""
+    enforces_log_group_encryption: bool | None = None
+    """Whether the agent refuses a session whose log group has no key; None: not known."""
+    run_as_enabled: bool | None = False
+    """Whether sessions run as a user of the operator's or the document's; None: not known."""
+    run_as_user: str | None = None
 
 
-def read_document(ssm: SSMClient, name: str, role: LiveRole, region: str | None) -> LiveDocument:
+class InAccount(Protocol):
+    """What is in an account."""
+
+    @property
+    def partition(self) -> str:
+        """The partition, such as `aws-us-gov`."""
+
+    @property
+    def account(self) -> str:
+        """The account's id."""
+
+
+def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None) -> LiveDocument:
     """Read the live document of this name.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
@@ -64,18 +83,50 @@ def read_document(ssm: SSMClient, name: str, role: LiveRole, region: str | None)
     if session_type == PORT:
         return LiveDocument(PORT)
     key = _text(inputs, "kmsKeyId", where)
-    if key is not None and not key.startswith("arn:"):
-        resource = key if key.startswith("alias/") else f"key/{key}"
-        key = f"arn:{role.partition}:kms:{region}:{role.account}:{resource}"
     bucket = _text(inputs, "s3BucketName", where)
     return LiveDocument(
         session_type,
-        key,
+        key and key_arn(key, role, region),
         bucket,
         _text(inputs, "s3KeyPrefix", where) if bucket else None,
         _text(inputs, "cloudWatchLogGroupName", where),
         flags["s3EncryptionEnabled"],
+        flags["cloudWatchEncryptionEnabled"],
+        flags["runAsEnabled"],
+        _run_as_user(inputs),
     )
+
+
+def key_arn(key: str, of: InAccount, region: str | None) -> str:
+    """The ARN of a key or an alias that is given by its ARN, its id or its name."""
+    if key.startswith("arn:"):
+        return key
+    resource = key if key.startswith("alias/") else f"key/{key}"
+    return f"arn:{of.partition}:kms:{region}:{of.account}:{resource}"
+
+
+def refuse_unusable(document: LiveDocument, name: str) -> None:
+    """Refuse a document with a name that no such resource can have.
+
+    Raises:
+        CannotAsk: AWS would not take the name.
+    """
+    for value, fault in (
+        (document.key, _limits.key_fault),
+        (document.log_bucket, _limits.BUCKET.fault),
+        (document.log_prefix, _limits.prefix_fault),
+        (document.log_group, _limits.LOG_GROUP.fault),
+    ):
+        found = value and fault(value)
+        if found:
+            raise CannotAsk(
+                f"the document {name} can't be asked about: {value!r} {found}; correct the document"
+            )
+
+
+def _run_as_user(inputs: Mapping[str, object]) -> str | None:
+    user = inputs.get("runAsDefaultUser")
+    return user if isinstance(user, str) and user.strip() else None
 
 
 def _text(inputs: Mapping[str, object], name: str, where: str) -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from session_manager_permissions import _needs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from types_boto3_iam.client import IAMClient
     from types_boto3_iam.literals import ContextKeyTypeEnumType
@@ -24,15 +25,21 @@ _SESSION: Final = "session-0123456789abcdef0"
 _INSTANCE: Final = "i-0123456789abcdef0"
 """Samples: the simulator wants one session and one instance, and neither needs to exist."""
 
-_SESSION_CONTEXT: Final = {
-    "kms:EncryptionContext:aws:ssm:SessionId": _SESSION,
-    "kms:EncryptionContext:aws:ssm:TargetId": _INSTANCE,
-}
-"""The encryption context of a session: agent/session/crypto/blockcipher.go of amazon-ssm-agent."""
-
 
 class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
     """AWS could not be asked, or did not answer; the text tells the user why, and the way out."""
+
+
+class NotPermitted(CannotAsk):
+    """The credentials may not make a call."""
+
+    def __init__(self, permission: str, resource: str) -> None:
+        super().__init__(f"the credentials may not ask: they need {permission} on {resource}")
+        self.permission = permission
+
+
+class NotThere(CannotAsk):
+    """What was asked about does not exist."""
 
 
 class LiveRole(NamedTuple):
@@ -210,7 +217,7 @@ class Verdict(NamedTuple):
             policies = "the organization's service control policies"
             causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
         if answer.boundary_allows is False:
-            boundary = f"the permissions boundary {self.role.boundary}"
+            boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
             causes.append((f"{kind} deny by {boundary}", f"allow the action in {boundary}"))
         if causes:
             return causes
@@ -297,6 +304,22 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:
     return LiveKey(arn, f"{arn.removesuffix(resource)}key/{key_id}", resource)
 
 
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_MISSING: Final = frozenset(
+    {
+        "InvalidDocument",
+        "InvalidInstanceId",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "NotFoundException",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "ServiceSettingNotFound",
+    }
+)
+_PERMISSIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
+"""The permission of a call that has another name."""
+
+
 @contextmanager
 def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
     """Turn what AWS refuses, and an answer that is not AWS's, into a `CannotAsk`.
@@ -307,6 +330,11 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         service: the prefix of the actions in IAM.
         resource: what the credentials need the action on.
         missing: what to say if the resource does not exist.
+
+    Raises:
+        NotPermitted: the credentials may not make the call.
+        NotThere: the resource does not exist.
+        CannotAsk: AWS refuses for another reason, or does not answer.
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
@@ -319,10 +347,10 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         action = f"{service}:{error.operation_name}"
         if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # for the profile
             text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
-        elif code in {"AccessDenied", "AccessDeniedException"}:
-            text = f"the credentials may not ask: they need {action} on {resource}"
-        elif code in {"NoSuchEntity", "NotFoundException", "InvalidDocument"}:
-            text = missing
+        elif code in _DENIED:
+            raise NotPermitted(_PERMISSIONS.get(action, action), resource) from None
+        elif code in _MISSING or code.endswith(".NotFound"):
+            raise NotThere(missing) from None
         else:
             text = f"{action} failed: {code}: {reason}"
         raise CannotAsk(text) from None
@@ -333,13 +361,16 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         ) from None
 
 
-def questions(role: LiveRole, uses: Uses, region: str | None) -> list[Question]:
+def questions(
+    role: LiveRole, uses: Uses, region: str | None, node: str | None = None
+) -> list[Question]:
     """List what the agent does on an instance with this role.
 
     Args:
         role: the instance's role.
         uses: what the session preferences have the agent use.
         region: the instance's region, if it is known.
+        node: the ARN of the instance, or of the managed instance. Default: - a sample in the region
 
     Raises:
         CannotAsk: there is a log group, and no region.
@@ -348,7 +379,7 @@ def questions(role: LiveRole, uses: Uses, region: str | None) -> list[Question]:
         Question(
             "reach", None, (_needs.CHANNELS,), "the role, by role=... or instance_profile=..."
         ),
-        _registration(role, region),
+        _registration(role, region, node),
     ]
     for key in uses.keys:
         # The condition says what a session's call has, so a policy that asks for it is satisfied.
@@ -361,7 +392,7 @@ def questions(role: LiveRole, uses: Uses, region: str | None) -> list[Question]:
     return asked
 
 
-def _registration(role: LiveRole, region: str | None) -> Question:
+def _registration(role: LiveRole, region: str | None, node: str | None) -> Question:
     """A policy may allow it on everything or on instances alone, and either is enough."""
     needs = [_needs.REGISTRATION]
     notes = {}
@@ -372,8 +403,8 @@ def _registration(role: LiveRole, region: str | None) -> Question:
             "known; give --region"
         )
     else:
-        instance = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{_INSTANCE}"
-        needs.append(_needs.REGISTRATION._replace(resource=instance))
+        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{_INSTANCE}"
+        needs.append(_needs.REGISTRATION._replace(resource=node or sample))
     return Question(
         "register",
         None,
@@ -468,49 +499,150 @@ def ask(
             question,
             role,
             tuple(
-                answer for need in question.needs for answer in _simulate(iam, role, need, region)
+                answer
+                for need in question.needs
+                for answer in simulate(
+                    iam, role.arn, need.actions, need.resource, _context(need, region)
+                ).values()
             ),
         )
         for question in asked
     ]
 
 
-def _simulate(
-    iam: IAMClient, role: LiveRole, need: _needs.Need, region: str | None
-) -> Iterator[SimulatedAnswer]:
+def ask_together(
+    iam: IAMClient, role: LiveRole, asked: Sequence[Question], region: str, node_id: str
+) -> list[Verdict | CannotAsk]:
+    """As `ask` does, with one call for all the actions on a resource.
+
+    Args:
+        iam: a boto3 client.
+        role: the node's role.
+        asked: the `questions`.
+        region: the node's region.
+        node_id: the node's id.
+
+    Returns:
+        For each question the verdict, or why IAM could not be asked.
+    """
+    calls: dict[str, _Call] = {}
+    for need in (need for question in asked for need in question.needs):
+        call = _Call(need.resource, _context(need, region, node_id))
+        calls.setdefault(call.key, call).actions.update(dict.fromkeys(need.actions))
+    answered = {
+        key: tried(partial(simulate, iam, role.arn, [*call.actions], call.resource, call.context))
+        for key, call in calls.items()
+    }
+
+    def verdict(question: Question) -> Verdict | CannotAsk:
+        answers = []
+        for need in question.needs:
+            found = answered[_Call(need.resource, _context(need, region, node_id)).key]
+            if isinstance(found, CannotAsk):
+                return found
+            answers += [found[action] for action in need.actions]
+        return Verdict(question, role, tuple(answers))
+
+    return [verdict(question) for question in asked]
+
+
+class _Call:
+    """A call of the simulator."""
+
+    def __init__(self, resource: str, context: list[ContextEntryTypeDef]) -> None:
+        self.resource = resource
+        self.context = context
+        self.actions: dict[str, None] = {}
+
+    @property
+    def key(self) -> str:
+        """What tells it from a call on another resource, or in another context."""
+        return json.dumps([self.resource, self.context])
+
+
+_Found = TypeVar("_Found")
+
+
+def tried(ask_aws: Callable[[], _Found]) -> _Found | CannotAsk:
+    """What AWS answers, or why it could not be asked."""
+    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415 # of an extra
+    from botocore.exceptions import HTTPClientError  # noqa: PLC0415
+
+    try:
+        return ask_aws()
+    except CannotAsk as error:
+        return error
+    except (NoConnection, HTTPClientError) as error:
+        return CannotAsk(str(error))
+
+
+def simulate(
+    iam: IAMClient,
+    principal: str,
+    actions: Sequence[str],
+    resource: str,
+    context: list[ContextEntryTypeDef],
+) -> dict[str, SimulatedAnswer]:
+    """Ask IAM's simulator whether a role or a user may do something to one resource.
+
+    Args:
+        iam: a boto3 client.
+        principal: the ARN of the role or the user.
+        actions: what it does.
+        resource: one ARN, as IAM reports on organizations once a call, or `*`.
+        context: the condition keys whose values are known.
+
+    Returns:
+        The answer about each action.
+
+    Raises:
+        CannotAsk: the credentials may not call IAM, or IAM does not answer.
+    """
+    kind = "user" if ":user/" in principal else "role"
     paginator = iam.get_paginator("simulate_principal_policy")
-    with asking("iam", role.arn, f"there is no role {role.arn} any more: give another"):
+    with asking("iam", principal, f"there is no {kind} {principal} any more: give another"):
         results = {
             result["EvalActionName"].lower(): result
             for page in paginator.paginate(
-                PolicySourceArn=role.arn,
-                ActionNames=[*need.actions],
-                ResourceArns=[need.resource],  # one, as IAM reports on organizations once a call
-                ContextEntries=_context(need, region),
+                PolicySourceArn=principal,
+                ActionNames=[*actions],
+                ResourceArns=[resource],
+                ContextEntries=context,
             )
             for result in page["EvaluationResults"]
         }
-        for action in need.actions:
+        for action in actions:
             if action.lower() not in results:
                 raise CannotAsk(f"IAM gave no answer about {action}: try again")
-            yield _answer(action, need.resource, results[action.lower()])
+        return {action: _answer(action, resource, results[action.lower()]) for action in actions}
 
 
-def _context(need: _needs.Need, region: str | None) -> list[ContextEntryTypeDef]:
+def _context(
+    need: _needs.Need, region: str | None, node_id: str = _INSTANCE
+) -> list[ContextEntryTypeDef]:
     """The condition keys of the agent's request whose values are known beforehand."""
-    entries = [_entry("aws:SecureTransport", "true", "boolean")]
+    entries = [entry("aws:SecureTransport", "true", "boolean")]
     for operator, keys in (need.conditions or {}).items():
         if operator == "Null":  # a session's call has them, whatever their values
-            entries += [_entry(key, sample) for key, sample in _SESSION_CONTEXT.items()]
+            entries += session_context(node_id)
         else:
-            entries += [_entry(key, value, "stringList") for key, value in keys.items()]
+            entries += [entry(key, value, "stringList") for key, value in keys.items()]
     of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
     if of_resource or region:
-        entries.append(_entry("aws:RequestedRegion", of_resource or str(region)))
+        entries.append(entry("aws:RequestedRegion", of_resource or str(region)))
     return entries
 
 
-def _entry(key: str, value: str, kind: ContextKeyTypeEnumType = "string") -> ContextEntryTypeDef:
+def session_context(node_id: str) -> list[ContextEntryTypeDef]:
+    """The encryption context of a session: agent/session/crypto/blockcipher.go of the agent."""
+    return [
+        entry("kms:EncryptionContext:aws:ssm:SessionId", _SESSION),
+        entry("kms:EncryptionContext:aws:ssm:TargetId", node_id),
+    ]
+
+
+def entry(key: str, value: str, kind: ContextKeyTypeEnumType = "string") -> ContextEntryTypeDef:
+    """A condition key and its value."""
     return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
 
 

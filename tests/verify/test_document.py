@@ -18,8 +18,8 @@ from session_manager_permissions import (
     _needs,
 )
 from session_manager_permissions._readiness.policies import Answer, decide, statements
-from session_manager_permissions._verify import command
 from session_manager_permissions._verify.document import read_document
+from session_manager_permissions._verify.session import AwsSession
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 from tests.builders import deployed
 from tests.conftest import HERE, REGION, existing_role
@@ -58,7 +58,7 @@ OF_ALL = {
 @contextmanager
 def stubbed_ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     systems_manager = client("ssm")
-    monkeypatch.setattr(command.AwsSession, "ssm", lambda _: systems_manager)
+    monkeypatch.setattr(AwsSession, "ssm", lambda _: systems_manager)
     with Stubber(systems_manager) as stub:
         yield stub
         stub.assert_no_pending_responses()
@@ -348,7 +348,7 @@ def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
 
 
 def test_systems_manager_is_asked_in_the_region() -> None:
-    assert command.AwsSession(None, "eu-west-1").ssm().meta.region_name == "eu-west-1"
+    assert AwsSession(None, "eu-west-1").ssm().meta.region_name == "eu-west-1"
 
 
 def is_of_this_app(chosen: Given) -> bool:

@@ -24,6 +24,7 @@ from botocore.stub import ANY, Stubber
 
 from session_manager_permissions._constructs.statements import SessionManagerOptions
 from session_manager_permissions._verify import command
+from session_manager_permissions._verify.session import AwsSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,8 +195,8 @@ def stubbed_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
             account.kms_regions.append(region)
             return kms
 
-        monkeypatch.setattr(command.AwsSession, "iam", lambda _: iam)
-        monkeypatch.setattr(command.AwsSession, "kms", kms_in)
+        monkeypatch.setattr(AwsSession, "iam", lambda _: iam)
+        monkeypatch.setattr(AwsSession, "kms", kms_in)
         yield account
         iam_stub.assert_no_pending_responses()
         kms_stub.assert_no_pending_responses()
@@ -798,20 +799,20 @@ def test_throttling_without_end_is_said(
 
 def serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], tuple[int, str]]) -> None:
     """Answer each request to IAM by its body, in place of AWS and below botocore's retries."""
-    made = command.AwsSession.iam
+    made = AwsSession.iam
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         status, text = answer(request.body)
         return AWSResponse(request.url, status, {}, Raw(text.encode()))
 
-    def iam(session: command.AwsSession) -> BaseClient:
+    def iam(session: AwsSession) -> BaseClient:
         client: Any = made(session)
         client.meta.events.register("before-send.iam", send)
         return client
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setattr(command.AwsSession, "iam", iam)
+    monkeypatch.setattr(AwsSession, "iam", iam)
 
 
 def answered(body: str, denied: str | None = None) -> tuple[int, str]:
@@ -895,11 +896,11 @@ def test_no_such_profile_in_the_configuration(verify: Callable[..., Run]) -> Non
 def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "us-west-2")
 
-    session = command.AwsSession(None, None)
+    session = AwsSession(None, None)
 
     assert session.region == "us-west-2"
     assert session.kms("eu-west-1").meta.region_name == "eu-west-1"
-    assert command.AwsSession(None, "eu-west-3").region == "eu-west-3"
+    assert AwsSession(None, "eu-west-3").region == "eu-west-3"
 
 
 @pytest.mark.parametrize(
@@ -927,7 +928,10 @@ def test_extra_that_is_not_installed(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "one of the arguments --instance-profile --role is required"),
+        (
+            [],
+            "one of the arguments --instance-profile --role --instance-id --print-permissions is",
+        ),
         (["--role", "a", "--instance-profile", "b"], "not allowed with"),
         (["--role", "a/b"], "is not the name of a role or its ARN"),
         (
@@ -1006,6 +1010,7 @@ def test_help_has_examples_statuses_and_permissions(verify: Callable[..., Run]) 
     assert run.status == 0
     for said in (
         "verify --instance-profile web-server",
+        "verify --instance-id i-0123456789abcdef0 --operator caller",
         "0  ready",
         "1  not ready",
         "2  AWS could not be asked",
@@ -1164,10 +1169,13 @@ def fields(value: object, path: str = "") -> set[str]:
     return {path}
 
 
-def documented() -> dict[str, list[str]]:
+def documented(*, of_node: bool = False) -> dict[str, list[str]]:
+    """The fields of each answer, or those that the answer about a node has besides."""
     text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
-    (rows,) = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
+    tables = re.findall(r"^\| field \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert len(tables) == 2
+    rows = tables[of_node].splitlines()
+    table = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
     return {name.strip("`"): kind.split(" or ") for name, kind, _ in table}
 
 

@@ -1,0 +1,171 @@
+"""What a check of a node says: its verdict, why, the remedy and the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from .simulator import CannotAsk, NotPermitted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .simulator import Verdict
+
+Answer = Literal["pass", "fail", "unknown", "proven", "skipped"]
+"""`proven` is what the connection of the node shows, and `skipped` a check of what does not exist
+or is not used."""
+
+ORDER: Final = (
+    "instance-running",
+    "connected",
+    "registered",
+    "instance-profile",
+    "role-assumable",
+    "metadata",
+    "register",
+    "reach",
+    "default-host-management",
+    "path-ssm",
+    "path-ssmmessages",
+    "path-kms",
+    "path-logs",
+    "path-s3",
+    "encrypt",
+    "log-to-s3",
+    "log-to-cloudwatch",
+    "key-usable",
+    "bucket-encryption",
+    "log-group-encryption",
+    "run-as",
+    "operator",
+    "plugin",
+)
+"""All checks, from the instance outwards."""
+
+SYMPTOMS: Final = ("connected", "registered")
+"""The checks that fail beside the one that is the cause."""
+
+HANDSHAKE: Final = (
+    "Handshake timed out. Please ensure that you have the latest version of the session manager "
+    "plugin."
+)
+"""What the plug-in prints when the agent gets no answer from AWS KMS, or is denied."""
+NOT_CONNECTED: Final = "TargetNotConnected: ... is not connected."
+BUCKET_NOT_READ: Final = (
+    "Couldn't start the session because we are unable to validate encryption on Amazon S3 bucket."
+)
+BUCKET_NOT_ENCRYPTED: Final = (
+    "We couldn't start the session because encryption is not set up on the selected Amazon S3 "
+    "bucket."
+)
+GROUP_NOT_ENCRYPTED: Final = (
+    "We couldn't start the session because encryption is not set up on the selected CloudWatch "
+    "Logs log group."
+)
+PLUGIN_MISSING: Final = (
+    "SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession"
+)
+START_DENIED: Final = "AccessDeniedException ... StartSession"
+NO_RUN_AS_USER: Final = "failed to start pty since RunAs user ... does not exist"
+"""The messages are those of agent/session/config, agent/session/shell and agent/session/datachannel
+of amazon-ssm-agent, of the plug-in and of the CLI."""
+
+
+NO_ROLE: Final = "the role is not known, or there is none"
+
+
+class Evidence(NamedTuple):
+    """A field of an answer that a verdict rests on."""
+
+    api: str
+    """`service:Operation`."""
+    field: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a node."""
+
+    name: str
+    """One of `ORDER`."""
+    subject: str | None
+    """What is checked: an ARN, an id or a name."""
+    verdict: Answer
+    why: tuple[str, ...] = ()
+    """In one sentence, and what else there is to know."""
+    fix: tuple[str, ...] = ()
+    """Lines to run or to write."""
+    evidence: tuple[Evidence, ...] = ()
+
+
+def skipped(name: str, why: str, subject: str | None = None) -> Check:
+    """A check of what does not exist, or is not used."""
+    return Check(name, subject, "skipped", (why,))
+
+
+def unasked(name: str, subject: str | None, error: CannotAsk) -> Check:
+    """A check whose question AWS did not answer."""
+    return Check(name, subject, "unknown", (str(error),), ways_out([error]))
+
+
+def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
+    """What to do about calls that AWS did not answer, beyond what their texts say."""
+    needed = sorted({error.permission for error in errors if isinstance(error, NotPermitted)})
+    if not needed:
+        return ()
+    way_out = (
+        f"allow the credentials {', '.join(needed)}: session-manager-permissions verify "
+        "--print-permissions prints a policy with all that the command needs"
+    )
+    return (way_out,)
+
+
+def failed(
+    name: str,
+    subject: str | None,
+    why: str,
+    fix: str,
+    evidence: Sequence[Evidence],
+    *,
+    users_see: str | None = None,
+) -> Check:
+    """A check that fails, with the message that users read because of it.
+
+    The `fix` of a symptom is "", as it follows from the other checks.
+    """
+    message = (f'Users see: "{users_see}"',) if users_see else ()
+    fixes = (fix,) if fix else ()
+    return Check(name, subject, "fail", (why, *message), fixes, tuple(evidence))
+
+
+def by_simulator(
+    name: str, subject: str | None, verdict: Verdict | CannotAsk, users_see: str | None
+) -> Check:
+    """A check that IAM's policy simulator answers."""
+    if isinstance(verdict, CannotAsk):
+        return unasked(name, subject, verdict)
+    evidence = tuple(
+        Evidence(
+            "iam:SimulatePrincipalPolicy", f"{answer.action} on {answer.resource}", answer.decision
+        )
+        for answer in verdict.answers
+    )
+    if verdict.allowed:
+        why = (f"the policies of {verdict.role.arn} allow it", *verdict.notes)
+        return Check(name, subject, "pass", why, (), evidence)
+    message = (f'Users see: "{users_see}"',) if users_see else ()
+    return Check(
+        name,
+        subject,
+        "fail",
+        (*verdict.why, *verdict.notes, *message),
+        tuple(verdict.fix),
+        evidence,
+    )
+
+
+def on_node(row: str) -> str:
+    """What to run on the node, where nothing else can tell."""
+    return f"on the node: sudo ssm-cli get-diagnostics --output table, the row {row!r}"

@@ -1,0 +1,112 @@
+"""Why does the session not open? The diagnosis of one node: all checks, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .agent import merged, read_diagnostics
+from .checks import ORDER, SYMPTOMS, Check
+from .identity import Identity, find_identity
+from .node import Node, find_node, ground_truth, remedies
+from .operators import find_operator, may_start, plugin
+from .paths import path_checks
+from .preferences import Preferences, find_preferences
+from .run_as import run_as
+
+if TYPE_CHECKING:
+    from .session import AwsSession
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A node, and the checks of the way to it."""
+
+    node: Node
+    identity: Identity
+    preferences: Preferences
+    checks: list[Check]
+
+    @property
+    def ready(self) -> bool:
+        """Whether a session would open, as far as it is known: unknowns do not change it."""
+        return self.node.connected and not any(check.verdict == "fail" for check in self.checks)
+
+    @property
+    def cause(self) -> Check | None:
+        """The first check that fails and is no symptom; the symptom where none else fails."""
+        failing = [check for check in self.checks if check.verdict == "fail"]
+        causes = [check for check in failing if check.name not in SYMPTOMS]
+        return next(iter([*causes, *failing]), None)
+
+    @property
+    def to_run(self) -> list[str]:
+        """What only the node knows, and the way in without a session."""
+        if self.node.connected:
+            full_disk = "Plugin with name Standard_Stream not found"
+            return [f'on the node: df -h, if users see "{full_disk}": a full disk']
+        ask_node = (
+            "on the node: sudo ssm-cli get-diagnostics --output table; with --output json, "
+            "--agent-diagnostics takes what it prints"
+        )
+        if self.node.instance is None:
+            return [ask_node]
+        way_in = (
+            "the way in without a session: aws ec2-instance-connect ssh --instance-id "
+            f"{self.node.id} --region {self.node.region}, or the EC2 serial console"
+        )
+        return [ask_node, way_in]
+
+
+def diagnose(
+    session: AwsSession,
+    node_id: str,
+    document: str | None = None,
+    operator: str | None = None,
+    diagnostics: str | None = None,
+) -> Diagnosis:
+    """Find the node, and check all that stands between it and a session.
+
+    Args:
+        session: makes the clients.
+        node_id: the id of an instance, or of a hybrid node.
+        document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, where
+            it exists
+        operator: the ARN of a user or a role, or `caller`. Default: - no operator is checked
+        diagnostics: a file with the agent's diagnostics. Default: - there is none
+
+    Raises:
+        CannotAsk: the node, or what an argument names, can't be read.
+    """
+    rows = None if diagnostics is None else read_diagnostics(diagnostics, node_id)
+    node = find_node(session, node_id)
+    identity = find_identity(session, node)
+    preferences = find_preferences(session, node, document, identity.role)
+    with_tags = bool(preferences.document and preferences.document.run_as_enabled)
+    who = None if operator is None else find_operator(session, operator, with_tags=with_tags)
+    checks = [
+        *ground_truth(session, node),
+        *identity.checks,
+        *preferences.checks,
+        *path_checks(session, node, preferences),
+        run_as(node, preferences, who),
+    ]
+    if who is not None:
+        checks += [may_start(session, node, preferences, who), plugin()]
+    if rows is not None:
+        checks = merged(checks, rows, node)
+    checks.sort(key=lambda check: ORDER.index(check.name))
+    return Diagnosis(node, identity, preferences, _with_remedies(checks, node))
+
+
+def _with_remedies(checks: list[Check], node: Node) -> list[Check]:
+    """The checks, each symptom with what to do about it."""
+    others = [check for check in checks if check.name not in SYMPTOMS]
+    causes = [check.name for check in others if check.verdict == "fail"]
+    unknown = [check.name for check in others if check.verdict == "unknown"]
+    return [
+        replace(check, fix=(*check.fix, *remedies(node, causes, unknown)))
+        if check.name in SYMPTOMS and check.verdict == "fail"
+        else check
+        for check in checks
+    ]

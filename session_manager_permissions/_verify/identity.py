@@ -1,0 +1,375 @@
+"""Which role is the agent's, and may it be used? The profile, the trust policy and the metadata.
+
+By the source of amazon-ssm-agent (`ec2_role_provider`), the agent registers with the role of the
+instance profile. Where that is denied, or it has no such role, it falls back to the role of Default
+Host Management Configuration, if the account has that on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
+
+from .checks import (
+    NO_ROLE,
+    NOT_CONNECTED,
+    Check,
+    Evidence,
+    by_simulator,
+    failed,
+    on_node,
+    skipped,
+    unasked,
+)
+from .node import at_least
+from .simulator import (
+    CannotAsk,
+    LiveRole,
+    NotThere,
+    Uses,
+    Verdict,
+    ask_together,
+    asking,
+    questions,
+    tried,
+)
+
+if TYPE_CHECKING:
+    from .node import Node
+    from .session import AwsSession
+
+_PROFILE: Final = "iam:GetInstanceProfile"
+_ROLE: Final = "iam:GetRole"
+_SETTING: Final = "/ssm/managed-instance/default-ec2-instance-management-role"
+_OFF: Final = "$None"
+_TAKES_ACCOUNT_ROLE: Final = (3, 2, 582, 0)
+"""The first agent that takes the account's role.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
+"""
+_PERMISSIONS: Final = ("register", "reach")
+"""What is asked about a role, in the order of the checks."""
+_CHECKS: Final = (
+    "instance-profile",
+    "role-assumable",
+    "metadata",
+    *_PERMISSIONS,
+    "default-host-management",
+)
+
+
+class FoundRole(NamedTuple):
+    """A role, and what may assume it."""
+
+    role: LiveRole
+    trust_policy: object
+
+
+class _Profile(NamedTuple):
+    """The instance profile of an instance."""
+
+    name: str | None = None
+    role: FoundRole | None = None
+    fault: str = ""
+    """What is wrong with it where it has no role."""
+    error: CannotAsk | None = None
+
+
+_Permitted = list[Verdict | CannotAsk]
+_AccountRole = LiveRole | CannotAsk | str
+"""The role of Default Host Management; why it could not be asked about, or why there is none."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose permissions the agent has."""
+
+    checks: list[Check]
+    profile: str | None = None
+    """The name of the instance profile."""
+    role: LiveRole | None = None
+    """The role that does the work; None where that is not known, or there is none."""
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+def find_identity(session: AwsSession, node: Node) -> Identity:
+    """Find the role that does the work, and ask whether it may register and open the channels."""
+    if node.instance is None:
+        return _of_hybrid(session, node)
+    if node.state == "terminated":
+        return Identity([skipped(check, "the instance is terminated") for check in _CHECKS])
+    return _of_instance(session, node)
+
+
+def _of_instance(session: AwsSession, node: Node) -> Identity:
+    profile = _read_profile(session, node)
+    own = profile.role
+    trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
+    asked = None if own is None else _permitted(session, node, own.role)
+    fit = _is_fit(profile, trusted, asked)
+    account = "" if fit else _account_role(session, node)
+    worker = None if own is None else own.role
+    replaced = fit is False and isinstance(account, LiveRole)
+    if fit is False and isinstance(account, LiveRole):
+        worker = account
+        asked = _permitted(session, node, account)
+    checks = [
+        _profile(node, profile, account),
+        _assumable(node, own, trusted, EC2, replaced=replaced),
+        _metadata(node),
+        *_permissions(worker, asked),
+        _host_management(profile, asked, account, fit=fit),
+    ]
+    return Identity(checks, profile.name, worker, _known(asked))
+
+
+def _read_profile(session: AwsSession, node: Node) -> _Profile:
+    arn = (node.instance or {}).get("IamInstanceProfile", {}).get("Arn")
+    if arn is None:
+        return _Profile(fault="the instance has no instance profile")
+    name = arn.rpartition("/")[2]
+    found = tried(lambda: _role_of_profile(session, name))
+    if isinstance(found, NotThere):
+        return _Profile(name, fault=f"the instance profile {name} does not exist any more")
+    if isinstance(found, CannotAsk):
+        return _Profile(name, error=found)
+    if found is None:
+        return _Profile(name, fault=f"the instance profile {name} has no role")
+    return _Profile(name, found)
+
+
+def _role_of_profile(session: AwsSession, name: str) -> FoundRole | None:
+    """The role in the profile; None where it has none."""
+    with asking("iam", f"the instance profile {name}", f"there is no instance profile {name!r}"):
+        profile = session.iam().get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+        roles = [
+            FoundRole(LiveRole(role["Arn"], None), role.get("AssumeRolePolicyDocument"))
+            for role in profile["Roles"]
+        ]
+    return roles[0] if roles else None
+
+
+def _permitted(session: AwsSession, node: Node, role: LiveRole) -> _Permitted:
+    """Whether the role may register the node, and open the channels."""
+    asked = questions(role, Uses(), node.region, node.arn)
+    in_order = sorted(asked, key=lambda one: _PERMISSIONS.index(one.capability))
+    return ask_together(session.iam(), role, in_order, node.region, node.id)
+
+
+def _known(asked: _Permitted | None) -> list[Verdict]:
+    return [one for one in asked or () if isinstance(one, Verdict)]
+
+
+def _may_register(asked: _Permitted | None) -> bool | None:
+    register = asked[0] if asked else None
+    return register.allowed if isinstance(register, Verdict) else None
+
+
+def _is_fit(profile: _Profile, trusted: Trust, asked: _Permitted | None) -> bool | None:
+    """Whether the agent registers with the role of the profile; None where that is not known."""
+    if profile.error:
+        return None
+    if profile.role is None or trusted.answer == "denied":
+        return False
+    may_register = _may_register(asked)
+    return None if may_register and trusted.answer == "unknown" else may_register
+
+
+def _account_role(session: AwsSession, node: Node) -> _AccountRole:
+    value = tried(lambda: _setting(session))
+    if isinstance(value, CannotAsk):
+        return value
+    if value == _OFF:
+        return "Default Host Management Configuration is off"
+    version = node.recorded("AgentVersion")
+    if version and at_least(version, _TAKES_ACCOUNT_ROLE) is False:
+        return (
+            f"the agent has version {version}, and Default Host Management Configuration takes "
+            "3.2.582.0 or a newer one"
+        )
+    return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}", None)
+
+
+def _setting(session: AwsSession) -> str:
+    try:
+        with asking("ssm", f"the service setting {_SETTING}", "there is no such setting"):
+            found = session.ssm().get_service_setting(SettingId=_SETTING)["ServiceSetting"]
+            return found.get("SettingValue") or _OFF
+    except NotThere:
+        return _OFF
+
+
+def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
+    check, name = "instance-profile", profile.name
+    if profile.error:
+        return unasked(check, name, profile.error)
+    evidence = [Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)]
+    if profile.role:
+        arn = profile.role.role.arn
+        evidence.append(Evidence(_PROFILE, "Roles[0].Arn", arn))
+        why = (f"the instance has the profile {name} with the role {arn}",)
+        return Check(check, name, "pass", why, (), tuple(evidence))
+    fix = (
+        f"aws ec2 associate-iam-instance-profile --instance-id {node.id} --region {node.region} "
+        "--iam-instance-profile Name=NAME"
+    )
+    if profile.fault.endswith("has no role"):
+        fix = (
+            f"aws iam add-role-to-instance-profile --instance-profile-name {name} --role-name ROLE"
+        )
+    if isinstance(account, LiveRole):
+        why = (f"{profile.fault}, and the account's role {account.arn} takes its place",)
+        return Check(check, name, "skipped", why, (), tuple(evidence))
+    if isinstance(account, CannotAsk):
+        why = (f"{profile.fault}, and whether the account's role takes its place is not known",)
+        return Check(check, name, "unknown", why, (fix,), tuple(evidence))
+    return failed(check, name, profile.fault, fix, evidence, users_see=NOT_CONNECTED)
+
+
+def _assumable(
+    node: Node, found: FoundRole | None, trusted: Trust, service: str, *, replaced: bool
+) -> Check:
+    check = "role-assumable"
+    if found is None:
+        return skipped(check, NO_ROLE)
+    arn = found.role.arn
+    name = arn.rpartition("/")[2]
+    api = _ROLE if node.is_hybrid else _PROFILE
+    evidence = (Evidence(api, "AssumeRolePolicyDocument", trusted.answer),)
+    statement = (
+        f"add to the trust policy of {name}, by aws iam update-assume-role-policy: "
+        f'{{"Effect": "Allow", "Principal": {{"Service": "{service}"}}, "Action": '
+        '"sts:AssumeRole"}'
+    )
+    if trusted.answer == "denied" and replaced:
+        why = f"{trusted.why}, and the account's role takes its place"
+        return Check(check, arn, "unknown", (why,), (statement,), evidence)
+    if trusted.answer == "denied":
+        return failed(check, arn, trusted.why, statement, evidence, users_see=NOT_CONNECTED)
+    if node.connected and not replaced:
+        why = "the agent is connected, and so it has credentials of the role"
+        return Check(check, arn, "proven", (why,), (), evidence)
+    if trusted.answer == "unknown":
+        fix = (f"aws iam get-role --role-name {name}",)
+        return Check(check, arn, "unknown", (trusted.why,), fix, evidence)
+    return Check(check, arn, "pass", (trusted.why,), (), evidence)
+
+
+def _metadata(node: Node) -> Check:
+    check = "metadata"
+    options = (node.instance or {}).get("MetadataOptions", {})
+    value = options.get("HttpEndpoint")
+    evidence = (Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value),)
+    if value == "disabled":
+        return failed(
+            check,
+            node.id,
+            "the metadata endpoint of the instance is off, so that the agent gets no credentials",
+            (
+                f"aws ec2 modify-instance-metadata-options --instance-id {node.id} --region "
+                f"{node.region} --http-endpoint enabled"
+            ),
+            evidence,
+            users_see=NOT_CONNECTED,
+        )
+    if node.connected:
+        why = ("the agent is connected, and so it has credentials",)
+        return Check(check, node.id, "proven", why, (), evidence)
+    if value is None:
+        why = ("EC2 does not say whether the metadata endpoint is on",)
+        return Check(check, node.id, "unknown", why, (on_node("EC2 IMDS"),), evidence)
+    return Check(check, node.id, "pass", ("the metadata endpoint is on",), (), evidence)
+
+
+def _permissions(worker: LiveRole | None, asked: _Permitted | None) -> list[Check]:
+    if worker is None or asked is None:
+        return [skipped(name, NO_ROLE) for name in _PERMISSIONS]
+    return [
+        by_simulator(name, worker.arn, verdict, NOT_CONNECTED)
+        for name, verdict in zip(_PERMISSIONS, asked, strict=True)
+    ]
+
+
+def _host_management(
+    profile: _Profile, asked: _Permitted | None, account: _AccountRole, *, fit: bool | None
+) -> Check:
+    check = "default-host-management"
+    if fit and profile.role:
+        arn = profile.role.role.arn
+        why = [f"the role {arn} of the profile registers the instance, and does the work"]
+        if not all(verdict.allowed for verdict in _known(asked)):
+            why.append("the account's role takes the place of no role that may register")
+        return Check(check, arn, "pass", tuple(why))
+    if isinstance(account, CannotAsk):
+        return unasked(check, None, account)
+    if isinstance(account, str):
+        return skipped(check, account)
+    evidence = (Evidence("ssm:GetServiceSetting", _SETTING, account.arn),)
+    if fit is None:
+        why_open = (
+            f"whether the profile's role or the account's role {account.arn} does the work is not "
+            "known"
+        )
+        fix = (on_node("AWS Credentials"),)
+        return Check(check, account.arn, "unknown", (why_open,), fix, evidence)
+    unused = f"the policies of {profile.role.role.arn} go unused" if profile.role else ""
+    why = [
+        f"the role {account.arn} of the account does the work, and needs what sessions use",
+        *filter(None, [unused]),
+    ]
+    return Check(check, account.arn, "unknown", tuple(why), (on_node("AWS Credentials"),), evidence)
+
+
+def _of_hybrid(session: AwsSession, node: Node) -> Identity:
+    """The role of a hybrid node's activation, which Systems Manager assumes."""
+    outside = "the node is outside of EC2"
+    named = node.recorded("IamRole")
+    role: LiveRole | None = None
+    asked: _Permitted | None = None
+    if named is None:
+        assumable = skipped("role-assumable", "Systems Manager has no role of the node on record")
+    else:
+        found = tried(lambda: _role(session, named.rpartition("/")[2]))
+        assumable = _of_activation(node, named, found)
+        if not isinstance(found, NotThere):
+            role = (
+                LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}", None)
+                if isinstance(found, CannotAsk)
+                else found.role
+            )
+            asked = _permitted(session, node, role)
+    checks = [
+        skipped("instance-profile", outside),
+        assumable,
+        skipped("metadata", outside),
+        *_permissions(role, asked),
+        skipped("default-host-management", outside),
+    ]
+    return Identity(checks, None, role, _known(asked))
+
+
+def _of_activation(node: Node, named: str, found: FoundRole | CannotAsk) -> Check:
+    if isinstance(found, NotThere):
+        return failed(
+            "role-assumable",
+            named,
+            f"the role {named} of the node does not exist any more",
+            (
+                f"aws ssm update-managed-instance-role --instance-id {node.id} --region "
+                f"{node.region} --iam-role ROLE"
+            ),
+            [Evidence(_ROLE, "Role", None)],
+            users_see=NOT_CONNECTED,
+        )
+    if isinstance(found, CannotAsk):
+        return unasked("role-assumable", named, found)
+    trusted = trust(found.trust_policy, SYSTEMS_MANAGER)
+    return _assumable(node, found, trusted, SYSTEMS_MANAGER, replaced=False)
+
+
+def _role(session: AwsSession, name: str) -> FoundRole:
+    with asking("iam", f"the role {name}", f"there is no role {name!r}"):
+        found = session.iam().get_role(RoleName=name)["Role"]
+        return FoundRole(LiveRole(found["Arn"], None), found.get("AssumeRolePolicyDocument"))

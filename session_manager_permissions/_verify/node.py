@@ -1,0 +1,298 @@
+"""Which node is it, and what do EC2 and Systems Manager say of it? The ground truth, asked first.
+
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectionStatus.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .checks import NOT_CONNECTED, Check, Evidence, failed, on_node, skipped, unasked
+from .simulator import CannotAsk, NotThere, asking, tried
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .session import AwsSession
+
+RECORD: Final = "ssm:DescribeInstanceInformation"
+CONNECTION: Final = "ssm:GetConnectionStatus"
+_INSTANCES: Final = "ec2:DescribeInstances"
+_STATUS: Final = "ec2:DescribeInstanceStatus"
+
+
+def node_fault(text: str) -> str | None:
+    """Why a text is not the id of an instance or a hybrid node; None if it is."""
+    if re.fullmatch(r"m?i-[0-9a-f]{8,17}", text):
+        return None
+    return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
+
+
+@dataclass(frozen=True)
+class Node:
+    """An instance, or a hybrid node, as EC2 and Systems Manager have it."""
+
+    id: str
+    region: str
+    partition: str
+    account: str
+    instance: dict[str, Any] | None
+    """What EC2 says; None of a hybrid node."""
+    record: dict[str, Any] | CannotAsk | None
+    """What Systems Manager says; None where it has no record."""
+    connection: str | CannotAsk
+    """`connected` or `notconnected`."""
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether it is registered by an activation, as machines outside of EC2 are."""
+        return self.instance is None
+
+    @property
+    def arn(self) -> str:
+        """What a policy names it by."""
+        kind = "ssm", "managed-instance"
+        if self.instance is not None:
+            kind = "ec2", "instance"
+        return f"arn:{self.partition}:{kind[0]}:{self.region}:{self.account}:{kind[1]}/{self.id}"
+
+    @property
+    def connected(self) -> bool:
+        """Whether the agent holds a connection to Session Manager."""
+        return self.connection == "connected"
+
+    @property
+    def state(self) -> str | None:
+        """The instance's state in EC2."""
+        return None if self.instance is None else str(self.instance["State"]["Name"])
+
+    @property
+    def ping(self) -> str | None:
+        """The PingStatus: `Online`, `ConnectionLost` or `Inactive`."""
+        return self.recorded("PingStatus")
+
+    @property
+    def online(self) -> bool:
+        """Whether the agent's last report is recent."""
+        return self.ping == "Online"
+
+    @property
+    def platform(self) -> str | None:
+        """`Linux`, `Windows` or `MacOS`; None where neither service says."""
+        recorded = self.recorded("PlatformType")
+        is_windows = (self.instance or {}).get("Platform", "").lower() == "windows"
+        return recorded or ("Windows" if is_windows else None)
+
+    def recorded(self, field: str) -> str | None:
+        """A field of Systems Manager's record."""
+        value = self.record.get(field) if isinstance(self.record, dict) else None
+        return None if value is None else str(value)
+
+
+def find_node(session: AwsSession, node_id: str) -> Node:
+    """Find the node, and ask whether it is registered and connected.
+
+    Raises:
+        CannotAsk: there is no such node, or the credentials may not read it.
+    """
+    region = str(session.region)
+    hybrid = node_id.startswith("mi-")
+    instance, account = (None, "") if hybrid else _instance(session, node_id, region)
+    record = tried(lambda: _record(session, node_id))
+    if hybrid:
+        if isinstance(record, CannotAsk):
+            raise record
+        if record is None:
+            raise CannotAsk(
+                f"there is no managed node {node_id} in {region} in the account of the "
+                "credentials: give --region, or use credentials of its account"
+            )
+        account = _own_account(session)
+    return Node(
+        node_id,
+        region,
+        session.partition,
+        account,
+        instance,
+        record,
+        tried(lambda: _connection(session, node_id)),
+    )
+
+
+def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str, Any], str]:
+    missing = (
+        f"there is no instance {node_id} in {region} in the account of the credentials: give "
+        "--region, or use credentials of its account"
+    )
+    with asking("ec2", "*", missing):
+        found = session.ec2().describe_instances(InstanceIds=[node_id])["Reservations"]
+        instances = [(one, entry["OwnerId"]) for entry in found for one in entry["Instances"]]
+    if not instances:
+        raise CannotAsk(missing)
+    return instances[0]
+
+
+def _own_account(session: AwsSession) -> str:
+    with asking("sts", "*", "there is no such account"):
+        return str(session.sts().get_caller_identity()["Account"])
+
+
+def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
+    filters = [{"Key": "InstanceIds", "Values": [node_id]}]
+    try:
+        with asking("ssm", "*", f"Systems Manager has no record of {node_id}"):
+            pages = session.ssm().get_paginator("describe_instance_information")
+            found = [
+                one
+                for page in pages.paginate(Filters=filters)  # type: ignore[arg-type]
+                for one in page["InstanceInformationList"]
+            ]
+    except NotThere:
+        return None
+    return dict(found[0]) if found else None
+
+
+def _connection(session: AwsSession, node_id: str) -> str:
+    with asking("ssm", node_id, f"Systems Manager has no target {node_id}"):
+        return str(session.ssm().get_connection_status(Target=node_id)["Status"])
+
+
+def ground_truth(session: AwsSession, node: Node) -> list[Check]:
+    """The checks of whether it runs, is registered and is connected."""
+    return [_running(session, node), _connected(node), _registered(node)]
+
+
+def _running(session: AwsSession, node: Node) -> Check:
+    name = "instance-running"
+    if node.state is None:
+        return skipped(name, "the node is outside of EC2", node.id)
+    evidence = [Evidence(_INSTANCES, "State.Name", node.state)]
+    if node.state != "running":
+        return failed(
+            name,
+            node.id,
+            f"the instance is {node.state}",
+            _to_run(node),
+            evidence,
+            users_see=NOT_CONNECTED,
+        )
+    if node.connected or node.online:
+        why = ("the instance is running",)
+        return Check(
+            name, node.id, "proven" if node.connected else "pass", why, (), tuple(evidence)
+        )
+    status = tried(lambda: _status(session, node.id))
+    if isinstance(status, CannotAsk):
+        return unasked(name, node.id, status)
+    impaired = [kind for kind in ("SystemStatus", "InstanceStatus") if status[kind] == "impaired"]
+    evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
+    if impaired:
+        of_node = f"--instance-ids {node.id} --region {node.region}"
+        mend = f"aws ec2 reboot-instances {of_node}"
+        if "SystemStatus" in impaired:
+            mend = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
+        return failed(
+            name,
+            node.id,
+            f"a status check of the instance fails: {', '.join(impaired)}",
+            mend,
+            evidence,
+            users_see=NOT_CONNECTED,
+        )
+    return Check(name, node.id, "pass", ("the instance is running",), (), tuple(evidence))
+
+
+def _to_run(node: Node) -> str:
+    if node.state in ("terminated", "shutting-down"):
+        return "launch another instance: a terminated one does not come back"
+    if node.state == "pending":
+        return "wait until it runs, and run the command again"
+    return f"aws ec2 start-instances --instance-ids {node.id} --region {node.region}"
+
+
+def _status(session: AwsSession, node_id: str) -> dict[str, str]:
+    with asking("ec2", "*", f"there is no instance {node_id} any more"):
+        found = session.ec2().describe_instance_status(InstanceIds=[node_id])["InstanceStatuses"]
+        kinds = ("SystemStatus", "InstanceStatus")
+        return {kind: one[kind]["Status"] for one in found[:1] for kind in kinds} or dict.fromkeys(
+            kinds, "not reported"
+        )
+
+
+def _connected(node: Node) -> Check:
+    name = "connected"
+    if isinstance(node.connection, CannotAsk):
+        return unasked(name, node.id, node.connection)
+    evidence = [Evidence(CONNECTION, "Status", node.connection)]
+    if node.connected:
+        why = ("the agent is connected to Session Manager",)
+        return Check(name, node.id, "pass", why, (), tuple(evidence))
+    return failed(
+        name,
+        node.id,
+        "the agent is not connected to Session Manager",
+        "",
+        evidence,
+        users_see=NOT_CONNECTED,
+    )
+
+
+def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
+    """What to do about a symptom.
+
+    Args:
+        node: the node.
+        causes: the checks that fail besides.
+        open_: the checks that are unknown.
+    """
+    restart = "sudo systemctl restart amazon-ssm-agent"
+    if node.platform == "Windows":
+        restart = "Restart-Service AmazonSSMAgent"
+    again = (
+        "restart the agent, or wait up to 30 minutes until it tries again by itself: on the node, "
+        f"{restart}"
+    )
+    if node.instance is not None:
+        again += f"; or aws ec2 reboot-instances --instance-ids {node.id} --region {node.region}"
+    if causes:
+        return (f"first mend {', '.join(causes)}", again)
+    if open_:
+        return (f"look at what is unknown: {', '.join(open_)}", again)
+    late = "nothing else fails, so the role or its policy may be newer than the agent's last try"
+    return (f"{late}: {again}", on_node("Agent service"))
+
+
+def _registered(node: Node) -> Check:
+    name = "registered"
+    if isinstance(node.record, CannotAsk):
+        return unasked(name, node.id, node.record)
+    if node.record is None:
+        evidence = [Evidence(RECORD, "InstanceInformationList", "empty")]
+        if node.connected:
+            why = "Systems Manager has no record of the node, although it is connected"
+            return Check(name, node.id, "unknown", (why,), ("run the command again",), (*evidence,))
+        why = "Systems Manager has no record of the instance: it never registered, or is stopped"
+        return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
+    evidence = [
+        Evidence(RECORD, field, node.recorded(field))
+        for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
+        if node.recorded(field) is not None
+    ]
+    if node.online:
+        return Check(name, node.id, "pass", ("the agent reports in",), (), tuple(evidence))
+    last = node.recorded("LastPingDateTime")
+    why = f"the agent was registered and last reported in at {last}: PingStatus is {node.ping}"
+    if node.connected:
+        fix = ("look at whether the node reaches the endpoint of ssm",)
+        return Check(name, node.id, "unknown", (why,), fix, tuple(evidence))
+    return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
+
+
+def at_least(version: str, least: tuple[int, ...]) -> bool | None:
+    """Whether a version is one or a newer one; None where it can't be read."""
+    if not re.fullmatch(r"\d+(\.\d+)*", version):
+        return None
+    return tuple(map(int, version.split("."))) >= least

@@ -1,0 +1,230 @@
+"""May this operator start a session on the node, and with which plug-in?"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from .checks import (
+    PLUGIN_MISSING,
+    START_DENIED,
+    Check,
+    Evidence,
+    failed,
+    unasked,
+)
+from .node import at_least
+from .simulator import CannotAsk, asking, entry, session_context, simulate, tried
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from types_boto3_iam.type_defs import ContextEntryTypeDef
+
+    from .node import Node
+    from .preferences import Preferences
+    from .session import AwsSession
+    from .simulator import SimulatedAnswer
+
+CALLER: Final = "caller"
+"""Stands for whoever calls."""
+_PLUGIN: Final = "session-manager-plugin"
+_SIGNS_CHANNEL: Final = (1, 2, 764, 0)
+"""The first plug-in that signs the channel with the operator's credentials."""
+_PLUGIN_PAGE: Final = (
+    "install it: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+    "session-manager-working-with-install-plugin.html"
+)
+_SIMULATE: Final = "iam:SimulatePrincipalPolicy"
+
+
+def operator_fault(text: str) -> str | None:
+    """Why a text names no operator; None if it does."""
+    principal = r"arn:[\w-]+:(iam::\d{12}:(user|role)|sts::\d{12}:assumed-role)/.+"
+    if text == CALLER or re.fullmatch(principal, text, re.ASCII):
+        return None
+    return f"is not the ARN of a user or a role, nor {CALLER!r}"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who starts the session."""
+
+    arn: str | None
+    """The ARN of the user or the role; None where it can't be asked about."""
+    error: CannotAsk | None = None
+    tags: Mapping[str, str] | CannotAsk = field(default_factory=dict)
+    """Read where Run As is on."""
+
+    @property
+    def is_user(self) -> bool:
+        """Whether it is a user, whose tags no session can change."""
+        return self.arn is not None and ":user/" in self.arn
+
+
+def find_operator(session: AwsSession, given: str, *, with_tags: bool) -> Operator:
+    """Find the user or the role behind an ARN, or the caller.
+
+    Args:
+        session: makes the clients.
+        given: the ARN of a user, a role or an assumed role, or `caller`.
+        with_tags: whether its tags are asked for.
+    """
+    found = tried(partial(_principal, session, given))
+    if isinstance(found, CannotAsk):
+        return Operator(None, found)
+    arn, tags = found
+    if tags is not None:
+        return Operator(arn, tags=tags)
+    return Operator(arn, tags=tried(partial(_tags, session, arn)) if with_tags else {})
+
+
+def _principal(session: AwsSession, given: str) -> tuple[str, dict[str, str] | None]:
+    """The ARN of the user or the role, and its tags where they come along."""
+    arn = given
+    if given == CALLER:
+        with asking("sts", "*", "there is no such account"):
+            arn = str(session.sts().get_caller_identity()["Arn"])
+    if ":assumed-role/" in arn:
+        role = arn.split("/")[1]
+        with asking("iam", f"the role {role}", f"there is no role {role!r}"):
+            found = session.iam().get_role(RoleName=role)["Role"]
+            return found["Arn"], _as_dict(found.get("Tags", []))
+    if operator_fault(arn):
+        raise CannotAsk(
+            f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
+            "of another operator"
+        )
+    return arn, None
+
+
+def _as_dict(tags: Iterable[Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def _tags(session: AwsSession, arn: str) -> dict[str, str]:
+    name = arn.rpartition("/")[2]
+    with asking("iam", arn, f"there is no {arn}"):
+        if ":user/" in arn:
+            pages = iter(session.iam().get_paginator("list_user_tags").paginate(UserName=name))
+        else:
+            pages = iter(session.iam().get_paginator("list_role_tags").paginate(RoleName=name))
+        return _as_dict(tag for page in pages for tag in page["Tags"])
+
+
+def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
+    """The node's tags, which an operator's policy may ask for.
+
+    Raises:
+        CannotAsk: the credentials may not list those of a hybrid node.
+    """
+    if node.instance is not None:
+        return _as_dict(node.instance.get("Tags", []))
+    with asking("ssm", node.arn, f"there is no {node.id}"):
+        found = session.ssm().list_tags_for_resource(
+            ResourceType="ManagedInstance", ResourceId=node.id
+        )["TagList"]
+        return _as_dict(found)
+
+
+def may_start(
+    session: AwsSession, node: Node, preferences: Preferences, operator: Operator
+) -> Check:
+    """Whether the operator may start a session on the node with the document, and use its key."""
+    name = "operator"
+    arn = operator.arn
+    if arn is None:
+        return unasked(name, None, operator.error or CannotAsk("the operator is not known"))
+    tags = tried(partial(node_tags, session, node))
+    if isinstance(tags, CannotAsk):
+        return unasked(name, arn, tags)
+    answers: list[SimulatedAnswer] = []
+    for action, resource, context in _asked(node, preferences, tags):
+        found = tried(partial(simulate, session.iam(), arn, [action], resource, context))
+        if isinstance(found, CannotAsk):
+            return unasked(name, arn, found)
+        answers += found.values()
+    evidence = [
+        Evidence(_SIMULATE, f"{answer.action} on {answer.resource}", answer.decision)
+        for answer in answers
+    ]
+    missing = sorted({key for answer in answers for key in answer.missing_context})
+    note = f"IAM was told no value of the condition keys {', '.join(missing)}"
+    denied = [answer for answer in answers if not answer.allowed]
+    if not denied:
+        why = (f"IAM allows {arn} to start the session", *([note] if missing else []))
+        return Check(name, arn, "pass", why, (), tuple(evidence))
+    whats = ", ".join(f"{answer.action} on {answer.resource}" for answer in denied)
+    fix = (
+        "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
+        f"{arn.rpartition('/')[2]}: {whats}"
+    )
+    why_not = f"{arn} is denied {whats}"
+    if any(answer.missing_context for answer in denied):
+        return Check(name, arn, "unknown", (why_not, note), (fix,), tuple(evidence))
+    return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
+
+
+def _asked(
+    node: Node, preferences: Preferences, tags: Mapping[str, str]
+) -> list[tuple[str, str, list[ContextEntryTypeDef]]]:
+    """The operator's calls: each action, its resource and the condition keys that are known."""
+    start = "ssm:StartSession"
+    common = [
+        entry("aws:SecureTransport", "true", "boolean"),
+        entry("aws:RequestedRegion", node.region),
+    ]
+    checks = [*common, entry("ssm:SessionDocumentAccessCheck", "true", "boolean")]
+    tagged = [
+        entry(f"{prefix}{key}", value)
+        for key, value in tags.items()
+        for prefix in ("ssm:resourceTag/", "aws:ResourceTag/")
+    ]
+    owner = "" if preferences.name.startswith("AWS-") else node.account
+    where = f"arn:{node.partition}:ssm:{node.region}"
+    asked = [
+        (start, node.arn, [*checks, *tagged]),
+        (start, f"{where}:{owner}:document/{preferences.name}", checks),
+        ("ssmmessages:OpenDataChannel", f"{where}:{node.account}:session/{_SESSION}", common),
+    ]
+    if preferences.key is not None:
+        context = [*common, *session_context(node.id)]
+        if preferences.key.alias_name:
+            alias = preferences.key.alias_name
+            context.append(entry("kms:ResourceAliases", alias, "stringList"))
+        asked.append(("kms:GenerateDataKey", preferences.key.arn, context))
+    return asked
+
+
+_SESSION: Final = "operator-0123456789abcdef0"
+"""A sample, which does not need to exist."""
+
+
+def plugin() -> Check:
+    """Whether the plug-in of the machine that the command runs on is new enough."""
+    name = "plugin"
+    path = shutil.which(_PLUGIN)
+    evidence = [Evidence(_PLUGIN, "path", path)]
+    if path is None:
+        why = f"{_PLUGIN} is not on PATH"
+        return failed(name, None, why, _PLUGIN_PAGE, evidence, users_see=PLUGIN_MISSING)
+    try:
+        run = subprocess.run(  # noqa: S603 # the plug-in that the CLI would run
+            [path, "--version"], capture_output=True, text=True, check=False, timeout=10
+        )
+        version = run.stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        version = str(error)
+    evidence.append(Evidence(_PLUGIN, "--version", version))
+    new = at_least(version, _SIGNS_CHANNEL)
+    if new is None:
+        why = f"{path} does not say its version"
+        return Check(name, path, "unknown", (why,), (f"{path} --version",), tuple(evidence))
+    if new:
+        return Check(name, path, "pass", (f"the plug-in has version {version}",), (), (*evidence,))
+    why = f"the plug-in has version {version}, and 1.2.764.0 is the oldest that will work"
+    return failed(name, path, why, _PLUGIN_PAGE, evidence)

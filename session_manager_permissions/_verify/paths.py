@@ -1,0 +1,179 @@
+"""Can the node reach the services that its sessions use? The checks of the network paths.
+
+The judge of `_network` follows each path. What the node's connection shows is not judged, and
+where the judge contradicts it, the judge's other findings are not certain either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions._network.endpoint_policy import policy_allows
+from session_manager_permissions._network.judge import Judge
+from session_manager_permissions._network.verdicts import (
+    ALWAYS_NEEDED,
+    EGRESS_CLOSED,
+    ENDPOINT_UNREACHABLE,
+    OF_SERVICES,
+    Problem,
+    State,
+)
+
+from .checks import (
+    BUCKET_NOT_READ,
+    GROUP_NOT_ENCRYPTED,
+    HANDSHAKE,
+    NOT_CONNECTED,
+    Check,
+    failed,
+    on_node,
+    skipped,
+    ways_out,
+)
+from .network import LiveNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .node import Node
+    from .preferences import Preferences
+    from .session import AwsSession
+
+_PATHS: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
+
+
+def proven_by(node: Node) -> dict[str, str]:
+    """The services that the node is seen to reach, each with what shows it."""
+    proven = {}
+    if node.online or (node.connected and node.ping is None):
+        proven["ssm"] = "the agent reports in" if node.online else "the agent is connected"
+    if node.connected:
+        proven["ssmmessages"] = "the agent is connected"
+    return proven
+
+
+def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> list[Check]:
+    """The check of the path to each service."""
+    wanted = (*ALWAYS_NEEDED, *preferences.services)
+    proven = proven_by(node)
+    instance = node.instance
+    judged: dict[str, Check] = {}
+    if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
+        network = LiveNetwork(session.ec2(), instance, node.account, wanted)
+        users_see = _users_see(preferences)
+        judged = {one.name: one for one in _judged(node, network, users_see, proven)}
+    checks = []
+    for service in _PATHS:
+        name = f"path-{service}"
+        if service not in wanted:
+            checks.append(skipped(name, "sessions do not use it"))
+        elif service in proven:
+            checks.append(Check(name, service, "proven", (proven[service],)))
+        elif name in judged:
+            checks.append(judged[name])
+        elif instance is None:
+            why = "the network of a node outside of EC2 is not known to EC2"
+            fix = on_node(f"Connectivity to {service} endpoint")
+            checks.append(Check(name, service, "skipped", (why,), (fix,)))
+        else:
+            checks.append(skipped(name, f"the instance is in no VPC: it is {node.state}", service))
+    return checks
+
+
+def _judged(
+    node: Node, network: LiveNetwork, users_see: dict[str, str | None], proven: dict[str, str]
+) -> Iterator[Check]:
+    paths = Judge(network.network).judge([network.placement], network.services).paths
+    doubted = [service for service in proven if paths[service].state is not State.OPEN]
+    for service, path in paths.items():
+        if service in proven:
+            continue
+        name = f"path-{service}"
+        evidence = tuple(network.evidence(service))
+        on_it = on_node(f"Connectivity to {service} endpoint")
+        if path.state is State.OPEN:
+            why = f"the network leads from the instance to {service}"
+            yield Check(name, service, "pass", (why,), (), evidence)
+        elif path.state is State.CLOSED and doubted:
+            why = (
+                f"{_why(path.problems[0], service)}; but {proven[doubted[0]]}, so the network has "
+                "a way that EC2 does not show"
+            )
+            yield Check(name, service, "unknown", (why,), (on_it,), evidence)
+        elif path.state is State.CLOSED:
+            problem = path.problems[0]
+            fix = _fix(node, network, problem, service)
+            why = _why(problem, service)
+            yield failed(name, service, why, fix, evidence, users_see=users_see[service])
+        else:
+            decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
+            whys = (decides, *dict.fromkeys(map(str, network.denied)))
+            fixes = (*ways_out(network.denied), on_it)
+            yield Check(name, service, "unknown", whys, fixes, evidence)
+
+
+def _users_see(preferences: Preferences) -> dict[str, str | None]:
+    """What users read where there is no way to a service."""
+    document = preferences.document
+    return {
+        "ssm": NOT_CONNECTED,
+        "ssmmessages": NOT_CONNECTED,
+        "kms": HANDSHAKE,
+        "logs": GROUP_NOT_ENCRYPTED
+        if document and document.enforces_log_group_encryption
+        else None,
+        "s3": BUCKET_NOT_READ if document and document.enforces_s3_encryption else None,
+    }
+
+
+def _why(problem: Problem, service: str) -> str:
+    return problem.why.replace(OF_SERVICES, service)
+
+
+def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:
+    of_region = f"--region {node.region}"
+    group = next(map(str, network.placement.groups), "GROUP")
+    if problem.cause == EGRESS_CLOSED:
+        return (
+            f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "
+            "--ip-permissions IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0}]"
+        )
+    if problem.cause == ENDPOINT_UNREACHABLE:
+        return _fix_of_endpoint(network, str(problem.subject), group, of_region)
+    if "the network ACL" in problem.why:
+        return (
+            "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "
+            f"--network-acl-id ACL {of_region}"
+        )
+    return (
+        "SessionManagerEndpoints(scope, id, vpc=...), or aws ec2 create-vpc-endpoint --vpc-id "
+        f"{network.vpc} {of_region} --vpc-endpoint-type Interface --private-dns-enabled "
+        f"--service-name com.amazonaws.{node.region}.{service} --subnet-ids SUBNETS "
+        "--security-group-ids GROUP, or a default route to a NAT gateway"
+    )
+
+
+def _fix_of_endpoint(network: LiveNetwork, endpoint_id: str, group: str, of_region: str) -> str:
+    vpc = network.network.vpcs[network.vpc]
+    (endpoint,) = (one for one in vpc.endpoints if one.id == endpoint_id)
+    if endpoint.private_dns is False:
+        return (
+            f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {endpoint_id} {of_region} "
+            "--private-dns-enabled"
+        )
+    for attribute, value in (
+        ("dns-support", vpc.dns_support),
+        ("dns-hostnames", vpc.dns_hostnames),
+    ):
+        if value is False:
+            return (
+                f"aws ec2 modify-vpc-attribute --vpc-id {network.vpc} {of_region} "
+                f"--enable-{attribute}"
+            )
+    if policy_allows(endpoint) is False:
+        return f"allow the action in the policy of the endpoint {endpoint_id}"
+    of_endpoint = str(endpoint.groups[0]) if endpoint.groups else "GROUP"
+    return (
+        f"aws ec2 authorize-security-group-ingress --group-id {of_endpoint} {of_region} "
+        f"--protocol tcp --port 443 --source-group {group}"
+    )

@@ -1,0 +1,237 @@
+"""The inline policy that the role of an instance needs, for those who do not deploy it by CDK.
+
+It is the policy that `SessionManagerPermissions` synthesizes for the same options.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions import _limits, _needs
+
+from .simulator import CannotAsk
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Callable, Iterable, Sequence
+
+DESCRIPTION: Final = """\
+Print the inline policy that an instance's role needs for Session Manager, as JSON: what the CDK
+construct SessionManagerPermissions deploys, for those who use Terraform, CloudFormation or the
+console. The command asks AWS nothing.
+"""
+
+
+class PolicyOptions(NamedTuple):
+    """What Session Manager is used for, as the command line says it."""
+
+    keys: Sequence[str] = ()
+    """The ARNs of the keys, or aliases, that encrypt sessions."""
+    log_bucket: str | None = None
+    """The bucket's name."""
+    log_prefix: str | None = None
+    log_bucket_key: str | None = None
+    """The ARN of the key, or alias, that encrypts the bucket."""
+    log_group: str | None = None
+    """The ARN of the log group, or its name with `region` and `account`."""
+    region: str | None = None
+    account: str | None = None
+    partition: str | None = None
+    """Default: - that of the ARNs, `aws` where there is none."""
+    allow_registration: bool = False
+    check_log_encryption: bool = True
+    decrypt_sessions_only: bool = False
+
+
+def add_arguments(
+    parser: ArgumentParser, checked: Callable[[Callable[[str], str | None]], Callable[[str], str]]
+) -> None:
+    """Add the options, each named as the attribute of `PolicyOptions`.
+
+    Args:
+        parser: the parser of `policy`.
+        checked: makes a type for argparse, which refuses a text with a fault.
+    """
+    uses = parser.add_argument_group("the session preferences")
+    uses.add_argument(
+        "--key",
+        dest="keys",
+        metavar="ARN",
+        type=checked(_limits.key_fault),
+        action="append",
+        default=[],
+        help="the KMS key, or alias, that encrypts sessions; repeat the option for the key of each "
+        "region",
+    )
+    uses.add_argument(
+        "--log-bucket",
+        metavar="BUCKET",
+        type=checked(_limits.BUCKET.fault),
+        help="the S3 bucket for session logs",
+    )
+    uses.add_argument(
+        "--log-prefix",
+        metavar="PREFIX",
+        type=checked(_limits.prefix_fault),
+        help="the key prefix of the logs in the bucket",
+    )
+    uses.add_argument(
+        "--log-bucket-key",
+        metavar="ARN",
+        type=checked(_limits.key_fault),
+        help="the KMS key, or alias, that encrypts the bucket",
+    )
+    uses.add_argument(
+        "--log-group",
+        metavar="GROUP_OR_ARN",
+        type=checked(log_group_fault),
+        help="the CloudWatch log group for session logs: its ARN, or its name together with "
+        "--region and --account",
+    )
+    grants = parser.add_argument_group("what is granted")
+    grants.add_argument(
+        "--allow-registration",
+        action="store_true",
+        help="let the role register its instance with Systems Manager; the instance then leaves "
+        "Default Host Management",
+    )
+    grants.add_argument(
+        "--no-check-log-encryption",
+        dest="check_log_encryption",
+        action="store_false",
+        help="do not let the role read how the log bucket is encrypted",
+    )
+    grants.add_argument(
+        "--decrypt-sessions-only",
+        action="store_true",
+        help="let the keys decrypt session data and nothing else",
+    )
+    aws = parser.add_argument_group("the account")
+    aws.add_argument("--region", metavar="REGION", help="the region of the log group")
+    aws.add_argument(
+        "--account",
+        metavar="ACCOUNT",
+        type=checked(_limits.ACCOUNT.fault),
+        help="the account of the log group",
+    )
+    aws.add_argument(
+        "--partition",
+        metavar="PARTITION",
+        help="the partition, such as aws-us-gov (default: that of the ARNs, else aws)",
+    )
+
+
+def log_group_fault(name_or_arn: str) -> str | None:
+    """Why `name_or_arn` is neither the name nor the ARN of a log group."""
+    if not name_or_arn.startswith("arn:"):
+        return _limits.LOG_GROUP.fault(name_or_arn)
+    found = re.fullmatch(r"arn:[\w-]+:logs:[\w-]+:\d{12}:log-group:(.*)", name_or_arn, re.ASCII)
+    if not found or not _limits.LOG_GROUP.fits(found[1].removesuffix(":*")):
+        return (
+            "is not the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME, with "
+            f"a name of {_limits.LOG_GROUP.rule}"
+        )
+    return None
+
+
+def inline_policy(options: PolicyOptions) -> dict[str, Any]:
+    """The policy document.
+
+    Raises:
+        CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
+            is not known; an AWS managed key for sessions; ARNs of several partitions.
+    """
+    for option, value in (
+        ("--log-prefix", options.log_prefix),
+        ("--log-bucket-key", options.log_bucket_key),
+    ):
+        if value and options.log_bucket is None:
+            raise CannotAsk(f"{option} {value} has no bucket: give --log-bucket too")
+    partition = _partition(options)
+    bucket = options.log_bucket
+    needs = [
+        *_needs.needed(
+            bucket_arn=None if bucket is None else f"arn:{partition}:s3:::{bucket}",
+            bucket_key=_bucket_key(options.log_bucket_key),
+            prefix=_needs.joined(options.log_prefix or ""),
+            group_arn=_log_group_arn(options, partition),
+            allow_registration=options.allow_registration,
+            check_log_encryption=options.check_log_encryption,
+        ),
+        *(_decrypt(key, sessions_only=options.decrypt_sessions_only) for key in options.keys),
+    ]
+    return {"Version": "2012-10-17", "Statement": _statements(needs)}
+
+
+def _partition(options: PolicyOptions) -> str:
+    given = [*options.keys, options.log_bucket_key, options.log_group]
+    found = {arn.split(":")[1] for arn in given if arn and arn.startswith("arn:")}
+    found |= {options.partition} if options.partition else set()
+    if len(found) > 1:
+        raise CannotAsk(
+            f"the ARNs and --partition are of several partitions, {', '.join(sorted(found))}: make "
+            "a policy for each"
+        )
+    return found.pop() if found else "aws"
+
+
+def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
+    group = options.log_group
+    if group is None or group.startswith("arn:"):
+        return group and group.removesuffix(":*")
+    if options.region is None or options.account is None:
+        raise CannotAsk(
+            f"--log-group {group} is in no region and no account: give its ARN, or --region and "
+            "--account too"
+        )
+    return f"arn:{partition}:logs:{options.region}:{options.account}:log-group:{group}"
+
+
+def _key(arn: str) -> tuple[str, str | None]:
+    """What IAM can grant on, and the alias that the key must have.
+
+    IAM knows a key by its ARN alone, so an alias stands for the keys of its account and region.
+    """
+    head, _, resource = arn.rpartition(":")
+    return (f"{head}:key/*", resource) if resource.startswith("alias/") else (arn, None)
+
+
+def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
+    """None too for S3's own key, which everyone who may use the bucket may use."""
+    return None if arn is None or ":alias/aws/" in arn else _key(arn)
+
+
+def _decrypt(arn: str, *, sessions_only: bool) -> _needs.Need:
+    resource, alias = _key(arn)
+    if alias is None:
+        return _needs.decrypt(resource, sessions_only=sessions_only)
+    if alias.startswith("alias/aws/"):
+        raise CannotAsk(
+            f"--key {arn} is an AWS managed key, which only its own service may use: give a "
+            "customer managed key"
+        )
+    return _needs.decrypt(resource, alias, _needs.alias_id(alias), sessions_only=sessions_only)
+
+
+def _statements(needs: Iterable[_needs.Need]) -> list[dict[str, Any]]:
+    """Write each need as a statement; needs of one Sid share theirs."""
+    by_sid: dict[str, list[_needs.Need]] = {}
+    for need in needs:
+        by_sid.setdefault(need.sid, []).append(need)
+    return [
+        {
+            "Sid": sid,
+            "Effect": "Allow",
+            "Action": _one_or_more(same[0].actions),
+            "Resource": _one_or_more(dict.fromkeys(need.resource for need in same)),
+            **({"Condition": same[0].conditions} if same[0].conditions else {}),
+        }
+        for sid, same in by_sid.items()
+    ]
+
+
+def _one_or_more(values: Iterable[str]) -> str | list[str]:
+    """As CDK writes a list: an only element stands alone."""
+    several = [*values]
+    return several[0] if len(several) == 1 else several

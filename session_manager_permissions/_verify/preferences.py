@@ -1,0 +1,366 @@
+"""What do the sessions of a node use, by their Session document, and can it be used?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions import _limits
+
+from .checks import (
+    BUCKET_NOT_ENCRYPTED,
+    BUCKET_NOT_READ,
+    GROUP_NOT_ENCRYPTED,
+    HANDSHAKE,
+    NO_ROLE,
+    Check,
+    Evidence,
+    by_simulator,
+    failed,
+    skipped,
+    unasked,
+)
+from .document import (
+    DEFAULT_DOCUMENT,
+    PORT,
+    LiveDocument,
+    key_arn,
+    read_document,
+    refuse_unusable,
+)
+from .simulator import (
+    CannotAsk,
+    LiveKey,
+    NotPermitted,
+    NotThere,
+    Uses,
+    Verdict,
+    ask_together,
+    asking,
+    questions,
+    tried,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .node import Node
+    from .session import AwsSession
+    from .simulator import LiveRole
+
+_USED: Final = (
+    "encrypt",
+    "log-to-s3",
+    "log-to-cloudwatch",
+    "key-usable",
+    "bucket-encryption",
+    "log-group-encryption",
+)
+_KEY: Final = "kms:DescribeKey"
+_BUCKET: Final = "s3:GetBucketEncryption"
+_GROUP: Final = "logs:DescribeLogGroups"
+_USABLE: Final = ("Enabled", "Updating")
+"""The states in which KMS decrypts.
+
+https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+"""
+_TAKEN: Final = ("AES256", "aws:kms")
+"""What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the sessions use, and the checks of it."""
+
+    name: str
+    """The document's name."""
+    checks: list[Check]
+    document: LiveDocument | None = None
+    """None where the account has no default document, or it can't be read."""
+    error: CannotAsk | None = None
+    """Why it is not known what the sessions use."""
+    key: LiveKey | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that the agent calls for a session, besides those of every session."""
+        found = self.document or LiveDocument("")
+        used = (("kms", found.key), ("logs", found.log_group), ("s3", found.log_bucket))
+        return tuple(service for service, value in used if value)
+
+
+class _Key(NamedTuple):
+    """A key, as far as it is known, and its check."""
+
+    check: Check
+    key: LiveKey | None
+    """None where it is not there, or which key an alias points to is not known."""
+
+
+def find_preferences(
+    session: AwsSession, node: Node, given: str | None, role: LiveRole | None
+) -> Preferences:
+    """Read the document, and ask whether what it names can be used.
+
+    Args:
+        session: makes the clients.
+        node: the node.
+        given: the document's name. Default: - `SSM-SessionManagerRunShell`, where it exists
+        role: the role that does the work, where it is known.
+
+    Raises:
+        CannotAsk: there is no document of the given name, or it is not one of sessions.
+    """
+    name = given or DEFAULT_DOCUMENT
+    found = tried(partial(_document, session, node, name))
+    if isinstance(found, NotThere) and given is None:
+        why = f"the account has no document {name}, so sessions use no key and are not logged"
+        return Preferences(name, [skipped(check, why) for check in _USED])
+    if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
+        raise found
+    if isinstance(found, CannotAsk):
+        return Preferences(name, [unasked(check, name, found) for check in _USED], error=found)
+    key = None if found.key is None else _key(session, node, found.key)
+    bucket, bucket_key = _bucket(session, node, found)
+    uses = Uses(
+        keys=(key.key,) if key and key.key else (),
+        log_bucket=found.log_bucket,
+        log_prefix=found.log_prefix or "",
+        log_bucket_key=bucket_key,
+        log_group=found.log_group,
+        enforces_s3_encryption=found.enforces_s3_encryption,
+    )
+    verdicts = {} if role is None else _permitted(session, node, role, uses)
+    resources = [
+        skipped("key-usable", "sessions use no key") if key is None else key.check,
+        bucket,
+        _group(session, node, found),
+    ]
+    checks = [*_permissions(found, role, key, verdicts), *resources]
+    known = [one for one in verdicts.values() if isinstance(one, Verdict)]
+    return Preferences(name, checks, found, key=key.key if key else None, verdicts=known)
+
+
+def _document(session: AwsSession, node: Node, name: str) -> LiveDocument:
+    document = read_document(session.ssm(), name, node, node.region)
+    refuse_unusable(document, name)
+    return document
+
+
+def _permitted(
+    session: AwsSession, node: Node, role: LiveRole, uses: Uses
+) -> dict[str, Verdict | CannotAsk]:
+    """Whether the role may use what the document names, by capability."""
+    asked = [
+        question
+        for question in questions(role, uses, node.region, node.arn)
+        if question.capability in _USED
+    ]
+    verdicts = ask_together(session.iam(), role, asked, node.region, node.id)
+    return {question.capability: verdict for question, verdict in zip(asked, verdicts, strict=True)}
+
+
+def _permissions(
+    document: LiveDocument,
+    role: LiveRole | None,
+    key: _Key | None,
+    verdicts: Mapping[str, Verdict | CannotAsk],
+) -> list[Check]:
+    unread = BUCKET_NOT_READ if document.enforces_s3_encryption else None
+    hidden = GROUP_NOT_ENCRYPTED if document.enforces_log_group_encryption else None
+    no_key = "sessions use no key"
+    if document.session_type == PORT:
+        no_key = f"the agent neither encrypts nor logs a session of the type {PORT}"
+    checks = []
+    for name, subject, users_see, unused in (
+        ("encrypt", document.key, HANDSHAKE, no_key),
+        ("log-to-s3", document.log_bucket, unread, "sessions are not logged in S3"),
+        ("log-to-cloudwatch", document.log_group, hidden, "sessions are not logged in CloudWatch"),
+    ):
+        if subject is None:
+            checks.append(skipped(name, unused))
+        elif name in verdicts:
+            checks.append(by_simulator(name, subject, verdicts[name], users_see))
+        elif role is None:
+            checks.append(skipped(name, NO_ROLE, subject))
+        else:
+            checks.append(_without_key(subject, key))
+    return checks
+
+
+def _without_key(subject: str, key: _Key | None) -> Check:
+    """The check of a permission on a key that is not known."""
+    if key and key.check.verdict == "unknown":
+        return replace(key.check, name="encrypt", subject=subject)
+    return skipped("encrypt", "the key can't be used, whatever the role may do", subject)
+
+
+def _key(session: AwsSession, node: Node, given: str) -> _Key:
+    name = "key-usable"
+    region = given.split(":")[3]
+    if region != node.region:
+        why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
+        fix = f"set kmsKeyId of the document to a key of {node.region}"
+        evidence = [Evidence("ssm:GetDocument", "inputs.kmsKeyId", given)]
+        return _Key(failed(name, given, why, fix, evidence, users_see=HANDSHAKE), None)
+    found = tried(partial(_describe_key, session, region, given))
+    resource = given.split(":", 5)[5]
+    if isinstance(found, NotThere):
+        fix = "set kmsKeyId of the document to a key that exists"
+        evidence = [Evidence(_KEY, "KeyMetadata", None)]
+        return _Key(failed(name, given, str(found), fix, evidence, users_see=HANDSHAKE), None)
+    if isinstance(found, CannotAsk):
+        itself = None if resource.startswith("alias/") else LiveKey(given, given, None)
+        return _Key(unasked(name, given, found), itself)
+    key = LiveKey(given, found["Arn"], resource if resource.startswith("alias/") else None)
+    return _Key(_usable(node, given, found), key)
+
+
+def _describe_key(session: AwsSession, region: str, given: str) -> Mapping[str, Any]:
+    with asking("kms", given, f"there is no {given}"):
+        metadata = session.kms(region).describe_key(KeyId=given)["KeyMetadata"]
+        return {**metadata, "Arn": metadata["Arn"]}
+
+
+def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
+    name = "key-usable"
+    spec = found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
+    state = found.get("KeyState", "Enabled")
+    evidence = [
+        Evidence(_KEY, "KeyMetadata.KeyState", state),
+        Evidence(_KEY, "KeyMetadata.KeySpec", spec),
+        Evidence(_KEY, "KeyMetadata.KeyUsage", found.get("KeyUsage")),
+        Evidence(_KEY, "KeyMetadata.KeyManager", found.get("KeyManager")),
+    ]
+    of_key = f"--key-id {found['Arn']} --region {node.region}"
+    another = "set kmsKeyId of the document to a symmetric customer managed key"
+    why, fix = "", another
+    if state == "Disabled":
+        why, fix = "the key is disabled", f"aws kms enable-key {of_key}"
+    elif state == "PendingDeletion":
+        why = "the key is scheduled for deletion"
+        fix = f"aws kms cancel-key-deletion {of_key}, and aws kms enable-key {of_key}"
+    elif state not in _USABLE:
+        why = f"the key is in the state {state}, in which it decrypts nothing"
+    elif spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
+        why = f"the key is a {spec} key for {found.get('KeyUsage')}, which encrypts no session"
+    elif found.get("KeyManager") == "AWS":
+        why = "the key is an AWS managed one, which only its own service may use"
+    if why:
+        return failed(name, given, why, fix, evidence, users_see=HANDSHAKE)
+    return Check(name, given, "pass", ("the key encrypts and decrypts",), (), tuple(evidence))
+
+
+def _bucket(
+    session: AwsSession, node: Node, document: LiveDocument
+) -> tuple[Check, LiveKey | None]:
+    """The check of the bucket's encryption, and the key that the role needs for it."""
+    name, bucket = "bucket-encryption", document.log_bucket
+    if bucket is None:
+        return skipped(name, "sessions are not logged in S3"), None
+    found = tried(partial(_bucket_encryption, session, node, bucket))
+    enforces = document.enforces_s3_encryption
+    if isinstance(found, CannotAsk):
+        return unasked(name, bucket, found), None
+    algorithm, key = found
+    evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
+    live_key = _bucket_key(session, node, key)
+    if algorithm == "no such bucket":
+        fix = f"aws s3 mb s3://{bucket}, or set s3BucketName of the document to one that exists"
+        why = f"there is no bucket {bucket!r}"
+        users_see = BUCKET_NOT_READ if enforces else None
+        return failed(name, bucket, why, fix, evidence, users_see=users_see), None
+    if algorithm in _TAKEN or enforces is False:
+        why = f"the bucket encrypts with {algorithm}"
+        if algorithm not in _TAKEN:
+            why += ", which the agent takes for none, and nothing enforces encryption"
+        return Check(name, bucket, "pass", (why,), (), tuple(evidence)), live_key
+    why = (
+        f"the bucket encrypts with {algorithm}, which the agent takes for no encryption, so that "
+        "it refuses each session"
+    )
+    fix = (
+        f"aws s3api put-bucket-encryption --bucket {bucket}, with aws:kms or AES256, or set "
+        "s3EncryptionEnabled of the document to false"
+    )
+    if enforces is None:
+        why += ", where the document's parameter enforces encryption"
+        return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence)), live_key
+    return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED), live_key
+
+
+def _bucket_encryption(session: AwsSession, node: Node, bucket: str) -> tuple[str, str | None]:
+    """How the bucket encrypts, and with which key, if that is named."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
+
+    with asking("s3", f"arn:{node.partition}:s3:::{bucket}", f"there is no bucket {bucket!r}"):
+        try:
+            found = session.s3().get_bucket_encryption(Bucket=bucket)
+        except ClientError as error:
+            absent = {
+                "NoSuchBucket": "no such bucket",
+                "ServerSideEncryptionConfigurationNotFoundError": "nothing",
+            }.get(error.response["Error"]["Code"])
+            if absent is None:
+                raise
+            return absent, None
+        rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
+        default = rule["ApplyServerSideEncryptionByDefault"]
+        return default["SSEAlgorithm"], default.get("KMSMasterKeyID")
+
+
+def _bucket_key(session: AwsSession, node: Node, given: str | None) -> LiveKey | None:
+    """The key, None where the bucket names none or it is not known which."""
+    if given is None:
+        return None
+    arn = key_arn(given, node, node.region)
+    if _limits.key_fault(arn):
+        return None
+    resource = arn.split(":", 5)[5]
+    if not resource.startswith("alias/"):
+        return LiveKey(arn, arn, None)
+    found = tried(partial(_describe_key, session, arn.split(":")[3], arn))
+    return None if isinstance(found, CannotAsk) else LiveKey(arn, found["Arn"], resource)
+
+
+def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
+    name, group = "log-group-encryption", document.log_group
+    if group is None:
+        return skipped(name, "sessions are not logged in CloudWatch")
+    found = tried(partial(_find_group, session, group))
+    if isinstance(found, CannotAsk):
+        return unasked(name, group, found)
+    enforces = document.enforces_log_group_encryption
+    users_see = GROUP_NOT_ENCRYPTED if enforces else None
+    of_group = f"--log-group-name {group} --region {node.region}"
+    if found is None:
+        evidence = [Evidence(_GROUP, "logGroupName", None)]
+        why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
+        fix = f"aws logs create-log-group {of_group}" + (" --kms-key-id KEY" if enforces else "")
+        return failed(name, group, why, fix, evidence, users_see=users_see)
+    key = found.get("kmsKeyId")
+    evidence = [Evidence(_GROUP, "kmsKeyId", key)]
+    if key or enforces is False:
+        why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
+        return Check(name, group, "pass", (why,), (), tuple(evidence))
+    why = "the log group has no KMS key, so that the agent refuses each session"
+    fix = (
+        f"aws logs associate-kms-key {of_group} --kms-key-id KEY, or set "
+        "cloudWatchEncryptionEnabled of the document to false"
+    )
+    if enforces is None:
+        why += ", where the document's parameter enforces encryption"
+        return Check(name, group, "unknown", (why,), (fix,), tuple(evidence))
+    return failed(name, group, why, fix, evidence, users_see=users_see)
+
+
+def _find_group(session: AwsSession, group: str) -> Mapping[str, Any] | None:
+    """The log group of just this name, which is the first of those that begin with it."""
+    with asking("logs", "*", f"there is no log group {group!r}"):
+        pages = session.logs().get_paginator("describe_log_groups")
+        for page in pages.paginate(logGroupNamePrefix=group):
+            for first in page["logGroups"]:
+                return first if first["logGroupName"] == group else None
+    return None

@@ -1,0 +1,112 @@
+"""How the diagnosis of a node is shown: a tree from the instance outwards, or JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .checks import ORDER
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from .checks import Check
+    from .diagnosis import Diagnosis
+
+_GROUPS: Final = {
+    "the node": ORDER[:3],
+    "its identity": ORDER[3:9],
+    "its network": ORDER[9:14],
+    "the session preferences": ORDER[14:21],
+    "the operator": ORDER[21:],
+}
+_STYLES: Final = {"pass": "green", "proven": "green", "fail": "bold red", "unknown": "yellow"}
+_WIDEST: Final = max(map(len, ORDER))
+
+
+def node_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The fields of `--output json` that are of a node; docs/verify.md describes them."""
+    node = diagnosis.node
+    role = diagnosis.identity.role
+    return {
+        "instance": {
+            "id": node.id,
+            "region": node.region,
+            "state": node.state,
+            "profile": diagnosis.identity.profile,
+            "role": None if role is None else role.arn,
+            "ping": node.ping,
+            "connection": node.connection if isinstance(node.connection, str) else None,
+            "agent_version": node.recorded("AgentVersion"),
+            "platform": node.platform,
+        },
+        "checks": [_as_json(check) for check in diagnosis.checks],
+        "on_the_node": diagnosis.to_run,
+    }
+
+
+def _as_json(check: Check) -> dict[str, Any]:
+    return {
+        "check": check.name,
+        "subject": check.subject,
+        "verdict": check.verdict,
+        "why": list(check.why),
+        "fix": list(check.fix),
+        "evidence": [one._asdict() for one in check.evidence],
+    }
+
+
+def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+    """Print the cause, the tree of all checks, and the remedies."""
+    node = diagnosis.node
+    answer = "ready" if diagnosis.ready else "not ready"
+    console.print(f"{node.id} in {node.region}: {answer}", style="bold")
+    if diagnosis.cause is not None:
+        _print_cause(console, diagnosis.cause)
+    _print_tree(console, diagnosis)
+    told = {*diagnosis.cause.fix} if diagnosis.cause else set()
+    for check in diagnosis.checks:  # below the tree, whose lines wrap and can't be copied
+        for fix in check.fix:
+            if fix not in told:
+                told.add(fix)
+                console.print(f"- {check.name}: {fix}")
+    left_out = [check.name for check in diagnosis.checks if check.verdict == "skipped"]
+    if left_out:
+        console.print(f"Not asked: {', '.join(left_out)}.")
+    for line in diagnosis.to_run:
+        console.print(f"{line[0].upper()}{line[1:]}.")
+
+
+def _print_cause(console: Console, cause: Check) -> None:
+    console.print(f"Cause: {cause.name}: {cause.why[0]}", style="bold red")
+    for line in (*cause.why[1:], *cause.fix):
+        console.print(f"  {line}")
+
+
+def _print_tree(console: Console, diagnosis: Diagnosis) -> None:
+    from rich.tree import Tree  # noqa: PLC0415 # of an extra
+
+    tree = Tree(_plainly(diagnosis.node.id, "bold"))
+    for title, names in _GROUPS.items():
+        shown = [
+            check
+            for check in diagnosis.checks
+            if check.name in names and check.verdict != "skipped"
+        ]
+        branch = tree.add(_plainly(title)) if shown else tree
+        for check in shown:
+            branch.add(_line(check))
+    console.print(tree, soft_wrap=False)
+
+
+def _line(check: Check) -> Text:
+    line = _plainly(f"{check.verdict:<8}", _STYLES[check.verdict])
+    line.append(f"{check.name:<{_WIDEST}}  {check.why[0] if check.why else ''}", "not bold default")
+    return line
+
+
+def _plainly(text: str, style: str = "") -> Text:
+    """Text in which rich takes brackets and colons, as in ARNs, literally."""
+    from rich.text import Text  # noqa: PLC0415 # of an extra
+
+    return Text(text, style, overflow="fold")

@@ -1,0 +1,86 @@
+"""Clients of boto3, each made when it is first used."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from botocore.client import BaseClient
+    from types_boto3_iam.client import IAMClient
+    from types_boto3_kms.client import KMSClient
+    from types_boto3_ssm.client import SSMClient
+
+_USER_AGENT: Final = "session-manager-permissions"
+
+
+class AwsSession:
+    """Clients of boto3 for a profile and a region, or for those of the environment."""
+
+    def __init__(self, profile: str | None, region: str | None) -> None:
+        from boto3 import Session  # noqa: PLC0415 # of an extra
+        from botocore.config import Config  # noqa: PLC0415
+
+        # Of all that AWS makes, only boto3 does not read AWS_REGION.
+        region = region or os.environ.get("AWS_REGION") or None
+        self._session: Any = Session(profile_name=profile, region_name=region)
+        # In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times.
+        self._config = Config(retries={"mode": "standard"}, user_agent_extra=_USER_AGENT)
+        self._client = cache(self._make)  # a client takes longer to make than a call does
+
+    @property
+    def region(self) -> str | None:
+        """The region, if one is known."""
+        region: str | None = self._session.region_name
+        return region
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region."""
+        partition: str = self._session.get_partition_for_region(self.region)
+        return partition
+
+    def on_call(self, tell: Callable[[str], None]) -> None:
+        """Have each call told, as `service:Operation`, before it is made."""
+
+        def of_model(model: Any, **_: object) -> None:  # noqa: ANN401 # an OperationModel
+            tell(f"{model.service_model.service_name}:{model.name}")
+
+        self._session.events.register("before-call", of_model)
+
+    def ec2(self) -> BaseClient:
+        """A client of EC2 in the region."""
+        return self._client("ec2", self.region)
+
+    def iam(self) -> IAMClient:
+        """A client of IAM, which is the same in all regions of a partition."""
+        client: IAMClient = self._client("iam", self.region)
+        return client
+
+    def kms(self, region: str) -> KMSClient:
+        """A client of KMS in the region of a key."""
+        client: KMSClient = self._client("kms", region)
+        return client
+
+    def logs(self) -> BaseClient:
+        """A client of CloudWatch Logs in the region."""
+        return self._client("logs", self.region)
+
+    def s3(self) -> BaseClient:
+        """A client of S3."""
+        return self._client("s3", self.region)
+
+    def ssm(self) -> SSMClient:
+        """A client of Systems Manager in the region."""
+        client: SSMClient = self._client("ssm", self.region)
+        return client
+
+    def sts(self) -> BaseClient:
+        """A client of STS."""
+        return self._client("sts", self.region)
+
+    def _make(self, service: str, region: str | None) -> BaseClient:
+        return self._session.client(service, region_name=region, config=self._config)

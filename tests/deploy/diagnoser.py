@@ -1,0 +1,190 @@
+"""Sets an account up as a scenario says, and runs `verify --instance-id` on it as a process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moto.server import ThreadedMotoServer
+
+from session_manager_permissions._verify.permissions import PERMISSIONS
+
+from .account import Account
+from .gateway import Call, Gateway, served
+from .systems_manager import OFF, SystemsManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_aws import LocalAws
+
+    from .diagnosis_table import Operator, Scenario
+
+ROOT: Final = Path(__file__).parents[2]
+COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
+DOCUMENT: Final = "SSM-SessionManagerRunShell"
+FORWARDING: Final = "AWS-StartPortForwardingSession"
+HYBRID: Final = "mi-0123456789abcdef0"
+READS: Final = re.compile(r"Describe|Get|List|Simulate")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a run of the command came to."""
+
+    status: int
+    out: str
+    err: str
+    calls: list[Call]
+
+    @property
+    def found(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.out)
+        return answer
+
+    def checks(self, verdict: str) -> set[str]:
+        """The checks with this verdict."""
+        return {one["check"] for one in self.found["checks"] if one["verdict"] == verdict}
+
+    def check(self, name: str) -> dict[str, Any]:
+        (found,) = (one for one in self.found["checks"] if one["check"] == name)
+        return found  # type: ignore[no-any-return]
+
+
+@dataclass
+class Diagnoser:
+    """Sets scenarios up, and runs the command on them."""
+
+    account: Account
+    moto: int
+    folder: Path
+
+    def run(self, said: Scenario, *, user: str = "", **changes: Any) -> Diagnosis:  # noqa: ANN401
+        """Run the command.
+
+        Args:
+            said: what is set up.
+            user: one whose credentials it runs with, made before; default: the administrator's.
+            changes: attributes of the gateway.
+
+        Every call is one that reads, and one that `--print-permissions` allows.
+        """
+        node, name = self._node(said)
+        credentials: dict[str, str] = {}
+        if user:
+            credentials = self.account.made[("user", user)]
+            allowed = self.account.allowed(credentials["ARN"], [*PERMISSIONS])
+            changes["may_call"] = allowed.__contains__
+        gateway = Gateway(
+            systems_manager=self._systems_manager(said, node, name),
+            ministack=self.account.aws.port,
+            moto=self.moto,
+            throttles=said.throttles,
+            pages=said.pages,
+            partition=said.partition,
+        )
+        arguments = ["--instance-id", node, "--region", said.network.region, *said.arguments]
+        if said.operator:
+            operator = self._operator(said.operator)
+            arguments += ["--operator", operator]
+        with served(replace(gateway, **changes)) as address:
+            run = subprocess.run(  # noqa: S603
+                [COMMAND, "verify", "--output", "json", *arguments],  # the last option counts
+                env=self._environment(said) | {"AWS_ENDPOINT_URL": address} | credentials,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+        for call in gateway.calls:  # whatever it comes to, it only reads
+            assert READS.match(call.operation), call
+            assert call.action in {*PERMISSIONS, "sts:GetCallerIdentity"}  # which needs none
+        return Diagnosis(run.returncode, run.stdout, run.stderr, gateway.calls)
+
+    def _node(self, said: Scenario) -> tuple[str, str | None]:
+        """The id of the node, and the name of its role if that is known without EC2."""
+        if said.machine is None:
+            return HYBRID, self.account.role(said.role, said.preferences)
+        profile = None
+        if said.machine.has_profile:
+            role = said.role if said.machine.profile_has_role else None
+            profile = self.account.profile(role, said.preferences, said.network.region)
+        return self.account.instance(said.machine, said.network, profile), None
+
+    def _systems_manager(self, said: Scenario, node: str, role: str | None) -> SystemsManager:
+        setting = OFF
+        if said.host_management:
+            name = self.account.role(said.host_management, said.preferences)
+            setting = f"{said.host_management.path}{name}".lstrip("/")
+        own = {DOCUMENT: self.account.document(said.preferences)} if said.preferences else {}
+        return SystemsManager(
+            nodes={node: replace(said.node, role=role)} if said.node else {},
+            host_management=setting,
+            documents={FORWARDING: {"sessionType": "Port"}} | own,
+            refuses_unknown_nodes=said.refuses_unknown_nodes,
+        )
+
+    def _operator(self, said: Operator) -> str:
+        """The ARN of the operator."""
+        actions = {
+            "ssm:StartSession": [
+                f"arn:aws:ssm:*:*:{said.documents}",
+                "arn:aws:ec2:*:*:instance/*",
+                "arn:aws:ssm:*:*:managed-instance/*",
+            ],
+            "ssmmessages:OpenDataChannel": "*",
+            "ssm:TerminateSession": "*",
+            "ssm:ResumeSession": "*",
+            "kms:GenerateDataKey": "*",
+        }
+        statements = [
+            {"Effect": "Allow", "Action": action, "Resource": resource}
+            for action, resource in actions.items()
+            if action not in said.lacks
+        ]
+        tags = {"SSMSessionRunAs": said.tag} if said.tag else {}
+        kind = self.account.role_of if said.is_role else self.account.user
+        return str(kind(f"operator-{abs(hash(said))}", *statements, **tags)["ARN"])
+
+    def _environment(self, said: Scenario) -> dict[str, str]:
+        """Nothing of who runs the tests; the plug-in is all there is on PATH."""
+        plugin = said.operator.plugin if said.operator else None
+        folder = self.folder / f"plugin-{plugin}"
+        folder.mkdir(exist_ok=True)
+        if plugin:
+            program = folder / "session-manager-plugin"
+            program.write_text(f"#!/bin/sh\necho {plugin}\n", encoding="ascii")
+            program.chmod(0o755)
+        return {
+            "PYTHONPATH": str(ROOT),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1",
+            "AWS_MAX_ATTEMPTS": "3" if said.throttles else "1",
+            "PATH": str(folder),
+        }
+
+
+@contextmanager
+def diagnosing(aws: LocalAws, folder: Path) -> Iterator[Diagnoser]:
+    """All servers, as long as the block lasts."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server, which tells each call
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    _, port = moto.get_host_and_port()
+    try:
+        with served(Gateway(SystemsManager(), aws.port, port)) as address:
+            yield Diagnoser(Account(aws, address), port, folder)
+    finally:
+        moto.stop()

@@ -1,0 +1,260 @@
+"""The one endpoint that a command under test asks, which passes each call on and keeps a record.
+
+EC2 is moto's server, Systems Manager is answered here, and everything else is MiniStack. What those
+do not enforce, the gateway does: who may call EC2 and Systems Manager (by MiniStack's IAM), and
+throttling. Errors have the code and the form that each service documents.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from .systems_manager import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from .systems_manager import SystemsManager
+
+S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "location": "GetBucketLocation"}
+"""By the query of a `GET` on a bucket."""
+ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
+"""Where an action in IAM is not named as the call is."""
+_THROTTLED: Final = {"ec2": "RequestLimitExceeded", "iam": "Throttling", "s3": "SlowDown"}
+_DENIED: Final = {"ec2": "UnauthorizedOperation"}
+_LISTS: Final = {
+    "DescribeInstanceStatus": "instanceStatusSet",
+    "DescribeNatGateways": "natGatewaySet",
+    "DescribeNetworkAcls": "networkAclSet",
+    "DescribeRouteTables": "routeTableSet",
+    "DescribeSecurityGroups": "securityGroupInfo",
+    "DescribeSubnets": "subnetSet",
+    "DescribeVpcEndpoints": "vpcEndpointSet",
+}
+"""The list in the answer of each call of EC2 that has pages."""
+
+
+class Call(NamedTuple):
+    """One request, signed by whoever asked."""
+
+    service: str
+    region: str
+    operation: str
+
+    @property
+    def action(self) -> str:
+        """As a policy names it."""
+        name = f"{self.service}:{self.operation}"
+        return ACTIONS.get(name, name)
+
+
+class Answer(NamedTuple):
+    """A response over HTTP."""
+
+    status: int
+    body: bytes
+    kind: str = "application/x-amz-json-1.1"
+    headers: Mapping[str, str] = {}
+
+
+@dataclass
+class Gateway:
+    """What one command is answered."""
+
+    systems_manager: SystemsManager
+    ministack: int
+    """The port of each server."""
+    moto: int
+    may_call: Callable[[str], bool] = lambda _: True
+    """Whether the credentials may do this action of EC2 or Systems Manager."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """The code of the error that each of these actions is answered with."""
+    throttles: int = 0
+    """How often each call is told to come again."""
+    pages: bool = False
+    """Whether the first page of each list is empty, which AWS allows itself."""
+    partition: str = "aws"
+    """MiniStack knows one; its answers are in this."""
+    calls: list[Call] = field(default_factory=list)
+    """All that was asked, throttled calls included."""
+    seen: Counter[Call] = field(default_factory=Counter)
+
+    def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
+        """Answer one call, by whoever knows."""
+        self.calls.append(call)
+        self.seen[call] += 1
+        if self.seen[call] <= self.throttles:
+            return _error(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
+        if call.action in self.errors:
+            return _error(call, self.errors[call.action], 500, 500)
+        if call.service in {"ec2", "ssm"} and not self.may_call(call.action):
+            return _error(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
+        if call.service == "ssm":
+            return self._of_systems_manager(call, json.loads(body))
+        if call.service == "ec2":
+            return self._of_moto(call, path, body, request)
+        return self._of_ministack(call, path, body, request)
+
+    def _of_systems_manager(self, call: Call, asked: dict[str, Any]) -> Answer:
+        first = call.operation == "DescribeInstanceInformation" and "NextToken" not in asked
+        if self.pages and first:
+            empty = {"InstanceInformationList": [], "NextToken": "0"}
+            return Answer(200, json.dumps(empty).encode())
+        try:
+            return Answer(
+                200, json.dumps(self.systems_manager.answer(call.operation, asked)).encode()
+            )
+        except Refused as refused:
+            return Answer(400, json.dumps(refused.body).encode())
+
+    def _of_moto(
+        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
+    ) -> Answer:
+        kind = "text/xml;charset=UTF-8"
+        if self.pages and call.operation in _LISTS and b"NextToken=" not in body:
+            found = f"<{_LISTS[call.operation]}/><nextToken>second</nextToken>"
+            name = f"{call.operation}Response"
+            return Answer(200, f"<{name}>{found}</{name}>".encode(), kind)
+        body = body.replace(b"&NextToken=second", b"")
+        return _passed_on(self.moto, path, body, request, {"x-moto-account-id": ACCOUNT})
+
+    def _of_ministack(
+        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
+    ) -> Answer:
+        listed = call.operation == "DescribeLogGroups"
+        if self.pages and listed and b"nextToken" not in body:
+            return Answer(200, b'{"logGroups": [], "nextToken": "second"}')
+        asked = body.replace(b', "nextToken": "second"', b"")
+        # It finds no role under a path.
+        asked = re.sub(
+            rb"(PolicySourceArn=[^&]*?%3Arole)(?:%2F[^&%]+)*(%2F[^&%]+)", rb"\1\2", asked
+        )
+        if self.partition != "aws":
+            here = self.partition.encode()
+            asked = asked.replace(b"arn%3A" + here + b"%3A", b"arn%3Aaws%3A")
+            asked = asked.replace(b"arn:" + here + b":", b"arn:aws:")
+        headers = {} if asked == body else _signed(call, self.ministack, path, asked, request)
+        answer = _passed_on(self.ministack, path, asked, request, headers)
+        if self.partition == "aws":
+            return answer
+        text = answer.body.replace(b"arn:aws:", b"arn:" + self.partition.encode() + b":")
+        return answer._replace(body=text)
+
+
+ACCOUNT: Final = "000000000000"
+"""MiniStack's."""
+
+
+def _error(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
+    message = f"{code}: {call.action}"
+    if call.service == "ec2":
+        error = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
+        return Answer(of_xml, f"<Response>{error}</Response>".encode(), "text/xml")
+    if call.service == "s3":
+        error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        return Answer(of_xml, error.encode(), "application/xml")
+    if call.service in {"iam", "sts"}:
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        return Answer(of_xml, f"<ErrorResponse>{error}</ErrorResponse>".encode(), "text/xml")
+    return Answer(of_json, json.dumps({"__type": code, "message": message}).encode())
+
+
+def _passed_on(
+    port: int,
+    path: str,
+    body: bytes,
+    request: BaseHTTPRequestHandler,
+    headers: Mapping[str, str],
+) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    kept = {
+        name: value
+        for name, value in request.headers.items()
+        if name.lower() not in {"connection", "content-length", "expect", "transfer-encoding"}
+    }
+    kept = {name: value for name, value in kept.items() if name.lower() not in headers}
+    try:
+        connection.request(request.command, path, body or None, kept | dict(headers))
+        response = connection.getresponse()
+        kind = response.headers.get("Content-Type", "text/xml")
+        return Answer(response.status, response.read(), kind, {})
+    finally:
+        connection.close()
+
+
+def _signed(
+    call: Call, port: int, path: str, body: bytes, request: BaseHTTPRequestHandler
+) -> dict[str, str]:
+    """The headers of the call with another body, signed by the administrator."""
+    kept = {
+        name: request.headers[name]
+        for name in ("Content-Type", "X-Amz-Target")
+        if name in request.headers
+    }
+    url = f"http://127.0.0.1:{port}{path}"
+    changed = AWSRequest(method=request.command, url=url, data=body, headers=kept)
+    SigV4Auth(Credentials("test", "test"), call.service, call.region).add_auth(changed)
+    return {"host": f"127.0.0.1:{port}"} | {
+        name.lower(): value for name, value in changed.headers.items()
+    }
+
+
+@contextmanager
+def served(gateway: Gateway) -> Iterator[str]:
+    """Serve on 127.0.0.1 as long as the block lasts; gives the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def respond(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answer = gateway.answer(_call(self, body), self.path, body, self)
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = respond  # noqa: N815 # http.server's
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
+    """Which call is it? The signature has the service; the protocol decides where the name is."""
+    scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers["Authorization"])
+    assert scope
+    region, service = scope.groups()
+    target = request.headers.get("X-Amz-Target")
+    if target:
+        return Call(service, region, target.rpartition(".")[2])
+    if service == "s3":
+        query = urlsplit(request.path).query.partition("&")[0].rstrip("=")
+        found = S3_OPERATIONS.get(query) if request.command == "GET" else None
+        return Call(service, region, found or f"{request.command}{query}")
+    (operation,) = parse_qs(body.decode())["Action"]
+    return Call(service, region, operation)

@@ -1,0 +1,343 @@
+"""An account with one node, all of it in memory; a test changes what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from session_manager_permissions._verify.checks import Check
+
+ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
+REGION: Final = "eu-west-1"
+NODE: Final = "i-0123456789abcdef0"
+HYBRID: Final = "mi-0123456789abcdef0"
+ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/team/web-server"
+ACCOUNT_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/service-role/DefaultNodes"
+USER: Final = f"arn:aws:iam::{ACCOUNT}:user/alice"
+KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+ALIAS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/sessions"
+DOCUMENT: Final = "SSM-SessionManagerRunShell"
+EVERYTHING: Final = {
+    "kmsKeyId": KEY,
+    "s3BucketName": "session-logs",
+    "s3KeyPrefix": "web",
+    "s3EncryptionEnabled": True,
+    "cloudWatchLogGroupName": "/ssm/sessions",
+    "cloudWatchEncryptionEnabled": True,
+}
+_ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
+
+
+class World:
+    """What AWS answers, by `service:operation`; and what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.asked: list[dict[str, Any]] = []
+        self.denies: set[str] = set()
+        """Actions that IAM denies to all, or `ARN action` to one role."""
+        self.missing: list[str] = []
+        """Condition keys of denied actions whose values IAM was not told."""
+        self.partition = "aws"
+        self.instance: dict[str, Any] = {
+            "InstanceId": NODE,
+            "State": {"Name": "running"},
+            "IamInstanceProfile": {"Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web-server"},
+            "MetadataOptions": {"HttpEndpoint": "enabled"},
+            "VpcId": "vpc-1",
+            "SubnetId": "subnet-private",
+            "SecurityGroups": [{"GroupId": "sg-web"}],
+            "NetworkInterfaces": [
+                {"Attachment": {"DeviceIndex": 0}, "Groups": [{"GroupId": "sg-web"}]}
+            ],
+            "Tags": [{"Key": "team", "Value": "web"}],
+        }
+        self.record: dict[str, Any] | None = {
+            "InstanceId": NODE,
+            "PingStatus": "Online",
+            "LastPingDateTime": "2026-01-01 00:00:00+00:00",
+            "AgentVersion": "3.3.3270.0",
+            "PlatformType": "Linux",
+        }
+        self.trust: Any = {"Statement": [trusting("ec2.amazonaws.com")]}
+        self.document: Any = None
+        self.answers: dict[str, Any] = {
+            "ec2:describe_instances": self._instances,
+            "ec2:describe_instance_status": {"InstanceStatuses": [status()]},
+            "ssm:describe_instance_information": self._records,
+            "ssm:get_connection_status": {"Status": "connected"},
+            "ssm:get_service_setting": {"ServiceSetting": {"SettingValue": "$None"}},
+            "ssm:get_document": self._document,
+            "ssm:list_tags_for_resource": {"TagList": [{"Key": "team", "Value": "web"}]},
+            "iam:get_instance_profile": self._profile,
+            "iam:get_role": lambda: {"Role": self._role()},
+            "iam:simulate_principal_policy": self._simulate,
+            "iam:list_user_tags": {"Tags": []},
+            "iam:list_role_tags": {"Tags": []},
+            "kms:describe_key": {"KeyMetadata": key()},
+            "s3:get_bucket_encryption": encrypted("AES256"),
+            "logs:describe_log_groups": {
+                "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]
+            },
+            "sts:get_caller_identity": {"Account": ACCOUNT, "Arn": USER},
+            **deepcopy(NETWORK),
+        }
+
+    def has(self, name: str, answer: object) -> None:
+        assert name in self.answers
+        self.answers[name] = answer
+
+    def refuses(self, operation: str, code: str = "AccessDeniedException") -> None:
+        """Have a call fail, named as AWS names it: `ssm:GetDocument`."""
+        service, _, name = operation.partition(":")
+        snake = "".join(f"_{one.lower()}" if one.isupper() else one for one in name).lstrip("_")
+        self.has(f"{service}:{snake}", refusal(name, code))
+
+    def uses(self, **inputs: object) -> None:
+        """Have a Session document with these inputs."""
+        self.document = {
+            "schemaVersion": "1.0",
+            "sessionType": "Standard_Stream",
+            "inputs": EVERYTHING | inputs,
+        }
+
+    def is_hybrid(self) -> None:
+        self.record = (self.record or {}) | {"InstanceId": HYBRID, "IamRole": "service-role/Nodes"}
+        self.trust = {"Statement": [trusting("ssm.amazonaws.com")]}
+
+    def is_lost(self, connection: str = "notconnected") -> None:
+        self.record = (self.record or {}) | {"PingStatus": "ConnectionLost"}
+        self.has("ssm:get_connection_status", {"Status": connection})
+
+    def is_online_only(self) -> None:
+        self.has("ssm:get_connection_status", {"Status": "notconnected"})
+
+    def never_registered(self) -> None:
+        self.record = None
+        self.has("ssm:get_connection_status", {"Status": "notconnected"})
+
+    def has_host_management(self, value: str = "service-role/DefaultNodes") -> None:
+        self.has("ssm:get_service_setting", {"ServiceSetting": {"SettingValue": value}})
+
+    def call(self, service: str, operation: str, asked: dict[str, Any]) -> Any:  # noqa: ANN401
+        self.calls.append(f"{service}:{operation}")
+        self.asked.append(asked)
+        answer = self.answers[f"{service}:{operation}"]
+        if isinstance(answer, Exception):
+            raise answer
+        if answer == self._simulate:
+            return self._simulate(asked)
+        if operation == "describe_vpc_attribute":
+            return answer[asked["Attribute"]]
+        return answer() if callable(answer) else answer
+
+    def _instances(self) -> dict[str, Any]:
+        return {"Reservations": [{"OwnerId": ACCOUNT, "Instances": [self.instance]}]}
+
+    def _records(self) -> dict[str, Any]:
+        return {"InstanceInformationList": [self.record] if self.record else []}
+
+    def _document(self) -> dict[str, Any]:
+        if self.document is None:
+            raise refusal("GetDocument", "InvalidDocument")
+        return {"Content": json.dumps(self.document)}
+
+    def _profile(self) -> dict[str, Any]:
+        return {"InstanceProfile": {"Roles": [self._role()]}}
+
+    def _role(self) -> dict[str, Any]:
+        return {"Arn": ROLE, "AssumeRolePolicyDocument": self.trust}
+
+    def _simulate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        who = asked["PolicySourceArn"]
+
+        def result(action: str) -> dict[str, Any]:
+            denied = {action, f"{who} {action}"} & self.denies
+            return {
+                "EvalActionName": action,
+                "EvalDecision": "implicitDeny" if denied else "allowed",
+                "MissingContextValues": self.missing,
+            }
+
+        return {"EvaluationResults": [result(action) for action in asked["ActionNames"]]}
+
+
+class Client:
+    """A boto3 client of the world."""
+
+    def __init__(self, world: World, service: str) -> None:
+        self._world = world
+        self._service = service
+        self.meta = type("Meta", (), {"region_name": REGION})
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        return lambda **asked: self._world.call(self._service, operation, asked)
+
+    def get_paginator(self, operation: str) -> Any:  # noqa: ANN401
+        def pages(_: object, **asked: object) -> list[Any]:
+            return [self._world.call(self._service, operation, asked)]
+
+        return type("Paginator", (), {"paginate": pages})()
+
+
+class Session:
+    """Makes clients of the world, as `AwsSession` makes those of AWS."""
+
+    region = REGION
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.partition = world.partition
+        self.told: Callable[[str], None] | None = None
+
+    def on_call(self, tell: Callable[[str], None]) -> None:
+        tell("ec2:DescribeInstances")
+
+    def kms(self, _: str) -> Client:
+        return Client(self._world, "kms")
+
+    def __getattr__(self, service: str) -> Callable[[], Client]:
+        return lambda: Client(self._world, service)
+
+
+def diagnosed(world: World, node: str = NODE, **arguments: Any) -> Diagnosis:  # noqa: ANN401
+    return diagnose(Session(world), node, **arguments)  # type: ignore[arg-type]
+
+
+def of_verdict(found: Diagnosis, verdict: str) -> set[str]:
+    return {check.name for check in found.checks if check.verdict == verdict}
+
+
+def one(found: Diagnosis, name: str) -> Check:
+    (check,) = (check for check in found.checks if check.name == name)
+    return check
+
+
+def refusal(operation: str, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+
+def trusting(service: str) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+
+
+def status(system: str = "ok", instance: str = "ok") -> dict[str, Any]:
+    return {"SystemStatus": {"Status": system}, "InstanceStatus": {"Status": instance}}
+
+
+def key(**parts: object) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "Arn": KEY,
+        "KeyState": "Enabled",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeyManager": "CUSTOMER",
+    }
+    return found | parts
+
+
+def encrypted(algorithm: str, with_key: str | None = None) -> dict[str, Any]:
+    default = {"SSEAlgorithm": algorithm} | ({"KMSMasterKeyID": with_key} if with_key else {})
+    rule = {"ApplyServerSideEncryptionByDefault": default}
+    return {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
+
+
+def group(name: str, **rules: object) -> dict[str, Any]:
+    opened = [{"IpProtocol": "-1", "IpRanges": _ANYWHERE}]
+    return {"GroupId": name, "IpPermissions": [], "IpPermissionsEgress": opened} | rules
+
+
+def table(name: str, *routes: dict[str, Any], **parts: object) -> dict[str, Any]:
+    local = {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}
+    return {"RouteTableId": name, "Routes": [local, *routes], "OwnerId": ACCOUNT} | parts
+
+
+def default_route(**target: object) -> dict[str, Any]:
+    return {"DestinationCidrBlock": "0.0.0.0/0", "State": "active", **target}
+
+
+def endpoint(service: str, **parts: object) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "VpcEndpointId": f"vpce-{service}",
+        "VpcEndpointType": "Interface",
+        "ServiceName": f"com.amazonaws.{REGION}.{service}",
+        "State": "available",
+        "PrivateDnsEnabled": True,
+        "SubnetIds": ["subnet-private"],
+        "Groups": [{"GroupId": "sg-endpoints"}],
+        "RouteTableIds": [],
+    }
+    return found | parts
+
+
+def acl(name: str, *entries: dict[str, Any]) -> dict[str, Any]:
+    opened = [
+        {
+            "RuleNumber": 100,
+            "Egress": egress,
+            "RuleAction": "allow",
+            "Protocol": "-1",
+            "CidrBlock": "0.0.0.0/0",
+        }
+        for egress in (True, False)
+    ]
+    subnets = [{"SubnetId": "subnet-private"}, {"SubnetId": "subnet-public"}]
+    return {"NetworkAclId": name, "Associations": subnets, "Entries": [*entries, *opened]}
+
+
+NETWORK: Final[dict[str, Any]] = {
+    "ec2:describe_subnets": {
+        "Subnets": [
+            {"SubnetId": "subnet-private", "CidrBlock": "10.0.0.0/24"},
+            {
+                "SubnetId": "subnet-public",
+                "CidrBlock": "10.0.1.0/24",
+                "MapPublicIpOnLaunch": True,
+                "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"},
+            },
+        ]
+    },
+    "ec2:describe_route_tables": {
+        "RouteTables": [
+            table(
+                "rtb-main",
+                default_route(NatGatewayId="nat-1"),
+                Associations=[{"Main": True}],
+            ),
+            table(
+                "rtb-public",
+                default_route(GatewayId="igw-1"),
+                Associations=[{"SubnetId": "subnet-public"}],
+            ),
+        ]
+    },
+    "ec2:describe_nat_gateways": {
+        "NatGateways": [
+            {
+                "NatGatewayId": "nat-1",
+                "State": "available",
+                "VpcId": "vpc-1",
+                "SubnetId": "subnet-public",
+            }
+        ]
+    },
+    "ec2:describe_vpc_endpoints": {"VpcEndpoints": []},
+    "ec2:describe_security_groups": {"SecurityGroups": [group("sg-web")]},
+    "ec2:describe_network_acls": {"NetworkAcls": [acl("acl-1")]},
+    "ec2:describe_vpc_attribute": {
+        "enableDnsSupport": {"EnableDnsSupport": {"Value": True}},
+        "enableDnsHostnames": {"EnableDnsHostnames": {"Value": True}},
+    },
+}

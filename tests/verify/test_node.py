@@ -1,0 +1,769 @@
+"""The diagnosis of one node: which check fails, which is unknown, and what each says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from session_manager_permissions._verify.simulator import CannotAsk
+
+from .nodes import (
+    ACCOUNT,
+    ACCOUNT_ROLE,
+    ALIAS,
+    HYBRID,
+    KEY,
+    NODE,
+    ROLE,
+    USER,
+    World,
+    diagnosed,
+    encrypted,
+    endpoint,
+    key,
+    of_verdict,
+    one,
+    refusal,
+    status,
+    trusting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REGISTER: Final = "ssm:UpdateInstanceInformation"
+CHANNEL: Final = "ssmmessages:OpenControlChannel"
+SYMPTOMS: Final = {"connected", "registered"}
+
+
+class Row(NamedTuple):
+    """What is wrong with the world, and what must be found."""
+
+    name: str
+    breaks: Callable[[World], object]
+    fails: frozenset[str]
+    unknown: frozenset[str] = frozenset()
+    says: str = ""
+    """A part of the first failing check that is no symptom, or of the first unknown one."""
+    node: str = NODE
+
+
+def row(
+    name: str, *fails: str, does: Callable[[World], object], unknown: str = "", says: str = ""
+) -> Row:
+    return Row(name, does, frozenset(fails), frozenset(unknown.split()), says)
+
+
+def hybrid(
+    name: str, *fails: str, does: Callable[[World], object], unknown: str = "", says: str = ""
+) -> Row:
+    def breaks(world: World) -> None:
+        world.is_hybrid()
+        does(world)
+
+    return row(name, *fails, does=breaks, unknown=unknown, says=says)._replace(node=HYBRID)
+
+
+def both(*does: Callable[[World], object]) -> Callable[[World], object]:
+    return lambda world: [one(world) for one in does]
+
+
+def nothing(_: World) -> None:
+    """Leave it as it is."""
+
+
+def instance(**parts: object) -> Callable[[World], object]:
+    return lambda world: world.instance.update(parts)
+
+
+def denying(*actions: str) -> Callable[[World], object]:
+    return lambda world: world.denies.update(actions)
+
+
+def using(**inputs: object) -> Callable[[World], object]:
+    return lambda world: world.uses(**inputs)
+
+
+def having(name: str, answer: object) -> Callable[[World], object]:
+    return lambda world: world.has(name, answer)
+
+
+def refusing(operation: str, code: str = "AccessDeniedException") -> Callable[[World], object]:
+    return lambda world: world.refuses(operation, code)
+
+
+def not_trusting(world: World) -> None:
+    world.trust = {"Statement": [trusting("lambda.amazonaws.com")]}
+
+
+def trusting_perhaps(world: World) -> None:
+    world.trust = {"Statement": [trusting("ec2.amazonaws.com") | {"Condition": {"Bool": {}}}]}
+
+
+def without_profile(world: World) -> None:
+    del world.instance["IamInstanceProfile"]
+
+
+def agent(version: str) -> Callable[[World], object]:
+    return lambda world: (world.record or {}).update(AgentVersion=version)
+
+
+NEVER: Final = World.never_registered
+LOST: Final = World.is_lost
+ONLINE: Final = World.is_online_only
+UNDER_ACCOUNT: Final = World.has_host_management
+NO_GROUP: Final = having("logs:describe_log_groups", {"logGroups": []})
+OTHER_GROUP: Final = having(
+    "logs:describe_log_groups", {"logGroups": [{"logGroupName": "/ssm/sessions-of-others"}]}
+)
+PLAIN_GROUP: Final = having(
+    "logs:describe_log_groups", {"logGroups": [{"logGroupName": "/ssm/sessions"}]}
+)
+EMPTY_PROFILE: Final = having("iam:get_instance_profile", {"InstanceProfile": {"Roles": []}})
+WINDOWS: Final = instance(Platform="windows")
+
+
+def dsse(world: World) -> None:
+    world.has("s3:get_bucket_encryption", encrypted("aws:kms:dsse"))
+
+
+KEYS: Final[list[tuple[str, dict[str, object], str]]] = [
+    ("disabled", {"KeyState": "Disabled"}, f"aws kms enable-key --key-id {KEY}"),
+    ("to be deleted", {"KeyState": "PendingDeletion"}, "aws kms cancel-key-deletion"),
+    ("without material", {"KeyState": "PendingImport"}, "decrypts nothing"),
+    ("asymmetric", {"KeySpec": "RSA_2048"}, "RSA_2048"),
+    ("of an old API", {"KeySpec": None, "CustomerMasterKeySpec": "RSA_2048"}, "RSA_2048"),
+    ("for signatures", {"KeyUsage": "SIGN_VERIFY"}, "SIGN_VERIFY"),
+    ("AWS's own", {"KeyManager": "AWS"}, "an AWS managed one"),
+]
+
+ROWS: Final = [
+    # states
+    row("connected", does=nothing),
+    row("connected, with everything used", does=using()),
+    row("never registered", *SYMPTOMS, does=NEVER),
+    row("lost", *SYMPTOMS, does=LOST),
+    row("online and not connected", "connected", does=ONLINE),
+    row("connected though lost", does=lambda w: w.is_lost("connected"), unknown="registered"),
+    row(
+        "connected without a record",
+        does=lambda w: setattr(w, "record", None),
+        unknown="registered",
+    ),
+    row(
+        "no managed node by an error",
+        *SYMPTOMS,
+        does=both(NEVER, refusing("ssm:DescribeInstanceInformation", "InvalidInstanceId")),
+    ),
+    *(
+        row(
+            state,
+            "instance-running",
+            *SYMPTOMS,
+            does=both(NEVER, instance(State={"Name": state})),
+            says=says,
+        )
+        for state, says in {
+            "stopped": f"aws ec2 start-instances --instance-ids {NODE} --region eu-west-1",
+            "pending": "wait until it runs",
+            "terminated": "launch another instance",
+        }.items()
+    ),
+    *(
+        row(
+            f"{name} impaired",
+            "instance-running",
+            *SYMPTOMS,
+            does=both(
+                LOST, having("ec2:describe_instance_status", {"InstanceStatuses": [status(*ill)]})
+            ),
+            says=says,
+        )
+        for name, ill, says in [
+            ("system", ("impaired", "ok"), "aws ec2 stop-instances"),
+            ("instance", ("ok", "impaired"), "aws ec2 reboot-instances"),
+        ]
+    ),
+    row(
+        "no status yet",
+        *SYMPTOMS,
+        does=both(NEVER, having("ec2:describe_instance_status", {"InstanceStatuses": []})),
+    ),
+    # identity
+    row("no profile", "instance-profile", *SYMPTOMS, does=both(NEVER, without_profile)),
+    row(
+        "an empty profile",
+        "instance-profile",
+        *SYMPTOMS,
+        does=both(NEVER, EMPTY_PROFILE),
+        says="aws iam add-role-to-instance-profile --instance-profile-name web-server",
+    ),
+    row(
+        "a deleted profile",
+        "instance-profile",
+        *SYMPTOMS,
+        does=both(NEVER, refusing("iam:GetInstanceProfile", "NoSuchEntity")),
+        says="does not exist any more",
+    ),
+    row("no trust", "role-assumable", *SYMPTOMS, does=both(NEVER, not_trusting)),
+    row("no trust any more", "role-assumable", does=not_trusting),
+    row(
+        "perhaps trusted",
+        *SYMPTOMS,
+        does=both(NEVER, trusting_perhaps),
+        unknown="role-assumable",
+        says="look at what is unknown: role-assumable",
+    ),
+    row("perhaps trusted, and connected", does=trusting_perhaps),
+    row(
+        "metadata off",
+        "metadata",
+        *SYMPTOMS,
+        does=both(NEVER, instance(MetadataOptions={"HttpEndpoint": "disabled"})),
+        says="modify-instance-metadata-options",
+    ),
+    row(
+        "metadata not said",
+        *SYMPTOMS,
+        does=both(NEVER, instance(MetadataOptions={})),
+        unknown="metadata",
+    ),
+    row("may not register", "register", *SYMPTOMS, does=both(NEVER, denying(REGISTER))),
+    row("may not register any more", "register", does=denying(REGISTER)),
+    row("no channels", "reach", "connected", does=both(ONLINE, denying(CHANNEL))),
+    # Default Host Management
+    row(
+        "the account's role in place of a profile",
+        does=both(without_profile, UNDER_ACCOUNT),
+        unknown="default-host-management",
+        says=f"the role {ACCOUNT_ROLE} of the account does the work",
+    ),
+    row(
+        "the account's role in place of one that may not register",
+        does=both(denying(f"{ROLE} {REGISTER}"), UNDER_ACCOUNT),
+        unknown="default-host-management",
+    ),
+    row(
+        "the account's role in place of one that is not trusted",
+        does=both(not_trusting, UNDER_ACCOUNT),
+        unknown="role-assumable default-host-management",
+    ),
+    row(
+        "the account's role may not decrypt",
+        "encrypt",
+        does=both(without_profile, UNDER_ACCOUNT, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")),
+        unknown="default-host-management",
+    ),
+    row(
+        "an agent that takes no account's role",
+        "register",
+        does=both(denying(REGISTER), UNDER_ACCOUNT, agent("3.1.0.0")),
+    ),
+    row(
+        "an agent of a strange version",
+        "register",
+        does=both(denying(REGISTER), UNDER_ACCOUNT, agent("next")),
+        unknown="default-host-management",
+    ),
+    row(
+        "no channels, which the account's role does not mend",
+        "reach",
+        "connected",
+        does=both(ONLINE, denying(f"{ROLE} {CHANNEL}"), UNDER_ACCOUNT),
+    ),
+    row(
+        "no setting at all",
+        "instance-profile",
+        does=both(without_profile, refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")),
+    ),
+    row(
+        "an empty setting",
+        "register",
+        does=both(denying(REGISTER), lambda w: w.has_host_management("")),
+    ),
+    row(
+        "perhaps trusted, and an account's role",
+        does=both(trusting_perhaps, UNDER_ACCOUNT),
+        unknown="default-host-management",
+        says="whether the profile's role or the account's role",
+    ),
+    # keys
+    *(
+        row(
+            f"a key: {name}",
+            "key-usable",
+            does=both(using(), having("kms:describe_key", {"KeyMetadata": key(**parts)})),
+            says=says,
+        )
+        for name, parts, says in KEYS
+    ),
+    row(
+        "no such key",
+        "key-usable",
+        does=both(using(), refusing("kms:DescribeKey", "NotFoundException")),
+        says=f"there is no {KEY}",
+    ),
+    row(
+        "a key of another region",
+        "key-usable",
+        does=using(kmsKeyId=KEY.replace("eu-west-1", "us-east-1")),
+        says="the key is in us-east-1, and the node in eu-west-1",
+    ),
+    row("an alias", does=using(kmsKeyId="alias/sessions")),
+    row(
+        "an alias that can't be resolved",
+        does=both(using(kmsKeyId=ALIAS), refusing("kms:DescribeKey")),
+        unknown="key-usable encrypt",
+        says="kms:DescribeKey",
+    ),
+    row("may not decrypt", "encrypt", does=both(using(), denying("kms:Decrypt"))),
+    # logs
+    row("a bucket by dsse", "bucket-encryption", does=both(using(), dsse)),
+    row("a bucket by dsse, not enforced", does=both(using(s3EncryptionEnabled=False), dsse)),
+    row(
+        "a bucket by dsse, enforced by a parameter",
+        does=both(using(s3EncryptionEnabled="{{enforce}}"), dsse),
+        unknown="bucket-encryption",
+    ),
+    row(
+        "a bucket that does not encrypt",
+        "bucket-encryption",
+        does=both(
+            using(),
+            refusing("s3:GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
+        ),
+        says="the bucket encrypts with nothing",
+    ),
+    row(
+        "no such bucket",
+        "bucket-encryption",
+        does=both(using(), refusing("s3:GetBucketEncryption", "NoSuchBucket")),
+        says="there is no bucket 'session-logs'",
+    ),
+    row(
+        "no such bucket, not enforced",
+        "bucket-encryption",
+        does=both(
+            using(s3EncryptionEnabled=False), refusing("s3:GetBucketEncryption", "NoSuchBucket")
+        ),
+    ),
+    *(
+        row(
+            f"a bucket with its key as {given}",
+            "log-to-s3",
+            does=both(
+                using(),
+                having("s3:get_bucket_encryption", encrypted("aws:kms", given)),
+                denying("kms:GenerateDataKey"),
+            ),
+        )
+        for given in (KEY, KEY.rpartition("/")[2], "alias/logs", ALIAS)
+    ),
+    *(
+        row(
+            f"a bucket with a key that is not known: {given}",
+            does=both(
+                using(kmsKeyId=""),
+                having("s3:get_bucket_encryption", encrypted("aws:kms", given)),
+                refusing("kms:DescribeKey"),
+                denying("kms:GenerateDataKey"),
+            ),
+        )
+        for given in ("alias/logs", "not a key")
+    ),
+    row("no such group", "log-group-encryption", does=both(using(), NO_GROUP)),
+    row("a longer name of a group", "log-group-encryption", does=both(using(), OTHER_GROUP)),
+    row(
+        "no such group, not enforced",
+        "log-group-encryption",
+        does=both(using(cloudWatchEncryptionEnabled=False), NO_GROUP),
+        says="aws logs create-log-group --log-group-name /ssm/sessions --region eu-west-1",
+    ),
+    row(
+        "a group without a key",
+        "log-group-encryption",
+        does=both(using(), PLAIN_GROUP),
+        says="aws logs associate-kms-key",
+    ),
+    row(
+        "a group without a key, not enforced",
+        does=both(using(cloudWatchEncryptionEnabled=False), PLAIN_GROUP),
+    ),
+    row(
+        "a group without a key, enforced by a parameter",
+        does=both(using(cloudWatchEncryptionEnabled="{{enforce}}"), PLAIN_GROUP),
+        unknown="log-group-encryption",
+    ),
+    row(
+        "may not log",
+        "log-to-s3",
+        "log-to-cloudwatch",
+        does=both(using(), denying("s3:PutObject", "logs:PutLogEvents")),
+    ),
+    row(
+        "may not log, and nothing is enforced",
+        "log-to-s3",
+        "log-to-cloudwatch",
+        does=both(
+            using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False),
+            denying("s3:PutObject", "logs:PutLogEvents"),
+        ),
+    ),
+    # Run As
+    row("Run As", does=using(runAsEnabled=True, runAsDefaultUser="web")),
+    row("Run As root", "run-as", does=using(runAsEnabled="true", runAsDefaultUser="root")),
+    row(
+        "Run As ssm-user",
+        does=using(runAsEnabled=True, runAsDefaultUser="ssm-user"),
+        unknown="run-as",
+        says="the agent does not make",
+    ),
+    row(
+        "Run As nobody",
+        does=using(runAsEnabled=True, runAsDefaultUser=" "),
+        unknown="run-as",
+        says="give --operator",
+    ),
+    row("Run As by a parameter", does=using(runAsEnabled="{{run}}"), unknown="run-as"),
+    row(
+        "Run As on Windows",
+        does=both(
+            using(runAsEnabled=True, runAsDefaultUser="web"),
+            lambda w: (w.record or {}).update(PlatformType="Windows"),
+        ),
+        unknown="run-as",
+    ),
+    # what may not be asked
+    row(
+        "no record by a denial",
+        does=refusing("ssm:DescribeInstanceInformation"),
+        unknown="registered",
+    ),
+    row("no connection by a denial", does=refusing("ssm:GetConnectionStatus"), unknown="connected"),
+    row(
+        "no status by a denial",
+        *SYMPTOMS,
+        does=both(NEVER, refusing("ec2:DescribeInstanceStatus", "UnauthorizedOperation")),
+        unknown="instance-running",
+    ),
+    row(
+        "no profile by a denial",
+        does=refusing("iam:GetInstanceProfile", "AccessDenied"),
+        unknown="instance-profile",
+    ),
+    row(
+        "no profile by a denial, and an account's role",
+        does=both(refusing("iam:GetInstanceProfile", "AccessDenied"), UNDER_ACCOUNT),
+        unknown="instance-profile default-host-management",
+    ),
+    row(
+        "no setting by a denial",
+        does=both(without_profile, refusing("ssm:GetServiceSetting")),
+        unknown="instance-profile default-host-management",
+    ),
+    row(
+        "no simulator by a denial",
+        does=both(using(), refusing("iam:SimulatePrincipalPolicy", "AccessDenied")),
+        unknown="register reach encrypt log-to-s3 log-to-cloudwatch",
+    ),
+    row(
+        "no document by a denial",
+        does=refusing("ssm:GetDocument"),
+        unknown=(
+            "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption "
+            "log-group-encryption run-as"
+        ),
+        says="ssm:GetDocument",
+    ),
+    row(
+        "a default document that the agent can't read",
+        does=using(runAsEnabled="perhaps"),
+        unknown=(
+            "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption "
+            "log-group-encryption run-as"
+        ),
+        says="correct the document",
+    ),
+    row(
+        "no key by a denial", does=both(using(), refusing("kms:DescribeKey")), unknown="key-usable"
+    ),
+    row(
+        "no bucket by a denial",
+        does=both(using(), refusing("s3:GetBucketEncryption", "AccessDenied")),
+        unknown="bucket-encryption",
+        says="s3:GetEncryptionConfiguration on arn:aws:s3:::session-logs",
+    ),
+    row(
+        "no group by a denial",
+        does=both(using(), refusing("logs:DescribeLogGroups")),
+        unknown="log-group-encryption",
+    ),
+    row(
+        "throttled for good",
+        does=both(using(), refusing("kms:DescribeKey", "ThrottlingException")),
+        unknown="key-usable",
+        says="kms:DescribeKey failed: ThrottlingException",
+    ),
+    row(
+        "an endpoint that is not there",
+        does=both(
+            using(),
+            having(
+                "logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs")
+            ),
+        ),
+        unknown="log-group-encryption",
+        says="Could not connect",
+    ),
+    # hybrid nodes
+    hybrid("hybrid", does=nothing),
+    hybrid("hybrid, with everything used", does=using()),
+    hybrid("hybrid and lost", *SYMPTOMS, does=LOST),
+    hybrid("hybrid, by EC2", "role-assumable", does=not_trusting),
+    hybrid("hybrid, no channels", "reach", "connected", does=both(ONLINE, denying(CHANNEL))),
+    hybrid(
+        "hybrid, no role any more",
+        "role-assumable",
+        does=refusing("iam:GetRole", "NoSuchEntity"),
+        says="aws ssm update-managed-instance-role",
+    ),
+    hybrid(
+        "hybrid, no role by a denial",
+        does=refusing("iam:GetRole", "AccessDenied"),
+        unknown="role-assumable",
+    ),
+    hybrid(
+        "hybrid, no role on record",
+        does=both(using(), lambda w: (w.record or {}).pop("IamRole")),
+    ),
+]
+
+
+@pytest.mark.parametrize("said", ROWS, ids=lambda said: said.name)
+def test_each_failing_check_is_the_right_one(said: Row) -> None:
+    world = World()
+    said.breaks(world)
+
+    found = diagnosed(world, said.node)
+
+    assert of_verdict(found, "fail") == said.fails
+    assert of_verdict(found, "unknown") == said.unknown
+    unasked = "connected" in said.unknown
+    assert found.ready == (not said.fails and not unasked)
+    told = found.cause or next((one for one in found.checks if one.verdict == "unknown"), None)
+    if told:
+        assert said.says in " ".join([*told.why, *told.fix])
+    for check in found.checks:
+        if check.verdict == "fail":
+            assert check.why
+            assert check.fix
+            assert check.evidence
+
+
+def test_checks_are_in_their_order_and_each_is_there() -> None:
+    world = World()
+    world.uses()
+
+    found = diagnosed(world, operator=USER)
+
+    names = """
+        instance-running connected registered instance-profile role-assumable metadata register
+        reach default-host-management path-ssm path-ssmmessages path-kms path-logs path-s3 encrypt
+        log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as
+        operator plugin
+    """
+    assert [check.name for check in found.checks] == names.split()
+
+
+def test_what_the_connection_shows_is_proven() -> None:
+    found = diagnosed(World())
+
+    assert of_verdict(found, "proven") == {
+        "instance-running",
+        "role-assumable",
+        "metadata",
+        "path-ssm",
+        "path-ssmmessages",
+    }
+
+
+def test_a_symptom_says_what_to_mend_first() -> None:
+    world = World()
+    world.never_registered()
+    without_profile(world)
+    not_said = one(diagnosed(world), "registered").fix
+
+    world = World()
+    world.never_registered()
+    late = one(diagnosed(world), "registered").fix
+
+    assert not_said[0] == "first mend instance-profile"
+    assert "sudo systemctl restart amazon-ssm-agent" in not_said[1]
+    assert late[0].startswith("nothing else fails, so the role or its policy may be newer")
+    assert "aws ec2 reboot-instances" in late[0]
+
+
+def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
+    world = World()
+    world.never_registered()
+    WINDOWS(world)
+    assert "Restart-Service AmazonSSMAgent" in one(diagnosed(world), "registered").fix[0]
+
+    world = World()
+    world.is_hybrid()
+    world.is_lost()
+    assert "reboot-instances" not in one(diagnosed(world, HYBRID), "registered").fix[0]
+
+
+def test_the_node_itself_is_asked_about() -> None:
+    world = World()
+    diagnosed(world)
+    arns = {arn for asked in world.asked for arn in asked.get("ResourceArns", [])}
+    assert arns == {"*", f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/{NODE}"}
+
+    world = World()
+    world.is_hybrid()
+    world.partition = "aws-cn"
+    diagnosed(world, HYBRID)
+    arns = {arn for asked in world.asked for arn in asked.get("ResourceArns", [])}
+    assert arns == {"*", f"arn:aws-cn:ssm:eu-west-1:{ACCOUNT}:managed-instance/{HYBRID}"}
+
+
+def test_a_session_s_context_has_the_node() -> None:
+    world = World()
+    world.uses()
+    diagnosed(world)
+    (asked,) = (one for one in world.asked if one.get("ActionNames") == ["kms:Decrypt"])
+
+    context = {
+        entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in asked["ContextEntries"]
+    }
+
+    assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
+
+
+def caller(world: World) -> None:
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/alice"
+    world.has("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn})
+
+
+@pytest.mark.parametrize(
+    ("operator", "breaks"),
+    [
+        pytest.param(USER, both(NEVER, nothing), id="a user"),
+        pytest.param("caller", both(ONLINE, caller), id="the caller"),
+    ],
+)
+def test_it_asks_little(operator: str, breaks: Callable[[World], object]) -> None:
+    world = World()
+    world.uses(runAsEnabled=True, runAsDefaultUser="web")
+    world.has("s3:get_bucket_encryption", encrypted("aws:kms", KEY))
+    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
+    breaks(world)
+
+    diagnosed(world, operator=operator)
+
+    assert len(world.calls) <= 30
+    simulated = "iam:simulate_principal_policy"
+    twice = {name for name in world.calls if world.calls.count(name) > 1}
+    assert twice == {simulated, "ec2:describe_vpc_attribute"}
+
+
+def test_a_connected_node_that_uses_nothing_has_its_network_left_alone() -> None:
+    world = World()
+
+    diagnosed(world)
+
+    of_network = [name for name in world.calls if name.startswith("ec2:")]
+    assert of_network == ["ec2:describe_instances"]
+
+
+@pytest.mark.parametrize(
+    ("breaks", "node", "says"),
+    [
+        pytest.param(
+            refusing("ec2:DescribeInstances", "InvalidInstanceID.NotFound"),
+            NODE,
+            f"there is no instance {NODE} in eu-west-1",
+            id="no such instance",
+        ),
+        pytest.param(
+            having("ec2:describe_instances", {"Reservations": []}),
+            NODE,
+            f"there is no instance {NODE} in eu-west-1",
+            id="nothing at all",
+        ),
+        pytest.param(
+            refusing("ec2:DescribeInstances", "UnauthorizedOperation"),
+            NODE,
+            "they need ec2:DescribeInstances on *",
+            id="not permitted",
+        ),
+        pytest.param(
+            lambda world: setattr(world, "record", None),
+            HYBRID,
+            f"there is no managed node {HYBRID} in eu-west-1",
+            id="no such node",
+        ),
+        pytest.param(
+            refusing("ssm:DescribeInstanceInformation"),
+            HYBRID,
+            "they need ssm:DescribeInstanceInformation on *",
+            id="a node that can't be read",
+        ),
+    ],
+)
+def test_a_node_that_can_not_be_read(
+    breaks: Callable[[World], object], node: str, says: str
+) -> None:
+    world = World()
+    breaks(world)
+
+    with pytest.raises(CannotAsk, match=r".") as caught:
+        diagnosed(world, node)
+
+    assert says in str(caught.value)
+
+
+def test_the_document_that_is_named_has_to_be_there() -> None:
+    with pytest.raises(CannotAsk, match="there is no document 'Mine'"):
+        diagnosed(World(), document="Mine")
+
+
+def test_a_document_that_is_named_may_be_denied() -> None:
+    world = World()
+    world.refuses("ssm:GetDocument")
+
+    assert "encrypt" in of_verdict(diagnosed(world, document="Mine"), "unknown")
+
+
+def test_a_port_session_uses_nothing() -> None:
+    world = World()
+    world.document = {"sessionType": "Port"}
+
+    found = one(diagnosed(world, document="Ports"), "encrypt")
+
+    assert found.verdict == "skipped"
+    assert "neither encrypts nor logs" in found.why[0]
+
+
+def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
+    world = World()
+    world.uses()
+    world.refuses("iam:GetInstanceProfile", "AccessDenied")
+
+    found = diagnosed(world)
+
+    assert one(found, "encrypt").verdict == "skipped"
+    assert not any("simulate" in name for name in world.calls)
+
+
+def test_an_error_of_a_bucket_that_is_none_of_these() -> None:
+    world = World()
+    world.uses()
+    world.has("s3:get_bucket_encryption", refusal("GetBucketEncryption", "SlowDown"))
+
+    assert isinstance(world.answers["s3:get_bucket_encryption"], ClientError)
+    assert "SlowDown" in one(diagnosed(world), "bucket-encryption").why[0]

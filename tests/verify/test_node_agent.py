@@ -1,0 +1,232 @@
+"""What the agent's own diagnostics add; the rows are as amazon-ssm-agent writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from session_manager_permissions._verify.simulator import CannotAsk
+
+from .nodes import HYBRID, NODE, World, diagnosed, one, trusting
+
+CREDENTIALS: Final = "AWS Credentials"
+IMDS: Final = "EC2 IMDS"
+PROXY: Final = "Proxy configuration"
+SERVICE: Final = "Agent service"
+SSM: Final = "Connectivity to ssm endpoint"
+ROLE_SESSION: Final = (
+    "Credentials are for arn:aws:sts::111122223333:assumed-role/DefaultNodes/i-0123456789abcdef0 "
+    "and will expire at 2026-01-01 13:24:42 +0000 UTC"
+)
+
+
+def written(folder: Path, *rows: tuple[str, str, str]) -> str:
+    names = ("Check", "Status", "Note")
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    path = folder / "diagnostics.json"
+    path.write_text(json.dumps({"DiagnosticsOutput": found}), encoding="utf-8")
+    return str(path)
+
+
+def no_route(world: World) -> None:
+    for table in world.answers["ec2:describe_route_tables"]["RouteTables"]:
+        table["Routes"] = table["Routes"][:1]
+
+
+def by_transit_gateway(world: World) -> None:
+    table = world.answers["ec2:describe_route_tables"]["RouteTables"][0]
+    table["Routes"][1] = {"DestinationCidrBlock": "0.0.0.0/0", "TransitGatewayId": "tgw-1"}
+
+
+def as_it_is(_: World) -> None:
+    """Leave the network open."""
+
+
+@pytest.mark.parametrize(
+    ("breaks", "rows", "verdict", "says"),
+    [
+        pytest.param(
+            by_transit_gateway,
+            [(SSM, "Success", "ssm.eu-west-1.amazonaws.com is reachable")],
+            "pass",
+            "on the node it works: ssm.eu-west-1.amazonaws.com is reachable",
+            id="unknown, and it works",
+        ),
+        pytest.param(
+            by_transit_gateway,
+            [(SSM, "Failed", "ssm.eu-west-1.amazonaws.com is not reachable: timeout")],
+            "fail",
+            "on the node it fails",
+            id="unknown, and it fails",
+        ),
+        pytest.param(
+            as_it_is, [(SSM, "Failed", "timeout")], "fail", "timeout", id="open, and it fails"
+        ),
+        pytest.param(
+            no_route, [(SSM, "Success", "reachable")], "unknown", "works", id="closed, and it works"
+        ),
+        pytest.param(
+            no_route,
+            [(SSM, "Skipped", "Unable to fetch AWS region details")],
+            "fail",
+            "no default route",
+            id="closed, and not tried",
+        ),
+        pytest.param(
+            no_route,
+            [(PROXY, "Success", "Detected proxy configuration: https_proxy: …")],
+            "unknown",
+            "the agent uses a proxy",
+            id="closed, and a proxy",
+        ),
+        pytest.param(
+            no_route,
+            [(PROXY, "Skipped", "No proxy configuration detected")],
+            "fail",
+            "no default route",
+            id="closed, and no proxy",
+        ),
+    ],
+)
+def test_a_path(
+    breaks: Any,  # noqa: ANN401
+    rows: list[tuple[str, str, str]],
+    verdict: str,
+    says: str,
+    tmp_path: Path,
+) -> None:
+    world = World()
+    world.never_registered()
+    breaks(world)
+
+    check = one(diagnosed(world, diagnostics=written(tmp_path, *rows)), "path-ssm")
+
+    assert check.verdict == verdict
+    assert says in check.why[0]
+    assert bool(check.fix) == (verdict != "pass")
+
+
+def test_a_path_that_fails_on_the_node_alone_has_a_remedy(tmp_path: Path) -> None:
+    world = World()
+    world.never_registered()
+
+    found = diagnosed(world, diagnostics=written(tmp_path, (SSM, "Failed", "timeout")))
+
+    assert found.cause == one(found, "path-ssm")
+    assert found.cause.fix
+
+
+def test_what_is_proven_stays_so(tmp_path: Path) -> None:
+    found = diagnosed(World(), diagnostics=written(tmp_path, (SSM, "Failed", "timeout")))
+
+    assert one(found, "path-ssm").verdict == "proven"
+    assert found.ready
+
+
+def test_the_path_of_a_hybrid_node(tmp_path: Path) -> None:
+    world = World()
+    world.is_hybrid()
+    world.uses()
+    world.is_lost()
+    rows = (
+        (SSM, "Success", "reachable"),
+        ("Connectivity to kms endpoint", "Failed", "timeout"),
+    )
+
+    found = diagnosed(world, HYBRID, diagnostics=written(tmp_path, *rows))
+
+    assert one(found, "path-ssm").verdict == "pass"
+    assert one(found, "path-kms").verdict == "fail"
+    assert one(found, "path-logs").verdict == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"), [("Success", "pass"), ("Failed", "fail"), ("Skipped", "unknown")]
+)
+def test_the_metadata(status: str, verdict: str, tmp_path: Path) -> None:
+    world = World()
+    world.never_registered()
+    world.instance["MetadataOptions"] = {}
+
+    found = diagnosed(world, diagnostics=written(tmp_path, (IMDS, status, "IMDS …")))
+
+    assert one(found, "metadata").verdict == verdict
+
+
+def test_the_credentials_are_noted(tmp_path: Path) -> None:
+    world = World()
+    world.trust = {"Statement": [trusting("lambda.amazonaws.com")]}
+    world.has_host_management()
+
+    found = diagnosed(world, diagnostics=written(tmp_path, (CREDENTIALS, "Success", ROLE_SESSION)))
+
+    check = one(found, "default-host-management")
+    assert check.verdict == "unknown"
+    assert check.why[-1] == f"on the node: {ROLE_SESSION}"
+
+
+@pytest.mark.parametrize(
+    ("status", "platform", "fix"),
+    [
+        ("Failed", "Linux", "on the node: sudo systemctl enable --now amazon-ssm-agent"),
+        ("Failed", "Windows", "on the node: Start-Service AmazonSSMAgent"),
+        ("Success", "Linux", "nothing else fails"),
+    ],
+)
+def test_the_service(status: str, platform: str, fix: str, tmp_path: Path) -> None:
+    world = World()
+    world.is_lost()
+    assert world.record is not None
+    world.record["PlatformType"] = platform
+    note = "Agent is installed as a systemctl service but is not running"
+
+    found = diagnosed(world, diagnostics=written(tmp_path, (SERVICE, status, note)))
+
+    check = one(found, "registered")
+    assert check.why[-1] == f"on the node: {note}"
+    assert check.fix[0].startswith(fix)
+
+
+def test_nothing_is_added_by_rows_that_are_not_there(tmp_path: Path) -> None:
+    world = World()
+    world.never_registered()
+
+    assert diagnosed(world, diagnostics=written(tmp_path)).checks == diagnosed(world).checks
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "can't be read: No such file or directory"),
+        ("<html>", "is not JSON"),
+        ("[]", "has no list DiagnosticsOutput"),
+        ('{"DiagnosticsOutput": {}}', "has no list DiagnosticsOutput"),
+        ('{"DiagnosticsOutput": ["row"]}', "has no list DiagnosticsOutput"),
+    ],
+)
+def test_a_file_of_something_else(text: str | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "diagnostics.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(CannotAsk, match="ssm-cli get-diagnostics --output json") as caught:
+        diagnosed(World(), diagnostics=str(path))
+
+    assert says in str(caught.value)
+
+
+def test_a_file_with_the_mark_of_windows_is_read(tmp_path: Path) -> None:
+    path = Path(written(tmp_path))
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+
+    assert diagnosed(World(), diagnostics=str(path)).ready
+
+
+def test_the_file_of_another_node(tmp_path: Path) -> None:
+    note = "IMDS is accessible and has instance id i-0fedcba9876543210 in region eu-west-1"
+
+    with pytest.raises(CannotAsk, match=f"is of i-0fedcba9876543210: .* of {NODE}"):
+        diagnosed(World(), diagnostics=written(tmp_path, (IMDS, "Success", note)))

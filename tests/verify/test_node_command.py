@@ -1,0 +1,361 @@
+"""`verify --instance-id` as a command: what it prints, its exit status, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.checks import HANDSHAKE
+from session_manager_permissions._verify.node import node_fault
+from session_manager_permissions._verify.permissions import policy_for_credentials
+from session_manager_permissions._verify.session import AwsSession
+
+from .nodes import ACCOUNT, HYBRID, KEY, NODE, REGION, ROLE, USER, Session, World, status
+from .test_verify import KINDS, documented, fields, no_account, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["no_account"]  # a fixture
+
+FULL_DISK: Final = (
+    'on the node: df -h, if users see "Plugin with name Standard_Stream not found": a full disk'
+)
+FROM_DOCUMENT: Final = "which reads it from the document: give --document"
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    found = World()
+    monkeypatch.setattr(command, "AwsSession", lambda *_: Session(found))
+    monkeypatch.setenv("PATH", "/nowhere")
+    return found
+
+
+def nothing(_: World) -> None:
+    """Leave it as it is."""
+
+
+def without_a_route(world: World) -> None:
+    for table in world.answers["ec2:describe_route_tables"]["RouteTables"]:
+        table["Routes"] = table["Routes"][:1]
+
+
+class Run:
+    """What a run came to."""
+
+    def __init__(self, status_: object, out: str, err: str) -> None:
+        self.status = status_
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+    def verify(*arguments: str) -> Run:
+        try:
+            ended: object = command.main(["verify", *arguments])
+        except SystemExit as error:
+            ended = error.code
+        captured = capsys.readouterr()
+        return Run(ended, captured.out, captured.err)
+
+    return verify
+
+
+def test_ready(world: World, run: Callable[..., Run]) -> None:
+    world.uses()
+
+    found = run("--instance-id", NODE, "--output", "json")
+
+    assert (found.status, found.err) == (0, "")
+    assert found.json["instance"] == {
+        "id": NODE,
+        "region": REGION,
+        "state": "running",
+        "profile": "web-server",
+        "role": ROLE,
+        "ping": "Online",
+        "connection": "connected",
+        "agent_version": "3.3.3270.0",
+        "platform": "Linux",
+    }
+    others = {name: found.json[name] for name in found.json if name not in {"instance", "checks"}}
+    assert [one["capability"] for one in others.pop("capabilities")] == [
+        "reach",
+        "register",
+        "encrypt",
+        "log-to-s3",
+        "log-to-cloudwatch",
+    ]
+    assert others == {
+        "version": 1,
+        "ready": True,
+        "instance_profile": "web-server",
+        "role": ROLE,
+        "permissions_boundary": None,
+        "document": "SSM-SessionManagerRunShell",
+        "session_type": "Standard_Stream",
+        "on_the_node": [FULL_DISK],
+    }
+
+
+def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:
+    world.uses()
+    world.denies.add("kms:Decrypt")
+
+    found = run("--instance-id", NODE, "--output", "json")
+
+    assert found.status == 1
+    assert found.json["ready"] is False
+    (check,) = (one for one in found.json["checks"] if one["check"] == "encrypt")
+    key = f'kms.Key.from_key_arn(scope, "Key", "{KEY}")'
+    assert check == {
+        "check": "encrypt",
+        "subject": KEY,
+        "verdict": "fail",
+        "why": [
+            "kms:Decrypt: implicit deny: no policy of the role allows it",
+            f'Users see: "{HANDSHAKE}"',
+        ],
+        "fix": [f"give SessionManagerPermissions encryption_key={key}"],
+        "evidence": [
+            {
+                "api": "iam:SimulatePrincipalPolicy",
+                "field": f"kms:Decrypt on {KEY}",
+                "value": "implicitDeny",
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("breaks", [nothing, World.never_registered, without_a_route])
+def test_json_has_the_documented_shape(
+    breaks: Callable[[World], object], world: World, run: Callable[..., Run]
+) -> None:
+    world.uses()
+    world.denies.add("kms:Decrypt")
+    breaks(world)
+
+    found = run("--instance-id", NODE, "--operator", USER, "--output", "json")
+
+    both = documented() | documented(of_node=True)
+    of_answers = {name for name in both if ".answers[]." in name}
+    assert {*fields(found.json)} - of_answers == both.keys() - of_answers
+    for path, kinds in both.items():
+        for value in values(found.json, path):
+            assert KINDS[type(value)] in kinds, path
+
+
+def test_a_node_that_nothing_is_known_of(world: World, run: Callable[..., Run]) -> None:
+    world.never_registered()
+    world.refuses("ssm:GetConnectionStatus")
+    world.instance = {
+        "InstanceId": NODE,
+        "State": {"Name": "terminated"},
+    }
+
+    found = run("--instance-id", NODE, "--output", "json")
+
+    assert found.status == 1
+    assert set(found.json["instance"].values()) == {NODE, REGION, "terminated", None}
+    assert found.json["document"] is None
+
+
+def test_the_tree_reads_from_the_node_outwards(world: World, run: Callable[..., Run]) -> None:
+    world.uses(runAsEnabled=True, runAsDefaultUser="root")
+    world.denies.add("kms:Decrypt")
+
+    found = run("--instance-id", NODE, "--operator", USER)
+
+    assert (found.status, found.err) == (1, "")
+    lines = found.out.splitlines()
+    assert lines[0] == f"{NODE} in {REGION}: not ready"
+    assert lines[1] == "Cause: encrypt: kms:Decrypt: implicit deny: no policy of the role allows it"
+    assert lines[2].startswith('  Users see: "Handshake timed out.')
+    assert lines[3].startswith("  give SessionManagerPermissions encryption_key=")
+    groups = (
+        "the node",
+        "its identity",
+        "its network",
+        "the session preferences",
+        "the operator",
+    )
+    places = [found.out.index(f"─ {group}") for group in groups]
+    assert places == sorted(places)
+    assert "\x1b" not in found.out
+    fixes = [*lines[1:4], *(line for line in lines if line.startswith("- "))]
+    assert all(line.isascii() for line in fixes)  # for consoles that can't show more
+    assert found.out.count("give SessionManagerPermissions encryption_key=") == 1
+    assert "- run-as: name another user of the node" in found.out
+    assert "- plugin: install it: https://docs.aws.amazon.com/" in found.out
+
+
+@pytest.mark.usefixtures("world")
+def test_the_tree_of_a_node_that_is_ready(run: Callable[..., Run]) -> None:
+    found = run("--instance-id", NODE)
+
+    assert found.status == 0
+    assert found.out.startswith(f"{NODE} in {REGION}: ready\n{NODE}\n")
+    assert "the operator" not in found.out
+    assert "Not asked: path-kms, path-logs, path-s3, encrypt," in found.out
+    assert found.out.endswith("a full disk.\n")
+
+
+def test_the_way_in_without_a_session(world: World, run: Callable[..., Run]) -> None:
+    world.never_registered()
+    assert "ec2-instance-connect ssh --instance-id" in run("--instance-id", NODE).out
+
+    world.is_hybrid()
+    world.is_lost()
+    out = run("--instance-id", HYBRID).out
+    assert "sudo ssm-cli get-diagnostics --output table" in out
+    assert "ec2-instance-connect" not in out
+
+
+def test_a_line_of_a_check_that_says_nothing_of_brackets(
+    world: World, run: Callable[..., Run]
+) -> None:
+    world.never_registered()
+    world.has("ec2:describe_instance_status", {"InstanceStatuses": [status("impaired", "[red]")]})
+
+    assert "SystemStatus" in run("--instance-id", NODE).out
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_told_what_is_asked(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+
+    assert run("--instance-id", NODE).status == 0
+    assert terminal.getvalue() == "\r\x1b[Kasking ec2:DescribeInstances\r\x1b[K"
+    assert world.calls
+
+
+def test_no_standard_error_is_no_terminal(
+    world: World, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+
+    assert run("--instance-id", NODE).status == 0
+    assert world.calls
+
+
+def test_permissions_are_printed(run: Callable[..., Run]) -> None:
+    found = run("--print-permissions")
+
+    assert found.status == 0
+    assert found.json == policy_for_credentials()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ("--role", "web", "--operator", "caller"),
+            "--operator is of a node: give --instance-id, or leave it out",
+        ),
+        (
+            ("--role", "web", "--agent-diagnostics", "f"),
+            "--agent-diagnostics is of a node: give --instance-id, or leave it out",
+        ),
+        *(
+            (
+                ("--instance-id", NODE, option, value),
+                f"{option} is not for --instance-id, {FROM_DOCUMENT}",
+            )
+            for option, value in [
+                ("--key", KEY),
+                ("--log-bucket", "logs"),
+                ("--log-prefix", "web"),
+                ("--log-bucket-key", KEY),
+                ("--log-group", "logs"),
+            ]
+        ),
+    ],
+)
+def test_options_that_are_of_something_else(
+    arguments: tuple[str, ...], says: str, run: Callable[..., Run]
+) -> None:
+    found = run(*arguments)
+
+    assert (found.status, found.out) == (2, "")
+    assert found.err == f"session-manager-permissions: {says}\n"
+
+
+def test_a_region_has_to_be_known(run: Callable[..., Run]) -> None:
+    found = run("--instance-id", NODE)
+
+    assert found.status == 2
+    assert "a node is in a region, and no region is known: give --region" in found.err
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        (NODE, True),
+        (HYBRID, True),
+        ("i-12345678", True),
+        ("i-1234567", False),
+        ("I-12345678", False),
+        ("web-server", False),
+        (f"{NODE} ", False),
+    ],
+)
+def test_what_is_an_id(text: str, is_one: bool, run: Callable[..., Run]) -> None:  # noqa: FBT001
+    assert (node_fault(text) is None) == is_one
+    if not is_one:
+        assert "is not the id of an instance" in run("--instance-id", text).err
+
+
+def test_the_calls_of_a_session_are_told() -> None:
+    session = AwsSession(None, REGION)
+    told: list[str] = []
+    session.on_call(told.append)
+    client = session.sts()
+    client.meta.events.emit(
+        "before-call.sts.GetCallerIdentity",
+        model=client.meta.service_model.operation_model("GetCallerIdentity"),
+        params={},
+    )
+
+    assert told == ["sts:GetCallerIdentity"]
+
+
+def test_a_session_makes_each_client_once_and_in_the_region() -> None:
+    session = AwsSession(None, "cn-north-1")
+
+    assert session.partition == "aws-cn"
+    for made in (session.ec2, session.iam, session.logs, session.s3, session.ssm, session.sts):
+        assert made() is made()
+    for made in (session.ec2, session.logs, session.s3, session.ssm, session.sts):
+        assert made().meta.region_name == "cn-north-1"
+    assert session.kms("cn-northwest-1").meta.region_name == "cn-northwest-1"
+
+
+def test_no_answer_leads_to_an_account(world: World, run: Callable[..., Run]) -> None:
+    """A denial of one's own, which names what to allow."""
+    world.refuses("ssm:GetConnectionStatus")
+
+    found = run("--instance-id", NODE)
+
+    assert found.status == 1
+    said = re.sub(r"\s+", " ", found.out)
+    assert "allow the credentials ssm:GetConnectionStatus: session-manager-permissions" in said
+    assert ACCOUNT in said

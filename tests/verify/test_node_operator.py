@@ -1,0 +1,279 @@
+"""May the operator start the session, as which user does it run, and is the plug-in new enough?"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from session_manager_permissions._verify.operators import operator_fault
+
+from .nodes import (
+    ACCOUNT,
+    ALIAS,
+    HYBRID,
+    KEY,
+    NODE,
+    REGION,
+    ROLE,
+    USER,
+    World,
+    diagnosed,
+    one,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
+START = "ssm:StartSession"
+
+
+def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]]:
+    """The resources that the simulator was asked about for an action, each with its context."""
+    return [
+        (
+            asked["ResourceArns"][0],
+            {
+                entry["ContextKeyName"]: entry["ContextKeyValues"]
+                for entry in asked["ContextEntries"]
+            },
+        )
+        for asked in world.asked
+        if asked.get("ActionNames") == [action]
+    ]
+
+
+def test_an_operator_who_may() -> None:
+    world = World()
+    world.uses()
+
+    check = one(diagnosed(world, operator=USER), "operator")
+
+    assert (check.verdict, check.subject) == ("pass", USER)
+    (instance, tags), (document, none) = asked_of(world, START)
+    assert instance == INSTANCE
+    assert tags["ssm:resourceTag/team"] == tags["aws:ResourceTag/team"] == ["web"]
+    assert document == f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/SSM-SessionManagerRunShell"
+    assert not any("Tag" in name for name in none)
+    ((session, _),) = asked_of(world, "ssmmessages:OpenDataChannel")
+    assert session.startswith(f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/")
+    ((found, context),) = asked_of(world, "kms:GenerateDataKey")
+    assert found == KEY
+    assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
+
+
+def test_an_alias_and_no_key() -> None:
+    world = World()
+    world.uses(kmsKeyId=ALIAS)
+    diagnosed(world, operator=USER)
+    ((_, context),) = asked_of(world, "kms:GenerateDataKey")
+    assert context["kms:ResourceAliases"] == ["alias/sessions"]
+
+    world = World()
+    diagnosed(world, operator=USER)
+    assert asked_of(world, "kms:GenerateDataKey") == []
+
+
+def test_a_document_of_aws_is_in_no_account() -> None:
+    world = World()
+    world.document = {"sessionType": "Port"}
+    diagnosed(world, document="AWS-StartPortForwardingSession", operator=USER)
+
+    documents = [arn for arn, _ in asked_of(world, START) if ":document/" in arn]
+
+    assert documents == [f"arn:aws:ssm:{REGION}::document/AWS-StartPortForwardingSession"]
+
+
+def test_the_tags_of_a_hybrid_node() -> None:
+    world = World()
+    world.is_hybrid()
+    diagnosed(world, HYBRID, operator=USER)
+    _, tags = asked_of(world, START)[0]
+    assert tags["ssm:resourceTag/team"] == ["web"]
+
+    world.refuses("ssm:ListTagsForResource")
+    check = one(diagnosed(world, HYBRID, operator=USER), "operator")
+    assert check.verdict == "unknown"
+    assert "ssm:ListTagsForResource" in check.why[0]
+
+
+@pytest.mark.parametrize("action", [START, "ssmmessages:OpenDataChannel", "kms:GenerateDataKey"])
+def test_an_operator_who_may_not(action: str) -> None:
+    world = World()
+    world.uses()
+    world.denies.add(f"{USER} {action}")
+
+    check = one(diagnosed(world, operator=USER), "operator")
+
+    assert check.verdict == "fail"
+    assert check.why[0].startswith(f"{USER} is denied {action} on arn:")
+    assert "AccessDeniedException" in check.why[1]
+    assert "grant_start_session" in check.fix[0]
+
+
+@pytest.mark.parametrize(("denied", "verdict"), [(True, "unknown"), (False, "pass")])
+def test_condition_keys_without_a_value_are_listed(
+    denied: bool,  # noqa: FBT001 # a parameter of the table
+    verdict: str,
+) -> None:
+    world = World()
+    world.missing = ["aws:MultiFactorAuthPresent"]
+    if denied:
+        world.denies.add(f"{USER} {START}")
+
+    check = one(diagnosed(world, operator=USER), "operator")
+
+    assert check.verdict == verdict
+    assert "no value of the condition keys aws:MultiFactorAuthPresent" in check.why[1]
+
+
+def test_a_simulator_that_may_not_be_asked() -> None:
+    world = World()
+    world.refuses("iam:SimulatePrincipalPolicy", "AccessDenied")
+
+    assert one(diagnosed(world, operator=USER), "operator").verdict == "unknown"
+
+
+def caller(arn: str) -> Callable[[World], object]:
+    return lambda w: w.has("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn})
+
+
+@pytest.mark.parametrize(
+    ("arn", "subject", "says"),
+    [
+        pytest.param(USER, USER, "allows", id="a user"),
+        pytest.param(f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x", ROLE, "", id="a role"),
+        pytest.param(f"arn:aws:iam::{ACCOUNT}:root", None, "users and roles", id="root"),
+    ],
+)
+def test_the_caller(arn: str, subject: str | None, says: str) -> None:
+    world = World()
+    caller(arn)(world)
+
+    check = one(diagnosed(world, operator="caller"), "operator")
+
+    assert check.subject == subject
+    assert check.verdict == ("pass" if subject else "unknown")
+    assert says in check.why[0]
+
+
+def test_a_role_behind_a_session_that_may_not_be_read() -> None:
+    world = World()
+    world.uses(runAsEnabled=True, runAsDefaultUser="web")
+    world.refuses("iam:GetRole", "AccessDenied")
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x"
+
+    found = diagnosed(world, operator=arn)
+
+    assert one(found, "operator").verdict == "unknown"
+    assert "iam:GetRole" in one(found, "operator").why[0]
+    assert one(found, "run-as").verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("caller", True),
+        (USER, True),
+        (ROLE, True),
+        (f"arn:aws-cn:sts::{ACCOUNT}:assumed-role/web/alice", True),
+        (f"arn:aws:iam::{ACCOUNT}:root", False),
+        (f"arn:aws:iam::{ACCOUNT}:group/web", False),
+        ("alice", False),
+    ],
+)
+def test_what_names_an_operator(text: str, is_one: bool) -> None:  # noqa: FBT001 # of the table
+    assert (operator_fault(text) is None) == is_one
+
+
+def tag(value: str) -> dict[str, Any]:
+    return {"Tags": [{"Key": "SSMSessionRunAs", "Value": value}]}
+
+
+@pytest.mark.parametrize(
+    ("in_document", "operator", "breaks", "verdict", "says"),
+    [
+        ("root", USER, tag("web"), "pass", "the tag SSMSessionRunAs of the operator names web"),
+        ("web", USER, tag("root"), "fail", "names root"),
+        ("web", USER, tag("ssm-user"), "unknown", "the agent does not make"),
+        ("web", USER, tag(""), "pass", "the document names web"),
+        ("", USER, {"Tags": []}, "fail", "nor does the operator's tag"),
+        ("", ROLE, {"Tags": []}, "unknown", "of the operator's session decides"),
+        ("root", ROLE, tag("web"), "pass", "names web"),
+    ],
+)
+def test_the_operator_s_tag_wins(
+    in_document: str, operator: str, breaks: dict[str, Any], verdict: str, says: str
+) -> None:
+    world = World()
+    world.uses(runAsEnabled=True, runAsDefaultUser=in_document)
+    world.has("iam:list_user_tags" if operator == USER else "iam:list_role_tags", breaks)
+
+    check = one(diagnosed(world, operator=operator), "run-as")
+
+    assert check.verdict == verdict
+    assert says in check.why[0]
+
+
+def test_the_tags_of_a_caller_come_with_the_role() -> None:
+    world = World()
+    world.uses(runAsEnabled=True)
+    world.has("iam:get_role", {"Role": {"Arn": ROLE} | tag("root")})
+
+    found = diagnosed(world, operator=f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x")
+
+    assert one(found, "run-as").verdict == "fail"
+    assert "iam:list_role_tags" not in world.calls
+
+
+def test_tags_that_may_not_be_listed() -> None:
+    world = World()
+    world.uses(runAsEnabled=True, runAsDefaultUser="web")
+    world.refuses("iam:ListUserTags", "AccessDenied")
+
+    found = diagnosed(world, operator=USER)
+
+    assert one(found, "run-as").verdict == "unknown"
+    assert "iam:ListUserTags" in one(found, "run-as").why[0]
+    assert one(found, "operator").verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict", "says"),
+    [
+        (None, "fail", "session-manager-plugin is not on PATH"),
+        ("echo 1.2.764.0", "pass", "1.2.764.0"),
+        ("echo 1.10.0.0", "pass", "1.10.0.0"),
+        ("echo 1.2.707.0", "fail", "1.2.764.0 is the oldest"),
+        ("echo The plug-in was installed", "unknown", "does not say its version"),
+        ("exit 1", "unknown", "does not say its version"),
+    ],
+)
+def test_the_plug_in(
+    script: str | None, verdict: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "session-manager-plugin"
+    if script:
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    check = one(diagnosed(World(), operator=USER), "plugin")
+
+    assert check.verdict == verdict
+    assert says in check.why[0]
+
+
+def test_a_plug_in_that_can_not_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "session-manager-plugin"
+    path.write_text("#!/nonexistent/shell\n", encoding="ascii")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/nowhere")
+
+    check = one(diagnosed(World(), operator=USER), "plugin")
+
+    assert check.verdict == "unknown"
+    assert "No such file" in str(check.evidence[1].value)

@@ -1,0 +1,173 @@
+"""`policy` prints what the construct synthesizes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions._verify.command import main
+from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
+from session_manager_permissions._verify.simulator import CannotAsk
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+ACCOUNT = "111122223333"
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
+def key_arns(partition: str) -> SearchStrategy[str]:
+    """Of keys and aliases, few enough that two are often one, or of one account and region."""
+    resource = st.sampled_from([f"key/{KEY_ID}", "key/mrk-1", "alias/sessions", "alias/team/web"])
+    region = st.sampled_from([PARTITIONS[partition], "us-east-1"])
+    account = st.sampled_from([ACCOUNT, "444455556666"])
+    parts = st.tuples(region, account, resource)
+    return parts.map(lambda found: f"arn:{partition}:kms:{found[0]}:{found[1]}:{found[2]}")
+
+
+@st.composite
+def options(draw: st.DrawFn) -> PolicyOptions:
+    partition = draw(st.sampled_from([*PARTITIONS]))
+    has_bucket = draw(st.booleans())
+    group = draw(st.sampled_from([None, "/ssm/sessions", "team#web.logs"]))
+    arn = f"arn:{partition}:logs:{PARTITIONS[partition]}:{ACCOUNT}:log-group:{group}"
+    return PolicyOptions(
+        keys=tuple(draw(st.lists(key_arns(partition), max_size=4))),
+        log_bucket="session-logs" if has_bucket else None,
+        log_prefix=draw(st.sampled_from([None, "web", "/team//web/"])) if has_bucket else None,
+        log_bucket_key=draw(
+            st.none()
+            | st.just(f"arn:{partition}:kms:us-east-1:{ACCOUNT}:alias/aws/s3")
+            | key_arns(partition)
+        )
+        if has_bucket
+        else None,
+        log_group=draw(st.sampled_from([group, arn, f"{arn}:*"])) if group else None,
+        region=PARTITIONS[partition],
+        account=ACCOUNT,
+        partition=partition,
+        allow_registration=draw(st.booleans()),
+        check_log_encryption=draw(st.booleans()),
+        decrypt_sessions_only=draw(st.booleans()),
+    )
+
+
+def synthesized(said: PolicyOptions) -> dict[str, Any]:
+    """What the construct makes of the same."""
+    app = cdk.App(analytics_reporting=False)
+    env = cdk.Environment(account=ACCOUNT, region=said.region)
+    stack = cdk.Stack(app, "Stack", env=env)
+    keys = [
+        kms.Key.from_key_arn(stack, f"Key{number}", arn) for number, arn in enumerate(said.keys)
+    ]
+    bucket = group = None
+    if said.log_bucket is not None:
+        key = said.log_bucket_key
+        bucket = s3.Bucket.from_bucket_attributes(
+            stack,
+            "Bucket",
+            bucket_arn=f"arn:{said.partition}:s3:::{said.log_bucket}",
+            encryption_key=None if key is None else kms.Key.from_key_arn(stack, "BucketKey", key),
+        )
+    if said.log_group is not None:
+        name = said.log_group.partition(":log-group:")[2].removesuffix(":*") or said.log_group
+        arn = f"arn:{said.partition}:logs:{said.region}:{ACCOUNT}:log-group:{name}"
+        group = logs.LogGroup.from_log_group_arn(stack, "Group", arn)
+    permissions = SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=iam.Role.from_role_name(stack, "Role", "web-server"),
+        encryption_key=keys[0] if keys else None,
+        allow_registration=said.allow_registration,
+        log_bucket=bucket,
+        log_prefix=said.log_prefix,
+        log_group=group,
+        check_log_encryption=said.check_log_encryption,
+        decrypt_sessions_only=said.decrypt_sessions_only,
+    )
+    for other in keys[1:]:
+        permissions.add_encryption_key(other)
+    document: dict[str, Any] = stack.resolve(permissions.policy.document)
+    return document
+
+
+@settings(max_examples=30, deadline=None)
+@given(options())
+def test_it_is_what_the_construct_synthesizes(said: PolicyOptions) -> None:
+    assert inline_policy(said) == synthesized(said)
+
+
+def test_by_default_it_is_the_procedures() -> None:
+    assert [statement["Sid"] for statement in inline_policy(PolicyOptions())["Statement"]] == [
+        "SessionManagerChannels",
+        "SessionManagerLogEncryption",
+    ]
+
+
+def test_the_partition_is_that_of_the_arns() -> None:
+    key = f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/{KEY_ID}"
+    said = PolicyOptions(keys=(key,), log_bucket="session-logs")
+    assert "arn:aws-cn:s3:::session-logs/*" in json.dumps(inline_policy(said))
+
+
+def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
+    key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/s3"
+    said = PolicyOptions(log_bucket="session-logs")
+
+    assert inline_policy(said._replace(log_bucket_key=key)) == inline_policy(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (PolicyOptions(log_prefix="web"), "--log-prefix web has no bucket"),
+        (PolicyOptions(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
+        (PolicyOptions(log_group="/ssm", region="eu-west-1"), "--log-group /ssm is in no region"),
+        (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
+        (
+            PolicyOptions(keys=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/ssm",)),
+            "is an AWS managed key",
+        ),
+        (
+            PolicyOptions(
+                keys=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{KEY_ID}",), partition="aws-cn"
+            ),
+            "several partitions, aws, aws-cn: make a policy for each",
+        ),
+    ],
+)
+def test_what_makes_no_policy_is_said(said: PolicyOptions, message: str) -> None:
+    with pytest.raises(CannotAsk, match=message):
+        inline_policy(said)
+
+
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    arn = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions"
+    keys = [f"arn:aws:kms:eu-west-1:{ACCOUNT}:{found}" for found in ("key/mrk-1", "alias/web")]
+    options = PolicyOptions(
+        keys=keys,
+        log_bucket="session-logs",
+        log_prefix="web",
+        log_bucket_key=keys[1],
+        log_group=f"{arn}:*",
+        allow_registration=True,
+        check_log_encryption=False,
+        decrypt_sessions_only=True,
+    )
+    named = ["--log-bucket", "session-logs", "--log-prefix", "web", "--log-bucket-key", keys[1]]
+    flags = ["--allow-registration", "--no-check-log-encryption", "--decrypt-sessions-only"]
+    given = [part for key in keys for part in ("--key", key)]
+
+    assert main(["policy", *given, *named, "--log-group", f"{arn}:*", *flags]) == 0
+    assert json.loads(capsys.readouterr().out) == inline_policy(options)
