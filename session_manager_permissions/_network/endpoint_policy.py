@@ -21,8 +21,6 @@ ACTIONS: Final = {
 }
 """What the policy of an endpoint has to allow, by its service."""
 
-_EFFECTS: Final = {"Allow", "Deny"}
-
 
 def policy_allows(endpoint: Endpoint) -> Fact:
     """Whether the policy of an endpoint allows what the agent asks its service for.
@@ -38,7 +36,9 @@ def policy_allows(endpoint: Endpoint) -> Fact:
     written = endpoint.policy.get("Statement")
     statements = written if isinstance(written, list) else [written]
     read = [entry for entry in statements if isinstance(entry, dict)]
-    if len(read) < len(statements) or not {entry.get("Effect") for entry in read} <= _EFFECTS:
+    if len(read) < len(statements) or not all(
+        entry.get("Effect") in ("Allow", "Deny") for entry in read
+    ):
         return unknown
     return all_of(
         _statements_allow(read, action.lower(), endpoint, unknown)

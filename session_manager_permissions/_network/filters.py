@@ -46,7 +46,9 @@ def leaves(place: Place) -> Path:
         facts += [group.complete] if isinstance(group.complete, Unknown) else []
     if any_of(facts) is not False:
         return OPEN
-    return Path((Problem(EGRESS_CLOSED, f"{place.named(place.groups)} let no TCP 443 out"),))
+    return Path(
+        (Problem(EGRESS_CLOSED, f"no rule of {place.named(place.groups)} lets TCP 443 out"),)
+    )
 
 
 def let_out(place: Place, to: str, end: End) -> Path:
@@ -57,7 +59,7 @@ def let_out(place: Place, to: str, end: End) -> Path:
         to: what the end is of the service, as a noun of a message.
         end: where it goes.
     """
-    why = f"{place.named(place.groups)} let no TCP 443 out to the {to} of {SERVICES}"
+    why = f"no rule of {place.named(place.groups)} lets TCP 443 out to the {to} of {SERVICES}"
     passed = _passes(place, place.groups, "outbound", end)
     return unless(passed, Problem(EGRESS_CLOSED, why))
 
@@ -85,8 +87,8 @@ def _passes(
         if group is None:
             doubts.append(Unknown(decider(reference, "security group")))
             continue
-        listed = group.inbound if side == "inbound" else group.outbound
-        rules += [(rule.peer, place.holds(rule.exists)) for rule in listed]
+        of_side = group.inbound if side == "inbound" else group.outbound
+        rules += [(rule.peer, place.holds(rule.exists)) for rule in of_side]
         doubts += [group.complete] if isinstance(group.complete, Unknown) else []
     sure = [peer for peer, exists in rules if exists is True and isinstance(peer, IPv4Network)]
     together = [(network, True) for network in collapse_addresses(sure)]

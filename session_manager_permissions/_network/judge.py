@@ -131,7 +131,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
     groups = place.groups_or_default(endpoint.groups)
     from_subnet = f"the subnet {place.subnet.name!r}" if place.subnet else "the subnet"
     why = (
-        f"{place.named(groups)} of the endpoint {endpoint.name!r} admit no TCP 443 from "
+        f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 from "
         f"{place.named(place.groups)} or {from_subnet}"
     )
     return through(

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .facts import Fact, Unknown, any_of
+from .verdicts import listed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -79,8 +80,9 @@ class Place:
         """Security groups as a sentence names them."""
         known: list[SecurityGroup | None] = [found(self.network.groups, one) for one in groups]
         names = [repr(group.name) for group in known if group]
-        kind = "the security group" if len(names) == 1 else "the security groups"
-        return f"{kind} {' and '.join(names)}"
+        if not names:
+            return "the compute's security groups"
+        return f"the security group{'s' if names[1:] else ''} {listed(names)}"
 
     def covers(self, outer: Range, inner: Range) -> Fact:
         """Whether one range holds another."""
