@@ -140,6 +140,7 @@ def network(
             "private": replace(RouteTable("private", (LOCAL, *routes)), **(table or {})),
             "public": RouteTable("public", (LOCAL, *exit_routes)),
             "main": RouteTable("main", (TO_NAT,)),
+            "inspected": RouteTable("inspected", (Route(THERE, "elsewhere"),)),
         },
         nat_gateways={"nat": replace(NatGateway("nat", "vpc", "exit"), **(nat or {}))},
         groups={
@@ -422,6 +423,8 @@ def test_nat_gateway_in_a_vpc_that_is_not_seen() -> None:
     ("behind an appliance",
      network(endpoints=both(), routes=(Route(THERE, "elsewhere", name="the appliance"),)),
      UNKNOWN),
+    ("behind an appliance by the main table alone",
+     network(endpoints=both(), vpc={"main_table": "inspected"}), OPEN),
     ("beside an appliance",
      network(endpoints=both(),
              routes=(Route(cidr("10.0.9.0/24"), "elsewhere", name="the appliance"),)),
@@ -740,6 +743,9 @@ def test_the_worst_place_is_the_verdict() -> None:
     private, isolated, elsewhere = PLACE, Placement("there", ("own",)), Placement(MAYBE, ("own",))
     assert said(net, private, elsewhere) == UNKNOWN
     assert said(net, private, elsewhere, isolated) == NO_NETWORK_PATH
+    judge = Judge(net)
+    assert judge.judge([private]) is not judge.judge([isolated])
+    assert judge.judge([private]) == judge.judge([private, private])
     found = verdict(net, private, isolated)
     assert found.state is State.CLOSED
     assert {path.state for path in found.paths.values()} == {State.CLOSED}
@@ -796,8 +802,8 @@ ISOLATED = "the route table 'private' of the subnet 'here'"
             network(routes=(TO_INTERNET,)),
             None,
             (
-                f"{ISOLATED} leads to an internet gateway, which needs a public IPv4 address, and no "
-                "VPC endpoint of `ssm` and `ssmmessages` serves it"
+                f"{ISOLATED} leads to an internet gateway, which needs a public IPv4 address, and "
+                "no VPC endpoint of `ssm` and `ssmmessages` serves it"
             ),
         ),
         (
@@ -812,9 +818,9 @@ ISOLATED = "the route table 'private' of the subnet 'here'"
             network(routes=(TO_NAT,), exit_routes=()),
             None,
             (
-                f"the NAT gateway 'nat', to which {ISOLATED} leads, has no way out itself: the route "
-                "table 'public' of the subnet 'exit' has no default route, and no VPC endpoint of "
-                "`ssm` and `ssmmessages` serves it"
+                f"the NAT gateway 'nat', to which {ISOLATED} leads, has no way out itself: the "
+                "route table 'public' of the subnet 'exit' has no default route, and no "
+                "VPC endpoint of `ssm` and `ssmmessages` serves it"
             ),
         ),
         (
@@ -826,32 +832,32 @@ ISOLATED = "the route table 'private' of the subnet 'here'"
             network(routes=(TO_NAT,), outbound=rules(INSIDE)),
             None,
             (
-                "no rule of the security group 'own' lets TCP 443 out to the public addresses of "
-                "`ssm` and `ssmmessages`"
+                "no rule of the security group 'own' lets TCP 443 out to the public addresses "
+                "of `ssm` and `ssmmessages`"
             ),
         ),
         (
             network(endpoints=both(), outbound=rules(HERE)),
             None,
             (
-                "no rule of the security group 'own' lets TCP 443 out to the VPC endpoint of `ssm` and "
-                "`ssmmessages`"
+                "no rule of the security group 'own' lets TCP 443 out to the VPC endpoint of "
+                "`ssm` and `ssmmessages`"
             ),
         ),
         (
             network(endpoints=(endpoint("ssm"), endpoint("ssmmessages", groups=("empty",)))),
             "ssmmessages",
             (
-                "no rule of the security group 'empty' of the endpoint 'ssmmessages' admits TCP 443 "
-                "from the security group 'own' or the subnet 'here'"
+                "no rule of the security group 'empty' of the endpoint 'ssmmessages' admits "
+                "TCP 443 from the security group 'own' or the subnet 'here'"
             ),
         ),
         (
             network(endpoints=(endpoint("ssm"), endpoint("ssmmessages", private_dns=False))),
             "ssmmessages",
             (
-                f"the endpoint 'ssmmessages' has its private DNS off, and {ISOLATED} has no default "
-                "route"
+                f"the endpoint 'ssmmessages' has its private DNS off, and {ISOLATED} has "
+                "no default route"
             ),
         ),
         (

@@ -64,10 +64,10 @@ def let_out(place: Place, to: str, end: End) -> Path:
     return unless(passed, Problem(EGRESS_CLOSED, why))
 
 
-def let_in(place: Place, groups: tuple[Reference, ...], problem: Problem) -> Path:
-    """What security groups let in from the compute."""
-    ranges = [place.subnet.range] if place.subnet else []
-    return unless(_passes(place, groups, "inbound", End(ranges, place.groups)), problem)
+def let_in(place: Place, groups: tuple[Reference, ...], subnet: Subnet, problem: Problem) -> Path:
+    """What security groups let in from the compute in its subnet."""
+    end = End([subnet.range], place.groups)
+    return unless(_passes(place, groups, "inbound", end), problem)
 
 
 def _passes(
@@ -119,12 +119,12 @@ def acls_to_public(place: Place, subnet: Subnet) -> Path:
     return _acl(place, subnet, PUBLIC, _REQUESTS, _ANSWERS)
 
 
-def acls_between(place: Place, other: Subnet) -> Path:
-    """What network ACLs let pass from the compute's subnet to another, and back."""
-    if place.subnet is None or place.subnet is other:
+def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
+    """What network ACLs let pass from a subnet to another, and back."""
+    if subnet is other:
         return OPEN
-    near = _acl(place, place.subnet, other.range, _REQUESTS, _ANSWERS)
-    far = _acl(place, other, place.subnet.range, _ANSWERS, _REQUESTS)
+    near = _acl(place, subnet, other.range, _REQUESTS, _ANSWERS)
+    far = _acl(place, other, subnet.range, _ANSWERS, _REQUESTS)
     return near if near.problems else far if far.problems else unknown(*near.decides, *far.decides)
 
 

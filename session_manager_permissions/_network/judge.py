@@ -98,12 +98,14 @@ def _by_name(place: Place, service: str) -> Path:
     if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
         path = unknown(vpc.complete.decides, *path.decides)
     for endpoint in endpoints.values():
-        path = either(_resolves(place, endpoint, vpc), _by_endpoint(place, endpoint), path)
+        path = either(
+            _resolves(place, endpoint, vpc), _by_endpoint(place, endpoint, subnet, vpc), path
+        )
     for zone in vpc.zones:
         if zone.service == service:
             led = found(endpoints, zone.endpoint)
             to = (
-                _by_endpoint(place, led)
+                _by_endpoint(place, led, subnet, vpc)
                 if led
                 else unknown(f"where the hosted zone {zone.name!r} leads")
             )
@@ -123,23 +125,22 @@ def _resolves(place: Place, endpoint: Endpoint, vpc: Vpc) -> Fact:
     return all_of(place.holds(fact) for fact in facts)
 
 
-def _by_endpoint(place: Place, endpoint: Endpoint) -> Path:
+def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:
     """The way where the service's name leads to an interface endpoint."""
-    subnets = [found(place.network.subnets, subnet) for subnet in endpoint.subnets]
+    subnets = [found(place.network.subnets, one) for one in endpoint.subnets]
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
-    ranges = [subnet.range if subnet else nowhere for subnet in subnets] or [nowhere]
+    ranges = [one.range if one else nowhere for one in subnets] or [nowhere]
     groups = place.groups_or_default(endpoint.groups)
-    from_subnet = f"the subnet {place.subnet.name!r}" if place.subnet else "the subnet"
     why = (
         f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 from "
-        f"{place.named(place.groups)} or {from_subnet}"
+        f"{place.named(place.groups)} or the subnet {subnet.name!r}"
     )
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
-        let_in(place, groups, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id)),
+        let_in(place, groups, subnet, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id)),
         _by_policy(endpoint),
-        *(acls_between(place, subnet) for subnet in subnets if subnet),
-        *(bypassed(place, one) for one in ranges),
+        *(acls_between(place, subnet, one) for one in subnets if one),
+        *(bypassed(place, subnet, vpc, one) for one in ranges),
     )
 
 

@@ -22,7 +22,7 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable
 
     from .model import Endpoint, NatGateway, Range, Route, Subnet, Vpc
 
@@ -52,18 +52,20 @@ def out_of(place: Place, start: Start) -> Path:
 
 
 def _tables(place: Place, subnet: Subnet, vpc: Vpc) -> list[tuple[RouteTable | Unknown, Fact]]:
-    """The tables that may be the subnet's, each with whether it takes the place of those before.
-
-    The first is the VPC's main table.
-    """
+    """The tables that may be the subnet's, each with whether it takes the place of those before."""
     main = RouteTable(f"main route table of {vpc.name}")
     tables: list[tuple[RouteTable | Unknown, Fact]] = []
+    table: RouteTable | Unknown
     for reference, exists in ((vpc.main_table, True), *subnet.tables):
+        of_subnet = place.holds(exists)
+        if of_subnet is True:
+            tables.clear()
         if reference is None:
-            tables.append((main, True))
-            continue
-        table = found(place.network.tables, reference)
-        tables.append((table or Unknown(decider(reference, "route table")), place.holds(exists)))
+            table = main
+        else:
+            seen = found(place.network.tables, reference)
+            table = seen or Unknown(decider(reference, "route table"))
+        tables.append((table, of_subnet))
     return tables
 
 
@@ -80,28 +82,20 @@ def in_table(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Fact
     return all_of((place.holds(endpoint.exists), answer))
 
 
-def bypassed(place: Place, destination: Range) -> Path:
-    """The way within the VPC, which a route to a part of the VPC's own range may lead elsewhere.
+def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path:
+    """The way within the VPC, where a route to a part of the VPC's own range may lead elsewhere.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/route-table-options.html#route-tables-appliance-routing
     """
-    for route in _routes(place):
+    tables = [table for table, _ in _tables(place, subnet, vpc) if isinstance(table, RouteTable)]
+    for route in (route for table in tables for route in table.routes):
         to = route.destination
         if not isinstance(to, IPv4Network) or route.leads == "local":
             continue
-        ranges = place.vpc.ranges if place.vpc else ()
-        within = any(isinstance(one, IPv4Network) and to.subnet_of(one) for one in ranges)
+        within = any(isinstance(one, IPv4Network) and to.subnet_of(one) for one in vpc.ranges)
         if within and place.covers(to, destination) is not False:
             return unknown(route.name)
     return OPEN
-
-
-def _routes(place: Place) -> Iterator[Route]:
-    """The routes of all tables that may be the compute's."""
-    if place.subnet and place.vpc:
-        for table, of_subnet in _tables(place, place.subnet, place.vpc):
-            if isinstance(table, RouteTable) and of_subnet is not False:
-                yield from table.routes
 
 
 def _by_table(place: Place, table: RouteTable, start: Start) -> Path:
@@ -180,11 +174,11 @@ def _by_target(place: Place, route: Route, where: str, start: Start) -> Path:
             return unknown(decider(route.target, "NAT gateway"))
         if route.target in start.seen:
             return _closed(_NEVER)
-        return _by_nat(place, nat, where, start.seen | {route.target})
+        return _by_nat(place, nat, where, start._replace(seen=start.seen | {route.target}))
     return unknown(route.name)
 
 
-def _by_nat(place: Place, nat: NatGateway, where: str, seen: frozenset[Hashable]) -> Path:
+def _by_nat(place: Place, nat: NatGateway, where: str, start: Start) -> Path:
     name = f"the NAT gateway {nat.name!r}, to which {where} leads,"
     available = unless(
         place.holds(nat.available), Problem(NO_NETWORK_PATH, f"{name} is not available")
@@ -200,10 +194,10 @@ def _by_nat(place: Place, nat: NatGateway, where: str, seen: frozenset[Hashable]
     vpc = found(place.network.vpcs, subnet.vpc)
     if vpc is None:
         return through(available, unknown(decider(subnet.vpc, "VPC")))
-    out = out_of(place, Start(subnet, vpc, nat.public, seen))
+    out = out_of(place, Start(subnet, vpc, nat.public, start.seen))
     if out.problems:
         out = _closed(f"{name} {_NEVER}: {out.problems[0].why}")
-    return through(available, out, acls_between(place, subnet))
+    return through(available, out, acls_between(place, start.subnet, subnet))
 
 
 def _closed(why: str) -> Path:
