@@ -941,9 +941,14 @@ def test_service_of_an_endpoint(name: str, expected: tuple[str, bool]) -> None:
 
 
 def test_facts() -> None:
-    assert any_of([False, MAYBE, ON]) is MAYBE
+    assert any_of([False, MAYBE, ON]) == MAYBE
+    assert any_of([False, ON]) is ON
+    assert any_of([ON, replace(ON, decides="other")]) == Unknown(ON.decides)
     assert any_of([MAYBE, True]) is True
     assert any_of([]) is False
-    assert all_of([True, MAYBE, ON]) is MAYBE
+    assert all_of([True, MAYBE, ON]) == MAYBE
+    assert all_of([True, ON]) is ON
+    both_hold = frozenset({"Production", "Other"})
+    assert all_of([ON, Unknown("other", frozenset({"Other"}))]) == replace(ON, conditions=both_hold)
     assert all_of([MAYBE, False]) is False
     assert all_of([]) is True

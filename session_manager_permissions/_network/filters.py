@@ -9,7 +9,16 @@ from .facts import Fact, Unknown, all_of, any_of
 from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, found, is_one_of
 from .reading import HTTPS
-from .verdicts import EGRESS_CLOSED, NO_NETWORK_PATH, OPEN, SERVICES, Path, Problem, unknown, unless
+from .verdicts import (
+    EGRESS_CLOSED,
+    NO_NETWORK_PATH,
+    OF_SERVICES,
+    OPEN,
+    Path,
+    Problem,
+    unknown,
+    unless,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +68,7 @@ def let_out(place: Place, to: str, end: End) -> Path:
         to: what the end is of the service, as a noun of a message.
         end: where it goes.
     """
-    why = f"no rule of {place.named(place.groups)} lets TCP 443 out to the {to} of {SERVICES}"
+    why = f"no rule of {place.named(place.groups)} lets TCP 443 out to the {to} of {OF_SERVICES}"
     passed = _passes(place, place.groups, "outbound", end)
     return unless(passed, Problem(EGRESS_CLOSED, why))
 

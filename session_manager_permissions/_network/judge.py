@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .endpoint_policy import ACTIONS, policy_allows
-from .facts import Fact, Unknown, all_of
+from .facts import Fact, Unknown, all_of, any_of
 from .filters import End, acls_between, acls_to_public, leaves, let_in, let_out
 from .place import PUBLIC, Place, decider, found
 from .routes import Start, bypassed, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
     ENDPOINT_UNREACHABLE,
-    SERVICES,
+    OF_SERVICES,
     Path,
     PathVerdict,
     Problem,
@@ -155,7 +155,9 @@ def _by_route(
 ) -> Path:
     """The way to the service's public addresses."""
     given = place.placement.public_address
-    address = subnet.public_addresses if given is None else given
+    launched_with = subnet.public_addresses if given is None else given
+    gets = place.placement.elastic_address
+    address = any_of((place.holds(launched_with), place.holds(gets)))
     released = let_out(place, "public addresses", End([PUBLIC], service=service))
     path = out_of(place, Start(subnet, vpc, address))
     if path.problems:  # what the groups say of a way that is not there is beside the point
@@ -183,5 +185,5 @@ def _explained(place: Place, problem: Problem, vpc: Vpc, unnamed: list[Endpoint]
             )
             why = f"{off}, and {problem.why}"
             return Path((Problem(ENDPOINT_UNREACHABLE, why, endpoint.id),))
-    why = f"{problem.why}, and no VPC endpoint of {SERVICES} serves it"
+    why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
     return Path((Problem(problem.cause, why),))

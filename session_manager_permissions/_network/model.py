@@ -200,7 +200,9 @@ class Placement:
     groups: tuple[Reference, ...] = ()
     """Its security groups; none stands for the VPC's default group."""
     public_address: Fact | None = None
-    """Whether it has a public IPv4 address; None where the subnet decides."""
+    """Whether it is given a public IPv4 address; None where the subnet decides."""
+    elastic_address: Fact = False
+    """Whether it gets an Elastic IP address."""
     conditions: frozenset[Hashable] = frozenset()
     """The conditions that hold where the compute exists."""
     other_interfaces: bool = False

@@ -7,6 +7,9 @@ from typing import Final
 
 HTTPS: Final = 443
 
+SERVICES: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
+"""The services that a session may need."""
+
 
 def service_of(name: str) -> tuple[str, bool]:
     """The service behind the service name of an endpoint, and whether it is the FIPS variant.

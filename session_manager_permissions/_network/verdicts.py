@@ -19,7 +19,7 @@ EGRESS_CLOSED: Final = "egress-closed"
 ALWAYS_NEEDED: Final = ("ssm", "ssmmessages")
 """The services that every session needs."""
 
-SERVICES: Final = "\0"
+OF_SERVICES: Final = "\0"
 """Stands, in a problem's clause, for the names of the services that it concerns."""
 
 
@@ -135,4 +135,4 @@ def _as_one(cause: str, subject: Hashable, problems: list[Problem], wanted: list
     if cause == NO_NETWORK_PATH and not (always and {*always} <= {*services}):
         cause = ENDPOINT_MISSING
     names = listed([f"`{service}`" for service in services])
-    return Problem(cause, problems[0].why.replace(SERVICES, names), subject, services)
+    return Problem(cause, problems[0].why.replace(OF_SERVICES, names), subject, services)

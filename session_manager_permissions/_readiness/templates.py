@@ -100,6 +100,7 @@ class Template:
         self.outputs = {name: _mapping(out) for name, out in _mapping(body.get("Outputs")).items()}
         self.parent = parent
         self.arguments = _mapping(arguments)
+        self.generates = _generates(body)
         self.nested: dict[str, Template] = {}
         self.resources = {
             logical_id: Resource(self, logical_id, entry)
@@ -118,6 +119,15 @@ class Template:
         """Where it is deployed to; None where only the deployment knows."""
         account = self.environment.removeprefix("aws://").partition("/")[0]
         return None if account in {"", "unknown-account"} else account
+
+
+def _generates(body: dict[str, Any]) -> str:
+    """What makes resources that are not written in a template; empty where nothing does."""
+    loops = [name for name in _mapping(body.get("Resources")) if name.startswith("Fn::ForEach")]
+    macros = [text(name) for name, _ in listed(body.get("Transform"))]
+    made = [f"the loop {name!r}" for name in loops]
+    made += [f"the macro {name!r}" for name in macros if not name.startswith("AWS::")]
+    return made[0] if made else ""
 
 
 class Resource:
