@@ -417,9 +417,13 @@ class _Reader:
                     *self._inline(
                         resource, resource.properties.get("SecurityGroupIngress"), "Source"
                     ),
-                    *inbound[resource],
+                    *inbound.get(resource, ()),
                 ),
-                (*own, *outbound[resource], *_default_egress(resource, egress, outbound[resource])),
+                (
+                    *own,
+                    *outbound.get(resource, ()),
+                    *_default_egress(resource, egress, separate=resource in outbound),
+                ),
                 customised.get(resource, self._complete("rules", resource)),
             )
         restricted = {
@@ -432,8 +436,8 @@ class _Reader:
             kept = owner not in restricted
             self.network.groups[owner] = SecurityGroup(
                 f"default of {owner.logical_id}",
-                ((Rule(GroupPeer(owner)),) if kept else ()) + tuple(inbound[owner]),
-                ((Rule(PUBLIC),) if kept else ()) + tuple(outbound[owner]),
+                ((Rule(GroupPeer(owner)),) if kept else ()) + tuple(inbound.get(owner, ())),
+                ((Rule(PUBLIC),) if kept else ()) + tuple(outbound.get(owner, ())),
                 self._complete("rules", owner),
             )
 
@@ -573,14 +577,15 @@ class _Reader:
             and endpoint.type == "AWS::EC2::VPCEndpoint"
             and service_of(text(endpoint.properties.get("ServiceName"))) == (service, False)
         }
-        return found.pop() if len(found) == 1 else Unknown("the records of a hosted zone")
+        certain = all(self._values.exists(record) is True for record in records)
+        return found.pop() if len(found) == 1 and certain else Unknown("the hosted zone's records")
 
 
 def _if_unknown(fact: Fact) -> list[Unknown]:
     return [fact] if isinstance(fact, Unknown) else []
 
 
-def _default_egress(resource: Resource, written: object, separate: list[Rule]) -> list[Rule]:
+def _default_egress(resource: Resource, written: object, *, separate: bool) -> list[Rule]:
     """The rule that lets everything out, which a group has by default.
 
     With inline rules it is gone. With rules that are resources of their own it stays by
