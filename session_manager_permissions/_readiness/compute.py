@@ -317,7 +317,8 @@ class _Finder:
         """What a resource says of a launch, which writes it as an instance or a template does."""
         for data, entry, certain in mappings(written):
             if data is None or not certain:
-                return self._unknown(origin, decider(entry, "launch"))
+                decides = decider(entry if certain else written, "launch template data")
+                return self._unknown(origin, decides)
             launch = _Launch(origin, self._profile(origin, data), _metadata_off(data))
             interfaces = [*mappings(data.get("NetworkInterfaces"))]
             if interfaces:

@@ -797,6 +797,8 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      templated(Peering=resource("AWS::EC2::VPCPeeringConnection"),
                PrivateRoute=route("PrivateTable", DestinationCidrBlock="10.8.0.0/16",
                                   VpcPeeringConnectionId=ref("Peering"))), UNKNOWN),
+    ("two targets", templated(PrivateRoute=route("PrivateTable", NatGatewayId=ref("Nat"),
+                                                 InstanceId="i-1")), UNKNOWN),
     ("halves", templated(PrivateRoute=route("PrivateTable", DestinationCidrBlock="0.0.0.0/1",
                                             NatGatewayId=ref("Nat")),
                          Other=route("PrivateTable", DestinationCidrBlock="128.0.0.0/1",
