@@ -100,7 +100,8 @@ def _passes(
         rules += [(rule.peer, place.holds(rule.exists)) for rule in of_side]
         doubts += [group.complete] if isinstance(group.complete, Unknown) else []
     sure = [peer for peer, exists in rules if exists is True and isinstance(peer, IPv4Network)]
-    together = [(network, True) for network in collapse_addresses(sure)]
+    joined = collapse_addresses(sure) if sure[1:] else ()
+    together = [(network, True) for network in joined]
     return all_of(
         any_of(
             [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .endpoint_policy import ACTIONS, policy_allows
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import End, acls_between, acls_to_public, leaves, let_in, let_out
+from .model import Endpoint
 from .place import PUBLIC, Place, decider, found
 from .routes import Start, bypassed, in_table, out_of
 from .verdicts import (
@@ -26,9 +27,9 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable, Iterator
 
-    from .model import Endpoint, Network, Placement, Subnet, Vpc
+    from .model import Network, Placement, Subnet, Vpc
 
 
 class Judge:
@@ -94,23 +95,37 @@ def _by_name(place: Place, service: str) -> Path:
         for endpoint in vpc.endpoints
         if endpoint.service == service and not endpoint.gateway
     }
-    path = _by_route(place, service, subnet, vpc, [*endpoints.values()])
-    if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
-        path = unknown(vpc.complete.decides, *path.decides)
-    for endpoint in endpoints.values():
-        path = either(
-            _resolves(place, endpoint, vpc), _by_endpoint(place, endpoint, subnet, vpc), path
+    maybe: list[tuple[Fact, Path]] = []
+    for fact, endpoint in _leads_to(place, service, vpc, endpoints):
+        if fact is False:
+            continue
+        path = (
+            _by_endpoint(place, endpoint, subnet, vpc)
+            if isinstance(endpoint, Endpoint)
+            else unknown(endpoint)
         )
+        if fact is True:
+            break
+        maybe.append((fact, path))
+    else:
+        path = _by_route(place, service, subnet, vpc, [*endpoints.values()])
+        if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
+            path = unknown(vpc.complete.decides, *path.decides)
+    for fact, led in reversed(maybe):
+        path = either(fact, led, path)
+    return path
+
+
+def _leads_to(
+    place: Place, service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
+) -> Iterator[tuple[Fact, Endpoint | str]]:
+    """Whether the service's name leads to an endpoint, or to what decides, the first that does."""
     for zone in vpc.zones:
         if zone.service == service:
             led = found(endpoints, zone.endpoint)
-            to = (
-                _by_endpoint(place, led, subnet, vpc)
-                if led
-                else unknown(f"where the hosted zone {zone.name!r} leads")
-            )
-            path = either(place.holds(zone.exists), to, path)
-    return path
+            yield place.holds(zone.exists), led or f"where the hosted zone {zone.name!r} leads"
+    for endpoint in endpoints.values():
+        yield _resolves(place, endpoint, vpc), endpoint
 
 
 def _resolves(place: Place, endpoint: Endpoint, vpc: Vpc) -> Fact:
@@ -158,8 +173,10 @@ def _by_route(
     launched_with = subnet.public_addresses if given is None else given
     gets = place.placement.elastic_address
     address = any_of((place.holds(launched_with), place.holds(gets)))
+    if place.way_out is None:
+        place.way_out = out_of(place, Start(subnet, vpc, address))
+    path = place.way_out
     released = let_out(place, "public addresses", End([PUBLIC], service=service))
-    path = out_of(place, Start(subnet, vpc, address))
     if path.problems:  # what the groups say of a way that is not there is beside the point
         path = _explained(place, path.problems[0], vpc, unnamed)
     else:

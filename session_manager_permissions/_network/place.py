@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
+    from .verdicts import Path
 
 PUBLIC: Final = IPv4Network("0.0.0.0/0")
 """As a destination, the public addresses of a service; as a range of a rule, every address."""
@@ -63,6 +64,8 @@ class Place:
         self.subnet: Subnet | None = found(network.subnets, placement.subnet)
         self.vpc: Vpc | None = found(network.vpcs, self.subnet.vpc) if self.subnet else None
         self.groups = self.groups_or_default(placement.groups)
+        self.way_out: Path | None = None
+        """The way to public addresses, once it is known: that of all services."""
 
     def holds(self, fact: Fact) -> Fact:
         """A fact as it is where the compute exists."""
