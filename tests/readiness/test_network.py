@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as targets
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
@@ -1295,6 +1298,45 @@ def test_endpoint_at_fault_is_the_resource(tmp_path: Path) -> None:
     (found,) = verdicts(paths).values()
     (problem,) = found.problems
     assert getattr(problem.subject, "logical_id", None) == "Ssm"
+
+
+def mutated(body: dict[str, Any], path: list[int], value: object) -> dict[str, Any]:
+    """A copy of a template in which something, somewhere, is another value."""
+    copy: dict[str, Any] = json.loads(json.dumps(body))
+    here: Any = copy["Resources"]
+    for step in path:
+        keys = [*here] if isinstance(here, dict) else [*range(len(here))]
+        if not keys:
+            break
+        key = keys[step % len(keys)]
+        if not isinstance(here[key], (dict, list)) or step == path[-1]:
+            here[key] = value
+            break
+        here = here[key]
+    return copy
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["Ref", "Fn::If", "Fn::GetAtt", "Value"]), inner)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture],
+          deadline=None)  # fmt: skip
+@given(
+    body=st.sampled_from([templated(), with_endpoints(S3=made("s3"))]),
+    path=st.lists(st.integers(0, 20), min_size=2, max_size=6),
+    value=ANYTHING,
+)
+def test_whatever_a_template_says_there_is_a_verdict(
+    tmp_path: Path, body: dict[str, Any], path: list[int], value: object
+) -> None:
+    verdicts(write(tmp_path, Stack=mutated(body, path, value)), ("ssm", "ssmmessages", "s3"))
 
 
 def big(number: int) -> dict[str, Any]:
