@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _TABLE: Final = frozenset({"AWS::EC2::RouteTable"})
 _NAT: Final = frozenset({"AWS::EC2::NatGateway"})
+_ACL: Final = frozenset({"AWS::EC2::NetworkAcl"}) | VPC
+"""A VPC stands for its default network ACL."""
 _INTERNET_GATEWAY: Final = frozenset({"AWS::EC2::InternetGateway"})
 
 _ELSEWHERE: Final = {
@@ -98,6 +100,7 @@ class _Reader:
         self.network = Network()
         self._open: dict[tuple[str, str], str] = {}
         self._note_what_is_hidden()
+        self._note_what_blocks_public_access()
         self._read_vpcs()
         self._read_subnets()
         self._read_tables()
@@ -200,7 +203,18 @@ class _Reader:
         """The internet gateway of an attachment, and whether that is deployed."""
         value, noun = attachment.properties["InternetGatewayId"], "internet gateway"
         reference = self._values.reference(attachment.template, value, _INTERNET_GATEWAY, noun)
-        return reference, self._values.exists(attachment)
+        blocks = self._complete("public access", attachment)
+        return reference, all_of((self._values.exists(attachment), blocks))
+
+    def _note_what_blocks_public_access(self) -> None:
+        """Note what may shut the internet gateways of an account and region.
+
+        https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
+        """
+        for resource in self._values.by_type["AWS::EC2::VPCBlockPublicAccessOptions"]:
+            if text(resource.properties.get("InternetGatewayBlockMode")) != "off":
+                by = f"the VPC Block Public Access of {resource.logical_id!r}"
+                self._leave_open("public access", resource.template, by)
 
     def _resolvers(self) -> dict[Hashable, Unknown]:
         """The VPCs whose instances may not ask Amazon's DNS resolver alone."""
@@ -227,7 +241,10 @@ class _Reader:
             "AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET, "associations", "subnet"
         )
         blocks = self._gathered("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET, "ipv6", "subnet")
-        acls = self._acls()
+        entries = self._gathered(
+            "AWS::EC2::NetworkAclEntry", "NetworkAclId", _ACL, "entries", "network ACL"
+        )
+        acls = self._acls(entries)
         for resource in values.by_type["AWS::EC2::Subnet"]:
             properties = resource.properties
             tables = [
@@ -245,28 +262,29 @@ class _Reader:
             somewhere = self._complete("associations", resource)
             if isinstance(somewhere, Unknown):
                 tables.append((somewhere, somewhere))
+            vpc = values.reference(resource.template, properties.get("VpcId"), VPC, "VPC")
+            acl = acls.get(resource)
+            if acl is None and vpc in entries:  # which a VPC stands for
+                acl = Unknown(f"the default network ACL of {resource.logical_id!r}")
+            if fact(properties.get("Ipv6Native"), "IPv6", default=False) is not False:
+                vpc = Unknown("whether the agent uses IPv6")
             self.network.subnets[resource] = Subnet(
                 resource.logical_id,
-                values.reference(resource.template, properties.get("VpcId"), VPC, "VPC"),
+                vpc,
                 self._range(resource, properties.get("CidrBlock")),
                 public_addresses=fact(
                     properties.get("MapPublicIpOnLaunch"), "public address", default=False
                 ),
                 ipv6=bool(blocks[resource]) or any("Ipv6" in name for name in properties),
                 tables=tuple(tables),
-                acl=acls.get(resource),
+                acl=acl,
             )
 
-    def _acls(self) -> dict[Hashable, NetworkAcl | Unknown]:
-        """The network ACL of each subnet that is given one."""
+    def _acls(
+        self, entries: dict[Hashable, list[Resource]]
+    ) -> dict[Hashable, NetworkAcl | Unknown]:
+        """The network ACL of each subnet that is given one, of the entries of each."""
         values = self._values
-        entries = self._gathered(
-            "AWS::EC2::NetworkAclEntry",
-            "NetworkAclId",
-            frozenset({"AWS::EC2::NetworkAcl"}),
-            "entries",
-            "network ACL",
-        )
         found: dict[Hashable, NetworkAcl | Unknown] = {}
         for resource in values.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
             template, properties = resource.template, resource.properties
@@ -275,9 +293,10 @@ class _Reader:
             if not isinstance(acl, Resource):
                 found[subnet] = Unknown(decider(properties.get("NetworkAclId"), "network ACL"))
                 continue
-            read = [self._acl_entry(entry) for entry in entries[acl]]
+            own = entries.get(acl, [])
+            read = [self._acl_entry(entry) for entry in own]
             known = [entry for entry in read if isinstance(entry, AclEntry)]
-            facts = [values.exists(one) for one in (resource, *entries[acl])]
+            facts = [values.exists(one) for one in (resource, *own)]
             facts += [self._complete("entries", acl)]
             facts += [entry for entry in read if isinstance(entry, Unknown)]
             doubt = all_of(facts)

@@ -700,6 +700,19 @@ def admitting(**changes: object) -> dict[str, Any]:
     return resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), SecurityGroupIngress=[given])
 
 
+def entry(number: object, *, egress: object, **changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {
+        "NetworkAclId": ref("Acl"),
+        "RuleNumber": number,
+        "Egress": egress,
+        "Protocol": -1,
+        "RuleAction": "allow",
+        "CidrBlock": "0.0.0.0/0",
+        **changes,
+    }
+    return resource("AWS::EC2::NetworkAclEntry", **given)
+
+
 def with_endpoints(**changes: dict[str, Any] | None) -> dict[str, Any]:
     """A template with an instance whose only way out is by endpoints."""
     return templated(
@@ -800,6 +813,17 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      templated(Peering=resource("AWS::EC2::VPCPeeringConnection"),
                PrivateRoute=route("PrivateTable", DestinationCidrBlock="10.8.0.0/16",
                                   VpcPeeringConnectionId=ref("Peering"))), UNKNOWN),
+    ("public access blocked",
+     templated(Blocks=resource("AWS::EC2::VPCBlockPublicAccessOptions",
+                               InternetGatewayBlockMode="block-bidirectional")), UNKNOWN),
+    ("public access not blocked",
+     templated(Blocks=resource("AWS::EC2::VPCBlockPublicAccessOptions",
+                               InternetGatewayBlockMode="off")), OPEN),
+    ("an IPv6-only subnet",
+     templated(Private=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), Ipv6Native=True)), UNKNOWN),
+    ("an entry of the default network ACL",
+     templated(No=entry(99, egress=True, NetworkAclId=att("Vpc", "DefaultNetworkAcl"),
+                        RuleAction="deny")), UNKNOWN),
     ("two targets", templated(PrivateRoute=route("PrivateTable", NatGatewayId=ref("Nat"),
                                                  InstanceId="i-1")), UNKNOWN),
     ("halves", templated(PrivateRoute=route("PrivateTable", DestinationCidrBlock="0.0.0.0/1",
@@ -1130,19 +1154,6 @@ OFF = made("ssm", PrivateDnsEnabled=False)
 def test_hosted_zones(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
     (found,) = verdicts(write(tmp_path, Stack=with_endpoints(**parts))).values()
     assert said(found) == expected
-
-
-def entry(number: object, *, egress: object, **changes: object) -> dict[str, Any]:
-    given: dict[str, object] = {
-        "NetworkAclId": ref("Acl"),
-        "RuleNumber": number,
-        "Egress": egress,
-        "Protocol": -1,
-        "RuleAction": "allow",
-        "CidrBlock": "0.0.0.0/0",
-        **changes,
-    }
-    return resource("AWS::EC2::NetworkAclEntry", **given)
 
 
 LETS_IN, LETS_OUT = entry(100, egress=False), entry(100, egress="true")
