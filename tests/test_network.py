@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from session_manager_permissions import _needs
+from session_manager_permissions._network.ec2 import admits_https, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
@@ -34,7 +35,6 @@ from session_manager_permissions._network.model import (
     Vpc,
     Zone,
 )
-from session_manager_permissions._network.reading import admits_https, service_of
 from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
     ENDPOINT_MISSING,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from .ec2 import HTTPS
 from .facts import Fact, Unknown, all_of, any_of
 from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, found, is_one_of
-from .reading import HTTPS
 from .verdicts import (
     EGRESS_CLOSED,
     NO_NETWORK_PATH,

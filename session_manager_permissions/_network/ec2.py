@@ -1,4 +1,4 @@
-"""What a reader of templates and a reader of the EC2 API both have to know."""
+"""How EC2 writes services and ports, in templates and in the answers of its API."""
 
 from __future__ import annotations
 
