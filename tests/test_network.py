@@ -738,6 +738,10 @@ def test_another_interface_may_offer_another_way() -> None:
     assert said(network(routes=(TO_NAT,)), replace(PLACE, other_interfaces=True)) == OPEN
 
 
+def test_nothing_is_known_of_compute_without_a_place() -> None:
+    assert Judge(network(routes=(TO_NAT,))).judge([]).decides == ("where the compute is",)
+
+
 def test_the_worst_place_is_the_verdict() -> None:
     net = network(routes=(TO_NAT,))
     private, isolated, elsewhere = PLACE, Placement("there", ("own",)), Placement(MAYBE, ("own",))

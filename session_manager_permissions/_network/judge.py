@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .endpoint_policy import ACTIONS, policy_allows
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import End, acls_between, acls_to_public, leaves, let_in, let_out
-from .model import Endpoint
+from .model import Endpoint, Placement
 from .place import PUBLIC, Place, decider, found
 from .routes import Start, bypassed, in_table, out_of
 from .verdicts import (
@@ -29,7 +29,10 @@ from .verdicts import (
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
-    from .model import Network, Placement, Subnet, Vpc
+    from .model import Network, Subnet, Vpc
+
+
+_NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
 class Judge:
@@ -45,12 +48,14 @@ class Judge:
         """The verdict over all places that compute may be in: that of the worst.
 
         Args:
-            placements: each place that the compute may be in, at least one.
+            placements: each place that the compute may be in; where there is none, nothing is
+                known.
             services: the services that it has to reach, out of `ssm`, `ssmmessages`, `kms`, `logs`
                 and `s3`.
         """
         wanted = tuple(services)
-        verdicts = [self._of(placement, wanted) for placement in dict.fromkeys(placements)]
+        places = dict.fromkeys(placements) or [_NOWHERE]
+        verdicts = [self._of(placement, wanted) for placement in places]
         closed = [verdict for verdict in verdicts if verdict.problems]
         return PathVerdict(
             {

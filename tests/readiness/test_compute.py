@@ -658,6 +658,12 @@ def test_template_that_a_condition_decides(tmp_path: Path) -> None:
     assert found["profile"] == found["metadata_off"] == "? the condition 'Production'"
 
 
+def test_template_without_data(tmp_path: Path) -> None:
+    bare = resource("AWS::EC2::LaunchTemplate")
+    (found,) = of(tmp_path, Template=bare, Fleet=scaling(LaunchTemplate=SPEC))
+    assert found["profile"] is None
+
+
 def test_name_that_two_resources_have_is_of_none(tmp_path: Path) -> None:
     one, two = template(), template()
     for part in (one, two):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
@@ -32,8 +33,8 @@ from .judging import att, nested, on, ref, resource, said, verdicts, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+PUBLISHED = Path(__file__).parents[3] / "shared" / "templates"
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
 PUBLIC = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
 EGRESS = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
@@ -625,6 +626,30 @@ def test_shapes_of_cdk(
 ) -> None:
     build(stack_here)
     assert said(verdict(stack_here)) == expected
+
+
+PUBLISHED_VERDICTS: Final[list[tuple[str, dict[str, str]]]] = [
+    ("AutoScaling_AutoScalingRollingUpdates", {"WebServerGroup": UNKNOWN}),
+    ("ECS_EC2LaunchType_clusters_public-vpc", {"ECSAutoScalingGroup": OPEN}),
+    ("EFS_efs_with_automount_to_ec2", {"AutoScalingGroup": UNKNOWN}),
+    ("EMR_EMRClusterWithAdditionalSecurityGroups", {}),
+    (
+        "Solutions_CloudFormationEndpointSignals_cfn-endpoint-waitcondition",
+        {"BastionInstance": OPEN, "PrivateInstance": NO_NETWORK_PATH},
+    ),
+    ("Solutions_GitLab_GitLabServer-pkg", {"Server": OPEN}),
+    (
+        "Solutions_TaggingRootVolumesInEC2_Tagging_Root_volume",
+        {"WindowsInstance": UNKNOWN, "LinuxInstance": UNKNOWN},
+    ),
+]
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published templates are not here")
+@pytest.mark.parametrize(("name", "expected"), PUBLISHED_VERDICTS)
+def test_published_templates(name: str, expected: dict[str, str]) -> None:
+    found = verdicts([str(PUBLISHED / f"{name}.json")])
+    assert {by.logical_id: said(one) for by, one in found.items()} == expected
 
 
 def test_nat_instance_is_open_itself_and_what_is_behind_it_is_not_known(
