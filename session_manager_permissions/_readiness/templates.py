@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "\0"
 """Stands, within a text, for what only the deployment knows."""
 
+_HARMLESS_MACROS: Final = (
+    "AWS::CodeDeployBlueGreen",
+    "AWS::LanguageExtensions",
+    "AWS::SecretsManager",
+    "AWS::Serverless",
+)
+"""Macros that make no part of a network, and no compute with an instance profile."""
+
 _MOST_HOPS: Final = 64  # from stack to stack; more is a circle, which no deployment takes
 
 
@@ -123,11 +131,14 @@ class Template:
 
 def _generates(body: dict[str, Any]) -> str:
     """What makes resources that are not written in a template; empty where nothing does."""
-    loops = [name for name in _mapping(body.get("Resources")) if name.startswith("Fn::ForEach")]
-    macros = [text(name) for name, _ in listed(body.get("Transform"))]
-    made = [f"the loop {name!r}" for name in loops]
-    made += [f"the macro {name!r}" for name in macros if not name.startswith("AWS::")]
-    return made[0] if made else ""
+    for name, entry in _mapping(body.get("Resources")).items():
+        if name.startswith("Fn::") or text(_mapping(entry).get("Type")).endswith("::MODULE"):
+            return f"what {name!r} makes"
+    for entry, _ in listed(body.get("Transform")):
+        macro = text(_mapping(entry).get("Name", entry))
+        if not macro.startswith(_HARMLESS_MACROS):
+            return f"the macro {macro.replace(UNKNOWN, '')!r}"
+    return ""
 
 
 class Resource:

@@ -24,6 +24,16 @@ RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
 """What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
 
 
+_KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS")
+"""How types begin that are known to change no other resource's routes, endpoints and rules."""
+
+_STACKS: Final = (
+    "AWS::CloudFormation::Stack",
+    "AWS::CloudFormation::StackSet",
+    "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
+)
+
+
 class Reading:
     """A network as it is being read, and what of it can't be seen."""
 
@@ -41,23 +51,26 @@ class Reading:
         self._open.setdefault((kind, template.environment), decides)
 
     def complete(self, kind: str, resource: Resource) -> Fact:
+        """Whether all of a kind is seen in the environment of a resource."""
         decides = self._open.get((kind, resource.template.environment))
         return True if decides is None else Unknown(decides)
 
     def customised(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that a custom resource may change."""
-        found: dict[Hashable, Unknown] = {}
+        """The resources of these types that something unseen may change: it refers to them."""
+        found = self.given_away(types)
         for type_, resources in self.values.by_type.items():
-            if not type_.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
-                continue
-            if type_ == RESTRICTED or type_.startswith("Custom::AWSCDK-EKS"):
-                continue
-            for resource in resources:
-                for name in resource.mentions:
-                    mentioned = resource.template.resources.get(name)
-                    if mentioned is not None and mentioned.type in types:
-                        by = Unknown(f"the custom resource {resource.logical_id!r}")
-                        found.setdefault(mentioned, by)
+            is_known = type_.startswith(_KNOWN) or type_ == RESTRICTED
+            if not is_known or type_ == "AWS::CloudFormation::CustomResource":
+                found.update(_mentioned(resources, types, "the custom resource"))
+        return found
+
+    def given_away(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
+        """The resources of these types that a stack refers to whose template is not here."""
+        found: dict[Hashable, Unknown] = {}
+        for type_ in _STACKS:
+            stacks = self.values.by_type[type_]
+            unread = [one for one in stacks if one.logical_id not in one.template.nested]
+            found.update(_mentioned(unread, types, "the template of"))
         return found
 
     def gathered(
@@ -87,3 +100,16 @@ class Reading:
         if found in self.network.subnets:
             return self.network.subnets[found].range
         return Unknown(f"the CIDR block of {found.logical_id!r}")
+
+
+def _mentioned(
+    resources: list[Resource], types: frozenset[str], what: str
+) -> dict[Hashable, Unknown]:
+    """The resources of these types that others refer to, with what of these decides."""
+    return {
+        mentioned: Unknown(f"{what} {resource.logical_id!r}")
+        for resource in resources
+        for name in resource.mentions
+        if (mentioned := resource.template.resources.get(name)) is not None
+        and mentioned.type in types
+    }

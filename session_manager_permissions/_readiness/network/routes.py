@@ -54,12 +54,15 @@ def read_tables(reading: Reading) -> None:
         reading.gathered(type_, by, TABLE, "routes", "route table")
         for type_, by in _PROPAGATIONS.items()
     ]
-    customised = reading.customised(TABLE)
+    customised = reading.customised(TABLE | VPC)
     for resource in values.by_type["AWS::EC2::RouteTable"]:
         read = [_route(reading, route) for route in routes[resource]]
         for by_table in propagations:
             read += [_propagated(reading, propagation) for propagation in by_table[resource]]
-        complete = customised.get(resource, reading.complete("routes", resource))
+        vpc = values.behind(resource.template, resource.properties.get("VpcId"))
+        complete = (
+            customised.get(resource) or customised.get(vpc) or reading.complete("routes", resource)
+        )
         reading.network.tables[resource] = RouteTable(resource.logical_id, tuple(read), complete)
 
 

@@ -47,6 +47,7 @@ def read_vpcs(reading: Reading) -> None:
         "AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments", "VPC"
     )
     resolvers = _resolvers(reading)
+    given_away = reading.given_away(VPC)
     for resource in values.by_type["AWS::EC2::VPC"]:
         properties = resource.properties
         own = values.range(resource.template, properties.get("CidrBlock"))
@@ -67,7 +68,7 @@ def read_vpcs(reading: Reading) -> None:
                 properties.get("EnableDnsHostnames"), "DNS host names", default=False
             ),
             resolver=resolvers.get(resource, True),
-            complete=reading.complete("endpoints", resource),
+            complete=given_away.get(resource, reading.complete("endpoints", resource)),
             internet_gateways=(
                 *(
                     _attached(reading, attachment)
