@@ -134,15 +134,13 @@ def _leads_to(
 
 
 def _resolves(place: Place, endpoint: Endpoint, vpc: Vpc) -> Fact:
-    """Whether the public name of the endpoint's service leads to it."""
-    facts = (
-        endpoint.exists,
-        endpoint.private_dns,
-        vpc.dns_support,
-        vpc.dns_hostnames,
-        vpc.resolver,
-    )
-    return all_of(place.holds(fact) for fact in facts)
+    """Whether the public name of the endpoint's service leads to it.
+
+    DNS servers of one's own may answer with anything, whatever the VPC and the endpoint are given.
+    """
+    by_amazon = (endpoint.private_dns, vpc.dns_support, vpc.dns_hostnames)
+    facts = by_amazon if vpc.resolver is True else (vpc.resolver,)
+    return all_of(place.holds(fact) for fact in (endpoint.exists, *facts))
 
 
 def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:

@@ -90,7 +90,7 @@ class Endpoint:
     """Its security groups; none stands for the VPC's default group."""
     tables: tuple[Reference, ...] = ()
     policy: object = None
-    """Its policy document; None where it has the default one, which allows all."""
+    """Its policy document as read from JSON; None for the default one, which allows all."""
     own_account: tuple[object, ...] = ()
     """How the policy may write the account of the compute."""
 

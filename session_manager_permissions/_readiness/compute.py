@@ -63,13 +63,13 @@ class Compute:
     set_in: Resource
     """Where their profile and metadata options belong: it, or its launch template."""
     profile: Written | Unknown | None
-    """The name or the ARN of their instance profile; None where they have none."""
+    """The name or the ARN of their instance profile; None where they are given none."""
     metadata_off: Fact
     """Whether they get no credentials, as their metadata endpoint is disabled."""
     placements: tuple[Placement, ...] = ()
     """Every place where they may be; none of a launch template that nothing of the app uses."""
     role: Written | None = None
-    """The name or the ARN of the role that they take without a profile of the app."""
+    """The name or the ARN of the role that a service makes a profile for, as EKS does."""
     opaque: str = ""
     """The service that launches them by its own rules, which the templates do not show."""
 

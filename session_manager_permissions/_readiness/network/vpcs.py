@@ -139,8 +139,8 @@ def read_subnets(reading: Reading) -> None:
             tables.append((somewhere, somewhere))
         vpc = values.reference(resource.template, properties.get("VpcId"), VPC, "VPC")
         acl = acls.get(resource)
-        if acl is None and vpc in entries:  # which a VPC stands for
-            acl = Unknown(f"the default network ACL of {resource.logical_id!r}")
+        if acl is None and isinstance(vpc, Resource) and vpc in entries:
+            acl = Unknown(f"the default network ACL of {vpc.logical_id!r}")
         if fact(properties.get("Ipv6Native"), "IPv6", default=False) is not False:
             vpc = Unknown("whether the agent uses IPv6")
         reading.network.subnets[resource] = Subnet(
