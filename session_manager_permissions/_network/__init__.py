@@ -1,0 +1,18 @@
+"""Can compute reach the services that Session Manager needs? The judge of a network path.
+
+It knows nothing of CDK, of templates and of the EC2 API. A reader of one of these fills in a
+`Network`, and `Judge` follows TCP 443 through it, in the order in which AWS decides:
+
+1. An interface endpoint of the service with private DNS takes over the service's name in the whole
+   VPC. Then its security groups, its policy and the security groups of the compute decide, and no
+   route helps.
+   https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.html
+2. Otherwise the route table of the subnet decides whether there is a way to the service's public
+   addresses.
+   https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
+3. In both cases the security groups of the compute have to let TCP 443 out, and the network ACLs of
+   the subnets have to let it and the answers pass.
+
+Every fact is yes, no or `Unknown`, and so is every verdict. What the agent's own configuration
+changes (a proxy, other endpoints, another DNS resolver) is beyond this.
+"""

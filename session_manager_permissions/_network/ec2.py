@@ -1,0 +1,38 @@
+"""How EC2 writes services and ports, in templates and in the answers of its API."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+HTTPS: Final = 443
+
+SERVICES: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
+"""The services that a session may need."""
+
+
+def service_of(name: str) -> tuple[str, bool]:
+    """The service behind the service name of an endpoint, and whether it is the FIPS variant.
+
+    Args:
+        name: `com.amazonaws.REGION.SERVICE`, or the same after `cn.`.
+    """
+    service = name.rpartition(".")[2]
+    return service.removesuffix("-fips"), service.endswith("-fips")
+
+
+def admits_https(protocol: object, low: object, high: object) -> bool | None:
+    """Whether a security group's rule lets TCP 443 pass; None where its numbers can't be read."""
+    if str(protocol) == "-1":
+        return True
+    if str(protocol).lower() not in {"tcp", "6"}:
+        return False if re.fullmatch(r"[a-z0-9]+", str(protocol), re.IGNORECASE) else None
+    first, last = _number(low), _number(high)
+    if first is None or last is None:
+        known = (first is not None and first > HTTPS) or (last is not None and last < HTTPS)
+        return False if known else None
+    return first <= HTTPS <= last
+
+
+def _number(value: object) -> int | None:
+    return int(str(value)) if re.fullmatch(r"\d+", str(value)) else None

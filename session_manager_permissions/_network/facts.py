@@ -1,0 +1,51 @@
+"""Facts that are yes, no or unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A fact that the reader can't tell; two that are equal are the same value."""
+
+    decides: str
+    """What decides it, as a noun of a message: "the parameter 'VpcId'"."""
+    conditions: frozenset[Hashable] = frozenset()
+    """The conditions that it depends on and nothing else: where all of them hold, it is yes."""
+
+
+Fact = bool | Unknown
+
+
+def any_of(facts: Iterable[Fact]) -> Fact:
+    """Yes if one of the facts is yes; no if all are no."""
+    unknown: list[Unknown] = []
+    for fact in facts:
+        if fact is True:
+            return True
+        if isinstance(fact, Unknown):
+            unknown.append(fact)
+    if unknown[1:]:
+        return Unknown(unknown[0].decides)
+    return unknown[0] if unknown else False
+
+
+def all_of(facts: Iterable[Fact]) -> Fact:
+    """Yes if all of the facts are yes; no if one is no."""
+    unknown: list[Unknown] = []
+    for fact in facts:
+        if fact is False:
+            return False
+        if isinstance(fact, Unknown):
+            unknown.append(fact)
+    if unknown[1:]:
+        on_conditions = all(fact.conditions for fact in unknown)
+        conditions = frozenset[Hashable]().union(*(fact.conditions for fact in unknown))
+        return Unknown(unknown[0].decides, conditions if on_conditions else frozenset())
+    return unknown[0] if unknown else True

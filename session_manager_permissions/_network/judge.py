@@ -1,0 +1,209 @@
+"""The judge: follows TCP 443 from each place of compute to each service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .endpoint_policy import ACTIONS, policy_allows
+from .facts import Fact, Unknown, all_of, any_of
+from .filters import End, acls_between, acls_to_public, leaves, let_in, let_out
+from .model import Endpoint, Placement
+from .place import PUBLIC, Place, decider, found
+from .routes import Start, bypassed, in_table, out_of
+from .verdicts import (
+    ALWAYS_NEEDED,
+    ENDPOINT_UNREACHABLE,
+    OF_SERVICES,
+    Path,
+    PathVerdict,
+    Problem,
+    State,
+    either,
+    listed,
+    merged,
+    through,
+    unknown,
+    unless,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+    from .model import Network, Subnet, Vpc
+
+
+_NOWHERE: Final = Placement(Unknown("where the compute is"))
+
+
+class Judge:
+    """Judges network paths, each distinct one once."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._known: dict[tuple[Placement, tuple[str, ...]], PathVerdict] = {}
+
+    def judge(
+        self, placements: Iterable[Placement], services: Iterable[str] = ALWAYS_NEEDED
+    ) -> PathVerdict:
+        """The verdict over all places that compute may be in: that of the worst.
+
+        Args:
+            placements: each place that the compute may be in; where there is none, nothing is
+                known.
+            services: the services that it has to reach, out of `ssm`, `ssmmessages`, `kms`, `logs`
+                and `s3`.
+        """
+        wanted = tuple(services)
+        places = dict.fromkeys(placements) or [_NOWHERE]
+        verdicts = [self._of(placement, wanted) for placement in places]
+        closed = [verdict for verdict in verdicts if verdict.problems]
+        return PathVerdict(
+            {
+                service: max((verdict.paths[service] for verdict in verdicts), key=_badness)
+                for service in wanted
+            },
+            closed[0].problems if closed else (),
+            unknown(*(name for verdict in verdicts for name in verdict.decides)).decides,
+        )
+
+    def _of(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
+        key = (placement, services)
+        if key not in self._known:
+            place = Place(self._network, placement)
+            paths = {service: _way(place, service) for service in services}
+            decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
+            self._known[key] = PathVerdict(paths, merged(paths), decides)
+        return self._known[key]
+
+
+def _badness(path: Path) -> int:
+    return [*State].index(path.state)
+
+
+def _way(place: Place, service: str) -> Path:
+    shut = leaves(place)
+    path = shut if shut.problems else _by_name(place, service)
+    if path.problems and place.placement.other_interfaces:
+        return unknown("another network interface of the instance")
+    return path
+
+
+def _by_name(place: Place, service: str) -> Path:
+    """The way to where the service's public name leads: an endpoint, else public addresses."""
+    subnet, vpc = place.subnet, place.vpc
+    if subnet is None:
+        return unknown(decider(place.placement.subnet, "subnet"))
+    if vpc is None:
+        return unknown(decider(subnet.vpc, "VPC"))
+    endpoints = {
+        endpoint.id: endpoint
+        for endpoint in vpc.endpoints
+        if endpoint.service == service and not endpoint.gateway
+    }
+    maybe: list[tuple[Fact, Path]] = []
+    for fact, endpoint in _leads_to(place, service, vpc, endpoints):
+        if fact is False:
+            continue
+        path = (
+            _by_endpoint(place, endpoint, subnet, vpc)
+            if isinstance(endpoint, Endpoint)
+            else unknown(endpoint)
+        )
+        if fact is True:
+            break
+        maybe.append((fact, path))
+    else:
+        path = _by_route(place, service, subnet, vpc, [*endpoints.values()])
+        if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
+            path = unknown(vpc.complete.decides, *path.decides)
+    for fact, led in reversed(maybe):
+        path = either(fact, led, path)
+    return path
+
+
+def _leads_to(
+    place: Place, service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
+) -> Iterator[tuple[Fact, Endpoint | str]]:
+    """Whether the service's name leads to an endpoint, or to what decides, the first that does."""
+    for zone in vpc.zones:
+        if zone.service == service:
+            led = found(endpoints, zone.endpoint)
+            yield place.holds(zone.exists), led or f"where the hosted zone {zone.name!r} leads"
+    for endpoint in endpoints.values():
+        yield _resolves(place, endpoint, vpc), endpoint
+
+
+def _resolves(place: Place, endpoint: Endpoint, vpc: Vpc) -> Fact:
+    """Whether the public name of the endpoint's service leads to it.
+
+    DNS servers of one's own may answer with anything, whatever the VPC and the endpoint are given.
+    """
+    by_amazon = (endpoint.private_dns, vpc.dns_support, vpc.dns_hostnames)
+    facts = by_amazon if vpc.resolver is True else (vpc.resolver,)
+    return all_of(place.holds(fact) for fact in (endpoint.exists, *facts))
+
+
+def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:
+    """The way where the service's name leads to an interface endpoint."""
+    subnets = [found(place.network.subnets, one) for one in endpoint.subnets]
+    nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
+    ranges = [one.range if one else nowhere for one in subnets] or [nowhere]
+    groups = place.groups_or_default(endpoint.groups)
+    why = (
+        f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 from "
+        f"{place.named(place.groups)} or the subnet {subnet.name!r}"
+    )
+    return through(
+        let_out(place, "VPC endpoint", End(ranges, groups)),
+        let_in(place, groups, subnet, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id)),
+        _by_policy(endpoint),
+        *(acls_between(place, subnet, one) for one in subnets if one),
+        *(bypassed(place, subnet, vpc, one) for one in ranges),
+    )
+
+
+def _by_policy(endpoint: Endpoint) -> Path:
+    actions = listed(ACTIONS[endpoint.service])
+    why = f"the policy of the endpoint {endpoint.name!r} does not allow {actions}"
+    return unless(policy_allows(endpoint), Problem(ENDPOINT_UNREACHABLE, why, endpoint.id))
+
+
+def _by_route(
+    place: Place, service: str, subnet: Subnet, vpc: Vpc, unnamed: list[Endpoint]
+) -> Path:
+    """The way to the service's public addresses."""
+    given = place.placement.public_address
+    launched_with = subnet.public_addresses if given is None else given
+    gets = place.placement.elastic_address
+    address = any_of((place.holds(launched_with), place.holds(gets)))
+    if place.way_out is None:
+        place.way_out = out_of(place, Start(subnet, vpc, address))
+    path = place.way_out
+    released = let_out(place, "public addresses", End([PUBLIC], service=service))
+    if path.problems:  # what the groups say of a way that is not there is beside the point
+        path = _explained(place, path.problems[0], vpc, unnamed)
+    else:
+        path = through(path, released)
+    for endpoint in vpc.endpoints:
+        if endpoint.service == service and endpoint.gateway:
+            by_gateway = through(released, _by_policy(endpoint), acls_to_public(place, subnet))
+            path = either(in_table(place, endpoint, subnet, vpc), by_gateway, path)
+    if not path.problems and place.holds(vpc.dns_support) is not True:
+        return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
+    return path
+
+
+def _explained(place: Place, problem: Problem, vpc: Vpc, unnamed: list[Endpoint]) -> Path:
+    """What is missing where no route leads out: an endpoint, or the name of one."""
+    for endpoint in unnamed:
+        if place.holds(endpoint.exists) is True and _resolves(place, endpoint, vpc) is False:
+            off = (
+                f"the endpoint {endpoint.name!r} has its private DNS off"
+                if place.holds(endpoint.private_dns) is False
+                else f"the VPC {vpc.name!r} lacks the DNS support or the DNS host names that the "
+                f"endpoint {endpoint.name!r} needs"
+            )
+            why = f"{off}, and {problem.why}"
+            return Path((Problem(ENDPOINT_UNREACHABLE, why, endpoint.id),))
+    why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
+    return Path((Problem(problem.cause, why),))

@@ -1,0 +1,209 @@
+"""The parts of a network, as far as they decide where TCP 443 gets to."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import Literal
+
+from .facts import Fact, Unknown
+
+Range = IPv4Network | Unknown
+Reference = Hashable | Unknown
+"""The id of another part of the network, or what decides it."""
+
+
+@dataclass(frozen=True)
+class PrefixList:
+    """A prefix list as the peer of a rule or the destination of a route."""
+
+    name: str
+    service: str = ""
+    """The service whose addresses it holds, where AWS manages it."""
+
+
+@dataclass(frozen=True)
+class GroupPeer:
+    """A security group as the peer of a rule."""
+
+    group: Reference
+
+
+Peer = IPv4Network | PrefixList | GroupPeer | Unknown
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a security group that lets TCP 443 pass."""
+
+    peer: Peer
+    exists: Fact = True
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """What a security group lets pass of TCP 443."""
+
+    name: str
+    inbound: tuple[Rule, ...] = ()
+    outbound: tuple[Rule, ...] = ()
+    complete: Fact = True
+    """Whether these are all of its rules."""
+
+
+@dataclass(frozen=True)
+class AclEntry:
+    """One entry of a network ACL that is about TCP."""
+
+    number: int
+    egress: bool
+    allows: bool
+    range: Range
+    ports: tuple[int, int] = (0, 65535)
+
+
+@dataclass(frozen=True)
+class NetworkAcl:
+    """A network ACL. What no entry lets pass is dropped."""
+
+    name: str
+    entries: tuple[AclEntry, ...]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A VPC endpoint."""
+
+    id: Hashable
+    name: str
+    service: str
+    """Which service it is of: `ssm`, not `com.amazonaws.eu-west-1.ssm`."""
+    exists: Fact = True
+    """Whether it is there, and its state is `available`."""
+    gateway: bool = False
+    """Whether it is a gateway endpoint, which is of route tables; else it is an interface's."""
+    private_dns: Fact = False
+    """Whether, in the VPC, the service's public name leads to it, DNS attributes aside."""
+    subnets: tuple[Reference, ...] = ()
+    groups: tuple[Reference, ...] = ()
+    """Its security groups; none stands for the VPC's default group."""
+    tables: tuple[Reference, ...] = ()
+    policy: object = None
+    """Its policy document as read from JSON; None for the default one, which allows all."""
+    own_account: tuple[object, ...] = ()
+    """How the policy may write the account of the compute."""
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A private hosted zone, associated with the VPC, for the public name of a service."""
+
+    name: str
+    service: str
+    endpoint: Reference
+    """The endpoint that its record leads to."""
+    exists: Fact = True
+
+
+@dataclass(frozen=True)
+class Vpc:
+    """A VPC."""
+
+    name: str
+    ranges: tuple[Range, ...]
+    dns_support: Fact = True
+    dns_hostnames: Fact = True
+    resolver: Fact = True
+    """Whether its instances ask Amazon's DNS resolver."""
+    endpoints: tuple[Endpoint, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    complete: Fact = True
+    """Whether these are all of its endpoints."""
+    internet_gateways: tuple[tuple[Reference, Fact], ...] = ()
+    """Each with whether it is attached."""
+    main_table: Reference | None = None
+    """Its main route table; None where that has local routes alone."""
+    default_group: Hashable = None
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet."""
+
+    name: str
+    vpc: Reference
+    range: Range
+    public_addresses: Fact = False
+    """Whether it gives interfaces a public IPv4 address (`MapPublicIpOnLaunch`)."""
+    ipv6: Fact = False
+    tables: tuple[tuple[Reference, Fact], ...] = ()
+    """The route tables that are associated with it; none stands for the VPC's main table."""
+    acl: NetworkAcl | Unknown | None = None
+    """Its network ACL; None where that lets everything pass, as the default one does."""
+
+
+Leads = Literal["local", "internet-gateway", "nat-gateway", "nowhere", "elsewhere"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route."""
+
+    destination: IPv4Network | PrefixList | Unknown | Literal["ipv6"]
+    leads: Leads
+    """`nowhere` is a blackhole; `elsewhere` is out of the VPC by a way that can't be seen."""
+    target: Reference = None
+    name: str = ""
+    """The target as a noun of a message: "the transit gateway 'tgw-1'"."""
+    exists: Fact = True
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """A route table."""
+
+    name: str
+    routes: tuple[Route, ...] = ()
+    complete: Fact = True
+    """Whether these are all of its routes."""
+
+
+@dataclass(frozen=True)
+class NatGateway:
+    """A NAT gateway."""
+
+    name: str
+    vpc: Reference
+    subnet: Reference | None
+    """None of a regional one, which is in no subnet."""
+    public: Fact = True
+    available: Fact = True
+
+
+@dataclass
+class Network:
+    """The parts of a network, each by its id."""
+
+    vpcs: dict[Hashable, Vpc] = field(default_factory=dict)
+    subnets: dict[Hashable, Subnet] = field(default_factory=dict)
+    tables: dict[Hashable, RouteTable] = field(default_factory=dict)
+    nat_gateways: dict[Hashable, NatGateway] = field(default_factory=dict)
+    groups: dict[Hashable, SecurityGroup] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the primary network interface of compute is."""
+
+    subnet: Reference
+    groups: tuple[Reference, ...] = ()
+    """Its security groups; none stands for the VPC's default group."""
+    public_address: Fact | None = None
+    """Whether it is given a public IPv4 address; None where the subnet decides."""
+    elastic_address: Fact = False
+    """Whether it gets an Elastic IP address."""
+    conditions: frozenset[Hashable] = frozenset()
+    """The conditions that hold where the compute exists."""
+    other_interfaces: bool = False
+    """Whether the compute has more interfaces, which may offer another way."""

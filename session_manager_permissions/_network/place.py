@@ -1,0 +1,113 @@
+"""Where the way starts: the place of compute, and what is known of the network from there."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from .facts import Fact, Unknown, any_of
+from .verdicts import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
+    from .verdicts import Path
+
+PUBLIC: Final = IPv4Network("0.0.0.0/0")
+"""As a destination, the public addresses of a service; as a range of a rule, every address."""
+
+_NOT_PUBLIC: Final = tuple(
+    map(
+        IPv4Network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "224.0.0.0/3",
+        ),
+    )
+)
+"""Ranges in which no service has public addresses (RFC 6890)."""
+
+_Part = TypeVar("_Part")
+
+
+def found(parts: dict[Hashable, _Part], reference: Reference) -> _Part | None:
+    """The part that is referred to, None where it is not in the network."""
+    return None if isinstance(reference, Unknown) else parts.get(reference)
+
+
+def decider(reference: Reference, kind: str) -> str:
+    """What decides where the part that is referred to is not in the network."""
+    if isinstance(reference, Unknown):
+        return reference.decides
+    return f"the {kind} {reference!r}" if isinstance(reference, str) else f"the {kind}"
+
+
+def may_be_public(network: IPv4Network) -> bool:
+    """Whether a range may hold public addresses."""
+    return not any(network.subnet_of(private) for private in _NOT_PUBLIC)
+
+
+class Place:
+    """A placement in a network."""
+
+    def __init__(self, network: Network, placement: Placement) -> None:
+        self.network = network
+        self.placement = placement
+        self.subnet: Subnet | None = found(network.subnets, placement.subnet)
+        self.vpc: Vpc | None = found(network.vpcs, self.subnet.vpc) if self.subnet else None
+        self.groups = self.groups_or_default(placement.groups)
+        self.way_out: Path | None = None
+        """The way to public addresses, once it is known: that of all services."""
+
+    def holds(self, fact: Fact) -> Fact:
+        """A fact as it is where the compute exists."""
+        if isinstance(fact, Unknown) and fact.conditions:
+            return fact.conditions <= self.placement.conditions or fact
+        return fact
+
+    def groups_or_default(self, groups: tuple[Reference, ...]) -> tuple[Reference, ...]:
+        """Security groups, or the VPC's default one where there are none."""
+        if groups:
+            return groups
+        return (self.vpc.default_group if self.vpc else Unknown("the VPC's default group"),)
+
+    def named(self, groups: tuple[Reference, ...]) -> str:
+        """Security groups as a sentence names them."""
+        known: list[SecurityGroup | None] = [found(self.network.groups, one) for one in groups]
+        names = [repr(group.name) for group in known if group]
+        if not names:
+            return "the compute's security groups"
+        return f"the security group{'s' if names[1:] else ''} {listed(names)}"
+
+    def covers(self, outer: Range, inner: Range) -> Fact:
+        """Whether one range holds another."""
+        if outer in (PUBLIC, inner):
+            return True
+        ranges = self.vpc.ranges if self.vpc else ()
+        if ranges == (outer,) and inner != PUBLIC:
+            return True  # what is in the VPC has an address of its only range
+        if isinstance(outer, Unknown):
+            return outer
+        if inner == PUBLIC:
+            in_it = Unknown(f"whether the service's public addresses are in {outer}")
+            return in_it if may_be_public(outer) else False
+        if isinstance(inner, Unknown):
+            apart = not any(isinstance(one, Unknown) or one.overlaps(outer) for one in ranges)
+            return False if ranges and apart else inner
+        partly = Unknown(f"which address of {inner} is used")
+        return inner.subnet_of(outer) or (partly if inner.overlaps(outer) else False)
+
+
+def is_one_of(reference: Reference, references: tuple[Reference, ...]) -> Fact:
+    """Whether a part is one of those that are referred to."""
+    if isinstance(reference, Unknown):
+        return reference if references else False
+    return any_of(one if isinstance(one, Unknown) else one == reference for one in references)

@@ -1,0 +1,138 @@
+"""What the judge says of a path: open, closed and why, or unknown and what decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from .facts import Fact, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+NO_NETWORK_PATH: Final = "no-network-path"
+ENDPOINT_MISSING: Final = "endpoint-missing"
+ENDPOINT_UNREACHABLE: Final = "endpoint-unreachable"
+EGRESS_CLOSED: Final = "egress-closed"
+
+ALWAYS_NEEDED: Final = ("ssm", "ssmmessages")
+"""The services that every session needs."""
+
+OF_SERVICES: Final = "\0"
+"""Stands, in a problem's clause, for the names of the services that it concerns."""
+
+
+class State(Enum):
+    """What is known of a path."""
+
+    OPEN = "open"
+    UNKNOWN = "unknown"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a path is closed."""
+
+    cause: str
+    """One of the rule ids at the top of this module."""
+    why: str
+    """A clause, without a full stop."""
+    subject: Hashable = None
+    """The id of the endpoint that is at fault; None where it is the compute or its subnet."""
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Path:
+    """The way to one service or a part of it: open where nothing is in it."""
+
+    problems: tuple[Problem, ...] = ()
+    """What closes it."""
+    decides: tuple[str, ...] = ()
+    """What decides, where it is not known."""
+
+    @property
+    def state(self) -> State:
+        """Whether it is open."""
+        if self.problems:
+            return State.CLOSED
+        return State.UNKNOWN if self.decides else State.OPEN
+
+
+OPEN: Final = Path()
+
+
+@dataclass(frozen=True)
+class PathVerdict:
+    """The ways to all services from all places where compute may be."""
+
+    paths: dict[str, Path]
+    """The worst way to each service."""
+    problems: tuple[Problem, ...]
+    """Each cause once, with the services that it concerns."""
+    decides: tuple[str, ...]
+
+    @property
+    def state(self) -> State:
+        """Whether every service can be reached from every place."""
+        return Path(self.problems, self.decides).state
+
+
+def unknown(*deciders: str) -> Path:
+    """A way that these decide, each named once."""
+    return Path(decides=tuple(dict.fromkeys(deciders)))
+
+
+def through(*paths: Path) -> Path:
+    """The way through all of these."""
+    problems = [problem for path in paths for problem in path.problems]
+    if problems:
+        return Path(tuple(dict.fromkeys(problems)))
+    return unknown(*(decider for path in paths for decider in path.decides))
+
+
+def either(fact: Fact, yes: Path, no: Path) -> Path:
+    """The way where a fact decides between two."""
+    if not isinstance(fact, Unknown):
+        return yes if fact else no
+    if yes.state is no.state is not State.UNKNOWN:
+        return no
+    return unknown(fact.decides, *yes.decides, *no.decides)
+
+
+def unless(fact: Fact, problem: Problem) -> Path:
+    """The way that is open where the fact is yes, and closed by the problem where it is no."""
+    return either(fact, OPEN, Path((problem,)))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def merged(paths: dict[str, Path]) -> tuple[Problem, ...]:
+    """The problems of the ways to several services, each cause once.
+
+    Where neither of the services that every session needs has a way, that is `no-network-path`,
+    and one cause. Where there is a way to one of them, each service without one lacks its endpoint.
+    """
+    found: dict[tuple[str, Hashable], list[Problem]] = {}
+    for service, path in paths.items():
+        for problem in path.problems:
+            entry = replace(problem, services=(service,))
+            found.setdefault((problem.cause, problem.subject), []).append(entry)
+    return tuple(
+        _as_one(cause, subject, problems, [*paths]) for (cause, subject), problems in found.items()
+    )
+
+
+def _as_one(cause: str, subject: Hashable, problems: list[Problem], wanted: list[str]) -> Problem:
+    services = tuple(dict.fromkeys(problem.services[0] for problem in problems))
+    always = [service for service in ALWAYS_NEEDED if service in wanted]
+    if cause == NO_NETWORK_PATH and not (always and {*always} <= {*services}):
+        cause = ENDPOINT_MISSING
+    names = listed([f"`{service}`" for service in services])
+    return Problem(cause, problems[0].why.replace(OF_SERVICES, names), subject, services)

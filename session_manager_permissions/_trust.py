@@ -1,0 +1,141 @@
+"""Does the trust policy of a role let an AWS service assume it? Judged once; nothing of CDK.
+
+The readiness check asks about the documents of templates, and the command about those of the live
+account.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EC2: Final = "ec2.amazonaws.com"
+"""The service that assumes the role of an instance profile."""
+SYSTEMS_MANAGER: Final = "ssm.amazonaws.com"
+"""The service that assumes the role of a hybrid node, and of Default Host Management."""
+
+_ASSUME: Final = "sts:assumerole"
+_SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
+_UNKNOWN: Final = "\0"
+"""Stands, in a text of a template, for what only the deployment knows."""
+
+Answer = Literal["allowed", "denied", "unknown"]
+
+
+class Trust(NamedTuple):
+    """Whether a service may assume a role, and what of the trust policy says so."""
+
+    answer: Answer
+    why: str
+    """A clause, without a full stop."""
+
+
+def trust(document: object, service: str) -> Trust:
+    """Whether a trust policy lets a service assume its role.
+
+    A statement with a condition, and a part that can't be read, leave the answer unknown unless
+    another statement decides. A matching `Deny` overrides every `Allow`.
+
+    Args:
+        document: the policy, `AssumeRolePolicyDocument`. A text in it may have a NUL character in
+            place of what only the deployment knows.
+        service: `EC2` or `SYSTEMS_MANAGER`. The name with the suffix of another partition, or with
+            `${AWS::URLSuffix}`, is the same service.
+    """
+    written = document.get("Statement") if isinstance(document, dict) else None
+    if written is None:
+        return Trust("unknown", "the trust policy can't be read")
+    allows: list[bool | None] = []
+    denies: list[bool | None] = []
+    for entry in _listed(written):
+        effect = entry.get("Effect") if isinstance(entry, dict) else None
+        applies = _applies(entry, service) if effect in ("Allow", "Deny") else None
+        if effect != "Deny":
+            allows.append(applies)
+        if effect != "Allow":
+            denies.append(applies)
+    if True in denies:
+        return Trust("denied", f"a Deny of the trust policy keeps {service} from assuming the role")
+    if True not in allows and None not in allows:
+        return Trust("denied", f"no statement of the trust policy lets {service} assume the role")
+    if True in allows and None not in denies:
+        return Trust("allowed", f"the trust policy lets {service} assume the role")
+    return Trust(
+        "unknown",
+        f"a condition, or a part of the trust policy that can't be read, decides whether {service} "
+        "may assume the role",
+    )
+
+
+def _applies(entry: Mapping[str, Any], service: str) -> bool | None:
+    """Whether a statement is about the service assuming the role; None where that is not known."""
+    action = _on_action(entry)
+    principal = _on_principal(entry, service)
+    if action is False or principal is False:
+        return False
+    return True if action and principal and not entry.get("Condition") else None
+
+
+def _on_action(entry: Mapping[str, Any]) -> bool | None:
+    negated = "NotAction" in entry
+    return _any(
+        (_fits(pattern) for pattern in _listed(entry.get("NotAction" if negated else "Action"))),
+        negated=negated,
+    )
+
+
+def _fits(pattern: object) -> bool | None:
+    if not isinstance(pattern, str):
+        return None
+    if _UNKNOWN in pattern:
+        open_pattern = pattern.lower().replace(_UNKNOWN, "*")
+        return None if fnmatchcase(_ASSUME, open_pattern) else False
+    return fnmatchcase(_ASSUME, pattern.lower())
+
+
+def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:
+    if "NotPrincipal" in entry:
+        excluded = _is_named(entry["NotPrincipal"], service)
+        return False if excluded else None
+    named = _is_named(entry.get("Principal"), service)
+    if named is None and entry.get("Principal") == "*" and entry.get("Effect") == "Deny":
+        return True
+    return named
+
+
+def _is_named(principal: object, service: str) -> bool | None:
+    """Whether a principal is the service; whether it includes it is not known of everybody."""
+    if principal == "*" or not isinstance(principal, dict):
+        return None
+    if not {*principal} <= {"AWS", "CanonicalUser", "Federated", "Service"}:
+        return None  # an intrinsic function
+    of_services = (_is_service(name, service) for name in _listed(principal.get("Service", [])))
+    everybody = (None for name in _listed(principal.get("AWS", [])) if name == "*")
+    return _any((*of_services, *everybody), negated=False)
+
+
+def _is_service(name: object, service: str) -> bool | None:
+    if not isinstance(name, str) or name == "*":
+        return None
+    prefix = service.partition(".")[0] + "."
+    if name in {f"{prefix}{suffix}" for suffix in _SUFFIXES}:
+        return True
+    known = name.partition(_UNKNOWN)[0]
+    if known != name:
+        return None if prefix.startswith(known) or known.startswith(prefix) else False
+    return None if name.startswith(prefix) and name.count(".") > 1 else False
+
+
+def _any(answers: Any, *, negated: bool) -> bool | None:  # noqa: ANN401 # an iterable
+    given = {*answers}
+    if True in given:
+        return not negated
+    return None if None in given else negated
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
