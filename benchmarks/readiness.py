@@ -23,6 +23,13 @@ SIZES = (50, 100, 200, 500, 1000, 2000)
 RUNS = 15
 
 
+TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": "ec2.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
+
+
 def statement(*actions: str, on: object = "*", **more: object) -> dict[str, Any]:
     """A statement that allows."""
     return {"Effect": "Allow", "Action": list(actions), "Resource": on, **more}
@@ -52,7 +59,7 @@ def machine(number: int) -> dict[str, Any]:
         role: {
             "Type": "AWS::IAM::Role",
             "Properties": {
-                "AssumeRolePolicyDocument": {"Statement": []},
+                "AssumeRolePolicyDocument": {"Statement": [TRUST]},
                 "ManagedPolicyArns": [] if number % 2 else [managed],
             },
         },

@@ -13,7 +13,7 @@ from .rules import RULES
 from .templates import Assembly
 
 if TYPE_CHECKING:
-    from .findings import Finding
+    from .rules import Finding
 
 
 @jsii.implements(cdk.IPolicyValidationPlugin)
@@ -41,24 +41,39 @@ class SessionManagerReadiness:
 that no policy allows, or the permissions boundary does not |
     | `registration-missing` | warning; error if strict | the profile | the same of \
 `ssm:UpdateInstanceInformation`, which Default Host Management Configuration can stand in for |
-    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions \
-|
-    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of \
-its role with more than 10,240 characters, which IAM refuses |
+    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions |
+    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
+role with more than 10,240 characters, which IAM refuses |
     | `managed-policy-too-long` | warning; error if strict | the policy | a managed policy of the \
 role with more than 6,144 characters, which IAM refuses |
     | `too-many-managed-policies` | warning; error if strict | the profile | more than 25 managed \
 policies on its role, the most that the quota can be raised to |
     | `refused-policy` | warning; error if strict | the profile | a policy of its role that breaks \
 the grammar of IAM policies, so that the deployment fails |
+    | `no-instance-profile` | warning; error if strict | the instance, launch template or launch \
+configuration | compute without an instance profile: the agent has no credentials, unless Default \
+Host Management Configuration gives it some |
+    | `role-not-assumable` | warning; error if strict | the role | a trust policy that does not \
+let EC2 assume the role |
+    | `metadata-off` | warning; error if strict | the instance, launch template or launch \
+configuration | `HttpEndpoint: disabled`: the agent gets no credentials |
+    | `no-network-path` | warning; error if strict | the instance, group, fleet or node group | no \
+way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages` |
+    | `endpoint-missing` | warning; error if strict | the instance, group, fleet or node group | \
+VPC endpoints as the only way out, of which one that is needed is missing |
+    | `endpoint-unreachable` | warning; error if strict | the VPC endpoint | private DNS that is \
+off, security groups that do not admit TCP 443 from the compute, or a policy that does not allow \
+the agent's calls |
+    | `egress-closed` | warning; error if strict | the instance or launch template | security \
+groups that do not let TCP 443 out |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
-    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally \
-|
+    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
     | `deprecated-policy` | warning | the role | `AmazonEC2RoleforSSM` |
-    | `boot-order` | warning | the instance or the Auto Scaling group | compute that may boot \
+    | `boot-order` | warning | the instance, Auto Scaling group or fleet | compute that may boot \
 before the policy of its role that allows what the agent needs |
-    | `cannot-be-known` | info | the profile | what decides is known after the deployment only |
+    | `cannot-be-known` | info | the profile or the compute | what decides is known after the \
+deployment only |
     | `ready` | info | nothing | that every profile is ready: it is not printed, and keeps the \
 counts in CDK's report |
 
@@ -85,21 +100,25 @@ counts in CDK's report |
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-dependson.html
     """
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, network: bool = True) -> None:
         """Report, and fail the synthesis if asked to.
 
         Args:
-            strict: whether a profile that is not ready fails the synthesis; one that can't be known
-                does not. Default: - False: findings are reported, as not every profile is meant for
-                Session Manager.
+            strict: whether what is not ready fails the synthesis; what can't be known does not.
+                Default: - False: findings are reported, as not every profile is meant for Session
+                Manager.
+            network: whether compute is looked at too: its instance profile, its role's trust
+                policy, its metadata service, and the way through its network. Default: - True.
 
         Raises:
-            TypeError: `strict` is no bool.
+            TypeError: `strict` or `network` is no bool.
         """
-        if not isinstance(strict, bool):
-            kind = type(strict).__name__
-            raise TypeError(f"strict must be a bool, got {kind} {strict!r}")
+        for name, value in (("strict", strict), ("network", network)):
+            if not isinstance(value, bool):
+                kind = type(value).__name__
+                raise TypeError(f"{name} must be a bool, got {kind} {value!r}")
         self._strict = strict
+        self._network = network
 
     @property
     def name(self) -> str:
@@ -130,9 +149,9 @@ counts in CDK's report |
             known. Where there is nothing to report, one finding on no resource keeps these counts,
             as CDK drops a report without findings.
         """
-        findings, verdicts = check(Assembly(context.template_paths))
+        findings, verdicts = check(Assembly(context.template_paths), network=self._network)
         return cdk.PolicyValidationPluginReport(
-            success=not (self._strict and verdicts["not ready"]),
+            success=not (self._strict and any(RULES[one.rule].not_ready for one in findings)),
             violations=[self._violation(finding) for finding in findings],
             metadata={verdict: str(verdicts[verdict]) for verdict in VERDICTS},
         )

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 UNSET = "unknown-account"
-TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": {"Statement": []}}
+EC2_TRUST: dict[str, Any] = {
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ]
+}
+TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": EC2_TRUST}
 
 
 class Finding(NamedTuple):
