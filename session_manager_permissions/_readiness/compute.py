@@ -70,6 +70,8 @@ class Compute:
     """Every place where they may be; none of a launch template that nothing of the app uses."""
     role: Written | None = None
     """The name or the ARN of the role that a service makes a profile for, as EKS does."""
+    maybe_profile: Written | None = None
+    """The profile that they may be given, where that depends on a version of their template."""
     opaque: str = ""
     """The service that launches them by its own rules, which the templates do not show."""
 
@@ -86,6 +88,7 @@ class _Launch:
     public_address: Fact | None = None
     elastic_address: Fact = False
     other_interfaces: bool = False
+    maybe_profile: Written | None = None
 
     def over(self, base: _Launch) -> _Launch:
         """What both say together, where this one overrides the other."""
@@ -99,6 +102,7 @@ class _Launch:
             base.public_address if given is None else given,
             base.elastic_address if self.elastic_address is False else self.elastic_address,
             self.other_interfaces or base.other_interfaces,
+            base.maybe_profile if self.profile is None else None,
         )
 
 
@@ -275,10 +279,13 @@ class _Finder:
         if found is None or spec is None:
             return self._unknown(resource, decider(written, "launch template"))
         self._used.add(found)
+        launch = self._launch(found, found.properties.get("LaunchTemplateData"))
         version = self._values.behind(resource.template, spec.get("Version"))
         if not isinstance(version, Resource) and spec.get("Version") not in (None, *_NEWEST):
-            return self._unknown(found, f"the version of the launch template {found.logical_id!r}")
-        return self._launch(found, found.properties.get("LaunchTemplateData"))
+            doubt = self._unknown(found, f"the version of the launch template {found.logical_id!r}")
+            maybe = launch.profile if isinstance(launch.profile, Written) else None
+            return replace(doubt, maybe_profile=maybe)
+        return launch
 
     def _specified(
         self, resource: Resource, written: object
@@ -437,6 +444,7 @@ class _Finder:
             launch.profile,
             launch.metadata_off or False,
             tuple(self._places(resource, launch)) if placed else (),
+            maybe_profile=launch.maybe_profile,
         )
 
     def _places(self, resource: Resource, launch: _Launch) -> Iterable[Placement]:

@@ -152,7 +152,7 @@ class Computes:
             return [], [f"how {compute.opaque} launches them"]
         found, decides = [], []
         where, instances = compute.set_in, remedies.kind_of(compute.set_in)
-        if isinstance(compute.profile, Unknown):
+        if isinstance(compute.profile, Unknown) and compute.placements:
             decides.append(compute.profile.decides)
         elif compute.profile is None and compute.role is None:
             management = self._default_host_management(compute.resource)
@@ -191,6 +191,8 @@ class Computes:
         return found + of_network, decides + more
 
     def _of_network(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
+        if not compute.placements:
+            return [], ["what launches from it, and where"]
         uses = self._uses(compute, role)
         needed = (*ALWAYS_NEEDED, *(name for name, fact in uses.items() if fact is True))
         verdict = self._judge.judge(compute.placements, needed)

@@ -342,7 +342,8 @@ def _of_boots(
     orders: dict[Template, Order] = {}
     for compute in computes:
         machine, given = compute.resource, compute.profile
-        if machine.type not in _BOOTING or not isinstance(given, Written) or _boots_later(machine):
+        given = given if isinstance(given, Written) else compute.maybe_profile
+        if machine.type not in _BOOTING or given is None or _boots_later(machine):
             continue
         profile = profiles.profile_of(given.template, given.value)
         if profile is None:
