@@ -287,7 +287,13 @@ def _of_problem(problem: Problem, compute: Compute) -> Finding:
         why = (
             f"sessions on {kind.instances} that use {listed(problem.services)} fail: {problem.why}"
         )
-    return Finding(problem.cause, (where,), location, why, remedies.mend(problem, where))
+    return Finding(
+        problem.cause,
+        (where,),
+        location,
+        why,
+        remedies.mend(problem, compute.resource, compute.set_in),
+    )
 
 
 def _of_doubts(resource: Resource, decides: list[str]) -> Iterator[Finding]:

@@ -114,8 +114,14 @@ def let_assume(service: str) -> str:
     )
 
 
-def mend(problem: Problem, compute: Resource) -> str:
-    """Open the way that a problem closes for compute."""
+def mend(problem: Problem, resource: Resource, launch: Resource) -> str:
+    """Open the way that a problem closes for what a resource launches.
+
+    Args:
+        problem: the problem.
+        resource: the resource.
+        launch: the resource that says how, such as a launch template, or the same one.
+    """
     if problem.fault == verdicts.NETWORK_ACL:
         return (
             'network_acl.add_entry("Https", rule_number=1, cidr=ec2.AclCidr.any_ipv4(), '
@@ -130,13 +136,19 @@ def mend(problem: Problem, compute: Resource) -> str:
     if problem.cause == verdicts.ENDPOINT_MISSING:
         return "\n".join(f"vpc.add_{_ENDPOINTS[service]}" for service in problem.services)
     if problem.cause == verdicts.EGRESS_CLOSED:
-        return _let_out(compute)
+        is_its_own = launch.path.startswith(resource.path.rpartition("/")[0] + "/")
+        return _let_out(resource if launch.type in _PARTS or is_its_own else launch)
     return _open_endpoint(problem)
 
 
-def _let_out(compute: Resource) -> str:
-    kind = kind_of(compute)
-    if not compute.is_l1 and kind.variable in {"instance", "group", "launch_template"}:
+_PARTS: Final = ("AWS::AutoScaling::LaunchConfiguration",)
+"""What no L2 construct stands for by itself."""
+
+
+def _let_out(owner: Resource) -> str:
+    """Let TCP 443 out of the security groups of an owner."""
+    kind = kind_of(owner)
+    if not owner.is_l1 and kind.variable in {"instance", "group", "launch_template"}:
         return f"{kind.variable}.connections.allow_to_any_ipv4(ec2.Port.tcp(443))"
     return "security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443))"
 
