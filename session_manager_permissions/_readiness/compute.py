@@ -474,7 +474,7 @@ def _metadata_off(data: dict[str, Any]) -> Fact | None:
     options = present(data, "MetadataOptions")
     if options is None:
         return None
-    if not isinstance(options, dict) or "Fn::If" in options:
+    if not isinstance(options, dict) or any(name.startswith("Fn::") for name in options):
         return Unknown(decider(options, "metadata options"))
     value = present(options, "HttpEndpoint")
     if value is None:

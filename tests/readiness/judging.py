@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.judge import Judge
-from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, PathVerdict
+from session_manager_permissions._network.verdicts import (
+    ALWAYS_NEEDED,
+    EGRESS_CLOSED,
+    ENDPOINT_MISSING,
+    ENDPOINT_UNREACHABLE,
+    NO_NETWORK_PATH,
+    PathVerdict,
+)
 from session_manager_permissions._readiness.compute import Compute, compute_of
 from session_manager_permissions._readiness.network import network_of
 from session_manager_permissions._readiness.templates import Assembly, Resource
 from session_manager_permissions._readiness.values import Values
+
+from .reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,14 +76,21 @@ def computes(paths: list[str]) -> list[Compute]:
 def verdicts(
     paths: list[str], services: tuple[str, ...] = ALWAYS_NEEDED
 ) -> dict[Resource, PathVerdict]:
-    """The verdict on each compute that has a place, by what launches it."""
+    """The verdict on each compute that has a place, by what launches it.
+
+    What the check reports is the same.
+    """
     values = Values(Assembly(paths))
     judge = Judge(network_of(values))
-    return {
-        compute.resource: judge.judge(compute.placements, services)
-        for compute in compute_of(values)
-        if compute.placements
-    }
+    computes = [compute for compute in compute_of(values) if compute.placements]
+    found = {one.resource: judge.judge(one.placements, services) for one in computes}
+    if services == ALWAYS_NEEDED and len(found) == len(computes):
+        problems = {problem.cause for one in found.values() for problem in one.problems}
+        assert Report(paths, strict=False).rules & NETWORK == problems
+    return found
+
+
+NETWORK: Final = {NO_NETWORK_PATH, ENDPOINT_MISSING, ENDPOINT_UNREACHABLE, EGRESS_CLOSED}
 
 
 def said(verdict: PathVerdict) -> str:

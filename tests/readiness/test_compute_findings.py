@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
@@ -16,6 +17,7 @@ from aws_cdk import aws_s3 as s3
 from session_manager_permissions import (
     SessionManagerEndpoints,
     SessionManagerPermissions,
+    SessionManagerReadiness,
     SessionPreferences,
 )
 from session_manager_permissions._network.verdicts import (
@@ -25,13 +27,19 @@ from session_manager_permissions._network.verdicts import (
     NO_NETWORK_PATH,
 )
 from session_manager_permissions._readiness.rules import (
+    CANNOT_BE_KNOWN,
+    CHANNEL_MISSING,
     METADATA_OFF,
     NO_INSTANCE_PROFILE,
+    REGISTRATION_MISSING,
     ROLE_NOT_ASSUMABLE,
 )
+from tests.conftest import HERE
 
-from .reports import check_app
+from .judging import att, on, ref, resource, write
+from .reports import TRUST, Report, check_app
 from .test_network import (
+    EGRESS,
     ISOLATED,
     MACHINE,
     PUBLIC,
@@ -39,13 +47,24 @@ from .test_network import (
     a_shut_network_acl,
     endpoints,
     instance,
+    instance_on,
     isolated,
+    templated,
     vpc,
+    with_endpoints,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from tests.conftest import MakeApp, MakeStack
+
+    from .reports import Check
+
+READY: Final[frozenset[str]] = frozenset()
+NEITHER: Final = frozenset({CHANNEL_MISSING, REGISTRATION_MISSING})
+UNKNOWN: Final = frozenset({CANNOT_BE_KNOWN})
 Names = dict[str, Any]
 """The variables that a remedy may use."""
 
@@ -350,3 +369,347 @@ def test_remedy_mends(
     for line in dict.fromkeys(one.fix for one in found):
         exec(line, given | names)  # noqa: S102 # the line that the report shows
     assert rule not in check_app(stack_here).rules
+
+
+def test_several_causes_are_several_findings(stack_here: cdk.Stack) -> None:
+    names = without_an_endpoint_of_messages(stack_here)
+    names["instance"].instance.add_property_override("MetadataOptions.HttpEndpoint", "disabled")
+    names["instance"].role.assume_role_policy.add_statements(
+        iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=["sts:AssumeRole"],
+            principals=[iam.ServicePrincipal("ec2.amazonaws.com")],
+        )
+    )
+
+    report = check_app(stack_here)
+
+    assert report.rules >= {ENDPOINT_MISSING, METADATA_OFF, ROLE_NOT_ASSUMABLE}
+    assert report.only(ROLE_NOT_ASSUMABLE).fix == "leave ec2.amazonaws.com out of the Deny"
+    assert report.verdicts == {"not ready": 1}
+
+
+def test_permissions_alone(stack_here: cdk.Stack) -> None:
+    trusted_by_rds(stack_here)
+    ec2.CfnInstance(stack_here, "Other", image_id="ami-12345678")
+
+    assert check_app(stack_here, network=False).rules == NEITHER
+    assert check_app(stack_here).rules == NEITHER | {
+        ROLE_NOT_ASSUMABLE,
+        NO_INSTANCE_PROFILE,
+    }
+
+
+@pytest.mark.parametrize(("strict", "network"), [("yes", True), (True, None)])
+def test_arguments_are_bools(strict: Any, network: Any) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match="must be a bool, got"):
+        SessionManagerReadiness(strict=strict, network=network)
+
+
+def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
+    parts = {f"Instance{number}": BODY["Instance"] for number in range(3)}
+    body = with_role(PrivateRoute=None, Instance=None, **parts)
+
+    report = check(body)
+
+    assert report.violations == [NO_NETWORK_PATH]
+    assert [finding.logical_id for finding in report.findings] == [*parts]
+    assert report.verdicts == {"not ready": 1}
+
+
+# Who the compute is
+
+CORE: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+ROLE: Final = resource("AWS::IAM::Role", ManagedPolicyArns=[CORE], **TRUST)
+PARAMETER: Final = ref("Given")
+IF: Final = {"Fn::If": ["Production", PARAMETER, "other"]}
+
+
+def with_role(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A template whose instance can be reached: behind a NAT gateway, with a profile and a role."""
+    profile = {"IamInstanceProfile": ref("Profile")}
+    given = {
+        "Role": ROLE,
+        "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")]),
+        "Instance": instance_on() | {"Properties": instance_on()["Properties"] | profile},
+    }
+    return templated(**given | changes)
+
+
+BODY: Final = with_role()["Resources"]
+
+
+def launched(**properties: object) -> dict[str, Any]:
+    """The instance, with other properties."""
+    given = {**BODY["Instance"]["Properties"], **properties}
+    return {"Instance": {"Type": "AWS::EC2::Instance", "Properties": given}}
+
+
+def trusting(*statements: object) -> dict[str, Any]:
+    document = {"Statement": [*statements]}
+    properties = {"ManagedPolicyArns": [CORE], "AssumeRolePolicyDocument": document}
+    return {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}
+
+
+def may_assume(service: object, effect: str = "Allow", **more: object) -> dict[str, object]:
+    principal = {"Service": service}
+    return {"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole", **more}
+
+
+EC2 = may_assume("ec2.amazonaws.com")
+SUFFIX = {"Fn::Join": ["", ["ec2.", {"Ref": "AWS::URLSuffix"}]]}
+HOST_MANAGEMENT = {"Management": resource("AWS::SSM::DefaultHostManagementConfiguration")}
+NO_PROFILE = launched(IamInstanceProfile={"Ref": "AWS::NoValue"})
+DISABLED = launched(MetadataOptions={"HttpEndpoint": "disabled"})
+
+IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
+    ("ready", {}, READY),
+    ("no profile", NO_PROFILE, frozenset({NO_INSTANCE_PROFILE})),
+    ("no profile, Default Host Management", NO_PROFILE | HOST_MANAGEMENT, UNKNOWN),
+    ("profile of another app", launched(IamInstanceProfile="other"), UNKNOWN),
+    ("profile by a parameter", launched(IamInstanceProfile=PARAMETER), UNKNOWN),
+    ("profile on a condition", launched(IamInstanceProfile=IF), UNKNOWN),
+    ("metadata off", DISABLED, frozenset({METADATA_OFF})),
+    ("metadata off, Default Host Management", DISABLED | HOST_MANAGEMENT,
+     frozenset({METADATA_OFF})),
+    ("metadata by a parameter", launched(MetadataOptions={"HttpEndpoint": PARAMETER}), UNKNOWN),
+    ("metadata on", launched(MetadataOptions={"HttpEndpoint": "enabled"}), READY),
+    ("trust of RDS", trusting(may_assume("rds.amazonaws.com")), frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust of RDS, Default Host Management",
+     trusting(may_assume("rds.amazonaws.com")) | HOST_MANAGEMENT, UNKNOWN),
+    ("trust of Systems Manager alone", trusting(may_assume("ssm.amazonaws.com")),
+     frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust of nobody", trusting(), frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust of a list", trusting(may_assume(["rds.amazonaws.com", "ec2.amazonaws.com"])), READY),
+    ("trust with the URL suffix", trusting(may_assume(SUFFIX)), READY),
+    ("trust by Fn::Sub", trusting(may_assume({"Fn::Sub": "ec2.${AWS::URLSuffix}"})), READY),
+    ("trust in China", trusting(may_assume("ec2.amazonaws.com.cn")), READY),
+    ("trust of a parameter", trusting(may_assume(PARAMETER)), UNKNOWN),
+    ("trust on a condition", trusting(may_assume(IF)), UNKNOWN),
+    ("trust with a condition", trusting(may_assume("ec2.amazonaws.com", Condition={"Bool": {}})),
+     UNKNOWN),
+    ("trust of a statement that is not there", trusting(EC2, {"Ref": "AWS::NoValue"}), READY),
+    ("trust of a statement on a condition", trusting({"Fn::If": ["Production", EC2, EC2]}),
+     UNKNOWN),
+    ("denied trust", trusting(EC2, may_assume("ec2.amazonaws.com", "Deny")),
+     frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust that can't be read", {"Role": resource("AWS::IAM::Role", ManagedPolicyArns=[CORE],
+                                                   AssumeRolePolicyDocument=PARAMETER)}, UNKNOWN),
+    ("role by name, on a condition",
+     {"Role": on(resource("AWS::IAM::Role", RoleName="web", AssumeRolePolicyDocument={
+         "Statement": []}, ManagedPolicyArns=[CORE])),
+      "Profile": resource("AWS::IAM::InstanceProfile", Roles=["web"])}, UNKNOWN),
+    ("unknown subnet", launched(SubnetId="subnet-1"), UNKNOWN),
+    ("unknown subnet, and no profile",
+     launched(SubnetId="subnet-1", IamInstanceProfile={"Ref": "AWS::NoValue"}),
+     frozenset({NO_INSTANCE_PROFILE})),
+    ("unused launch template", {"Launch": resource("AWS::EC2::LaunchTemplate")}, UNKNOWN),
+    ("Batch", {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources={
+        "Type": "EC2", "InstanceRole": "arn:aws:iam::111122223333:role/batch"})}, UNKNOWN),
+    ("Fargate", {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources={
+        "Type": "FARGATE"})}, READY),
+    ("EMR", {"Emr": resource("AWS::EMR::Cluster", JobFlowRole=ref("Profile"))}, UNKNOWN),
+    ("Image Builder", {"Builder": resource("AWS::ImageBuilder::InfrastructureConfiguration",
+                                           InstanceProfileName=ref("Profile"))}, UNKNOWN),
+    ("Beanstalk", {"Beanstalk": resource("AWS::ElasticBeanstalk::Environment", OptionSettings=[
+        {"OptionName": "IamInstanceProfile", "Value": "other"}])}, UNKNOWN),
+    ("ECS", {"Capacity": resource("AWS::ECS::CapacityProvider", ManagedInstancesProvider={
+        "InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}})}, UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"), [pytest.param(*row[1:], id=row[0]) for row in IDENTITIES]
+)
+def test_identity(check: Check, changes: dict[str, Any], expected: frozenset[str]) -> None:
+    report = check(with_role(**changes))
+
+    assert report.rules == expected
+    assert report.violations.count(CANNOT_BE_KNOWN) <= 1
+
+
+def nodes(**properties: object) -> dict[str, Any]:
+    given = {"ClusterName": "cluster", "Subnets": [ref("Private")], **properties}
+    return resource("AWS::EKS::Nodegroup", **given)
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "expected"),
+    [
+        (trusting(EC2), att("Role", "Arn"), READY),
+        (trusting(may_assume("eks.amazonaws.com")), att("Role", "Arn"), {ROLE_NOT_ASSUMABLE}),
+        (trusting(may_assume(PARAMETER)), att("Role", "Arn"), UNKNOWN),
+        (trusting(EC2), "arn:aws:iam::111122223333:role/other", UNKNOWN),
+    ],
+)
+def test_role_of_nodes(
+    check: Check, role: dict[str, Any], given: object, expected: frozenset[str]
+) -> None:
+    cluster = resource("AWS::EKS::Cluster", Name="cluster")
+    changes = {
+        "Instance": None,
+        "Profile": None,
+        "Cluster": cluster,
+        "Nodes": nodes(NodeRole=given),
+    }
+
+    report = check(with_role(**changes, **role))
+
+    assert report.rules == expected
+    assert report.verdicts == {}
+
+
+def test_unknown_is_said_once_and_names_all_that_decides(check: Check) -> None:
+    body = with_role(
+        **launched(
+            SubnetId="subnet-1",
+            MetadataOptions={"HttpEndpoint": PARAMETER},
+            IamInstanceProfile="other",
+        )
+    )
+
+    finding = check(body).only(CANNOT_BE_KNOWN)
+
+    assert finding.description == (
+        "it can't be known at synthesis whether Session Manager reaches this instance: that "
+        "depends on the instance profile 'other', and on the parameter 'Given', and on the subnet "
+        "'subnet-1'"
+    )
+    assert finding.logical_id == "Instance"
+    assert finding.severity == "info"
+
+
+@pytest.mark.parametrize(
+    ("account", "region", "expected"),
+    [
+        ("111122223333", "eu-west-1", UNKNOWN),
+        ("unknown-account", "unknown-region", UNKNOWN),
+        ("111122223333", "us-east-1", {NO_INSTANCE_PROFILE}),
+        ("444455556666", "eu-west-1", {NO_INSTANCE_PROFILE}),
+    ],
+)
+def test_default_host_management_is_of_one_region(
+    tmp_path: Path, account: str, region: str, expected: frozenset[str]
+) -> None:
+    elsewhere = {"Resources": HOST_MANAGEMENT}
+    paths = write(tmp_path, Here=with_role(**NO_PROFILE), There=elsewhere)
+    manifest = tmp_path / "manifest.json"
+    body = json.loads(manifest.read_text())
+    body["artifacts"]["There"]["environment"] = f"aws://{account}/{region}"
+    manifest.write_text(json.dumps(body))
+
+    assert Report(paths, strict=False).rules == expected
+
+
+# What sessions use
+
+OF_KEY = {"kmsKeyId": "arn:aws:kms:eu-west-1:111122223333:key/1234abcd"}
+
+
+def document(content: object, kind: str = "Session") -> dict[str, Any]:
+    return resource("AWS::SSM::Document", DocumentType=kind, Content=content)
+
+
+def of(inputs: object) -> dict[str, Any]:
+    return {"schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs}
+
+
+MISSING: Final = frozenset({ENDPOINT_MISSING})
+
+
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ({}, READY),
+        ({"Document": document(of(OF_KEY))}, MISSING),
+        ({"Document": document(of({"kmsKeyId": att("Key", "Arn")}))}, MISSING),
+        ({"Document": document(json.dumps(of(OF_KEY)))}, MISSING),
+        ({"Document": document(of({"s3BucketName": ref("Bucket")}))}, MISSING),
+        ({"Document": document(of({"cloudWatchLogGroupName": "sessions"}))}, MISSING),
+        ({"Document": document(of({"kmsKeyId": ""}))}, READY),
+        ({"Document": document(of({"kmsKeyId": {"Ref": "AWS::NoValue"}}))}, READY),
+        ({"Document": document(of({"kmsKeyId": PARAMETER}))}, UNKNOWN),
+        ({"Document": document(of({"Fn::If": ["Production", OF_KEY, {}]}))}, UNKNOWN),
+        ({"Document": document({"Fn::If": ["Production", of(OF_KEY), of({})]})}, UNKNOWN),
+        ({"Document": document("schemaVersion: '1.0'")}, UNKNOWN),
+        ({"Document": on(document(of(OF_KEY)))}, UNKNOWN),
+        ({"Document": document(of(OF_KEY)), "Other": document(of({}))}, UNKNOWN),
+        ({"Document": document(of(OF_KEY)), "Other": document(of(OF_KEY))}, MISSING),
+        ({"Document": document({"schemaVersion": "1.0", "sessionType": "Port"})}, READY),
+        ({"Document": document(of(OF_KEY), "Command")}, READY),
+    ],
+)
+def test_services_that_sessions_use(
+    check: Check, documents: dict[str, Any], expected: frozenset[str]
+) -> None:
+    added = {
+        **with_endpoints()["Resources"],
+        **{name: BODY[name] for name in ("Role", "Profile", "Instance")},
+        "Key": resource("AWS::KMS::Key"),
+        "Bucket": resource("AWS::S3::Bucket"),
+    }
+
+    assert check({"Resources": added | documents}).rules == expected
+    assert check(with_role(**documents)).rules == READY  # behind a NAT gateway
+
+
+def test_document_of_another_region_says_nothing(tmp_path: Path) -> None:
+    here = {
+        **with_endpoints()["Resources"],
+        **{name: BODY[name] for name in ("Role", "Profile", "Instance")},
+    }
+    there = {"Resources": {"Document": document(of(OF_KEY))}}
+    paths = write(tmp_path, Here={"Resources": here}, There=there)
+
+    assert Report(paths, strict=False).rules == MISSING
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("eu-west-1", "us-east-1", 1))
+    assert Report(paths, strict=False).rules == READY
+
+
+# Across stacks
+
+REFERENCES: Final = "@aws-cdk/core:defaultCrossStackReferences"
+
+
+@pytest.mark.parametrize("references", [None, "weak", "both"])
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (by_endpoints, READY),
+        (isolated_instance, {NO_NETWORK_PATH}),
+        (without_an_endpoint_of_messages, MISSING),
+        (shut_endpoint, {ENDPOINT_UNREACHABLE}),
+        (trusted_by_rds, {ROLE_NOT_ASSUMABLE}),
+    ],
+)
+def test_across_stacks(
+    make_app: MakeApp,
+    make_stack: MakeStack,
+    references: str | None,
+    build: Callable[[cdk.Stack], Names],
+    expected: frozenset[str],
+) -> None:
+    """The network and the role are in a stack, the instance in the nested stack of another."""
+    app = make_app(**({} if references is None else {REFERENCES: references}))
+    network = make_stack("Network", scope=app, env=HERE)
+    names = build(network)
+    here = network.node.find_child("Instance")
+    assert isinstance(here, ec2.Instance)
+    role = here.role
+    assert isinstance(role, iam.Role)
+    role.add_managed_policy(
+        iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")
+    )
+    vpc_ = network.node.find_child("Vpc")
+    assert isinstance(vpc_, ec2.Vpc)
+    inner = cdk.NestedStack(make_stack("Compute", scope=app, env=HERE), "Nested")
+    subnets = ISOLATED if "vpc" in names else EGRESS
+    ec2.Instance(inner, "Web", vpc=vpc_, vpc_subnets=subnets, role=role, **MACHINE)
+
+    report = check_app(network)
+
+    assert report.rules == expected
+    found = {finding.logical_id.rstrip("0123456789ABCDEF") for finding in report.findings}
+    if expected in ({NO_NETWORK_PATH}, MISSING):
+        assert found == {"Instance", "Web"}
