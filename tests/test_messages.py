@@ -975,6 +975,11 @@ ROWS: Final = {
         TypeError,
         "strict must be a bool, got str 'yes'",
     ),
+    "network that is no bool": Row(
+        called(SessionManagerReadiness, network="no"),
+        TypeError,
+        "network must be a bool, got str 'no'",
+    ),
     "a profile's ARN for its name": Row(
         lambda w: lookup_instance_profile(
             w.stack, "Profile", instance_profile_name=f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
