@@ -1,4 +1,4 @@
-"""Can Session Manager reach an instance under each profile of the app? Asked at synthesis."""
+"""Can Session Manager reach the compute of the app? Asked at synthesis."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ class SessionManagerReadiness:
     role's policies; and it *can't be known* where something decides that no template has, such as
     a role of another app, a condition, a policy given by its ARN, or a policy of the app on a role
     of which only the deployment knows which it is. What others attach to the role, service control
-    policies, the network and the agent are not looked at.
+    policies and the agent are not looked at.
+
+    Of all compute of the app it asks what it runs as, and follows the way of TCP 443 from each of
+    its subnets to the VPC endpoints of `ssm` and `ssmmessages`, or out by a route. A profile is
+    counted by the worst finding of its own, its role's and its compute's.
 
     A role with several profiles has one finding for each cause, on all of the profiles.
 
@@ -96,6 +100,10 @@ counts in CDK's report |
     https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
     The deprecated policy:
     https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2RoleforSSM.html
+    Who may assume a role:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2_instance-profiles.html
+    The network path:
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-create-vpc.html
     The order of resources:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-dependson.html
     """
