@@ -312,6 +312,44 @@ def test_launch_templates_and_configurations(
         assert report.only(BOOT_ORDER).logical_id == "Machine"
 
 
+def fleet(capacity: int = 1) -> dict[str, Any]:
+    configs = [{"LaunchTemplateSpecification": BY_ID | {"Version": "$Latest"}}]
+    target = {"TotalTargetCapacity": capacity}
+    properties = {"LaunchTemplateConfigs": configs, "TargetCapacitySpecification": target}
+    return {"Type": "AWS::EC2::EC2Fleet", "Properties": properties}
+
+
+def spot_fleet(capacity: int = 1) -> dict[str, Any]:
+    specification = {"IamInstanceProfile": {"Arn": ARN}}
+    data = {"TargetCapacity": capacity, "LaunchSpecifications": [specification]}
+    properties = {"SpotFleetRequestConfigData": data}
+    return {"Type": "AWS::EC2::SpotFleet", "Properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("machine", "found"),
+    [
+        (fleet(), FIRES),
+        (fleet(0), READY),
+        (fleet() | {"DependsOn": "Policy"}, READY),
+        (spot_fleet(), FIRES),
+        (spot_fleet(0), READY),
+    ],
+)
+def test_fleets(check: Check, machine: dict[str, Any], found: frozenset[str]) -> None:
+    body = profile_and_role(
+        Machine=machine, Launch=launch_template(Arn=ARN), Policy=policy(ALL, OURS)
+    )
+
+    report = check(body, network=False)
+
+    assert report.rules == found
+    if found:
+        finding = report.only(BOOT_ORDER)
+        assert finding.description.startswith("instances of this fleet may boot before")
+        assert finding.fix.splitlines()[0] == "fleet.node.add_dependency(permissions)"
+
+
 def test_one_finding_for_all_instances_of_a_role(check: Check) -> None:
     machines = {f"Machine{number}": machine(**PROFILE) for number in range(3)}
 

@@ -389,6 +389,20 @@ def test_several_causes_are_several_findings(stack_here: cdk.Stack) -> None:
     assert report.verdicts == {"not ready": 1}
 
 
+def test_deny_of_an_endpoint_is_to_be_narrowed(stack_here: cdk.Stack) -> None:
+    names = by_endpoints(stack_here)
+    for effect, actions in ((iam.Effect.ALLOW, ["*"]), (iam.Effect.DENY, ["ssm:Update*"])):
+        names["endpoint"].add_to_policy(
+            iam.PolicyStatement(
+                effect=effect, principals=[iam.AnyPrincipal()], actions=actions, resources=["*"]
+            )
+        )
+
+    assert check_app(stack_here).only(ENDPOINT_UNREACHABLE).fix == (
+        'leave "ssm:UpdateInstanceInformation" out of the Deny of the endpoint\'s policy'
+    )
+
+
 def test_permissions_alone(stack_here: cdk.Stack) -> None:
     trusted_by_rds(stack_here)
     ec2.CfnInstance(stack_here, "Other", image_id="ami-12345678")

@@ -943,6 +943,8 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      {"Resources": templated(PrivateRoute=None)["Resources"] | LOOP}, UNKNOWN),
     ("a macro", templated(PrivateRoute=None) | {"Transform": ["AWS::Serverless-2016-10-31", "Own"]},
      UNKNOWN),
+    ("a macro that makes no network", templated(PrivateRoute=None) | {
+        "Transform": "AWS::CodeDeployBlueGreen"}, NO_NETWORK_PATH),
     ("a macro of AWS", templated(PrivateRoute=None) | {"Transform": "AWS::Serverless-2016-10-31"},
      NO_NETWORK_PATH),
 ]  # fmt: skip
