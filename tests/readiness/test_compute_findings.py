@@ -39,10 +39,15 @@ from tests.conftest import HERE
 from .judging import att, on, ref, resource, write
 from .reports import TRUST, Report, check_app
 from .test_network import (
+    APP_VERDICTS,
     EGRESS,
+    ENDPOINT_ROWS,
     ISOLATED,
     MACHINE,
+    OPEN,
     PUBLIC,
+    ROUTE_ROWS,
+    SHAPES,
     SSM,
     a_shut_network_acl,
     endpoints,
@@ -613,6 +618,23 @@ def test_default_host_management_is_of_one_region(
     manifest.write_text(json.dumps(body))
 
     assert Report(paths, strict=False).rules == expected
+
+
+def test_half_of_the_templates_and_apps_must_not_have_a_definite_finding() -> None:
+    """All of them are checked: those of the network by `judging.verdicts`."""
+    network = [
+        *(expected for _, expected in SHAPES),
+        *(expected for _, _, expected in (*ROUTE_ROWS, *ENDPOINT_ROWS)),
+        *(" ".join(by.values()) for _, by in APP_VERDICTS),
+    ]
+    identities = [expected for _, _, expected in IDENTITIES]
+    definite = [one for one in network if one not in {OPEN, "unknown"} and "-" in one]
+    definite += [" ".join(one) for one in identities if one not in (READY, UNKNOWN)]
+    definite += [rule for _, rule, _ in BROKEN]
+    count = len(network) + len(identities) + len(BROKEN)
+
+    assert count >= 150
+    assert 2 * len(definite) <= count
 
 
 # What sessions use

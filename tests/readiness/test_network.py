@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
@@ -27,14 +26,15 @@ from session_manager_permissions._network.verdicts import (
     PathVerdict,
     State,
 )
-from tests.conftest import HERE, MakeApp, MakeStack, synth
+from tests.conftest import DATA, HERE, MakeApp, MakeStack, synth
 
 from .judging import att, nested, on, ref, resource, said, verdicts, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "templates"
+APPS = DATA / "apps"
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
 PUBLIC = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
 EGRESS = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
@@ -628,27 +628,19 @@ def test_shapes_of_cdk(
     assert said(verdict(stack_here)) == expected
 
 
-PUBLISHED_VERDICTS: Final[list[tuple[str, dict[str, str]]]] = [
-    ("AutoScaling_AutoScalingRollingUpdates", {"WebServerGroup": UNKNOWN}),
-    ("ECS_EC2LaunchType_clusters_public-vpc", {"ECSAutoScalingGroup": OPEN}),
-    ("EFS_efs_with_automount_to_ec2", {"AutoScalingGroup": UNKNOWN}),
-    ("EMR_EMRClusterWithAdditionalSecurityGroups", {}),
-    (
-        "Solutions_CloudFormationEndpointSignals_cfn-endpoint-waitcondition",
-        {"BastionInstance": OPEN, "PrivateInstance": NO_NETWORK_PATH},
-    ),
-    ("Solutions_GitLab_GitLabServer-pkg", {"Server": OPEN}),
-    (
-        "Solutions_TaggingRootVolumesInEC2_Tagging_Root_volume",
-        {"WindowsInstance": UNKNOWN, "LinuxInstance": UNKNOWN},
-    ),
+APP_VERDICTS: Final[list[tuple[str, dict[str, str]]]] = [
+    ("build_runners", {f"AutoScalingGroup{number}": OPEN for number in range(1, 6)}),
+    ("code_server", {"Instance1": OPEN}),
+    ("containers_in_public_subnets", {"AutoScalingGroup1": OPEN}),
+    ("editor_behind_a_distribution", {"Instance1": OPEN}),
+    ("endpoint_for_signals", {"Instance1": OPEN, "Instance2": NO_NETWORK_PATH}),
+    ("instance_connect", {"Instance1": OPEN}),
 ]
 
 
-@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published templates are not here")
-@pytest.mark.parametrize(("name", "expected"), PUBLISHED_VERDICTS)
-def test_published_templates(name: str, expected: dict[str, str]) -> None:
-    found = verdicts([str(PUBLISHED / f"{name}.json")])
+@pytest.mark.parametrize(("name", "expected"), APP_VERDICTS)
+def test_networks_of_public_apps(name: str, expected: dict[str, str]) -> None:
+    found = verdicts([str(APPS / f"{name}.json")])
     assert {by.logical_id: said(one) for by, one in found.items()} == expected
 
 
