@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
@@ -26,6 +27,7 @@ from session_manager_permissions._network.verdicts import (
     ENDPOINT_UNREACHABLE,
     NO_NETWORK_PATH,
 )
+from session_manager_permissions._readiness.findings import check as judge_all
 from session_manager_permissions._readiness.rules import (
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
@@ -34,6 +36,7 @@ from session_manager_permissions._readiness.rules import (
     REGISTRATION_MISSING,
     ROLE_NOT_ASSUMABLE,
 )
+from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
 from .judging import att, on, ref, resource, write
@@ -50,6 +53,7 @@ from .test_network import (
     SHAPES,
     SSM,
     a_shut_network_acl,
+    big,
     endpoints,
     instance,
     instance_on,
@@ -62,6 +66,7 @@ from .test_network import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
     from tests.conftest import MakeApp, MakeStack
 
@@ -701,6 +706,38 @@ def test_document_of_another_region_says_nothing(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text(manifest.read_text().replace("eu-west-1", "us-east-1", 1))
     assert Report(paths, strict=False).rules == READY
+
+
+# What it costs
+
+
+def calls(paths: list[str], *, network: bool) -> int:
+    """How many functions the check calls: the same on every machine."""
+    count = 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(note)
+    try:
+        judge_all(Assembly(paths), network=network)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_cost_grows_with_the_resources_and_no_faster(tmp_path: Path) -> None:
+    def for_each(machines: int, *, network: bool) -> float:
+        body = big(machines)
+        paths = write(tmp_path, Stack=body)
+        return calls(paths, network=network) / len(body["Resources"])
+
+    small, large = for_each(40, network=True), for_each(400, network=True)
+
+    assert large < 1.1 * small
+    assert large < 220  # of 2,000 resources, 400 of them subnets
+    assert for_each(400, network=False) < large / 2  # the network is what costs here
 
 
 # Across stacks
