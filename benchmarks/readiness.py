@@ -17,10 +17,19 @@ from session_manager_permissions import SessionManagerReadiness
 from session_manager_permissions._needs import CHANNELS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import aws_cdk as cdk
 
 SIZES = (50, 100, 200, 500, 1000, 2000)
 RUNS = 15
+
+
+TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": "ec2.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
 
 
 def statement(*actions: str, on: object = "*", **more: object) -> dict[str, Any]:
@@ -52,7 +61,7 @@ def machine(number: int) -> dict[str, Any]:
         role: {
             "Type": "AWS::IAM::Role",
             "Properties": {
-                "AssumeRolePolicyDocument": {"Statement": []},
+                "AssumeRolePolicyDocument": {"Statement": [TRUST]},
                 "ManagedPolicyArns": [] if number % 2 else [managed],
             },
         },
@@ -75,16 +84,106 @@ def machine(number: int) -> dict[str, Any]:
     }
 
 
+def place(number: int) -> dict[str, Any]:
+    """Ten resources: two subnets with their routes, a security group, and a machine in both."""
+    subnets: dict[str, Any] = {}
+    for letter in "AB":
+        name = f"{number}{letter}"
+        table = {"Ref": f"Table{name}"}
+        subnets |= {
+            f"Subnet{name}": {
+                "Type": "AWS::EC2::Subnet",
+                "Properties": {
+                    "VpcId": {"Ref": "Vpc"},
+                    "CidrBlock": f"10.{number % 256}.{'AB'.index(letter)}.0/24",
+                },
+            },
+            f"Table{name}": {
+                "Type": "AWS::EC2::RouteTable",
+                "Properties": {"VpcId": {"Ref": "Vpc"}},
+            },
+            f"Route{name}": {
+                "Type": "AWS::EC2::Route",
+                "Properties": {
+                    "RouteTableId": table,
+                    "DestinationCidrBlock": "0.0.0.0/0",
+                    "NatGatewayId": {"Ref": "Nat"},
+                },
+            },
+            f"Association{name}": {
+                "Type": "AWS::EC2::SubnetRouteTableAssociation",
+                "Properties": {"SubnetId": {"Ref": f"Subnet{name}"}, "RouteTableId": table},
+            },
+        }
+    return subnets | {
+        f"Group{number}": {
+            "Type": "AWS::EC2::SecurityGroup",
+            "Properties": {"VpcId": {"Ref": "Vpc"}, "SecurityGroupEgress": [OUT]},
+        },
+        f"Machine{number}": {
+            "Type": "AWS::EC2::Instance",
+            "Properties": {
+                "IamInstanceProfile": {"Ref": "Profile0"},
+                "SubnetId": {"Ref": f"Subnet{number}A"},
+                "SecurityGroupIds": [{"Fn::GetAtt": [f"Group{number}", "GroupId"]}],
+            },
+        },
+    }
+
+
+OUT = {"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}
+
+
+def network() -> dict[str, Any]:
+    """What the places of a template share: a VPC, and a NAT gateway in a public subnet."""
+    vpc = {"VpcId": {"Ref": "Vpc"}}
+    public: dict[str, Any] = place(0)
+    public["Route0A"]["Properties"] = {
+        "RouteTableId": {"Ref": "Table0A"},
+        "DestinationCidrBlock": "0.0.0.0/0",
+        "GatewayId": {"Ref": "Gateway"},
+    }
+    return public | {
+        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/8"}},
+        "Gateway": {"Type": "AWS::EC2::InternetGateway"},
+        "Attachment": {
+            "Type": "AWS::EC2::VPCGatewayAttachment",
+            "Properties": vpc | {"InternetGatewayId": {"Ref": "Gateway"}},
+        },
+        "Nat": {
+            "Type": "AWS::EC2::NatGateway",
+            "Properties": {"SubnetId": {"Ref": "Subnet0A"}},
+        },
+    }
+
+
+def of_machines(size: int) -> dict[str, Any]:
+    """A template of that many resources, of which a tenth are instances with roles."""
+    return {name: body for one in range(size // 10) for name, body in machine(one).items()}
+
+
+def of_places(size: int) -> dict[str, Any]:
+    """A template of about that many resources, of which a fifth are subnets."""
+    shared = machine(0) | network()
+    return shared | {
+        name: body for one in range(1, size // 10 + 1) for name, body in place(one).items()
+    }
+
+
 def main() -> None:
-    """Print a Markdown table."""
-    print("| resources | profiles | findings | ms, median | lowest to highest | µs a resource |")
+    """Print Markdown tables."""
+    measure("profiles", of_machines)
+    measure("subnets", of_places)
+
+
+def measure(kind: str, made: Callable[[int], dict[str, Any]]) -> None:
+    """Print a Markdown table of growing templates."""
+    types = {"profiles": "AWS::IAM::InstanceProfile", "subnets": "AWS::EC2::Subnet"}
+    print(f"| resources | {kind} | findings | ms, median | lowest to highest | µs a resource |")
     print("|--:|--:|--:|--:|--:|--:|")
     for size in SIZES:
-        resources = {
-            logical_id: body
-            for number in range(size // 10)
-            for logical_id, body in machine(number).items()
-        }
+        resources = made(size)
+        count = [body["Type"] for body in resources.values()].count(types[kind])
         with TemporaryDirectory() as folder:
             path = Path(folder) / "Stack.template.json"
             path.write_text(json.dumps({"Resources": resources}, indent=1), encoding="utf-8")
@@ -96,9 +195,10 @@ def main() -> None:
                 times.append(1000 * (time.process_time() - start))
         median = statistics.median(times)
         print(
-            f"| {len(resources)} | {size // 10} | {len(report.violations)} | {median:.1f} | "
+            f"| {len(resources)} | {count} | {len(report.violations)} | {median:.1f} | "
             f"{min(times):.1f} to {max(times):.1f} | {1000 * median / len(resources):.0f} |"
         )
+    print()
 
 
 if __name__ == "__main__":

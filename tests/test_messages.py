@@ -643,6 +643,7 @@ ROWS: Final = {
         ValueError,
     ),
     "strict that is no bool": Row(called(SessionManagerReadiness, strict="yes"), TypeError),
+    "network that is no bool": Row(called(SessionManagerReadiness, network="no"), TypeError),
     "a profile's ARN for its name": Row(
         lambda w: lookup_instance_profile(
             w.stack, "Profile", instance_profile_name=f"arn:aws:iam::{ACCOUNT}:instance-profile/web"

@@ -11,6 +11,7 @@ from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, found, is_one_of
 from .verdicts import (
     EGRESS_CLOSED,
+    NETWORK_ACL,
     NO_NETWORK_PATH,
     OF_SERVICES,
     OPEN,
@@ -156,7 +157,7 @@ def _acl(
         f"the network ACL {acl.name!r} of the subnet {subnet.name!r} lets TCP 443 or the answers "
         f"to it not pass"
     )
-    return unless(passed, Problem(NO_NETWORK_PATH, why))
+    return unless(passed, Problem(NO_NETWORK_PATH, why, fault=NETWORK_ACL))
 
 
 def _acl_passes(

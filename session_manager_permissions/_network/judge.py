@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from .endpoint_policy import ACTIONS, policy_allows
@@ -13,7 +14,11 @@ from .routes import Start, bypassed, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
     ENDPOINT_UNREACHABLE,
+    GROUPS,
     OF_SERVICES,
+    POLICY,
+    PRIVATE_DNS,
+    VPC_DNS,
     Path,
     PathVerdict,
     Problem,
@@ -155,7 +160,9 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
     )
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
-        let_in(place, groups, subnet, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id)),
+        let_in(
+            place, groups, subnet, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=GROUPS)
+        ),
         _by_policy(endpoint),
         *(acls_between(place, subnet, one) for one in subnets if one),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
@@ -165,7 +172,8 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
 def _by_policy(endpoint: Endpoint) -> Path:
     actions = listed(ACTIONS[endpoint.service])
     why = f"the policy of the endpoint {endpoint.name!r} does not allow {actions}"
-    return unless(policy_allows(endpoint), Problem(ENDPOINT_UNREACHABLE, why, endpoint.id))
+    problem = Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=POLICY)
+    return unless(policy_allows(endpoint), problem)
 
 
 def _by_route(
@@ -197,13 +205,15 @@ def _explained(place: Place, problem: Problem, vpc: Vpc, unnamed: list[Endpoint]
     """What is missing where no route leads out: an endpoint, or the name of one."""
     for endpoint in unnamed:
         if place.holds(endpoint.exists) is True and _resolves(place, endpoint, vpc) is False:
+            unnamed_itself = place.holds(endpoint.private_dns) is False
             off = (
                 f"the endpoint {endpoint.name!r} has its private DNS off"
-                if place.holds(endpoint.private_dns) is False
+                if unnamed_itself
                 else f"the VPC {vpc.name!r} lacks the DNS support or the DNS host names that the "
                 f"endpoint {endpoint.name!r} needs"
             )
             why = f"{off}, and {problem.why}"
-            return Path((Problem(ENDPOINT_UNREACHABLE, why, endpoint.id),))
+            fault = PRIVATE_DNS if unnamed_itself else VPC_DNS
+            return Path((Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=fault),))
     why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
-    return Path((Problem(problem.cause, why),))
+    return Path((replace(problem, why=why),))

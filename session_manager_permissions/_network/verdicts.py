@@ -19,6 +19,12 @@ EGRESS_CLOSED: Final = "egress-closed"
 ALWAYS_NEEDED: Final = ("ssm", "ssmmessages")
 """The services that every session needs."""
 
+PRIVATE_DNS: Final = "private DNS"
+VPC_DNS: Final = "VPC DNS"
+GROUPS: Final = "security groups"
+POLICY: Final = "policy"
+NETWORK_ACL: Final = "network ACL"
+
 OF_SERVICES: Final = "\0"
 """Stands, in a problem's clause, for the names of the services that it concerns."""
 
@@ -42,6 +48,8 @@ class Problem:
     subject: Hashable = None
     """The id of the endpoint that is at fault; None where it is the compute or its subnet."""
     services: tuple[str, ...] = ()
+    fault: str = ""
+    """What to change, as far as the cause alone does not tell: one of the names above."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +132,15 @@ def merged(paths: dict[str, Path]) -> tuple[Problem, ...]:
         for problem in path.problems:
             entry = replace(problem, services=(service,))
             found.setdefault((problem.cause, problem.subject), []).append(entry)
-    return tuple(
-        _as_one(cause, subject, problems, [*paths]) for (cause, subject), problems in found.items()
-    )
+    return tuple(_as_one(problems, [*paths]) for problems in found.values())
 
 
-def _as_one(cause: str, subject: Hashable, problems: list[Problem], wanted: list[str]) -> Problem:
+def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
+    cause = problems[0].cause
     services = tuple(dict.fromkeys(problem.services[0] for problem in problems))
     always = [service for service in ALWAYS_NEEDED if service in wanted]
     if cause == NO_NETWORK_PATH and not (always and {*always} <= {*services}):
         cause = ENDPOINT_MISSING
     names = listed([f"`{service}`" for service in services])
-    return Problem(cause, problems[0].why.replace(OF_SERVICES, names), subject, services)
+    why = problems[0].why.replace(OF_SERVICES, names)
+    return replace(problems[0], cause=cause, why=why, services=services)

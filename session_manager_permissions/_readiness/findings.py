@@ -9,48 +9,52 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 
 from . import rules
+from .compute import Written, compute_of
+from .compute_findings import Computes
 from .policies import Answer, Decision, Statement, decide, within
+from .remedies import inner, kind_of
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
+from .rules import Finding
 from .templates import Order, listed, mapping, shown, text
+from .values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .compute import Compute
     from .templates import Assembly, Resource, Template
 
 VERDICTS: Final = ("ready", "not ready", "can't be known")
 
 
-class Finding(NamedTuple):
-    """One cause, with all the resources that it affects."""
+def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], Counter[str]]:
+    """Return the findings and how many profiles have each verdict.
 
-    rule: str
-    resources: tuple[Resource, ...]
-    location: str
-    description: str
-    fix: str
-
-
-def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
-    """Return the findings and how many profiles have each verdict."""
-    profiles = Profiles(assembly)
+    Args:
+        assembly: the templates.
+        network: whether to look at compute, its network and the trust policies of its roles.
+    """
+    profiles, values = Profiles(assembly), Values(assembly)
+    computes = compute_of(values)
+    judged = Computes(assembly, values, profiles) if network else None
+    of_compute, by_profile = judged.findings(computes) if judged else ([], {})
     found: list[Finding] = []
     verdicts: Counter[str] = Counter()
     asked = {role: _ask(role) for role in profiles.roles}
     for role in profiles.roles:
-        of_role = (
-            [*_of_refused(role)]
-            or [*_of_policies(role, asked[role])]
-            or [*_of_what_is_unknown(role, asked[role])]
-        )
-        verdicts[_verdict(of_role)] += len(role.profiles)
+        of_trust, reasons = judged.of_trust(role) if judged else ([], [])
+        of_role = [*_of_refused(role)] or [*_of_policies(role, asked[role])]
+        of_role = (of_role + of_trust) or [*_of_what_is_unknown(role, asked[role], reasons)]
+        for profile in role.profiles:
+            verdicts[_verdict(of_role + by_profile.get(profile, []))] += 1
         found += of_role
+    found += of_compute
     for role in profiles.roles:
         found += _of_aws_managed(role)
     policies = (policy for role in profiles.roles for policy, _ in (*role.inline, *role.managed))
     for policy in dict.fromkeys(policies):
         found += _of_keys(policy)
-    found += _of_boots(profiles, asked)
+    found += _of_boots(computes, profiles, asked)
     found = list(dict.fromkeys(found))  # a managed policy may be that of several roles
     if not found and verdicts["ready"]:
         description = f"instances of all {verdicts['ready']} profiles are ready"
@@ -61,7 +65,8 @@ def check(assembly: Assembly) -> tuple[list[Finding], Counter[str]]:
 def _verdict(found: list[Finding]) -> str:
     if not found:
         return "ready"
-    return "not ready" if rules.RULES[found[0].rule].not_ready else "can't be known"
+    is_not_ready = any(rules.RULES[finding.rule].not_ready for finding in found)
+    return "not ready" if is_not_ready else "can't be known"
 
 
 def _on_profiles(rule: str, role: Role, description: str, fix: str) -> Finding:
@@ -161,18 +166,20 @@ _MANAGED_POLICIES: Final = 10  # on a role, as the quota is where nobody had it 
 _MOST_MANAGED_POLICIES: Final = 25  # on a role, the most that the quota can be raised to
 
 
-def _of_what_is_unknown(role: Role, asked: dict[str, _RoleDecision]) -> Iterator[Finding]:
+def _of_what_is_unknown(
+    role: Role, asked: dict[str, _RoleDecision], more: list[str]
+) -> Iterator[Finding]:
     """What decides whether Session Manager reaches instances, and is in no template."""
     unknown = _answered(asked, Answer.UNKNOWN)
     name = role.name if role.name and not role.in_app else "NAME"
-    reasons = [_deciding(asked, unknown)] if unknown else []
+    reasons = [*more, *([_deciding(asked, unknown)] if unknown else [])]
     fix = f"ask IAM after the deployment: session-manager-permissions verify --role {name}"
     if role.managed_policies > _MANAGED_POLICIES:
         reasons.append(
             f"the account's quota of managed policies on a role, which is {_MANAGED_POLICIES} "
             f"unless it was raised ({_its_role(role)} has {role.managed_policies})"
         )
-        fix = fix if unknown else "look up the quota of the account in Service Quotas"
+        fix = fix if reasons[1:] else "look up the quota of the account in Service Quotas"
     if reasons:
         yield _on_profiles(
             rules.CANNOT_BE_KNOWN,
@@ -312,7 +319,9 @@ class _Late(NamedTuple):
     """Those of them that have the statement of `session_manager_statements`."""
 
 
-def _of_boots(profiles: Profiles, asked: dict[Role, dict[str, _RoleDecision]]) -> Iterator[Finding]:
+def _of_boots(
+    computes: list[Compute], profiles: Profiles, asked: dict[Role, dict[str, _RoleDecision]]
+) -> Iterator[Finding]:
     """Policies of this library that CloudFormation may attach after the instance has booted.
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes.
@@ -320,29 +329,41 @@ def _of_boots(profiles: Profiles, asked: dict[Role, dict[str, _RoleDecision]]) -
     """
     late: defaultdict[tuple[_Late, str, bool], list[Resource]] = defaultdict(list)
     orders: dict[Template, Order] = {}
-    for machine in profiles.machines:
-        if _boots_later(machine):
+    for compute in computes:
+        machine, given = compute.resource, compute.profile
+        given = given if isinstance(given, Written) else compute.maybe_profile
+        if machine.type not in _BOOTING or given is None or _boots_later(machine):
             continue
-        for profile in profiles.of_machine(machine):
-            there = machine.template
-            if there not in orders:
-                orders[there] = Order(one for one in there.resources.values() if _attaches(one))
-            found = _late(machine, profiles.role(profile), orders[there])
-            if found.ours:
-                late[found, machine.type, _is_l1(machine)].append(machine)
+        profile = profiles.profile_of(given.template, given.value)
+        if profile is None:
+            continue
+        there = machine.template
+        if there not in orders:
+            orders[there] = Order(one for one in there.resources.values() if _attaches(one))
+        found = _late(machine, profiles.role(profile), orders[there])
+        if found.ours:
+            late[found, machine.type, machine.is_l1].append(machine)
     needed = {found for found, _, _ in late if _matters(found, asked[found.role])}
-    for (found, kind, is_l1), machines in late.items():
+    for (found, _, _), machines in late.items():
         if found in needed:
             names = " and ".join(repr(policy.resource.logical_id) for policy in found.ours)
-            what = "this instance" if kind == "AWS::EC2::Instance" else "instances of this group"
+            what = kind_of(machines[0]).instances
             yield Finding(
                 rules.BOOT_ORDER,
                 tuple(dict.fromkeys(machines)),
                 "DependsOn",
                 f"{what} may boot before the role has the policy {names}, without which the agent "
                 "is denied, and it tries again after 25 minutes or more",
-                _wait(kind, found.ours[0].resource, is_l1=is_l1),
+                _wait(machines[0], found.ours[0].resource),
             )
+
+
+_BOOTING: Final = (
+    "AWS::AutoScaling::AutoScalingGroup",
+    "AWS::EC2::EC2Fleet",
+    "AWS::EC2::Instance",
+    "AWS::EC2::SpotFleet",
+)
 
 
 def _attaches(resource: Resource) -> bool:
@@ -374,27 +395,21 @@ def _matters(late: _Late, then: dict[str, _RoleDecision]) -> bool:
 
 
 def _boots_later(machine: Resource) -> bool:
-    """Whether it is a group that starts with no instance."""
-    size = machine.properties.get("DesiredCapacity", machine.properties.get("MinSize"))
-    return machine.type != "AWS::EC2::Instance" and str(size) == "0"
+    """Whether it is a group or a fleet that starts with no instance."""
+    properties = machine.properties
+    sizes = (
+        mapping(properties.get("SpotFleetRequestConfigData")).get("TargetCapacity"),
+        mapping(properties.get("TargetCapacitySpecification")).get("TotalTargetCapacity"),
+        properties.get("DesiredCapacity", properties.get("MinSize")),
+    )
+    return "0" in map(str, sizes)
 
 
-def _path(resource: Resource) -> str:
-    """Its construct's path; empty where the template does not have it."""
-    return text(mapping(resource.body.get("Metadata")).get("aws:cdk:path", ""))
-
-
-def _is_l1(machine: Resource) -> bool:
-    """Whether it is known to be an L1 construct that the app made, not part of an L2 construct."""
-    return _path(machine).rpartition("/")[2] not in {"", "Resource", "ASG"}
-
-
-def _wait(kind: str, policy: Resource, *, is_l1: bool) -> str:
-    """The lines of code that make the instance or group wait for the policy."""
-    variable = "instance" if kind == "AWS::EC2::Instance" else "group"
-    inner = {"instance": "instance.instance", "group": "group.node.default_child"}[variable]
-    wait = f"{variable if is_l1 else inner}.node.add_dependency(permissions)"
-    path = _path(policy)
+def _wait(machine: Resource, policy: Resource) -> str:
+    """The lines of code that make the instance, group or fleet wait for the policy."""
+    variable = kind_of(machine).variable
+    wait = f"{inner(machine)}.node.add_dependency(permissions)"
+    path = policy.path
     if path.endswith("/Policy/Resource"):
         return wait
     own = f"permissions = {_PERMISSIONS.replace('=role', f'={variable}.role')})"

@@ -1,4 +1,4 @@
-"""The check at synthesis: whether Session Manager can reach an instance under each profile."""
+"""The check at synthesis: whether Session Manager can reach the compute of the app."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rules import RULES
 from .templates import Assembly
 
 if TYPE_CHECKING:
-    from .findings import Finding
+    from .rules import Finding
 
 
 @jsii.implements(cdk.IPolicyValidationPlugin)
@@ -26,12 +26,17 @@ class SessionManagerReadiness:
     For every `AWS::IAM::InstanceProfile` in the templates (with those of nested stacks), it reads
     the policies of the role: its inline policies, `AWS::IAM::Policy`, `AWS::IAM::RolePolicy`,
     `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is known, and the permissions
-    boundary. A profile is *ready* if they allow the four channel actions and the registration; the
-    check then reports nothing. It is *not ready* if one of these actions is denied, or if IAM
-    refuses the role's policies. It *can't be known* if something decides that is in no template,
-    such as a role of another app, the `Condition` of a statement, a policy given by its ARN, or a
-    policy on a role that is only known at deployment. The check does not look at policies that
-    others attach to the role, at service control policies, at the network or at the agent.
+    boundary. A profile is *ready* if they allow the four channel actions and the registration, and
+    if nothing is wrong with its compute; the check then reports nothing. It is *not ready* if one
+    of these actions is denied, if IAM refuses the role's policies, or if its compute can't reach
+    Systems Manager. It *can't be known* if something decides that is in no template, such as a
+    role of another app, the `Condition` of a statement, a policy given by its ARN, or a policy on
+    a role that is only known at deployment. The check does not look at policies that others attach
+    to the role, at service control policies or at the agent.
+
+    For all compute of the app, the check finds its role, and follows TCP 443 from each of its
+    subnets to the VPC endpoints of `ssm` and `ssmmessages`, or along a route out of the VPC. The
+    worst finding about a profile, its role or its compute is the profile's verdict.
 
     A role with several profiles has one finding for each cause, which names all of the profiles.
 
@@ -41,24 +46,39 @@ class SessionManagerReadiness:
 that no policy allows, or the permissions boundary does not |
     | `registration-missing` | warning; error if strict | the profile | the same of \
 `ssm:UpdateInstanceInformation`, which Default Host Management Configuration can stand in for |
-    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions \
-|
-    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of \
-its role with more than 10,240 characters, which IAM refuses |
+    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions |
+    | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
+role with more than 10,240 characters, which IAM refuses |
     | `managed-policy-too-long` | warning; error if strict | the policy | a managed policy of the \
 role with more than 6,144 characters, which IAM refuses |
     | `too-many-managed-policies` | warning; error if strict | the profile | more than 25 managed \
 policies on its role, the most that the quota can be raised to |
     | `refused-policy` | warning; error if strict | the profile | a policy of its role that breaks \
 the grammar of IAM policies, so that the deployment fails |
+    | `no-instance-profile` | warning; error if strict | the instance, launch template or launch \
+configuration | compute without an instance profile: the agent has no credentials, unless Default \
+Host Management Configuration gives it some |
+    | `role-not-assumable` | warning; error if strict | the role | a trust policy that does not \
+let EC2 assume the role |
+    | `metadata-off` | warning; error if strict | the instance, launch template or launch \
+configuration | `HttpEndpoint: disabled`: the agent gets no credentials |
+    | `no-network-path` | warning; error if strict | the instance, group, fleet or node group | no \
+way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages` |
+    | `endpoint-missing` | warning; error if strict | the instance, group, fleet or node group | \
+VPC endpoints as the only way out, of which one that is needed is missing |
+    | `endpoint-unreachable` | warning; error if strict | the VPC endpoint | private DNS that is \
+off, security groups that do not admit TCP 443 from the compute, or a policy that does not allow \
+the agent's calls |
+    | `egress-closed` | warning; error if strict | the instance or launch template | security \
+groups that do not let TCP 443 out |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
-    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally \
-|
+    | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
     | `deprecated-policy` | warning | the role | `AmazonEC2RoleforSSM` |
-    | `boot-order` | warning | the instance or the Auto Scaling group | compute that may boot \
+    | `boot-order` | warning | the instance, Auto Scaling group or fleet | compute that may boot \
 before the policy of its role that allows what the agent needs |
-    | `cannot-be-known` | info | the profile | what decides is known after the deployment only |
+    | `cannot-be-known` | info | the profile or the compute | what decides is known after the \
+deployment only |
     | `ready` | info | nothing | that every profile is ready: it is not printed, and keeps the \
 counts in CDK's report |
 
@@ -81,25 +101,33 @@ counts in CDK's report |
     https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
     The deprecated policy:
     https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2RoleforSSM.html
+    Who may assume a role:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2_instance-profiles.html
+    The network path:
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-create-vpc.html
     The order of resources:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-dependson.html
     """
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, network: bool = True) -> None:
         """Report, and fail the synthesis if asked to.
 
         Args:
-            strict: whether a profile that is not ready fails the synthesis; one that can't be known
-                does not. Default: - False: findings are reported, as not every profile is meant for
-                Session Manager.
+            strict: whether what is not ready fails the synthesis; what can't be known does not.
+                Default: - False: findings are reported, as not every profile is meant for Session
+                Manager.
+            network: whether compute is looked at too: its instance profile, its role's trust
+                policy, its metadata service, and the way through its network. Default: - True.
 
         Raises:
-            TypeError: `strict` is no bool.
+            TypeError: `strict` or `network` is no bool.
         """
-        if not isinstance(strict, bool):
-            kind = type(strict).__name__
-            raise TypeError(f"strict must be a bool, got {kind} {strict!r}")
+        for name, value in (("strict", strict), ("network", network)):
+            if not isinstance(value, bool):
+                kind = type(value).__name__
+                raise TypeError(f"{name} must be a bool, got {kind} {value!r}")
         self._strict = strict
+        self._network = network
 
     @property
     def name(self) -> str:
@@ -130,9 +158,9 @@ counts in CDK's report |
             known. Where there is nothing to report, one finding on no resource keeps these counts,
             as CDK drops a report without findings.
         """
-        findings, verdicts = check(Assembly(context.template_paths))
+        findings, verdicts = check(Assembly(context.template_paths), network=self._network)
         return cdk.PolicyValidationPluginReport(
-            success=not (self._strict and verdicts["not ready"]),
+            success=not (self._strict and any(RULES[one.rule].not_ready for one in findings)),
             violations=[self._violation(finding) for finding in findings],
             metadata={verdict: str(verdicts[verdict]) for verdict in VERDICTS},
         )

@@ -90,6 +90,8 @@ class Role:
         self.resource = resource
         """The role, or one of its profiles if the role is not in the app."""
         self.in_app = in_app
+        self.may_be_another = False
+        """Whether a profile names it, and so means another role where it is not deployed."""
         self.profiles: list[Resource] = []
         self.inline: list[Attached] = []
         self.managed: list[Attached] = []
@@ -131,11 +133,9 @@ class Profiles:
 
     def __init__(self, assembly: Assembly) -> None:
         self.profiles: list[Resource] = []
-        self.machines: list[Resource] = []
-        """The instances and the Auto Scaling groups."""
         self._assembly = assembly
         self._named: defaultdict[Value, list[Resource]] = defaultdict(list)
-        """Roles, launch templates and so on, by the names that they are given."""
+        """Roles and profiles, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
         self._by_reference: defaultdict[Resource, list[Attached]] = defaultdict(list)
         """The policies that refer to a role."""
@@ -144,6 +144,7 @@ class Profiles:
         self._roles: dict[object, Role] = {}
         self._behind: dict[Resource, Role] = {}
         """The role of each profile."""
+        self._of_services: dict[Resource, Role] = {}
         self._anywhere: dict[str | None, list[Statement]] = {}
         """For each account, the statements of all policies in `_loose`."""
         for template in assembly.templates:
@@ -168,8 +169,6 @@ class Profiles:
         kind, properties = resource.type, resource.properties
         if kind == "AWS::IAM::InstanceProfile":
             self.profiles.append(resource)
-        elif kind in _MACHINES:
-            self.machines.append(resource)
         elif kind in ATTACHED_BY:
             document = properties.get("PolicyDocument")
             policy = Policy(resource, "Properties.PolicyDocument", document)
@@ -261,6 +260,7 @@ class Profiles:
         key = resource, profile.conditions - resource.conditions, elsewhere
         if key not in self._roles:
             self._roles[key] = self._made(resource, resource.conditions | profile.conditions)
+            self._roles[key].may_be_another = elsewhere
             if elsewhere:
                 self._roles[key].others += anything("the condition on which the role is deployed")
         return self._roles[key]
@@ -362,48 +362,26 @@ class Profiles:
             return of_aws[2]
         return None
 
-    # What boots under a profile
+    # What launches instances
 
-    def of_machine(self, machine: Resource) -> list[Resource]:
-        """The profiles that an instance, or those of a group, may have, as far as known."""
-        given, properties = [], machine.properties
-        if machine.type == "AWS::EC2::Instance" and properties.get("IamInstanceProfile"):
-            given.append((machine, properties["IamInstanceProfile"]))
-        else:
-            policy = mapping(mapping(properties.get("MixedInstancesPolicy")).get("LaunchTemplate"))
-            overrides = policy.get("Overrides")
-            specifications = [
-                properties.get("LaunchTemplate"),
-                policy.get("LaunchTemplateSpecification"),
-                *(
-                    mapping(override).get("LaunchTemplateSpecification")
-                    for override, _ in listed(overrides)
-                ),
-            ]
-            for one in map(mapping, specifications):
-                name = one.get("LaunchTemplateId", one.get("LaunchTemplateName"))
-                launch = self._of_kind("AWS::EC2::LaunchTemplate", machine.template, name)
-                if launch is not None:
-                    data = mapping(launch.properties.get("LaunchTemplateData"))
-                    profile = mapping(data.get("IamInstanceProfile"))
-                    given.append((launch, profile.get("Arn", profile.get("Name"))))
-            name = properties.get("LaunchConfigurationName")
-            launch = self._of_kind("AWS::AutoScaling::LaunchConfiguration", machine.template, name)
-            if launch is not None:
-                given.append((launch, launch.properties.get("IamInstanceProfile")))
-        found = (
-            self._of_kind("AWS::IAM::InstanceProfile", there.template, name)
-            for there, name in given
-        )
-        return [profile for profile in dict.fromkeys(found) if profile is not None]
+    def profile_of(self, template: Template, name: object) -> Resource | None:
+        """The profile of the app that a template refers to, or names, or names in an ARN."""
+        return self._of_kind("AWS::IAM::InstanceProfile", template, name)
+
+    def role_of(self, template: Template, name: object) -> Role | None:
+        """The role of the app that a template gives to a service, which makes a profile for it."""
+        resource = self._of_kind("AWS::IAM::Role", template, name)
+        if resource is not None and resource not in self._of_services:
+            self._of_services[resource] = self._made(resource, resource.conditions)
+        return None if resource is None else self._of_services[resource]
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """The resource of this type that is referred to, or named, or named in an ARN."""
         value = self._assembly.value(template, name)
         match value:
-            case (Of(resource, _),):
+            case (Of(resource, _),) | ("arn:", *_, Of(resource, "")):
                 return resource if resource.type == kind else None
-            case [*_, str(last)] if ":instance-profile/" in last:
+            case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
                 value = (last.rpartition("/")[2],)
         named = [
             one
@@ -413,13 +391,9 @@ class Profiles:
         return named[0] if len(named) == 1 else None
 
 
-_MACHINES: Final = ("AWS::EC2::Instance", "AWS::AutoScaling::AutoScalingGroup")
-
 _NAMED_BY: Final = {
     "AWS::IAM::Role": "RoleName",
     "AWS::IAM::InstanceProfile": "InstanceProfileName",
-    "AWS::EC2::LaunchTemplate": "LaunchTemplateName",
-    "AWS::AutoScaling::LaunchConfiguration": "LaunchConfigurationName",
 }
 """The property that names a resource of these types."""
 

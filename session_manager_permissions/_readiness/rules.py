@@ -5,7 +5,17 @@ A test holds the tables in `SessionManagerReadiness` and docs/readiness.md equal
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._network.verdicts import (
+    EGRESS_CLOSED,
+    ENDPOINT_MISSING,
+    ENDPOINT_UNREACHABLE,
+    NO_NETWORK_PATH,
+)
+
+if TYPE_CHECKING:
+    from .templates import Resource
 
 CHANNEL_MISSING: Final = "channel-missing"
 REGISTRATION_MISSING: Final = "registration-missing"
@@ -17,6 +27,9 @@ REFUSED_POLICY: Final = "refused-policy"
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
 DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
 DEPRECATED_POLICY: Final = "deprecated-policy"
+NO_INSTANCE_PROFILE: Final = "no-instance-profile"
+ROLE_NOT_ASSUMABLE: Final = "role-not-assumable"
+METADATA_OFF: Final = "metadata-off"
 BOOT_ORDER: Final = "boot-order"
 CANNOT_BE_KNOWN: Final = "cannot-be-known"
 READY: Final = "ready"
@@ -35,6 +48,16 @@ class Rule(NamedTuple):
     def not_ready(self) -> bool:
         """Whether a profile with such a finding is not ready."""
         return self.severity == _NOT_READY
+
+
+class Finding(NamedTuple):
+    """One cause, on all the resources that it is a cause for."""
+
+    rule: str
+    resources: tuple[Resource, ...]
+    location: str
+    description: str
+    fix: str
 
 
 _NOT_READY: Final = "warning; error if strict"
@@ -84,6 +107,50 @@ RULES: Final = {
             "fails",
         ),
         Rule(
+            NO_INSTANCE_PROFILE,
+            _NOT_READY,
+            "the instance, launch template or launch configuration",
+            "compute without an instance profile: the agent has no credentials, unless Default "
+            "Host Management Configuration gives it some",
+        ),
+        Rule(
+            ROLE_NOT_ASSUMABLE,
+            _NOT_READY,
+            "the role",
+            "a trust policy that does not let EC2 assume the role",
+        ),
+        Rule(
+            METADATA_OFF,
+            _NOT_READY,
+            "the instance, launch template or launch configuration",
+            "`HttpEndpoint: disabled`: the agent gets no credentials",
+        ),
+        Rule(
+            NO_NETWORK_PATH,
+            _NOT_READY,
+            "the instance, group, fleet or node group",
+            "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",
+        ),
+        Rule(
+            ENDPOINT_MISSING,
+            _NOT_READY,
+            "the instance, group, fleet or node group",
+            "VPC endpoints as the only way out, of which one that is needed is missing",
+        ),
+        Rule(
+            ENDPOINT_UNREACHABLE,
+            _NOT_READY,
+            "the VPC endpoint",
+            "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
+            "or a policy that does not allow the agent's calls",
+        ),
+        Rule(
+            EGRESS_CLOSED,
+            _NOT_READY,
+            "the instance or launch template",
+            "security groups that do not let TCP 443 out",
+        ),
+        Rule(
             KEY_NOT_BY_ARN,
             "warning",
             "the policy",
@@ -99,13 +166,13 @@ RULES: Final = {
         Rule(
             BOOT_ORDER,
             "warning",
-            "the instance or the Auto Scaling group",
+            "the instance, Auto Scaling group or fleet",
             "compute that may boot before the policy of its role that allows what the agent needs",
         ),
         Rule(
             CANNOT_BE_KNOWN,
             "info",
-            "the profile",
+            "the profile or the compute",
             "what decides is known after the deployment only",
         ),
         Rule(

@@ -226,6 +226,16 @@ class Resource:
         own = written if isinstance(written, str) else self.logical_id
         return self.template.conditions | {Condition(self.template, own)}
 
+    @property
+    def path(self) -> str:
+        """Its construct's path; empty where the template does not have it."""
+        return text(mapping(self.body.get("Metadata")).get("aws:cdk:path", ""))
+
+    @property
+    def is_l1(self) -> bool:
+        """Whether it is known to be a construct of its own, and not the inside of another."""
+        return self.path.rpartition("/")[2] not in {"", "Resource", "ASG"}
+
     @cached_property
     def mentions(self) -> list[str]:
         """The logical ids that it refers to or depends on, and possibly other names."""

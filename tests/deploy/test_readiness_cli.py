@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.deploy
+
+BROKEN = """
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2, aws_iam as iam
+
+from session_manager_permissions import SessionManagerPermissions, SessionManagerReadiness
+
+app = cdk.App()
+cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+stack = cdk.Stack(app, "Reports")
+isolated = ec2.SubnetConfiguration(name="Isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+vpc = ec2.Vpc(stack, "Vpc", nat_gateways=0, subnet_configuration=[isolated])
+vpc.add_interface_endpoint("Ssm", service=ec2.InterfaceVpcEndpointAwsService.SSM)
+role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
+permissions = SessionManagerPermissions(stack, "Permissions", role=role, allow_registration=True)
+server = ec2.Instance(
+    stack,
+    "Server",
+    vpc=vpc,
+    vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+    instance_type=ec2.InstanceType("t3.micro"),
+    machine_image=ec2.MachineImage.latest_amazon_linux2023(),
+    role=role,
+)
+server.instance.node.add_dependency(permissions)
+app.synth()
+"""
 
 APP = """
 import sys
@@ -65,9 +93,9 @@ class Synth(NamedTuple):
     output: str
 
 
-def synth(folder: Path, *arguments: str) -> Synth:
+def synth(folder: Path, *arguments: str, text: str = APP) -> Synth:
     app = folder / "app.py"
-    app.write_text(APP)
+    app.write_text(text)
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -106,6 +134,24 @@ def test_synth_reports_and_does_not_fail(tmp_path: Path) -> None:
     assert f"WARNING{REGISTRATION}" in run.output
     assert UNKNOWN in run.output
     assert run.exit_code == 0
+
+
+def test_output_in_the_readme_is_real(tmp_path: Path) -> None:
+    (block,) = re.findall(
+        r"^```text\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+
+    assert block in synth(tmp_path, text=BROKEN).output
+
+
+def test_output_in_the_readme_mends_the_app(tmp_path: Path) -> None:
+    """The lines that the output shows are put into the app, as a reader would."""
+    output = synth(tmp_path, text=BROKEN).output
+    fixes = re.findall(r"^   Suggested fix: (.*)$", output, re.MULTILINE)
+
+    assert len(fixes) == 2
+    mended = BROKEN.replace("app.synth()", "\n".join([*fixes, "app.synth()"]))
+    assert "SessionManagerReadiness" not in synth(tmp_path, text=mended).output
 
 
 def test_strict_synth_fails(tmp_path: Path) -> None:

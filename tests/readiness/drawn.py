@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .policy_table import ACTIONS, AWS, REGISTER
+from .policy_table import ACTIONS, AWS, EC2_TRUST, REGISTER
 
 if TYPE_CHECKING:
     from random import Random
@@ -103,7 +103,11 @@ class _Draw:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._resources: dict[str, Any] = {"Bucket": {"Type": "AWS::S3::Bucket"}}
-        self._role: dict[str, Any] = {"Policies": [], "ManagedPolicyArns": []}
+        self._role: dict[str, Any] = {
+            "AssumeRolePolicyDocument": EC2_TRUST,
+            "Policies": [],
+            "ManagedPolicyArns": [],
+        }
         self._made: dict[str, Any] = {}
         """The condition on which there is a role at all."""
 

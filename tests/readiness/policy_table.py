@@ -445,6 +445,7 @@ RESOURCE_ROWS = [
 def template(row: Row) -> dict[str, Any]:
     """A template with a profile whose role has the policies of the row."""
     role: dict[str, Any] = {
+        "AssumeRolePolicyDocument": EC2_TRUST,
         "Policies": [
             {"PolicyName": f"Inline{number}", "PolicyDocument": document(statements)}
             for number, statements in enumerate(row.inline)
@@ -475,3 +476,14 @@ def template(row: Row) -> dict[str, Any]:
 
 def document(statements: list[Statement]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+EC2_TRUST: dict[str, Any] = document(
+    [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ]
+)

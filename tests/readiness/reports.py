@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from session_manager_permissions import SessionManagerReadiness
 
-from .policy_table import document
+from .policy_table import EC2_TRUST, document
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
@@ -19,7 +19,7 @@ UNSET = "unknown-account"
 NAMED = {"RoleName": "web"}
 """A role that whatever is in its account can name."""
 
-TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": {"Statement": []}}
+TRUST: dict[str, Any] = {"AssumeRolePolicyDocument": EC2_TRUST}
 
 
 class Finding(NamedTuple):
@@ -35,9 +35,9 @@ class Finding(NamedTuple):
 class Report:
     """What the check says of some templates."""
 
-    def __init__(self, paths: list[str], *, strict: bool) -> None:
+    def __init__(self, paths: list[str], *, strict: bool, network: bool = True) -> None:
         context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=paths))
-        report = SessionManagerReadiness(strict=strict).validate(context)
+        report = SessionManagerReadiness(strict=strict, network=network).validate(context)
         self.success = report.success
         self.metadata = dict(report.metadata or {})
         self.violations = [violation.rule_name for violation in report.violations]
@@ -79,6 +79,7 @@ class Check:
         self,
         *bodies: object,
         strict: bool = False,
+        network: bool = True,
         a: str = UNSET,
         b: str = UNSET,
         name: str = "a",
@@ -98,13 +99,15 @@ class Check:
             for key, file in files.items()
         }
         (self._folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
-        return Report([str(self._folder / file) for file in files.values()], strict=strict)
+        paths = [str(self._folder / file) for file in files.values()]
+        return Report(paths, strict=strict, network=network)
 
 
-def check_app(construct: Construct, *, strict: bool = False) -> Report:
+def check_app(construct: Construct, *, strict: bool = False, network: bool = True) -> Report:
     app = cast("cdk.App", construct.node.root)
     stacks = app.synth(force=True).stacks_recursively
-    return Report([stack.template_full_path for stack in stacks], strict=strict)
+    paths = [stack.template_full_path for stack in stacks]
+    return Report(paths, strict=strict, network=network)
 
 
 def profile_and_role(

@@ -191,7 +191,7 @@ def test_instances(
     body = profile_and_role(Machine=machine, Policy=policy_)
     body["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "by-name"
 
-    assert check(body).rules == found
+    assert check(body, network=False).rules == found
 
 
 REGISTERS = allow(*needs.REGISTRATION.actions)
@@ -219,17 +219,17 @@ def test_other_policies_of_the_role(
         role, Machine=machine(**PROFILE) | waits, Policy=policy(ALL, OURS), **others
     )
 
-    assert check(body).rules == found
+    assert check(body, network=False).rules == found
 
 
 def test_registration_by_default_host_management(check: Check) -> None:
     body = profile_and_role(Machine=machine(**PROFILE), Policy=policy(OURS))
 
-    assert BOOT_ORDER in check(body).rules
+    assert BOOT_ORDER in check(body, network=False).rules
 
     body["Resources"]["Role"]["Properties"] |= inline(CHANNELS_ONLY)
 
-    assert BOOT_ORDER not in check(body).rules
+    assert BOOT_ORDER not in check(body, network=False).rules
 
 
 def test_role_of_another_app_may_allow_it_all(check: Check) -> None:
@@ -237,7 +237,7 @@ def test_role_of_another_app_may_allow_it_all(check: Check) -> None:
         roles=["other"], Machine=machine(**PROFILE), Policy=policy(ALL, OURS, roles=["other"])
     )
 
-    assert BOOT_ORDER not in check(body).rules
+    assert BOOT_ORDER not in check(body, network=False).rules
 
 
 def group(**properties: object) -> dict[str, Any]:
@@ -305,17 +305,55 @@ def test_launch_templates_and_configurations(
     body = profile_and_role(Machine=machine, Launch=launch, Policy=policy(ALL, OURS))
     body["Resources"]["Profile"]["Properties"]["InstanceProfileName"] = "by-name"
 
-    report = check(body)
+    report = check(body, network=False)
 
     assert report.rules == found
     if found:
         assert report.only(BOOT_ORDER).logical_id == "Machine"
 
 
+def fleet(capacity: int = 1) -> dict[str, Any]:
+    configs = [{"LaunchTemplateSpecification": BY_ID | {"Version": "$Latest"}}]
+    target = {"TotalTargetCapacity": capacity}
+    properties = {"LaunchTemplateConfigs": configs, "TargetCapacitySpecification": target}
+    return {"Type": "AWS::EC2::EC2Fleet", "Properties": properties}
+
+
+def spot_fleet(capacity: int = 1) -> dict[str, Any]:
+    specification = {"IamInstanceProfile": {"Arn": ARN}}
+    data = {"TargetCapacity": capacity, "LaunchSpecifications": [specification]}
+    properties = {"SpotFleetRequestConfigData": data}
+    return {"Type": "AWS::EC2::SpotFleet", "Properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("machine", "found"),
+    [
+        (fleet(), FIRES),
+        (fleet(0), READY),
+        (fleet() | {"DependsOn": "Policy"}, READY),
+        (spot_fleet(), FIRES),
+        (spot_fleet(0), READY),
+    ],
+)
+def test_fleets(check: Check, machine: dict[str, Any], found: frozenset[str]) -> None:
+    body = profile_and_role(
+        Machine=machine, Launch=launch_template(Arn=ARN), Policy=policy(ALL, OURS)
+    )
+
+    report = check(body, network=False)
+
+    assert report.rules == found
+    if found:
+        finding = report.only(BOOT_ORDER)
+        assert finding.description.startswith("instances of this fleet may boot before")
+        assert finding.fix.splitlines()[0] == "fleet.node.add_dependency(permissions)"
+
+
 def test_one_finding_for_all_instances_of_a_role(check: Check) -> None:
     machines = {f"Machine{number}": machine(**PROFILE) for number in range(3)}
 
-    report = check(profile_and_role(Policy=policy(ALL, OURS), **machines))
+    report = check(profile_and_role(Policy=policy(ALL, OURS), **machines), network=False)
 
     assert report.violations == [BOOT_ORDER]
     assert [finding.logical_id for finding in report.findings] == [*machines]
@@ -324,11 +362,11 @@ def test_one_finding_for_all_instances_of_a_role(check: Check) -> None:
 def test_policy_of_the_role_itself_is_there_at_boot(check: Check) -> None:
     body = profile_and_role(inline(ALL, OURS), Machine=machine(**PROFILE))
 
-    assert check(body).rules == READY
+    assert check(body, network=False).rules == READY
 
 
 def test_policy_of_another_template_is_not_in_the_order(check: Check) -> None:
     role = profile_and_role({"RoleName": "role"}, Machine=machine(**PROFILE))
     elsewhere = {"Resources": {"Policy": policy(ALL, OURS, roles=["role"])}}
 
-    assert check(role, elsewhere).rules == READY
+    assert check(role, elsewhere, network=False).rules == READY

@@ -19,6 +19,7 @@ from session_manager_permissions._readiness.policies import Answer, anything, de
 from tests.conftest import ROOT
 
 from .policy_table import ACTIONS
+from .reports import TRUST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,7 +181,7 @@ def test_policy_that_the_data_does_not_have_may_say_anything(name: str) -> None:
 
 
 def profile_on(managed: object) -> dict[str, Any]:
-    role = {"AssumeRolePolicyDocument": {"Statement": []}, "ManagedPolicyArns": [managed]}
+    role = TRUST | {"ManagedPolicyArns": [managed]}
     return {
         "Parameters": {"Name": {"Type": "String"}},
         "Resources": {

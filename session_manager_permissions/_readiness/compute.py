@@ -1,0 +1,491 @@
+"""Finds the compute of an app in its synthesized templates: what it runs as, and where."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.model import Placement
+
+from .templates import UNKNOWN, Resource, text
+from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings, present
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+    from session_manager_permissions._network.model import Reference
+
+    from .templates import Template
+
+_TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
+_CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
+_DEFAULT_VPC: Final = Unknown("the default VPC of the account")
+_NEWEST: Final = {"$Latest", "$Default"}
+
+_OPAQUE: Final = {
+    "AWS::Batch::ComputeEnvironment": ("AWS Batch", "ComputeResources", "InstanceRole"),
+    "AWS::ECS::CapacityProvider": (
+        "Amazon ECS",
+        "ManagedInstancesProvider",
+        "InstanceLaunchTemplate",
+        "Ec2InstanceProfileArn",
+    ),
+    "AWS::EMR::Cluster": ("Amazon EMR", "JobFlowRole"),
+    "AWS::ImageBuilder::InfrastructureConfiguration": (
+        "EC2 Image Builder",
+        "InstanceProfileName",
+    ),
+}
+"""Who launches the instances of a resource by its own rules, and where their profile is written."""
+
+_BEANSTALK: Final = (
+    "AWS::ElasticBeanstalk::ConfigurationTemplate",
+    "AWS::ElasticBeanstalk::Environment",
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A value, and the template that it is in."""
+
+    template: Template
+    value: object
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Instances that one resource launches in one way."""
+
+    resource: Resource
+    """The resource that launches them."""
+    set_in: Resource
+    """Where their profile and metadata options belong: it, or its launch template."""
+    profile: Written | Unknown | None
+    """The name or the ARN of their instance profile; None where they are given none."""
+    metadata_off: Fact
+    """Whether they get no credentials, as their metadata endpoint is disabled."""
+    placements: tuple[Placement, ...] = ()
+    """Every place where they may be; none of a launch template that nothing of the app uses."""
+    role: Written | None = None
+    """The name or the ARN of the role that a service makes a profile for, as EKS does."""
+    maybe_profile: Written | None = None
+    """The profile that they may be given, where that depends on a version of their template."""
+    opaque: str = ""
+    """The service that launches them by its own rules, which the templates do not show."""
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """How to launch instances, as far as one resource says it."""
+
+    origin: Resource
+    profile: Written | Unknown | None = None
+    metadata_off: Fact | None = None
+    subnets: tuple[Reference, ...] = ()
+    groups: tuple[Reference, ...] = ()
+    public_address: Fact | None = None
+    elastic_address: Fact = False
+    other_interfaces: bool = False
+    maybe_profile: Written | None = None
+
+    def over(self, base: _Launch) -> _Launch:
+        """What both say together, where this one overrides the other."""
+        given = self.public_address
+        return _Launch(
+            self.origin,
+            base.profile if self.profile is None else self.profile,
+            base.metadata_off if self.metadata_off is None else self.metadata_off,
+            self.subnets or base.subnets,
+            self.groups or base.groups,
+            base.public_address if given is None else given,
+            base.elastic_address if self.elastic_address is False else self.elastic_address,
+            self.other_interfaces or base.other_interfaces,
+            base.maybe_profile if self.profile is None else None,
+        )
+
+
+def compute_of(values: Values) -> list[Compute]:
+    """The compute of an app, in the order of the types of what launches it.
+
+    A launch template is part of what launches from it. One that nothing of the app launches from is
+    compute of its own without a place, and who launches from it may give it a profile.
+    """
+    return [*_Finder(values).found()]
+
+
+class _Finder:
+    def __init__(self, values: Values) -> None:
+        self._values = values
+        self._named: defaultdict[tuple[str, str], list[Resource]] = defaultdict(list)
+        for type_, name in (
+            (_TEMPLATE, "LaunchTemplateName"),
+            (_CONFIGURATION, "LaunchConfigurationName"),
+            ("AWS::EKS::Cluster", "Name"),
+        ):
+            for resource in values.by_type[type_]:
+                written = text(resource.properties.get(name))
+                self._named[type_, written].append(resource)
+        self._used: set[Resource] = set()
+        self._addresses = self._elastic_addresses()
+        self._floating = self._floating_address()
+
+    def found(self) -> Iterator[Compute]:
+        by_type = self._values.by_type
+        for resource in by_type["AWS::EC2::Instance"]:
+            yield self._instance(resource)
+        for resource in by_type["AWS::AutoScaling::AutoScalingGroup"]:
+            yield from self._group(resource)
+        for resource in by_type["AWS::EC2::SpotFleet"]:
+            yield from self._spot_fleet(resource)
+        for resource in by_type["AWS::EC2::EC2Fleet"]:
+            yield from self._by_templates(resource, resource.properties)
+        for resource in by_type["AWS::EKS::Nodegroup"]:
+            yield self._node_group(resource)
+        yield from self._opaque()
+        for resource in by_type[_TEMPLATE]:
+            if resource not in self._used:
+                launch = self._launch(resource, resource.properties.get("LaunchTemplateData"))
+                yield self._compute(resource, self._by_others(launch), placed=False)
+
+    # What launches -------------------------------------------------------------------------------
+
+    def _instance(self, resource: Resource) -> Compute:
+        launch = self._launch(resource, resource.properties)
+        written = present(resource.properties, "LaunchTemplate")
+        if written is not None:
+            launch = launch.over(self._from_template(resource, written))
+        address = self._addresses.get(resource, launch.elastic_address)
+        return self._compute(resource, replace(launch, elastic_address=address))
+
+    def _group(self, resource: Resource) -> Iterator[Compute]:
+        template, properties = resource.template, resource.properties
+        subnets = self._values.references(
+            template, properties.get("VPCZoneIdentifier"), SUBNET, "subnet"
+        )
+        for launch in self._launches(resource):
+            yield self._compute(resource, replace(launch, subnets=subnets or launch.subnets))
+
+    def _launches(self, resource: Resource) -> Iterator[_Launch]:
+        """Each way in which an Auto Scaling group launches."""
+        properties = resource.properties
+        configuration = present(properties, "LaunchConfigurationName")
+        if configuration is not None:
+            named = self._resource(resource.template, configuration, _CONFIGURATION)
+            if named is None:
+                yield self._unknown(resource, decider(configuration, "launch configuration"))
+            else:
+                yield self._launch(named, named.properties)
+            return
+        written = present(properties, "LaunchTemplate")
+        if written is not None:
+            yield self._from_template(resource, written)
+            return
+        mixed = _inner(properties, "MixedInstancesPolicy", "LaunchTemplate")
+        if mixed is None:
+            yield self._unknown(resource, f"what {resource.logical_id!r} launches from")
+            return
+        yield self._from_template(resource, mixed.get("LaunchTemplateSpecification"))
+        for entry, written, _ in mappings(mixed.get("Overrides")):
+            other = entry.get("LaunchTemplateSpecification") if entry else written
+            if other is not None:
+                yield self._from_template(resource, other)
+
+    def _spot_fleet(self, resource: Resource) -> Iterator[Compute]:
+        data = _inner(resource.properties, "SpotFleetRequestConfigData") or {}
+        for entry, written, certain in mappings(data.get("LaunchSpecifications")):
+            if entry is None or not certain:
+                launch = self._unknown(resource, decider(written, "launch specification"))
+            else:
+                launch = self._launch(resource, entry)
+            yield self._compute(resource, launch)
+        yield from self._by_templates(resource, data)
+
+    def _by_templates(self, resource: Resource, data: dict[str, Any]) -> Iterator[Compute]:
+        """The launches of a fleet, one for each launch template."""
+        for entry, written, _ in mappings(data.get("LaunchTemplateConfigs")):
+            launch = self._from_template(
+                resource, entry.get("LaunchTemplateSpecification") if entry else written
+            )
+            subnets = tuple(
+                self._values.reference(resource.template, override["SubnetId"], SUBNET, "subnet")
+                for override, _, _ in mappings(entry.get("Overrides") if entry else None)
+                if override is not None and "SubnetId" in override
+            )
+            yield self._compute(resource, replace(launch, subnets=subnets or launch.subnets))
+
+    def _node_group(self, resource: Resource) -> Compute:
+        """The nodes of EKS, to which it gives a profile of its own making for the role."""
+        template, properties = resource.template, resource.properties
+        written = present(properties, "LaunchTemplate")
+        launch = _Launch(resource)
+        if written is not None:
+            launch = self._from_template(resource, written)
+        subnets = self._values.references(template, properties.get("Subnets"), SUBNET, "subnet")
+        launch = replace(
+            launch,
+            origin=resource if written is None else launch.origin,
+            profile=None,
+            subnets=subnets,
+            groups=launch.groups or (self._cluster(resource),),
+        )
+        role = Written(template, properties.get("NodeRole"))
+        return replace(self._compute(resource, launch), role=role)
+
+    def _cluster(self, resource: Resource) -> Reference:
+        """The security group that EKS makes for a cluster, by the cluster."""
+        written = resource.properties.get("ClusterName")
+        for type_ in CLUSTERS:
+            found = self._resource(resource.template, written, type_)
+            if found is not None:
+                return found
+        return Unknown(f"the security group of {decider(written, 'cluster')}")
+
+    def _opaque(self) -> Iterator[Compute]:
+        by_type = self._values.by_type
+        for type_, (service, *path) in _OPAQUE.items():
+            for resource in by_type[type_]:
+                data = _inner(resource.properties, *path[:-1])
+                if data is None or text(data.get("Type", "")).startswith("FARGATE"):
+                    continue  # it has no instances
+                self._use(resource, data.get("LaunchTemplate"))
+                yield self._hidden(resource, service, data.get(path[-1]))
+        for type_ in _BEANSTALK:
+            for resource in by_type[type_]:
+                profile = None
+                for entry, _, _ in mappings(resource.properties.get("OptionSettings")):
+                    if entry and text(entry.get("OptionName")) == "IamInstanceProfile":
+                        profile = entry.get("Value")
+                yield self._hidden(resource, "AWS Elastic Beanstalk", profile)
+
+    def _hidden(self, resource: Resource, service: str, profile: object) -> Compute:
+        doubt = Unknown(service)
+        known = doubt if profile is None else Written(resource.template, profile)
+        return Compute(resource, resource, known, doubt, opaque=service)
+
+    def _by_others(self, launch: _Launch) -> _Launch:
+        """What is known of a launch template without who launches from it."""
+        if launch.profile is not None:
+            return launch
+        name = launch.origin.logical_id
+        return replace(launch, profile=Unknown(f"who launches from the template {name!r}"))
+
+    # How they launch -----------------------------------------------------------------------------
+
+    def _from_template(self, resource: Resource, written: object) -> _Launch:
+        """What a launch template says, of which an entry of `resource` gives id and version."""
+        (found, spec) = self._specified(resource, written)
+        if found is None or spec is None:
+            return self._unknown(resource, decider(written, "launch template"))
+        self._used.add(found)
+        launch = self._launch(found, found.properties.get("LaunchTemplateData"))
+        version = self._values.behind(resource.template, spec.get("Version"))
+        if not isinstance(version, Resource) and spec.get("Version") not in (None, *_NEWEST):
+            doubt = self._unknown(found, f"the version of the launch template {found.logical_id!r}")
+            maybe = launch.profile if isinstance(launch.profile, Written) else None
+            return replace(doubt, maybe_profile=maybe)
+        return launch
+
+    def _specified(
+        self, resource: Resource, written: object
+    ) -> tuple[Resource | None, dict[str, Any] | None]:
+        for spec, _, certain in mappings(written):
+            if spec is None or not certain:
+                break
+            names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
+            value = next((spec[name] for name in names if name in spec), None)
+            return self._resource(resource.template, value, _TEMPLATE), spec
+        return None, None
+
+    def _use(self, resource: Resource, written: object) -> None:
+        found, _ = self._specified(resource, written)
+        if found is not None:
+            self._used.add(found)
+
+    def _resource(self, template: Template, value: object, type_: str) -> Resource | None:
+        """The resource of a type that a value refers to, or names."""
+        found = self._values.behind(template, value)
+        if isinstance(found, Resource):
+            return found if found.type == type_ else None
+        named = [
+            one
+            for one in self._named.get((type_, found or UNKNOWN), ())
+            if one.template.stack.environment == template.stack.environment
+        ]
+        return named[0] if len(named) == 1 else None
+
+    def _unknown(self, origin: Resource, decides: str) -> _Launch:
+        """A launch that is not in the app."""
+        doubt = Unknown(decides)
+        return _Launch(origin, doubt, doubt, groups=(doubt,), public_address=doubt)
+
+    def _launch(self, origin: Resource, written: object) -> _Launch:
+        """What a resource says of a launch, which writes it as an instance or a template does."""
+        for data, entry, certain in mappings(written):
+            if data is None or not certain:
+                decides = decider(entry if certain else written, "launch template data")
+                return self._unknown(origin, decides)
+            launch = _Launch(origin, self._profile(origin, data), _metadata_off(data))
+            interfaces = [*mappings(data.get("NetworkInterfaces"))]
+            if interfaces:
+                return self._by_interfaces(launch, interfaces)
+            public = present(data, "AssociatePublicIpAddress")
+            return replace(
+                launch,
+                subnets=self._values.references(
+                    origin.template, data.get("SubnetId"), SUBNET, "subnet"
+                ),
+                groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
+                public_address=None
+                if public is None
+                else fact(public, "public address", default=False),
+            )
+        return _Launch(origin)
+
+    def _by_interfaces(
+        self, launch: _Launch, interfaces: list[tuple[dict[str, Any] | None, object, bool]]
+    ) -> _Launch:
+        """What the primary network interface says: the one of device index 0."""
+        first = [
+            entry
+            for entry, _, certain in interfaces
+            if entry is not None and certain and str(entry.get("DeviceIndex", "0")) == "0"
+        ]
+        if len(first) != 1:
+            doubt = Unknown(f"the network interfaces of {launch.origin.logical_id!r}")
+            return replace(launch, subnets=(doubt,), groups=(doubt,), public_address=doubt)
+        (data,) = first
+        elastic: Fact = False
+        origin, public = launch.origin, present(data, "AssociatePublicIpAddress")
+        if "NetworkInterfaceId" in data:
+            value = data["NetworkInterfaceId"]
+            made = self._values.behind(origin.template, value)
+            if not isinstance(made, Resource) or made.type != "AWS::EC2::NetworkInterface":
+                doubt = Unknown(decider(value, "network interface"))
+                return replace(launch, subnets=(doubt,), groups=(doubt,), public_address=doubt)
+            public = False  # what a subnet gives, it gives to what is made with the instance
+            elastic = self._addresses.get(made, False)
+            origin, data = made, made.properties
+        return replace(
+            launch,
+            subnets=self._values.references(
+                origin.template, data.get("SubnetId"), SUBNET, "subnet"
+            ),
+            groups=self._groups(origin, data, "GroupSet", "Groups"),
+            public_address=None
+            if public is None
+            else fact(public, "public address", default=False),
+            elastic_address=elastic,
+            other_interfaces=len(interfaces) > 1,
+        )
+
+    def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
+        found: list[Reference] = []
+        for name in names:
+            for entry, written, certain in mappings(data.get(name)):
+                value = entry["GroupId"] if entry and "GroupId" in entry else written
+                group = self._values.reference(origin.template, value, GROUP, "security group")
+                found.append(group if certain else Unknown(decider(data[name], "security group")))
+        return tuple(found)
+
+    def _profile(self, origin: Resource, data: dict[str, Any]) -> Written | Unknown | None:
+        value = present(data, "IamInstanceProfile")
+        if isinstance(value, dict) and ("Arn" in value or "Name" in value):
+            value = value.get("Arn", value.get("Name"))
+        if value is None or value == {}:
+            return None
+        if isinstance(value, dict) and "Fn::If" in value:
+            return Unknown(decider(value, "instance profile"))
+        return Written(origin.template, value)
+
+    # Addresses -----------------------------------------------------------------------------------
+
+    def _elastic_addresses(self) -> dict[Hashable, Fact]:
+        """The instances and network interfaces that get an Elastic IP address."""
+        found: dict[Hashable, Fact] = {}
+        for type_ in ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation"):
+            for resource in self._values.by_type[type_]:
+                for name in ("InstanceId", "NetworkInterfaceId"):
+                    value = present(resource.properties, name)
+                    owner = self._values.behind(resource.template, value)
+                    if isinstance(owner, Resource):
+                        found[owner] = self._values.exists(resource)
+        return found
+
+    def _floating_address(self) -> Unknown | None:
+        """An Elastic IP address of the app that something may give to an instance as it runs."""
+        bound: set[Resource] = set()
+        for type_ in ("AWS::EC2::NatGateway", "AWS::ElasticLoadBalancingV2::LoadBalancer"):
+            for resource in self._values.by_type[type_]:
+                names = resource.mentions
+                bound.update(filter(None, map(resource.template.resources.get, names)))
+        for resource in self._values.by_type["AWS::EC2::EIPAssociation"]:
+            if not isinstance(self._owner(resource), Resource):
+                return Unknown(f"what {resource.logical_id!r} gives its address to")
+            names = resource.mentions
+            bound.update(filter(None, map(resource.template.resources.get, names)))
+        for resource in self._values.by_type["AWS::EC2::EIP"]:
+            if resource not in bound and not isinstance(self._owner(resource), Resource):
+                return Unknown(f"what gets the Elastic IP address {resource.logical_id!r}")
+        return None
+
+    def _owner(self, resource: Resource) -> Resource | str | None:
+        properties = resource.properties
+        value = present(properties, "InstanceId") or present(properties, "NetworkInterfaceId")
+        return self._values.behind(resource.template, value)
+
+    # Places --------------------------------------------------------------------------------------
+
+    def _compute(self, resource: Resource, launch: _Launch, *, placed: bool = True) -> Compute:
+        return Compute(
+            resource,
+            launch.origin,
+            launch.profile,
+            launch.metadata_off or False,
+            tuple(self._places(resource, launch)) if placed else (),
+            maybe_profile=launch.maybe_profile,
+        )
+
+    def _places(self, resource: Resource, launch: _Launch) -> Iterable[Placement]:
+        known = resource.conditions | launch.origin.conditions
+        for subnet in launch.subnets or (_DEFAULT_VPC,):
+            conditions: frozenset[Hashable] = known
+            for other in (subnet, self._vpc(subnet), *launch.groups):
+                if isinstance(other, Resource):
+                    conditions |= other.conditions
+            yield Placement(
+                subnet,
+                launch.groups,
+                launch.public_address,
+                launch.elastic_address or self._floating or False,
+                conditions,
+                other_interfaces=launch.other_interfaces,
+            )
+
+    def _vpc(self, subnet: Reference) -> object:
+        if isinstance(subnet, Resource):
+            return self._values.behind(subnet.template, subnet.properties.get("VpcId"))
+        return None
+
+
+def _metadata_off(data: dict[str, Any]) -> Fact | None:
+    """Whether the metadata endpoint is disabled; None where that is not written."""
+    options = present(data, "MetadataOptions")
+    if options is None:
+        return None
+    if not isinstance(options, dict) or any(name.startswith("Fn::") for name in options):
+        return Unknown(decider(options, "metadata options"))
+    value = present(options, "HttpEndpoint")
+    if value is None:
+        return None
+    known = {"disabled": True, "enabled": False}.get(text(value))
+    return Unknown(decider(value, "metadata endpoint")) if known is None else known
+
+
+def _inner(properties: dict[str, Any], *names: str) -> dict[str, Any] | None:
+    """The mapping under these names, None where there is none."""
+    current: Any = properties
+    for name in names:
+        current = current.get(name) if isinstance(current, dict) else None
+    return current if isinstance(current, dict) else None

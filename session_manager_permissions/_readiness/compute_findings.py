@@ -1,0 +1,332 @@
+"""What there is to report of the compute of an assembly: how it is launched, and its network."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions import _needs
+from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
+from session_manager_permissions._network.judge import Judge
+from session_manager_permissions._network.verdicts import (
+    ALWAYS_NEEDED,
+    EGRESS_CLOSED,
+    ENDPOINT_UNREACHABLE,
+    Problem,
+    listed,
+)
+from session_manager_permissions._trust import EC2, trust
+
+from . import remedies
+from .compute import Written
+from .network import network_of
+from .rules import (
+    CANNOT_BE_KNOWN,
+    METADATA_OFF,
+    NO_INSTANCE_PROFILE,
+    ROLE_NOT_ASSUMABLE,
+    RULES,
+    Finding,
+)
+from .templates import UNKNOWN, Of, Opaque, Resource
+from .values import decider, present
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .compute import Compute
+    from .roles import Profiles, Role
+    from .templates import Assembly, Stack, Template
+    from .values import Values
+
+_USES: Final = {
+    "kms": ("kmsKeyId", _needs.decrypt("*", sessions_only=False).sid),
+    "s3": ("s3BucketName", _needs.log_objects("*", "", other_account=False).sid),
+    "logs": ("cloudWatchLogGroupName", _needs.log_group("*")[-1].sid),
+}
+"""What shows that sessions use a service: an input of a Session document, and how the Sid of a
+statement begins."""
+
+
+class Computes:
+    """Judges the compute of an assembly and the roles that it runs as."""
+
+    def __init__(self, assembly: Assembly, values: Values, profiles: Profiles) -> None:
+        self._assembly = assembly
+        self._values = values
+        self._profiles = profiles
+        self._judge = Judge(network_of(values))
+        self._documents: defaultdict[Stack, list[dict[str, Fact]]] = defaultdict(list)
+        for document in values.by_type["AWS::SSM::Document"]:
+            if document.properties.get("DocumentType") == "Session":
+                self._documents[document.template.stack].append(self._used_by(document))
+
+    # Roles ---------------------------------------------------------------------------------------
+
+    def of_trust(self, role: Role) -> tuple[list[Finding], list[str]]:
+        """What the trust policy of a role keeps from its instances, and what decides on that."""
+        if not role.in_app or role.may_be_another:
+            return [], []
+        written = role.resource.properties.get("AssumeRolePolicyDocument")
+        found = trust(self._readable(role.resource.template, written), EC2)
+        if found.answer == "unknown":
+            return [], [f"the trust policy of its role {role.name!r}"]
+        if found.answer == "allowed":
+            return [], []
+        management = self._default_host_management(role.resource)
+        if management:
+            return [], [f"{management}, as {found.why}"]
+        denies = "a Deny" in found.why
+        finding = Finding(
+            ROLE_NOT_ASSUMABLE,
+            (role.resource,),
+            "Properties.AssumeRolePolicyDocument",
+            f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
+            f"leave {EC2} out of the Deny" if denies else remedies.let_assume(EC2),
+        )
+        return [finding], []
+
+    def _readable(self, template: Template, written: object) -> object:
+        """A document without functions; a NUL stands for what only the deployment knows."""
+        if isinstance(written, list):
+            return [
+                self._readable(template, one) for one in written if one != {"Ref": "AWS::NoValue"}
+            ]
+        if not isinstance(written, dict):
+            return written
+        if len(written) == 1 and next(iter(written)).startswith(("Fn::", "Ref")):
+            return "".join(map(_readable_part, self._assembly.value(template, written)))
+        return {name: self._readable(template, one) for name, one in written.items()}
+
+    def _default_host_management(self, resource: Resource) -> str:
+        """The app's Default Host Management Configuration in the region; empty without one."""
+        for found in self._values.by_type["AWS::SSM::DefaultHostManagementConfiguration"]:
+            if _may_be_one_region(found.template.stack, resource.template.stack):
+                return f"the Default Host Management Configuration {found.logical_id!r}"
+        return ""
+
+    # Compute -------------------------------------------------------------------------------------
+
+    def findings(
+        self, computes: list[Compute]
+    ) -> tuple[list[Finding], dict[Resource, list[Finding]]]:
+        """What there is to report, each cause once, and what of it is about each profile."""
+        certain: defaultdict[Resource, list[Finding]] = defaultdict(list)
+        doubts: defaultdict[Resource, dict[str, None]] = defaultdict(dict)
+        profiles: defaultdict[Resource, list[Resource]] = defaultdict(list)
+        for compute in computes:
+            profile, role, unknown = self._identity(compute)
+            if profile is not None:
+                profiles[compute.resource].append(profile)
+            found, more = self._of(compute, role)
+            certain[compute.resource] += found
+            doubts[compute.resource].update(dict.fromkeys((*unknown, *more)))
+        by_resource = {
+            resource: found or [*_of_doubts(resource, [*doubts[resource]])]
+            for resource, found in certain.items()
+        }
+        by_profile: defaultdict[Resource, list[Finding]] = defaultdict(list)
+        for resource, of_resource in profiles.items():
+            for profile in of_resource:
+                by_profile[profile] += by_resource[resource]
+        return _each_once([one for found in by_resource.values() for one in found]), by_profile
+
+    def _identity(self, compute: Compute) -> tuple[Resource | None, Role | None, list[str]]:
+        """The profile and the role of compute, and what decides which they are."""
+        written, noun = compute.profile, "instance profile"
+        if compute.role is not None:
+            role = self._profiles.role_of(compute.role.template, compute.role.value)
+            unknown = [] if role else [decider(compute.role.value, "role")]
+            return None, role, unknown
+        if not isinstance(written, Written):
+            return None, None, []
+        profile = self._profiles.profile_of(written.template, written.value)
+        if profile is None:
+            return None, None, [decider(written.value, noun)]
+        return profile, self._profiles.role(profile), []
+
+    def _of(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
+        """What keeps Session Manager from compute, and what decides on that."""
+        if compute.opaque:
+            return [], [f"how {compute.opaque} launches them"]
+        found, decides = [], []
+        where, instances = compute.set_in, remedies.kind_of(compute.set_in)
+        if isinstance(compute.profile, Unknown) and compute.placements:
+            decides.append(compute.profile.decides)
+        elif compute.profile is None and compute.role is None:
+            management = self._default_host_management(compute.resource)
+            if management:
+                decides.append(management)
+            else:
+                found.append(
+                    Finding(
+                        NO_INSTANCE_PROFILE,
+                        (where,),
+                        f"Properties.{instances.launch}IamInstanceProfile",
+                        f"Session Manager can't reach {instances.instances}: no instance profile "
+                        "gives the SSM Agent credentials, and so they depend on the account's "
+                        "Default Host Management Configuration",
+                        remedies.give_profile(where),
+                    )
+                )
+        elif role is not None and compute.role is not None:
+            of_role, of_trust = self.of_trust(role)
+            found += of_role
+            decides += of_trust
+        if compute.metadata_off is True:
+            found.append(
+                Finding(
+                    METADATA_OFF,
+                    (where,),
+                    f"Properties.{instances.launch}MetadataOptions.HttpEndpoint",
+                    f"Session Manager can't reach {instances.instances}: the instance metadata "
+                    "service, which gives the SSM Agent its credentials, is disabled",
+                    remedies.turn_on_metadata(where),
+                )
+            )
+        elif isinstance(compute.metadata_off, Unknown):
+            decides.append(compute.metadata_off.decides)
+        of_network, more = self._of_network(compute, role)
+        return found + of_network, decides + more
+
+    def _of_network(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
+        if not compute.placements:
+            return [], ["what launches from it, and where"]
+        uses = self._uses(compute, role)
+        needed = (*ALWAYS_NEEDED, *(name for name, fact in uses.items() if fact is True))
+        verdict = self._judge.judge(compute.placements, needed)
+        decides = [*verdict.decides]
+        for service, fact in uses.items():
+            if isinstance(fact, Unknown):
+                way = self._judge.judge(compute.placements, (service,))
+                if way.problems:
+                    decides.append(fact.decides)
+        return [_of_problem(problem, compute) for problem in verdict.problems], decides
+
+    # What sessions use ---------------------------------------------------------------------------
+
+    def _uses(self, compute: Compute, role: Role | None) -> dict[str, Fact]:
+        """Whether sessions use each service that not every session needs.
+
+        The Session documents of the region say so; where there is none, our own statements do.
+        """
+        documents = self._documents.get(compute.resource.template.stack)
+        if documents is None:
+            documents = [
+                used
+                for stack, several in self._documents.items()
+                if stack.environment == compute.resource.template.stack.environment
+                for used in several
+            ]
+            self._documents[compute.resource.template.stack] = documents
+        if documents:
+            return {service: _of_all([used[service] for used in documents]) for service in _USES}
+        sids = (
+            []
+            if role is None
+            else [
+                statement.sid or ""
+                for policy, certain in (*role.inline, *role.managed)
+                if certain
+                for statement in policy.statements
+            ]
+        )
+        return {
+            service: any(sid.startswith(begin) for sid in sids)
+            for service, (_, begin) in _USES.items()
+        }
+
+    def _used_by(self, document: Resource) -> dict[str, Fact]:
+        """Whether the sessions of a Session document use each of these services."""
+        content = document.properties.get("Content")
+        if isinstance(content, str):
+            try:
+                content = json.loads(content)
+            except ValueError:
+                content = None
+        doubt = Unknown(f"the Session document {document.logical_id!r}")
+        inputs = None
+        if isinstance(content, dict) and "schemaVersion" in content:
+            inputs = content.get("inputs", {})
+        if not isinstance(inputs, dict) or any(name.startswith("Fn::") for name in inputs):
+            return dict.fromkeys(_USES, doubt)
+        exists = self._values.exists(document)
+        return {
+            service: all_of((exists, self._is_given(document, present(inputs, name))))
+            for service, (name, _) in _USES.items()
+        }
+
+    def _is_given(self, document: Resource, written: object) -> Fact:
+        if written is None:
+            return False
+        value = self._assembly.value(document.template, written)
+        if any(isinstance(part, (str, Of)) for part in value):
+            return True
+        return Unknown(f"the Session document {document.logical_id!r}") if value else False
+
+
+def _of_all(facts: list[Fact]) -> Fact:
+    """Whether sessions use a service, of the documents that they may be started with."""
+    used = all_of(facts)
+    if used is False and any_of(facts) is not False:
+        return Unknown("the Session document that a session is started with")
+    return used
+
+
+def _of_problem(problem: Problem, compute: Compute) -> Finding:
+    kind = remedies.kind_of(compute.resource)
+    why = f"Session Manager can't reach {kind.instances}: {problem.why}"
+    where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
+    if problem.cause == EGRESS_CLOSED:
+        where, location = compute.set_in, "Properties"
+    elif problem.cause == ENDPOINT_UNREACHABLE and isinstance(problem.subject, Resource):
+        where, location = problem.subject, "Properties"
+    always = [service for service in problem.services if service in ALWAYS_NEEDED]
+    if not always:
+        why = (
+            f"sessions on {kind.instances} that use {listed(problem.services)} fail: {problem.why}"
+        )
+    return Finding(
+        problem.cause,
+        (where,),
+        location,
+        why,
+        remedies.mend(problem, compute.resource, compute.set_in),
+    )
+
+
+def _of_doubts(resource: Resource, decides: list[str]) -> Iterator[Finding]:
+    if decides:
+        instances = remedies.kind_of(resource).instances
+        yield Finding(
+            CANNOT_BE_KNOWN,
+            (resource,),
+            "Properties",
+            f"it can't be known at synthesis whether Session Manager reaches {instances}: that "
+            f"depends on {', and on '.join(decides)}",
+            "ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
+        )
+
+
+def _each_once(findings: list[Finding]) -> list[Finding]:
+    """Findings, those of one cause as one on all of its resources, in the order of the rules."""
+    resources: defaultdict[Finding, dict[Resource, None]] = defaultdict(dict)
+    for finding in findings:
+        resources[finding._replace(resources=())].update(dict.fromkeys(finding.resources))
+    order = [*RULES].index
+    found = [one._replace(resources=tuple(where)) for one, where in resources.items()]
+    return sorted(found, key=lambda one: order(one.rule))
+
+
+def _readable_part(part: str | Of | Opaque) -> str:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Opaque) and part.written == "AWS::URLSuffix":
+        return "${AWS::URLSuffix}"
+    return UNKNOWN
+
+
+def _may_be_one_region(stack: Stack, other: Stack) -> bool:
+    pairs = ((stack.account, other.account), (stack.region, other.region))
+    return all(one is None or two is None or one == two for one, two in pairs)

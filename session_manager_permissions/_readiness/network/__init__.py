@@ -1,0 +1,32 @@
+"""Reads the network of an app out of its synthesized templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .endpoints import read_endpoints, read_zones
+from .groups import read_groups
+from .reading import Reading
+from .routes import read_nat_gateways, read_tables
+from .vpcs import read_subnets, read_vpcs
+
+if TYPE_CHECKING:
+    from session_manager_permissions._network.model import Network
+    from session_manager_permissions._readiness.values import Values
+
+
+def network_of(values: Values) -> Network:
+    """The network that the templates of an app describe.
+
+    What else is in the VPCs of the app, by hand or by another app, is not in it. What the templates
+    leave open, and what a custom resource or a loop may add, is unknown in it.
+    """
+    reading = Reading(values)
+    read_vpcs(reading)
+    read_subnets(reading)
+    read_tables(reading)
+    read_nat_gateways(reading)
+    read_groups(reading)
+    read_endpoints(reading)
+    read_zones(reading)
+    return reading.network

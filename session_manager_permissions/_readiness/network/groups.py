@@ -1,0 +1,141 @@
+"""Reads security groups and their rules."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from session_manager_permissions._network.ec2 import admits_https
+from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.model import (
+    GroupPeer,
+    Peer,
+    PrefixList,
+    Rule,
+    SecurityGroup,
+)
+from session_manager_permissions._network.place import PUBLIC
+from session_manager_permissions._readiness.templates import Resource, listed, shown
+from session_manager_permissions._readiness.values import (
+    CLUSTERS,
+    GROUP,
+    decider,
+    mappings,
+    present,
+)
+
+from .reading import RESTRICTED
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from .reading import Reading
+
+
+def read_groups(reading: Reading) -> None:
+    """Read the security groups, those too that AWS makes for a VPC and for a cluster of EKS."""
+    values = reading.values
+    inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source")
+    outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination")
+    customised = reading.customised(frozenset({"AWS::EC2::SecurityGroup"}))
+    for resource in values.by_type["AWS::EC2::SecurityGroup"]:
+        egress = present(resource.properties, "SecurityGroupEgress")
+        own = _inline(reading, resource, egress, "Destination")
+        reading.network.groups[resource] = SecurityGroup(
+            resource.logical_id,
+            (
+                *_inline(
+                    reading, resource, resource.properties.get("SecurityGroupIngress"), "Source"
+                ),
+                *inbound.get(resource, ()),
+            ),
+            (
+                *own,
+                *outbound.get(resource, ()),
+                *_default_egress(resource, egress, separate=resource in outbound),
+            ),
+            customised.get(resource, reading.complete("rules", resource)),
+        )
+    restricted = {
+        values.behind(resource.template, resource.properties.get("DefaultSecurityGroupId"))
+        for resource in values.by_type[RESTRICTED]
+    }
+    owners = [*reading.network.vpcs, *(one for type_ in CLUSTERS for one in values.by_type[type_])]
+    for owner in owners:
+        assert isinstance(owner, Resource)  # noqa: S101 # as all ids of this network
+        kept = owner not in restricted
+        reading.network.groups[owner] = SecurityGroup(
+            f"default of {owner.logical_id}",
+            ((Rule(GroupPeer(owner)),) if kept else ()) + tuple(inbound.get(owner, ())),
+            ((Rule(PUBLIC),) if kept else ()) + tuple(outbound.get(owner, ())),
+            reading.complete("rules", owner),
+        )
+
+
+def _separate(reading: Reading, type_: str, side: str) -> defaultdict[Hashable, list[Rule]]:
+    """The rules that are resources of their own, by group."""
+    rules: defaultdict[Hashable, list[Rule]] = defaultdict(list)
+    for group, resources in reading.gathered(
+        type_, "GroupId", GROUP, "rules", "security group"
+    ).items():
+        for resource in resources:
+            exists = reading.values.exists(resource)
+            rules[group] += _rule(reading, resource, resource.properties, side, exists)
+    return rules
+
+
+def _inline(reading: Reading, resource: Resource, value: object, side: str) -> list[Rule]:
+    rules: list[Rule] = []
+    for entry, written, certain in mappings(value):
+        doubt = Unknown(decider(written if certain else value, "rule"))
+        if entry is None:
+            rules.append(Rule(doubt))
+        else:
+            rules += _rule(reading, resource, entry, side, certain or doubt)
+    return rules
+
+
+def _rule(
+    reading: Reading, resource: Resource, entry: dict[str, Any], side: str, exists: Fact
+) -> list[Rule]:
+    """A rule, where it is about TCP 443 over IPv4."""
+    admits = admits_https(entry.get("IpProtocol"), entry.get("FromPort"), entry.get("ToPort"))
+    peer = _peer(reading, resource, entry, side)
+    if admits is False or peer is None:
+        return []
+    ports = admits or Unknown(f"the ports of a rule of {resource.logical_id!r}")
+    return [Rule(peer, all_of((ports, exists)))]
+
+
+def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str) -> Peer | None:
+    """The peer of a rule; None where it is one of IPv6."""
+    block, block6 = present(entry, "CidrIp"), present(entry, "CidrIpv6")
+    if block is not None:
+        return reading.range(resource, block)
+    group = present(entry, f"{side}SecurityGroupId")
+    if group is not None:
+        noun = "security group"
+        return GroupPeer(reading.values.reference(resource.template, group, GROUP, noun))
+    list_ = present(entry, f"{side}PrefixListId")
+    if list_ is not None:
+        return PrefixList(f"the prefix list {shown(list_)}")
+    return Unknown(f"the peer of a rule of {resource.logical_id!r}") if block6 is None else None
+
+
+def _default_egress(resource: Resource, written: object, *, separate: bool) -> list[Rule]:
+    """The rule that lets everything out, which a group has by default.
+
+    With inline rules it is gone. With rules that are resources of their own it stays by
+    CloudFormation's reference, and goes by what CDK's authors saw: nobody can tell.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
+    """
+    if any(certain for _, certain in listed(written)):
+        return []
+    name = resource.logical_id
+    if written is not None:
+        return [Rule(PUBLIC, Unknown(f"whether the default egress of {name!r} stays"))]
+    if separate:
+        return [
+            Rule(PUBLIC, Unknown(f"whether the default egress of {name!r} stays beside its rules"))
+        ]
+    return [Rule(PUBLIC)]

@@ -1,0 +1,136 @@
+"""Reads route tables, their routes and NAT gateways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._network.model import (
+    Leads,
+    NatGateway,
+    PrefixList,
+    Route,
+    RouteTable,
+)
+from session_manager_permissions._readiness.templates import Resource, shown, text
+from session_manager_permissions._readiness.values import SUBNET, VPC, decider, present
+
+from .reading import INTERNET_GATEWAY, TABLE
+
+if TYPE_CHECKING:
+    from session_manager_permissions._network.model import Reference
+    from session_manager_permissions._readiness.templates import Template
+
+    from .reading import Reading
+
+
+_NAT: Final = frozenset({"AWS::EC2::NatGateway"})
+
+_ELSEWHERE: Final = {
+    "CarrierGatewayId": "carrier gateway",
+    "CoreNetworkArn": "core network",
+    "InstanceId": "instance",
+    "LocalGatewayId": "local gateway",
+    "NetworkInterfaceId": "network interface",
+    "OdbNetworkArn": "ODB network",
+    "TransitGatewayId": "transit gateway",
+    "VpcEndpointId": "VPC endpoint",
+    "VpcPeeringConnectionId": "VPC peering connection",
+}
+"""The targets of a route behind which the templates do not show what is."""
+
+_PROPAGATIONS: Final = {
+    "AWS::EC2::RouteServerPropagation": "RouteTableId",
+    "AWS::EC2::VPNGatewayRoutePropagation": "RouteTableIds",
+}
+"""The resources that put routes into tables by themselves, and the property that names these."""
+
+
+def read_tables(reading: Reading) -> None:
+    """Read the route tables, with what may put routes into them."""
+    values = reading.values
+    routes = reading.gathered("AWS::EC2::Route", "RouteTableId", TABLE, "routes", "route table")
+    propagations = [
+        reading.gathered(type_, by, TABLE, "routes", "route table")
+        for type_, by in _PROPAGATIONS.items()
+    ]
+    customised = reading.customised(TABLE | VPC)
+    for resource in values.by_type["AWS::EC2::RouteTable"]:
+        read = [_route(reading, route) for route in routes[resource]]
+        for by_table in propagations:
+            read += [_propagated(reading, propagation) for propagation in by_table[resource]]
+        vpc = values.behind(resource.template, resource.properties.get("VpcId"))
+        complete = (
+            customised.get(resource) or customised.get(vpc) or reading.complete("routes", resource)
+        )
+        reading.network.tables[resource] = RouteTable(resource.logical_id, tuple(read), complete)
+
+
+def _propagated(reading: Reading, resource: Resource) -> Route:
+    name = f"the propagated routes of {resource.logical_id!r}"
+    exists = reading.values.exists(resource)
+    return Route(Unknown(name), "elsewhere", name=name, exists=exists)
+
+
+def _route(reading: Reading, resource: Resource) -> Route:
+    properties = resource.properties
+    leads, target, name = _target(reading, resource)
+    exists = reading.values.exists(resource)
+    block = present(properties, "DestinationCidrBlock")
+    if block is not None:
+        return Route(reading.range(resource, block), leads, target, name, exists)
+    if present(properties, "DestinationIpv6CidrBlock") is not None:
+        return Route("ipv6", leads, target, name, exists)
+    list_ = PrefixList(f"the prefix list {shown(properties.get('DestinationPrefixListId'))}")
+    return Route(list_, leads, target, name, exists)
+
+
+def _target(reading: Reading, resource: Resource) -> tuple[Leads, Reference, str]:
+    """Where a route leads, its target, and what a message calls that."""
+    template, properties = resource.template, resource.properties
+    written = {
+        name: value
+        for name in ("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId", *_ELSEWHERE)
+        if (value := present(properties, name)) is not None
+    }
+    if len(written) != 1:
+        return "elsewhere", None, f"the target of the route {resource.logical_id!r}"
+    ((name, value),) = written.items()
+    if name == "NatGatewayId":
+        nat = reading.values.reference(template, value, _NAT, "NAT gateway")
+        return "nat-gateway", nat, "the NAT gateway"
+    if name != "GatewayId":
+        noun = _ELSEWHERE.get(name, "egress-only internet gateway")
+        return "elsewhere", None, _named(reading, template, value, noun)
+    gateway = reading.values.behind(template, value)
+    if isinstance(gateway, Resource) and gateway.type in INTERNET_GATEWAY:
+        return "internet-gateway", gateway, f"the internet gateway {gateway.logical_id!r}"
+    if gateway == "local":
+        return "local", None, ""
+    return "elsewhere", None, _named(reading, template, value, "gateway")
+
+
+def _named(reading: Reading, template: Template, value: object, noun: str) -> str:
+    found = reading.values.behind(template, value)
+    if isinstance(found, Resource):
+        return f"the {noun} {found.logical_id!r}"
+    return decider(value, noun)
+
+
+def read_nat_gateways(reading: Reading) -> None:
+    """Read the NAT gateways."""
+    values = reading.values
+    for resource in values.by_type["AWS::EC2::NatGateway"]:
+        template, properties = resource.template, resource.properties
+        regional = text(properties.get("AvailabilityMode")) == "regional"
+        kind = properties.get("ConnectivityType", "public")
+        public = {"public": True, "private": False}.get(text(kind))
+        reading.network.nat_gateways[resource] = NatGateway(
+            resource.logical_id,
+            values.reference(template, properties.get("VpcId"), VPC, "VPC"),
+            None
+            if regional
+            else values.reference(template, properties.get("SubnetId"), SUBNET, "subnet"),
+            public=Unknown(decider(kind, "connectivity")) if public is None else public,
+            available=values.exists(resource),
+        )

@@ -1,0 +1,160 @@
+"""Reads VPCs, their internet gateways and their subnets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.model import Subnet, Vpc
+from session_manager_permissions._readiness.templates import Resource, text
+from session_manager_permissions._readiness.values import SUBNET, VPC, fact
+
+from .acls import ACL, acls_of
+from .reading import INTERNET_GATEWAY, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from session_manager_permissions._network.model import Reference
+
+    from .reading import Reading
+
+
+_RESOLVERS: Final = {
+    "AWS::Route53Profiles::ProfileAssociation": "ResourceId",
+    "AWS::Route53Resolver::ResolverRuleAssociation": "VPCId",
+}
+"""The resources that may have the names of a VPC resolved in another way."""
+
+
+def _note_what_blocks_public_access(reading: Reading) -> None:
+    """Note what may shut the internet gateways of an account and region.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
+    """
+    for resource in reading.values.by_type["AWS::EC2::VPCBlockPublicAccessOptions"]:
+        if text(resource.properties.get("InternetGatewayBlockMode")) != "off":
+            by = f"the VPC Block Public Access of {resource.logical_id!r}"
+            reading.leave_open("public access", resource.template, by)
+
+
+def read_vpcs(reading: Reading) -> None:
+    """Read the VPCs, with the internet gateways that are attached to them."""
+    _note_what_blocks_public_access(reading)
+    values = reading.values
+    ranges = reading.gathered("AWS::EC2::VPCCidrBlock", "VpcId", VPC, "ranges", "VPC")
+    attachments = reading.gathered(
+        "AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments", "VPC"
+    )
+    resolvers = _resolvers(reading)
+    given_away = reading.given_away(VPC)
+    for resource in values.by_type["AWS::EC2::VPC"]:
+        properties = resource.properties
+        own = values.range(resource.template, properties.get("CidrBlock"))
+        name = resource.logical_id
+        reading.network.vpcs[resource] = Vpc(
+            name,
+            (
+                own if not isinstance(own, Resource) else Unknown(f"the CIDR of {name!r}"),
+                *(
+                    reading.range(more, more.properties.get("CidrBlock"))
+                    for more in ranges[resource]
+                    if not any("pv6" in name for name in more.properties)
+                ),
+                *_if_unknown(reading.complete("ranges", resource)),
+            ),
+            dns_support=fact(properties.get("EnableDnsSupport"), "DNS support", default=True),
+            dns_hostnames=fact(
+                properties.get("EnableDnsHostnames"), "DNS host names", default=False
+            ),
+            resolver=resolvers.get(resource, True),
+            complete=given_away.get(resource, reading.complete("endpoints", resource)),
+            internet_gateways=(
+                *(
+                    _attached(reading, attachment)
+                    for attachment in attachments[resource]
+                    if "InternetGatewayId" in attachment.properties
+                ),
+                *((one, True) for one in _if_unknown(reading.complete("attachments", resource))),
+            ),
+            default_group=resource,
+        )
+
+
+def _attached(reading: Reading, attachment: Resource) -> tuple[Reference, Fact]:
+    """The internet gateway of an attachment, and whether that is deployed."""
+    value, noun = attachment.properties["InternetGatewayId"], "internet gateway"
+    reference = reading.values.reference(attachment.template, value, INTERNET_GATEWAY, noun)
+    blocks = reading.complete("public access", attachment)
+    return reference, all_of((reading.values.exists(attachment), blocks))
+
+
+def _resolvers(reading: Reading) -> dict[Hashable, Unknown]:
+    """The VPCs whose instances may not ask Amazon's DNS resolver alone."""
+    values = reading.values
+    found: dict[Hashable, Unknown] = {}
+    for resource in values.by_type["AWS::EC2::VPCDHCPOptionsAssociation"]:
+        properties = resource.properties
+        options = values.behind(resource.template, properties.get("DhcpOptionsId"))
+        if isinstance(options, Resource):
+            servers = options.properties.get("DomainNameServers", ["AmazonProvidedDNS"])
+            if servers == ["AmazonProvidedDNS"]:
+                continue
+        vpc = values.behind(resource.template, properties.get("VpcId"))
+        found[vpc] = Unknown(f"the DNS servers of {resource.logical_id!r}")
+    for type_, by in _RESOLVERS.items():
+        for resource in values.by_type[type_]:
+            vpc = values.behind(resource.template, resource.properties.get(by))
+            found[vpc] = Unknown(f"the DNS rules of {resource.logical_id!r}")
+    return found
+
+
+def read_subnets(reading: Reading) -> None:
+    """Read the subnets, with their route tables and network ACLs."""
+    values = reading.values
+    associations = reading.gathered(
+        "AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET, "associations", "subnet"
+    )
+    blocks = reading.gathered("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET, "ipv6", "subnet")
+    entries = reading.gathered(
+        "AWS::EC2::NetworkAclEntry", "NetworkAclId", ACL, "entries", "network ACL"
+    )
+    acls = acls_of(reading, entries)
+    for resource in values.by_type["AWS::EC2::Subnet"]:
+        properties = resource.properties
+        tables = [
+            (
+                values.reference(
+                    association.template,
+                    association.properties.get("RouteTableId"),
+                    TABLE,
+                    "route table",
+                ),
+                values.exists(association),
+            )
+            for association in associations[resource]
+        ]
+        somewhere = reading.complete("associations", resource)
+        if isinstance(somewhere, Unknown):
+            tables.append((somewhere, somewhere))
+        vpc = values.reference(resource.template, properties.get("VpcId"), VPC, "VPC")
+        acl = acls.get(resource)
+        if acl is None and isinstance(vpc, Resource) and vpc in entries:
+            acl = Unknown(f"the default network ACL of {vpc.logical_id!r}")
+        if fact(properties.get("Ipv6Native"), "IPv6", default=False) is not False:
+            vpc = Unknown("whether the agent uses IPv6")
+        reading.network.subnets[resource] = Subnet(
+            resource.logical_id,
+            vpc,
+            reading.range(resource, properties.get("CidrBlock")),
+            public_addresses=fact(
+                properties.get("MapPublicIpOnLaunch"), "public address", default=False
+            ),
+            ipv6=bool(blocks[resource]) or any("Ipv6" in name for name in properties),
+            tables=tuple(tables),
+            acl=acl,
+        )
+
+
+def _if_unknown(fact: Fact) -> list[Unknown]:
+    return [fact] if isinstance(fact, Unknown) else []

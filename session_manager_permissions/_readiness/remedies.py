@@ -1,0 +1,180 @@
+"""The lines that mend what is wrong with compute and its network, as a CDK app has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._network import endpoint_policy, verdicts
+
+from .templates import Resource, listed, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from session_manager_permissions._network.verdicts import Problem
+
+
+class Kind(NamedTuple):
+    """How messages and remedies speak of a resource that launches instances."""
+
+    instances: str
+    variable: str
+    inner: str
+    """Its L1 construct, where the variable is an L2 construct."""
+    subnets: str = ""
+    """The property that names its subnets."""
+    launch: str = ""
+    """Where its properties say what to launch."""
+
+
+_KINDS: Final = {
+    "AWS::EC2::Instance": Kind("this instance", "instance", "instance.instance", "SubnetId"),
+    "AWS::AutoScaling::AutoScalingGroup": Kind(
+        "instances of this group", "group", "group.node.default_child", "VPCZoneIdentifier"
+    ),
+    "AWS::EKS::Nodegroup": Kind(
+        "nodes of this group", "node_group", "node_group.node.default_child", "Subnets"
+    ),
+    "AWS::EC2::LaunchTemplate": Kind(
+        "instances of this launch template",
+        "launch_template",
+        "launch_template.node.default_child",
+        launch="LaunchTemplateData.",
+    ),
+    "AWS::AutoScaling::LaunchConfiguration": Kind(
+        "instances of this launch configuration", "launch_configuration", "launch_configuration"
+    ),
+    "AWS::EC2::EC2Fleet": Kind("instances of this fleet", "fleet", "fleet"),
+    "AWS::EC2::SpotFleet": Kind(
+        "instances of this fleet",
+        "fleet",
+        "fleet",
+        launch="SpotFleetRequestConfigData.LaunchSpecifications.0.",
+    ),
+}
+_OTHER: Final = Kind("its instances", "resource", "resource")
+
+_ENDPOINTS: Final = {
+    "ssm": 'interface_endpoint("Ssm", service=ec2.InterfaceVpcEndpointAwsService.SSM)',
+    "ssmmessages": 'interface_endpoint("SsmMessages", '
+    "service=ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES)",
+    "kms": 'interface_endpoint("Kms", service=ec2.InterfaceVpcEndpointAwsService.KMS)',
+    "logs": 'interface_endpoint("Logs", '
+    "service=ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS)",
+    "s3": 'gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)',
+}
+"""What makes the endpoint of each service, after `vpc.add_`."""
+
+_OPTIONS: Final = {
+    "kms": "encryption_key=key",
+    "logs": "log_group=log_group",
+    "s3": "log_bucket=log_bucket",
+}
+"""The options of `SessionManagerEndpoints` for a service."""
+
+
+def kind_of(resource: Resource) -> Kind:
+    """How to speak of a resource that launches instances."""
+    return _KINDS.get(resource.type, _OTHER)
+
+
+def inner(resource: Resource) -> str:
+    """The L1 construct of a resource that launches instances."""
+    kind = kind_of(resource)
+    return kind.variable if resource.is_l1 else kind.inner
+
+
+def give_profile(resource: Resource) -> str:
+    """Give instances a profile with a role."""
+    by_name = resource.type in {"AWS::EC2::Instance", "AWS::AutoScaling::LaunchConfiguration"}
+    value = "profile.instance_profile_name" if by_name else '{"Arn": profile.instance_profile_arn}'
+    return (
+        'profile = iam.InstanceProfile(self, "InstanceProfile")\n'
+        'SessionManagerPermissions(self, "SessionManagerPermissions", instance_profile=profile, '
+        f"allow_registration=True)\n{_override(resource, 'IamInstanceProfile', value)}"
+    )
+
+
+def turn_on_metadata(resource: Resource) -> str:
+    """Turn the instance metadata service on."""
+    return _override(resource, "MetadataOptions.HttpEndpoint", '"enabled"')
+
+
+def _override(resource: Resource, path: str, value: str) -> str:
+    """Write a property of what is launched."""
+    path = f"{kind_of(resource).launch}{path}"
+    return f'{inner(resource)}.add_property_override("{path}", {value})'
+
+
+def let_assume(service: str) -> str:
+    """Let a service assume the role."""
+    return (
+        "role.assume_role_policy.add_statements(iam.PolicyStatement("
+        f'actions=["sts:AssumeRole"], principals=[iam.ServicePrincipal("{service}")]))'
+    )
+
+
+def mend(problem: Problem, resource: Resource, launch: Resource) -> str:
+    """Open the way that a problem closes for what a resource launches.
+
+    Args:
+        problem: the problem.
+        resource: the resource.
+        launch: the resource that says how, such as a launch template, or the same one.
+    """
+    if problem.fault == verdicts.NETWORK_ACL:
+        return (
+            'network_acl.add_entry("Https", rule_number=1, cidr=ec2.AclCidr.any_ipv4(), '
+            "traffic=ec2.AclTraffic.tcp_port(443), direction=ec2.TrafficDirection.EGRESS)\n"
+            'network_acl.add_entry("Answers", rule_number=1, cidr=ec2.AclCidr.any_ipv4(), '
+            "traffic=ec2.AclTraffic.tcp_port_range(1024, 65535))"
+        )
+    if problem.cause == verdicts.NO_NETWORK_PATH:
+        options = [_OPTIONS[service] for service in problem.services if service in _OPTIONS]
+        arguments = ", ".join(['self, "Endpoints", vpc=vpc', *options])
+        return f"SessionManagerEndpoints({arguments})"
+    if problem.cause == verdicts.ENDPOINT_MISSING:
+        return "\n".join(f"vpc.add_{_ENDPOINTS[service]}" for service in problem.services)
+    if problem.cause == verdicts.EGRESS_CLOSED:
+        is_its_own = launch.path.startswith(resource.path.rpartition("/")[0] + "/")
+        return _let_out(resource if launch.type in _PARTS or is_its_own else launch)
+    return _open_endpoint(problem)
+
+
+_PARTS: Final = ("AWS::AutoScaling::LaunchConfiguration",)
+"""What no L2 construct stands for by itself."""
+
+
+def _let_out(owner: Resource) -> str:
+    """Let TCP 443 out of the security groups of an owner."""
+    kind = kind_of(owner)
+    if not owner.is_l1 and kind.variable in {"instance", "group", "launch_template"}:
+        return f"{kind.variable}.connections.allow_to_any_ipv4(ec2.Port.tcp(443))"
+    return "security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443))"
+
+
+def _open_endpoint(problem: Problem) -> str:
+    """Open an endpoint to compute."""
+    if problem.fault == verdicts.PRIVATE_DNS:
+        return "endpoint.node.default_child.private_dns_enabled = True"
+    if problem.fault == verdicts.VPC_DNS:
+        return (
+            "vpc.node.default_child.enable_dns_support = True\n"
+            "vpc.node.default_child.enable_dns_hostnames = True"
+        )
+    if problem.fault == verdicts.GROUPS:
+        return "endpoint.connections.allow_default_port_from(ec2.Peer.ipv4(vpc.vpc_cidr_block))"
+    actions = [f'"{one}"' for one in endpoint_policy.ACTIONS[problem.services[0]]]
+    if _denies(problem.subject):
+        return f"leave {', '.join(actions)} out of the Deny of the endpoint's policy"
+    return (
+        "endpoint.add_to_policy(iam.PolicyStatement(principals=[iam.AnyPrincipal()], "
+        f'actions=[{", ".join(actions)}], resources=["*"]))'
+    )
+
+
+def _denies(endpoint: Hashable) -> bool:
+    """Whether the policy of an endpoint has a Deny."""
+    assert isinstance(endpoint, Resource)  # noqa: S101 # as all subjects of templates
+    document = mapping(endpoint.properties.get("PolicyDocument"))
+    return any(mapping(one).get("Effect") == "Deny" for one, _ in listed(document.get("Statement")))

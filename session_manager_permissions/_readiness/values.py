@@ -1,0 +1,130 @@
+"""What a template says of the network and of compute, as facts that are yes, no or unknown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions._network.facts import Fact, Unknown
+
+from .templates import UNKNOWN, Of, Resource, listed, shown, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_manager_permissions._network.model import Range, Reference
+
+    from .templates import Assembly, Template
+
+SUBNET: Final = frozenset({"AWS::EC2::Subnet"})
+VPC: Final = frozenset({"AWS::EC2::VPC"})
+CLUSTERS: Final = frozenset({"AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster"})
+GROUP: Final = frozenset({"AWS::EC2::SecurityGroup"}) | VPC | CLUSTERS
+"""A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
+
+_NO_VALUE: Final = {"Ref": "AWS::NoValue"}
+
+
+class Values:
+    """Reads values of the templates of an assembly."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
+        """The resources of each type, in the order of the templates."""
+        for template in assembly.templates:
+            for resource in template.resources.values():
+                self.by_type[resource.type].append(resource)
+
+    @property
+    def templates(self) -> list[Template]:
+        """The templates of the assembly."""
+        return self._assembly.templates
+
+    def exists(self, resource: Resource) -> Fact:
+        """Whether a resource is deployed."""
+        conditions = resource.conditions
+        if not conditions:
+            return True
+        return Unknown(f"the condition {min(one.name for one in conditions)!r}", conditions)
+
+    def reference(
+        self, template: Template, value: object, types: frozenset[str], noun: str
+    ) -> Reference:
+        """The resource, of one of these types, or the id that a value refers to.
+
+        Args:
+            template: where the value is.
+            value: the value.
+            types: the types that it may be of.
+            noun: what it refers to, as a message says it.
+        """
+        found = self.behind(template, value)
+        if isinstance(found, Resource):
+            return found if found.type in types else Unknown(f"the {noun} {found.logical_id!r}")
+        return Unknown(decider(value, noun)) if found is None else found
+
+    def references(
+        self, template: Template, value: object, types: frozenset[str], noun: str
+    ) -> tuple[Reference, ...]:
+        """What each entry of a list refers to."""
+        return tuple(
+            self.reference(template, entry, types, noun)
+            if certain
+            else Unknown(decider(value, noun))
+            for entry, certain in listed(value)
+        )
+
+    def behind(self, template: Template, value: object) -> Resource | str | None:
+        """The resource or the text behind a value, None where it is not known."""
+        match self._assembly.value(template, value):
+            case (Of(resource, _),):
+                return resource
+            case [*parts] if all(isinstance(part, str) for part in parts):
+                return "".join(map(str, parts))
+        return None
+
+    def range(self, template: Template, value: object) -> Range | Resource:
+        """The CIDR block that a value is, or the resource whose block it is."""
+        found = self.behind(template, value)
+        if isinstance(found, Resource):
+            return found
+        try:
+            return IPv4Network(found or "", strict=False)
+        except ValueError:
+            # The file's name keeps apart what two templates call the same.
+            return Unknown(f"{decider(value, 'CIDR block')} of {template.path.name!r}")
+
+
+def fact(value: object, noun: str, *, default: bool) -> Fact:
+    """A value that is true or false; what is not written is the default."""
+    if value is None or value == _NO_VALUE:
+        return default
+    known = str(value).lower()
+    return known == "true" if known in {"true", "false"} else Unknown(decider(value, noun))
+
+
+def present(properties: dict[str, Any], name: str) -> object:
+    """A property, None where it is not written."""
+    value = properties.get(name)
+    return None if value == _NO_VALUE else value
+
+
+def decider(value: object, noun: str) -> str:
+    """What decides about a value that no template has, as a noun of a message."""
+    match value:
+        case {"Ref": str(name)}:
+            return f"the parameter {name!r}"
+        case {"Fn::If": [str(name), *_]}:
+            return f"the condition {name!r}"
+        case {"Fn::ImportValue": name} if UNKNOWN not in text(name):
+            return f"the import {text(name)!r}"
+    return f"the {noun} {shown(value)}"
+
+
+def mappings(value: object) -> Iterator[tuple[dict[str, Any] | None, object, bool]]:
+    """Each entry of a list: as a mapping, or None; as written; and whether it is certain."""
+    for entry, certain in listed(value):
+        is_read = isinstance(entry, dict) and not any(name.startswith("Fn::") for name in entry)
+        yield (entry if is_read and "Ref" not in entry else None), entry, certain

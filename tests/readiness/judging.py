@@ -1,0 +1,99 @@
+"""What the check at synthesis judges of the network: a verdict on each compute of templates."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions._network.judge import Judge
+from session_manager_permissions._network.verdicts import (
+    ALWAYS_NEEDED,
+    EGRESS_CLOSED,
+    ENDPOINT_MISSING,
+    ENDPOINT_UNREACHABLE,
+    NO_NETWORK_PATH,
+    PathVerdict,
+)
+from session_manager_permissions._readiness.compute import Compute, compute_of
+from session_manager_permissions._readiness.network import network_of
+from session_manager_permissions._readiness.templates import Assembly, Resource
+from session_manager_permissions._readiness.values import Values
+
+from .reports import Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REGION = "eu-west-1"
+
+
+def resource(kind: str, **properties: object) -> dict[str, Any]:
+    return {"Type": kind, "Properties": properties}
+
+
+def on(part: dict[str, Any], condition: str = "Production") -> dict[str, Any]:
+    """A resource on a condition; on none where its name is empty."""
+    return part | ({"Condition": condition} if condition else {})
+
+
+def ref(name: str) -> dict[str, str]:
+    return {"Ref": name}
+
+
+def att(name: str, attribute: str) -> dict[str, list[str]]:
+    return {"Fn::GetAtt": [name, attribute]}
+
+
+def write(folder: Path, **bodies: dict[str, Any]) -> list[str]:
+    """Write an assembly with a stack for each template; a file for each that is nested.
+
+    A nested stack's template is named in its parent's metadata: `nested("Name")`.
+    """
+    stacks = {name for name in bodies if not name.startswith("nested")}
+    for name, body in bodies.items():
+        (folder / f"{name}.template.json").write_text(json.dumps(body))
+    artifacts = {
+        name: {
+            "type": "aws:cloudformation:stack",
+            "environment": f"aws://111122223333/{REGION}",
+            "properties": {"templateFile": f"{name}.template.json"},
+        }
+        for name in stacks
+    }
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    return [str(folder / f"{name}.template.json") for name in bodies if name in stacks]
+
+
+def nested(name: str, **more: object) -> dict[str, Any]:
+    stack = resource("AWS::CloudFormation::Stack", **more)
+    return stack | {"Metadata": {"aws:asset:path": f"{name}.template.json"}}
+
+
+def computes(paths: list[str]) -> list[Compute]:
+    return compute_of(Values(Assembly(paths)))
+
+
+def verdicts(
+    paths: list[str], services: tuple[str, ...] = ALWAYS_NEEDED
+) -> dict[Resource, PathVerdict]:
+    """The verdict on each compute that has a place, by what launches it.
+
+    What the check reports is the same.
+    """
+    values = Values(Assembly(paths))
+    judge = Judge(network_of(values))
+    computes = [compute for compute in compute_of(values) if compute.placements]
+    found = {one.resource: judge.judge(one.placements, services) for one in computes}
+    if services == ALWAYS_NEEDED and len(found) == len(computes):
+        problems = {problem.cause for one in found.values() for problem in one.problems}
+        assert Report(paths, strict=False).rules & NETWORK == problems
+    return found
+
+
+NETWORK: Final = {NO_NETWORK_PATH, ENDPOINT_MISSING, ENDPOINT_UNREACHABLE, EGRESS_CLOSED}
+
+
+def said(verdict: PathVerdict) -> str:
+    """The state, or the causes where it is closed."""
+    causes = dict.fromkeys(problem.cause for problem in verdict.problems)
+    return " ".join(causes) or verdict.state.value

@@ -1,0 +1,788 @@
+"""What compute an app has: its profile, its metadata options, and every place where it may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_eks_v2 as eks
+from aws_cdk import aws_iam as iam
+
+from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._readiness.compute import Compute, Written
+from session_manager_permissions._readiness.templates import Resource
+from tests.conftest import synth
+
+from .judging import att, computes, on, ref, resource, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MACHINE: dict[str, Any] = {
+    "instance_type": ec2.InstanceType("t3.micro"),
+    "machine_image": ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"}),
+}
+NO_VALUE = {"Ref": "AWS::NoValue"}
+PARAMETER = ref("Given")
+BY_CONDITION = {"Fn::If": ["Production", "a", "b"]}
+
+
+def shown(value: object) -> object:
+    """A value as the tables below have it."""
+    if isinstance(value, Resource):
+        return value.logical_id
+    if isinstance(value, Unknown):
+        return f"? {value.decides}"
+    if isinstance(value, Written):
+        return value.value
+    return value
+
+
+def places(compute: Compute) -> list[tuple[object, list[object], object]]:
+    return [
+        (shown(place.subnet), [shown(group) for group in place.groups], shown(place.public_address))
+        for place in compute.placements
+    ]
+
+
+def the(compute: Compute) -> dict[str, object]:
+    """What is known of a compute, as far as it is not the default."""
+    found: dict[str, object] = {
+        "by": compute.resource.logical_id,
+        "set_in": compute.set_in.logical_id,
+        "profile": shown(compute.profile),
+        "metadata_off": shown(compute.metadata_off),
+        "places": places(compute),
+        "role": shown(compute.role),
+        "opaque": compute.opaque,
+    }
+    defaults: dict[str, object] = {"metadata_off": False, "role": None, "opaque": ""}
+    return {name: value for name, value in found.items() if value != defaults.get(name, "\0")}
+
+
+def of(folder: Path, **parts: dict[str, Any]) -> list[dict[str, object]]:
+    body = {"Resources": {**NETWORK, **parts}}
+    return [the(compute) for compute in computes(write(folder, Stack=body))]
+
+
+NETWORK = {
+    "Vpc": resource("AWS::EC2::VPC", CidrBlock="10.0.0.0/16"),
+    "Subnet": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.1.0/24"),
+    "Other": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.2.0/24"),
+    "Group": resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc")),
+    "Profile": resource("AWS::IAM::InstanceProfile", Roles=["Role"]),
+}
+HERE = [("Subnet", ["Group"], None)]
+GROUP = att("Group", "GroupId")
+
+
+def instance(**properties: object) -> dict[str, Any]:
+    given: dict[str, object] = {"SubnetId": ref("Subnet"), "SecurityGroupIds": [GROUP]}
+    return resource("AWS::EC2::Instance", **given | properties)
+
+
+def interface(**properties: object) -> dict[str, object]:
+    return {"DeviceIndex": "0", "SubnetId": ref("Subnet"), "GroupSet": [GROUP], **properties}
+
+
+def with_interfaces(*interfaces: object) -> dict[str, Any]:
+    return resource("AWS::EC2::Instance", NetworkInterfaces=[*interfaces])
+
+
+ENI = resource("AWS::EC2::NetworkInterface", SubnetId=ref("Other"), GroupSet=[GROUP])
+DEFAULT_VPC = "? the default VPC of the account"
+INTERFACES = "? the network interfaces of 'Instance'"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"Instance": instance()}, {"profile": None, "places": HERE}),
+        (
+            {"Instance": instance(IamInstanceProfile=ref("Profile"))},
+            {"profile": ref("Profile"), "places": HERE},
+        ),
+        (
+            {"Instance": instance(IamInstanceProfile=NO_VALUE)},
+            {"profile": None, "places": HERE},
+        ),
+        (
+            {"Instance": instance(IamInstanceProfile=BY_CONDITION)},
+            {"profile": "? the condition 'Production'", "places": HERE},
+        ),
+        (
+            {"Instance": instance(MetadataOptions={"HttpEndpoint": "disabled"})},
+            {"profile": None, "places": HERE, "metadata_off": True},
+        ),
+        (
+            {"Instance": instance(MetadataOptions={"HttpEndpoint": "enabled"})},
+            {"profile": None, "places": HERE},
+        ),
+        (
+            {"Instance": instance(MetadataOptions={"HttpTokens": "required"})},
+            {"profile": None, "places": HERE},
+        ),
+        (
+            {"Instance": instance(MetadataOptions={"HttpEndpoint": PARAMETER})},
+            {"profile": None, "places": HERE, "metadata_off": "? the parameter 'Given'"},
+        ),
+        (
+            {"Instance": instance(MetadataOptions=BY_CONDITION)},
+            {"profile": None, "places": HERE, "metadata_off": "? the condition 'Production'"},
+        ),
+        (
+            {"Instance": resource("AWS::EC2::Instance")},
+            {"profile": None, "places": [(DEFAULT_VPC, [], None)]},
+        ),
+        (
+            {"Instance": instance(SubnetId="subnet-1", SecurityGroupIds=["sg-1", PARAMETER])},
+            {
+                "profile": None,
+                "places": [("subnet-1", ["sg-1", "? the parameter 'Given'"], None)],
+            },
+        ),
+        (
+            {"Instance": instance(SecurityGroupIds={"Fn::If": ["Production", [GROUP], []]})},
+            {"profile": None, "places": [("Subnet", ["? the condition 'Production'"], None)]},
+        ),
+        (
+            {"Instance": instance(SubnetId=ref("Vpc"))},
+            {"profile": None, "places": [("? the subnet 'Vpc'", ["Group"], None)]},
+        ),
+        (
+            {"Instance": with_interfaces(interface())},
+            {"profile": None, "places": HERE},
+        ),
+        (
+            {"Instance": with_interfaces(interface(AssociatePublicIpAddress=True))},
+            {"profile": None, "places": [("Subnet", ["Group"], True)]},
+        ),
+        (
+            {"Instance": with_interfaces(interface(AssociatePublicIpAddress="false"))},
+            {"profile": None, "places": [("Subnet", ["Group"], False)]},
+        ),
+        (
+            {"Instance": with_interfaces(interface(AssociatePublicIpAddress=PARAMETER))},
+            {"profile": None, "places": [("Subnet", ["Group"], "? the parameter 'Given'")]},
+        ),
+        (
+            {
+                "Instance": with_interfaces(
+                    interface(DeviceIndex=1, SubnetId=ref("Other")), interface(DeviceIndex=0)
+                )
+            },
+            {"profile": None, "places": HERE},
+        ),
+        (
+            {"Instance": with_interfaces(interface(DeviceIndex=PARAMETER))},
+            {"profile": None, "places": [(INTERFACES, [INTERFACES], INTERFACES)]},
+        ),
+        (
+            {"Instance": with_interfaces({"Fn::If": ["Production", interface(), interface()]})},
+            {"profile": None, "places": [(INTERFACES, [INTERFACES], INTERFACES)]},
+        ),
+        (
+            {
+                "Eni": ENI,
+                "Instance": with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": ref("Eni")}),
+            },
+            {"profile": None, "places": [("Other", ["Group"], False)]},
+        ),
+        (
+            {
+                "Instance": with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": "eni-1"}),
+            },
+            {
+                "profile": None,
+                "places": [
+                    (
+                        "? the network interface 'eni-1'",
+                        ["? the network interface 'eni-1'"],
+                        "? the network interface 'eni-1'",
+                    )
+                ],
+            },
+        ),
+    ],
+)
+def test_instance(
+    tmp_path: Path, parts: dict[str, dict[str, Any]], expected: dict[str, object]
+) -> None:
+    assert of(tmp_path, **parts) == [{"by": "Instance", "set_in": "Instance", **expected}]
+
+
+def template(**data: object) -> dict[str, Any]:
+    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=data)
+
+
+FULL = template(
+    IamInstanceProfile={"Arn": att("Profile", "Arn")},
+    SecurityGroupIds=[GROUP],
+    MetadataOptions={"HttpEndpoint": "disabled"},
+)
+SPEC = {
+    "LaunchTemplateId": ref("Template"),
+    "Version": att("Template", "LatestVersionNumber"),
+}
+BY_TEMPLATE = {
+    "profile": att("Profile", "Arn"),
+    "places": HERE,
+    "metadata_off": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("properties", "data", "expected"),
+    [
+        ({}, FULL, BY_TEMPLATE),
+        ({"IamInstanceProfile": "Own"}, FULL, BY_TEMPLATE | {"profile": "Own"}),
+        (
+            {"MetadataOptions": {"HttpEndpoint": "enabled"}},
+            FULL,
+            {"profile": att("Profile", "Arn"), "places": HERE},
+        ),
+        (
+            {"SecurityGroupIds": ["sg-1"]},
+            FULL,
+            BY_TEMPLATE | {"places": [("Subnet", ["sg-1"], None)]},
+        ),
+        ({}, template(IamInstanceProfile={"Name": "Named"}, SecurityGroupIds=[GROUP]),
+         {"profile": "Named", "places": HERE}),
+        ({}, template(IamInstanceProfile={}, SecurityGroupIds=[GROUP]),
+         {"profile": None, "places": HERE}),
+        ({}, template(IamInstanceProfile=BY_CONDITION, SecurityGroupIds=[GROUP]),
+         {"profile": "? the condition 'Production'", "places": HERE}),
+        (
+            {"SubnetId": NO_VALUE},
+            template(
+                NetworkInterfaces=[
+                    {
+                        "DeviceIndex": 0,
+                        "SubnetId": ref("Other"),
+                        "Groups": [GROUP],
+                        "AssociatePublicIpAddress": False,
+                    }
+                ]
+            ),
+            {"profile": None, "places": [("Other", ["Group"], False)]},
+        ),
+    ],
+)  # fmt: skip
+def test_instance_from_a_template(
+    tmp_path: Path,
+    properties: dict[str, object],
+    data: dict[str, Any],
+    expected: dict[str, object],
+) -> None:
+    given = {"SubnetId": ref("Subnet"), "LaunchTemplate": SPEC, **properties}
+    found = of(tmp_path, Template=data, Instance=resource("AWS::EC2::Instance", **given))
+    assert found == [{"by": "Instance", "set_in": "Instance", **expected}]
+
+
+NOT_KNOWN = "? the launch template"
+
+
+@pytest.mark.parametrize(
+    ("spec", "decides"),
+    [
+        ({"LaunchTemplateName": "Named", "Version": "$Latest"}, None),
+        ({"LaunchTemplateId": ref("Template"), "Version": "$Default"}, None),
+        ({"LaunchTemplateId": ref("Template")}, None),
+        ({"LaunchTemplateId": ref("Template"), "Version": "1"},
+         "the version of the launch template 'Template'"),
+        ({"LaunchTemplateId": ref("Template"), "Version": PARAMETER},
+         "the version of the launch template 'Template'"),
+        ({"LaunchTemplateId": "lt-1"}, 'the launch template {"LaunchTemplateId": "lt-1"}'),
+        ({"LaunchTemplateName": "Other"},
+         'the launch template {"LaunchTemplateName": "Other"}'),
+        ({"LaunchTemplateId": ref("Group")},
+         'the launch template {"LaunchTemplateId": {"Ref": "Group"}}'),
+        (BY_CONDITION, "the condition 'Production'"),
+        (PARAMETER, "the parameter 'Given'"),
+    ],
+)  # fmt: skip
+def test_which_launch_template(tmp_path: Path, spec: object, decides: str | None) -> None:
+    named = template(IamInstanceProfile={"Name": "Profile"}, SecurityGroupIds=[GROUP])
+    named["Properties"]["LaunchTemplateName"] = "Named"
+    group = resource(
+        "AWS::AutoScaling::AutoScalingGroup",
+        VPCZoneIdentifier=[ref("Subnet")],
+        LaunchTemplate=spec,
+    )
+    (found, *rest) = of(tmp_path, Template=named, Fleet=group)
+    if decides is None:
+        assert found == {
+            "by": "Fleet", "set_in": "Template", "profile": "Profile", "places": HERE
+        }  # fmt: skip
+        assert not rest
+    else:
+        said = f"? {decides}"
+        assert found["profile"] == found["metadata_off"] == said
+        assert found["places"] == [("Subnet", [said], said)]
+
+
+def launch_configuration(**changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {"SecurityGroups": [GROUP], **changes}
+    return resource("AWS::AutoScaling::LaunchConfiguration", **given)
+
+
+def scaling(**changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {"VPCZoneIdentifier": [ref("Subnet"), ref("Other")], **changes}
+    return resource("AWS::AutoScaling::AutoScalingGroup", **given)
+
+
+BOTH = [("Subnet", ["Group"], None), ("Other", ["Group"], None)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (
+            {
+                "Launch": launch_configuration(IamInstanceProfile=ref("Profile")),
+                "Fleet": scaling(LaunchConfigurationName=ref("Launch")),
+            },
+            [{"set_in": "Launch", "profile": ref("Profile"), "places": BOTH}],
+        ),
+        (
+            {
+                "Launch": launch_configuration(
+                    LaunchConfigurationName="Named", AssociatePublicIpAddress=True
+                ),
+                "Fleet": scaling(LaunchConfigurationName="Named"),
+            },
+            [
+                {
+                    "set_in": "Launch",
+                    "profile": None,
+                    "places": [("Subnet", ["Group"], True), ("Other", ["Group"], True)],
+                }
+            ],
+        ),
+        (
+            {"Fleet": scaling(LaunchConfigurationName="Other", VPCZoneIdentifier=["subnet-1"])},
+            [
+                {
+                    "set_in": "Fleet",
+                    "profile": "? the launch configuration 'Other'",
+                    "metadata_off": "? the launch configuration 'Other'",
+                    "places": [
+                        (
+                            "subnet-1",
+                            ["? the launch configuration 'Other'"],
+                            "? the launch configuration 'Other'",
+                        )
+                    ],
+                }
+            ],
+        ),
+        (
+            {
+                "Template": template(SecurityGroupIds=[GROUP]),
+                "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=PARAMETER),
+            },
+            [
+                {
+                    "set_in": "Template",
+                    "profile": None,
+                    "places": [("? the parameter 'Given'", ["Group"], None)],
+                }
+            ],
+        ),
+        (
+            {
+                "Template": template(SecurityGroupIds=[GROUP]),
+                "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE),
+            },
+            [
+                {
+                    "set_in": "Template",
+                    "profile": None,
+                    "places": [(DEFAULT_VPC, ["Group"], None)],
+                }
+            ],
+        ),
+        (
+            {
+                "Template": template(SecurityGroupIds=[GROUP]),
+                "Second": template(IamInstanceProfile={"Name": "Profile"}),
+                "Fleet": scaling(
+                    MixedInstancesPolicy={
+                        "LaunchTemplate": {
+                            "LaunchTemplateSpecification": SPEC,
+                            "Overrides": [
+                                {"InstanceType": "t3.micro"},
+                                {"LaunchTemplateSpecification": {
+                                    "LaunchTemplateId": ref("Second")}},
+                                PARAMETER,
+                            ],
+                        }
+                    }
+                ),
+            },
+            [
+                {"set_in": "Template", "profile": None, "places": BOTH},
+                {
+                    "set_in": "Second",
+                    "profile": "Profile",
+                    "places": [("Subnet", [], None), ("Other", [], None)],
+                },
+                {
+                    "set_in": "Fleet",
+                    "profile": "? the parameter 'Given'",
+                    "metadata_off": "? the parameter 'Given'",
+                    "places": [
+                        (name, ["? the parameter 'Given'"], "? the parameter 'Given'")
+                        for name in ("Subnet", "Other")
+                    ],
+                },
+            ],
+        ),
+        (
+            {"Fleet": scaling(InstanceId="i-1", VPCZoneIdentifier=[ref("Subnet")])},
+            [
+                {
+                    "set_in": "Fleet",
+                    "profile": "? what 'Fleet' launches from",
+                    "metadata_off": "? what 'Fleet' launches from",
+                    "places": [
+                        (
+                            "Subnet",
+                            ["? what 'Fleet' launches from"],
+                            "? what 'Fleet' launches from",
+                        )
+                    ],
+                }
+            ],
+        ),
+        (
+            {
+                "Fleet": resource(
+                    "AWS::EC2::SpotFleet",
+                    SpotFleetRequestConfigData={
+                        "LaunchSpecifications": [
+                            {
+                                "SubnetId": ref("Subnet"),
+                                "SecurityGroups": [{"GroupId": GROUP}],
+                                "IamInstanceProfile": {"Arn": att("Profile", "Arn")},
+                            },
+                            PARAMETER,
+                        ]
+                    },
+                )
+            },
+            [
+                {"set_in": "Fleet", "profile": att("Profile", "Arn"), "places": HERE},
+                {
+                    "set_in": "Fleet",
+                    "profile": "? the parameter 'Given'",
+                    "metadata_off": "? the parameter 'Given'",
+                    "places": [
+                        (DEFAULT_VPC, ["? the parameter 'Given'"], "? the parameter 'Given'")
+                    ],
+                },
+            ],
+        ),
+        (
+            {
+                "Template": template(SecurityGroupIds=[GROUP]),
+                "Fleet": resource(
+                    "AWS::EC2::SpotFleet",
+                    SpotFleetRequestConfigData={
+                        "LaunchTemplateConfigs": [
+                            {
+                                "LaunchTemplateSpecification": SPEC,
+                                "Overrides": [
+                                    {"SubnetId": ref("Subnet")},
+                                    {"SubnetId": ref("Other")},
+                                    {"InstanceType": "t3.micro"},
+                                ],
+                            }
+                        ]
+                    },
+                ),
+            },
+            [{"set_in": "Template", "profile": None, "places": BOTH}],
+        ),
+        (
+            {
+                "Template": template(
+                    NetworkInterfaces=[
+                        {"DeviceIndex": 0, "SubnetId": ref("Other"), "Groups": [GROUP]}
+                    ]
+                ),
+                "Fleet": resource(
+                    "AWS::EC2::EC2Fleet",
+                    LaunchTemplateConfigs=[{"LaunchTemplateSpecification": SPEC}],
+                ),
+            },
+            [{"set_in": "Template", "profile": None, "places": [BOTH[1]]}],
+        ),
+        (
+            {"Fleet": resource("AWS::EC2::EC2Fleet", LaunchTemplateConfigs=[PARAMETER])},
+            [
+                {
+                    "set_in": "Fleet",
+                    "profile": "? the parameter 'Given'",
+                    "metadata_off": "? the parameter 'Given'",
+                    "places": [
+                        (DEFAULT_VPC, ["? the parameter 'Given'"], "? the parameter 'Given'")
+                    ],
+                }
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_fleets(
+    tmp_path: Path, parts: dict[str, dict[str, Any]], expected: list[dict[str, object]]
+) -> None:
+    assert of(tmp_path, **parts) == [{"by": "Fleet", **one} for one in expected]
+
+
+def nodes(**changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {
+        "ClusterName": ref("Cluster"),
+        "NodeRole": att("Role", "Arn"),
+        "Subnets": [ref("Subnet")],
+        **changes,
+    }
+    return resource("AWS::EKS::Nodegroup", **given)
+
+
+@pytest.mark.parametrize(
+    ("parts", "place"),
+    [
+        ({"Nodes": nodes()}, ("Subnet", ["Cluster"], None)),
+        ({"Nodes": nodes(ClusterName="Named")}, ("Subnet", ["Cluster"], None)),
+        (
+            {"Nodes": nodes(ClusterName="Other")},
+            ("Subnet", ["? the security group of the cluster 'Other'"], None),
+        ),
+        (
+            {"Nodes": nodes(ClusterName=PARAMETER)},
+            ("Subnet", ["? the security group of the parameter 'Given'"], None),
+        ),
+        (
+            {
+                "Nodes": nodes(LaunchTemplate={"Id": ref("Template")}),
+                "Template": template(SecurityGroupIds=[GROUP]),
+            },
+            ("Subnet", ["Group"], None),
+        ),
+        (
+            {"Nodes": nodes(LaunchTemplate={"Name": "t"}), "Template": template()},
+            (
+                "Subnet",
+                ['? the launch template {"Name": "t"}'],
+                '? the launch template {"Name": "t"}',
+            ),
+        ),
+        (
+            {"Nodes": nodes(LaunchTemplate={"Id": ref("Template")}), "Template": template()},
+            ("Subnet", ["Cluster"], None),
+        ),
+    ],
+)
+def test_nodes_of_eks(
+    tmp_path: Path, parts: dict[str, dict[str, Any]], place: tuple[object, ...]
+) -> None:
+    cluster = resource("AWS::EKS::Cluster", Name="Named")
+    (found, *_) = of(tmp_path, Cluster=cluster, **parts)
+    assert found["by"] == "Nodes"
+    assert found["role"] == att("Role", "Arn")
+    assert found["profile"] is None
+    assert found["places"] == [place]
+
+
+def opaque(kind: str, **properties: object) -> dict[str, dict[str, Any]]:
+    return {"It": resource(kind, **properties)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "service", "profile"),
+    [
+        (opaque("AWS::Batch::ComputeEnvironment", ComputeResources={
+            "Type": "SPOT", "InstanceRole": att("Profile", "Arn")}),
+         "AWS Batch", att("Profile", "Arn")),
+        (opaque("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": "EC2"}),
+         "AWS Batch", "? AWS Batch"),
+        (opaque("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": "FARGATE_SPOT"}),
+         "", None),
+        (opaque("AWS::Batch::ComputeEnvironment", Type="UNMANAGED"), "", None),
+        (opaque("AWS::ECS::CapacityProvider", ManagedInstancesProvider={
+            "InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}}), "Amazon ECS", "arn"),
+        (opaque("AWS::ECS::CapacityProvider", AutoScalingGroupProvider={}), "", None),
+        (opaque("AWS::EMR::Cluster", JobFlowRole="Role"), "Amazon EMR", "Role"),
+        (opaque("AWS::ImageBuilder::InfrastructureConfiguration", InstanceProfileName="P"),
+         "EC2 Image Builder", "P"),
+        (opaque("AWS::ElasticBeanstalk::Environment", OptionSettings=[
+            {"OptionName": "InstanceType", "Value": "t3.micro"},
+            {"OptionName": "IamInstanceProfile", "Value": ref("Profile")}]),
+         "AWS Elastic Beanstalk", ref("Profile")),
+        (opaque("AWS::ElasticBeanstalk::ConfigurationTemplate", OptionSettings=PARAMETER),
+         "AWS Elastic Beanstalk", "? AWS Elastic Beanstalk"),
+    ],
+)  # fmt: skip
+def test_compute_that_a_service_launches(
+    tmp_path: Path, parts: dict[str, dict[str, Any]], service: str, profile: object
+) -> None:
+    found = of(tmp_path, **parts)
+    expected = {
+        "by": "It", "set_in": "It", "profile": profile, "metadata_off": f"? {service}",
+        "places": [], "opaque": service,
+    }  # fmt: skip
+    assert found == ([expected] if service else [])
+
+
+def batch(spec: object) -> dict[str, Any]:
+    resources = {"Type": "EC2", "InstanceRole": "Role", "LaunchTemplate": spec}
+    return resource("AWS::Batch::ComputeEnvironment", ComputeResources=resources)
+
+
+def test_template_that_only_others_use_needs_no_profile(tmp_path: Path) -> None:
+    spec = {"LaunchTemplateId": ref("Template")}
+    own = instance(IamInstanceProfile="Own", LaunchTemplate=SPEC)
+    cluster = resource("AWS::EKS::Cluster")
+    for user in (batch(spec), own, nodes(LaunchTemplate={"Id": ref("Template")})):
+        found = of(tmp_path, Template=template(), User=user, Cluster=cluster)
+        assert [one["by"] for one in found] == ["User"]
+
+
+def test_template_that_a_condition_decides(tmp_path: Path) -> None:
+    data = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=BY_CONDITION)
+    (found,) = of(tmp_path, Template=data, Fleet=scaling(LaunchTemplate=SPEC))
+    assert found["profile"] == found["metadata_off"] == "? the condition 'Production'"
+
+
+def test_template_without_data(tmp_path: Path) -> None:
+    bare = resource("AWS::EC2::LaunchTemplate")
+    (found,) = of(tmp_path, Template=bare, Fleet=scaling(LaunchTemplate=SPEC))
+    assert found["profile"] is None
+
+
+def test_name_that_two_resources_have_is_of_none(tmp_path: Path) -> None:
+    one, two = template(), template()
+    for part in (one, two):
+        part["Properties"]["LaunchTemplateName"] = "Named"
+    spec = {"LaunchTemplateName": "Named"}
+    (found, *_) = of(tmp_path, One=one, Two=two, Fleet=scaling(LaunchTemplate=spec))
+    assert found["profile"] == '? the launch template {"LaunchTemplateName": "Named"}'
+
+
+@pytest.mark.parametrize(
+    ("data", "profile"),
+    [
+        (template(), "? who launches from the template 'Template'"),
+        (template(IamInstanceProfile={"Name": "P"}), "P"),
+    ],
+)
+def test_template_that_nothing_uses(tmp_path: Path, data: dict[str, Any], profile: object) -> None:
+    (found,) = of(tmp_path, Template=data, Batch=batch({"LaunchTemplateId": "lt-1"}))[1:]
+    assert found == {"by": "Template", "set_in": "Template", "profile": profile, "places": []}
+
+
+ADDRESS = "AWS::EC2::EIP"
+GIVEN = "AWS::EC2::EIPAssociation"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({}, False),
+        ({"Eip": resource(ADDRESS, InstanceId=ref("Instance"))}, True),
+        ({"Eip": on(resource(ADDRESS, InstanceId=ref("Instance")))},
+         "? the condition 'Production'"),
+        ({"Eip": resource(ADDRESS), "Gives": resource(
+            GIVEN, AllocationId=att("Eip", "AllocationId"), InstanceId=ref("Instance"))}, True),
+        ({"Eip": resource(ADDRESS), "Gives": resource(
+            GIVEN, AllocationId=att("Eip", "AllocationId"), InstanceId=ref("Second")),
+          "Second": instance()}, False),
+        ({"Eip": resource(ADDRESS), "Gives": resource(
+            GIVEN, AllocationId=att("Eip", "AllocationId"), NetworkInterfaceId=PARAMETER)},
+         "? what 'Gives' gives its address to"),
+        ({"Eip": resource(ADDRESS)}, "? what gets the Elastic IP address 'Eip'"),
+        ({"Eip": resource(ADDRESS), "Nat": resource(
+            "AWS::EC2::NatGateway", AllocationId=att("Eip", "AllocationId"))}, False),
+        ({"Eip": resource(ADDRESS), "Balancer": resource(
+            "AWS::ElasticLoadBalancingV2::LoadBalancer",
+            SubnetMappings=[{"AllocationId": att("Eip", "AllocationId")}])}, False),
+    ],
+)  # fmt: skip
+def test_elastic_address(
+    tmp_path: Path, parts: dict[str, dict[str, Any]], expected: object
+) -> None:
+    body = {"Resources": {**NETWORK, "Instance": instance(), **parts}}
+    found = computes(write(tmp_path, Stack=body))[0]
+    assert shown(found.placements[0].elastic_address) == expected
+
+
+def test_elastic_address_of_an_interface(tmp_path: Path) -> None:
+    given = resource(GIVEN, AllocationId="eipalloc-1", NetworkInterfaceId=ref("Eni"))
+    machine = with_interfaces({"DeviceIndex": "0", "NetworkInterfaceId": ref("Eni")})
+    body = {"Resources": {**NETWORK, "Eni": ENI, "Instance": machine, "Gives": given}}
+    (found,) = computes(write(tmp_path, Stack=body))
+    assert found.placements[0].elastic_address is True
+
+
+def test_other_interfaces_are_noted(tmp_path: Path) -> None:
+    machine = with_interfaces(interface(), interface(DeviceIndex="1"))
+    (found,) = computes(write(tmp_path, Stack={"Resources": {**NETWORK, "Instance": machine}}))
+    assert found.placements[0].other_interfaces
+
+
+def test_conditions_of_all_that_it_refers_to_hold(tmp_path: Path) -> None:
+    parts = {name: on(part, name) for name, part in NETWORK.items()}
+    parts["Template"] = on(FULL, "Template")
+    parts["Instance"] = on(
+        resource("AWS::EC2::Instance", SubnetId=ref("Subnet"), LaunchTemplate=SPEC), "Instance"
+    )
+    (found,) = computes(write(tmp_path, Stack={"Resources": parts}))
+    names = {condition[1] for condition in found.placements[0].conditions}  # type: ignore[index]
+    assert names == {"Instance", "Subnet", "Vpc", "Group"}
+
+
+def test_compute_of_cdk(stack_here: cdk.Stack) -> None:
+    vpc = ec2.Vpc(stack_here, "Vpc", max_azs=2)
+    role = iam.Role(stack_here, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    ec2.Instance(stack_here, "Instance", vpc=vpc, role=role, **MACHINE)
+    ec2.BastionHostLinux(stack_here, "Bastion", vpc=vpc)
+    group = ec2.SecurityGroup(stack_here, "Own", vpc=vpc)
+    template_ = ec2.LaunchTemplate(
+        stack_here, "Template", role=role, security_group=group, http_endpoint=False, **MACHINE
+    )
+    autoscaling.AutoScalingGroup(stack_here, "Scaling", vpc=vpc, launch_template=template_)
+    ecs.Cluster(stack_here, "Ecs", vpc=vpc).add_capacity(
+        "Capacity", instance_type=ec2.InstanceType("t3.micro")
+    )
+    cluster = eks.Cluster(
+        stack_here,
+        "Eks",
+        vpc=vpc,
+        version=eks.KubernetesVersion.V1_32,
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
+    cluster.add_nodegroup_capacity("Nodes")
+    found = computes([str(synth(stack_here) / stack_here.template_file)])
+    kinds = [
+        (
+            compute.resource.type.rpartition("::")[2],
+            compute.set_in.type.rpartition("::")[2],
+            compute.profile is not None,
+            compute.metadata_off,
+            len(compute.placements),
+        )
+        for compute in found
+    ]
+    assert kinds == [
+        ("Instance", "Instance", True, False, 1),
+        ("Instance", "Instance", True, False, 1),
+        ("AutoScalingGroup", "LaunchTemplate", True, True, 2),
+        ("AutoScalingGroup", "LaunchConfiguration", True, False, 2),
+        ("Nodegroup", "Nodegroup", False, False, 2),
+    ]
+    assert found[-1].role is not None

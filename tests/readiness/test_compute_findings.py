@@ -1,0 +1,788 @@
+"""What the check reports of compute: each cause once, and the line that mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+
+from session_manager_permissions import (
+    SessionManagerEndpoints,
+    SessionManagerPermissions,
+    SessionManagerReadiness,
+    SessionPreferences,
+)
+from session_manager_permissions._network.verdicts import (
+    EGRESS_CLOSED,
+    ENDPOINT_MISSING,
+    ENDPOINT_UNREACHABLE,
+    NO_NETWORK_PATH,
+)
+from session_manager_permissions._readiness.findings import check as judge_all
+from session_manager_permissions._readiness.rules import (
+    CANNOT_BE_KNOWN,
+    CHANNEL_MISSING,
+    METADATA_OFF,
+    NO_INSTANCE_PROFILE,
+    REGISTRATION_MISSING,
+    ROLE_NOT_ASSUMABLE,
+)
+from session_manager_permissions._readiness.templates import Assembly
+from tests.conftest import HERE
+
+from .judging import att, on, ref, resource, write
+from .reports import TRUST, Report, check_app
+from .test_network import (
+    APP_VERDICTS,
+    EGRESS,
+    ENDPOINT_ROWS,
+    ISOLATED,
+    MACHINE,
+    OPEN,
+    PUBLIC,
+    ROUTE_ROWS,
+    SHAPES,
+    SSM,
+    a_shut_network_acl,
+    big,
+    endpoints,
+    instance,
+    instance_on,
+    isolated,
+    templated,
+    vpc,
+    with_endpoints,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import FrameType
+
+    from tests.conftest import MakeApp, MakeStack
+
+    from .reports import Check
+
+READY: Final[frozenset[str]] = frozenset()
+NEITHER: Final = frozenset({CHANNEL_MISSING, REGISTRATION_MISSING})
+UNKNOWN: Final = frozenset({CANNOT_BE_KNOWN})
+Names = dict[str, Any]
+"""The variables that a remedy may use."""
+
+
+# Broken apps, each with the variables that its remedy names
+
+
+def l1_instance(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    (subnet,) = network.private_subnets
+    return {
+        "instance": ec2.CfnInstance(
+            stack, "Instance", image_id="ami-12345678", subnet_id=subnet.subnet_id
+        )
+    }
+
+
+def group_of(stack: cdk.Stack, network: ec2.Vpc, template: ec2.ILaunchTemplate) -> None:
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=network, launch_template=template)
+
+
+def template_without_a_role(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    template = ec2.LaunchTemplate(
+        stack,
+        "Template",
+        security_group=ec2.SecurityGroup(stack, "Given", vpc=network),
+        **MACHINE,
+    )
+    group_of(stack, network, template)
+    return {"launch_template": template}
+
+
+def l1_template(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    template = ec2.CfnLaunchTemplate(
+        stack,
+        "Template",
+        launch_template_data={"imageId": "ami-12345678", "instanceType": "t3.micro"},
+    )
+    autoscaling.CfnAutoScalingGroup(
+        stack,
+        "Group",
+        max_size="1",
+        min_size="1",
+        vpc_zone_identifier=[subnet.subnet_id for subnet in network.private_subnets],
+        launch_template=autoscaling.CfnAutoScalingGroup.LaunchTemplateSpecificationProperty(
+            launch_template_id=template.ref, version=template.attr_latest_version_number
+        ),
+    )
+    return {"launch_template": template}
+
+
+def l1_configuration(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    configuration = autoscaling.CfnLaunchConfiguration(
+        stack, "Configuration", image_id="ami-12345678", instance_type="t3.micro"
+    )
+    autoscaling.CfnAutoScalingGroup(
+        stack,
+        "Group",
+        max_size="1",
+        min_size="1",
+        vpc_zone_identifier=[subnet.subnet_id for subnet in network.private_subnets],
+        launch_configuration_name=configuration.ref,
+    )
+    return {"launch_configuration": configuration}
+
+
+def spot_fleet(stack: cdk.Stack) -> Names:
+    (subnet,) = vpc(stack).private_subnets
+    specification = ec2.CfnSpotFleet.SpotFleetLaunchSpecificationProperty(
+        image_id="ami-12345678", instance_type="t3.micro", subnet_id=subnet.subnet_id
+    )
+    data = ec2.CfnSpotFleet.SpotFleetRequestConfigDataProperty(
+        iam_fleet_role="arn:aws:iam::111122223333:role/fleet",
+        target_capacity=1,
+        launch_specifications=[specification],
+    )
+    return {"fleet": ec2.CfnSpotFleet(stack, "Fleet", spot_fleet_request_config_data=data)}
+
+
+def trusted_by_rds(stack: cdk.Stack) -> Names:
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
+    instance(stack, vpc(stack), role=role)
+    return {"role": role}
+
+
+def metadata_off(stack: cdk.Stack) -> Names:
+    machine = instance(stack, vpc(stack))
+    machine.instance.add_property_override("MetadataOptions.HttpEndpoint", "disabled")
+    return {"instance": machine}
+
+
+def metadata_off_in_l1(stack: cdk.Stack) -> Names:
+    found = l1_instance(stack)
+    found["instance"].add_property_override("MetadataOptions.HttpEndpoint", "disabled")
+    return found
+
+
+def metadata_off_in_a_template(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    template = ec2.LaunchTemplate(
+        stack,
+        "Template",
+        http_endpoint=False,
+        role=iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com")),
+        security_group=ec2.SecurityGroup(stack, "Given", vpc=network),
+        **MACHINE,
+    )
+    group_of(stack, network, template)
+    return {"launch_template": template}
+
+
+def isolated_instance(stack: cdk.Stack) -> Names:
+    network = isolated(stack)
+    machine = instance(stack, network, vpc_subnets=ISOLATED)
+    return {"vpc": network, "instance": machine}
+
+
+def without_an_address(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    instance(stack, network, vpc_subnets=PUBLIC, associate_public_ip_address=False)
+    return {"vpc": network}
+
+
+def with_preferences(stack: cdk.Stack, names: Names) -> Names:
+    """Sessions with a key, a log group and a log bucket."""
+    used: Names = {
+        "key": kms.Key(stack, "Key"),
+        "log_group": logs.LogGroup(stack, "LogGroup"),
+        "log_bucket": s3.Bucket(stack, "Bucket"),
+    }
+    SessionPreferences(
+        stack,
+        "Preferences",
+        encryption_key=used["key"],
+        log_group=used["log_group"],
+        log_bucket=used["log_bucket"],
+        enforce_cloudwatch_encryption=False,
+    )
+    return names | used
+
+
+def isolated_with_preferences(stack: cdk.Stack) -> Names:
+    return with_preferences(stack, isolated_instance(stack))
+
+
+def without_an_endpoint_of_messages(stack: cdk.Stack) -> Names:
+    found = isolated_instance(stack)
+    found["vpc"].add_interface_endpoint("Ssm", service=SSM)
+    return found
+
+
+def without_endpoints_of_the_preferences(stack: cdk.Stack) -> Names:
+    found = isolated_instance(stack)
+    endpoints(found["vpc"])
+    return with_preferences(stack, found)
+
+
+def without_endpoints_of_the_permissions(stack: cdk.Stack) -> Names:
+    found = isolated_instance(stack)
+    endpoints(found["vpc"])
+    SessionManagerPermissions(
+        stack,
+        "Permissions",
+        role=found["instance"].role,
+        allow_registration=True,
+        encryption_key=kms.Key(stack, "Key"),
+        log_group=logs.LogGroup(stack, "LogGroup"),
+        log_bucket=s3.Bucket(stack, "Bucket"),
+    )
+    return found
+
+
+def by_endpoints(stack: cdk.Stack, **more: Any) -> Names:  # noqa: ANN401
+    """In an isolated subnet, with the endpoint of `ssm` as it is given."""
+    found = isolated_instance(stack)
+    found["vpc"].add_interface_endpoint(
+        "Messages", service=ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
+    )
+    return found | {"endpoint": found["vpc"].add_interface_endpoint("Ssm", service=SSM, **more)}
+
+
+def private_dns_off(stack: cdk.Stack) -> Names:
+    return by_endpoints(stack, private_dns_enabled=False)
+
+
+def no_dns_host_names(stack: cdk.Stack) -> Names:
+    network = isolated(stack, enable_dns_hostnames=False)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    endpoints(network)
+    return {"vpc": network}
+
+
+def shut_endpoint(stack: cdk.Stack) -> Names:
+    return by_endpoints(stack, open=False)
+
+
+def endpoint_that_allows_others(stack: cdk.Stack) -> Names:
+    found = by_endpoints(stack)
+    found["endpoint"].add_to_policy(
+        iam.PolicyStatement(
+            principals=[iam.AnyPrincipal()], actions=["ssm:GetParameter"], resources=["*"]
+        )
+    )
+    return found
+
+
+def nothing_let_out(stack: cdk.Stack) -> Names:
+    return {"instance": instance(stack, vpc(stack), allow_all_outbound=False)}
+
+
+def nothing_let_out_of_a_group(stack: cdk.Stack) -> Names:
+    group = autoscaling.AutoScalingGroup(
+        stack, "Group", vpc=vpc(stack), allow_all_outbound=False, **MACHINE
+    )
+    return {"group": group}
+
+
+def nothing_let_out_of_a_template(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    template = ec2.LaunchTemplate(
+        stack,
+        "Template",
+        role=iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com")),
+        security_group=ec2.SecurityGroup(stack, "Given", vpc=network, allow_all_outbound=False),
+        **MACHINE,
+    )
+    group_of(stack, network, template)
+    return {"launch_template": template}
+
+
+def nothing_let_out_of_l1(stack: cdk.Stack) -> Names:
+    network = vpc(stack)
+    group = ec2.SecurityGroup(stack, "Given", vpc=network, allow_all_outbound=False)
+    ec2.CfnInstance(
+        stack,
+        "Instance",
+        image_id="ami-12345678",
+        subnet_id=network.private_subnets[0].subnet_id,
+        security_group_ids=[group.security_group_id],
+    )
+    return {"security_group": group}
+
+
+def shut_network_acl(stack: cdk.Stack) -> Names:
+    a_shut_network_acl(stack)
+    return {"network_acl": stack.node.find_child("Acl")}
+
+
+BROKEN: Final[list[tuple[Callable[[cdk.Stack], Names], str, str]]] = [
+    (l1_instance, NO_INSTANCE_PROFILE, "Instance"),
+    (template_without_a_role, NO_INSTANCE_PROFILE, "Template"),
+    (l1_template, NO_INSTANCE_PROFILE, "Template"),
+    (l1_configuration, NO_INSTANCE_PROFILE, "Configuration"),
+    (spot_fleet, NO_INSTANCE_PROFILE, "Fleet"),
+    (trusted_by_rds, ROLE_NOT_ASSUMABLE, "Role"),
+    (metadata_off, METADATA_OFF, "Instance"),
+    (metadata_off_in_l1, METADATA_OFF, "Instance"),
+    (metadata_off_in_a_template, METADATA_OFF, "Template"),
+    (isolated_instance, NO_NETWORK_PATH, "Instance"),
+    (isolated_with_preferences, NO_NETWORK_PATH, "Instance"),
+    (without_an_address, NO_NETWORK_PATH, "Instance"),
+    (shut_network_acl, NO_NETWORK_PATH, "Instance"),
+    (without_an_endpoint_of_messages, ENDPOINT_MISSING, "Instance"),
+    (without_endpoints_of_the_preferences, ENDPOINT_MISSING, "Instance"),
+    (without_endpoints_of_the_permissions, ENDPOINT_MISSING, "Instance"),
+    (private_dns_off, ENDPOINT_UNREACHABLE, "VpcSsm"),
+    (no_dns_host_names, ENDPOINT_UNREACHABLE, "VpcSsm"),
+    (shut_endpoint, ENDPOINT_UNREACHABLE, "VpcSsm"),
+    (endpoint_that_allows_others, ENDPOINT_UNREACHABLE, "VpcSsm"),
+    (nothing_let_out, EGRESS_CLOSED, "Instance"),
+    (nothing_let_out_of_a_group, EGRESS_CLOSED, "Group"),
+    (nothing_let_out_of_a_template, EGRESS_CLOSED, "Template"),
+    (nothing_let_out_of_l1, EGRESS_CLOSED, "Instance"),
+]
+
+
+@pytest.mark.parametrize(
+    ("build", "rule", "construct"), [pytest.param(*row, id=row[0].__name__) for row in BROKEN]
+)
+def test_remedy_mends(
+    stack_here: cdk.Stack, build: Callable[[cdk.Stack], Names], rule: str, construct: str
+) -> None:
+    stack_here.node.set_context("aws:cdk:enable-path-metadata", True)  # noqa: FBT003
+    names = build(stack_here)
+
+    report = check_app(stack_here, strict=True)
+
+    assert not report.success
+    found = [one for one in report.findings if one.rule == rule]
+    assert {one.severity for one in found} == {"error"}
+    assert found[0].logical_id.startswith(construct)
+    given = {
+        "self": stack_here,
+        "ec2": ec2,
+        "iam": iam,
+        "SessionManagerEndpoints": SessionManagerEndpoints,
+        "SessionManagerPermissions": SessionManagerPermissions,
+    }
+    for line in dict.fromkeys(one.fix for one in found):
+        exec(line, given | names)  # noqa: S102 # the line that the report shows
+    assert rule not in check_app(stack_here).rules
+
+
+def test_several_causes_are_several_findings(stack_here: cdk.Stack) -> None:
+    names = without_an_endpoint_of_messages(stack_here)
+    names["instance"].instance.add_property_override("MetadataOptions.HttpEndpoint", "disabled")
+    names["instance"].role.assume_role_policy.add_statements(
+        iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=["sts:AssumeRole"],
+            principals=[iam.ServicePrincipal("ec2.amazonaws.com")],
+        )
+    )
+
+    report = check_app(stack_here)
+
+    assert report.rules >= {ENDPOINT_MISSING, METADATA_OFF, ROLE_NOT_ASSUMABLE}
+    assert report.only(ROLE_NOT_ASSUMABLE).fix == "leave ec2.amazonaws.com out of the Deny"
+    assert report.verdicts == {"not ready": 1}
+
+
+def test_deny_of_an_endpoint_is_to_be_narrowed(stack_here: cdk.Stack) -> None:
+    names = by_endpoints(stack_here)
+    for effect, actions in ((iam.Effect.ALLOW, ["*"]), (iam.Effect.DENY, ["ssm:Update*"])):
+        names["endpoint"].add_to_policy(
+            iam.PolicyStatement(
+                effect=effect, principals=[iam.AnyPrincipal()], actions=actions, resources=["*"]
+            )
+        )
+
+    assert check_app(stack_here).only(ENDPOINT_UNREACHABLE).fix == (
+        'leave "ssm:UpdateInstanceInformation" out of the Deny of the endpoint\'s policy'
+    )
+
+
+def test_permissions_alone(stack_here: cdk.Stack) -> None:
+    trusted_by_rds(stack_here)
+    ec2.CfnInstance(stack_here, "Other", image_id="ami-12345678")
+
+    assert check_app(stack_here, network=False).rules == NEITHER
+    assert check_app(stack_here).rules == NEITHER | {
+        ROLE_NOT_ASSUMABLE,
+        NO_INSTANCE_PROFILE,
+    }
+
+
+@pytest.mark.parametrize(("strict", "network"), [("yes", True), (True, None)])
+def test_arguments_are_bools(strict: Any, network: Any) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match="must be a bool, got"):
+        SessionManagerReadiness(strict=strict, network=network)
+
+
+def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
+    parts = {f"Instance{number}": BODY["Instance"] for number in range(3)}
+    body = with_role(PrivateRoute=None, Instance=None, **parts)
+
+    report = check(body)
+
+    assert report.violations == [NO_NETWORK_PATH]
+    assert [finding.logical_id for finding in report.findings] == [*parts]
+    assert report.verdicts == {"not ready": 1}
+
+
+# Who the compute is
+
+CORE: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+ROLE: Final = resource("AWS::IAM::Role", ManagedPolicyArns=[CORE], **TRUST)
+PARAMETER: Final = ref("Given")
+IF: Final = {"Fn::If": ["Production", PARAMETER, "other"]}
+
+
+def with_role(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A template whose instance can be reached: behind a NAT gateway, with a profile and a role."""
+    profile = {"IamInstanceProfile": ref("Profile")}
+    given = {
+        "Role": ROLE,
+        "Profile": resource("AWS::IAM::InstanceProfile", Roles=[ref("Role")]),
+        "Instance": instance_on() | {"Properties": instance_on()["Properties"] | profile},
+    }
+    return templated(**given | changes)
+
+
+BODY: Final = with_role()["Resources"]
+
+
+def launched(**properties: object) -> dict[str, Any]:
+    """The instance, with other properties."""
+    given = {**BODY["Instance"]["Properties"], **properties}
+    return {"Instance": {"Type": "AWS::EC2::Instance", "Properties": given}}
+
+
+def trusting(*statements: object) -> dict[str, Any]:
+    document = {"Statement": [*statements]}
+    properties = {"ManagedPolicyArns": [CORE], "AssumeRolePolicyDocument": document}
+    return {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}
+
+
+def may_assume(service: object, effect: str = "Allow", **more: object) -> dict[str, object]:
+    principal = {"Service": service}
+    return {"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole", **more}
+
+
+EC2 = may_assume("ec2.amazonaws.com")
+SUFFIX = {"Fn::Join": ["", ["ec2.", {"Ref": "AWS::URLSuffix"}]]}
+HOST_MANAGEMENT = {"Management": resource("AWS::SSM::DefaultHostManagementConfiguration")}
+NO_PROFILE = launched(IamInstanceProfile={"Ref": "AWS::NoValue"})
+DISABLED = launched(MetadataOptions={"HttpEndpoint": "disabled"})
+
+IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
+    ("ready", {}, READY),
+    ("no profile", NO_PROFILE, frozenset({NO_INSTANCE_PROFILE})),
+    ("no profile, Default Host Management", NO_PROFILE | HOST_MANAGEMENT, UNKNOWN),
+    ("profile of another app", launched(IamInstanceProfile="other"), UNKNOWN),
+    ("profile by a parameter", launched(IamInstanceProfile=PARAMETER), UNKNOWN),
+    ("profile on a condition", launched(IamInstanceProfile=IF), UNKNOWN),
+    ("metadata off", DISABLED, frozenset({METADATA_OFF})),
+    ("metadata off, Default Host Management", DISABLED | HOST_MANAGEMENT,
+     frozenset({METADATA_OFF})),
+    ("metadata by a parameter", launched(MetadataOptions={"HttpEndpoint": PARAMETER}), UNKNOWN),
+    ("metadata on", launched(MetadataOptions={"HttpEndpoint": "enabled"}), READY),
+    ("trust of RDS", trusting(may_assume("rds.amazonaws.com")), frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust of RDS, Default Host Management",
+     trusting(may_assume("rds.amazonaws.com")) | HOST_MANAGEMENT, UNKNOWN),
+    ("trust of Systems Manager alone", trusting(may_assume("ssm.amazonaws.com")),
+     frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust of nobody", trusting(), frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust of a list", trusting(may_assume(["rds.amazonaws.com", "ec2.amazonaws.com"])), READY),
+    ("trust with the URL suffix", trusting(may_assume(SUFFIX)), READY),
+    ("trust by Fn::Sub", trusting(may_assume({"Fn::Sub": "ec2.${AWS::URLSuffix}"})), READY),
+    ("trust in China", trusting(may_assume("ec2.amazonaws.com.cn")), READY),
+    ("trust of a parameter", trusting(may_assume(PARAMETER)), UNKNOWN),
+    ("trust on a condition", trusting(may_assume(IF)), UNKNOWN),
+    ("trust with a condition", trusting(may_assume("ec2.amazonaws.com", Condition={"Bool": {}})),
+     UNKNOWN),
+    ("trust of a statement that is not there", trusting(EC2, {"Ref": "AWS::NoValue"}), READY),
+    ("trust of a statement on a condition", trusting({"Fn::If": ["Production", EC2, EC2]}),
+     UNKNOWN),
+    ("denied trust", trusting(EC2, may_assume("ec2.amazonaws.com", "Deny")),
+     frozenset({ROLE_NOT_ASSUMABLE})),
+    ("trust that can't be read", {"Role": resource("AWS::IAM::Role", ManagedPolicyArns=[CORE],
+                                                   AssumeRolePolicyDocument=PARAMETER)}, UNKNOWN),
+    ("role by name, on a condition",
+     {"Role": on(resource("AWS::IAM::Role", RoleName="web", AssumeRolePolicyDocument={
+         "Statement": []}, ManagedPolicyArns=[CORE])),
+      "Profile": resource("AWS::IAM::InstanceProfile", Roles=["web"])}, UNKNOWN),
+    ("unknown subnet", launched(SubnetId="subnet-1"), UNKNOWN),
+    ("unknown subnet, and no profile",
+     launched(SubnetId="subnet-1", IamInstanceProfile={"Ref": "AWS::NoValue"}),
+     frozenset({NO_INSTANCE_PROFILE})),
+    ("unused launch template", {"Launch": resource("AWS::EC2::LaunchTemplate")}, UNKNOWN),
+    ("Batch", {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources={
+        "Type": "EC2", "InstanceRole": "arn:aws:iam::111122223333:role/batch"})}, UNKNOWN),
+    ("Fargate", {"Batch": resource("AWS::Batch::ComputeEnvironment", ComputeResources={
+        "Type": "FARGATE"})}, READY),
+    ("EMR", {"Emr": resource("AWS::EMR::Cluster", JobFlowRole=ref("Profile"))}, UNKNOWN),
+    ("Image Builder", {"Builder": resource("AWS::ImageBuilder::InfrastructureConfiguration",
+                                           InstanceProfileName=ref("Profile"))}, UNKNOWN),
+    ("Beanstalk", {"Beanstalk": resource("AWS::ElasticBeanstalk::Environment", OptionSettings=[
+        {"OptionName": "IamInstanceProfile", "Value": "other"}])}, UNKNOWN),
+    ("ECS", {"Capacity": resource("AWS::ECS::CapacityProvider", ManagedInstancesProvider={
+        "InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}})}, UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"), [pytest.param(*row[1:], id=row[0]) for row in IDENTITIES]
+)
+def test_identity(check: Check, changes: dict[str, Any], expected: frozenset[str]) -> None:
+    report = check(with_role(**changes))
+
+    assert report.rules == expected
+    assert report.violations.count(CANNOT_BE_KNOWN) <= 1
+
+
+def nodes(**properties: object) -> dict[str, Any]:
+    given = {"ClusterName": "cluster", "Subnets": [ref("Private")], **properties}
+    return resource("AWS::EKS::Nodegroup", **given)
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "expected"),
+    [
+        (trusting(EC2), att("Role", "Arn"), READY),
+        (trusting(may_assume("eks.amazonaws.com")), att("Role", "Arn"), {ROLE_NOT_ASSUMABLE}),
+        (trusting(may_assume(PARAMETER)), att("Role", "Arn"), UNKNOWN),
+        (trusting(EC2), "arn:aws:iam::111122223333:role/other", UNKNOWN),
+    ],
+)
+def test_role_of_nodes(
+    check: Check, role: dict[str, Any], given: object, expected: frozenset[str]
+) -> None:
+    cluster = resource("AWS::EKS::Cluster", Name="cluster")
+    changes = {
+        "Instance": None,
+        "Profile": None,
+        "Cluster": cluster,
+        "Nodes": nodes(NodeRole=given),
+    }
+
+    report = check(with_role(**changes, **role))
+
+    assert report.rules == expected
+    assert report.verdicts == {}
+
+
+def test_unknown_is_said_once_and_names_all_that_decides(check: Check) -> None:
+    body = with_role(
+        **launched(
+            SubnetId="subnet-1",
+            MetadataOptions={"HttpEndpoint": PARAMETER},
+            IamInstanceProfile="other",
+        )
+    )
+
+    finding = check(body).only(CANNOT_BE_KNOWN)
+
+    assert finding.description == (
+        "it can't be known at synthesis whether Session Manager reaches this instance: that "
+        "depends on the instance profile 'other', and on the parameter 'Given', and on the subnet "
+        "'subnet-1'"
+    )
+    assert finding.logical_id == "Instance"
+    assert finding.severity == "info"
+
+
+@pytest.mark.parametrize(
+    ("account", "region", "expected"),
+    [
+        ("111122223333", "eu-west-1", UNKNOWN),
+        ("unknown-account", "unknown-region", UNKNOWN),
+        ("111122223333", "us-east-1", {NO_INSTANCE_PROFILE}),
+        ("444455556666", "eu-west-1", {NO_INSTANCE_PROFILE}),
+    ],
+)
+def test_default_host_management_is_of_one_region(
+    tmp_path: Path, account: str, region: str, expected: frozenset[str]
+) -> None:
+    elsewhere = {"Resources": HOST_MANAGEMENT}
+    paths = write(tmp_path, Here=with_role(**NO_PROFILE), There=elsewhere)
+    manifest = tmp_path / "manifest.json"
+    body = json.loads(manifest.read_text())
+    body["artifacts"]["There"]["environment"] = f"aws://{account}/{region}"
+    manifest.write_text(json.dumps(body))
+
+    assert Report(paths, strict=False).rules == expected
+
+
+def test_half_of_the_templates_and_apps_must_not_have_a_definite_finding() -> None:
+    """All of them are checked: those of the network by `judging.verdicts`."""
+    network = [
+        *(expected for _, expected in SHAPES),
+        *(expected for _, _, expected in (*ROUTE_ROWS, *ENDPOINT_ROWS)),
+        *(" ".join(by.values()) for _, by in APP_VERDICTS),
+    ]
+    identities = [expected for _, _, expected in IDENTITIES]
+    definite = [one for one in network if one not in {OPEN, "unknown"} and "-" in one]
+    definite += [" ".join(one) for one in identities if one not in (READY, UNKNOWN)]
+    definite += [rule for _, rule, _ in BROKEN]
+    count = len(network) + len(identities) + len(BROKEN)
+
+    assert count >= 150
+    assert 2 * len(definite) <= count
+
+
+# What sessions use
+
+OF_KEY = {"kmsKeyId": "arn:aws:kms:eu-west-1:111122223333:key/1234abcd"}
+
+
+def document(content: object, kind: str = "Session") -> dict[str, Any]:
+    return resource("AWS::SSM::Document", DocumentType=kind, Content=content)
+
+
+def of(inputs: object) -> dict[str, Any]:
+    return {"schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs}
+
+
+MISSING: Final = frozenset({ENDPOINT_MISSING})
+
+
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ({}, READY),
+        ({"Document": document(of(OF_KEY))}, MISSING),
+        ({"Document": document(of({"kmsKeyId": att("Key", "Arn")}))}, MISSING),
+        ({"Document": document(json.dumps(of(OF_KEY)))}, MISSING),
+        ({"Document": document(of({"s3BucketName": ref("Bucket")}))}, MISSING),
+        ({"Document": document(of({"cloudWatchLogGroupName": "sessions"}))}, MISSING),
+        ({"Document": document(of({"kmsKeyId": ""}))}, READY),
+        ({"Document": document(of({"kmsKeyId": {"Ref": "AWS::NoValue"}}))}, READY),
+        ({"Document": document(of({"kmsKeyId": PARAMETER}))}, UNKNOWN),
+        ({"Document": document(of({"Fn::If": ["Production", OF_KEY, {}]}))}, UNKNOWN),
+        ({"Document": document({"Fn::If": ["Production", of(OF_KEY), of({})]})}, UNKNOWN),
+        ({"Document": document("schemaVersion: '1.0'")}, UNKNOWN),
+        ({"Document": on(document(of(OF_KEY)))}, UNKNOWN),
+        ({"Document": document(of(OF_KEY)), "Other": document(of({}))}, UNKNOWN),
+        ({"Document": document(of(OF_KEY)), "Other": document(of(OF_KEY))}, MISSING),
+        ({"Document": document({"schemaVersion": "1.0", "sessionType": "Port"})}, READY),
+        ({"Document": document(of(OF_KEY), "Command")}, READY),
+    ],
+)
+def test_services_that_sessions_use(
+    check: Check, documents: dict[str, Any], expected: frozenset[str]
+) -> None:
+    added = {
+        **with_endpoints()["Resources"],
+        **{name: BODY[name] for name in ("Role", "Profile", "Instance")},
+        "Key": resource("AWS::KMS::Key"),
+        "Bucket": resource("AWS::S3::Bucket"),
+    }
+
+    assert check({"Resources": added | documents}).rules == expected
+    assert check(with_role(**documents)).rules == READY  # behind a NAT gateway
+
+
+def test_document_of_another_region_says_nothing(tmp_path: Path) -> None:
+    here = {
+        **with_endpoints()["Resources"],
+        **{name: BODY[name] for name in ("Role", "Profile", "Instance")},
+    }
+    there = {"Resources": {"Document": document(of(OF_KEY))}}
+    paths = write(tmp_path, Here={"Resources": here}, There=there)
+
+    assert Report(paths, strict=False).rules == MISSING
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("eu-west-1", "us-east-1", 1))
+    assert Report(paths, strict=False).rules == READY
+
+
+# What it costs
+
+
+def calls(paths: list[str], *, network: bool) -> int:
+    """How many functions the check calls: the same on every machine."""
+    count = 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(note)
+    try:
+        judge_all(Assembly(paths), network=network)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_cost_grows_with_the_resources_and_no_faster(tmp_path: Path) -> None:
+    def for_each(machines: int, *, network: bool) -> float:
+        body = big(machines)
+        paths = write(tmp_path, Stack=body)
+        return calls(paths, network=network) / len(body["Resources"])
+
+    small, large = for_each(40, network=True), for_each(400, network=True)
+
+    assert large < 1.1 * small
+    assert large < 220  # of 2,000 resources, 400 of them subnets
+    assert for_each(400, network=False) < large / 2  # the network is what costs here
+
+
+# Across stacks
+
+REFERENCES: Final = "@aws-cdk/core:defaultCrossStackReferences"
+
+
+@pytest.mark.parametrize("references", [None, "weak", "both"])
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (by_endpoints, READY),
+        (isolated_instance, {NO_NETWORK_PATH}),
+        (without_an_endpoint_of_messages, MISSING),
+        (shut_endpoint, {ENDPOINT_UNREACHABLE}),
+        (trusted_by_rds, {ROLE_NOT_ASSUMABLE}),
+    ],
+)
+def test_across_stacks(
+    make_app: MakeApp,
+    make_stack: MakeStack,
+    references: str | None,
+    build: Callable[[cdk.Stack], Names],
+    expected: frozenset[str],
+) -> None:
+    """The network and the role are in a stack, the instance in the nested stack of another."""
+    app = make_app(**({} if references is None else {REFERENCES: references}))
+    network = make_stack("Network", scope=app, env=HERE)
+    names = build(network)
+    here = network.node.find_child("Instance")
+    assert isinstance(here, ec2.Instance)
+    role = here.role
+    assert isinstance(role, iam.Role)
+    role.add_managed_policy(
+        iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")
+    )
+    vpc_ = network.node.find_child("Vpc")
+    assert isinstance(vpc_, ec2.Vpc)
+    inner = cdk.NestedStack(make_stack("Compute", scope=app, env=HERE), "Nested")
+    subnets = ISOLATED if "vpc" in names else EGRESS
+    ec2.Instance(inner, "Web", vpc=vpc_, vpc_subnets=subnets, role=role, **MACHINE)
+
+    report = check_app(network)
+
+    assert report.rules == expected
+    found = {finding.logical_id.rstrip("0123456789ABCDEF") for finding in report.findings}
+    if expected in ({NO_NETWORK_PATH}, MISSING):
+        assert found == {"Instance", "Web"}

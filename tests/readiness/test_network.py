@@ -1,0 +1,1421 @@
+"""Which network paths of an app are open, closed or unknown, by its templates alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_eks_v2 as eks
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_route53_targets as targets
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from session_manager_permissions._network.verdicts import (
+    EGRESS_CLOSED,
+    ENDPOINT_MISSING,
+    ENDPOINT_UNREACHABLE,
+    NO_NETWORK_PATH,
+    PathVerdict,
+    State,
+)
+from tests.conftest import DATA, HERE, MakeApp, MakeStack, synth
+
+from .judging import att, nested, on, ref, resource, said, verdicts, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+APPS = DATA / "apps"
+OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
+PUBLIC = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
+EGRESS = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
+ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+MACHINE: dict[str, Any] = {
+    "instance_type": ec2.InstanceType("t3.micro"),
+    "machine_image": ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"}),
+}
+SSM = ec2.InterfaceVpcEndpointAwsService.SSM
+MESSAGES = ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES
+
+
+def subnets(*kinds: ec2.SubnetType) -> list[ec2.SubnetConfiguration]:
+    return [ec2.SubnetConfiguration(name=kind.name.title(), subnet_type=kind) for kind in kinds]
+
+
+def vpc(stack: cdk.Stack, *kinds: ec2.SubnetType, **more: Any) -> ec2.Vpc:  # noqa: ANN401
+    """A VPC with a subnet of each kind; of CDK's own default kinds where none is given."""
+    given: dict[str, Any] = {"subnet_configuration": subnets(*kinds)} if kinds else {}
+    return ec2.Vpc(stack, "Vpc", max_azs=1, **given, **more)
+
+
+def isolated(stack: cdk.Stack, **more: Any) -> ec2.Vpc:  # noqa: ANN401
+    return vpc(stack, ec2.SubnetType.PRIVATE_ISOLATED, **more)
+
+
+def instance(stack: cdk.Stack, network: ec2.IVpc, **more: Any) -> ec2.Instance:  # noqa: ANN401
+    return ec2.Instance(stack, "Instance", vpc=network, **MACHINE, **more)
+
+
+def endpoints(network: ec2.Vpc, **more: Any) -> list[ec2.InterfaceVpcEndpoint]:  # noqa: ANN401
+    return [
+        network.add_interface_endpoint("Ssm", service=SSM, **more),
+        network.add_interface_endpoint("Messages", service=MESSAGES, **more),
+    ]
+
+
+def in_public_subnet(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack), vpc_subnets=PUBLIC)
+
+
+def in_public_subnet_alone(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack, ec2.SubnetType.PUBLIC), vpc_subnets=PUBLIC)
+
+
+def without_address(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack), vpc_subnets=PUBLIC, associate_public_ip_address=False)
+
+
+def without_address_of_subnet(stack: cdk.Stack) -> None:
+    kind = ec2.SubnetConfiguration(
+        name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False
+    )
+    network = ec2.Vpc(stack, "Vpc", max_azs=1, subnet_configuration=[kind])
+    instance(stack, network, vpc_subnets=PUBLIC)
+
+
+def with_address_that_subnet_does_not_give(stack: cdk.Stack) -> None:
+    kind = ec2.SubnetConfiguration(
+        name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=False
+    )
+    network = ec2.Vpc(stack, "Vpc", max_azs=1, subnet_configuration=[kind])
+    instance(stack, network, vpc_subnets=PUBLIC, associate_public_ip_address=True)
+
+
+def with_elastic_address(stack: cdk.Stack) -> None:
+    machine = instance(stack, vpc(stack), vpc_subnets=PUBLIC, associate_public_ip_address=False)
+    ec2.CfnEIP(stack, "Address", instance_id=machine.instance_id)
+
+
+def with_elastic_address_that_something_gives(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack), vpc_subnets=PUBLIC, associate_public_ip_address=False)
+    ec2.CfnEIP(stack, "Address")
+
+
+def behind_nat(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack))
+
+
+def behind_nat_of_each_zone(stack: cdk.Stack) -> None:
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=ec2.Vpc(stack, "Vpc", max_azs=2), **MACHINE)
+
+
+def behind_one_nat(stack: cdk.Stack) -> None:
+    network = ec2.Vpc(stack, "Vpc", max_azs=2, nat_gateways=1)
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=network, **MACHINE)
+
+
+def behind_no_nat(stack: cdk.Stack) -> None:
+    network = vpc(stack, ec2.SubnetType.PUBLIC, ec2.SubnetType.PRIVATE_WITH_EGRESS, nat_gateways=0)
+    instance(stack, network, vpc_subnets=EGRESS)
+
+
+def behind_nat_instance(stack: cdk.Stack) -> None:
+    nat = ec2.NatProvider.instance_v2(instance_type=ec2.InstanceType("t3.micro"))
+    instance(stack, vpc(stack, nat_gateway_provider=nat))
+
+
+def behind_transit_gateway(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    for subnet in network.isolated_subnets:
+        assert isinstance(subnet, ec2.Subnet)
+        subnet.add_route("Transit", router_id="tgw-1", router_type=ec2.RouterType.TRANSIT_GATEWAY)
+
+
+def peered(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    for subnet in network.isolated_subnets:
+        assert isinstance(subnet, ec2.Subnet)
+        subnet.add_route(
+            "Peer",
+            router_id="pcx-1",
+            router_type=ec2.RouterType.VPC_PEERING_CONNECTION,
+            destination_cidr_block="10.8.0.0/16",
+        )
+
+
+def propagated(stack: cdk.Stack) -> None:
+    network = isolated(stack, vpn_gateway=True, vpn_route_propagation=[ISOLATED])
+    instance(stack, network, vpc_subnets=ISOLATED)
+
+
+def isolated_alone(stack: cdk.Stack) -> None:
+    instance(stack, isolated(stack), vpc_subnets=ISOLATED)
+
+
+def isolated_with_endpoints(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    endpoints(network)
+
+
+def isolated_with_one_endpoint(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    network.add_interface_endpoint("Ssm", service=SSM)
+
+
+def isolated_with_endpoints_of_others(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    network.add_interface_endpoint("Ec2", service=ec2.InterfaceVpcEndpointAwsService.EC2_MESSAGES)
+    network.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
+
+
+def isolated_with_fips_endpoints(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    for name in ("ssm-fips", "ssmmessages-fips"):
+        service = ec2.InterfaceVpcEndpointAwsService(name)
+        network.add_interface_endpoint(name, service=service)
+
+
+def isolated_with_endpoints_of_another_region(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    for name in ("ssm", "ssmmessages"):
+        service = ec2.InterfaceVpcEndpointService(f"com.amazonaws.us-east-1.{name}")
+        network.add_interface_endpoint(name, service=service, private_dns_enabled=True)
+
+
+def private_dns_off(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    endpoints(network, private_dns_enabled=False)
+
+
+def private_dns_off_beside_nat(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    instance(stack, network)
+    endpoints(network, private_dns_enabled=False)
+
+
+def zones_of_ones_own(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    names = ("ssm", "ssmmessages")
+    for name, endpoint in zip(names, endpoints(network, private_dns_enabled=False), strict=True):
+        zone = route53.PrivateHostedZone(
+            stack, f"{name}Zone", zone_name=f"{name}.eu-west-1.amazonaws.com", vpc=network
+        )
+        target = targets.InterfaceVpcEndpointTarget(endpoint)
+        alias = route53.RecordTarget.from_alias(target)
+        route53.ARecord(stack, f"{name}Record", zone=zone, target=alias)
+
+
+def zones_that_lead_elsewhere(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    instance(stack, network)
+    zone = route53.PrivateHostedZone(
+        stack, "Zone", zone_name="ssm.eu-west-1.amazonaws.com", vpc=network
+    )
+    address = route53.RecordTarget.from_ip_addresses("10.9.0.1")
+    route53.ARecord(stack, "Record", zone=zone, target=address)
+
+
+def no_dns_host_names(stack: cdk.Stack) -> None:
+    network = isolated(stack, enable_dns_hostnames=False)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    endpoints(network)
+
+
+def endpoints_that_are_shut(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    endpoints(network, open=False)
+
+
+def endpoints_that_are_shut_beside_nat(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    instance(stack, network)
+    endpoints(network, open=False)
+
+
+def endpoints_that_admit_the_instance(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    machine = instance(stack, network, vpc_subnets=ISOLATED)
+    for endpoint in endpoints(network, open=False):
+        endpoint.connections.allow_default_port_from(machine)
+
+
+def endpoints_that_admit_an_instance_which_lets_nothing_else_out(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    machine = instance(stack, network, vpc_subnets=ISOLATED, allow_all_outbound=False)
+    for endpoint in endpoints(network, open=False):
+        endpoint.connections.allow_default_port_from(machine)
+
+
+def endpoints_in_a_group_that_is_given(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    group = ec2.SecurityGroup(stack, "Given", vpc=network)
+    group.add_ingress_rule(ec2.Peer.ipv4(network.vpc_cidr_block), ec2.Port.tcp(443))
+    endpoints(network, security_groups=[group], open=False)
+
+
+def endpoints_in_a_group_that_admits_another_port(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    group = ec2.SecurityGroup(stack, "Given", vpc=network)
+    group.add_ingress_rule(ec2.Peer.ipv4(network.vpc_cidr_block), ec2.Port.tcp(80))
+    endpoints(network, security_groups=[group], open=False)
+
+
+def endpoints_in_an_imported_group(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    group = ec2.SecurityGroup.from_security_group_id(stack, "Given", "sg-1")
+    endpoints(network, security_groups=[group], open=False)
+
+
+def endpoints_that_admit_a_prefix_list(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    group = ec2.SecurityGroup(stack, "Given", vpc=network)
+    group.add_ingress_rule(ec2.Peer.prefix_list("pl-1"), ec2.Port.tcp(443))
+    endpoints(network, security_groups=[group], open=False)
+
+
+def endpoints_with_a_policy(stack: cdk.Stack, *statements: iam.PolicyStatement) -> None:
+    network = isolated(stack)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    for endpoint in endpoints(network):
+        for statement in statements:
+            endpoint.add_to_policy(statement)
+
+
+def endpoints_for_the_own_account(stack: cdk.Stack) -> None:
+    endpoints_with_a_policy(
+        stack,
+        iam.PolicyStatement(
+            principals=[iam.AnyPrincipal()],
+            actions=["*"],
+            resources=["*"],
+            conditions={"StringEquals": {"aws:PrincipalAccount": stack.account}},
+        ),
+    )
+
+
+def endpoints_for_something_else(stack: cdk.Stack) -> None:
+    endpoints_with_a_policy(
+        stack,
+        iam.PolicyStatement(
+            principals=[iam.AnyPrincipal()], actions=["ssm:GetParameter"], resources=["*"]
+        ),
+    )
+
+
+def endpoints_for_a_principal(stack: cdk.Stack) -> None:
+    endpoints_with_a_policy(
+        stack,
+        iam.PolicyStatement(
+            principals=[iam.ArnPrincipal("arn:aws:iam::111122223333:role/Some")],
+            actions=["*"],
+            resources=["*"],
+        ),
+    )
+
+
+def addresses_of_ipam(stack: cdk.Stack) -> None:
+    addresses = ec2.IpAddresses.aws_ipam_allocation(
+        ipv4_ipam_pool_id="ipam-pool-1",
+        ipv4_netmask_length=16,
+        default_subnet_ipv4_netmask_length=24,
+    )
+    network = isolated(stack, ip_addresses=addresses)
+    instance(stack, network, vpc_subnets=ISOLATED)
+    endpoints(network)
+
+
+def nothing_let_out(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack), allow_all_outbound=False)
+
+
+def https_let_out(stack: cdk.Stack) -> None:
+    machine = instance(stack, vpc(stack), allow_all_outbound=False)
+    machine.connections.allow_to_any_ipv4(ec2.Port.tcp(443))
+
+
+def http_let_out(stack: cdk.Stack) -> None:
+    machine = instance(stack, vpc(stack), allow_all_outbound=False)
+    machine.connections.allow_to_any_ipv4(ec2.Port.tcp(80))
+
+
+def the_vpc_let_out_to(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    machine = instance(stack, network, allow_all_outbound=False)
+    machine.connections.allow_to(ec2.Peer.ipv4(network.vpc_cidr_block), ec2.Port.tcp(443))
+
+
+def a_group_let_out_to(stack: cdk.Stack) -> None:
+    """CDK writes the rule as a resource of its own, and AWS's default may stay beside it."""
+    network = vpc(stack)
+    machine = instance(stack, network, allow_all_outbound=False)
+    database = ec2.SecurityGroup(stack, "Database", vpc=network)
+    machine.connections.allow_to(database, ec2.Port.tcp(5432))
+
+
+def another_group_lets_out(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    machine = instance(stack, network, allow_all_outbound=False)
+    machine.add_security_group(ec2.SecurityGroup(stack, "Open", vpc=network))
+
+
+def an_imported_group_may_let_out(stack: cdk.Stack) -> None:
+    group = ec2.SecurityGroup.from_security_group_id(stack, "Imported", "sg-1")
+    instance(stack, vpc(stack), security_group=group)
+
+
+def in_an_imported_vpc(stack: cdk.Stack, **more: Any) -> None:  # noqa: ANN401
+    network = ec2.Vpc.from_vpc_attributes(
+        stack,
+        "Vpc",
+        vpc_id="vpc-1",
+        availability_zones=["eu-west-1a"],
+        private_subnet_ids=["subnet-1"],
+        vpc_cidr_block="10.0.0.0/16",
+    )
+    instance(stack, network, **more)
+
+
+def in_an_imported_vpc_with_nothing_let_out(stack: cdk.Stack) -> None:
+    in_an_imported_vpc(stack, allow_all_outbound=False)
+
+
+def in_the_default_vpc(stack: cdk.Stack) -> None:
+    ec2.CfnInstance(stack, "Instance", image_id="ami-1")
+
+
+def dual_stack(stack: cdk.Stack) -> None:
+    network = vpc(stack, ip_protocol=ec2.IpProtocol.DUAL_STACK)
+    instance(stack, network, vpc_subnets=PUBLIC)
+
+
+def dual_stack_behind_nat(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack, ip_protocol=ec2.IpProtocol.DUAL_STACK))
+
+
+def in_the_default_group(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    (subnet,) = network.private_subnets
+    ec2.CfnInstance(stack, "Instance", image_id="ami-1", subnet_id=subnet.subnet_id)
+
+
+def in_the_default_group_that_cdk_empties(stack: cdk.Stack) -> None:
+    network = vpc(stack, restrict_default_security_group=True)
+    (subnet,) = network.private_subnets
+    ec2.CfnInstance(stack, "Instance", image_id="ami-1", subnet_id=subnet.subnet_id)
+
+
+def endpoints_in_the_default_group(stack: cdk.Stack, **more: Any) -> None:  # noqa: ANN401
+    network = isolated(stack, **more)
+    (subnet,) = network.isolated_subnets
+    ec2.CfnInstance(stack, "Instance", image_id="ami-1", subnet_id=subnet.subnet_id)
+    for name in ("ssm", "ssmmessages"):
+        ec2.CfnVPCEndpoint(
+            stack,
+            name,
+            vpc_id=network.vpc_id,
+            service_name=f"com.amazonaws.eu-west-1.{name}",
+            vpc_endpoint_type="Interface",
+            private_dns_enabled=True,
+            subnet_ids=[subnet.subnet_id],
+        )
+
+
+def endpoints_in_the_default_group_that_cdk_empties(stack: cdk.Stack) -> None:
+    endpoints_in_the_default_group(stack, restrict_default_security_group=True)
+
+
+def a_shut_network_acl(stack: cdk.Stack, *ports: ec2.AclTraffic) -> None:
+    network = vpc(stack)
+    instance(stack, network)
+    acl = ec2.NetworkAcl(stack, "Acl", vpc=network, subnet_selection=EGRESS)
+    for number, traffic in enumerate(ports):
+        for direction in ec2.TrafficDirection:
+            acl.add_entry(
+                f"{direction.name}{number}",
+                cidr=ec2.AclCidr.any_ipv4(),
+                rule_number=100 + number,
+                traffic=traffic,
+                direction=direction,
+            )
+
+
+def an_open_network_acl(stack: cdk.Stack) -> None:
+    a_shut_network_acl(
+        stack, ec2.AclTraffic.tcp_port(443), ec2.AclTraffic.tcp_port_range(1024, 65535)
+    )
+
+
+def an_open_network_acl_for_all(stack: cdk.Stack) -> None:
+    ping = ec2.AclTraffic.icmp(type=-1, code=-1)
+    a_shut_network_acl(stack, ping, ec2.AclTraffic.all_traffic())
+
+
+def bastion(stack: cdk.Stack) -> None:
+    ec2.BastionHostLinux(stack, "Bastion", vpc=vpc(stack))
+
+
+def isolated_bastion(stack: cdk.Stack) -> None:
+    ec2.BastionHostLinux(stack, "Bastion", vpc=isolated(stack), subnet_selection=ISOLATED)
+
+
+def capacity_of_ecs(stack: cdk.Stack) -> None:
+    cluster = ecs.Cluster(stack, "Cluster", vpc=vpc(stack))
+    cluster.add_capacity("Capacity", instance_type=ec2.InstanceType("t3.micro"))
+
+
+def isolated_capacity_of_ecs(stack: cdk.Stack) -> None:
+    cluster = ecs.Cluster(stack, "Cluster", vpc=isolated(stack))
+    cluster.add_capacity(
+        "Capacity", instance_type=ec2.InstanceType("t3.micro"), vpc_subnets=ISOLATED
+    )
+
+
+def nodes_of_eks(stack: cdk.Stack) -> None:
+    cluster = eks.Cluster(
+        stack,
+        "Cluster",
+        version=eks.KubernetesVersion.V1_32,
+        vpc=vpc(stack),
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
+    cluster.add_nodegroup_capacity("Nodes")
+
+
+def isolated_nodes_of_eks(stack: cdk.Stack) -> None:
+    network = isolated(stack)
+    cluster = eks.Cluster(
+        stack,
+        "Cluster",
+        version=eks.KubernetesVersion.V1_32,
+        vpc=network,
+        vpc_subnets=[ISOLATED],
+        default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+        default_capacity=0,
+    )
+    cluster.add_nodegroup_capacity("Nodes", subnets=ISOLATED)
+
+
+def group_in_two_kinds_of_subnet(stack: cdk.Stack) -> None:
+    network = vpc(
+        stack,
+        ec2.SubnetType.PUBLIC,
+        ec2.SubnetType.PRIVATE_WITH_EGRESS,
+        ec2.SubnetType.PRIVATE_ISOLATED,
+    )
+    both = [*network.private_subnets, *network.isolated_subnets]
+    autoscaling.AutoScalingGroup(
+        stack, "Group", vpc=network, vpc_subnets=ec2.SubnetSelection(subnets=both), **MACHINE
+    )
+
+
+def group_with_a_launch_template(stack: cdk.Stack) -> None:
+    network = vpc(stack)
+    template = ec2.LaunchTemplate(
+        stack,
+        "Template",
+        security_group=ec2.SecurityGroup(stack, "Given", vpc=network, allow_all_outbound=False),
+        **MACHINE,
+    )
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=network, launch_template=template)
+
+
+SHAPES: Final[list[tuple[Callable[[cdk.Stack], None], str]]] = [
+    (in_public_subnet, OPEN),
+    (in_public_subnet_alone, OPEN),
+    (without_address, NO_NETWORK_PATH),
+    (without_address_of_subnet, NO_NETWORK_PATH),
+    (with_address_that_subnet_does_not_give, OPEN),
+    (with_elastic_address, OPEN),
+    (with_elastic_address_that_something_gives, UNKNOWN),
+    (behind_nat, OPEN),
+    (behind_nat_of_each_zone, OPEN),
+    (behind_one_nat, OPEN),
+    (behind_no_nat, NO_NETWORK_PATH),
+    (behind_transit_gateway, UNKNOWN),
+    (peered, UNKNOWN),
+    (propagated, UNKNOWN),
+    (isolated_alone, NO_NETWORK_PATH),
+    (isolated_with_endpoints, OPEN),
+    (isolated_with_one_endpoint, ENDPOINT_MISSING),
+    (isolated_with_endpoints_of_others, NO_NETWORK_PATH),
+    (isolated_with_fips_endpoints, UNKNOWN),
+    (isolated_with_endpoints_of_another_region, NO_NETWORK_PATH),
+    (private_dns_off, ENDPOINT_UNREACHABLE),
+    (private_dns_off_beside_nat, OPEN),
+    (zones_of_ones_own, OPEN),
+    (zones_that_lead_elsewhere, UNKNOWN),
+    (no_dns_host_names, ENDPOINT_UNREACHABLE),
+    (endpoints_that_are_shut, ENDPOINT_UNREACHABLE),
+    (endpoints_that_are_shut_beside_nat, ENDPOINT_UNREACHABLE),
+    (endpoints_that_admit_the_instance, OPEN),
+    (endpoints_that_admit_an_instance_which_lets_nothing_else_out, OPEN),
+    (endpoints_in_a_group_that_is_given, OPEN),
+    (endpoints_in_a_group_that_admits_another_port, ENDPOINT_UNREACHABLE),
+    (endpoints_in_an_imported_group, UNKNOWN),
+    (endpoints_that_admit_a_prefix_list, UNKNOWN),
+    (endpoints_for_the_own_account, OPEN),
+    (endpoints_for_something_else, ENDPOINT_UNREACHABLE),
+    (endpoints_for_a_principal, UNKNOWN),
+    (addresses_of_ipam, OPEN),
+    (nothing_let_out, EGRESS_CLOSED),
+    (https_let_out, OPEN),
+    (http_let_out, EGRESS_CLOSED),
+    (the_vpc_let_out_to, EGRESS_CLOSED),
+    (a_group_let_out_to, UNKNOWN),
+    (another_group_lets_out, OPEN),
+    (an_imported_group_may_let_out, UNKNOWN),
+    (in_an_imported_vpc, UNKNOWN),
+    (in_an_imported_vpc_with_nothing_let_out, EGRESS_CLOSED),
+    (in_the_default_vpc, UNKNOWN),
+    (dual_stack, UNKNOWN),
+    (dual_stack_behind_nat, OPEN),
+    (in_the_default_group, OPEN),
+    (in_the_default_group_that_cdk_empties, EGRESS_CLOSED),
+    (endpoints_in_the_default_group, OPEN),
+    (endpoints_in_the_default_group_that_cdk_empties, EGRESS_CLOSED),
+    (a_shut_network_acl, NO_NETWORK_PATH),
+    (an_open_network_acl, OPEN),
+    (an_open_network_acl_for_all, OPEN),
+    (bastion, OPEN),
+    (isolated_bastion, NO_NETWORK_PATH),
+    (capacity_of_ecs, OPEN),
+    (isolated_capacity_of_ecs, NO_NETWORK_PATH),
+    (nodes_of_eks, OPEN),
+    (isolated_nodes_of_eks, NO_NETWORK_PATH),
+    (group_in_two_kinds_of_subnet, NO_NETWORK_PATH),
+    (group_with_a_launch_template, EGRESS_CLOSED),
+]
+
+
+def verdict(stack: cdk.Stack, logical_id: str = "") -> PathVerdict:
+    """The verdict on the only compute of a stack, or the one whose id starts so."""
+    found = verdicts([str(synth(stack) / stack.template_file)])
+    (one,) = (one for by, one in found.items() if by.logical_id.startswith(logical_id))
+    return one
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"), [pytest.param(*row, id=row[0].__name__) for row in SHAPES]
+)
+def test_shapes_of_cdk(
+    stack_here: cdk.Stack, build: Callable[[cdk.Stack], None], expected: str
+) -> None:
+    build(stack_here)
+    assert said(verdict(stack_here)) == expected
+
+
+APP_VERDICTS: Final[list[tuple[str, dict[str, str]]]] = [
+    ("build_runners", {f"AutoScalingGroup{number}": OPEN for number in range(1, 6)}),
+    ("code_server", {"Instance1": OPEN}),
+    ("containers_in_public_subnets", {"AutoScalingGroup1": OPEN}),
+    ("editor_behind_a_distribution", {"Instance1": OPEN}),
+    ("endpoint_for_signals", {"Instance1": OPEN, "Instance2": NO_NETWORK_PATH}),
+    ("instance_connect", {"Instance1": OPEN}),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), APP_VERDICTS)
+def test_networks_of_public_apps(name: str, expected: dict[str, str]) -> None:
+    found = verdicts([str(APPS / f"{name}.json")])
+    assert {by.logical_id: said(one) for by, one in found.items()} == expected
+
+
+def test_nat_instance_is_open_itself_and_what_is_behind_it_is_not_known(
+    stack_here: cdk.Stack,
+) -> None:
+    behind_nat_instance(stack_here)
+    found = verdict(stack_here, "Instance")
+    assert found.state is State.UNKNOWN
+    assert found.decides[0].startswith("the instance 'VpcPublicSubnet1NatInstance")
+    assert said(verdict(stack_here, "Vpc")) == OPEN
+
+
+BLOCK = "10.0.0.0/16"
+
+
+def templated(**changes: dict[str, Any] | None) -> dict[str, Any]:
+    """A template with an instance behind NAT, and what differs in it; None is left out."""
+    parts: dict[str, dict[str, Any] | None] = {
+        "Vpc": resource(
+            "AWS::EC2::VPC", CidrBlock=BLOCK, EnableDnsSupport=True, EnableDnsHostnames="true"
+        ),
+        "Gateway": resource("AWS::EC2::InternetGateway"),
+        "Attachment": resource(
+            "AWS::EC2::VPCGatewayAttachment", VpcId=ref("Vpc"), InternetGatewayId=ref("Gateway")
+        ),
+        "Private": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.1.0/24"),
+        "Public": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.2.0/24"),
+        "PrivateTable": resource("AWS::EC2::RouteTable", VpcId=ref("Vpc")),
+        "PublicTable": resource("AWS::EC2::RouteTable", VpcId=ref("Vpc")),
+        "PrivateAssociation": association("Private", "PrivateTable"),
+        "PublicAssociation": association("Public", "PublicTable"),
+        "PrivateRoute": route("PrivateTable", NatGatewayId=ref("Nat")),
+        "PublicRoute": route("PublicTable", GatewayId=ref("Gateway")),
+        "Nat": resource("AWS::EC2::NatGateway", SubnetId=ref("Public"), AllocationId="eipalloc-1"),
+        "Group": resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc")),
+        "Instance": resource(
+            "AWS::EC2::Instance",
+            SubnetId=ref("Private"),
+            SecurityGroupIds=[att("Group", "GroupId")],
+        ),
+        **changes,
+    }
+    return {"Resources": {name: part for name, part in parts.items() if part is not None}}
+
+
+def association(subnet: str, table: str, condition: str = "") -> dict[str, Any]:
+    kind = "AWS::EC2::SubnetRouteTableAssociation"
+    return on(resource(kind, SubnetId=ref(subnet), RouteTableId=ref(table)), condition)
+
+
+def route(table: str, condition: str = "", **target: object) -> dict[str, Any]:
+    to = {"DestinationCidrBlock": "0.0.0.0/0"} | target
+    return on(resource("AWS::EC2::Route", RouteTableId=ref(table), **to), condition)
+
+
+def made(service: str, **changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {
+        "VpcId": ref("Vpc"),
+        "VpcEndpointType": "Interface",
+        "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
+        "PrivateDnsEnabled": True,
+        "SubnetIds": [ref("Private")],
+        "SecurityGroupIds": [ref("Admits")],
+        **changes,
+    }
+    condition = given.pop("Condition", "")
+    return on(resource("AWS::EC2::VPCEndpoint", **given), str(condition))
+
+
+def admitting(**changes: object) -> dict[str, Any]:
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": BLOCK} | changes
+    given = {name: value for name, value in rule.items() if value is not None}
+    return resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), SecurityGroupIngress=[given])
+
+
+def entry(number: object, *, egress: object, **changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {
+        "NetworkAclId": ref("Acl"),
+        "RuleNumber": number,
+        "Egress": egress,
+        "Protocol": -1,
+        "RuleAction": "allow",
+        "CidrBlock": "0.0.0.0/0",
+        **changes,
+    }
+    return resource("AWS::EC2::NetworkAclEntry", **given)
+
+
+def with_endpoints(**changes: dict[str, Any] | None) -> dict[str, Any]:
+    """A template with an instance whose only way out is by endpoints."""
+    return templated(
+        **{
+            "PrivateRoute": None,
+            "Ssm": made("ssm"),
+            "Messages": made("ssmmessages"),
+            "Admits": admitting(),
+            **changes,
+        }
+    )
+
+
+ON = "Production"
+IF = {"Fn::If": [ON, ref("Nat"), {"Ref": "AWS::NoValue"}]}
+PARAMETER = ref("Given")
+CUSTOM = "Custom::Routes"
+LOOP = {"Fn::ForEach::Endpoints": ["Service", ["ssm", "ssmmessages"], {}]}
+
+
+def instance_on(**more: object) -> dict[str, Any]:
+    return on(
+        resource(
+            "AWS::EC2::Instance",
+            SubnetId=ref("Private"),
+            SecurityGroupIds=[ref("Group")],
+            **more,
+        )
+    )
+
+
+ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
+    ("as it is", templated(), OPEN),
+    ("no route", templated(PrivateRoute=None), NO_NETWORK_PATH),
+    ("no association", templated(PrivateAssociation=None), NO_NETWORK_PATH),
+    ("no internet gateway", templated(Attachment=None), NO_NETWORK_PATH),
+    ("NAT gateway in the private subnet",
+     templated(Nat=resource("AWS::EC2::NatGateway", SubnetId=ref("Private"))), NO_NETWORK_PATH),
+    ("private NAT gateway",
+     templated(Nat=resource("AWS::EC2::NatGateway", SubnetId=ref("Public"),
+                            ConnectivityType="private")), NO_NETWORK_PATH),
+    ("NAT gateway whose connectivity is a parameter",
+     templated(Nat=resource("AWS::EC2::NatGateway", SubnetId=ref("Public"),
+                            ConnectivityType=PARAMETER)), UNKNOWN),
+    ("regional NAT gateway",
+     templated(Nat=resource("AWS::EC2::NatGateway", VpcId=ref("Vpc"),
+                            AvailabilityMode="regional")), OPEN),
+    ("regional NAT gateway without an internet gateway",
+     templated(Attachment=None,
+               Nat=resource("AWS::EC2::NatGateway", VpcId=ref("Vpc"),
+                            AvailabilityMode="regional")), UNKNOWN),
+    ("NAT gateway by parameter", templated(PrivateRoute=route("PrivateTable",
+                                                              NatGatewayId=PARAMETER)), UNKNOWN),
+    ("NAT gateway by id", templated(PrivateRoute=route("PrivateTable", NatGatewayId="nat-1")),
+     UNKNOWN),
+    ("NAT gateway on a condition", templated(Nat=on(templated()["Resources"]["Nat"])), UNKNOWN),
+    ("NAT gateway by a condition", templated(PrivateRoute=route("PrivateTable", NatGatewayId=IF)),
+     UNKNOWN),
+    ("route on a condition", templated(PrivateRoute=route("PrivateTable", ON,
+                                                          NatGatewayId=ref("Nat"))), UNKNOWN),
+    ("association on a condition",
+     templated(PrivateAssociation=association("Private", "PrivateTable", ON)), UNKNOWN),
+    ("attachment on a condition", templated(Attachment=on(templated()["Resources"]["Attachment"])),
+     UNKNOWN),
+    ("attachment to a VPC by parameter",
+     templated(Attachment=resource("AWS::EC2::VPCGatewayAttachment", VpcId=PARAMETER,
+                                   InternetGatewayId=ref("Gateway"))), UNKNOWN),
+    ("attachment of a gateway by parameter",
+     templated(Attachment=resource("AWS::EC2::VPCGatewayAttachment", VpcId=ref("Vpc"),
+                                   InternetGatewayId=PARAMETER)), UNKNOWN),
+    ("attachment of a VPN gateway",
+     templated(Attachment=resource("AWS::EC2::VPCGatewayAttachment", VpcId=ref("Vpc"),
+                                   VpnGatewayId="vgw-1")), NO_NETWORK_PATH),
+    ("all on the instance's condition",
+     templated(Instance=instance_on(), Nat=on(templated()["Resources"]["Nat"]),
+               PrivateRoute=route("PrivateTable", ON, NatGatewayId=ref("Nat"))), OPEN),
+    ("on another condition than the instance",
+     templated(Instance=instance_on(),
+               PrivateRoute=route("PrivateTable", "Staging", NatGatewayId=ref("Nat"))), UNKNOWN),
+    ("the subnet's condition holds for what is in it",
+     templated(Private=on(templated()["Resources"]["Private"]),
+               PrivateRoute=route("PrivateTable", ON, NatGatewayId=ref("Nat"))), OPEN),
+    ("the VPC's condition holds for what is in it",
+     templated(Vpc=on(templated()["Resources"]["Vpc"]),
+               PrivateRoute=route("PrivateTable", ON, NatGatewayId=ref("Nat"))), OPEN),
+    ("gateway by id", templated(PrivateRoute=route("PrivateTable", GatewayId="igw-1")), UNKNOWN),
+    ("gateway by parameter", templated(PrivateRoute=route("PrivateTable", GatewayId=PARAMETER)),
+     UNKNOWN),
+    ("local gateway", templated(PrivateRoute=route("PrivateTable", GatewayId="local")),
+     NO_NETWORK_PATH),
+    ("VPN gateway",
+     templated(Vpn=resource("AWS::EC2::VPNGateway"),
+               PrivateRoute=route("PrivateTable", GatewayId=ref("Vpn"))), UNKNOWN),
+    ("transit gateway by import",
+     templated(PrivateRoute=route("PrivateTable", TransitGatewayId={"Fn::ImportValue": "Tgw"})),
+     UNKNOWN),
+    ("peering of the app",
+     templated(Peering=resource("AWS::EC2::VPCPeeringConnection"),
+               PrivateRoute=route("PrivateTable", DestinationCidrBlock="10.8.0.0/16",
+                                  VpcPeeringConnectionId=ref("Peering"))), UNKNOWN),
+    ("public access blocked",
+     templated(Blocks=resource("AWS::EC2::VPCBlockPublicAccessOptions",
+                               InternetGatewayBlockMode="block-bidirectional")), UNKNOWN),
+    ("public access not blocked",
+     templated(Blocks=resource("AWS::EC2::VPCBlockPublicAccessOptions",
+                               InternetGatewayBlockMode="off")), OPEN),
+    ("an IPv6-only subnet",
+     templated(Private=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), Ipv6Native=True)), UNKNOWN),
+    ("an entry of the default network ACL",
+     templated(No=entry(99, egress=True, NetworkAclId=att("Vpc", "DefaultNetworkAcl"),
+                        RuleAction="deny")), UNKNOWN),
+    ("two targets", templated(PrivateRoute=route("PrivateTable", NatGatewayId=ref("Nat"),
+                                                 InstanceId="i-1")), UNKNOWN),
+    ("halves", templated(PrivateRoute=route("PrivateTable", DestinationCidrBlock="0.0.0.0/1",
+                                            NatGatewayId=ref("Nat")),
+                         Other=route("PrivateTable", DestinationCidrBlock="128.0.0.0/1",
+                                     NatGatewayId=ref("Nat"))), OPEN),
+    ("destination by parameter",
+     templated(PrivateRoute=route("PrivateTable", DestinationCidrBlock=PARAMETER,
+                                  NatGatewayId=ref("Nat"))), UNKNOWN),
+    ("destination by prefix list",
+     templated(PrivateRoute=route("PrivateTable", DestinationCidrBlock={"Ref": "AWS::NoValue"},
+                                  DestinationPrefixListId="pl-1", NatGatewayId=ref("Nat"))),
+     UNKNOWN),
+    ("IPv6 in a subnet without it",
+     templated(PrivateRoute=route("PrivateTable", DestinationCidrBlock={"Ref": "AWS::NoValue"},
+                                  DestinationIpv6CidrBlock="::/0",
+                                  EgressOnlyInternetGatewayId="eigw-1")), NO_NETWORK_PATH),
+    ("IPv6 in a subnet that a resource gives it",
+     templated(Block=resource("AWS::EC2::SubnetCidrBlock", SubnetId=ref("Private"),
+                              Ipv6CidrBlock="2001:db8::/64"),
+               PrivateRoute=route("PrivateTable", DestinationCidrBlock={"Ref": "AWS::NoValue"},
+                                  DestinationIpv6CidrBlock="::/0",
+                                  EgressOnlyInternetGatewayId="eigw-1")), UNKNOWN),
+    ("route into a table by parameter",
+     templated(PrivateRoute=resource("AWS::EC2::Route", RouteTableId=PARAMETER,
+                                     DestinationCidrBlock="0.0.0.0/0", NatGatewayId=ref("Nat"))),
+     UNKNOWN),
+    ("route into another app's table",
+     templated(PrivateRoute=resource("AWS::EC2::Route", RouteTableId="rtb-1",
+                                     DestinationCidrBlock="0.0.0.0/0", NatGatewayId=ref("Nat"))),
+     NO_NETWORK_PATH),
+    ("association of a subnet by parameter",
+     templated(PrivateAssociation=resource("AWS::EC2::SubnetRouteTableAssociation",
+                                           SubnetId=PARAMETER, RouteTableId=ref("PrivateTable"))),
+     UNKNOWN),
+    ("association with another app's table",
+     templated(PrivateAssociation=resource("AWS::EC2::SubnetRouteTableAssociation",
+                                           SubnetId=ref("Private"), RouteTableId="rtb-1")),
+     UNKNOWN),
+    ("propagated by a VPN gateway",
+     templated(PrivateRoute=resource("AWS::EC2::VPNGatewayRoutePropagation",
+                                     RouteTableIds=[ref("PrivateTable")])), UNKNOWN),
+    ("propagated by a route server",
+     templated(PrivateRoute=resource("AWS::EC2::RouteServerPropagation",
+                                     RouteTableId=ref("PrivateTable"))), UNKNOWN),
+    ("propagated into another table",
+     templated(PrivateRoute=resource("AWS::EC2::RouteServerPropagation",
+                                     RouteTableId=ref("PublicTable"))), NO_NETWORK_PATH),
+    ("custom resource with the table",
+     templated(PrivateRoute=resource(CUSTOM, Table=ref("PrivateTable"))), UNKNOWN),
+    ("custom resource with another table",
+     templated(PrivateRoute=resource(CUSTOM, Table=ref("PublicTable"))), NO_NETWORK_PATH),
+    ("custom resource with the VPC",
+     templated(PrivateRoute=resource(CUSTOM, Vpc=ref("Vpc"))), UNKNOWN),
+    ("custom resource with the VPC beside NAT", templated(Custom=resource(CUSTOM, Vpc=ref("Vpc"))),
+     OPEN),
+    ("custom resource of CloudFormation",
+     templated(PrivateRoute=resource("AWS::CloudFormation::CustomResource",
+                                     Table=ref("PrivateTable"))), UNKNOWN),
+    ("type of one's own",
+     templated(PrivateRoute=resource("Own::Network::Route", Table=ref("PrivateTable"))), UNKNOWN),
+    ("stack that is not here with the table",
+     templated(PrivateRoute=resource("AWS::CloudFormation::Stack",
+                                     Parameters={"Table": ref("PrivateTable")})), UNKNOWN),
+    ("stack that is not here with the VPC, beside NAT",
+     templated(Other=resource("AWS::CloudFormation::Stack", Parameters={"Vpc": ref("Vpc")})),
+     UNKNOWN),
+    ("stack that is not here with something else",
+     templated(PrivateRoute=resource("AWS::CloudFormation::Stack",
+                                     Parameters={"Gateway": ref("Gateway")})), NO_NETWORK_PATH),
+    ("module", templated(PrivateRoute=resource("Own::Network::Part::MODULE")), UNKNOWN),
+    ("included parts", templated(PrivateRoute=None) | {"Transform": {
+        "Name": "AWS::Include", "Parameters": {"Location": "s3://bucket/key"}}}, UNKNOWN),
+    ("custom resource of CDK's EKS with the table",
+     templated(PrivateRoute=resource("Custom::AWSCDK-EKS-Cluster", Table=ref("PrivateTable"))),
+     NO_NETWORK_PATH),
+    ("VPC by parameter",
+     templated(Private=resource("AWS::EC2::Subnet", VpcId=PARAMETER, CidrBlock="10.0.1.0/24")),
+     UNKNOWN),
+    ("VPC of a custom resource",
+     templated(Private=resource("AWS::EC2::Subnet", VpcId=att("Custom", "VpcId")),
+               Custom=resource(CUSTOM)), UNKNOWN),
+    ("subnet by parameter",
+     templated(Instance=resource("AWS::EC2::Instance", SubnetId=PARAMETER)), UNKNOWN),
+    ("subnet by a condition",
+     templated(Instance=resource("AWS::EC2::Instance", SubnetId={
+         "Fn::If": [ON, ref("Private"), ref("Public")]})), UNKNOWN),
+    ("no DNS", templated(Vpc=resource("AWS::EC2::VPC", CidrBlock=BLOCK, EnableDnsSupport="false")),
+     UNKNOWN),
+    ("a loop beside NAT", {"Resources": templated()["Resources"] | LOOP}, UNKNOWN),
+    ("a loop beside nothing",
+     {"Resources": templated(PrivateRoute=None)["Resources"] | LOOP}, UNKNOWN),
+    ("a macro", templated(PrivateRoute=None) | {"Transform": ["AWS::Serverless-2016-10-31", "Own"]},
+     UNKNOWN),
+    ("a macro that makes no network", templated(PrivateRoute=None) | {
+        "Transform": "AWS::CodeDeployBlueGreen"}, NO_NETWORK_PATH),
+    ("a macro of AWS", templated(PrivateRoute=None) | {"Transform": "AWS::Serverless-2016-10-31"},
+     NO_NETWORK_PATH),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"), [pytest.param(*row[1:], id=row[0]) for row in ROUTE_ROWS]
+)
+def test_routes(tmp_path: Path, body: dict[str, Any], expected: str) -> None:
+    (found,) = verdicts(write(tmp_path, Stack=body)).values()
+    assert said(found) == expected
+
+
+DHCP: Final = {
+    "Association": resource(
+        "AWS::EC2::VPCDHCPOptionsAssociation", VpcId=ref("Vpc"), DhcpOptionsId=ref("Options")
+    )
+}
+SELF = {"Admits": resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"))}
+
+
+def ingress(**changes: object) -> dict[str, Any]:
+    rule: dict[str, object] = {"GroupId": ref("Admits"), "IpProtocol": "-1", "CidrIp": BLOCK}
+    return resource("AWS::EC2::SecurityGroupIngress", **rule | changes)
+
+
+ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
+    ("as it is", with_endpoints(), OPEN),
+    ("gateway type", with_endpoints(Ssm=made("ssm", VpcEndpointType="Gateway")), ENDPOINT_MISSING),
+    ("default type", with_endpoints(Ssm=made("ssm", VpcEndpointType="GatewayLoadBalancer")),
+     ENDPOINT_MISSING),
+    ("type by parameter", with_endpoints(Ssm=made("ssm", VpcEndpointType=PARAMETER)), UNKNOWN),
+    ("on a condition", with_endpoints(Ssm=made("ssm", Condition=ON)), UNKNOWN),
+    ("on the instance's condition",
+     with_endpoints(Ssm=made("ssm", Condition=ON), Instance=instance_on()), OPEN),
+    ("private DNS not written", with_endpoints(Ssm=made("ssm", PrivateDnsEnabled=None)),
+     ENDPOINT_UNREACHABLE),
+    ("private DNS by parameter", with_endpoints(Ssm=made("ssm", PrivateDnsEnabled=PARAMETER)),
+     UNKNOWN),
+    ("DNS host names not written",
+     with_endpoints(Vpc=resource("AWS::EC2::VPC", CidrBlock=BLOCK)), ENDPOINT_UNREACHABLE),
+    ("IPv6 alone", with_endpoints(Ssm=made("ssm", IpAddressType="ipv6")), UNKNOWN),
+    ("service by parameter", with_endpoints(Ssm=made("", ServiceName=PARAMETER)), UNKNOWN),
+    ("of another region", with_endpoints(Ssm=made("", ServiceName="com.amazonaws.eu-west-2.ssm")),
+     ENDPOINT_MISSING),
+    ("of another region by its name",
+     with_endpoints(Ssm=made("ssm", ServiceRegion="eu-west-2")), ENDPOINT_MISSING),
+    ("in a VPC by parameter", with_endpoints(Ssm=made("ssm", VpcId=PARAMETER)), UNKNOWN),
+    ("in another VPC", with_endpoints(Ssm=made("ssm", VpcId="vpc-1")), ENDPOINT_MISSING),
+    ("in subnets by parameter", with_endpoints(Ssm=made("ssm", SubnetIds=PARAMETER)), OPEN),
+    ("groups by parameter", with_endpoints(Ssm=made("ssm", SecurityGroupIds=PARAMETER)), UNKNOWN),
+    ("no groups", with_endpoints(Ssm=made("ssm", SecurityGroupIds=None)), ENDPOINT_UNREACHABLE),
+    ("no groups, and a rule of the default one",
+     with_endpoints(Ssm=made("ssm", SecurityGroupIds=None),
+                    Rule=ingress(GroupId=att("Vpc", "DefaultSecurityGroup"))), OPEN),
+    ("policy by parameter", with_endpoints(Ssm=made("ssm", PolicyDocument=PARAMETER)), UNKNOWN),
+    ("policy by a condition",
+     with_endpoints(Ssm=made("ssm", PolicyDocument={"Fn::If": [ON, {}, {}]})), UNKNOWN),
+    ("policy that is not there",
+     with_endpoints(Ssm=made("ssm", PolicyDocument={"Ref": "AWS::NoValue"})), OPEN),
+    ("DNS servers of one's own",
+     with_endpoints(**DHCP, Options=resource("AWS::EC2::DHCPOptions",
+                                             DomainNameServers=["10.0.0.53"])), UNKNOWN),
+    ("Amazon's DNS servers",
+     with_endpoints(**DHCP, Options=resource("AWS::EC2::DHCPOptions",
+                                             DomainNameServers=["AmazonProvidedDNS"])), OPEN),
+    ("DHCP options by parameter", with_endpoints(**DHCP), UNKNOWN),
+    ("rules of a DNS resolver",
+     with_endpoints(Rules=resource("AWS::Route53Resolver::ResolverRuleAssociation",
+                                   VPCId=ref("Vpc"))), UNKNOWN),
+    ("profile of DNS",
+     with_endpoints(Rules=resource("AWS::Route53Profiles::ProfileAssociation",
+                                   ResourceId=ref("Vpc"))), UNKNOWN),
+    ("admitting another port", with_endpoints(Admits=admitting(FromPort=80, ToPort=80)),
+     ENDPOINT_UNREACHABLE),
+    ("admitting a range of ports", with_endpoints(Admits=admitting(FromPort=0, ToPort="65535")),
+     OPEN),
+    ("admitting ports by parameter", with_endpoints(Admits=admitting(FromPort=PARAMETER)), UNKNOWN),
+    ("admitting another range", with_endpoints(Admits=admitting(CidrIp="10.1.0.0/16")),
+     ENDPOINT_UNREACHABLE),
+    ("admitting a range by parameter", with_endpoints(Admits=admitting(CidrIp=PARAMETER)), UNKNOWN),
+    ("admitting the VPC", with_endpoints(Admits=admitting(CidrIp=att("Vpc", "CidrBlock"))), OPEN),
+    ("admitting the subnet", with_endpoints(Admits=admitting(CidrIp=att("Private", "CidrBlock"))),
+     OPEN),
+    ("admitting what something else says",
+     with_endpoints(Admits=admitting(CidrIp=att("Custom", "Block")), Custom=resource(CUSTOM)),
+     UNKNOWN),
+    ("admitting IPv6", with_endpoints(Admits=admitting(CidrIp=None, CidrIpv6="::/0")),
+     ENDPOINT_UNREACHABLE),
+    ("admitting nobody knows whom", with_endpoints(Admits=admitting(CidrIp=None)), UNKNOWN),
+    ("admitting the instance's group",
+     with_endpoints(Admits=admitting(CidrIp=None, SourceSecurityGroupId=ref("Group"))), OPEN),
+    ("admitting its own group",
+     with_endpoints(Admits=admitting(CidrIp=None, SourceSecurityGroupId="sg-1")),
+     ENDPOINT_UNREACHABLE),
+    ("admitting a group by parameter",
+     with_endpoints(Admits=admitting(CidrIp=None, SourceSecurityGroupId=PARAMETER)), UNKNOWN),
+    ("admitting a prefix list",
+     with_endpoints(Admits=admitting(CidrIp=None, SourcePrefixListId="pl-1")), UNKNOWN),
+    ("admitting on a condition",
+     with_endpoints(Admits=resource("AWS::EC2::SecurityGroup", SecurityGroupIngress=[
+         {"Fn::If": [ON, {"IpProtocol": "-1", "CidrIp": BLOCK}, {"Ref": "AWS::NoValue"}]}])),
+     UNKNOWN),
+    ("admitting by parameter",
+     with_endpoints(Admits=resource("AWS::EC2::SecurityGroup", SecurityGroupIngress=PARAMETER)),
+     UNKNOWN),
+    ("admitting nothing", with_endpoints(**SELF), ENDPOINT_UNREACHABLE),
+    ("admitting by a rule of its own", with_endpoints(**SELF, Rule=ingress()), OPEN),
+    ("admitting by a rule on a condition", with_endpoints(**SELF, Rule=on(ingress())), UNKNOWN),
+    ("admitting by a rule of another group",
+     with_endpoints(**SELF, Rule=ingress(GroupId=ref("Group"))), ENDPOINT_UNREACHABLE),
+    ("admitting by a rule of a group by parameter",
+     with_endpoints(**SELF, Rule=ingress(GroupId=PARAMETER)), UNKNOWN),
+    ("admitting by a rule of a group of another app",
+     with_endpoints(**SELF, Rule=ingress(GroupId="sg-1")), ENDPOINT_UNREACHABLE),
+    ("admitting by a custom resource",
+     with_endpoints(**SELF, Rule=resource(CUSTOM, Group=ref("Admits"))), UNKNOWN),
+    ("a VPC with two ranges",
+     with_endpoints(More=resource("AWS::EC2::VPCCidrBlock", VpcId=ref("Vpc"),
+                                  CidrBlock="10.9.0.0/16")), OPEN),
+    ("a VPC with ranges of IPv6",
+     with_endpoints(More=resource("AWS::EC2::VPCCidrBlock", VpcId=ref("Vpc"),
+                                  AmazonProvidedIpv6CidrBlock=True)), OPEN),
+    ("ranges of a VPC by parameter",
+     with_endpoints(More=resource("AWS::EC2::VPCCidrBlock", VpcId=PARAMETER,
+                                  CidrBlock="10.9.0.0/16")), OPEN),
+    ("a VPC whose range is one of the app",
+     with_endpoints(Vpc=resource("AWS::EC2::VPC", CidrBlock=att("Custom", "Block"),
+                                 EnableDnsHostnames=True),
+                    Custom=resource(CUSTOM), Admits=admitting(CidrIp=att("Vpc", "CidrBlock"))),
+     OPEN),
+    ("ranges by the same parameter",
+     with_endpoints(Vpc=resource("AWS::EC2::VPC", CidrBlock=PARAMETER, EnableDnsHostnames=True),
+                    Private=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"),
+                                     CidrBlock=ref("Other")),
+                    Admits=admitting(CidrIp=PARAMETER)), OPEN),
+    ("ranges by another parameter",
+     with_endpoints(Vpc=resource("AWS::EC2::VPC", CidrBlock=PARAMETER, EnableDnsHostnames=True),
+                    Admits=admitting(CidrIp=ref("Other"))), UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"), [pytest.param(*row[1:], id=row[0]) for row in ENDPOINT_ROWS]
+)
+def test_endpoints(tmp_path: Path, body: dict[str, Any], expected: str) -> None:
+    (found,) = verdicts(write(tmp_path, Stack=body)).values()
+    assert said(found) == expected
+
+
+def group(egress: object) -> dict[str, Any]:
+    given = {} if egress is None else {"SecurityGroupEgress": egress}
+    return resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), **given)
+
+
+ANY = {"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}
+NO_VALUE = {"Ref": "AWS::NoValue"}
+LET_OUT = resource("AWS::EC2::SecurityGroupEgress", GroupId=ref("Group"), **ANY)
+NOT_THIS = resource(
+    "AWS::EC2::SecurityGroupEgress", GroupId=ref("Group"), IpProtocol="udp", CidrIp="0.0.0.0/0"
+)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"Group": group(None)}, OPEN),
+        ({"Group": group([ANY])}, OPEN),
+        ({"Group": group(NO_VALUE)}, OPEN),
+        ({"Group": group([])}, UNKNOWN),
+        ({"Group": group([{"Fn::If": [ON, ANY, NO_VALUE]}])}, UNKNOWN),
+        ({"Group": group([ANY | {"IpProtocol": "udp"}])}, EGRESS_CLOSED),
+        ({"Group": group([ANY | {"CidrIp": "127.0.0.1/32"}])}, EGRESS_CLOSED),
+        ({"Group": group([ANY | {"CidrIp": "127.0.0.1/32"}]), "Rule": LET_OUT}, OPEN),
+        ({"Group": group([ANY | {"CidrIp": "127.0.0.1/32"}]), "Rule": on(LET_OUT)}, UNKNOWN),
+        ({"Group": group(None), "Rule": LET_OUT}, OPEN),
+        ({"Group": group(None), "Rule": NOT_THIS}, UNKNOWN),
+        ({"Group": group([{"IpProtocol": "-1", "DestinationPrefixListId": "pl-1"}])}, UNKNOWN),
+        ({"Group": None}, UNKNOWN),
+    ],
+)
+def test_egress(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
+    (found,) = verdicts(write(tmp_path, Stack=templated(**parts))).values()
+    assert said(found) == expected
+
+
+S3_ROWS: Final[list[tuple[str, dict[str, Any] | None, str]]] = [
+    ("none", None, ENDPOINT_MISSING),
+    ("gateway", made("s3", VpcEndpointType="Gateway", RouteTableIds=[ref("PrivateTable")]), OPEN),
+    ("gateway by default type",
+     made("s3", VpcEndpointType="Gateway", RouteTableIds=ref("PrivateTable")), OPEN),
+    ("gateway of another table",
+     made("s3", VpcEndpointType="Gateway", RouteTableIds=[ref("PublicTable")]), ENDPOINT_MISSING),
+    ("gateway of tables by parameter",
+     made("s3", VpcEndpointType="Gateway", RouteTableIds=PARAMETER), UNKNOWN),
+    ("interface", made("s3"), UNKNOWN),
+    ("interface for the VPC",
+     made("s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": "AllResolvers"}), OPEN),
+    ("interface for others",
+     made("s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": "OnlyInboundResolver"}),
+     ENDPOINT_UNREACHABLE),
+    ("interface without private DNS", made("s3", PrivateDnsEnabled=False), ENDPOINT_UNREACHABLE),
+    ("interface with other options", made("s3", DnsOptions=PARAMETER), UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"), [pytest.param(*row[1:], id=row[0]) for row in S3_ROWS]
+)
+def test_s3(tmp_path: Path, endpoint: dict[str, Any] | None, expected: str) -> None:
+    paths = write(tmp_path, Stack=with_endpoints(S3=endpoint))
+    (found,) = verdicts(paths, ("ssm", "ssmmessages", "s3")).values()
+    assert said(found) == expected
+
+
+def zone(name: object, **changes: object) -> dict[str, Any]:
+    given: dict[str, object] = {"Name": name, "VPCs": [{"VPCId": ref("Vpc")}], **changes}
+    return resource("AWS::Route53::HostedZone", **given)
+
+
+def record(kind: str = "RecordSet", **changes: object) -> dict[str, Any]:
+    name = {"Fn::Select": [0, att("Ssm", "DnsEntries")]}
+    given: dict[str, object] = {
+        "HostedZoneId": ref("Zone"), "AliasTarget": {"DNSName": name}, **changes
+    }  # fmt: skip
+    return resource(f"AWS::Route53::{kind}", **given)
+
+
+OFF = made("ssm", PrivateDnsEnabled=False)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com."), "Record": record()}, OPEN),
+        ({"Ssm": OFF, "Zone": zone({"Fn::Sub": "ssm.${AWS::Region}.amazonaws.com"}),
+          "Record": record("RecordSetGroup")}, OPEN),
+        ({"Ssm": OFF, "Zone": zone("kms.eu-west-1.amazonaws.com"), "Record": record()},
+         ENDPOINT_UNREACHABLE),
+        ({"Ssm": OFF, "Zone": zone("example.com"), "Record": record()}, ENDPOINT_UNREACHABLE),
+        ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com")}, UNKNOWN),
+        ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com"), "Record": on(record())},
+         UNKNOWN),
+        ({"Ssm": OFF, "Zone": on(zone("ssm.eu-west-1.amazonaws.com")), "Record": record()},
+         UNKNOWN),
+        ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com", VPCs=[{"VPCId": PARAMETER}]),
+          "Record": record()}, UNKNOWN),
+        ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com", VPCs=PARAMETER),
+          "Record": record()}, UNKNOWN),
+        ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com", VPCs=[{"VPCId": "vpc-1"}]),
+          "Record": record()}, ENDPOINT_UNREACHABLE),
+        ({"Zone": zone("eu-west-1.amazonaws.com")}, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_hosted_zones(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
+    (found,) = verdicts(write(tmp_path, Stack=with_endpoints(**parts))).values()
+    assert said(found) == expected
+
+
+LETS_IN, LETS_OUT = entry(100, egress=False), entry(100, egress="true")
+HTTPS = {"Protocol": 6, "PortRange": {"From": 443, "To": 443}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"In": LETS_IN, "Out": LETS_OUT}, OPEN),
+        ({"In": LETS_IN}, NO_NETWORK_PATH),
+        ({"Out": LETS_OUT}, NO_NETWORK_PATH),
+        ({}, NO_NETWORK_PATH),
+        ({"In": LETS_IN, "Out": entry(100, egress=True, **HTTPS)}, OPEN),
+        ({"In": LETS_IN, "Out": LETS_OUT, "No": entry(99, egress=True, RuleAction="deny")},
+         NO_NETWORK_PATH),
+        ({"In": LETS_IN, "Out": LETS_OUT, "No": entry(99, egress=True, RuleAction=PARAMETER)},
+         UNKNOWN),
+        ({"In": LETS_IN, "Out": LETS_OUT, "No": entry(99, egress=PARAMETER)}, UNKNOWN),
+        ({"In": LETS_IN, "Out": LETS_OUT, "No": entry(PARAMETER, egress=True)}, UNKNOWN),
+        ({"In": LETS_IN, "Out": LETS_OUT, "No": entry(99, egress=True, Protocol=PARAMETER)},
+         UNKNOWN),
+        ({"In": LETS_IN, "Out": LETS_OUT, "No": entry(99, egress=True, Protocol=17,
+                                                      RuleAction="deny")}, OPEN),
+        ({"In": LETS_IN, "Out": LETS_OUT, "No": entry(99, egress=True, CidrBlock=None)}, UNKNOWN),
+        ({"In": LETS_IN, "Out": entry(100, egress=True, Protocol=6, PortRange=PARAMETER)},
+         UNKNOWN),
+        ({"In": LETS_IN, "Out": on(LETS_OUT)}, UNKNOWN),
+        ({"In": LETS_IN, "Out": entry(1, egress=True, NetworkAclId=PARAMETER)}, UNKNOWN),
+        ({"In": LETS_IN, "Out": LETS_OUT, "Acl": None}, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_network_acl(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
+    acl = {
+        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        "Uses": resource(
+            "AWS::EC2::SubnetNetworkAclAssociation",
+            SubnetId=ref("Private"),
+            NetworkAclId=ref("Acl"),
+        ),
+    }
+    (found,) = verdicts(write(tmp_path, Stack=templated(**acl | parts))).values()
+    assert said(found) == expected
+
+
+def test_entry_of_ipv6_is_none_of_ipv4(tmp_path: Path) -> None:
+    six = entry(99, egress=True, RuleAction="deny", Ipv6CidrBlock="::/0")
+    del six["Properties"]["CidrBlock"]
+    parts = {
+        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        "Uses": resource(
+            "AWS::EC2::SubnetNetworkAclAssociation",
+            SubnetId=ref("Private"),
+            NetworkAclId=ref("Acl"),
+        ),
+        "In": LETS_IN,
+        "Out": LETS_OUT,
+        "Six": six,
+    }
+    (found,) = verdicts(write(tmp_path, Stack=templated(**parts))).values()
+    assert said(found) == OPEN
+
+
+def split(body: dict[str, Any], *away: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parts of a template in one, and those of these names in another."""
+    parts = body["Resources"]
+    there = {name: part for name, part in parts.items() if name in away}
+    here = {name: part for name, part in parts.items() if name not in away}
+    return {"Resources": here}, {"Resources": there}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (templated(), OPEN),
+        (templated(Nat=None), UNKNOWN),
+        (templated(PrivateRoute=None), NO_NETWORK_PATH),
+    ],
+)
+def test_instance_in_a_nested_stack(
+    tmp_path: Path, body: dict[str, Any], expected: str
+) -> None:  # fmt: skip
+    here, there = split(body, "Instance")
+    parameters = {"Private": ref("Private"), "Group": att("Group", "GroupId")}
+    here["Resources"]["Nested"] = nested("nested", Parameters=parameters)
+    there["Resources"]["Instance"]["Properties"]["SecurityGroupIds"] = [ref("Group")]
+    (found,) = verdicts(write(tmp_path, Stack=here, nested=there)).values()
+    assert said(found) == expected
+
+
+def test_condition_of_a_nested_stack_holds_in_it(tmp_path: Path) -> None:
+    route_ = route("PrivateTable", ON, NatGatewayId=ref("Nat"))
+    here, there = split(templated(PrivateRoute=route_), "Instance")
+    parameters = {"Private": ref("Private"), "Group": att("Group", "GroupId")}
+    nested_stack = nested("nested", Parameters=parameters)
+    here["Resources"]["Nested"] = nested_stack
+    there["Resources"]["Instance"]["Properties"]["SecurityGroupIds"] = [ref("Group")]
+    (found,) = verdicts(write(tmp_path, Stack=here, nested=there)).values()
+    assert found.decides == (f"the condition {ON!r}",)
+    here["Resources"]["Nested"] = on(nested_stack)
+    (found,) = verdicts(write(tmp_path, Stack=here, nested=there)).values()
+    assert said(found) == OPEN
+
+
+def test_conditions_of_one_name_in_two_templates_are_two(tmp_path: Path) -> None:
+    route_ = route("PrivateTable", ON, NatGatewayId=ref("Nat"))
+    here, there = split(templated(PrivateRoute=route_), "Instance")
+    parameters = {"Private": ref("Private"), "Group": att("Group", "GroupId")}
+    here["Resources"]["Nested"] = nested("nested", Parameters=parameters)
+    there["Resources"]["Instance"] = instance_on()
+    (found,) = verdicts(write(tmp_path, Stack=here, nested=there)).values()
+    assert said(found) == UNKNOWN
+
+
+def test_instance_of_another_stack(tmp_path: Path) -> None:
+    here, there = split(templated(), "Instance")
+    here["Outputs"] = {
+        name: {"Value": ref(name), "Export": {"Name": name}} for name in ("Private", "Group")
+    }
+    there["Resources"]["Instance"] = resource(
+        "AWS::EC2::Instance",
+        SubnetId={"Fn::ImportValue": "Private"},
+        SecurityGroupIds=[{"Fn::ImportValue": "Group"}],
+    )
+    (found,) = verdicts(write(tmp_path, Here=here, There=there)).values()
+    assert said(found) == OPEN
+    del here["Outputs"]["Private"]
+    (found,) = verdicts(write(tmp_path, Here=here, There=there)).values()
+    assert found.decides == ("the import 'Private'",)
+
+
+def test_stacks_of_cdk(make_app: MakeApp, make_stack: MakeStack) -> None:
+    app = make_app()
+    network = vpc(make_stack("Network", scope=app, env=HERE))
+    inner = cdk.NestedStack(make_stack("Compute", scope=app, env=HERE), "Nested")
+    instance(inner, network)
+    isolated_ = isolated(make_stack("Isolated", scope=app, env=HERE))
+    instance(make_stack("Other", scope=app, env=HERE), isolated_, vpc_subnets=ISOLATED)
+    folder = synth(inner)
+    names = ("Network", "Compute", "Isolated", "Other")
+    found = verdicts([str(folder / f"{name}.template.json") for name in names])
+    assert [said(one) for one in found.values()] == [OPEN, NO_NETWORK_PATH]
+
+
+def test_what_decides_is_named_once(tmp_path: Path) -> None:
+    body = templated(Private=resource("AWS::EC2::Subnet", VpcId=PARAMETER, CidrBlock="10.0.1.0/24"))
+    (found,) = verdicts(write(tmp_path, Stack=body)).values()
+    assert found.decides == ("the parameter 'Given'",)
+
+
+def test_endpoint_at_fault_is_the_resource(tmp_path: Path) -> None:
+    paths = write(tmp_path, Stack=with_endpoints(Ssm=made("ssm", PrivateDnsEnabled=False)))
+    (found,) = verdicts(paths).values()
+    (problem,) = found.problems
+    assert getattr(problem.subject, "logical_id", None) == "Ssm"
+
+
+def mutated(body: dict[str, Any], path: list[int], value: object) -> dict[str, Any]:
+    """A copy of a template in which something, somewhere, is another value."""
+    copy: dict[str, Any] = json.loads(json.dumps(body))
+    here: Any = copy["Resources"]
+    for step in path:
+        keys = [*here] if isinstance(here, dict) else [*range(len(here))]
+        if not keys:
+            break
+        key = keys[step % len(keys)]
+        if not isinstance(here[key], (dict, list)) or step == path[-1]:
+            here[key] = value
+            break
+        here = here[key]
+    return copy
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["Ref", "Fn::If", "Fn::GetAtt", "Value"]), inner)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture],
+          deadline=None)  # fmt: skip
+@given(
+    body=st.sampled_from([templated(), with_endpoints(S3=made("s3"))]),
+    path=st.lists(st.integers(0, 20), min_size=2, max_size=6),
+    value=ANYTHING,
+)
+def test_whatever_a_template_says_there_is_a_verdict(
+    tmp_path: Path, body: dict[str, Any], path: list[int], value: object
+) -> None:
+    verdicts(write(tmp_path, Stack=mutated(body, path, value)), ("ssm", "ssmmessages", "s3"))
+
+
+def big(number: int) -> dict[str, Any]:
+    """A template with five resources for each instance: a fifth of them subnets."""
+    parts: dict[str, Any] = {**with_endpoints()["Resources"]}
+    for index in range(number):
+        parts[f"Subnet{index}"] = resource(
+            "AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock=f"10.0.{index % 256}.0/24"
+        )
+        parts[f"Table{index}"] = resource("AWS::EC2::RouteTable", VpcId=ref("Vpc"))
+        parts[f"Association{index}"] = association(f"Subnet{index}", f"Table{index}")
+        parts[f"Group{index}"] = resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"))
+        parts[f"Instance{index}"] = resource(
+            "AWS::EC2::Instance",
+            SubnetId=ref(f"Subnet{index}"),
+            SecurityGroupIds=[ref(f"Group{index}")],
+        )
+    return {"Resources": parts}
+
+
+def test_cost_grows_with_the_resources(tmp_path: Path) -> None:
+    def seconds(number: int) -> float:
+        paths = write(tmp_path, Stack=big(number))
+        took = []
+        for _ in range(3):
+            start = time.process_time()
+            verdicts(paths)
+            took.append(time.process_time() - start)
+        return min(took) / number
+
+    assert seconds(400) < 2 * seconds(50)
