@@ -480,7 +480,7 @@ def stores(kind: str, value: object) -> dict[str, Any]:
         (profile_and_role(), NEITHER),
         (profile_and_role(NAMED | inline(ALL)), UNKNOWN),
         (profile_and_role(inline(ALL), Policy=policy(allow("s3:*"))), READY),
-        (stores("AWS::EC2::Instance", {"Fn::Sub": "${Role}"}), READY),
+        (stores("AWS::EC2::Volume", {"Fn::Sub": "${Role}"}), READY),
         (stores("AWS::KMS::Key", {"Fn::GetAtt": ["Role", "Arn"]}), READY),
         (stores("AWS::SSM::Parameter", ROLE_NAME), UNKNOWN),
         (stores("AWS::SSM::Parameter", {"Fn::Sub": "${Role.Arn}"}), UNKNOWN),

@@ -55,6 +55,50 @@ ELEVEN = (
 )
 OURS = policy(ALL | {"Sid": CHANNELS.sid})
 MACHINE = {"IamInstanceProfile": {"Ref": "Profile"}}
+GROUP: dict[str, Any] = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"VpcId": {"Ref": "Vpc"}}}
+RDS = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "rds.amazonaws.com"}}
+
+
+def endpoint(service: str, **more: object) -> dict[str, Any]:
+    given = {
+        "VpcId": {"Ref": "Vpc"},
+        "VpcEndpointType": "Interface",
+        "ServiceName": {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
+        "SubnetIds": [{"Ref": "Subnet"}],
+        "SecurityGroupIds": [{"Ref": "Open"}],
+        "PrivateDnsEnabled": True,
+    }
+    return {"Type": "AWS::EC2::VPCEndpoint", "Properties": given | more}
+
+
+def isolated(**more: object) -> dict[str, Any]:
+    """A ready profile, and an instance under it in a subnet without a route out."""
+    vpc = {"CidrBlock": "10.0.0.0/16", "EnableDnsSupport": True, "EnableDnsHostnames": True}
+    in_vpc = {"VpcId": {"Ref": "Vpc"}}
+    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "10.0.0.0/16"}
+    association = {"SubnetId": {"Ref": "Subnet"}, "RouteTableId": {"Ref": "Table"}}
+    placed = {"SubnetId": {"Ref": "Subnet"}, "SecurityGroupIds": [{"Ref": "Group"}]}
+    resources = {
+        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": vpc},
+        "Subnet": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": in_vpc | {"CidrBlock": "10.0.0.0/24"},
+        },
+        "Table": {"Type": "AWS::EC2::RouteTable", "Properties": in_vpc},
+        "Association": {
+            "Type": "AWS::EC2::SubnetRouteTableAssociation",
+            "Properties": association,
+        },
+        "Group": GROUP,
+        "Open": {
+            "Type": "AWS::EC2::SecurityGroup",
+            "Properties": in_vpc | {"SecurityGroupIngress": [https]},
+        },
+        "Machine": machine(**MACHINE, **placed),
+    }
+    return profile_and_role(inline(ALL), **(resources | more))
+
+
 CAUSES: dict[str, tuple[object, ...]] = {
     "all is ready": (profile_and_role(inline(ALL)),),
     "no policy": (profile_and_role(),),
@@ -97,6 +141,43 @@ CAUSES: dict[str, tuple[object, ...]] = {
     "every key": (decrypts("*"),),
     "the deprecated policy": (
         profile_and_role({"ManagedPolicyArns": [f"{AWS}service-role/AmazonEC2RoleforSSM"]}),
+    ),
+    "an instance without a profile": (profile_and_role(inline(ALL), Machine=machine()),),
+    "a role that RDS assumes": (
+        profile_and_role(
+            inline(ALL) | {"AssumeRolePolicyDocument": {"Statement": [RDS]}},
+            Machine=machine(**MACHINE),
+        ),
+    ),
+    "an instance without metadata": (
+        profile_and_role(
+            inline(ALL), Machine=machine(**MACHINE, MetadataOptions={"HttpEndpoint": "disabled"})
+        ),
+    ),
+    "an isolated subnet": (isolated(),),
+    "an isolated subnet with one endpoint": (isolated(Ssm=endpoint("ssm")),),
+    "endpoints without private DNS": (
+        isolated(Ssm=endpoint("ssm", PrivateDnsEnabled=False), Messages=endpoint("ssmmessages")),
+    ),
+    "a security group that lets nothing out": (
+        isolated(
+            Ssm=endpoint("ssm"),
+            Messages=endpoint("ssmmessages"),
+            Group=GROUP
+            | {
+                "Properties": GROUP["Properties"]
+                | {
+                    "SecurityGroupEgress": [
+                        {
+                            "IpProtocol": "icmp",
+                            "FromPort": 252,
+                            "ToPort": 86,
+                            "CidrIp": "255.255.255.255/32",
+                        }
+                    ]
+                }
+            },
+        ),
     ),
     "an instance that boots early": (profile_and_role(Policy=OURS, Machine=machine(**MACHINE)),),
 }
