@@ -14,6 +14,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
@@ -42,6 +44,7 @@ from tests.conftest import HERE
 from .judging import att, on, ref, resource, write
 from .reports import TRUST, Report, check_app
 from .test_network import (
+    ANYTHING,
     APP_VERDICTS,
     EGRESS,
     ENDPOINT_ROWS,
@@ -58,6 +61,7 @@ from .test_network import (
     instance,
     instance_on,
     isolated,
+    mutated,
     templated,
     vpc,
     with_endpoints,
@@ -706,6 +710,26 @@ def test_document_of_another_region_says_nothing(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text(manifest.read_text().replace("eu-west-1", "us-east-1", 1))
     assert Report(paths, strict=False).rules == READY
+
+
+# Whatever the templates say
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture],
+          deadline=None)  # fmt: skip
+@given(
+    changes=st.sampled_from([row[1] for row in IDENTITIES]),
+    path=st.lists(st.integers(0, 20), min_size=2, max_size=6),
+    value=ANYTHING,
+)
+def test_whatever_a_template_says_there_is_a_report(
+    tmp_path: Path, changes: dict[str, Any], path: list[int], value: object
+) -> None:
+    body = mutated(with_role(**changes, Document=document(of(OF_KEY))), path, value)
+
+    report = Report(write(tmp_path, Stack=body), strict=False)
+
+    assert report.violations.count(CANNOT_BE_KNOWN) <= len(body["Resources"])
 
 
 # What it costs
