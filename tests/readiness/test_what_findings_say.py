@@ -78,7 +78,7 @@ def isolated(**more: object) -> dict[str, Any]:
     https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "10.0.0.0/16"}
     association = {"SubnetId": {"Ref": "Subnet"}, "RouteTableId": {"Ref": "Table"}}
     placed = {"SubnetId": {"Ref": "Subnet"}, "SecurityGroupIds": [{"Ref": "Group"}]}
-    resources = {
+    resources: dict[str, Any] = {
         "Vpc": {"Type": "AWS::EC2::VPC", "Properties": vpc},
         "Subnet": {
             "Type": "AWS::EC2::Subnet",
