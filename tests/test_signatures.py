@@ -78,7 +78,8 @@ def test_a_default_given_is_the_same_as_none_given() -> None:
 @pytest.mark.parametrize("name", CALLEES)
 def test_an_editor_shows_each_option_with_its_default(name: str) -> None:
     code = f"from session_manager_permissions import {name}\n{name}("
-    script = jedi.Script(code, project=jedi.Project(ROOT))
+    here = jedi.InterpreterEnvironment()  # asks no process of its own
+    script = jedi.Script(code, project=jedi.Project(ROOT), environment=here)
 
     (signature,) = script.get_signatures()
     shown = [parameter.description.removeprefix("param ") for parameter in signature.params]
