@@ -81,7 +81,7 @@ def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> Need:
 
 
 def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
-    """The use of the log bucket's key. An upload in parts decrypts as well as encrypts."""
+    """The statement for the log bucket's KMS key. A multipart upload decrypts and encrypts."""
     return Need(
         "SessionManagerLogBucketKey",
         ("kms:Decrypt", "kms:GenerateDataKey"),

@@ -108,7 +108,7 @@ def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:
 
 
 def _is_named(principal: object, service: str) -> bool | None:
-    """Whether a principal is the service; whether it includes it is not known of everybody."""
+    """Whether a `Principal` names the service; None for `*`, which may or may not include it."""
     if principal == "*" or not isinstance(principal, dict):
         return None
     if not {*principal} <= {"AWS", "CanonicalUser", "Federated", "Service"}:

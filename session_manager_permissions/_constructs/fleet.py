@@ -42,8 +42,8 @@ class SessionManagerFleet(Construct):
     It covers every instance profile, whoever made it, before or after the fleet: L2, L1,
     `CfnInclude`, and those that `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, ECS and EKS
     capacity make. It also covers the role of every managed node group of EKS. In an app it covers
-    the app's stacks, in a stage the stage's, in a stack that stack with those nested in it. What is
-    in the scope of another fleet below is that fleet's alone.
+    the app's stacks, in a stage the stage's, in a stack that stack with those nested in it. If
+    another fleet is below, only that fleet covers the compute in its own scope.
 
     A role that several profiles of a stack share is attached once. If the stack that makes the role
     has such a profile, that stack attaches it. If not, each stack that uses the role attaches it,

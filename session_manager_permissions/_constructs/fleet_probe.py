@@ -73,7 +73,7 @@ class Probe:
         return iam.Policy(self._stack, "Policy")
 
     def doubtful(self, names: Iterable[str]) -> set[str]:
-        """Those of `names` of which an import may not get the policy.
+        """The names of roles with an import to which CDK may not attach the policy.
 
         One policy is attached to all imports, and what it lists is read in one request. A name that
         it lists fewer times than there are imports has an import that can't be attached to, and is

@@ -39,7 +39,7 @@ class Imported(NamedTuple):
     role: iam.IRole
     arn: str
     parts: Arn | None
-    """Those of the ARN; None of an ARN that is a token as a whole."""
+    """The parts of the ARN; None if the whole ARN is a token."""
 
 
 class Tree:

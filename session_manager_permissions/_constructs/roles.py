@@ -196,7 +196,7 @@ def _key(cfn_role: iam.CfnRole) -> str:
 
 
 def _referenced_key(name_or_arn: str) -> str:
-    """The key of the role of this app that a token refers to; of another, what it is given by."""
+    """The key of the role of this app that a token refers to, else `name_or_arn` itself."""
     reference = referenced(name_or_arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _key(reference.target)

@@ -77,7 +77,7 @@ def _matches(statement: dict[str, Any], action: str) -> bool | None:
 
 
 def _is_plain(statement: dict[str, Any], endpoint: Endpoint) -> bool:
-    """Whether a statement is of every resource and every principal, or those of the own account."""
+    """Whether a statement covers every resource, and every principal or those of the account."""
     for_account = [
         {"StringEquals": {"aws:PrincipalAccount": account}} for account in endpoint.own_account
     ]

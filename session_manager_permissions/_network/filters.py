@@ -66,7 +66,7 @@ def let_out(place: Place, to: str, end: End) -> Path:
 
     Args:
         place: where the compute is.
-        to: what the end is of the service, as a noun of a message.
+        to: the destination as a message names it, such as "public addresses".
         end: where it goes.
     """
     why = f"no rule of {place.named(place.groups)} lets TCP 443 out to the {to} of {OF_SERVICES}"

@@ -188,7 +188,7 @@ def _by_route(
         place.way_out = out_of(place, Start(subnet, vpc, address))
     path = place.way_out
     released = let_out(place, "public addresses", End([PUBLIC], service=service))
-    if path.problems:  # what the groups say of a way that is not there is beside the point
+    if path.problems:  # without a route the security groups do not matter
         path = _explained(place, path.problems[0], vpc, unnamed)
     else:
         path = through(path, released)

@@ -82,7 +82,7 @@ class Endpoint:
     exists: Fact = True
     """Whether it is there, and its state is `available`."""
     gateway: bool = False
-    """Whether it is a gateway endpoint, which is of route tables; else it is an interface's."""
+    """True for a gateway endpoint, which is in route tables; False for an interface endpoint."""
     private_dns: Fact = False
     """Whether, in the VPC, the service's public name leads to it, DNS attributes aside."""
     subnets: tuple[Reference, ...] = ()

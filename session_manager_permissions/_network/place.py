@@ -93,7 +93,7 @@ class Place:
             return True
         ranges = self.vpc.ranges if self.vpc else ()
         if ranges == (outer,) and inner != PUBLIC:
-            return True  # what is in the VPC has an address of its only range
+            return True  # the VPC has one range, which holds all of its addresses
         if isinstance(outer, Unknown):
             return outer
         if inner == PUBLIC:

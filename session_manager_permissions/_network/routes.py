@@ -52,7 +52,7 @@ def out_of(place: Place, start: Start) -> Path:
 
 
 def _tables(place: Place, subnet: Subnet, vpc: Vpc) -> list[tuple[RouteTable | Unknown, Fact]]:
-    """The tables that may be the subnet's, each with whether it takes the place of those before."""
+    """The route tables that the subnet may use, and whether each replaces those before it."""
     main = RouteTable(f"main route table of {vpc.name}")
     tables: list[tuple[RouteTable | Unknown, Fact]] = []
     table: RouteTable | Unknown
@@ -121,7 +121,7 @@ def _by_table(place: Place, table: RouteTable, start: Start) -> Path:
 
 
 def _in_doubt(route: Route, exists: Fact) -> tuple[list[str], list[str]]:
-    """What decides of a route that may not be there, or not be of public addresses.
+    """Why a route leaves the path unknown: it may not exist, or not cover public addresses.
 
     Returns:
         What may open a way where the other routes offer none, and what may change any way.

@@ -49,7 +49,7 @@ class Problem:
     """The id of the endpoint that is at fault; None where it is the compute or its subnet."""
     services: tuple[str, ...] = ()
     fault: str = ""
-    """What to change, as far as the cause alone does not tell: one of the names above."""
+    """What to change, if the cause alone does not tell: one of the constants above."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class PathVerdict:
 
 
 def unknown(*deciders: str) -> Path:
-    """A way that these decide, each named once."""
+    """A path whose state is unknown for these reasons, each named once."""
     return Path(decides=tuple(dict.fromkeys(deciders)))
 
 
@@ -122,10 +122,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def merged(paths: dict[str, Path]) -> tuple[Problem, ...]:
-    """The problems of the ways to several services, each cause once.
+    """The problems of the paths to several services, each cause once.
 
-    Where neither of the services that every session needs has a way, that is `no-network-path`,
-    and one cause. Where there is a way to one of them, each service without one lacks its endpoint.
+    If no service in `ALWAYS_NEEDED` can be reached, that is one problem, `no-network-path`. If one
+    of them can be reached, each service without a path lacks its endpoint.
     """
     found: dict[tuple[str, Hashable], list[Problem]] = {}
     for service, path in paths.items():

@@ -274,7 +274,7 @@ class _Finder:
     # How they launch -----------------------------------------------------------------------------
 
     def _from_template(self, resource: Resource, written: object) -> _Launch:
-        """What a launch template says, of which an entry of `resource` gives id and version."""
+        """The launch settings of the launch template that `written`, of `resource`, names."""
         (found, spec) = self._specified(resource, written)
         if found is None or spec is None:
             return self._unknown(resource, decider(written, "launch template"))
@@ -316,12 +316,12 @@ class _Finder:
         return named[0] if len(named) == 1 else None
 
     def _unknown(self, origin: Resource, decides: str) -> _Launch:
-        """A launch that is not in the app."""
+        """Launch settings of which nothing is known; `decides` is the reason."""
         doubt = Unknown(decides)
         return _Launch(origin, doubt, doubt, groups=(doubt,), public_address=doubt)
 
     def _launch(self, origin: Resource, written: object) -> _Launch:
-        """What a resource says of a launch, which writes it as an instance or a template does."""
+        """Read launch settings, which instances and launch templates write in the same form."""
         for data, entry, certain in mappings(written):
             if data is None or not certain:
                 decides = decider(entry if certain else written, "launch template data")

@@ -65,7 +65,7 @@ class Computes:
     # Roles ---------------------------------------------------------------------------------------
 
     def of_trust(self, role: Role) -> tuple[list[Finding], list[str]]:
-        """What the trust policy of a role keeps from its instances, and what decides on that."""
+        """A finding if EC2 may not assume the role; the reasons if that can't be known."""
         if not role.in_app or role.may_be_another:
             return [], []
         written = role.resource.properties.get("AssumeRolePolicyDocument")
@@ -111,7 +111,7 @@ class Computes:
     def findings(
         self, computes: list[Compute]
     ) -> tuple[list[Finding], dict[Resource, list[Finding]]]:
-        """What there is to report, each cause once, and what of it is about each profile."""
+        """Return all findings, each cause once, and the findings about each instance profile."""
         certain: defaultdict[Resource, list[Finding]] = defaultdict(list)
         doubts: defaultdict[Resource, dict[str, None]] = defaultdict(dict)
         profiles: defaultdict[Resource, list[Resource]] = defaultdict(list)
@@ -209,7 +209,8 @@ class Computes:
     def _uses(self, compute: Compute, role: Role | None) -> dict[str, Fact]:
         """Whether sessions use each service that not every session needs.
 
-        The Session documents of the region say so; where there is none, our own statements do.
+        The Session documents of the stack say so, else those of its region. If there are none, the
+        Sids of this library on the role do.
         """
         documents = self._documents.get(compute.resource.template.stack)
         if documents is None:
@@ -310,7 +311,7 @@ def _of_doubts(resource: Resource, decides: list[str]) -> Iterator[Finding]:
 
 
 def _each_once(findings: list[Finding]) -> list[Finding]:
-    """Findings, those of one cause as one on all of its resources, in the order of the rules."""
+    """Merge the findings of one cause, list all of its resources, and sort by `RULES`."""
     resources: defaultdict[Finding, dict[Resource, None]] = defaultdict(dict)
     for finding in findings:
         resources[finding._replace(resources=())].update(dict.fromkeys(finding.resources))

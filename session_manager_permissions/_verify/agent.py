@@ -115,7 +115,7 @@ def _seen(check: Check, row: _Row | None) -> Check:
         why = (f"on the node it fails: {row.note}", *check.why)
         fix = check.fix or (_ON_THE_NODE,)
         return replace(check, verdict="fail", why=why, fix=fix, evidence=evidence)
-    # A closed way through which something got is no closed way, or the file is older.
+    # The agent reached the service although this check failed, or the file is out of date.
     verdict: Answer = "unknown" if check.verdict == "fail" else "pass"
     why = (f"on the node it works: {row.note}", *check.why)
     fix = check.fix if verdict == "unknown" else ()

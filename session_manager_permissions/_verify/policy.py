@@ -198,7 +198,7 @@ def _key(arn: str) -> tuple[str, str | None]:
 
 
 def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
-    """None too for S3's own key, which everyone who may use the bucket may use."""
+    """The key and its alias; None for S3's AWS managed key too, which needs no grant."""
     return None if arn is None or ":alias/aws/" in arn else _key(arn)
 
 

@@ -317,7 +317,7 @@ _MISSING: Final = frozenset(
     }
 )
 _PERMISSIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
-"""The permission of a call that has another name."""
+"""The IAM actions that have another name than the API operation."""
 
 
 @contextmanager

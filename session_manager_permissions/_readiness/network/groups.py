@@ -125,8 +125,8 @@ def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str
 def _default_egress(resource: Resource, written: object, *, separate: bool) -> list[Rule]:
     """The rule that lets everything out, which a group has by default.
 
-    With inline rules it is gone. With rules that are resources of their own it stays by
-    CloudFormation's reference, and goes by what CDK's authors saw: nobody can tell.
+    With inline rules it is gone. If the rules are separate resources, the CloudFormation
+    reference says that it stays, and an issue of CDK says that it goes: it can't be known.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
     """
     if any(certain for _, certain in listed(written)):

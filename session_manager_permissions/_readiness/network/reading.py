@@ -60,7 +60,7 @@ class Reading:
         return True if decides is None else Unknown(decides)
 
     def customised(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that something unseen may change: it refers to them."""
+        """The resources of these types that a custom resource or an unread stack may change."""
         found = self.given_away(types)
         for type_, resources in self.values.by_type.items():
             is_known = type_.startswith(_KNOWN) or type_ == RESTRICTED
@@ -82,7 +82,7 @@ class Reading:
     ) -> defaultdict[Hashable, list[Resource]]:
         """The resources of a type by what one of their properties refers to.
 
-        One that may belong to anything leaves the kind open.
+        If a parent can't be known, the resource may belong to any of its kind.
         """
         gathered: defaultdict[Hashable, list[Resource]] = defaultdict(list)
         for resource in self.values.by_type[type_]:
@@ -120,7 +120,7 @@ def _generates(template: Template) -> str:
 def _mentioned(
     resources: list[Resource], types: frozenset[str], what: str
 ) -> dict[Hashable, Unknown]:
-    """The resources of these types that others refer to, with what of these decides."""
+    """Map each resource of these types that others refer to, to the one that refers to it."""
     return {
         mentioned: Unknown(f"{what} {resource.logical_id!r}")
         for resource in resources
