@@ -306,32 +306,6 @@ def size(found: list[dict[str, Any]]) -> int:
     return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
 
 
-@pytest.mark.parametrize("resource", ["key/{}", "alias/{}"])
-@pytest.mark.parametrize("choice", [LEAST, MOST], ids=["least", "most"])
-def test_policy_that_iam_would_refuse_is_refused(resource: str, choice: Choice) -> None:
-    stack = new_stack(minimize=True)
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), **choice.options(stack)
-    )
-    sizes = [0]
-
-    def add_keys() -> None:
-        for number in itertools.count():
-            name = resource.format(f"{number:0>36}")
-            permissions.add_encryption_key(existing_key(stack, f"Key{number}", resource=name))
-            document = stack.resolve(permissions.policy.document.to_json())
-            sizes.append(size(document["Statement"]))
-
-    with pytest.raises(ValueError, match=r"^encryption_key makes the policy \d+ ") as caught:
-        add_keys()
-
-    *_, last = sizes
-    refused = int(str(caught.value).split()[4])
-    assert last <= IAM_LIMIT < refused < last + 400  # more than one more takes
-    assert f"{IAM_LIMIT}: give fewer keys" in str(caught.value)
-    assert "in a managed policy with session_manager_statements()" in str(caught.value)
-
-
 def test_longest_options_fit() -> None:
     """The longest names that AWS takes, and the longest prefix, take half of what there is."""
     stack = new_stack(minimize=True)
