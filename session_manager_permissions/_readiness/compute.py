@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 _TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 _CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
+_CHANGEABLE: Final = frozenset(
+    {
+        _TEMPLATE,
+        _CONFIGURATION,
+        "AWS::AutoScaling::AutoScalingGroup",
+        "AWS::EC2::EC2Fleet",
+        "AWS::EC2::Instance",
+        "AWS::EC2::SpotFleet",
+        "AWS::EKS::Nodegroup",
+    }
+)
+"""What a custom resource may change the instances of after their launch."""
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 _NEWEST: Final = {"$Latest", "$Default"}
 
@@ -130,6 +142,11 @@ class _Finder:
         self._used: set[Resource] = set()
         self._addresses = self._elastic_addresses()
         self._floating = self._floating_address()
+        self._customised = values.customised(_CHANGEABLE)
+        self._attached = {
+            values.behind(one.template, one.properties.get("InstanceId"))
+            for one in values.by_type["AWS::EC2::NetworkInterfaceAttachment"]
+        }
 
     def found(self) -> Iterator[Compute]:
         by_type = self._values.by_type
@@ -231,7 +248,7 @@ class _Finder:
             groups=launch.groups or (self._cluster(resource),),
         )
         role = Written(template, properties.get("NodeRole"))
-        return replace(self._compute(resource, launch), role=role)
+        return replace(self._compute(resource, launch), profile=None, role=role)
 
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""
@@ -438,16 +455,23 @@ class _Finder:
     # Places --------------------------------------------------------------------------------------
 
     def _compute(self, resource: Resource, launch: _Launch, *, placed: bool = True) -> Compute:
+        doubt = self._customised.get(resource) or self._customised.get(launch.origin)
+        profile, off = launch.profile, launch.metadata_off or False
+        if doubt is not None:
+            profile = doubt if profile is None else profile
+            off = doubt if off is True else off
         return Compute(
             resource,
             launch.origin,
-            launch.profile,
-            launch.metadata_off or False,
-            tuple(self._places(resource, launch)) if placed else (),
+            profile,
+            off,
+            tuple(self._places(resource, launch, doubt)) if placed else (),
             maybe_profile=launch.maybe_profile,
         )
 
-    def _places(self, resource: Resource, launch: _Launch) -> Iterable[Placement]:
+    def _places(
+        self, resource: Resource, launch: _Launch, doubt: Unknown | None
+    ) -> Iterable[Placement]:
         known = resource.conditions | launch.origin.conditions
         for subnet in launch.subnets or (_DEFAULT_VPC,):
             conditions: frozenset[Hashable] = known
@@ -460,7 +484,8 @@ class _Finder:
                 launch.public_address,
                 launch.elastic_address or self._floating or False,
                 conditions,
-                other_interfaces=launch.other_interfaces,
+                other_interfaces=launch.other_interfaces or resource in self._attached,
+                changed_by=doubt.decides if doubt else "",
             )
 
     def _vpc(self, subnet: Reference) -> object:
