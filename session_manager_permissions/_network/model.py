@@ -208,4 +208,4 @@ class Placement:
     other_interfaces: bool = False
     """Whether the compute has more interfaces, which may offer another way."""
     changed_by: str = ""
-    """What may change the compute's network after the launch, as a noun of a message."""
+    """What may offer the compute another way after the launch, as a noun of a message."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import UNKNOWN, Resource, text
+from .templates import UNKNOWN, Resource, shown, text
 from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings, present
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _CHANGEABLE: Final = frozenset(
     }
 )
 """What a custom resource may change the instances of after their launch."""
+_PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 _NEWEST: Final = {"$Latest", "$Default"}
 
@@ -101,6 +102,7 @@ class _Launch:
     elastic_address: Fact = False
     other_interfaces: bool = False
     maybe_profile: Written | None = None
+    sets_proxy: bool = False
 
     def over(self, base: _Launch) -> _Launch:
         """What both say together, where this one overrides the other."""
@@ -115,6 +117,7 @@ class _Launch:
             base.elastic_address if self.elastic_address is False else self.elastic_address,
             self.other_interfaces or base.other_interfaces,
             base.maybe_profile if self.profile is None else None,
+            self.sets_proxy or base.sets_proxy,
         )
 
 
@@ -343,7 +346,12 @@ class _Finder:
             if data is None or not certain:
                 decides = decider(entry if certain else written, "launch template data")
                 return self._unknown(origin, decides)
-            launch = _Launch(origin, self._profile(origin, data), _metadata_off(data))
+            launch = _Launch(
+                origin,
+                self._profile(origin, data),
+                _metadata_off(data),
+                sets_proxy="proxy" in shown(data.get("UserData")).lower(),
+            )
             interfaces = [*mappings(data.get("NetworkInterfaces"))]
             if interfaces:
                 return self._by_interfaces(launch, interfaces)
@@ -485,7 +493,7 @@ class _Finder:
                 launch.elastic_address or self._floating or False,
                 conditions,
                 other_interfaces=launch.other_interfaces or resource in self._attached,
-                changed_by=doubt.decides if doubt else "",
+                changed_by=doubt.decides if doubt else _PROXY if launch.sets_proxy else "",
             )
 
     def _vpc(self, subnet: Reference) -> object:

@@ -764,6 +764,14 @@ def instance_on(**more: object) -> dict[str, Any]:
     )
 
 
+def instance_with_proxy() -> dict[str, Any]:
+    """An instance without a condition whose user data names a proxy."""
+    data = {"Fn::Base64": {"Fn::Join": ["", ["HTTPS_PROXY=http://", ref("Proxy"), ":3128"]]}}
+    given = instance_on(UserData=data)
+    del given["Condition"]
+    return given
+
+
 ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("as it is", templated(), OPEN),
     ("no route", templated(PrivateRoute=None), NO_NETWORK_PATH),
@@ -915,6 +923,9 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      templated(PrivateRoute=resource(CUSTOM, Instance=ref("Instance"))), UNKNOWN),
     ("custom resource with the instance beside NAT",
      templated(Custom=resource(CUSTOM, Instance=ref("Instance"))), OPEN),
+    ("user data that sets a proxy",
+     templated(PrivateRoute=None, Instance=instance_with_proxy()), UNKNOWN),
+    ("user data that sets a proxy beside NAT", templated(Instance=instance_with_proxy()), OPEN),
     ("another interface that is attached",
      templated(PrivateRoute=resource("AWS::EC2::NetworkInterfaceAttachment",
                                      InstanceId=ref("Instance"), NetworkInterfaceId=PARAMETER,
