@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 INTERNET_GATEWAY: Final = frozenset({"AWS::EC2::InternetGateway"})
 TABLE: Final = frozenset({"AWS::EC2::RouteTable"})
 
-_HARMLESS_MACRO: Final = "AWS::CodeDeployBlueGreen"
-"""A macro that makes no part of a network, though maybe a role."""
-
 
 class Reading:
     """A network as it is being read, and what of it can't be seen."""
@@ -81,6 +78,5 @@ def _generates(template: Template) -> str:
     for name in (*template.made_later, *(module.logical_id for module in modules)):
         return f"what {name!r} makes"
     for macro in template.transforms:
-        if not macro.startswith(_HARMLESS_MACRO):
-            return f"the macro {macro.replace(UNKNOWN, '')!r}"
+        return f"the macro {macro.replace(UNKNOWN, '')!r}"
     return ""
