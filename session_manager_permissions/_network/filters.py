@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from .model import NetworkAcl, Peer, Range, Reference, Subnet
 
+WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
+"""Decides where some of them can be reached: the agent tries each address that DNS gives it."""
+
 _REQUESTS: Final = (HTTPS, HTTPS)
 _ANSWERS: Final = (1024, 65535)
 """The ports that answers come back to.
@@ -52,7 +55,10 @@ def leaves(place: Place) -> Path:
         group = found(place.network.groups, reference)
         if group is None:
             return OPEN
-        facts += [place.holds(rule.exists) for rule in group.outbound]
+        facts += [
+            all_of((place.holds(rule.exists), _by_ipv6(place) if rule.peer == "ipv6" else True))
+            for rule in group.outbound
+        ]
         facts += [group.complete] if isinstance(group.complete, Unknown) else []
     if any_of(facts) is not False:
         return OPEN
@@ -103,7 +109,7 @@ def _passes(
     sure = [peer for peer, exists in rules if exists is True and isinstance(peer, IPv4Network)]
     joined = collapse_addresses(sure) if sure[1:] else ()
     together = [(network, True) for network in joined]
-    return all_of(
+    facts = [
         any_of(
             [
                 *(
@@ -114,15 +120,26 @@ def _passes(
             ]
         )
         for one in end.ranges
-    )
+    ]
+    if False in facts and facts.count(False) < len(facts):
+        return Unknown(WHICH_SUBNET)
+    return all_of(facts)
 
 
 def _admits(place: Place, peer: Peer, range_: Range, end: End) -> Fact:
+    if peer == "ipv6":
+        return _by_ipv6(place)
     if isinstance(peer, GroupPeer):
         return is_one_of(peer.group, end.groups)
     if isinstance(peer, PrefixList):
         return peer.service == end.service if peer.service else Unknown(peer.name)
     return place.covers(peer, range_)
+
+
+def _by_ipv6(place: Place) -> Fact:
+    """Whether a rule of IPv6 lets the agent's connections pass, which uses IPv4 by default."""
+    has_none = place.subnet is not None and place.subnet.ipv6 is False
+    return False if has_none else Unknown("whether the agent uses IPv6")
 
 
 def acls_to_public(place: Place, subnet: Subnet) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from .endpoint_policy import ACTIONS, policy_allows
 from .facts import Fact, Unknown, all_of, any_of
-from .filters import End, acls_between, acls_to_public, leaves, let_in, let_out
+from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
 from .model import Endpoint, Placement
 from .place import PUBLIC, Place, decider, found
 from .routes import Start, bypassed, in_table, out_of
@@ -90,6 +90,8 @@ def _way(place: Place, service: str) -> Path:
     path = shut if shut.problems else _by_name(place, service)
     if path.problems and place.placement.other_interfaces:
         return unknown("another network interface of the instance")
+    if path.problems and place.placement.changed_by:
+        return unknown(place.placement.changed_by)
     return path
 
 
@@ -164,9 +166,16 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
             place, groups, subnet, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=GROUPS)
         ),
         _by_policy(endpoint),
-        *(acls_between(place, subnet, one) for one in subnets if one),
+        *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
     )
+
+
+def _in_any(paths: list[Path]) -> list[Path]:
+    """The ways to the subnets of an endpoint, of which one that is not closed may be enough."""
+    if all(path.problems for path in paths):
+        return paths
+    return [unknown(WHICH_SUBNET) if path.problems else path for path in paths]
 
 
 def _by_policy(endpoint: Endpoint) -> Path:

@@ -30,7 +30,7 @@ class GroupPeer:
     group: Reference
 
 
-Peer = IPv4Network | PrefixList | GroupPeer | Unknown
+Peer = IPv4Network | PrefixList | GroupPeer | Unknown | Literal["ipv6"]
 
 
 @dataclass(frozen=True)
@@ -207,3 +207,5 @@ class Placement:
     """The conditions that hold where the compute exists."""
     other_interfaces: bool = False
     """Whether the compute has more interfaces, which may offer another way."""
+    changed_by: str = ""
+    """What may offer the compute another way after the launch, as a noun of a message."""

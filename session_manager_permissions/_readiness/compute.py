@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import UNKNOWN, Resource, text
+from .templates import UNKNOWN, Resource, shown, text
 from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings, present
 
 if TYPE_CHECKING:
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 _TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 _CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
+_CHANGEABLE: Final = frozenset(
+    {
+        _TEMPLATE,
+        _CONFIGURATION,
+        "AWS::AutoScaling::AutoScalingGroup",
+        "AWS::EC2::EC2Fleet",
+        "AWS::EC2::Instance",
+        "AWS::EC2::SpotFleet",
+        "AWS::EKS::Nodegroup",
+    }
+)
+"""What a custom resource may change the instances of after their launch."""
+_PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 _NEWEST: Final = {"$Latest", "$Default"}
 
@@ -89,6 +102,7 @@ class _Launch:
     elastic_address: Fact = False
     other_interfaces: bool = False
     maybe_profile: Written | None = None
+    sets_proxy: bool = False
 
     def over(self, base: _Launch) -> _Launch:
         """What both say together, where this one overrides the other."""
@@ -103,6 +117,7 @@ class _Launch:
             base.elastic_address if self.elastic_address is False else self.elastic_address,
             self.other_interfaces or base.other_interfaces,
             base.maybe_profile if self.profile is None else None,
+            self.sets_proxy or base.sets_proxy,
         )
 
 
@@ -130,6 +145,11 @@ class _Finder:
         self._used: set[Resource] = set()
         self._addresses = self._elastic_addresses()
         self._floating = self._floating_address()
+        self._customised = values.customised(_CHANGEABLE)
+        self._attached = {
+            values.behind(one.template, one.properties.get("InstanceId"))
+            for one in values.by_type["AWS::EC2::NetworkInterfaceAttachment"]
+        }
 
     def found(self) -> Iterator[Compute]:
         by_type = self._values.by_type
@@ -231,7 +251,7 @@ class _Finder:
             groups=launch.groups or (self._cluster(resource),),
         )
         role = Written(template, properties.get("NodeRole"))
-        return replace(self._compute(resource, launch), role=role)
+        return replace(self._compute(resource, launch), profile=None, role=role)
 
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""
@@ -326,7 +346,12 @@ class _Finder:
             if data is None or not certain:
                 decides = decider(entry if certain else written, "launch template data")
                 return self._unknown(origin, decides)
-            launch = _Launch(origin, self._profile(origin, data), _metadata_off(data))
+            launch = _Launch(
+                origin,
+                self._profile(origin, data),
+                _metadata_off(data),
+                sets_proxy="proxy" in shown(data.get("UserData")).lower(),
+            )
             interfaces = [*mappings(data.get("NetworkInterfaces"))]
             if interfaces:
                 return self._by_interfaces(launch, interfaces)
@@ -438,16 +463,23 @@ class _Finder:
     # Places --------------------------------------------------------------------------------------
 
     def _compute(self, resource: Resource, launch: _Launch, *, placed: bool = True) -> Compute:
+        doubt = self._customised.get(resource) or self._customised.get(launch.origin)
+        profile, off = launch.profile, launch.metadata_off or False
+        if doubt is not None:
+            profile = doubt if profile is None else profile
+            off = doubt if off is True else off
         return Compute(
             resource,
             launch.origin,
-            launch.profile,
-            launch.metadata_off or False,
-            tuple(self._places(resource, launch)) if placed else (),
+            profile,
+            off,
+            tuple(self._places(resource, launch, doubt)) if placed else (),
             maybe_profile=launch.maybe_profile,
         )
 
-    def _places(self, resource: Resource, launch: _Launch) -> Iterable[Placement]:
+    def _places(
+        self, resource: Resource, launch: _Launch, doubt: Unknown | None
+    ) -> Iterable[Placement]:
         known = resource.conditions | launch.origin.conditions
         for subnet in launch.subnets or (_DEFAULT_VPC,):
             conditions: frozenset[Hashable] = known
@@ -460,7 +492,8 @@ class _Finder:
                 launch.public_address,
                 launch.elastic_address or self._floating or False,
                 conditions,
-                other_interfaces=launch.other_interfaces,
+                other_interfaces=launch.other_interfaces or resource in self._attached,
+                changed_by=doubt.decides if doubt else _PROXY if launch.sets_proxy else "",
             )
 
     def _vpc(self, subnet: Reference) -> object:

@@ -29,7 +29,7 @@ from .rules import (
     RULES,
     Finding,
 )
-from .templates import UNKNOWN, Of, Opaque, Resource
+from .templates import UNKNOWN, Of, Opaque, Resource, shown
 from .values import decider, present
 
 if TYPE_CHECKING:
@@ -49,6 +49,21 @@ _USES: Final = {
 statement begins."""
 
 
+_MANAGEMENT_SETTING: Final = "default-ec2-instance-management-role"
+"""How the id of the service setting of Default Host Management ends."""
+
+_QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
+
+_ATTACHES: Final = "AttachIAMToInstance"
+"""In the name of AWS's runbooks that give an instance a profile."""
+
+_RUNBOOKS: Final = {
+    "AWS::Config::RemediationConfiguration": "remediation",
+    "AWS::SSM::Association": "association",
+}
+"""What may run a runbook on instances."""
+
+
 class Computes:
     """Judges the compute of an assembly and the roles that it runs as."""
 
@@ -57,6 +72,8 @@ class Computes:
         self._values = values
         self._profiles = profiles
         self._judge = Judge(network_of(values))
+        self._management = [*self._managements()]
+        self._customised_roles = values.customised(frozenset({"AWS::IAM::Role"}))
         self._documents: defaultdict[Stack, list[dict[str, Fact]]] = defaultdict(list)
         for document in values.by_type["AWS::SSM::Document"]:
             if document.properties.get("DocumentType") == "Session":
@@ -74,9 +91,11 @@ class Computes:
             return [], [f"the trust policy of its role {role.name!r}"]
         if found.answer == "allowed":
             return [], []
+        changed_by = self._customised_roles.get(role.resource)
         management = self._default_host_management(role.resource)
-        if management:
-            return [], [f"{management}, as {found.why}"]
+        if changed_by is not None or management:
+            decides = changed_by.decides if changed_by else management
+            return [], [f"{decides}, as {found.why}"]
         denies = "a Deny" in found.why
         finding = Finding(
             ROLE_NOT_ASSUMABLE,
@@ -100,11 +119,31 @@ class Computes:
         return {name: self._readable(template, one) for name, one in written.items()}
 
     def _default_host_management(self, resource: Resource) -> str:
-        """The app's Default Host Management Configuration in the region; empty without one."""
-        for found in self._values.by_type["AWS::SSM::DefaultHostManagementConfiguration"]:
-            if _may_be_one_region(found.template.stack, resource.template.stack):
-                return f"the Default Host Management Configuration {found.logical_id!r}"
+        """What of the app may give instances credentials in the region; empty without it."""
+        for noun, found in self._management:
+            one_region = _may_be_one_region(found.template.stack, resource.template.stack)
+            if one_region or found.type == _QUICK_SETUP:
+                return f"the {noun} {found.logical_id!r}"
         return ""
+
+    def _managements(self) -> Iterator[tuple[str, Resource]]:
+        """What turns on Default Host Management, or gives instances a profile as they run.
+
+        Quick Setup may do both, and in any account and region.
+        https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
+        """
+        by_type = self._values.by_type
+        for one in by_type["AWS::SSM::DefaultHostManagementConfiguration"]:
+            yield "Default Host Management Configuration", one
+        for one in by_type[_QUICK_SETUP]:
+            yield "Quick Setup configuration", one
+        for type_, noun in _RUNBOOKS.items():
+            for one in by_type[type_]:
+                if _ATTACHES in shown(one.properties):
+                    yield noun, one
+        for one in self._values.custom():
+            if _MANAGEMENT_SETTING in shown(one.properties):
+                yield "custom resource", one
 
     # Compute -------------------------------------------------------------------------------------
 

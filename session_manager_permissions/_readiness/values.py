@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown
 
-from .templates import UNKNOWN, Of, Resource, listed, shown, text
+from .templates import UNKNOWN, Of, Resource, intrinsic, listed, shown, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     from session_manager_permissions._network.model import Range, Reference
 
@@ -22,6 +22,18 @@ VPC: Final = frozenset({"AWS::EC2::VPC"})
 CLUSTERS: Final = frozenset({"AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster"})
 GROUP: Final = frozenset({"AWS::EC2::SecurityGroup"}) | VPC | CLUSTERS
 """A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
+
+RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
+"""What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
+
+_KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS", RESTRICTED)
+"""How types begin that are known not to change other resources in ways that matter here."""
+
+_STACKS: Final = (
+    "AWS::CloudFormation::Stack",
+    "AWS::CloudFormation::StackSet",
+    "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
+)
 
 _NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
@@ -41,6 +53,57 @@ class Values:
     def templates(self) -> list[Template]:
         """The templates of the assembly."""
         return self._assembly.templates
+
+    def custom(self) -> list[Resource]:
+        """The resources that may do anything: custom resources, and types that are not of AWS."""
+        return [
+            resource
+            for type_, resources in self.by_type.items()
+            if not type_.startswith(_KNOWN) or type_ == "AWS::CloudFormation::CustomResource"
+            for resource in resources
+        ]
+
+    def customised(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
+        """The resources of these types that something unseen may change: it refers to them."""
+        found = self.given_away(types)
+        found.update(self._mentioned(self.custom(), types, "the custom resource"))
+        return found
+
+    def given_away(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
+        """The resources of these types that a stack refers to whose template is not here."""
+        unread = [
+            one
+            for type_ in _STACKS
+            for one in self.by_type[type_]
+            if one.logical_id not in one.template.nested
+        ]
+        return self._mentioned(unread, types, "the template of")
+
+    def _mentioned(
+        self, resources: list[Resource], types: frozenset[str], what: str
+    ) -> dict[Hashable, Unknown]:
+        """The resources of these types that others refer to, with what of these decides."""
+        return {
+            mentioned: Unknown(f"{what} {resource.logical_id!r}")
+            for resource in resources
+            for mentioned in self._mentioned_by(resource)
+            if mentioned.type in types
+        }
+
+    def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
+        """The resources that another refers to, those of other stacks as well."""
+        there = resource.template.resources
+        yield from (there[name] for name in resource.mentions if name in there)
+        left: list[object] = [resource.properties]
+        while left:
+            value = left.pop()
+            if isinstance(value, list):
+                left += value
+            elif isinstance(value, dict):
+                left += value.values()
+                found = self.behind(resource.template, value) if intrinsic(value)[0] else None
+                if isinstance(found, Resource):
+                    yield found
 
     def exists(self, resource: Resource) -> Fact:
         """Whether a resource is deployed."""

@@ -330,6 +330,7 @@ class LiveNetwork:
         )
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[Rule]:
+        by_ipv6: Peer = "ipv6"
         for one in permissions:
             if admits_https(one["IpProtocol"], one.get("FromPort"), one.get("ToPort")):
                 peers: list[Peer] = [
@@ -337,6 +338,7 @@ class LiveNetwork:
                         IPv4Network(cidr["CidrIp"], strict=False)
                         for cidr in one.get("IpRanges", ())
                     ),
+                    *(by_ipv6 for _ in one.get("Ipv6Ranges", ())),
                     *(GroupPeer(pair["GroupId"]) for pair in one.get("UserIdGroupPairs", ())),
                     *(
                         self._prefix_list(listed["PrefixListId"])

@@ -494,6 +494,32 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
     ("ready", {}, READY),
     ("no profile", NO_PROFILE, frozenset({NO_INSTANCE_PROFILE})),
     ("no profile, Default Host Management", NO_PROFILE | HOST_MANAGEMENT, UNKNOWN),
+    ("no profile, custom resource with the instance",
+     NO_PROFILE | {"Custom": resource("Custom::Attach", Instance=ref("Instance"))}, UNKNOWN),
+    ("no profile, custom resource with something else",
+     NO_PROFILE | {"Custom": resource("Custom::Attach", Instance=ref("Nat"))},
+     frozenset({NO_INSTANCE_PROFILE})),
+    ("no profile, custom resource for Default Host Management",
+     NO_PROFILE | {"Custom": resource("Custom::AWS", Create=json.dumps({
+         "SettingId": "/ssm/managed-instance/default-ec2-instance-management-role"}))}, UNKNOWN),
+    ("no profile, Quick Setup",
+     NO_PROFILE | {"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")}, UNKNOWN),
+    ("no profile, association that attaches one",
+     NO_PROFILE | {"Attach": resource("AWS::SSM::Association", Name="AWS-AttachIAMToInstance")},
+     UNKNOWN),
+    ("no profile, another association",
+     NO_PROFILE | {"Attach": resource("AWS::SSM::Association", Name="AWS-RunPatchBaseline")},
+     frozenset({NO_INSTANCE_PROFILE})),
+    ("no profile, remediation that attaches one",
+     NO_PROFILE | {"Attach": resource("AWS::Config::RemediationConfiguration",
+                                      TargetId="AWSSupport-AttachIAMToInstance")}, UNKNOWN),
+    ("metadata off, custom resource with the instance",
+     DISABLED | {"Custom": resource("Custom::Metadata", Instance=ref("Instance"))}, UNKNOWN),
+    ("metadata on, custom resource with the instance",
+     {"Custom": resource("Custom::Metadata", Instance=ref("Instance"))}, READY),
+    ("trust of RDS, custom resource with the role",
+     trusting(may_assume("rds.amazonaws.com"))
+     | {"Custom": resource("Custom::Trust", Role=ref("Role"))}, UNKNOWN),
     ("profile of another app", launched(IamInstanceProfile="other"), UNKNOWN),
     ("profile by a parameter", launched(IamInstanceProfile=PARAMETER), UNKNOWN),
     ("profile on a condition", launched(IamInstanceProfile=IF), UNKNOWN),
@@ -627,6 +653,17 @@ def test_default_host_management_is_of_one_region(
     manifest.write_text(json.dumps(body))
 
     assert Report(paths, strict=False).rules == expected
+
+
+def test_quick_setup_may_be_of_any_region(tmp_path: Path) -> None:
+    setup = {"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")}
+    paths = write(tmp_path, Here=with_role(**NO_PROFILE), There={"Resources": setup})
+    manifest = tmp_path / "manifest.json"
+    body = json.loads(manifest.read_text())
+    body["artifacts"]["There"]["environment"] = "aws://444455556666/us-east-1"
+    manifest.write_text(json.dumps(body))
+
+    assert Report(paths, strict=False).rules == UNKNOWN
 
 
 def test_half_of_the_templates_and_apps_must_not_have_a_definite_finding() -> None:

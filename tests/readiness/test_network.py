@@ -15,6 +15,7 @@ from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as targets
+from aws_cdk.cloudformation_include import CfnInclude
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,9 +27,11 @@ from session_manager_permissions._network.verdicts import (
     PathVerdict,
     State,
 )
+from session_manager_permissions._readiness.rules import NO_INSTANCE_PROFILE
 from tests.conftest import DATA, HERE, MakeApp, MakeStack, synth
 
 from .judging import att, nested, on, ref, resource, said, verdicts, write
+from .reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -761,6 +764,14 @@ def instance_on(**more: object) -> dict[str, Any]:
     )
 
 
+def instance_with_proxy() -> dict[str, Any]:
+    """An instance without a condition whose user data names a proxy."""
+    data = {"Fn::Base64": {"Fn::Join": ["", ["HTTPS_PROXY=http://", ref("Proxy"), ":3128"]]}}
+    given = instance_on(UserData=data)
+    del given["Condition"]
+    return given
+
+
 ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("as it is", templated(), OPEN),
     ("no route", templated(PrivateRoute=None), NO_NETWORK_PATH),
@@ -897,6 +908,28 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      templated(PrivateRoute=resource(CUSTOM, Vpc=ref("Vpc"))), UNKNOWN),
     ("custom resource with the VPC beside NAT", templated(Custom=resource(CUSTOM, Vpc=ref("Vpc"))),
      OPEN),
+    ("custom resource with the VPC, and no table of the subnet",
+     templated(PrivateAssociation=None, Custom=resource(CUSTOM, Vpc=ref("Vpc"))), UNKNOWN),
+    ("route into a table by parameter, and no table of the subnet",
+     templated(PrivateAssociation=None,
+               Main=resource("AWS::EC2::Route", RouteTableId=att("Custom", "Main"),
+                             DestinationCidrBlock="0.0.0.0/0", NatGatewayId=ref("Nat")),
+               Custom=resource(CUSTOM)), UNKNOWN),
+    ("custom resource with the subnet",
+     templated(PrivateRoute=resource(CUSTOM, Subnet=ref("Private"))), UNKNOWN),
+    ("custom resource with the subnet beside NAT",
+     templated(Custom=resource(CUSTOM, Subnet=ref("Private"))), OPEN),
+    ("custom resource with the instance",
+     templated(PrivateRoute=resource(CUSTOM, Instance=ref("Instance"))), UNKNOWN),
+    ("custom resource with the instance beside NAT",
+     templated(Custom=resource(CUSTOM, Instance=ref("Instance"))), OPEN),
+    ("user data that sets a proxy",
+     templated(PrivateRoute=None, Instance=instance_with_proxy()), UNKNOWN),
+    ("user data that sets a proxy beside NAT", templated(Instance=instance_with_proxy()), OPEN),
+    ("another interface that is attached",
+     templated(PrivateRoute=resource("AWS::EC2::NetworkInterfaceAttachment",
+                                     InstanceId=ref("Instance"), NetworkInterfaceId=PARAMETER,
+                                     DeviceIndex="1")), UNKNOWN),
     ("custom resource of CloudFormation",
      templated(PrivateRoute=resource("AWS::CloudFormation::CustomResource",
                                      Table=ref("PrivateTable"))), UNKNOWN),
@@ -955,6 +988,7 @@ DHCP: Final = {
         "AWS::EC2::VPCDHCPOptionsAssociation", VpcId=ref("Vpc"), DhcpOptionsId=ref("Options")
     )
 }
+IPV6 = resource("AWS::EC2::SubnetCidrBlock", SubnetId=ref("Private"), Ipv6CidrBlock="2001:db8::/64")
 SELF = {"Admits": resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"))}
 
 
@@ -1054,6 +1088,33 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      with_endpoints(**SELF, Rule=ingress(GroupId="sg-1")), ENDPOINT_UNREACHABLE),
     ("admitting by a custom resource",
      with_endpoints(**SELF, Rule=resource(CUSTOM, Group=ref("Admits"))), UNKNOWN),
+    ("admitting IPv6 in a subnet with IPv6",
+     with_endpoints(Admits=admitting(CidrIp=None, CidrIpv6="::/0"), Block=IPV6), UNKNOWN),
+    ("private DNS that a custom resource may turn on",
+     with_endpoints(Ssm=made("ssm", PrivateDnsEnabled=None),
+                    Custom=resource(CUSTOM, Endpoint=ref("Ssm"))), UNKNOWN),
+    ("in two subnets, one of which is let out to",
+     with_endpoints(Ssm=made("ssm", SubnetIds=[ref("Private"), ref("Public")]),
+                    Group=resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"),
+                                   SecurityGroupEgress=[{"IpProtocol": "-1",
+                                                         "CidrIp": "10.0.1.0/24"}])), UNKNOWN),
+    ("in two subnets, neither of which is let out to",
+     with_endpoints(Ssm=made("ssm", SubnetIds=[ref("Private"), ref("Public")]),
+                    Group=resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"),
+                                   SecurityGroupEgress=[{"IpProtocol": "-1",
+                                                         "CidrIp": "10.0.9.0/24"}])),
+     "egress-closed"),
+    ("in two subnets, one of which a network ACL shuts",
+     with_endpoints(Ssm=made("ssm", SubnetIds=[ref("Private"), ref("Public")]),
+                    Acl=resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+                    Shuts=resource("AWS::EC2::SubnetNetworkAclAssociation",
+                                   SubnetId=ref("Public"), NetworkAclId=ref("Acl"))), UNKNOWN),
+    ("in one subnet, which a network ACL shuts",
+     with_endpoints(Ssm=made("ssm", SubnetIds=[ref("Public")]),
+                    Acl=resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+                    Shuts=resource("AWS::EC2::SubnetNetworkAclAssociation",
+                                   SubnetId=ref("Public"), NetworkAclId=ref("Acl"))),
+     ENDPOINT_MISSING),
     ("a VPC with two ranges",
      with_endpoints(More=resource("AWS::EC2::VPCCidrBlock", VpcId=ref("Vpc"),
                                   CidrBlock="10.9.0.0/16")), OPEN),
@@ -1116,6 +1177,8 @@ NOT_THIS = resource(
         ({"Group": group(None), "Rule": NOT_THIS}, UNKNOWN),
         ({"Group": group([{"IpProtocol": "-1", "DestinationPrefixListId": "pl-1"}])}, UNKNOWN),
         ({"Group": None}, UNKNOWN),
+        ({"Group": group([{"IpProtocol": "-1", "CidrIpv6": "::/0"}])}, EGRESS_CLOSED),
+        ({"Group": group([{"IpProtocol": "-1", "CidrIpv6": "::/0"}]), "Block": IPV6}, UNKNOWN),
     ],
 )
 def test_egress(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
@@ -1323,6 +1386,47 @@ def test_instance_of_another_stack(tmp_path: Path) -> None:
     del here["Outputs"]["Private"]
     (found,) = verdicts(write(tmp_path, Here=here, There=there)).values()
     assert found.decides == ("the import 'Private'",)
+
+
+def test_custom_resource_of_another_stack_may_add_a_route(tmp_path: Path) -> None:
+    body = templated(PrivateRoute=None)
+    exported = {"Table": {"Value": ref("PrivateTable"), "Export": {"Name": "Table"}}}
+    given = {"Table": [{"Fn::Join": ["", [{"Fn::ImportValue": "Table"}]]}]}
+    there = {"Resources": {"Custom": resource(CUSTOM, **given)}}
+    (found,) = verdicts(write(tmp_path, Here=body | {"Outputs": exported}, There=there)).values()
+    assert found.decides == ("the custom resource 'Custom'",)
+
+
+INCLUDED: Final = (
+    templated(),
+    templated(PrivateRoute=None),
+    templated(Group=resource("AWS::EC2::SecurityGroup", GroupDescription="-", SecurityGroupEgress=[
+        {"IpProtocol": "-1", "CidrIp": "127.0.0.1/32"}])),
+    with_endpoints(),
+    with_endpoints(Messages=None),
+    with_endpoints(Admits=admitting(FromPort=80, ToPort=80)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("body", INCLUDED)
+def test_included_template_gets_the_same_findings(
+    tmp_path: Path, stack_here: cdk.Stack, body: dict[str, Any]
+) -> None:
+    given = json.loads(json.dumps(body))
+    for part in given["Resources"].values():
+        if part["Type"] == "AWS::EC2::SecurityGroup":
+            part["Properties"]["GroupDescription"] = "-"
+    (tmp_path / "included.json").write_text(json.dumps(given))
+    CfnInclude(stack_here, "Included", template_file=str(tmp_path / "included.json"))
+
+    found = Report([str(synth(stack_here) / stack_here.template_file)], strict=False)
+
+    as_written = Report(write(tmp_path, Stack=given), strict=False)
+    said_of = [(one.rule, one.logical_id, one.description, one.fix) for one in as_written.findings]
+    assert [
+        (one.rule, one.logical_id, one.description, one.fix) for one in found.findings
+    ] == said_of
+    assert NO_INSTANCE_PROFILE in found.rules
 
 
 def test_stacks_of_cdk(make_app: MakeApp, make_stack: MakeStack) -> None:

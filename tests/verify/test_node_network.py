@@ -107,6 +107,12 @@ def entry(number: int, *, egress: bool, **parts: object) -> dict[str, Any]:
     return denied | {"CidrBlock": "0.0.0.0/0", "PortRange": {"From": 0, "To": 65535}} | parts
 
 
+ONLY_IPV6 = group(
+    "sg-web",
+    IpPermissionsEgress=[{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}],
+)
+
+
 def admitting(peer: dict[str, Any], **ports: object) -> dict[str, Any]:
     """The group of the endpoints, with one rule."""
     rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443} | peer | ports
@@ -336,6 +342,13 @@ ROWS: Final = [
         groups(group("sg-web", IpPermissionsEgress=[])),
         CHANNELS,
         says="authorize-security-group-egress --group-id sg-web",
+    ),
+    Row("egress of IPv6 alone", groups(ONLY_IPV6), CHANNELS),
+    Row(
+        "egress of IPv6 alone, in a subnet with IPv6",
+        both(subnets(Ipv6CidrBlockAssociationSet=[{}]), groups(ONLY_IPV6)),
+        unknown=CHANNELS,
+        says="whether the agent uses IPv6",
     ),
     Row(
         "a network ACL that denies",

@@ -19,12 +19,11 @@ from session_manager_permissions._readiness.templates import Resource, listed, s
 from session_manager_permissions._readiness.values import (
     CLUSTERS,
     GROUP,
+    RESTRICTED,
     decider,
     mappings,
     present,
 )
-
-from .reading import RESTRICTED
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -37,7 +36,7 @@ def read_groups(reading: Reading) -> None:
     values = reading.values
     inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source")
     outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination")
-    customised = reading.customised(frozenset({"AWS::EC2::SecurityGroup"}))
+    customised = values.customised(frozenset({"AWS::EC2::SecurityGroup"}))
     for resource in values.by_type["AWS::EC2::SecurityGroup"]:
         egress = present(resource.properties, "SecurityGroupEgress")
         own = _inline(reading, resource, egress, "Destination")
@@ -98,17 +97,17 @@ def _inline(reading: Reading, resource: Resource, value: object, side: str) -> l
 def _rule(
     reading: Reading, resource: Resource, entry: dict[str, Any], side: str, exists: Fact
 ) -> list[Rule]:
-    """A rule, where it is about TCP 443 over IPv4."""
+    """A rule, where it is about TCP 443."""
     admits = admits_https(entry.get("IpProtocol"), entry.get("FromPort"), entry.get("ToPort"))
     peer = _peer(reading, resource, entry, side)
-    if admits is False or peer is None:
+    if admits is False:
         return []
     ports = admits or Unknown(f"the ports of a rule of {resource.logical_id!r}")
     return [Rule(peer, all_of((ports, exists)))]
 
 
-def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str) -> Peer | None:
-    """The peer of a rule; None where it is one of IPv6."""
+def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str) -> Peer:
+    """The peer of a rule."""
     block, block6 = present(entry, "CidrIp"), present(entry, "CidrIpv6")
     if block is not None:
         return reading.range(resource, block)
@@ -119,7 +118,7 @@ def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str
     list_ = present(entry, f"{side}PrefixListId")
     if list_ is not None:
         return PrefixList(f"the prefix list {shown(list_)}")
-    return Unknown(f"the peer of a rule of {resource.logical_id!r}") if block6 is None else None
+    return Unknown(f"the peer of a rule of {resource.logical_id!r}") if block6 is None else "ipv6"
 
 
 def _default_egress(resource: Resource, written: object, *, separate: bool) -> list[Rule]:

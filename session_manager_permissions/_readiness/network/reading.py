@@ -20,22 +20,6 @@ if TYPE_CHECKING:
 INTERNET_GATEWAY: Final = frozenset({"AWS::EC2::InternetGateway"})
 TABLE: Final = frozenset({"AWS::EC2::RouteTable"})
 
-RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
-"""What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
-
-
-_KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS")
-"""How types begin that are known to change no other resource's routes, endpoints and rules."""
-
-_HARMLESS_MACRO: Final = "AWS::CodeDeployBlueGreen"
-"""A macro that makes no part of a network, though maybe a role."""
-
-_STACKS: Final = (
-    "AWS::CloudFormation::Stack",
-    "AWS::CloudFormation::StackSet",
-    "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
-)
-
 
 class Reading:
     """A network as it is being read, and what of it can't be seen."""
@@ -58,24 +42,6 @@ class Reading:
         """Whether all of a kind is seen in the environment of a resource."""
         decides = self._open.get((kind, resource.template.stack.environment))
         return True if decides is None else Unknown(decides)
-
-    def customised(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that a custom resource or an unread stack may change."""
-        found = self.given_away(types)
-        for type_, resources in self.values.by_type.items():
-            is_known = type_.startswith(_KNOWN) or type_ == RESTRICTED
-            if not is_known or type_ == "AWS::CloudFormation::CustomResource":
-                found.update(_mentioned(resources, types, "the custom resource"))
-        return found
-
-    def given_away(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that a stack refers to whose template is not here."""
-        found: dict[Hashable, Unknown] = {}
-        for type_ in _STACKS:
-            stacks = self.values.by_type[type_]
-            unread = [one for one in stacks if one.logical_id not in one.template.nested]
-            found.update(_mentioned(unread, types, "the template of"))
-        return found
 
     def gathered(
         self, type_: str, by: str, types: frozenset[str], kind: str, noun: str
@@ -112,19 +78,5 @@ def _generates(template: Template) -> str:
     for name in (*template.made_later, *(module.logical_id for module in modules)):
         return f"what {name!r} makes"
     for macro in template.transforms:
-        if not macro.startswith(_HARMLESS_MACRO):
-            return f"the macro {macro.replace(UNKNOWN, '')!r}"
+        return f"the macro {macro.replace(UNKNOWN, '')!r}"
     return ""
-
-
-def _mentioned(
-    resources: list[Resource], types: frozenset[str], what: str
-) -> dict[Hashable, Unknown]:
-    """Map each resource of these types that others refer to, to the one that refers to it."""
-    return {
-        mentioned: Unknown(f"{what} {resource.logical_id!r}")
-        for resource in resources
-        for name in resource.mentions
-        if (mentioned := resource.template.resources.get(name)) is not None
-        and mentioned.type in types
-    }

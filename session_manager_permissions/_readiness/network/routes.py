@@ -18,12 +18,15 @@ from session_manager_permissions._readiness.values import SUBNET, VPC, decider, 
 from .reading import INTERNET_GATEWAY, TABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from session_manager_permissions._network.model import Reference
     from session_manager_permissions._readiness.templates import Template
 
     from .reading import Reading
 
 
+_ENDPOINT: Final = frozenset({"AWS::EC2::VPCEndpoint"})
 _NAT: Final = frozenset({"AWS::EC2::NatGateway"})
 
 _ELSEWHERE: Final = {
@@ -54,16 +57,36 @@ def read_tables(reading: Reading) -> None:
         reading.gathered(type_, by, TABLE, "routes", "route table")
         for type_, by in _PROPAGATIONS.items()
     ]
-    customised = reading.customised(TABLE | VPC)
+    customised = _customised(reading)
+    for vpc in reading.network.vpcs:
+        assert isinstance(vpc, Resource)  # noqa: S101 # as all ids of this network
+        complete = customised.get(vpc) or reading.complete("routes", vpc)
+        name = f"main route table of {vpc.logical_id}"
+        reading.network.tables[vpc] = RouteTable(name, (), complete)
     for resource in values.by_type["AWS::EC2::RouteTable"]:
         read = [_route(reading, route) for route in routes[resource]]
         for by_table in propagations:
             read += [_propagated(reading, propagation) for propagation in by_table[resource]]
-        vpc = values.behind(resource.template, resource.properties.get("VpcId"))
+        of_vpc = values.behind(resource.template, resource.properties.get("VpcId"))
         complete = (
-            customised.get(resource) or customised.get(vpc) or reading.complete("routes", resource)
+            customised.get(resource)
+            or customised.get(of_vpc)
+            or reading.complete("routes", resource)
         )
         reading.network.tables[resource] = RouteTable(resource.logical_id, tuple(read), complete)
+
+
+def _customised(reading: Reading) -> dict[Hashable, Unknown]:
+    """The route tables and VPCs to which something unseen may add a way out.
+
+    It may do so by way of a subnet or of an endpoint too.
+    """
+    values = reading.values
+    found = values.customised(TABLE | VPC | SUBNET | _ENDPOINT)
+    for resource, doubt in [*found.items()]:
+        if isinstance(resource, Resource) and resource.type in SUBNET | _ENDPOINT:
+            found[values.behind(resource.template, resource.properties.get("VpcId"))] = doubt
+    return found
 
 
 def _propagated(reading: Reading, resource: Resource) -> Route:

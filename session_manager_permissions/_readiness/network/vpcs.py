@@ -47,7 +47,7 @@ def read_vpcs(reading: Reading) -> None:
         "AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments", "VPC"
     )
     resolvers = _resolvers(reading)
-    given_away = reading.given_away(VPC)
+    given_away = values.given_away(VPC)
     for resource in values.by_type["AWS::EC2::VPC"]:
         properties = resource.properties
         own = values.range(resource.template, properties.get("CidrBlock"))
@@ -77,6 +77,7 @@ def read_vpcs(reading: Reading) -> None:
                 ),
                 *((one, True) for one in _if_unknown(reading.complete("attachments", resource))),
             ),
+            main_table=resource,
             default_group=resource,
         )
 
