@@ -164,7 +164,9 @@ def _known(asked: _Permitted | None) -> list[Verdict]:
 
 def _may_register(asked: _Permitted | None) -> bool | None:
     register = asked[0] if asked else None
-    return register.allowed if isinstance(register, Verdict) else None
+    if not isinstance(register, Verdict) or register.is_open:
+        return None
+    return register.allowed
 
 
 def _is_fit(profile: _Profile, trusted: Trust, asked: _Permitted | None) -> bool | None:

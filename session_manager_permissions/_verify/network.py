@@ -98,7 +98,7 @@ class LiveNetwork:
     def _public_address(self, primary: _Described) -> Fact:
         if self._instance.get("PublicIpAddress") or primary.get("Association", {}).get("PublicIp"):
             return True
-        if self._instance["State"]["Name"] != "stopped":
+        if self._instance["State"]["Name"] == "running":
             return False
         if any(one.get("MapPublicIpOnLaunch") for one in self._subnets if self._is_own(one)):
             return True
@@ -323,10 +323,20 @@ class LiveNetwork:
         }
 
     def _group(self, found: _Described) -> SecurityGroup:
+        has_ipv6 = any(
+            one.get("Ipv6CidrBlockAssociationSet") for one in self._subnets if self._is_own(one)
+        )
+        by_ipv6 = has_ipv6 and any(
+            one.get("Ipv6Ranges")
+            and admits_https(one["IpProtocol"], one.get("FromPort"), one.get("ToPort"))
+            for side in ("IpPermissions", "IpPermissionsEgress")
+            for one in found.get(side, ())
+        )
         return SecurityGroup(
             found["GroupId"],
             tuple(self._rules(found.get("IpPermissions", ()))),
             tuple(self._rules(found.get("IpPermissionsEgress", ()))),
+            Unknown("whether the agent uses IPv6") if by_ipv6 else True,
         )
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[Rule]:

@@ -181,6 +181,12 @@ class Verdict(NamedTuple):
         return list(dict.fromkeys(fixes))
 
     @property
+    def is_open(self) -> bool:
+        """Whether condition keys that IAM was told no value of may turn the denial around."""
+        open_ = [bool(answer.missing_context) for answer in self._denied]
+        return any(open_) if self.question.is_either else any(open_) and all(open_)
+
+    @property
     def notes(self) -> list[str]:
         """What IAM could not judge, and what a denial leads to."""
         notes = []

@@ -644,6 +644,24 @@ def test_a_session_s_context_has_the_node() -> None:
     assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
 
 
+@pytest.mark.parametrize("action", [REGISTER, CHANNEL, "kms:Decrypt"])
+def test_a_denial_that_a_condition_may_turn_around_is_not_certain(action: str) -> None:
+    world = World()
+    world.uses()
+    world.denies.add(action)
+    world.missing = ["aws:ResourceTag/team"]
+    world.has_host_management()
+
+    found = diagnosed(world)
+
+    assert of_verdict(found, "fail") == set()
+    names = {REGISTER: "register", CHANNEL: "reach", "kms:Decrypt": "encrypt"}
+    check = one(found, names[action])
+    assert check.verdict == "unknown"
+    assert "conditions on aws:ResourceTag/team" in str(check.why)
+    assert check.subject in {ROLE, KEY}
+
+
 def caller(world: World) -> None:
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/alice"
     world.has("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn})
