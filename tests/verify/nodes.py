@@ -166,11 +166,19 @@ class World:
 
         def result(action: str) -> dict[str, Any]:
             denied = {action, f"{who} {action}"} & self.denies
-            return {
+            decision = "implicitDeny" if denied else "allowed"
+            found: dict[str, Any] = {
                 "EvalActionName": action,
-                "EvalDecision": "implicitDeny" if denied else "allowed",
+                "EvalDecision": decision,
                 "MissingContextValues": self.missing,
             }
+            if asked["ResourceArns"][1:]:  # then the answers are those about each resource
+                found["EvalDecision"] = "implicitDeny"
+                found["ResourceSpecificResults"] = [
+                    {"EvalResourceName": arn, "EvalResourceDecision": decision}
+                    for arn in asked["ResourceArns"]
+                ]
+            return found
 
         return {"EvaluationResults": [result(action) for action in asked["ActionNames"]]}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -667,11 +667,52 @@ def caller(world: World) -> None:
     world.has("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn})
 
 
+def replaced(world: World) -> None:
+    """The account's role does the work, as that of the profile may not register."""
+    world.has_host_management()
+    world.denies.add(f"{ROLE} {REGISTER}")
+
+
+@pytest.mark.parametrize("form", ["each resource", "the first alone", "refused", "organization"])
+def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> None:
+    world = World()
+    world.uses()
+    plain = world._simulate  # noqa: SLF001 # the answers of the world itself
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        arns = asked["ResourceArns"]
+        if form == "refused" and arns[1:]:
+            raise refusal("SimulatePrincipalPolicy", "InvalidInput")
+        found = plain(asked)
+        for result in found["EvaluationResults"]:
+            of_streams = result["EvalActionName"] == "logs:CreateLogStream"
+            if form == "the first alone":
+                result.pop("ResourceSpecificResults", None)
+                result["EvalResourceName"] = arns[0]
+                result["EvalDecision"] = "allowed"
+            for specific in result.get("ResourceSpecificResults", []):
+                if of_streams and "log-stream" not in specific["EvalResourceName"]:
+                    specific["EvalResourceDecision"] = "explicitDeny"
+            if form == "organization" and of_streams:
+                result["OrganizationsDecisionDetail"] = {"AllowedByOrganizations": not arns[1:]}
+        return found
+
+    world.simulates = simulate
+    found = diagnosed(world)
+
+    assert of_verdict(found, "fail") == set()
+    assert one(found, "log-to-cloudwatch").verdict == "pass"
+    assert len(one(found, "log-to-cloudwatch").evidence) == 4
+
+
 @pytest.mark.parametrize(
     ("operator", "breaks"),
     [
         pytest.param(USER, both(NEVER, nothing), id="a user"),
         pytest.param("caller", both(ONLINE, caller), id="the caller"),
+        pytest.param("caller", both(NEVER, caller), id="the caller of a node that never was"),
+        pytest.param(USER, both(NEVER, replaced), id="a user, by the account's role"),
+        pytest.param("caller", both(NEVER, replaced, caller), id="the caller, by its role"),
     ],
 )
 def test_it_asks_little(operator: str, breaks: Callable[[World], object]) -> None:
@@ -681,11 +722,12 @@ def test_it_asks_little(operator: str, breaks: Callable[[World], object]) -> Non
     world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
     breaks(world)
 
-    diagnosed(world, operator=operator)
+    found = diagnosed(world, operator=operator)
 
     assert len(world.calls) <= 30
     simulated = "iam:simulate_principal_policy"
     twice = {name for name in world.calls if world.calls.count(name) > 1}
+    assert one(found, "operator").verdict == "pass"
     assert twice == {simulated, "ec2:describe_vpc_attribute"}
 
 
