@@ -235,7 +235,8 @@ class LiveNetwork:
     @property
     def _used_endpoints(self) -> Iterator[_Described]:
         for endpoint in self._endpoints or ():
-            service, is_fips = service_of(endpoint["ServiceName"])
+            # that of a resource or of a service network has no service
+            service, is_fips = service_of(endpoint.get("ServiceName", ""))
             of_region = endpoint.get("ServiceRegion", self._region) == self._region
             kind = endpoint.get("VpcEndpointType", "Interface")
             is_one = kind in ("Interface", "Gateway") and service in self.services
@@ -313,7 +314,8 @@ class LiveNetwork:
     def _services_of_lists(self) -> dict[str, str]:
         """The service behind each prefix list that a gateway endpoint has put into a table."""
         services = {
-            one["VpcEndpointId"]: service_of(one["ServiceName"])[0] for one in self._endpoints or ()
+            one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
+            for one in self._endpoints or ()
         }
         return {
             route["DestinationPrefixListId"]: services.get(route.get("GatewayId", ""), "")

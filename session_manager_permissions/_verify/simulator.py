@@ -360,7 +360,8 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         else:
             text = f"{action} failed: {code}: {reason}"
         raise CannotAsk(text) from None
-    except (ResponseParserError, KeyError):  # botocore raises a KeyError too, for a page of HTML
+    # botocore raises a KeyError too, for a page of HTML
+    except (ResponseParserError, KeyError, IndexError, TypeError, AttributeError):
         raise CannotAsk(
             f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, "
             "or try again"

@@ -820,6 +820,34 @@ def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
     assert not any("simulate" in name for name in world.calls)
 
 
+@pytest.mark.parametrize(
+    ("call", "answer", "check"),
+    [
+        (
+            "s3:get_bucket_encryption",
+            {"ServerSideEncryptionConfiguration": {"Rules": []}},
+            "bucket-encryption",
+        ),
+        ("kms:describe_key", {"KeyMetadata": None}, "key-usable"),
+        ("logs:describe_log_groups", {}, "log-group-encryption"),
+        ("ssm:get_connection_status", {}, "connected"),
+        ("iam:get_instance_profile", {"InstanceProfile": None}, "instance-profile"),
+        ("iam:simulate_principal_policy", {"EvaluationResults": [None]}, "reach"),
+    ],
+)
+def test_an_answer_that_is_not_of_aws_is_no_verdict(
+    call: str, answer: dict[str, Any], check: str
+) -> None:
+    world = World()
+    world.uses()
+    world.has(call, answer)
+
+    found = diagnosed(world)
+
+    assert of_verdict(found, "fail") == set()
+    assert "is not AWS" in one(found, check).why[0]
+
+
 def test_an_error_of_a_bucket_that_is_none_of_these() -> None:
     world = World()
     world.uses()

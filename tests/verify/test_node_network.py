@@ -592,6 +592,17 @@ def test_an_instance_that_does_not_run_may_get_an_address(state: str) -> None:
     assert of_verdict(diagnosed(world), "unknown") == CHANNELS
 
 
+def test_an_endpoint_of_a_resource_or_a_service_network_has_no_service() -> None:
+    world = World()
+    world.never_registered()
+    lattice = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
+    endpoints(lattice)(world)
+    to_list = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
+    routes(to_list, default_route(NatGatewayId="nat-1"))(world)
+
+    assert of_verdict(diagnosed(world), "fail") == {"connected", "registered"}
+
+
 def test_an_endpoint_without_groups_is_in_the_default_one() -> None:
     world = World()
     world.never_registered()
