@@ -585,10 +585,26 @@ def _answered_together(iam: IAMClient, role: LiveRole, calls: Sequence[_Call]) -
                 answered |= found
     for call in calls:
         if call.key not in answered:
-            answered[call.key] = tried(
-                partial(simulate, iam, role.arn, [*call.actions], call.resource, call.context)
-            )
+            answered[call.key] = tried(partial(_simulate_alone, iam, role.arn, call))
     return answered
+
+
+def _simulate_alone(iam: IAMClient, principal: str, call: _Call) -> dict[str, SimulatedAnswer]:
+    """The answers to a call, by one request; by one an action where IAM does not take them so.
+
+    IAM refuses actions that "require different authorization information" in one request.
+    """
+    actions = [*call.actions]
+    found = tried(partial(simulate, iam, principal, actions, call.resource, call.context))
+    if not isinstance(found, CannotAsk):
+        return found
+    if "InvalidInput" not in str(found) or not actions[1:]:
+        raise found
+    return {
+        action: answer
+        for one in actions
+        for action, answer in simulate(iam, principal, [one], call.resource, call.context).items()
+    }
 
 
 def _simulate_together(iam: IAMClient, principal: str, calls: Sequence[_Call]) -> Answered:

@@ -681,7 +681,7 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
 
     def simulate(asked: dict[str, Any]) -> dict[str, Any]:
         arns = asked["ResourceArns"]
-        if form == "refused" and arns[1:]:
+        if form == "refused" and (arns[1:] or asked["ActionNames"][1:]):
             raise refusal("SimulatePrincipalPolicy", "InvalidInput")
         found = plain(asked)
         for result in found["EvaluationResults"]:
@@ -703,6 +703,7 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
     assert of_verdict(found, "fail") == set()
     assert one(found, "log-to-cloudwatch").verdict == "pass"
     assert len(one(found, "log-to-cloudwatch").evidence) == 4
+    assert of_verdict(found, "unknown") == set()
 
 
 @pytest.mark.parametrize(
