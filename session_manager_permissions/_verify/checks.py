@@ -51,6 +51,10 @@ HANDSHAKE: Final = (
     "plugin."
 )
 """What the plug-in prints when the agent gets no answer from AWS KMS, or is denied."""
+KEY_DENIED: Final = (
+    "Fetching data key failed: ... Error when decrypting data key AccessDeniedException, or "
+    f"{HANDSHAKE}"
+)
 NOT_CONNECTED: Final = "TargetNotConnected: ... is not connected."
 BUCKET_NOT_READ: Final = (
     "Couldn't start the session because we are unable to validate encryption on Amazon S3 bucket."
@@ -159,7 +163,7 @@ def by_simulator(
     return Check(
         name,
         subject,
-        "fail",
+        "unknown" if verdict.is_open else "fail",
         (*verdict.why, *verdict.notes, *message),
         tuple(verdict.fix),
         evidence,

@@ -83,7 +83,7 @@ def diagnose(
     identity = find_identity(session, node)
     preferences = find_preferences(session, node, document, identity.role)
     with_tags = bool(preferences.document and preferences.document.run_as_enabled)
-    who = None if operator is None else find_operator(session, operator, with_tags=with_tags)
+    who = None if operator is None else find_operator(session, node, operator, with_tags=with_tags)
     checks = [
         *ground_truth(session, node),
         *identity.checks,

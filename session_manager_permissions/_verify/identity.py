@@ -39,6 +39,7 @@ from .simulator import (
 if TYPE_CHECKING:
     from .node import Node
     from .session import AwsSession
+    from .simulator import Answered
 
 _PROFILE: Final = "iam:GetInstanceProfile"
 _ROLE: Final = "iam:GetRole"
@@ -107,7 +108,8 @@ def _of_instance(session: AwsSession, node: Node) -> Identity:
     profile = _read_profile(session, node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
-    asked = None if own is None else _permitted(session, node, own.role)
+    known: Answered = {}
+    asked = None if own is None else _may_register_itself(session, node, own.role, known)
     fit = _is_fit(profile, trusted, asked)
     account = "" if fit else _account_role(session, node)
     worker = None if own is None else own.role
@@ -115,6 +117,8 @@ def _of_instance(session: AwsSession, node: Node) -> Identity:
     if fit is False and isinstance(account, LiveRole):
         worker = account
         asked = _permitted(session, node, account)
+    elif own is not None:
+        asked = _permitted(session, node, own.role, known)
     checks = [
         _profile(node, profile, account),
         _assumable(node, own, trusted, EC2, replaced=replaced),
@@ -151,11 +155,25 @@ def _role_of_profile(session: AwsSession, name: str) -> FoundRole | None:
     return roles[0] if roles else None
 
 
-def _permitted(session: AwsSession, node: Node, role: LiveRole) -> _Permitted:
+def _may_register_itself(
+    session: AwsSession, node: Node, role: LiveRole, known: Answered
+) -> _Permitted:
+    """Whether the role may register the node, asked on its ARN, which a `*` covers too."""
+    (register,) = (
+        question._replace(needs=question.needs[-1:])
+        for question in questions(role, Uses(), node.region, node.arn)
+        if question.capability == "register"
+    )
+    return ask_together(session.iam(), role, [register], node.region, node.id, known=known)
+
+
+def _permitted(
+    session: AwsSession, node: Node, role: LiveRole, known: Answered | None = None
+) -> _Permitted:
     """Whether the role may register the node, and open the channels."""
     asked = questions(role, Uses(), node.region, node.arn)
     in_order = sorted(asked, key=lambda one: _PERMISSIONS.index(one.capability))
-    return ask_together(session.iam(), role, in_order, node.region, node.id)
+    return ask_together(session.iam(), role, in_order, node.region, node.id, known=known)
 
 
 def _known(asked: _Permitted | None) -> list[Verdict]:
@@ -164,7 +182,9 @@ def _known(asked: _Permitted | None) -> list[Verdict]:
 
 def _may_register(asked: _Permitted | None) -> bool | None:
     register = asked[0] if asked else None
-    return register.allowed if isinstance(register, Verdict) else None
+    if not isinstance(register, Verdict) or register.is_open:
+        return None
+    return register.allowed
 
 
 def _is_fit(profile: _Profile, trusted: Trust, asked: _Permitted | None) -> bool | None:

@@ -98,7 +98,7 @@ class LiveNetwork:
     def _public_address(self, primary: _Described) -> Fact:
         if self._instance.get("PublicIpAddress") or primary.get("Association", {}).get("PublicIp"):
             return True
-        if self._instance["State"]["Name"] != "stopped":
+        if self._instance["State"]["Name"] == "running":
             return False
         if any(one.get("MapPublicIpOnLaunch") for one in self._subnets if self._is_own(one)):
             return True
@@ -235,7 +235,8 @@ class LiveNetwork:
     @property
     def _used_endpoints(self) -> Iterator[_Described]:
         for endpoint in self._endpoints or ():
-            service, is_fips = service_of(endpoint["ServiceName"])
+            # that of a resource or of a service network has no service
+            service, is_fips = service_of(endpoint.get("ServiceName", ""))
             of_region = endpoint.get("ServiceRegion", self._region) == self._region
             kind = endpoint.get("VpcEndpointType", "Interface")
             is_one = kind in ("Interface", "Gateway") and service in self.services
@@ -313,7 +314,8 @@ class LiveNetwork:
     def _services_of_lists(self) -> dict[str, str]:
         """The service behind each prefix list that a gateway endpoint has put into a table."""
         services = {
-            one["VpcEndpointId"]: service_of(one["ServiceName"])[0] for one in self._endpoints or ()
+            one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
+            for one in self._endpoints or ()
         }
         return {
             route["DestinationPrefixListId"]: services.get(route.get("GatewayId", ""), "")
@@ -323,10 +325,20 @@ class LiveNetwork:
         }
 
     def _group(self, found: _Described) -> SecurityGroup:
+        has_ipv6 = any(
+            one.get("Ipv6CidrBlockAssociationSet") for one in self._subnets if self._is_own(one)
+        )
+        by_ipv6 = has_ipv6 and any(
+            one.get("Ipv6Ranges")
+            and admits_https(one["IpProtocol"], one.get("FromPort"), one.get("ToPort"))
+            for side in ("IpPermissions", "IpPermissionsEgress")
+            for one in found.get(side, ())
+        )
         return SecurityGroup(
             found["GroupId"],
             tuple(self._rules(found.get("IpPermissions", ()))),
             tuple(self._rules(found.get("IpPermissionsEgress", ()))),
+            Unknown("whether the agent uses IPv6") if by_ipv6 else True,
         )
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[Rule]:

@@ -66,15 +66,16 @@ class Operator:
         return self.arn is not None and ":user/" in self.arn
 
 
-def find_operator(session: AwsSession, given: str, *, with_tags: bool) -> Operator:
+def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: bool) -> Operator:
     """Find the user or the role behind an ARN, or the caller.
 
     Args:
         session: makes the clients.
+        node: the node.
         given: the ARN of a user, a role or an assumed role, or `caller`.
         with_tags: whether its tags are asked for.
     """
-    found = tried(partial(_principal, session, given))
+    found = tried(partial(_principal, session, node, given))
     if isinstance(found, CannotAsk):
         return Operator(None, found)
     arn, tags = found
@@ -83,12 +84,17 @@ def find_operator(session: AwsSession, given: str, *, with_tags: bool) -> Operat
     return Operator(arn, tags=tried(partial(_tags, session, arn)) if with_tags else {})
 
 
-def _principal(session: AwsSession, given: str) -> tuple[str, dict[str, str] | None]:
+def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[str, str] | None]:
     """The ARN of the user or the role, and its tags where they come along."""
     arn = given
     if given == CALLER:
         with asking("sts", "*", "there is no such account"):
             arn = str(session.sts().get_caller_identity()["Arn"])
+    if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
+        raise CannotAsk(
+            f"{arn} is in another account than the node, which is in {node.account}: give a user "
+            "or a role of that account, which starts the session"
+        )
     if ":assumed-role/" in arn:
         role = arn.split("/")[1]
         with asking("iam", f"the role {role}", f"there is no role {role!r}"):
@@ -164,7 +170,7 @@ def may_start(
         f"{arn.rpartition('/')[2]}: {whats}"
     )
     why_not = f"{arn} is denied {whats}"
-    if any(answer.missing_context for answer in denied):
+    if all(answer.missing_context for answer in denied):
         return Check(name, arn, "unknown", (why_not, note), (fix,), tuple(evidence))
     return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
 

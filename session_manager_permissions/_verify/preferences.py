@@ -13,6 +13,7 @@ from .checks import (
     BUCKET_NOT_READ,
     GROUP_NOT_ENCRYPTED,
     HANDSHAKE,
+    KEY_DENIED,
     NO_ROLE,
     Check,
     Evidence,
@@ -175,7 +176,7 @@ def _permissions(
         no_key = f"the agent neither encrypts nor logs a session of the type {PORT}"
     checks = []
     for name, subject, users_see, unused in (
-        ("encrypt", document.key, HANDSHAKE, no_key),
+        ("encrypt", document.key, KEY_DENIED, no_key),
         ("log-to-s3", document.log_bucket, unread, "sessions are not logged in S3"),
         ("log-to-cloudwatch", document.log_group, hidden, "sessions are not logged in CloudWatch"),
     ):

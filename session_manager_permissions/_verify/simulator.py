@@ -181,6 +181,12 @@ class Verdict(NamedTuple):
         return list(dict.fromkeys(fixes))
 
     @property
+    def is_open(self) -> bool:
+        """Whether condition keys that IAM was told no value of may turn the denial around."""
+        open_ = [bool(answer.missing_context) for answer in self._denied]
+        return any(open_) if self.question.is_either else any(open_) and all(open_)
+
+    @property
     def notes(self) -> list[str]:
         """What IAM could not judge, and what a denial leads to."""
         notes = []
@@ -354,7 +360,8 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         else:
             text = f"{action} failed: {code}: {reason}"
         raise CannotAsk(text) from None
-    except (ResponseParserError, KeyError):  # botocore raises a KeyError too, for a page of HTML
+    # botocore raises a KeyError too, for a page of HTML
+    except (ResponseParserError, KeyError, IndexError, TypeError, AttributeError):
         raise CannotAsk(
             f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, "
             "or try again"
@@ -511,9 +518,15 @@ def ask(
 
 
 def ask_together(
-    iam: IAMClient, role: LiveRole, asked: Sequence[Question], region: str, node_id: str
+    iam: IAMClient,
+    role: LiveRole,
+    asked: Sequence[Question],
+    region: str,
+    node_id: str,
+    *,
+    known: Answered | None = None,
 ) -> list[Verdict | CannotAsk]:
-    """As `ask` does, with one call for all the actions on a resource.
+    """As `ask` does, with one call for all that has the same context, where IAM takes it.
 
     Args:
         iam: a boto3 client.
@@ -521,6 +534,7 @@ def ask_together(
         asked: the `questions`.
         region: the node's region.
         node_id: the node's id.
+        known: the role's answers so far, to which the new ones are added. Default: - none
 
     Returns:
         For each question the verdict, or why IAM could not be asked.
@@ -529,10 +543,9 @@ def ask_together(
     for need in (need for question in asked for need in question.needs):
         call = _Call(need.resource, _context(need, region, node_id))
         calls.setdefault(call.key, call).actions.update(dict.fromkeys(need.actions))
-    answered = {
-        key: tried(partial(simulate, iam, role.arn, [*call.actions], call.resource, call.context))
-        for key, call in calls.items()
-    }
+    answered = {} if known is None else known
+    open_ = [call for key, call in calls.items() if key not in answered]
+    answered.update(_answered_together(iam, role, open_))
 
     def verdict(question: Question) -> Verdict | CannotAsk:
         answers = []
@@ -544,6 +557,90 @@ def ask_together(
         return Verdict(question, role, tuple(answers))
 
     return [verdict(question) for question in asked]
+
+
+Answered = dict[str, dict[str, SimulatedAnswer] | CannotAsk]
+"""The answers to calls of the simulator, by what tells the calls apart."""
+
+_ALONE: Final = "s3:GetEncryptionConfiguration"
+"""IAM does not take it with other actions of S3, as its API call has another name."""
+
+
+def _answered_together(iam: IAMClient, role: LiveRole, calls: Sequence[_Call]) -> Answered:
+    """The answer to each call by its key, of those that can share a request by one request.
+
+    A request that IAM refuses, or of which it leaves a part open, is made for each resource.
+    """
+    answered: Answered = {}
+    shared: dict[str, list[_Call]] = {}
+    for call in calls:
+        if call.resource != "*" and _ALONE not in call.actions:
+            shared.setdefault(json.dumps(call.context), []).append(call)
+    for group in shared.values():
+        if group[1:]:
+            found = tried(partial(_simulate_together, iam, role.arn, group))
+            if isinstance(found, NotPermitted):
+                answered |= dict.fromkeys((call.key for call in group), found)
+            elif not isinstance(found, CannotAsk):
+                answered |= found
+    for call in calls:
+        if call.key not in answered:
+            answered[call.key] = tried(partial(_simulate_alone, iam, role.arn, call))
+    return answered
+
+
+def _simulate_alone(iam: IAMClient, principal: str, call: _Call) -> dict[str, SimulatedAnswer]:
+    """The answers to a call, by one request; by one an action where IAM does not take them so.
+
+    IAM refuses actions that "require different authorization information" in one request.
+    """
+    actions = [*call.actions]
+    found = tried(partial(simulate, iam, principal, actions, call.resource, call.context))
+    if not isinstance(found, CannotAsk):
+        return found
+    if "InvalidInput" not in str(found) or not actions[1:]:
+        raise found
+    return {
+        action: answer
+        for one in actions
+        for action, answer in simulate(iam, principal, [one], call.resource, call.context).items()
+    }
+
+
+def _simulate_together(iam: IAMClient, principal: str, calls: Sequence[_Call]) -> Answered:
+    """The answers to the calls that IAM gives for each resource by itself.
+
+    IAM answers about each action on each resource in `ResourceSpecificResults`. It says of the
+    action as a whole whether an organization allows it, so such a denial is left open.
+    """
+    found: dict[tuple[str, str], SimulatedAnswer] = {}
+    paginator = iam.get_paginator("simulate_principal_policy")
+    with asking("iam", principal, f"there is no role {principal} any more: give another"):
+        for page in paginator.paginate(
+            PolicySourceArn=principal,
+            ActionNames=[*dict.fromkeys(action for call in calls for action in call.actions)],
+            ResourceArns=[call.resource for call in calls],
+            ContextEntries=calls[0].context,
+        ):
+            for result in page["EvaluationResults"]:
+                specific = result.get("ResourceSpecificResults") or []
+                named = [one["EvalResourceName"] for one in specific]
+                for resource, one in zip(
+                    named or [result.get("EvalResourceName", "")], specific or [None], strict=True
+                ):
+                    parts = result.copy()
+                    parts["ResourceSpecificResults"] = [one] if one else []
+                    answer = _answer(result["EvalActionName"], resource, parts)
+                    if answer.organization_allows is not False:
+                        found[answer.action.lower(), resource] = answer
+    return {
+        call.key: {
+            action: found[action.lower(), call.resource]._replace(action=action)
+            for action in call.actions
+        }
+        for call in calls
+        if all((action.lower(), call.resource) in found for action in call.actions)
+    }
 
 
 class _Call:

@@ -46,6 +46,8 @@ class World:
         """Actions that IAM denies to all, or `ARN action` to one role."""
         self.missing: list[str] = []
         """Condition keys of denied actions whose values IAM was not told."""
+        self.simulates: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        """What answers for IAM's simulator instead of what `denies` and `missing` say."""
         self.partition = "aws"
         self.instance: dict[str, Any] = {
             "InstanceId": NODE,
@@ -134,7 +136,7 @@ class World:
         if isinstance(answer, Exception):
             raise answer
         if answer == self._simulate:
-            return self._simulate(asked)
+            return self._simulated(asked)
         if operation == "describe_vpc_attribute":
             return answer[asked["Attribute"]]
         return answer() if callable(answer) else answer
@@ -156,16 +158,27 @@ class World:
     def _role(self) -> dict[str, Any]:
         return {"Arn": ROLE, "AssumeRolePolicyDocument": self.trust}
 
+    def _simulated(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return (self.simulates or self._simulate)(asked)
+
     def _simulate(self, asked: dict[str, Any]) -> dict[str, Any]:
         who = asked["PolicySourceArn"]
 
         def result(action: str) -> dict[str, Any]:
             denied = {action, f"{who} {action}"} & self.denies
-            return {
+            decision = "implicitDeny" if denied else "allowed"
+            found: dict[str, Any] = {
                 "EvalActionName": action,
-                "EvalDecision": "implicitDeny" if denied else "allowed",
+                "EvalDecision": decision,
                 "MissingContextValues": self.missing,
             }
+            if asked["ResourceArns"][1:]:  # then the answers are those about each resource
+                found["EvalDecision"] = "implicitDeny"
+                found["ResourceSpecificResults"] = [
+                    {"EvalResourceName": arn, "EvalResourceDecision": decision}
+                    for arn in asked["ResourceArns"]
+                ]
+            return found
 
         return {"EvaluationResults": [result(action) for action in asked["ActionNames"]]}
 

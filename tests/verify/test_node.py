@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -644,9 +644,66 @@ def test_a_session_s_context_has_the_node() -> None:
     assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
 
 
+@pytest.mark.parametrize("action", [REGISTER, CHANNEL, "kms:Decrypt"])
+def test_a_denial_that_a_condition_may_turn_around_is_not_certain(action: str) -> None:
+    world = World()
+    world.uses()
+    world.denies.add(action)
+    world.missing = ["aws:ResourceTag/team"]
+    world.has_host_management()
+
+    found = diagnosed(world)
+
+    assert of_verdict(found, "fail") == set()
+    names = {REGISTER: "register", CHANNEL: "reach", "kms:Decrypt": "encrypt"}
+    check = one(found, names[action])
+    assert check.verdict == "unknown"
+    assert "conditions on aws:ResourceTag/team" in str(check.why)
+    assert check.subject in {ROLE, KEY}
+
+
 def caller(world: World) -> None:
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/alice"
     world.has("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn})
+
+
+def replaced(world: World) -> None:
+    """The account's role does the work, as that of the profile may not register."""
+    world.has_host_management()
+    world.denies.add(f"{ROLE} {REGISTER}")
+
+
+@pytest.mark.parametrize("form", ["each resource", "the first alone", "refused", "organization"])
+def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> None:
+    world = World()
+    world.uses()
+    plain = world._simulate  # noqa: SLF001 # the answers of the world itself
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        arns = asked["ResourceArns"]
+        if form == "refused" and (arns[1:] or asked["ActionNames"][1:]):
+            raise refusal("SimulatePrincipalPolicy", "InvalidInput")
+        found = plain(asked)
+        for result in found["EvaluationResults"]:
+            of_streams = result["EvalActionName"] == "logs:CreateLogStream"
+            if form == "the first alone":
+                result.pop("ResourceSpecificResults", None)
+                result["EvalResourceName"] = arns[0]
+                result["EvalDecision"] = "allowed"
+            for specific in result.get("ResourceSpecificResults", []):
+                if of_streams and "log-stream" not in specific["EvalResourceName"]:
+                    specific["EvalResourceDecision"] = "explicitDeny"
+            if form == "organization" and of_streams:
+                result["OrganizationsDecisionDetail"] = {"AllowedByOrganizations": not arns[1:]}
+        return found
+
+    world.simulates = simulate
+    found = diagnosed(world)
+
+    assert of_verdict(found, "fail") == set()
+    assert one(found, "log-to-cloudwatch").verdict == "pass"
+    assert len(one(found, "log-to-cloudwatch").evidence) == 4
+    assert of_verdict(found, "unknown") == set()
 
 
 @pytest.mark.parametrize(
@@ -654,6 +711,9 @@ def caller(world: World) -> None:
     [
         pytest.param(USER, both(NEVER, nothing), id="a user"),
         pytest.param("caller", both(ONLINE, caller), id="the caller"),
+        pytest.param("caller", both(NEVER, caller), id="the caller of a node that never was"),
+        pytest.param(USER, both(NEVER, replaced), id="a user, by the account's role"),
+        pytest.param("caller", both(NEVER, replaced, caller), id="the caller, by its role"),
     ],
 )
 def test_it_asks_little(operator: str, breaks: Callable[[World], object]) -> None:
@@ -663,11 +723,12 @@ def test_it_asks_little(operator: str, breaks: Callable[[World], object]) -> Non
     world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
     breaks(world)
 
-    diagnosed(world, operator=operator)
+    found = diagnosed(world, operator=operator)
 
     assert len(world.calls) <= 30
     simulated = "iam:simulate_principal_policy"
     twice = {name for name in world.calls if world.calls.count(name) > 1}
+    assert one(found, "operator").verdict == "pass"
     assert twice == {simulated, "ec2:describe_vpc_attribute"}
 
 
@@ -758,6 +819,34 @@ def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
 
     assert one(found, "encrypt").verdict == "skipped"
     assert not any("simulate" in name for name in world.calls)
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "check"),
+    [
+        (
+            "s3:get_bucket_encryption",
+            {"ServerSideEncryptionConfiguration": {"Rules": []}},
+            "bucket-encryption",
+        ),
+        ("kms:describe_key", {"KeyMetadata": None}, "key-usable"),
+        ("logs:describe_log_groups", {}, "log-group-encryption"),
+        ("ssm:get_connection_status", {}, "connected"),
+        ("iam:get_instance_profile", {"InstanceProfile": None}, "instance-profile"),
+        ("iam:simulate_principal_policy", {"EvaluationResults": [None]}, "reach"),
+    ],
+)
+def test_an_answer_that_is_not_of_aws_is_no_verdict(
+    call: str, answer: dict[str, Any], check: str
+) -> None:
+    world = World()
+    world.uses()
+    world.has(call, answer)
+
+    found = diagnosed(world)
+
+    assert of_verdict(found, "fail") == set()
+    assert "is not AWS" in one(found, check).why[0]
 
 
 def test_an_error_of_a_bucket_that_is_none_of_these() -> None:

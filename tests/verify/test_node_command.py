@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from session_manager_permissions._verify import command
-from session_manager_permissions._verify.checks import HANDSHAKE
+from session_manager_permissions._verify.checks import KEY_DENIED
 from session_manager_permissions._verify.node import node_fault
 from session_manager_permissions._verify.permissions import policy_for_credentials
 from session_manager_permissions._verify.session import AwsSession
@@ -126,7 +126,7 @@ def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:
         "verdict": "fail",
         "why": [
             "kms:Decrypt: implicit deny: no policy of the role allows it",
-            f'Users see: "{HANDSHAKE}"',
+            f'Users see: "{KEY_DENIED}"',
         ],
         "fix": [f"give SessionManagerPermissions encryption_key={key}"],
         "evidence": [
@@ -182,7 +182,7 @@ def test_the_tree_reads_from_the_node_outwards(world: World, run: Callable[..., 
     lines = found.out.splitlines()
     assert lines[0] == f"{NODE} in {REGION}: not ready"
     assert lines[1] == "Cause: encrypt: kms:Decrypt: implicit deny: no policy of the role allows it"
-    assert lines[2].startswith('  Users see: "Handshake timed out.')
+    assert lines[2].startswith('  Users see: "Fetching data key failed: ')
     assert lines[3].startswith("  give SessionManagerPermissions encryption_key=")
     groups = (
         "the node",

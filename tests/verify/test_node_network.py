@@ -582,6 +582,40 @@ def test_registered_and_not_connected_leaves_the_path_of_the_channels() -> None:
     assert of_verdict(found, "fail") == {"connected", "path-ssmmessages"}
 
 
+def test_rules_of_ipv6_alone_may_be_enough() -> None:
+    world = World()
+    world.never_registered()
+    opened = {"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+    groups(group("sg-web", IpPermissionsEgress=[opened]))(world)
+
+    assert of_verdict(diagnosed(world), "fail") >= CHANNELS
+
+    subnets(Ipv6CidrBlockAssociationSet=[{}])(world)
+
+    assert of_verdict(diagnosed(world), "unknown") == CHANNELS
+
+
+@pytest.mark.parametrize("state", ["pending", "stopping"])
+def test_an_instance_that_does_not_run_may_get_an_address(state: str) -> None:
+    world = World()
+    world.never_registered()
+    routes(default_route(GatewayId="igw-1"))(world)
+    instance(State={"Name": state})(world)
+
+    assert of_verdict(diagnosed(world), "unknown") == CHANNELS
+
+
+def test_an_endpoint_of_a_resource_or_a_service_network_has_no_service() -> None:
+    world = World()
+    world.never_registered()
+    lattice = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
+    endpoints(lattice)(world)
+    to_list = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
+    routes(to_list, default_route(NatGatewayId="nat-1"))(world)
+
+    assert of_verdict(diagnosed(world), "fail") == {"connected", "registered"}
+
+
 def test_an_endpoint_without_groups_is_in_the_default_one() -> None:
     world = World()
     world.never_registered()

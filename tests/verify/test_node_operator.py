@@ -15,6 +15,7 @@ from .nodes import (
     HYBRID,
     KEY,
     NODE,
+    OTHER_ACCOUNT,
     REGION,
     ROLE,
     USER,
@@ -128,6 +129,38 @@ def test_condition_keys_without_a_value_are_listed(
 
     assert check.verdict == verdict
     assert "no value of the condition keys aws:MultiFactorAuthPresent" in check.why[1]
+
+
+def test_what_is_denied_whatever_a_condition_key_says_is_a_failure() -> None:
+    world = World()
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        of_instance = ":instance/" in asked["ResourceArns"][0]
+        denied = of_instance or ":document/" in asked["ResourceArns"][0]
+        result = {
+            "EvalActionName": asked["ActionNames"][0],
+            "EvalDecision": "implicitDeny" if denied else "allowed",
+            "MissingContextValues": ["aws:MultiFactorAuthPresent"] if of_instance else [],
+        }
+        return {"EvaluationResults": [result]}
+
+    world.simulates = simulate
+
+    assert one(diagnosed(world, operator=USER), "operator").verdict == "fail"
+
+
+@pytest.mark.parametrize("kind", ["iam::{}:role/web", "sts::{}:assumed-role/web-server/x"])
+def test_an_operator_of_another_account_is_not_taken_for_a_namesake(kind: str) -> None:
+    world = World()
+    world.uses(runAsEnabled=True)
+    world.has("iam:list_role_tags", tag("root"))
+    arn = f"arn:aws:{kind.format(OTHER_ACCOUNT)}"
+
+    found = diagnosed(world, operator=arn)
+
+    assert one(found, "operator").verdict == "unknown"
+    assert "another account than the node" in one(found, "operator").why[0]
+    assert one(found, "run-as").verdict == "unknown"
 
 
 def test_a_simulator_that_may_not_be_asked() -> None:

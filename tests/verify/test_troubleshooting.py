@@ -15,6 +15,7 @@ PAGE: Final = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SECTIONS: Final = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE))
 MESSAGES: Final = (
     checks.HANDSHAKE,
+    *checks.KEY_DENIED.split(", or "),
     checks.NOT_CONNECTED,
     checks.BUCKET_NOT_READ,
     checks.BUCKET_NOT_ENCRYPTED,
