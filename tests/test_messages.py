@@ -389,7 +389,12 @@ def by_root(_: World) -> None:
     account = nodes.World()
     root = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
     account.has("sts:get_caller_identity", root)
-    _principal(nodes.Session(account), "caller")  # type: ignore[arg-type]
+    _principal(nodes.Session(account), Mock(account=ACCOUNT), "caller")  # type: ignore[arg-type]
+
+
+def of_another_account(_: World) -> None:
+    operator = role_arn("operator", OTHER_ACCOUNT)
+    _principal(nodes.Session(nodes.World()), Mock(account=ACCOUNT), operator)  # type: ignore[arg-type]
 
 
 OTHER_NODE: Final = {
@@ -918,6 +923,7 @@ ROWS: Final = {
         of_node(nodes.NODE, "--document", "Mine"), NotThere
     ),
     "a caller who is no user and no role": Row(by_root, CannotAsk),
+    "an operator of another account": Row(of_another_account, CannotAsk),
     "--agent-diagnostics without the file": Row(
         of_node(nodes.NODE, "--agent-diagnostics", "/nonexistent"), CannotAsk
     ),

@@ -64,7 +64,7 @@ class Values:
         ]
 
     def customised(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that something unseen may change: it refers to them."""
+        """The resources of these types that a custom resource or an unread stack may change."""
         found = self.given_away(types)
         found.update(self._mentioned(self.custom(), types, "the custom resource"))
         return found
@@ -82,7 +82,7 @@ class Values:
     def _mentioned(
         self, resources: list[Resource], types: frozenset[str], what: str
     ) -> dict[Hashable, Unknown]:
-        """The resources of these types that others refer to, with what of these decides."""
+        """Map each resource of these types that others refer to, to the one that refers to it."""
         return {
             mentioned: Unknown(f"{what} {resource.logical_id!r}")
             for resource in resources
@@ -161,7 +161,7 @@ class Values:
 
 
 def fact(value: object, noun: str, *, default: bool) -> Fact:
-    """A value that is true or false; what is not written is the default."""
+    """A value that is true or false; the default if the property is absent."""
     if value is None or value == _NO_VALUE:
         return default
     known = str(value).lower()
@@ -175,7 +175,7 @@ def present(properties: dict[str, Any], name: str) -> object:
 
 
 def decider(value: object, noun: str) -> str:
-    """What decides about a value that no template has, as a noun of a message."""
+    """What decides on a value that is in no template, as a message names it."""
     match value:
         case {"Ref": str(name)}:
             return f"the parameter {name!r}"
