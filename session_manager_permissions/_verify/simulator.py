@@ -595,11 +595,11 @@ def _simulate_alone(iam: IAMClient, principal: str, call: _Call) -> dict[str, Si
     IAM refuses actions that "require different authorization information" in one request.
     """
     actions = [*call.actions]
-    found = tried(partial(simulate, iam, principal, actions, call.resource, call.context))
-    if not isinstance(found, CannotAsk):
-        return found
-    if "InvalidInput" not in str(found) or not actions[1:]:
-        raise found
+    try:
+        return simulate(iam, principal, actions, call.resource, call.context)
+    except CannotAsk as refusal:
+        if "InvalidInput" not in str(refusal) or not actions[1:]:
+            raise
     return {
         action: answer
         for one in actions
