@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from .at_synthesis import AtSynthesis
-from .checks import described, refuse_wrong_text, refuse_wrong_type
+from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .fleet_roles import FleetPolicy, list_roles, shared_by_stacks
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
 from .keys import is_in_region, session_key, warn_of_no_key_in_region
@@ -133,6 +133,7 @@ class SessionManagerFleet(Construct):
         statements_by_sid(options, None)  # raises what is wrong with them now, not at synthesis
         key = options.get("encryption_key")
         self._key = None if key is None else (key, session_key(key))
+        refuse_no_sequence("exclude", exclude, "a sequence of constructs")
         self._excluded = list(exclude)
         _refuse_wrong_exclusions(self._excluded)
         refuse_wrong_text("construct_id", construct_id)

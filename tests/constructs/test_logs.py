@@ -707,7 +707,6 @@ NOT_KNOWN: Final = (
     [
         {"Ref": "Given"},
         {"Fn::Sub": "${Given}"},
-        {"Fn::Sub": "alias/${Given}"},
         {"Fn::Sub": ["${It}", {"It": {"Ref": "Key"}}]},
         {"Fn::If": ["Wanted", {"Ref": "Key"}, {"Ref": "AWS::NoValue"}]},
         {"Fn::ImportValue": "key"},
@@ -731,6 +730,22 @@ def test_a_bucket_with_a_key_that_only_the_deployment_knows_is_warned_of(
         assert "SessionManagerLogBucketKey" not in {statement.sid for statement in found}
 
     assert warnings(stack_here) == [NOT_KNOWN.format("Stack/Included/Bucket")]
+
+
+def test_a_bucket_with_a_key_by_an_alias_that_a_parameter_names_is_granted(
+    stack_here: cdk.Stack, tmp_path: Path
+) -> None:
+    template = included(stack_here, tmp_path, {"Fn::Sub": "alias/${Given}"})
+    bucket = cast("s3.CfnBucket", template.get_resource("Bucket"))
+
+    found = session_manager_statements(log_bucket=bucket)
+
+    (granted,) = (one for one in found if one.sid == "SessionManagerLogBucketKey")
+    alias = {"Fn::Join": ["", ["alias/", {"Ref": "Given"}]]}
+    assert stack_here.resolve(granted.to_json())["Condition"] == {
+        "ForAnyValue:StringEquals": {"kms:ResourceAliases": alias}
+    }
+    assert warnings(stack_here) == []
 
 
 def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None:

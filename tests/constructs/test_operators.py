@@ -1070,7 +1070,7 @@ def test_a_role_that_aws_alone_can_change_is_refused(
 
 
 def test_a_role_by_a_name_that_is_an_arn_is_refused(stack_here: cdk.Stack) -> None:
-    with pytest.raises(ValueError, match=f"^role was imported by the name '{role_arn()}', which"):
+    with pytest.raises(ValueError, match=f"^role is given by the name '{role_arn()}', which"):
         grant(stack_here, existing_role(stack_here, name=role_arn()))
 
 
