@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aws_cdk.aws_eks import CfnNodegroup
 
     from .fleet_tree import Found, Imported
+    from .tokens import Arn
 
 
 class Probe:
@@ -168,9 +169,12 @@ class Probe:
 def _is_fixed(imported: Imported) -> bool:
     """Whether the ARN is that of a role that nobody may change, or of no role."""
     _, arn, parts = imported
-    if parts is not None:
-        try:
-            refuse_fixed(arn, parts)
-        except ValueError:
-            return True
+    return parts is not None and _is_refused(arn, parts)
+
+
+def _is_refused(arn: str, parts: Arn) -> bool:
+    try:
+        refuse_fixed(arn, parts)
+    except ValueError:
+        return True
     return False

@@ -33,7 +33,7 @@ def policies_of(aws: LocalAws, role_name: str) -> list[str]:
     return names
 
 
-def test_each_role_has_one_policy_from_deploy_to_destroy(aws: LocalAws) -> None:
+def test_each_role_has_a_policy_of_each_stack_from_deploy_to_destroy(aws: LocalAws) -> None:
     covered = [existing_profile(aws, name) for name in ("imported", "named")]
     left_alone = existing_profile(aws, "left-alone")
 
@@ -41,7 +41,8 @@ def test_each_role_has_one_policy_from_deploy_to_destroy(aws: LocalAws) -> None:
     assert run.exit_code == 0, run.output
     for profile in covered:
         assert_ready(profile)
-        assert len(added_policies(profile)) == 1
+    # each of two stacks that use the role `named-role` has a policy of its own on it
+    assert [len(added_policies(profile)) for profile in covered] == [1, 2]
     assert_bare(left_alone)
     assert len(policies_of(aws, "owned-role")) == 1
 

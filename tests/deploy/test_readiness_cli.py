@@ -72,7 +72,7 @@ app.synth()
 
 REGISTRATION = """\
  instances of this profile can't register with Systems Manager: its role 'Role1ABCC5F0' is not \
-allowed ssm:UpdateInstanceInformation, and so they depend on the account's Default Host \
+allowed to call ssm:UpdateInstanceInformation, so they depend on the account's Default Host \
 Management Configuration (SessionManagerReadiness)
    Stack/Profile/Resource (Profile6F32097C) aws-cdk-lib.aws_iam.CfnInstanceProfile
    Suggested fix: SessionManagerPermissions(self, "SessionManagerPermissions", role=role, \
