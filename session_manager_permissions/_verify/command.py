@@ -19,7 +19,13 @@ from .document import PORT, read_document, refuse_unusable
 from .node import node_fault
 from .operators import operator_fault
 from .permissions import policy_for_credentials
-from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
+from .policy import (
+    DESCRIPTION,
+    PolicyOptions,
+    add_arguments,
+    add_key_and_bucket,
+    inline_policy,
+)
 from .report import node_as_json, print_diagnosis
 from .session import AwsSession
 from .simulator import (
@@ -168,33 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         "bucket, the prefix and the log group from it (default, with --instance-id: "
         "SSM-SessionManagerRunShell, where it exists)",
     )
-    uses.add_argument(
-        "--key",
-        metavar="ARN",
-        type=_checked(_limits.key_fault),
-        action="append",
-        default=[],
-        help="the KMS key, or alias, that encrypts sessions; repeat the option for the key of each "
-        "region",
-    )
-    uses.add_argument(
-        "--log-bucket",
-        metavar="BUCKET",
-        type=_checked(_limits.BUCKET.fault),
-        help="the S3 bucket for session logs",
-    )
-    uses.add_argument(
-        "--log-prefix",
-        metavar="PREFIX",
-        type=_checked(_limits.prefix_fault),
-        help="the key prefix of the logs in the bucket",
-    )
-    uses.add_argument(
-        "--log-bucket-key",
-        metavar="ARN",
-        type=_checked(_limits.key_fault),
-        help="the KMS key, or alias, that encrypts the bucket",
-    )
+    add_key_and_bucket(uses, _checked, keys="key")
     uses.add_argument(
         "--log-group",
         metavar="GROUP",

@@ -13,7 +13,7 @@ from session_manager_permissions import _limits, _needs
 from .simulator import CannotAsk
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
+    from argparse import ArgumentParser, _ArgumentGroup
     from collections.abc import Callable, Iterable, Sequence
 
 DESCRIPTION: Final = """\
@@ -44,19 +44,22 @@ class PolicyOptions(NamedTuple):
     decrypt_sessions_only: bool = False
 
 
-def add_arguments(
-    parser: ArgumentParser, checked: Callable[[Callable[[str], str | None]], Callable[[str], str]]
+def add_key_and_bucket(
+    uses: _ArgumentGroup,
+    checked: Callable[[Callable[[str], str | None]], Callable[[str], str]],
+    *,
+    keys: str,
 ) -> None:
-    """Add the options, each named as the attribute of `PolicyOptions`.
+    """Add the options that `verify` and `policy` share: the keys and the log bucket.
 
     Args:
-        parser: the parser of `policy`.
+        uses: the group of options.
         checked: makes a type for argparse, which refuses a text with a fault.
+        keys: the name of the attribute that has the keys.
     """
-    uses = parser.add_argument_group("the session preferences")
     uses.add_argument(
         "--key",
-        dest="keys",
+        dest=keys,
         metavar="ARN",
         type=checked(_limits.key_fault),
         action="append",
@@ -82,6 +85,19 @@ def add_arguments(
         type=checked(_limits.key_fault),
         help="the KMS key, or alias, that encrypts the bucket",
     )
+
+
+def add_arguments(
+    parser: ArgumentParser, checked: Callable[[Callable[[str], str | None]], Callable[[str], str]]
+) -> None:
+    """Add the options, each named as the attribute of `PolicyOptions`.
+
+    Args:
+        parser: the parser of `policy`.
+        checked: makes a type for argparse, which refuses a text with a fault.
+    """
+    uses = parser.add_argument_group("the session preferences")
+    add_key_and_bucket(uses, checked, keys="keys")
     uses.add_argument(
         "--log-group",
         metavar="GROUP_OR_ARN",
