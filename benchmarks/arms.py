@@ -147,6 +147,91 @@ def aspect(profiles: int, stacks: int) -> None:
     app.synth()
 
 
+def limit(profiles: int, stacks: int) -> None:
+    """The least that CDK's API allows: one listing, each profile's role, a policy a stack."""
+    import aws_cdk as cdk
+    from aws_cdk import aws_iam as iam
+
+    app, _ = app_with(profiles, stacks)
+    roles: dict[cdk.Stack, list[iam.IRole]] = {}
+    stack = None
+    for node in app.node.find_all():  # a stack comes before what is in it
+        if isinstance(node, cdk.Stack):
+            stack = node
+        elif isinstance(node, iam.InstanceProfile):
+            assert stack
+            assert node.role
+            roles.setdefault(stack, []).append(node.role)
+    for of_stack, found in roles.items():
+        iam.Policy(of_stack, "SessionManager", roles=found, statements=statements())
+    app.synth()
+
+
+def web_app() -> tuple[cdk.App, list[iam.IRole]]:
+    """A VPC, two instances, and an Auto Scaling group behind a load balancer; and their roles."""
+    import aws_cdk as cdk
+    from aws_cdk import aws_autoscaling as autoscaling
+    from aws_cdk import aws_ec2 as ec2
+    from aws_cdk import aws_elasticloadbalancingv2 as elb
+
+    app = cdk.App(analytics_reporting=False)
+    env = cdk.Environment(account="111122223333", region="eu-west-1")
+    stack = cdk.Stack(app, "Web", env=env)
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=2)
+    image = ec2.MachineImage.latest_amazon_linux2023()
+    size = ec2.InstanceType("t3.micro")
+    instances = [
+        ec2.Instance(stack, name, vpc=vpc, instance_type=size, machine_image=image)
+        for name in ("Database", "Jobs")
+    ]
+    group = autoscaling.AutoScalingGroup(
+        stack, "Servers", vpc=vpc, instance_type=size, machine_image=image, max_capacity=4
+    )
+    balancer = elb.ApplicationLoadBalancer(stack, "Balancer", vpc=vpc, internet_facing=True)
+    balancer.add_listener("Http", port=80).add_targets("Servers", port=80, targets=[group])
+    return app, [*(instance.role for instance in instances), group.role]
+
+
+def web(_profiles: int, _stacks: int) -> None:
+    """That app, and nothing of ours."""
+    app, _ = web_app()
+    app.synth()
+
+
+def web_construct(_profiles: int, _stacks: int) -> None:
+    """That app, with a `SessionManagerPermissions` that is attached to each role."""
+    import aws_cdk as cdk
+
+    from session_manager_permissions import SessionManagerPermissions
+
+    app, (first, *others) = web_app()
+    web_stack = cdk.Stack.of(first)
+    permissions = SessionManagerPermissions(web_stack, "SessionManagerPermissions", role=first)
+    for role in others:
+        permissions.attach_to_role(role)
+    app.synth()
+
+
+def web_fleet(_profiles: int, _stacks: int) -> None:
+    """That app, with a `SessionManagerFleet`."""
+    from session_manager_permissions import SessionManagerFleet
+
+    app, _ = web_app()
+    SessionManagerFleet(app, "Fleet")
+    app.synth()
+
+
+def web_readiness(_profiles: int, _stacks: int) -> None:
+    """That app, with the check at synthesis and its network rules."""
+    import aws_cdk as cdk
+
+    from session_manager_permissions import SessionManagerReadiness
+
+    app, _ = web_app()
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness())
+    app.synth()
+
+
 def import_iam(_profiles: int, _stacks: int) -> None:
     """What every app with a role imports."""
     from aws_cdk import aws_iam as iam
@@ -172,6 +257,11 @@ ARMS = {
         construct,
         fleet,
         aspect,
+        limit,
+        web,
+        web_construct,
+        web_fleet,
+        web_readiness,
         import_iam,
         import_ours,
     )

@@ -13,10 +13,12 @@ from measure import Arm, Output, Sample, interleaved, output, over, spread, tabl
 SIZES = (10, 100, 1000, 5000)
 AIMED = 1000
 PROFILES_A_STACK = 150  # a role, a profile and a policy for each leave room in 500 resources
+FLEET, LIMIT = "`SessionManagerFleet`", "the limit: what CDK's API asks of any fleet"
 APPS = {
     "no policy: the floor": "floor",
     "the floor again": "floor",
-    "`SessionManagerFleet`": "fleet",
+    LIMIT: "limit",
+    FLEET: "fleet",
     "a Python Aspect": "aspect",
     "a construct for each role": "construct",
 }
@@ -95,13 +97,12 @@ def tables(results: Results) -> str:
     ]
     over_floor = "over the floor, %"
     header = ("profiles", "arm", "wall, s", over_floor, "CPU, s", over_floor, "peak, MiB")
-    aimed = [
-        f"\n{name} over the floor with {AIMED:,} profiles: {over_it} % of wall time; the aim is at "
-        "most 10 %.\n"
-        for name, points in results.items()
-        if "Fleet" in name and AIMED in points
-        for over_it in [spread(points[AIMED].wall, "+.1f")]
-    ]
+    ours, limit = (results[name] for name in (FLEET, LIMIT))
+    over_limit = over(ours[AIMED].runs, limit[AIMED].runs, lambda sample: sample.wall)
+    aimed = (
+        f"\n{FLEET} over the limit with {AIMED:,} profiles: {spread(over_limit, '+.1f')} % of wall "
+        "time; the aim is at most 5 %.\n"
+    )
     fits = [
         (name, f"{wall:+.3f}", f"{trips:+.2f}", f"{size:+,.0f}", f"{resources:+.3f}")
         for name, points in results.items()
@@ -110,7 +111,7 @@ def tables(results: Results) -> str:
     ]
     return (
         table((*header, "round trips", "bytes", "resources"), rows)
-        + "".join(aimed)
+        + aimed
         + "\nWhat one profile more costs beyond the floor, by a fit over the sizes:\n\n"
         + table(("arm", "wall, ms", "round trips", "bytes", "resources"), fits)
     )

@@ -16,6 +16,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import one_role
 import one_stack
+import web_app
 
 HERE = Path(__file__).parent
 TEXT = """\
@@ -35,6 +36,12 @@ the look at the bucket.
 ## One role
 
 {one_role}{rfdk}
+## An app as people write them
+
+A VPC of two zones, two instances, and an Auto Scaling group behind a load balancer. The construct
+is attached to all three roles, the fleet covers them, and the check judges the network too.
+
+{web_app}
 ## The import alone
 
 {imports}
@@ -98,6 +105,7 @@ def main(rounds: int, fleet_rounds: int, rfdk: str | None) -> None:
         machine=machine(),
         one_role=one_role.measure(rounds, rfdk),
         rfdk=their_cdk,
+        web_app=web_app.measure(rounds),
         imports=imports.measure(rounds),
         fleets=fleets.tables(fleet_results),
         one_stack=one_stack.measure(fleet_rounds),
@@ -108,7 +116,9 @@ def main(rounds: int, fleet_rounds: int, rfdk: str | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="of one role and of the import")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="of one role, of the app and of the import"
+    )
     parser.add_argument("--fleet-rounds", type=int, default=7, help="of what takes longer")
     parser.add_argument("--rfdk", help="a Python that has aws-rfdk")
     given = parser.parse_args()
