@@ -153,17 +153,23 @@ def limit(profiles: int, stacks: int) -> None:
     from aws_cdk import aws_iam as iam
 
     app, _ = app_with(profiles, stacks)
-    roles: dict[cdk.Stack, list[iam.IRole]] = {}
+    roles: dict[cdk.Stack, list[str]] = {}
     stack = None
     for node in app.node.find_all():  # a stack comes before what is in it
         if isinstance(node, cdk.Stack):
             stack = node
-        elif isinstance(node, iam.InstanceProfile):
+        elif isinstance(node, iam.CfnInstanceProfile):
             assert stack
-            assert node.role
-            roles.setdefault(stack, []).append(node.role)
-    for of_stack, found in roles.items():
-        iam.Policy(of_stack, "SessionManager", roles=found, statements=statements())
+            roles.setdefault(stack, []).extend(node.roles)
+    document = iam.PolicyDocument(statements=statements())
+    for of_stack, names in roles.items():
+        iam.CfnPolicy(
+            of_stack,
+            "SessionManager",
+            policy_document=document,
+            policy_name="SessionManager",
+            roles=names,
+        )
     app.synth()
 
 
