@@ -15,6 +15,8 @@ INSTALL = $(UV)/bin/uv pip install --quiet --system-certs --python
 
 # jsii works on Node.js 20, and says at length on each run that it is not supported there.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+# Each process would compile CDK anew, which takes it longer than to run.
+unexport PYTHONDONTWRITEBYTECODE
 
 demo: .venv/.done node_modules/.done
 	@$(BIN)/python tools/demo.py
@@ -64,8 +66,7 @@ dist: $(RELEASE)/.done
 	rm -rf $(DIST)
 	$(RELEASE)/bin/python -m build --outdir $(DIST)
 	$(PYTHON) -m venv --clear --without-pip $(RELEASE)/user
-	$(RELEASE)/bin/python -m pip --python $(RELEASE)/user install --quiet \
-	  "$$(echo $(DIST)/*.whl)[verify]"
+	$(INSTALL) $(RELEASE)/user "$$(echo $(DIST)/*.whl)[verify]"
 	$(RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library \
 	  --output-reproducible --output-file $(DIST)/session-manager-permissions.cdx.json \
 	  $(RELEASE)/user/bin/python
