@@ -307,6 +307,11 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         pytest.param(
             {"instance-profile": "path/Existing"}, "can't be looked up", id="profile's path"
         ),
+        pytest.param(
+            {"instance-profile": f"arn:aws:iam::{ACCOUNT}:instance-profile/Existing"},
+            "not an ARN",
+            id="profile's ARN",
+        ),
     ],
 )
 def test_a_wrong_value_gives_one_clear_line(

@@ -17,6 +17,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
+UV = ROOT / ".venv-uv/bin/uv"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 pytestmark = pytest.mark.packaging
@@ -176,11 +177,11 @@ def test_readme_starts_on_the_wheel_alone(distributions: Path, tmp_path: Path) -
     first = re.search(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
     assert first, "README.md has no Python snippet"
     (tmp_path / "app.py").write_text(first[1], encoding="utf-8")
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
+    venv.create(tmp_path / "venv")
+    install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", "venv")
 
-    run(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
-    run(python, "app.py", cwd=tmp_path)
+    run(*install, wheel, cwd=tmp_path)
+    run(tmp_path / "venv/bin/python", "app.py", cwd=tmp_path)
 
     (template,) = (tmp_path / "cdk.out").glob("*.template.json")
     assert "ssmmessages:OpenDataChannel" in template.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Sets an account up as a scenario says, and runs `verify --instance-id` on it as a process."""
+"""Sets an account up as a scenario says, and runs `verify --instance-id` on it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import cache
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unittest.mock import patch
 
+import botocore.session
+from botocore.retries.standard import ExponentialBackoff
 from moto.server import ThreadedMotoServer
 
+from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.permissions import PERMISSIONS
 
 from .account import Account
@@ -34,6 +40,45 @@ DOCUMENT: Final = "SSM-SessionManagerRunShell"
 FORWARDING: Final = "AWS-StartPortForwardingSession"
 HYBRID: Final = "mi-0123456789abcdef0"
 READS: Final = re.compile(r"Describe|Get|List|Simulate")
+
+
+class Run(NamedTuple):
+    """What the command wrote, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+def _run_here(arguments: list[str], environment: dict[str, str]) -> Run:
+    """Run the command in this process, which saves the start of a process for each scenario."""
+    out, err = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, environment, clear=True),
+        patch.object(botocore.session, "create_loader", _shared_loader),
+        patch.object(ExponentialBackoff, "delay_amount", lambda *_: 0),  # it waits for no account
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        status = main(arguments)
+    return Run(status, out.getvalue(), err.getvalue())
+
+
+def _run_process(arguments: list[str], environment: dict[str, str]) -> Run:
+    """Run the installed command."""
+    run = subprocess.run(  # noqa: S603
+        [COMMAND, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return Run(run.returncode, run.stdout, run.stderr)
+
+
+_shared_loader: Final = cache(botocore.session.create_loader)
+"""Each session reads the models of the services anew, which takes longer than all of its calls."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +112,20 @@ class Diagnoser:
     moto: int
     folder: Path
 
-    def run(self, said: Scenario, *, user: str = "", **changes: Any) -> Diagnosis:  # noqa: ANN401
+    def run(
+        self,
+        said: Scenario,
+        *,
+        user: str = "",
+        as_process: bool = False,
+        **changes: Any,  # noqa: ANN401
+    ) -> Diagnosis:
         """Run the command.
 
         Args:
             said: what is set up.
             user: one whose credentials it runs with, made before; default: the administrator's.
+            as_process: whether the installed command runs.
             changes: attributes of the gateway.
 
         Every call is one that reads, and one that `--print-permissions` allows.
@@ -96,18 +149,14 @@ class Diagnoser:
             operator = self._operator(said.operator)
             arguments += ["--operator", operator]
         with served(replace(gateway, **changes)) as address:
-            run = subprocess.run(  # noqa: S603
-                [COMMAND, "verify", "--output", "json", *arguments],  # the last option counts
-                env=self._environment(said) | {"AWS_ENDPOINT_URL": address} | credentials,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=120,
+            run = (_run_process if as_process else _run_here)(
+                ["verify", "--output", "json", *arguments],  # the last option counts
+                self._environment(said) | {"AWS_ENDPOINT_URL": address} | credentials,
             )
         for call in gateway.calls:  # whatever it comes to, it only reads
             assert READS.match(call.operation), call
             assert call.action in {*PERMISSIONS, "sts:GetCallerIdentity"}  # which needs none
-        return Diagnosis(run.returncode, run.stdout, run.stderr, gateway.calls)
+        return Diagnosis(*run, gateway.calls)
 
     def _node(self, said: Scenario) -> tuple[str, str | None]:
         """The id of the node, and the name of its role if that is known without EC2."""

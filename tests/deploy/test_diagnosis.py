@@ -1,4 +1,4 @@
-"""`verify --instance-id` end to end: the command, as a process, on accounts with known causes.
+"""`verify --instance-id` end to end: the command on accounts with known causes.
 
 What the local services do not know is in tests/verify, against documented answers: condition keys
 and permissions boundaries in IAM's simulator, organizations, and pages of the simulator.
@@ -7,6 +7,7 @@ and permissions boundaries in IAM's simulator, organizations, and pages of the s
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ import pytest
 
 from session_manager_permissions._verify.permissions import policy_for_credentials
 
-from .diagnosis_table import NOT_READY, READY, SCENARIOS, Scenario
+from .diagnosis_table import CANNOT_ASK, NOT_READY, READY, SCENARIOS, Scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.deploy
 
 CALLS: Final = 30
 """At most, for one node with everything used."""
+INSTANCE: Final = re.compile("i-[0-9a-f]{17}")
 
 
 @pytest.mark.parametrize("said", SCENARIOS, ids=lambda said: said.name.replace(" ", "-"))
@@ -51,6 +53,29 @@ def test_each_failing_check_is_the_right_one(said: Scenario, diagnoser: Diagnose
 
 
 EVERYTHING: Final = next(one for one in SCENARIOS if one.name == "an operator who may")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        EVERYTHING,
+        *(
+            next(one for one in SCENARIOS if one.status == status)
+            for status in (NOT_READY, CANNOT_ASK)
+        ),
+    ],
+    ids=lambda said: said.name.replace(" ", "-"),
+)
+def test_the_installed_command_is_what_the_scenarios_run(
+    said: Scenario, diagnoser: Diagnoser
+) -> None:
+    run = diagnoser.run(said, as_process=True)
+
+    assert run.status == said.status
+    here = diagnoser.run(said)
+    assert (run.status, run.err, run.calls) == (here.status, here.err, here.calls)
+    # each run has an instance of its own
+    assert INSTANCE.sub("", run.out) == INSTANCE.sub("", here.out)
 
 
 def test_it_asks_little(diagnoser: Diagnoser) -> None:
