@@ -220,6 +220,28 @@ def test_result_of_the_first_version_is_shown() -> None:
     assert "asked" not in page
 
 
+def test_group_beyond_the_largest_is_folded_and_there() -> None:
+    nodes = [node(f"i-{n}", causes=["reach"], why=[f"because of {n}"]) for n in range(8)]
+
+    page = Page(html(result(nodes))).flat
+
+    assert "3 smaller groups" in page
+    assert all(f"because of {n} " in page for n in range(8))
+
+
+@pytest.mark.parametrize(
+    ("fix", "says"),
+    [
+        ("reboot {}", "The instances, each INSTANCE_ID abovei-1 i-2"),
+        ("mend the role", "The instancesi-1 i-2"),
+    ],
+)
+def test_group_says_what_stands_for_its_instances(fix: str, says: str) -> None:
+    nodes = [node(f"i-{n}", causes=["reach"], fix=[fix.format(f"i-{n}")]) for n in (1, 2)]
+
+    assert says in Page(html(result(nodes))).flat
+
+
 def test_changes_have_a_section() -> None:
     found = result([node(causes=["reach"])], roles=[role(lacks=["reach"])])
     old = result([node()], roles=[role(lacks=["register"])])
