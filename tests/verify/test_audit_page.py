@@ -206,6 +206,24 @@ def test_page_says_what_was_asked(found: AuditResult, says: str) -> None:
     assert says in Page(html(found)).flat
 
 
+def test_organization_is_told_in_short() -> None:
+    nodes = [node(f"i-{n}", account=f"{n:012}") for n in range(40)]
+    page = Page(html(result(nodes))).flat
+
+    assert page.startswith("Session Manager audit: 40 accounts")
+    assert "40 regions with instances" in page
+    assert f"{REGION} of 000000000039: 1 instance" in page
+
+
+def test_regions_without_instances_are_counted() -> None:
+    found = result([node("i-1"), node("i-2", region="eu-west-2")])
+    found["regions"][1]["instances"] = 0
+
+    assert f"{REGION}: 1 instance 1 region without instances" in Page(html(found)).flat
+    found["regions"][1]["error"] = "it was denied"
+    assert "without instances" not in Page(html(found)).flat
+
+
 def test_result_of_the_first_version_is_shown() -> None:
     found: Any = result([node(causes=["reach"])], roles=[role(lacks=["reach"])])
     for field in ("accounts", "asked_at", "tags", "document"):
