@@ -48,7 +48,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def modules() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "py.typed", "aws_managed_policies.json")
+        for pattern in ("*.py", "py.typed", "aws_managed_policies.json", "page.*")
         for path in (ROOT / PACKAGE).rglob(pattern)
     }
 
@@ -97,7 +97,7 @@ def test_bill_of_materials_lists_what_a_user_installs(distributions: Path) -> No
 
     assert listed["bomFormat"] == "CycloneDX"
     assert (project["name"], project["type"]) == ("session-manager-permissions", "library")
-    assert {"aws-cdk-lib", "boto3", "constructs", "jsii", "rich"} <= {
+    assert {"aws-cdk-lib", "boto3", "constructs", "jinja2", "jsii", "rich"} <= {
         component["name"] for component in listed["components"]
     }
     assert str(distributions.parent) not in text
@@ -168,7 +168,8 @@ def test_every_tool_is_pinned() -> None:
     assert {re.split("[=<>~!]", tool)[0] for tool in installers} == {"pip", "uv"}
     for tool in (*tools, backend.strip('"'), *installers, pip_there):
         assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .*)?", tool), tool
-    assert re.fullmatch(r"\d+\.\d+\.\d+", npm["aws-cdk"])
+    for version in npm.values():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version)
 
 
 def test_readme_starts_on_the_wheel_alone(distributions: Path, tmp_path: Path) -> None:
