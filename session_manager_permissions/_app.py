@@ -61,6 +61,10 @@ of 64 characters, 500 roles and a policy as long as IAM accepts stay below that.
 CONSTRUCT_ID: Final = "SessionManagerPermissions"
 
 
+class WrongLines(ValueError):
+    """Errors in a file, an argument for each wrong line."""
+
+
 class Line(NamedTuple):
     """A line of a file, with the name or the ARN of a role or an instance profile."""
 
@@ -130,7 +134,7 @@ def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
     """Attach one policy to everything that the file names.
 
     Raises:
-        ValueError: with an argument for each line that is wrong.
+        ValueError: the file, one of its lines or an option is wrong.
     """
     path = options[option]
     # The path decides, in whichever form it is given, so that a new line updates the same stack.
@@ -200,7 +204,8 @@ def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
     """Return the lines of the file that have a name or an ARN; `#` begins a comment.
 
     Raises:
-        ValueError: with an argument for each wrong line, or because of the file as a whole.
+        WrongLines: a line is wrong without asking the account.
+        ValueError: the file as a whole is wrong.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -239,7 +244,7 @@ def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
             errors.append(f"{line.where}: {line.name!r} is at {seen[line.name].where} already")
         seen.setdefault(line.name, line)
     if errors:
-        raise ValueError(*errors)
+        raise WrongLines(*errors)
     return lines
 
 
@@ -249,7 +254,7 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
     CDK notes what the CLI has to look up, and on its next pass the error of a look-up that failed.
 
     Raises:
-        ValueError: with an argument for each line without a role.
+        WrongLines: a line has no role.
     """
     found, errors = [], []
     for line in lines:
@@ -272,7 +277,7 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
             if entry.type == "aws:cdk:error"
         ]
     if errors:
-        raise ValueError(*errors)
+        raise WrongLines(*errors)
     return found
 
 
@@ -390,5 +395,6 @@ def main(program: str) -> None:
             show_example(app)
         app.synth()
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: CDK's own checks
-        lines = (" ".join(str(said).split()) for said in error.args)
+        errors = error.args if isinstance(error, WrongLines) else [error]
+        lines = (" ".join(str(said).split()) for said in errors)
         raise SystemExit("\n".join(f"{program}: {line}" for line in lines)) from None
