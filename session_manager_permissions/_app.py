@@ -61,7 +61,7 @@ of 64 characters, 500 roles and a policy as long as IAM accepts stay below that.
 CONSTRUCT_ID: Final = "SessionManagerPermissions"
 
 
-class WrongLines(ValueError):
+class WrongLinesError(ValueError):
     """Errors in a file, an argument for each wrong line."""
 
 
@@ -204,7 +204,7 @@ def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
     """Return the lines of the file that have a name or an ARN; `#` begins a comment.
 
     Raises:
-        WrongLines: a line is wrong without asking the account.
+        WrongLinesError: a line is wrong without asking the account.
         ValueError: the file as a whole is wrong.
     """
     try:
@@ -244,7 +244,7 @@ def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
             errors.append(f"{line.where}: {line.name!r} is at {seen[line.name].where} already")
         seen.setdefault(line.name, line)
     if errors:
-        raise WrongLines(*errors)
+        raise WrongLinesError(*errors)
     return lines
 
 
@@ -254,7 +254,7 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
     CDK notes what the CLI has to look up, and on its next pass the error of a look-up that failed.
 
     Raises:
-        WrongLines: a line has no role.
+        WrongLinesError: a line has no role.
     """
     found, errors = [], []
     for line in lines:
@@ -277,7 +277,7 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
             if entry.type == "aws:cdk:error"
         ]
     if errors:
-        raise WrongLines(*errors)
+        raise WrongLinesError(*errors)
     return found
 
 
@@ -395,6 +395,6 @@ def main(program: str) -> None:
             show_example(app)
         app.synth()
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: CDK's own checks
-        errors = error.args if isinstance(error, WrongLines) else [error]
+        errors = error.args if isinstance(error, WrongLinesError) else [error]
         lines = (" ".join(str(said).split()) for said in errors)
         raise SystemExit("\n".join(f"{program}: {line}" for line in lines)) from None
