@@ -345,16 +345,15 @@ def existing_profile(aws: LocalAws, name: str) -> ExistingProfile:
     )
     profile = iam.create_instance_profile(InstanceProfileName=name)["InstanceProfile"]
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role_name)
-    # AWS answers a look-up from IAM; MiniStack's Cloud Control API has a store of its own.
-    resource = {
-        "Name": name,  # the identifier there
-        "InstanceProfileName": name,
-        "Roles": [role_name],
-        "Arn": profile["Arn"],
-    }
-    aws.client("cloudcontrol").create_resource(
-        TypeName="AWS::IAM::InstanceProfile", DesiredState=json.dumps(resource)
-    )
+    # AWS answers a look-up from IAM; MiniStack's Cloud Control API has a store of its own, where
+    # `Name` is the identifier.
+    for kind, resource in {
+        "Role": {"Name": role_name, "Arn": role["Arn"]},
+        "InstanceProfile": {"Name": name, "Arn": profile["Arn"], "Roles": [role_name]},
+    }.items():
+        aws.client("cloudcontrol").create_resource(
+            TypeName=f"AWS::IAM::{kind}", DesiredState=json.dumps(resource)
+        )
     aws.client("s3").create_bucket(Bucket=bucket)
     return ExistingProfile(aws, name, role_name, role["Arn"], bucket)
 
