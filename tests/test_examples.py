@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import configparser
 import json
+import os
 import re
+import runpy
+import subprocess
 from typing import TYPE_CHECKING, Any
 
+import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import session_manager_statements
+from session_manager_permissions._verify.command import main
 
 from .builders import deployed
 from .conftest import ROOT, existing_key, run_python
@@ -20,11 +27,10 @@ from .conftest import ROOT, existing_key, run_python
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import aws_cdk as cdk
     from syrupy.assertion import SnapshotAssertion
 
 pytest.importorskip("cdk_stacksets")
-EXAMPLES = [ROOT / "examples" / name for name in ("organization", "pipeline")]
+EXAMPLES = [ROOT / "examples" / name for name in ("audit", "organization", "pipeline")]
 
 
 def templates(example: Path, folder: Path) -> dict[str, dict[str, Any]]:
@@ -42,6 +48,16 @@ def templates(example: Path, folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def with_member(
+    example: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The administrator's template, and the members'."""
+    found = templates(ROOT / "examples" / example, tmp_path_factory.mktemp(example))
+    (member,) = (name for name in found if name.endswith(".stackset.template.json"))
+    (admin,) = found.keys() - {member}
+    return found[admin], found[member]
+
+
 def of_type(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [body["Properties"] for body in template["Resources"].values() if body["Type"] == kind]
 
@@ -51,11 +67,13 @@ def organization(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The administrator's template, and the members'."""
-    folder = tmp_path_factory.mktemp("organization")
-    found = templates(ROOT / "examples" / "organization", folder)
-    (member,) = (name for name in found if name.endswith(".stackset.template.json"))
-    (admin,) = found.keys() - {member}
-    return found[admin], found[member]
+    return with_member("organization", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of the audit."""
+    return with_member("audit", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +84,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_each_example_is_an_app_that_says_what_it_installs(example: Path) -> None:
     assert json.loads((example / "cdk.json").read_text())["app"] == "python3 app.py"
-    assert "session-manager-permissions" in (example / "requirements.txt").read_text().split()
+    requirements = (example / "requirements.txt").read_text()
+    assert re.search(r"^session-manager-permissions\b", requirements, re.MULTILINE)
 
 
 def test_every_account_of_the_unit_gets_the_policy_on_the_role_named_so(
@@ -231,3 +250,109 @@ def test_the_sizes_in_the_docs_are_those_synthesized(
         "that of the example: an alias in three regions": characters(of_example["PolicyDocument"]),
         "every option, each once": size(every),
     }
+
+
+def test_every_account_has_a_role_that_reads_and_one_project_that_assumes_it(
+    audit: tuple[dict[str, Any], dict[str, Any]], snapshot: SnapshotAssertion
+) -> None:
+    for template in audit:
+        assert lint(json.dumps(template)) == []
+    (stack_set,) = of_type(audit[0], "AWS::CloudFormation::StackSet")
+    assert stack_set.pop("TemplateURL")  # the hash of the member's
+    assert list(audit) == snapshot(extension_class=JSONSnapshotExtension)
+
+
+def test_cdk_nag_finds_in_the_audit_what_costs_more_or_has_no_resource(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls that read have no resource; a log of accesses and a key are each user's choice."""
+    cdk_nag = pytest.importorskip("cdk_nag")  # which the lowest CDK is not tested with
+    app = cdk.App(outdir=str(tmp_path))
+    cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
+    monkeypatch.setattr(cdk, "App", lambda: app)
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        runpy.run_path(str(ROOT / "examples" / "audit" / "app.py"), run_name="__main__")
+    report = json.loads((tmp_path / "validation-report.json").read_text(encoding="utf-8"))
+    (plugin,) = report["pluginReports"]
+    assert {violation["ruleName"].partition("[")[0] for violation in plugin["violations"]} == {
+        "AwsSolutions-CB4",
+        "AwsSolutions-IAM5",
+        "AwsSolutions-S1",
+    }
+
+
+def test_the_role_may_do_what_an_audit_does(
+    audit: tuple[dict[str, Any], dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("session_manager_permissions._verify.audit.auditing")
+    assert main(["audit", "--print-permissions"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    file = ROOT / "examples" / "audit" / "permissions.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == printed
+    (role,) = of_type(audit[1], "AWS::IAM::Role")
+    (policy,) = role["Policies"]
+    assert policy["PolicyDocument"] == printed
+
+
+STUBS = {
+    "pip": "",
+    "aws": """
+case "$2" in
+list-stack-instances) printf '222233334444\\n333344445555\\n444455556666\\n' ;;
+cp) cp results/* "$UPLOADED" && echo "$5" > "$UPLOADED/to" ;;
+esac
+""",
+    # The account 333344445555 has instances that can't be reached, and 444455556666 no role.
+    "session-manager-permissions": """
+account=$3
+while [ $# -gt 1 ]; do [ "$1" = --file ] && file=$2; shift; done
+case "$account" in
+333344445555) echo audited > "$file"; exit 1 ;;
+444455556666) exit 2 ;;
+*) echo audited > "$file" ;;
+esac
+""",
+}
+
+
+def test_the_build_audits_each_account_and_fails_for_one_without_an_answer(
+    audit: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
+) -> None:
+    (project,) = of_type(audit[0], "AWS::CodeBuild::Project")
+    (bucket,) = (
+        name for name, body in audit[0]["Resources"].items() if body["Type"] == "AWS::S3::Bucket"
+    )
+    spec = json.loads(deployed(project["Source"]["BuildSpec"], **{bucket: "results"}))
+    (programs := tmp_path / "bin").mkdir()
+    (uploaded := tmp_path / "uploaded").mkdir()
+    (folder := tmp_path / "build").mkdir()
+    for name, script in STUBS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
+        (programs / name).chmod(0o755)
+
+    done = subprocess.run(
+        ["sh", "-e"],  # noqa: S607
+        input="\n".join(spec["phases"]["build"]["commands"]),
+        cwd=folder,
+        env={"PATH": f"{programs}:{os.environ['PATH']}", "UPLOADED": str(uploaded)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == ["No answer of:", "444455556666"]
+    assert {path.name for path in uploaded.iterdir()} == {
+        "222233334444.json",
+        "333344445555.json",
+        "index.html",
+        "to",
+    }
+    assert re.fullmatch(r"s3://results/\d{4}-\d\d-\d\d\n", (uploaded / "to").read_text())
+    config = configparser.ConfigParser()
+    config.read(folder / "config")
+    assert dict(config["profile 222233334444"]) == {
+        "role_arn": "arn:aws:iam::222233334444:role/session-manager-audit",
+        "credential_source": "EcsContainer",
+    }
+    assert len(config.sections()) == 3

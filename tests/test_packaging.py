@@ -14,6 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 import yaml
+from local_aws import existing_profile, local_aws
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
@@ -172,17 +173,42 @@ def test_every_tool_is_pinned() -> None:
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
 
 
-def test_readme_starts_on_the_wheel_alone(distributions: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def python(distributions: Path) -> Path:
+    """The Python of an environment that has the wheel and nothing else."""
     (wheel,) = distributions.glob("*.whl")
+    folder = distributions.parent / "installed"
+    venv.create(folder)
+    install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", folder)
+    run(*install, wheel, cwd=distributions.parent)
+    return folder / "bin" / "python"
+
+
+def test_readme_starts_on_the_wheel_alone(python: Path, tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     first = re.search(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
     assert first, "README.md has no Python snippet"
     (tmp_path / "app.py").write_text(first[1], encoding="utf-8")
-    venv.create(tmp_path / "venv")
-    install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", "venv")
-
-    run(*install, wheel, cwd=tmp_path)
-    run(tmp_path / "venv/bin/python", "app.py", cwd=tmp_path)
+    run(python, "app.py", cwd=tmp_path)
 
     (template,) = (tmp_path / "cdk.out").glob("*.template.json")
     assert "ssmmessages:OpenDataChannel" in template.read_text(encoding="utf-8")
+
+
+def test_app_deploys_from_an_empty_folder_on_the_wheel_alone(
+    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    (empty := tmp_path / "empty").mkdir()
+    app = f"{python} -m session_manager_permissions"
+    with local_aws() as aws:
+        profile = existing_profile(aws, "web-server")
+        options = ("--app", app, "--no-notices", "--require-approval=never")
+
+        wrong = aws.cdk("deploy", *options, "-c", "role=", project=empty)
+        done = aws.cdk("deploy", *options, "-c", "instance-profile=web-server", project=empty)
+
+        assert "session_manager_permissions: -c role=: give a value" in wrong.output
+        assert done.exit_code == 0, done.output
+        assert profile.simulate("ssmmessages:OpenDataChannel")
+    assert {path.name for path in empty.iterdir()} == {"cdk.context.json", "cdk.out"}

@@ -1,17 +1,24 @@
-"""`make demo`: Session Manager on an instance profile that exists, by the real CDK CLI."""
+"""`make demo`: Session Manager on instance profiles that exist, by the real CDK CLI.
+
+The first half gives one profile the policy and takes it back. The second half audits an account,
+and gives the policy to all profiles that lack it.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from instances import launch, lead_to_the_internet, systems_manager
 from local_aws import (
     REGION,
     ExistingProfile,
     LocalAws,
     allow_registration,
+    allow_sessions,
     create_key,
     existing_profile,
     local_aws,
@@ -34,6 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROFILE = "web-server"
+LACKING = ("api", "batch", "database")
+FINE = "bastion"
+FILE = "profiles.txt"
 
 console = Console(highlight=False, emoji=False)
 
@@ -85,17 +95,32 @@ def comparison_table(**times: Sequence[Verdict]) -> Table:
     return table
 
 
+def show_command(*words: str) -> None:
+    """Show the command as a user types it."""
+    console.print(f"[bold]$ {shlex.join(words)}[/]", soft_wrap=True)
+
+
+def show_line(line: str) -> None:
+    """Show a line that a command prints."""
+    if line:
+        console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
+
+
 def cdk(aws: LocalAws, *arguments: str) -> None:
     """Run the CLI and show what it says."""
-    console.print(f"[bold]$ {shlex.join(['cdk', *arguments])}[/]", soft_wrap=True)
-
-    def show_line(line: str) -> None:
-        if line:
-            console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
-
+    show_command("cdk", *arguments)
     run = aws.cdk(*arguments, show=show_line)
     if run.exit_code != 0:
         sys.exit(f"cdk {arguments[0]} failed")
+
+
+def audit(aws: LocalAws, address: str, *arguments: str) -> int:
+    """Run the audit, show what it says, and return its exit status: 0, or 1 with findings."""
+    show_command("session-manager-permissions", "audit", *arguments)
+    status = aws.audit(*arguments, systems_manager=address, show=show_line).exit_code
+    if status not in {0, 1}:
+        sys.exit("session-manager-permissions audit failed")
+    return status
 
 
 def expect(what: str, *, holds: bool) -> None:
@@ -106,50 +131,84 @@ def expect(what: str, *, holds: bool) -> None:
 
 def step(number: int, text: str) -> None:
     """Say what happens now."""
-    console.print(f"\n[bold cyan]{number}/6[/] {text}")
+    console.print(f"\n[bold cyan]{number}/10[/] {text}")
 
 
 def demo() -> None:
-    """Deploy the app to an account that has a profile and a key already, and take it back."""
+    """Show both halves on one local AWS."""
     step(1, "Start a local AWS, with IAM enforced")
     with local_aws() as aws:
         console.print(f"MiniStack on {aws.endpoint}, process {aws.pid}")
+        one_profile(aws)
+        whole_account(aws)
 
-        step(2, "Some other team makes an instance profile, its role and a KMS key")
-        profile = existing_profile(aws, PROFILE)
+
+def one_profile(aws: LocalAws) -> None:
+    """Deploy the app to an account that has a profile and a key already, and take it back."""
+    step(2, "Some other team makes an instance profile, its role and a KMS key")
+    profile = existing_profile(aws, PROFILE)
+    allow_registration(profile)
+    key, other_key = create_key(aws), create_key(aws)
+    console.print(f"{profile.name} with {profile.role_arn}\n{key}", soft_wrap=True)
+    made = profile.description()
+
+    step(3, "What the role may do: calls with its own credentials, and what IAM simulates")
+    before = ask(profile, key, other_key)
+    show(profile, before=before)
+    expect(
+        "a role that may register, and do its own team's work",
+        holds=before.allowed == [False, True, False, False]
+        and [*before.calls.values()] == [False, False, False, True],
+    )
+
+    step(4, "Give it Session Manager")
+    options = ("-c", f"instance-profile={PROFILE}", "-c", f"key={key}")
+    cdk(aws, "deploy", *options)
+    after = ask(profile, key, other_key)
+    show(profile, before=before, after=after)
+    expect(
+        "all that Session Manager needs, and no other key",
+        holds=after.allowed == [True, True, True, False]
+        and [*after.calls.values()] == [True, False, True, True],
+    )
+
+    step(5, "Take it back")
+    cdk(aws, "destroy", "--force", *options)
+
+    step(6, "The role and the profile are there as they were, the policy is gone")
+    destroyed = ask(profile, key, other_key)
+    show(profile, before=before, after=after, destroyed=destroyed)
+    expect("the role as before", holds=destroyed == before)
+    expect("the profile as it was made", holds=profile.description() == made)
+
+
+def whole_account(aws: LocalAws) -> None:
+    """Audit an account, and give the policy to all profiles that lack permissions."""
+    step(7, "The account gets four instances, each with a profile of its own")
+    profiles = [existing_profile(aws, name) for name in (*LACKING, FINE)]
+    for profile in profiles[:-1]:
         allow_registration(profile)
-        key, other_key = create_key(aws), create_key(aws)
-        console.print(f"{profile.name} with {profile.role_arn}\n{key}", soft_wrap=True)
-        made = profile.description()
+    allow_sessions(profiles[-1])
+    lead_to_the_internet(profiles[0])
+    running = {launch(profile): profile for profile in profiles}
+    console.print(", ".join(f"{name} ({profile.name})" for name, profile in running.items()))
 
-        step(3, "What the role may do: calls with its own credentials, and what IAM simulates")
-        before = ask(profile, key, other_key)
-        show(profile, before=before)
-        expect(
-            "a role that may register, and do its own team's work",
-            holds=before.allowed == [False, True, False, False]
-            and [*before.calls.values()] == [False, False, False, True],
-        )
+    with systems_manager(running) as address:
+        step(8, "Audit the account, and write the profiles that lack permissions to a file")
+        status = audit(aws, address, "--profiles-file", FILE)
+        text = (aws.project / FILE).read_text(encoding="utf-8")
+        console.print(f"{FILE}:\n{text.rstrip()}")
+        expect("the three profiles that lack permissions", holds=text.split() == [*LACKING])
+        expect("exit status 1", holds=status == 1)
 
-        step(4, "Give it Session Manager")
-        options = ("-c", f"instance-profile={PROFILE}", "-c", f"key={key}")
-        cdk(aws, "deploy", *options)
-        after = ask(profile, key, other_key)
-        show(profile, before=before, after=after)
-        expect(
-            "all that Session Manager needs, and no other key",
-            holds=after.allowed == [True, True, True, False]
-            and [*after.calls.values()] == [True, False, True, True],
-        )
+        step(9, "Give all of them Session Manager: one stack, one policy")
+        cdk(aws, "deploy", "-c", f"instance-profiles={FILE}")
 
-        step(5, "Take it back")
-        cdk(aws, "destroy", "--force", *options)
-
-        step(6, "The role and the profile are there as they were, the policy is gone")
-        destroyed = ask(profile, key, other_key)
-        show(profile, before=before, after=after, destroyed=destroyed)
-        expect("the role as before", holds=destroyed == before)
-        expect("the profile as it was made", holds=profile.description() == made)
+        step(10, "Audit the account again: here, agents connect at once; on AWS, in 30 minutes")
+        status = audit(aws, address, "--profiles-file", "lacking.txt")
+        text = (aws.project / "lacking.txt").read_text(encoding="utf-8")
+        expect("no profile that lacks permissions", holds=text == "")
+        expect("exit status 0", holds=status == 0)
 
 
 def on_a_real_account() -> None:
@@ -158,9 +217,9 @@ def on_a_real_account() -> None:
         "\nOn a real account, with its credentials and region in the environment:\n"
         "[bold]  . .venv/bin/activate\n"
         "  npx cdk deploy -c instance-profile=NAME -c key=KEY_ARN[/]\n"
-        "or -c role=NAME_OR_ARN; leave the key out where session data has none of its own. The "
-        "agent must also be able\nto register with Systems Manager, which the policy leaves to "
-        "those that the role has: see README.md.",
+        "or -c role=NAME_OR_ARN, or -c instance-profiles=FILE; leave the key out if session data "
+        "has none of its own.\nThe agent must also be able to register with Systems Manager, which "
+        "other policies of the role allow: see README.md.",
         soft_wrap=True,
     )
 
@@ -176,6 +235,8 @@ def main() -> None:
     """Run the demo; whatever ends it, the local AWS and its files are gone then."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    # The CLI's check of the templates takes longer than all else, and finds nothing in these.
+    os.environ.setdefault("CDK_VALIDATION", "false")
     try:
         demo()
     except RuntimeError as error:  # the local AWS did not start

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CLI = ROOT / "node_modules" / ".bin" / "cdk"
+COMMAND = Path(sys.executable).with_name("session-manager-permissions")
 REGION = "us-east-1"
 ADMINISTRATOR = {"AccessKeyId": "test", "SecretAccessKey": "test"}
-SERVICES = ("cloudcontrol", "cloudformation", "iam", "kms", "logs", "s3", "ssm", "sts")
+SERVICES = ("cloudcontrol", "cloudformation", "ec2", "iam", "kms", "logs", "s3", "ssm", "sts")
 
 
 class CliRun(NamedTuple):
-    """What a command of the CLI came to."""
+    """The result of a command."""
 
     exit_code: int
     output: str
@@ -80,39 +81,37 @@ class LocalAws:
     def cdk(
         self,
         *arguments: str,
+        project: Path | None = None,
         show: Callable[[str], object] = lambda _: None,
         started: Callable[[int], object] = lambda _: None,
     ) -> CliRun:
-        """Run `cdk` on `app.py` as a user would, with its files in the folder of this AWS.
+        """Run `cdk` as a user would.
 
-        `show` gets each line as it comes, and `started` the group of the CLI's processes.
+        Args:
+            arguments: those of the CLI.
+            project: the folder to run it in. Default: `self.project`.
+            show: gets each line as it comes.
+            started: gets the group of the CLI's processes.
         """
-        lines = []
-        with subprocess.Popen(
-            [str(CLI), *arguments],
-            cwd=self._project(),
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # a group of its own, to be ended with all that it started
-        ) as process:
-            try:
-                started(process.pid)
-                for line in process.stdout or ():
-                    lines.append(line)
-                    show(line.rstrip())
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        return CliRun(process.returncode, "".join(lines))
+        command = [str(CLI), *arguments]
+        return _run(command, project or self.project, self._environment(), show, started)
 
-    def _project(self) -> Path:
+    def audit(self, *arguments: str, systems_manager: str, show: Callable[[str], object]) -> CliRun:
+        """Run `session-manager-permissions audit` in `self.project`.
+
+        Args:
+            arguments: those of the command.
+            systems_manager: the address that answers for Systems Manager.
+            show: gets each line as it comes.
+        """
+        environment = self._environment() | {"AWS_ENDPOINT_URL_SSM": systems_manager}
+        return _run([str(COMMAND), "audit", *arguments], self.project, environment, show)
+
+    @cached_property
+    def project(self) -> Path:
         """A folder that is to the CLI what the repository is, so that no look-up lands there."""
         project = self.folder / "project"
-        project.mkdir(exist_ok=True)
+        project.mkdir()
         settings = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
         settings |= {
             "app": shlex.join([sys.executable, str(ROOT / "app.py")]),
@@ -146,6 +145,36 @@ class LocalAws:
             "NO_COLOR": "1",
             "TMPDIR": str(self.folder),
         }
+
+
+def _run(
+    command: list[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    show: Callable[[str], object],
+    started: Callable[[int], object] = lambda _: None,
+) -> CliRun:
+    lines = []
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,  # a group of its own, to be ended with all that it started
+    ) as process:
+        try:
+            started(process.pid)
+            for line in process.stdout or ():
+                lines.append(line)
+                show(line.rstrip())
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return CliRun(process.returncode, "".join(lines))
 
 
 @contextmanager
@@ -316,16 +345,15 @@ def existing_profile(aws: LocalAws, name: str) -> ExistingProfile:
     )
     profile = iam.create_instance_profile(InstanceProfileName=name)["InstanceProfile"]
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role_name)
-    # AWS answers a look-up from IAM; MiniStack's Cloud Control API has a store of its own.
-    resource = {
-        "Name": name,  # the identifier there
-        "InstanceProfileName": name,
-        "Roles": [role_name],
-        "Arn": profile["Arn"],
-    }
-    aws.client("cloudcontrol").create_resource(
-        TypeName="AWS::IAM::InstanceProfile", DesiredState=json.dumps(resource)
-    )
+    # AWS answers a look-up from IAM; MiniStack's Cloud Control API has a store of its own, where
+    # `Name` is the identifier.
+    for kind, resource in {
+        "Role": {"Name": role_name, "Arn": role["Arn"]},
+        "InstanceProfile": {"Name": name, "Arn": profile["Arn"], "Roles": [role_name]},
+    }.items():
+        aws.client("cloudcontrol").create_resource(
+            TypeName=f"AWS::IAM::{kind}", DesiredState=json.dumps(resource)
+        )
     aws.client("s3").create_bucket(Bucket=bucket)
     return ExistingProfile(aws, name, role_name, role["Arn"], bucket)
 
@@ -336,6 +364,17 @@ def allow_registration(profile: ExistingProfile) -> None:
         RoleName=profile.role_name,
         PolicyName="register",
         PolicyDocument=_policy(Action="ssm:UpdateInstanceInformation", Resource="*"),
+    )
+
+
+def allow_sessions(profile: ExistingProfile) -> None:
+    """Give the role all that the agent needs, as AmazonSSMManagedInstanceCore does."""
+    profile.aws.client("iam").put_role_policy(
+        RoleName=profile.role_name,
+        PolicyName="sessions",
+        PolicyDocument=_policy(
+            Action=["ssm:UpdateInstanceInformation", "ssmmessages:*"], Resource="*"
+        ),
     )
 
 

@@ -99,6 +99,11 @@ def test_demo_shows_before_and_after(tmp_path: Path) -> None:
         "s3:ListBucket, its team's",
     ]
     assert "cdk deploy -c instance-profile=web-server -c key=arn:aws:kms:" in output
+    audited = re.findall(r"us-east-1 +│ +(\d+) │ +(\d+) │ +(\d+) │", output)
+    assert audited == [("4", "1", "3"), ("4", "4", "0")]
+    first, second = re.split(r"\$ cdk deploy -c instance-profiles=profiles\.txt", output)
+    assert "profiles.txt:\napi\nbatch\ndatabase\n" in first
+    assert not re.search(r"\b(api|batch|database)\b", second)
     assert output.rstrip().endswith("README.md.")
     assert not is_alive(server_pid(output))
     assert list(tmp_path.iterdir()) == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from typing import NamedTuple
 
 import pytest
-from local_aws import ExistingProfile, LocalAws, create_key, existing_profile
+from local_aws import ROOT, ExistingProfile, LocalAws, create_key, existing_profile
 
 from session_manager_permissions._needs import CHANNELS
 
@@ -147,6 +149,54 @@ def test_profile_that_does_not_exist_is_named_in_a_line(aws: LocalAws) -> None:
     assert run.exit_code != 0
     assert re.search("No resource of type AWS::IAM::InstanceProfile .*: nowhere", run.output)
     assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("option", ["instance-profiles", "roles"])
+def test_file_of_names_is_one_stack_which_follows_it(aws: LocalAws, option: str) -> None:
+    profiles = [existing_profile(aws, f"{option}-{number}") for number in range(3)]
+    names = [
+        profile.name if option == "instance-profiles" else profile.role_arn for profile in profiles
+    ]
+    file = aws.project / f"{option}.txt"
+    passes = aws.project / f"{option}.passes"
+    app = shlex.join([sys.executable, str(ROOT / "app.py")])
+    given = ("-c", f"{option}={file.name}", "--app", f"{app} && echo pass >> {passes.name}")
+    stack = Stack(aws, given)
+
+    file.write_text("\n".join(names), encoding="utf-8")
+    stack.deploy()
+    for profile in profiles:
+        assert_ready(profile)
+    assert passes.read_text() == "pass\n" * 2  # all are looked up between the two
+
+    file.write_text("\n".join(names[1:]), encoding="utf-8")
+    stack.deploy()
+    assert_bare(profiles[0])
+    assert_ready(profiles[1])
+
+    stack.destroy()
+    for profile in profiles:
+        assert_bare(profile)
+
+
+@pytest.mark.parametrize("option", ["instance-profiles", "roles"])
+def test_each_name_of_a_file_that_does_not_exist_is_said_and_nothing_is_deployed(
+    aws: LocalAws, option: str
+) -> None:
+    profile = existing_profile(aws, f"there-{option}")
+    there = profile.name if option == "instance-profiles" else profile.role_name
+    (aws.project / "names.txt").write_text(f"nowhere\n{there}\n\nneither", encoding="utf-8")
+
+    run = aws.cdk("deploy", "-c", f"{option}=names.txt")
+
+    assert run.exit_code != 0
+    said = [line for line in run.output.splitlines() if line.startswith("app.py: ")]
+    assert [re.findall(r"^app\.py: (names\.txt:\d): .*: (\w+)$", line) for line in said] == [
+        [("names.txt:1", "nowhere")],
+        [("names.txt:4", "neither")],
+    ]
+    assert "Traceback" not in run.output
+    assert_bare(profile)
 
 
 @pytest.mark.parametrize("options", [[], ["-c", "role=a"]])
