@@ -31,12 +31,16 @@ if os.environ.get("CI"):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with those that take longest and install most, for all of their module.
+    """Begin with those that take longest and install most, and trace none that deploys.
 
     A worker of xdist takes tests off the end of another's list: from the head none is taken, so
     what a module sets up is set up once.
     """
     items.sort(key=lambda item: item.get_closest_marker("packaging") is None)
+    for item in items:
+        # The unit tests reach each branch, and a trace takes as long as what it traces.
+        if item.get_closest_marker("deploy") or item.get_closest_marker("packaging"):
+            item.add_marker("no_cover")
 
 
 ROOT = Path(__file__).parents[1]

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
 
+pytestmark = pytest.mark.no_cover  # the unit tests reach each branch
+
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
 IAM_LIMIT: Final = 10_240
 BUCKET: Final = "arn:aws:s3:::session-logs"
