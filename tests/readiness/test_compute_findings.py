@@ -485,7 +485,14 @@ def may_assume(service: object, effect: str = "Allow", **more: object) -> dict[s
     return {"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole", **more}
 
 
+def registering(*parts: str) -> dict[str, Any]:
+    """User data with the code and the id of an activation between its parts."""
+    code, id_, rest = parts
+    return {"Fn::Base64": {"Fn::Join": ["", [code, ref("Code"), id_, ref("Id"), rest]]}}
+
+
 EC2 = may_assume("ec2.amazonaws.com")
+NO_VALUE = {"Ref": "AWS::NoValue"}
 SUFFIX = {"Fn::Join": ["", ["ec2.", {"Ref": "AWS::URLSuffix"}]]}
 HOST_MANAGEMENT = {"Management": resource("AWS::SSM::DefaultHostManagementConfiguration")}
 NO_PROFILE = launched(IamInstanceProfile={"Ref": "AWS::NoValue"})
@@ -511,6 +518,20 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
     ("no profile, another association",
      NO_PROFILE | {"Attach": resource("AWS::SSM::Association", Name="AWS-RunPatchBaseline")},
      frozenset({NO_INSTANCE_PROFILE})),
+    ("no profile, registered by the agent with an activation",
+     launched(IamInstanceProfile=NO_VALUE, UserData=registering(
+         "sudo amazon-ssm-agent -register -code ", " -id ", " -region eu-west-1")), UNKNOWN),
+    ("no profile, registered by ssm-setup-cli with an activation",
+     launched(IamInstanceProfile=NO_VALUE, UserData=registering(
+         "ssm-setup-cli -register -activation-code=", " -activation-id=", "")), UNKNOWN),
+    ("no profile, registered elsewhere",
+     launched(IamInstanceProfile=NO_VALUE, UserData={"Fn::Base64": "runner.sh --register"}),
+     frozenset({NO_INSTANCE_PROFILE})),
+    ("metadata off, registered with an activation",
+     launched(MetadataOptions={"HttpEndpoint": "disabled"}, UserData=registering(
+         "amazon-ssm-agent -register -code ", " -id ", "")), UNKNOWN),
+    ("profile, and registered with an activation",
+     launched(UserData=registering("amazon-ssm-agent -register -code ", " -id ", "")), READY),
     ("no profile, remediation that attaches one",
      NO_PROFILE | {"Attach": resource("AWS::Config::RemediationConfiguration",
                                       TargetId="AWSSupport-AttachIAMToInstance")}, UNKNOWN),
@@ -581,6 +602,23 @@ def test_identity(check: Check, changes: dict[str, Any], expected: frozenset[str
 
     assert report.rules == expected
     assert report.violations.count(CANNOT_BE_KNOWN) <= 1
+
+
+def test_what_a_loop_launches_is_not_silent(check: Check) -> None:
+    machines = {"Machine${Zone}": resource("AWS::EC2::Instance", SubnetId="subnet-1")}
+    topics = {"Topic${Name}": resource("AWS::SNS::Topic")}
+    loops = {
+        "Fn::ForEach::Machines": ["Zone", ["A", "B"], machines],
+        "Fn::ForEach::Topics": ["Name", ["A", "B"], topics],
+    }
+
+    found = check({"Resources": loops}).only(CANNOT_BE_KNOWN)
+
+    assert found.logical_id == "Fn::ForEach::Machines"
+    assert found.description == (
+        "it can't be known at synthesis whether Session Manager reaches its instances: that "
+        "depends on how the loop 'Fn::ForEach::Machines' launches them"
+    )
 
 
 def nodes(**properties: object) -> dict[str, Any]:
