@@ -85,8 +85,7 @@ class Statement(NamedTuple):
 
     def covers_action(self, action: str) -> bool | None:
         """Whether it matches `action`, in lower case, whatever the resource; None if not known."""
-        fitting = [_matches(pattern, action) for pattern in self.actions]
-        return _any(fitting, negated=self.not_actions)
+        return _any_covers(self.actions, action, negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
         """Whether it matches `action`, in lower case, on `resource`, as in `decide`.
@@ -98,8 +97,7 @@ class Statement(NamedTuple):
         actions = self.covers_action(action)
         if actions is False:
             return False
-        covering = [_covers(pattern, resource) for pattern in self.resources]
-        resources = _any(covering, negated=self.not_resources)
+        resources = _any_covers(self.resources, resource, negated=self.not_resources)
         if resources is False:
             return False
         return True if actions and resources and self.certain else None
@@ -248,8 +246,8 @@ def _shortened(worlds: frozenset[World]) -> frozenset[World]:
 def _conditions(document: object) -> dict[str, None]:
     """The names of the conditions that an `Fn::If` in a document uses."""
     found: dict[str, None] = {}
-    level = [document]
-    for _ in range(_MOST_DEEP + 1):
+    level, depth = [document], 0
+    while level and depth <= _MOST_DEEP:
         inner: list[object] = []
         for value in level:
             if isinstance(value, list):
@@ -259,7 +257,7 @@ def _conditions(document: object) -> dict[str, None]:
                 match value.get("Fn::If"):
                     case [str(name), _, _] if len(value) == 1:
                         found[name] = None
-        level = inner
+        level, depth = inner, depth + 1
     return found
 
 
@@ -378,7 +376,6 @@ def within(identity: Decision, boundary: Decision) -> Decision:
     return Decision(answer, tuple(statement for those in by for statement in those))
 
 
-@lru_cache(maxsize=4096)  # many policies ask for the same
 def _matches(pattern: str, asked: str) -> bool | None:
     """Whether the pattern matches; None if the deployment or the request decides."""
     if UNKNOWN not in pattern and "${" not in pattern:
@@ -397,7 +394,6 @@ def _fits(pattern: str, asked: str) -> bool:
     return fnmatchcase(asked, pattern.replace("[", "[[]"))  # IAM has no sets of characters
 
 
-@lru_cache(maxsize=4096)
 def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
     if isinstance(resource, str):
         return _matches(pattern, resource)
@@ -431,8 +427,12 @@ def _meet(pattern: str, arns: str) -> bool:
     return False
 
 
-def _any(answers: list[bool | None], *, negated: bool) -> bool | None:
-    """Whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
+@lru_cache(maxsize=4096)  # the policies of most roles have the same few patterns
+def _any_covers(
+    patterns: tuple[str, ...], asked: str | tuple[str, ...], *, negated: bool
+) -> bool | None:
+    """Whether any pattern matches; for `NotAction` and `NotResource`, whether none does."""
+    answers = [_covers(pattern, asked) for pattern in patterns]
     if True in answers:
         return not negated
     return None if None in answers else negated

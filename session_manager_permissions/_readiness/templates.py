@@ -86,10 +86,13 @@ def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[t
         yield value, certain
 
 
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def shortest(value: object) -> int:
     """The least number of characters of `value` as JSON at deployment, without white space."""
     try:
-        written = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+        written = _COMPACT.encode(_plain(value))
     except RecursionError:
         return 0
     return len(re.sub(r"\s", "", written))
@@ -252,9 +255,13 @@ def _mentioned_in(left: list[object]) -> list[str]:
             left += value
         elif isinstance(value, dict):
             for name, entry in value.items():
-                found += _mentioned(name, entry)
+                if name in _MENTIONING:
+                    found += _mentioned(name, entry)
                 left.append(entry)
     return found
+
+
+_MENTIONING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
