@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
-from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
@@ -20,7 +19,7 @@ from session_manager_permissions._trust import EC2, trust
 
 from . import remedies
 from .compute import Written
-from .network import network_of
+from .network import judge_of
 from .rules import (
     CANNOT_BE_KNOWN,
     METADATA_OFF,
@@ -30,10 +29,12 @@ from .rules import (
     Finding,
 )
 from .templates import UNKNOWN, Of, Opaque, Resource, shown
-from .values import decider, present
+from .values import GROUP, decider, may_be_one_region, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from session_manager_permissions._network.model import Reference
 
     from .compute import Compute
     from .roles import Profiles, Role
@@ -71,7 +72,7 @@ class Computes:
         self._assembly = assembly
         self._values = values
         self._profiles = profiles
-        self._judge = Judge(network_of(values))
+        self._judge = judge_of(values)
         self._management = [*self._managements()]
         self._customised_roles = values.customised(frozenset({"AWS::IAM::Role"}))
         self._documents: defaultdict[Stack, list[dict[str, Fact]]] = defaultdict(list)
@@ -102,7 +103,7 @@ class Computes:
             (role.resource,),
             "Properties.AssumeRolePolicyDocument",
             f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
-            f"leave {EC2} out of the Deny" if denies else remedies.let_assume(EC2),
+            f"leave {EC2} out of the Deny" if denies else remedies.let_assume(role.resource, EC2),
         )
         return [finding], []
 
@@ -121,7 +122,7 @@ class Computes:
     def _default_host_management(self, resource: Resource) -> str:
         """What of the app may give instances credentials in the region; empty without it."""
         for noun, found in self._management:
-            one_region = _may_be_one_region(found.template.stack, resource.template.stack)
+            one_region = may_be_one_region(found.template.stack, resource.template.stack)
             if one_region or found.type == _QUICK_SETUP:
                 return f"the {noun} {found.logical_id!r}"
         return ""
@@ -241,7 +242,23 @@ class Computes:
                 way = self._judge.judge(compute.placements, (service,))
                 if way.problems:
                     decides.append(fact.decides)
-        return [_of_problem(problem, compute) for problem in verdict.problems], decides
+        found = [
+            _of_problem(problem, compute, self._around(compute, problem))
+            for problem in verdict.problems
+        ]
+        return found, decides
+
+    def _around(self, compute: Compute, problem: Problem) -> remedies.Around:
+        place, values = compute.placements[0], self._values
+        vpc = None
+        if isinstance(place.subnet, Resource):
+            vpc = values.behind(place.subnet.template, place.subnet.properties.get("VpcId"))
+        of_endpoint: tuple[Reference, ...] = ()
+        if isinstance(problem.subject, Resource):
+            given = problem.subject.properties.get("SecurityGroupIds")
+            of_endpoint = values.references(problem.subject.template, given, GROUP, "group")
+        parts = (vpc, (*place.groups, vpc)[0], (*of_endpoint, vpc)[0])
+        return remedies.Around(*(one if isinstance(one, Resource) else None for one in parts))
 
     # What sessions use ---------------------------------------------------------------------------
 
@@ -314,7 +331,7 @@ def _of_all(facts: list[Fact]) -> Fact:
     return used
 
 
-def _of_problem(problem: Problem, compute: Compute) -> Finding:
+def _of_problem(problem: Problem, compute: Compute, around: remedies.Around) -> Finding:
     kind = remedies.kind_of(compute.resource)
     why = f"Session Manager can't reach {kind.instances}: {problem.why}"
     where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
@@ -332,7 +349,7 @@ def _of_problem(problem: Problem, compute: Compute) -> Finding:
         (where,),
         location,
         why,
-        remedies.mend(problem, compute.resource, compute.set_in),
+        remedies.mend(problem, compute.resource, compute.set_in, around),
     )
 
 
@@ -365,8 +382,3 @@ def _readable_part(part: str | Of | Opaque) -> str:
     if isinstance(part, Opaque) and part.written == "AWS::URLSuffix":
         return "${AWS::URLSuffix}"
     return UNKNOWN
-
-
-def _may_be_one_region(stack: Stack, other: Stack) -> bool:
-    pairs = ((stack.account, other.account), (stack.region, other.region))
-    return all(one is None or two is None or one == two for one, two in pairs)

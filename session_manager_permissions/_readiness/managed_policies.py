@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .policies import Statement
 
 
+@cache
 def aws_managed(name: str) -> list[Statement]:
     """The statements of an AWS managed policy about the agent's channels and its registration.
 

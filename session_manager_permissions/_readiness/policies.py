@@ -11,16 +11,17 @@ from __future__ import annotations
 import re
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._needs import ARN_PART
 
-from .grammar import is_function, refusal
+from .grammar import Refusal, is_function, refusal
 from .templates import NO_VALUE, UNKNOWN, Condition, intrinsic, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .templates import Template
 
@@ -47,6 +48,9 @@ class Answer(Enum):
     UNKNOWN = "unknown"
     IMPLICIT_DENY = "implicitDeny"
     EXPLICIT_DENY = "explicitDeny"
+
+
+_BY_STRICTNESS: Final = [*Answer]
 
 
 class Decision(NamedTuple):
@@ -81,8 +85,7 @@ class Statement(NamedTuple):
 
     def covers_action(self, action: str) -> bool | None:
         """Whether it matches `action`, in lower case, whatever the resource; None if not known."""
-        fitting = (_matches(pattern, action) for pattern in self.actions)
-        return _any(fitting, negated=self.not_actions)
+        return _any_covers(self.actions, action, negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
         """Whether it matches `action`, in lower case, on `resource`, as in `decide`.
@@ -94,15 +97,40 @@ class Statement(NamedTuple):
         actions = self.covers_action(action)
         if actions is False:
             return False
-        covering = (_covers(pattern, resource) for pattern in self.resources)
-        resources = _any(covering, negated=self.not_resources)
+        resources = _any_covers(self.resources, resource, negated=self.not_resources)
         if resources is False:
             return False
         return True if actions and resources and self.certain else None
 
 
+class Deployment(NamedTuple):
+    """A policy document as the deployments of a world have it."""
+
+    world: World
+    document: object
+    """The document without `Fn::If`."""
+    refusal: Refusal | None
+    """Why IAM refuses it, or may refuse it."""
+
+
+def deployments(document: object, template: Template | None = None) -> list[Deployment]:
+    """A policy document in each possible deployment of its template."""
+    partition = template.stack.partition if template else None
+    return [
+        Deployment(
+            world, resolved, refusal(resolved, partition) if isinstance(resolved, dict) else None
+        )
+        for world, resolved in _worlds(document, template)
+    ]
+
+
 def statements(
-    document: object, source: str, *, certain: bool = True, template: Template | None = None
+    document: object,
+    source: str,
+    *,
+    certain: bool = True,
+    template: Template | None = None,
+    known: list[Deployment] | None = None,
 ) -> list[Statement]:
     """The statements of a policy document in a template.
 
@@ -115,47 +143,38 @@ def statements(
         source: what a message calls the policy.
         certain: whether the deployment is certain to have it.
         template: the template of the document, whose conditions and resources it refers to.
+        known: its deployments, where they are known. Default: - they are found out.
     """
     found: dict[tuple[object, ...], tuple[Statement, set[World]]] = {}
-    for world, resolved in _worlds(document, template):
-        for one in _read(resolved, source, _partition(template), certain=certain):
-            found.setdefault(one[: Statement._fields.index("entry")], (one, set()))[1].add(world)
-    return [one._replace(when=_shortened(frozenset(when))) for one, when in found.values()]
+    for deployment in deployments(document, template) if known is None else known:
+        for one in _read(deployment, source, certain=certain):
+            key = one[: Statement._fields.index("entry")]
+            found.setdefault(key, (one, set()))[1].add(deployment.world)
+    return [
+        one if when == _EVERYWHERE else one._replace(when=_shortened(frozenset(when)))
+        for one, when in found.values()
+    ]
 
 
-def refused(document: object, template: Template | None = None) -> str | None:
+def refused(found: list[Deployment]) -> str | None:
     """Why IAM refuses a policy document, whatever the values of its template's conditions.
 
     None if IAM accepts it, if that depends on a condition, or if AWS does not document it.
-
-    Args:
-        document: the document, with intrinsic functions in it.
-        template: the template of the document.
     """
-    found = [
-        refusal(resolved, _partition(template)) if isinstance(resolved, dict) else None
-        for _, resolved in _worlds(document, template)
-    ]
-    reasons = [one.reason for one in found if one is not None and one.certain]
+    reasons = [one.refusal.reason for one in found if one.refusal and one.refusal.certain]
     return reasons[0] if len(reasons) == len(found) else None
 
 
-def _partition(template: Template | None) -> str | None:
-    return template.stack.partition if template else None
-
-
-def _read(
-    resolved: object, source: str, partition: str | None, *, certain: bool
-) -> Iterator[Statement]:
+def _read(deployment: Deployment, source: str, *, certain: bool) -> Iterator[Statement]:
     """The statements of a document without `Fn::If`.
 
     A document that IAM refuses makes the deployment fail. It therefore counts as a Deny of
     everything. Its own statements are read as uncertain ones, for the other rules of the check.
     """
+    resolved, found = deployment.document, deployment.refusal
     if not isinstance(resolved, dict) or is_function(resolved):
         yield from anything(source)
         return
-    found = refusal(resolved, partition)
     if found is not None:
         if not found.certain:
             source = f"{source}, which IAM may refuse: {found.reason}"
@@ -198,8 +217,7 @@ def _worlds(document: object, template: Template | None) -> Iterator[tuple[World
 
     With too many conditions, the document is None in the only world.
     """
-    names = dict.fromkeys(_conditions(document, _MOST_DEEP))
-    conditions = [Condition(template, name) for name in names]
+    conditions = [Condition(template, name) for name in _conditions(document)]
     if len(conditions) > _MOST_CONDITIONS:
         yield frozenset(), None
         return
@@ -225,14 +243,22 @@ def _shortened(worlds: frozenset[World]) -> frozenset[World]:
     return worlds
 
 
-def _conditions(value: object, depth: int) -> Iterator[str]:
-    """The names of the conditions that an `Fn::If` in `value` uses."""
-    match intrinsic(value):
-        case "Fn::If", [str(name), _, _]:
-            yield name
-    if depth and isinstance(value, (dict, list)):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _conditions(entry, depth - 1)
+def _conditions(document: object) -> dict[str, None]:
+    """The names of the conditions that an `Fn::If` in a document uses."""
+    found: dict[str, None] = {}
+    level, depth = [document], 0
+    while level and depth <= _MOST_DEEP:
+        inner: list[object] = []
+        for value in level:
+            if isinstance(value, list):
+                inner += value
+            elif isinstance(value, dict):
+                inner += value.values()
+                match value.get("Fn::If"):
+                    case [str(name), _, _] if len(value) == 1:
+                        found[name] = None
+        level, depth = inner, depth + 1
+    return found
 
 
 def _resolved(
@@ -243,7 +269,7 @@ def _resolved(
     Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
     removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
     """
-    if not depth:
+    if isinstance(value, str) or not depth:
         return value
     match intrinsic(value):
         case "Fn::If", [str(name), then, otherwise]:
@@ -251,11 +277,17 @@ def _resolved(
         case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
             return _arn(template, name) or value
     if isinstance(value, dict):
-        named = {name: _resolved(one, world, template, depth - 1) for name, one in value.items()}
-        return {name: entry for name, entry in named.items() if entry != NO_VALUE}
+        return {
+            name: entry
+            for name, one in value.items()
+            if (entry := _resolved(one, world, template, depth - 1)) != NO_VALUE
+        }
     if isinstance(value, list):
-        entries = [_resolved(one, world, template, depth - 1) for one in value]
-        return [entry for entry in entries if entry != NO_VALUE]
+        return [
+            entry
+            for one in value
+            if (entry := _resolved(one, world, template, depth - 1)) != NO_VALUE
+        ]
     return value
 
 
@@ -294,9 +326,14 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
         resource: an ARN, or `*` for an action without resource types. If it may be any of several
             ARNs, their forms, with `ARN_PART` for a part that varies.
     """
-    asked = ((one, one.applies(action.lower(), resource)) for one in found)
-    matched = [(one, applies) for one, applies in asked if applies is not False]
+    matched = [
+        (one, applies)
+        for one in found
+        if (applies := one.applies(action.lower(), resource)) is not False
+    ]
     conditions = {name for one, _ in matched for world in one.when for name, _ in world}
+    if not conditions:
+        return _decide(matched)
     if len(conditions) > _MOST_CONDITIONS:
         return _decide(
             [(one, applies if one.when == _EVERYWHERE else None) for one, applies in matched]
@@ -315,7 +352,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
     return Decision(answer, tuple(one for one, _ in matched if id(one) in named))
 
 
-def _decide(matched: list[tuple[Statement, bool | None]]) -> Decision:
+def _decide(matched: Sequence[tuple[Statement, bool | None]]) -> Decision:
     """The decision in one deployment; a statement with None may apply or not."""
     denies = tuple(one for one, applies in matched if applies and not one.allows)
     if denies:
@@ -334,7 +371,7 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    answer = max(identity.answer, boundary.answer, key=list(Answer).index)
+    answer = max(identity.answer, boundary.answer, key=_BY_STRICTNESS.index)
     by = [one.by for one in (identity, boundary) if one.answer is answer]
     return Decision(answer, tuple(statement for those in by for statement in those))
 
@@ -390,9 +427,12 @@ def _meet(pattern: str, arns: str) -> bool:
     return False
 
 
-def _any(answers: Iterable[bool | None], *, negated: bool) -> bool | None:
-    """Whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
-    given = set(answers)
-    if True in given:
+@lru_cache(maxsize=4096)  # the policies of most roles have the same few patterns
+def _any_covers(
+    patterns: tuple[str, ...], asked: str | tuple[str, ...], *, negated: bool
+) -> bool | None:
+    """Whether any pattern matches; for `NotAction` and `NotResource`, whether none does."""
+    answers = [_covers(pattern, asked) for pattern in patterns]
+    if True in answers:
         return not negated
-    return None if None in given else negated
+    return None if None in answers else negated

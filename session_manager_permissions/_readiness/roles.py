@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
-from .policies import Statement, anything, refused, statements
+from .policies import Deployment, Statement, anything, deployments, refused, statements
 from .templates import (
     NO_VALUE,
     UNKNOWN,
@@ -56,12 +56,16 @@ class Policy:
     @cached_property
     def statements(self) -> list[Statement]:
         """Its statements, read once, whatever the number of its roles."""
-        return statements(self._document, self.source, template=self.resource.template)
+        return statements(self._document, self.source, known=self._deployments)
 
     @cached_property
     def refused(self) -> str | None:
         """Why IAM certainly refuses it; None otherwise."""
-        return refused(self._document, self.resource.template)
+        return refused(self._deployments)
+
+    @cached_property
+    def _deployments(self) -> list[Deployment]:
+        return deployments(self._document, self.resource.template)
 
     @cached_property
     def needed(self) -> list[Statement]:

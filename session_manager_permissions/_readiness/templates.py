@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -86,16 +86,21 @@ def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[t
         yield value, certain
 
 
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def shortest(value: object) -> int:
     """The least number of characters of `value` as JSON at deployment, without white space."""
     try:
-        written = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+        written = _COMPACT.encode(_plain(value))
     except RecursionError:
         return 0
     return len(re.sub(r"\s", "", written))
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
     if isinstance(value, dict):
@@ -250,9 +255,13 @@ def _mentioned_in(left: list[object]) -> list[str]:
             left += value
         elif isinstance(value, dict):
             for name, entry in value.items():
-                found += _mentioned(name, entry)
+                if name in _MENTIONING:
+                    found += _mentioned(name, entry)
                 left.append(entry)
     return found
+
+
+_MENTIONING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
@@ -335,12 +344,17 @@ class Stack(NamedTuple):
     @property
     def partition(self) -> str | None:
         """The partition of its region, such as `aws-cn`; None where it is not known."""
-        found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", self.region or "")
-        return _PARTITIONS.get(found[2] or found[1], "aws") if found else None
+        return _partition(self.region or "")
 
     def _known(self, place: int, unknown: str) -> str | None:
         parts = self.environment.removeprefix("aws://").split("/")
         return None if len(parts) <= place or parts[place] in {"", unknown} else parts[place]
+
+
+@cache
+def _partition(region: str) -> str | None:
+    found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", region)
+    return _PARTITIONS.get(found[2] or found[1], "aws") if found else None
 
 
 _PARTITIONS: Final = {

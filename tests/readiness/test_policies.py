@@ -13,6 +13,7 @@ from session_manager_permissions._readiness.policies import (
     Statement,
     anything,
     decide,
+    deployments,
     refused,
     statements,
     within,
@@ -263,7 +264,7 @@ def test_answer_on_a_resource_of_the_template(tmp_path: Path, on: object, expect
 def test_document_is_refused_where_every_deployment_has_it_refused(
     written: object, *, expected: bool
 ) -> None:
-    assert (refused(written) is not None) is expected
+    assert (refused(deployments(written)) is not None) is expected
 
 
 def test_a_statement_that_cannot_be_read_does_not_hide_the_next() -> None:

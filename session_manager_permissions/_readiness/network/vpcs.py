@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Subnet, Vpc
-from session_manager_permissions._readiness.templates import Resource, text
-from session_manager_permissions._readiness.values import SUBNET, VPC, fact
+from session_manager_permissions._readiness.templates import UNKNOWN, Resource, listed, text
+from session_manager_permissions._readiness.values import SUBNET, VPC, fact, mappings
 
 from .acls import ACL, acls_of
 from .reading import INTERNET_GATEWAY, TABLE
@@ -47,6 +47,7 @@ def read_vpcs(reading: Reading) -> None:
         "AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments", "VPC"
     )
     resolvers = _resolvers(reading)
+    firewalls = _firewalls(reading)
     given_away = values.given_away(VPC)
     for resource in values.by_type["AWS::EC2::VPC"]:
         properties = resource.properties
@@ -67,7 +68,8 @@ def read_vpcs(reading: Reading) -> None:
             dns_hostnames=fact(
                 properties.get("EnableDnsHostnames"), "DNS host names", default=False
             ),
-            resolver=resolvers.get(resource, True),
+            resolver=resolvers.get(resource, reading.complete("resolvers", resource)),
+            names_pass=firewalls.get(resource, True),
             complete=given_away.get(resource, reading.complete("endpoints", resource)),
             internet_gateways=(
                 *(
@@ -101,13 +103,64 @@ def _resolvers(reading: Reading) -> dict[Hashable, Unknown]:
             servers = options.properties.get("DomainNameServers", ["AmazonProvidedDNS"])
             if servers == ["AmazonProvidedDNS"]:
                 continue
-        vpc = values.behind(resource.template, properties.get("VpcId"))
-        found[vpc] = Unknown(f"the DNS servers of {resource.logical_id!r}")
+        _note(reading, found, resource, "VpcId", f"the DNS servers of {resource.logical_id!r}")
     for type_, by in _RESOLVERS.items():
         for resource in values.by_type[type_]:
-            vpc = values.behind(resource.template, resource.properties.get(by))
-            found[vpc] = Unknown(f"the DNS rules of {resource.logical_id!r}")
+            _note(reading, found, resource, by, f"the DNS rules of {resource.logical_id!r}")
     return found
+
+
+def _note(
+    reading: Reading, found: dict[Hashable, Unknown], resource: Resource, by: str, decides: str
+) -> None:
+    """Note what decides how names are resolved in the VPC that a property refers to."""
+    value = resource.properties.get(by)
+    vpc = reading.values.reference(resource.template, value, VPC, "VPC")
+    if not isinstance(vpc, Unknown):
+        found[vpc] = Unknown(decides)
+    elif reading.values.doubts_ids:
+        reading.leave_open("resolvers", resource.template, decides)
+
+
+def _firewalls(reading: Reading) -> dict[Hashable, Unknown]:
+    """The VPCs whose DNS firewall may block the names of services.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-dns-firewall.html
+    """
+    values = reading.values
+    found: dict[Hashable, Unknown] = {}
+    for resource in values.by_type["AWS::Route53Resolver::FirewallRuleGroupAssociation"]:
+        template, properties = resource.template, resource.properties
+        group = values.behind(template, properties.get("FirewallRuleGroupId"))
+        if not isinstance(group, Resource) or not _is_of_other_names(reading, group):
+            vpc = values.behind(template, properties.get("VpcId"))
+            found[vpc] = Unknown(f"the DNS firewall rules of {resource.logical_id!r}")
+    return found
+
+
+def _is_of_other_names(reading: Reading, group: Resource) -> bool:
+    """Whether a group of firewall rules certainly blocks no name of a service."""
+    for rule, _, _ in mappings(group.properties.get("FirewallRules")):
+        if rule is None:
+            return False
+        if text(rule.get("Action")) in {"ALLOW", "ALERT"}:
+            continue
+        domains = reading.values.behind(group.template, rule.get("FirewallDomainListId"))
+        if not isinstance(domains, Resource) or "Domains" not in domains.properties:
+            return False
+        for domain, _ in listed(domains.properties["Domains"]):
+            if _may_be_of_service(text(domain).rstrip(".")):
+                return False
+    return True
+
+
+def _may_be_of_service(domain: str) -> bool:
+    """Whether a domain, which may begin with `*`, covers the public name of a service."""
+    rest = domain.removeprefix("*").removeprefix(".")
+    return UNKNOWN in domain or any(
+        rest.endswith(suffix) or (domain.startswith("*") and suffix.endswith(rest))
+        for suffix in ("amazonaws.com", "amazonaws.com.cn")
+    )
 
 
 def read_subnets(reading: Reading) -> None:
@@ -136,10 +189,13 @@ def read_subnets(reading: Reading) -> None:
             for association in associations[resource]
         ]
         somewhere = reading.complete("associations", resource)
-        if isinstance(somewhere, Unknown):
+        # A subnet takes one association.
+        if isinstance(somewhere, Unknown) and not any(exists is True for _, exists in tables):
             tables.append((somewhere, somewhere))
         vpc = values.reference(resource.template, properties.get("VpcId"), VPC, "VPC")
         acl = acls.get(resource)
+        if acl is not None and isinstance(other := reading.complete("acls", resource), Unknown):
+            acl = other
         if acl is None and isinstance(vpc, Resource) and vpc in entries:
             acl = Unknown(f"the default network ACL of {vpc.logical_id!r}")
         if fact(properties.get("Ipv6Native"), "IPv6", default=False) is not False:
