@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.ec2 import admits_https, service_of
 from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
     AclEntry,
     Endpoint,
@@ -29,11 +30,11 @@ from session_manager_permissions._network.model import (
     Vpc,
 )
 
+from .asking import CannotAsk, asking, tried
 from .checks import Evidence
-from .simulator import CannotAsk, asking, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
     from botocore.client import BaseClient
 
@@ -59,61 +60,52 @@ class LiveNetwork:
     """The network of an instance, each part asked for once and when it is needed."""
 
     def __init__(
-        self, ec2: BaseClient, instance: _Described, account: str, services: Iterable[str]
+        self,
+        ec2: BaseClient,
+        vpc: str,
+        account: str,
+        services: Iterable[str],
+        groups: Iterable[str],
     ) -> None:
         """Prepare to read; nothing is asked yet.
 
         Args:
             ec2: a boto3 client.
-            instance: the instance, as `DescribeInstances` has it.
-            account: the instance's account.
+            vpc: the id of the VPC.
+            account: the account of the instances.
             services: the services that are judged, of which the endpoints are read.
+            groups: the ids of the instances' security groups.
         """
         self._ec2 = ec2
-        self._instance = instance
         self._account = account
+        self._groups_of_instances = tuple(groups)
         self.services = tuple(services)
-        self.vpc = instance["VpcId"]
+        self.vpc = vpc
         self.denied: list[CannotAsk] = []
         """Why a part of the network could not be read."""
 
-    @cached_property
-    def placement(self) -> Placement:
-        """Where the instance is."""
-        interfaces = self._instance.get("NetworkInterfaces", [])
-        primary: _Described = next(
-            (one for one in interfaces if one.get("Attachment", {}).get("DeviceIndex") == 0), {}
-        )
-        groups = primary.get("Groups") or self._instance.get("SecurityGroups", [])
-        only_ipv6 = any("CidrBlock" not in one for one in self._subnets if self._is_own(one))
+    def placement(self, instance: _Described) -> Placement:
+        """Say where an instance is, as `DescribeInstances` has it."""
+        interfaces = instance.get("NetworkInterfaces", [])
+        own: str = instance["SubnetId"]
+        only_ipv6 = any("CidrBlock" not in one for one in self._subnets if one["SubnetId"] == own)
         return Placement(
             Unknown("whether the agent uses IPv6, which the subnet has alone")
             if only_ipv6
-            else self._subnet,
-            tuple(group["GroupId"] for group in groups),
-            self._public_address(primary),
+            else own,
+            groups_of(instance),
+            _public_address(instance),
             other_interfaces=len(interfaces) > 1,
         )
 
-    def _public_address(self, primary: _Described) -> Fact:
-        if self._instance.get("PublicIpAddress") or primary.get("Association", {}).get("PublicIp"):
-            return True
-        if self._instance["State"]["Name"] == "running":
-            return False
-        if any(one.get("MapPublicIpOnLaunch") for one in self._subnets if self._is_own(one)):
-            return True
-        return Unknown("whether the start of the instance gives it a public IPv4 address")
-
-    @property
-    def _subnet(self) -> str:
-        return str(self._instance["SubnetId"])
-
-    def _is_own(self, subnet: _Described) -> bool:
-        return bool(subnet["SubnetId"] == self._subnet)
+    @cached_property
+    def judge(self) -> Judge:
+        """The judge of paths through the VPC."""
+        return Judge(self.network)
 
     @cached_property
     def network(self) -> Network:
-        """What is around the instance."""
+        """What is around the instances."""
         tables = {table["RouteTableId"]: self._table(table) for table in self._tables}
         network = Network(
             vpcs={self.vpc: self._as_vpc()},
@@ -124,7 +116,7 @@ class LiveNetwork:
         )
         if any(route.leads == "nat-gateway" for table in tables.values() for route in table.routes):
             network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in self._nat_gateways()}
-        groups = {*self.placement.groups}
+        groups: set[Hashable] = {*self._groups_of_instances}
         for endpoint in network.vpcs[self.vpc].endpoints:
             groups |= {*endpoint.groups}
         network.groups = {
@@ -325,20 +317,10 @@ class LiveNetwork:
         }
 
     def _group(self, found: _Described) -> SecurityGroup:
-        has_ipv6 = any(
-            one.get("Ipv6CidrBlockAssociationSet") for one in self._subnets if self._is_own(one)
-        )
-        by_ipv6 = has_ipv6 and any(
-            one.get("Ipv6Ranges")
-            and admits_https(one["IpProtocol"], one.get("FromPort"), one.get("ToPort"))
-            for side in ("IpPermissions", "IpPermissionsEgress")
-            for one in found.get(side, ())
-        )
         return SecurityGroup(
             found["GroupId"],
             tuple(self._rules(found.get("IpPermissions", ()))),
             tuple(self._rules(found.get("IpPermissionsEgress", ()))),
-            Unknown("whether the agent uses IPv6") if by_ipv6 else True,
         )
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[Rule]:
@@ -359,14 +341,14 @@ class LiveNetwork:
                 ]
                 yield from map(Rule, peers)
 
-    def evidence(self, service: str) -> list[Evidence]:
-        """What the judge's answer about a service rests on."""
+    def evidence(self, service: str, subnet_id: str) -> list[Evidence]:
+        """List what the judge's answer about a service rests on."""
         vpc = self.network.vpcs[self.vpc]
-        subnet = self.network.subnets.get(self._subnet)
+        subnet = self.network.subnets.get(subnet_id)
         endpoints = [one for one in vpc.endpoints if one.service == service]
         tables = subnet.tables if subnet and subnet.tables else ((vpc.main_table, True),)
         found = [
-            Evidence("ec2:DescribeInstances", "SubnetId", self._subnet),
+            Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
             *(
                 Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", str(one.id))
                 for one in endpoints
@@ -404,6 +386,32 @@ class LiveNetwork:
             for subnet in self._subnets
         )
         return any(mode != "off" for mode in modes)
+
+
+def groups_of(instance: _Described) -> tuple[str, ...]:
+    """List the ids of the security groups of an instance's first network interface."""
+    groups = _primary(instance).get("Groups") or instance.get("SecurityGroups", [])
+    return tuple(group["GroupId"] for group in groups)
+
+
+def _primary(instance: _Described) -> _Described:
+    interfaces = instance.get("NetworkInterfaces", [])
+    return next(
+        (one for one in interfaces if one.get("Attachment", {}).get("DeviceIndex") == 0), {}
+    )
+
+
+def _public_address(instance: _Described) -> Fact:
+    """Tell whether the instance has a public IPv4 address, or gets one when it is started.
+
+    The attribute `MapPublicIpOnLaunch` of the subnet counts at the launch alone.
+    """
+    association = _primary(instance).get("Association", {})
+    if instance.get("PublicIpAddress") or association.get("PublicIp"):
+        return True
+    if instance["State"]["Name"] == "running":
+        return False
+    return Unknown("whether the start of the instance gives it a public IPv4 address")
 
 
 def _private_dns(found: _Described, service: str) -> Fact:

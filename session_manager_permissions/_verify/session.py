@@ -29,6 +29,8 @@ class AwsSession:
         self._session: Any = Session(profile_name=profile, region_name=region)
         # In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times.
         self._config = Config(retries={"mode": "standard"}, user_agent_extra=_USER_AGENT)
+        self.answers: dict[object, Any] = {}
+        """What AWS has answered, by the question; see `asked_once`."""
         self._client = cache(self._make)  # a client takes longer to make than a call does
 
     @property

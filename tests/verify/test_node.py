@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify.asking import CannotAsk
 
 from .nodes import (
     ACCOUNT,
@@ -631,17 +631,37 @@ def test_the_node_itself_is_asked_about() -> None:
     assert arns == {"*", f"arn:aws-cn:ssm:eu-west-1:{ACCOUNT}:managed-instance/{HYBRID}"}
 
 
-def test_a_session_s_context_has_the_node() -> None:
+SESSION_ID = "kms:EncryptionContext:aws:ssm:SessionId"
+
+
+@pytest.mark.parametrize("says_what_misses", [True, False])
+@pytest.mark.parametrize("denied_in_a_session", [True, False])
+def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
+    *, denied_in_a_session: bool, says_what_misses: bool
+) -> None:
     world = World()
     world.uses()
-    diagnosed(world)
-    (asked,) = (one for one in world.asked if one.get("ActionNames") == ["kms:Decrypt"])
+    contexts = []
 
-    context = {
-        entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in asked["ContextEntries"]
-    }
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        context = {
+            one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]
+        }
+        world.denies, world.missing = set(), []
+        if "kms:Decrypt" in asked["ActionNames"]:
+            contexts.append(context)
+            if (SESSION_ID in context) is denied_in_a_session:
+                world.denies = {"kms:Decrypt"}
+            if SESSION_ID not in context and (denied_in_a_session or says_what_misses):
+                world.missing = [SESSION_ID]
+        return world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
 
-    assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
+    world.simulates = simulate
+
+    found = one(diagnosed(world), "encrypt")
+
+    assert found.verdict == ("fail" if denied_in_a_session else "pass")
+    assert contexts[-1]["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
 
 
 @pytest.mark.parametrize("action", [REGISTER, CHANNEL, "kms:Decrypt"])
