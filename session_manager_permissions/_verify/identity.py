@@ -88,6 +88,8 @@ class Identity:
     """The role that does the work; None if it is not known, or there is none."""
     permissions: Permissions = field(default_factory=dict)
     """What that role may do."""
+    replaced: bool = False
+    """Whether the account's role takes the place of the profile's."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -137,7 +139,7 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses, *, sample: bool) -
         *_permissions(worker, permissions),
         _host_management(profile, permissions, account, fit=fit),
     ]
-    return Identity(checks, profile.name, worker, permissions)
+    return Identity(checks, profile.name, worker, permissions, replaced=replaced)
 
 
 def _read_profile(session: AwsSession, node: Node) -> _Profile:

@@ -56,6 +56,10 @@ _TARGETS: Final = {
 """What a route may lead to that can't be followed from here, by the field that names it."""
 
 
+_AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253"})
+"""How DHCP options name Amazon's DNS resolver, other than by its address in the VPC."""
+
+
 class LiveNetwork:
     """The network of an instance, each part asked for once and when it is needed."""
 
@@ -66,6 +70,8 @@ class LiveNetwork:
         account: str,
         services: Iterable[str],
         groups: Iterable[str],
+        *,
+        bucket_region: str | None = None,
     ) -> None:
         """Prepare to read; nothing is asked yet.
 
@@ -75,10 +81,12 @@ class LiveNetwork:
             account: the account of the instances.
             services: the services that are judged, of which the endpoints are read.
             groups: the ids of the instances' security groups.
+            bucket_region: the region of the log bucket. Default: - it is not known
         """
         self._ec2 = ec2
         self._account = account
         self._groups_of_instances = tuple(groups)
+        self.bucket_region = bucket_region
         self.services = tuple(services)
         self.vpc = vpc
         self.denied: list[CannotAsk] = []
@@ -185,15 +193,16 @@ class LiveNetwork:
         return answer
 
     def _as_vpc(self) -> Vpc:
+        owner = next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self._account)
         endpoints = tuple(self._as_endpoint(one) for one in self._used_endpoints)
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
+        resolver = self._resolver(owner) if named else True
         routes = [route for table in self._tables for route in table["Routes"]]
         mains = [
             table["RouteTableId"]
             for table in self._tables
             if any(one.get("Main") for one in table.get("Associations", []))
         ]
-        owner = next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self._account)
         complete: Fact = True
         if self._endpoints is None:
             complete = Unknown(f"the endpoints of the VPC {self.vpc!r}")
@@ -210,7 +219,10 @@ class LiveNetwork:
                 )
             ),
             dns_support=self._attribute("enableDnsSupport"),
-            dns_hostnames=self._attribute("enableDnsHostnames") if named else True,
+            dns_hostnames=self._attribute("enableDnsHostnames")
+            if named and resolver is True
+            else True,
+            resolver=resolver,
             endpoints=endpoints,
             complete=complete,
             # a route to a gateway that is not attached is a blackhole
@@ -224,12 +236,29 @@ class LiveNetwork:
             else Unknown(f"the main route table of the VPC {self.vpc!r}"),
         )
 
+    def _resolver(self, owner: str) -> Fact:
+        """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.
+
+        The options of the VPC are looked up only if the account has some with other servers.
+        https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
+        """
+        own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.vpc!r}")
+        options = self._described("describe_dhcp_options", "DhcpOptions")
+        if options is None or owner != self._account:
+            return own_servers
+        by_amazon = {one["DhcpOptionsId"] for one in options if _resolves_by_amazon(one)}
+        if len(by_amazon) == len(options):
+            return True
+        vpcs = self._described("describe_vpcs", "Vpcs", VpcIds=[self.vpc]) or []
+        return True if any(one["DhcpOptionsId"] in by_amazon for one in vpcs) else own_servers
+
     @property
     def _used_endpoints(self) -> Iterator[_Described]:
         for endpoint in self._endpoints or ():
             # that of a resource or of a service network has no service
             service, is_fips = service_of(endpoint.get("ServiceName", ""))
-            of_region = endpoint.get("ServiceRegion", self._region) == self._region
+            called = (service == "s3" and self.bucket_region) or self._region
+            of_region = endpoint.get("ServiceRegion", self._region) == called
             kind = endpoint.get("VpcEndpointType", "Interface")
             is_one = kind in ("Interface", "Gateway") and service in self.services
             if is_one and of_region and not is_fips:
@@ -246,6 +275,8 @@ class LiveNetwork:
         exists: Fact = state == "available"
         if state in ("pending", "partial"):
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
+        elif exists and service == "s3" and self.bucket_region is None:
+            exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
         return Endpoint(
             found["VpcEndpointId"],
             found["VpcEndpointId"],
@@ -309,6 +340,11 @@ class LiveNetwork:
             one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
+        if self.bucket_region not in (None, self._region):  # this region's S3 is not the one called
+            elsewhere = f"s3 in {self._region}"
+            services = {
+                one: elsewhere if service == "s3" else service for one, service in services.items()
+            }
         return {
             route["DestinationPrefixListId"]: services.get(route.get("GatewayId", ""), "")
             for table in self._tables
@@ -336,6 +372,8 @@ class LiveNetwork:
                     *(GroupPeer(pair["GroupId"]) for pair in one.get("UserIdGroupPairs", ())),
                     *(
                         self._prefix_list(listed["PrefixListId"])
+                        if self.bucket_region
+                        else PrefixList(f"the prefix list {listed['PrefixListId']!r}")
                         for listed in one.get("PrefixListIds", ())
                     ),
                 ]
@@ -412,6 +450,16 @@ def _public_address(instance: _Described) -> Fact:
     if instance["State"]["Name"] == "running":
         return False
     return Unknown("whether the start of the instance gives it a public IPv4 address")
+
+
+def _resolves_by_amazon(options: _Described) -> bool:
+    servers = [
+        one["Value"]
+        for listed in options["DhcpConfigurations"]
+        if listed["Key"] == "domain-name-servers"
+        for one in listed["Values"]
+    ]
+    return bool(servers) and {*servers} <= _AMAZON_DNS
 
 
 def _private_dns(found: _Described, service: str) -> Fact:

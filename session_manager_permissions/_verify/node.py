@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .asking import CannotAsk, NotThere, asked_once, asking
+from .asking import CannotAsk, NotThere, asking, tried
 from .checks import NOT_CONNECTED, Check, Evidence, failed, on_node, skipped, unasked
 from .document import Home
 
@@ -55,10 +55,9 @@ class Node:
         """Whether it is registered by an activation, as machines outside of EC2 are."""
         return self.instance is None
 
-    @property
-    def home(self) -> Home:
-        """The account and the region that it is in."""
-        return Home(self.partition, self.account, self.region)
+    def home(self, region: str | None = None) -> Home:
+        """Return its account and its region, or another region of the account."""
+        return Home(self.partition, self.account, region or self.region)
 
     @property
     def arn(self) -> str:
@@ -110,7 +109,7 @@ def find_node(session: AwsSession, node_id: str) -> Node:
     region = str(session.region)
     hybrid = node_id.startswith("mi-")
     instance, account = (None, "") if hybrid else _instance(session, node_id, region)
-    record = _record(session, node_id)
+    record = tried(lambda: _record(session, node_id))
     if hybrid:
         if isinstance(record, CannotAsk):
             raise record
@@ -120,10 +119,10 @@ def find_node(session: AwsSession, node_id: str) -> Node:
                 "credentials: give --region, or use credentials of its account"
             )
         account = _own_account(session)
-    connection = _connection(session, node_id)
+    connection = tried(lambda: ask_connection(session, node_id))
     node = Node(node_id, region, session.partition, account, instance, record, connection)
     if node.state == "running" and not node.connected and not node.online:
-        return replace(node, status_checks=_status_checks(session, node_id))
+        return replace(node, status_checks=tried(lambda: ask_status_checks(session, node_id)))
     return node
 
 
@@ -145,7 +144,6 @@ def _own_account(session: AwsSession) -> str:
         return str(session.sts().get_caller_identity()["Account"])
 
 
-@asked_once
 def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
     filters = [{"Key": "InstanceIds", "Values": [node_id]}]
     try:
@@ -161,8 +159,8 @@ def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
     return dict(found[0]) if found else None
 
 
-@asked_once
-def _connection(session: AwsSession, node_id: str) -> str:
+def ask_connection(session: AwsSession, node_id: str) -> str:
+    """Ask whether the agent holds a connection to Session Manager."""
     with asking("ssm", node_id, f"Systems Manager has no target {node_id}"):
         return str(session.ssm().get_connection_status(Target=node_id)["Status"])
 
@@ -217,8 +215,8 @@ def _to_run(node: Node) -> str:
     return f"aws ec2 start-instances --instance-ids {node.id} --region {node.region}"
 
 
-@asked_once
-def _status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
+def ask_status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
+    """Ask what EC2's status checks say of an instance."""
     with asking("ec2", "*", f"there is no instance {node_id} any more"):
         found = session.ec2().describe_instance_status(InstanceIds=[node_id])["InstanceStatuses"]
         kinds = ("SystemStatus", "InstanceStatus")

@@ -14,6 +14,7 @@ from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
     ENDPOINT_UNREACHABLE,
     OF_SERVICES,
+    PRIVATE_DNS,
     Problem,
     State,
 )
@@ -68,7 +69,12 @@ def path_checks(
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
         network = network or LiveNetwork(
-            session.ec2(), instance["VpcId"], node.account, wanted, groups_of(instance)
+            session.ec2(),
+            instance["VpcId"],
+            node.account,
+            wanted,
+            groups_of(instance),
+            bucket_region=preferences.bucket_region,
         )
         users_see = _users_see(preferences)
         judged = {one.name: one for one in _judged(node, instance, network, users_see, proven)}
@@ -114,6 +120,18 @@ def _judged(
                 "a way that EC2 does not show"
             )
             yield Check(name, service, "unknown", (why,), (on_it,), evidence)
+        elif path.state is State.CLOSED and path.problems[0].fault == PRIVATE_DNS:
+            problem = path.problems[0]
+            why = (
+                f"{_why(problem, service)}; a private hosted zone for the name of {service}, of "
+                "which EC2 does not know, may lead to the endpoint"
+            )
+            zones = (
+                f"aws route53 list-hosted-zones-by-vpc --vpc-id {network.vpc} --vpc-region "
+                f"{node.region}"
+            )
+            fix = _fix_of_endpoint(network, str(problem.subject), "", f"--region {node.region}")
+            yield Check(name, service, "unknown", (why,), (fix, zones, on_it), evidence)
         elif path.state is State.CLOSED:
             problem = path.problems[0]
             group = next(iter(groups_of(instance)), "GROUP")
@@ -158,6 +176,12 @@ def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str, group
         return (
             "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "
             f"--network-acl-id ACL {of_region}"
+        )
+    if service == "s3" and network.bucket_region not in (None, node.region):
+        return (
+            f"the log bucket is in {network.bucket_region}, to which no endpoint of {node.region} "
+            "leads: add a default route to a NAT gateway, or set s3BucketName of the document to a "
+            f"bucket of {node.region}"
         )
     return (
         "SessionManagerEndpoints(scope, id, vpc=...), or aws ec2 create-vpc-endpoint --vpc-id "

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions import _limits
-
 from .asking import CannotAsk, NotPermitted, NotThere, asked_once, asking
 from .checks import (
     BUCKET_NOT_ENCRYPTED,
@@ -21,6 +19,7 @@ from .checks import (
     failed,
     skipped,
     unasked,
+    ways_out,
 )
 from .document import (
     DEFAULT_DOCUMENT,
@@ -68,6 +67,10 @@ class Preferences:
     """Why it is not known what the sessions use."""
     uses: Uses = NO_USES
     """What IAM is asked about; without a key that can't be used."""
+    bucket_key_error: CannotAsk | None = None
+    """Why it is not known which key the log bucket encrypts with."""
+    bucket_region: str | None = None
+    """The region of the log bucket; None if it is not known, or there is none."""
 
     @property
     def key(self) -> LiveKey | None:
@@ -102,7 +105,7 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
         CannotAsk: there is no document of the given name, or it is not one of sessions.
     """
     name = given or DEFAULT_DOCUMENT
-    found = _document(session, name, node.home)
+    found = _document(session, name, node.home())
     if isinstance(found, NotThere) and given is None:
         return Preferences(name, [skipped(check, _no_document(name)) for check in _RESOURCES])
     if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
@@ -110,21 +113,22 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
     if isinstance(found, CannotAsk):
         return Preferences(name, [unasked(check, name, found) for check in _RESOURCES], error=found)
     key = None if found.key is None else _key(session, node, found.key)
-    bucket, bucket_key = _bucket(session, node, found)
+    bucket = _bucket(session, node, found)
     uses = Uses(
         keys=(key.key,) if key and key.key else (),
         log_bucket=found.log_bucket,
         log_prefix=found.log_prefix or "",
-        log_bucket_key=bucket_key,
+        log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
         log_group=found.log_group,
         enforces_s3_encryption=found.enforces_s3_encryption,
     )
     checks = [
         skipped("key-usable", "sessions use no key") if key is None else key.check,
-        bucket,
+        bucket.check,
         _group(session, node, found),
     ]
-    return Preferences(name, checks, found, uses=uses)
+    bucket_key = bucket.key if isinstance(bucket.key, CannotAsk) else None
+    return Preferences(name, checks, found, None, uses, bucket_key, bucket.region)
 
 
 def _no_document(name: str) -> str:
@@ -160,11 +164,21 @@ def permission_checks(preferences: Preferences, identity: Identity) -> list[Chec
             checks.append(skipped(check, unused))
         elif check in identity.permissions:
             checks.append(by_simulator(check, subject, identity.permissions[check], users_see))
+            if check == "log-to-s3" and preferences.bucket_key_error:
+                checks[-1] = _without_bucket_key(checks[-1], preferences.bucket_key_error)
         elif identity.role is None:
             checks.append(skipped(check, NO_ROLE, subject))
         else:
             checks.append(_without_key(subject, preferences.checks[0]))
     return checks
+
+
+def _without_bucket_key(check: Check, error: CannotAsk) -> Check:
+    """Leave a permission open of which the part on the bucket's key could not be asked about."""
+    if check.verdict != "pass":
+        return check
+    why = (f"whether the role may use the key of the bucket is not known: {error}",)
+    return replace(check, verdict="unknown", why=why, fix=ways_out([error]))
 
 
 def _without_key(subject: str, key_usable: Check) -> Check:
@@ -229,30 +243,43 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
     return Check(name, given, "pass", ("the key encrypts and decrypts",), (), tuple(evidence))
 
 
-def _bucket(
-    session: AwsSession, node: Node, document: LiveDocument
-) -> tuple[Check, LiveKey | None]:
-    """The check of the bucket's encryption, and the key that the role needs for it."""
+class _Bucket(NamedTuple):
+    """The log bucket."""
+
+    check: Check
+    region: str | None = None
+    """None if it is not known."""
+    key: LiveKey | CannotAsk | None = None
+    """The key that the role needs; None if it needs none."""
+
+
+def _bucket(session: AwsSession, node: Node, document: LiveDocument) -> _Bucket:
     name, bucket = "bucket-encryption", document.log_bucket
     if bucket is None:
-        return skipped(name, "sessions are not logged in S3"), None
+        return _Bucket(skipped(name, "sessions are not logged in S3"))
     found = _bucket_encryption(session, bucket, node.partition)
-    enforces = document.enforces_s3_encryption
     if isinstance(found, CannotAsk):
-        return unasked(name, bucket, found), None
+        return _Bucket(unasked(name, bucket, found), session.bucket_region)
     algorithm, key = found
+    region = session.bucket_region or node.region  # S3 would have named another one
+    live_key = None if key is None else _bucket_key(session, key_arn(key, node.home(region)))
+    enforces = document.enforces_s3_encryption
+    return _Bucket(_bucket_check(bucket, algorithm, enforces=enforces), region, live_key)
+
+
+def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Check:
+    name = "bucket-encryption"
     evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
-    live_key = _bucket_key(session, node, key)
     if algorithm == "no such bucket":
         fix = f"aws s3 mb s3://{bucket}, or set s3BucketName of the document to one that exists"
         why = f"there is no bucket {bucket!r}"
         users_see = BUCKET_NOT_READ if enforces else None
-        return failed(name, bucket, why, fix, evidence, users_see=users_see), None
+        return failed(name, bucket, why, fix, evidence, users_see=users_see)
     if algorithm in _TAKEN or enforces is False:
         why = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
             why += ", which the agent takes for none, and nothing enforces encryption"
-        return Check(name, bucket, "pass", (why,), (), tuple(evidence)), live_key
+        return Check(name, bucket, "pass", (why,), (), tuple(evidence))
     why = (
         f"the bucket encrypts with {algorithm}, which the agent takes for no encryption, so that "
         "it refuses each session"
@@ -263,8 +290,8 @@ def _bucket(
     )
     if enforces is None:
         why += ", where the document's parameter enforces encryption"
-        return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence)), live_key
-    return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED), live_key
+        return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence))
+    return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED)
 
 
 @asked_once
@@ -288,17 +315,13 @@ def _bucket_encryption(session: AwsSession, bucket: str, partition: str) -> tupl
         return default["SSEAlgorithm"], default.get("KMSMasterKeyID")
 
 
-def _bucket_key(session: AwsSession, node: Node, given: str | None) -> LiveKey | None:
-    """The key, None where the bucket names none or it is not known which."""
-    if given is None:
-        return None
-    arn = key_arn(given, node.home)
-    if _limits.key_fault(arn):
-        return None
-    if LiveKey(arn, arn).alias_name is None:
-        return LiveKey(arn, arn)
+def _bucket_key(session: AwsSession, arn: str) -> LiveKey | CannotAsk | None:
+    """Find the key of the bucket; None for S3's AWS managed key, which needs no grant."""
     found = _describe_key(session, arn)
-    return None if isinstance(found, CannotAsk) else LiveKey(arn, found["Arn"])
+    if isinstance(found, CannotAsk):
+        itself = LiveKey(arn, arn)
+        return found if itself.alias_name else itself
+    return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
 
 
 def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:

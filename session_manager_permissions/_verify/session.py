@@ -31,6 +31,9 @@ class AwsSession:
         self._config = Config(retries={"mode": "standard"}, user_agent_extra=_USER_AGENT)
         self.answers: dict[object, Any] = {}
         """What AWS has answered, by the question; see `asked_once`."""
+        self.bucket_region: str | None = None
+        """The region that S3 last said a bucket is in; it does where a call goes to another one."""
+        self._session.events.register("response-received.s3", self._note_bucket_region)
         self._client = cache(self._make)  # a client takes longer to make than a call does
 
     @property
@@ -83,6 +86,12 @@ class AwsSession:
     def sts(self) -> BaseClient:
         """A client of STS."""
         return self._client("sts", self.region)
+
+    def _note_bucket_region(self, response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape
+        headers = (response_dict or {}).get("headers", {})
+        error = (parsed_response or {}).get("Error", {})
+        told = headers.get("x-amz-bucket-region") or error.get("Region")
+        self.bucket_region = told or self.bucket_region
 
     def _make(self, service: str, region: str | None) -> BaseClient:
         return self._session.client(service, region_name=region, config=self._config)

@@ -442,9 +442,14 @@ class Call(NamedTuple):
     """Those that calls which share a request with it do not have."""
 
     @property
-    def with_all(self) -> Call:
-        """The call with all its condition keys, to be asked about by itself."""
+    def with_own(self) -> Call:
+        """The call with all its condition keys."""
         return Call(self.action, self.resource, (*self.context, *self.own_context))
+
+    @property
+    def without_own(self) -> Call:
+        """The call without the condition keys that others do not have."""
+        return self._replace(own_context=())
 
 
 def ask(
@@ -472,7 +477,7 @@ def ask(
                 answer
                 for need in question.needs
                 for answer in _simulate(
-                    iam, role.arn, [call.with_all for call in _calls([need], region)]
+                    iam, role.arn, [call.with_own for call in _calls([need], region)]
                 )
             ),
         )
@@ -521,30 +526,38 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
     Returns:
         The answer about each call, or why IAM could not be asked.
     """
-    known: Answers = session.answers.setdefault(("simulated", principal), {})
-    open_ = [call for call in dict.fromkeys(calls) if call not in known]
-    shared: dict[tuple[Context, bool], list[Call]] = {}
-    for call in open_ if open_[1:] else []:
-        of_s3 = call.action.startswith("s3:") and call.action != _ALONE
-        shared.setdefault((call.context, of_s3), []).append(call)
     iam = session.iam()
+    known: Answers = session.answers.setdefault(("simulated", principal), {})
+    asked = [*dict.fromkeys(calls)]
+    shared: dict[tuple[Context, bool], list[Call]] = {}
+    for call in asked:
+        if call.without_own not in known:
+            of_s3 = call.action.startswith("s3:") and call.action != _ALONE
+            shared.setdefault((call.context, of_s3), []).append(call)
     for group in shared.values():
-        known |= _shared(iam, principal, group)
+        if group[1:] and not all(call.own_context for call in group):
+            known |= _shared(iam, principal, [call.without_own for call in group])
     alone: dict[tuple[str, Context], list[Call]] = {}
-    for call in open_:
-        if call not in known:
-            alone.setdefault((call.resource, call.with_all.context), []).append(call)
+    for call in asked:
+        full = call.with_own
+        if full not in known and not _holds(known.get(call.without_own)):
+            alone.setdefault((full.resource, full.context), []).append(full)
     for same in alone.values():
-        found = tried(partial(_simulate, iam, principal, [call.with_all for call in same]))
+        found = tried(partial(_simulate, iam, principal, same))
         each = [found] * len(same) if isinstance(found, CannotAsk) else found
         known |= zip(same, each, strict=True)
-    return known
+    return {call: known.get(call.with_own) or known[call.without_own] for call in asked}
+
+
+def _holds(answer: SimulatedAnswer | CannotAsk | None) -> bool:
+    """Tell whether an answer holds whatever else the call has in its context."""
+    if isinstance(answer, SimulatedAnswer):
+        return answer.allowed and not answer.missing_context
+    return isinstance(answer, NotPermitted)
 
 
 def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
-    """Ask about calls in one request; return the answers that hold, and why none was given."""
-    if all(call.own_context for call in calls):
-        return {}
+    """Ask about calls in one request; return the answers that it gives about each by itself."""
     found = tried(partial(_requested, iam, principal, calls))
     if isinstance(found, NotPermitted):
         return dict.fromkeys(calls, found)
@@ -554,9 +567,8 @@ def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
     return {
         call: answer
         for call, answer in found.items()
-        if not (call.own_context and (answer.missing_context or not answer.allowed))
         # IAM says of an action as a whole whether an organization allows it
-        and not (several and answer.organization_allows is False)
+        if not (several and answer.organization_allows is False)
     }
 
 

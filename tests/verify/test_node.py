@@ -363,15 +363,32 @@ ROWS: Final = [
     ),
     *(
         row(
-            f"a bucket with a key that is not known: {given}",
+            f"a bucket with a key that is not known: {given}, and {denied} denied",
+            *fails,
             does=both(
                 using(kmsKeyId=""),
                 having("s3:get_bucket_encryption", encrypted("aws:kms", given)),
                 refusing("kms:DescribeKey"),
-                denying("kms:GenerateDataKey"),
+                denying(denied),
             ),
+            unknown=unknown,
+            says="",
         )
-        for given in ("alias/logs", "not a key")
+        for given, denied, fails, unknown in (
+            ("alias/logs", "kms:GenerateDataKey", (), "log-to-s3"),
+            ("alias/logs", "s3:PutObject", ("log-to-s3",), ""),
+            (KEY, "kms:GenerateDataKey", ("log-to-s3",), ""),
+            (KEY, "nothing", (), ""),
+        )
+    ),
+    row(
+        "a bucket with the key of S3 that AWS manages, which needs no grant",
+        does=both(
+            using(kmsKeyId=""),
+            having("s3:get_bucket_encryption", encrypted("aws:kms", KEY)),
+            having("kms:describe_key", {"KeyMetadata": key(KeyManager="AWS")}),
+            denying("kms:GenerateDataKey"),
+        ),
     ),
     row("no such group", "log-group-encryption", does=both(using(), NO_GROUP)),
     row("a longer name of a group", "log-group-encryption", does=both(using(), OTHER_GROUP)),
