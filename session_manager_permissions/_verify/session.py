@@ -34,13 +34,9 @@ class AwsSession:
         self.bucket_region: str | None = None
         """The region that S3 last said a bucket is in; it does where a call goes to another one."""
         self._session.events.register("response-received.s3", self._note_bucket_region)
-        self._client = cache(self._make)  # a client takes longer to make than a call does
-
-    @property
-    def region(self) -> str | None:
+        self.region: str | None = self._session.region_name
         """The region, if one is known."""
-        region: str | None = self._session.region_name
-        return region
+        self._client = cache(self._make)  # a client takes longer to make than a call does
 
     @property
     def partition(self) -> str:
