@@ -111,13 +111,8 @@ class Gateway:
             return self._of_systems_manager(call, json.loads(body))
         if call.service == "ec2":
             return self._of_moto(call, path, body, request)
-        if call.service == "s3" and self.bucket_region not in {"", call.region}:
-            error = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
-            headers = {"x-amz-bucket-region": self.bucket_region}
-            return Answer(301, error.encode(), "application/xml", headers)
-        if call.operation == _SIMULATE:
-            return self._of_simulator(call, path, body, request)
-        return self._of_ministack(call, path, body, request)
+        by = self._of_simulator if call.operation == _SIMULATE else self._of_ministack
+        return by(call, path, body, request)
 
     def _of_systems_manager(self, call: Call, asked: dict[str, Any]) -> Answer:
         first = call.operation == "DescribeInstanceInformation" and "NextToken" not in asked
@@ -178,6 +173,10 @@ class Gateway:
     def _of_ministack(
         self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
     ) -> Answer:
+        if call.service == "s3" and self.bucket_region not in {"", call.region}:
+            error = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
+            headers = {"x-amz-bucket-region": self.bucket_region}
+            return Answer(301, error.encode(), "application/xml", headers)
         listed = call.operation == "DescribeLogGroups"
         if self.pages and listed and b"nextToken" not in body:
             return Answer(200, b'{"logGroups": [], "nextToken": "second"}')
