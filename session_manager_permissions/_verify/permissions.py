@@ -39,7 +39,7 @@ PERMISSIONS: Final[dict[str, str]] = {
 
 
 def policy_for_credentials() -> dict[str, Any]:
-    """The policy that `verify --print-permissions` prints: all that the command calls."""
+    """Return the policy that `verify --print-permissions` prints: all that the command calls."""
     statement = {
         "Sid": "SessionManagerVerify",
         "Effect": "Allow",
