@@ -36,11 +36,11 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions._verify import command as command_module
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, NotThere
 from session_manager_permissions._verify.audit.compare import compared
 from session_manager_permissions._verify.audit.merge import read
 from session_manager_permissions._verify.command import _parser, _policy, _verify, main
 from session_manager_permissions._verify.operators import _principal
-from session_manager_permissions._verify.simulator import CannotAsk, NotPermitted, NotThere
 
 from .builders import existing_bucket, l1_bucket, l1_profile
 from .conftest import (
@@ -810,9 +810,7 @@ ROWS: Final = {
         command("--role", "web", "--log-prefix", "web"), CannotAsk
     ),
     "--document and --key": Row(
-        command(
-            "--role", "web-server", "--document", "Sessions", "--key", key_arn(), answers=has_role
-        ),
+        command("--role", "web-server", "--document", "Sessions", "--key", key_arn()),
         CannotAsk,
     ),
     "--document without a region": Row(

@@ -1,4 +1,4 @@
-"""What the agent's own diagnostics say: the JSON of `ssm-cli get-diagnostics --output json`.
+"""Adds the agent's own diagnostics to the checks: `ssm-cli get-diagnostics --output json`.
 
 Its shape, and the names of its rows, are those of agent/cli/diagnostics of amazon-ssm-agent.
 """
@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from .asking import CannotAsk
 from .checks import Check, Evidence
-from .simulator import CannotAsk
 
 if TYPE_CHECKING:
-    from .checks import Answer
+    from .checks import CheckVerdict
     from .node import Node
 
 _API: Final = "ssm-cli get-diagnostics"
@@ -75,7 +75,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
 
 
 def merged(checks: list[Check], rows: Diagnostics, node: Node) -> list[Check]:
-    """The checks, with what only the node knows.
+    """Return the checks, with what only the node knows.
 
     What is proven stays so, as the file may be older.
     """
@@ -107,7 +107,7 @@ def _path(check: Check, row: _Row | None, proxy: _Row | None) -> Check:
 
 
 def _seen(check: Check, row: _Row | None) -> Check:
-    """The check, with what the node has tried."""
+    """Return the check, with what the node has tried."""
     if row is None or row.status not in ("Success", "Failed"):
         return check
     evidence = (*check.evidence, row.evidence)
@@ -116,7 +116,7 @@ def _seen(check: Check, row: _Row | None) -> Check:
         fix = check.fix or (_ON_THE_NODE,)
         return replace(check, verdict="fail", why=why, fix=fix, evidence=evidence)
     # The agent reached the service although this check failed, or the file is out of date.
-    verdict: Answer = "unknown" if check.verdict == "fail" else "pass"
+    verdict: CheckVerdict = "unknown" if check.verdict == "fail" else "pass"
     why = (f"on the node it works: {row.note}", *check.why)
     fix = check.fix if verdict == "unknown" else ()
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)

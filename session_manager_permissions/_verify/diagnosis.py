@@ -1,4 +1,4 @@
-"""Why does the session not open? The diagnosis of one node: all checks, in their order."""
+"""Diagnoses one node: makes all checks, in their order, and finds the first cause."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .agent import merged, read_diagnostics
-from .checks import ORDER, SYMPTOMS, Check
+from .checks import ORDER, SYMPTOMS, Check, get_diagnostics
 from .identity import Identity, find_identity
 from .node import Node, find_node, ground_truth, remedies
 from .operators import find_operator, may_start, plugin
 from .paths import path_checks
-from .preferences import Preferences, find_preferences
+from .preferences import Preferences, find_preferences, permission_checks
 from .run_as import run_as
 
 if TYPE_CHECKING:
+    from .agent import Diagnostics
     from .session import AwsSession
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A node, and the checks of the way to it."""
+    """A node, and the checks of all that stands between it and a session."""
 
     node: Node
     identity: Identity
@@ -29,33 +30,35 @@ class Diagnosis:
 
     @property
     def ready(self) -> bool:
-        """Whether a session would open, as far as it is known: unknowns do not change it."""
+        """Tell whether a session would open, as far as it is known: unknowns do not change it."""
         return self.node.connected and not any(check.verdict == "fail" for check in self.checks)
 
     @property
     def cause(self) -> Check | None:
-        """The first check that fails and is no symptom; the symptom where none else fails."""
+        """Find the first check that fails and is no symptom; a symptom, if nothing else fails."""
         failing = [check for check in self.checks if check.verdict == "fail"]
         causes = [check for check in failing if check.name not in SYMPTOMS]
         return next(iter([*causes, *failing]), None)
 
     @property
     def to_run(self) -> list[str]:
-        """What only the node knows, and the way in without a session."""
+        """List what to run on the node, and how to get in without a session."""
+        is_windows = self.node.platform == "Windows"
         if self.node.connected:
+            disk = "Get-PSDrive" if is_windows else "df -h"
             full_disk = "Plugin with name Standard_Stream not found"
-            return [f'on the node: df -h, if users see "{full_disk}": a full disk']
+            return [f'on the node: {disk}, if users see "{full_disk}": a full disk']
         ask_node = (
-            "on the node: sudo ssm-cli get-diagnostics --output table; with --output json, "
+            f"on the node: {get_diagnostics(self.node.platform)}; with --output json, "
             "--agent-diagnostics takes what it prints"
         )
         if self.node.instance is None:
             return [ask_node]
-        way_in = (
-            "the way in without a session: aws ec2-instance-connect ssh --instance-id "
-            f"{self.node.id} --region {self.node.region}, or the EC2 serial console"
-        )
-        return [ask_node, way_in]
+        get_in = "Remote Desktop"
+        if not is_windows:
+            of_node = f"--instance-id {self.node.id} --region {self.node.region}"
+            get_in = f"aws ec2-instance-connect ssh {of_node}"
+        return [ask_node, f"the way in without a session: {get_in}, or the EC2 serial console"]
 
 
 def diagnose(
@@ -79,15 +82,37 @@ def diagnose(
         CannotAsk: the node, or what an argument names, can't be read.
     """
     rows = None if diagnostics is None else read_diagnostics(diagnostics, node_id)
-    node = find_node(session, node_id)
-    identity = find_identity(session, node)
-    preferences = find_preferences(session, node, document, identity.role)
+    return diagnose_found(session, find_node(session, node_id), document, operator, rows)
+
+
+def diagnose_found(
+    session: AwsSession,
+    node: Node,
+    document: str | None = None,
+    operator: str | None = None,
+    rows: Diagnostics | None = None,
+) -> Diagnosis:
+    """Check all that stands between a node that is found and a session.
+
+    Args:
+        session: makes the clients.
+        node: the node.
+        document: as in `diagnose`.
+        operator: as in `diagnose`.
+        rows: the agent's diagnostics. Default: - there are none
+
+    Raises:
+        CannotAsk: what an argument names can't be read.
+    """
+    preferences = find_preferences(session, node, document)
+    identity = find_identity(session, node, preferences.uses)
     with_tags = bool(preferences.document and preferences.document.run_as_enabled)
     who = None if operator is None else find_operator(session, node, operator, with_tags=with_tags)
     checks = [
-        *ground_truth(session, node),
+        *ground_truth(node),
         *identity.checks,
         *preferences.checks,
+        *permission_checks(preferences, identity),
         *path_checks(session, node, preferences),
         run_as(node, preferences, who),
     ]
@@ -100,7 +125,7 @@ def diagnose(
 
 
 def _with_remedies(checks: list[Check], node: Node) -> list[Check]:
-    """The checks, each symptom with what to do about it."""
+    """Return the checks, with a remedy for each symptom."""
     others = [check for check in checks if check.name not in SYMPTOMS]
     causes = [check.name for check in others if check.verdict == "fail"]
     unknown = [check.name for check in others if check.verdict == "unknown"]

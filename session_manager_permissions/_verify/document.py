@@ -1,16 +1,16 @@
-"""What do sessions that are started with a Session document use? Read from the live document."""
+"""Reads from a live Session document what the sessions that are started with it use."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits
 
-from .simulator import CannotAsk, asking
+from .asking import CannotAsk, asking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from types_boto3_ssm.client import SSMClient
 
@@ -42,30 +42,26 @@ class LiveDocument(NamedTuple):
     run_as_user: str | None = None
 
 
-class InAccount(Protocol):
-    """What is in an account."""
+class Home(NamedTuple):
+    """The account and the region in which a name of a document stands for a resource."""
 
-    @property
-    def partition(self) -> str:
-        """The partition, such as `aws-us-gov`."""
-
-    @property
-    def account(self) -> str:
-        """The account's id."""
+    partition: str
+    account: str
+    region: str
 
 
-def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None) -> LiveDocument:
+def read_document(ssm: SSMClient, name: str, home: Home) -> LiveDocument:
     """Read the live document of this name.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
 
     Raises:
         CannotAsk: the region has no such document, it is not a Session document, the agent can't
-            read it, a value in it is known only when a session starts, or the credentials may not
-            call Systems Manager.
+            read it, a value in it is known only when a session starts, AWS would not take a name
+            in it, or the credentials may not call Systems Manager.
     """
     where = f"the document {name}"
-    missing = f"there is no document {name!r} in {region}: give another name, or --region"
+    missing = f"there is no document {name!r} in {home.region}: give another name, or --region"
     with asking("ssm", where, missing):
         text = ssm.get_document(Name=name, DocumentFormat="JSON")["Content"]
     try:
@@ -82,14 +78,14 @@ def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None
     flags = {flag: _flag(inputs, flag, where) for flag in _FLAGS}
     if session_type == PORT:
         return LiveDocument(PORT)
-    key = _text(inputs, "kmsKeyId", where)
-    bucket = _text(inputs, "s3BucketName", where)
+    key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
+    bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     return LiveDocument(
         session_type,
-        key and key_arn(key, role, region),
+        key and key_arn(key, home),
         bucket,
-        _text(inputs, "s3KeyPrefix", where) if bucket else None,
-        _text(inputs, "cloudWatchLogGroupName", where),
+        _text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
+        _text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
         flags["s3EncryptionEnabled"],
         flags["cloudWatchEncryptionEnabled"],
         flags["runAsEnabled"],
@@ -97,31 +93,12 @@ def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None
     )
 
 
-def key_arn(key: str, of: InAccount, region: str | None) -> str:
-    """The ARN of a key or an alias that is given by its ARN, its id or its name."""
+def key_arn(key: str, home: Home) -> str:
+    """Return the ARN of a key or an alias that is given by its ARN, its id or its name."""
     if key.startswith("arn:"):
         return key
     resource = key if key.startswith("alias/") else f"key/{key}"
-    return f"arn:{of.partition}:kms:{region}:{of.account}:{resource}"
-
-
-def refuse_unusable(document: LiveDocument, name: str) -> None:
-    """Refuse a document with a name that no such resource can have.
-
-    Raises:
-        CannotAsk: AWS would not take the name.
-    """
-    for value, fault in (
-        (document.key, _limits.key_fault),
-        (document.log_bucket, _limits.BUCKET.fault),
-        (document.log_prefix, _limits.prefix_fault),
-        (document.log_group, _limits.LOG_GROUP.fault),
-    ):
-        found = value and fault(value)
-        if found:
-            raise CannotAsk(
-                f"the document {name} can't be asked about: {value!r} {found}; correct the document"
-            )
+    return f"arn:{home.partition}:kms:{home.region}:{home.account}:{resource}"
 
 
 def _run_as_user(inputs: Mapping[str, object]) -> str | None:
@@ -129,7 +106,10 @@ def _run_as_user(inputs: Mapping[str, object]) -> str | None:
     return user if isinstance(user, str) and user.strip() else None
 
 
-def _text(inputs: Mapping[str, object], name: str, where: str) -> str | None:
+def _text(
+    inputs: Mapping[str, object], name: str, where: str, fault: Callable[[str], str | None]
+) -> str | None:
+    """Read the name of a resource; refuse one that no such resource can have."""
     value = inputs.get(name) or None
     if value is None:
         return None
@@ -138,11 +118,13 @@ def _text(inputs: Mapping[str, object], name: str, where: str) -> str | None:
             f"{where} has {value!r} for {name}, which is known only when a session starts: give "
             "the value by --key, --log-bucket, --log-prefix and --log-group instead of --document"
         )
+    if found := fault(value):
+        raise CannotAsk(f"{where} can't be asked about: {value!r} {found}; correct the document")
     return value
 
 
 def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool | None:
-    """A boolean as the agent reads it; None if it is a parameter.
+    """Read a boolean as the agent does; None if it is a parameter.
 
     A missing one is false, and a string is parsed:
     `ConvertToBool` in agent/framework/docparser/parameters of amazon-ssm-agent, and

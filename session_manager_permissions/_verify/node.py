@@ -1,4 +1,4 @@
-"""Which node is it, and what do EC2 and Systems Manager say of it? The ground truth, asked first.
+"""Finds a node, and what EC2 and Systems Manager say of it: the ground truth, asked first.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectionStatus.html
@@ -7,15 +7,17 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectio
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from .asking import CannotAsk, NotThere, asking, tried
 from .checks import NOT_CONNECTED, Check, Evidence, failed, on_node, skipped, unasked
-from .simulator import CannotAsk, NotThere, asking, tried
+from .document import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .checks import CheckVerdict
     from .session import AwsSession
 
 RECORD: Final = "ssm:DescribeInstanceInformation"
@@ -25,7 +27,7 @@ _STATUS: Final = "ec2:DescribeInstanceStatus"
 
 
 def node_fault(text: str) -> str | None:
-    """Why a text is not the id of an instance or a hybrid node; None if it is."""
+    """Say why a text is not the id of an instance or a hybrid node; None if it is one."""
     if re.fullmatch(r"m?i-[0-9a-f]{8,17}", text):
         return None
     return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
@@ -40,20 +42,26 @@ class Node:
     partition: str
     account: str
     instance: dict[str, Any] | None
-    """What EC2 says; None of a hybrid node."""
+    """What EC2 says; None for a hybrid node."""
     record: dict[str, Any] | CannotAsk | None
-    """What Systems Manager says; None where it has no record."""
+    """What Systems Manager says; None if it has no record."""
     connection: str | CannotAsk
     """`connected` or `notconnected`."""
+    status_checks: dict[str, str] | CannotAsk | None = None
+    """What EC2's status checks say of a running instance that does not report in."""
 
     @property
     def is_hybrid(self) -> bool:
-        """Whether it is registered by an activation, as machines outside of EC2 are."""
+        """Tell whether it was registered by an activation, as machines outside of EC2 are."""
         return self.instance is None
+
+    def home(self, region: str | None = None) -> Home:
+        """Return its account and its region, or another region of the account."""
+        return Home(self.partition, self.account, region or self.region)
 
     @property
     def arn(self) -> str:
-        """What a policy names it by."""
+        """The ARN by which a policy names it."""
         kind = "ssm", "managed-instance"
         if self.instance is not None:
             kind = "ec2", "instance"
@@ -61,7 +69,7 @@ class Node:
 
     @property
     def connected(self) -> bool:
-        """Whether the agent holds a connection to Session Manager."""
+        """Tell whether the agent holds a connection to Session Manager."""
         return self.connection == "connected"
 
     @property
@@ -76,7 +84,7 @@ class Node:
 
     @property
     def online(self) -> bool:
-        """Whether the agent's last report is recent."""
+        """Tell whether the agent has reported in recently."""
         return self.ping == "Online"
 
     @property
@@ -87,7 +95,7 @@ class Node:
         return recorded or ("Windows" if is_windows else None)
 
     def recorded(self, field: str) -> str | None:
-        """A field of Systems Manager's record."""
+        """Return a field of Systems Manager's record; None if there is none."""
         value = self.record.get(field) if isinstance(self.record, dict) else None
         return None if value is None else str(value)
 
@@ -111,15 +119,11 @@ def find_node(session: AwsSession, node_id: str) -> Node:
                 "credentials: give --region, or use credentials of its account"
             )
         account = _own_account(session)
-    return Node(
-        node_id,
-        region,
-        session.partition,
-        account,
-        instance,
-        record,
-        tried(lambda: _connection(session, node_id)),
-    )
+    connection = tried(lambda: ask_connection(session, node_id))
+    node = Node(node_id, region, session.partition, account, instance, record, connection)
+    if node.state == "running" and not node.connected and not node.online:
+        return replace(node, status_checks=tried(lambda: ask_status_checks(session, node_id)))
+    return node
 
 
 def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str, Any], str]:
@@ -155,17 +159,18 @@ def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
     return dict(found[0]) if found else None
 
 
-def _connection(session: AwsSession, node_id: str) -> str:
+def ask_connection(session: AwsSession, node_id: str) -> str:
+    """Ask whether the agent holds a connection to Session Manager."""
     with asking("ssm", node_id, f"Systems Manager has no target {node_id}"):
         return str(session.ssm().get_connection_status(Target=node_id)["Status"])
 
 
-def ground_truth(session: AwsSession, node: Node) -> list[Check]:
-    """The checks of whether it runs, is registered and is connected."""
-    return [_running(session, node), _connected(node), _registered(node)]
+def ground_truth(node: Node) -> list[Check]:
+    """Check whether the node runs, is registered and is connected."""
+    return [_running(node), _connected(node), _registered(node)]
 
 
-def _running(session: AwsSession, node: Node) -> Check:
+def _running(node: Node) -> Check:
     name = "instance-running"
     if node.state is None:
         return skipped(name, "the node is outside of EC2", node.id)
@@ -179,15 +184,11 @@ def _running(session: AwsSession, node: Node) -> Check:
             evidence,
             users_see=NOT_CONNECTED,
         )
-    if node.connected or node.online:
-        why = ("the instance is running",)
-        return Check(
-            name, node.id, "proven" if node.connected else "pass", why, (), tuple(evidence)
-        )
-    status = tried(lambda: _status(session, node.id))
+    reports = node.connected or node.online
+    status = {} if reports else node.status_checks or {}
     if isinstance(status, CannotAsk):
         return unasked(name, node.id, status)
-    impaired = [kind for kind in ("SystemStatus", "InstanceStatus") if status[kind] == "impaired"]
+    impaired = [kind for kind in status if status[kind] == "impaired"]
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
         of_node = f"--instance-ids {node.id} --region {node.region}"
@@ -202,7 +203,8 @@ def _running(session: AwsSession, node: Node) -> Check:
             evidence,
             users_see=NOT_CONNECTED,
         )
-    return Check(name, node.id, "pass", ("the instance is running",), (), tuple(evidence))
+    verdict: CheckVerdict = "proven" if node.connected else "pass"
+    return Check(name, node.id, verdict, ("the instance is running",), (), tuple(evidence))
 
 
 def _to_run(node: Node) -> str:
@@ -213,7 +215,8 @@ def _to_run(node: Node) -> str:
     return f"aws ec2 start-instances --instance-ids {node.id} --region {node.region}"
 
 
-def _status(session: AwsSession, node_id: str) -> dict[str, str]:
+def ask_status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
+    """Ask what EC2's status checks say of an instance."""
     with asking("ec2", "*", f"there is no instance {node_id} any more"):
         found = session.ec2().describe_instance_status(InstanceIds=[node_id])["InstanceStatuses"]
         kinds = ("SystemStatus", "InstanceStatus")
@@ -241,7 +244,7 @@ def _connected(node: Node) -> Check:
 
 
 def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
-    """What to do about a symptom.
+    """Say what to do about a symptom.
 
     Args:
         node: the node.
@@ -262,7 +265,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     if open_:
         return (f"look at what is unknown: {', '.join(open_)}", again)
     late = "nothing else fails, so the role or its policy may be newer than the agent's last try"
-    return (f"{late}: {again}", on_node("Agent service"))
+    return (f"{late}: {again}", on_node("Agent service", node.platform))
 
 
 def _registered(node: Node) -> Check:
@@ -292,7 +295,7 @@ def _registered(node: Node) -> Check:
 
 
 def at_least(version: str, least: tuple[int, ...]) -> bool | None:
-    """Whether a version is one or a newer one; None where it can't be read."""
+    """Tell whether a version is `least` or newer; None if it can't be read."""
     if not re.fullmatch(r"\d+(\.\d+)*", version):
         return None
     return tuple(map(int, version.split("."))) >= least

@@ -1,4 +1,4 @@
-"""May this operator start a session on the node, and with which plug-in?"""
+"""Checks whether an operator may start a session on the node, and has the plug-in for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from .asking import CannotAsk, asking, tried
 from .checks import (
     PLUGIN_MISSING,
     START_DENIED,
@@ -18,12 +19,10 @@ from .checks import (
     unasked,
 )
 from .node import at_least
-from .simulator import CannotAsk, asking, entry, session_context, simulate, tried
+from .simulator import Call, ConditionKey, request_context, session_context, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from types_boto3_iam.type_defs import ContextEntryTypeDef
 
     from .node import Node
     from .preferences import Preferences
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from .simulator import SimulatedAnswer
 
 CALLER: Final = "caller"
-"""Stands for whoever calls."""
+"""Stands for the identity of the credentials."""
 _PLUGIN: Final = "session-manager-plugin"
 _SIGNS_CHANNEL: Final = (1, 2, 764, 0)
 """The first plug-in that signs the channel with the operator's credentials."""
@@ -43,7 +42,7 @@ _SIMULATE: Final = "iam:SimulatePrincipalPolicy"
 
 
 def operator_fault(text: str) -> str | None:
-    """Why a text names no operator; None if it does."""
+    """Say why a text names no operator; None if it names one."""
     principal = r"arn:[\w-]+:(iam::\d{12}:(user|role)|sts::\d{12}:assumed-role)/.+"
     if text == CALLER or re.fullmatch(principal, text, re.ASCII):
         return None
@@ -55,14 +54,14 @@ class Operator:
     """Who starts the session."""
 
     arn: str | None
-    """The ARN of the user or the role; None where it can't be asked about."""
+    """The ARN of the user or the role; None if IAM can't be asked about it."""
     error: CannotAsk | None = None
     tags: Mapping[str, str] | CannotAsk = field(default_factory=dict)
-    """Read where Run As is on."""
+    """Read only if Run As is on."""
 
     @property
     def is_user(self) -> bool:
-        """Whether it is a user, whose tags no session can change."""
+        """Tell whether it is a user, whose tags no session can change."""
         return self.arn is not None and ":user/" in self.arn
 
 
@@ -85,7 +84,7 @@ def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: boo
 
 
 def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[str, str] | None]:
-    """The ARN of the user or the role, and its tags where they come along."""
+    """Find the ARN of the user or the role, and its tags if they come along."""
     arn = given
     if given == CALLER:
         with asking("sts", "*", "there is no such account"):
@@ -123,7 +122,7 @@ def _tags(session: AwsSession, arn: str) -> dict[str, str]:
 
 
 def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
-    """The node's tags, which an operator's policy may ask for.
+    """Read the node's tags, which an operator's policy may ask for.
 
     Raises:
         CannotAsk: the credentials may not list those of a hybrid node.
@@ -140,7 +139,7 @@ def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
 def may_start(
     session: AwsSession, node: Node, preferences: Preferences, operator: Operator
 ) -> Check:
-    """Whether the operator may start a session on the node with the document, and use its key."""
+    """Check whether the operator may start a session with the document, and use its key."""
     name = "operator"
     arn = operator.arn
     if arn is None:
@@ -148,12 +147,14 @@ def may_start(
     tags = tried(partial(node_tags, session, node))
     if isinstance(tags, CannotAsk):
         return unasked(name, arn, tags)
+    calls = _calls(node, preferences, tags)
+    found = simulate(session, arn, calls)
     answers: list[SimulatedAnswer] = []
-    for action, resource, context in _asked(node, preferences, tags):
-        found = tried(partial(simulate, session.iam(), arn, [action], resource, context))
-        if isinstance(found, CannotAsk):
-            return unasked(name, arn, found)
-        answers += found.values()
+    for call in calls:
+        answer = found[call]
+        if isinstance(answer, CannotAsk):
+            return unasked(name, arn, answer)
+        answers.append(answer)
     evidence = [
         Evidence(_SIMULATE, f"{answer.action} on {answer.resource}", answer.decision)
         for answer in answers
@@ -175,43 +176,37 @@ def may_start(
     return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
 
 
-def _asked(
-    node: Node, preferences: Preferences, tags: Mapping[str, str]
-) -> list[tuple[str, str, list[ContextEntryTypeDef]]]:
-    """The operator's calls: each action, its resource and the condition keys that are known."""
+def _calls(node: Node, preferences: Preferences, tags: Mapping[str, str]) -> list[Call]:
+    """List the operator's calls."""
     start = "ssm:StartSession"
-    common = [
-        entry("aws:SecureTransport", "true", "boolean"),
-        entry("aws:RequestedRegion", node.region),
-    ]
-    checks = [*common, entry("ssm:SessionDocumentAccessCheck", "true", "boolean")]
-    tagged = [
-        entry(f"{prefix}{key}", value)
+    common = request_context(node.region)
+    checks = (*common, ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean"))
+    tagged = tuple(
+        ConditionKey(f"{prefix}{key}", value)
         for key, value in tags.items()
         for prefix in ("ssm:resourceTag/", "aws:ResourceTag/")
-    ]
+    )
     owner = "" if preferences.name.startswith("AWS-") else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
-    asked = [
-        (start, node.arn, [*checks, *tagged]),
-        (start, f"{where}:{owner}:document/{preferences.name}", checks),
-        ("ssmmessages:OpenDataChannel", f"{where}:{node.account}:session/{_SESSION}", common),
+    calls = [
+        Call(start, node.arn, checks, tagged),
+        Call(start, f"{where}:{owner}:document/{preferences.name}", checks),
+        Call("ssmmessages:OpenDataChannel", f"{where}:{node.account}:session/{_SESSION}", common),
     ]
     if preferences.key is not None:
-        context = [*common, *session_context(node.id)]
-        if preferences.key.alias_name:
-            alias = preferences.key.alias_name
-            context.append(entry("kms:ResourceAliases", alias, "stringList"))
-        asked.append(("kms:GenerateDataKey", preferences.key.arn, context))
-    return asked
+        of_key, alias = session_context(node.id), preferences.key.alias_name
+        if alias:
+            of_key = (*of_key, ConditionKey("kms:ResourceAliases", alias, "stringList"))
+        calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))
+    return calls
 
 
 _SESSION: Final = "operator-0123456789abcdef0"
-"""A sample, which does not need to exist."""
+"""A sample of a session, which does not need to exist."""
 
 
 def plugin() -> Check:
-    """Whether the plug-in of the machine that the command runs on is new enough."""
+    """Check whether the plug-in on this machine is new enough."""
     name = "plugin"
     path = shutil.which(_PLUGIN)
     evidence = [Evidence(_PLUGIN, "path", path)]

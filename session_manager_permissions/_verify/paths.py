@@ -1,4 +1,4 @@
-"""Can the node reach the services that its sessions use? The checks of the network paths.
+"""Checks whether the network leads from a node to the services that its sessions use.
 
 The judge of `_network` follows each path. What the node's connection shows is not judged, and
 where the judge contradicts it, the judge's other findings are not certain either.
@@ -6,15 +6,15 @@ where the judge contradicts it, the judge's other findings are not certain eithe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.endpoint_policy import policy_allows
-from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
     ENDPOINT_UNREACHABLE,
     OF_SERVICES,
+    PRIVATE_DNS,
     Problem,
     State,
 )
@@ -30,7 +30,7 @@ from .checks import (
     skipped,
     ways_out,
 )
-from .network import LiveNetwork
+from .network import LiveNetwork, groups_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ _PATHS: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 
 
 def proven_by(node: Node) -> dict[str, str]:
-    """The services that the node is seen to reach, each with what shows it."""
+    """List the services that the node is seen to reach, each with what shows it."""
     proven = {}
     if node.online or (node.connected and node.ping is None):
         proven["ssm"] = "the agent reports in" if node.online else "the agent is connected"
@@ -52,16 +52,32 @@ def proven_by(node: Node) -> dict[str, str]:
     return proven
 
 
-def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> list[Check]:
-    """The check of the path to each service."""
+def path_checks(
+    session: AwsSession, node: Node, preferences: Preferences, network: LiveNetwork | None = None
+) -> list[Check]:
+    """Check the path to each service.
+
+    Args:
+        session: makes the clients.
+        node: the node.
+        preferences: what its sessions use.
+        network: the network of its VPC, if it was read before. Default: - it is read
+    """
     wanted = (*ALWAYS_NEEDED, *preferences.services)
     proven = proven_by(node)
     instance = node.instance
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
-        network = LiveNetwork(session.ec2(), instance, node.account, wanted)
+        network = network or LiveNetwork(
+            session.ec2(),
+            instance["VpcId"],
+            node.account,
+            wanted,
+            groups_of(instance),
+            bucket_region=preferences.bucket_region,
+        )
         users_see = _users_see(preferences)
-        judged = {one.name: one for one in _judged(node, network, users_see, proven)}
+        judged = {one.name: one for one in _judged(node, instance, network, users_see, proven)}
     checks = []
     for service in _PATHS:
         name = f"path-{service}"
@@ -73,7 +89,7 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
             checks.append(judged[name])
         elif instance is None:
             why = "the network of a node outside of EC2 is not known to EC2"
-            fix = on_node(f"Connectivity to {service} endpoint")
+            fix = on_node(f"Connectivity to {service} endpoint", node.platform)
             checks.append(Check(name, service, "skipped", (why,), (fix,)))
         else:
             checks.append(skipped(name, f"the instance is in no VPC: it is {node.state}", service))
@@ -81,16 +97,20 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
 
 
 def _judged(
-    node: Node, network: LiveNetwork, users_see: dict[str, str | None], proven: dict[str, str]
+    node: Node,
+    instance: dict[str, Any],
+    network: LiveNetwork,
+    users_see: dict[str, str | None],
+    proven: dict[str, str],
 ) -> Iterator[Check]:
-    paths = Judge(network.network).judge([network.placement], network.services).paths
+    paths = network.judge.judge([network.placement(instance)], network.services).paths
     doubted = [service for service in proven if paths[service].state is not State.OPEN]
     for service, path in paths.items():
         if service in proven:
             continue
         name = f"path-{service}"
-        evidence = tuple(network.evidence(service))
-        on_it = on_node(f"Connectivity to {service} endpoint")
+        evidence = tuple(network.evidence(service, instance["SubnetId"]))
+        on_it = on_node(f"Connectivity to {service} endpoint", node.platform)
         if path.state is State.OPEN:
             why = f"the network leads from the instance to {service}"
             yield Check(name, service, "pass", (why,), (), evidence)
@@ -100,20 +120,34 @@ def _judged(
                 "a way that EC2 does not show"
             )
             yield Check(name, service, "unknown", (why,), (on_it,), evidence)
+        elif path.state is State.CLOSED and path.problems[0].fault == PRIVATE_DNS:
+            problem = path.problems[0]
+            why = (
+                f"{_why(problem, service)}; a private hosted zone for the name of {service}, of "
+                "which EC2 does not know, may lead to the endpoint"
+            )
+            zones = (
+                f"aws route53 list-hosted-zones-by-vpc --vpc-id {network.vpc} --vpc-region "
+                f"{node.region}"
+            )
+            fix = _fix_of_endpoint(network, str(problem.subject), "", f"--region {node.region}")
+            yield Check(name, service, "unknown", (why,), (fix, zones, on_it), evidence)
         elif path.state is State.CLOSED:
             problem = path.problems[0]
-            fix = _fix(node, network, problem, service)
+            group = next(iter(groups_of(instance)), "GROUP")
+            fix = _fix(node, network, problem, service, group)
             why = _why(problem, service)
             yield failed(name, service, why, fix, evidence, users_see=users_see[service])
         else:
             decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
-            whys = (decides, *dict.fromkeys(map(str, network.denied)))
-            fixes = (*ways_out(network.denied), on_it)
+            denied = network.denied_for(service)
+            whys = (decides, *dict.fromkeys(map(str, denied)))
+            fixes = (*ways_out(denied), on_it)
             yield Check(name, service, "unknown", whys, fixes, evidence)
 
 
 def _users_see(preferences: Preferences) -> dict[str, str | None]:
-    """What users read where there is no way to a service."""
+    """Say what users read if there is no path to a service."""
     document = preferences.document
     return {
         "ssm": NOT_CONNECTED,
@@ -130,9 +164,8 @@ def _why(problem: Problem, service: str) -> str:
     return problem.why.replace(OF_SERVICES, service)
 
 
-def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:
+def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str, group: str) -> str:
     of_region = f"--region {node.region}"
-    group = next(map(str, network.placement.groups), "GROUP")
     if problem.cause == EGRESS_CLOSED:
         return (
             f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "
@@ -144,6 +177,12 @@ def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> st
         return (
             "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "
             f"--network-acl-id ACL {of_region}"
+        )
+    if service == "s3" and network.bucket_region not in (None, node.region):
+        return (
+            f"the log bucket is in {network.bucket_region}, to which no endpoint of {node.region} "
+            "leads: add a default route to a NAT gateway, or set s3BucketName of the document to a "
+            f"bucket of {node.region}"
         )
     return (
         "SessionManagerEndpoints(scope, id, vpc=...), or aws ec2 create-vpc-endpoint --vpc-id "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify.asking import CannotAsk
 
 from .nodes import (
     ACCOUNT,
@@ -19,6 +20,7 @@ from .nodes import (
     ROLE,
     USER,
     World,
+    dhcp_options,
     diagnosed,
     encrypted,
     endpoint,
@@ -363,15 +365,32 @@ ROWS: Final = [
     ),
     *(
         row(
-            f"a bucket with a key that is not known: {given}",
+            f"a bucket with a key that is not known: {given}, and {denied} denied",
+            *fails,
             does=both(
                 using(kmsKeyId=""),
                 having("s3:get_bucket_encryption", encrypted("aws:kms", given)),
                 refusing("kms:DescribeKey"),
-                denying("kms:GenerateDataKey"),
+                denying(denied),
             ),
+            unknown=unknown,
+            says="",
         )
-        for given in ("alias/logs", "not a key")
+        for given, denied, fails, unknown in (
+            ("alias/logs", "kms:GenerateDataKey", (), "log-to-s3"),
+            ("alias/logs", "s3:PutObject", ("log-to-s3",), ""),
+            (KEY, "kms:GenerateDataKey", ("log-to-s3",), ""),
+            (KEY, "nothing", (), ""),
+        )
+    ),
+    row(
+        "a bucket with the key of S3 that AWS manages, which needs no grant",
+        does=both(
+            using(kmsKeyId=""),
+            having("s3:get_bucket_encryption", encrypted("aws:kms", KEY)),
+            having("kms:describe_key", {"KeyMetadata": key(KeyManager="AWS")}),
+            denying("kms:GenerateDataKey"),
+        ),
     ),
     row("no such group", "log-group-encryption", does=both(using(), NO_GROUP)),
     row("a longer name of a group", "log-group-encryption", does=both(using(), OTHER_GROUP)),
@@ -609,7 +628,12 @@ def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
     world = World()
     world.never_registered()
     WINDOWS(world)
-    assert "Restart-Service AmazonSSMAgent" in one(diagnosed(world), "registered").fix[0]
+    found = diagnosed(world)
+    assert "Restart-Service AmazonSSMAgent" in one(found, "registered").fix[0]
+    assert found.to_run[0].startswith(r'on the node: & "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe"')
+    assert "Remote Desktop" in found.to_run[1]
+    world.has("ssm:get_connection_status", {"Status": "connected"})
+    assert "Get-PSDrive" in diagnosed(world).to_run[0]
 
     world = World()
     world.is_hybrid()
@@ -631,17 +655,37 @@ def test_the_node_itself_is_asked_about() -> None:
     assert arns == {"*", f"arn:aws-cn:ssm:eu-west-1:{ACCOUNT}:managed-instance/{HYBRID}"}
 
 
-def test_a_session_s_context_has_the_node() -> None:
+SESSION_ID = "kms:EncryptionContext:aws:ssm:SessionId"
+
+
+@pytest.mark.parametrize("says_what_misses", [True, False])
+@pytest.mark.parametrize("denied_in_a_session", [True, False])
+def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
+    *, denied_in_a_session: bool, says_what_misses: bool
+) -> None:
     world = World()
     world.uses()
-    diagnosed(world)
-    (asked,) = (one for one in world.asked if one.get("ActionNames") == ["kms:Decrypt"])
+    contexts = []
 
-    context = {
-        entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in asked["ContextEntries"]
-    }
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        context = {
+            one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]
+        }
+        world.denies, world.missing = set(), []
+        if "kms:Decrypt" in asked["ActionNames"]:
+            contexts.append(context)
+            if (SESSION_ID in context) is denied_in_a_session:
+                world.denies = {"kms:Decrypt"}
+            if SESSION_ID not in context and (denied_in_a_session or says_what_misses):
+                world.missing = [SESSION_ID]
+        return world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
 
-    assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
+    world.simulates = simulate
+
+    found = one(diagnosed(world), "encrypt")
+
+    assert found.verdict == ("fail" if denied_in_a_session else "pass")
+    assert contexts[-1]["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
 
 
 @pytest.mark.parametrize("action", [REGISTER, CHANNEL, "kms:Decrypt"])
@@ -671,6 +715,20 @@ def replaced(world: World) -> None:
     """The account's role does the work, as that of the profile may not register."""
     world.has_host_management()
     world.denies.add(f"{ROLE} {REGISTER}")
+
+
+def bounded(world: World) -> None:
+    """The role has a permissions boundary, and another VPC has DNS servers of its own."""
+    options = [dhcp_options("dopt-1", "AmazonProvidedDNS"), dhcp_options("dopt-2", "10.0.0.53")]
+    world.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        found = world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+        for result in found["EvaluationResults"]:
+            result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": True}
+        return found
+
+    world.simulates = simulate
 
 
 @pytest.mark.parametrize("form", ["each resource", "the first alone", "refused", "organization"])
@@ -706,6 +764,40 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
     assert of_verdict(found, "unknown") == set()
 
 
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+
+
+@pytest.mark.parametrize("allows", [True, False])
+@pytest.mark.parametrize("named_by", ["GetRole", "GetInstanceProfile", "nothing"])
+def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None:
+    world = World()
+    role = world._role() | {"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}}  # noqa: SLF001 # as it was
+    if named_by == "GetRole":
+        world.has("iam:get_role", {"Role": role})
+    elif named_by == "GetInstanceProfile":
+        world.has("iam:get_instance_profile", {"InstanceProfile": {"Roles": [role]}})
+    else:
+        world.refuses("iam:GetRole", "AccessDenied")
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        found = world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+        for result in found["EvaluationResults"]:
+            result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": allows}
+        return found
+
+    world.denies = set() if allows else {CHANNEL}
+    world.simulates = simulate
+
+    found = diagnosed(world)
+
+    boundary = None if named_by == "nothing" else BOUNDARY
+    assert found.identity.role
+    assert found.identity.role.boundary == boundary
+    assert world.calls.count("iam:get_role") == (named_by != "GetInstanceProfile")
+    why = f"implicit deny by the permissions boundary {boundary or 'of the role'}"
+    assert allows or why in one(found, "reach").why[0]
+
+
 @pytest.mark.parametrize(
     ("operator", "breaks"),
     [
@@ -714,22 +806,22 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
         pytest.param("caller", both(NEVER, caller), id="the caller of a node that never was"),
         pytest.param(USER, both(NEVER, replaced), id="a user, by the account's role"),
         pytest.param("caller", both(NEVER, replaced, caller), id="the caller, by its role"),
+        pytest.param("caller", both(NEVER, replaced, caller, bounded), id="and in a boundary"),
     ],
 )
 def test_it_asks_little(operator: str, breaks: Callable[[World], object]) -> None:
     world = World()
-    world.uses(runAsEnabled=True, runAsDefaultUser="web")
-    world.has("s3:get_bucket_encryption", encrypted("aws:kms", KEY))
+    world.uses(kmsKeyId=ALIAS, runAsEnabled=True, runAsDefaultUser="web")
+    world.has("s3:get_bucket_encryption", encrypted("aws:kms", ALIAS.replace("sessions", "logs")))
     world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
     breaks(world)
 
     found = diagnosed(world, operator=operator)
 
     assert len(world.calls) <= 30
-    simulated = "iam:simulate_principal_policy"
-    twice = {name for name in world.calls if world.calls.count(name) > 1}
     assert one(found, "operator").verdict == "pass"
-    assert twice == {simulated, "ec2:describe_vpc_attribute"}
+    requests = [json.dumps(made) for made in zip(world.calls, world.asked, strict=True)]
+    assert len(requests) == len({*requests})
 
 
 def test_a_connected_node_that_uses_nothing_has_its_network_left_alone() -> None:
