@@ -10,10 +10,11 @@ NodeVerdict = Literal["reachable", "unreachable", "stopped", "unknown"]
 class RegionResult(TypedDict):
     """A region, and how many instances and managed nodes it has."""
 
+    account: str
     region: str
     instances: int
     error: str | None
-    """Why the region could not be asked, in one line."""
+    """What could not be asked of the region, in one line."""
 
 
 class Summary(TypedDict):
@@ -31,6 +32,7 @@ class NodeResult(TypedDict):
     """An instance or a hybrid node, and why it can't be reached."""
 
     id: str
+    account: str
     region: str
     name: str | None
     state: str | None
