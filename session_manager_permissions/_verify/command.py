@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits
 
+from .audit import answering as audits
+from .audit import arguments as of_audit
 from .diagnosis import diagnose
 from .document import PORT, read_document, refuse_unusable
 from .node import node_fault
 from .operators import operator_fault
-from .permissions import policy_for_credentials
+from .permissions import policy_for_audit, policy_for_credentials
 from .policy import (
     DESCRIPTION,
     PolicyOptions,
@@ -136,6 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_arguments(policy, _checked)
     policy.set_defaults(run=_policy)
+    audit = commands.add_parser(
+        "audit",
+        help="say which instances of the account can't be reached, and why",
+        description=of_audit.DESCRIPTION,
+        epilog=of_audit.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    of_audit.add_arguments(audit, _checked)
+    audit.set_defaults(run=_audit)
     verify = commands.add_parser(
         "verify",
         help="say why a session does not open, or ask IAM whether a role is ready",
@@ -276,6 +287,22 @@ def _policy(arguments: argparse.Namespace) -> int:
     document = inline_policy(PolicyOptions(**vars(arguments)))
     _print(lambda: f"{json.dumps(document, indent=2)}\n")
     return READY
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    request = of_audit.AuditRequest(**vars(arguments))
+    if request.print_permissions:
+        _print(lambda: f"{json.dumps(policy_for_audit(), indent=2)}\n")
+        return READY
+    request.refuse_unused()
+    for module in request.extras:
+        _import_extra(module)
+    with said_in_a_line():
+        result = audits.answer(request)
+    audits.write_files(request, result)
+    if request.file is None:
+        _print(lambda: audits.as_text(request, result))
+    return audits.exit_status(result)
 
 
 def _verify_node(request: _Request, node_id: str) -> int:

@@ -15,6 +15,7 @@ from .preferences import Preferences, find_preferences
 from .run_as import run_as
 
 if TYPE_CHECKING:
+    from .agent import Diagnostics
     from .session import AwsSession
 
 
@@ -79,7 +80,28 @@ def diagnose(
         CannotAsk: the node, or what an argument names, can't be read.
     """
     rows = None if diagnostics is None else read_diagnostics(diagnostics, node_id)
-    node = find_node(session, node_id)
+    return diagnose_found(session, find_node(session, node_id), document, operator, rows)
+
+
+def diagnose_found(
+    session: AwsSession,
+    node: Node,
+    document: str | None = None,
+    operator: str | None = None,
+    rows: Diagnostics | None = None,
+) -> Diagnosis:
+    """Check all that stands between a node that is found and a session.
+
+    Args:
+        session: makes the clients.
+        node: the node.
+        document: as in `diagnose`.
+        operator: as in `diagnose`.
+        rows: the agent's diagnostics. Default: - there are none
+
+    Raises:
+        CannotAsk: what an argument names can't be read.
+    """
     identity = find_identity(session, node)
     preferences = find_preferences(session, node, document, identity.role)
     with_tags = bool(preferences.document and preferences.document.run_as_enabled)

@@ -93,6 +93,8 @@ class Identity:
     role: LiveRole | None = None
     """The role that does the work; None where that is not known, or there is none."""
     verdicts: list[Verdict] = field(default_factory=list)
+    replaced: bool = False
+    """Whether the account's role takes the place of the profile's."""
 
 
 def find_identity(session: AwsSession, node: Node) -> Identity:
@@ -126,7 +128,7 @@ def _of_instance(session: AwsSession, node: Node) -> Identity:
         *_permissions(worker, asked),
         _host_management(profile, asked, account, fit=fit),
     ]
-    return Identity(checks, profile.name, worker, _known(asked))
+    return Identity(checks, profile.name, worker, _known(asked), replaced=replaced)
 
 
 def _read_profile(session: AwsSession, node: Node) -> _Profile:

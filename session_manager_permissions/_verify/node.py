@@ -118,7 +118,7 @@ def find_node(session: AwsSession, node_id: str) -> Node:
         account,
         instance,
         record,
-        tried(lambda: _connection(session, node_id)),
+        tried(lambda: ask_connection(session, node_id)),
     )
 
 
@@ -155,7 +155,8 @@ def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
     return dict(found[0]) if found else None
 
 
-def _connection(session: AwsSession, node_id: str) -> str:
+def ask_connection(session: AwsSession, node_id: str) -> str:
+    """Ask whether the agent holds a connection to Session Manager."""
     with asking("ssm", node_id, f"Systems Manager has no target {node_id}"):
         return str(session.ssm().get_connection_status(Target=node_id)["Status"])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from botocore.client import BaseClient
     from types_boto3_iam.client import IAMClient
@@ -15,27 +16,33 @@ if TYPE_CHECKING:
     from types_boto3_ssm.client import SSMClient
 
 _USER_AGENT: Final = "session-manager-permissions"
+_RETRIES: Final = {"mode": "standard"}
+"""In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
 
 
 class AwsSession:
     """Clients of boto3 for a profile and a region, or for those of the environment."""
 
-    def __init__(self, profile: str | None, region: str | None) -> None:
+    def __init__(
+        self, profile: str | None, region: str | None, *, retries: Mapping[str, object] = _RETRIES
+    ) -> None:
         from boto3 import Session  # noqa: PLC0415 # of an extra
         from botocore.config import Config  # noqa: PLC0415
 
         # Of all that AWS makes, only boto3 does not read AWS_REGION.
         region = region or os.environ.get("AWS_REGION") or None
         self._session: Any = Session(profile_name=profile, region_name=region)
-        # In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times.
-        self._config = Config(retries={"mode": "standard"}, user_agent_extra=_USER_AGENT)
+        self._config = Config(retries={**retries}, user_agent_extra=_USER_AGENT)
         self._client = cache(self._make)  # a client takes longer to make than a call does
-
-    @property
-    def region(self) -> str | None:
+        self.region: str | None = self._session.region_name
         """The region, if one is known."""
-        region: str | None = self._session.region_name
-        return region
+
+    def in_region(self, region: str) -> AwsSession:
+        """Return a session with the same credentials in another region."""
+        other = copy(self)
+        other.region = region
+        other._client = cache(other._make)  # noqa: SLF001 # of its own class
+        return other
 
     @property
     def partition(self) -> str:

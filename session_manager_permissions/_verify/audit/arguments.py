@@ -1,0 +1,163 @@
+"""The command line of `audit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions import _limits
+from session_manager_permissions._verify.simulator import CannotAsk
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+_PROGRAM: Final = "session-manager-permissions"
+DESCRIPTION: Final = """\
+Which instances and hybrid nodes of the account can't be reached by Session Manager, and why? The
+command judges each by the checks of verify --instance-id, and groups them by cause. It asks once
+what many have in common. It changes nothing.
+"""
+EPILOG: Final = f"""\
+examples:
+  {_PROGRAM} audit
+  {_PROGRAM} audit --all-regions --output html --file audit.html
+  {_PROGRAM} audit --region eu-west-1 --region eu-west-2 --tag env=prod
+  {_PROGRAM} audit --profiles-file lacking.txt
+  {_PROGRAM} audit --from one.json two.json --output html --file both.html
+  {_PROGRAM} audit --output json --compare yesterday.json --file today.json
+
+exit status:
+  0  every instance that runs, and every hybrid node, is reachable
+  1  not every one is, or a region or a call was not answered: the output says which
+  2  nothing could be asked, or the answer could not be written: see standard error
+"""
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """What the command line says: an attribute for each option of `audit`."""
+
+    region: list[str]
+    all_regions: bool
+    tag: list[str]
+    document: str | None
+    profile: str | None
+    results: list[str]
+    compare: str | None
+    output: str
+    file: str | None
+    profiles_file: str | None
+    print_permissions: bool
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The values of `--tag`, by key.
+
+        Raises:
+            CannotAsk: a key is given twice.
+        """
+        tags: dict[str, str] = {}
+        for given in self.tag:
+            key, _, value = given.partition("=")
+            if key in tags:
+                raise CannotAsk(f"--tag {key} is given twice: a node has one value of a tag")
+            tags[key] = value
+        return tags
+
+    @property
+    def extras(self) -> list[str]:
+        """The modules of the extra that the command needs."""
+        of_output = {"table": ["rich"], "html": ["jinja2"], "json": []}
+        return ["boto3", *of_output[self.output]]
+
+    def refuse_unused(self) -> None:
+        """Refuse what `--from` does not use.
+
+        Raises:
+            CannotAsk: there is such an option.
+        """
+        for option in ("region", "all_regions", "tag", "document", "profile"):
+            if self.results and getattr(self, option):
+                flag = f"--{option.replace('_', '-')}"
+                raise CannotAsk(f"{flag} is not for --from, which asks nothing: leave it out")
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser,
+    checked: Callable[[Callable[[str], str | None]], Callable[[str], str]],
+) -> None:
+    """Add the options.
+
+    Args:
+        parser: the parser of the command.
+        checked: makes a type of what finds the fault in a value.
+    """
+    which = parser.add_argument_group("which instances")
+    regions = which.add_mutually_exclusive_group()
+    regions.add_argument(
+        "--region",
+        metavar="REGION",
+        action="append",
+        default=[],
+        help="a region; repeat the option for several (default: the profile's or the "
+        "environment's)",
+    )
+    regions.add_argument(
+        "--all-regions",
+        action="store_true",
+        help="all regions that are enabled for the account",
+    )
+    which.add_argument(
+        "--tag",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        type=checked(_tag_fault),
+        help="only those with this tag; repeat the option for several tags that they must all have",
+    )
+    which.add_argument(
+        "--document",
+        metavar="NAME",
+        type=checked(_limits.DOCUMENT.fault),
+        help="the Session document that sessions are started with (default: "
+        "SSM-SessionManagerRunShell, where it exists)",
+    )
+    which.add_argument("--profile", metavar="PROFILE", help="a profile of the AWS configuration")
+    results = parser.add_argument_group("results in files")
+    results.add_argument(
+        "--from",
+        dest="results",
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="ask nothing: show what --output json wrote, and merge the results of several "
+        "accounts and runs",
+    )
+    results.add_argument(
+        "--compare", metavar="FILE", help="say what has changed since this result was written"
+    )
+    shown = parser.add_argument_group("the answer")
+    shown.add_argument(
+        "--output",
+        choices=("table", "json", "html"),
+        default="table",
+        help="the form of the answer (default: %(default)s)",
+    )
+    shown.add_argument("--file", metavar="FILE", help="write the answer there")
+    shown.add_argument(
+        "--profiles-file",
+        metavar="FILE",
+        help="also write the names of the instance profiles that lack a permission there, one a "
+        "line, as app.py takes them by -c instance-profiles=FILE",
+    )
+    shown.add_argument(
+        "--print-permissions",
+        action="store_true",
+        help="print a policy with what the credentials need, and exit",
+    )
+
+
+def _tag_fault(text: str) -> str | None:
+    key, equals, _ = text.partition("=")
+    return None if key and equals else "is not KEY=VALUE"

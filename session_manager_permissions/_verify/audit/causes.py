@@ -1,0 +1,53 @@
+"""Group the nodes of an audit that have the same causes and the same remedy."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .result import NodeResult
+
+ANY_NODE: Final = "INSTANCE_ID"
+"""Stands for the id of each node, in the texts of several."""
+ANY_TIME: Final = "TIME"
+"""Stands for what differs as well: when each of them last reported in."""
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[\d.+:Z-]*")
+
+
+class Group(NamedTuple):
+    """Nodes that share their causes, why they are there, and what to do about them."""
+
+    causes: tuple[str, ...]
+    why: tuple[str, ...]
+    fix: tuple[str, ...]
+    nodes: list[NodeResult]
+
+    @property
+    def profiles(self) -> list[str]:
+        """The names of the instance profiles."""
+        return sorted({node["profile"] for node in self.nodes if node["profile"]})
+
+
+def grouped(nodes: Iterable[NodeResult]) -> list[Group]:
+    """Group the nodes, the largest group first."""
+    groups: dict[tuple[tuple[str, ...], ...], list[NodeResult]] = {}
+    for node in nodes:
+        key = tuple(node["causes"]), _of_any(node, node["why"]), _of_any(node, node["fix"])
+        groups.setdefault(key, []).append(node)
+    found = [_group(members) for members in groups.values()]
+    return sorted(found, key=lambda group: (-len(group.nodes), group[:-1]))
+
+
+def _group(nodes: list[NodeResult]) -> Group:
+    first, *others = nodes
+    why, fix = first["why"], first["fix"]
+    if not others:
+        return Group(tuple(first["causes"]), tuple(why), tuple(fix), nodes)
+    return Group(tuple(first["causes"]), _of_any(first, why), _of_any(first, fix), nodes)
+
+
+def _of_any(node: NodeResult, lines: list[str]) -> tuple[str, ...]:
+    return tuple(_TIME.sub(ANY_TIME, line.replace(node["id"], ANY_NODE)) for line in lines)

@@ -1,0 +1,272 @@
+"""Clients that ask AWS once for what many nodes have in common: a role, a VPC, a key.
+
+The checks of a node make the same calls as in `verify`. Here a call with the same parameters is
+made once, and each further check gets the same answer. Two calls of IAM's simulator name the node.
+One asks about its ARN: IAM is asked about several nodes at once. The other tells IAM its id, which
+is left out unless a policy has a condition on it.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions._verify.simulator import CannotAsk, NotThere, asking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from session_manager_permissions._verify.session import AwsSession
+
+_Asked = dict[str, Any]
+_Page = dict[str, Any]
+
+_SIMULATE: Final = "simulate_principal_policy"
+_TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
+_OF_ONE_NODE: Final = ("get_connection_status",)
+"""Calls that no two nodes have in common."""
+_LARGEST_PAGE: Final = 1000
+_TOGETHER: Final = 50
+"""How many nodes one request to IAM's simulator names."""
+_REFUSED: Final = ("InvalidInput", "ValidationError")
+"""Errors of a request that IAM takes about one node alone."""
+
+
+class Answers:
+    """The answers to calls, each made once, whichever thread asks first."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._answers: dict[tuple[str, ...], Future[Any]] = {}
+        self._neighbours: dict[str, tuple[str, ...]] = {}
+
+    def client(self, service: str, region: str | None, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Return the client of a service in a region; to make one is not safe in threads."""
+        with self._lock:
+            if (service, region) not in self._clients:
+                self._clients[service, region] = make()
+            return self._clients[service, region]
+
+    def once(self, key: tuple[str, ...], ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Return the answer to a call, or raise its error; ask only if nobody has."""
+        with self._lock:
+            known = self._answers.get(key)
+            answer = self._answers.setdefault(key, Future())
+        if known is None:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 # whoever asks gets it
+                answer.set_exception(error)
+        failure = answer.exception()
+        if failure is not None:
+            raise failure.with_traceback(None)  # else it grows with each node
+        return answer.result()
+
+    def ask_together(self, arns: Sequence[str]) -> None:
+        """Have IAM asked about several of these nodes in one request, as they have one role."""
+        for start in range(0, len(arns), _TOGETHER):
+            some = tuple(arns[start : start + _TOGETHER])
+            self._neighbours.update(dict.fromkeys(some, some))
+
+    def neighbours(self, arn: str) -> tuple[str, ...]:
+        """Return the nodes that IAM is asked about together with this one."""
+        return self._neighbours.get(arn, ())
+
+
+class SharingSession:
+    """A session in one region, whose clients share their answers.
+
+    It stands in for an `AwsSession` in the checks of a node.
+    """
+
+    def __init__(self, session: AwsSession, answers: Answers) -> None:
+        self._session = session
+        self._answers = answers
+        self.region = session.region
+        self.partition = session.partition
+        self.unanswered: dict[str, CannotAsk] = {}
+        """Why calls were not answered, each reason once."""
+
+    def ec2(self) -> SharingClient:
+        """Return a client of EC2 in the region."""
+        client = self._answers.client("ec2", self.region, self._session.ec2)
+        return _SharingEc2(client, "ec2", self.region, self._answers, self.unanswered)
+
+    def iam(self) -> SharingClient:
+        """Return the client of IAM, which all regions have in common."""
+        client = self._answers.client("iam", None, self._session.iam)
+        return _SharingIam(client, "iam", None, self._answers, self.unanswered)
+
+    def kms(self, region: str) -> SharingClient:
+        """Return a client of KMS in the region of a key."""
+        return self._client("kms", region, lambda: self._session.kms(region))
+
+    def logs(self) -> SharingClient:
+        """Return a client of CloudWatch Logs in the region."""
+        return self._client("logs", self.region, self._session.logs)
+
+    def s3(self) -> SharingClient:
+        """Return a client of S3."""
+        return self._client("s3", self.region, self._session.s3)
+
+    def ssm(self) -> SharingClient:
+        """Return a client of Systems Manager in the region."""
+        return self._client("ssm", self.region, self._session.ssm)
+
+    def _client(self, service: str, region: str | None, make: Callable[[], Any]) -> SharingClient:
+        client = self._answers.client(service, region, make)
+        return SharingClient(client, service, region, self._answers, self.unanswered)
+
+
+class SharingClient:
+    """A boto3 client that makes a call with the same parameters once."""
+
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401
+        service: str,
+        region: str | None,
+        answers: Answers,
+        unanswered: dict[str, CannotAsk],
+    ) -> None:
+        self.client = client
+        """The boto3 client, for what no other node has in common."""
+        self.meta = client.meta
+        self._service = service
+        self._region = region
+        self._answers = answers
+        self._unanswered = unanswered
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        call = getattr(self.client, operation)
+        if operation in _OF_ONE_NODE:
+            return lambda **asked: self._heard(lambda: call(**asked))
+        return lambda **asked: self._once(operation, asked, lambda: call(**asked))
+
+    def get_paginator(self, operation: str) -> SharingPaginator:
+        """Return what makes the calls for all pages."""
+        return SharingPaginator(lambda asked: self.pages(operation, asked))
+
+    def pages(self, operation: str, asked: _Asked) -> list[_Page]:
+        """Return all pages of the answer to a call."""
+        paginator = self.client.get_paginator(operation)
+        return self._once(operation, asked, lambda: [*paginator.paginate(**asked)])  # type: ignore[no-any-return]
+
+    def _once(self, operation: str, asked: _Asked, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+        said = json.dumps(asked, sort_keys=True, default=str)
+        key = (self._service, str(self._region), operation, said)
+        return self._heard(lambda: self._answers.once(key, ask))
+
+    def _heard(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Return the answer, or remember why there is none."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
+
+        try:
+            return ask()
+        except ClientError as error:
+            self._remember(error)
+            raise
+
+    def _remember(self, error: Exception) -> None:
+        try:
+            with asking(self._service, "*", "it does not exist"):
+                raise error
+        except NotThere:
+            pass  # an answer
+        except CannotAsk as reason:
+            if "InvalidInput" not in str(reason):  # then IAM is asked about each action alone
+                self._unanswered[str(reason)] = reason
+
+
+class SharingPaginator:
+    """A paginator that makes the calls with the same parameters once."""
+
+    def __init__(self, pages: Callable[[_Asked], list[_Page]]) -> None:
+        self._pages = pages
+
+    def paginate(self, **asked: Any) -> Iterable[_Page]:  # noqa: ANN401
+        """Return all pages."""
+        return self._pages(asked)
+
+
+class _SharingEc2(SharingClient):
+    """A client of EC2, which is asked about the status checks of all instances at once."""
+
+    def describe_instance_status(self, *, InstanceIds: list[str]) -> _Page:  # noqa: N803 # boto3's
+        """Return the status checks of instances."""
+        operation = "describe_instance_status"
+        all_pages = {"PaginationConfig": {"PageSize": _LARGEST_PAGE}}
+
+        def by_id() -> dict[str, Any]:
+            return {
+                one["InstanceId"]: one
+                for page in self.pages(operation, all_pages)
+                for one in page["InstanceStatuses"]
+            }
+
+        found = self._once("statuses by id", {}, by_id)
+        return {"InstanceStatuses": [found[name] for name in InstanceIds if name in found]}
+
+
+class _SharingIam(SharingClient):
+    """A client of IAM, whose simulator is asked about several nodes at once."""
+
+    def pages(self, operation: str, asked: _Asked) -> list[_Page]:
+        """Return all pages of the answer to a call."""
+        if operation != _SIMULATE:
+            return super().pages(operation, asked)
+        of_any = asked | {
+            "ContextEntries": [
+                one for one in asked["ContextEntries"] if one["ContextKeyName"] != _TARGET
+            ]
+        }
+        if of_any != asked:
+            pages = super().pages(operation, of_any)
+            return super().pages(operation, asked) if _depends_on_target(pages) else pages
+        return self._of_one_of_several(asked) or super().pages(operation, asked)
+
+    def _of_one_of_several(self, asked: _Asked) -> list[_Page] | None:
+        """Return the answer about a node from the one about several, or None if it has none.
+
+        IAM says of an action as a whole whether an organization allows it, so that the answer about
+        several nodes does not say of which it is denied.
+        """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
+
+        (arn,) = asked["ResourceArns"] if not asked["ResourceArns"][1:] else (None,)
+        several = self._answers.neighbours(str(arn))
+        if not several[1:]:
+            return None
+        try:
+            pages = super().pages(_SIMULATE, asked | {"ResourceArns": [*several]})
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _REFUSED:
+                raise
+            return None
+        results = [
+            result | {"ResourceSpecificResults": [specific]}
+            for page in pages
+            for result in page["EvaluationResults"]
+            if result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
+            for specific in result.get("ResourceSpecificResults") or ()
+            if specific["EvalResourceName"] == arn
+        ]
+        answered = {result["EvalActionName"].lower() for result in results}
+        if answered != {action.lower() for action in asked["ActionNames"]}:
+            return None
+        return [{"EvaluationResults": results}]
+
+
+def _depends_on_target(pages: list[_Page]) -> bool:
+    """Tell whether a policy has a condition on the id of the node."""
+    missing = (
+        name
+        for page in pages
+        for result in page["EvaluationResults"]
+        for part in (result, *(result.get("ResourceSpecificResults") or ()))
+        for name in part.get("MissingContextValues") or ()
+    )
+    return any(name.lower() == _TARGET.lower() for name in missing)

@@ -1,0 +1,118 @@
+"""Print an audit for a person: figures by region, then the causes, each with its nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from .causes import grouped
+from .judging import PERMISSIONS
+from .text import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from .causes import Group
+    from .result import AuditResult, NodeResult, RegionResult
+
+_VERDICTS: Final = ("reachable", "unreachable", "stopped", "unknown")
+_STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
+_OF_ROLE: Final = frozenset({"instance-profile", *PERMISSIONS})
+"""The causes that nodes have because of their role."""
+_IDS: Final = 3
+"""How many ids are shown of each line."""
+_LINES: Final = 10
+"""How many roles, or regions, are shown of each cause."""
+
+
+def print_audit(console: Console, result: AuditResult) -> None:
+    """Print the figures, the groups and what is not known."""
+    _print_figures(console, result)
+    for verdict in ("unreachable", "unknown"):
+        for group in grouped(one for one in result["instances"] if one["verdict"] == verdict):
+            console.print()
+            _print_group(console, group, verdict)
+    if "changes" in result:
+        from .compare import print_changes  # noqa: PLC0415 # of one option
+
+        console.print()
+        print_changes(console, result["changes"])
+    profiles = result["profiles"]
+    if profiles:
+        console.print()
+        console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
+        for name in profiles:
+            console.print(f"  {shown(name)}")
+    incomplete = [region for region in result["regions"] if region["error"]]
+    if incomplete:
+        console.print()
+        console.print("This is not all:", style="bold red")
+        for region in incomplete:
+            console.print(f"  {region['region']}: {shown(region['error'] or '')}")
+
+
+def _print_figures(console: Console, result: AuditResult) -> None:
+    from rich.table import Table  # noqa: PLC0415 # of an extra
+
+    table = Table("account", "region", *_VERDICTS, "nodes")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for region in result["regions"]:
+        nodes = [node for node in result["instances"] if _is_of(node, region)]
+        table.add_row(_plainly(region["account"]), _plainly(region["region"]), *_counts(nodes))
+    if result["regions"][1:]:
+        table.add_section()
+        table.add_row("all", "", *_counts(result["instances"]))
+    console.print(table, soft_wrap=False)
+
+
+def _is_of(node: NodeResult, region: RegionResult) -> bool:
+    return (node["account"], node["region"]) == (region["account"], region["region"])
+
+
+def _counts(nodes: list[NodeResult]) -> list[Text]:
+    found = Counter(node["verdict"] for node in nodes)
+    counts = [
+        _plainly(str(found[one]), _STYLES.get(one, "") if found[one] else "") for one in _VERDICTS
+    ]
+    return [*counts, _plainly(str(len(nodes)))]
+
+
+def _print_group(console: Console, group: Group, verdict: str) -> None:
+    """Print the causes, the remedy, and the nodes: by role if that is the cause, else by region."""
+    causes = ", ".join(group.causes) or verdict
+    console.print(f"{_counted(len(group.nodes), 'node')}: {causes}", style=_STYLES[verdict])
+    for line in group.why:
+        console.print(f"  {shown(line)}")
+    for line in group.fix:
+        console.print(f"  - {shown(line)}")
+    of_role = bool(_OF_ROLE & {*group.causes})
+    places: dict[str, list[str]] = {}
+    for node in group.nodes:
+        places.setdefault(_place(node, of_role=of_role), []).append(node["id"])
+    for place, ids in [*places.items()][:_LINES]:
+        more = f" and {len(ids) - _IDS} more" if ids[_IDS:] else ""
+        console.print(f"  {place}: {', '.join(ids[:_IDS])}{more}")
+    if len(places) > _LINES:
+        console.print(f"  and {len(places) - _LINES} more {'roles' if of_role else 'regions'}")
+
+
+def _place(node: NodeResult, *, of_role: bool) -> str:
+    if not of_role:
+        return f"{node['account']} {node['region']}"
+    role, profile = (node["role"] or "").rpartition("/")[2], node["profile"]
+    parts = [f"role {role}"] if role else []
+    parts += [f"profile {profile}"] if profile else []
+    return shown(", ".join(parts) or "no instance profile")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _plainly(text: str, style: str = "") -> Text:
+    """Text in which rich takes brackets and colons literally."""
+    from rich.text import Text  # noqa: PLC0415 # of an extra
+
+    return Text(text, style, overflow="fold")
