@@ -73,7 +73,7 @@ def exit_status(result: AuditResult) -> int:
     """Return the exit status that a result stands for."""
     failed = [region for region in result["regions"] if region["error"]]
     summary = result["summary"]
-    if failed == result["regions"] and summary["instances"] == summary["unknown"]:
+    if failed == result["regions"] and not summary["instances"]:
         return NOTHING_ASKED
     if failed or summary["unreachable"] or summary["unknown"]:
         return NOT_ALL

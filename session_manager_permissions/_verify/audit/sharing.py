@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._verify.simulator import CannotAsk, NotThere, asking
+from session_manager_permissions._verify.simulator import CannotAsk, NotThere, asking, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,20 +50,14 @@ class Answers:
                 self._clients[service, region] = make()
             return self._clients[service, region]
 
-    def once(self, key: tuple[str, ...], ask: Callable[[], Any]) -> Any:  # noqa: ANN401
-        """Return the answer to a call, or raise its error; ask only if nobody has."""
+    def once(self, key: tuple[str, ...], ask: Callable[[], Any]) -> Future[Any]:
+        """Return the answer to a call; ask only if nobody has."""
         with self._lock:
             known = self._answers.get(key)
             answer = self._answers.setdefault(key, Future())
         if known is None:
-            try:
-                answer.set_result(ask())
-            except BaseException as error:  # noqa: BLE001 # whoever asks gets it
-                answer.set_exception(error)
-        failure = answer.exception()
-        if failure is not None:
-            raise failure.with_traceback(None)  # else it grows with each node
-        return answer.result()
+            fill(answer, ask)
+        return answer
 
     def ask_together(self, arns: Sequence[str]) -> None:
         """Have IAM asked about several of these nodes in one request, as they have one role."""
@@ -74,6 +68,15 @@ class Answers:
     def neighbours(self, arn: str) -> tuple[str, ...]:
         """Return the nodes that IAM is asked about together with this one."""
         return self._neighbours.get(arn, ())
+
+
+def fill(answer: Future[Any], ask: Callable[[], Any]) -> Future[Any]:
+    """Ask, and keep the answer or the error for whoever wants it."""
+    try:
+        answer.set_result(ask())
+    except BaseException as error:  # noqa: BLE001 # else the others wait for ever
+        answer.set_exception(error)
+    return answer
 
 
 class SharingSession:
@@ -143,7 +146,7 @@ class SharingClient:
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         call = getattr(self.client, operation)
         if operation in _OF_ONE_NODE:
-            return lambda **asked: self._heard(lambda: call(**asked))
+            return lambda **asked: self._result(fill(Future(), lambda: call(**asked)))
         return lambda **asked: self._once(operation, asked, lambda: call(**asked))
 
     def get_paginator(self, operation: str) -> SharingPaginator:
@@ -158,27 +161,27 @@ class SharingClient:
     def _once(self, operation: str, asked: _Asked, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         said = json.dumps(asked, sort_keys=True, default=str)
         key = (self._service, str(self._region), operation, said)
-        return self._heard(lambda: self._answers.once(key, ask))
+        return self._result(self._answers.once(key, ask))
 
-    def _heard(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
-        """Return the answer, or remember why there is none."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
-
-        try:
-            return ask()
-        except ClientError as error:
-            self._remember(error)
-            raise
-
-    def _remember(self, error: Exception) -> None:
-        try:
-            with asking(self._service, "*", "it does not exist"):
-                raise error
-        except NotThere:
-            pass  # an answer
-        except CannotAsk as reason:
-            if "InvalidInput" not in str(reason):  # then IAM is asked about each action alone
+    def _result(self, answer: Future[Any]) -> Any:  # noqa: ANN401
+        """Return the answer, and remember why there is none."""
+        failure = answer.exception()
+        if failure is not None:
+            failure.__traceback__ = None  # else it grows with each node
+            reason = tried(lambda: self._asking(answer))
+            is_answer = isinstance(reason, NotThere)
+            # IAM, which takes the actions one by one, is asked again
+            if (
+                isinstance(reason, CannotAsk)
+                and not is_answer
+                and "InvalidInput" not in str(reason)
+            ):
                 self._unanswered[str(reason)] = reason
+        return answer.result()
+
+    def _asking(self, answer: Future[Any]) -> None:
+        with asking(self._service, "*", "it does not exist"):
+            answer.result()
 
 
 class SharingPaginator:

@@ -55,15 +55,19 @@ def print_audit(console: Console, result: AuditResult) -> None:
 def _print_figures(console: Console, result: AuditResult) -> None:
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
-    table = Table("account", "region", *_VERDICTS, "nodes")
-    for column in table.columns[2:]:
+    accounts = dict.fromkeys(region["account"] for region in result["regions"])
+    console.print(f"Account {', '.join(accounts)}", style="bold")
+    several = [*accounts][1:]
+    table = Table(*(["account"] if several else []), "region", "nodes", *_VERDICTS)
+    for column in table.columns[2 if several else 1 :]:
         column.justify = "right"
     for region in result["regions"]:
         nodes = [node for node in result["instances"] if _is_of(node, region)]
-        table.add_row(_plainly(region["account"]), _plainly(region["region"]), *_counts(nodes))
+        place = [region["account"]] if several else []
+        table.add_row(*map(_plainly, [*place, region["region"]]), *_counts(nodes))
     if result["regions"][1:]:
         table.add_section()
-        table.add_row("all", "", *_counts(result["instances"]))
+        table.add_row(*([""] if several else []), "all", *_counts(result["instances"]))
     console.print(table, soft_wrap=False)
 
 
@@ -76,7 +80,7 @@ def _counts(nodes: list[NodeResult]) -> list[Text]:
     counts = [
         _plainly(str(found[one]), _STYLES.get(one, "") if found[one] else "") for one in _VERDICTS
     ]
-    return [*counts, _plainly(str(len(nodes)))]
+    return [_plainly(str(len(nodes))), *counts]
 
 
 def _print_group(console: Console, group: Group, verdict: str) -> None:
