@@ -97,11 +97,11 @@ class Gateway:
         self.calls.append(call)
         self.seen[call] += 1
         if self.seen[call] <= self.throttles:
-            return _error(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
+            return error_of(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
         if call.action in self.errors:
-            return _error(call, self.errors[call.action], 500, 500)
+            return error_of(call, self.errors[call.action], 500, 500)
         if call.service in {"ec2", "ssm"} and not self.may_call(call.action):
-            return _error(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
+            return error_of(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
         if call.service == "ssm":
             return self._of_systems_manager(call, json.loads(body))
         if call.service == "ec2":
@@ -158,7 +158,7 @@ ACCOUNT: Final = "000000000000"
 """MiniStack's."""
 
 
-def _error(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
+def error_of(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
     message = f"{code}: {call.action}"
     if call.service == "ec2":
         error = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -174,7 +176,7 @@ class Account:
         ]
         page, more = self._page(found, asked)
         statuses = [
-            {"InstanceId": one.id, **status(instance="impaired" if one.impaired else "ok")}
+            status(instance="impaired" if one.impaired else "ok") | {"InstanceId": one.id}
             for one in page
         ]
         return {"InstanceStatuses": statuses, **more}
@@ -193,15 +195,19 @@ class Account:
         found = {
             "InstanceId": machine.id,
             "PingStatus": machine.ping,
-            "LastPingDateTime": f"2026-01-01 00:00:{len(machine.id)}+00:00",
+            "LastPingDateTime": datetime(2026, 1, 1, tzinfo=timezone.utc),
             "AgentVersion": machine.agent,
             "PlatformType": "Linux",
         }
         return found | ({"IamRole": machine.role, "Name": "rack"} if machine.is_hybrid else {})
 
     def _GetConnectionStatus(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        (machine,) = {one.id: one for one in self.machines if one.id == asked["Target"]}.values()
+        machine = self._by_id[asked["Target"]]
         return {"Target": machine.id, "Status": machine.connection}
+
+    @cached_property
+    def _by_id(self) -> dict[str, Machine]:
+        return {one.id: one for one in self.machines}
 
     def _page(
         self, found: list[Machine], asked: dict[str, Any]

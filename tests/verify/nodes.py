@@ -247,7 +247,8 @@ def trusting(service: str) -> dict[str, Any]:
 
 
 def status(system: str = "ok", instance: str = "ok") -> dict[str, Any]:
-    return {"SystemStatus": {"Status": system}, "InstanceStatus": {"Status": instance}}
+    checks = {"SystemStatus": {"Status": system}, "InstanceStatus": {"Status": instance}}
+    return {"InstanceId": NODE, **checks}
 
 
 def key(**parts: object) -> dict[str, Any]:
