@@ -35,6 +35,8 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions._verify import command as command_module
+from session_manager_permissions._verify.audit.compare import compared
+from session_manager_permissions._verify.audit.merge import read
 from session_manager_permissions._verify.command import _parser, _policy, _verify, main
 from session_manager_permissions._verify.operators import _principal
 from session_manager_permissions._verify.simulator import CannotAsk, NotPermitted, NotThere
@@ -59,7 +61,7 @@ from .conftest import (
     synth,
     warnings,
 )
-from .verify import nodes
+from .verify import audits, nodes
 from .verify.test_document import has_document, stubbed_ssm
 from .verify.test_verify import CHANNELS, Account, no_account, result, stubbed_account
 
@@ -381,6 +383,29 @@ def with_diagnostics(text: str) -> Callable[[World], object]:
         w.patch.chdir(w.folder)
         (w.folder / "agent.json").write_text(text, encoding="utf-8")
         of_node(nodes.NODE, "--agent-diagnostics", "agent.json")(w)
+
+    return does
+
+
+def from_file(text: str | None) -> Callable[[World], object]:
+    """`audit --from`, with a file of this text, or without one."""
+
+    def does(w: World) -> object:
+        w.patch.chdir(w.folder)
+        if text is not None:
+            (w.folder / "audit.json").write_text(text, encoding="utf-8")
+        return read(["audit.json" if text else "none.json"])
+
+    return does
+
+
+def compared_to(**fields: object) -> Callable[[World], object]:
+    """`audit --compare`, with an earlier result that has these fields."""
+
+    def does(w: World) -> object:
+        w.patch.chdir(w.folder)
+        audits.written(w.folder, "audit.json", audits.result([], **fields))
+        return compared(audits.result([]), "audit.json")
 
     return does
 
@@ -932,6 +957,12 @@ ROWS: Final = {
     "--agent-diagnostics of another node": Row(
         with_diagnostics(json.dumps({"DiagnosticsOutput": [OTHER_NODE]})), CannotAsk
     ),
+    "--from without the file": Row(from_file(None), CannotAsk),
+    "--from with a table": Row(from_file("┌────"), CannotAsk),
+    "--from with the JSON of verify": Row(from_file('{"version": 1, "ready": true}'), CannotAsk),
+    "--from of a newer version": Row(from_file('{"version": 2}'), CannotAsk),
+    "--compare with another --tag": Row(compared_to(tags=["env=prod"]), CannotAsk),
+    "--compare with another region": Row(compared_to(regions=[]), CannotAsk),
 }
 
 

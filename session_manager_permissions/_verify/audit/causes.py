@@ -14,7 +14,7 @@ ANY_NODE: Final = "INSTANCE_ID"
 """Stands for the id of each node, in the texts of several."""
 ANY_TIME: Final = "TIME"
 """Stands for what differs as well: when each of them last reported in."""
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[\d.+:Z-]*")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
 
 class Group(NamedTuple):

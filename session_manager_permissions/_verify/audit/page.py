@@ -1,0 +1,189 @@
+"""The result of an audit as an HTML page that needs nothing else and can be attached to a ticket.
+
+Names and tags are the account's: the template escapes them, and `shown` makes visible what a
+browser would obey. The page's policy lets its own style and script run, and nothing else. The text
+is ASCII, so that the encoding of a file or a terminal can't break it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .causes import ANY_NODE, grouped
+from .compare import HEADINGS, by_kind
+from .text import shown, shown_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .causes import Group
+    from .result import AuditResult
+
+_HERE: Final = Path(__file__).parent
+VERDICTS: Final = ("reachable", "unreachable", "stopped", "unknown")
+
+
+class Stage(NamedTuple):
+    """A stage of the path from an instance to an operator, and the link that leads to it."""
+
+    name: str
+    icon: str
+    checks: tuple[str, ...]
+    """The checks that are about the stage itself."""
+    link: tuple[str, ...] = ()
+    """The checks that are about the link to it."""
+
+    def broken_by(self, causes: Sequence[str]) -> Stage:
+        """Return the stage with those of its checks alone that fail."""
+        failing = (
+            tuple(check for check in causes if check in known) for known in (self.checks, self.link)
+        )
+        return Stage(self.name, self.icon, *failing)
+
+
+STAGES: Final = (
+    Stage("Instance", "instance", ("instance-running", "metadata")),
+    Stage(
+        "Profile, role",
+        "role",
+        (
+            "instance-profile",
+            "role-assumable",
+            "register",
+            "reach",
+            "default-host-management",
+            "encrypt",
+            "log-to-s3",
+            "log-to-cloudwatch",
+        ),
+    ),
+    Stage("Network", "network", ()),
+    Stage(
+        "Endpoint",
+        "endpoint",
+        (),
+        ("path-ssm", "path-ssmmessages", "path-kms", "path-logs", "path-s3"),
+    ),
+    Stage(
+        "Session Manager",
+        "session",
+        ("key-usable", "bucket-encryption", "log-group-encryption", "run-as"),
+        ("connected", "registered"),
+    ),
+    Stage("Operator", "operator", ("operator", "plugin")),
+)
+"""Each check of `verify` is about one stage, or one link."""
+
+
+class Picture(NamedTuple):
+    """The path, and what breaks it."""
+
+    stages: tuple[Stage, ...]
+    text: str
+    """What the picture shows, for who can't see it."""
+    lines: int
+    """The largest number of checks that stand below one another."""
+
+
+class Cause(NamedTuple):
+    """The checks that fail together, on how many nodes, and the groups of these nodes."""
+
+    checks: tuple[str, ...]
+    size: int
+    groups: list[Group]
+    picture: Picture
+
+
+def html(result: AuditResult) -> str:
+    """Return the page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 # of an extra
+    from markupsafe import Markup  # noqa: PLC0415 # of an extra
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = _asset("page.css"), _asset("page.js")
+    unknown = [node for node in result["instances"] if node["verdict"] == "unknown"]
+    causes = _causes(result)
+    numbers = {cause.checks: number for number, cause in enumerate(causes, 1)}
+    page = environment.get_template("page.html.jinja").render(
+        result=result,
+        accounts=result.get("accounts") or [result["account"]],
+        times=_times(result),
+        verdicts=VERDICTS,
+        unasked=[region for region in result["regions"] if region["error"]],
+        causes=causes,
+        number_of=lambda checks: numbers.get(tuple(checks)),
+        unknown=grouped(unknown),
+        lacking=[role for role in result["roles"] if role["lacks"] or role.get("unknown")],
+        changes=result.get("changes"),
+        by_kind=by_kind,
+        headings=HEADINGS,
+        shown_time=shown_time,
+        any_node=ANY_NODE,
+        # Safe: they are files of this package.
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        hash_of_style=_hash(style),
+        hash_of_script=_hash(script),
+    )
+    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _shown(value: object) -> object:
+    """Make visible what is no text; leave `Markup`, which is a kind of string, as it is."""
+    return shown(value) if type(value) is str else value
+
+
+def _asset(name: str) -> str:
+    return (_HERE / name).read_text(encoding="ascii")
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _times(result: AuditResult) -> list[str]:
+    """Return when the regions were asked: at one time, or from one to another."""
+    times = sorted(
+        {one.get("asked_at") or result.get("asked_at") or "" for one in result["regions"]}
+    )
+    return [shown_time(time) for time in dict.fromkeys((*times[:1], *times[-1:])) if time]
+
+
+def _causes(result: AuditResult) -> list[Cause]:
+    groups = grouped(node for node in result["instances"] if node["verdict"] == "unreachable")
+    together: dict[tuple[str, ...], list[Group]] = {}
+    for group in groups:
+        together.setdefault(group.causes, []).append(group)
+    found = [
+        Cause(checks, sum(len(group.nodes) for group in of_cause), of_cause, picture(checks))
+        for checks, of_cause in together.items()
+    ]
+    return sorted(found, key=lambda cause: (-cause.size, cause.checks))
+
+
+def picture(causes: Sequence[str]) -> Picture:
+    """Draw the path from an instance to an operator, and what breaks it."""
+    stages = tuple(stage.broken_by(causes) for stage in STAGES)
+    broken = []
+    for stage, before in zip(stages, (stages[0], *stages), strict=False):
+        if stage.link:
+            broken.append(f"from {before.name} to {stage.name} by {', '.join(stage.link)}")
+        if stage.checks:
+            broken.append(f"at {stage.name} by {', '.join(stage.checks)}")
+    path = ", ".join(stage.name for stage in stages)
+    where = f"It is broken {'; '.join(broken)}" if broken else "Where it is broken is not known"
+    return Picture(
+        stages,
+        f"The path {path}. {where}.",
+        max(len(checks) for stage in stages for checks in (stage.checks, stage.link)),
+    )

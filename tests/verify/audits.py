@@ -1,0 +1,269 @@
+"""Results of audits: a small realistic one, and one of any size."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions._verify.audit.merge import summary
+from session_manager_permissions._verify.checks import SYMPTOMS
+
+from .nodes import ACCOUNT, NODE, REGION, ROLE, World, diagnosed, trusting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from session_manager_permissions._verify.audit.result import (
+        AuditResult,
+        NodeResult,
+        NodeVerdict,
+        RoleResult,
+    )
+    from session_manager_permissions._verify.diagnosis import Diagnosis
+
+ASKED_AT: Final = "2026-03-02T06:30:00Z"
+CHANNELS: Final = (
+    "CreateControlChannel",
+    "CreateDataChannel",
+    "OpenControlChannel",
+    "OpenDataChannel",
+)
+
+
+def lacks_registration(world: World) -> None:
+    world.denies.add("ssm:UpdateInstanceInformation")
+    lacks_channels(world)
+    world.never_registered()
+
+
+def lacks_channels(world: World) -> None:
+    world.denies |= {f"ssmmessages:{action}" for action in CHANNELS}
+    world.is_online_only()
+
+
+def has_no_profile(world: World) -> None:
+    del world.instance["IamInstanceProfile"]
+    world.never_registered()
+
+
+def has_no_path(world: World) -> None:
+    world.never_registered()
+    for one in world.answers["ec2:describe_route_tables"]["RouteTables"]:
+        one["Routes"] = one["Routes"][:1]
+
+
+def trusts_another(world: World) -> None:
+    world.trust = {"Statement": [trusting("ecs-tasks.amazonaws.com")]}
+    world.never_registered()
+
+
+def has_metadata_off(world: World) -> None:
+    world.instance["MetadataOptions"] = {"HttpEndpoint": "disabled"}
+    world.never_registered()
+
+
+def is_lost(world: World) -> None:
+    world.is_lost()
+
+
+def is_stopped(world: World) -> None:
+    world.instance["State"] = {"Name": "stopped"}
+    world.never_registered()
+
+
+def is_not_asked(world: World) -> None:
+    world.refuses("ssm:GetConnectionStatus")
+
+
+def works(_: World) -> None:
+    """Leave all as it is."""
+
+
+class Kind(NamedTuple):
+    """So many instances of one name, one profile and one fault."""
+
+    name: str
+    profile: str | None
+    fault: Callable[[World], object]
+    regions: dict[str, int]
+
+
+KINDS: Final = (
+    Kind("web", "web-server", works, {"eu-west-1": 9, "us-east-1": 6}),
+    Kind("worker", "batch-worker", lacks_registration, {"eu-west-1": 5, "us-east-1": 2}),
+    Kind("api", "api-server", works, {"eu-west-1": 6, "us-east-1": 4}),
+    Kind("cache", "cache-node", has_no_path, {"us-east-1": 4}),
+    Kind("report", "reporting", lacks_channels, {"eu-west-1": 3}),
+    Kind("legacy", None, has_no_profile, {"eu-west-1": 2}),
+    Kind("bastion", "bastion", is_lost, {"us-east-1": 1}),
+    Kind("nightly", "batch-worker", is_stopped, {"eu-west-1": 3}),
+    Kind("vendor", "vendor-appliance", is_not_asked, {"eu-west-1": 1}),
+)
+
+
+def sample() -> AuditResult:
+    """An account with two regions and some faults. Why and fix are what `verify` says of them."""
+    nodes: list[NodeResult] = []
+    for kind in KINDS:
+        for region, number in kind.regions.items():
+            nodes += [
+                judged(kind, region, f"{kind.name}-{n}", f"i-0{len(nodes) + n:016x}")
+                for n in range(1, number + 1)
+            ]
+    return result(nodes, roles=_roles(nodes), profiles=["batch-worker", "reporting"])
+
+
+@functools.cache
+def broken_by(fault: Callable[[World], object]) -> Diagnosis:
+    world = World()
+    fault(world)
+    return diagnosed(world)
+
+
+def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
+    found = broken_by(kind.fault)
+    failing = [check for check in found.checks if check.verdict == "fail"]
+    causes = [check for check in failing if check.name not in SYMPTOMS] or failing
+    verdict: NodeVerdict = "unreachable" if causes else "reachable"
+    if kind.fault is is_stopped:
+        verdict = "stopped"
+    if kind.fault is is_not_asked:
+        verdict = "unknown"
+        causes = [check for check in found.checks if check.name == "connected"]
+    role = None if kind.profile is None else f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"
+
+    def told(lines: dict[str, None]) -> list[str]:
+        return [
+            line.replace(NODE, node_id).replace(REGION, region).replace(ROLE, str(role))
+            for line in lines
+        ]
+
+    return {
+        "id": node_id,
+        "account": ACCOUNT,
+        "region": region,
+        "name": name,
+        "state": found.node.state,
+        "profile": kind.profile,
+        "role": role,
+        "ping": found.node.ping,
+        "connection": found.node.connection if isinstance(found.node.connection, str) else None,
+        "verdict": verdict,
+        "causes": [check.name for check in causes] if verdict == "unreachable" else [],
+        "why": told(dict.fromkeys(line for check in causes for line in check.why)),
+        "fix": told(dict.fromkeys(line for check in causes for line in check.fix)),
+    }
+
+
+def _roles(nodes: list[NodeResult]) -> list[RoleResult]:
+    lacks = {"batch-worker": ["register", "reach"], "reporting": ["reach"]}
+    profiles = sorted({node["profile"] for node in nodes if node["profile"]})
+    return [
+        role(
+            f"arn:aws:iam::{ACCOUNT}:role/{name}",
+            profiles=[name],
+            instances=sum(node["profile"] == name for node in nodes),
+            lacks=lacks.get(name, []),
+        )
+        for name in profiles
+    ]
+
+
+def role(arn: str = ROLE, **fields: Any) -> RoleResult:  # noqa: ANN401
+    found = {"role": arn, "profiles": ["web"], "instances": 1, "lacks": [], "unknown": []}
+    return found | fields  # type: ignore[return-value]
+
+
+def node(node_id: str = NODE, **fields: Any) -> NodeResult:  # noqa: ANN401
+    """A reachable instance, but for what the fields say."""
+    found = {
+        "id": node_id,
+        "account": ACCOUNT,
+        "region": REGION,
+        "name": "web-1",
+        "state": "running",
+        "profile": "web",
+        "role": ROLE,
+        "ping": "Online",
+        "connection": "connected",
+        "verdict": "reachable",
+        "causes": [],
+        "why": [],
+        "fix": [],
+    }
+    if fields.get("causes"):
+        found |= {
+            "verdict": "unreachable",
+            "connection": "notconnected",
+            "why": [f"{cause} fails" for cause in fields["causes"]],
+            "fix": [f"mend {cause} of {node_id}" for cause in fields["causes"]],
+        }
+    return found | fields  # type: ignore[return-value]
+
+
+def result(nodes: list[NodeResult], **fields: Any) -> AuditResult:  # noqa: ANN401
+    """The result of an audit that found these nodes."""
+    places = sorted({(one["region"], one["account"]) for one in nodes} or {(REGION, ACCOUNT)})
+    accounts = sorted({account for _, account in places})
+    found = {
+        "version": 1,
+        "account": accounts[0] if len(accounts) == 1 else None,
+        "accounts": accounts,
+        "asked_at": ASKED_AT,
+        "tags": [],
+        "document": None,
+        "regions": [
+            {
+                "account": account,
+                "region": region,
+                "instances": sum(
+                    (one["region"], one["account"]) == (region, account) for one in nodes
+                ),
+                "error": None,
+                "asked_at": ASKED_AT,
+            }
+            for region, account in places
+        ],
+        "summary": summary(nodes),
+        "instances": sorted(nodes, key=lambda one: (one["region"], one["id"])),
+        "roles": [],
+        "profiles": [],
+    }
+    return found | fields  # type: ignore[return-value]
+
+
+def large(size: int) -> AuditResult:
+    """An account of so many instances in four regions, with 200 roles and 40 subnets."""
+    nodes = []
+    for n in range(size):
+        causes = [[], [], [], ["register", "reach"], ["path-ssm", "path-ssmmessages"]][n % 5]
+        name = f"service-{n % 200}"
+        why = [f"{cause}: no policy of the role allows it" for cause in causes]
+        if n % 5 == 4:
+            why = [
+                f"the route table 'rtb-{n % 40}' of the subnet 'subnet-{n % 40}' has no default "
+                f"route, and no VPC endpoint of {cause.removeprefix('path-')} serves it"
+                for cause in causes
+            ]
+        nodes.append(
+            node(
+                f"i-{n:017x}",
+                region=("eu-central-1", "eu-west-1", "us-east-1", "us-west-2")[n % 4],
+                name=f"{name}-{n // 200}",
+                profile=name,
+                role=f"arn:aws:iam::{ACCOUNT}:role/{name}",
+                causes=causes,
+                why=why,
+                fix=[f"mend {cause}" for cause in causes],
+            )
+        )
+    return result(nodes)
+
+
+def written(folder: Path, name: str, found: object) -> str:
+    """Write a result as JSON, and return the path of the file."""
+    path = folder / name
+    path.write_text(json.dumps(found), encoding="utf-8")
+    return str(path)

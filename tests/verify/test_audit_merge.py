@@ -1,0 +1,227 @@
+"""`--from`: what is read, what is refused, and which of two answers about a region is taken."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from session_manager_permissions._verify.audit.merge import read
+from session_manager_permissions._verify.simulator import CannotAsk
+
+from .audits import ASKED_AT, node, result, role, sample, written
+from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from session_manager_permissions._verify.audit.result import AuditResult, NodeResult
+
+EARLIER, LATER = "2026-03-01T06:30:00Z", "2026-03-03T06:30:00Z"
+OTHER_REGION: Final = "us-east-1"
+
+
+def asked(at: str | None, *nodes: NodeResult, **fields: Any) -> AuditResult:  # noqa: ANN401
+    """A result of one time, or of none."""
+    found = result(list(nodes), asked_at=at, **fields)
+    for region in found["regions"]:
+        region["asked_at"] = at
+    return found
+
+
+def merged(folder: Path, *results: object) -> AuditResult:
+    return read([written(folder, f"{number}.json", one) for number, one in enumerate(results)])
+
+
+def ids(found: AuditResult) -> list[str]:
+    return [one["id"] for one in found["instances"]]
+
+
+def test_one_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    assert merged(tmp_path, sample()) == sample()
+
+
+def test_file_of_the_first_version_gets_its_account_and_no_time(tmp_path: Path) -> None:
+    first: Any = result([node()])
+    for field in ("accounts", "asked_at", "tags", "document"):
+        del first[field]
+    for part in (*first["regions"], *first["instances"]):
+        del part["account"]
+    del first["regions"][0]["asked_at"]
+
+    found = merged(tmp_path, first)
+
+    assert found["accounts"] == [ACCOUNT]
+    assert found["instances"] == [node()]
+    assert found["regions"][0]["asked_at"] is None
+    assert "tags" not in found
+
+
+def test_accounts_and_regions_come_together(tmp_path: Path) -> None:
+    here = result([node("i-2", causes=["reach"]), node("i-1", region=OTHER_REGION)])
+    there = result([node("i-3", account=OTHER_ACCOUNT, profile="db")])
+
+    found = merged(tmp_path, here, there)
+
+    assert (found["account"], found["accounts"]) == (None, [ACCOUNT, OTHER_ACCOUNT])
+    assert [(one["region"], one["account"]) for one in found["regions"]] == [
+        (REGION, ACCOUNT),
+        (REGION, OTHER_ACCOUNT),
+        (OTHER_REGION, ACCOUNT),
+    ]
+    assert ids(found) == ["i-2", "i-3", "i-1"]
+    assert found["summary"] == {
+        "instances": 3,
+        "reachable": 2,
+        "unreachable": 1,
+        "stopped": 0,
+        "unknown": 0,
+        "causes": {"reach": 1},
+    }
+    assert found["replaced"] == []
+    assert found["asked_at"] == ASKED_AT
+
+
+def test_what_is_merged_can_be_merged_again(tmp_path: Path) -> None:
+    others = [result([node(f"i-{n}", account=f"{n:012}")]) for n in (1, 2, 3)]
+    at_once = merged(tmp_path, *others)
+
+    assert merged(tmp_path, merged(tmp_path, *others[:2]), others[2]) == at_once
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept", "left"),
+    [
+        pytest.param(EARLIER, LATER, "second", "0.json", id="later, and last"),
+        pytest.param(LATER, EARLIER, "first", "1.json", id="later, and first"),
+        pytest.param(EARLIER, EARLIER, "second", "0.json", id="of one time"),
+        pytest.param(None, EARLIER, "second", "0.json", id="first without a time"),
+        pytest.param(LATER, None, "second", "0.json", id="last without a time"),
+    ],
+)
+def test_of_one_region_twice_the_later_is_taken(
+    tmp_path: Path, first: str | None, second: str | None, kept: str, left: str
+) -> None:
+    found = merged(
+        tmp_path,
+        asked(first, node("i-first", name="first"), node("i-both", name="first")),
+        asked(second, node("i-second", name="second"), node("i-both", name="second")),
+    )
+
+    assert {one["name"] for one in found["instances"]} == {kept}
+    assert found["summary"]["instances"] == 2
+    assert found["account"] == ACCOUNT
+    (replaced,) = found["replaced"]
+    assert replaced["file"].endswith(left)
+    assert replaced["asked_at"] == (first if kept == "second" else second)
+
+
+def test_merge_has_a_time_only_if_all_of_it_has(tmp_path: Path) -> None:
+    there = asked(None, node("i-2", region=OTHER_REGION))
+
+    assert merged(tmp_path, asked(EARLIER, node()), there)["asked_at"] is None
+    there = asked(LATER, node("i-2", region=OTHER_REGION))
+    assert merged(tmp_path, asked(EARLIER, node()), there)["asked_at"] == EARLIER
+
+
+def test_role_is_as_the_latest_result_has_it(tmp_path: Path) -> None:
+    nodes = [node("i-1"), node("i-2", region=OTHER_REGION, profile="db")]
+    found = merged(
+        tmp_path,
+        asked(LATER, nodes[0], roles=[role(lacks=["reach"]), role("arn:gone")], profiles=["web"]),
+        asked(EARLIER, nodes[1], roles=[role(profiles=["db"])], profiles=["gone"]),
+    )
+
+    assert found["roles"] == [role(lacks=["reach"], profiles=["db", "web"], instances=2)]
+    assert found["profiles"] == ["web"]
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "second", "kept"),
+    [
+        pytest.param("tags", ["a=b"], ["a=b"], ["a=b"], id="tags"),
+        pytest.param("tags", ["a=b"], [], "absent", id="other tags"),
+        pytest.param("document", None, None, None, id="no document"),
+        pytest.param("document", None, "Sessions", "absent", id="another document"),
+    ],
+)
+def test_what_was_asked_about_is_kept_if_all_have_it(
+    tmp_path: Path, field: str, first: object, second: object, kept: object
+) -> None:
+    found = merged(
+        tmp_path,
+        result([node("i-1")], **{field: first}),
+        result([node("i-2", region=OTHER_REGION)], **{field: second}),
+    )
+
+    assert found.get(field, "absent") == kept
+
+
+def changed(**fields: object) -> str:
+    return json.dumps(sample() | fields)
+
+
+def with_region(**fields: object) -> str:
+    found: Any = sample()
+    found["regions"][0] |= fields
+    return json.dumps(found)
+
+
+def without_accounts() -> str:
+    found: Any = sample()
+    del found["instances"][0]["account"]
+    return json.dumps(found | {"account": None})
+
+
+def with_region_twice() -> str:
+    found = sample()
+    return json.dumps(found | {"regions": found["regions"] * 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("not JSON", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "it is [], not an object"),
+        ('{"version": 1, "ready": true}', "it has no field account, instances"),
+        (changed(version=2), "has the version 2, and this program reads version 1"),
+        (changed(account=7), "account is 7, not a string"),
+        (changed(regions={}), "regions is {}, not a list"),
+        (changed(instances=[{}]), "instances[0] has no field causes"),
+        (changed(instances=["i-1"]), 'instances[0] is "i-1", not an object'),
+        (changed(instances=[node(verdict="ok")]), 'instances[0].verdict is "ok", not one of'),
+        (changed(instances=[node(region="eu-west-9")]), "which is not among the regions"),
+        (changed(summary={"causes": {}}), "summary has no field instances"),
+        (changed(profiles=[None]), "profiles[0] is null, not a string"),
+        (changed(asked_at="yesterday"), "asked_at is 'yesterday'"),
+        (with_region(asked_at="2026-03-02"), "asked_at is '2026-03-02'"),
+        (with_region(instances=True), "regions[0].instances is true, not a whole number"),
+        (with_region_twice(), "eu-west-1 is twice among the regions"),
+        (without_accounts(), "not every region and instance has an account"),
+    ],
+)
+def test_what_is_no_result_is_refused_by_the_name_of_its_file(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(CannotAsk) as error:
+        read([str(path)])
+
+    assert str(error.value).startswith(f"--from {path} ")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CannotAsk, match="can't be read: No such file or directory"):
+        read([str(tmp_path / "none.json")])
+
+
+def test_fields_of_a_newer_version_are_let_through(tmp_path: Path) -> None:
+    found: Any = merged(tmp_path, sample() | {"added": {}})
+
+    assert found["added"] == {}

@@ -1,0 +1,278 @@
+"""The HTML page of an audit: it is complete, and no text of the account is more than text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from session_manager_permissions._verify.audit.causes import grouped
+from session_manager_permissions._verify.audit.compare import changes
+from session_manager_permissions._verify.audit.page import STAGES, html, picture
+from session_manager_permissions._verify.audit.text import shown
+from session_manager_permissions._verify.checks import ORDER
+
+from .audits import ASKED_AT, node, result, role, sample
+from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from session_manager_permissions._verify.audit.result import AuditResult
+
+HOSTILE: Final = (
+    "<script>alert(1)</script>",
+    "</title></style></script><img src=x onerror=alert(1)>",
+    '"\' onmouseover=\'alert(1)" autofocus x="',
+    "javascript:alert(1)",
+    "&lt;b&gt; &amp;",
+    "{{ 7 * 7 }}{% raw %}",
+    "<!-- -->]]>",
+    "\u202egnp.exe\u2066",
+    "\0\x1b[31m\x85\ud800",
+    "\u540d\u524d \u0627\u0644\u062e\u0627\u062f\u0645 \U0001f680",
+)
+
+
+class Page(HTMLParser):
+    """The elements of a page, with their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[tuple[str, str | None], ...]]] = []
+        self.text = ""
+        self.raw: dict[str, str] = {}
+        self._open = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(attrs)))
+        self._open = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open in ("script", "style"):
+            self.raw[self._open] = data
+            self._open = ""
+        else:
+            self.text += data
+
+    @property
+    def flat(self) -> str:
+        """The text, with one space for each run of white space."""
+        return " ".join(self.text.split())
+
+
+def of_all(text: str = "text of the account") -> AuditResult:
+    """A result with each part that the page has, and this text wherever one of the account goes."""
+    said: Any = {"name": text, "profile": text, "why": [text], "fix": [text]}
+    said["role"] = f"arn:aws:iam::{ACCOUNT}:role/{text.replace('/', '')}"
+    old = [node("i-1"), node("i-2", name=text, causes=["reach"])]
+    new = [
+        node("i-1", causes=["reach", text], **said),
+        node("i-3", verdict="unknown", state=text, ping=text, **said),
+        node("i-4", account=OTHER_ACCOUNT, region=text, **said),
+    ]
+    roles = [role(text, lacks=["reach"], unknown=[text], profiles=[text, "web"])]
+    found = result(new, tags=[text], document=text, roles=roles, profiles=[text, "web"])
+    found["regions"][0]["error"] = text
+    found["replaced"] = [{"account": text, "region": text, "asked_at": ASKED_AT, "file": text}]
+    before = result([*old, node("i-5", region=text)], roles=[role(text)])
+    found["changes"] = changes(before, found)
+    found["changes"]["not_compared"].append({"account": text, "region": text, "why": text})
+    return found
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_of_the_account_is_text(text: str) -> None:
+    text = f"text {text}"  # so that all stands in the same order
+    harmless, hostile = Page(html(of_all())), Page(html(of_all(text)))
+
+    assert hostile.elements == harmless.elements
+    assert hostile.raw == harmless.raw
+    assert hostile.text.count(shown(text)) > 30
+    assert hostile.text.count("text ") == harmless.text.count("text ")
+
+
+def test_page_is_ascii_in_any_language() -> None:
+    assert html(of_all(HOSTILE[-1])).isascii()
+
+
+def test_page_of_the_sample_has_each_fact() -> None:
+    found = sample()
+    page = Page(html(found))
+
+    for one in found["instances"]:
+        for field in ("id", "name", "region", "profile", "state", "ping"):
+            assert str(one[field] or "") in page.text
+    for group in grouped(one for one in found["instances"] if one["verdict"] == "unreachable"):
+        for line in (*group.why, *group.fix):
+            assert line in page.text
+    for name in found["profiles"]:
+        assert name in page.text
+    for one_role in found["roles"]:
+        assert (one_role["role"] in page.text) == bool(one_role["lacks"])
+    assert "the credentials may not ask" in page.text
+
+
+def test_nothing_but_the_page_is_loaded() -> None:
+    """No link leaves the page, and its policy would let nothing in."""
+    page = Page(html(of_all()))
+    attributes = [pair for _, attrs in page.elements for pair in attrs]
+    (policy,) = (
+        value or "" for name, value in attributes if name == "content" and "src" in str(value)
+    )
+
+    assert {name for name, _ in attributes} & {"src", "srcset", "style", "action", "data"} == set()
+    assert all(str(value).startswith("#") for name, value in attributes if name == "href")
+    assert [name for name, _ in attributes if name.startswith("on")] == []
+    assert not re.search(r"https?://|url\(|@import", page.raw["style"] + page.raw["script"])
+    assert policy == (
+        f"default-src 'none'; style-src '{hashed(page.raw['style'])}'; "
+        f"script-src '{hashed(page.raw['script'])}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def hashed(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def test_ids_are_unique_and_each_link_has_its_end() -> None:
+    page = Page(html(of_all()))
+    ids = [value for _, attrs in page.elements for name, value in attrs if name == "id"]
+    ends = {
+        str(value).removeprefix("#")
+        for _, attrs in page.elements
+        for name, value in attrs
+        if name in ("href", "aria-labelledby")
+    }
+
+    assert len(ids) == len({*ids})
+    assert ends <= {*ids}
+
+
+STOPPED: Final = node("i-9", verdict="stopped")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "error", "says"),
+    [
+        ([], None, "No instance was found"),
+        ([STOPPED], None, "No instance is running"),
+        ([node(), STOPPED], None, "1 running instance can be reached"),
+        ([node("i-1"), node("i-2")], None, "All 2 running instances can be reached"),
+        ([node()], "denied", "All running instances that were found can be reached"),
+        ([node("i-1"), node("i-2", verdict="unknown")], None, "1 could not be judged"),
+        ([node("i-1", causes=["reach"])], None, "1 of 1 running instance can\u2019t be reached"),
+        (
+            [node("i-1"), node("i-2", causes=["reach"]), STOPPED],
+            None,
+            "1 of 2 running instances can\u2019t be reached",
+        ),
+    ],
+)
+def test_heading_is_the_answer(nodes: list[Any], error: str | None, says: str) -> None:
+    found = result(nodes)
+    found["regions"][0]["error"] = error
+
+    page = Page(html(found)).flat
+
+    assert says in page
+    assert ("This is not all" in page) == bool(error)
+
+
+def test_region_that_could_not_be_asked_is_named() -> None:
+    found = result([node("i-1"), node("i-2", account=OTHER_ACCOUNT)])
+    found["regions"][1]["error"] = "it was denied"
+
+    assert f"{REGION} of {OTHER_ACCOUNT}: it was denied" in Page(html(found)).flat
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (result([node()]), f"Account {ACCOUNT} \u00b7 asked 2026-03-02 06:30 UTC"),
+        (
+            result([node("i-1"), node("i-2", account=OTHER_ACCOUNT)]),
+            f"Accounts {ACCOUNT}, {OTHER_ACCOUNT}",
+        ),
+        (result([node()], tags=["a=b", "c=d"]), "only with a=b, c=d"),
+        (result([node()], document="Sessions"), "sessions of Sessions"),
+    ],
+)
+def test_page_says_what_was_asked(found: AuditResult, says: str) -> None:
+    assert says in Page(html(found)).flat
+
+
+def test_result_of_the_first_version_is_shown() -> None:
+    found: Any = result([node(causes=["reach"])], roles=[role(lacks=["reach"])])
+    for field in ("accounts", "asked_at", "tags", "document"):
+        del found[field]
+    for part in (*found["regions"], *found["instances"]):
+        del part["account"]
+    del found["regions"][0]["asked_at"], found["roles"][0]["unknown"]
+
+    page = Page(html(found)).flat
+
+    assert f"Account {ACCOUNT}" in page
+    assert "asked" not in page
+
+
+def test_changes_have_a_section() -> None:
+    found = result([node(causes=["reach"])], roles=[role(lacks=["reach"])])
+    old = result([node()], roles=[role(lacks=["register"])])
+    page = Page(html(found | {"changes": changes(old, found)})).flat
+
+    assert "Changes since 2026-03-02 06:30 UTC" in page
+    assert "lost reach ; gained register" in page.replace("reach;", "reach ;")
+    assert "Causes that no instance had: reach." in page
+    assert "1 instance became unreachable" in page
+    assert "None." in Page(html(found | {"changes": changes(found, found)})).flat
+    assert "Changes" not in Page(html(found)).flat
+
+
+def test_each_check_has_one_place_in_the_picture() -> None:
+    places = [check for stage in STAGES for check in (*stage.checks, *stage.link)]
+
+    assert sorted(places) == sorted(ORDER)
+
+
+@pytest.mark.parametrize(
+    ("causes", "says"),
+    [
+        (["register", "reach"], "It is broken at Profile, role by register, reach."),
+        (["path-ssm"], "It is broken from Network to Endpoint by path-ssm."),
+        (
+            ["metadata", "path-kms"],
+            "at Instance by metadata; from Network to Endpoint by path-kms.",
+        ),
+        (["connected"], "It is broken from Endpoint to Session Manager by connected."),
+        (["a-check-of-a-newer-version"], "Where it is broken is not known."),
+    ],
+)
+def test_picture_has_a_text(causes: list[str], says: str) -> None:
+    assert picture(causes).text.endswith(says)
+
+
+def test_nodes_with_one_fault_are_one_group() -> None:
+    late = "it last reported in at 2026-01-01 00:00:0{}+00:00: PingStatus is ConnectionLost"
+    nodes = [node(f"i-{n}", causes=["registered"], why=[late.format(n)]) for n in (1, 2)]
+
+    (group,) = grouped(nodes)
+
+    assert group.why == ("it last reported in at TIME: PingStatus is ConnectionLost",)
+    assert group.fix == ("mend registered of INSTANCE_ID",)
+    assert group.profiles == ["web"]
+    (alone,) = grouped(nodes[:1])
+    assert (alone.why, alone.fix) == ((late.format(1),), ("mend registered of i-1",))
+
+
+def test_groups_come_by_their_size() -> None:
+    nodes = [node("i-1", causes=["reach"]), *(node(f"i-{n}", causes=["register"]) for n in (2, 3))]
+
+    assert [(group.causes, len(group.nodes)) for group in grouped(nodes)] == [
+        (("register",), 2),
+        (("reach",), 1),
+    ]
