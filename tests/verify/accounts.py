@@ -99,7 +99,7 @@ class Account:
         self.shut: set[str] = set()
         """Regions whose private subnets have no way out."""
         self.refused: dict[str, str] = {}
-        """The code of the error of a call, by `service:Operation`, or `REGION service:Operation`."""
+        """The code of the error of each `service:Operation`, or `REGION service:Operation`."""
         self.size = 1000
         """How many entries a page has at most."""
         self.calls: Counter[str] = Counter()
@@ -259,8 +259,8 @@ class Account:
 
     # What the preferences name
 
-    def _DescribeKey(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"KeyMetadata": key()}
+    def _DescribeKey(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"KeyMetadata": key(Arn=asked["KeyId"], KeyId="1234abcd")}
 
     # The network
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qs, quote
 
 from botocore.exceptions import ClientError
-from moto.core.utils import get_service_model
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
 from werkzeug.datastructures import MultiDict
 
 from tests.deploy.gateway import Answer, Call, error_of
@@ -55,9 +55,7 @@ class Served:
         """How often each call was answered."""
         self.throttled: Counter[str] = Counter()
 
-    def answer(
-        self, call: Call, path: str, body: bytes, _: BaseHTTPRequestHandler
-    ) -> Answer:
+    def answer(self, call: Call, path: str, body: bytes, _: BaseHTTPRequestHandler) -> Answer:
         """Answer one call."""
         if self._latency:
             time.sleep(self._latency)

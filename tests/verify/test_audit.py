@@ -8,18 +8,22 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
+from botocore.exceptions import EndpointConnectionError, UnknownRegionError
 
 from session_manager_permissions._verify import command
-from session_manager_permissions._verify.audit import answering, auditing, sharing
+from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 
-from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session
+from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session, refusal
 from .nodes import ACCOUNT, KEY, REGION
 from .test_verify import no_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from syrupy.assertion import SnapshotAssertion
 
 __all__ = ["no_account"]  # a fixture
 
@@ -467,3 +471,476 @@ def test_each_node_has_the_right_verdict(said: Row, audit: Callable[..., Run]) -
     assert all(one["why"] for one in failing)
     if said.says:
         assert said.says in run.out
+
+
+def test_a_node_in_json(audit: Callable[..., Run]) -> None:
+    account = with_roles(
+        Account(Machine(A, profile="db", tags={"Name": "数据库"}, **LOST)),
+        db=Role(lacks=(REGISTER,)),
+    )
+
+    run = audit(account)
+
+    found = run.one(A)
+    assert {name: found[name] for name in found if name not in {"why", "fix"}} == {
+        "id": A,
+        "account": ACCOUNT,
+        "region": REGION,
+        "name": "数据库",
+        "state": "running",
+        "profile": "db",
+        "role": account.role_arn("db"),
+        "ping": "ConnectionLost",
+        "connection": "notconnected",
+        "verdict": "unreachable",
+        "causes": ["register"],
+    }
+    assert found["why"][0].startswith(f"{REGISTER}: implicit deny")
+    assert found["fix"][0].startswith("give SessionManagerPermissions allow_registration=True")
+
+
+def test_the_whole_in_json(audit: Callable[..., Run]) -> None:
+    account = with_roles(
+        Account(
+            Machine(C, OTHER_REGION, profile="db"),
+            Machine(B, profile="db", **NEVER),
+            Machine(A, state="stopped", **NEVER),
+        ),
+        db=Role(lacks=(REGISTER, *CHANNELS)),
+    )
+
+    run = audit(account, "--all-regions")
+
+    found = run.json
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["asked_at"])
+    region = {"account": ACCOUNT, "asked_at": found["asked_at"], "error": None}
+    assert [(one["region"], one["id"]) for one in found.pop("instances")] == [
+        (REGION, A),
+        (REGION, B),
+        (OTHER_REGION, C),
+    ]
+    assert found == {
+        "version": 1,
+        "account": ACCOUNT,
+        "accounts": [ACCOUNT],
+        "asked_at": found["asked_at"],
+        "tags": [],
+        "document": None,
+        "regions": [
+            {"region": REGION, "instances": 2, **region},
+            {"region": OTHER_REGION, "instances": 1, **region},
+        ],
+        "summary": {
+            "instances": 3,
+            R: 0,
+            U: 2,
+            S: 1,
+            Q: 0,
+            "causes": {"register": 2, "reach": 2},
+        },
+        "roles": [
+            {
+                "role": account.role_arn("db"),
+                "profiles": ["db"],
+                "instances": 2,
+                "lacks": ["register", "reach"],
+                "unknown": [],
+            },
+            {
+                "role": account.role_arn("web"),
+                "profiles": ["web"],
+                "instances": 1,
+                "lacks": [],
+                "unknown": [],
+            },
+        ],
+        "profiles": ["db"],
+    }
+
+
+class OfRoles(NamedTuple):
+    """An account, and what its roles and profiles lack."""
+
+    name: str
+    account: Account
+    lacks: dict[str, tuple[str, ...]]
+    profiles: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        OfRoles(
+            "two profiles with one role",
+            with_roles(
+                Account(Machine(A, profile="one"), Machine(B, profile="two")),
+                one=Role(lacks=(REGISTER,)),
+            ),
+            {"one": ("register",)},
+            ("one", "two"),
+        ),
+        OfRoles(
+            "a role that may not be assumed lacks no permission",
+            with_roles(Account(Machine(A, profile="db", **NEVER)), db=Role("ecs.amazonaws.com")),
+            {"db": ("role-assumable",)},
+            (),
+        ),
+        OfRoles(
+            "a key of the session preferences",
+            uses_key(
+                with_roles(Account(Machine(A, profile="db")), db=Role(lacks=("kms:Decrypt",)))
+            ),
+            {"db": ("encrypt",)},
+            ("db",),
+        ),
+        OfRoles(
+            "the profile goes unused where the account's role does the work",
+            with_roles(Account(Machine(A, profile="db")), db=Role(lacks=(REGISTER,))),
+            {"web": ()},
+            (),
+        ),
+        OfRoles(
+            "a condition decides",
+            with_roles(
+                Account(Machine(A, profile="db")), db=Role(if_told=("aws:ResourceTag/team",))
+            ),
+            {"db": ()},
+            (),
+            ("register", "reach"),
+        ),
+        OfRoles(
+            "a hybrid node has no profile",
+            with_roles(
+                Account(Machine(HYBRID, role="nodes")),
+                nodes=Role("ssm.amazonaws.com", lacks=CHANNELS),
+            ),
+            {"nodes": ("reach",)},
+            (),
+        ),
+        OfRoles("no role", Account(Machine(A, profile=None, **NEVER)), {}, ()),
+    ],
+    ids=lambda said: said.name,
+)
+def test_what_a_role_lacks(said: OfRoles, audit: Callable[..., Run], tmp_path: Path) -> None:
+    if "two" in said.profiles:
+        said.account.profiles["two"] = "one"
+    if "web" in said.lacks:
+        said.account.host_management[REGION] = "web"
+    file = tmp_path / "profiles.txt"
+
+    run = audit(said.account, "--profiles-file", str(file))
+
+    roles = run.json["roles"]
+    assert {one["role"].rpartition("/")[2]: tuple(one["lacks"]) for one in roles} == said.lacks
+    assert [one["unknown"] for one in roles] == [[*said.unknown]] * len(roles)
+    assert tuple(run.json["profiles"]) == said.profiles
+    assert file.read_text(encoding="utf-8") == "".join(f"{name}\n" for name in said.profiles)
+
+
+def test_nothing_could_be_asked(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A))
+    account.refused = {
+        "ec2:DescribeInstances": "UnauthorizedOperation",
+        "ssm:DescribeInstanceInformation": "AccessDeniedException",
+    }
+
+    run = audit(account)
+
+    assert (run.status, run.out) == (2, "")
+    assert f"{REGION}: {DENIED} ec2:DescribeInstances, ssm:DescribeInstanceInformation" in run.err
+
+
+@pytest.mark.parametrize(
+    ("region", "says"),
+    [
+        ("mars-north-1", "Unknown region: 'mars-north-1'"),
+        (REGION, "Could not connect to the endpoint URL"),
+    ],
+)
+def test_a_region_that_is_not_there(
+    region: str, says: str, audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(Machine(A, OTHER_REGION))
+    real = Session.in_region
+
+    def in_region(self: Session, name: str) -> Session:
+        if name == "mars-north-1":
+            raise UnknownRegionError(region_name=name, error_msg="")
+        return real(self, name)
+
+    def before(asked: str, _: str, __: dict[str, Any]) -> None:
+        if asked == REGION:
+            raise EndpointConnectionError(endpoint_url="https://example.org")
+
+    monkeypatch.setattr(Session, "in_region", in_region)
+    account.before = before
+
+    run = audit(account, "--region", OTHER_REGION, "--region", region)
+
+    assert run.status == 1
+    assert run.found == {A: (R,)}
+    assert says in run.error(region)
+    assert run.error(OTHER_REGION) == ""
+
+
+def test_an_error_of_the_program_is_no_verdict(
+    audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr(judging, "diagnose_found", fails)
+
+    run = audit(Account(Machine(A), Machine(B, state="stopped")))
+
+    assert (run.status, run.found) == (1, {A: (Q,), B: (S,)})
+    assert "RuntimeError: surprise: report it" in run.error()
+    assert "report it" in run.one(A)["why"][0]
+
+
+def test_what_is_shared_is_asked_once(audit: Callable[..., Run]) -> None:
+    nodes = [
+        Machine(f"i-{number:017x}", (REGION, OTHER_REGION)[number % 2], f"role-{number // 2 % 5}")
+        for number in range(400)
+    ]
+    account = uses_key(Account(*nodes), REGION, OTHER_REGION)
+    with_roles(account, **{f"role-{number}": Role() for number in range(5)})
+
+    run = audit(account, "--all-regions")
+
+    assert run.status == 0
+    once_in_a_region = {
+        "ec2:DescribeInstances",
+        "ec2:DescribeNatGateways",
+        "ec2:DescribeNetworkAcls",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcEndpoints",
+        "kms:DescribeKey",
+        "ssm:GetDocument",
+    }
+    assert account.calls == dict.fromkeys(once_in_a_region, 2) | {
+        "sts:GetCallerIdentity": 1,
+        "ec2:DescribeRegions": 1,
+        "ec2:DescribeVpcAttribute": 2,
+        "iam:GetInstanceProfile": 5,
+        # of each role, in each region: on the nodes, on all resources, and on the key
+        "iam:SimulatePrincipalPolicy": 5 * 2 * 3,
+        "ssm:DescribeInstanceInformation": 2 * 200 // 50,
+        "ssm:GetConnectionStatus": 400,
+    }
+
+
+def test_the_connection_is_asked_of_nodes_that_have_one(audit: Callable[..., Run]) -> None:
+    account = Account(
+        Machine(A), Machine(B, **NEVER), Machine(C, state="stopped", ping="ConnectionLost")
+    )
+
+    run = audit(account)
+
+    assert account.calls["ssm:GetConnectionStatus"] == 1
+    assert [run.one(node)["connection"] for node in (A, B, C)] == ["connected", None, None]
+
+
+def test_a_role_that_is_refused_is_asked_once(audit: Callable[..., Run]) -> None:
+    account = Account(*(Machine(f"i-{number:017x}") for number in range(60)))
+    account.refused["iam:SimulatePrincipalPolicy"] = "AccessDenied"
+    account.refused["iam:GetInstanceProfile"] = "AccessDenied"
+
+    audit(account)
+
+    assert account.calls["iam:GetInstanceProfile"] == 1
+    assert account.calls["iam:SimulatePrincipalPolicy"] == 0
+
+
+@pytest.mark.parametrize("code", ["InvalidInput", "Throttling"])
+def test_a_request_about_several_nodes_may_be_refused(code: str, audit: Callable[..., Run]) -> None:
+    account = Account(*(Machine(f"i-{number:017x}") for number in range(3)))
+
+    def before(_: str, call: str, asked: dict[str, Any]) -> None:
+        if call == "iam:SimulatePrincipalPolicy" and asked["ResourceArns"][1:]:
+            raise refusal("SimulatePrincipalPolicy", code)
+
+    account.before = before
+
+    run = audit(account)
+
+    assert {*run.found.values()} == {(R,)}
+    assert run.status == (0 if code == "InvalidInput" else 1)
+    assert account.calls["iam:SimulatePrincipalPolicy"] == (5 if code == "InvalidInput" else 2)
+
+
+def interrupted(_: Progress, done: int, __: int) -> None:
+    if done == 1:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_leaves_what_is_known(
+    audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "judged", interrupted)
+
+    run = audit(Account(Machine(A), Machine(B, OTHER_REGION), Machine(C)), "--all-regions")
+
+    assert run.status == 1
+    assert len(run.found) == 1
+    errors = [one["error"] for one in run.json["regions"] if one["error"]]
+    assert errors
+    assert all("the audit was interrupted: this is" in error for error in errors)
+
+
+def test_ctrl_c_before_anything_is_known(
+    audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "listed", interrupted)
+
+    run = audit(Account(Machine(A)))
+
+    assert (run.status, run.out) == (2, "")
+    assert f"{REGION}: the audit was interrupted: this is 0 of 1" in run.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_says_how_long_it_takes() -> None:
+    stream = Terminal()
+    now = iter([0.0, 10.0, 10.1, 200.0])
+    progress = Progress(stream, lambda: next(now))
+
+    progress.listed(1, 4)
+    progress.judged(1, 5000)
+    progress.judged(100, 5000)
+    progress.judged(101, 5000)
+    progress.judged(5000, 5000)
+    progress.end()
+
+    assert stream.getvalue().split("\r\x1b[K")[1:] == [
+        "listed the instances of 1 of 4 regions",
+        "checked 100 of 5,000 nodes, about 8 min left",
+        "checked 5,000 of 5,000 nodes, about 0 s left",
+        "",
+    ]
+
+
+def test_progress_is_for_a_terminal() -> None:
+    stream = io.StringIO()
+    Progress(stream).listed(1, 1)
+    Progress(None).judged(1, 1)
+
+    assert stream.getvalue() == ""
+
+
+def test_the_permissions_are_all_that_an_audit_calls(
+    audit: Callable[..., Run], subtests: pytest.Subtests
+) -> None:
+    (statement,) = policy_for_audit()["Statement"]
+    allowed = {*statement["Action"], "sts:GetCallerIdentity"}
+
+    assert json.loads(audit(Account(), "--print-permissions").out) == policy_for_audit()
+    assert {*PERMISSIONS} - allowed == {
+        "iam:ListRoleTags",
+        "iam:ListUserTags",
+        "ssm:ListTagsForResource",
+    }
+    for said in ROWS:
+        with subtests.test(said.name):
+            assert {*said.account.calls} <= allowed
+
+
+def test_results_of_files(audit: Callable[..., Run], tmp_path: Path) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    account = with_roles(Account(Machine(A, profile="db")), db=Role())
+    audit(account, "--file", str(before))
+    account.roles["db"].lacks = (REGISTER,)
+
+    compared = audit(account, "--compare", str(before), "--file", str(after))
+    merged = audit(Account(), "--from", str(after))
+    page = audit(Account(), "--from", str(before), "--output", "html")
+
+    assert (compared.status, compared.out) == (1, "")
+    (change,) = json.loads(after.read_text(encoding="utf-8"))["changes"]["instances"]
+    assert (change["was"]["verdict"], change["now"]["verdict"]) == (R, U)
+    assert (merged.status, merged.found) == (1, {A: (U, "register")})
+    assert (page.status, page.out[:15]) == (0, "<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--tag", "env"], "'env' is not KEY=VALUE"),
+        (["--tag", "=prod"], "'=prod' is not KEY=VALUE"),
+        (["--tag", "env=a", "--tag", "env=b"], "--tag env is given twice"),
+        (["--region", REGION, "--all-regions"], "not allowed with argument"),
+        (["--from", "one.json", "--tag", "env=a"], "--tag is not for --from"),
+        (["--from", "one.json", "--all-regions"], "--all-regions is not for --from"),
+        (["--document", "a b"], "'a b'"),
+        (["--file", "/nowhere/audit.json"], "--file /nowhere/audit.json can't be written"),
+        (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list can't be written"),
+    ],
+)
+def test_what_the_command_line_refuses(
+    arguments: list[str], says: str, audit: Callable[..., Run]
+) -> None:
+    run = audit(Account(), *arguments)
+
+    assert (run.status, run.out) == (2, "")
+    assert says in run.err
+
+
+def test_no_region_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(answering, "AwsSession", lambda *_, **__: Session(Account(), None))
+
+    assert command.main(["audit"]) == 2
+    assert "give --region or --all-regions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "retries"),
+    [(None, {"mode": "adaptive", "total_max_attempts": 10}), ("4", {"mode": "adaptive"})],
+)
+def test_the_rate_adapts_to_throttling(
+    variable: str | None, retries: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def session(*_: object, **said: object) -> Session:
+        asked.update(said)
+        return Session(Account())
+
+    monkeypatch.setattr(answering, "AwsSession", session)
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
+    if variable:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", variable)
+
+    assert command.main(["audit", "--output", "json"]) == 0
+    assert asked == {"retries": retries}
+
+
+def test_the_table(audit: Callable[..., Run], snapshot: SnapshotAssertion) -> None:
+    machines = [Machine(f"i-{number:017x}", profile="db", **NEVER) for number in range(7)]
+    account = with_roles(
+        Account(
+            *machines,
+            Machine(A),
+            Machine(B, OTHER_REGION, **NEVER),
+            Machine(C, state="stopped"),
+            Machine("i-0123456789abcdef0", profile="app"),
+            Machine("i-0123456789abcdef1", profile=None, **NEVER),
+        ),
+        db=Role(lacks=(REGISTER,)),
+        app=Role(lacks=(REGISTER,)),
+    )
+    account.shut = {OTHER_REGION}
+    account.refused = {f"{OTHER_REGION} ssm:DescribeInstanceInformation": "AccessDeniedException"}
+
+    run = audit(account, "--output", "table", "--all-regions")
+
+    assert run.status == 1
+    assert run.out == snapshot

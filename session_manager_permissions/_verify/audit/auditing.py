@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -13,6 +12,7 @@ from session_manager_permissions._verify.simulator import CannotAsk, NotPermitte
 
 from .inventory import Inventory, list_nodes
 from .judging import PERMISSIONS, Judged, judge, unjudged
+from .merge import summary
 from .sharing import Answers, SharingSession
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .inventory import Listed
     from .progress import Progress
-    from .result import AuditResult, NodeResult, RegionResult, RoleResult, Summary
+    from .result import AuditResult, RegionResult, RoleResult
 
 AT_ONCE: Final = 10
 """How many calls are made side by side, at most."""
@@ -217,20 +217,6 @@ def _judged(session: SharingSession, listed: Listed, document: str | None) -> Ju
         why = f"an error of the program, {type(error).__name__}: {error}: report it"
         session.unanswered[why] = CannotAsk(why)
         return Judged(unjudged(listed, why))
-
-
-def summary(instances: Sequence[NodeResult]) -> Summary:
-    """Count the nodes of each verdict and of each cause."""
-    verdicts = Counter(one["verdict"] for one in instances)
-    causes = Counter(cause for one in instances for cause in one["causes"])
-    return {
-        "instances": len(instances),
-        "reachable": verdicts["reachable"],
-        "unreachable": verdicts["unreachable"],
-        "stopped": verdicts["stopped"],
-        "unknown": verdicts["unknown"],
-        "causes": dict(causes.most_common()),
-    }
 
 
 def roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:

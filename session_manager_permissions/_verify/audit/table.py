@@ -11,6 +11,7 @@ from .text import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
     from .causes import Group
@@ -28,11 +29,14 @@ _LINES: Final = 10
 
 def print_audit(console: Console, result: AuditResult) -> None:
     """Print the figures, the groups and what is not known."""
-    _print_figures(console, result)
+    accounts = dict.fromkeys(region["account"] for region in result["regions"])
+    several = len(accounts) > 1
+    console.print(f"Account {', '.join(accounts)}", style="bold")
+    console.print(_figures(result, several=several), soft_wrap=False)
     for verdict in ("unreachable", "unknown"):
         for group in grouped(one for one in result["instances"] if one["verdict"] == verdict):
             console.print()
-            _print_group(console, group, verdict)
+            _print_group(console, group, verdict, several=several)
     if "changes" in result:
         from .compare import print_changes  # noqa: PLC0415 # of one option
 
@@ -52,12 +56,9 @@ def print_audit(console: Console, result: AuditResult) -> None:
             console.print(f"  {region['region']}: {shown(region['error'] or '')}")
 
 
-def _print_figures(console: Console, result: AuditResult) -> None:
+def _figures(result: AuditResult, *, several: bool) -> Table:
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
-    accounts = dict.fromkeys(region["account"] for region in result["regions"])
-    console.print(f"Account {', '.join(accounts)}", style="bold")
-    several = [*accounts][1:]
     table = Table(*(["account"] if several else []), "region", "nodes", *_VERDICTS)
     for column in table.columns[2 if several else 1 :]:
         column.justify = "right"
@@ -68,7 +69,7 @@ def _print_figures(console: Console, result: AuditResult) -> None:
     if result["regions"][1:]:
         table.add_section()
         table.add_row(*([""] if several else []), "all", *_counts(result["instances"]))
-    console.print(table, soft_wrap=False)
+    return table
 
 
 def _is_of(node: NodeResult, region: RegionResult) -> bool:
@@ -83,7 +84,7 @@ def _counts(nodes: list[NodeResult]) -> list[Text]:
     return [_plainly(str(len(nodes))), *counts]
 
 
-def _print_group(console: Console, group: Group, verdict: str) -> None:
+def _print_group(console: Console, group: Group, verdict: str, *, several: bool) -> None:
     """Print the causes, the remedy, and the nodes: by role if that is the cause, else by region."""
     causes = ", ".join(group.causes) or verdict
     console.print(f"{_counted(len(group.nodes), 'node')}: {causes}", style=_STYLES[verdict])
@@ -94,7 +95,7 @@ def _print_group(console: Console, group: Group, verdict: str) -> None:
     of_role = bool(_OF_ROLE & {*group.causes})
     places: dict[str, list[str]] = {}
     for node in group.nodes:
-        places.setdefault(_place(node, of_role=of_role), []).append(node["id"])
+        places.setdefault(_place(node, of_role=of_role, several=several), []).append(node["id"])
     for place, ids in [*places.items()][:_LINES]:
         more = f" and {len(ids) - _IDS} more" if ids[_IDS:] else ""
         console.print(f"  {place}: {', '.join(ids[:_IDS])}{more}")
@@ -102,13 +103,17 @@ def _print_group(console: Console, group: Group, verdict: str) -> None:
         console.print(f"  and {len(places) - _LINES} more {'roles' if of_role else 'regions'}")
 
 
-def _place(node: NodeResult, *, of_role: bool) -> str:
-    if not of_role:
-        return f"{node['account']} {node['region']}"
+def _place(node: NodeResult, *, of_role: bool, several: bool) -> str:
+    """Name what some nodes of a group have in common: the role and the profile, or the region."""
     role, profile = (node["role"] or "").rpartition("/")[2], node["profile"]
-    parts = [f"role {role}"] if role else []
-    parts += [f"profile {profile}"] if profile else []
-    return shown(", ".join(parts) or "no instance profile")
+    parts = [node["account"]] if several else []
+    if not of_role:
+        parts.append(node["region"])
+    elif role or profile:
+        parts += [f"{kind} {name}" for kind, name in (("role", role), ("profile", profile)) if name]
+    else:
+        parts.append("no instance profile")
+    return shown(", ".join(parts))
 
 
 def _counted(number: int, noun: str) -> str:
