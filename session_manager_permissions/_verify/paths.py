@@ -60,8 +60,11 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
         network = LiveNetwork(session.ec2(), instance, node.account, wanted)
-        users_see = _users_see(preferences)
-        judged = {one.name: one for one in _judged(node, network, users_see, proven)}
+        place = (network.vpc, network.placement, wanted, *proven.items(), preferences.document)
+        if place not in session.judged_paths:
+            users_see = _users_see(preferences)
+            session.judged_paths[place] = [*_judged(node, network, users_see, proven)]
+        judged = {one.name: one for one in session.judged_paths[place]}
     checks = []
     for service in _PATHS:
         name = f"path-{service}"

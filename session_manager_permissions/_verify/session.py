@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from types_boto3_kms.client import KMSClient
     from types_boto3_ssm.client import SSMClient
 
+    from .checks import Check
+
 _USER_AGENT: Final = "session-manager-permissions"
 _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
@@ -36,11 +38,14 @@ class AwsSession:
         self._client = cache(self._make)  # a client takes longer to make than a call does
         self.region: str | None = self._session.region_name
         """The region, if one is known."""
+        self.judged_paths: dict[object, list[Check]] = {}
+        """The checks of network paths that were judged, by where the paths start and lead."""
 
     def in_region(self, region: str) -> AwsSession:
         """Return a session with the same credentials in another region."""
         other = copy(self)
         other.region = region
+        other.judged_paths = {}
         other._client = cache(other._make)  # noqa: SLF001 # of its own class
         return other
 

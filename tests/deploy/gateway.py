@@ -15,7 +15,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from botocore.auth import SigV4Auth
@@ -212,8 +212,15 @@ def _signed(
     }
 
 
+class Answers(Protocol):
+    """What answers the calls."""
+
+    def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
+        """Answer one call."""
+
+
 @contextmanager
-def served(gateway: Gateway) -> Iterator[str]:
+def served(gateway: Answers) -> Iterator[str]:
     """Serve on 127.0.0.1 as long as the block lasts; gives the address."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from .nodes import (
     ACCOUNT,
+    KEY,
     REGION,
     acl,
     default_route,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 OTHER_REGION: Final = "us-west-2"
+REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")
 REGISTER: Final = "ssm:UpdateInstanceInformation"
 CHANNELS: Final = (
     "ssmmessages:CreateControlChannel",
@@ -386,6 +388,7 @@ class Session:
         self._account = account
         self.region = region
         self.partition = account.partition
+        self.judged_paths: dict[object, Any] = {}
 
     def in_region(self, region: str) -> Session:
         return Session(self._account, region)
@@ -395,3 +398,31 @@ class Session:
 
     def __getattr__(self, service: str) -> Callable[[], Client]:
         return lambda: Client(self._account, service, str(self.region))
+
+
+def fleet(instances: int) -> Account:
+    """An account in which each region has ten subnets, and each role fifty instances.
+
+    One instance in ten has never registered, one in seventeen is stopped, and one role in ten lacks
+    a permission. Sessions use a key.
+    """
+    account, roles = Account(), max(2, instances // 50)
+    for number in range(instances):
+        in_region, region = divmod(number, len(REGIONS))
+        state: dict[str, Any] = {}
+        if number % 10 == 0:
+            state = {"ping": None, "connection": "notconnected"}
+        if number % 17 == 0:
+            state = {"ping": "ConnectionLost", "connection": "notconnected", "state": "stopped"}
+        profile, subnet = f"role-{in_region % roles}", f"subnet-{in_region % 10}"
+        tags = {"Name": f"web-{number}", "team": "web", "env": "prod"}
+        account.machines.append(
+            Machine(f"i-{number:017x}", REGIONS[region], profile, tags, subnet=subnet, **state)
+        )
+    for number in range(roles):
+        name = f"role-{number}"
+        account.profiles[name] = name
+        account.roles[name] = Role(lacks=(REGISTER,) if number % 10 == 3 else ())
+    for name in REGIONS:
+        account.uses(name, kmsKeyId=KEY.replace(REGION, name))
+    return account

@@ -209,6 +209,7 @@ class Session:
     def __init__(self, world: World) -> None:
         self._world = world
         self.partition = world.partition
+        self.judged_paths: dict[object, Any] = {}
         self.told: Callable[[str], None] | None = None
 
     def on_call(self, tell: Callable[[str], None]) -> None:

@@ -55,7 +55,13 @@ class Served:
         """How often each call was answered."""
         self.throttled: Counter[str] = Counter()
 
-    def answer(self, call: Call, path: str, body: bytes, _: BaseHTTPRequestHandler) -> Answer:
+    def answer(
+        self,
+        call: Call,
+        path: str,
+        body: bytes,
+        request: BaseHTTPRequestHandler,  # noqa: ARG002 # the server gives it
+    ) -> Answer:
         """Answer one call."""
         if self._latency:
             time.sleep(self._latency)
@@ -69,8 +75,8 @@ class Served:
         model = _model(call.service).operation_model(call.operation)
         protocol = "ec2" if call.service == "ec2" else model.service_model.protocol
         values = MultiDict({key: found[0] for key, found in parse_qs(body.decode()).items()})
-        request: Any = {"body": body, "values": values, "headers": {}, "url_path": path}
-        asked = PROTOCOL_PARSERS[protocol](model).parse(request)
+        parts: Any = {"body": body, "values": values, "headers": {}, "url_path": path}
+        asked = PROTOCOL_PARSERS[protocol](model).parse(parts)
         try:
             found = self._account.answer(call.service, call.region, call.operation, asked)
         except ClientError as error:

@@ -90,6 +90,7 @@ class SharingSession:
         self._answers = answers
         self.region = session.region
         self.partition = session.partition
+        self.judged_paths = session.judged_paths
         self.unanswered: dict[str, CannotAsk] = {}
         """Why calls were not answered, each reason once."""
 
