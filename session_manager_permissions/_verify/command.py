@@ -294,7 +294,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     if request.print_permissions:
         _print(lambda: f"{json.dumps(policy_for_audit(), indent=2)}\n")
         return READY
-    request.refuse_unused()
+    request.refuse_unusable()
     for module in request.extras:
         _import_extra(module)
     with said_in_a_line():

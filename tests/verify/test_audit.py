@@ -879,8 +879,8 @@ def test_results_of_files(audit: Callable[..., Run], tmp_path: Path) -> None:
         (["--from", "one.json", "--tag", "env=a"], "--tag is not for --from"),
         (["--from", "one.json", "--all-regions"], "--all-regions is not for --from"),
         (["--document", "a b"], "'a b'"),
-        (["--file", "/nowhere/audit.json"], "--file /nowhere/audit.json can't be written"),
-        (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list can't be written"),
+        (["--file", "/nowhere/audit.json"], "--file /nowhere/audit.json is in no folder"),
+        (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list is in no folder"),
     ],
 )
 def test_what_the_command_line_refuses(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
@@ -71,8 +73,8 @@ class AuditRequest:
         of_output = {"table": ["rich"], "html": ["jinja2"], "json": []}
         return ["boto3", *of_output[self.output]]
 
-    def refuse_unused(self) -> None:
-        """Refuse what `--from` does not use.
+    def refuse_unusable(self) -> None:
+        """Refuse what `--from` does not use, and files for which there is no folder.
 
         Raises:
             CannotAsk: there is such an option.
@@ -81,6 +83,11 @@ class AuditRequest:
             if self.results and getattr(self, option):
                 flag = f"--{option.replace('_', '-')}"
                 raise CannotAsk(f"{flag} is not for --from, which asks nothing: leave it out")
+        for flag, path in (("--file", self.file), ("--profiles-file", self.profiles_file)):
+            if path is not None and not os.access(Path(path).parent, os.W_OK):
+                raise CannotAsk(
+                    f"{flag} {path} is in no folder that can be written to: give another"
+                )
 
 
 def add_arguments(
