@@ -675,7 +675,7 @@ def asked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> bool:
 def holds_on(option: str, value: str, given: argparse.Namespace) -> None:
     """Hold that what is asked about is the text, whole and once."""
     uses = Uses(
-        keys=tuple(LiveKey(arn, arn, None) for arn in given.key),
+        keys=tuple(LiveKey(arn, arn) for arn in given.key),
         log_bucket=given.log_bucket,
         log_prefix=given.log_prefix or "",
         log_group=given.log_group,

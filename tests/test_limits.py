@@ -24,7 +24,8 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._constructs.tokens import is_name
 from session_manager_permissions._verify import command
-from session_manager_permissions._verify.simulator import CannotAsk, LiveRole
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.simulator import LiveRole
 
 from .conftest import ACCOUNT, HERE, REGION
 

@@ -35,12 +35,12 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions._verify import command as command_module
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, NotThere
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.compare import compared
 from session_manager_permissions._verify.audit.merge import read
 from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
 from session_manager_permissions._verify.operators import _principal
-from session_manager_permissions._verify.simulator import CannotAsk, NotPermitted, NotThere
 
 from .builders import existing_bucket, l1_bucket, l1_profile
 from .conftest import (

@@ -56,7 +56,7 @@ def ask(profile: ExistingProfile, key: str, other_key: str) -> Times:
     """Ask IAM, and try what there is a call for on a local AWS."""
     iam = profile.aws.client("iam")
     role = find_role(iam, role_of_profile(iam, profile.name))
-    uses = Uses(keys=(LiveKey(key, key, None), LiveKey(other_key, other_key, None)))
+    uses = Uses(keys=(LiveKey(key, key), LiveKey(other_key, other_key)))
     verdicts = simulate(iam, role, questions(role, uses, REGION), REGION)
     calls = {
         "kms:Decrypt, the key": profile.can_decrypt(key),

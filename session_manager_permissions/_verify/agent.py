@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from .asking import CannotAsk
 from .checks import Check, Evidence
-from .simulator import CannotAsk
 
 if TYPE_CHECKING:
-    from .checks import Answer
+    from .checks import CheckVerdict
     from .node import Node
 
 _API: Final = "ssm-cli get-diagnostics"
@@ -116,7 +116,7 @@ def _seen(check: Check, row: _Row | None) -> Check:
         fix = check.fix or (_ON_THE_NODE,)
         return replace(check, verdict="fail", why=why, fix=fix, evidence=evidence)
     # The agent reached the service although this check failed, or the file is out of date.
-    verdict: Answer = "unknown" if check.verdict == "fail" else "pass"
+    verdict: CheckVerdict = "unknown" if check.verdict == "fail" else "pass"
     why = (f"on the node it works: {row.note}", *check.why)
     fix = check.fix if verdict == "unknown" else ()
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)

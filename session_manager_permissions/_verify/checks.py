@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from .simulator import CannotAsk, NotPermitted
+from .asking import CannotAsk, NotPermitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .simulator import Verdict
 
-Answer = Literal["pass", "fail", "unknown", "proven", "skipped"]
+CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 """`proven` is what the connection of the node shows, and `skipped` a check of what does not exist
 or is not used."""
 
@@ -96,7 +96,7 @@ class Check:
     """One of `ORDER`."""
     subject: str | None
     """What is checked: an ARN, an id or a name."""
-    verdict: Answer
+    verdict: CheckVerdict
     why: tuple[str, ...] = ()
     """In one sentence, and what else there is to know."""
     fix: tuple[str, ...] = ()

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits
 
+from .asking import CannotAsk
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .diagnosis import diagnose
-from .document import PORT, read_document, refuse_unusable
+from .document import PORT, Home, read_document, refuse_unusable
 from .node import node_fault
 from .operators import operator_fault
 from .permissions import policy_for_audit, policy_for_credentials
@@ -30,15 +31,7 @@ from .policy import (
 )
 from .report import node_as_json, print_diagnosis
 from .session import AwsSession
-from .simulator import (
-    CannotAsk,
-    Uses,
-    ask,
-    find_key,
-    find_role,
-    questions,
-    role_of_profile,
-)
+from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -330,15 +323,10 @@ def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
         "ready": diagnosis.ready,
         "instance_profile": identity.profile,
         "role": identity.role and identity.role.arn,
-        "permissions_boundary": None,
+        "permissions_boundary": identity.role and identity.role.boundary,
         "document": preferences.name if document else None,
         "session_type": document and document.session_type,
-        "capabilities": _capabilities(
-            sorted(
-                [*identity.verdicts, *preferences.verdicts],
-                key=lambda verdict: [*_LABELS].index(verdict.question.capability),
-            )
-        ),
+        "capabilities": _capabilities(identity.verdicts),
         **node_as_json(diagnosis),
     }
 
@@ -475,7 +463,9 @@ def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDoc
             )
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
-    document = read_document(session.ssm(), name, role, session.region)
+    document = read_document(
+        session.ssm(), name, Home(role.partition, role.account, session.region)
+    )
     refuse_unusable(document, name)
     _refuse_options_without_bucket(request, document.log_bucket)
     return document

@@ -11,7 +11,7 @@ from .identity import Identity, find_identity
 from .node import Node, find_node, ground_truth, remedies
 from .operators import find_operator, may_start, plugin
 from .paths import path_checks
-from .preferences import Preferences, find_preferences
+from .preferences import Preferences, find_preferences, permission_checks
 from .run_as import run_as
 
 if TYPE_CHECKING:
@@ -102,14 +102,15 @@ def diagnose_found(
     Raises:
         CannotAsk: what an argument names can't be read.
     """
-    identity = find_identity(session, node)
-    preferences = find_preferences(session, node, document, identity.role)
+    preferences = find_preferences(session, node, document)
+    identity = find_identity(session, node, preferences.uses)
     with_tags = bool(preferences.document and preferences.document.run_as_enabled)
     who = None if operator is None else find_operator(session, node, operator, with_tags=with_tags)
     checks = [
-        *ground_truth(session, node),
+        *ground_truth(node),
         *identity.checks,
         *preferences.checks,
+        *permission_checks(preferences, identity),
         *path_checks(session, node, preferences),
         run_as(node, preferences, who),
     ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits
 
-from .simulator import CannotAsk, asking
+from .asking import CannotAsk, asking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,19 +42,15 @@ class LiveDocument(NamedTuple):
     run_as_user: str | None = None
 
 
-class InAccount(Protocol):
-    """What is in an account."""
+class Home(NamedTuple):
+    """The account and the region in which a name of a document stands for a resource."""
 
-    @property
-    def partition(self) -> str:
-        """The partition, such as `aws-us-gov`."""
-
-    @property
-    def account(self) -> str:
-        """The account's id."""
+    partition: str
+    account: str
+    region: str
 
 
-def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None) -> LiveDocument:
+def read_document(ssm: SSMClient, name: str, home: Home) -> LiveDocument:
     """Read the live document of this name.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
@@ -65,7 +61,7 @@ def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None
             call Systems Manager.
     """
     where = f"the document {name}"
-    missing = f"there is no document {name!r} in {region}: give another name, or --region"
+    missing = f"there is no document {name!r} in {home.region}: give another name, or --region"
     with asking("ssm", where, missing):
         text = ssm.get_document(Name=name, DocumentFormat="JSON")["Content"]
     try:
@@ -86,7 +82,7 @@ def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None
     bucket = _text(inputs, "s3BucketName", where)
     return LiveDocument(
         session_type,
-        key and key_arn(key, role, region),
+        key and key_arn(key, home),
         bucket,
         _text(inputs, "s3KeyPrefix", where) if bucket else None,
         _text(inputs, "cloudWatchLogGroupName", where),
@@ -97,12 +93,12 @@ def read_document(ssm: SSMClient, name: str, role: InAccount, region: str | None
     )
 
 
-def key_arn(key: str, of: InAccount, region: str | None) -> str:
-    """The ARN of a key or an alias that is given by its ARN, its id or its name."""
+def key_arn(key: str, home: Home) -> str:
+    """Return the ARN of a key or an alias that is given by its ARN, its id or its name."""
     if key.startswith("arn:"):
         return key
     resource = key if key.startswith("alias/") else f"key/{key}"
-    return f"arn:{of.partition}:kms:{region}:{of.account}:{resource}"
+    return f"arn:{home.partition}:kms:{home.region}:{home.account}:{resource}"
 
 
 def refuse_unusable(document: LiveDocument, name: str) -> None:

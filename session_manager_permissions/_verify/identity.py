@@ -7,11 +7,13 @@ Host Management Configuration, if the account has that on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
+from .asking import CannotAsk, NotThere, asked_once, asking
 from .checks import (
     NO_ROLE,
     NOT_CONNECTED,
@@ -24,22 +26,13 @@ from .checks import (
     unasked,
 )
 from .node import at_least
-from .simulator import (
-    CannotAsk,
-    LiveRole,
-    NotThere,
-    Uses,
-    Verdict,
-    ask_together,
-    asking,
-    questions,
-    tried,
-)
+from .simulator import INSTANCE, NO_USES, LiveRole, Uses, Verdict, ask_together, questions
 
 if TYPE_CHECKING:
+    from types_boto3_iam.type_defs import RoleTypeDef
+
     from .node import Node
     from .session import AwsSession
-    from .simulator import Answered
 
 _PROFILE: Final = "iam:GetInstanceProfile"
 _ROLE: Final = "iam:GetRole"
@@ -78,7 +71,8 @@ class _Profile(NamedTuple):
     error: CannotAsk | None = None
 
 
-_Permitted = list[Verdict | CannotAsk]
+Permissions = Mapping[str, Verdict | CannotAsk]
+"""What IAM says of a role, by the capability of each question."""
 _AccountRole = LiveRole | CannotAsk | str
 """The role of Default Host Management; why it could not be asked about, or why there is none."""
 
@@ -91,44 +85,61 @@ class Identity:
     profile: str | None = None
     """The name of the instance profile."""
     role: LiveRole | None = None
-    """The role that does the work; None where that is not known, or there is none."""
-    verdicts: list[Verdict] = field(default_factory=list)
+    """The role that does the work; None if it is not known, or there is none."""
+    permissions: Permissions = field(default_factory=dict)
+    """What that role may do."""
     replaced: bool = False
     """Whether the account's role takes the place of the profile's."""
 
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What IAM answered about the role."""
+        return [one for one in self.permissions.values() if isinstance(one, Verdict)]
 
-def find_identity(session: AwsSession, node: Node) -> Identity:
-    """Find the role that does the work, and ask whether it may register and open the channels."""
+
+def find_identity(
+    session: AwsSession, node: Node, uses: Uses = NO_USES, *, sample: bool = False
+) -> Identity:
+    """Find the role that does the work, and ask IAM what it may do.
+
+    Args:
+        session: makes the clients.
+        node: the node.
+        uses: what the sessions use. Default: - nothing
+        sample: whether to ask about any instance of the region in place of this one, so that the
+            nodes with a role share its answers.
+    """
     if node.instance is None:
-        return _of_hybrid(session, node)
+        return _of_hybrid(session, node, uses)
     if node.state == "terminated":
         return Identity([skipped(check, "the instance is terminated") for check in _CHECKS])
-    return _of_instance(session, node)
+    return _of_instance(session, node, uses, sample=sample)
 
 
-def _of_instance(session: AwsSession, node: Node) -> Identity:
+def _of_instance(session: AwsSession, node: Node, uses: Uses, *, sample: bool) -> Identity:
     profile = _read_profile(session, node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
-    known: Answered = {}
-    asked = None if own is None else _may_register_itself(session, node, own.role, known)
-    fit = _is_fit(profile, trusted, asked)
+    fit = _is_fit(profile, trusted)
+    if fit is None and own is not None:
+        fit = _registers(may(session, node, own.role, NO_USES, sample=sample), trusted)
     account = "" if fit else _account_role(session, node)
     worker = None if own is None else own.role
     replaced = fit is False and isinstance(account, LiveRole)
     if fit is False and isinstance(account, LiveRole):
         worker = account
-        asked = _permitted(session, node, account)
-    elif own is not None:
-        asked = _permitted(session, node, own.role, known)
+    permissions: Permissions = (
+        {} if worker is None else may(session, node, worker, uses, sample=sample)
+    )
+    worker, permissions = _with_boundary(session, worker, permissions)
     checks = [
         _profile(node, profile, account),
         _assumable(node, own, trusted, EC2, replaced=replaced),
         _metadata(node),
-        *_permissions(worker, asked),
-        _host_management(profile, asked, account, fit=fit),
+        *_permissions(worker, permissions),
+        _host_management(profile, permissions, account, fit=fit),
     ]
-    return Identity(checks, profile.name, worker, _known(asked), replaced=replaced)
+    return Identity(checks, profile.name, worker, permissions, replaced=replaced)
 
 
 def _read_profile(session: AwsSession, node: Node) -> _Profile:
@@ -136,7 +147,7 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
     if arn is None:
         return _Profile(fault="the instance has no instance profile")
     name = arn.rpartition("/")[2]
-    found = tried(lambda: _role_of_profile(session, name))
+    found = _role_of_profile(session, name)
     if isinstance(found, NotThere):
         return _Profile(name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
@@ -146,61 +157,71 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
     return _Profile(name, found)
 
 
+@asked_once
 def _role_of_profile(session: AwsSession, name: str) -> FoundRole | None:
-    """The role in the profile; None where it has none."""
+    """Read the role in a profile; None if it has none."""
     with asking("iam", f"the instance profile {name}", f"there is no instance profile {name!r}"):
         profile = session.iam().get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        roles = [
-            FoundRole(LiveRole(role["Arn"], None), role.get("AssumeRolePolicyDocument"))
-            for role in profile["Roles"]
-        ]
+        roles = [_found(role) for role in profile["Roles"]]
     return roles[0] if roles else None
 
 
-def _may_register_itself(
-    session: AwsSession, node: Node, role: LiveRole, known: Answered
-) -> _Permitted:
-    """Whether the role may register the node, asked on its ARN, which a `*` covers too."""
-    (register,) = (
-        question._replace(needs=question.needs[-1:])
-        for question in questions(role, Uses(), node.region, node.arn)
-        if question.capability == "register"
-    )
-    return ask_together(session.iam(), role, [register], node.region, node.id, known=known)
+@asked_once
+def _read_role(session: AwsSession, name: str) -> FoundRole:
+    with asking("iam", f"the role {name}", f"there is no role {name!r}"):
+        return _found(session.iam().get_role(RoleName=name)["Role"])
 
 
-def _permitted(
-    session: AwsSession, node: Node, role: LiveRole, known: Answered | None = None
-) -> _Permitted:
-    """Whether the role may register the node, and open the channels."""
-    asked = questions(role, Uses(), node.region, node.arn)
-    in_order = sorted(asked, key=lambda one: _PERMISSIONS.index(one.capability))
-    return ask_together(session.iam(), role, in_order, node.region, node.id, known=known)
+def _found(role: RoleTypeDef) -> FoundRole:
+    boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    return FoundRole(LiveRole(role["Arn"], boundary), role.get("AssumeRolePolicyDocument"))
 
 
-def _known(asked: _Permitted | None) -> list[Verdict]:
-    return [one for one in asked or () if isinstance(one, Verdict)]
+def may(
+    session: AwsSession, node: Node, role: LiveRole, uses: Uses, *, sample: bool = False
+) -> dict[str, Verdict | CannotAsk]:
+    """Ask IAM whether a role may do what the agent does on a node, by capability."""
+    arn, node_id = (None, INSTANCE) if sample else (node.arn, node.id)
+    asked = questions(role, uses, node.region, arn)
+    verdicts = ask_together(session, role, asked, node.region, node_id)
+    return {question.capability: one for question, one in zip(asked, verdicts, strict=True)}
 
 
-def _may_register(asked: _Permitted | None) -> bool | None:
-    register = asked[0] if asked else None
+def _with_boundary(
+    session: AwsSession, role: LiveRole | None, permissions: Permissions
+) -> tuple[LiveRole | None, Permissions]:
+    """Name the permissions boundary of a role, if IAM says that it has one."""
+    verdicts = [one for one in permissions.values() if isinstance(one, Verdict)]
+    answers = [answer for one in verdicts for answer in one.answers]
+    has_one = any(answer.boundary_allows is not None for answer in answers)
+    if role is None or role.boundary or not has_one:
+        return role, permissions
+    found = _read_role(session, role.arn.rpartition("/")[2])
+    if isinstance(found, CannotAsk):
+        return role, permissions
+    named = role._replace(boundary=found.role.boundary)
+    return named, {
+        capability: one._replace(role=named) if isinstance(one, Verdict) else one
+        for capability, one in permissions.items()
+    }
+
+
+def _is_fit(profile: _Profile, trusted: Trust) -> bool | None:
+    """Tell if the agent can't register with the role of the profile, before IAM is asked."""
+    no_role = profile.role is None and not profile.error
+    return False if no_role or trusted.answer == "denied" else None
+
+
+def _registers(permissions: Permissions, trusted: Trust) -> bool | None:
+    """Tell whether the agent registers with a role; None if that is not known."""
+    register = permissions["register"]
     if not isinstance(register, Verdict) or register.is_open:
         return None
-    return register.allowed
-
-
-def _is_fit(profile: _Profile, trusted: Trust, asked: _Permitted | None) -> bool | None:
-    """Whether the agent registers with the role of the profile; None where that is not known."""
-    if profile.error:
-        return None
-    if profile.role is None or trusted.answer == "denied":
-        return False
-    may_register = _may_register(asked)
-    return None if may_register and trusted.answer == "unknown" else may_register
+    return None if register.allowed and trusted.answer == "unknown" else register.allowed
 
 
 def _account_role(session: AwsSession, node: Node) -> _AccountRole:
-    value = tried(lambda: _setting(session))
+    value = _setting(session)
     if isinstance(value, CannotAsk):
         return value
     if value == _OFF:
@@ -214,6 +235,7 @@ def _account_role(session: AwsSession, node: Node) -> _AccountRole:
     return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}", None)
 
 
+@asked_once
 def _setting(session: AwsSession) -> str:
     try:
         with asking("ssm", f"the service setting {_SETTING}", "there is no such setting"):
@@ -305,23 +327,23 @@ def _metadata(node: Node) -> Check:
     return Check(check, node.id, "pass", ("the metadata endpoint is on",), (), evidence)
 
 
-def _permissions(worker: LiveRole | None, asked: _Permitted | None) -> list[Check]:
-    if worker is None or asked is None:
+def _permissions(worker: LiveRole | None, permissions: Permissions) -> list[Check]:
+    if worker is None:
         return [skipped(name, NO_ROLE) for name in _PERMISSIONS]
     return [
-        by_simulator(name, worker.arn, verdict, NOT_CONNECTED)
-        for name, verdict in zip(_PERMISSIONS, asked, strict=True)
+        by_simulator(name, worker.arn, permissions[name], NOT_CONNECTED) for name in _PERMISSIONS
     ]
 
 
 def _host_management(
-    profile: _Profile, asked: _Permitted | None, account: _AccountRole, *, fit: bool | None
+    profile: _Profile, permissions: Permissions, account: _AccountRole, *, fit: bool | None
 ) -> Check:
     check = "default-host-management"
     if fit and profile.role:
         arn = profile.role.role.arn
         why = [f"the role {arn} of the profile registers the instance, and does the work"]
-        if not all(verdict.allowed for verdict in _known(asked)):
+        reach = permissions["reach"]
+        if isinstance(reach, Verdict) and not reach.allowed:
             why.append("the account's role takes the place of no role that may register")
         return Check(check, arn, "pass", tuple(why))
     if isinstance(account, CannotAsk):
@@ -344,16 +366,16 @@ def _host_management(
     return Check(check, account.arn, "unknown", tuple(why), (on_node("AWS Credentials"),), evidence)
 
 
-def _of_hybrid(session: AwsSession, node: Node) -> Identity:
-    """The role of a hybrid node's activation, which Systems Manager assumes."""
+def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:
+    """Find the role of a hybrid node's activation, which Systems Manager assumes."""
     outside = "the node is outside of EC2"
     named = node.recorded("IamRole")
     role: LiveRole | None = None
-    asked: _Permitted | None = None
+    permissions: Permissions = {}
     if named is None:
         assumable = skipped("role-assumable", "Systems Manager has no role of the node on record")
     else:
-        found = tried(lambda: _role(session, named.rpartition("/")[2]))
+        found = _read_role(session, named.rpartition("/")[2])
         assumable = _of_activation(node, named, found)
         if not isinstance(found, NotThere):
             role = (
@@ -361,15 +383,15 @@ def _of_hybrid(session: AwsSession, node: Node) -> Identity:
                 if isinstance(found, CannotAsk)
                 else found.role
             )
-            asked = _permitted(session, node, role)
+            permissions = may(session, node, role, uses)
     checks = [
         skipped("instance-profile", outside),
         assumable,
         skipped("metadata", outside),
-        *_permissions(role, asked),
+        *_permissions(role, permissions),
         skipped("default-host-management", outside),
     ]
-    return Identity(checks, None, role, _known(asked))
+    return Identity(checks, None, role, permissions)
 
 
 def _of_activation(node: Node, named: str, found: FoundRole | CannotAsk) -> Check:
@@ -389,9 +411,3 @@ def _of_activation(node: Node, named: str, found: FoundRole | CannotAsk) -> Chec
         return unasked("role-assumable", named, found)
     trusted = trust(found.trust_policy, SYSTEMS_MANAGER)
     return _assumable(node, found, trusted, SYSTEMS_MANAGER, replaced=False)
-
-
-def _role(session: AwsSession, name: str) -> FoundRole:
-    with asking("iam", f"the role {name}", f"there is no role {name!r}"):
-        found = session.iam().get_role(RoleName=name)["Role"]
-        return FoundRole(LiveRole(found["Arn"], None), found.get("AssumeRolePolicyDocument"))

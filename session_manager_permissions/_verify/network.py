@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.ec2 import admits_https, service_of
 from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
     AclEntry,
     Endpoint,
@@ -29,11 +30,11 @@ from session_manager_permissions._network.model import (
     Vpc,
 )
 
+from .asking import CannotAsk, asking, tried
 from .checks import Evidence
-from .simulator import CannotAsk, asking, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
     from botocore.client import BaseClient
 
@@ -55,65 +56,64 @@ _TARGETS: Final = {
 """What a route may lead to that can't be followed from here, by the field that names it."""
 
 
+_AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253"})
+"""How DHCP options name Amazon's DNS resolver, other than by its address in the VPC."""
+
+
 class LiveNetwork:
     """The network of an instance, each part asked for once and when it is needed."""
 
     def __init__(
-        self, ec2: BaseClient, instance: _Described, account: str, services: Iterable[str]
+        self,
+        ec2: BaseClient,
+        vpc: str,
+        account: str,
+        services: Iterable[str],
+        groups: Iterable[str],
+        *,
+        bucket_region: str | None = None,
     ) -> None:
         """Prepare to read; nothing is asked yet.
 
         Args:
             ec2: a boto3 client.
-            instance: the instance, as `DescribeInstances` has it.
-            account: the instance's account.
+            vpc: the id of the VPC.
+            account: the account of the instances.
             services: the services that are judged, of which the endpoints are read.
+            groups: the ids of the instances' security groups.
+            bucket_region: the region of the log bucket. Default: - it is not known
         """
         self._ec2 = ec2
-        self._instance = instance
         self._account = account
+        self._groups_of_instances = tuple(groups)
+        self.bucket_region = bucket_region
         self.services = tuple(services)
-        self.vpc = instance["VpcId"]
+        self.vpc = vpc
         self.denied: list[CannotAsk] = []
         """Why a part of the network could not be read."""
 
-    @cached_property
-    def placement(self) -> Placement:
-        """Where the instance is."""
-        interfaces = self._instance.get("NetworkInterfaces", [])
-        primary: _Described = next(
-            (one for one in interfaces if one.get("Attachment", {}).get("DeviceIndex") == 0), {}
-        )
-        groups = primary.get("Groups") or self._instance.get("SecurityGroups", [])
-        only_ipv6 = any("CidrBlock" not in one for one in self._subnets if self._is_own(one))
+    def placement(self, instance: _Described) -> Placement:
+        """Say where an instance is, as `DescribeInstances` has it."""
+        interfaces = instance.get("NetworkInterfaces", [])
+        own: str = instance["SubnetId"]
+        only_ipv6 = any("CidrBlock" not in one for one in self._subnets if one["SubnetId"] == own)
         return Placement(
             Unknown("whether the agent uses IPv6, which the subnet has alone")
             if only_ipv6
-            else self._subnet,
-            tuple(group["GroupId"] for group in groups),
-            self._public_address(primary),
+            else own,
+            groups_of(instance),
+            _public_address(instance),
             other_interfaces=len(interfaces) > 1,
         )
 
-    def _public_address(self, primary: _Described) -> Fact:
-        if self._instance.get("PublicIpAddress") or primary.get("Association", {}).get("PublicIp"):
-            return True
-        if self._instance["State"]["Name"] == "running":
-            return False
-        if any(one.get("MapPublicIpOnLaunch") for one in self._subnets if self._is_own(one)):
-            return True
-        return Unknown("whether the start of the instance gives it a public IPv4 address")
-
-    @property
-    def _subnet(self) -> str:
-        return str(self._instance["SubnetId"])
-
-    def _is_own(self, subnet: _Described) -> bool:
-        return bool(subnet["SubnetId"] == self._subnet)
+    @cached_property
+    def judge(self) -> Judge:
+        """The judge of paths through the VPC."""
+        return Judge(self.network)
 
     @cached_property
     def network(self) -> Network:
-        """What is around the instance."""
+        """What is around the instances."""
         tables = {table["RouteTableId"]: self._table(table) for table in self._tables}
         network = Network(
             vpcs={self.vpc: self._as_vpc()},
@@ -124,7 +124,7 @@ class LiveNetwork:
         )
         if any(route.leads == "nat-gateway" for table in tables.values() for route in table.routes):
             network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in self._nat_gateways()}
-        groups = {*self.placement.groups}
+        groups: set[Hashable] = {*self._groups_of_instances}
         for endpoint in network.vpcs[self.vpc].endpoints:
             groups |= {*endpoint.groups}
         network.groups = {
@@ -193,15 +193,16 @@ class LiveNetwork:
         return answer
 
     def _as_vpc(self) -> Vpc:
+        owner = next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self._account)
         endpoints = tuple(self._as_endpoint(one) for one in self._used_endpoints)
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
+        resolver = self._resolver(owner) if named else True
         routes = [route for table in self._tables for route in table["Routes"]]
         mains = [
             table["RouteTableId"]
             for table in self._tables
             if any(one.get("Main") for one in table.get("Associations", []))
         ]
-        owner = next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self._account)
         complete: Fact = True
         if self._endpoints is None:
             complete = Unknown(f"the endpoints of the VPC {self.vpc!r}")
@@ -218,7 +219,10 @@ class LiveNetwork:
                 )
             ),
             dns_support=self._attribute("enableDnsSupport"),
-            dns_hostnames=self._attribute("enableDnsHostnames") if named else True,
+            dns_hostnames=self._attribute("enableDnsHostnames")
+            if named and resolver is True
+            else True,
+            resolver=resolver,
             endpoints=endpoints,
             complete=complete,
             # a route to a gateway that is not attached is a blackhole
@@ -232,12 +236,29 @@ class LiveNetwork:
             else Unknown(f"the main route table of the VPC {self.vpc!r}"),
         )
 
+    def _resolver(self, owner: str) -> Fact:
+        """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.
+
+        The options of the VPC are looked up only if the account has some with other servers.
+        https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
+        """
+        own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.vpc!r}")
+        options = self._described("describe_dhcp_options", "DhcpOptions")
+        if options is None or owner != self._account:
+            return own_servers
+        by_amazon = {one["DhcpOptionsId"] for one in options if _resolves_by_amazon(one)}
+        if len(by_amazon) == len(options):
+            return True
+        vpcs = self._described("describe_vpcs", "Vpcs", VpcIds=[self.vpc]) or []
+        return True if any(one["DhcpOptionsId"] in by_amazon for one in vpcs) else own_servers
+
     @property
     def _used_endpoints(self) -> Iterator[_Described]:
         for endpoint in self._endpoints or ():
             # that of a resource or of a service network has no service
             service, is_fips = service_of(endpoint.get("ServiceName", ""))
-            of_region = endpoint.get("ServiceRegion", self._region) == self._region
+            called = (service == "s3" and self.bucket_region) or self._region
+            of_region = endpoint.get("ServiceRegion", self._region) == called
             kind = endpoint.get("VpcEndpointType", "Interface")
             is_one = kind in ("Interface", "Gateway") and service in self.services
             if is_one and of_region and not is_fips:
@@ -254,6 +275,8 @@ class LiveNetwork:
         exists: Fact = state == "available"
         if state in ("pending", "partial"):
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
+        elif exists and service == "s3" and self.bucket_region is None:
+            exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
         return Endpoint(
             found["VpcEndpointId"],
             found["VpcEndpointId"],
@@ -317,6 +340,11 @@ class LiveNetwork:
             one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
+        if self.bucket_region not in (None, self._region):  # this region's S3 is not the one called
+            elsewhere = f"s3 in {self._region}"
+            services = {
+                one: elsewhere if service == "s3" else service for one, service in services.items()
+            }
         return {
             route["DestinationPrefixListId"]: services.get(route.get("GatewayId", ""), "")
             for table in self._tables
@@ -325,20 +353,10 @@ class LiveNetwork:
         }
 
     def _group(self, found: _Described) -> SecurityGroup:
-        has_ipv6 = any(
-            one.get("Ipv6CidrBlockAssociationSet") for one in self._subnets if self._is_own(one)
-        )
-        by_ipv6 = has_ipv6 and any(
-            one.get("Ipv6Ranges")
-            and admits_https(one["IpProtocol"], one.get("FromPort"), one.get("ToPort"))
-            for side in ("IpPermissions", "IpPermissionsEgress")
-            for one in found.get(side, ())
-        )
         return SecurityGroup(
             found["GroupId"],
             tuple(self._rules(found.get("IpPermissions", ()))),
             tuple(self._rules(found.get("IpPermissionsEgress", ()))),
-            Unknown("whether the agent uses IPv6") if by_ipv6 else True,
         )
 
     def _rules(self, permissions: Iterable[_Described]) -> Iterator[Rule]:
@@ -354,19 +372,21 @@ class LiveNetwork:
                     *(GroupPeer(pair["GroupId"]) for pair in one.get("UserIdGroupPairs", ())),
                     *(
                         self._prefix_list(listed["PrefixListId"])
+                        if self.bucket_region
+                        else PrefixList(f"the prefix list {listed['PrefixListId']!r}")
                         for listed in one.get("PrefixListIds", ())
                     ),
                 ]
                 yield from map(Rule, peers)
 
-    def evidence(self, service: str) -> list[Evidence]:
-        """What the judge's answer about a service rests on."""
+    def evidence(self, service: str, subnet_id: str) -> list[Evidence]:
+        """List what the judge's answer about a service rests on."""
         vpc = self.network.vpcs[self.vpc]
-        subnet = self.network.subnets.get(self._subnet)
+        subnet = self.network.subnets.get(subnet_id)
         endpoints = [one for one in vpc.endpoints if one.service == service]
         tables = subnet.tables if subnet and subnet.tables else ((vpc.main_table, True),)
         found = [
-            Evidence("ec2:DescribeInstances", "SubnetId", self._subnet),
+            Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
             *(
                 Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", str(one.id))
                 for one in endpoints
@@ -404,6 +424,42 @@ class LiveNetwork:
             for subnet in self._subnets
         )
         return any(mode != "off" for mode in modes)
+
+
+def groups_of(instance: _Described) -> tuple[str, ...]:
+    """List the ids of the security groups of an instance's first network interface."""
+    groups = _primary(instance).get("Groups") or instance.get("SecurityGroups", [])
+    return tuple(group["GroupId"] for group in groups)
+
+
+def _primary(instance: _Described) -> _Described:
+    interfaces = instance.get("NetworkInterfaces", [])
+    return next(
+        (one for one in interfaces if one.get("Attachment", {}).get("DeviceIndex") == 0), {}
+    )
+
+
+def _public_address(instance: _Described) -> Fact:
+    """Tell whether the instance has a public IPv4 address, or gets one when it is started.
+
+    The attribute `MapPublicIpOnLaunch` of the subnet counts at the launch alone.
+    """
+    association = _primary(instance).get("Association", {})
+    if instance.get("PublicIpAddress") or association.get("PublicIp"):
+        return True
+    if instance["State"]["Name"] == "running":
+        return False
+    return Unknown("whether the start of the instance gives it a public IPv4 address")
+
+
+def _resolves_by_amazon(options: _Described) -> bool:
+    servers = [
+        one["Value"]
+        for listed in options["DhcpConfigurations"]
+        if listed["Key"] == "domain-name-servers"
+        for one in listed["Values"]
+    ]
+    return bool(servers) and {*servers} <= _AMAZON_DNS
 
 
 def _private_dns(found: _Described, service: str) -> Fact:

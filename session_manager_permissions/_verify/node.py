@@ -7,15 +7,17 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectio
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from .asking import CannotAsk, NotThere, asking, tried
 from .checks import NOT_CONNECTED, Check, Evidence, failed, on_node, skipped, unasked
-from .simulator import CannotAsk, NotThere, asking, tried
+from .document import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .checks import CheckVerdict
     from .session import AwsSession
 
 RECORD: Final = "ssm:DescribeInstanceInformation"
@@ -45,11 +47,17 @@ class Node:
     """What Systems Manager says; None where it has no record."""
     connection: str | CannotAsk
     """`connected` or `notconnected`."""
+    status_checks: dict[str, str] | CannotAsk | None = None
+    """What EC2's status checks say of a running instance that does not report in."""
 
     @property
     def is_hybrid(self) -> bool:
         """Whether it is registered by an activation, as machines outside of EC2 are."""
         return self.instance is None
+
+    def home(self, region: str | None = None) -> Home:
+        """Return its account and its region, or another region of the account."""
+        return Home(self.partition, self.account, region or self.region)
 
     @property
     def arn(self) -> str:
@@ -111,15 +119,11 @@ def find_node(session: AwsSession, node_id: str) -> Node:
                 "credentials: give --region, or use credentials of its account"
             )
         account = _own_account(session)
-    return Node(
-        node_id,
-        region,
-        session.partition,
-        account,
-        instance,
-        record,
-        tried(lambda: ask_connection(session, node_id)),
-    )
+    connection = tried(lambda: ask_connection(session, node_id))
+    node = Node(node_id, region, session.partition, account, instance, record, connection)
+    if node.state == "running" and not node.connected and not node.online:
+        return replace(node, status_checks=tried(lambda: ask_status_checks(session, node_id)))
+    return node
 
 
 def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str, Any], str]:
@@ -161,12 +165,12 @@ def ask_connection(session: AwsSession, node_id: str) -> str:
         return str(session.ssm().get_connection_status(Target=node_id)["Status"])
 
 
-def ground_truth(session: AwsSession, node: Node) -> list[Check]:
-    """The checks of whether it runs, is registered and is connected."""
-    return [_running(session, node), _connected(node), _registered(node)]
+def ground_truth(node: Node) -> list[Check]:
+    """Check whether the node runs, is registered and is connected."""
+    return [_running(node), _connected(node), _registered(node)]
 
 
-def _running(session: AwsSession, node: Node) -> Check:
+def _running(node: Node) -> Check:
     name = "instance-running"
     if node.state is None:
         return skipped(name, "the node is outside of EC2", node.id)
@@ -180,15 +184,11 @@ def _running(session: AwsSession, node: Node) -> Check:
             evidence,
             users_see=NOT_CONNECTED,
         )
-    if node.connected or node.online:
-        why = ("the instance is running",)
-        return Check(
-            name, node.id, "proven" if node.connected else "pass", why, (), tuple(evidence)
-        )
-    status = tried(lambda: _status(session, node.id))
+    reports = node.connected or node.online
+    status = {} if reports else node.status_checks or {}
     if isinstance(status, CannotAsk):
         return unasked(name, node.id, status)
-    impaired = [kind for kind in ("SystemStatus", "InstanceStatus") if status[kind] == "impaired"]
+    impaired = [kind for kind in status if status[kind] == "impaired"]
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
         of_node = f"--instance-ids {node.id} --region {node.region}"
@@ -203,7 +203,8 @@ def _running(session: AwsSession, node: Node) -> Check:
             evidence,
             users_see=NOT_CONNECTED,
         )
-    return Check(name, node.id, "pass", ("the instance is running",), (), tuple(evidence))
+    verdict: CheckVerdict = "proven" if node.connected else "pass"
+    return Check(name, node.id, verdict, ("the instance is running",), (), tuple(evidence))
 
 
 def _to_run(node: Node) -> str:
@@ -214,7 +215,8 @@ def _to_run(node: Node) -> str:
     return f"aws ec2 start-instances --instance-ids {node.id} --region {node.region}"
 
 
-def _status(session: AwsSession, node_id: str) -> dict[str, str]:
+def ask_status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
+    """Ask what EC2's status checks say of an instance."""
     with asking("ec2", "*", f"there is no instance {node_id} any more"):
         found = session.ec2().describe_instance_status(InstanceIds=[node_id])["InstanceStatuses"]
         kinds = ("SystemStatus", "InstanceStatus")

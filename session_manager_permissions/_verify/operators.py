@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from .asking import CannotAsk, asking, tried
 from .checks import (
     PLUGIN_MISSING,
     START_DENIED,
@@ -18,12 +19,10 @@ from .checks import (
     unasked,
 )
 from .node import at_least
-from .simulator import CannotAsk, asking, entry, session_context, simulate, tried
+from .simulator import Call, ConditionKey, request_context, session_context, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from types_boto3_iam.type_defs import ContextEntryTypeDef
 
     from .node import Node
     from .preferences import Preferences
@@ -148,12 +147,14 @@ def may_start(
     tags = tried(partial(node_tags, session, node))
     if isinstance(tags, CannotAsk):
         return unasked(name, arn, tags)
+    calls = _calls(node, preferences, tags)
+    found = simulate(session, arn, calls)
     answers: list[SimulatedAnswer] = []
-    for action, resource, context in _asked(node, preferences, tags):
-        found = tried(partial(simulate, session.iam(), arn, [action], resource, context))
-        if isinstance(found, CannotAsk):
-            return unasked(name, arn, found)
-        answers += found.values()
+    for call in calls:
+        answer = found[call]
+        if isinstance(answer, CannotAsk):
+            return unasked(name, arn, answer)
+        answers.append(answer)
     evidence = [
         Evidence(_SIMULATE, f"{answer.action} on {answer.resource}", answer.decision)
         for answer in answers
@@ -175,35 +176,29 @@ def may_start(
     return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
 
 
-def _asked(
-    node: Node, preferences: Preferences, tags: Mapping[str, str]
-) -> list[tuple[str, str, list[ContextEntryTypeDef]]]:
-    """The operator's calls: each action, its resource and the condition keys that are known."""
+def _calls(node: Node, preferences: Preferences, tags: Mapping[str, str]) -> list[Call]:
+    """List the operator's calls."""
     start = "ssm:StartSession"
-    common = [
-        entry("aws:SecureTransport", "true", "boolean"),
-        entry("aws:RequestedRegion", node.region),
-    ]
-    checks = [*common, entry("ssm:SessionDocumentAccessCheck", "true", "boolean")]
-    tagged = [
-        entry(f"{prefix}{key}", value)
+    common = request_context(node.region)
+    checks = (*common, ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean"))
+    tagged = tuple(
+        ConditionKey(f"{prefix}{key}", value)
         for key, value in tags.items()
         for prefix in ("ssm:resourceTag/", "aws:ResourceTag/")
-    ]
+    )
     owner = "" if preferences.name.startswith("AWS-") else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
-    asked = [
-        (start, node.arn, [*checks, *tagged]),
-        (start, f"{where}:{owner}:document/{preferences.name}", checks),
-        ("ssmmessages:OpenDataChannel", f"{where}:{node.account}:session/{_SESSION}", common),
+    calls = [
+        Call(start, node.arn, checks, tagged),
+        Call(start, f"{where}:{owner}:document/{preferences.name}", checks),
+        Call("ssmmessages:OpenDataChannel", f"{where}:{node.account}:session/{_SESSION}", common),
     ]
     if preferences.key is not None:
-        context = [*common, *session_context(node.id)]
-        if preferences.key.alias_name:
-            alias = preferences.key.alias_name
-            context.append(entry("kms:ResourceAliases", alias, "stringList"))
-        asked.append(("kms:GenerateDataKey", preferences.key.arn, context))
-    return asked
+        of_key, alias = session_context(node.id), preferences.key.alias_name
+        if alias:
+            of_key = (*of_key, ConditionKey("kms:ResourceAliases", alias, "stringList"))
+        calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))
+    return calls
 
 
 _SESSION: Final = "operator-0123456789abcdef0"

@@ -6,15 +6,15 @@ where the judge contradicts it, the judge's other findings are not certain eithe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.endpoint_policy import policy_allows
-from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
     ENDPOINT_UNREACHABLE,
     OF_SERVICES,
+    PRIVATE_DNS,
     Problem,
     State,
 )
@@ -30,7 +30,7 @@ from .checks import (
     skipped,
     ways_out,
 )
-from .network import LiveNetwork
+from .network import LiveNetwork, groups_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,19 +52,37 @@ def proven_by(node: Node) -> dict[str, str]:
     return proven
 
 
-def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> list[Check]:
-    """The check of the path to each service."""
+def path_checks(
+    session: AwsSession, node: Node, preferences: Preferences, network: LiveNetwork | None = None
+) -> list[Check]:
+    """Check the path to each service.
+
+    Args:
+        session: makes the clients.
+        node: the node.
+        preferences: what its sessions use.
+        network: the network of its VPC, if it was read before. Default: - it is read
+    """
     wanted = (*ALWAYS_NEEDED, *preferences.services)
     proven = proven_by(node)
     instance = node.instance
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
-        network = LiveNetwork(session.ec2(), instance, node.account, wanted)
-        place = (network.vpc, network.placement, wanted, *proven.items(), preferences.document)
-        if place not in session.judged_paths:
+        network = network or LiveNetwork(
+            session.ec2(),
+            instance["VpcId"],
+            node.account,
+            wanted,
+            groups_of(instance),
+            bucket_region=preferences.bucket_region,
+        )
+        # what the other instances of its place have in common with it
+        place = (network.vpc, instance["SubnetId"], network.placement(instance), *proven.items())
+        of_place = ("paths", *place, preferences.document, preferences.bucket_region)
+        if of_place not in session.answers:
             users_see = _users_see(preferences)
-            session.judged_paths[place] = [*_judged(node, network, users_see, proven)]
-        judged = {one.name: one for one in session.judged_paths[place]}
+            session.answers[of_place] = [*_judged(node, instance, network, users_see, proven)]
+        judged = {one.name: one for one in session.answers[of_place]}
     checks = []
     for service in _PATHS:
         name = f"path-{service}"
@@ -84,15 +102,19 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
 
 
 def _judged(
-    node: Node, network: LiveNetwork, users_see: dict[str, str | None], proven: dict[str, str]
+    node: Node,
+    instance: dict[str, Any],
+    network: LiveNetwork,
+    users_see: dict[str, str | None],
+    proven: dict[str, str],
 ) -> Iterator[Check]:
-    paths = Judge(network.network).judge([network.placement], network.services).paths
+    paths = network.judge.judge([network.placement(instance)], network.services).paths
     doubted = [service for service in proven if paths[service].state is not State.OPEN]
     for service, path in paths.items():
         if service in proven:
             continue
         name = f"path-{service}"
-        evidence = tuple(network.evidence(service))
+        evidence = tuple(network.evidence(service, instance["SubnetId"]))
         on_it = on_node(f"Connectivity to {service} endpoint")
         if path.state is State.OPEN:
             why = f"the network leads from the instance to {service}"
@@ -103,9 +125,22 @@ def _judged(
                 "a way that EC2 does not show"
             )
             yield Check(name, service, "unknown", (why,), (on_it,), evidence)
+        elif path.state is State.CLOSED and path.problems[0].fault == PRIVATE_DNS:
+            problem = path.problems[0]
+            why = (
+                f"{_why(problem, service)}; a private hosted zone for the name of {service}, of "
+                "which EC2 does not know, may lead to the endpoint"
+            )
+            zones = (
+                f"aws route53 list-hosted-zones-by-vpc --vpc-id {network.vpc} --vpc-region "
+                f"{node.region}"
+            )
+            fix = _fix_of_endpoint(network, str(problem.subject), "", f"--region {node.region}")
+            yield Check(name, service, "unknown", (why,), (fix, zones, on_it), evidence)
         elif path.state is State.CLOSED:
             problem = path.problems[0]
-            fix = _fix(node, network, problem, service)
+            group = next(iter(groups_of(instance)), "GROUP")
+            fix = _fix(node, network, problem, service, group)
             why = _why(problem, service)
             yield failed(name, service, why, fix, evidence, users_see=users_see[service])
         else:
@@ -133,9 +168,8 @@ def _why(problem: Problem, service: str) -> str:
     return problem.why.replace(OF_SERVICES, service)
 
 
-def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:
+def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str, group: str) -> str:
     of_region = f"--region {node.region}"
-    group = next(map(str, network.placement.groups), "GROUP")
     if problem.cause == EGRESS_CLOSED:
         return (
             f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "
@@ -147,6 +181,12 @@ def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> st
         return (
             "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "
             f"--network-acl-id ACL {of_region}"
+        )
+    if service == "s3" and network.bucket_region not in (None, node.region):
+        return (
+            f"the log bucket is in {network.bucket_region}, to which no endpoint of {node.region} "
+            "leads: add a default route to a NAT gateway, or set s3BucketName of the document to a "
+            f"bucket of {node.region}"
         )
     return (
         "SessionManagerEndpoints(scope, id, vpc=...), or aws ec2 create-vpc-endpoint --vpc-id "

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 PERMISSIONS: Final[dict[str, str]] = {
+    "ec2:DescribeDhcpOptions": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
     "ec2:DescribeInstances": "instance-running, instance-profile, metadata",
     "ec2:DescribeInstanceStatus": "instance-running",
     "ec2:DescribeNatGateways": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
@@ -17,6 +18,7 @@ PERMISSIONS: Final[dict[str, str]] = {
     "ec2:DescribeSubnets": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
     "ec2:DescribeVpcAttribute": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
     "ec2:DescribeVpcEndpoints": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
+    "ec2:DescribeVpcs": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
     "iam:GetInstanceProfile": "instance-profile",
     "iam:GetRole": "role-assumable",
     "iam:ListRoleTags": "run-as",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
 
-from .simulator import CannotAsk
+from .asking import CannotAsk
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _ArgumentGroup

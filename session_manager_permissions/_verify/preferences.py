@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions import _limits
-
+from .asking import CannotAsk, NotPermitted, NotThere, asked_once, asking
 from .checks import (
     BUCKET_NOT_ENCRYPTED,
     BUCKET_NOT_READ,
@@ -21,6 +19,7 @@ from .checks import (
     failed,
     skipped,
     unasked,
+    ways_out,
 )
 from .document import (
     DEFAULT_DOCUMENT,
@@ -30,34 +29,18 @@ from .document import (
     read_document,
     refuse_unusable,
 )
-from .simulator import (
-    CannotAsk,
-    LiveKey,
-    NotPermitted,
-    NotThere,
-    Uses,
-    Verdict,
-    ask_together,
-    asking,
-    questions,
-    tried,
-)
+from .simulator import NO_USES, LiveKey, Uses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .document import Home
+    from .identity import Identity
     from .node import Node
     from .session import AwsSession
-    from .simulator import LiveRole
 
-_USED: Final = (
-    "encrypt",
-    "log-to-s3",
-    "log-to-cloudwatch",
-    "key-usable",
-    "bucket-encryption",
-    "log-group-encryption",
-)
+_PERMISSIONS: Final = ("encrypt", "log-to-s3", "log-to-cloudwatch")
+_RESOURCES: Final = ("key-usable", "bucket-encryption", "log-group-encryption")
 _KEY: Final = "kms:DescribeKey"
 _BUCKET: Final = "s3:GetBucketEncryption"
 _GROUP: Final = "logs:DescribeLogGroups"
@@ -77,12 +60,22 @@ class Preferences:
     name: str
     """The document's name."""
     checks: list[Check]
+    """Whether the key, the bucket and the log group can be used at all."""
     document: LiveDocument | None = None
-    """None where the account has no default document, or it can't be read."""
+    """None if the account has no default document, or it can't be read."""
     error: CannotAsk | None = None
     """Why it is not known what the sessions use."""
-    key: LiveKey | None = None
-    verdicts: list[Verdict] = field(default_factory=list)
+    uses: Uses = NO_USES
+    """What IAM is asked about; without a key that can't be used."""
+    bucket_key_error: CannotAsk | None = None
+    """Why it is not known which key the log bucket encrypts with."""
+    bucket_region: str | None = None
+    """The region of the log bucket; None if it is not known, or there is none."""
+
+    @property
+    def key(self) -> LiveKey | None:
+        """The key of the sessions, if it is known."""
+        return next(iter(self.uses.keys), None)
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -100,101 +93,98 @@ class _Key(NamedTuple):
     """None where it is not there, or which key an alias points to is not known."""
 
 
-def find_preferences(
-    session: AwsSession, node: Node, given: str | None, role: LiveRole | None
-) -> Preferences:
-    """Read the document, and ask whether what it names can be used.
+def find_preferences(session: AwsSession, node: Node, given: str | None) -> Preferences:
+    """Read the document, and check whether what it names can be used.
 
     Args:
         session: makes the clients.
         node: the node.
-        given: the document's name. Default: - `SSM-SessionManagerRunShell`, where it exists
-        role: the role that does the work, where it is known.
+        given: the document's name. Default: - `SSM-SessionManagerRunShell`, if it exists
 
     Raises:
         CannotAsk: there is no document of the given name, or it is not one of sessions.
     """
     name = given or DEFAULT_DOCUMENT
-    found = tried(partial(_document, session, node, name))
+    found = _document(session, name, node.home())
     if isinstance(found, NotThere) and given is None:
-        why = f"the account has no document {name}, so sessions use no key and are not logged"
-        return Preferences(name, [skipped(check, why) for check in _USED])
+        return Preferences(name, [skipped(check, _no_document(name)) for check in _RESOURCES])
     if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
         raise found
     if isinstance(found, CannotAsk):
-        return Preferences(name, [unasked(check, name, found) for check in _USED], error=found)
+        return Preferences(name, [unasked(check, name, found) for check in _RESOURCES], error=found)
     key = None if found.key is None else _key(session, node, found.key)
-    bucket, bucket_key = _bucket(session, node, found)
+    bucket = _bucket(session, node, found)
     uses = Uses(
         keys=(key.key,) if key and key.key else (),
         log_bucket=found.log_bucket,
         log_prefix=found.log_prefix or "",
-        log_bucket_key=bucket_key,
+        log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
         log_group=found.log_group,
         enforces_s3_encryption=found.enforces_s3_encryption,
     )
-    verdicts = {} if role is None else _permitted(session, node, role, uses)
-    resources = [
+    checks = [
         skipped("key-usable", "sessions use no key") if key is None else key.check,
-        bucket,
+        bucket.check,
         _group(session, node, found),
     ]
-    checks = [*_permissions(found, role, key, verdicts), *resources]
-    known = [one for one in verdicts.values() if isinstance(one, Verdict)]
-    return Preferences(name, checks, found, key=key.key if key else None, verdicts=known)
+    bucket_key = bucket.key if isinstance(bucket.key, CannotAsk) else None
+    return Preferences(name, checks, found, None, uses, bucket_key, bucket.region)
 
 
-def _document(session: AwsSession, node: Node, name: str) -> LiveDocument:
-    document = read_document(session.ssm(), name, node, node.region)
+def _no_document(name: str) -> str:
+    return f"the account has no document {name}, so sessions use no key and are not logged"
+
+
+@asked_once
+def _document(session: AwsSession, name: str, home: Home) -> LiveDocument:
+    document = read_document(session.ssm(), name, home)
     refuse_unusable(document, name)
     return document
 
 
-def _permitted(
-    session: AwsSession, node: Node, role: LiveRole, uses: Uses
-) -> dict[str, Verdict | CannotAsk]:
-    """Whether the role may use what the document names, by capability."""
-    asked = [
-        question
-        for question in questions(role, uses, node.region, node.arn)
-        if question.capability in _USED
-    ]
-    verdicts = ask_together(session.iam(), role, asked, node.region, node.id)
-    return {question.capability: verdict for question, verdict in zip(asked, verdicts, strict=True)}
-
-
-def _permissions(
-    document: LiveDocument,
-    role: LiveRole | None,
-    key: _Key | None,
-    verdicts: Mapping[str, Verdict | CannotAsk],
-) -> list[Check]:
+def permission_checks(preferences: Preferences, identity: Identity) -> list[Check]:
+    """Check whether the role that does the work may use what the document names."""
+    name, document, error = preferences.name, preferences.document, preferences.error
+    if error:
+        return [unasked(check, name, error) for check in _PERMISSIONS]
+    if document is None:
+        return [skipped(check, _no_document(name)) for check in _PERMISSIONS]
     unread = BUCKET_NOT_READ if document.enforces_s3_encryption else None
     hidden = GROUP_NOT_ENCRYPTED if document.enforces_log_group_encryption else None
     no_key = "sessions use no key"
     if document.session_type == PORT:
         no_key = f"the agent neither encrypts nor logs a session of the type {PORT}"
     checks = []
-    for name, subject, users_see, unused in (
+    for check, subject, users_see, unused in (
         ("encrypt", document.key, KEY_DENIED, no_key),
         ("log-to-s3", document.log_bucket, unread, "sessions are not logged in S3"),
         ("log-to-cloudwatch", document.log_group, hidden, "sessions are not logged in CloudWatch"),
     ):
         if subject is None:
-            checks.append(skipped(name, unused))
-        elif name in verdicts:
-            checks.append(by_simulator(name, subject, verdicts[name], users_see))
-        elif role is None:
-            checks.append(skipped(name, NO_ROLE, subject))
+            checks.append(skipped(check, unused))
+        elif check in identity.permissions:
+            checks.append(by_simulator(check, subject, identity.permissions[check], users_see))
+            if check == "log-to-s3" and preferences.bucket_key_error:
+                checks[-1] = _without_bucket_key(checks[-1], preferences.bucket_key_error)
+        elif identity.role is None:
+            checks.append(skipped(check, NO_ROLE, subject))
         else:
-            checks.append(_without_key(subject, key))
+            checks.append(_without_key(subject, preferences.checks[0]))
     return checks
 
 
-def _without_key(subject: str, key: _Key | None) -> Check:
-    """The check of a permission on a key that is not known."""
-    if key and key.check.verdict == "unknown":
-        return replace(key.check, name="encrypt", subject=subject)
+def _without_bucket_key(check: Check, error: CannotAsk) -> Check:
+    """Leave a permission open of which the part on the bucket's key could not be asked about."""
+    if check.verdict != "pass":
+        return check
+    why = (f"whether the role may use the key of the bucket is not known: {error}",)
+    return replace(check, verdict="unknown", why=why, fix=ways_out([error]))
+
+
+def _without_key(subject: str, key_usable: Check) -> Check:
+    """Check the permission on a key that is not known."""
+    if key_usable.verdict == "unknown":
+        return replace(key_usable, name="encrypt", subject=subject)
     return skipped("encrypt", "the key can't be used, whatever the role may do", subject)
 
 
@@ -206,22 +196,21 @@ def _key(session: AwsSession, node: Node, given: str) -> _Key:
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         evidence = [Evidence("ssm:GetDocument", "inputs.kmsKeyId", given)]
         return _Key(failed(name, given, why, fix, evidence, users_see=HANDSHAKE), None)
-    found = tried(partial(_describe_key, session, region, given))
-    resource = given.split(":", 5)[5]
+    found = _describe_key(session, given)
     if isinstance(found, NotThere):
         fix = "set kmsKeyId of the document to a key that exists"
         evidence = [Evidence(_KEY, "KeyMetadata", None)]
         return _Key(failed(name, given, str(found), fix, evidence, users_see=HANDSHAKE), None)
     if isinstance(found, CannotAsk):
-        itself = None if resource.startswith("alias/") else LiveKey(given, given, None)
-        return _Key(unasked(name, given, found), itself)
-    key = LiveKey(given, found["Arn"], resource if resource.startswith("alias/") else None)
-    return _Key(_usable(node, given, found), key)
+        itself = LiveKey(given, given)
+        return _Key(unasked(name, given, found), None if itself.alias_name else itself)
+    return _Key(_usable(node, given, found), LiveKey(given, found["Arn"]))
 
 
-def _describe_key(session: AwsSession, region: str, given: str) -> Mapping[str, Any]:
+@asked_once
+def _describe_key(session: AwsSession, given: str) -> Mapping[str, Any]:
     with asking("kms", given, f"there is no {given}"):
-        metadata = session.kms(region).describe_key(KeyId=given)["KeyMetadata"]
+        metadata = session.kms(given.split(":")[3]).describe_key(KeyId=given)["KeyMetadata"]
         return {**metadata, "Arn": metadata["Arn"]}
 
 
@@ -254,30 +243,43 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
     return Check(name, given, "pass", ("the key encrypts and decrypts",), (), tuple(evidence))
 
 
-def _bucket(
-    session: AwsSession, node: Node, document: LiveDocument
-) -> tuple[Check, LiveKey | None]:
-    """The check of the bucket's encryption, and the key that the role needs for it."""
+class _Bucket(NamedTuple):
+    """The log bucket."""
+
+    check: Check
+    region: str | None = None
+    """None if it is not known."""
+    key: LiveKey | CannotAsk | None = None
+    """The key that the role needs; None if it needs none."""
+
+
+def _bucket(session: AwsSession, node: Node, document: LiveDocument) -> _Bucket:
     name, bucket = "bucket-encryption", document.log_bucket
     if bucket is None:
-        return skipped(name, "sessions are not logged in S3"), None
-    found = tried(partial(_bucket_encryption, session, node, bucket))
-    enforces = document.enforces_s3_encryption
+        return _Bucket(skipped(name, "sessions are not logged in S3"))
+    found = _bucket_encryption(session, bucket, node.partition)
     if isinstance(found, CannotAsk):
-        return unasked(name, bucket, found), None
+        return _Bucket(unasked(name, bucket, found), session.bucket_region)
     algorithm, key = found
+    region = session.bucket_region or node.region  # S3 would have named another one
+    live_key = None if key is None else _bucket_key(session, key_arn(key, node.home(region)))
+    enforces = document.enforces_s3_encryption
+    return _Bucket(_bucket_check(bucket, algorithm, enforces=enforces), region, live_key)
+
+
+def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Check:
+    name = "bucket-encryption"
     evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
-    live_key = _bucket_key(session, node, key)
     if algorithm == "no such bucket":
         fix = f"aws s3 mb s3://{bucket}, or set s3BucketName of the document to one that exists"
         why = f"there is no bucket {bucket!r}"
         users_see = BUCKET_NOT_READ if enforces else None
-        return failed(name, bucket, why, fix, evidence, users_see=users_see), None
+        return failed(name, bucket, why, fix, evidence, users_see=users_see)
     if algorithm in _TAKEN or enforces is False:
         why = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
             why += ", which the agent takes for none, and nothing enforces encryption"
-        return Check(name, bucket, "pass", (why,), (), tuple(evidence)), live_key
+        return Check(name, bucket, "pass", (why,), (), tuple(evidence))
     why = (
         f"the bucket encrypts with {algorithm}, which the agent takes for no encryption, so that "
         "it refuses each session"
@@ -288,15 +290,16 @@ def _bucket(
     )
     if enforces is None:
         why += ", where the document's parameter enforces encryption"
-        return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence)), live_key
-    return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED), live_key
+        return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence))
+    return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED)
 
 
-def _bucket_encryption(session: AwsSession, node: Node, bucket: str) -> tuple[str, str | None]:
-    """How the bucket encrypts, and with which key, if that is named."""
+@asked_once
+def _bucket_encryption(session: AwsSession, bucket: str, partition: str) -> tuple[str, str | None]:
+    """Read how the bucket encrypts, and with which key, if that is named."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
 
-    with asking("s3", f"arn:{node.partition}:s3:::{bucket}", f"there is no bucket {bucket!r}"):
+    with asking("s3", f"arn:{partition}:s3:::{bucket}", f"there is no bucket {bucket!r}"):
         try:
             found = session.s3().get_bucket_encryption(Bucket=bucket)
         except ClientError as error:
@@ -312,25 +315,20 @@ def _bucket_encryption(session: AwsSession, node: Node, bucket: str) -> tuple[st
         return default["SSEAlgorithm"], default.get("KMSMasterKeyID")
 
 
-def _bucket_key(session: AwsSession, node: Node, given: str | None) -> LiveKey | None:
-    """The key, None where the bucket names none or it is not known which."""
-    if given is None:
-        return None
-    arn = key_arn(given, node, node.region)
-    if _limits.key_fault(arn):
-        return None
-    resource = arn.split(":", 5)[5]
-    if not resource.startswith("alias/"):
-        return LiveKey(arn, arn, None)
-    found = tried(partial(_describe_key, session, arn.split(":")[3], arn))
-    return None if isinstance(found, CannotAsk) else LiveKey(arn, found["Arn"], resource)
+def _bucket_key(session: AwsSession, arn: str) -> LiveKey | CannotAsk | None:
+    """Find the key of the bucket; None for S3's AWS managed key, which needs no grant."""
+    found = _describe_key(session, arn)
+    if isinstance(found, CannotAsk):
+        itself = LiveKey(arn, arn)
+        return found if itself.alias_name else itself
+    return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
 
 
 def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
     name, group = "log-group-encryption", document.log_group
     if group is None:
         return skipped(name, "sessions are not logged in CloudWatch")
-    found = tried(partial(_find_group, session, group))
+    found = _find_group(session, group)
     if isinstance(found, CannotAsk):
         return unasked(name, group, found)
     enforces = document.enforces_log_group_encryption
@@ -357,6 +355,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
     return failed(name, group, why, fix, evidence, users_see=users_see)
 
 
+@asked_once
 def _find_group(session: AwsSession, group: str) -> Mapping[str, Any] | None:
     """The log group of just this name, which is the first of those that begin with it."""
     with asking("logs", "*", f"there is no log group {group!r}"):

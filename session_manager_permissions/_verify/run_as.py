@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .asking import CannotAsk
 from .checks import NO_RUN_AS_USER, Check, Evidence, failed, skipped, unasked
-from .simulator import CannotAsk
 
 if TYPE_CHECKING:
     from .node import Node

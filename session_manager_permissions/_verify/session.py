@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from types_boto3_kms.client import KMSClient
     from types_boto3_ssm.client import SSMClient
 
-    from .checks import Check
 
 _USER_AGENT: Final = "session-manager-permissions"
 _RETRIES: Final = {"mode": "standard"}
@@ -35,18 +34,25 @@ class AwsSession:
         region = region or os.environ.get("AWS_REGION") or None
         self._session: Any = Session(profile_name=profile, region_name=region)
         self._config = Config(retries={**retries}, user_agent_extra=_USER_AGENT)
-        self._client = cache(self._make)  # a client takes longer to make than a call does
         self.region: str | None = self._session.region_name
         """The region, if one is known."""
-        self.judged_paths: dict[object, list[Check]] = {}
-        """The checks of network paths that were judged, by where the paths start and lead."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with no answer, and with no client."""
+        self.answers: dict[object, Any] = {}
+        """What AWS has answered, by the question; see `asked_once`."""
+        self.bucket_region: str | None = None
+        """The region that S3 last said a bucket is in; it does where a call goes to another one."""
+        self.alike: dict[str, tuple[str, ...]] = {}
+        """The nodes that IAM is asked about together with a node, by its ARN: they share a role."""
+        self._client = cache(self._make)  # a client takes longer to make than a call does
 
     def in_region(self, region: str) -> AwsSession:
         """Return a session with the same credentials in another region."""
         other = copy(self)
         other.region = region
-        other.judged_paths = {}
-        other._client = cache(other._make)  # noqa: SLF001 # of its own class
+        other._begin()  # noqa: SLF001 # of its own class
         return other
 
     @property
@@ -94,5 +100,14 @@ class AwsSession:
         """A client of STS."""
         return self._client("sts", self.region)
 
+    def _note_bucket_region(self, response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape
+        headers = (response_dict or {}).get("headers", {})
+        error = (parsed_response or {}).get("Error", {})
+        told = headers.get("x-amz-bucket-region") or error.get("Region")
+        self.bucket_region = told or self.bucket_region
+
     def _make(self, service: str, region: str | None) -> BaseClient:
-        return self._session.client(service, region_name=region, config=self._config)
+        client = self._session.client(service, region_name=region, config=self._config)
+        if service == "s3":
+            client.meta.events.register("response-received.s3", self._note_bucket_region)
+        return client

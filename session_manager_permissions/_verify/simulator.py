@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 
+from .asking import CannotAsk, NotPermitted, asking, tried
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from types_boto3_iam.client import IAMClient
     from types_boto3_iam.literals import ContextKeyTypeEnumType
     from types_boto3_iam.type_defs import (
-        ContextEntryTypeDef,
         EvaluationResultTypeDef,
+        ResourceSpecificResultTypeDef,
         StatementTypeDef,
     )
     from types_boto3_kms.client import KMSClient
 
+    from .session import AwsSession
+
 _SESSION: Final = "session-0123456789abcdef0"
-_INSTANCE: Final = "i-0123456789abcdef0"
+INSTANCE: Final = "i-0123456789abcdef0"
 """Samples: the simulator wants one session and one instance, and neither needs to exist."""
-
-
-class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
-    """AWS could not be asked, or did not answer; the text tells the user why, and the way out."""
-
-
-class NotPermitted(CannotAsk):
-    """The credentials may not make a call."""
-
-    def __init__(self, permission: str, resource: str) -> None:
-        super().__init__(f"the credentials may not ask: they need {permission} on {resource}")
-        self.permission = permission
-
-
-class NotThere(CannotAsk):
-    """What was asked about does not exist."""
 
 
 class LiveRole(NamedTuple):
@@ -67,8 +54,12 @@ class LiveKey(NamedTuple):
     """The ARN of the key, or of an alias."""
     arn: str
     """The key's own ARN."""
-    alias_name: str | None
-    """`alias/NAME` if the user named an alias."""
+
+    @property
+    def alias_name(self) -> str | None:
+        """The alias, `alias/NAME`, if the user named one."""
+        resource = self.given.split(":", 5)[5]
+        return resource if resource.startswith("alias/") else None
 
     @property
     def in_python(self) -> str:
@@ -86,6 +77,9 @@ class Uses(NamedTuple):
     log_group: str | None = None
     enforces_s3_encryption: bool | None = None
     """Whether the agent refuses a session whose log bucket is not encrypted; None: not known."""
+
+
+NO_USES: Final = Uses()
 
 
 class Question(NamedTuple):
@@ -298,74 +292,16 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:
     Raises:
         CannotAsk: there is no such alias, or the credentials may not call KMS.
     """
-    _, _, _, region, _, resource = arn.split(":", 5)
-    if not resource.startswith("alias/"):
-        return LiveKey(arn, arn, None)
+    key = LiveKey(arn, arn)
+    if key.alias_name is None:
+        return key
     with asking(
         "kms",
         f"the key behind {arn}, unless you give the key's own ARN",
         f"there is no {arn}: give the key's own ARN",
     ):
-        key_id = kms(region).describe_key(KeyId=arn)["KeyMetadata"]["KeyId"]
-    return LiveKey(arn, f"{arn.removesuffix(resource)}key/{key_id}", resource)
-
-
-_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-_MISSING: Final = frozenset(
-    {
-        "InvalidDocument",
-        "InvalidInstanceId",
-        "NoSuchBucket",
-        "NoSuchEntity",
-        "NotFoundException",
-        "ServerSideEncryptionConfigurationNotFoundError",
-        "ServiceSettingNotFound",
-    }
-)
-_PERMISSIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
-"""The IAM actions that have another name than the API operation."""
-
-
-@contextmanager
-def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
-    """Turn what AWS refuses, and an answer that is not AWS's, into a `CannotAsk`.
-
-    Read the answer's fields within: if one is missing, whatever answered is not AWS.
-
-    Args:
-        service: the prefix of the actions in IAM.
-        resource: what the credentials need the action on.
-        missing: what to say if the resource does not exist.
-
-    Raises:
-        NotPermitted: the credentials may not make the call.
-        NotThere: the resource does not exist.
-        CannotAsk: AWS refuses for another reason, or does not answer.
-    """
-    from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415
-
-    try:
-        yield
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        reason = error.response["Error"].get("Message")
-        action = f"{service}:{error.operation_name}"
-        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # for the profile
-            text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
-        elif code in _DENIED:
-            raise NotPermitted(_PERMISSIONS.get(action, action), resource) from None
-        elif code in _MISSING or code.endswith(".NotFound"):
-            raise NotThere(missing) from None
-        else:
-            text = f"{action} failed: {code}: {reason}"
-        raise CannotAsk(text) from None
-    # botocore raises a KeyError too, for a page of HTML
-    except (ResponseParserError, KeyError, IndexError, TypeError, AttributeError):
-        raise CannotAsk(
-            f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, "
-            "or try again"
-        ) from None
+        found = kms(arn.split(":")[3]).describe_key(KeyId=arn)["KeyMetadata"]
+        return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{found['KeyId']}")
 
 
 def questions(
@@ -410,7 +346,7 @@ def _registration(role: LiveRole, region: str | None, node: str | None) -> Quest
             "known; give --region"
         )
     else:
-        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{_INSTANCE}"
+        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{INSTANCE}"
         needs.append(_needs.REGISTRATION._replace(resource=node or sample))
     return Question(
         "register",
@@ -484,6 +420,38 @@ def _at_sample(need: _needs.Need, sample: str) -> _needs.Need:
     return need._replace(resource=need.resource.removesuffix("*") + sample)
 
 
+class ConditionKey(NamedTuple):
+    """A condition key of a request, and its value."""
+
+    name: str
+    value: str
+    type: ContextKeyTypeEnumType = "string"
+
+
+Context = tuple[ConditionKey, ...]
+
+
+class Call(NamedTuple):
+    """A call whose permission IAM is asked about: one action on one resource."""
+
+    action: str
+    resource: str
+    context: Context
+    """The condition keys of the call whose values are known beforehand."""
+    own_context: Context = ()
+    """Those that calls which share a request with it do not have."""
+
+    @property
+    def with_own(self) -> Call:
+        """The call with all its condition keys."""
+        return Call(self.action, self.resource, (*self.context, *self.own_context))
+
+    @property
+    def without_own(self) -> Call:
+        """The call without the condition keys that others do not have."""
+        return self._replace(own_context=())
+
+
 def ask(
     iam: IAMClient, role: LiveRole, asked: Iterable[Question], region: str | None
 ) -> list[Verdict]:
@@ -508,9 +476,9 @@ def ask(
             tuple(
                 answer
                 for need in question.needs
-                for answer in simulate(
-                    iam, role.arn, need.actions, need.resource, _context(need, region)
-                ).values()
+                for answer in _simulate(
+                    iam, role.arn, [call.with_own for call in _calls([need], region)]
+                )
             ),
         )
         for question in asked
@@ -518,257 +486,194 @@ def ask(
 
 
 def ask_together(
-    iam: IAMClient,
-    role: LiveRole,
-    asked: Sequence[Question],
-    region: str,
-    node_id: str,
-    *,
-    known: Answered | None = None,
+    session: AwsSession, role: LiveRole, asked: Sequence[Question], region: str, node_id: str
 ) -> list[Verdict | CannotAsk]:
-    """As `ask` does, with one call for all that has the same context, where IAM takes it.
-
-    Args:
-        iam: a boto3 client.
-        role: the node's role.
-        asked: the `questions`.
-        region: the node's region.
-        node_id: the node's id.
-        known: the role's answers so far, to which the new ones are added. Default: - none
+    """Ask the same as `ask` does, in as few requests as IAM's answers allow.
 
     Returns:
         For each question the verdict, or why IAM could not be asked.
     """
-    calls: dict[str, _Call] = {}
-    for need in (need for question in asked for need in question.needs):
-        call = _Call(need.resource, _context(need, region, node_id))
-        calls.setdefault(call.key, call).actions.update(dict.fromkeys(need.actions))
-    answered = {} if known is None else known
-    open_ = [call for key, call in calls.items() if key not in answered]
-    answered.update(_answered_together(iam, role, open_))
-
-    def verdict(question: Question) -> Verdict | CannotAsk:
-        answers = []
-        for need in question.needs:
-            found = answered[_Call(need.resource, _context(need, region, node_id)).key]
-            if isinstance(found, CannotAsk):
-                return found
-            answers += [found[action] for action in need.actions]
-        return Verdict(question, role, tuple(answers))
-
-    return [verdict(question) for question in asked]
+    calls = [_calls(question.needs, region, node_id) for question in asked]
+    answers = simulate(session, role.arn, [call for several in calls for call in several])
+    verdicts: list[Verdict | CannotAsk] = []
+    for question, of_question in zip(asked, calls, strict=True):
+        found = [answers[call] for call in of_question]
+        errors = [answer for answer in found if isinstance(answer, CannotAsk)]
+        told = tuple(answer for answer in found if not isinstance(answer, CannotAsk))
+        verdicts.append(errors[0] if errors else Verdict(question, role, told))
+    return verdicts
 
 
-Answered = dict[str, dict[str, SimulatedAnswer] | CannotAsk]
-"""The answers to calls of the simulator, by what tells the calls apart."""
+Answers = dict[Call, "SimulatedAnswer | CannotAsk"]
 
 _ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM does not take it with other actions of S3, as its API call has another name."""
 
 
-def _answered_together(iam: IAMClient, role: LiveRole, calls: Sequence[_Call]) -> Answered:
-    """The answer to each call by its key, of those that can share a request by one request.
+def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answers:
+    """Ask IAM's simulator whether a user or a role may make calls, each once in a session.
 
-    A request that IAM refuses, or of which it leaves a part open, is made for each resource.
+    First, calls with the same `context` share a request, without their `own_context`. Such an
+    answer holds if the call is allowed and no policy has a condition on a key without a value, as
+    then none depends on the keys that were left out. Any other call is asked about with all its
+    keys. A call on a node shares a request with those on the nodes of `session.alike`.
+
+    Args:
+        session: makes the client, and keeps the answers.
+        principal: the ARN of the user or the role.
+        calls: what it does.
+
+    Returns:
+        The answer about each call, or why IAM could not be asked.
     """
-    answered: Answered = {}
-    shared: dict[str, list[_Call]] = {}
-    for call in calls:
-        if call.resource != "*" and _ALONE not in call.actions:
-            shared.setdefault(json.dumps(call.context), []).append(call)
+    iam = session.iam()
+    known: Answers = session.answers.setdefault(("simulated", principal), {})
+    asked = [*dict.fromkeys(calls)]
+    for call in asked:
+        alike = [call._replace(resource=arn) for arn in session.alike.get(call.resource, ())]
+        if alike[1:] and call not in known:
+            known |= _shared(iam, principal, alike)
+    shared: dict[tuple[Context, bool], list[Call]] = {}
+    for call in asked:
+        if call.without_own not in known:
+            of_s3 = call.action.startswith("s3:") and call.action != _ALONE
+            shared.setdefault((call.context, of_s3), []).append(call)
     for group in shared.values():
-        if group[1:]:
-            found = tried(partial(_simulate_together, iam, role.arn, group))
-            if isinstance(found, NotPermitted):
-                answered |= dict.fromkeys((call.key for call in group), found)
-            elif not isinstance(found, CannotAsk):
-                answered |= found
-    for call in calls:
-        if call.key not in answered:
-            answered[call.key] = tried(partial(_simulate_alone, iam, role.arn, call))
-    return answered
+        if group[1:] and not all(call.own_context for call in group):
+            known |= _shared(iam, principal, [call.without_own for call in group])
+    alone: dict[tuple[str, Context], list[Call]] = {}
+    for call in asked:
+        full = call.with_own
+        if full not in known and not _holds(known.get(call.without_own)):
+            alone.setdefault((full.resource, full.context), []).append(full)
+    for same in alone.values():
+        found = tried(partial(_simulate, iam, principal, same))
+        each = [found] * len(same) if isinstance(found, CannotAsk) else found
+        known |= zip(same, each, strict=True)
+    return {call: known.get(call.with_own) or known[call.without_own] for call in asked}
 
 
-def _simulate_alone(iam: IAMClient, principal: str, call: _Call) -> dict[str, SimulatedAnswer]:
-    """The answers to a call, by one request; by one an action where IAM does not take them so.
+def _holds(answer: SimulatedAnswer | CannotAsk | None) -> bool:
+    """Tell whether an answer holds whatever else the call has in its context."""
+    if isinstance(answer, SimulatedAnswer):
+        return answer.allowed and not answer.missing_context
+    return isinstance(answer, NotPermitted)
+
+
+def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
+    """Ask about calls in one request; return the answers that it gives about each by itself."""
+    found = tried(partial(_requested, iam, principal, calls))
+    if isinstance(found, NotPermitted):
+        return dict.fromkeys(calls, found)
+    if isinstance(found, CannotAsk):
+        return {}
+    several = len({call.resource for call in calls}) > 1
+    return {
+        call: answer
+        for call, answer in found.items()
+        # IAM says of an action as a whole whether an organization allows it
+        if not (several and answer.organization_allows is False)
+    }
+
+
+def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> list[SimulatedAnswer]:
+    """Ask about actions on one resource, in a request each if IAM does not take them in one.
 
     IAM refuses actions that "require different authorization information" in one request.
     """
-    actions = [*call.actions]
     try:
-        return simulate(iam, principal, actions, call.resource, call.context)
+        found = _requested(iam, principal, calls)
     except CannotAsk as refusal:
-        if "InvalidInput" not in str(refusal) or not actions[1:]:
+        if "InvalidInput" not in str(refusal) or not calls[1:]:
             raise
-    return {
-        action: answer
-        for one in actions
-        for action, answer in simulate(iam, principal, [one], call.resource, call.context).items()
-    }
+        return [answer for call in calls for answer in _simulate(iam, principal, [call])]
+    for call in calls:
+        if call not in found:
+            raise CannotAsk(f"IAM gave no answer about {call.action}: try again")
+    return [found[call] for call in calls]
 
 
-def _simulate_together(iam: IAMClient, principal: str, calls: Sequence[_Call]) -> Answered:
-    """The answers to the calls that IAM gives for each resource by itself.
-
-    IAM answers about each action on each resource in `ResourceSpecificResults`. It says of the
-    action as a whole whether an organization allows it, so such a denial is left open.
-    """
-    found: dict[tuple[str, str], SimulatedAnswer] = {}
-    paginator = iam.get_paginator("simulate_principal_policy")
-    with asking("iam", principal, f"there is no role {principal} any more: give another"):
-        for page in paginator.paginate(
-            PolicySourceArn=principal,
-            ActionNames=[*dict.fromkeys(action for call in calls for action in call.actions)],
-            ResourceArns=[call.resource for call in calls],
-            ContextEntries=calls[0].context,
-        ):
-            for result in page["EvaluationResults"]:
-                specific = result.get("ResourceSpecificResults") or []
-                named = [one["EvalResourceName"] for one in specific]
-                for resource, one in zip(
-                    named or [result.get("EvalResourceName", "")], specific or [None], strict=True
-                ):
-                    parts = result.copy()
-                    parts["ResourceSpecificResults"] = [one] if one else []
-                    answer = _answer(result["EvalActionName"], resource, parts)
-                    if answer.organization_allows is not False:
-                        found[answer.action.lower(), resource] = answer
-    return {
-        call.key: {
-            action: found[action.lower(), call.resource]._replace(action=action)
-            for action in call.actions
-        }
-        for call in calls
-        if all((action.lower(), call.resource) in found for action in call.actions)
-    }
-
-
-class _Call:
-    """A call of the simulator."""
-
-    def __init__(self, resource: str, context: list[ContextEntryTypeDef]) -> None:
-        self.resource = resource
-        self.context = context
-        self.actions: dict[str, None] = {}
-
-    @property
-    def key(self) -> str:
-        """What tells it from a call on another resource, or in another context."""
-        return json.dumps([self.resource, self.context])
-
-
-_Found = TypeVar("_Found")
-
-
-def tried(ask_aws: Callable[[], _Found]) -> _Found | CannotAsk:
-    """What AWS answers, or why it could not be asked."""
-    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415 # of an extra
-    from botocore.exceptions import HTTPClientError  # noqa: PLC0415
-
-    try:
-        return ask_aws()
-    except CannotAsk as error:
-        return error
-    except (NoConnection, HTTPClientError) as error:
-        return CannotAsk(str(error))
-
-
-def simulate(
-    iam: IAMClient,
-    principal: str,
-    actions: Sequence[str],
-    resource: str,
-    context: list[ContextEntryTypeDef],
-) -> dict[str, SimulatedAnswer]:
-    """Ask IAM's simulator whether a role or a user may do something to one resource.
-
-    Args:
-        iam: a boto3 client.
-        principal: the ARN of the role or the user.
-        actions: what it does.
-        resource: one ARN, as IAM reports on organizations once a call, or `*`.
-        context: the condition keys whose values are known.
-
-    Returns:
-        The answer about each action.
+def _requested(
+    iam: IAMClient, principal: str, calls: Sequence[Call]
+) -> dict[Call, SimulatedAnswer]:
+    """Make one request about calls with the same context.
 
     Raises:
         CannotAsk: the credentials may not call IAM, or IAM does not answer.
     """
     kind = "user" if ":user/" in principal else "role"
-    paginator = iam.get_paginator("simulate_principal_policy")
+    resources = [*dict.fromkeys(call.resource for call in calls)]
+    found: dict[tuple[str, str], SimulatedAnswer] = {}
     with asking("iam", principal, f"there is no {kind} {principal} any more: give another"):
-        results = {
-            result["EvalActionName"].lower(): result
-            for page in paginator.paginate(
-                PolicySourceArn=principal,
-                ActionNames=[*actions],
-                ResourceArns=[resource],
-                ContextEntries=context,
-            )
-            for result in page["EvaluationResults"]
-        }
-        for action in actions:
-            if action.lower() not in results:
-                raise CannotAsk(f"IAM gave no answer about {action}: try again")
-        return {action: _answer(action, resource, results[action.lower()]) for action in actions}
+        for page in iam.get_paginator("simulate_principal_policy").paginate(
+            PolicySourceArn=principal,
+            ActionNames=[*dict.fromkeys(call.action for call in calls)],
+            ResourceArns=resources,
+            ContextEntries=[
+                {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": kind_}
+                for name, value, kind_ in calls[0].context
+            ],
+        ):
+            for result in page["EvaluationResults"]:
+                for specific in result.get("ResourceSpecificResults") or [None]:
+                    answer = _answer(result, specific)
+                    resource = answer.resource if resources[1:] else resources[0]
+                    found[answer.action.lower(), resource] = answer
+    keys = {call: (call.action.lower(), call.resource) for call in calls}
+    return {
+        call: found[key]._replace(action=call.action, resource=call.resource)
+        for call, key in keys.items()
+        if key in found
+    }
 
 
-def _context(
-    need: _needs.Need, region: str | None, node_id: str = _INSTANCE
-) -> list[ContextEntryTypeDef]:
-    """The condition keys of the agent's request whose values are known beforehand."""
-    entries = [entry("aws:SecureTransport", "true", "boolean")]
-    for operator, keys in (need.conditions or {}).items():
-        if operator == "Null":  # a session's call has them, whatever their values
-            entries += session_context(node_id)
-        else:
-            entries += [entry(key, value, "stringList") for key, value in keys.items()]
-    of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
-    if of_resource or region:
-        entries.append(entry("aws:RequestedRegion", of_resource or str(region)))
-    return entries
+def _calls(needs: Iterable[_needs.Need], region: str | None, node_id: str = INSTANCE) -> list[Call]:
+    """List the agent's calls, each with the condition keys whose values are known beforehand."""
+    calls = []
+    for need in needs:
+        own: list[ConditionKey] = []
+        for operator, keys in (need.conditions or {}).items():
+            if operator == "Null":  # a session's call has them, whatever their values
+                own += session_context(node_id)
+            else:
+                own += [ConditionKey(key, value, "stringList") for key, value in keys.items()]
+        of_resource = need.resource.split(":")[3] if need.resource.startswith("arn:") else ""
+        context = request_context(of_resource or region)
+        calls += [Call(action, need.resource, context, (*own,)) for action in need.actions]
+    return calls
 
 
-def session_context(node_id: str) -> list[ContextEntryTypeDef]:
-    """The encryption context of a session: agent/session/crypto/blockcipher.go of the agent."""
-    return [
-        entry("kms:EncryptionContext:aws:ssm:SessionId", _SESSION),
-        entry("kms:EncryptionContext:aws:ssm:TargetId", node_id),
-    ]
+def request_context(region: str | None) -> Context:
+    """Return the condition keys that each call to AWS has."""
+    tls = ConditionKey("aws:SecureTransport", "true", "boolean")
+    return (tls, ConditionKey("aws:RequestedRegion", region)) if region else (tls,)
 
 
-def entry(key: str, value: str, kind: ContextKeyTypeEnumType = "string") -> ContextEntryTypeDef:
-    """A condition key and its value."""
-    return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
+def session_context(node_id: str) -> Context:
+    """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
+    return (
+        ConditionKey("kms:EncryptionContext:aws:ssm:SessionId", _SESSION),
+        ConditionKey("kms:EncryptionContext:aws:ssm:TargetId", node_id),
+    )
 
 
-def _answer(action: str, resource: str, result: EvaluationResultTypeDef) -> SimulatedAnswer:
-    """IAM says some things of the action, and some of the one resource that it was asked about."""
-    for_resource = result.get("ResourceSpecificResults") or []
-    specific = for_resource[0] if for_resource else None
-    decision: str = result["EvalDecision"]
-    boundary = result.get("PermissionsBoundaryDecisionDetail")
-    statements = result.get("MatchedStatements", [])
-    details = result.get("EvalDecisionDetails", {})
-    missing = {*result.get("MissingContextValues", [])}
-    if specific is not None:
-        decision = specific["EvalResourceDecision"]
-        boundary = specific.get("PermissionsBoundaryDecisionDetail", boundary)
-        statements = specific.get("MatchedStatements", statements)
-        details = specific.get("EvalDecisionDetails", details)
-        missing.update(specific.get("MissingContextValues", []))
+def _answer(
+    result: EvaluationResultTypeDef, specific: ResourceSpecificResultTypeDef | None
+) -> SimulatedAnswer:
+    """Read what IAM says of an action, and what it says of one resource in particular."""
+    told: dict[str, Any] = {**result, **(specific or {})}
+    missing = [*result.get("MissingContextValues", []), *told.get("MissingContextValues", [])]
+    boundary = told.get("PermissionsBoundaryDecisionDetail") or {}
+    organization = result.get("OrganizationsDecisionDetail") or {}
     return SimulatedAnswer(
-        action,
-        resource,
-        decision,
-        statements=tuple(_statement(statement) for statement in statements),
-        boundary_allows=(boundary or {}).get("AllowedByPermissionsBoundary"),
-        organization_allows=result.get("OrganizationsDecisionDetail", {}).get(
-            "AllowedByOrganizations"
-        ),
-        details=dict(details),
-        missing_context=tuple(sorted(missing)),
+        result["EvalActionName"],
+        told.get("EvalResourceName", ""),
+        told.get("EvalResourceDecision", result["EvalDecision"]),
+        statements=tuple(_statement(one) for one in told.get("MatchedStatements", [])),
+        boundary_allows=boundary.get("AllowedByPermissionsBoundary"),
+        organization_allows=organization.get("AllowedByOrganizations"),
+        details=dict(told.get("EvalDecisionDetails", {})),
+        missing_context=tuple(sorted({*missing})),
     )
 
 

@@ -388,7 +388,9 @@ class Session:
         self._account = account
         self.region = region
         self.partition = account.partition
-        self.judged_paths: dict[object, Any] = {}
+        self.answers: dict[object, Any] = {}
+        self.alike: dict[str, tuple[str, ...]] = {}
+        self.bucket_region: str | None = None
 
     def in_region(self, region: str) -> Session:
         return Session(self._account, region)

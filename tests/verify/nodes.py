@@ -49,6 +49,8 @@ class World:
         self.simulates: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         """What answers for IAM's simulator instead of what `denies` and `missing` say."""
         self.partition = "aws"
+        self.bucket_region: str | None = None
+        """What S3 says where a bucket is in another region."""
         self.instance: dict[str, Any] = {
             "InstanceId": NODE,
             "State": {"Name": "running"},
@@ -209,7 +211,9 @@ class Session:
     def __init__(self, world: World) -> None:
         self._world = world
         self.partition = world.partition
-        self.judged_paths: dict[object, Any] = {}
+        self.answers: dict[object, Any] = {}
+        self.bucket_region = world.bucket_region
+        self.alike: dict[str, tuple[str, ...]] = {}
         self.told: Callable[[str], None] | None = None
 
     def on_call(self, tell: Callable[[str], None]) -> None:
@@ -312,6 +316,12 @@ def acl(name: str, *entries: dict[str, Any]) -> dict[str, Any]:
     return {"NetworkAclId": name, "Associations": subnets, "Entries": [*entries, *opened]}
 
 
+def dhcp_options(name: str, *servers: str) -> dict[str, Any]:
+    values = [{"Value": server} for server in servers]
+    listed = [{"Key": "domain-name-servers", "Values": values}] if servers else []
+    return {"DhcpOptionsId": name, "DhcpConfigurations": listed}
+
+
 NETWORK: Final[dict[str, Any]] = {
     "ec2:describe_subnets": {
         "Subnets": [
@@ -351,6 +361,8 @@ NETWORK: Final[dict[str, Any]] = {
     "ec2:describe_vpc_endpoints": {"VpcEndpoints": []},
     "ec2:describe_security_groups": {"SecurityGroups": [group("sg-web")]},
     "ec2:describe_network_acls": {"NetworkAcls": [acl("acl-1")]},
+    "ec2:describe_dhcp_options": {"DhcpOptions": [dhcp_options("dopt-1", "AmazonProvidedDNS")]},
+    "ec2:describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1", "DhcpOptionsId": "dopt-1"}]},
     "ec2:describe_vpc_attribute": {
         "enableDnsSupport": {"EnableDnsSupport": {"Value": True}},
         "enableDnsHostnames": {"EnableDnsHostnames": {"Value": True}},

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.auditing import audit
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.checks import SYMPTOMS
-from session_manager_permissions._verify.simulator import CannotAsk
 
 from .nodes import REGION, Session, World, diagnosed
 from .test_node import ROWS

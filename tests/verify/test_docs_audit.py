@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shlex
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
-
-import pytest
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering
@@ -21,6 +20,8 @@ from .nodes import REGION
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 PAGE: Final = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}
@@ -94,8 +95,6 @@ def test_each_field_is_described() -> None:
 
 
 def test_each_option_is_described() -> None:
-    import argparse
-
     parser = argparse.ArgumentParser()
     add_arguments(parser, lambda _: str)
     known = {option for action in parser._actions for option in action.option_strings}  # noqa: SLF001

@@ -18,7 +18,7 @@ from session_manager_permissions import (
     _needs,
 )
 from session_manager_permissions._readiness.policies import Answer, decide, statements
-from session_manager_permissions._verify.document import read_document
+from session_manager_permissions._verify.document import Home, read_document
 from session_manager_permissions._verify.session import AwsSession
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 from tests.builders import deployed
@@ -29,7 +29,6 @@ from .test_verify import (
     ACCOUNT,
     IN_GROUP,
     KEY,
-    ROLE,
     Account,
     Run,
     account,
@@ -183,7 +182,7 @@ def test_a_boolean_is_read_as_the_agent_reads_it(
 def test_a_missing_boolean_is_false(ssm: Stubber) -> None:
     has_preferences(ssm)
 
-    document = read_document(ssm.client, NAME, LiveRole(ROLE, None), REGION)
+    document = read_document(ssm.client, NAME, Home("aws", ACCOUNT, REGION))
 
     assert document.enforces_s3_encryption is False
 
@@ -381,12 +380,12 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
     granted = deployed(stack.resolve(permissions.policy.document))
     role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
 
-    said = read_document(ssm.client, NAME, role, REGION)
+    said = read_document(ssm.client, NAME, Home("aws", ACCOUNT, REGION))
 
-    key = said.key and LiveKey(said.key, said.key, None)
+    key = said.key and LiveKey(said.key, said.key)
     if said.key and ":alias/" in said.key:
-        prefix, _, name = said.key.partition(":alias/")
-        key = LiveKey(said.key, f"{prefix}:key/1234", f"alias/{name}")
+        prefix, _, _ = said.key.partition(":alias/")
+        key = LiveKey(said.key, f"{prefix}:key/1234")
     uses = Uses(
         (key,) if key else (),
         said.log_bucket,

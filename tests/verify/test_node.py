@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify.asking import CannotAsk
 
 from .nodes import (
     ACCOUNT,
@@ -363,15 +363,32 @@ ROWS: Final = [
     ),
     *(
         row(
-            f"a bucket with a key that is not known: {given}",
+            f"a bucket with a key that is not known: {given}, and {denied} denied",
+            *fails,
             does=both(
                 using(kmsKeyId=""),
                 having("s3:get_bucket_encryption", encrypted("aws:kms", given)),
                 refusing("kms:DescribeKey"),
-                denying("kms:GenerateDataKey"),
+                denying(denied),
             ),
+            unknown=unknown,
+            says="",
         )
-        for given in ("alias/logs", "not a key")
+        for given, denied, fails, unknown in (
+            ("alias/logs", "kms:GenerateDataKey", (), "log-to-s3"),
+            ("alias/logs", "s3:PutObject", ("log-to-s3",), ""),
+            (KEY, "kms:GenerateDataKey", ("log-to-s3",), ""),
+            (KEY, "nothing", (), ""),
+        )
+    ),
+    row(
+        "a bucket with the key of S3 that AWS manages, which needs no grant",
+        does=both(
+            using(kmsKeyId=""),
+            having("s3:get_bucket_encryption", encrypted("aws:kms", KEY)),
+            having("kms:describe_key", {"KeyMetadata": key(KeyManager="AWS")}),
+            denying("kms:GenerateDataKey"),
+        ),
     ),
     row("no such group", "log-group-encryption", does=both(using(), NO_GROUP)),
     row("a longer name of a group", "log-group-encryption", does=both(using(), OTHER_GROUP)),
@@ -631,17 +648,37 @@ def test_the_node_itself_is_asked_about() -> None:
     assert arns == {"*", f"arn:aws-cn:ssm:eu-west-1:{ACCOUNT}:managed-instance/{HYBRID}"}
 
 
-def test_a_session_s_context_has_the_node() -> None:
+SESSION_ID = "kms:EncryptionContext:aws:ssm:SessionId"
+
+
+@pytest.mark.parametrize("says_what_misses", [True, False])
+@pytest.mark.parametrize("denied_in_a_session", [True, False])
+def test_a_key_may_be_for_sessions_alone_or_for_all_but_sessions(
+    *, denied_in_a_session: bool, says_what_misses: bool
+) -> None:
     world = World()
     world.uses()
-    diagnosed(world)
-    (asked,) = (one for one in world.asked if one.get("ActionNames") == ["kms:Decrypt"])
+    contexts = []
 
-    context = {
-        entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in asked["ContextEntries"]
-    }
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        context = {
+            one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]
+        }
+        world.denies, world.missing = set(), []
+        if "kms:Decrypt" in asked["ActionNames"]:
+            contexts.append(context)
+            if (SESSION_ID in context) is denied_in_a_session:
+                world.denies = {"kms:Decrypt"}
+            if SESSION_ID not in context and (denied_in_a_session or says_what_misses):
+                world.missing = [SESSION_ID]
+        return world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
 
-    assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
+    world.simulates = simulate
+
+    found = one(diagnosed(world), "encrypt")
+
+    assert found.verdict == ("fail" if denied_in_a_session else "pass")
+    assert contexts[-1]["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
 
 
 @pytest.mark.parametrize("action", [REGISTER, CHANNEL, "kms:Decrypt"])

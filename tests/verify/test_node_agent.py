@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify.asking import CannotAsk
 
 from .nodes import HYBRID, NODE, World, diagnosed, one, trusting
 

@@ -14,6 +14,7 @@ from .nodes import (
     World,
     acl,
     default_route,
+    dhcp_options,
     diagnosed,
     endpoint,
     group,
@@ -90,6 +91,12 @@ def attribute(name: str) -> Callable[[World], object]:
     return change
 
 
+def dns(*servers: list[str]) -> Callable[[World], object]:
+    """Have DHCP options with these DNS servers; the VPC has the first."""
+    options = [dhcp_options(f"dopt-{number}", *of) for number, of in enumerate(servers, 1)]
+    return lambda w: w.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
+
+
 def instance(**parts: object) -> Callable[[World], object]:
     return lambda w: w.instance.update(parts)
 
@@ -123,6 +130,7 @@ FROM_WEB: Final = {"UserIdGroupPairs": [{"GroupId": "sg-web"}]}
 OPEN: Final = admitting(FROM_WEB)
 BOTH_ENDPOINTS: Final = (endpoint("ssm"), endpoint("ssmmessages"))
 NO_ROUTE: Final = routes()
+ENDPOINTS_ALONE: Final = both(NO_ROUTE, endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), OPEN))
 BLOCKED: Final = {"InternetGatewayBlockMode": "block-bidirectional"}
 ALLOW: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 
@@ -208,7 +216,7 @@ ROWS: Final = [
         unknown=CHANNELS,
         says="IPv6",
     ),
-    Row("endpoints", both(NO_ROUTE, endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), OPEN))),
+    Row("endpoints", ENDPOINTS_ALONE),
     Row(
         "one of two endpoints",
         both(NO_ROUTE, endpoints(endpoint("ssm")), groups(group("sg-web"), OPEN)),
@@ -254,10 +262,38 @@ ROWS: Final = [
             endpoints(endpoint("ssm", PrivateDnsEnabled=False), endpoint("ssmmessages")),
             groups(group("sg-web"), OPEN),
         ),
-        frozenset({"path-ssm"}),
+        unknown=frozenset({"path-ssm"}),
         says="modify-vpc-endpoint --vpc-endpoint-id vpce-ssm --region eu-west-1 "
-        "--private-dns-enabled",
+        "--private-dns-enabled aws route53 list-hosted-zones-by-vpc --vpc-id vpc-1",
     ),
+    *(
+        Row(
+            f"endpoints, and {name}",
+            both(
+                NO_ROUTE, endpoints(*BOTH_ENDPOINTS), groups(group("sg-web"), OPEN), dns(*servers)
+            ),
+            unknown=unknown,
+            says="the DNS servers in the DHCP options of the VPC 'vpc-1'" if unknown else "",
+        )
+        for name, servers, unknown in (
+            ("DNS servers of one's own", (["10.0.0.53"],), CHANNELS),
+            ("no DNS servers", ([],), CHANNELS),
+            ("Amazon's DNS and one's own", (["AmazonProvidedDNS", "10.0.0.53"],), CHANNELS),
+            ("Amazon's DNS by its address", (["169.254.169.253"],), frozenset()),
+            ("DNS servers of another VPC", (["AmazonProvidedDNS"], ["10.0.0.53"]), frozenset()),
+        )
+    ),
+    Row(
+        "an endpoint that is shut beside a NAT gateway, and DNS servers of one's own",
+        both(
+            endpoints(*BOTH_ENDPOINTS),
+            groups(group("sg-web"), group("sg-endpoints")),
+            dns(["10.0.0.53"]),
+        ),
+        unknown=CHANNELS,
+        says="the DNS servers in the DHCP options",
+    ),
+    Row("a NAT gateway, and DNS servers of one's own", dns(["10.0.0.53"])),
     Row(
         "private DNS off beside a NAT gateway", endpoints(endpoint("ssm", PrivateDnsEnabled=False))
     ),
@@ -268,7 +304,8 @@ ROWS: Final = [
             instance(SecurityGroups=[], NetworkInterfaces=[]),
             endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
         ),
-        CHANNELS,
+        frozenset({"path-ssmmessages"}),
+        frozenset({"path-ssm"}),
         says="modify-vpc-endpoint --vpc-endpoint-id vpce-ssm",
     ),
     *(
@@ -398,6 +435,19 @@ ROWS: Final = [
             "DescribeVpcAttribute",
         )
     ),
+    *(
+        Row(
+            f"endpoints, without {call}",
+            both(
+                ENDPOINTS_ALONE,
+                dns(["AmazonProvidedDNS"], ["10.0.0.53"]),
+                refusing(f"ec2:{call}"),
+            ),
+            unknown=CHANNELS,
+            says=f"they need ec2:{call} on *",
+        )
+        for call in ("DescribeDhcpOptions", "DescribeVpcs")
+    ),
 ]
 
 
@@ -429,16 +479,17 @@ def test_each_path_is_what_the_network_makes_it(said: Row) -> None:
         assert told.evidence[0] == ("ec2:DescribeInstances", "SubnetId", "subnet-private")
 
 
-@pytest.mark.parametrize(
-    ("subnet", "verdict"), [("subnet-public", "pass"), ("subnet-private", "unknown")]
-)
-def test_a_stopped_instance_gets_its_address_with_the_start(subnet: str, verdict: str) -> None:
+@pytest.mark.parametrize("subnet", ["subnet-public", "subnet-private"])
+def test_a_stopped_instance_may_get_an_address_with_the_start(subnet: str) -> None:
     world = World()
     world.never_registered()
     world.instance.update(State={"Name": "stopped"}, SubnetId=subnet)
     routes(default_route(GatewayId="igw-1"))(world)
 
-    assert one(diagnosed(world), "path-ssm").verdict == verdict
+    check = one(diagnosed(world), "path-ssm")
+
+    assert check.verdict == "unknown"
+    assert "the start of the instance" in check.why[0]
 
 
 def test_a_stopped_instance_in_a_subnet_that_is_not_described() -> None:
@@ -465,6 +516,7 @@ def test_a_terminated_instance_has_no_network() -> None:
 
 
 S3_LIST: Final = {"DestinationPrefixListId": "pl-s3", "GatewayId": "vpce-s3", "State": "active"}
+PLAIN_DNS: Final = {"PrivateDnsOnlyForInboundResolverEndpoint": False}
 S3_GATEWAY: Final = endpoint(
     "s3", VpcEndpointType="Gateway", RouteTableIds=["rtb-main"], PrivateDnsEnabled=False, Groups=[]
 )
@@ -500,7 +552,7 @@ TO_S3: Final = group(
             )
             for options, verdict in [
                 ({"PrivateDnsOnlyForInboundResolverEndpoint": False}, "pass"),
-                ({"PrivateDnsOnlyForInboundResolverEndpoint": True}, "fail"),
+                ({"PrivateDnsOnlyForInboundResolverEndpoint": True}, "unknown"),
                 ({}, "unknown"),
             ]
         ),
@@ -517,6 +569,50 @@ def test_the_path_to_s3(breaks: Callable[[World], object], verdict: str) -> None
     endpoints(*BOTH_ENDPOINTS, *found)(world)
 
     assert one(diagnosed(world), "path-s3").verdict == verdict
+
+
+ELSEWHERE: Final = "us-west-2"
+TO_NAT: Final = routes(S3_LIST, default_route(NatGatewayId="nat-1"))
+
+
+@pytest.mark.parametrize(
+    ("region", "breaks", "verdict", "says"),
+    [
+        pytest.param(ELSEWHERE, (), "fail", f"is in {ELSEWHERE}", id="elsewhere, by a gateway"),
+        pytest.param(ELSEWHERE, (TO_NAT,), "pass", "", id="elsewhere, by NAT"),
+        pytest.param(
+            ELSEWHERE, (TO_NAT, groups(TO_S3, OPEN)), "fail", "egress", id="elsewhere, by its list"
+        ),
+        pytest.param(None, (), "unknown", "which region", id="not known, by a gateway"),
+        pytest.param(None, (TO_NAT,), "pass", "", id="not known, by a gateway or NAT"),
+        pytest.param(
+            None, (TO_NAT, groups(TO_S3, OPEN)), "unknown", "pl-s3", id="not known, by its list"
+        ),
+        pytest.param(
+            ELSEWHERE,
+            (endpoints(endpoint("s3", ServiceRegion=ELSEWHERE, DnsOptions=PLAIN_DNS)),),
+            "pass",
+            "",
+            id="elsewhere, by an endpoint of that region",
+        ),
+    ],
+)
+def test_a_log_bucket_may_be_in_another_region(
+    region: str | None, breaks: tuple[Callable[[World], object], ...], verdict: str, says: str
+) -> None:
+    world = World()
+    world.uses(kmsKeyId="", cloudWatchLogGroupName="")
+    world.bucket_region = region
+    if region is None:
+        world.refuses("s3:GetBucketEncryption", "AccessDenied")
+    both(routes(S3_LIST), endpoints(S3_GATEWAY), groups(group("sg-web"), OPEN), *breaks)(world)
+    found = world.answers["ec2:describe_vpc_endpoints"]["VpcEndpoints"]
+    endpoints(*BOTH_ENDPOINTS, *found)(world)
+
+    check = one(diagnosed(world), "path-s3")
+
+    assert check.verdict == verdict
+    assert says in " ".join([*check.why, *check.fix])
 
 
 def test_a_connected_node_contradicts_what_the_network_looks_like() -> None:

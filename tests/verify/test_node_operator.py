@@ -22,6 +22,7 @@ from .nodes import (
     World,
     diagnosed,
     one,
+    refusal,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ START = "ssm:StartSession"
 
 
 def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]]:
-    """The resources that the simulator was asked about for an action, each with its context."""
+    """The resources that the simulator was asked about one by one, each with its context."""
     return [
         (
             asked["ResourceArns"][0],
@@ -43,13 +44,25 @@ def asked_of(world: World, action: str) -> list[tuple[str, dict[str, list[str]]]
             },
         )
         for asked in world.asked
-        if asked.get("ActionNames") == [action]
+        if asked.get("ActionNames") == [action] and not asked["ResourceArns"][1:]
     ]
+
+
+def asks_one_by_one(world: World) -> None:
+    """Refuse what shares a request, as IAM may."""
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["ResourceArns"][1:]:
+            raise refusal("SimulatePrincipalPolicy", "InvalidInput")
+        return world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+
+    world.simulates = simulate
 
 
 def test_an_operator_who_may() -> None:
     world = World()
     world.uses()
+    asks_one_by_one(world)
 
     check = one(diagnosed(world, operator=USER), "operator")
 
@@ -69,6 +82,7 @@ def test_an_operator_who_may() -> None:
 def test_an_alias_and_no_key() -> None:
     world = World()
     world.uses(kmsKeyId=ALIAS)
+    asks_one_by_one(world)
     diagnosed(world, operator=USER)
     ((_, context),) = asked_of(world, "kms:GenerateDataKey")
     assert context["kms:ResourceAliases"] == ["alias/sessions"]
@@ -81,6 +95,7 @@ def test_an_alias_and_no_key() -> None:
 def test_a_document_of_aws_is_in_no_account() -> None:
     world = World()
     world.document = {"sessionType": "Port"}
+    asks_one_by_one(world)
     diagnosed(world, document="AWS-StartPortForwardingSession", operator=USER)
 
     documents = [arn for arn, _ in asked_of(world, START) if ":document/" in arn]
@@ -91,6 +106,7 @@ def test_a_document_of_aws_is_in_no_account() -> None:
 def test_the_tags_of_a_hybrid_node() -> None:
     world = World()
     world.is_hybrid()
+    asks_one_by_one(world)
     diagnosed(world, HYBRID, operator=USER)
     _, tags = asked_of(world, START)[0]
     assert tags["ssm:resourceTag/team"] == ["web"]

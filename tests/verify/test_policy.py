@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.command import main
 from session_manager_permissions._verify.policy import PolicyOptions, inline_policy
-from session_manager_permissions._verify.simulator import CannotAsk
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

@@ -351,7 +351,7 @@ def test_iam_is_told_what_a_session_has(account: Account, verify: Callable[..., 
     account.allows(
         "kms:Decrypt",
         resource=KEY,
-        context=[tls, session, target, entry("aws:RequestedRegion", "eu-west-1")],
+        context=[tls, entry("aws:RequestedRegion", "eu-west-1"), session, target],
     )
 
     assert verify("--role", "web-server", "--region", "us-west-2", "--key", KEY).status == 0

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.session import AwsSession
-from session_manager_permissions._verify.simulator import CannotAsk
 
 from .auditing import audit, enabled_regions
 from .progress import Progress

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.simulator import CannotAsk, NotPermitted, asking
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, asking
 
 from .inventory import Inventory, list_nodes
 from .judging import PERMISSIONS, Judged, judge, unjudged
@@ -147,15 +147,13 @@ class _Audit:
         except BotoCoreError as error:  # there is no such region
             inventory = Inventory([], [CannotAsk(str(error))])
         else:
-            self._ask_together(region.session, inventory.nodes)
+            with_role: dict[str | None, list[str]] = {}
+            for node in inventory.nodes:
+                arn = node.as_node(region.session.partition).arn
+                with_role.setdefault(node.identity, []).append(arn)
+            for arns in with_role.values():
+                region.session.ask_together(arns)
         region.inventory = inventory
-
-    def _ask_together(self, session: SharingSession, nodes: Iterable[Listed]) -> None:
-        with_role: dict[str | None, list[str]] = {}
-        for node in nodes:
-            with_role.setdefault(node.identity, []).append(node.as_node(session.partition).arn)
-        for arns in with_role.values():
-            self._answers.ask_together(arns)
 
     def judge(self, pool: ThreadPoolExecutor, document: str | None, progress: Progress) -> None:
         """Judge all nodes, of all regions by turns, as AWS limits the calls in each region."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from session_manager_permissions._verify.asking import CannotAsk, asking, tried
 from session_manager_permissions._verify.node import Node
-from session_manager_permissions._verify.simulator import CannotAsk, asking, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from session_manager_permissions._verify.asking import CannotAsk, tried
 from session_manager_permissions._verify.checks import SYMPTOMS
 from session_manager_permissions._verify.diagnosis import diagnose_found
-from session_manager_permissions._verify.node import ask_connection
-from session_manager_permissions._verify.simulator import CannotAsk, tried
+from session_manager_permissions._verify.node import ask_connection, ask_status_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,6 +62,9 @@ def judge(session: SharingSession, listed: Listed, document: str | None) -> Judg
     if is_asked:
         connection = tried(lambda: ask_connection(stand_in, listed.id))
     node = listed.as_node(session.partition, connection)
+    if node.state == "running" and not node.connected and not node.online:
+        status_checks = tried(lambda: ask_status_checks(stand_in, listed.id))
+        node = replace(node, status_checks=status_checks)
     try:
         diagnosis = diagnose_found(stand_in, node, document)
     except CannotAsk as error:  # the document

@@ -1,9 +1,7 @@
 """Clients that ask AWS once for what many nodes have in common: a role, a VPC, a key.
 
 The checks of a node make the same calls as in `verify`. Here a call with the same parameters is
-made once, and each further check gets the same answer. Two calls of IAM's simulator name the node.
-One asks about its ARN: IAM is asked about several nodes at once. The other tells IAM its id, which
-is left out unless a policy has a condition on it.
+made once, whichever thread makes it, and each further check gets the same answer.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._verify.simulator import CannotAsk, NotThere, asking, tried
+from session_manager_permissions._verify.asking import CannotAsk, NotThere, asking, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,15 +21,12 @@ if TYPE_CHECKING:
 _Asked = dict[str, Any]
 _Page = dict[str, Any]
 
-_SIMULATE: Final = "simulate_principal_policy"
 _TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 _OF_ONE_NODE: Final = ("get_connection_status",)
 """Calls that no two nodes have in common."""
 _LARGEST_PAGE: Final = 1000
 _TOGETHER: Final = 50
 """How many nodes one request to IAM's simulator names."""
-_REFUSED: Final = ("InvalidInput", "ValidationError")
-"""Errors of a request that IAM takes about one node alone."""
 
 
 class Answers:
@@ -41,7 +36,6 @@ class Answers:
         self._lock = Lock()
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._answers: dict[tuple[str, ...], Future[Any]] = {}
-        self._neighbours: dict[str, tuple[str, ...]] = {}
 
     def client(self, service: str, region: str | None, make: Callable[[], Any]) -> Any:  # noqa: ANN401
         """Return the client of a service in a region; to make one is not safe in threads."""
@@ -58,16 +52,6 @@ class Answers:
         if known is None:
             fill(answer, ask)
         return answer
-
-    def ask_together(self, arns: Sequence[str]) -> None:
-        """Have IAM asked about several of these nodes in one request, as they have one role."""
-        for start in range(0, len(arns), _TOGETHER):
-            some = tuple(arns[start : start + _TOGETHER])
-            self._neighbours.update(dict.fromkeys(some, some))
-
-    def neighbours(self, arn: str) -> tuple[str, ...]:
-        """Return the nodes that IAM is asked about together with this one."""
-        return self._neighbours.get(arn, ())
 
 
 def fill(answer: Future[Any], ask: Callable[[], Any]) -> Future[Any]:
@@ -90,9 +74,21 @@ class SharingSession:
         self._answers = answers
         self.region = session.region
         self.partition = session.partition
-        self.judged_paths = session.judged_paths
+        self.answers = session.answers
+        self.alike = session.alike
         self.unanswered: dict[str, CannotAsk] = {}
         """Why calls were not answered, each reason once."""
+
+    @property
+    def bucket_region(self) -> str | None:
+        """The region that S3 last said a bucket is in."""
+        return self._session.bucket_region
+
+    def ask_together(self, arns: Sequence[str]) -> None:
+        """Have IAM asked about several of these nodes in one request, as they share a role."""
+        for start in range(0, len(arns), _TOGETHER):
+            some = tuple(arns[start : start + _TOGETHER])
+            self.alike.update(dict.fromkeys(some, some))
 
     def ec2(self) -> SharingClient:
         """Return a client of EC2 in the region."""
@@ -197,75 +193,53 @@ class SharingPaginator:
 
 
 class _SharingEc2(SharingClient):
-    """A client of EC2, which is asked about the status checks of all instances at once."""
+    """A client of EC2, which is asked once about all status checks and security groups."""
 
     def describe_instance_status(self, *, InstanceIds: list[str]) -> _Page:  # noqa: N803 # boto3's
         """Return the status checks of instances."""
-        operation = "describe_instance_status"
-        all_pages = {"PaginationConfig": {"PageSize": _LARGEST_PAGE}}
-
-        def by_id() -> dict[str, Any]:
-            return {
-                one["InstanceId"]: one
-                for page in self.pages(operation, all_pages)
-                for one in page["InstanceStatuses"]
-            }
-
-        found = self._once("statuses by id", {}, by_id)
+        found = self._by_id("describe_instance_status", "InstanceStatuses", "InstanceId")
         return {"InstanceStatuses": [found[name] for name in InstanceIds if name in found]}
-
-
-class _SharingIam(SharingClient):
-    """A client of IAM, whose simulator is asked about several nodes at once."""
 
     def pages(self, operation: str, asked: _Asked) -> list[_Page]:
         """Return all pages of the answer to a call."""
-        if operation != _SIMULATE:
+        if operation != "describe_security_groups":
             return super().pages(operation, asked)
-        of_any = asked | {
-            "ContextEntries": [
-                one for one in asked["ContextEntries"] if one["ContextKeyName"] != _TARGET
-            ]
-        }
-        if of_any != asked:
-            pages = super().pages(operation, of_any)
-            return super().pages(operation, asked) if _depends_on_target(pages) else pages
-        return self._of_one_of_several(asked) or super().pages(operation, asked)
+        (wanted,) = asked["Filters"]
+        found = self._by_id(operation, "SecurityGroups", "GroupId")
+        if not found.keys() >= {*wanted["Values"]}:  # another account shares it
+            return super().pages(operation, asked)
+        return [{"SecurityGroups": [found[name] for name in wanted["Values"]]}]
 
-    def _of_one_of_several(self, asked: _Asked) -> list[_Page] | None:
-        """Return the answer about a node from the one about several, or None if it has none.
+    def _by_id(self, operation: str, result: str, key: str) -> dict[str, Any]:
+        """Return all that the region has, by their ids."""
+        asked = {"PaginationConfig": {"PageSize": _LARGEST_PAGE}}
 
-        IAM says of an action as a whole whether an organization allows it, so that the answer about
-        several nodes does not say of which it is denied.
-        """
-        from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
+        def by_id() -> dict[str, Any]:
+            pages = SharingClient.pages(self, operation, asked)
+            return {one[key]: one for page in pages for one in page[result]}
 
-        (arn,) = asked["ResourceArns"] if not asked["ResourceArns"][1:] else (None,)
-        several = self._answers.neighbours(str(arn))
-        if not several[1:]:
-            return None
-        try:
-            pages = super().pages(_SIMULATE, asked | {"ResourceArns": [*several]})
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _REFUSED:
-                raise
-            return None
-        results = [
-            result | {"ResourceSpecificResults": [specific]}
-            for page in pages
-            for result in page["EvaluationResults"]
-            if result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
-            for specific in result.get("ResourceSpecificResults") or ()
-            if specific["EvalResourceName"] == arn
-        ]
-        answered = {result["EvalActionName"].lower() for result in results}
-        if answered != {action.lower() for action in asked["ActionNames"]}:
-            return None
-        return [{"EvaluationResults": results}]
+        return self._once(f"{operation} by id", {}, by_id)  # type: ignore[no-any-return]
+
+
+class _SharingIam(SharingClient):
+    """A client of IAM, whose simulator is told the node of a session only if a policy asks for it.
+
+    The node's id is in the encryption context of its sessions, and all else is the same for each
+    node of a role.
+    """
+
+    def pages(self, operation: str, asked: _Asked) -> list[_Page]:
+        """Return all pages of the answer to a call."""
+        context = asked.get("ContextEntries", ())
+        of_any = [entry for entry in context if entry["ContextKeyName"] != _TARGET]
+        if len(of_any) == len(context):
+            return super().pages(operation, asked)
+        pages = super().pages(operation, asked | {"ContextEntries": of_any})
+        return super().pages(operation, asked) if _depends_on_target(pages) else pages
 
 
 def _depends_on_target(pages: list[_Page]) -> bool:
-    """Tell whether a policy has a condition on the id of the node."""
+    """Tell whether a policy has a condition on the node of a session."""
     missing = (
         name
         for page in pages

@@ -1,0 +1,123 @@
+"""Asks AWS, each question once, and says in words why AWS gave no answer."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from .session import AwsSession
+
+_Asked = ParamSpec("_Asked")
+_Found = TypeVar("_Found")
+
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_MISSING: Final = frozenset(
+    {
+        "InvalidDocument",
+        "InvalidInstanceId",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "NotFoundException",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "ServiceSettingNotFound",
+    }
+)
+_PERMISSIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
+"""The IAM actions that have another name than the API operation."""
+
+
+class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
+    """AWS could not be asked, or did not answer; the text tells the user why, and the way out."""
+
+
+class NotPermitted(CannotAsk):
+    """The credentials may not make a call."""
+
+    def __init__(self, permission: str, resource: str) -> None:
+        super().__init__(f"the credentials may not ask: they need {permission} on {resource}")
+        self.permission = permission
+
+
+class NotThere(CannotAsk):
+    """The resource that AWS was asked about does not exist."""
+
+
+@contextmanager
+def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
+    """Turn an error of AWS, and an answer that is not AWS's, into a `CannotAsk`.
+
+    Read the answer's fields within: if one is missing, whatever answered is not AWS.
+
+    Args:
+        service: the prefix of the actions in IAM.
+        resource: what the credentials need the action on.
+        missing: what to say if the resource does not exist.
+
+    Raises:
+        NotPermitted: the credentials may not make the call.
+        NotThere: the resource does not exist.
+        CannotAsk: AWS refuses for another reason, or does not answer.
+    """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        reason = error.response["Error"].get("Message")
+        action = f"{service}:{error.operation_name}"
+        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # for the profile
+            text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
+        elif code in _DENIED:
+            raise NotPermitted(_PERMISSIONS.get(action, action), resource) from None
+        elif code in _MISSING or code.endswith(".NotFound"):
+            raise NotThere(missing) from None
+        else:
+            text = f"{action} failed: {code}: {reason}"
+        raise CannotAsk(text) from None
+    # botocore raises a KeyError too, for a page of HTML
+    except (ResponseParserError, KeyError, IndexError, TypeError, AttributeError):
+        raise CannotAsk(
+            f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, "
+            "or try again"
+        ) from None
+
+
+def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:
+    """Return what AWS answers, or why it could not be asked."""
+    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415 # of an extra
+    from botocore.exceptions import HTTPClientError  # noqa: PLC0415
+
+    try:
+        return ask()
+    except CannotAsk as error:
+        return error
+    except (NoConnection, HTTPClientError) as error:
+        return CannotAsk(str(error))
+
+
+def asked_once(
+    ask: Callable[Concatenate[AwsSession, _Asked], _Found],
+) -> Callable[Concatenate[AwsSession, _Asked], _Found | CannotAsk]:
+    """Have a function ask AWS once in a session for each of its arguments.
+
+    The decorated function returns a `CannotAsk` instead of raising it. The arguments have to be
+    hashable. What is known already can be put into `session.answers`.
+    """
+
+    @wraps(ask)
+    def once(
+        session: AwsSession, /, *args: _Asked.args, **kwargs: _Asked.kwargs
+    ) -> _Found | CannotAsk:
+        asked = (ask.__qualname__, *args, *kwargs.items())
+        if asked not in session.answers:
+            session.answers[asked] = tried(partial(ask, session, *args, **kwargs))
+        found: _Found | CannotAsk = session.answers[asked]
+        return found
+
+    return once
