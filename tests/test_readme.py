@@ -357,10 +357,10 @@ app.synth()
 
 LANGUAGES: Final = {"python", "sh"}  # which are run, wherever they are
 READ: Final = {  # the language of a block, and the pages on which a test reads it
-    "json": {"docs/statements.md"},  # by test_docs_statements.py
+    "json": {"docs/audit.md", "docs/statements.md"},  # by tests of these pages
     "mermaid": {"README.md", "docs/preferences.md"},  # a picture, which nobody can run
     "py": {"docs/scanners.md"},  # by test_linters.py
-    "text": {"README.md", "docs/readiness.md"},  # by test_readiness_cli.py, test_readiness.py
+    "text": {"README.md", "docs/audit.md", "docs/readiness.md"},  # by tests of these pages
 }
 
 

@@ -19,6 +19,7 @@ from werkzeug.datastructures import MultiDict
 from tests.deploy.gateway import Answer, Call, error_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from http.server import BaseHTTPRequestHandler
 
     from .accounts import Account
@@ -41,11 +42,14 @@ class Served:
         account: Account,
         limits: dict[str, Limit] | None = None,
         latency: float = 0,
+        refused_first: Collection[str] = (),
     ) -> None:
         """Take the account, and the limit of each service.
 
-        A service has a bucket for each of its calls in each region.
+        A service has a bucket for each of its calls in each region. The first of the calls that are
+        `refused_first` is throttled whatever the limit is.
         """
+        self._refused_first = {*refused_first}
         self._account = account
         self._limits = limits or {}
         self._latency = latency
@@ -66,7 +70,8 @@ class Served:
         if self._latency:
             time.sleep(self._latency)
         name = f"{call.service}:{call.operation}"
-        if not self._takes(call):
+        if name in self._refused_first or not self._takes(call):
+            self._refused_first.discard(name)
             self.throttled[name] += 1
             code = "RequestLimitExceeded" if call.service == "ec2" else "ThrottlingException"
             return error_of(call, "Throttling" if call.service == "iam" else code, 503, 400)
