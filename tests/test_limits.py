@@ -25,7 +25,7 @@ from session_manager_permissions import (
 from session_manager_permissions._constructs.tokens import is_name
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.simulator import LiveRole
+from session_manager_permissions._verify.document import Home, read_document
 
 from .conftest import ACCOUNT, HERE, REGION
 
@@ -178,13 +178,10 @@ def document_takes(name: str, text: str) -> bool:
     """Whether a live document that says so can be asked about."""
     inputs = {"s3BucketName": "session-logs", name: text}
     content = json.dumps({"sessionType": "Standard_Stream", "inputs": inputs})
-    session = Mock(region=REGION)
-    session.ssm().get_document.return_value = {"Content": content}
-    request = command._Request(  # noqa: SLF001
-        **vars(command._parser().parse_args(["verify", "--role=web", "--document=Sessions"]))  # noqa: SLF001
-    )
+    ssm = Mock()
+    ssm.get_document.return_value = {"Content": content}
     try:
-        command._document(request, session, LiveRole(f"{ROLES}web", None))  # noqa: SLF001
+        read_document(ssm, "Sessions", Home("aws", ACCOUNT, REGION))
     except CannotAsk:
         return False
     return True

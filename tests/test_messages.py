@@ -805,9 +805,7 @@ ROWS: Final = {
         command("--role", "web", "--log-prefix", "web"), CannotAsk
     ),
     "--document and --key": Row(
-        command(
-            "--role", "web-server", "--document", "Sessions", "--key", key_arn(), answers=has_role
-        ),
+        command("--role", "web-server", "--document", "Sessions", "--key", key_arn()),
         CannotAsk,
     ),
     "--document without a region": Row(

@@ -9,6 +9,7 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,24 +19,20 @@ from .asking import CannotAsk
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .diagnosis import diagnose
-from .document import PORT, Home, read_document, refuse_unusable
+from .document import PORT, Home, read_document
 from .node import node_fault
 from .operators import operator_fault
+from .options import add_key_and_bucket, add_option, refuse_without_bucket
 from .permissions import policy_for_audit, policy_for_credentials
-from .policy import (
-    DESCRIPTION,
-    PolicyOptions,
-    add_arguments,
-    add_key_and_bucket,
-    inline_policy,
-)
-from .report import node_as_json, print_diagnosis
+from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
+from .report import node_as_json, plainly, print_diagnosis
 from .session import AwsSession
 from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -129,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_arguments(policy, _checked)
+    add_arguments(policy)
     policy.set_defaults(run=_policy)
     audit = commands.add_parser(
         "audit",
@@ -138,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=of_audit.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    of_audit.add_arguments(audit, _checked)
+    of_audit.add_arguments(audit)
     audit.set_defaults(run=_audit)
     verify = commands.add_parser(
         "verify",
@@ -149,61 +146,36 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
-    of.add_argument(
-        "--instance-profile",
-        metavar="NAME",
-        type=_checked(_limits.INSTANCE_PROFILE.fault),
-        help="the role in this instance profile",
-    )
-    of.add_argument(
-        "--role", metavar="NAME_OR_ARN", type=_checked(_limits.role_fault), help="this role"
-    )
-    of.add_argument(
-        "--instance-id",
-        metavar="ID",
-        type=_checked(node_fault),
-        help="the instance, or the hybrid node (mi-...): why does its session not open?",
-    )
+    profile_help = "the role in this instance profile"
+    fault = _limits.INSTANCE_PROFILE.fault
+    add_option(of, "--instance-profile", "NAME", profile_help, fault)
+    add_option(of, "--role", "NAME_OR_ARN", "this role", _limits.role_fault)
+    id_help = "the instance, or the hybrid node (mi-...): why does its session not open?"
+    add_option(of, "--instance-id", "ID", id_help, node_fault)
     of.add_argument(
         "--print-permissions",
         action="store_true",
         help="print a policy with what the credentials need for --instance-id, and exit",
     )
     uses = verify.add_argument_group("the session preferences")
-    uses.add_argument(
-        "--document",
-        metavar="NAME",
-        type=_checked(_limits.DOCUMENT.fault),
-        help="the Session document that sessions are started with: the command reads the key, the "
+    document_help = (
+        "the Session document that sessions are started with: the command reads the key, the "
         "bucket, the prefix and the log group from it (default, with --instance-id: "
-        "SSM-SessionManagerRunShell, where it exists)",
+        "SSM-SessionManagerRunShell, where it exists)"
     )
-    add_key_and_bucket(uses, _checked, keys="key")
-    uses.add_argument(
-        "--log-group",
-        metavar="GROUP",
-        type=_checked(_limits.LOG_GROUP.fault),
-        help="the CloudWatch log group for session logs",
-    )
+    add_option(uses, "--document", "NAME", document_help, _limits.DOCUMENT.fault)
+    add_key_and_bucket(uses)
+    group_help = "the CloudWatch log group for session logs"
+    add_option(uses, "--log-group", "GROUP", group_help, _limits.LOG_GROUP.fault)
     node = verify.add_argument_group("with --instance-id")
-    node.add_argument(
-        "--operator",
-        metavar="ARN",
-        type=_checked(operator_fault),
-        help="the user or the role that starts the session, or `caller`",
-    )
-    node.add_argument(
-        "--agent-diagnostics",
-        metavar="FILE",
-        help="what `sudo ssm-cli get-diagnostics --output json` printed on the node",
-    )
+    operator_help = "the user or the role that starts the session, or `caller`"
+    add_option(node, "--operator", "ARN", operator_help, operator_fault)
+    diagnostics_help = "what `sudo ssm-cli get-diagnostics --output json` printed on the node"
+    add_option(node, "--agent-diagnostics", "FILE", diagnostics_help)
     aws = verify.add_argument_group("the account")
-    aws.add_argument("--profile", metavar="PROFILE", help="a profile of the AWS configuration")
-    aws.add_argument(
-        "--region",
-        metavar="REGION",
-        help="the region of the instances (default: the profile's or the environment's)",
-    )
+    add_option(aws, "--profile", "PROFILE", "a profile of the AWS configuration")
+    region_help = "the region of the instances (default: the profile's or the environment's)"
+    add_option(aws, "--region", "REGION", region_help)
     verify.add_argument(
         "--output",
         choices=("table", "json"),
@@ -211,18 +183,6 @@ def _parser() -> argparse.ArgumentParser:
         help="the form of the answer (default: %(default)s)",
     )
     return parser
-
-
-def _checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
-    """A type for argparse that refuses a text with a fault."""
-
-    def check(text: str) -> str:
-        found = fault(text)
-        if found:
-            raise argparse.ArgumentTypeError(f"{text!r} {found}")
-        return text
-
-    return check
 
 
 @dataclass(frozen=True)
@@ -247,11 +207,14 @@ class _Request:
 
 
 class _Outcome(NamedTuple):
-    """What the account answered."""
+    """What IAM answered about a role, and what sessions use."""
 
-    role: LiveRole
+    instance_profile: str | None
+    role: LiveRole | None
+    document_name: str | None
     document: LiveDocument | None
     verdicts: list[Verdict]
+    ready: bool
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -259,21 +222,35 @@ def _verify(arguments: argparse.Namespace) -> int:
     if request.print_permissions:
         _print(lambda: f"{json.dumps(policy_for_credentials(), indent=2)}\n")
         return READY
-    _refuse_options_of_others(request)
-    if request.document is None:
-        _refuse_options_without_bucket(request, request.log_bucket)
+    _refuse_unused_options(request)
     _import_extra("boto3")
     if request.output == "table":
         _import_extra("rich")
     if request.instance_id is not None:
-        return _verify_node(request, request.instance_id)
+        diagnosis = _diagnosed(request, request.instance_id)
+        _answer(request, _node_as_json(diagnosis), partial(print_diagnosis, diagnosis=diagnosis))
+        return READY if diagnosis.ready else NOT_READY
     outcome = _asked(request)
+    _answer(request, as_json(outcome), partial(_print_role, outcome))
+    return READY if outcome.ready else NOT_READY
+
+
+def _answer(request: _Request, found: dict[str, object], show: Callable[[Console], None]) -> None:
+    """Print the answer in the form that was asked for."""
     if request.output == "json":
-        found = as_json(request, outcome)
         _print(lambda: f"{json.dumps(found, indent=2)}\n")
     else:
-        _print(lambda: _shown(request, outcome))
-    return READY if is_ready(outcome.verdicts) else NOT_READY
+        _print(lambda: _rendered(show))
+
+
+def _rendered(show: Callable[[Console], None]) -> str:
+    """Render an answer as rich does for standard output."""
+    from rich.console import Console  # noqa: PLC0415 # of an extra
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with console.capture() as shown:  # rich itself exits with 1 if it can't write
+        show(console)
+    return shown.get()
 
 
 def _policy(arguments: argparse.Namespace) -> int:
@@ -298,46 +275,15 @@ def _audit(arguments: argparse.Namespace) -> int:
     return audits.exit_status(result)
 
 
-def _verify_node(request: _Request, node_id: str) -> int:
+def _diagnosed(request: _Request, node_id: str) -> Diagnosis:
     with said_in_a_line(), told_to_terminal() as tell:
         session = AwsSession(request.profile, request.region)
         if session.region is None:
             raise CannotAsk("a node is in a region, and no region is known: give --region")
         session.on_call(tell)
-        diagnosis = diagnose(
+        return diagnose(
             session, node_id, request.document, request.operator, request.agent_diagnostics
         )
-    if request.output == "json":
-        found = _node_as_json(diagnosis)
-        _print(lambda: f"{json.dumps(found, indent=2)}\n")
-    else:
-        _print(lambda: _shown_node(diagnosis))
-    return READY if diagnosis.ready else NOT_READY
-
-
-def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
-    identity, preferences = diagnosis.identity, diagnosis.preferences
-    document = preferences.document
-    return {
-        "version": 1,
-        "ready": diagnosis.ready,
-        "instance_profile": identity.profile,
-        "role": identity.role and identity.role.arn,
-        "permissions_boundary": identity.role and identity.role.boundary,
-        "document": preferences.name if document else None,
-        "session_type": document and document.session_type,
-        "capabilities": _capabilities(identity.verdicts),
-        **node_as_json(diagnosis),
-    }
-
-
-def _shown_node(diagnosis: Diagnosis) -> str:
-    from rich.console import Console  # noqa: PLC0415 # of an extra
-
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    with console.capture() as shown:
-        print_diagnosis(console, diagnosis)
-    return shown.get()
 
 
 @contextmanager
@@ -358,16 +304,29 @@ def told_to_terminal() -> Iterator[Callable[[str], None]]:
         tell("")
 
 
-def _refuse_options_of_others(request: _Request) -> None:
-    if request.instance_id is None:
-        unused: tuple[str, ...] = ("operator", "agent_diagnostics")
-        why = "is of a node: give --instance-id, or leave it out"
-    else:
+def _refuse_unused_options(request: _Request) -> None:
+    """Refuse options that what is asked about does not use, or that say the same twice."""
+    unused: tuple[str, ...] = ("operator", "agent_diagnostics")
+    why = "is of a node: give --instance-id, or leave it out"
+    if request.instance_id is not None:
         unused = ("key", "log_bucket", "log_prefix", "log_bucket_key", "log_group")
         why = "is not for --instance-id, which reads it from the document: give --document"
     for option in unused:
         if getattr(request, option):
-            raise CannotAsk(f"--{option.replace('_', '-')} {why}")
+            raise CannotAsk(f"{_flag(option)} {why}")
+    if request.document is None:
+        refuse_without_bucket(request.log_bucket, request.log_prefix, request.log_bucket_key)
+        return
+    for option in ("key", "log_bucket", "log_prefix", "log_group"):
+        if getattr(request, option):
+            raise CannotAsk(
+                f"{_flag(option)} is given twice, as the document of --document names it too: "
+                f"leave out {_flag(option)}"
+            )
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def _print(shown: Callable[[], str]) -> None:
@@ -388,15 +347,6 @@ def _print(shown: Callable[[], str]) -> None:
         ) from None
 
 
-def _refuse_options_without_bucket(request: _Request, log_bucket: str | None) -> None:
-    for option, value in (
-        ("--log-prefix", request.log_prefix),
-        ("--log-bucket-key", request.log_bucket_key),
-    ):
-        if value and not log_bucket:
-            raise CannotAsk(f"{option} {value} has no bucket: give --log-bucket too")
-
-
 def _import_extra(module: str) -> None:
     try:
         import_module(module)
@@ -413,7 +363,10 @@ def _asked(request: _Request) -> _Outcome:
         role = find_role(iam, request.role or role_of_profile(iam, str(request.instance_profile)))
         document = _document(request, session, role)
         uses = _uses(request, document, session)
-        return _Outcome(role, document, ask(iam, role, questions(role, uses, region), region))
+        verdicts = ask(iam, role, questions(role, uses, region), region)
+    ready = all(verdict.allowed for verdict in verdicts)
+    profile = request.instance_profile
+    return _Outcome(profile, role, request.document, document, verdicts, ready)
 
 
 @contextmanager
@@ -450,24 +403,15 @@ def said_in_a_line() -> Iterator[None]:
 
 
 def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDocument | None:
-    """Read the document of `--document`, and refuse a name that no such resource can have."""
+    """Read the document of `--document`."""
     name = request.document
     if name is None:
         return None
-    for option in ("key", "log_bucket", "log_prefix", "log_group"):
-        if getattr(request, option):
-            flag = f"--{option.replace('_', '-')}"
-            raise CannotAsk(
-                f"{flag} is given twice, as the document of --document names it too: leave out "
-                f"{flag}"
-            )
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
-    document = read_document(
-        session.ssm(), name, Home(role.partition, role.account, session.region)
-    )
-    refuse_unusable(document, name)
-    _refuse_options_without_bucket(request, document.log_bucket)
+    home = Home(role.partition, role.account, session.region)
+    document = read_document(session.ssm(), name, home)
+    refuse_without_bucket(document.log_bucket, request.log_prefix, request.log_bucket_key)
     return document
 
 
@@ -486,22 +430,27 @@ def _uses(request: _Request, document: LiveDocument | None, session: AwsSession)
     )
 
 
-def is_ready(verdicts: Sequence[Verdict]) -> bool:
-    """Whether everything that was asked is allowed."""
-    return all(verdict.allowed for verdict in verdicts)
+def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
+    identity, preferences = diagnosis.identity, diagnosis.preferences
+    document = preferences.document
+    name = preferences.name if document else None
+    of_role = _Outcome(
+        identity.profile, identity.role, name, document, identity.verdicts, diagnosis.ready
+    )
+    return as_json(of_role) | node_as_json(diagnosis)
 
 
-def as_json(request: _Request, outcome: _Outcome) -> dict[str, object]:
-    """What `--output json` prints; docs/verify.md describes its fields."""
-    document = outcome.document
+def as_json(outcome: _Outcome) -> dict[str, object]:
+    """Return what `--output json` prints; docs/verify.md describes its fields."""
+    role, document = outcome.role, outcome.document
     return {
         "version": 1,
-        "ready": is_ready(outcome.verdicts),
-        "instance_profile": request.instance_profile,
-        "role": outcome.role.arn,
-        "permissions_boundary": outcome.role.boundary,
-        "document": request.document,
-        "session_type": None if document is None else document.session_type,
+        "ready": outcome.ready,
+        "instance_profile": outcome.instance_profile,
+        "role": role and role.arn,
+        "permissions_boundary": role and role.boundary,
+        "document": outcome.document_name,
+        "session_type": document and document.session_type,
         "capabilities": _capabilities(outcome.verdicts),
     }
 
@@ -534,30 +483,26 @@ def _answer_as_json(answer: SimulatedAnswer) -> dict[str, object]:
     }
 
 
-def _shown(request: _Request, outcome: _Outcome) -> str:
-    """What `--output table` prints, as rich makes it for standard output."""
-    from rich.console import Console  # noqa: PLC0415 # of an extra
-
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    profile, role, verdicts = request.instance_profile, outcome.role, outcome.verdicts
-    with console.capture() as shown:  # rich itself exits with 1 if it can't write
-        console.print(f"{profile}: {role.arn}" if profile else role.arn)
-        console.print(verdict_table(verdicts), soft_wrap=False)
-        console.print("ready" if is_ready(verdicts) else "not ready", style="bold")
-        for verdict in verdicts:
-            for fix in verdict.fix:  # below the table, whose lines wrap and can't be copied
-                console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
-        asked = {verdict.question.capability for verdict in verdicts}
-        left_out = [label for capability, label in _LABELS.items() if capability not in asked]
-        if left_out:
-            console.print(f"Not asked: {', '.join(left_out)}.")
-        if outcome.document and outcome.document.session_type == PORT:
-            console.print(
-                f"Sessions with the document {request.document} have the type {PORT}: the agent "
-                "neither encrypts them with a key nor logs them."
-            )
-        console.print("Not judged: policies of keys and buckets, the network, the agent.")
-    return shown.get()
+def _print_role(outcome: _Outcome, console: Console) -> None:
+    """Print what a role may do, and what would allow the rest."""
+    verdicts = outcome.verdicts
+    names = (outcome.instance_profile, outcome.role and outcome.role.arn)
+    console.print(": ".join(filter(None, names)))
+    console.print(verdict_table(verdicts), soft_wrap=False)
+    console.print("ready" if outcome.ready else "not ready", style="bold")
+    for verdict in verdicts:
+        for fix in verdict.fix:  # below the table, whose lines wrap and can't be copied
+            console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
+    asked = {verdict.question.capability for verdict in verdicts}
+    left_out = [label for capability, label in _LABELS.items() if capability not in asked]
+    if left_out:
+        console.print(f"Not asked: {', '.join(left_out)}.")
+    if outcome.document and outcome.document.session_type == PORT:
+        console.print(
+            f"Sessions with the document {outcome.document_name} have the type {PORT}: the agent "
+            "neither encrypts them with a key nor logs them."
+        )
+    console.print("Not judged: policies of keys and buckets, the network, the agent.")
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
@@ -567,23 +512,16 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     table = Table("capability", "answer", "why", show_lines=True)
     for verdict in verdicts:
         reasons = "\n".join([*verdict.why, *verdict.notes])
-        table.add_row(capability(verdict), answer(verdict), _plainly(reasons))
+        table.add_row(capability(verdict), answer(verdict), plainly(reasons))
     return table
 
 
 def capability(verdict: Verdict) -> Text:
     """The table cell that says what was asked."""
     label, subject = _LABELS[verdict.question.capability], verdict.question.subject
-    return _plainly(label if subject is None else f"{label}\n{subject}")
+    return plainly(label if subject is None else f"{label}\n{subject}")
 
 
 def answer(verdict: Verdict) -> Text:
     """The table cell that says whether it is allowed."""
-    return _plainly(*(("allowed", "green") if verdict.allowed else ("denied", "red")))
-
-
-def _plainly(text: str, style: str = "") -> Text:
-    """Text in which rich takes brackets and colons, as in ARNs, literally."""
-    from rich.text import Text  # noqa: PLC0415 # of an extra
-
-    return Text(text, style, overflow="fold")
+    return plainly(*(("allowed", "green") if verdict.allowed else ("denied", "red")))

@@ -10,7 +10,7 @@ from session_manager_permissions import _limits
 from .asking import CannotAsk, asking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from types_boto3_ssm.client import SSMClient
 
@@ -57,8 +57,8 @@ def read_document(ssm: SSMClient, name: str, home: Home) -> LiveDocument:
 
     Raises:
         CannotAsk: the region has no such document, it is not a Session document, the agent can't
-            read it, a value in it is known only when a session starts, or the credentials may not
-            call Systems Manager.
+            read it, a value in it is known only when a session starts, AWS would not take a name
+            in it, or the credentials may not call Systems Manager.
     """
     where = f"the document {name}"
     missing = f"there is no document {name!r} in {home.region}: give another name, or --region"
@@ -78,14 +78,14 @@ def read_document(ssm: SSMClient, name: str, home: Home) -> LiveDocument:
     flags = {flag: _flag(inputs, flag, where) for flag in _FLAGS}
     if session_type == PORT:
         return LiveDocument(PORT)
-    key = _text(inputs, "kmsKeyId", where)
-    bucket = _text(inputs, "s3BucketName", where)
+    key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
+    bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     return LiveDocument(
         session_type,
         key and key_arn(key, home),
         bucket,
-        _text(inputs, "s3KeyPrefix", where) if bucket else None,
-        _text(inputs, "cloudWatchLogGroupName", where),
+        _text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
+        _text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
         flags["s3EncryptionEnabled"],
         flags["cloudWatchEncryptionEnabled"],
         flags["runAsEnabled"],
@@ -101,31 +101,15 @@ def key_arn(key: str, home: Home) -> str:
     return f"arn:{home.partition}:kms:{home.region}:{home.account}:{resource}"
 
 
-def refuse_unusable(document: LiveDocument, name: str) -> None:
-    """Refuse a document with a name that no such resource can have.
-
-    Raises:
-        CannotAsk: AWS would not take the name.
-    """
-    for value, fault in (
-        (document.key, _limits.key_fault),
-        (document.log_bucket, _limits.BUCKET.fault),
-        (document.log_prefix, _limits.prefix_fault),
-        (document.log_group, _limits.LOG_GROUP.fault),
-    ):
-        found = value and fault(value)
-        if found:
-            raise CannotAsk(
-                f"the document {name} can't be asked about: {value!r} {found}; correct the document"
-            )
-
-
 def _run_as_user(inputs: Mapping[str, object]) -> str | None:
     user = inputs.get("runAsDefaultUser")
     return user if isinstance(user, str) and user.strip() else None
 
 
-def _text(inputs: Mapping[str, object], name: str, where: str) -> str | None:
+def _text(
+    inputs: Mapping[str, object], name: str, where: str, fault: Callable[[str], str | None]
+) -> str | None:
+    """Read the name of a resource; refuse one that no such resource can have."""
     value = inputs.get(name) or None
     if value is None:
         return None
@@ -134,6 +118,8 @@ def _text(inputs: Mapping[str, object], name: str, where: str) -> str | None:
             f"{where} has {value!r} for {name}, which is known only when a session starts: give "
             "the value by --key, --log-bucket, --log-prefix and --log-group instead of --document"
         )
+    if found := fault(value):
+        raise CannotAsk(f"{where} can't be asked about: {value!r} {found}; correct the document")
     return value
 
 

@@ -26,11 +26,19 @@ from .checks import (
     unasked,
 )
 from .node import at_least
-from .simulator import INSTANCE, NO_USES, LiveRole, Uses, Verdict, ask_together, questions
+from .simulator import (
+    INSTANCE,
+    NO_USES,
+    LiveRole,
+    Uses,
+    Verdict,
+    ask_together,
+    find_role,
+    questions,
+    role_in_profile,
+)
 
 if TYPE_CHECKING:
-    from types_boto3_iam.type_defs import RoleTypeDef
-
     from .node import Node
     from .session import AwsSession
 
@@ -54,18 +62,11 @@ _CHECKS: Final = (
 )
 
 
-class FoundRole(NamedTuple):
-    """A role, and what may assume it."""
-
-    role: LiveRole
-    trust_policy: object
-
-
 class _Profile(NamedTuple):
     """The instance profile of an instance."""
 
     name: str | None = None
-    role: FoundRole | None = None
+    role: LiveRole | None = None
     fault: str = ""
     """What is wrong with it where it has no role."""
     error: CannotAsk | None = None
@@ -122,9 +123,9 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses, *, sample: bool) -
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
     fit = _is_fit(profile, trusted)
     if fit is None and own is not None:
-        fit = _registers(may(session, node, own.role, NO_USES, sample=sample), trusted)
+        fit = _registers(may(session, node, own, NO_USES, sample=sample), trusted)
     account = "" if fit else _account_role(session, node)
-    worker = None if own is None else own.role
+    worker = None if own is None else own
     replaced = fit is False and isinstance(account, LiveRole)
     if fit is False and isinstance(account, LiveRole):
         worker = account
@@ -147,7 +148,7 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
     if arn is None:
         return _Profile(fault="the instance has no instance profile")
     name = arn.rpartition("/")[2]
-    found = _role_of_profile(session, name)
+    found = _role_in_profile(session, name)
     if isinstance(found, NotThere):
         return _Profile(name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
@@ -158,23 +159,13 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
 
 
 @asked_once
-def _role_of_profile(session: AwsSession, name: str) -> FoundRole | None:
-    """Read the role in a profile; None if it has none."""
-    with asking("iam", f"the instance profile {name}", f"there is no instance profile {name!r}"):
-        profile = session.iam().get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        roles = [_found(role) for role in profile["Roles"]]
-    return roles[0] if roles else None
+def _role_in_profile(session: AwsSession, name: str) -> LiveRole | None:
+    return role_in_profile(session.iam(), name)
 
 
 @asked_once
-def _read_role(session: AwsSession, name: str) -> FoundRole:
-    with asking("iam", f"the role {name}", f"there is no role {name!r}"):
-        return _found(session.iam().get_role(RoleName=name)["Role"])
-
-
-def _found(role: RoleTypeDef) -> FoundRole:
-    boundary = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    return FoundRole(LiveRole(role["Arn"], boundary), role.get("AssumeRolePolicyDocument"))
+def _read_role(session: AwsSession, name: str) -> LiveRole:
+    return find_role(session.iam(), name)
 
 
 def may(
@@ -199,7 +190,7 @@ def _with_boundary(
     found = _read_role(session, role.arn.rpartition("/")[2])
     if isinstance(found, CannotAsk):
         return role, permissions
-    named = role._replace(boundary=found.role.boundary)
+    named = role._replace(boundary=found.boundary)
     return named, {
         capability: one._replace(role=named) if isinstance(one, Verdict) else one
         for capability, one in permissions.items()
@@ -251,7 +242,7 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
         return unasked(check, name, profile.error)
     evidence = [Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)]
     if profile.role:
-        arn = profile.role.role.arn
+        arn = profile.role.arn
         evidence.append(Evidence(_PROFILE, "Roles[0].Arn", arn))
         why = (f"the instance has the profile {name} with the role {arn}",)
         return Check(check, name, "pass", why, (), tuple(evidence))
@@ -273,12 +264,12 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
 
 
 def _assumable(
-    node: Node, found: FoundRole | None, trusted: Trust, service: str, *, replaced: bool
+    node: Node, found: LiveRole | None, trusted: Trust, service: str, *, replaced: bool
 ) -> Check:
     check = "role-assumable"
     if found is None:
         return skipped(check, NO_ROLE)
-    arn = found.role.arn
+    arn = found.arn
     name = arn.rpartition("/")[2]
     api = _ROLE if node.is_hybrid else _PROFILE
     evidence = (Evidence(api, "AssumeRolePolicyDocument", trusted.answer),)
@@ -340,7 +331,7 @@ def _host_management(
 ) -> Check:
     check = "default-host-management"
     if fit and profile.role:
-        arn = profile.role.role.arn
+        arn = profile.role.arn
         why = [f"the role {arn} of the profile registers the instance, and does the work"]
         reach = permissions["reach"]
         if isinstance(reach, Verdict) and not reach.allowed:
@@ -358,7 +349,7 @@ def _host_management(
         )
         fix = (on_node("AWS Credentials"),)
         return Check(check, account.arn, "unknown", (why_open,), fix, evidence)
-    unused = f"the policies of {profile.role.role.arn} go unused" if profile.role else ""
+    unused = f"the policies of {profile.role.arn} go unused" if profile.role else ""
     why = [
         f"the role {account.arn} of the account does the work, and needs what sessions use",
         *filter(None, [unused]),
@@ -381,7 +372,7 @@ def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:
             role = (
                 LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}", None)
                 if isinstance(found, CannotAsk)
-                else found.role
+                else found
             )
             permissions = may(session, node, role, uses)
     checks = [
@@ -394,7 +385,7 @@ def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:
     return Identity(checks, None, role, permissions)
 
 
-def _of_activation(node: Node, named: str, found: FoundRole | CannotAsk) -> Check:
+def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Check:
     if isinstance(found, NotThere):
         return failed(
             "role-assumable",

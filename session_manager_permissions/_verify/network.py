@@ -247,7 +247,7 @@ class LiveNetwork:
         if options is None or owner != self._account:
             return own_servers
         by_amazon = {one["DhcpOptionsId"] for one in options if _resolves_by_amazon(one)}
-        if len(by_amazon) == len(options):
+        if options and len(by_amazon) == len(options):
             return True
         vpcs = self._described("describe_vpcs", "Vpcs", VpcIds=[self.vpc]) or []
         return True if any(one["DhcpOptionsId"] in by_amazon for one in vpcs) else own_servers

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 
 from .asking import CannotAsk
+from .options import add_key_and_bucket, add_option, refuse_without_bucket
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, _ArgumentGroup
-    from collections.abc import Callable, Iterable, Sequence
+    from argparse import ArgumentParser
+    from collections.abc import Iterable, Sequence
 
 DESCRIPTION: Final = """\
 Print the inline policy that an instance's role needs for Session Manager, as JSON: what the CDK
@@ -26,7 +27,7 @@ console. The command asks AWS nothing.
 class PolicyOptions(NamedTuple):
     """What Session Manager is used for, as the command line says it."""
 
-    keys: Sequence[str] = ()
+    key: Sequence[str] = ()
     """The ARNs of the keys, or aliases, that encrypt sessions."""
     log_bucket: str | None = None
     """The bucket's name."""
@@ -44,67 +45,15 @@ class PolicyOptions(NamedTuple):
     decrypt_sessions_only: bool = False
 
 
-def add_key_and_bucket(
-    uses: _ArgumentGroup,
-    checked: Callable[[Callable[[str], str | None]], Callable[[str], str]],
-    *,
-    keys: str,
-) -> None:
-    """Add the options that `verify` and `policy` share: the keys and the log bucket.
-
-    Args:
-        uses: the group of options.
-        checked: makes a type for argparse, which refuses a text with a fault.
-        keys: the name of the attribute that has the keys.
-    """
-    uses.add_argument(
-        "--key",
-        dest=keys,
-        metavar="ARN",
-        type=checked(_limits.key_fault),
-        action="append",
-        default=[],
-        help="the KMS key, or alias, that encrypts sessions; repeat the option for the key of each "
-        "region",
-    )
-    uses.add_argument(
-        "--log-bucket",
-        metavar="BUCKET",
-        type=checked(_limits.BUCKET.fault),
-        help="the S3 bucket for session logs",
-    )
-    uses.add_argument(
-        "--log-prefix",
-        metavar="PREFIX",
-        type=checked(_limits.prefix_fault),
-        help="the key prefix of the logs in the bucket",
-    )
-    uses.add_argument(
-        "--log-bucket-key",
-        metavar="ARN",
-        type=checked(_limits.key_fault),
-        help="the KMS key, or alias, that encrypts the bucket",
-    )
-
-
-def add_arguments(
-    parser: ArgumentParser, checked: Callable[[Callable[[str], str | None]], Callable[[str], str]]
-) -> None:
-    """Add the options, each named as the attribute of `PolicyOptions`.
-
-    Args:
-        parser: the parser of `policy`.
-        checked: makes a type for argparse, which refuses a text with a fault.
-    """
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options, each named as the attribute of `PolicyOptions`."""
     uses = parser.add_argument_group("the session preferences")
-    add_key_and_bucket(uses, checked, keys="keys")
-    uses.add_argument(
-        "--log-group",
-        metavar="GROUP_OR_ARN",
-        type=checked(log_group_fault),
-        help="the CloudWatch log group for session logs: its ARN, or its name together with "
-        "--region and --account",
+    add_key_and_bucket(uses)
+    group_help = (
+        "the CloudWatch log group for session logs: its ARN, or its name together with --region "
+        "and --account"
     )
+    add_option(uses, "--log-group", "GROUP_OR_ARN", group_help, log_group_fault)
     grants = parser.add_argument_group("what is granted")
     grants.add_argument(
         "--allow-registration",
@@ -124,18 +73,11 @@ def add_arguments(
         help="let the keys decrypt session data and nothing else",
     )
     aws = parser.add_argument_group("the account")
-    aws.add_argument("--region", metavar="REGION", help="the region of the log group")
-    aws.add_argument(
-        "--account",
-        metavar="ACCOUNT",
-        type=checked(_limits.ACCOUNT.fault),
-        help="the account of the log group",
-    )
-    aws.add_argument(
-        "--partition",
-        metavar="PARTITION",
-        help="the partition, such as aws-us-gov (default: that of the ARNs, else aws)",
-    )
+    add_option(aws, "--region", "REGION", "the region of the log group")
+    account_help = "the account of the log group"
+    add_option(aws, "--account", "ACCOUNT", account_help, _limits.ACCOUNT.fault)
+    partition_help = "the partition, such as aws-us-gov (default: that of the ARNs, else aws)"
+    add_option(aws, "--partition", "PARTITION", partition_help)
 
 
 def log_group_fault(name_or_arn: str) -> str | None:
@@ -158,12 +100,7 @@ def inline_policy(options: PolicyOptions) -> dict[str, Any]:
         CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
             is not known; an AWS managed key for sessions; ARNs of several partitions.
     """
-    for option, value in (
-        ("--log-prefix", options.log_prefix),
-        ("--log-bucket-key", options.log_bucket_key),
-    ):
-        if value and options.log_bucket is None:
-            raise CannotAsk(f"{option} {value} has no bucket: give --log-bucket too")
+    refuse_without_bucket(options.log_bucket, options.log_prefix, options.log_bucket_key)
     partition = _partition(options)
     bucket = options.log_bucket
     needs = [
@@ -175,13 +112,13 @@ def inline_policy(options: PolicyOptions) -> dict[str, Any]:
             allow_registration=options.allow_registration,
             check_log_encryption=options.check_log_encryption,
         ),
-        *(_decrypt(key, sessions_only=options.decrypt_sessions_only) for key in options.keys),
+        *(_decrypt(key, sessions_only=options.decrypt_sessions_only) for key in options.key),
     ]
     return {"Version": "2012-10-17", "Statement": _statements(needs)}
 
 
 def _partition(options: PolicyOptions) -> str:
-    given = [*options.keys, options.log_bucket_key, options.log_group]
+    given = [*options.key, options.log_bucket_key, options.log_group]
     found = {arn.split(":")[1] for arn in given if arn and arn.startswith("arn:")}
     found |= {options.partition} if options.partition else set()
     if len(found) > 1:

@@ -27,7 +27,6 @@ from .document import (
     LiveDocument,
     key_arn,
     read_document,
-    refuse_unusable,
 )
 from .simulator import NO_USES, LiveKey, Uses
 
@@ -137,9 +136,7 @@ def _no_document(name: str) -> str:
 
 @asked_once
 def _document(session: AwsSession, name: str, home: Home) -> LiveDocument:
-    document = read_document(session.ssm(), name, home)
-    refuse_unusable(document, name)
-    return document
+    return read_document(session.ssm(), name, home)
 
 
 def permission_checks(preferences: Preferences, identity: Identity) -> list[Check]:

@@ -86,27 +86,27 @@ def _print_cause(console: Console, cause: Check) -> None:
 def _print_tree(console: Console, diagnosis: Diagnosis) -> None:
     from rich.tree import Tree  # noqa: PLC0415 # of an extra
 
-    tree = Tree(_plainly(diagnosis.node.id, "bold"))
+    tree = Tree(plainly(diagnosis.node.id, "bold"))
     for title, names in _GROUPS.items():
         shown = [
             check
             for check in diagnosis.checks
             if check.name in names and check.verdict != "skipped"
         ]
-        branch = tree.add(_plainly(title)) if shown else tree
+        branch = tree.add(plainly(title)) if shown else tree
         for check in shown:
             branch.add(_line(check))
     console.print(tree, soft_wrap=False)
 
 
 def _line(check: Check) -> Text:
-    line = _plainly(f"{check.verdict:<8}", _STYLES[check.verdict])
+    line = plainly(f"{check.verdict:<8}", _STYLES[check.verdict])
     line.append(f"{check.name:<{_WIDEST}}  {check.why[0] if check.why else ''}", "not bold default")
     return line
 
 
-def _plainly(text: str, style: str = "") -> Text:
-    """Text in which rich takes brackets and colons, as in ARNs, literally."""
+def plainly(text: str, style: str = "") -> Text:
+    """Make a text in which rich takes brackets and colons, as in ARNs, literally."""
     from rich.text import Text  # noqa: PLC0415 # of an extra
 
     return Text(text, style, overflow="fold")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_iam.type_defs import (
         EvaluationResultTypeDef,
         ResourceSpecificResultTypeDef,
+        RoleTypeDef,
         StatementTypeDef,
     )
     from types_boto3_kms.client import KMSClient
@@ -35,6 +36,8 @@ class LiveRole(NamedTuple):
     arn: str
     boundary: str | None
     """The ARN of its permissions boundary."""
+    trust_policy: object = None
+    """What says who may assume it; None if it was not read."""
 
     @property
     def partition(self) -> str:
@@ -249,15 +252,30 @@ def find_role(iam: IAMClient, role: str) -> LiveRole:
     """
     name = role.rpartition("/")[2]
     with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
-        found = iam.get_role(RoleName=name)["Role"]
-        arn = found["Arn"]
-    if role.startswith("arn:") and role != arn:
+        found = _live_role(iam.get_role(RoleName=name)["Role"])
+    if role.startswith("arn:") and role != found.arn:
         raise CannotAsk(
-            f"there is no role {role} in the account of the credentials, which has {arn}: give "
-            "that one, or use credentials of the other account"
+            f"there is no role {role} in the account of the credentials, which has {found.arn}: "
+            "give that one, or use credentials of the other account"
         )
+    return found
+
+
+def _live_role(found: RoleTypeDef) -> LiveRole:
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    return LiveRole(arn, boundary)
+    return LiveRole(found["Arn"], boundary, found.get("AssumeRolePolicyDocument"))
+
+
+def role_in_profile(iam: IAMClient, name: str) -> LiveRole | None:
+    """Find the role in an instance profile; None if it has none.
+
+    Raises:
+        CannotAsk: the account has no such profile, or the credentials may not call IAM.
+    """
+    missing = f"there is no instance profile {name!r} {_HERE}"
+    with asking("iam", f"the instance profile {name}", missing):
+        profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+        return next(map(_live_role, profile["Roles"]), None)
 
 
 def role_of_profile(iam: IAMClient, name: str) -> str:
@@ -267,19 +285,13 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
         CannotAsk: the account has no such profile, the profile has no role, or the credentials may
             not call IAM.
     """
-    with asking(
-        "iam",
-        f"the instance profile {name}",
-        f"there is no instance profile {name!r} {_HERE}",
-    ):
-        profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        roles = [role["Arn"] for role in profile["Roles"]]
-    if not roles:
+    role = role_in_profile(iam, name)
+    if role is None:
         raise CannotAsk(
             f"the instance profile {name!r} has no role, and only a role has permissions: add a "
             "role to it"
         )
-    return roles[0]
+    return role.arn
 
 
 def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:

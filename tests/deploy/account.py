@@ -49,6 +49,8 @@ class Network:
     s3_in_table: bool = True
     """Whether the gateway endpoint of S3 is in the subnet's route table."""
     dns_support: bool = True
+    dns_servers: tuple[str, ...] = ("AmazonProvidedDNS",)
+    """What the DHCP options name."""
     dns_hostnames: bool = True
     route: str | None = None
     """Where the default route leads; None: there is none."""
@@ -236,7 +238,7 @@ class Account:
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:"
         policy = inline_policy(
             PolicyOptions(
-                keys=(self.key(said.key),) if said.key else (),
+                key=(self.key(said.key),) if said.key else (),
                 log_bucket=self.bucket(said.bucket) if said.bucket else None,
                 log_prefix=PREFIX if said.bucket else None,
                 log_group=f"{group}{self.group(said.group)}" if said.group else None,
@@ -360,6 +362,9 @@ class Account:
             ("EnableDnsHostnames", said.dns_hostnames),
         ):
             ec2.modify_vpc_attribute(VpcId=vpc, **{name: {"Value": value}})
+        servers = {"Key": "domain-name-servers", "Values": [*said.dns_servers]}
+        options = ec2.create_dhcp_options(DhcpConfigurations=[servers])["DhcpOptions"]
+        ec2.associate_dhcp_options(DhcpOptionsId=options["DhcpOptionsId"], VpcId=vpc)
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
         main = [
             {"Name": "vpc-id", "Values": [vpc]},

@@ -90,6 +90,7 @@ class Diagnoser:
             throttles=said.throttles,
             pages=said.pages,
             partition=said.partition,
+            bucket_region=said.bucket_region,
         )
         arguments = ["--instance-id", node, "--region", said.network.region, *said.arguments]
         if said.operator:

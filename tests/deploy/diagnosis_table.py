@@ -85,6 +85,8 @@ class Scenario:
     pages: bool = False
     refuses_unknown_nodes: bool = False
     partition: str = "aws"
+    bucket_region: str = ""
+    """The region of the log bucket; empty: that of the node."""
     message: str = ""
     """A part of what standard error says."""
 
@@ -225,7 +227,33 @@ NETWORK: Final = (
         network=Network(endpoints=without("kms")),
         preferences=Preferences(key=None),
     ),
-    never("private DNS off", "path-ssm", network=Network(without_private_dns=("ssm",))),
+    never(
+        "private DNS off, where a private hosted zone may stand in",
+        unknown=["path-ssm"],
+        network=Network(without_private_dns=("ssm",)),
+    ),
+    never(
+        "DNS servers of one's own",
+        unknown=PATHS[:4],
+        network=Network(dns_servers=("10.0.0.53", "AmazonProvidedDNS")),
+    ),
+    never(
+        "DNS servers of one's own, and a NAT gateway",
+        network=Network(endpoints=(), route="nat", dns_servers=("10.0.0.53",)),
+    ),
+    row("a log bucket of another region", "path-s3", bucket_region="eu-west-1"),
+    row(
+        "a log bucket of another region, by a NAT gateway",
+        network=Network(route="nat"),
+        bucket_region="eu-west-1",
+    ),
+    never(
+        "stopped, in a public subnet",
+        "instance-running",
+        machine=Machine(state="stopped"),
+        network=Network(endpoints=(), route="internet"),
+        unknown=PATHS,
+    ),
     never("an endpoint that waits", "path-ssm", network=Network(pending=("ssm",))),
     never("an endpoint's group shut", "path-ssm", network=Network(shut=("ssm",))),
     never("an endpoint's policy denies", "path-ssm", network=Network(denied=("ssm",))),
@@ -471,6 +499,15 @@ SEVERAL: Final = (
 )
 
 ANSWERS: Final = (
+    never(
+        "everything used, by the account's role",
+        host_management=HOST_ROLE,
+        role=Role(lacks=(REGISTRATION,)),
+        network=Network(endpoints=("ssm", "kms"), route="nat"),
+        preferences=Preferences(bucket="aws:kms", run_as_enabled=True, run_as="web"),
+        operator=Operator(is_role=True, tag="web"),
+        unknown=None,
+    ),
     row("each call throttled once", throttles=1),
     row("pages, the first of each empty", pages=True),
     never(

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -34,7 +34,9 @@ S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "location": "GetBuc
 ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """Where an action in IAM is not named as the call is."""
 _THROTTLED: Final = {"ec2": "RequestLimitExceeded", "iam": "Throttling", "s3": "SlowDown"}
-_DENIED: Final = {"ec2": "UnauthorizedOperation"}
+_DENIED: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied"}
+_SIMULATE: Final = "SimulatePrincipalPolicy"
+_RESOURCES: Final = "ResourceArns.member."
 _LISTS: Final = {
     "DescribeInstanceStatus": "instanceStatusSet",
     "DescribeNatGateways": "natGatewaySet",
@@ -88,6 +90,8 @@ class Gateway:
     """Whether the first page of each list is empty, which AWS allows itself."""
     partition: str = "aws"
     """MiniStack knows one; its answers are in this."""
+    bucket_region: str = ""
+    """The region of the buckets; empty: that of whoever asks."""
     calls: list[Call] = field(default_factory=list)
     """All that was asked, throttled calls included."""
     seen: Counter[Call] = field(default_factory=Counter)
@@ -100,13 +104,15 @@ class Gateway:
             return error_of(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
         if call.action in self.errors:
             return error_of(call, self.errors[call.action], 500, 500)
-        if call.service in {"ec2", "ssm"} and not self.may_call(call.action):
+        enforced_here = call.service in {"ec2", "ssm"} or call.operation == _SIMULATE
+        if enforced_here and not self.may_call(call.action):
             return error_of(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
         if call.service == "ssm":
             return self._of_systems_manager(call, json.loads(body))
         if call.service == "ec2":
             return self._of_moto(call, path, body, request)
-        return self._of_ministack(call, path, body, request)
+        by = self._of_simulator if call.operation == _SIMULATE else self._of_ministack
+        return by(call, path, body, request)
 
     def _of_systems_manager(self, call: Call, asked: dict[str, Any]) -> Answer:
         first = call.operation == "DescribeInstanceInformation" and "NextToken" not in asked
@@ -131,9 +137,46 @@ class Gateway:
         body = body.replace(b"&NextToken=second", b"")
         return _passed_on(self.moto, path, body, request, {"x-moto-account-id": ACCOUNT})
 
+    def _of_simulator(
+        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
+    ) -> Answer:
+        """Answer about each resource, as IAM documents it; MiniStack looks at the first alone."""
+        asked = dict(parse_qsl(body.decode()))
+        resources = [value for name, value in asked.items() if name.startswith(_RESOURCES)]
+        rest = {name: value for name, value in asked.items() if not name.startswith(_RESOURCES)}
+        by_action: dict[str, str] = {}
+        for resource in resources if resources[1:] else ():
+            one = urlencode(rest | {f"{_RESOURCES}1": resource}).encode()
+            answer = self._of_ministack(call, path, one, request)
+            for action, decision in re.findall(
+                r"<EvalActionName>(.*?)</EvalActionName>.*?<EvalDecision>(.*?)</EvalDecision>",
+                answer.body.decode(),
+                re.DOTALL,
+            ):
+                by_action[action] = by_action.get(action, "") + (
+                    f"<member><EvalResourceName>{resource}</EvalResourceName>"
+                    f"<EvalResourceDecision>{decision}</EvalResourceDecision></member>"
+                )
+        if not by_action:
+            return self._of_ministack(call, path, body, request)
+        results = "".join(
+            f"<member><EvalActionName>{action}</EvalActionName><EvalDecision>implicitDeny"
+            f"</EvalDecision><ResourceSpecificResults>{specific}</ResourceSpecificResults></member>"
+            for action, specific in by_action.items()
+        )
+        listed = f"<EvaluationResults>{results}</EvaluationResults>"
+        found = f"<{_SIMULATE}Result>{listed}</{_SIMULATE}Result>"
+        return Answer(
+            200, f"<{_SIMULATE}Response>{found}</{_SIMULATE}Response>".encode(), "text/xml"
+        )
+
     def _of_ministack(
         self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
     ) -> Answer:
+        if call.service == "s3" and self.bucket_region not in {"", call.region}:
+            error = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
+            headers = {"x-amz-bucket-region": self.bucket_region}
+            return Answer(301, error.encode(), "application/xml", headers)
         listed = call.operation == "DescribeLogGroups"
         if self.pages and listed and b"nextToken" not in body:
             return Answer(200, b'{"logGroups": [], "nextToken": "second"}')
@@ -235,6 +278,8 @@ def served(gateway: Answers) -> Iterator[str]:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer.body)

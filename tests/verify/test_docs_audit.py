@@ -97,7 +97,7 @@ def test_each_field_is_described() -> None:
 
 def test_each_option_is_described() -> None:
     parser = argparse.ArgumentParser()
-    add_arguments(parser, lambda _: str)
+    add_arguments(parser)
     known = {option for action in parser._actions for option in action.option_strings}  # noqa: SLF001
 
     rows = re.findall(r"^\| `(--[\w-]+)", PAGE, re.MULTILINE)

@@ -324,10 +324,8 @@ def test_a_document_that_is_not_given_is_said(
     ],
 )
 def test_what_the_document_says_is_not_given_as_well(
-    account: Account, verify: Callable[..., Run], given: tuple[str, str]
+    verify: Callable[..., Run], given: tuple[str, str]
 ) -> None:
-    account.has_role()
-
     run = verify(*ASKED, *given)
 
     assert run.status == 2

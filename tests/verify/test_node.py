@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
@@ -19,6 +20,7 @@ from .nodes import (
     ROLE,
     USER,
     World,
+    dhcp_options,
     diagnosed,
     encrypted,
     endpoint,
@@ -710,6 +712,20 @@ def replaced(world: World) -> None:
     world.denies.add(f"{ROLE} {REGISTER}")
 
 
+def bounded(world: World) -> None:
+    """The role has a permissions boundary, and another VPC has DNS servers of its own."""
+    options = [dhcp_options("dopt-1", "AmazonProvidedDNS"), dhcp_options("dopt-2", "10.0.0.53")]
+    world.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        found = world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+        for result in found["EvaluationResults"]:
+            result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": True}
+        return found
+
+    world.simulates = simulate
+
+
 @pytest.mark.parametrize("form", ["each resource", "the first alone", "refused", "organization"])
 def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> None:
     world = World()
@@ -743,6 +759,40 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
     assert of_verdict(found, "unknown") == set()
 
 
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+
+
+@pytest.mark.parametrize("allows", [True, False])
+@pytest.mark.parametrize("named_by", ["GetRole", "GetInstanceProfile", "nothing"])
+def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None:
+    world = World()
+    role = world._role() | {"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}}  # noqa: SLF001 # as it was
+    if named_by == "GetRole":
+        world.has("iam:get_role", {"Role": role})
+    elif named_by == "GetInstanceProfile":
+        world.has("iam:get_instance_profile", {"InstanceProfile": {"Roles": [role]}})
+    else:
+        world.refuses("iam:GetRole", "AccessDenied")
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        found = world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+        for result in found["EvaluationResults"]:
+            result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": allows}
+        return found
+
+    world.denies = set() if allows else {CHANNEL}
+    world.simulates = simulate
+
+    found = diagnosed(world)
+
+    boundary = None if named_by == "nothing" else BOUNDARY
+    assert found.identity.role
+    assert found.identity.role.boundary == boundary
+    assert world.calls.count("iam:get_role") == (named_by != "GetInstanceProfile")
+    why = f"implicit deny by the permissions boundary {boundary or 'of the role'}"
+    assert allows or why in one(found, "reach").why[0]
+
+
 @pytest.mark.parametrize(
     ("operator", "breaks"),
     [
@@ -751,22 +801,22 @@ def test_what_shares_a_request_is_answered_about_each_resource(form: str) -> Non
         pytest.param("caller", both(NEVER, caller), id="the caller of a node that never was"),
         pytest.param(USER, both(NEVER, replaced), id="a user, by the account's role"),
         pytest.param("caller", both(NEVER, replaced, caller), id="the caller, by its role"),
+        pytest.param("caller", both(NEVER, replaced, caller, bounded), id="and in a boundary"),
     ],
 )
 def test_it_asks_little(operator: str, breaks: Callable[[World], object]) -> None:
     world = World()
-    world.uses(runAsEnabled=True, runAsDefaultUser="web")
-    world.has("s3:get_bucket_encryption", encrypted("aws:kms", KEY))
+    world.uses(kmsKeyId=ALIAS, runAsEnabled=True, runAsDefaultUser="web")
+    world.has("s3:get_bucket_encryption", encrypted("aws:kms", ALIAS.replace("sessions", "logs")))
     world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
     breaks(world)
 
     found = diagnosed(world, operator=operator)
 
     assert len(world.calls) <= 30
-    simulated = "iam:simulate_principal_policy"
-    twice = {name for name in world.calls if world.calls.count(name) > 1}
     assert one(found, "operator").verdict == "pass"
-    assert twice == {simulated, "ec2:describe_vpc_attribute"}
+    requests = [json.dumps(made) for made in zip(world.calls, world.asked, strict=True)]
+    assert len(requests) == len({*requests})
 
 
 def test_a_connected_node_that_uses_nothing_has_its_network_left_alone() -> None:

@@ -43,7 +43,7 @@ def options(draw: st.DrawFn) -> PolicyOptions:
     group = draw(st.sampled_from([None, "/ssm/sessions", "team#web.logs"]))
     arn = f"arn:{partition}:logs:{PARTITIONS[partition]}:{ACCOUNT}:log-group:{group}"
     return PolicyOptions(
-        keys=tuple(draw(st.lists(key_arns(partition), max_size=4))),
+        key=tuple(draw(st.lists(key_arns(partition), max_size=4))),
         log_bucket="session-logs" if has_bucket else None,
         log_prefix=draw(st.sampled_from([None, "web", "/team//web/"])) if has_bucket else None,
         log_bucket_key=draw(
@@ -68,9 +68,7 @@ def synthesized(said: PolicyOptions) -> dict[str, Any]:
     app = cdk.App(analytics_reporting=False)
     env = cdk.Environment(account=ACCOUNT, region=said.region)
     stack = cdk.Stack(app, "Stack", env=env)
-    keys = [
-        kms.Key.from_key_arn(stack, f"Key{number}", arn) for number, arn in enumerate(said.keys)
-    ]
+    keys = [kms.Key.from_key_arn(stack, f"Key{number}", arn) for number, arn in enumerate(said.key)]
     bucket = group = None
     if said.log_bucket is not None:
         key = said.log_bucket_key
@@ -117,7 +115,7 @@ def test_by_default_it_is_the_procedures() -> None:
 
 def test_the_partition_is_that_of_the_arns() -> None:
     key = f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/{KEY_ID}"
-    said = PolicyOptions(keys=(key,), log_bucket="session-logs")
+    said = PolicyOptions(key=(key,), log_bucket="session-logs")
     assert "arn:aws-cn:s3:::session-logs/*" in json.dumps(inline_policy(said))
 
 
@@ -136,12 +134,12 @@ def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
         (PolicyOptions(log_group="/ssm", region="eu-west-1"), "--log-group /ssm is in no region"),
         (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
         (
-            PolicyOptions(keys=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/ssm",)),
+            PolicyOptions(key=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/ssm",)),
             "is an AWS managed key",
         ),
         (
             PolicyOptions(
-                keys=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{KEY_ID}",), partition="aws-cn"
+                key=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{KEY_ID}",), partition="aws-cn"
             ),
             "several partitions, aws, aws-cn: make a policy for each",
         ),
@@ -156,7 +154,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     arn = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions"
     keys = [f"arn:aws:kms:eu-west-1:{ACCOUNT}:{found}" for found in ("key/mrk-1", "alias/web")]
     options = PolicyOptions(
-        keys=keys,
+        key=keys,
         log_bucket="session-logs",
         log_prefix="web",
         log_bucket_key=keys[1],

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.options import add_option
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
 _PROGRAM: Final = "session-manager-permissions"
 DESCRIPTION: Final = """\
@@ -90,60 +90,53 @@ class AuditRequest:
                 )
 
 
-def add_arguments(
-    parser: argparse.ArgumentParser,
-    checked: Callable[[Callable[[str], str | None]], Callable[[str], str]],
-) -> None:
-    """Add the options.
-
-    Args:
-        parser: the parser of the command.
-        checked: makes a type of what finds the fault in a value.
-    """
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     which = parser.add_argument_group("which instances")
     regions = which.add_mutually_exclusive_group()
-    regions.add_argument(
+    add_option(
+        regions,
         "--region",
-        metavar="REGION",
+        "REGION",
+        "a region; repeat the option for several (default: the profile's or the environment's)",
         action="append",
         default=[],
-        help="a region; repeat the option for several (default: the profile's or the "
-        "environment's)",
     )
     regions.add_argument(
         "--all-regions",
         action="store_true",
         help="all regions that are enabled for the account",
     )
-    which.add_argument(
+    add_option(
+        which,
         "--tag",
-        metavar="KEY=VALUE",
+        "KEY=VALUE",
+        "only those with this tag; repeat the option for several tags that they must all have",
+        _tag_fault,
         action="append",
         default=[],
-        type=checked(_tag_fault),
-        help="only those with this tag; repeat the option for several tags that they must all have",
     )
-    which.add_argument(
+    add_option(
+        which,
         "--document",
-        metavar="NAME",
-        type=checked(_limits.DOCUMENT.fault),
-        help="the Session document that sessions are started with (default: "
+        "NAME",
+        "the Session document that sessions are started with (default: "
         "SSM-SessionManagerRunShell, where it exists)",
+        _limits.DOCUMENT.fault,
     )
-    which.add_argument("--profile", metavar="PROFILE", help="a profile of the AWS configuration")
+    add_option(which, "--profile", "PROFILE", "a profile of the AWS configuration")
     results = parser.add_argument_group("results in files")
-    results.add_argument(
+    add_option(
+        results,
         "--from",
+        "FILE",
+        "ask nothing: show what --output json wrote, and merge the results of several accounts and "
+        "runs",
         dest="results",
-        metavar="FILE",
         nargs="+",
         default=[],
-        help="ask nothing: show what --output json wrote, and merge the results of several "
-        "accounts and runs",
     )
-    results.add_argument(
-        "--compare", metavar="FILE", help="say what has changed since this result was written"
-    )
+    add_option(results, "--compare", "FILE", "say what has changed since this result was written")
     shown = parser.add_argument_group("the answer")
     shown.add_argument(
         "--output",
@@ -151,12 +144,13 @@ def add_arguments(
         default="table",
         help="the form of the answer (default: %(default)s)",
     )
-    shown.add_argument("--file", metavar="FILE", help="write the answer there")
-    shown.add_argument(
+    add_option(shown, "--file", "FILE", "write the answer there")
+    add_option(
+        shown,
         "--profiles-file",
-        metavar="FILE",
-        help="also write the names of the instance profiles that lack a permission there, one a "
-        "line, as app.py takes them by -c instance-profiles=FILE",
+        "FILE",
+        "also write the names of the instance profiles that lack a permission there, one a line, "
+        "as app.py takes them by -c instance-profiles=FILE",
     )
     shown.add_argument(
         "--print-permissions",

@@ -1,0 +1,71 @@
+"""The options that the commands share, and how an option refuses what AWS would refuse."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from session_manager_permissions import _limits
+
+from .asking import CannotAsk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
+    """Make a type for argparse that refuses a text with a fault."""
+
+    def check(text: str) -> str:
+        found = fault(text)
+        if found:
+            raise argparse.ArgumentTypeError(f"{text!r} {found}")
+        return text
+
+    return check
+
+
+def add_option(
+    to: argparse._ActionsContainer,
+    flag: str,
+    metavar: str,
+    help_text: str,
+    fault: Callable[[str], str | None] = lambda _: None,
+    **more: Any,  # noqa: ANN401 # as argparse takes it
+) -> None:
+    """Add an option with a value.
+
+    Args:
+        to: the group that it is listed in.
+        flag: what it is written as.
+        metavar: what its value is called.
+        help_text: what it means.
+        fault: says what is wrong with a value, or None. Default: - any value is right
+        more: what else argparse is told.
+    """
+    to.add_argument(flag, metavar=metavar, help=help_text, type=checked(fault), **more)
+
+
+def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
+    """Add the options that `verify` and `policy` share: the keys and the log bucket."""
+    key_help = "the KMS key, or alias, that encrypts sessions; repeat the option for each region"
+    add_option(to, "--key", "ARN", key_help, _limits.key_fault, action="append", default=[])
+    bucket_help = "the S3 bucket for session logs"
+    add_option(to, "--log-bucket", "BUCKET", bucket_help, _limits.BUCKET.fault)
+    prefix_help = "the key prefix of the logs in the bucket"
+    add_option(to, "--log-prefix", "PREFIX", prefix_help, _limits.prefix_fault)
+    bucket_key_help = "the KMS key, or alias, that encrypts the bucket"
+    add_option(to, "--log-bucket-key", "ARN", bucket_key_help, _limits.key_fault)
+
+
+def refuse_without_bucket(
+    log_bucket: str | None, log_prefix: str | None, log_bucket_key: str | None
+) -> None:
+    """Refuse options that say something of a log bucket, if there is none.
+
+    Raises:
+        CannotAsk: a prefix or a key is given, and no bucket.
+    """
+    for option, value in (("--log-prefix", log_prefix), ("--log-bucket-key", log_bucket_key)):
+        if value and not log_bucket:
+            raise CannotAsk(f"{option} {value} has no bucket: give --log-bucket too")
