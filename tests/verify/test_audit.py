@@ -16,7 +16,7 @@ from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 
 from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session, refusal
-from .nodes import ACCOUNT, KEY, REGION
+from .nodes import ACCOUNT, KEY, OTHER_ACCOUNT, REGION
 from .test_verify import no_account
 
 if TYPE_CHECKING:
@@ -945,3 +945,45 @@ def test_the_table(audit: Callable[..., Run], snapshot: SnapshotAssertion) -> No
 
     assert run.status == 1
     assert run.out == snapshot
+
+
+def test_the_table_of_two_accounts(
+    audit: Callable[..., Run], tmp_path: Path, snapshot: SnapshotAssertion
+) -> None:
+    roles = {f"role-{number:02}": Role(lacks=CHANNELS) for number in range(12)}
+    machines = [
+        Machine(f"i-{number:017x}", profile=role, connection="notconnected")
+        for number, role in enumerate(roles)
+    ]
+    account = with_roles(Account(*machines, Machine(A), Machine(B, metadata="disabled")), **roles)
+    before, one, other = (tmp_path / name for name in ("before.json", "one.json", "other.json"))
+    audit(account, "--file", str(one))
+    other.write_text(
+        one.read_text(encoding="utf-8").replace(ACCOUNT, OTHER_ACCOUNT), encoding="utf-8"
+    )
+    account.machines[-1].metadata = "enabled"
+    audit(account, "--file", str(before))
+
+    files = ("--from", str(one), str(other), "--compare", str(before))
+    run = audit(Account(), *files, "--output", "table")
+
+    assert run.status == 1
+    said = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME", run.out)
+    assert said == snapshot
+
+
+class WithGroupsOfOthers(Account):
+    """An account whose security groups are another's, which EC2 does not list."""
+
+    def _DescribeSecurityGroups(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        groups = super()._DescribeSecurityGroups(region, asked)
+        return groups if "Filters" in asked else {"SecurityGroups": []}
+
+
+def test_a_security_group_of_another_account(audit: Callable[..., Run]) -> None:
+    account = WithGroupsOfOthers(Machine(A, **NEVER))
+
+    run = audit(account)
+
+    assert run.found == {A: (U, "registered")}
+    assert account.calls["ec2:DescribeSecurityGroups"] == 2

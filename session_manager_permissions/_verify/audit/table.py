@@ -24,7 +24,7 @@ _OF_ROLE: Final = frozenset({"instance-profile", *PERMISSIONS})
 _IDS: Final = 3
 """How many ids are shown of each line."""
 _LINES: Final = 10
-"""How many roles, or regions, are shown of each cause."""
+"""How many roles or regions are shown of each cause, and how many profiles."""
 
 
 def print_audit(console: Console, result: AuditResult) -> None:
@@ -45,9 +45,11 @@ def print_audit(console: Console, result: AuditResult) -> None:
     profiles = result["profiles"]
     if profiles:
         console.print()
+        names = ", ".join(map(shown, profiles[:_LINES]))
+        more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
         console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
-        for name in profiles:
-            console.print(f"  {shown(name)}")
+        console.print(f"  {names}{more}")
+        console.print("  - --profiles-file FILE, then cdk deploy -c instance-profiles=FILE")
     incomplete = [region for region in result["regions"] if region["error"]]
     if incomplete:
         console.print()
@@ -96,7 +98,7 @@ def _print_group(console: Console, group: Group, verdict: str, *, several: bool)
     places: dict[str, list[str]] = {}
     for node in group.nodes:
         places.setdefault(_place(node, of_role=of_role, several=several), []).append(node["id"])
-    for place, ids in [*places.items()][:_LINES]:
+    for place, ids in sorted(places.items(), key=lambda one: -len(one[1]))[:_LINES]:
         more = f" and {len(ids) - _IDS} more" if ids[_IDS:] else ""
         console.print(f"  {place}: {', '.join(ids[:_IDS])}{more}")
     if len(places) > _LINES:
