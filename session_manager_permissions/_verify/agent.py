@@ -1,4 +1,4 @@
-"""What the agent's own diagnostics say: the JSON of `ssm-cli get-diagnostics --output json`.
+"""Adds the agent's own diagnostics to the checks: `ssm-cli get-diagnostics --output json`.
 
 Its shape, and the names of its rows, are those of agent/cli/diagnostics of amazon-ssm-agent.
 """
@@ -75,7 +75,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
 
 
 def merged(checks: list[Check], rows: Diagnostics, node: Node) -> list[Check]:
-    """The checks, with what only the node knows.
+    """Return the checks, with what only the node knows.
 
     What is proven stays so, as the file may be older.
     """
@@ -107,7 +107,7 @@ def _path(check: Check, row: _Row | None, proxy: _Row | None) -> Check:
 
 
 def _seen(check: Check, row: _Row | None) -> Check:
-    """The check, with what the node has tried."""
+    """Return the check, with what the node has tried."""
     if row is None or row.status not in ("Success", "Failed"):
         return check
     evidence = (*check.evidence, row.evidence)

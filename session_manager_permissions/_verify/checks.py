@@ -1,4 +1,4 @@
-"""What a check of a node says: its verdict, why, the remedy and the evidence."""
+"""The checks of a node: each has a verdict, the reasons, the remedy and the evidence."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .simulator import Verdict
 
 CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
-"""`proven` is what the connection of the node shows, and `skipped` a check of what does not exist
-or is not used."""
+"""`proven`: the connection of the node shows it. `skipped`: the subject does not exist, or is not
+used."""
 
 ORDER: Final = (
     "instance-running",
@@ -105,17 +105,17 @@ class Check:
 
 
 def skipped(name: str, why: str, subject: str | None = None) -> Check:
-    """A check of what does not exist, or is not used."""
+    """Return a check that was skipped, as its subject does not exist or is not used."""
     return Check(name, subject, "skipped", (why,))
 
 
 def unasked(name: str, subject: str | None, error: CannotAsk) -> Check:
-    """A check whose question AWS did not answer."""
+    """Return a check that is unknown, as AWS did not answer."""
     return Check(name, subject, "unknown", (str(error),), ways_out([error]))
 
 
 def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
-    """What to do about calls that AWS did not answer, beyond what their texts say."""
+    """Say what to allow the credentials, if they may not make some of the calls."""
     needed = sorted({error.permission for error in errors if isinstance(error, NotPermitted)})
     if not needed:
         return ()
@@ -135,7 +135,7 @@ def failed(
     *,
     users_see: str | None = None,
 ) -> Check:
-    """A check that fails, with the message that users read because of it.
+    """Return a check that fails, with the message that users read because of it.
 
     The `fix` of a symptom is "", as it follows from the other checks.
     """
@@ -147,7 +147,7 @@ def failed(
 def by_simulator(
     name: str, subject: str | None, verdict: Verdict | CannotAsk, users_see: str | None
 ) -> Check:
-    """A check that IAM's policy simulator answers."""
+    """Return a check that IAM's policy simulator has answered."""
     if isinstance(verdict, CannotAsk):
         return unasked(name, subject, verdict)
     evidence = tuple(
@@ -171,5 +171,5 @@ def by_simulator(
 
 
 def on_node(row: str) -> str:
-    """What to run on the node, where nothing else can tell."""
+    """Say what to run on the node, if nothing else can tell."""
     return f"on the node: sudo ssm-cli get-diagnostics --output table, the row {row!r}"

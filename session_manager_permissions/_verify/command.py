@@ -371,35 +371,34 @@ def _asked(request: _Request) -> _Outcome:
 
 @contextmanager
 def said_in_a_line() -> Iterator[None]:
-    """Put what boto3 raises before AWS answers in one line."""
-    from botocore.exceptions import (  # noqa: PLC0415 # of an extra
-        BotoCoreError,
-        NoCredentialsError,
-        NoRegionError,
-    )
+    """Turn what boto3 raises before AWS answers into one line."""
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
     sys.stdin = sys.stdin or io.StringIO()  # `<&-` closed it, and botocore may ask for an MFA code
     try:
         yield
-    except NoCredentialsError:
-        raise CannotAsk(
-            "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
-        ) from None
-    except EOFError:
-        raise CannotAsk(
-            "no credentials: the profile asks for an MFA code, and there is no terminal to enter "
-            "it: sign in with the AWS CLI first, or run this in a terminal"
-        ) from None
-    except NoRegionError:  # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
-        raise CannotAsk(
-            "a request needs a region, and no region is known: give --region or AWS_REGION"
-        ) from None
-    except BotoCoreError as error:
-        raise CannotAsk(str(error)) from None
+    except (BotoCoreError, EOFError) as error:
+        raise CannotAsk(_BEFORE_AWS.get(type(error).__name__, str(error))) from None
     except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that does not exist
         raise CannotAsk(
             f"a variable or a setting of AWS can't be used: {error}: correct it"
         ) from None
+
+
+_BEFORE_AWS: Final = {
+    "NoCredentialsError": (
+        "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
+    ),
+    "EOFError": (
+        "no credentials: the profile asks for an MFA code, and there is no terminal to enter it: "
+        "sign in with the AWS CLI first, or run this in a terminal"
+    ),
+    # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
+    "NoRegionError": (
+        "a request needs a region, and no region is known: give --region or AWS_REGION"
+    ),
+}
+"""What to say of errors that botocore raises before it asks AWS."""
 
 
 def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDocument | None:
@@ -416,7 +415,7 @@ def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDoc
 
 
 def _uses(request: _Request, document: LiveDocument | None, session: AwsSession) -> Uses:
-    """What the agent uses, by the document if there is one, else by the options."""
+    """Say what the agent uses, by the document if there is one, else by the options."""
     said = document or request
     keys = request.key if document is None else [key for key in [document.key] if key]
     bucket_key = request.log_bucket_key
@@ -506,7 +505,7 @@ def _print_role(outcome: _Outcome, console: Console) -> None:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """A table of what the role may do, and of what denies the rest."""
+    """Make a table of what the role may do, and of what denies the rest."""
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
     table = Table("capability", "answer", "why", show_lines=True)
@@ -517,11 +516,11 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def capability(verdict: Verdict) -> Text:
-    """The table cell that says what was asked."""
+    """Make the table cell that says what was asked."""
     label, subject = _LABELS[verdict.question.capability], verdict.question.subject
     return plainly(label if subject is None else f"{label}\n{subject}")
 
 
 def answer(verdict: Verdict) -> Text:
-    """The table cell that says whether it is allowed."""
+    """Make the table cell that says whether it is allowed."""
     return plainly(*(("allowed", "green") if verdict.allowed else ("denied", "red")))

@@ -1,4 +1,4 @@
-"""Why does the session not open? The diagnosis of one node: all checks, in their order."""
+"""Diagnoses one node: makes all checks, in their order, and finds the first cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A node, and the checks of the way to it."""
+    """A node, and the checks of all that stands between it and a session."""
 
     node: Node
     identity: Identity
@@ -30,19 +30,19 @@ class Diagnosis:
 
     @property
     def ready(self) -> bool:
-        """Whether a session would open, as far as it is known: unknowns do not change it."""
+        """Tell whether a session would open, as far as it is known: unknowns do not change it."""
         return self.node.connected and not any(check.verdict == "fail" for check in self.checks)
 
     @property
     def cause(self) -> Check | None:
-        """The first check that fails and is no symptom; the symptom where none else fails."""
+        """Find the first check that fails and is no symptom; a symptom, if nothing else fails."""
         failing = [check for check in self.checks if check.verdict == "fail"]
         causes = [check for check in failing if check.name not in SYMPTOMS]
         return next(iter([*causes, *failing]), None)
 
     @property
     def to_run(self) -> list[str]:
-        """What only the node knows, and the way in without a session."""
+        """List what to run on the node, and how to get in without a session."""
         if self.node.connected:
             full_disk = "Plugin with name Standard_Stream not found"
             return [f'on the node: df -h, if users see "{full_disk}": a full disk']
@@ -123,7 +123,7 @@ def diagnose_found(
 
 
 def _with_remedies(checks: list[Check], node: Node) -> list[Check]:
-    """The checks, each symptom with what to do about it."""
+    """Return the checks, with a remedy for each symptom."""
     others = [check for check in checks if check.name not in SYMPTOMS]
     causes = [check.name for check in others if check.verdict == "fail"]
     unknown = [check.name for check in others if check.verdict == "unknown"]

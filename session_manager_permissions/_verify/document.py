@@ -1,4 +1,4 @@
-"""What do sessions that are started with a Session document use? Read from the live document."""
+"""Reads from a live Session document what the sessions that are started with it use."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _text(
 
 
 def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool | None:
-    """A boolean as the agent reads it; None if it is a parameter.
+    """Read a boolean as the agent does; None if it is a parameter.
 
     A missing one is false, and a string is parsed:
     `ConvertToBool` in agent/framework/docparser/parameters of amazon-ssm-agent, and

@@ -1,4 +1,4 @@
-"""Which role is the agent's, and may it be used? The profile, the trust policy and the metadata.
+"""Finds the role that the agent works with, and checks what it may do.
 
 By the source of amazon-ssm-agent (`ec2_role_provider`), the agent registers with the role of the
 instance profile. Where that is denied, or it has no such role, it falls back to the role of Default
@@ -68,7 +68,7 @@ class _Profile(NamedTuple):
     name: str | None = None
     role: LiveRole | None = None
     fault: str = ""
-    """What is wrong with it where it has no role."""
+    """What is wrong with it, if it has no role."""
     error: CannotAsk | None = None
 
 

@@ -1,6 +1,6 @@
-"""The network around a live instance, read from the EC2 API for the judge of network paths.
+"""Reads the network around live instances from the EC2 API, for the judge of network paths.
 
-A call that is denied leaves a part of the network out, and the judge says what that decides.
+A call that is denied leaves a part of the network unknown, and so what depends on it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253"})
 
 
 class LiveNetwork:
-    """The network of an instance, each part asked for once and when it is needed."""
+    """A VPC, of which each part is read once, and only if it is needed."""
 
     def __init__(
         self,
@@ -108,12 +108,12 @@ class LiveNetwork:
 
     @cached_property
     def judge(self) -> Judge:
-        """The judge of paths through the VPC."""
+        """Make the judge of paths through the VPC."""
         return Judge(self.network)
 
     @cached_property
     def network(self) -> Network:
-        """What is around the instances."""
+        """Read what is around the instances."""
         tables = {table["RouteTableId"]: self._table(table) for table in self._tables}
         network = Network(
             vpcs={self.vpc: self._as_vpc()},
@@ -133,7 +133,7 @@ class LiveNetwork:
         return network
 
     def _described(self, operation: str, result: str, **asked: object) -> list[_Described] | None:
-        """All that a call of EC2 describes; None where it can't be asked."""
+        """Return all that a call of EC2 describes; None if it can't be asked."""
 
         def ask() -> list[_Described]:
             with asking("ec2", "*", f"the VPC {self.vpc} has none"):
@@ -335,7 +335,7 @@ class LiveNetwork:
 
     @cached_property
     def _services_of_lists(self) -> dict[str, str]:
-        """The service behind each prefix list that a gateway endpoint has put into a table."""
+        """Name the service behind each prefix list that a gateway endpoint has put into a table."""
         services = {
             one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
@@ -463,7 +463,7 @@ def _resolves_by_amazon(options: _Described) -> bool:
 
 
 def _private_dns(found: _Described, service: str) -> Fact:
-    """Whether the service's public name leads to the endpoint from within the VPC."""
+    """Tell whether the service's public name leads to the endpoint from within the VPC."""
     if not found.get("PrivateDnsEnabled"):
         return False
     if service != "s3":

@@ -1,4 +1,4 @@
-"""Which node is it, and what do EC2 and Systems Manager say of it? The ground truth, asked first.
+"""Finds a node, and what EC2 and Systems Manager say of it: the ground truth, asked first.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectionStatus.html
@@ -27,7 +27,7 @@ _STATUS: Final = "ec2:DescribeInstanceStatus"
 
 
 def node_fault(text: str) -> str | None:
-    """Why a text is not the id of an instance or a hybrid node; None if it is."""
+    """Say why a text is not the id of an instance or a hybrid node; None if it is one."""
     if re.fullmatch(r"m?i-[0-9a-f]{8,17}", text):
         return None
     return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
@@ -42,9 +42,9 @@ class Node:
     partition: str
     account: str
     instance: dict[str, Any] | None
-    """What EC2 says; None of a hybrid node."""
+    """What EC2 says; None for a hybrid node."""
     record: dict[str, Any] | CannotAsk | None
-    """What Systems Manager says; None where it has no record."""
+    """What Systems Manager says; None if it has no record."""
     connection: str | CannotAsk
     """`connected` or `notconnected`."""
     status_checks: dict[str, str] | CannotAsk | None = None
@@ -52,7 +52,7 @@ class Node:
 
     @property
     def is_hybrid(self) -> bool:
-        """Whether it is registered by an activation, as machines outside of EC2 are."""
+        """Tell whether it was registered by an activation, as machines outside of EC2 are."""
         return self.instance is None
 
     def home(self, region: str | None = None) -> Home:
@@ -61,7 +61,7 @@ class Node:
 
     @property
     def arn(self) -> str:
-        """What a policy names it by."""
+        """The ARN by which a policy names it."""
         kind = "ssm", "managed-instance"
         if self.instance is not None:
             kind = "ec2", "instance"
@@ -69,7 +69,7 @@ class Node:
 
     @property
     def connected(self) -> bool:
-        """Whether the agent holds a connection to Session Manager."""
+        """Tell whether the agent holds a connection to Session Manager."""
         return self.connection == "connected"
 
     @property
@@ -84,7 +84,7 @@ class Node:
 
     @property
     def online(self) -> bool:
-        """Whether the agent's last report is recent."""
+        """Tell whether the agent has reported in recently."""
         return self.ping == "Online"
 
     @property
@@ -95,7 +95,7 @@ class Node:
         return recorded or ("Windows" if is_windows else None)
 
     def recorded(self, field: str) -> str | None:
-        """A field of Systems Manager's record."""
+        """Return a field of Systems Manager's record; None if there is none."""
         value = self.record.get(field) if isinstance(self.record, dict) else None
         return None if value is None else str(value)
 
@@ -244,7 +244,7 @@ def _connected(node: Node) -> Check:
 
 
 def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
-    """What to do about a symptom.
+    """Say what to do about a symptom.
 
     Args:
         node: the node.
@@ -295,7 +295,7 @@ def _registered(node: Node) -> Check:
 
 
 def at_least(version: str, least: tuple[int, ...]) -> bool | None:
-    """Whether a version is one or a newer one; None where it can't be read."""
+    """Tell whether a version is `least` or newer; None if it can't be read."""
     if not re.fullmatch(r"\d+(\.\d+)*", version):
         return None
     return tuple(map(int, version.split("."))) >= least

@@ -1,4 +1,4 @@
-"""May this operator start a session on the node, and with which plug-in?"""
+"""Checks whether an operator may start a session on the node, and has the plug-in for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .simulator import SimulatedAnswer
 
 CALLER: Final = "caller"
-"""Stands for whoever calls."""
+"""Stands for the identity of the credentials."""
 _PLUGIN: Final = "session-manager-plugin"
 _SIGNS_CHANNEL: Final = (1, 2, 764, 0)
 """The first plug-in that signs the channel with the operator's credentials."""
@@ -42,7 +42,7 @@ _SIMULATE: Final = "iam:SimulatePrincipalPolicy"
 
 
 def operator_fault(text: str) -> str | None:
-    """Why a text names no operator; None if it does."""
+    """Say why a text names no operator; None if it names one."""
     principal = r"arn:[\w-]+:(iam::\d{12}:(user|role)|sts::\d{12}:assumed-role)/.+"
     if text == CALLER or re.fullmatch(principal, text, re.ASCII):
         return None
@@ -54,14 +54,14 @@ class Operator:
     """Who starts the session."""
 
     arn: str | None
-    """The ARN of the user or the role; None where it can't be asked about."""
+    """The ARN of the user or the role; None if IAM can't be asked about it."""
     error: CannotAsk | None = None
     tags: Mapping[str, str] | CannotAsk = field(default_factory=dict)
-    """Read where Run As is on."""
+    """Read only if Run As is on."""
 
     @property
     def is_user(self) -> bool:
-        """Whether it is a user, whose tags no session can change."""
+        """Tell whether it is a user, whose tags no session can change."""
         return self.arn is not None and ":user/" in self.arn
 
 
@@ -84,7 +84,7 @@ def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: boo
 
 
 def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[str, str] | None]:
-    """The ARN of the user or the role, and its tags where they come along."""
+    """Find the ARN of the user or the role, and its tags if they come along."""
     arn = given
     if given == CALLER:
         with asking("sts", "*", "there is no such account"):
@@ -122,7 +122,7 @@ def _tags(session: AwsSession, arn: str) -> dict[str, str]:
 
 
 def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
-    """The node's tags, which an operator's policy may ask for.
+    """Read the node's tags, which an operator's policy may ask for.
 
     Raises:
         CannotAsk: the credentials may not list those of a hybrid node.
@@ -139,7 +139,7 @@ def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
 def may_start(
     session: AwsSession, node: Node, preferences: Preferences, operator: Operator
 ) -> Check:
-    """Whether the operator may start a session on the node with the document, and use its key."""
+    """Check whether the operator may start a session with the document, and use its key."""
     name = "operator"
     arn = operator.arn
     if arn is None:
@@ -202,11 +202,11 @@ def _calls(node: Node, preferences: Preferences, tags: Mapping[str, str]) -> lis
 
 
 _SESSION: Final = "operator-0123456789abcdef0"
-"""A sample, which does not need to exist."""
+"""A sample of a session, which does not need to exist."""
 
 
 def plugin() -> Check:
-    """Whether the plug-in of the machine that the command runs on is new enough."""
+    """Check whether the plug-in on this machine is new enough."""
     name = "plugin"
     path = shutil.which(_PLUGIN)
     evidence = [Evidence(_PLUGIN, "path", path)]

@@ -48,7 +48,10 @@ def add_option(
 
 def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
     """Add the options that `verify` and `policy` share: the keys and the log bucket."""
-    key_help = "the KMS key, or alias, that encrypts sessions; repeat the option for each region"
+    key_help = (
+        "the KMS key, or alias, that encrypts sessions; repeat the option for the key of each "
+        "region"
+    )
     add_option(to, "--key", "ARN", key_help, _limits.key_fault, action="append", default=[])
     bucket_help = "the S3 bucket for session logs"
     add_option(to, "--log-bucket", "BUCKET", bucket_help, _limits.BUCKET.fault)

@@ -1,4 +1,4 @@
-"""Can the node reach the services that its sessions use? The checks of the network paths.
+"""Checks whether the network leads from a node to the services that its sessions use.
 
 The judge of `_network` follows each path. What the node's connection shows is not judged, and
 where the judge contradicts it, the judge's other findings are not certain either.
@@ -43,7 +43,7 @@ _PATHS: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 
 
 def proven_by(node: Node) -> dict[str, str]:
-    """The services that the node is seen to reach, each with what shows it."""
+    """List the services that the node is seen to reach, each with what shows it."""
     proven = {}
     if node.online or (node.connected and node.ping is None):
         proven["ssm"] = "the agent reports in" if node.online else "the agent is connected"
@@ -151,7 +151,7 @@ def _judged(
 
 
 def _users_see(preferences: Preferences) -> dict[str, str | None]:
-    """What users read where there is no way to a service."""
+    """Say what users read if there is no path to a service."""
     document = preferences.document
     return {
         "ssm": NOT_CONNECTED,

@@ -45,7 +45,7 @@ _OF_OPERATORS: Final = frozenset(
 
 
 def policy_for_credentials() -> dict[str, Any]:
-    """The policy that `verify --print-permissions` prints: all that the command calls."""
+    """Return the policy that `verify --print-permissions` prints: all that the command calls."""
     return _policy("SessionManagerVerify", {*PERMISSIONS})
 
 

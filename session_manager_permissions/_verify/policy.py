@@ -1,4 +1,4 @@
-"""The inline policy that the role of an instance needs, for those who do not deploy it by CDK.
+"""Makes the inline policy that an instance's role needs, for those who do not deploy it by CDK.
 
 It is the policy that `SessionManagerPermissions` synthesizes for the same options.
 """
@@ -39,7 +39,7 @@ class PolicyOptions(NamedTuple):
     region: str | None = None
     account: str | None = None
     partition: str | None = None
-    """Default: - that of the ARNs, `aws` where there is none."""
+    """Default: - that of the ARNs, `aws` if there is none."""
     allow_registration: bool = False
     check_log_encryption: bool = True
     decrypt_sessions_only: bool = False
@@ -81,7 +81,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def log_group_fault(name_or_arn: str) -> str | None:
-    """Why `name_or_arn` is neither the name nor the ARN of a log group."""
+    """Say why `name_or_arn` is neither the name nor the ARN of a log group; None if it is."""
     if not name_or_arn.startswith("arn:"):
         return _limits.LOG_GROUP.fault(name_or_arn)
     found = re.fullmatch(r"arn:[\w-]+:logs:[\w-]+:\d{12}:log-group:(.*)", name_or_arn, re.ASCII)
@@ -94,7 +94,7 @@ def log_group_fault(name_or_arn: str) -> str | None:
 
 
 def inline_policy(options: PolicyOptions) -> dict[str, Any]:
-    """The policy document.
+    """Make the policy document.
 
     Raises:
         CannotAsk: a prefix or a bucket's key without a bucket; a log group whose region or account
@@ -142,7 +142,7 @@ def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
 
 
 def _key(arn: str) -> tuple[str, str | None]:
-    """What IAM can grant on, and the alias that the key must have.
+    """Return what IAM can grant on, and the alias that the key must have.
 
     IAM knows a key by its ARN alone, so an alias stands for the keys of its account and region.
     """
@@ -151,7 +151,7 @@ def _key(arn: str) -> tuple[str, str | None]:
 
 
 def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
-    """The key and its alias; None for S3's AWS managed key too, which needs no grant."""
+    """Return the key and its alias; None for S3's AWS managed key too, which needs no grant."""
     return None if arn is None or ":alias/aws/" in arn else _key(arn)
 
 
@@ -185,6 +185,6 @@ def _statements(needs: Iterable[_needs.Need]) -> list[dict[str, Any]]:
 
 
 def _one_or_more(values: Iterable[str]) -> str | list[str]:
-    """As CDK writes a list: an only element stands alone."""
+    """Write a list as CDK does: an only element stands alone."""
     several = [*values]
     return several[0] if len(several) == 1 else several

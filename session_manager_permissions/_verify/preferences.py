@@ -1,4 +1,4 @@
-"""What do the sessions of a node use, by their Session document, and can it be used?"""
+"""Finds what the sessions of a node use, and checks whether it can be used."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Preferences:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services that the agent calls for a session, besides those of every session."""
+        """List the services that the agent calls for a session, besides those of every session."""
         found = self.document or LiveDocument("")
         used = (("kms", found.key), ("logs", found.log_group), ("s3", found.log_bucket))
         return tuple(service for service, value in used if value)
@@ -89,7 +89,7 @@ class _Key(NamedTuple):
 
     check: Check
     key: LiveKey | None
-    """None where it is not there, or which key an alias points to is not known."""
+    """None if it does not exist, or if it is not known which key an alias points to."""
 
 
 def find_preferences(session: AwsSession, node: Node, given: str | None) -> Preferences:
@@ -171,7 +171,7 @@ def permission_checks(preferences: Preferences, identity: Identity) -> list[Chec
 
 
 def _without_bucket_key(check: Check, error: CannotAsk) -> Check:
-    """Leave a permission open of which the part on the bucket's key could not be asked about."""
+    """Leave the permission open, as IAM could not be asked about the bucket's key."""
     if check.verdict != "pass":
         return check
     why = (f"whether the role may use the key of the bucket is not known: {error}",)
@@ -354,7 +354,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
 
 @asked_once
 def _find_group(session: AwsSession, group: str) -> Mapping[str, Any] | None:
-    """The log group of just this name, which is the first of those that begin with it."""
+    """Find the log group of just this name, which is the first of those that begin with it."""
     with asking("logs", "*", f"there is no log group {group!r}"):
         pages = session.logs().get_paginator("describe_log_groups")
         for page in pages.paginate(logGroupNamePrefix=group):

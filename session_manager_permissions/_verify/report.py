@@ -1,4 +1,4 @@
-"""How the diagnosis of a node is shown: a tree from the instance outwards, or JSON."""
+"""Shows the diagnosis of a node: as a tree from the instance outwards, or as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WIDEST: Final = max(map(len, ORDER))
 
 
 def node_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The fields of `--output json` that are of a node; docs/verify.md describes them."""
+    """Return the fields of `--output json` that describe a node; docs/verify.md explains them."""
     node = diagnosis.node
     role = diagnosis.identity.role
     return {

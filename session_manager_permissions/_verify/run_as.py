@@ -1,4 +1,4 @@
-"""As which user of the node do sessions run, and can it exist?
+"""Checks whether the user that sessions run as can exist on the node.
 
 The tag `SSMSessionRunAs` of the operator wins over the document's user.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-run-as.html
@@ -21,7 +21,7 @@ _TAG: Final = "SSMSessionRunAs"
 
 
 def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> Check:
-    """Whether the user that sessions run as can exist."""
+    """Check whether the user that sessions run as can exist."""
     document = preferences.document
     if preferences.error is not None:
         return unasked(_NAME, preferences.name, preferences.error)

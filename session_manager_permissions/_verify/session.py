@@ -1,4 +1,4 @@
-"""Clients of boto3, each made when it is first used."""
+"""Makes the clients of boto3, each when it is first used."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AwsSession:
         self.answers: dict[object, Any] = {}
         """What AWS has answered, by the question; see `asked_once`."""
         self.bucket_region: str | None = None
-        """The region that S3 last said a bucket is in; it does where a call goes to another one."""
+        """The region that S3 has named for a bucket; it does if a call went to another region."""
         self.alike: dict[str, tuple[str, ...]] = {}
         """The nodes that IAM is asked about together with a node, by its ARN: they share a role."""
         self._client = cache(self._make)  # a client takes longer to make than a call does
@@ -70,34 +70,34 @@ class AwsSession:
         self._session.events.register("before-call", of_model)
 
     def ec2(self) -> BaseClient:
-        """A client of EC2 in the region."""
+        """Return the client of EC2 in the region."""
         return self._client("ec2", self.region)
 
     def iam(self) -> IAMClient:
-        """A client of IAM, which is the same in all regions of a partition."""
+        """Return the client of IAM, which is the same in all regions of a partition."""
         client: IAMClient = self._client("iam", self.region)
         return client
 
     def kms(self, region: str) -> KMSClient:
-        """A client of KMS in the region of a key."""
+        """Return the client of KMS in the region of a key."""
         client: KMSClient = self._client("kms", region)
         return client
 
     def logs(self) -> BaseClient:
-        """A client of CloudWatch Logs in the region."""
+        """Return the client of CloudWatch Logs in the region."""
         return self._client("logs", self.region)
 
     def s3(self) -> BaseClient:
-        """A client of S3."""
+        """Return the client of S3."""
         return self._client("s3", self.region)
 
     def ssm(self) -> SSMClient:
-        """A client of Systems Manager in the region."""
+        """Return the client of Systems Manager in the region."""
         client: SSMClient = self._client("ssm", self.region)
         return client
 
     def sts(self) -> BaseClient:
-        """A client of STS."""
+        """Return the client of STS."""
         return self._client("sts", self.region)
 
     def _note_bucket_region(self, response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape

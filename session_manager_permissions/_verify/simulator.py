@@ -1,4 +1,4 @@
-"""What may this role do? IAM's policy simulator is asked about the live role."""
+"""Asks IAM's policy simulator what a live role or user may do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         EvaluationResultTypeDef,
         ResourceSpecificResultTypeDef,
         RoleTypeDef,
-        StatementTypeDef,
     )
     from types_boto3_kms.client import KMSClient
 
@@ -128,7 +127,7 @@ class SimulatedAnswer(NamedTuple):
 
     @property
     def lacks_resource_policy(self) -> bool:
-        """Whether only a resource-based policy denies, which the simulator does not read."""
+        """Tell whether only a resource-based policy denies, which the simulator does not read."""
         denying = [kind for kind, decision in self.details.items() if decision != "allowed"]
         return (
             self.decision == "implicitDeny"
@@ -138,7 +137,7 @@ class SimulatedAnswer(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        """Whether the action is allowed, as far as the role's account decides it."""
+        """Tell whether the action is allowed, as far as the role's account decides it."""
         return self.decision == "allowed" or self.lacks_resource_policy
 
 
@@ -151,7 +150,7 @@ class Verdict(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        """Whether every need is allowed, or one of them if one is enough.
+        """Tell whether every need is allowed, or one of them if one is enough.
 
         If one is enough, the last is on the instance itself, to which a deny on instances applies
         whatever is allowed on `*`.
@@ -164,7 +163,7 @@ class Verdict(NamedTuple):
 
     @property
     def why(self) -> list[str]:
-        """Which actions are denied, and by what; empty if the verdict is `allowed`."""
+        """Say which actions are denied, and by what; empty if all are allowed."""
         denied: dict[str, list[str]] = {}
         for answer in self._denied:
             causes = " and ".join(why for why, _ in self._causes(answer))
@@ -173,19 +172,19 @@ class Verdict(NamedTuple):
 
     @property
     def fix(self) -> list[str]:
-        """What would allow them; empty if the verdict is `allowed`."""
+        """Say what would allow them; empty if all are allowed."""
         fixes = [fix for answer in self._denied for _, fix in self._causes(answer)]
         return list(dict.fromkeys(fixes))
 
     @property
     def is_open(self) -> bool:
-        """Whether condition keys that IAM was told no value of may turn the denial around."""
+        """Tell whether a condition key without a value may turn the denial around."""
         open_ = [bool(answer.missing_context) for answer in self._denied]
         return any(open_) if self.question.is_either else any(open_) and all(open_)
 
     @property
     def notes(self) -> list[str]:
-        """What IAM could not judge, and what a denial leads to."""
+        """Say what IAM could not judge, and what a denial leads to."""
         notes = []
         unknown = sorted({key for answer in self.answers for key in answer.missing_context})
         if unknown:
@@ -204,11 +203,11 @@ class Verdict(NamedTuple):
 
     @property
     def _denied(self) -> list[SimulatedAnswer]:
-        """The answers that stand in the way."""
+        """List the answers that deny."""
         return [] if self.allowed else [answer for answer in self.answers if not answer.allowed]
 
     def _causes(self, answer: SimulatedAnswer) -> list[tuple[str, str]]:
-        """What denies the action, each with what to do about it."""
+        """List what denies the action, each with what to do about it."""
         kind = "explicit" if answer.decision == "explicitDeny" else "implicit"
         causes = []
         if kind == "explicit" and answer.statements:
@@ -348,7 +347,7 @@ def questions(
 
 
 def _registration(role: LiveRole, region: str | None, node: str | None) -> Question:
-    """A policy may allow it on everything or on instances alone, and either is enough."""
+    """Ask about registration, which a policy may allow on everything or on instances alone."""
     needs = [_needs.REGISTRATION]
     notes = {}
     if region is None:
@@ -428,7 +427,7 @@ def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Quest
 
 
 def _at_sample(need: _needs.Need, sample: str) -> _needs.Need:
-    """The need on one of the resources that its pattern stands for."""
+    """Return the need on one of the resources that its pattern stands for."""
     return need._replace(resource=need.resource.removesuffix("*") + sample)
 
 
@@ -455,12 +454,12 @@ class Call(NamedTuple):
 
     @property
     def with_own(self) -> Call:
-        """The call with all its condition keys."""
+        """Return the call with all its condition keys."""
         return Call(self.action, self.resource, (*self.context, *self.own_context))
 
     @property
     def without_own(self) -> Call:
-        """The call without the condition keys that others do not have."""
+        """Return the call without the condition keys that others do not have."""
         return self._replace(own_context=())
 
 
@@ -681,17 +680,16 @@ def _answer(
         result["EvalActionName"],
         told.get("EvalResourceName", ""),
         told.get("EvalResourceDecision", result["EvalDecision"]),
-        statements=tuple(_statement(one) for one in told.get("MatchedStatements", [])),
+        statements=tuple(
+            MatchedStatement(
+                one.get("SourcePolicyId", "a policy without a name"),
+                one.get("SourcePolicyType"),
+                one.get("StartPosition", {}).get("Line"),
+            )
+            for one in told.get("MatchedStatements", [])
+        ),
         boundary_allows=boundary.get("AllowedByPermissionsBoundary"),
         organization_allows=organization.get("AllowedByOrganizations"),
         details=dict(told.get("EvalDecisionDetails", {})),
         missing_context=tuple(sorted({*missing})),
-    )
-
-
-def _statement(found: StatementTypeDef) -> MatchedStatement:
-    return MatchedStatement(
-        found.get("SourcePolicyId", "a policy without a name"),
-        found.get("SourcePolicyType"),
-        found.get("StartPosition", {}).get("Line"),
     )

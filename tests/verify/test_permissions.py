@@ -3,10 +3,73 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+import pytest
 
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_credentials
 from tests.conftest import ROOT
+
+from .nodes import (
+    ACCOUNT,
+    HYBRID,
+    NODE,
+    USER,
+    World,
+    dhcp_options,
+    diagnosed,
+    endpoint,
+    group,
+    of_verdict,
+    table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPERATOR_ROLE = f"arn:aws:iam::{ACCOUNT}:role/alice"
+OF_SEVERAL = {"ec2:DescribeInstances", "iam:SimulatePrincipalPolicy", "ssm:GetDocument"}
+"""Without the first there is no answer, and several checks rest on each of the others."""
+
+
+def one_path(world: World) -> None:
+    """Of a connected node, the path to KMS alone is judged."""
+    world.uses(s3BucketName="", cloudWatchLogGroupName="")
+
+
+def by_endpoints(world: World) -> None:
+    one_path(world)
+    found = [endpoint(service) for service in ("ssm", "ssmmessages", "kms")]
+    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": found})
+    tables = [table("rtb-main", Associations=[{"Main": True}])]
+    world.has("ec2:describe_route_tables", {"RouteTables": tables})
+    opened = group("sg-endpoints", IpPermissions=group("")["IpPermissionsEgress"])
+    world.has("ec2:describe_security_groups", {"SecurityGroups": [group("sg-web"), opened]})
+    options = [dhcp_options("dopt-1", "AmazonProvidedDNS"), dhcp_options("dopt-2", "10.0.0.53")]
+    world.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
+
+
+def run_as(world: World) -> None:
+    world.uses(runAsEnabled=True, runAsDefaultUser="web")
+
+
+def may_not_register(world: World) -> None:
+    world.denies.add("ssm:UpdateInstanceInformation")
+
+
+WHERE_ASKED: dict[str, tuple[Callable[[World], object], str, str | None]] = {
+    **{action: (one_path, NODE, None) for action in PERMISSIONS if action.startswith("ec2:")},
+    "ec2:DescribeDhcpOptions": (by_endpoints, NODE, None),
+    "ec2:DescribeInstanceStatus": (World.never_registered, NODE, None),
+    "ec2:DescribeVpcs": (by_endpoints, NODE, None),
+    "iam:GetRole": (World.is_hybrid, HYBRID, None),
+    "iam:ListRoleTags": (run_as, NODE, OPERATOR_ROLE),
+    "iam:ListUserTags": (run_as, NODE, USER),
+    "ssm:GetServiceSetting": (may_not_register, NODE, None),
+    "ssm:ListTagsForResource": (World.is_hybrid, HYBRID, USER),
+}
+"""A node of which each action is asked; one that uses everything for the others."""
 
 
 def test_each_action_reads() -> None:
@@ -29,3 +92,21 @@ def test_the_page_lists_them() -> None:
     cells = [re.findall(r"`([^`]+)`", row) for row in table.splitlines()]
 
     assert {action: ", ".join(checks) for action, *checks in cells} == PERMISSIONS
+
+
+@pytest.mark.parametrize("action", sorted(PERMISSIONS.keys() - OF_SEVERAL))
+def test_without_one_exactly_one_check_is_unknown(action: str) -> None:
+    prepare, node, operator = WHERE_ASKED.get(action, (World.uses, NODE, None))
+    world = World()
+    prepare(world)
+    with_it = of_verdict(diagnosed(world, node, operator=operator), "unknown")
+    call = {"s3:GetEncryptionConfiguration": "s3:GetBucketEncryption"}.get(action, action)
+    code = "UnauthorizedOperation" if action.startswith("ec2:") else "AccessDeniedException"
+    world.refuses(call, code)
+
+    found = diagnosed(world, node, operator=operator)
+
+    (unknown,) = of_verdict(found, "unknown") - with_it
+    assert unknown in PERMISSIONS[action].split(", ")
+    (check,) = (one for one in found.checks if one.name == unknown)
+    assert action in " ".join([*check.why, *check.fix])

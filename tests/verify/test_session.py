@@ -1,0 +1,61 @@
+"""What S3 says of a bucket's region, as botocore sees it on the way to the answer."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from session_manager_permissions._verify.session import AwsSession
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
+
+HERE, ELSEWHERE = "eu-west-1", "us-west-2"
+MALFORMED = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{ELSEWHERE}</Region></Error>"
+REDIRECT = "<Error><Code>PermanentRedirect</Code></Error>"
+FOUND = "<ServerSideEncryptionConfiguration/>"
+
+
+class Raw(BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self, **_: object) -> list[bytes]:
+        return [self.read()]
+
+
+@pytest.mark.parametrize(
+    ("answers", "region"),
+    [
+        pytest.param([(200, FOUND, {})], None, id="here"),
+        pytest.param(
+            [(301, REDIRECT, {"x-amz-bucket-region": ELSEWHERE}), (200, FOUND, {})],
+            ELSEWHERE,
+            id="a redirect",
+        ),
+        pytest.param([(400, MALFORMED, {}), (200, FOUND, {})], ELSEWHERE, id="another signature"),
+    ],
+)
+def test_s3_names_another_region(
+    answers: list[tuple[int, str, dict[str, str]]],
+    region: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    session = AwsSession(None, HERE)
+    client: Any = session.s3()
+    left = iter(answers)
+
+    def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        status, text, headers = next(left)
+        return AWSResponse(request.url, status, headers, Raw(text.encode()))
+
+    client.meta.events.register("before-send.s3", send)
+
+    client.get_bucket_encryption(Bucket="session-logs")
+
+    assert [*left] == []
+    assert session.bucket_region == region
