@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit bench clean demo dist lint managed-policies matrix mutants synth test test-aws verdicts
+.PHONY: audit audit-picture bench clean demo dist lint managed-policies matrix mutants synth test test-aws verdicts
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -90,6 +90,10 @@ mutants: $(LOWEST)/.done
 	$(INSTALL) $(LOWEST) --group mutation
 	$(LOWEST)/bin/python tools/mutate.py $(MODULES)
 
+# The picture of the page of an audit in the README. Needs Chromium.
+audit-picture: .venv/.tools
+	$(BIN)/python -m tests.verify.audit_picture
+
 # What the check at synthesis knows of AWS managed policies, of the pinned moto.
 managed-policies: .venv/.tools
 	$(BIN)/python tools/aws_managed_policies.py
@@ -122,7 +126,8 @@ CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \
 
 .venv/.tools: .venv/.done
 	@echo 'Setting up the tools in $(@D): once' >&2
-	@$(INSTALL) .venv --group test --group lint --group policy-lint --group bench
+	@$(INSTALL) .venv --group test --group lint --group policy-lint --group browser \
+	  --group bench
 	@touch $@
 
 node_modules/.done: package.json

@@ -206,6 +206,24 @@ def test_page_says_what_was_asked(found: AuditResult, says: str) -> None:
     assert says in Page(html(found)).flat
 
 
+def test_organization_is_told_in_short() -> None:
+    nodes = [node(f"i-{n}", account=f"{n:012}") for n in range(40)]
+    page = Page(html(result(nodes))).flat
+
+    assert page.startswith("Session Manager audit: 40 accounts")
+    assert "40 regions with instances" in page
+    assert f"{REGION} of 000000000039: 1 instance" in page
+
+
+def test_regions_without_instances_are_counted() -> None:
+    found = result([node("i-1"), node("i-2", region="eu-west-2")])
+    found["regions"][1]["instances"] = 0
+
+    assert f"{REGION}: 1 instance 1 region without instances" in Page(html(found)).flat
+    found["regions"][1]["error"] = "it was denied"
+    assert "without instances" not in Page(html(found)).flat
+
+
 def test_result_of_the_first_version_is_shown() -> None:
     found: Any = result([node(causes=["reach"])], roles=[role(lacks=["reach"])])
     for field in ("accounts", "asked_at", "tags", "document"):
@@ -218,6 +236,28 @@ def test_result_of_the_first_version_is_shown() -> None:
 
     assert f"Account {ACCOUNT}" in page
     assert "asked" not in page
+
+
+def test_group_beyond_the_largest_is_folded_and_there() -> None:
+    nodes = [node(f"i-{n}", causes=["reach"], why=[f"because of {n}"]) for n in range(8)]
+
+    page = Page(html(result(nodes))).flat
+
+    assert "3 smaller groups" in page
+    assert all(f"because of {n} " in page for n in range(8))
+
+
+@pytest.mark.parametrize(
+    ("fix", "says"),
+    [
+        ("reboot {}", "The instances, each INSTANCE_ID abovei-1 i-2"),
+        ("mend the role", "The instancesi-1 i-2"),
+    ],
+)
+def test_group_says_what_stands_for_its_instances(fix: str, says: str) -> None:
+    nodes = [node(f"i-{n}", causes=["reach"], fix=[fix.format(f"i-{n}")]) for n in (1, 2)]
+
+    assert says in Page(html(result(nodes))).flat
 
 
 def test_changes_have_a_section() -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .result import AuditResult
 
 _HERE: Final = Path(__file__).parent
+_GROUPS: Final = 5
+"""How many groups of a cause are unfolded."""
 VERDICTS: Final = ("reachable", "unreachable", "stopped", "unknown")
 
 
@@ -129,6 +131,7 @@ def html(result: AuditResult) -> str:
         headings=HEADINGS,
         shown_time=shown_time,
         any_node=ANY_NODE,
+        groups_shown=_GROUPS,
         # Safe: they are files of this package.
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
