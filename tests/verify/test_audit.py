@@ -726,8 +726,8 @@ def test_what_is_shared_is_asked_once(audit: Callable[..., Run]) -> None:
         "ec2:DescribeRegions": 1,
         "ec2:DescribeVpcAttribute": 2,
         "iam:GetInstanceProfile": 5,
-        # of each role, in each region: on the nodes, on all resources, and on the key
-        "iam:SimulatePrincipalPolicy": 5 * 2 * 3,
+        # of each role, in each region: on the nodes, and on all else
+        "iam:SimulatePrincipalPolicy": 5 * 2 * 2,
         "ssm:DescribeInstanceInformation": 2 * 200 // 50,
         "ssm:GetConnectionStatus": 400,
     }
