@@ -893,6 +893,16 @@ def test_what_the_command_line_refuses(
     assert says in run.err
 
 
+def test_nothing_is_asked_if_there_is_nothing_to_compare_with(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A))
+
+    run = audit(account, "--compare", "/nowhere/old.json")
+
+    assert (run.status, run.out) == (2, "")
+    assert "--compare /nowhere/old.json can't be read" in run.err
+    assert account.calls == {}
+
+
 def test_no_region_is_known(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.session import AwsSession
 
 from .auditing import audit, enabled_regions
+from .merge import read, read_file
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -31,18 +32,16 @@ def answer(request: AuditRequest) -> AuditResult:
     Raises:
         CannotAsk: nothing could be asked, or a file can't be read.
     """
-    result = _merged(request.results) if request.results else _of_account(request)
     if request.compare is None:
-        return result
+        return _asked_or_read(request)
     from .compare import compared  # noqa: PLC0415 # of one option
 
-    return compared(result, request.compare)
+    read_file(request.compare, "--compare")  # rather now than after the account was asked
+    return compared(_asked_or_read(request), request.compare)
 
 
-def _merged(paths: list[str]) -> AuditResult:
-    from .merge import read  # noqa: PLC0415 # of one option
-
-    return read(paths)
+def _asked_or_read(request: AuditRequest) -> AuditResult:
+    return read(request.results) if request.results else _of_account(request)
 
 
 def _of_account(request: AuditRequest) -> AuditResult:
