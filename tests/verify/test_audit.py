@@ -601,6 +601,12 @@ class OfRoles(NamedTuple):
             (),
         ),
         OfRoles(
+            "who may assume a profile's role says nothing of the account's",
+            with_roles(Account(Machine(A, profile="db")), db=Role("lambda.amazonaws.com")),
+            {"web": ()},
+            (),
+        ),
+        OfRoles(
             "a condition decides",
             with_roles(
                 Account(Machine(A, profile="db")), db=Role(if_told=("aws:ResourceTag/team",))

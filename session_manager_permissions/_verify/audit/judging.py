@@ -87,14 +87,14 @@ def judge(session: SharingSession, listed: Listed, document: str | None) -> Judg
         "why": _each(line for check in because for line in check.why),
         "fix": _each(line for check in because for line in check.fix),
     }
-    permissions = {
-        answer: tuple(
-            one.name for one in checks if one.verdict == answer and one.name in PERMISSIONS
-        )
-        for answer in ("fail", "unknown")
-    }
-    of_profile = not diagnosis.identity.replaced and not node.is_hybrid
-    return Judged(result, of_profile, permissions["fail"], permissions["unknown"])
+    replaced = diagnosis.identity.replaced
+    # who may assume a role is then asked of the profile's, which does not do the work
+    of_role = [one for one in checks if one.name in PERMISSIONS[replaced:]]
+    lacks, unknown = (
+        tuple(one.name for one in of_role if one.verdict == verdict)
+        for verdict in ("fail", "unknown")
+    )
+    return Judged(result, not replaced and not node.is_hybrid, lacks, unknown)
 
 
 def _verdict(node: Node, checks: Sequence[Check]) -> tuple[NodeVerdict, list[Check]]:
