@@ -170,6 +170,13 @@ def by_simulator(
     )
 
 
-def on_node(row: str) -> str:
+def get_diagnostics(platform: str | None) -> str:
+    """Return the line that runs the agent's own diagnostics on the node."""
+    if platform == "Windows":
+        return r'& "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe" get-diagnostics --output table'
+    return "sudo ssm-cli get-diagnostics --output table"
+
+
+def on_node(row: str, platform: str | None) -> str:
     """Say what to run on the node, if nothing else can tell."""
-    return f"on the node: sudo ssm-cli get-diagnostics --output table, the row {row!r}"
+    return f"on the node: {get_diagnostics(platform)}, the row {row!r}"

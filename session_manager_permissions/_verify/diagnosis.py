@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .agent import merged, read_diagnostics
-from .checks import ORDER, SYMPTOMS, Check
+from .checks import ORDER, SYMPTOMS, Check, get_diagnostics
 from .identity import Identity, find_identity
 from .node import Node, find_node, ground_truth, remedies
 from .operators import find_operator, may_start, plugin
@@ -43,20 +43,22 @@ class Diagnosis:
     @property
     def to_run(self) -> list[str]:
         """List what to run on the node, and how to get in without a session."""
+        is_windows = self.node.platform == "Windows"
         if self.node.connected:
+            disk = "Get-PSDrive" if is_windows else "df -h"
             full_disk = "Plugin with name Standard_Stream not found"
-            return [f'on the node: df -h, if users see "{full_disk}": a full disk']
+            return [f'on the node: {disk}, if users see "{full_disk}": a full disk']
         ask_node = (
-            "on the node: sudo ssm-cli get-diagnostics --output table; with --output json, "
+            f"on the node: {get_diagnostics(self.node.platform)}; with --output json, "
             "--agent-diagnostics takes what it prints"
         )
         if self.node.instance is None:
             return [ask_node]
-        way_in = (
-            "the way in without a session: aws ec2-instance-connect ssh --instance-id "
-            f"{self.node.id} --region {self.node.region}, or the EC2 serial console"
-        )
-        return [ask_node, way_in]
+        get_in = "Remote Desktop"
+        if not is_windows:
+            of_node = f"--instance-id {self.node.id} --region {self.node.region}"
+            get_in = f"aws ec2-instance-connect ssh {of_node}"
+        return [ask_node, f"the way in without a session: {get_in}, or the EC2 serial console"]
 
 
 def diagnose(

@@ -138,7 +138,7 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses, *, sample: bool) -
         _assumable(node, own, trusted, EC2, replaced=replaced),
         _metadata(node),
         *_permissions(worker, permissions),
-        _host_management(profile, permissions, account, fit=fit),
+        _host_management(node, profile, permissions, account, fit=fit),
     ]
     return Identity(checks, profile.name, worker, permissions, replaced=replaced)
 
@@ -314,7 +314,9 @@ def _metadata(node: Node) -> Check:
         return Check(check, node.id, "proven", why, (), evidence)
     if value is None:
         why = ("EC2 does not say whether the metadata endpoint is on",)
-        return Check(check, node.id, "unknown", why, (on_node("EC2 IMDS"),), evidence)
+        return Check(
+            check, node.id, "unknown", why, (on_node("EC2 IMDS", node.platform),), evidence
+        )
     return Check(check, node.id, "pass", ("the metadata endpoint is on",), (), evidence)
 
 
@@ -327,7 +329,12 @@ def _permissions(worker: LiveRole | None, permissions: Permissions) -> list[Chec
 
 
 def _host_management(
-    profile: _Profile, permissions: Permissions, account: _AccountRole, *, fit: bool | None
+    node: Node,
+    profile: _Profile,
+    permissions: Permissions,
+    account: _AccountRole,
+    *,
+    fit: bool | None,
 ) -> Check:
     check = "default-host-management"
     if fit and profile.role:
@@ -347,14 +354,15 @@ def _host_management(
             f"whether the profile's role or the account's role {account.arn} does the work is not "
             "known"
         )
-        fix = (on_node("AWS Credentials"),)
+        fix = (on_node("AWS Credentials", node.platform),)
         return Check(check, account.arn, "unknown", (why_open,), fix, evidence)
     unused = f"the policies of {profile.role.arn} go unused" if profile.role else ""
     why = [
         f"the role {account.arn} of the account does the work, and needs what sessions use",
         *filter(None, [unused]),
     ]
-    return Check(check, account.arn, "unknown", tuple(why), (on_node("AWS Credentials"),), evidence)
+    fix = (on_node("AWS Credentials", node.platform),)
+    return Check(check, account.arn, "unknown", tuple(why), fix, evidence)
 
 
 def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:

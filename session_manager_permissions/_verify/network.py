@@ -71,7 +71,7 @@ class LiveNetwork:
         services: Iterable[str],
         groups: Iterable[str],
         *,
-        bucket_region: str | None = None,
+        bucket_region: str | CannotAsk | None = None,
     ) -> None:
         """Prepare to read; nothing is asked yet.
 
@@ -81,16 +81,23 @@ class LiveNetwork:
             account: the account of the instances.
             services: the services that are judged, of which the endpoints are read.
             groups: the ids of the instances' security groups.
-            bucket_region: the region of the log bucket. Default: - it is not known
+            bucket_region: the region of the log bucket, or why it is not known. Default: - there is
+                no bucket
         """
         self._ec2 = ec2
         self._account = account
         self._groups_of_instances = tuple(groups)
-        self.bucket_region = bucket_region
+        self.bucket_region = bucket_region if isinstance(bucket_region, str) else None
+        self._bucket_error = bucket_region if isinstance(bucket_region, CannotAsk) else None
         self.services = tuple(services)
         self.vpc = vpc
         self.denied: list[CannotAsk] = []
         """Why a part of the network could not be read."""
+
+    def denied_for(self, service: str) -> list[CannotAsk]:
+        """List why a part of what the path to a service depends on could not be read."""
+        of_bucket = [self._bucket_error] if service == "s3" and self._bucket_error else []
+        return [*self.denied, *of_bucket]
 
     def placement(self, instance: _Described) -> Placement:
         """Say where an instance is, as `DescribeInstances` has it."""

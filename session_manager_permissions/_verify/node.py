@@ -265,7 +265,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     if open_:
         return (f"look at what is unknown: {', '.join(open_)}", again)
     late = "nothing else fails, so the role or its policy may be newer than the agent's last try"
-    return (f"{late}: {again}", on_node("Agent service"))
+    return (f"{late}: {again}", on_node("Agent service", node.platform))
 
 
 def _registered(node: Node) -> Check:

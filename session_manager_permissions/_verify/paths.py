@@ -94,7 +94,7 @@ def path_checks(
             checks.append(judged[name])
         elif instance is None:
             why = "the network of a node outside of EC2 is not known to EC2"
-            fix = on_node(f"Connectivity to {service} endpoint")
+            fix = on_node(f"Connectivity to {service} endpoint", node.platform)
             checks.append(Check(name, service, "skipped", (why,), (fix,)))
         else:
             checks.append(skipped(name, f"the instance is in no VPC: it is {node.state}", service))
@@ -115,7 +115,7 @@ def _judged(
             continue
         name = f"path-{service}"
         evidence = tuple(network.evidence(service, instance["SubnetId"]))
-        on_it = on_node(f"Connectivity to {service} endpoint")
+        on_it = on_node(f"Connectivity to {service} endpoint", node.platform)
         if path.state is State.OPEN:
             why = f"the network leads from the instance to {service}"
             yield Check(name, service, "pass", (why,), (), evidence)
@@ -145,8 +145,9 @@ def _judged(
             yield failed(name, service, why, fix, evidence, users_see=users_see[service])
         else:
             decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
-            whys = (decides, *dict.fromkeys(map(str, network.denied)))
-            fixes = (*ways_out(network.denied), on_it)
+            denied = network.denied_for(service)
+            whys = (decides, *dict.fromkeys(map(str, denied)))
+            fixes = (*ways_out(denied), on_it)
             yield Check(name, service, "unknown", whys, fixes, evidence)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 PERMISSIONS: Final[dict[str, str]] = {
-    "ec2:DescribeDhcpOptions": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
+    "ec2:DescribeDhcpOptions": "path-ssm, path-ssmmessages, path-kms, path-logs",
     "ec2:DescribeInstances": "instance-running, instance-profile, metadata",
     "ec2:DescribeInstanceStatus": "instance-running",
     "ec2:DescribeNatGateways": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
@@ -18,7 +18,7 @@ PERMISSIONS: Final[dict[str, str]] = {
     "ec2:DescribeSubnets": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
     "ec2:DescribeVpcAttribute": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
     "ec2:DescribeVpcEndpoints": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
-    "ec2:DescribeVpcs": "path-ssm, path-ssmmessages, path-kms, path-logs, path-s3",
+    "ec2:DescribeVpcs": "path-ssm, path-ssmmessages, path-kms, path-logs",
     "iam:GetInstanceProfile": "instance-profile",
     "iam:GetRole": "role-assumable",
     "iam:ListRoleTags": "run-as",
@@ -27,7 +27,7 @@ PERMISSIONS: Final[dict[str, str]] = {
     "operator",
     "kms:DescribeKey": "key-usable",
     "logs:DescribeLogGroups": "log-group-encryption",
-    "s3:GetEncryptionConfiguration": "bucket-encryption",
+    "s3:GetEncryptionConfiguration": "bucket-encryption, path-s3",
     "ssm:DescribeInstanceInformation": "registered",
     "ssm:GetConnectionStatus": "connected",
     "ssm:GetDocument": "encrypt, key-usable, log-to-s3, bucket-encryption, log-to-cloudwatch, "

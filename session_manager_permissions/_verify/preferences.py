@@ -68,8 +68,8 @@ class Preferences:
     """What IAM is asked about; without a key that can't be used."""
     bucket_key_error: CannotAsk | None = None
     """Why it is not known which key the log bucket encrypts with."""
-    bucket_region: str | None = None
-    """The region of the log bucket; None if it is not known, or there is none."""
+    bucket_region: str | CannotAsk | None = None
+    """The region of the log bucket, or why it is not known; None without a bucket."""
 
     @property
     def key(self) -> LiveKey | None:
@@ -244,8 +244,8 @@ class _Bucket(NamedTuple):
     """The log bucket."""
 
     check: Check
-    region: str | None = None
-    """None if it is not known."""
+    region: str | CannotAsk | None = None
+    """Its region, or why it is not known; None without a bucket."""
     key: LiveKey | CannotAsk | None = None
     """The key that the role needs; None if it needs none."""
 
@@ -256,7 +256,7 @@ def _bucket(session: AwsSession, node: Node, document: LiveDocument) -> _Bucket:
         return _Bucket(skipped(name, "sessions are not logged in S3"))
     found = _bucket_encryption(session, bucket, node.partition)
     if isinstance(found, CannotAsk):
-        return _Bucket(unasked(name, bucket, found), session.bucket_region)
+        return _Bucket(unasked(name, bucket, found), session.bucket_region or found)
     algorithm, key = found
     region = session.bucket_region or node.region  # S3 would have named another one
     live_key = None if key is None else _bucket_key(session, key_arn(key, node.home(region)))

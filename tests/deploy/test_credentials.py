@@ -14,7 +14,7 @@ import pytest
 
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_credentials
 
-from .account import BEHIND_NAT, Machine, Preferences, Role
+from .account import BEHIND_NAT, Machine, Network, Preferences, Role
 from .diagnoser import COMMAND, ROOT
 from .diagnosis_table import CANNOT_ASK, READY, Operator, never, row
 
@@ -65,6 +65,7 @@ def test_with_them_everything_is_answered(diagnoser: Diagnoser) -> None:
 
 @pytest.mark.parametrize("action", sorted(PERMISSIONS.keys() - {"ec2:DescribeInstances"}))
 def test_without_one_its_checks_are_unknown_and_no_other(action: str, diagnoser: Diagnoser) -> None:
+    diagnoser.account.network(Network(dns_servers=("10.0.0.53",)))  # another VPC of the account
     said = WHERE_CALLED.get(action, EVERYTHING)
     before = diagnoser.run(said)
 

@@ -628,7 +628,12 @@ def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:
     world = World()
     world.never_registered()
     WINDOWS(world)
-    assert "Restart-Service AmazonSSMAgent" in one(diagnosed(world), "registered").fix[0]
+    found = diagnosed(world)
+    assert "Restart-Service AmazonSSMAgent" in one(found, "registered").fix[0]
+    assert found.to_run[0].startswith(r'on the node: & "$env:ProgramFiles\Amazon\SSM\ssm-cli.exe"')
+    assert "Remote Desktop" in found.to_run[1]
+    world.has("ssm:get_connection_status", {"Status": "connected"})
+    assert "Get-PSDrive" in diagnosed(world).to_run[0]
 
     world = World()
     world.is_hybrid()
