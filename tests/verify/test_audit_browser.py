@@ -246,6 +246,8 @@ def test_paper_has_all_instances_and_no_controls(opened: Callable[..., Page]) ->
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
 
+    assert page.locator("details:not(.ids):not([open])").count() == 0
+    assert page.locator("details.rest .group").last.is_visible()
     assert page.locator("#nodes tbody tr").count() == 600
     assert page.locator("form").is_hidden()
 

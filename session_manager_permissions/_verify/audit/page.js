@@ -1,5 +1,11 @@
 "use strict";
 // Sorts and filters the table of instances. Without it the table is complete, and in its first order.
+
+// Paper can't be unfolded.
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details:not(.ids)")) folded.open = true;
+});
+
 (() => {
   const STEP = 500;
   const table = document.getElementById("nodes");
@@ -75,10 +81,7 @@
     limit = Infinity;
     show();
   });
-  addEventListener("beforeprint", () => {
-    limit = Infinity;
-    show();
-  });
+  addEventListener("beforeprint", () => more.click());
   for (const link of document.querySelectorAll("a[data-cause]")) {
     link.addEventListener("click", () => {
       form.reset();
