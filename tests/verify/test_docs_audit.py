@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 from session_manager_permissions._verify import command
@@ -19,8 +20,6 @@ from .accounts import OTHER_REGION, REGISTER, Account, Machine, Role, Session
 from .nodes import REGION
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 PAGE: Final = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
@@ -60,15 +59,26 @@ def test_each_line_runs_and_the_first_prints_what_is_shown(
     monkeypatch.chdir(tmp_path)
     found = lines()
     for line in found:
-        name, *arguments = shlex.split(line)
-        assert name == "session-manager-permissions"
+        program, *arguments = shlex.split(line)
+        assert program == "session-manager-permissions"
+        for name in ("444455556666.json", "last.json"):  # of another account, and of last night
+            if name in arguments and not Path(name).exists():
+                Path(name).write_bytes(Path("111122223333.json").read_bytes())
         status = command.main(arguments)
         captured = capsys.readouterr()
         assert status == (0 if "--print-permissions" in line else 1), captured.err
         if line == found[0]:
             (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
             assert captured.out == shown
-    assert {path.name for path in tmp_path.iterdir()} >= {"audit.html", "profiles.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "111122223333.json",
+        "444455556666.json",
+        "audit.html",
+        "last.json",
+        "new.json",
+        "organization.html",
+        "profiles.txt",
+    }
 
 
 def declared(kind: Any, path: str = "") -> set[str]:  # noqa: ANN401
