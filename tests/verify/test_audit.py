@@ -988,6 +988,16 @@ def test_the_table_of_two_accounts(
     assert said == snapshot
 
 
+def test_the_table_of_an_account_in_which_all_is_well(audit: Callable[..., Run]) -> None:
+    run = audit(Account(Machine(A), Machine(B)), "--output", "table")
+
+    assert (run.status, run.err) == (0, "")
+    heading, *table = run.out.splitlines()
+    assert heading == f"Account {ACCOUNT}"
+    assert len(table) == 5
+    assert re.findall(r"\w[\w-]*", table[3]) == [REGION, "2", "2", "0", "0", "0"]
+
+
 class WithGroupsOfOthers(Account):
     """An account whose security groups are another's, which EC2 does not list."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .causes import Group
-    from .result import AuditResult, NodeResult, RegionResult
+    from .result import AuditResult, NodeResult
 
 _VERDICTS: Final = ("reachable", "unreachable", "stopped", "unknown")
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
@@ -55,7 +55,8 @@ def print_audit(console: Console, result: AuditResult) -> None:
         console.print()
         console.print("This is not all:", style="bold red")
         for region in incomplete:
-            console.print(f"  {region['region']}: {shown(region['error'] or '')}")
+            place = f"{region['account']}, {region['region']}" if several else region["region"]
+            console.print(f"  {place}: {shown(region['error'] or '')}")
 
 
 def _figures(result: AuditResult, *, several: bool) -> Table:
@@ -64,18 +65,17 @@ def _figures(result: AuditResult, *, several: bool) -> Table:
     table = Table(*(["account"] if several else []), "region", "nodes", *_VERDICTS)
     for column in table.columns[2 if several else 1 :]:
         column.justify = "right"
+    nodes: dict[tuple[str, str], list[NodeResult]] = {}
+    for node in result["instances"]:
+        nodes.setdefault((node["account"], node["region"]), []).append(node)
     for region in result["regions"]:
-        nodes = [node for node in result["instances"] if _is_of(node, region)]
-        place = [region["account"]] if several else []
-        table.add_row(*map(_plainly, [*place, region["region"]]), *_counts(nodes))
+        account, name = region["account"], region["region"]
+        place = [account, name] if several else [name]
+        table.add_row(*map(_plainly, place), *_counts(nodes.get((account, name), [])))
     if result["regions"][1:]:
         table.add_section()
         table.add_row(*([""] if several else []), "all", *_counts(result["instances"]))
     return table
-
-
-def _is_of(node: NodeResult, region: RegionResult) -> bool:
-    return (node["account"], node["region"]) == (region["account"], region["region"])
 
 
 def _counts(nodes: list[NodeResult]) -> list[Text]:
