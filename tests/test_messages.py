@@ -37,9 +37,10 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, NotThere
+from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.compare import compared
 from session_manager_permissions._verify.audit.merge import read
-from session_manager_permissions._verify.command import _parser, _policy, _verify, main
+from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
 from session_manager_permissions._verify.operators import _principal
 
 from .builders import existing_bucket, l1_bucket, l1_profile
@@ -62,7 +63,7 @@ from .conftest import (
     synth,
     warnings,
 )
-from .verify import audits, nodes
+from .verify import accounts, audits, nodes
 from .verify.test_document import has_document, stubbed_ssm
 from .verify.test_verify import CHANNELS, Account, no_account, result, stubbed_account
 
@@ -407,6 +408,24 @@ def compared_to(**fields: object) -> Callable[[World], object]:
         w.patch.chdir(w.folder)
         audits.written(w.folder, "audit.json", audits.result([], **fields))
         return compared(audits.result([]), "audit.json")
+
+    return does
+
+
+def audit(
+    *arguments: str, region: str | None = REGION, denied: bool = False
+) -> Callable[[World], object]:
+    """`audit` in an account without instances, which may answer nothing."""
+
+    def does(w: World) -> int:
+        account = accounts.Account()
+        if denied:
+            account.refused["ec2:DescribeInstances"] = "UnauthorizedOperation"
+        session = accounts.Session(account, region)
+        w.patch.setattr(answering, "AwsSession", lambda *_, **__: session)
+        parsed = _parser().parse_args(["audit", "--output", "json", *arguments])
+        del parsed.run
+        return _audit(parsed)
 
     return does
 
@@ -1025,6 +1044,15 @@ ROWS: Final = {
     "--agent-diagnostics of another node": Row(
         with_diagnostics(json.dumps({"DiagnosticsOutput": [OTHER_NODE]})), CannotAsk
     ),
+    "audit --tag without a value": Row(audit("--tag", "env"), SystemExit),
+    "audit --tag twice": Row(audit("--tag", "env=prod", "--tag", "env=test"), CannotAsk),
+    "audit --from with --tag": Row(audit("--from", "audit.json", "--tag", "env=prod"), CannotAsk),
+    "audit without a region": Row(audit(region=None), CannotAsk),
+    "audit without a permission": Row(audit(denied=True), CannotAsk),
+    "audit --file in a folder that is not there": Row(
+        audit("--file", "/nowhere/audit.json"), CannotAsk
+    ),
+    "audit --file that is a folder": Row(audit("--file", "/tmp"), CannotAsk),  # noqa: S108
     "--from without the file": Row(from_file(None), CannotAsk),
     "--from with a table": Row(from_file("┌────"), CannotAsk),
     "--from with the JSON of verify": Row(from_file('{"version": 1, "ready": true}'), CannotAsk),

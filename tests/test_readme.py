@@ -386,11 +386,16 @@ app.synth()
 
 LANGUAGES: Final = {"python", "sh"}  # which are run, wherever they are
 READ: Final = {  # the language of a block, and the pages on which a test reads it
-    "json": {"docs/statements.md"},  # by test_docs_statements.py
+    "json": {"docs/audit.md", "docs/statements.md"},  # by tests of these pages
     "mermaid": {"README.md", "docs/preferences.md"},  # a picture, which nobody can run
     "py": {"docs/scanners.md"},  # by test_linters.py
-    # by test_readiness_cli.py, test_readiness.py and here
-    "text": {"README.md", "docs/readiness.md", "docs/existing-profiles.md"},
+    # by tests of these pages
+    "text": {
+        "README.md",
+        "docs/audit.md",
+        "docs/existing-profiles.md",
+        "docs/readiness.md",
+    },
 }
 
 

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _limits
 
 from .asking import CannotAsk
+from .audit import answering as audits
+from .audit import arguments as of_audit
 from .diagnosis import diagnose
 from .document import PORT, Home, read_document
 from .node import node_fault
 from .operators import operator_fault
 from .options import add_key_and_bucket, add_option, refuse_without_bucket
-from .permissions import policy_for_credentials
+from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, plainly, print_diagnosis
 from .session import AwsSession
@@ -126,6 +128,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_arguments(policy)
     policy.set_defaults(run=_policy)
+    audit = commands.add_parser(
+        "audit",
+        help="say which instances of the account can't be reached, and why",
+        description=of_audit.DESCRIPTION,
+        epilog=of_audit.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    of_audit.add_arguments(audit)
+    audit.set_defaults(run=_audit)
     verify = commands.add_parser(
         "verify",
         help="say why a session does not open, or ask IAM whether a role is ready",
@@ -246,6 +257,22 @@ def _policy(arguments: argparse.Namespace) -> int:
     document = inline_policy(PolicyOptions(**vars(arguments)))
     _print(lambda: f"{json.dumps(document, indent=2)}\n")
     return READY
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    request = of_audit.AuditRequest(**vars(arguments))
+    if request.print_permissions:
+        _print(lambda: f"{json.dumps(policy_for_audit(), indent=2)}\n")
+        return READY
+    request.refuse_unusable()
+    for module in request.extras:
+        _import_extra(module)
+    with said_in_a_line():
+        result = audits.answer(request)
+    audits.write_files(request, result)
+    if request.file is None:
+        _print(lambda: audits.as_text(request, result))
+    return audits.exit_status(result)
 
 
 def _diagnosed(request: _Request, node_id: str) -> Diagnosis:

@@ -123,7 +123,7 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses, *, sample: bool) -
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
     fit = _is_fit(profile, trusted)
     if fit is None and own is not None:
-        fit = _registers(may(session, node, own, NO_USES, sample=sample), trusted)
+        fit = _registers(may(session, node, own, uses, sample=sample), trusted)
     account = "" if fit else _account_role(session, node)
     worker = None if own is None else own
     replaced = fit is False and isinstance(account, LiveRole)

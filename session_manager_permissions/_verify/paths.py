@@ -76,8 +76,13 @@ def path_checks(
             groups_of(instance),
             bucket_region=preferences.bucket_region,
         )
-        users_see = _users_see(preferences)
-        judged = {one.name: one for one in _judged(node, instance, network, users_see, proven)}
+        # what the other instances of its place have in common with it
+        place = (network.vpc, instance["SubnetId"], network.placement(instance), *proven.items())
+        of_place = ("paths", *place, preferences.document, preferences.bucket_region)
+        if of_place not in session.answers:
+            users_see = _users_see(preferences)
+            session.answers[of_place] = [*_judged(node, instance, network, users_see, proven)]
+        judged = {one.name: one for one in session.answers[of_place]}
     checks = []
     for service in _PATHS:
         name = f"path-{service}"

@@ -1,4 +1,4 @@
-"""What must the credentials of `verify --instance-id` be allowed? Each action reads, none writes.
+"""What must the credentials of `verify` and `audit` be allowed? Each action reads, none writes.
 
 Sources: the service authorization reference, and the API reference of each call.
 """
@@ -38,12 +38,22 @@ PERMISSIONS: Final[dict[str, str]] = {
 """Each action, and the checks that are unknown without it."""
 
 
+_OF_OPERATORS: Final = frozenset(
+    {"iam:ListRoleTags", "iam:ListUserTags", "ssm:ListTagsForResource"}
+)
+"""What only `verify --operator` calls."""
+
+
 def policy_for_credentials() -> dict[str, Any]:
     """Return the policy that `verify --print-permissions` prints: all that the command calls."""
-    statement = {
-        "Sid": "SessionManagerVerify",
-        "Effect": "Allow",
-        "Action": sorted(PERMISSIONS),
-        "Resource": "*",
-    }
+    return _policy("SessionManagerVerify", {*PERMISSIONS})
+
+
+def policy_for_audit() -> dict[str, Any]:
+    """Return the policy that `audit --print-permissions` prints: all that the command calls."""
+    return _policy("SessionManagerAudit", {*PERMISSIONS, "ec2:DescribeRegions"} - _OF_OPERATORS)
+
+
+def _policy(sid: str, actions: set[str]) -> dict[str, Any]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}

@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from botocore.client import BaseClient
     from types_boto3_iam.client import IAMClient
     from types_boto3_kms.client import KMSClient
     from types_boto3_ssm.client import SSMClient
 
+
 _USER_AGENT: Final = "session-manager-permissions"
+_RETRIES: Final = {"mode": "standard"}
+"""In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
 
 
 class AwsSession:
     """Clients of boto3 for a profile and a region, or for those of the environment."""
 
-    def __init__(self, profile: str | None, region: str | None) -> None:
+    def __init__(
+        self, profile: str | None, region: str | None, *, retries: Mapping[str, object] = _RETRIES
+    ) -> None:
         from boto3 import Session  # noqa: PLC0415 # of an extra
         from botocore.config import Config  # noqa: PLC0415
 
         # Of all that AWS makes, only boto3 does not read AWS_REGION.
         region = region or os.environ.get("AWS_REGION") or None
         self._session: Any = Session(profile_name=profile, region_name=region)
-        # In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times.
-        self._config = Config(retries={"mode": "standard"}, user_agent_extra=_USER_AGENT)
+        self._config = Config(retries={**retries}, user_agent_extra=_USER_AGENT)
+        self.region: str | None = self._session.region_name
+        """The region, if one is known."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with no answer, and with no client."""
         self.answers: dict[object, Any] = {}
         """What AWS has answered, by the question; see `asked_once`."""
         self.bucket_region: str | None = None
         """The region that S3 has named for a bucket; it does if a call went to another region."""
-        self._session.events.register("response-received.s3", self._note_bucket_region)
-        self.region: str | None = self._session.region_name
-        """The region, if one is known."""
+        self.alike: dict[str, tuple[str, ...]] = {}
+        """The nodes that IAM is asked about together with a node, by its ARN: they share a role."""
         self._client = cache(self._make)  # a client takes longer to make than a call does
+
+    def in_region(self, region: str) -> AwsSession:
+        """Return a session with the same credentials in another region."""
+        other = copy(self)
+        other.region = region
+        other._begin()  # noqa: SLF001 # of its own class
+        return other
 
     @property
     def partition(self) -> str:
@@ -90,4 +107,7 @@ class AwsSession:
         self.bucket_region = told or self.bucket_region
 
     def _make(self, service: str, region: str | None) -> BaseClient:
-        return self._session.client(service, region_name=region, config=self._config)
+        client = self._session.client(service, region_name=region, config=self._config)
+        if service == "s3":
+            client.meta.events.register("response-received.s3", self._note_bucket_region)
+        return client

@@ -527,7 +527,7 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
     First, calls with the same `context` share a request, without their `own_context`. Such an
     answer holds if the call is allowed and no policy has a condition on a key without a value, as
     then none depends on the keys that were left out. Any other call is asked about with all its
-    keys.
+    keys. A call on a node shares a request with those on the nodes of `session.alike`.
 
     Args:
         session: makes the client, and keeps the answers.
@@ -540,6 +540,10 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
     iam = session.iam()
     known: Answers = session.answers.setdefault(("simulated", principal), {})
     asked = [*dict.fromkeys(calls)]
+    for call in asked:
+        alike = [call._replace(resource=arn) for arn in session.alike.get(call.resource, ())]
+        if alike[1:] and call not in known:
+            known |= _shared(iam, principal, alike)
     shared: dict[tuple[Context, bool], list[Call]] = {}
     for call in asked:
         if call.without_own not in known:

@@ -343,9 +343,10 @@ class Account:
             ec2.stop_instances(InstanceIds=[found])
         if machine.state == "terminated":
             ec2.terminate_instances(InstanceIds=[found])
+        kept: Any = ec2_backends[ACCOUNT][network.region].get_instance(found)
+        kept.InstanceId = found  # which moto leaves out of the answer about status checks
         if machine.impaired:
-            broken: Any = ec2_backends[ACCOUNT][network.region].get_instance(found)
-            broken.__class__ = _Impaired
+            kept.__class__ = _Impaired
         return found
 
     def network(self, network: Network) -> tuple[str, str]:

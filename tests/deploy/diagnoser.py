@@ -25,10 +25,10 @@ from session_manager_permissions._verify.permissions import PERMISSIONS
 
 from .account import Account
 from .gateway import Call, Gateway, served
-from .systems_manager import OFF, SystemsManager
+from .systems_manager import OFF, Node, SystemsManager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from local_aws import LocalAws
 
@@ -158,6 +158,42 @@ class Diagnoser:
             assert READS.match(call.operation), call
             assert call.action in {*PERMISSIONS, "sts:GetCallerIdentity"}  # which needs none
         return Diagnosis(*run, gateway.calls)
+
+    def audit(self, scenarios: Sequence[Scenario]) -> tuple[Diagnosis, dict[str, Scenario]]:
+        """Run `audit` on an account with the nodes of these scenarios, which share the rest.
+
+        Returns:
+            What it came to, and the scenario of each node by its id.
+        """
+        first = scenarios[0]
+        named: dict[str, Scenario] = {}
+        nodes: dict[str, Node] = {}
+        for number, said in enumerate(scenarios):
+            node, role = self._node(said)
+            node = f"mi-{number:017x}" if said.machine is None else node
+            named[node] = said
+            if said.node:
+                nodes[node] = replace(said.node, role=role)
+        gateway = Gateway(
+            systems_manager=replace(self._systems_manager(first, "", None), nodes=nodes),
+            ministack=self.account.aws.port,
+            moto=self.moto,
+            pages=True,
+            partition=first.partition,
+        )
+        region = ["--region", first.network.region]
+        with served(gateway) as address:
+            run = subprocess.run(  # noqa: S603
+                [COMMAND, "audit", "--output", "json", *region],
+                env=self._environment(first) | {"AWS_ENDPOINT_URL": address},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+        for call in gateway.calls:
+            assert READS.match(call.operation), call
+        return Diagnosis(run.returncode, run.stdout, run.stderr, gateway.calls), named
 
     def _node(self, said: Scenario) -> tuple[str, str | None]:
         """The id of the node, and the name of its role if that is known without EC2."""

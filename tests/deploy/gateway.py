@@ -15,7 +15,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from botocore.auth import SigV4Auth
@@ -102,12 +102,12 @@ class Gateway:
         self.calls.append(call)
         self.seen[call] += 1
         if self.seen[call] <= self.throttles:
-            return _error(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
+            return error_of(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
         if call.action in self.errors:
-            return _error(call, self.errors[call.action], 500, 500)
+            return error_of(call, self.errors[call.action], 500, 500)
         enforced_here = call.service in {"ec2", "ssm"} or call.operation == _SIMULATE
         if enforced_here and not self.may_call(call.action):
-            return _error(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
+            return error_of(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
         if call.service == "ssm":
             return self._of_systems_manager(call, json.loads(body))
         if call.service == "ec2":
@@ -205,7 +205,7 @@ ACCOUNT: Final = "000000000000"
 """MiniStack's."""
 
 
-def _error(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
+def error_of(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
     message = f"{code}: {call.action}"
     if call.service == "ec2":
         error = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
@@ -259,8 +259,15 @@ def _signed(
     }
 
 
+class Answers(Protocol):
+    """What answers the calls."""
+
+    def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
+        """Answer one call."""
+
+
 @contextmanager
-def served(gateway: Gateway) -> Iterator[str]:
+def served(gateway: Answers) -> Iterator[str]:
     """Serve on 127.0.0.1 as long as the block lasts; gives the address."""
 
     class Handler(BaseHTTPRequestHandler):

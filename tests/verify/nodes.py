@@ -213,6 +213,7 @@ class Session:
         self.partition = world.partition
         self.answers: dict[object, Any] = {}
         self.bucket_region = world.bucket_region
+        self.alike: dict[str, tuple[str, ...]] = {}
         self.told: Callable[[str], None] | None = None
 
     def on_call(self, tell: Callable[[str], None]) -> None:
@@ -251,7 +252,8 @@ def trusting(service: str) -> dict[str, Any]:
 
 
 def status(system: str = "ok", instance: str = "ok") -> dict[str, Any]:
-    return {"SystemStatus": {"Status": system}, "InstanceStatus": {"Status": instance}}
+    checks = {"SystemStatus": {"Status": system}, "InstanceStatus": {"Status": instance}}
+    return {"InstanceId": NODE, **checks}
 
 
 def key(**parts: object) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from rich.console import Console
 
+from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.compare import (
     by_kind,
     changes,
     compared,
     print_changes,
 )
-from session_manager_permissions._verify.simulator import CannotAsk
 
 from .audits import ASKED_AT, node, result, role, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION

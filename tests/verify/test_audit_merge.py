@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.merge import read
-from session_manager_permissions._verify.simulator import CannotAsk
 
 from .audits import ASKED_AT, node, result, role, sample, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION

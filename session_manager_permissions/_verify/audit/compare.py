@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify.asking import CannotAsk
 
 from .merge import place, read_file
 from .text import shown, shown_time

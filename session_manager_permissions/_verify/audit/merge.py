@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from session_manager_permissions._verify.simulator import CannotAsk
+from session_manager_permissions._verify.asking import CannotAsk
 
 from .result import AuditResult
 from .shape import fault

@@ -1,0 +1,164 @@
+"""The command line of `audit`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions import _limits
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.options import add_option
+
+if TYPE_CHECKING:
+    import argparse
+
+_PROGRAM: Final = "session-manager-permissions"
+DESCRIPTION: Final = """\
+Which instances and hybrid nodes of the account can't be reached by Session Manager, and why? The
+command judges each by the checks of verify --instance-id, and groups them by cause. It asks once
+what many have in common. It changes nothing.
+"""
+EPILOG: Final = f"""\
+examples:
+  {_PROGRAM} audit
+  {_PROGRAM} audit --all-regions --output html --file audit.html
+  {_PROGRAM} audit --region eu-west-1 --region eu-west-2 --tag env=prod
+  {_PROGRAM} audit --profiles-file lacking.txt
+  {_PROGRAM} audit --from one.json two.json --output html --file both.html
+  {_PROGRAM} audit --output json --compare yesterday.json --file today.json
+
+exit status:
+  0  every instance that runs, and every hybrid node, is reachable
+  1  not every one is, or a region or a call was not answered: the output says which
+  2  nothing could be asked, or the answer could not be written: see standard error
+"""
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """What the command line says: an attribute for each option of `audit`."""
+
+    region: list[str]
+    all_regions: bool
+    tag: list[str]
+    document: str | None
+    profile: str | None
+    results: list[str]
+    compare: str | None
+    output: str
+    file: str | None
+    profiles_file: str | None
+    print_permissions: bool
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The values of `--tag`, by key.
+
+        Raises:
+            CannotAsk: a key is given twice.
+        """
+        tags: dict[str, str] = {}
+        for given in self.tag:
+            key, _, value = given.partition("=")
+            if key in tags:
+                raise CannotAsk(f"--tag {key} is given twice: a node has one value of a tag")
+            tags[key] = value
+        return tags
+
+    @property
+    def extras(self) -> list[str]:
+        """The modules of the extra that the command needs."""
+        of_output = {"table": ["rich"], "html": ["jinja2"], "json": []}
+        return ["boto3", *of_output[self.output]]
+
+    def refuse_unusable(self) -> None:
+        """Refuse what `--from` does not use, and files for which there is no folder.
+
+        Raises:
+            CannotAsk: there is such an option.
+        """
+        for option in ("region", "all_regions", "tag", "document", "profile"):
+            if self.results and getattr(self, option):
+                flag = f"--{option.replace('_', '-')}"
+                raise CannotAsk(f"{flag} is not for --from, which asks nothing: leave it out")
+        for flag, path in (("--file", self.file), ("--profiles-file", self.profiles_file)):
+            if path is not None and not os.access(Path(path).parent, os.W_OK):
+                raise CannotAsk(
+                    f"{flag} {path} is in no folder that can be written to: give another"
+                )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    which = parser.add_argument_group("which instances")
+    regions = which.add_mutually_exclusive_group()
+    add_option(
+        regions,
+        "--region",
+        "REGION",
+        "a region; repeat the option for several (default: the profile's or the environment's)",
+        action="append",
+        default=[],
+    )
+    regions.add_argument(
+        "--all-regions",
+        action="store_true",
+        help="all regions that are enabled for the account",
+    )
+    add_option(
+        which,
+        "--tag",
+        "KEY=VALUE",
+        "only those with this tag; repeat the option for several tags that they must all have",
+        _tag_fault,
+        action="append",
+        default=[],
+    )
+    add_option(
+        which,
+        "--document",
+        "NAME",
+        "the Session document that sessions are started with (default: "
+        "SSM-SessionManagerRunShell, where it exists)",
+        _limits.DOCUMENT.fault,
+    )
+    add_option(which, "--profile", "PROFILE", "a profile of the AWS configuration")
+    results = parser.add_argument_group("results in files")
+    add_option(
+        results,
+        "--from",
+        "FILE",
+        "ask nothing: show what --output json wrote, and merge the results of several accounts and "
+        "runs",
+        dest="results",
+        nargs="+",
+        default=[],
+    )
+    add_option(results, "--compare", "FILE", "say what has changed since this result was written")
+    shown = parser.add_argument_group("the answer")
+    shown.add_argument(
+        "--output",
+        choices=("table", "json", "html"),
+        default="table",
+        help="the form of the answer (default: %(default)s)",
+    )
+    add_option(shown, "--file", "FILE", "write the answer there")
+    add_option(
+        shown,
+        "--profiles-file",
+        "FILE",
+        "also write the names of the instance profiles that lack a permission there, one a line, "
+        "as app.py takes them by -c instance-profiles=FILE",
+    )
+    shown.add_argument(
+        "--print-permissions",
+        action="store_true",
+        help="print a policy with what the credentials need, and exit",
+    )
+
+
+def _tag_fault(text: str) -> str | None:
+    key, equals, _ = text.partition("=")
+    return None if key and equals else "is not KEY=VALUE"

@@ -1,0 +1,250 @@
+"""Audit an account: list the nodes of its regions, judge each, and add it all up."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, asking
+
+from .inventory import Inventory, list_nodes
+from .judging import PERMISSIONS, Judged, judge, unjudged
+from .merge import summary
+from .sharing import Answers, SharingSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from session_manager_permissions._verify.session import AwsSession
+
+    from .inventory import Listed
+    from .progress import Progress
+    from .result import AuditResult, RegionResult, RoleResult
+
+AT_ONCE: Final = 10
+"""How many calls are made side by side, at most."""
+_GRANTED: Final = "role-assumable"
+"""The check of a role that no policy mends."""
+
+
+def enabled_regions(session: AwsSession) -> list[str]:
+    """List the regions that are enabled for the account.
+
+    Raises:
+        CannotAsk: the credentials may not ask.
+    """
+    with asking("ec2", "*", "there are no regions"):
+        found = session.ec2().describe_regions()
+        return sorted(one["RegionName"] for one in found["Regions"])
+
+
+def own_account(session: AwsSession) -> str:
+    """Return the id of the account of the credentials.
+
+    Raises:
+        CannotAsk: AWS does not say.
+    """
+    with asking("sts", "*", "there is no such account"):
+        return str(session.sts().get_caller_identity()["Account"])
+
+
+def audit(
+    session: AwsSession,
+    regions: Sequence[str],
+    tags: Mapping[str, str],
+    document: str | None,
+    progress: Progress,
+) -> AuditResult:
+    """Judge each instance and hybrid node of the regions.
+
+    After Ctrl-C, the result has what is known so far, and each region that is not complete says so.
+
+    Args:
+        session: makes the clients.
+        regions: the regions.
+        tags: the values, by key, of the tags that a node must have.
+        document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
+            exists
+        progress: is told what is done.
+
+    Raises:
+        CannotAsk: the account is not known.
+    """
+    asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    account = own_account(session)
+    found = _Audit(session, account, regions)
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        found.list_nodes(pool, tags, progress)
+        found.judge(pool, document, progress)
+    except KeyboardInterrupt:
+        found.interrupted = True
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        progress.end()
+    return found.result(asked_at, tags, document)
+
+
+@dataclass
+class _Region:
+    """A region, as far as it is known."""
+
+    session: SharingSession | None = None
+    inventory: Inventory | None = None
+    judged: list[Judged] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.inventory is not None and len(self.judged) == len(self.inventory.nodes)
+
+    def error(self, *, interrupted: bool) -> str | None:
+        """Say in one line what is not known of the region."""
+        errors = [*self.inventory.errors] if self.inventory else []
+        errors += self.session.unanswered.values() if self.session else []
+        needed = {one.permission for one in errors if isinstance(one, NotPermitted)}
+        said = (
+            [f"the credentials may not ask: they need {', '.join(sorted(needed))}"]
+            if needed
+            else []
+        )
+        said += [str(one) for one in errors if not isinstance(one, NotPermitted)]
+        if interrupted and not self.is_complete:
+            listed = len(self.inventory.nodes) if self.inventory else "all"
+            said.append(f"the audit was interrupted: this is {len(self.judged)} of {listed}")
+        return "; ".join(" ".join(one.split()) for one in dict.fromkeys(said)) or None
+
+
+class _Audit:
+    """An account, as far as it is known."""
+
+    def __init__(self, session: AwsSession, account: str, regions: Iterable[str]) -> None:
+        self._session = session
+        self._account = account
+        self._answers = Answers()
+        self._regions = {region: _Region() for region in sorted({*regions})}
+        self.interrupted = False
+
+    def list_nodes(
+        self, pool: ThreadPoolExecutor, tags: Mapping[str, str], progress: Progress
+    ) -> None:
+        """List the nodes of all regions."""
+        asked = [
+            pool.submit(self._list, name, region, tags) for name, region in self._regions.items()
+        ]
+        for done, one in enumerate(as_completed(asked), 1):
+            one.result()
+            progress.listed(done, len(asked))
+
+    def _list(self, name: str, region: _Region, tags: Mapping[str, str]) -> None:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
+
+        try:
+            region.session = SharingSession(self._session.in_region(name), self._answers)
+            inventory = list_nodes(region.session, self._account, tags)
+        except BotoCoreError as error:  # there is no such region
+            inventory = Inventory([], [CannotAsk(str(error))])
+        else:
+            with_role: dict[str | None, list[str]] = {}
+            for node in inventory.nodes:
+                arn = node.as_node(region.session.partition).arn
+                with_role.setdefault(node.identity, []).append(arn)
+            for arns in with_role.values():
+                region.session.ask_together(arns)
+        region.inventory = inventory
+
+    def judge(self, pool: ThreadPoolExecutor, document: str | None, progress: Progress) -> None:
+        """Judge all nodes, of all regions by turns, as AWS limits the calls in each region."""
+        listed = [
+            [(region.session, node) for node in region.inventory.nodes]
+            for region in self._regions.values()
+            if region.session and region.inventory
+        ]
+        by_turns = [one for nodes in zip_longest(*listed) for one in nodes if one]
+        asked = [pool.submit(_judged, session, node, document) for session, node in by_turns]
+        for done, one in enumerate(as_completed(asked), 1):
+            judged = one.result()
+            self._regions[judged.result["region"]].judged.append(judged)
+            progress.judged(done, len(asked))
+
+    def result(self, asked_at: str, tags: Mapping[str, str], document: str | None) -> AuditResult:
+        """Add up what is known."""
+        judged = [one for region in self._regions.values() for one in region.judged]
+        instances = sorted(
+            (one.result for one in judged), key=lambda one: (one["region"], one["id"])
+        )
+        roles = roles_in_use(judged)
+        return {
+            "version": 1,
+            "account": self._account,
+            "regions": [self._as_result(name, asked_at) for name in self._regions],
+            "summary": summary(instances),
+            "instances": instances,
+            "roles": roles,
+            "profiles": sorted(
+                {
+                    name
+                    for role in roles
+                    if {*role["lacks"]} - {_GRANTED}
+                    for name in role["profiles"]
+                }
+            ),
+            "accounts": [self._account],
+            "asked_at": asked_at,
+            "tags": sorted(f"{key}={value}" for key, value in tags.items()),
+            "document": document,
+        }
+
+    def _as_result(self, name: str, asked_at: str) -> RegionResult:
+        region = self._regions[name]
+        return {
+            "account": self._account,
+            "region": name,
+            "asked_at": asked_at,
+            "instances": len(region.judged),
+            "error": region.error(interrupted=self.interrupted),
+        }
+
+
+def _judged(session: SharingSession, listed: Listed, document: str | None) -> Judged:
+    try:
+        return judge(session, listed, document)
+    except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
+        why = f"an error of the program, {type(error).__name__}: {error}: report it"
+        session.unanswered[why] = CannotAsk(why)
+        return Judged(unjudged(listed, why))
+
+
+def roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:
+    """Return each role, with its profiles and what it lacks."""
+    found: dict[str, _Role] = {}
+    for one in judged:
+        if one.result["role"] is not None:
+            role = found.setdefault(one.result["role"], _Role())
+            role.instances += 1
+            role.lacks |= {*one.lacks}
+            role.unknown |= {*one.unknown}
+            if one.of_profile and one.result["profile"]:
+                role.profiles.add(one.result["profile"])
+    return [
+        {
+            "role": arn,
+            "profiles": sorted(role.profiles),
+            "instances": role.instances,
+            "lacks": [name for name in PERMISSIONS if name in role.lacks],
+            "unknown": [name for name in PERMISSIONS if name in role.unknown - role.lacks],
+        }
+        for arn, role in sorted(found.items())
+    ]
+
+
+@dataclass
+class _Role:
+    """What the nodes of a role add up to."""
+
+    profiles: set[str] = field(default_factory=set)
+    instances: int = 0
+    lacks: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)

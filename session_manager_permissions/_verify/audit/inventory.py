@@ -1,0 +1,176 @@
+"""List the instances and the hybrid nodes of a region, with what Systems Manager has on record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from session_manager_permissions._verify.asking import CannotAsk, asking, tried
+from session_manager_permissions._verify.node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .sharing import SharingClient, SharingSession
+
+_Described = dict[str, Any]
+_Found = TypeVar("_Found")
+
+_GONE: Final = "terminated"
+_PAGES: Final = {"describe_instances": 1000, "describe_instance_information": 50}
+"""The largest page that each call gives."""
+_USED: Final = frozenset(
+    {
+        "IamInstanceProfile",
+        "InstanceId",
+        "MetadataOptions",
+        "NetworkInterfaces",
+        "Platform",
+        "PublicIpAddress",
+        "SecurityGroups",
+        "State",
+        "SubnetId",
+        "Tags",
+        "VpcId",
+    }
+)
+"""What the checks read of an instance: the rest would take most of the memory."""
+_USED_OF_INTERFACE: Final = frozenset({"Association", "Attachment", "Groups"})
+
+
+class Listed(NamedTuple):
+    """A node as the two services list it."""
+
+    id: str
+    account: str
+    region: str
+    instance: _Described | None
+    """None for a hybrid node."""
+    record: _Described | CannotAsk | None
+    """What Systems Manager says; None if it has no record."""
+
+    @property
+    def state(self) -> str | None:
+        """The instance's state in EC2."""
+        return None if self.instance is None else str(self.instance["State"]["Name"])
+
+    @property
+    def runs(self) -> bool:
+        """Whether an agent can run on it, as far as EC2 knows."""
+        return self.state in (None, "running")
+
+    @property
+    def ping(self) -> str | None:
+        """The PingStatus."""
+        return self.record.get("PingStatus") if isinstance(self.record, dict) else None
+
+    @property
+    def identity(self) -> str | None:
+        """What gives it its role: nodes that have it in common have the same role."""
+        if self.instance is not None:
+            arn = self.instance.get("IamInstanceProfile", {}).get("Arn")
+            return None if arn is None else str(arn)
+        return self.record.get("IamRole") if isinstance(self.record, dict) else None
+
+    @property
+    def name(self) -> str | None:
+        """The tag `Name`; of a hybrid node, the name that its activation gave it."""
+        if self.instance is not None:
+            tags = {tag["Key"]: tag["Value"] for tag in self.instance.get("Tags", [])}
+            return tags.get("Name")
+        return self.record.get("Name") if isinstance(self.record, dict) else None
+
+    def as_node(self, partition: str, connection: str | CannotAsk = "notconnected") -> Node:
+        """Return the node that the checks are about."""
+        return Node(
+            self.id, self.region, partition, self.account, self.instance, self.record, connection
+        )
+
+
+class Inventory(NamedTuple):
+    """The nodes of a region, and why there may be more."""
+
+    nodes: list[Listed]
+    errors: list[CannotAsk]
+
+
+def list_nodes(session: SharingSession, account: str, tags: Mapping[str, str]) -> Inventory:
+    """List the nodes of a region that have all the tags; an instance that is terminated is none.
+
+    If a page can't be read, the nodes of the pages before it are listed.
+
+    Args:
+        session: makes the clients.
+        account: the account of the credentials.
+        tags: the values, by key.
+    """
+    region = str(session.region)
+    ec2, ssm = session.ec2(), session.ssm()
+    records: dict[str, _Described] = {}
+    without_records = _read(records, lambda: _records(ssm, []))
+    instances: dict[str, tuple[_Described, str]] = {}
+    errors = [without_records, _read(instances, lambda: _instances(ec2, tags))]
+    hybrid = records
+    if tags and without_records is None:
+        hybrid = {}
+        filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+        errors.append(_read(hybrid, lambda: _records(ssm, filters)))
+    nodes = [
+        Listed(name, owner, region, one, records.get(name, without_records))
+        for name, (one, owner) in instances.items()
+    ]
+    nodes += [
+        Listed(name, account, region, None, record)
+        for name, record in hybrid.items()
+        if name.startswith("mi-")
+    ]
+    return Inventory(nodes, [error for error in errors if error])
+
+
+def _read(
+    found: dict[str, _Found], ask: Callable[[], Iterable[tuple[str, _Found]]]
+) -> CannotAsk | None:
+    """Add what is listed, by id, and return why it is not all; a node may be on two pages."""
+    return tried(lambda: found.update(ask()))
+
+
+def _instances(
+    ec2: SharingClient, tags: Mapping[str, str]
+) -> Iterator[tuple[str, tuple[_Described, str]]]:
+    filters = [{"Name": f"tag:{key}", "Values": [_plain(value)]} for key, value in tags.items()]
+    with asking("ec2", "*", "there are no instances"):
+        for page in _pages(ec2, "describe_instances", filters):
+            for entry in page["Reservations"]:
+                for one in entry["Instances"]:
+                    if one["State"]["Name"] != _GONE:
+                        yield one["InstanceId"], (_used(one), entry["OwnerId"])
+
+
+def _records(ssm: SharingClient, filters: list[dict[str, Any]]) -> Iterator[tuple[str, _Described]]:
+    with asking("ssm", "*", "there are no managed nodes"):
+        for page in _pages(ssm, "describe_instance_information", filters):
+            for one in page["InstanceInformationList"]:
+                yield one["InstanceId"], one
+
+
+def _pages(
+    client: SharingClient, operation: str, filters: list[dict[str, Any]]
+) -> Iterable[dict[str, Any]]:
+    asked: dict[str, Any] = {"PaginationConfig": {"PageSize": _PAGES[operation]}}
+    if filters:
+        asked["Filters"] = filters
+    pages: Iterable[dict[str, Any]] = client.client.get_paginator(operation).paginate(**asked)
+    return pages
+
+
+def _plain(value: str) -> str:
+    """Escape what EC2 would take for a wildcard in the value of a filter."""
+    return "".join(f"\\{one}" if one in "*?\\" else one for one in value)
+
+
+def _used(instance: _Described) -> _Described:
+    used = {name: value for name, value in instance.items() if name in _USED}
+    used["NetworkInterfaces"] = [
+        {name: value for name, value in one.items() if name in _USED_OF_INTERFACE}
+        for one in instance.get("NetworkInterfaces", ())
+    ]
+    return used

@@ -1,0 +1,54 @@
+"""Tell on standard error, if it is a terminal, how far the audit is and how long it will take."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+_EVERY: Final = 0.2
+"""Seconds between two lines."""
+_MINUTE: Final = 60
+
+
+class Progress:
+    """One line, which is written over."""
+
+    def __init__(self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the stream, which is written to if it is a terminal."""
+        self._stream = stream if stream and stream.isatty() else None
+        self._clock = clock
+        self._started: float | None = None
+        self._told = 0.0
+
+    def listed(self, done: int, total: int) -> None:
+        """Tell in how many regions the nodes are listed."""
+        self._tell(f"listed the instances of {done} of {total} regions")
+
+    def judged(self, done: int, total: int) -> None:
+        """Tell how many nodes are judged, and about how long the others take."""
+        now = self._clock()
+        if self._started is None:
+            self._started = now
+        if done == total or now - self._told >= _EVERY:
+            self._told = now
+            left = (now - self._started) / done * (total - done)
+            self._tell(f"checked {done:,} of {total:,} nodes, {_in_words(left)} left")
+
+    def end(self) -> None:
+        """Remove the line."""
+        self._tell("")
+
+    def _tell(self, text: str) -> None:
+        if self._stream:
+            self._stream.write(f"\r\x1b[K{text}")
+            self._stream.flush()
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / _MINUTE:.0f} min"

@@ -1,0 +1,1015 @@
+"""`audit`: the verdict on each node of an account, its cause, and the exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pytest
+from botocore.exceptions import EndpointConnectionError, UnknownRegionError
+
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.audit import answering, judging
+from session_manager_permissions._verify.audit.progress import Progress
+from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
+
+from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session, refusal
+from .nodes import ACCOUNT, KEY, OTHER_ACCOUNT, REGION
+from .test_verify import no_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from syrupy.assertion import SnapshotAssertion
+
+__all__ = ["no_account"]  # a fixture
+
+A, B, C = (f"i-{name * 17}" for name in "abc")
+HYBRID: Final = "mi-0123456789abcdef0"
+R, U, S, Q = "reachable", "unreachable", "stopped", "unknown"
+
+
+class Run:
+    """What a run came to."""
+
+    def __init__(self, status: object, out: str, err: str) -> None:
+        self.status = status
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401
+        return json.loads(self.out)
+
+    @property
+    def found(self) -> dict[str, tuple[str, ...]]:
+        """The verdict and the causes of each node, by its id."""
+        return {one["id"]: (one["verdict"], *one["causes"]) for one in self.json["instances"]}
+
+    def one(self, node: str) -> dict[str, Any]:
+        (found,) = (one for one in self.json["instances"] if one["id"] == node)
+        return found  # type: ignore[no-any-return]
+
+    def error(self, region: str = REGION) -> str:
+        (found,) = (one for one in self.json["regions"] if one["region"] == region)
+        return found["error"] or ""
+
+
+@pytest.fixture
+def audit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Run]:
+    def run(account: Account, *arguments: str) -> Run:
+        monkeypatch.setattr(
+            answering, "AwsSession", lambda _, region, **__: Session(account, region or REGION)
+        )
+        try:
+            status: object = command.main(["audit", "--output", "json", *arguments])
+        except SystemExit as error:
+            status = error.code
+        captured = capsys.readouterr()
+        return Run(status, captured.out, captured.err)
+
+    return run
+
+
+class Row(NamedTuple):
+    """An account, and what must be found."""
+
+    name: str
+    account: Account
+    found: dict[str, tuple[str, ...]]
+    arguments: tuple[str, ...] = ()
+    says: str = ""
+    """A part of why the first node can't be reached, or of the error of the region."""
+    status: int = 1
+
+
+def row(
+    name: str,
+    account: Account,
+    found: dict[str, tuple[str, ...]],
+    *arguments: str,
+    says: str = "",
+    status: int | None = None,
+    **parts: object,
+) -> Row:
+    for part, value in parts.items():
+        setattr(account, part, value)
+    ready = all(verdict in (R, S) for verdict, *_ in found.values())
+    return Row(
+        name, account, found, arguments, says, (0 if ready else 1) if status is None else status
+    )
+
+
+def alone(name: str, *found: str, says: str = "", role: Role | None = None, **parts: Any) -> Row:  # noqa: ANN401
+    """One instance, with something about it or its role."""
+    account = Account(Machine(A, **parts))
+    account.roles["web"] = role or Role()
+    return row(name, account, {A: found}, says=says)
+
+
+NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}
+LOST: Final[dict[str, Any]] = {"ping": "ConnectionLost", "connection": "notconnected"}
+DENIED: Final = "the credentials may not ask: they need"
+
+
+def uses_key(account: Account, *regions: str) -> Account:
+    for region in regions or (REGION,):
+        account.uses(region, kmsKeyId=KEY.replace(REGION, region))
+    return account
+
+
+def in_partition(partition: str, region: str) -> Account:
+    account = Account(Machine(A, region, **NEVER))
+    account.partition = partition
+    account.roles["web"] = Role(only_on={REGISTER: ()})
+    return account
+
+
+def with_roles(account: Account, **roles: Role | None) -> Account:
+    for name, role in roles.items():
+        account.profiles[name] = name if role else None
+        if role:
+            account.roles[name] = role
+    return account
+
+
+def lacking_page(account: Account) -> Account:
+    """The second page of the instances can't be read."""
+
+    def before(_: str, call: str, asked: dict[str, Any]) -> None:
+        if call == "ec2:DescribeInstances" and "NextToken" in asked:
+            account.refused[call] = "RequestLimitExceeded"
+
+    account.size, account.before = 1, before
+    return account
+
+
+def ending(account: Account) -> Account:
+    """An instance is terminated between two pages, which then begin with other instances."""
+
+    def before(_: str, call: str, asked: dict[str, Any]) -> None:
+        if call == "ec2:DescribeInstances" and "NextToken" in asked:
+            account.machines[0].state = "terminated"
+
+    account.size, account.before = 1, before
+    return account
+
+
+def losing_role(account: Account) -> Account:
+    """The role is deleted once its profile is read."""
+
+    def before(_: str, call: str, __: dict[str, Any]) -> None:
+        if call == "iam:SimulatePrincipalPolicy":
+            account.roles.pop("db", None)
+
+    account.before = before
+    return account
+
+
+ARN: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"
+ROWS: Final = [
+    alone("all is well", R),
+    alone("stopped", S, state="stopped", ping="ConnectionLost", connection="notconnected"),
+    alone("stopping", S, state="stopping"),
+    alone("starting", S, state="pending", **NEVER),
+    alone("shutting down", S, state="shutting-down", **NEVER),
+    alone("no profile", U, "instance-profile", profile=None, says="no instance profile", **NEVER),
+    alone("a profile that is deleted", U, "instance-profile", profile="gone", **NEVER),
+    alone("may not register", U, "register", role=Role(lacks=(REGISTER,)), **NEVER),
+    alone(
+        "may not open channels", U, "reach", role=Role(lacks=CHANNELS), connection="notconnected"
+    ),
+    alone("denied, and connected still", U, "reach", role=Role(lacks=CHANNELS[:1])),
+    alone("denied both", U, "register", "reach", role=Role(lacks=(REGISTER, *CHANNELS)), **NEVER),
+    alone(
+        "EC2 may not assume the role",
+        U,
+        "role-assumable",
+        role=Role("lambda.amazonaws.com"),
+        **NEVER,
+    ),
+    alone("no metadata", U, "metadata", metadata="disabled", **NEVER),
+    alone("impaired", U, "instance-running", impaired=True, says="InstanceStatus", **NEVER),
+    alone("never registered, and nothing else", U, "registered", says="no record", **NEVER),
+    alone("lost, and nothing else", U, "connected", "registered", **LOST),
+    alone("lost, and connected all the same", R, ping="ConnectionLost"),
+    alone("inactive", U, "connected", "registered", ping="Inactive", connection="notconnected"),
+    alone("online without a connection", U, "connected", connection="notconnected"),
+    alone("a condition decides", R, role=Role(if_told=("aws:ResourceTag/team",))),
+    alone("registers on this instance alone", R, role=Role(only_on={REGISTER: (ARN + A,)})),
+    alone("a deny on this instance alone", U, "register", role=Role(denied_on=(ARN + A,))),
+    alone(
+        "the organization denies",
+        U,
+        "register",
+        role=Role(organization_denies=(REGISTER,)),
+        says="service control",
+        **NEVER,
+    ),
+    row(
+        "two with one profile",
+        Account(Machine(A), Machine(B)),
+        {A: (R,), B: (R,)},
+    ),
+    row(
+        "one of two registers",
+        with_roles(
+            Account(Machine(A, profile="db"), Machine(B, profile="db")),
+            db=Role(only_on={REGISTER: (ARN + A,)}),
+        ),
+        {A: (R,), B: (U, "register")},
+    ),
+    row(
+        "one of two is denied",
+        with_roles(
+            Account(Machine(A, profile="db"), Machine(B, profile="db")),
+            db=Role(denied_on=(ARN + B,)),
+        ),
+        {A: (R,), B: (U, "register")},
+    ),
+    row(
+        "an organization denies two",
+        with_roles(
+            Account(Machine(A, profile="db"), Machine(B, profile="db")),
+            db=Role(organization_denies=(REGISTER,)),
+        ),
+        {A: (U, "register"), B: (U, "register")},
+    ),
+    row(
+        "no role in the profile",
+        with_roles(Account(Machine(A, profile="db", **NEVER)), db=None),
+        {A: (U, "instance-profile")},
+        says="has no role",
+    ),
+    row(
+        "a role is deleted half-way",
+        losing_role(with_roles(Account(Machine(A, profile="db"), Machine(B)), db=Role())),
+        {A: (R,), B: (R,)},
+    ),
+    row("no instance", Account(), {}),
+    row("only terminated ones", Account(Machine(A, state="terminated")), {}),
+    row(
+        "one of three is terminated",
+        Account(Machine(A), Machine(B, state="terminated"), Machine(C)),
+        {A: (R,), C: (R,)},
+    ),
+    row(
+        "many pages",
+        Account(Machine(A), Machine(B), Machine(C)),
+        {A: (R,), B: (R,), C: (R,)},
+        size=1,
+    ),
+    row("one ends between two pages", ending(Account(Machine(A), Machine(B))), {A: (R,), B: (R,)}),
+    row(
+        "a page can't be read",
+        lacking_page(Account(Machine(A), Machine(B))),
+        {A: (R,)},
+        says="RequestLimitExceeded",
+        status=1,
+    ),
+    row(
+        "names of every kind",
+        Account(
+            Machine(A, tags={"Name": "数据库"}),
+            Machine(B, tags={"Name": "<script>alert(1)</script>"}),
+            Machine(C, tags={"Name": "\x1b[31m\u202e"}),
+        ),
+        {A: (R,), B: (R,), C: (R,)},
+    ),
+    row(
+        "the account's role does the work",
+        Account(Machine(A, profile=None), Machine(B, profile=None)),
+        {A: (R,), B: (R,)},
+        host_management={REGION: "web"},
+    ),
+    row(
+        "the account's role, and an agent that is too old",
+        Account(Machine(A, profile=None, agent="3.1.0.0", connection="notconnected")),
+        {A: (U, "instance-profile")},
+        host_management={REGION: "web"},
+    ),
+    row(
+        "the account's role replaces another",
+        with_roles(Account(Machine(A, profile="db")), db=Role(lacks=(REGISTER,))),
+        {A: (R,)},
+        host_management={REGION: "web"},
+    ),
+    row(
+        "a hybrid node",
+        with_roles(Account(Machine(HYBRID, role="nodes")), nodes=Role("ssm.amazonaws.com")),
+        {HYBRID: (R,)},
+    ),
+    row(
+        "a hybrid node whose role may not be assumed",
+        Account(Machine(HYBRID, role="web", **LOST)),
+        {HYBRID: (U, "role-assumable")},
+    ),
+    row(
+        "a hybrid node whose role is gone",
+        Account(Machine(HYBRID, role="gone", **LOST)),
+        {HYBRID: (U, "role-assumable")},
+        says="does not exist any more",
+    ),
+    row(
+        "two regions",
+        Account(Machine(A), Machine(B, OTHER_REGION, **NEVER), Machine(C, "eu-west-2")),
+        {A: (R,), B: (U, "path-ssm", "path-ssmmessages")},
+        *("--region", OTHER_REGION, "--region", REGION),
+        shut={OTHER_REGION},
+    ),
+    row(
+        "all regions",
+        Account(Machine(A), Machine(B, OTHER_REGION)),
+        {A: (R,), B: (R,)},
+        "--all-regions",
+    ),
+    row(
+        "in China",
+        in_partition("aws-cn", "cn-north-1"),
+        {A: (U, "register")},
+        "--region",
+        "cn-north-1",
+    ),
+    row(
+        "in GovCloud",
+        in_partition("aws-us-gov", "us-gov-west-1"),
+        {A: (U, "register")},
+        "--region",
+        "us-gov-west-1",
+    ),
+    row(
+        "no way out of two subnets",
+        Account(Machine(A, **NEVER), Machine(B, subnet="subnet-other", **NEVER)),
+        {A: (U, "path-ssm", "path-ssmmessages"), B: (U, "path-ssm", "path-ssmmessages")},
+        shut={REGION},
+    ),
+    row(
+        "the region is denied",
+        Account(Machine(A), Machine(B, OTHER_REGION)),
+        {A: (R,)},
+        "--all-regions",
+        refused={f"{OTHER_REGION} ec2:DescribeInstances": "UnauthorizedOperation"},
+        status=1,
+    ),
+    row(
+        "the records are denied",
+        Account(Machine(A), Machine(B, connection="notconnected")),
+        {A: (R,), B: (U, "connected")},
+        refused={"ssm:DescribeInstanceInformation": "AccessDeniedException"},
+        says=f"{DENIED} ssm:DescribeInstanceInformation",
+    ),
+    row(
+        "the connections are denied",
+        with_roles(Account(Machine(A), Machine(B, profile="db")), db=Role(lacks=(REGISTER,))),
+        {A: (Q,), B: (U, "register")},
+        refused={"ssm:GetConnectionStatus": "AccessDeniedException"},
+        says=f"{DENIED} ssm:GetConnectionStatus",
+    ),
+    row(
+        "throttled for good",
+        Account(Machine(A)),
+        {A: (Q,)},
+        refused={"ssm:GetConnectionStatus": "ThrottlingException"},
+        says="ThrottlingException",
+    ),
+    row(
+        "IAM is denied",
+        Account(Machine(A), Machine(B, **NEVER)),
+        {A: (R,), B: (U, "registered")},
+        refused={
+            "iam:SimulatePrincipalPolicy": "AccessDenied",
+            "iam:GetInstanceProfile": "AccessDenied",
+        },
+        says=f"{DENIED} iam:GetInstanceProfile",
+        status=1,
+    ),
+    row(
+        "the simulator is denied",
+        Account(Machine(A), Machine(B)),
+        {A: (R,), B: (R,)},
+        refused={"iam:SimulatePrincipalPolicy": "AccessDenied"},
+        says=f"{DENIED} iam:SimulatePrincipalPolicy",
+        status=1,
+    ),
+    row(
+        "status checks are denied",
+        Account(Machine(A, **NEVER), Machine(B, **NEVER)),
+        {A: (U, "registered"), B: (U, "registered")},
+        refused={"ec2:DescribeInstanceStatus": "UnauthorizedOperation"},
+        says=f"{DENIED} ec2:DescribeInstanceStatus",
+    ),
+    row(
+        "a key that a role may not use",
+        uses_key(
+            with_roles(
+                Account(Machine(A), Machine(B, profile="db")), db=Role(lacks=("kms:Decrypt",))
+            )
+        ),
+        {A: (R,), B: (U, "encrypt")},
+    ),
+    row(
+        "a condition on the node of a session",
+        uses_key(
+            with_roles(
+                Account(Machine(A, profile="db"), Machine(B, profile="db")), db=Role(if_target=(A,))
+            )
+        ),
+        {A: (R,), B: (U, "encrypt")},
+    ),
+    row(
+        "a document of one region",
+        uses_key(Account(Machine(A), Machine(B, OTHER_REGION))),
+        {A: (R,), B: (Q,)},
+        *("--all-regions", "--document", "SSM-SessionManagerRunShell"),
+        status=1,
+    ),
+    row(
+        "a tag",
+        Account(Machine(A, tags={"env": "prod"}), Machine(B), Machine(HYBRID, role="nodes")),
+        {A: (R,)},
+        *("--tag", "env=prod"),
+    ),
+    row(
+        "two tags, and a hybrid node",
+        with_roles(
+            Account(
+                Machine(A, tags={"env": "prod"}),
+                Machine(B, tags={"env": "prod", "team": "a*b=c"}),
+                Machine(HYBRID, role="nodes", tags={"env": "prod", "team": "a*b=c"}),
+            ),
+            nodes=Role("ssm.amazonaws.com"),
+        ),
+        {B: (R,), HYBRID: (R,)},
+        *("--tag", "env=prod", "--tag", "team=a*b=c"),
+    ),
+]
+
+
+@pytest.mark.parametrize("said", ROWS, ids=lambda said: said.name.replace(" ", "-"))
+def test_each_node_has_the_right_verdict(said: Row, audit: Callable[..., Run]) -> None:
+    run = audit(said.account, *said.arguments)
+
+    assert run.found == said.found, run.err
+    assert run.status == said.status
+    assert run.err == ""
+    summary = run.json["summary"]
+    for verdict in (R, U, S, Q):
+        assert summary[verdict] == [*said.found.values()].count((verdict,)) + sum(
+            1 for one, *causes in said.found.values() if one == verdict and causes
+        )
+    assert (
+        summary["instances"]
+        == len(said.found)
+        == sum(one["instances"] for one in run.json["regions"])
+    )
+    failing = [one for one in run.json["instances"] if one["verdict"] != R]
+    assert all(one["why"] for one in failing)
+    if said.says:
+        assert said.says in run.out
+
+
+def test_a_node_in_json(audit: Callable[..., Run]) -> None:
+    account = with_roles(
+        Account(Machine(A, profile="db", tags={"Name": "数据库"}, **LOST)),
+        db=Role(lacks=(REGISTER,)),
+    )
+
+    run = audit(account)
+
+    found = run.one(A)
+    assert {name: found[name] for name in found if name not in {"why", "fix"}} == {
+        "id": A,
+        "account": ACCOUNT,
+        "region": REGION,
+        "name": "数据库",
+        "state": "running",
+        "profile": "db",
+        "role": account.role_arn("db"),
+        "ping": "ConnectionLost",
+        "connection": "notconnected",
+        "verdict": "unreachable",
+        "causes": ["register"],
+    }
+    assert found["why"][0].startswith(f"{REGISTER}: implicit deny")
+    assert found["fix"][0].startswith("give SessionManagerPermissions allow_registration=True")
+
+
+def test_the_whole_in_json(audit: Callable[..., Run]) -> None:
+    account = with_roles(
+        Account(
+            Machine(C, OTHER_REGION, profile="db"),
+            Machine(B, profile="db", **NEVER),
+            Machine(A, state="stopped", **NEVER),
+        ),
+        db=Role(lacks=(REGISTER, *CHANNELS)),
+    )
+
+    run = audit(account, "--all-regions")
+
+    found = run.json
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["asked_at"])
+    region = {"account": ACCOUNT, "asked_at": found["asked_at"], "error": None}
+    assert [(one["region"], one["id"]) for one in found.pop("instances")] == [
+        (REGION, A),
+        (REGION, B),
+        (OTHER_REGION, C),
+    ]
+    assert found == {
+        "version": 1,
+        "account": ACCOUNT,
+        "accounts": [ACCOUNT],
+        "asked_at": found["asked_at"],
+        "tags": [],
+        "document": None,
+        "regions": [
+            {"region": REGION, "instances": 2, **region},
+            {"region": OTHER_REGION, "instances": 1, **region},
+        ],
+        "summary": {
+            "instances": 3,
+            R: 0,
+            U: 2,
+            S: 1,
+            Q: 0,
+            "causes": {"register": 2, "reach": 2},
+        },
+        "roles": [
+            {
+                "role": account.role_arn("db"),
+                "profiles": ["db"],
+                "instances": 2,
+                "lacks": ["register", "reach"],
+                "unknown": [],
+            },
+            {
+                "role": account.role_arn("web"),
+                "profiles": ["web"],
+                "instances": 1,
+                "lacks": [],
+                "unknown": [],
+            },
+        ],
+        "profiles": ["db"],
+    }
+
+
+class OfRoles(NamedTuple):
+    """An account, and what its roles and profiles lack."""
+
+    name: str
+    account: Account
+    lacks: dict[str, tuple[str, ...]]
+    profiles: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        OfRoles(
+            "two profiles with one role",
+            with_roles(
+                Account(Machine(A, profile="one"), Machine(B, profile="two")),
+                one=Role(lacks=(REGISTER,)),
+            ),
+            {"one": ("register",)},
+            ("one", "two"),
+        ),
+        OfRoles(
+            "a role that may not be assumed lacks no permission",
+            with_roles(Account(Machine(A, profile="db", **NEVER)), db=Role("ecs.amazonaws.com")),
+            {"db": ("role-assumable",)},
+            (),
+        ),
+        OfRoles(
+            "a key of the session preferences",
+            uses_key(
+                with_roles(Account(Machine(A, profile="db")), db=Role(lacks=("kms:Decrypt",)))
+            ),
+            {"db": ("encrypt",)},
+            ("db",),
+        ),
+        OfRoles(
+            "the profile goes unused where the account's role does the work",
+            with_roles(Account(Machine(A, profile="db")), db=Role(lacks=(REGISTER,))),
+            {"web": ()},
+            (),
+        ),
+        OfRoles(
+            "who may assume a profile's role says nothing of the account's",
+            with_roles(Account(Machine(A, profile="db")), db=Role("lambda.amazonaws.com")),
+            {"web": ()},
+            (),
+        ),
+        OfRoles(
+            "a condition decides",
+            with_roles(
+                Account(Machine(A, profile="db")), db=Role(if_told=("aws:ResourceTag/team",))
+            ),
+            {"db": ()},
+            (),
+            ("register", "reach"),
+        ),
+        OfRoles(
+            "a hybrid node has no profile",
+            with_roles(
+                Account(Machine(HYBRID, role="nodes")),
+                nodes=Role("ssm.amazonaws.com", lacks=CHANNELS),
+            ),
+            {"nodes": ("reach",)},
+            (),
+        ),
+        OfRoles("no role", Account(Machine(A, profile=None, **NEVER)), {}, ()),
+    ],
+    ids=lambda said: said.name,
+)
+def test_what_a_role_lacks(said: OfRoles, audit: Callable[..., Run], tmp_path: Path) -> None:
+    if "two" in said.profiles:
+        said.account.profiles["two"] = "one"
+    if "web" in said.lacks:
+        said.account.host_management[REGION] = "web"
+    file = tmp_path / "profiles.txt"
+
+    run = audit(said.account, "--profiles-file", str(file))
+
+    roles = run.json["roles"]
+    assert {one["role"].rpartition("/")[2]: tuple(one["lacks"]) for one in roles} == said.lacks
+    assert [one["unknown"] for one in roles] == [[*said.unknown]] * len(roles)
+    assert tuple(run.json["profiles"]) == said.profiles
+    assert file.read_text(encoding="utf-8") == "".join(f"{name}\n" for name in said.profiles)
+
+
+def test_nothing_could_be_asked(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A))
+    account.refused = {
+        "ec2:DescribeInstances": "UnauthorizedOperation",
+        "ssm:DescribeInstanceInformation": "AccessDeniedException",
+    }
+
+    run = audit(account)
+
+    assert (run.status, run.out) == (2, "")
+    assert f"{REGION}: {DENIED} ec2:DescribeInstances, ssm:DescribeInstanceInformation" in run.err
+
+
+@pytest.mark.parametrize(
+    ("region", "says"),
+    [
+        ("mars-north-1", "Unknown region: 'mars-north-1'"),
+        (REGION, "Could not connect to the endpoint URL"),
+    ],
+)
+def test_a_region_that_is_not_there(
+    region: str, says: str, audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(Machine(A, OTHER_REGION))
+    real = Session.in_region
+
+    def in_region(self: Session, name: str) -> Session:
+        if name == "mars-north-1":
+            raise UnknownRegionError(region_name=name, error_msg="")
+        return real(self, name)
+
+    def before(asked: str, _: str, __: dict[str, Any]) -> None:
+        if asked == REGION:
+            raise EndpointConnectionError(endpoint_url="https://example.org")
+
+    monkeypatch.setattr(Session, "in_region", in_region)
+    account.before = before
+
+    run = audit(account, "--region", OTHER_REGION, "--region", region)
+
+    assert run.status == 1
+    assert run.found == {A: (R,)}
+    assert says in run.error(region)
+    assert run.error(OTHER_REGION) == ""
+
+
+def test_an_error_of_the_program_is_no_verdict(
+    audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr(judging, "diagnose_found", fails)
+
+    run = audit(Account(Machine(A), Machine(B, state="stopped")))
+
+    assert (run.status, run.found) == (1, {A: (Q,), B: (S,)})
+    assert "RuntimeError: surprise: report it" in run.error()
+    assert "report it" in run.one(A)["why"][0]
+
+
+def test_what_is_shared_is_asked_once(audit: Callable[..., Run]) -> None:
+    nodes = [
+        Machine(f"i-{number:017x}", (REGION, OTHER_REGION)[number % 2], f"role-{number // 2 % 5}")
+        for number in range(400)
+    ]
+    account = uses_key(Account(*nodes), REGION, OTHER_REGION)
+    with_roles(account, **{f"role-{number}": Role() for number in range(5)})
+
+    run = audit(account, "--all-regions")
+
+    assert run.status == 0
+    once_in_a_region = {
+        "ec2:DescribeInstances",
+        "ec2:DescribeNatGateways",
+        "ec2:DescribeNetworkAcls",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcEndpoints",
+        "kms:DescribeKey",
+        "ssm:GetDocument",
+    }
+    assert account.calls == dict.fromkeys(once_in_a_region, 2) | {
+        "sts:GetCallerIdentity": 1,
+        "ec2:DescribeRegions": 1,
+        "ec2:DescribeVpcAttribute": 2,
+        "iam:GetInstanceProfile": 5,
+        # of each role, in each region: on the nodes, and on all else
+        "iam:SimulatePrincipalPolicy": 5 * 2 * 2,
+        "ssm:DescribeInstanceInformation": 2 * 200 // 50,
+        "ssm:GetConnectionStatus": 400,
+    }
+
+
+def test_the_connection_is_asked_of_nodes_that_have_one(audit: Callable[..., Run]) -> None:
+    account = Account(
+        Machine(A), Machine(B, **NEVER), Machine(C, state="stopped", ping="ConnectionLost")
+    )
+
+    run = audit(account)
+
+    assert account.calls["ssm:GetConnectionStatus"] == 1
+    assert [run.one(node)["connection"] for node in (A, B, C)] == ["connected", None, None]
+
+
+def test_a_role_that_is_refused_is_asked_once(audit: Callable[..., Run]) -> None:
+    account = Account(*(Machine(f"i-{number:017x}") for number in range(60)))
+    account.refused["iam:SimulatePrincipalPolicy"] = "AccessDenied"
+    account.refused["iam:GetInstanceProfile"] = "AccessDenied"
+
+    audit(account)
+
+    assert account.calls["iam:GetInstanceProfile"] == 1
+    assert account.calls["iam:SimulatePrincipalPolicy"] == 0
+
+
+@pytest.mark.parametrize("code", ["InvalidInput", "Throttling"])
+def test_a_request_about_several_nodes_may_be_refused(code: str, audit: Callable[..., Run]) -> None:
+    account = Account(*(Machine(f"i-{number:017x}") for number in range(3)))
+
+    def before(_: str, call: str, asked: dict[str, Any]) -> None:
+        if call == "iam:SimulatePrincipalPolicy" and asked["ResourceArns"][1:]:
+            raise refusal("SimulatePrincipalPolicy", code)
+
+    account.before = before
+
+    run = audit(account)
+
+    assert {*run.found.values()} == {(R,)}
+    assert run.status == (0 if code == "InvalidInput" else 1)
+    # about the three, about one and all resources, and then about each resource
+    assert account.calls["iam:SimulatePrincipalPolicy"] == 1 + 1 + 4
+
+
+def interrupted(_: Progress, done: int, __: int) -> None:
+    if done == 1:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_leaves_what_is_known(
+    audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "judged", interrupted)
+
+    run = audit(Account(Machine(A), Machine(B, OTHER_REGION), Machine(C)), "--all-regions")
+
+    assert run.status == 1
+    assert len(run.found) == 1
+    errors = [one["error"] for one in run.json["regions"] if one["error"]]
+    assert errors
+    assert all("the audit was interrupted: this is" in error for error in errors)
+
+
+def test_ctrl_c_before_anything_is_known(
+    audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "listed", interrupted)
+
+    run = audit(Account(Machine(A)))
+
+    assert (run.status, run.out) == (2, "")
+    assert f"{REGION}: the audit was interrupted: this is 0 of 1" in run.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_says_how_long_it_takes() -> None:
+    stream = Terminal()
+    now = iter([0.0, 10.0, 10.1, 200.0])
+    progress = Progress(stream, lambda: next(now))
+
+    progress.listed(1, 4)
+    progress.judged(1, 5000)
+    progress.judged(100, 5000)
+    progress.judged(101, 5000)
+    progress.judged(5000, 5000)
+    progress.end()
+
+    assert stream.getvalue().split("\r\x1b[K")[1:] == [
+        "listed the instances of 1 of 4 regions",
+        "checked 100 of 5,000 nodes, about 8 min left",
+        "checked 5,000 of 5,000 nodes, about 0 s left",
+        "",
+    ]
+
+
+def test_progress_is_for_a_terminal() -> None:
+    stream = io.StringIO()
+    Progress(stream).listed(1, 1)
+    Progress(None).judged(1, 1)
+
+    assert stream.getvalue() == ""
+
+
+def test_the_permissions_are_all_that_an_audit_calls(
+    audit: Callable[..., Run], subtests: pytest.Subtests
+) -> None:
+    (statement,) = policy_for_audit()["Statement"]
+    allowed = {*statement["Action"], "sts:GetCallerIdentity"}
+
+    assert json.loads(audit(Account(), "--print-permissions").out) == policy_for_audit()
+    assert {*PERMISSIONS} - allowed == {
+        "iam:ListRoleTags",
+        "iam:ListUserTags",
+        "ssm:ListTagsForResource",
+    }
+    for said in ROWS:
+        with subtests.test(said.name):
+            assert {*said.account.calls} <= allowed
+
+
+def test_results_of_files(audit: Callable[..., Run], tmp_path: Path) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    account = with_roles(Account(Machine(A, profile="db")), db=Role())
+    audit(account, "--file", str(before))
+    account.roles["db"].lacks = (REGISTER,)
+
+    compared = audit(account, "--compare", str(before), "--file", str(after))
+    merged = audit(Account(), "--from", str(after))
+    page = audit(Account(), "--from", str(before), "--output", "html")
+
+    assert (compared.status, compared.out) == (1, "")
+    (change,) = json.loads(after.read_text(encoding="utf-8"))["changes"]["instances"]
+    assert (change["was"]["verdict"], change["now"]["verdict"]) == (R, U)
+    assert (merged.status, merged.found) == (1, {A: (U, "register")})
+    assert (page.status, page.out[:15]) == (0, "<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--tag", "env"], "'env' is not KEY=VALUE"),
+        (["--tag", "=prod"], "'=prod' is not KEY=VALUE"),
+        (["--tag", "env=a", "--tag", "env=b"], "--tag env is given twice"),
+        (["--region", REGION, "--all-regions"], "not allowed with argument"),
+        (["--from", "one.json", "--tag", "env=a"], "--tag is not for --from"),
+        (["--from", "one.json", "--all-regions"], "--all-regions is not for --from"),
+        (["--document", "a b"], "'a b'"),
+        (["--file", "/nowhere/audit.json"], "--file /nowhere/audit.json is in no folder"),
+        (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list is in no folder"),
+    ],
+)
+def test_what_the_command_line_refuses(
+    arguments: list[str], says: str, audit: Callable[..., Run]
+) -> None:
+    run = audit(Account(), *arguments)
+
+    assert (run.status, run.out) == (2, "")
+    assert says in run.err
+
+
+def test_nothing_is_asked_if_there_is_nothing_to_compare_with(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A))
+
+    run = audit(account, "--compare", "/nowhere/old.json")
+
+    assert (run.status, run.out) == (2, "")
+    assert "--compare /nowhere/old.json can't be read" in run.err
+    assert account.calls == {}
+
+
+def test_no_region_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(answering, "AwsSession", lambda *_, **__: Session(Account(), None))
+
+    assert command.main(["audit"]) == 2
+    assert "give --region or --all-regions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "retries"),
+    [(None, {"mode": "adaptive", "total_max_attempts": 10}), ("4", {"mode": "adaptive"})],
+)
+def test_the_rate_adapts_to_throttling(
+    variable: str | None, retries: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def session(*_: object, **said: object) -> Session:
+        asked.update(said)
+        return Session(Account())
+
+    monkeypatch.setattr(answering, "AwsSession", session)
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
+    if variable:
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", variable)
+
+    assert command.main(["audit", "--output", "json"]) == 0
+    assert asked == {"retries": retries}
+
+
+def test_the_table(audit: Callable[..., Run], snapshot: SnapshotAssertion) -> None:
+    machines = [Machine(f"i-{number:017x}", profile="db", **NEVER) for number in range(7)]
+    account = with_roles(
+        Account(
+            *machines,
+            Machine(A),
+            Machine(B, OTHER_REGION, **NEVER),
+            Machine(C, state="stopped"),
+            Machine("i-0123456789abcdef0", profile="app"),
+            Machine("i-0123456789abcdef1", profile=None, **NEVER),
+        ),
+        db=Role(lacks=(REGISTER,)),
+        app=Role(lacks=(REGISTER,)),
+    )
+    account.shut = {OTHER_REGION}
+    account.refused = {f"{OTHER_REGION} ssm:DescribeInstanceInformation": "AccessDeniedException"}
+
+    run = audit(account, "--output", "table", "--all-regions")
+
+    assert run.status == 1
+    assert run.out == snapshot
+
+
+def test_the_table_of_two_accounts(
+    audit: Callable[..., Run], tmp_path: Path, snapshot: SnapshotAssertion
+) -> None:
+    roles = {f"role-{number:02}": Role(lacks=CHANNELS) for number in range(12)}
+    machines = [
+        Machine(f"i-{number:017x}", profile=role, connection="notconnected")
+        for number, role in enumerate(roles)
+    ]
+    account = with_roles(Account(*machines, Machine(A), Machine(B, metadata="disabled")), **roles)
+    before, one, other = (tmp_path / name for name in ("before.json", "one.json", "other.json"))
+    audit(account, "--file", str(one))
+    other.write_text(
+        one.read_text(encoding="utf-8").replace(ACCOUNT, OTHER_ACCOUNT), encoding="utf-8"
+    )
+    account.machines[-1].metadata = "enabled"
+    audit(account, "--file", str(before))
+
+    files = ("--from", str(one), str(other), "--compare", str(before))
+    run = audit(Account(), *files, "--output", "table")
+
+    assert run.status == 1
+    said = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "TIME", run.out)
+    assert said == snapshot
+
+
+def test_the_table_of_an_account_in_which_all_is_well(audit: Callable[..., Run]) -> None:
+    run = audit(Account(Machine(A), Machine(B)), "--output", "table")
+
+    assert (run.status, run.err) == (0, "")
+    heading, *table = run.out.splitlines()
+    assert heading == f"Account {ACCOUNT}"
+    assert len(table) == 5
+    assert re.findall(r"\w[\w-]*", table[3]) == [REGION, "2", "2", "0", "0", "0"]
+
+
+class WithGroupsOfOthers(Account):
+    """An account whose security groups are another's, which EC2 does not list."""
+
+    def _DescribeSecurityGroups(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        groups = super()._DescribeSecurityGroups(region, asked)
+        return groups if "Filters" in asked else {"SecurityGroups": []}
+
+
+def test_a_security_group_of_another_account(audit: Callable[..., Run]) -> None:
+    account = WithGroupsOfOthers(Machine(A, **NEVER))
+
+    run = audit(account)
+
+    assert run.found == {A: (U, "registered")}
+    assert account.calls["ec2:DescribeSecurityGroups"] == 2

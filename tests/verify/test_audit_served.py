@@ -1,0 +1,138 @@
+"""`audit` with botocore's own clients, on a server that throttles; and what it asks as it grows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.audit import answering
+from tests.deploy.gateway import served
+
+from .accounts import OTHER_REGION, REGIONS, Account, Machine, Session, fleet
+from .nodes import REGION
+from .served import Served
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+ENVIRONMENT: Final = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "NO_PROXY": "127.0.0.1",
+    "PYTHONPATH": str(Path(__file__).parents[2]),
+}
+COMMAND: Final = [str(Path(sys.executable).with_name("session-manager-permissions")), "audit"]
+
+
+def test_over_http_and_throttled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = fleet(80)
+    account.size = 8
+    throttled = ("ec2:DescribeInstances", "iam:SimulatePrincipalPolicy", "ssm:GetConnectionStatus")
+    server = Served(account, refused_first=throttled)
+    with served(server) as address:
+        for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": address}).items():
+            monkeypatch.setenv(name, value)
+
+        status = command.main(["audit", "--output", "json", "--region", REGION])
+
+    found = json.loads(capsys.readouterr().out)
+    assert status == 1
+    assert server.throttled == dict.fromkeys(throttled, 1)
+    assert [one["error"] for one in found["regions"]] == [None]
+    listed = [one for one in account.machines if one.region == REGION]
+    running = [one for one in listed if one.state == "running"]
+    never = [one for one in running if one.ping is None]
+    assert found["summary"] == {
+        "instances": 20,
+        "reachable": len(running) - len(never),
+        "unreachable": len(never),
+        "stopped": len(listed) - len(running),
+        "unknown": 0,
+        "causes": {"registered": len(never)},
+    }
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[Served, str]]:
+    """A server of 400 nodes, each of which takes a twentieth of a second."""
+    machines = [
+        Machine(f"i-{number:017x}", (REGION, OTHER_REGION)[number % 2]) for number in range(400)
+    ]
+    server = Served(Account(*machines), latency=0.05)
+    with served(server) as address:
+        yield server, address
+
+
+def test_ctrl_c_prints_what_is_known(slow: tuple[Served, str]) -> None:
+    server, address = slow
+    regions = ["--region", REGION, "--region", OTHER_REGION]
+    with subprocess.Popen(  # noqa: S603
+        [*COMMAND, "--output", "json", *regions],
+        env=ENVIRONMENT | {"AWS_ENDPOINT_URL": address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while server.calls["ssm:GetConnectionStatus"] < 40:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, err) == (1, "")
+    found = json.loads(out)
+    assert 0 < found["summary"]["instances"] < 400
+    assert {one["verdict"] for one in found["instances"]} == {"reachable"}
+    for region in found["regions"]:
+        assert "the audit was interrupted: this is" in region["error"]
+
+
+def calls_of(instances: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    account = fleet(instances)
+
+    def session(_: object, region: str | None, **__: object) -> Session:
+        return Session(account, region)
+
+    monkeypatch.setattr(answering, "AwsSession", session)
+    regions = [argument for region in REGIONS for argument in ("--region", region)]
+    assert command.main(["audit", "--output", "json", "--file", os.devnull, *regions]) == 1
+    return account.calls
+
+
+def test_calls_grow_with_roles_and_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = calls_of(500, monkeypatch), calls_of(1000, monkeypatch)
+
+    for calls, instances in ((small, 500), (large, 1000)):
+        assert sum(calls.values()) <= 3 * instances
+        roles, regions = instances // 50, len(REGIONS)
+        assert calls["iam:GetInstanceProfile"] == roles
+        # on the nodes, and on all else
+        assert calls["iam:SimulatePrincipalPolicy"] <= 2 * roles * regions
+        assert calls["ssm:DescribeInstanceInformation"] <= instances // 50 + regions
+        assert calls["ssm:GetConnectionStatus"] <= instances
+    per_region = {name for name, count in large.items() if count == small[name]}
+    assert per_region >= {
+        "ec2:DescribeInstances",
+        "ec2:DescribeInstanceStatus",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcEndpoints",
+        "kms:DescribeKey",
+        "ssm:GetDocument",
+        "ssm:GetServiceSetting",
+    }

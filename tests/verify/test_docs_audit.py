@@ -1,0 +1,123 @@
+"""`docs/audit.md` against the command: its lines, its output, its fields and its permissions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
+
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.audit import answering
+from session_manager_permissions._verify.audit.arguments import add_arguments
+from session_manager_permissions._verify.audit.result import AuditResult
+from session_manager_permissions._verify.permissions import policy_for_audit
+from tests.conftest import ROOT
+
+from .accounts import OTHER_REGION, REGISTER, Account, Machine, Role, Session
+from .nodes import REGION
+
+if TYPE_CHECKING:
+    import pytest
+
+PAGE: Final = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}
+
+
+def shown_account() -> Account:
+    """The account of the page."""
+    many = [Machine(f"i-{number:017x}") for number in range(350)]
+    lacking = [Machine(f"i-0a{number:015x}", profile="web-server", **NEVER) for number in range(23)]
+    stopped = [
+        Machine(f"i-0b{number:015x}", OTHER_REGION, state="stopped", **NEVER) for number in range(5)
+    ]
+    without = [Machine(f"i-0c{number:015x}", profile=None, **NEVER) for number in range(2)]
+    cut_off = [Machine("i-0d00000000000001e", OTHER_REGION, **NEVER)]
+    account = Account(*many, *lacking, *stopped, *without, *cut_off)
+    account.roles["web-server"] = Role(lacks=(REGISTER,))
+    account.profiles["web-server"] = "web-server"
+    account.shut = {OTHER_REGION}
+    return account
+
+
+def lines() -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if "audit" in line]
+
+
+def test_each_line_runs_and_the_first_prints_what_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    account = shown_account()
+
+    def session(_: object, region: str | None, **__: object) -> Session:
+        return Session(account, region or REGION)
+
+    monkeypatch.setattr(answering, "AwsSession", session)
+    monkeypatch.chdir(tmp_path)
+    found = lines()
+    for line in found:
+        program, *arguments = shlex.split(line)
+        assert program == "session-manager-permissions"
+        for name in ("444455556666.json", "last.json"):  # of another account, and of last night
+            if name in arguments and not Path(name).exists():
+                Path(name).write_bytes(Path("111122223333.json").read_bytes())
+        status = command.main(arguments)
+        captured = capsys.readouterr()
+        assert status == (0 if "--print-permissions" in line else 1), captured.err
+        if line == found[0]:
+            (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+            assert captured.out == shown
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "111122223333.json",
+        "444455556666.json",
+        "audit.html",
+        "last.json",
+        "new.json",
+        "organization.html",
+        "profiles.txt",
+    }
+
+
+def declared(kind: Any, path: str = "") -> set[str]:  # noqa: ANN401
+    """The paths of the fields of a `TypedDict`."""
+    found = set()
+    for name, hint in get_type_hints(kind).items():
+        at = f"{path}{name}"
+        inner = get_args(hint)[0] if getattr(hint, "__origin__", None) is list else hint
+        is_list = inner is not hint
+        at += "[]" if is_list else ""
+        found.add(at)
+        parts = [inner, *get_args(inner)]
+        for part in parts:
+            if isinstance(part, type) and hasattr(part, "__required_keys__"):
+                found |= declared(part, f"{at}.")
+    return found
+
+
+def test_each_field_is_described() -> None:
+    (section,) = re.findall(r"^## JSON\n(.*)", PAGE, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| `([\w.\[\]]+)` \| ", section, re.MULTILINE)
+
+    assert {*rows} == declared(AuditResult)
+    assert len(rows) == len({*rows})
+
+
+def test_each_option_is_described() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    known = {option for action in parser._actions for option in action.option_strings}  # noqa: SLF001
+
+    rows = re.findall(r"^\| `(--[\w-]+)", PAGE, re.MULTILINE)
+
+    assert {*rows} == known - {"-h", "--help"}
+
+
+def test_the_permissions_are_those_of_the_command() -> None:
+    (statement,) = policy_for_audit()["Statement"]
+    (block,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+    assert json.loads(block) == policy_for_audit()
+    assert statement["Resource"] == "*"
