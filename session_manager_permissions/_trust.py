@@ -23,13 +23,11 @@ _SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
 _UNKNOWN: Final = "\0"
 """Stands, in a text of a template, for what only the deployment knows."""
 
-Answer = Literal["allowed", "denied", "unknown"]
-
 
 class Trust(NamedTuple):
     """Whether a service may assume a role, and what of the trust policy says so."""
 
-    answer: Answer
+    answer: Literal["allowed", "denied", "unknown"]
     why: str
     """A clause, without a full stop."""
 

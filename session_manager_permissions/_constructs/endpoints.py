@@ -206,7 +206,7 @@ class SessionManagerEndpoints(Construct):
             for service in services
         ]
 
-    def _make_gateway(self, gateways: list[_Endpoint]) -> None:
+    def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> None:
         """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""
         from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
@@ -228,7 +228,7 @@ class SessionManagerEndpoints(Construct):
         )
         self._made.append(gateway)
 
-    def _warn_if_uncertain(self, endpoint: _Endpoint) -> None:
+    def _warn_if_uncertain(self, endpoint: _DefinedEndpoint) -> None:
         path = endpoint.resource.node.path
         if not endpoint.is_certain:
             cdk.Annotations.of(self).add_warning_v2(
@@ -263,7 +263,7 @@ _ANY: Final = "*"
 """Stands for route tables that are known at deployment only."""
 
 
-class _Endpoint(NamedTuple):
+class _DefinedEndpoint(NamedTuple):
     """An endpoint of the VPC, as far as the app defines it."""
 
     resource: ec2.CfnVPCEndpoint
@@ -276,7 +276,7 @@ class _Endpoint(NamedTuple):
     routes: frozenset[str]
     """The route tables of a gateway endpoint."""
 
-    def clashes(self, other: _Endpoint) -> bool:
+    def clashes(self, other: _DefinedEndpoint) -> bool:
         """Whether it is certain that the two can't be deployed together."""
         shares_names = self.may_serve_names and other.may_serve_names
         shares_routes = not self.routes.isdisjoint(other.routes)
@@ -292,7 +292,7 @@ class _Endpoint(NamedTuple):
         return list(holder.connections.security_groups)
 
 
-def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_Endpoint]:
+def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_DefinedEndpoint]:
     """The endpoints that the app has defined for the VPC."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
@@ -309,7 +309,7 @@ def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_Endpoint]:
             for table in (() if is_interface else node.route_table_ids or ())
         )
         knows = private_dns is True if is_interface else _ANY not in routes
-        yield _Endpoint(
+        yield _DefinedEndpoint(
             node,
             service,
             may_serve_names=is_interface and private_dns not in (None, False),

@@ -15,7 +15,7 @@ from .policies import Answer, Decision, Statement, decide, within
 from .remedies import inner, kind_of
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
 from .rules import Finding
-from .templates import Order, listed, mapping, shown, text
+from .templates import CreationOrder, listed, mapping, shown, text
 from .values import Values
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ def _of_boots(
     Only policies of the machine's own template count: the order of stacks is another matter.
     """
     late: defaultdict[tuple[_Late, str, bool], list[Resource]] = defaultdict(list)
-    orders: dict[Template, Order] = {}
+    orders: dict[Template, CreationOrder] = {}
     for compute in computes:
         machine, given = compute.resource, compute.profile
         given = given if isinstance(given, Written) else compute.maybe_profile
@@ -339,7 +339,7 @@ def _of_boots(
             continue
         there = machine.template
         if there not in orders:
-            orders[there] = Order(one for one in there.resources.values() if _attaches(one))
+            orders[there] = CreationOrder(one for one in there.resources.values() if _attaches(one))
         found = _late(machine, profiles.role(profile), orders[there])
         if found.ours:
             late[found, machine.type, machine.is_l1].append(machine)
@@ -370,7 +370,7 @@ def _attaches(resource: Resource) -> bool:
     return resource.type in ATTACHED_BY
 
 
-def _late(machine: Resource, role: Role, order: Order) -> _Late:
+def _late(machine: Resource, role: Role, order: CreationOrder) -> _Late:
     late = [
         policy
         for policy, _ in (*role.inline, *role.managed)

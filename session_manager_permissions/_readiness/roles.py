@@ -14,9 +14,9 @@ from .policies import Statement, anything, refused, statements
 from .templates import (
     NO_VALUE,
     UNKNOWN,
-    Of,
-    Opaque,
     Resource,
+    ReturnValue,
+    Unresolved,
     listed,
     mapping,
     shortest,
@@ -146,11 +146,11 @@ class Profiles:
         """The role of each profile."""
         self._of_services: dict[Resource, Role] = {}
         self._anywhere: dict[str | None, list[Statement]] = {}
-        """For each account, the statements of all policies in `_loose`."""
+        """For each account, the statements of all policies in `_unmatched`."""
         for template in assembly.templates:
             for resource in template.resources.values():
                 self._index(resource)
-        self._loose = self._without_a_role()
+        self._unmatched = self._without_a_role()
         self._unread = _unread(assembly)
         for profile in self.profiles:
             self._behind[profile] = self._role(profile)
@@ -190,9 +190,9 @@ class Profiles:
         for value, certain in listed(roles):
             name = self._assembly.value(policy.resource.template, value)
             if not isinstance(roles, list) and any("," in _folded(part) for part in name):
-                name = (Opaque(policy.resource),)  # a list in a parameter: several roles
+                name = (Unresolved(policy.resource),)  # a list in a parameter: several roles
             match name:
-                case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
+                case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
                     self._by_reference[resource].append(Attached(policy, certain))
                 case _:
                     self._by_name[name].append(Attached(policy, certain))
@@ -219,7 +219,7 @@ class Profiles:
         if len(given) == 1 and given[0][1]:
             name = self._assembly.value(profile.template, given[0][0])
         match name:
-            case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
+            case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
                 if _may_be_equal(profile.template.account, resource.template.account):
                     return self._in_app(resource, profile, by_name=False)
                 return self._elsewhere(profile, None)  # the role of that name in its own account
@@ -322,18 +322,18 @@ class Profiles:
             sees_it = disclosed or (sees_all and template is there)
             if sees_it and _may_be_equal(there.account, template.account):
                 yield from anything(source)
-        if len(self._loose) <= _MOST_COMPARED:
+        if len(self._unmatched) <= _MOST_COMPARED:
             yield from _merged(
                 there.account,
                 [
                     attached.policy
-                    for other, attached in self._loose
+                    for other, attached in self._unmatched
                     if other != name and _may_be_named(resource, name, other)
                 ],
             )
             return
         if there.account not in self._anywhere:
-            policies = [attached.policy for _, attached in self._loose]
+            policies = [attached.policy for _, attached in self._unmatched]
             self._anywhere[there.account] = _merged(there.account, policies)
         yield from self._anywhere[there.account]
 
@@ -354,7 +354,7 @@ class Profiles:
         """The managed policy with this ARN if it is in the app; its path and name if AWS's."""
         found = self._assembly.value(template, arn)
         match found:
-            case (Of(resource, _),):
+            case (ReturnValue(resource, _),):
                 return self._managed.get(resource)
         known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
         of_aws = re.fullmatch(rf"arn:([^:]*):iam::aws:policy/([^,{UNKNOWN}]+)", known)
@@ -379,7 +379,7 @@ class Profiles:
         """The resource of this type that is referred to, or named, or named in an ARN."""
         value = self._assembly.value(template, name)
         match value:
-            case (Of(resource, _),) | ("arn:", *_, Of(resource, "")):
+            case (ReturnValue(resource, _),) | ("arn:", *_, ReturnValue(resource, "")):
                 return resource if resource.type == kind else None
             case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
                 value = (last.rpartition("/")[2],)
@@ -438,7 +438,7 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
     IAM does not allow two names that differ only in case.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    if any(isinstance(part, Of) and part.resource is role for part in other):
+    if any(isinstance(part, ReturnValue) and part.resource is role for part in other):
         return True
     if name is None:
         return _may_be_generated(role, other)

@@ -274,7 +274,7 @@ class Condition(NamedTuple):
     name: str
 
 
-class Order:
+class CreationOrder:
     """Tells which of the `targets` CloudFormation creates before another resource."""
 
     def __init__(self, targets: Iterable[Resource]) -> None:
@@ -358,22 +358,23 @@ https://docs.aws.amazon.com/general/latest/gr/rande.html
 """
 
 
-class Of(NamedTuple):
+class ReturnValue(NamedTuple):
     """A value that AWS gives a resource: that of `Ref`, or an attribute of `Fn::GetAtt`."""
 
     resource: Resource
     attribute: str = ""
 
 
-class Opaque(NamedTuple):
+class Unresolved(NamedTuple):
     """A value that is only known at deployment. Two that are equal have the same value."""
 
     scope: Hashable
-    """Where `written` has one value: a template, an environment, or an object of its own."""
-    written: Hashable = ""
+    """Where `expression` has one value: a template, an environment, or an object of its own."""
+    expression: Hashable = ""
+    """What the template has in place of the value."""
 
 
-Value: TypeAlias = "tuple[str | Of | Opaque, ...]"
+Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"
 """A text in parts. No part is empty, and no two strings are next to each other."""
 
 
@@ -430,15 +431,15 @@ class Assembly:
         if found is not None:
             return found
         try:
-            return (Opaque(template, json.dumps(written, sort_keys=True)),)
+            return (Unresolved(template, json.dumps(written, sort_keys=True)),)
         except RecursionError:
-            return (Opaque(object()),)
+            return (Unresolved(object()),)
 
     def _once(self, template: Template, key: Hashable, there: Template, written: object,
               depth: int) -> Value:  # fmt: skip
         """The value of a parameter or an output: found out once, and no circle is followed."""
         if (template, key) not in self._made:
-            self._made[template, key] = (Opaque(object()),)
+            self._made[template, key] = (Unresolved(object()),)
             self._made[template, key] = self.value(there, written, depth + 1)
         return self._made[template, key]
 
@@ -452,11 +453,11 @@ class Assembly:
             }.get(name)
             if known:
                 return (known,)
-            return (Opaque(stack.environment, name),) if name in _OF_ENVIRONMENT else None
+            return (Unresolved(stack.environment, name),) if name in _OF_ENVIRONMENT else None
         if template.parent and name in template.arguments:
             return self._once(template, name, template.parent, template.arguments[name], depth)
         resource = template.resources.get(name)
-        return (Of(resource),) if resource else None
+        return (ReturnValue(resource),) if resource else None
 
     def _attribute(self, template: Template, argument: object, depth: int) -> Value | None:
         logical_id, _, attribute = ".".join(map(str, _as_list(argument))).partition(".")
@@ -468,7 +469,7 @@ class Assembly:
             return self._output(nested, attribute.removeprefix("Outputs."), depth)
         if resource.type == "AWS::IAM::Role" and attribute == "Arn":
             return self._role_arn(resource, depth)
-        return (Of(resource, attribute),)
+        return (ReturnValue(resource, attribute),)
 
     def _output(self, template: Template, name: str, depth: int) -> Value | None:
         if name not in template.outputs:
@@ -484,12 +485,12 @@ class Assembly:
         )
         parts: list[Value] = [
             ("arn:",),
-            (Opaque(template.stack.environment, "AWS::Partition"),),
+            (Unresolved(template.stack.environment, "AWS::Partition"),),
             (":iam::",),
             self.value(template, {"Ref": "AWS::AccountId"}),
             (":role",),
             path,
-            (Of(role),),
+            (ReturnValue(role),),
         ]
         return _joined(parts)
 
@@ -498,7 +499,7 @@ class Assembly:
         key = environment, self.value(template, name, depth + 1)
         exported = self._exports.get(key, ())
         if len(exported) != 1:
-            return (Opaque(environment, key),)
+            return (Unresolved(environment, key),)
         ((there, written),) = exported
         return self._once(there, key, there, written, depth)
 
@@ -618,13 +619,13 @@ def _literal(template: Template, written: str) -> Value:
     parts: list[Value] = []
     end = 0
     for match in _DYNAMIC.finditer(written):
-        parts += [(written[end : match.start()],), (Opaque(template, match[0]),)]
+        parts += [(written[end : match.start()],), (Unresolved(template, match[0]),)]
         end = match.end()
     return _joined([*parts, (written[end:],)])
 
 
 def _joined(values: Iterable[Value], separator: str = "") -> Value:
-    parts: list[str | Of | Opaque] = []
+    parts: list[str | ReturnValue | Unresolved] = []
     for place, value in enumerate(values):
         for part in (separator, *value) if place else value:
             if isinstance(part, str) and parts and isinstance(parts[-1], str):
@@ -634,17 +635,17 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
     if len(parts) > _MOST_PARTS or any(
         isinstance(part, str) and len(part) > _MOST_CHARACTERS for part in parts
     ):
-        return (Opaque(object()),)
+        return (Unresolved(object()),)
     if any(isinstance(part, str) and "{{resolve" in part for part in parts):
         return (
-            Opaque(tuple(parts)),
+            Unresolved(tuple(parts)),
         )  # CloudFormation resolves the reference after it joins the parts
     return tuple(parts)
 
 
 def _split(value: Value, separator: str) -> list[Value]:
     """The entries of a text that is split, up to a part that may contain the separator."""
-    entries: list[list[str | Of | Opaque]] = [[]]
+    entries: list[list[str | ReturnValue | Unresolved]] = [[]]
     for part in value:
         if isinstance(part, str):
             first, *others = part.split(separator)
@@ -657,10 +658,10 @@ def _split(value: Value, separator: str) -> list[Value]:
     return [_joined([tuple(entry)]) for entry in entries]
 
 
-def _is_plain(part: Of | Opaque) -> bool:
+def _is_plain(part: ReturnValue | Unresolved) -> bool:
     """Whether the value certainly contains neither a colon nor a slash."""
-    if isinstance(part, Opaque):
-        return part.written in _OF_ENVIRONMENT
+    if isinstance(part, Unresolved):
+        return part.expression in _OF_ENVIRONMENT
     return part.resource.type == "AWS::IAM::Role" and not part.attribute
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown
 
-from .templates import UNKNOWN, Of, Resource, intrinsic, listed, shown, text
+from .templates import UNKNOWN, Resource, ReturnValue, intrinsic, listed, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -142,7 +142,7 @@ class Values:
     def behind(self, template: Template, value: object) -> Resource | str | None:
         """The resource or the text behind a value, None where it is not known."""
         match self._assembly.value(template, value):
-            case (Of(resource, _),):
+            case (ReturnValue(resource, _),):
                 return resource
             case [*parts] if all(isinstance(part, str) for part in parts):
                 return "".join(map(str, parts))

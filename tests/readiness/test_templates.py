@@ -10,8 +10,8 @@ import pytest
 from session_manager_permissions._readiness.templates import (
     UNKNOWN,
     Assembly,
-    Of,
-    Order,
+    CreationOrder,
+    ReturnValue,
     Template,
     listed,
     shortest,
@@ -171,7 +171,7 @@ def behind(assembly: Assembly, template: Template, written: object) -> str | Non
             return ""
         case (str(known),):
             return known
-        case (Of(resource, _),):
+        case (ReturnValue(resource, _),):
             return resource.logical_id
     return None
 
@@ -351,7 +351,7 @@ def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  
 
     first, other = template.resources["First"], template.resources["Other"]
 
-    assert Order([other]).waits_for(first, other) is waits
+    assert CreationOrder([other]).waits_for(first, other) is waits
 
 
 @pytest.mark.parametrize(
