@@ -339,7 +339,9 @@ def _of_boots(
             continue
         there = machine.template
         if there not in orders:
-            orders[there] = CreationOrder(one for one in there.resources.values() if _attaches(one))
+            orders[there] = CreationOrder(
+                there, (one for one in there.resources.values() if _attaches(one))
+            )
         found = _late(machine, profiles.role(profile), orders[there])
         if found.ours:
             late[found, machine.type, machine.is_l1].append(machine)

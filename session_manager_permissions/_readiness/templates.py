@@ -1,7 +1,7 @@
 """Read synthesized templates, and find out what a value in a template refers to.
 
 Nothing here raises, whatever the files of an assembly contain. A value that is malformed or nested
-too deep is unknown.
+too deep is unknown. CDK itself refuses to synthesize more than 200 levels.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -21,78 +22,57 @@ UNKNOWN: Final = "\0"
 
 NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
-_MOST_DEEP: Final = 100  # nested functions, and references from stack to stack
+_MOST_DEEP: Final = 100  # levels of a template; those below are read as one unknown value
 _MOST_NESTED: Final = 50  # nested stacks within nested stacks
 _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
 _MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
 _MOST_CHARACTERS: Final = 10_000  # of such a text
 
-_DYNAMIC: Final = re.compile(r"\{\{resolve:[^}]*\}\}")
+_DYNAMIC: Final = re.compile(r"(\{\{resolve:[^}]*\}\})")
+_PLACEHOLDER: Final = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
-def text(value: object, depth: int = 0) -> str:
-    """`value` as a text, with `UNKNOWN` for each part that is only known at deployment.
+def text(value: object) -> str:
+    """Return `value` as a text, with `UNKNOWN` for each part that is only known at deployment.
 
     Does not follow references; `Assembly.value` does.
     """
     if isinstance(value, str):
         return _DYNAMIC.sub(UNKNOWN, value) if "{{" in value else value
-    if depth == _MOST_DEEP:
-        return UNKNOWN
     match intrinsic(value):
         case "Fn::Join", [separator, [*parts]]:
-            joined = text(separator, depth + 1).join(text(part, depth + 1) for part in parts)
-            return text(joined)
-        case "Fn::Sub", str(written) | [str(written), *_]:
-            return text(_PLACEHOLDER.sub(_substituted, written))
+            return text(text(separator).join(map(text, parts)))
+        case "Fn::Sub", str(pattern) | [str(pattern), *_]:
+            return text(
+                _PLACEHOLDER.sub(lambda one: f"${{{one[2]}}}" if one[1] else UNKNOWN, pattern)
+            )
     return UNKNOWN
 
 
-_PLACEHOLDER: Final = re.compile(r"\$\{(!?)([^}]*)\}")
-
-
-def _substituted(found: re.Match[str]) -> str:
-    return f"${{{found[2]}}}" if found[1] else UNKNOWN
-
-
 def shown(value: object) -> str:
-    """`value` as a message shows it."""
+    """Return `value` as a message shows it."""
     known = text(value)
-    if known != UNKNOWN:
-        return repr(known.replace(UNKNOWN, "…"))
-    try:
-        return json.dumps(value)
-    except RecursionError:
-        return "…"
+    return json.dumps(value) if known == UNKNOWN else repr(known.replace(UNKNOWN, "…"))
 
 
-def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[tuple[Any, bool]]:
-    """Each entry of a list, and whether the deployment certainly has it.
+def listed(value: object, *, certain: bool = True) -> Iterator[tuple[Any, bool]]:
+    """Yield each entry of a list, and whether the deployment certainly has it.
 
     A value that is not a list counts as a list with one entry.
     """
-    if isinstance(value, str):
-        yield value, certain
-        return
     function, argument = intrinsic(value)
-    if depth == _MOST_DEEP:
-        yield _TOO_DEEP, False
-    elif isinstance(value, list):
+    if isinstance(value, list):
         for entry in value:
-            yield from listed(entry, certain=certain, depth=depth + 1)
+            yield from listed(entry, certain=certain)
     elif function == "Fn::If" and isinstance(argument, list):
-        yield from listed(argument[1:], certain=False, depth=depth + 1)
+        yield from listed(argument[1:], certain=False)
     elif value is not None and value != NO_VALUE:
         yield value, certain
 
 
 def shortest(value: object) -> int:
-    """The least number of characters of `value` as JSON at deployment, without white space."""
-    try:
-        written = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
-    except RecursionError:
-        return 0
-    return len(re.sub(r"\s", "", written))
+    """Return the least length of `value` as JSON at deployment, without white space."""
+    return len(re.sub(r"\s", "", json.dumps(_plain(value), ensure_ascii=False)))
 
 
 def _plain(value: object) -> object:
@@ -106,7 +86,7 @@ def _plain(value: object) -> object:
 
 
 def intrinsic(value: object) -> tuple[str, Any]:
-    """The name and the argument of an intrinsic function; an empty name for any other value."""
+    """Return the name and the argument of an intrinsic function; else an empty name and None."""
     if isinstance(value, dict) and len(value) == 1:
         ((function, argument),) = value.items()
         if function == "Ref":
@@ -117,25 +97,31 @@ def intrinsic(value: object) -> tuple[str, Any]:
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """`value` if it is a mapping, else an empty mapping."""
+    """Return `value` if it is a mapping, else an empty mapping."""
     return value if isinstance(value, dict) else {}
+
+
+def mappings_in(value: object) -> Iterator[dict[str, Any]]:
+    """Yield each mapping in `value`, at any depth, in the order in which they are written."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            yield one
+            left += reversed(one.values())
+        elif isinstance(one, list):
+            left += reversed(one)
 
 
 class Template:
     """One synthesized template. That of a nested stack knows its parent and its arguments."""
 
     def __init__(
-        self,
-        path: Path,
-        body: dict[str, Any],
-        stack: Stack,
-        nested_as: Resource | None = None,
+        self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
     ) -> None:
         self.path = path
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
-        self.nested_as = nested_as
-        """The `AWS::CloudFormation::Stack` in its parent; None if it is not nested."""
         self.parent = nested_as.template if nested_as else None
         self.depth: int = self.parent.depth + 1 if self.parent else 0
         self.arguments = mapping(nested_as.properties.get("Parameters")) if nested_as else {}
@@ -155,11 +141,8 @@ class Template:
             name: entry for name, entry in entries.items() if name.startswith("Fn::")
         }
         """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
-        self.transforms = [
-            name
-            for name in map(_transform, _as_list(body.get("Transform")))
-            if name not in _HARMLESS_TRANSFORMS
-        ]
+        macros = [text(mapping(one).get("Name", one)) for one, _ in listed(body.get("Transform"))]
+        self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
         """The macros that may change the template in any way."""
 
     @property
@@ -180,6 +163,14 @@ class Template:
                 found += resource.mentions
         return frozenset(found)
 
+    @cached_property
+    def assets(self) -> dict[str, Any]:
+        """The entries of its stack's assets file, by their hashes."""
+        if self.parent:
+            return self.parent.assets
+        stem = self.path.name.removesuffix(".template.json")
+        return mapping(mapping(_read(self.path.with_name(f"{stem}.assets.json"))).get("files"))
+
 
 _STORE_NOTHING: Final = (
     *("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::"),
@@ -194,17 +185,6 @@ _HARMLESS_TRANSFORMS: Final = {
     "AWS::Serverless-2016-10-31",
 }
 """Transforms that do not change the resources of IAM and EC2."""
-
-
-def _transform(entry: object) -> str:
-    """The name of a transform, which may be given with parameters."""
-    return text(mapping(entry).get("Name", entry))
-
-
-def _as_list(value: object) -> list[object]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 class Resource:
@@ -223,8 +203,7 @@ class Resource:
         written = self.body.get("Condition")
         if written is None:
             return self.template.conditions
-        own = written if isinstance(written, str) else self.logical_id
-        return self.template.conditions | {Condition(self.template, own)}
+        return self.template.conditions | {Condition(self.template, str(written))}
 
     @property
     def path(self) -> str:
@@ -239,29 +218,29 @@ class Resource:
     @cached_property
     def mentions(self) -> list[str]:
         """The logical ids that it refers to or depends on, and possibly other names."""
-        return _mentioned_in([self.body])
+        return _mentioned_in(self.body)
 
 
-def _mentioned_in(left: list[object]) -> list[str]:
-    found = []
-    while left:
-        value = left.pop()
-        if isinstance(value, list):
-            left += value
-        elif isinstance(value, dict):
-            for name, entry in value.items():
-                found += _mentioned(name, entry)
-                left.append(entry)
-    return found
+def _mentioned_in(value: object) -> list[str]:
+    return [
+        mentioned
+        for one in mappings_in(value)
+        for name, entry in one.items()
+        if name in _REFERRING
+        for mentioned in _mentioned(name, entry)
+    ]
+
+
+_REFERRING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
     match name, entry:
-        case "Fn::Sub", str(written) | [str(written), *_]:
-            return re.findall(r"\$\{([^}.!]+)", written)
-        case "Ref" | "DependsOn" | "Fn::GetAtt", str(found):
+        case "Fn::Sub", str(pattern) | [str(pattern), *_]:
+            return re.findall(r"\$\{([^}.!]+)", pattern)
+        case _, str(found):
             return [found.partition(".")[0]]
-        case "DependsOn" | "Fn::GetAtt", [*names]:
+        case _, [*names]:
             return [found for found in names if isinstance(found, str)]
     return []
 
@@ -277,42 +256,28 @@ class Condition(NamedTuple):
 class CreationOrder:
     """Tells which of the `targets` CloudFormation creates before another resource."""
 
-    def __init__(self, targets: Iterable[Resource]) -> None:
+    def __init__(self, template: Template, targets: Iterable[Resource]) -> None:
+        there = template.resources
+        references = {
+            resource: [there[name] for name in {*resource.mentions} & there.keys()]
+            for resource in there.values()
+        }
         self._bits = {target: 1 << place for place, target in enumerate(targets)}
         self._before: dict[Resource, int] = {}
-        """The targets that each resource waits for, as bits."""
+        """The targets that each resource waits for, as bits. None where CloudFormation itself
+        refuses the template for a circular dependency."""
+        try:
+            for resource in TopologicalSorter(references).static_order():
+                before = 0
+                for other in references[resource]:
+                    before |= self._before[other] | self._bits.get(other, 0)
+                self._before[resource] = before
+        except CycleError:
+            self._before = {}
 
     def waits_for(self, resource: Resource, target: Resource) -> bool:
-        """Whether CloudFormation creates `target` before `resource`."""
-        if resource not in self._before:
-            self._follow(resource)
-        return bool(self._before[resource] & self._bits[target])
-
-    def _follow(self, start: Resource) -> None:
-        """Walk from `start` along its dependencies, visiting each resource once.
-
-        A circular dependency, which CloudFormation refuses, is not followed to its end.
-        """
-        self._before[start] = 0
-        path = [(start, iter(_mentioned_resources(start)))]
-        while path:
-            resource, others = path[-1]
-            other = next(others, None)
-            if other is None:
-                path.pop()
-                if path:
-                    self._before[path[-1][0]] |= self._before[resource]
-            elif other in self._before:
-                self._before[resource] |= self._before[other] | self._bits.get(other, 0)
-            else:
-                self._before[resource] |= self._bits.get(other, 0)
-                self._before[other] = 0
-                path.append((other, iter(_mentioned_resources(other))))
-
-
-def _mentioned_resources(resource: Resource) -> list[Resource]:
-    there = resource.template.resources
-    return [there[name] for name in dict.fromkeys(resource.mentions) if name in there]
+        """Tell whether CloudFormation creates `target` before `resource`."""
+        return bool(self._before.get(resource, -1) & self._bits[target])
 
 
 class Stack(NamedTuple):
@@ -417,8 +382,8 @@ class Assembly:
                     key = template.stack.environment, self.value(template, exported)
                     self._exports[key].append((template, output.get("Value")))
 
-    def value(self, template: Template, written: object, depth: int = 0) -> Value:
-        """The value of `written` in `template`, as far as it is known.
+    def value(self, template: Template, written: object) -> Value:
+        """Return the value of what is written in `template`, as far as it is known.
 
         Follows references, the parameters and outputs of nested stacks, exports of the same account
         and region, and outputs that are read by the name of a stack.
@@ -427,23 +392,22 @@ class Assembly:
             return _literal(template, written)
         function, argument = intrinsic(written)
         read = self._functions.get(function)
-        found = read(template, argument, depth) if read and depth < _MOST_DEEP else None
+        try:
+            found = read(template, argument) if read else None
+        except RecursionError:  # a reference from stack to stack to stack
+            found = (Unresolved(object()),)
         if found is not None:
             return found
-        try:
-            return (Unresolved(template, json.dumps(written, sort_keys=True)),)
-        except RecursionError:
-            return (Unresolved(object()),)
+        return (Unresolved(template, json.dumps(written, sort_keys=True)),)
 
-    def _once(self, template: Template, key: Hashable, there: Template, written: object,
-              depth: int) -> Value:  # fmt: skip
-        """The value of a parameter or an output: found out once, and no circle is followed."""
+    def _once(self, template: Template, key: Hashable, there: Template, written: object) -> Value:
+        """Return the value of a parameter or an output: read once, following no circle."""
         if (template, key) not in self._made:
             self._made[template, key] = (Unresolved(object()),)
-            self._made[template, key] = self.value(there, written, depth + 1)
+            self._made[template, key] = self.value(there, written)
         return self._made[template, key]
 
-    def _reference(self, template: Template, name: str, depth: int) -> Value | None:
+    def _reference(self, template: Template, name: str) -> Value | None:
         stack = template.stack
         if name.startswith("AWS::"):
             known = {
@@ -455,64 +419,60 @@ class Assembly:
                 return (known,)
             return (Unresolved(stack.environment, name),) if name in _OF_ENVIRONMENT else None
         if template.parent and name in template.arguments:
-            return self._once(template, name, template.parent, template.arguments[name], depth)
+            return self._once(template, name, template.parent, template.arguments[name])
         resource = template.resources.get(name)
         return (ReturnValue(resource),) if resource else None
 
-    def _attribute(self, template: Template, argument: object, depth: int) -> Value | None:
-        logical_id, _, attribute = ".".join(map(str, _as_list(argument))).partition(".")
+    def _attribute(self, template: Template, argument: object) -> Value | None:
+        names = argument if isinstance(argument, list) else [argument]
+        logical_id, _, attribute = ".".join(map(str, names)).partition(".")
         resource = template.resources.get(logical_id)
         if resource is None:
             return None
         nested = template.nested.get(logical_id)
         if nested is not None:
-            return self._output(nested, attribute.removeprefix("Outputs."), depth)
+            return self._output(nested, attribute.removeprefix("Outputs."))
         if resource.type == "AWS::IAM::Role" and attribute == "Arn":
-            return self._role_arn(resource, depth)
+            return self._role_arn(resource)
         return (ReturnValue(resource, attribute),)
 
-    def _output(self, template: Template, name: str, depth: int) -> Value | None:
+    def _output(self, template: Template, name: str) -> Value | None:
         if name not in template.outputs:
             return None
         written = template.outputs[name].get("Value")
-        return self._once(template, ("output", name), template, written, depth)
+        return self._once(template, ("output", name), template, written)
 
-    def _role_arn(self, role: Resource, depth: int) -> Value:
-        """The ARN of a role, with its path before its name."""
-        template = role.template
-        path = self._once(
-            template, ("path", role), template, role.properties.get("Path", "/"), depth
+    def _role_arn(self, role: Resource) -> Value:
+        """Return the ARN of a role, with its path before its name."""
+        there, path = role.template, role.properties.get("Path", "/")
+        return _joined(
+            [
+                ("arn:",),
+                self.value(there, {"Ref": "AWS::Partition"}),
+                (":iam::",),
+                self.value(there, {"Ref": "AWS::AccountId"}),
+                (":role",),
+                self._once(there, ("path", role), there, path),
+                (ReturnValue(role),),
+            ]
         )
-        parts: list[Value] = [
-            ("arn:",),
-            (Unresolved(template.stack.environment, "AWS::Partition"),),
-            (":iam::",),
-            self.value(template, {"Ref": "AWS::AccountId"}),
-            (":role",),
-            path,
-            (ReturnValue(role),),
-        ]
-        return _joined(parts)
 
-    def _import(self, template: Template, name: object, depth: int) -> Value:
+    def _import(self, template: Template, name: object) -> Value:
         environment = template.stack.environment
-        key = environment, self.value(template, name, depth + 1)
+        key = environment, self.value(template, name)
         exported = self._exports.get(key, ())
         if len(exported) != 1:
             return (Unresolved(environment, key),)
         ((there, written),) = exported
-        return self._once(there, key, there, written, depth)
+        return self._once(there, key, there, written)
 
-    def _stack_output(self, template: Template, argument: object, depth: int) -> Value | None:
+    def _stack_output(self, template: Template, argument: object) -> Value | None:
         """An output of a stack of the same account, by the stack's name and region.
 
         CDK writes this function for a reference between stacks where
         `@aws-cdk/core:defaultCrossStackReferences` is `weak` or `both`.
         """
-        given = {
-            name: self.value(template, entry, depth + 1)
-            for name, entry in mapping(argument).items()
-        }
+        given = {name: self.value(template, entry) for name, entry in mapping(argument).items()}
         region = given.get("Region", self.value(template, _REGION))
         match given:
             case {"StackName": (str(stack),), "OutputName": (str(output),)}:
@@ -523,88 +483,75 @@ class Assembly:
                     and ("RoleArn" in given or there.account == template.account)
                 ]
                 if len(found) == 1:
-                    return self._output(found[0], output, depth)
+                    return self._output(found[0], output)
         return None
 
-    def _join(self, template: Template, argument: object, depth: int) -> Value | None:
+    def _join(self, template: Template, argument: object) -> Value | None:
         match argument:
             case [str(separator), entries]:
-                parts = self._list(template, entries, depth)
+                parts = self._list(template, entries)
                 return None if parts is None else _joined(parts, separator)
         return None
 
-    def _substitute(self, template: Template, argument: object, depth: int) -> Value | None:
-        pattern, *variables = _as_list(argument) or [None]
+    def _substitute(self, template: Template, argument: object) -> Value | None:
+        pattern, given = [*(argument if isinstance(argument, list) else [argument]), {}, {}][:2]
         if not isinstance(pattern, str):
             return None
-        given = mapping(variables[0]) if variables else {}
-        parts: list[Value] = []
-        end = 0
-        for match in _PLACEHOLDER.finditer(pattern):
-            parts.append(_literal(template, pattern[end : match.start()]))
-            end = match.end()
-            literal, name = match[1], match[2].strip()
-            if literal:
-                parts.append((f"${{{match[2]}}}",))
-            elif name in given:
-                parts.append(self.value(template, given[name], depth + 1))
-            else:
-                function = "Fn::GetAtt" if "." in name else "Ref"
-                parts.append(self.value(template, {function: name}, depth + 1))
-        return _joined([*parts, _literal(template, pattern[end:])])
+        first, *others = _PLACEHOLDER.split(pattern)
+        parts = [_literal(template, first)]
+        for escape, written, literal in zip(others[::3], others[1::3], others[2::3], strict=True):
+            name = written.strip()
+            reference = {"Fn::GetAtt" if "." in name else "Ref": name}
+            parts += [
+                (f"${{{written}}}",)
+                if escape
+                else self.value(template, mapping(given).get(name, reference)),
+                _literal(template, literal),
+            ]
+        return _joined(parts)
 
-    def _select(self, template: Template, argument: object, depth: int) -> Value | None:
+    def _select(self, template: Template, argument: object) -> Value | None:
         match argument:
             case [index, entries] if re.fullmatch("[0-9]{1,4}", str(index)):
-                parts = self._list(template, entries, depth) or []
+                parts = self._list(template, entries) or []
                 return parts[int(str(index))] if int(str(index)) < len(parts) else None
         return None
 
-    def _list(self, template: Template, written: object, depth: int) -> list[Value] | None:
+    def _list(self, template: Template, written: object) -> list[Value] | None:
         """The entries of a list; if it is a text that is split, the first ones that are known."""
         if isinstance(written, list):
-            return [self.value(template, entry, depth + 1) for entry in written]
+            return [self.value(template, entry) for entry in written]
         match intrinsic(written):
             case "Fn::Split", [str(separator), source] if separator:
-                return _split(self.value(template, source, depth + 1), separator)
+                return _split(self.value(template, source), separator)
         return None
 
-    def _find_in_map(self, template: Template, argument: object, depth: int) -> Value | None:
+    def _find_in_map(self, template: Template, argument: object) -> Value | None:
         found: object = template.mappings
-        for name in _as_list(argument):
-            match self.value(template, name, depth + 1):
+        for name in argument if isinstance(argument, list) else [argument]:
+            match self.value(template, name):
                 case (str(key),):
                     found = mapping(found).get(key)
                 case _:
                     return None
         return _literal(template, found) if isinstance(found, str) else None
 
-    def _add(self, first: Template) -> None:
+    def _add(self, template: Template) -> None:
         """Add a template and those that are nested in it."""
-        left = [first]
-        assets: dict[str, str] | None = None
-        while left:
-            template = left.pop()
-            self.templates.append(template)
-            inner = []
-            for resource in template.resources.values():
-                if resource.type != "AWS::CloudFormation::Stack":
-                    continue
-                if assets is None:
-                    stem = first.path.name.removesuffix(".template.json")
-                    assets = _assets(first.path.with_name(f"{stem}.assets.json"))
-                file = _nested_file(resource, assets)
-                path = template.path.parent / file
-                room = template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
-                body = _read(path) if file and room else None
-                if body is None:
-                    what = f"the nested stack {resource.logical_id!r}, whose template can't be read"
-                    self.unread.append((template, what))
-                    continue
+        self.templates.append(template)
+        for resource in template.resources.values():
+            if resource.type != "AWS::CloudFormation::Stack":
+                continue
+            path = template.path.parent / _nested_file(resource)
+            room = template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
+            body = _read(path) if room else None
+            if body is None:
+                what = f"the nested stack {resource.logical_id!r}, whose template can't be read"
+                self.unread.append((template, what))
+            else:
                 nested = Template(path, body, template.stack, resource)
                 template.nested[resource.logical_id] = nested
-                inner.append(nested)
-            left += reversed(inner)
+                self._add(nested)
 
 
 _REGION: Final = {"Ref": "AWS::Region"}
@@ -616,12 +563,10 @@ def _literal(template: Template, written: str) -> Value:
     """A string of a template, with its dynamic references as unknown parts."""
     if "{{" not in written:
         return (written,) if written else ()
-    parts: list[Value] = []
-    end = 0
-    for match in _DYNAMIC.finditer(written):
-        parts += [(written[end : match.start()],), (Unresolved(template, match[0]),)]
-        end = match.end()
-    return _joined([*parts, (written[end:],)])
+    return _joined(
+        (Unresolved(template, part) if place % 2 else part,)
+        for place, part in enumerate(_DYNAMIC.split(written))
+    )
 
 
 def _joined(values: Iterable[Value], separator: str = "") -> Value:
@@ -637,9 +582,8 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
     ):
         return (Unresolved(object()),)
     if any(isinstance(part, str) and "{{resolve" in part for part in parts):
-        return (
-            Unresolved(tuple(parts)),
-        )  # CloudFormation resolves the reference after it joins the parts
+        # CloudFormation resolves the reference after it joins the parts.
+        return (Unresolved(tuple(parts)),)
     return tuple(parts)
 
 
@@ -665,26 +609,17 @@ def _is_plain(part: ReturnValue | Unresolved) -> bool:
     return part.resource.type == "AWS::IAM::Role" and not part.attribute
 
 
-def _nested_file(resource: Resource, assets: dict[str, str]) -> str:
-    """The file of a nested stack's template, from its metadata or from the hash in its URL.
+def _nested_file(resource: Resource) -> str:
+    """Return the file of a nested stack's template, by its metadata or by the hash in its URL.
 
     CDK writes the metadata when the CLI runs it. The assets file has the same without the CLI.
     """
     path = mapping(resource.body.get("Metadata")).get("aws:asset:path")
-    if isinstance(path, str):
-        return path
-    found = re.search(r"[0-9a-f]{64}", text(resource.properties.get("TemplateURL")))
-    return assets.get(found[0], "") if found else ""
-
-
-def _assets(path: Path) -> dict[str, str]:
-    """The file of each hash in a stack's assets file."""
-    found = {}
-    for key, asset in mapping(mapping(_read(path)).get("files")).items():
-        file = mapping(mapping(asset).get("source")).get("path")
-        if isinstance(file, str):
-            found[key] = file
-    return found
+    if path is None:
+        found = re.search(r"[0-9a-f]{64}", text(resource.properties.get("TemplateURL")))
+        asset = resource.template.assets.get(found[0]) if found else None
+        path = mapping(mapping(asset).get("source")).get("path")
+    return path if isinstance(path, str) else ""
 
 
 def _stacks(directory: Path) -> dict[str, Stack]:
@@ -701,34 +636,24 @@ def _stacks(directory: Path) -> dict[str, Stack]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The JSON of a file of the assembly; None if it can't be read, such as a YAML asset."""
+    """Return the JSON of a file of the assembly; None if it can't be read, such as a YAML asset."""
     try:
-        found = _parsed(path.read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
-
-
-def _parsed(written: bytes) -> object:
-    try:
-        return json.loads(written)
-    except RecursionError:
-        return json.loads(_cut(written.decode()))
-
-
-def _cut(written: str) -> str:
-    """JSON in which an unknown function replaces everything that is nested too deep."""
-    parts, depth, end = [], 0, 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[][{}]', written):
-        if token[0] in {"[", "{"}:
-            depth += 1
-            if depth == _MOST_DEEP:
-                parts += [written[end : token.start()], json.dumps(_TOO_DEEP)]
-        elif token[0] in {"]", "}"}:
-            if depth == _MOST_DEEP:
-                end = token.end()
-            depth -= 1
-    return "".join([*parts, written[end:]])
+    if not isinstance(found, dict):
+        return None
+    level: list[Any] = [found]
+    for _ in range(_MOST_DEEP):
+        entries = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for several in entries for one in several if isinstance(one, (dict, list))]
+    for one in level:
+        if isinstance(one, list):
+            one[:] = [_TOO_DEEP for _ in one]
+        else:
+            one.clear()
+            one.update(_TOO_DEEP)
+    return found
 
 
 _TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}
