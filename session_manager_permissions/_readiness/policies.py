@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from fnmatch import fnmatchcase
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._needs import ARN_PART
+from session_manager_permissions._patterns import UNKNOWN, any_matches, as_list, matches, widest
 
-from .grammar import is_function, refusal
-from .templates import NO_VALUE, UNKNOWN, Condition, intrinsic, text
+from .grammar import Refusal, is_function, refusal
+from .templates import NO_VALUE, Condition, intrinsic, mappings_in, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .templates import Template
 
@@ -30,9 +30,6 @@ World: TypeAlias = "frozenset[tuple[Condition, bool]]"
 _EVERYWHERE: Final[frozenset[World]] = frozenset({frozenset()})
 _MOST_CONDITIONS: Final = 6
 """How many conditions are tried as true and as false; with more, nothing is known."""
-
-_MOST_DEEP: Final = 64
-"""How deep in a document `Fn::If` and `Fn::GetAtt` are looked for."""
 
 _SERVICES: Final = (
     *("DynamoDB", "ECR", "IAM", "KMS", "Lambda", "Logs", "S3", "SecretsManager", "SQS"),
@@ -76,16 +73,16 @@ class Statement(NamedTuple):
     """The deployments that have the statement: it is in each of these worlds."""
 
     def is_in(self, world: World) -> bool:
-        """Whether a deployment with these values of the conditions has the statement."""
+        """Tell whether a deployment with these values of the conditions has the statement."""
         return any(when <= world for when in self.when)
 
     def covers_action(self, action: str) -> bool | None:
-        """Whether it matches `action`, in lower case, whatever the resource; None if not known."""
-        fitting = (_matches(pattern, action) for pattern in self.actions)
-        return _any(fitting, negated=self.not_actions)
+        """Tell whether it matches `action`, in lower case, whatever the resource."""
+        answers = (matches(pattern, action) for pattern in self.actions)
+        return any_matches(answers, negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
-        """Whether it matches `action`, in lower case, on `resource`, as in `decide`.
+        """Tell whether it matches `action`, in lower case, on `resource`, as in `decide`.
 
         None if that is not known. `*` matches any characters and `?` matches one, also within a
         part of an ARN.
@@ -94,60 +91,48 @@ class Statement(NamedTuple):
         actions = self.covers_action(action)
         if actions is False:
             return False
-        covering = (_covers(pattern, resource) for pattern in self.resources)
-        resources = _any(covering, negated=self.not_resources)
+        answers = (_covers(pattern, resource) for pattern in self.resources)
+        resources = any_matches(answers, negated=self.not_resources)
         if resources is False:
             return False
         return True if actions and resources and self.certain else None
 
 
-def statements(
-    document: object, source: str, *, certain: bool = True, template: Template | None = None
-) -> list[Statement]:
-    """The statements of a policy document in a template.
+class Reading(NamedTuple):
+    """What a policy document in a template says."""
+
+    statements: list[Statement]
+    refused: str | None
+    """Why IAM refuses the document, whatever the values of its template's conditions. None if IAM
+    accepts it, if that depends on a condition, or if AWS does not document it."""
+
+
+def read(document: object, source: str, template: Template | None = None) -> Reading:
+    """Read a policy document, with the intrinsic functions in it.
 
     The `Condition` of a statement may hold or not, because its keys come from the request. Each
     condition of the template that an `Fn::If` uses is tried as true and as false.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
 
     Args:
-        document: the document, with intrinsic functions in it.
+        document: the document.
         source: what a message calls the policy.
-        certain: whether the deployment is certain to have it.
         template: the template of the document, whose conditions and resources it refers to.
     """
+    partition = template.stack.partition if template else None
     found: dict[tuple[object, ...], tuple[Statement, set[World]]] = {}
+    reasons: list[str | None] = []
     for world, resolved in _worlds(document, template):
-        for one in _read(resolved, source, _partition(template), certain=certain):
+        fault = refusal(resolved, partition) if isinstance(resolved, dict) else None
+        reasons.append(fault.reason if fault and fault.certain else None)
+        for one in _statements(resolved, source, fault):
             found.setdefault(one[: Statement._fields.index("entry")], (one, set()))[1].add(world)
-    return [one._replace(when=_shortened(frozenset(when))) for one, when in found.values()]
+    statements = [one._replace(when=_shortened(frozenset(when))) for one, when in found.values()]
+    return Reading(statements, reasons[0] if all(reasons) else None)
 
 
-def refused(document: object, template: Template | None = None) -> str | None:
-    """Why IAM refuses a policy document, whatever the values of its template's conditions.
-
-    None if IAM accepts it, if that depends on a condition, or if AWS does not document it.
-
-    Args:
-        document: the document, with intrinsic functions in it.
-        template: the template of the document.
-    """
-    found = [
-        refusal(resolved, _partition(template)) if isinstance(resolved, dict) else None
-        for _, resolved in _worlds(document, template)
-    ]
-    reasons = [one.reason for one in found if one is not None and one.certain]
-    return reasons[0] if len(reasons) == len(found) else None
-
-
-def _partition(template: Template | None) -> str | None:
-    return template.stack.partition if template else None
-
-
-def _read(
-    resolved: object, source: str, partition: str | None, *, certain: bool
-) -> Iterator[Statement]:
-    """The statements of a document without `Fn::If`.
+def _statements(resolved: object, source: str, fault: Refusal | None) -> Iterator[Statement]:
+    """Yield the statements of a document without `Fn::If`.
 
     A document that IAM refuses makes the deployment fail. It therefore counts as a Deny of
     everything. Its own statements are read as uncertain ones, for the other rules of the check.
@@ -155,19 +140,16 @@ def _read(
     if not isinstance(resolved, dict) or is_function(resolved):
         yield from anything(source)
         return
-    found = refusal(resolved, partition)
-    if found is not None:
-        if not found.certain:
-            source = f"{source}, which IAM may refuse: {found.reason}"
-        denial = anything(source)[-1]
-        yield from [denial._replace(certain=certain)] if found.certain else anything(source)
-        certain = False
-    written = resolved.get("Statement")
-    for entry in written if isinstance(written, list) else [written]:
+    if fault and fault.certain:
+        yield anything(source)[-1]._replace(certain=True)
+    elif fault:
+        source = f"{source}, which IAM may refuse: {fault.reason}"
+        yield from anything(source)
+    for entry in as_list(resolved.get("Statement")):
         if is_function(entry):
             yield from anything(source)
         elif isinstance(entry, dict) and "Effect" in entry:
-            yield from _of_entry(entry, source, certain=certain)
+            yield from _of_entry(entry, source, certain=fault is None)
 
 
 def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[Statement]:
@@ -190,28 +172,27 @@ def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[
 
 
 def _patterns(value: object) -> tuple[str, ...]:
-    return tuple(text(entry) for entry in (value if isinstance(value, list) else [value]))
+    return tuple(map(text, as_list(value)))
 
 
 def _worlds(document: object, template: Template | None) -> Iterator[tuple[World, object]]:
-    """The document in each possible deployment, by the values of its template's conditions.
+    """Yield the document in each possible deployment, by the values of its template's conditions.
 
     With too many conditions, the document is None in the only world.
     """
-    names = dict.fromkeys(_conditions(document, _MOST_DEEP))
+    names = dict.fromkeys(_conditions(document))
     conditions = [Condition(template, name) for name in names]
     if len(conditions) > _MOST_CONDITIONS:
         yield frozenset(), None
         return
     for world in _combinations(conditions):
         values = {condition.name: value for condition, value in world}
-        yield world, _resolved(document, values, template, _MOST_DEEP)
+        yield world, _resolved(document, values, template)
 
 
-def _combinations(conditions: Iterable[Condition]) -> Iterator[World]:
-    names = [*conditions]
-    for values in product((True, False), repeat=len(names)):
-        yield frozenset(zip(names, values, strict=True))
+def _combinations(conditions: Sequence[Condition]) -> Iterator[World]:
+    for values in product((True, False), repeat=len(conditions)):
+        yield frozenset(zip(conditions, values, strict=True))
 
 
 def _shortened(worlds: frozenset[World]) -> frozenset[World]:
@@ -225,36 +206,30 @@ def _shortened(worlds: frozenset[World]) -> frozenset[World]:
     return worlds
 
 
-def _conditions(value: object, depth: int) -> Iterator[str]:
-    """The names of the conditions that an `Fn::If` in `value` uses."""
-    match intrinsic(value):
-        case "Fn::If", [str(name), _, _]:
-            yield name
-    if depth and isinstance(value, (dict, list)):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _conditions(entry, depth - 1)
+def _conditions(document: object) -> Iterator[str]:
+    """Yield the names of the conditions that an `Fn::If` in the document uses."""
+    for one in mappings_in(document):
+        match intrinsic(one):
+            case "Fn::If", [str(name), _, _]:
+                yield name
 
 
-def _resolved(
-    value: object, world: dict[str, bool], template: Template | None, depth: int
-) -> object:
-    """`value` as a deployment has it.
+def _resolved(value: object, world: dict[str, bool], template: Template | None) -> object:
+    """Return `value` as a deployment has it.
 
     Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
     removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
     """
-    if not depth:
-        return value
     match intrinsic(value):
         case "Fn::If", [str(name), then, otherwise]:
-            return _resolved(then if world[name] else otherwise, world, template, depth - 1)
+            return _resolved(then if world[name] else otherwise, world, template)
         case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
             return _arn(template, name) or value
     if isinstance(value, dict):
-        named = {name: _resolved(one, world, template, depth - 1) for name, one in value.items()}
+        named = {name: _resolved(one, world, template) for name, one in value.items()}
         return {name: entry for name, entry in named.items() if entry != NO_VALUE}
     if isinstance(value, list):
-        entries = [_resolved(one, world, template, depth - 1) for one in value]
+        entries = [_resolved(one, world, template) for one in value]
         return [entry for entry in entries if entry != NO_VALUE]
     return value
 
@@ -296,7 +271,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
     """
     asked = ((one, one.applies(action.lower(), resource)) for one in found)
     matched = [(one, applies) for one, applies in asked if applies is not False]
-    conditions = {name for one, _ in matched for world in one.when for name, _ in world}
+    conditions = [*{name for one, _ in matched for world in one.when for name, _ in world}]
     if len(conditions) > _MOST_CONDITIONS:
         return _decide(
             [(one, applies if one.when == _EVERYWHERE else None) for one, applies in matched]
@@ -339,30 +314,12 @@ def within(identity: Decision, boundary: Decision) -> Decision:
     return Decision(answer, tuple(statement for those in by for statement in those))
 
 
-def _matches(pattern: str, asked: str) -> bool | None:
-    """Whether the pattern matches; None if the deployment or the request decides."""
-    if UNKNOWN not in pattern and "${" not in pattern:
-        return _fits(pattern, asked)
-    return None if _fits(_open(pattern), asked) else False
-
-
-def _open(pattern: str) -> str:
-    """The pattern with a wildcard for each part that the deployment or the request decides."""
-    return re.sub(r"\$\{[^}]*\}", "*", pattern.replace(UNKNOWN, "*"))
-
-
-def _fits(pattern: str, asked: str) -> bool:
-    if "*" not in pattern and "?" not in pattern:
-        return pattern == asked
-    return fnmatchcase(asked, pattern.replace("[", "[[]"))  # IAM has no sets of characters
-
-
 def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
     if isinstance(resource, str):
-        return _matches(pattern, resource)
+        return matches(pattern, resource)
     if pattern and not pattern.strip("*"):
         return True
-    return None if any(_meet(_open(pattern), arns) for arns in resource) else False
+    return None if any(_meet(widest(pattern), arns) for arns in resource) else False
 
 
 def _meet(pattern: str, arns: str) -> bool:
@@ -388,11 +345,3 @@ def _meet(pattern: str, arns: str) -> bool:
         if one and other and (one in {"*", "?", other} or (part and one not in ":/")):
             left.append((at + (one != "*"), of + (not part)))
     return False
-
-
-def _any(answers: Iterable[bool | None], *, negated: bool) -> bool | None:
-    """Whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
-    given = set(answers)
-    if True in given:
-        return not negated
-    return None if None in given else negated

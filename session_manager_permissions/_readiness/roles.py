@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
-from .policies import Statement, anything, refused, statements
+from .policies import Reading, Statement, anything, read
 from .templates import (
     NO_VALUE,
     UNKNOWN,
@@ -25,7 +26,7 @@ from .templates import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .templates import Assembly, Condition, Template, Value
 
@@ -39,13 +40,13 @@ ATTACHED_BY: Final = {
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
+@dataclass(eq=False)
 class Policy:
     """A policy document, and the resource that contains it."""
 
-    def __init__(self, resource: Resource, location: str, document: object) -> None:
-        self.resource = resource
-        self.location = location
-        self._document = document
+    resource: Resource
+    location: str
+    document: object
 
     @property
     def source(self) -> str:
@@ -54,24 +55,24 @@ class Policy:
         return f"{called} {self.resource.logical_id!r}"
 
     @cached_property
-    def statements(self) -> list[Statement]:
-        """Its statements, read once, whatever the number of its roles."""
-        return statements(self._document, self.source, template=self.resource.template)
+    def reading(self) -> Reading:
+        """What it says, read once, whatever the number of its roles."""
+        return read(self.document, self.source, self.resource.template)
 
-    @cached_property
-    def refused(self) -> str | None:
-        """Why IAM certainly refuses it; None otherwise."""
-        return refused(self._document, self.resource.template)
+    @property
+    def statements(self) -> list[Statement]:
+        """Its statements."""
+        return self.reading.statements
 
     @cached_property
     def needed(self) -> list[Statement]:
         """Its statements about the actions that an instance needs."""
-        return [statement for statement in self.statements if _actions_of(statement)]
+        return [one for one in self.statements if _actions_of(one)]
 
     @cached_property
     def length(self) -> int:
         """The least number of characters that IAM counts."""
-        return shortest(self._document)
+        return shortest(self.document)
 
 
 class Attached(NamedTuple):
@@ -82,28 +83,28 @@ class Attached(NamedTuple):
     """Whether the deployment certainly attaches it."""
 
 
+@dataclass(eq=False)
 class Role:
     """The role of one or more instance profiles, with its policies as far as the app has them."""
 
-    def __init__(self, name: str, resource: Resource, *, in_app: bool) -> None:
-        self.name = name
-        self.resource = resource
-        """The role, or one of its profiles if the role is not in the app."""
-        self.in_app = in_app
-        self.may_be_another = False
-        """Whether a profile names it, and so means another role where it is not deployed."""
-        self.profiles: list[Resource] = []
-        self.inline: list[Attached] = []
-        self.managed: list[Attached] = []
-        """The managed policies that are in the app."""
-        self.aws_managed: list[str] = []
-        self.arns: set[str] = set()
-        """The ARNs of the other managed policies that it certainly has."""
-        self.others: list[Statement] = []
-        """The statements of AWS managed policies, and those for policies that can't be read."""
-        self.boundary: list[Statement] | None = None
-        self.boundary_policies: list[Policy] = []
-        """The permissions boundary, if it is in the app."""
+    name: str
+    resource: Resource
+    """The role, or one of its profiles if the role is not in the app."""
+    in_app: bool
+    may_be_another: bool = False
+    """Whether a profile names it, and so means another role where it is not deployed."""
+    profiles: list[Resource] = field(default_factory=list)
+    inline: list[Attached] = field(default_factory=list)
+    managed: list[Attached] = field(default_factory=list)
+    """The managed policies that are in the app."""
+    aws_managed: list[str] = field(default_factory=list)
+    arns: set[str] = field(default_factory=set)
+    """The ARNs of the other managed policies that it certainly has."""
+    others: list[Statement] = field(default_factory=list)
+    """The statements of AWS managed policies, and those for policies that can't be read."""
+    boundary: list[Statement] | None = None
+    boundary_policies: list[Policy] = field(default_factory=list)
+    """The permissions boundary, if it is in the app."""
 
     @property
     def policies(self) -> list[Attached]:
@@ -137,10 +138,8 @@ class Profiles:
         self._named: defaultdict[Value, list[Resource]] = defaultdict(list)
         """Roles and profiles, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
-        self._by_reference: defaultdict[Resource, list[Attached]] = defaultdict(list)
-        """The policies that refer to a role."""
-        self._by_name: defaultdict[Value, list[Attached]] = defaultdict(list)
-        """The policies that name a role in another way."""
+        self._attached: defaultdict[Value, list[Attached]] = defaultdict(list)
+        """The policies of a role, by what they refer to it with, or name it by."""
         self._roles: dict[object, Role] = {}
         self._behind: dict[Resource, Role] = {}
         """The role of each profile."""
@@ -191,24 +190,29 @@ class Profiles:
             name = self._assembly.value(policy.resource.template, value)
             if not isinstance(roles, list) and any("," in _folded(part) for part in name):
                 name = (Unresolved(policy.resource),)  # a list in a parameter: several roles
-            match name:
-                case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
-                    self._by_reference[resource].append(Attached(policy, certain))
-                case _:
-                    self._by_name[name].append(Attached(policy, certain))
+            self._attached[name].append(Attached(policy, certain))
 
     def _without_a_role(self) -> list[tuple[Value, Attached]]:
-        """The policies that name a role in a way that no role of the app certainly matches."""
+        """Return the policies that name a role in a way that no role of the app surely matches."""
         return [
             (name, attached)
-            for name, several in self._by_name.items()
+            for name, several in self._attached.items()
+            if _role_in(name) is None
             for attached in several
-            if not any(
-                role.type == "AWS::IAM::Role"
-                and not role.conditions
-                and role.template.account == attached.policy.resource.template.account
-                for role in self._named.get(name, ())
+            if all(
+                role.conditions
+                for role in self._in_account(
+                    "AWS::IAM::Role", attached.policy.resource.template.account, name
+                )
             )
+        ]
+
+    def _in_account(self, kind: str, account: str | None, name: Value) -> list[Resource]:
+        """Return the resources of a type that are given the name in an account."""
+        return [
+            one
+            for one in self._named.get(name, ())
+            if one.type == kind and one.template.account == account
         ]
 
     # The role of a profile
@@ -218,19 +222,14 @@ class Profiles:
         name: Value | None = None
         if len(given) == 1 and given[0][1]:
             name = self._assembly.value(profile.template, given[0][0])
-        match name:
-            case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
-                if _may_be_equal(profile.template.account, resource.template.account):
-                    return self._in_app(resource, profile, by_name=False)
-                return self._elsewhere(profile, None)  # the role of that name in its own account
-            case None:
-                return self._elsewhere(profile, None)
-        account = profile.template.account
-        named = [
-            role
-            for role in self._named.get(name, ())
-            if role.type == "AWS::IAM::Role" and role.template.account == account
-        ]
+        if name is None:
+            return self._elsewhere(profile, None)
+        resource = _role_in(name)
+        if resource is not None:
+            if _may_be_equal(profile.template.account, resource.template.account):
+                return self._in_app(resource, profile, by_name=False)
+            return self._elsewhere(profile, None)  # the role of that name in its own account
+        named = self._in_account("AWS::IAM::Role", profile.template.account, name)
         if len(named) == 1:
             return self._in_app(named[0], profile, by_name=True)
         return self._elsewhere(profile, name)
@@ -241,7 +240,7 @@ class Profiles:
             is_known = name is not None and len(name) == 1 and isinstance(name[0], str)
             role = Role(str(name[0]) if name and is_known else "", profile, in_app=False)
             if name is not None:
-                self._attach_by_name(role, name, profile.conditions)
+                self._attach(role, name, profile.conditions)
             known = f"the role {role.name!r}, which is not in this app"
             role.others = anything(known if role.name else "the role behind the profile")
             self._roles[key] = role
@@ -271,12 +270,10 @@ class Profiles:
         for entry, certain in listed(properties.get("Policies")):
             policy = Policy(resource, "Properties.Policies", mapping(entry).get("PolicyDocument"))
             role.inline.append(Attached(policy, certain))
-        for policy, certain in self._by_reference[resource]:
-            if _may_be_equal(resource.template.account, policy.resource.template.account):
-                self._attach(role, policy, conditions, certain=certain)
+        self._attach(role, (ReturnValue(resource),), conditions)
         name = self._name(resource)
         if name is not None:
-            self._attach_by_name(role, name, conditions)
+            self._attach(role, name, conditions)
         role.others += self._of_others(resource, name)
         for value, certain in listed(properties.get("ManagedPolicyArns")):
             self._take_managed(role, value, certain=certain)
@@ -293,21 +290,15 @@ class Profiles:
 
     # Its policies
 
-    def _attach(
-        self, role: Role, policy: Policy, conditions: frozenset[Condition], *, certain: bool
-    ) -> None:
-        deployed = policy.resource.conditions <= conditions
-        policies = role.managed if policy.resource in self._managed else role.inline
-        policies.append(Attached(policy, certain and deployed))
-
-    def _attach_by_name(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
-        """Attach the policies that name the role, in its account."""
+    def _attach(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
+        """Attach the policies that refer to the role, or name it, in its account."""
         account = role.resource.template.account
-        for policy, certain in self._by_name.get(name, ()):
+        for policy, certain in self._attached.get(name, ()):
             there = policy.resource.template.account
             if _may_be_equal(account, there):
-                same = account == there
-                self._attach(role, policy, conditions, certain=certain and same)
+                policies = role.managed if policy.resource in self._managed else role.inline
+                deployed = policy.resource.conditions <= conditions
+                policies.append(Attached(policy, certain and deployed and account == there))
 
     def _of_others(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
         """Statements for the policies that may be attached to the role, where that is not known.
@@ -323,17 +314,15 @@ class Profiles:
             if sees_it and _may_be_equal(there.account, template.account):
                 yield from anything(source)
         if len(self._unmatched) <= _MOST_COMPARED:
-            yield from _merged(
-                there.account,
-                [
-                    attached.policy
-                    for other, attached in self._unmatched
-                    if other != name and _may_be_named(resource, name, other)
-                ],
+            may_be_its = (
+                attached.policy
+                for other, attached in self._unmatched
+                if other != name and _may_be_named(resource, name, other)
             )
+            yield from _merged(there.account, may_be_its)
             return
         if there.account not in self._anywhere:
-            policies = [attached.policy for _, attached in self._unmatched]
+            policies = (attached.policy for _, attached in self._unmatched)
             self._anywhere[there.account] = _merged(there.account, policies)
         yield from self._anywhere[there.account]
 
@@ -383,11 +372,7 @@ class Profiles:
                 return resource if resource.type == kind else None
             case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
                 value = (last.rpartition("/")[2],)
-        named = [
-            one
-            for one in self._named.get(value, ())
-            if one.type == kind and one.template.account == template.account
-        ]
+        named = self._in_account(kind, template.account, value)
         return named[0] if len(named) == 1 else None
 
 
@@ -415,7 +400,7 @@ def _actions_of(statement: Statement) -> list[str]:
     ]
 
 
-def _merged(account: str | None, policies: list[Policy]) -> list[Statement]:
+def _merged(account: str | None, policies: Iterable[Policy]) -> list[Statement]:
     """Uncertain statements for policies of an account, one for each action and effect."""
     found: dict[tuple[str, bool], Statement] = {}
     for policy in policies:
@@ -426,6 +411,14 @@ def _merged(account: str | None, policies: list[Policy]) -> list[Statement]:
                     shared = statement._replace(source=source, certain=False)
                     found.setdefault((action, statement.allows), shared)
     return [*found.values()]
+
+
+def _role_in(name: Value) -> Resource | None:
+    """Return the role of the app that a value refers to."""
+    match name:
+        case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
+            return resource
+    return None
 
 
 def _may_be_equal(account: str | None, other: str | None) -> bool:
@@ -507,20 +500,14 @@ def _unread(assembly: Assembly) -> list[_Unread]:
 
 
 def _may_make_policies(name: str, entry: object) -> bool:
-    """Whether a loop of a template may make policies, or nested stacks with policies."""
-    left: list[tuple[str, object]] = [(name, entry)]
-    while left:
-        name, entry = left.pop()
-        if name.startswith("Fn::ForEach::"):
-            fragments = entry[-1] if isinstance(entry, list) and entry else None
-            if not isinstance(fragments, dict):
-                return True
-            left += fragments.items()
-        else:
-            kind = mapping(entry).get("Type")
-            if not isinstance(kind, str) or "{" in kind or kind in _MAY_ATTACH:
-                return True
-    return False
+    """Tell whether an entry, or a loop, may make policies or nested stacks with policies."""
+    if not name.startswith("Fn::ForEach::"):
+        kind = mapping(entry).get("Type")
+        return not isinstance(kind, str) or "{" in kind or kind in _MAY_ATTACH
+    fragments = entry[-1] if isinstance(entry, list) and entry else None
+    return not isinstance(fragments, dict) or any(
+        _may_make_policies(*fragment) for fragment in fragments.items()
+    )
 
 
 _MAY_ATTACH: Final = {*ATTACHED_BY, "AWS::CloudFormation::Stack"}

@@ -14,10 +14,12 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from session_manager_permissions import _patterns
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
-UNKNOWN: Final = "\0"
+UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
 
 NO_VALUE: Final = {"Ref": "AWS::NoValue"}

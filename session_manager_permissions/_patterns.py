@@ -1,0 +1,54 @@
+"""Match the patterns of IAM policies, as far as a policy is known. Knows nothing of CDK.
+
+An answer is True, False, or None where only the deployment or the request decides.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+UNKNOWN: Final = "\0"
+"""In a text, stands for a part that is only known at deployment."""
+
+
+def matches(pattern: object, asked: str) -> bool | None:
+    """Tell whether the pattern matches; what is no text may match."""
+    if not isinstance(pattern, str):
+        return None
+    if UNKNOWN not in pattern and "${" not in pattern:
+        if "*" not in pattern and "?" not in pattern:
+            return pattern == asked
+        return fnmatchcase(asked, pattern.replace("[", "[[]"))  # IAM has no sets of characters
+    return None if matches(widest(pattern), asked) else False
+
+
+def widest(pattern: str) -> str:
+    """Return the pattern with a wildcard for each part that the deployment or request decides."""
+    return re.sub(r"\$\{[^}]*\}", "*", pattern.replace(UNKNOWN, "*"))
+
+
+def covers_action(statement: Mapping[str, Any], action: str) -> bool | None:
+    """Tell whether a statement is about `action`, in lower case, because IAM ignores the case."""
+    negated = "NotAction" in statement
+    patterns = as_list(statement.get("NotAction" if negated else "Action"))
+    lower = (one.lower() if isinstance(one, str) else one for one in patterns)
+    return any_matches((matches(one, action) for one in lower), negated=negated)
+
+
+def any_matches(answers: Iterable[bool | None], *, negated: bool = False) -> bool | None:
+    """Tell whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
+    given = set(answers)
+    if True in given:
+        return not negated
+    return None if None in given else negated
+
+
+def as_list(value: object) -> list[Any]:
+    """Return `value` as a list, as an element of a policy may have one entry without a list."""
+    return value if isinstance(value, list) else [value]
