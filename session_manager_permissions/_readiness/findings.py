@@ -341,7 +341,7 @@ def _of_boots(
         there = machine.template
         if there not in orders:
             orders[there] = CreationOrder(
-                there, (one for one in there.resources.values() if _attaches(one))
+                there, (one for one in there.resources.values() if one.type in ATTACHED_BY)
             )
         found = _late(machine, profiles.role(profile), orders[there])
         if found.ours:
@@ -369,16 +369,12 @@ _BOOTING: Final = (
 )
 
 
-def _attaches(resource: Resource) -> bool:
-    return resource.type in ATTACHED_BY
-
-
 def _late(machine: Resource, role: Role, order: CreationOrder) -> _Late:
     late = [
         policy
         for policy, _ in (*role.inline, *role.managed)
         if policy.resource.template is machine.template
-        and _attaches(policy.resource)
+        and policy.resource.type in ATTACHED_BY
         and not order.waits_for(machine, policy.resource)
     ]
     ours = [

@@ -11,7 +11,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .templates import UNKNOWN, text
+from .templates import PARTITIONS, UNKNOWN, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,7 +180,7 @@ def _in_action(element: str, action: str) -> Iterator[Refusal]:
 def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Iterator[Refusal]:
     prefix, colon, rest = resource.partition(":")
     partition, second_colon, rest = rest.partition(":")
-    if deployed_to and second_colon and partition in {*_PARTITIONS} - {deployed_to}:
+    if deployed_to and second_colon and partition in PARTITIONS - {deployed_to}:
         shown = resource.replace(UNKNOWN, "…")
         yield Refusal(
             f"has {shown!r} in its {element}, and its stack is deployed to the partition "
@@ -194,7 +194,7 @@ def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Ite
     few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end also matches colons
     if not colon:
         yield Refusal(reason, certain=resource != "")
-    elif partition not in {"*", *_PARTITIONS}:
+    elif partition not in {"*", *PARTITIONS}:
         # Some partitions are not public, and IAM may accept some wildcards.
         yield Refusal(reason, certain=re.match(r"aws|[^a-z]*[*?$]", partition) is None)
     elif not second_colon or (few and "::" in resource):
@@ -204,9 +204,6 @@ def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Ite
 
 
 _COLONS_OF_AN_ARN: Final = 5
-_PARTITIONS: Final = (
-    *("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"),
-)
 
 
 def _in_condition(condition: object) -> Iterator[Refusal]:

@@ -35,14 +35,17 @@ CANNOT_BE_KNOWN: Final = "cannot-be-known"
 READY: Final = "ready"
 
 
+_NOT_READY: Final = "warning; error if strict"
+
+
 class ReadinessRule(NamedTuple):
     """A rule of the check."""
 
     id: str
-    severity: str
-    """`warning`, `info`, or a warning that is an error with `strict`."""
     reported_on: str
     finds: str
+    severity: str = _NOT_READY
+    """`warning`, `info`, or a warning that is an error with `strict`."""
 
     @property
     def not_ready(self) -> bool:
@@ -60,126 +63,110 @@ class Finding(NamedTuple):
     fix: str
 
 
-_NOT_READY: Final = "warning; error if strict"
-
-
 RULES: Final = {
     rule.id: rule
     for rule in (
         ReadinessRule(
             CHANNEL_MISSING,
-            _NOT_READY,
             "the profile",
             "a `ssmmessages` channel action that no policy allows, or the permissions boundary "
             "does not",
         ),
         ReadinessRule(
             REGISTRATION_MISSING,
-            _NOT_READY,
             "the profile",
             "the same of `ssm:UpdateInstanceInformation`, which Default Host Management "
             "Configuration can stand in for",
         ),
-        ReadinessRule(EXPLICIT_DENY, _NOT_READY, "the profile", "a `Deny` of one of these actions"),
+        ReadinessRule(EXPLICIT_DENY, "the profile", "a `Deny` of one of these actions"),
         ReadinessRule(
             POLICIES_TOO_LONG,
-            _NOT_READY,
             "the profile",
             "inline policies of its role with more than 10,240 characters, which IAM refuses",
         ),
         ReadinessRule(
             MANAGED_POLICY_TOO_LONG,
-            _NOT_READY,
             "the policy",
             "a managed policy of the role with more than 6,144 characters, which IAM refuses",
         ),
         ReadinessRule(
             TOO_MANY_MANAGED_POLICIES,
-            _NOT_READY,
             "the profile",
             "more than 25 managed policies on its role, the most that the quota can be raised to",
         ),
         ReadinessRule(
             REFUSED_POLICY,
-            _NOT_READY,
             "the profile",
             "a policy of its role that breaks the grammar of IAM policies, so that the deployment "
             "fails",
         ),
         ReadinessRule(
             NO_INSTANCE_PROFILE,
-            _NOT_READY,
             "the instance, launch template or launch configuration",
             "compute without an instance profile: the agent has no credentials, unless Default "
             "Host Management Configuration gives it some",
         ),
         ReadinessRule(
             ROLE_NOT_ASSUMABLE,
-            _NOT_READY,
             "the role",
             "a trust policy that does not let EC2 assume the role",
         ),
         ReadinessRule(
             METADATA_OFF,
-            _NOT_READY,
             "the instance, launch template or launch configuration",
             "`HttpEndpoint: disabled`: the agent gets no credentials",
         ),
         ReadinessRule(
             NO_NETWORK_PATH,
-            _NOT_READY,
             "the instance, group, fleet or node group",
             "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",
         ),
         ReadinessRule(
             ENDPOINT_MISSING,
-            _NOT_READY,
             "the instance, group, fleet or node group",
             "VPC endpoints as the only way out, of which one that is needed is missing",
         ),
         ReadinessRule(
             ENDPOINT_UNREACHABLE,
-            _NOT_READY,
             "the VPC endpoint",
             "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
             "or a policy that does not allow the agent's calls",
         ),
         ReadinessRule(
             EGRESS_CLOSED,
-            _NOT_READY,
             "the instance or launch template",
             "security groups that do not let TCP 443 out",
         ),
         ReadinessRule(
             KEY_NOT_BY_ARN,
-            "warning",
             "the policy",
             "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
+            "warning",
         ),
         ReadinessRule(
             DECRYPT_ON_ALL_KEYS,
-            "warning",
             "the policy",
             "`kms:Decrypt` on every key, unconditionally",
+            "warning",
         ),
-        ReadinessRule(DEPRECATED_POLICY, "warning", "the role", "`AmazonEC2RoleforSSM`"),
+        ReadinessRule(DEPRECATED_POLICY, "the role", "`AmazonEC2RoleforSSM`", "warning"),
         ReadinessRule(
             BOOT_ORDER,
-            "warning",
             "the instance, Auto Scaling group or fleet",
             "compute that may boot before the policy of its role that allows what the agent needs",
+            "warning",
         ),
         ReadinessRule(
             CANNOT_BE_KNOWN,
-            "info",
             "the profile or the compute",
             "what decides is known after the deployment only",
+            "info",
         ),
         ReadinessRule(
             READY,
-            "info",
             "nothing",
             "that every profile is ready: it is not printed, and keeps the counts in CDK's report",
+            "info",
         ),
     )
 }

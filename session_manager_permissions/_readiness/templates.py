@@ -292,25 +292,25 @@ class Stack(NamedTuple):
     @property
     def account(self) -> str | None:
         """Its account; None if it is only known at deployment."""
-        return self._known(0, "unknown-account")
+        return self._part(0)
 
     @property
     def region(self) -> str | None:
         """Its region; None if it is only known at deployment."""
-        return self._known(1, "unknown-region")
+        return self._part(1)
 
     @property
     def partition(self) -> str | None:
         """The partition of its region, such as `aws-cn`; None where it is not known."""
         found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", self.region or "")
-        return _PARTITIONS.get(found[2] or found[1], "aws") if found else None
+        return _PARTITIONS_BY_REGION.get(found[2] or found[1], "aws") if found else None
 
-    def _known(self, place: int, unknown: str) -> str | None:
-        parts = self.environment.removeprefix("aws://").split("/")
-        return None if len(parts) <= place or parts[place] in {"", unknown} else parts[place]
+    def _part(self, place: int) -> str | None:
+        parts = [*self.environment.removeprefix("aws://").split("/"), "", ""]
+        return None if parts[place].startswith("unknown-") else parts[place] or None
 
 
-_PARTITIONS: Final = {
+_PARTITIONS_BY_REGION: Final = {
     "cn": "aws-cn",
     "eusc": "aws-eusc",
     "-gov": "aws-us-gov",
@@ -319,10 +319,12 @@ _PARTITIONS: Final = {
     "-isoe": "aws-iso-e",
     "-isof": "aws-iso-f",
 }
-"""The partitions other than `aws`, by what tells them in the name of a region.
+"""The partitions other than `aws`, by the part of a region's name that tells them.
 
 https://docs.aws.amazon.com/general/latest/gr/rande.html
 """
+
+PARTITIONS: Final = {"aws", *_PARTITIONS_BY_REGION.values()}
 
 
 class ReturnValue(NamedTuple):

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown
 
-from .templates import UNKNOWN, Resource, ReturnValue, intrinsic, listed, shown, text
+from .templates import (
+    NO_VALUE,
+    UNKNOWN,
+    Resource,
+    ReturnValue,
+    intrinsic,
+    listed,
+    mappings_in,
+    shown,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -34,8 +44,6 @@ _STACKS: Final = (
     "AWS::CloudFormation::StackSet",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
 )
-
-_NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
 
 class Values:
@@ -94,16 +102,10 @@ class Values:
         """The resources that another refers to, those of other stacks as well."""
         there = resource.template.resources
         yield from (there[name] for name in resource.mentions if name in there)
-        left: list[object] = [resource.properties]
-        while left:
-            value = left.pop()
-            if isinstance(value, list):
-                left += value
-            elif isinstance(value, dict):
-                left += value.values()
-                found = self.behind(resource.template, value) if intrinsic(value)[0] else None
-                if isinstance(found, Resource):
-                    yield found
+        for value in mappings_in(resource.properties):
+            found = self.behind(resource.template, value) if intrinsic(value)[0] else None
+            if isinstance(found, Resource):
+                yield found
 
     def exists(self, resource: Resource) -> Fact:
         """Whether a resource is deployed."""
@@ -162,7 +164,7 @@ class Values:
 
 def fact(value: object, noun: str, *, default: bool) -> Fact:
     """A value that is true or false; the default if the property is absent."""
-    if value is None or value == _NO_VALUE:
+    if value is None or value == NO_VALUE:
         return default
     known = str(value).lower()
     return known == "true" if known in {"true", "false"} else Unknown(decider(value, noun))
@@ -171,7 +173,7 @@ def fact(value: object, noun: str, *, default: bool) -> Fact:
 def present(properties: dict[str, Any], name: str) -> object:
     """A property, None where it is not written."""
     value = properties.get(name)
-    return None if value == _NO_VALUE else value
+    return None if value == NO_VALUE else value
 
 
 def decider(value: object, noun: str) -> str:
