@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
 UNKNOWN: Final = "\0"
 """In a text, stands for a part that is only known at deployment."""
 
 
-def matches(pattern: object, asked: str) -> bool | None:
-    """Tell whether the pattern matches; what is no text may match."""
-    if not isinstance(pattern, str):
-        return None
+@lru_cache(maxsize=4096)  # many policies ask for the same
+def matches(pattern: str, asked: str) -> bool | None:
+    """Tell whether the pattern matches."""
     if UNKNOWN not in pattern and "${" not in pattern:
         if "*" not in pattern and "?" not in pattern:
             return pattern == asked
@@ -37,16 +37,15 @@ def covers_action(statement: Mapping[str, Any], action: str) -> bool | None:
     """Tell whether a statement is about `action`, in lower case, because IAM ignores the case."""
     negated = "NotAction" in statement
     patterns = as_list(statement.get("NotAction" if negated else "Action"))
-    lower = (one.lower() if isinstance(one, str) else one for one in patterns)
-    return any_matches((matches(one, action) for one in lower), negated=negated)
+    answers = [matches(one.lower(), action) if isinstance(one, str) else None for one in patterns]
+    return any_matches(answers, negated=negated)
 
 
-def any_matches(answers: Iterable[bool | None], *, negated: bool = False) -> bool | None:
+def any_matches(answers: Sequence[bool | None], *, negated: bool = False) -> bool | None:
     """Tell whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
-    given = set(answers)
-    if True in given:
+    if True in answers:
         return not negated
-    return None if None in given else negated
+    return None if None in answers else negated
 
 
 def as_list(value: object) -> list[Any]:

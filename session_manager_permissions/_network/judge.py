@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from .endpoint_policy import ACTIONS, policy_allows
@@ -32,7 +33,7 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from .model import Network, Subnet, Vpc
 
@@ -43,8 +44,16 @@ _NOWHERE: Final = Placement(Unknown("where the compute is"))
 class Judge:
     """Judges network paths, each distinct one once."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, in_doubt: Callable[[], Network] | None = None) -> None:
+        """Judge paths in a network.
+
+        Args:
+            network: the network.
+            in_doubt: reads the same network with less taken for granted. Where it is given, a path
+                is closed only if it is closed in that network too.
+        """
         self._network = network
+        self._read_in_doubt = in_doubt
         self._known: dict[tuple[Placement, tuple[str, ...]], PathVerdict] = {}
 
     def judge(
@@ -76,9 +85,16 @@ class Judge:
         if key not in self._known:
             place = Place(self._network, placement)
             paths = {service: _way(place, service) for service in services}
+            closed = tuple(service for service, path in paths.items() if path.problems)
+            if closed and self._in_doubt is not None:
+                paths |= self._in_doubt._of(placement, closed).paths  # noqa: SLF001 # a judge too
             decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
             self._known[key] = PathVerdict(paths, merged(paths), decides)
         return self._known[key]
+
+    @cached_property
+    def _in_doubt(self) -> Judge | None:
+        return None if self._read_in_doubt is None else Judge(self._read_in_doubt())
 
 
 def _badness(path: Path) -> int:

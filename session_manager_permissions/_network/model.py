@@ -143,6 +143,7 @@ class Subnet:
     """Its network ACL; None where that lets everything pass, as the default one does."""
 
 
+Destination = IPv4Network | PrefixList | Unknown | Literal["ipv6"]
 Leads = Literal["local", "internet-gateway", "nat-gateway", "nowhere", "elsewhere"]
 
 
@@ -150,7 +151,7 @@ Leads = Literal["local", "internet-gateway", "nat-gateway", "nowhere", "elsewher
 class Route:
     """A route."""
 
-    destination: IPv4Network | PrefixList | Unknown | Literal["ipv6"]
+    destination: Destination
     leads: Leads
     """`nowhere` is a blackhole; `elsewhere` is out of the VPC by a way that can't be seen."""
     target: Reference = None

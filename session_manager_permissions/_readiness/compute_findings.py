@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
-from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
@@ -20,7 +19,7 @@ from session_manager_permissions._trust import EC2, trust
 
 from . import remedies
 from .compute import Written
-from .network import network_of
+from .network import judge_of
 from .rules import (
     CANNOT_BE_KNOWN,
     METADATA_OFF,
@@ -30,7 +29,7 @@ from .rules import (
     Finding,
 )
 from .templates import UNKNOWN, Resource, ReturnValue, Unresolved, shown
-from .values import decider, present
+from .values import decider, may_be_one_region, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +70,7 @@ class Computes:
         self._assembly = assembly
         self._values = values
         self._profiles = profiles
-        self._judge = Judge(network_of(values))
+        self._judge = judge_of(values)
         self._management = [*self._managements()]
         self._customised_roles = values.customised(frozenset({"AWS::IAM::Role"}))
         self._documents: defaultdict[Stack, list[dict[str, Fact]]] = defaultdict(list)
@@ -121,7 +120,7 @@ class Computes:
     def _default_host_management(self, resource: Resource) -> str:
         """What of the app may give instances credentials in the region; empty without it."""
         for noun, found in self._management:
-            one_region = _may_be_one_region(found.template.stack, resource.template.stack)
+            one_region = may_be_one_region(found.template.stack, resource.template.stack)
             if one_region or found.type == _QUICK_SETUP:
                 return f"the {noun} {found.logical_id!r}"
         return ""
@@ -365,8 +364,3 @@ def _readable_part(part: str | ReturnValue | Unresolved) -> str:
     if isinstance(part, Unresolved) and part.expression == "AWS::URLSuffix":
         return "${AWS::URLSuffix}"
     return UNKNOWN
-
-
-def _may_be_one_region(stack: Stack, other: Stack) -> bool:
-    pairs = ((stack.account, other.account), (stack.region, other.region))
-    return all(one is None or two is None or one == two for one, two in pairs)

@@ -34,6 +34,8 @@ _STATEMENT_ELEMENTS: Final = {
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 _EFFECTS: Final = ("Allow", "Deny")
+_NOT_IN_A_SID: Final = re.compile("[^0-9A-Za-z]")
+_NOT_IN_A_SERVICE: Final = re.compile("[^a-zA-Z0-9.-]")
 _OPERATORS: Final = {
     *("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
     *("StringLike", "StringNotLike", "NumericEquals", "NumericNotEquals", "NumericLessThan"),
@@ -136,7 +138,7 @@ def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
     sid = text(entry.get("Sid", ""))
     if not isinstance(entry.get("Sid", ""), (str, dict)):
         yield Refusal("has a Sid that is not a string", certain=False)
-    elif UNKNOWN not in sid and re.search("[^0-9A-Za-z]", sid):
+    elif UNKNOWN not in sid and _NOT_IN_A_SID.search(sid):
         yield Refusal(f"has the Sid {sid!r}, and a Sid has letters and digits only")
 
 
@@ -171,7 +173,7 @@ def _in_action(element: str, action: str) -> Iterator[Refusal]:
         yield Refusal(f"has {action!r} in its {element}: an action is 'service:Name' or '*'")
     elif ":" in name:
         yield Refusal(f"has {action!r} in its {element}: an action has one colon")
-    elif service != "*" and re.search(r"[^a-zA-Z0-9.-]", service):
+    elif service != "*" and _NOT_IN_A_SERVICE.search(service):
         yield Refusal(f"has {action!r} in its {element}, and no service has such a name")
     elif not service or not name:
         yield Refusal(f"has {action!r} in its {element}", certain=False)

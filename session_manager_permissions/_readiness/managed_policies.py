@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .policies import Statement
 
 
+@cache
 def aws_managed(name: str) -> list[Statement]:
     """Return the statements of an AWS managed policy about the actions that an instance needs.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -46,6 +47,9 @@ class Answer(Enum):
     EXPLICIT_DENY = "explicitDeny"
 
 
+_BY_STRICTNESS: Final = [*Answer]
+
+
 class Decision(NamedTuple):
     """An answer, and the statements that deny the action or that make the answer unknown."""
 
@@ -78,7 +82,7 @@ class Statement(NamedTuple):
 
     def covers_action(self, action: str) -> bool | None:
         """Tell whether it matches `action`, in lower case, whatever the resource."""
-        answers = (matches(pattern, action) for pattern in self.actions)
+        answers = [matches(pattern, action) for pattern in self.actions]
         return any_matches(answers, negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
@@ -91,7 +95,7 @@ class Statement(NamedTuple):
         actions = self.covers_action(action)
         if actions is False:
             return False
-        answers = (_covers(pattern, resource) for pattern in self.resources)
+        answers = [_covers(pattern, resource) for pattern in self.resources]
         resources = any_matches(answers, negated=self.not_resources)
         if resources is False:
             return False
@@ -127,7 +131,10 @@ def read(document: object, source: str, template: Template | None = None) -> Rea
         reasons.append(fault.reason if fault and fault.certain else None)
         for one in _statements(resolved, source, fault):
             found.setdefault(one[: Statement._fields.index("entry")], (one, set()))[1].add(world)
-    statements = [one._replace(when=_shortened(frozenset(when))) for one, when in found.values()]
+    statements = [
+        one if when == _EVERYWHERE else one._replace(when=_shortened(frozenset(when)))
+        for one, when in found.values()
+    ]
     return Reading(statements, reasons[0] if all(reasons) else None)
 
 
@@ -220,17 +227,21 @@ def _resolved(value: object, world: dict[str, bool], template: Template | None) 
     Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
     removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
     """
+    if isinstance(value, str):
+        return value
     match intrinsic(value):
         case "Fn::If", [str(name), then, otherwise]:
             return _resolved(then if world[name] else otherwise, world, template)
         case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
             return _arn(template, name) or value
     if isinstance(value, dict):
-        named = {name: _resolved(one, world, template) for name, one in value.items()}
-        return {name: entry for name, entry in named.items() if entry != NO_VALUE}
+        return {
+            name: entry
+            for name, one in value.items()
+            if (entry := _resolved(one, world, template)) != NO_VALUE
+        }
     if isinstance(value, list):
-        entries = [_resolved(one, world, template) for one in value]
-        return [entry for entry in entries if entry != NO_VALUE]
+        return [entry for one in value if (entry := _resolved(one, world, template)) != NO_VALUE]
     return value
 
 
@@ -269,9 +280,14 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
         resource: an ARN, or `*` for an action without resource types. If it may be any of several
             ARNs, their forms, with `ARN_PART` for a part that varies.
     """
-    asked = ((one, one.applies(action.lower(), resource)) for one in found)
-    matched = [(one, applies) for one, applies in asked if applies is not False]
+    matched = [
+        (one, applies)
+        for one in found
+        if (applies := one.applies(action.lower(), resource)) is not False
+    ]
     conditions = [*{name for one, _ in matched for world in one.when for name, _ in world}]
+    if not conditions:
+        return _decide(matched)
     if len(conditions) > _MOST_CONDITIONS:
         return _decide(
             [(one, applies if one.when == _EVERYWHERE else None) for one, applies in matched]
@@ -290,7 +306,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
     return Decision(answer, tuple(one for one, _ in matched if id(one) in named))
 
 
-def _decide(matched: list[tuple[Statement, bool | None]]) -> Decision:
+def _decide(matched: Sequence[tuple[Statement, bool | None]]) -> Decision:
     """The decision in one deployment; a statement with None may apply or not."""
     denies = tuple(one for one, applies in matched if applies and not one.allows)
     if denies:
@@ -309,11 +325,12 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    answer = max(identity.answer, boundary.answer, key=list(Answer).index)
+    answer = max(identity.answer, boundary.answer, key=_BY_STRICTNESS.index)
     by = [one.by for one in (identity, boundary) if one.answer is answer]
     return Decision(answer, tuple(statement for those in by for statement in those))
 
 
+@lru_cache(maxsize=4096)
 def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
     if isinstance(resource, str):
         return matches(pattern, resource)

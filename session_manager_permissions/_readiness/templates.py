@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -78,6 +78,8 @@ def shortest(value: object) -> int:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
     if isinstance(value, dict):
@@ -302,12 +304,17 @@ class Stack(NamedTuple):
     @property
     def partition(self) -> str | None:
         """The partition of its region, such as `aws-cn`; None where it is not known."""
-        found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", self.region or "")
-        return _PARTITIONS_BY_REGION.get(found[2] or found[1], "aws") if found else None
+        return _partition(self.region or "")
 
     def _part(self, place: int) -> str | None:
         parts = [*self.environment.removeprefix("aws://").split("/"), "", ""]
         return None if parts[place].startswith("unknown-") else parts[place] or None
+
+
+@cache
+def _partition(region: str) -> str | None:
+    found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", region)
+    return _PARTITIONS_BY_REGION.get(found[2] or found[1], "aws") if found else None
 
 
 _PARTITIONS_BY_REGION: Final = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from copy import copy
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._network.model import Range, Reference
 
-    from .templates import Assembly, Template
+    from .templates import Assembly, Stack, Template
 
 SUBNET: Final = frozenset({"AWS::EC2::Subnet"})
 VPC: Final = frozenset({"AWS::EC2::VPC"})
@@ -51,11 +52,22 @@ class Values:
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
+        self.doubts_ids = False
+        """Whether a literal id, such as `vpc-1a2b3c4d`, may be that of any resource of the app."""
         self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
         """The resources of each type, in the order of the templates."""
         for template in assembly.templates:
             for resource in template.resources.values():
                 self.by_type[resource.type].append(resource)
+
+    def with_ids_in_doubt(self) -> Values:
+        """The same values, where a literal id may be that of any resource of the app.
+
+        An app may look up in one stack what it makes in another.
+        """
+        doubting = copy(self)
+        doubting.doubts_ids = True
+        return doubting
 
     @property
     def templates(self) -> list[Template]:
@@ -79,13 +91,16 @@ class Values:
 
     def given_away(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
         """The resources of these types that a stack refers to whose template is not here."""
-        unread = [
+        return self._mentioned(self.unread_stacks(), types, "the template of")
+
+    def unread_stacks(self) -> list[Resource]:
+        """The resources that deploy a stack whose template is not here."""
+        return [
             one
             for type_ in _STACKS
             for one in self.by_type[type_]
             if one.logical_id not in one.template.nested
         ]
-        return self._mentioned(unread, types, "the template of")
 
     def _mentioned(
         self, resources: list[Resource], types: frozenset[str], what: str
@@ -128,7 +143,9 @@ class Values:
         found = self.behind(template, value)
         if isinstance(found, Resource):
             return found if found.type in types else Unknown(f"the {noun} {found.logical_id!r}")
-        return Unknown(decider(value, noun)) if found is None else found
+        if found is None:
+            return Unknown(decider(value, noun))
+        return Unknown(f"whether this app makes the {noun} {found!r}") if self.doubts_ids else found
 
     def references(
         self, template: Template, value: object, types: frozenset[str], noun: str
@@ -160,6 +177,12 @@ class Values:
         except ValueError:
             # The file's name keeps apart what two templates call the same.
             return Unknown(f"{decider(value, 'CIDR block')} of {template.path.name!r}")
+
+
+def may_be_one_region(stack: Stack, other: Stack) -> bool:
+    """Whether two stacks may be deployed to the same account and region."""
+    pairs = ((stack.account, other.account), (stack.region, other.region))
+    return all(one is None or two is None or one == two for one, two in pairs)
 
 
 def fact(value: object, noun: str, *, default: bool) -> Fact:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
@@ -15,7 +14,7 @@ from session_manager_permissions._network.verdicts import (
     PathVerdict,
 )
 from session_manager_permissions._readiness.compute import Compute, compute_of
-from session_manager_permissions._readiness.network import network_of
+from session_manager_permissions._readiness.network import judge_of
 from session_manager_permissions._readiness.templates import Assembly, Resource
 from session_manager_permissions._readiness.values import Values
 
@@ -64,6 +63,14 @@ def write(folder: Path, **bodies: dict[str, Any]) -> list[str]:
     return [str(folder / f"{name}.template.json") for name in bodies if name in stacks]
 
 
+def deployed_to(folder: Path, name: str, environment: str) -> None:
+    """Deploy a stack of an assembly to `ACCOUNT/REGION`."""
+    manifest = folder / "manifest.json"
+    body = json.loads(manifest.read_text())
+    body["artifacts"][name]["environment"] = f"aws://{environment}"
+    manifest.write_text(json.dumps(body))
+
+
 def nested(name: str, **more: object) -> dict[str, Any]:
     stack = resource("AWS::CloudFormation::Stack", **more)
     return stack | {"Metadata": {"aws:asset:path": f"{name}.template.json"}}
@@ -81,7 +88,7 @@ def verdicts(
     What the check reports is the same.
     """
     values = Values(Assembly(paths))
-    judge = Judge(network_of(values))
+    judge = judge_of(values)
     computes = [compute for compute in compute_of(values) if compute.placements]
     found = {one.resource: judge.judge(one.placements, services) for one in computes}
     if services == ALWAYS_NEEDED and len(found) == len(computes):

@@ -41,11 +41,12 @@ from session_manager_permissions._readiness.rules import (
 from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
-from .judging import att, on, ref, resource, write
+from .judging import att, deployed_to, on, ref, resource, write
 from .reports import TRUST, Report, check_app
 from .test_network import (
     ANYTHING,
     APP_VERDICTS,
+    BY_ID_ROWS,
     EGRESS,
     ENDPOINT_ROWS,
     ISOLATED,
@@ -647,10 +648,7 @@ def test_default_host_management_is_of_one_region(
 ) -> None:
     elsewhere = {"Resources": HOST_MANAGEMENT}
     paths = write(tmp_path, Here=with_role(**NO_PROFILE), There=elsewhere)
-    manifest = tmp_path / "manifest.json"
-    body = json.loads(manifest.read_text())
-    body["artifacts"]["There"]["environment"] = f"aws://{account}/{region}"
-    manifest.write_text(json.dumps(body))
+    deployed_to(tmp_path, "There", f"{account}/{region}")
 
     assert Report(paths, strict=False).rules == expected
 
@@ -658,10 +656,7 @@ def test_default_host_management_is_of_one_region(
 def test_quick_setup_may_be_of_any_region(tmp_path: Path) -> None:
     setup = {"Setup": resource("AWS::SSMQuickSetup::ConfigurationManager")}
     paths = write(tmp_path, Here=with_role(**NO_PROFILE), There={"Resources": setup})
-    manifest = tmp_path / "manifest.json"
-    body = json.loads(manifest.read_text())
-    body["artifacts"]["There"]["environment"] = "aws://444455556666/us-east-1"
-    manifest.write_text(json.dumps(body))
+    deployed_to(tmp_path, "There", "444455556666/us-east-1")
 
     assert Report(paths, strict=False).rules == UNKNOWN
 
@@ -670,7 +665,7 @@ def test_half_of_the_templates_and_apps_must_not_have_a_definite_finding() -> No
     """All of them are checked: those of the network by `judging.verdicts`."""
     network = [
         *(expected for _, expected in SHAPES),
-        *(expected for _, _, expected in (*ROUTE_ROWS, *ENDPOINT_ROWS)),
+        *(expected for *_, expected in (*ROUTE_ROWS, *ENDPOINT_ROWS, *BY_ID_ROWS)),
         *(" ".join(by.values()) for _, by in APP_VERDICTS),
     ]
     identities = [expected for _, _, expected in IDENTITIES]
@@ -744,8 +739,7 @@ def test_document_of_another_region_says_nothing(tmp_path: Path) -> None:
     paths = write(tmp_path, Here={"Resources": here}, There=there)
 
     assert Report(paths, strict=False).rules == MISSING
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("eu-west-1", "us-east-1", 1))
+    deployed_to(tmp_path, "There", "111122223333/us-east-1")
     assert Report(paths, strict=False).rules == READY
 
 

@@ -268,6 +268,7 @@ def test_the_file_is_read_when_a_policy_is_asked_for(script: str, *, reads: bool
 
 
 def test_the_file_is_read_for_templates_that_name_a_policy_and_once(check: Check) -> None:
+    managed_policies.aws_managed.cache_clear()
     managed_policies._data.cache_clear()  # noqa: SLF001
 
     check(profile_on("arn:aws:iam::111122223333:policy/Ours"))

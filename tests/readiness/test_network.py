@@ -19,6 +19,7 @@ from aws_cdk.cloudformation_include import CfnInclude
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from session_manager_permissions import SessionManagerEndpoints
 from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
     ENDPOINT_MISSING,
@@ -30,7 +31,7 @@ from session_manager_permissions._network.verdicts import (
 from session_manager_permissions._readiness.rules import NO_INSTANCE_PROFILE
 from tests.conftest import DATA, HERE, MakeApp, MakeStack, synth
 
-from .judging import att, nested, on, ref, resource, said, verdicts, write
+from .judging import att, deployed_to, nested, on, ref, resource, said, verdicts, write
 from .reports import Report
 
 if TYPE_CHECKING:
@@ -749,6 +750,7 @@ def with_endpoints(**changes: dict[str, Any] | None) -> dict[str, Any]:
 ON = "Production"
 IF = {"Fn::If": [ON, ref("Nat"), {"Ref": "AWS::NoValue"}]}
 PARAMETER = ref("Given")
+NO_VALUE = {"Ref": "AWS::NoValue"}
 CUSTOM = "Custom::Routes"
 LOOP = {"Fn::ForEach::Endpoints": ["Service", ["ssm", "ssmmessages"], {}]}
 
@@ -879,10 +881,10 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      templated(PrivateRoute=resource("AWS::EC2::Route", RouteTableId=PARAMETER,
                                      DestinationCidrBlock="0.0.0.0/0", NatGatewayId=ref("Nat"))),
      UNKNOWN),
-    ("route into another app's table",
+    ("route into a table by id",
      templated(PrivateRoute=resource("AWS::EC2::Route", RouteTableId="rtb-1",
                                      DestinationCidrBlock="0.0.0.0/0", NatGatewayId=ref("Nat"))),
-     NO_NETWORK_PATH),
+     UNKNOWN),
     ("association of a subnet by parameter",
      templated(PrivateAssociation=resource("AWS::EC2::SubnetRouteTableAssociation",
                                            SubnetId=PARAMETER, RouteTableId=ref("PrivateTable"))),
@@ -997,6 +999,9 @@ def ingress(**changes: object) -> dict[str, Any]:
     return resource("AWS::EC2::SecurityGroupIngress", **rule | changes)
 
 
+FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+"""What an endpoint is in, by ids."""
+
 ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("as it is", with_endpoints(), OPEN),
     ("gateway type", with_endpoints(Ssm=made("ssm", VpcEndpointType="Gateway")), ENDPOINT_MISSING),
@@ -1018,8 +1023,19 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      ENDPOINT_MISSING),
     ("of another region by its name",
      with_endpoints(Ssm=made("ssm", ServiceRegion="eu-west-2")), ENDPOINT_MISSING),
-    ("in a VPC by parameter", with_endpoints(Ssm=made("ssm", VpcId=PARAMETER)), UNKNOWN),
-    ("in another VPC", with_endpoints(Ssm=made("ssm", VpcId="vpc-1")), ENDPOINT_MISSING),
+    ("in a VPC by parameter", with_endpoints(Ssm=made("ssm", VpcId=PARAMETER, **FOREIGN)),
+     UNKNOWN),
+    ("in a VPC by parameter, in a subnet of the VPC",
+     with_endpoints(Ssm=made("ssm", VpcId=PARAMETER)), OPEN),
+    ("in a VPC by id", with_endpoints(Ssm=made("ssm", VpcId="vpc-1", **FOREIGN)), UNKNOWN),
+    ("in a VPC by id, in a group of the VPC",
+     with_endpoints(Ssm=made("ssm", VpcId="vpc-1", SubnetIds=["subnet-1"])), OPEN),
+    ("in a VPC by id, in a group of another VPC",
+     with_endpoints(Ssm=made("ssm", VpcId="vpc-1", SubnetIds=["subnet-1"],
+                             SecurityGroupIds=[ref("Apart")]),
+                    Other=resource("AWS::EC2::VPC", CidrBlock=BLOCK),
+                    Apart=resource("AWS::EC2::SecurityGroup", VpcId=ref("Other"))),
+     ENDPOINT_MISSING),
     ("in subnets by parameter", with_endpoints(Ssm=made("ssm", SubnetIds=PARAMETER)), OPEN),
     ("groups by parameter", with_endpoints(Ssm=made("ssm", SecurityGroupIds=PARAMETER)), UNKNOWN),
     ("no groups", with_endpoints(Ssm=made("ssm", SecurityGroupIds=None)), ENDPOINT_UNREACHABLE),
@@ -1063,9 +1079,8 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("admitting nobody knows whom", with_endpoints(Admits=admitting(CidrIp=None)), UNKNOWN),
     ("admitting the instance's group",
      with_endpoints(Admits=admitting(CidrIp=None, SourceSecurityGroupId=ref("Group"))), OPEN),
-    ("admitting its own group",
-     with_endpoints(Admits=admitting(CidrIp=None, SourceSecurityGroupId="sg-1")),
-     ENDPOINT_UNREACHABLE),
+    ("admitting a group by id",
+     with_endpoints(Admits=admitting(CidrIp=None, SourceSecurityGroupId="sg-1")), UNKNOWN),
     ("admitting a group by parameter",
      with_endpoints(Admits=admitting(CidrIp=None, SourceSecurityGroupId=PARAMETER)), UNKNOWN),
     ("admitting a prefix list",
@@ -1084,8 +1099,8 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      with_endpoints(**SELF, Rule=ingress(GroupId=ref("Group"))), ENDPOINT_UNREACHABLE),
     ("admitting by a rule of a group by parameter",
      with_endpoints(**SELF, Rule=ingress(GroupId=PARAMETER)), UNKNOWN),
-    ("admitting by a rule of a group of another app",
-     with_endpoints(**SELF, Rule=ingress(GroupId="sg-1")), ENDPOINT_UNREACHABLE),
+    ("admitting by a rule of a group by id",
+     with_endpoints(**SELF, Rule=ingress(GroupId="sg-1")), UNKNOWN),
     ("admitting by a custom resource",
      with_endpoints(**SELF, Rule=resource(CUSTOM, Group=ref("Admits"))), UNKNOWN),
     ("admitting IPv6 in a subnet with IPv6",
@@ -1148,13 +1163,209 @@ def test_endpoints(tmp_path: Path, body: dict[str, Any], expected: str) -> None:
     assert said(found) == expected
 
 
+# A second stack that refers to things by their ids, as `Vpc.from_lookup` gives them
+
+BOTH_BY_ID: Final = {
+    "Ssm": made("ssm", VpcId="vpc-1", **FOREIGN),
+    "Messages": made("ssmmessages", VpcId="vpc-1", **FOREIGN),
+}
+LIKE_THE_OTHER: Final = {
+    name: made(service, VpcId="vpc-1", SubnetIds=["subnet-1"], SecurityGroupIds=[ref("Admits")])
+    for name, service in (("Ssm", "ssm"), ("Messages", "ssmmessages"))
+}
+ALONE: Final = templated(PrivateRoute=None)
+SHUT: Final = with_endpoints(**SELF)
+OFF_BOTH: Final = with_endpoints(
+    Ssm=made("ssm", PrivateDnsEnabled=False), Messages=made("ssmmessages", PrivateDnsEnabled=False)
+)
+NOTHING_OUT: Final = templated(
+    Group=resource(
+        "AWS::EC2::SecurityGroup",
+        VpcId=ref("Vpc"),
+        SecurityGroupEgress=[{"IpProtocol": "-1", "CidrIp": "127.0.0.1/32"}],
+    )
+)
+UNASSOCIATED: Final = templated(PrivateAssociation=None)
+
+
+def of_group(kind: str, **more: object) -> dict[str, Any]:
+    rule: dict[str, object] = {"GroupId": "sg-1", "IpProtocol": "tcp", "CidrIp": "0.0.0.0/0"}
+    ports = {"FromPort": 443, "ToPort": 443}
+    return resource(f"AWS::EC2::SecurityGroup{kind}", **rule | ports | more)
+
+
+def by_id(**more: object) -> dict[str, Any]:
+    given: dict[str, object] = {"RouteTableId": "rtb-1", "DestinationCidrBlock": "0.0.0.0/0"}
+    return resource("AWS::EC2::Route", **given | {"TransitGatewayId": "tgw-1"} | more)
+
+
+def shut_acl(body: dict[str, Any]) -> dict[str, Any]:
+    """The same template, in which a network ACL without entries shuts the subnet."""
+    parts = {
+        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        "Uses": resource(
+            "AWS::EC2::SubnetNetworkAclAssociation",
+            SubnetId=ref("Private"),
+            NetworkAclId=ref("Acl"),
+        ),
+    }
+    return {"Resources": body["Resources"] | parts}
+
+
+BY_ID_ROWS: Final[list[tuple[str, dict[str, Any], dict[str, Any], str]]] = [
+    ("endpoints", ALONE, BOTH_BY_ID, UNKNOWN),
+    ("endpoints beside NAT", templated(), BOTH_BY_ID, OPEN),
+    ("endpoints, one of them", ALONE, {"Ssm": BOTH_BY_ID["Ssm"]}, ENDPOINT_MISSING),
+    ("endpoints without private DNS", ALONE,
+     {name: made(name.lower(), VpcId="vpc-1", PrivateDnsEnabled=False, **FOREIGN)
+      for name in ("Ssm", "SsmMessages")}, NO_NETWORK_PATH),
+    ("endpoints of other services", ALONE, {"Ec2": made("ec2messages", VpcId="vpc-1", **FOREIGN)},
+     NO_NETWORK_PATH),
+    ("endpoints beside shut ones, of which a VPC takes no second", SHUT, BOTH_BY_ID,
+     ENDPOINT_UNREACHABLE),
+    ("endpoints beside ones without private DNS", OFF_BOTH, BOTH_BY_ID, UNKNOWN),
+    ("endpoints for a VPC without DNS host names",
+     templated(PrivateRoute=None, Vpc=resource("AWS::EC2::VPC", CidrBlock=BLOCK)), BOTH_BY_ID,
+     NO_NETWORK_PATH),
+    ("endpoints whose group admits another range", ALONE,
+     LIKE_THE_OTHER | {"Admits": resource(
+         "AWS::EC2::SecurityGroup", VpcId="vpc-1", SecurityGroupIngress=[
+             {"IpProtocol": "-1", "CidrIp": "10.9.0.0/16"}])}, NO_NETWORK_PATH),
+    ("endpoints whose group admits the range", ALONE,
+     LIKE_THE_OTHER | {"Admits": resource(
+         "AWS::EC2::SecurityGroup", VpcId="vpc-1", SecurityGroupIngress=[
+             {"IpProtocol": "-1", "CidrIp": BLOCK}])}, UNKNOWN),
+    ("endpoints, and nothing let out", NOTHING_OUT, BOTH_BY_ID, EGRESS_CLOSED),
+    ("compute alone", ALONE, {"Other": resource("AWS::EC2::Instance", SubnetId="subnet-1")},
+     NO_NETWORK_PATH),
+    ("route to a NAT gateway", ALONE, {"Route": by_id(NatGatewayId="nat-1",
+                                                      TransitGatewayId=NO_VALUE)}, UNKNOWN),
+    ("route to a transit gateway", ALONE,
+     {"Route": by_id(DestinationCidrBlock="10.8.0.0/16")}, UNKNOWN),
+    ("route back to the VPC itself", ALONE, {"Route": by_id(DestinationCidrBlock=BLOCK)},
+     NO_NETWORK_PATH),
+    ("route into a part of the VPC", ALONE,
+     {"Route": by_id(DestinationCidrBlock="10.0.1.0/24")}, NO_NETWORK_PATH),
+    ("route beside NAT", templated(), {"Route": by_id()}, OPEN),
+    ("route, and nothing let out", NOTHING_OUT, {"Route": by_id()}, EGRESS_CLOSED),
+    ("propagated routes", ALONE, {"Vpn": resource("AWS::EC2::VPNGatewayRoutePropagation",
+                                                  RouteTableIds=["rtb-1"])}, UNKNOWN),
+    ("association", UNASSOCIATED,
+     {"Uses": resource("AWS::EC2::SubnetRouteTableAssociation", SubnetId="subnet-1",
+                       RouteTableId="rtb-1")}, UNKNOWN),
+    ("association, of which a subnet takes no second", ALONE,
+     {"Uses": resource("AWS::EC2::SubnetRouteTableAssociation", SubnetId="subnet-1",
+                       RouteTableId="rtb-1")}, NO_NETWORK_PATH),
+    ("rule that admits HTTPS", SHUT, {"Rule": of_group("Ingress")}, UNKNOWN),
+    ("rule that admits another port", SHUT, {"Rule": of_group("Ingress", FromPort=5432,
+                                                              ToPort=5432)}, ENDPOINT_UNREACHABLE),
+    ("rule that admits, beside NAT", templated(), {"Rule": of_group("Ingress")}, OPEN),
+    ("rule that admits, and nothing let out", NOTHING_OUT, {"Rule": of_group("Ingress")},
+     EGRESS_CLOSED),
+    ("rule that lets HTTPS out", NOTHING_OUT, {"Rule": of_group("Egress")}, UNKNOWN),
+    ("rule that lets another port out", NOTHING_OUT,
+     {"Rule": of_group("Egress", FromPort=80, ToPort=80)}, EGRESS_CLOSED),
+    ("rule that lets HTTPS out, and no rule that admits", SHUT, {"Rule": of_group("Egress")},
+     ENDPOINT_UNREACHABLE),
+    ("attachment", templated(Attachment=None),
+     {"Attachment": resource("AWS::EC2::VPCGatewayAttachment", VpcId="vpc-1",
+                             InternetGatewayId="igw-1")}, UNKNOWN),
+    ("entry of a network ACL", shut_acl(templated()),
+     {"Entry": entry(1, egress=True, NetworkAclId="acl-1")}, UNKNOWN),
+    ("network ACL of a subnet", shut_acl(templated()),
+     {"Uses": resource("AWS::EC2::SubnetNetworkAclAssociation", SubnetId="subnet-1",
+                       NetworkAclId="acl-1")}, UNKNOWN),
+    ("network ACL of a subnet that has the default one", templated(),
+     {"Uses": resource("AWS::EC2::SubnetNetworkAclAssociation", SubnetId="subnet-1",
+                       NetworkAclId="acl-1")}, OPEN),
+    ("DNS servers", OFF_BOTH, {"Servers": resource("AWS::EC2::VPCDHCPOptionsAssociation",
+                                                   VpcId="vpc-1", DhcpOptionsId="dopt-1")},
+     UNKNOWN),
+    ("rules of a DNS resolver", with_endpoints(),
+     {"Rules": resource("AWS::Route53Resolver::ResolverRuleAssociation", VPCId="vpc-1")}, OPEN),
+    ("custom resource", ALONE, {"Custom": resource(CUSTOM, Table="rtb-0a1b2c3d")}, UNKNOWN),
+    ("custom resource with something else", ALONE, {"Custom": resource(CUSTOM, Name="subnet")},
+     NO_NETWORK_PATH),
+    ("stack that is not here", ALONE,
+     {"Stack": resource("AWS::CloudFormation::Stack", Parameters={"Vpc": "vpc-0a1b2c3d"})},
+     UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "other", "expected"), [pytest.param(*row[1:], id=row[0]) for row in BY_ID_ROWS]
+)
+def test_ids_that_another_stack_may_have_looked_up(
+    tmp_path: Path, body: dict[str, Any], other: dict[str, Any], expected: str
+) -> None:
+    """The other stack may refer to the network of the first, or to that of another app."""
+    found = verdicts(write(tmp_path, Here=body, There={"Resources": other}))
+    (of_first,) = (one for by, one in found.items() if by.template.path.name.startswith("Here"))
+    assert said(of_first) == expected
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "expected"),
+    [
+        ("111122223333/eu-west-1", "111122223333/eu-west-1", UNKNOWN),
+        ("111122223333/eu-west-1", "111122223333/us-east-1", NO_NETWORK_PATH),
+        ("111122223333/eu-west-1", "444455556666/eu-west-1", NO_NETWORK_PATH),
+        ("111122223333/eu-west-1", "unknown-account/unknown-region", UNKNOWN),
+        ("unknown-account/unknown-region", "111122223333/eu-west-1", UNKNOWN),
+        ("111122223333/unknown-region", "unknown-account/us-east-1", UNKNOWN),
+        ("111122223333/unknown-region", "444455556666/us-east-1", NO_NETWORK_PATH),
+    ],
+)
+@pytest.mark.parametrize("value", ["vpc-1", PARAMETER])
+def test_ids_of_another_account_or_region_are_of_something_else(
+    tmp_path: Path, value: object, here: str, there: str, expected: str
+) -> None:
+    parts = {
+        name: made(service, VpcId=value, **FOREIGN)
+        for name, service in (("Ssm", "ssm"), ("Messages", "ssmmessages"))
+    }
+    paths = write(tmp_path, Here=ALONE, There={"Resources": parts})
+    deployed_to(tmp_path, "Here", here)
+    deployed_to(tmp_path, "There", there)
+    (found,) = verdicts(paths).values()
+    assert said(found) == expected
+
+
+def test_vpc_that_the_app_looks_up_itself(make_app: MakeApp, make_stack: MakeStack) -> None:
+    """The second stack adds what the VPC of the first lacks; in another region it adds nothing."""
+    app = make_app()
+    first = make_stack("Made", scope=app, env=HERE)
+    isolated_alone(first)
+    for name, region in (("Same", HERE.region), ("Other", "us-east-1")):
+        env = cdk.Environment(account=HERE.account, region=region)
+        stack = make_stack(name, scope=app, env=env)
+        looked_up = ec2.Vpc.from_vpc_attributes(
+            stack,
+            "Vpc",
+            vpc_id="vpc-1",
+            availability_zones=["a"],
+            isolated_subnet_ids=["subnet-1"],
+            vpc_cidr_block="10.0.0.0/16",
+        )
+        SessionManagerEndpoints(stack, "Endpoints", vpc=looked_up)
+    folder = synth(first)
+    paths = {name: str(folder / f"{name}.template.json") for name in ("Made", "Same", "Other")}
+
+    def said_with(*names: str) -> str:
+        (found,) = verdicts([paths[name] for name in ("Made", *names)]).values()
+        return said(found)
+
+    assert said_with() == NO_NETWORK_PATH
+    assert said_with("Same") == UNKNOWN
+    assert said_with("Other") == NO_NETWORK_PATH
+
+
 def group(egress: object) -> dict[str, Any]:
     given = {} if egress is None else {"SecurityGroupEgress": egress}
     return resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), **given)
 
 
 ANY = {"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}
-NO_VALUE = {"Ref": "AWS::NoValue"}
 LET_OUT = resource("AWS::EC2::SecurityGroupEgress", GroupId=ref("Group"), **ANY)
 NOT_THIS = resource(
     "AWS::EC2::SecurityGroupEgress", GroupId=ref("Group"), IpProtocol="udp", CidrIp="0.0.0.0/0"
@@ -1250,7 +1461,7 @@ OFF = made("ssm", PrivateDnsEnabled=False)
         ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com", VPCs=PARAMETER),
           "Record": record()}, UNKNOWN),
         ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com", VPCs=[{"VPCId": "vpc-1"}]),
-          "Record": record()}, ENDPOINT_UNREACHABLE),
+          "Record": record()}, UNKNOWN),
         ({"Zone": zone("eu-west-1.amazonaws.com")}, UNKNOWN),
     ],
 )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from session_manager_permissions._network.judge import Judge
+
 from .endpoints import read_endpoints, read_zones
 from .groups import read_groups
 from .reading import Reading
@@ -13,6 +15,16 @@ from .vpcs import read_subnets, read_vpcs
 if TYPE_CHECKING:
     from session_manager_permissions._network.model import Network
     from session_manager_permissions._readiness.values import Values
+
+
+def judge_of(values: Values) -> Judge:
+    """The judge of the network of an app.
+
+    A literal id, such as `vpc-1a2b3c4d`, stands for what another app has made. But an app may also
+    look up in one stack what it makes in another, so no path is closed unless it is closed
+    whatever the literal ids stand for.
+    """
+    return Judge(network_of(values), lambda: network_of(values.with_ids_in_doubt()))
 
 
 def network_of(values: Values) -> Network:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network.facts import Unknown, all_of
 from session_manager_permissions._network.model import AclEntry, NetworkAcl
 from session_manager_permissions._readiness.templates import Resource, text
-from session_manager_permissions._readiness.values import VPC, decider, fact
+from session_manager_permissions._readiness.values import SUBNET, VPC, decider, fact
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -29,7 +29,10 @@ def acls_of(
     found: dict[Hashable, NetworkAcl | Unknown] = {}
     for resource in values.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
         template, properties = resource.template, resource.properties
-        subnet = values.behind(template, properties.get("SubnetId"))
+        subnet = values.reference(template, properties.get("SubnetId"), SUBNET, "subnet")
+        if isinstance(subnet, Unknown):
+            reading.leave_open("acls", template, subnet.decides)
+            continue
         acl = values.behind(template, properties.get("NetworkAclId"))
         if not isinstance(acl, Resource):
             found[subnet] = Unknown(decider(properties.get("NetworkAclId"), "network ACL"))

@@ -18,6 +18,7 @@ from session_manager_permissions._readiness.values import (
     decider,
     fact,
     mappings,
+    may_be_one_region,
     present,
 )
 
@@ -40,26 +41,45 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endp
 
 
 def read_endpoints(reading: Reading) -> None:
-    """Read the VPC endpoints into their VPCs."""
+    """Read the VPC endpoints into their VPCs, after them those that may be of another VPC."""
+    vpcs = reading.network.vpcs
+    certain: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
+    possible: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
     for resource in reading.values.by_type["AWS::EC2::VPCEndpoint"]:
-        value = resource.properties.get("VpcId")
-        vpc = reading.values.reference(resource.template, value, VPC, "VPC")
         for endpoint in _endpoint(reading, resource):
-            for id_, meant in _meant(reading, vpc, resource):
-                found = reading.network.vpcs[id_]
-                one = replace(endpoint, exists=all_of((endpoint.exists, meant)))
-                reading.network.vpcs[id_] = replace(found, endpoints=(*found.endpoints, one))
+            for id_, meant in _vpcs_of(reading, resource, endpoint):
+                if meant is True:
+                    certain[id_].append(endpoint)
+                else:
+                    exists = all_of((endpoint.exists, meant))
+                    possible[id_].append(replace(endpoint, exists=exists))
+    for id_ in dict.fromkeys((*certain, *possible)):
+        vpcs[id_] = replace(vpcs[id_], endpoints=(*certain[id_], *possible[id_]))
+
+
+def _vpcs_of(
+    reading: Reading, resource: Resource, endpoint: Endpoint
+) -> list[tuple[Hashable, Fact]]:
+    """The VPC of an endpoint: that of the parts of the app that it is in, if it has such."""
+    values = reading.values
+    for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
+        if isinstance(part, Resource):
+            vpc = values.behind(part.template, part.properties.get("VpcId"))
+            if vpc in reading.network.vpcs:
+                return [(vpc, True)]
+    value = resource.properties.get("VpcId")
+    return _meant(reading, values.reference(resource.template, value, VPC, "VPC"), resource)
 
 
 def _meant(reading: Reading, vpc: Reference, resource: Resource) -> list[tuple[Hashable, Fact]]:
     """The VPC that a resource refers to, or each that may be meant."""
     if not isinstance(vpc, Unknown):
         return [(vpc, True)] if vpc in reading.network.vpcs else []
-    environment = resource.template.stack.environment
+    stack = resource.template.stack
     return [
         (found, vpc)
         for found in reading.network.vpcs
-        if isinstance(found, Resource) and found.template.stack.environment == environment
+        if isinstance(found, Resource) and may_be_one_region(found.template.stack, stack)
     ]
 
 

@@ -25,6 +25,8 @@ from session_manager_permissions._readiness.values import (
     present,
 )
 
+from .reading import INBOUND, OUTBOUND
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
 def read_groups(reading: Reading) -> None:
     """Read the security groups, those too that AWS makes for a VPC and for a cluster of EKS."""
     values = reading.values
-    inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source")
-    outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination")
+    inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source", INBOUND)
+    outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination", OUTBOUND)
     customised = values.customised(frozenset({"AWS::EC2::SecurityGroup"}))
     for resource in values.by_type["AWS::EC2::SecurityGroup"]:
         egress = present(resource.properties, "SecurityGroupEgress")
@@ -47,13 +49,15 @@ def read_groups(reading: Reading) -> None:
                     reading, resource, resource.properties.get("SecurityGroupIngress"), "Source"
                 ),
                 *inbound.get(resource, ()),
+                *_unseen(reading, INBOUND, resource),
             ),
             (
                 *own,
                 *outbound.get(resource, ()),
                 *_default_egress(resource, egress, separate=resource in outbound),
+                *_unseen(reading, OUTBOUND, resource),
             ),
-            customised.get(resource, reading.complete("rules", resource)),
+            customised.get(resource, True),
         )
     restricted = {
         values.behind(resource.template, resource.properties.get("DefaultSecurityGroupId"))
@@ -65,22 +69,45 @@ def read_groups(reading: Reading) -> None:
         kept = owner not in restricted
         reading.network.groups[owner] = SecurityGroup(
             f"default of {owner.logical_id}",
-            ((Rule(GroupPeer(owner)),) if kept else ()) + tuple(inbound.get(owner, ())),
-            ((Rule(PUBLIC),) if kept else ()) + tuple(outbound.get(owner, ())),
-            reading.complete("rules", owner),
+            (
+                *([Rule(GroupPeer(owner))] if kept else []),
+                *inbound.get(owner, ()),
+                *_unseen(reading, INBOUND, owner),
+            ),
+            (
+                *([Rule(PUBLIC)] if kept else []),
+                *outbound.get(owner, ()),
+                *_unseen(reading, OUTBOUND, owner),
+            ),
         )
 
 
-def _separate(reading: Reading, type_: str, side: str) -> defaultdict[Hashable, list[Rule]]:
+def _separate(
+    reading: Reading, type_: str, side: str, kind: str
+) -> defaultdict[Hashable, list[Rule]]:
     """The rules that are resources of their own, by group."""
     rules: defaultdict[Hashable, list[Rule]] = defaultdict(list)
     for group, resources in reading.gathered(
-        type_, "GroupId", GROUP, "rules", "security group"
+        type_, "GroupId", GROUP, kind, "security group", detail=_may_admit
     ).items():
         for resource in resources:
             exists = reading.values.exists(resource)
             rules[group] += _rule(reading, resource, resource.properties, side, exists)
     return rules
+
+
+def _may_admit(resource: Resource) -> bool:
+    return _admits(resource.properties) is not False
+
+
+def _admits(entry: dict[str, Any]) -> bool | None:
+    return admits_https(entry.get("IpProtocol"), entry.get("FromPort"), entry.get("ToPort"))
+
+
+def _unseen(reading: Reading, kind: str, group: Resource) -> list[Rule]:
+    """A rule in place of those that a group may have besides its own."""
+    complete = reading.complete(kind, group)
+    return [Rule(complete, complete)] if isinstance(complete, Unknown) else []
 
 
 def _inline(reading: Reading, resource: Resource, value: object, side: str) -> list[Rule]:
@@ -98,7 +125,7 @@ def _rule(
     reading: Reading, resource: Resource, entry: dict[str, Any], side: str, exists: Fact
 ) -> list[Rule]:
     """A rule, where it is about TCP 443."""
-    admits = admits_https(entry.get("IpProtocol"), entry.get("FromPort"), entry.get("ToPort"))
+    admits = _admits(entry)
     peer = _peer(reading, resource, entry, side)
     if admits is False:
         return []

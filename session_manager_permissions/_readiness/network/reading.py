@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Network
-from session_manager_permissions._readiness.templates import UNKNOWN, Resource
+from session_manager_permissions._readiness.templates import UNKNOWN, Resource, Stack, shown
+from session_manager_permissions._readiness.values import may_be_one_region
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from session_manager_permissions._network.model import Range
     from session_manager_permissions._readiness.templates import Template
@@ -21,43 +23,88 @@ INTERNET_GATEWAY: Final = frozenset({"AWS::EC2::InternetGateway"})
 TABLE: Final = frozenset({"AWS::EC2::RouteTable"})
 
 
+INBOUND, OUTBOUND = "inbound rules", "outbound rules"
+
+_MADE_UNSEEN: Final = ("endpoints", "routes", INBOUND, OUTBOUND)
+"""What custom resources, loops and the like are taken to make."""
+
+_ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")
+
+
 class Reading:
     """A network as it is being read, and what of it can't be seen."""
 
     def __init__(self, values: Values) -> None:
         self.values = values
         self.network = Network()
-        self._open: dict[tuple[str, str], str] = {}
+        self._open: defaultdict[str, dict[tuple[Stack, Hashable], str]] = defaultdict(dict)
         for template in values.templates:
             generates = _generates(template)
             if generates:
-                for kind in ("endpoints", "routes", "rules"):
-                    self.leave_open(kind, template, generates)
+                self._leave_all_open(template, generates)
+        for resource in (*values.custom(), *values.unread_stacks()) if values.doubts_ids else ():
+            if _ID.search(shown(resource.properties)):
+                by = f"what {resource.logical_id!r} does by the ids that it is given"
+                self._leave_all_open(resource.template, by)
 
-    def leave_open(self, kind: str, template: Template, decides: str) -> None:
+    def _leave_all_open(self, template: Template, decides: str) -> None:
+        for kind in _MADE_UNSEEN:
+            self.leave_open(kind, template, decides)
+
+    def leave_open(
+        self, kind: str, template: Template, decides: str, detail: Hashable = None
+    ) -> None:
         """Note that more of a kind may be anywhere in the environment of a template."""
-        self._open.setdefault((kind, template.stack.environment), decides)
+        environment = Stack(environment=template.stack.environment)
+        self._open[kind].setdefault((environment, detail), decides)
 
-    def complete(self, kind: str, resource: Resource) -> Fact:
-        """Whether all of a kind is seen in the environment of a resource."""
-        decides = self._open.get((kind, resource.template.stack.environment))
-        return True if decides is None else Unknown(decides)
+    def complete(
+        self, kind: str, resource: Resource, matters: Callable[[Hashable], bool] | None = None
+    ) -> Fact:
+        """Whether all of a kind is seen in the environment of a resource.
+
+        Args:
+            kind: the kind.
+            resource: the resource.
+            matters: whether more of the kind matters, by its detail.
+        """
+        for (environment, detail), decides in self._open[kind].items():
+            if may_be_one_region(environment, resource.template.stack) and (
+                matters is None or matters(detail)
+            ):
+                return Unknown(decides)
+        return True
 
     def gathered(
-        self, type_: str, by: str, types: frozenset[str], kind: str, noun: str
+        self,
+        type_: str,
+        by: str,
+        types: frozenset[str],
+        kind: str,
+        noun: str,
+        *,
+        detail: Callable[[Resource], Hashable] = lambda _: True,
     ) -> defaultdict[Hashable, list[Resource]]:
         """The resources of a type by what one of their properties refers to.
 
         If a parent can't be known, the resource may belong to any of its kind.
+
+        Args:
+            type_: the type.
+            by: the property.
+            types: the types of what the property refers to.
+            kind: what the resources are to their parent, as `complete` asks for it.
+            noun: what the property refers to, as a message says it.
+            detail: what decides whether a resource matters to a parent; False where it does not.
         """
         gathered: defaultdict[Hashable, list[Resource]] = defaultdict(list)
         for resource in self.values.by_type[type_]:
             value = resource.properties.get(by)
             for reference in self.values.references(resource.template, value, types, noun):
-                if isinstance(reference, Unknown):
-                    self.leave_open(kind, resource.template, reference.decides)
-                else:
+                if not isinstance(reference, Unknown):
                     gathered[reference].append(resource)
+                elif (of := detail(resource)) is not False:
+                    self.leave_open(kind, resource.template, reference.decides, of)
         return gathered
 
     def range(self, resource: Resource, value: object) -> Range:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.facts import Unknown
@@ -20,7 +22,8 @@ from .reading import INTERNET_GATEWAY, TABLE
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from session_manager_permissions._network.model import Reference
+    from session_manager_permissions._network.facts import Fact
+    from session_manager_permissions._network.model import Destination, Reference, Vpc
     from session_manager_permissions._readiness.templates import Template
 
     from .reading import Reading
@@ -52,28 +55,45 @@ _PROPAGATIONS: Final = {
 def read_tables(reading: Reading) -> None:
     """Read the route tables, with what may put routes into them."""
     values = reading.values
-    routes = reading.gathered("AWS::EC2::Route", "RouteTableId", TABLE, "routes", "route table")
+    routes = reading.gathered(
+        "AWS::EC2::Route",
+        "RouteTableId",
+        TABLE,
+        "routes",
+        "route table",
+        detail=partial(_destination, reading),
+    )
     propagations = [
         reading.gathered(type_, by, TABLE, "routes", "route table")
         for type_, by in _PROPAGATIONS.items()
     ]
     customised = _customised(reading)
-    for vpc in reading.network.vpcs:
-        assert isinstance(vpc, Resource)  # noqa: S101 # as all ids of this network
-        complete = customised.get(vpc) or reading.complete("routes", vpc)
-        name = f"main route table of {vpc.logical_id}"
-        reading.network.tables[vpc] = RouteTable(name, (), complete)
+    complete: dict[Hashable, Fact] = {}
+    for id_, vpc in reading.network.vpcs.items():
+        assert isinstance(id_, Resource)  # noqa: S101 # as all ids of this network
+        complete[id_] = customised.get(id_) or reading.complete(
+            "routes", id_, partial(_leads_out, vpc)
+        )
+        name = f"main route table of {id_.logical_id}"
+        reading.network.tables[id_] = RouteTable(name, (), complete[id_])
     for resource in values.by_type["AWS::EC2::RouteTable"]:
         read = [_route(reading, route) for route in routes[resource]]
         for by_table in propagations:
             read += [_propagated(reading, propagation) for propagation in by_table[resource]]
         of_vpc = values.behind(resource.template, resource.properties.get("VpcId"))
-        complete = (
-            customised.get(resource)
-            or customised.get(of_vpc)
-            or reading.complete("routes", resource)
+        seen = (
+            customised.get(resource) or complete.get(of_vpc) or reading.complete("routes", resource)
         )
-        reading.network.tables[resource] = RouteTable(resource.logical_id, tuple(read), complete)
+        reading.network.tables[resource] = RouteTable(resource.logical_id, tuple(read), seen)
+
+
+def _leads_out(vpc: Vpc, to: Hashable) -> bool:
+    """Whether a route may lead out of a VPC, by its destination."""
+    if to in vpc.ranges:
+        return False
+    return not isinstance(to, IPv4Network) or not any(
+        isinstance(one, IPv4Network) and to.subnet_of(one) for one in vpc.ranges
+    )
 
 
 def _customised(reading: Reading) -> dict[Hashable, Unknown]:
@@ -96,16 +116,19 @@ def _propagated(reading: Reading, resource: Resource) -> Route:
 
 
 def _route(reading: Reading, resource: Resource) -> Route:
-    properties = resource.properties
     leads, target, name = _target(reading, resource)
     exists = reading.values.exists(resource)
+    return Route(_destination(reading, resource), leads, target, name, exists)
+
+
+def _destination(reading: Reading, resource: Resource) -> Destination:
+    properties = resource.properties
     block = present(properties, "DestinationCidrBlock")
     if block is not None:
-        return Route(reading.range(resource, block), leads, target, name, exists)
+        return reading.range(resource, block)
     if present(properties, "DestinationIpv6CidrBlock") is not None:
-        return Route("ipv6", leads, target, name, exists)
-    list_ = PrefixList(f"the prefix list {shown(properties.get('DestinationPrefixListId'))}")
-    return Route(list_, leads, target, name, exists)
+        return "ipv6"
+    return PrefixList(f"the prefix list {shown(properties.get('DestinationPrefixListId'))}")
 
 
 def _target(reading: Reading, resource: Resource) -> tuple[Leads, Reference, str]:

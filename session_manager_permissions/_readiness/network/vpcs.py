@@ -67,7 +67,7 @@ def read_vpcs(reading: Reading) -> None:
             dns_hostnames=fact(
                 properties.get("EnableDnsHostnames"), "DNS host names", default=False
             ),
-            resolver=resolvers.get(resource, True),
+            resolver=resolvers.get(resource, reading.complete("resolvers", resource)),
             complete=given_away.get(resource, reading.complete("endpoints", resource)),
             internet_gateways=(
                 *(
@@ -101,13 +101,23 @@ def _resolvers(reading: Reading) -> dict[Hashable, Unknown]:
             servers = options.properties.get("DomainNameServers", ["AmazonProvidedDNS"])
             if servers == ["AmazonProvidedDNS"]:
                 continue
-        vpc = values.behind(resource.template, properties.get("VpcId"))
-        found[vpc] = Unknown(f"the DNS servers of {resource.logical_id!r}")
+        _note(reading, found, resource, "VpcId", f"the DNS servers of {resource.logical_id!r}")
     for type_, by in _RESOLVERS.items():
         for resource in values.by_type[type_]:
-            vpc = values.behind(resource.template, resource.properties.get(by))
-            found[vpc] = Unknown(f"the DNS rules of {resource.logical_id!r}")
+            _note(reading, found, resource, by, f"the DNS rules of {resource.logical_id!r}")
     return found
+
+
+def _note(
+    reading: Reading, found: dict[Hashable, Unknown], resource: Resource, by: str, decides: str
+) -> None:
+    """Note what decides how names are resolved in the VPC that a property refers to."""
+    value = resource.properties.get(by)
+    vpc = reading.values.reference(resource.template, value, VPC, "VPC")
+    if not isinstance(vpc, Unknown):
+        found[vpc] = Unknown(decides)
+    elif reading.values.doubts_ids:
+        reading.leave_open("resolvers", resource.template, decides)
 
 
 def read_subnets(reading: Reading) -> None:
@@ -136,10 +146,13 @@ def read_subnets(reading: Reading) -> None:
             for association in associations[resource]
         ]
         somewhere = reading.complete("associations", resource)
-        if isinstance(somewhere, Unknown):
+        # A subnet takes one association.
+        if isinstance(somewhere, Unknown) and not any(exists is True for _, exists in tables):
             tables.append((somewhere, somewhere))
         vpc = values.reference(resource.template, properties.get("VpcId"), VPC, "VPC")
         acl = acls.get(resource)
+        if acl is not None and isinstance(other := reading.complete("acls", resource), Unknown):
+            acl = other
         if acl is None and isinstance(vpc, Resource) and vpc in entries:
             acl = Unknown(f"the default network ACL of {vpc.logical_id!r}")
         if fact(properties.get("Ipv6Native"), "IPv6", default=False) is not False:
