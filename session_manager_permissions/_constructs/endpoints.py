@@ -148,7 +148,6 @@ class SessionManagerEndpoints(Construct):
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._vpc = vpc
-        self._errors: list[str] = []
         needed = {
             "ssm": True,
             "ssmmessages": True,
@@ -246,17 +245,15 @@ class SessionManagerEndpoints(Construct):
         own = {one.service: one for one in found if one.resource.node.path in paths}
         later = [one for one in found if one.resource.node.path not in paths]
         clashes = [one for one in later if one.service in own and one.clashes(own[one.service])]
-        # Until the CLI has looked them up, all VPCs look the same.
         if clashes and self._vpc.select_subnets().is_pending_lookup:
-            clashes = []
-        self._errors = [
+            return []  # until the CLI has looked them up, all VPCs look the same
+        return [
             f"the endpoint {one.resource.node.path!r} of {one.service} is defined after this "
             "SessionManagerEndpoints, which has made one, and the VPC takes only one with private "
             "DNS, or one gateway in a route table: make SessionManagerEndpoints after it, and it "
             "uses that one"
             for one in clashes
         ]
-        return self._errors
 
 
 _ANY: Final = "*"

@@ -139,18 +139,11 @@ class SessionPreferences(Construct):
         https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-run-as.html
         """
         cdk.Stack.of(scope)
-        for argument, flag in (
-            ("stream_logs", stream_logs),
-            ("enforce_s3_encryption", enforce_s3_encryption),
-            ("enforce_cloudwatch_encryption", enforce_cloudwatch_encryption),
-        ):
-            refuse_wrong_type(argument, flag, bool)
-        for argument, profile in (
-            ("linux_shell_profile", linux_shell_profile),
-            ("windows_shell_profile", windows_shell_profile),
-        ):
-            if profile is not None:
-                _refuse_wrong_profile(argument, profile)
+        refuse_wrong_type("stream_logs", stream_logs, bool)
+        refuse_wrong_type("enforce_s3_encryption", enforce_s3_encryption, bool)
+        refuse_wrong_type("enforce_cloudwatch_encryption", enforce_cloudwatch_encryption, bool)
+        _refuse_wrong_profile("linux_shell_profile", linux_shell_profile)
+        _refuse_wrong_profile("windows_shell_profile", windows_shell_profile)
         if document_name is not None:
             _refuse_invalid_document_name(document_name)
             _refuse_taken_document_name(document_name)
@@ -431,7 +424,9 @@ def _refuse_encrypted_twice(log_bucket: IBucketRef | None) -> None:
         )
 
 
-def _refuse_wrong_profile(argument: str, profile: str) -> None:
+def _refuse_wrong_profile(argument: str, profile: str | None) -> None:
+    if profile is None:
+        return
     refuse_wrong_text(argument, profile)
     found = re.search(r"\{\{[^{}]*\}\}", profile)
     if found:

@@ -15,14 +15,14 @@ from .policies import Answer, Decision, Statement, decide, within
 from .remedies import inner, kind_of
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
 from .rules import Finding
-from .templates import CreationOrder, listed, mapping, shown, text
+from .templates import listed, mapping, shown, text
 from .values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .compute import Compute
-    from .templates import Assembly, Resource, Template
+    from .templates import Assembly, Resource
 
 VERDICTS: Final = ("ready", "not ready", "can't be known")
 
@@ -282,7 +282,7 @@ def _of_keys(policy: Policy) -> Iterator[Finding]:
                 "access to IAM",
                 fix,
             )
-        for written, _ in listed(statement.entry.get("Resource")):
+        for written, _ in listed(statement.written_resource):
             if _is_no_key(written, policy.resource):
                 yield Finding(
                     rules.KEY_NOT_BY_ARN,
@@ -329,7 +329,6 @@ def _of_boots(
     Only policies of the machine's own template count: the order of stacks is another matter.
     """
     late: defaultdict[tuple[_Late, str, bool], list[Resource]] = defaultdict(list)
-    orders: dict[Template, CreationOrder] = {}
     for compute in computes:
         machine, given = compute.resource, compute.profile
         given = given if isinstance(given, Written) else compute.maybe_profile
@@ -338,12 +337,7 @@ def _of_boots(
         profile = profiles.profile_of(given.template, given.value)
         if profile is None:
             continue
-        there = machine.template
-        if there not in orders:
-            orders[there] = CreationOrder(
-                there, (one for one in there.resources.values() if one.type in ATTACHED_BY)
-            )
-        found = _late(machine, profiles.role(profile), orders[there])
+        found = _late(machine, profiles.role(profile))
         if found.ours:
             late[found, machine.type, machine.is_l1].append(machine)
     needed = {found for found, _, _ in late if _matters(found, asked[found.role])}
@@ -369,13 +363,13 @@ _BOOTING: Final = (
 )
 
 
-def _late(machine: Resource, role: Role, order: CreationOrder) -> _Late:
+def _late(machine: Resource, role: Role) -> _Late:
     late = [
         policy
         for policy, _ in (*role.inline, *role.managed)
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
-        and not order.waits_for(machine, policy.resource)
+        and not machine.template.creation_order.waits_for(machine, policy.resource)
     ]
     ours = [
         policy for policy in late if any(one.sid == _needs.CHANNELS.sid for one in policy.needed)

@@ -58,21 +58,21 @@ class Decision(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One statement of a policy, as far as it is known."""
+    """One statement of a policy, as far as it is known: by default it may apply to anything."""
 
     source: str
     """What a message calls its policy."""
-    sid: str
     allows: bool
-    actions: tuple[str, ...]
+    sid: str = ""
+    actions: tuple[str, ...] = ("*",)
     """Patterns in lower case, because IAM ignores the case of an action."""
-    not_actions: bool
-    resources: tuple[str, ...]
-    not_resources: bool
-    certain: bool
+    not_actions: bool = False
+    resources: tuple[str, ...] = ("*",)
+    not_resources: bool = False
+    certain: bool = False
     """Whether the statement is certainly deployed, and its `Condition` certainly holds."""
-    entry: dict[str, Any]
-    """The statement in the document."""
+    written_resource: object = None
+    """The element `Resource` as the template has it."""
     when: frozenset[World] = _EVERYWHERE
     """The deployments that have the statement: it is in each of these worlds."""
 
@@ -130,7 +130,9 @@ def read(document: object, source: str, template: Template | None = None) -> Rea
         fault = refusal(resolved, partition) if isinstance(resolved, dict) else None
         reasons.append(fault.reason if fault and fault.certain else None)
         for one in _statements(resolved, source, fault):
-            found.setdefault(one[: Statement._fields.index("entry")], (one, set()))[1].add(world)
+            found.setdefault(one[: Statement._fields.index("written_resource")], (one, set()))[
+                1
+            ].add(world)
     statements = [
         one if when == _EVERYWHERE else one._replace(when=_shortened(frozenset(when)))
         for one, when in found.values()
@@ -174,7 +176,7 @@ def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[
             resources=_patterns(entry.get("NotResource" if not_resources else "Resource")),
             not_resources=not_resources,
             certain=certain and known and not entry.get("Condition"),
-            entry=entry,
+            written_resource=entry.get("Resource"),
         )
 
 
@@ -254,21 +256,8 @@ def _arn(template: Template, name: str) -> str | None:
 
 
 def anything(source: str) -> list[Statement]:
-    """Statements for a policy that can't be read: it may allow anything, and deny anything."""
-    return [
-        Statement(
-            source=source,
-            sid="",
-            allows=effect == "Allow",
-            actions=("*",),
-            not_actions=False,
-            resources=("*",),
-            not_resources=False,
-            certain=False,
-            entry={},
-        )
-        for effect in ("Allow", "Deny")
-    ]
+    """Return statements for a policy that can't be read: it may allow and deny anything."""
+    return [Statement(source, allows=True), Statement(source, allows=False)]
 
 
 def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, ...]) -> Decision:

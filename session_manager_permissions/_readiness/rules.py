@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions._network.verdicts import (
-    EGRESS_CLOSED,
-    ENDPOINT_MISSING,
-    ENDPOINT_UNREACHABLE,
-    NO_NETWORK_PATH,
-)
+from session_manager_permissions._network import verdicts
 
 if TYPE_CHECKING:
     from .templates import Resource
@@ -42,8 +37,8 @@ class ReadinessRule(NamedTuple):
     """A rule of the check."""
 
     id: str
-    reported_on: str
     finds: str
+    reported_on: str = "the profile"
     severity: str = _NOT_READY
     """`warning`, `info`, or a warning that is an error with `strict`."""
 
@@ -68,104 +63,99 @@ RULES: Final = {
     for rule in (
         ReadinessRule(
             CHANNEL_MISSING,
-            "the profile",
             "a `ssmmessages` channel action that no policy allows, or the permissions boundary "
             "does not",
         ),
         ReadinessRule(
             REGISTRATION_MISSING,
-            "the profile",
             "the same of `ssm:UpdateInstanceInformation`, which Default Host Management "
             "Configuration can stand in for",
         ),
-        ReadinessRule(EXPLICIT_DENY, "the profile", "a `Deny` of one of these actions"),
+        ReadinessRule(EXPLICIT_DENY, "a `Deny` of one of these actions"),
         ReadinessRule(
             POLICIES_TOO_LONG,
-            "the profile",
             "inline policies of its role with more than 10,240 characters, which IAM refuses",
         ),
         ReadinessRule(
             MANAGED_POLICY_TOO_LONG,
-            "the policy",
             "a managed policy of the role with more than 6,144 characters, which IAM refuses",
+            "the policy",
         ),
         ReadinessRule(
             TOO_MANY_MANAGED_POLICIES,
-            "the profile",
             "more than 25 managed policies on its role, the most that the quota can be raised to",
         ),
         ReadinessRule(
             REFUSED_POLICY,
-            "the profile",
             "a policy of its role that breaks the grammar of IAM policies, so that the deployment "
             "fails",
         ),
         ReadinessRule(
             NO_INSTANCE_PROFILE,
-            "the instance, launch template or launch configuration",
             "compute without an instance profile: the agent has no credentials, unless Default "
             "Host Management Configuration gives it some",
+            "the instance, launch template or launch configuration",
         ),
         ReadinessRule(
             ROLE_NOT_ASSUMABLE,
-            "the role",
             "a trust policy that does not let EC2 assume the role",
+            "the role",
         ),
         ReadinessRule(
             METADATA_OFF,
-            "the instance, launch template or launch configuration",
             "`HttpEndpoint: disabled`: the agent gets no credentials",
+            "the instance, launch template or launch configuration",
         ),
         ReadinessRule(
-            NO_NETWORK_PATH,
-            "the instance, group, fleet or node group",
+            verdicts.NO_NETWORK_PATH,
             "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",
-        ),
-        ReadinessRule(
-            ENDPOINT_MISSING,
             "the instance, group, fleet or node group",
-            "VPC endpoints as the only way out, of which one that is needed is missing",
         ),
         ReadinessRule(
-            ENDPOINT_UNREACHABLE,
-            "the VPC endpoint",
+            verdicts.ENDPOINT_MISSING,
+            "VPC endpoints as the only way out, of which one that is needed is missing",
+            "the instance, group, fleet or node group",
+        ),
+        ReadinessRule(
+            verdicts.ENDPOINT_UNREACHABLE,
             "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
             "or a policy that does not allow the agent's calls",
+            "the VPC endpoint",
         ),
         ReadinessRule(
-            EGRESS_CLOSED,
-            "the instance or launch template",
+            verdicts.EGRESS_CLOSED,
             "security groups that do not let TCP 443 out",
+            "the instance or launch template",
         ),
         ReadinessRule(
             KEY_NOT_BY_ARN,
-            "the policy",
             "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
+            "the policy",
             "warning",
         ),
         ReadinessRule(
             DECRYPT_ON_ALL_KEYS,
-            "the policy",
             "`kms:Decrypt` on every key, unconditionally",
+            "the policy",
             "warning",
         ),
-        ReadinessRule(DEPRECATED_POLICY, "the role", "`AmazonEC2RoleforSSM`", "warning"),
+        ReadinessRule(DEPRECATED_POLICY, "`AmazonEC2RoleforSSM`", "the role", "warning"),
         ReadinessRule(
             BOOT_ORDER,
-            "the instance, Auto Scaling group or fleet",
             "compute that may boot before the policy of its role that allows what the agent needs",
+            "the instance, Auto Scaling group or fleet",
             "warning",
         ),
         ReadinessRule(
             CANNOT_BE_KNOWN,
-            "the profile or the compute",
             "what decides is known after the deployment only",
+            "the profile or the compute",
             "info",
         ),
         ReadinessRule(
             READY,
-            "nothing",
             "that every profile is ready: it is not printed, and keeps the counts in CDK's report",
+            "nothing",
             "info",
         ),
     )

@@ -168,6 +168,11 @@ class Template:
         return frozenset(found)
 
     @cached_property
+    def creation_order(self) -> CreationOrder:
+        """The order in which CloudFormation creates its resources."""
+        return CreationOrder(self.resources)
+
+    @cached_property
     def assets(self) -> dict[str, Any]:
         """The entries of its stack's assets file, by their hashes."""
         if self.parent:
@@ -258,30 +263,29 @@ class Condition(NamedTuple):
 
 
 class CreationOrder:
-    """Tells which of the `targets` CloudFormation creates before another resource."""
+    """Tells which resources of a template CloudFormation creates before another."""
 
-    def __init__(self, template: Template, targets: Iterable[Resource]) -> None:
-        there = template.resources
+    def __init__(self, resources: dict[str, Resource]) -> None:
         references = {
-            resource: [there[name] for name in {*resource.mentions} & there.keys()]
-            for resource in there.values()
+            resource: [resources[name] for name in {*resource.mentions} & resources.keys()]
+            for resource in resources.values()
         }
-        self._bits = {target: 1 << place for place, target in enumerate(targets)}
+        self._bits = {resource: 1 << place for place, resource in enumerate(references)}
         self._before: dict[Resource, int] = {}
-        """The targets that each resource waits for, as bits. None where CloudFormation itself
-        refuses the template for a circular dependency."""
+        """The resources that each one waits for, as bits: empty if a dependency is circular, for
+        which CloudFormation refuses the template."""
         try:
             for resource in TopologicalSorter(references).static_order():
                 before = 0
                 for other in references[resource]:
-                    before |= self._before[other] | self._bits.get(other, 0)
+                    before |= self._before[other] | self._bits[other]
                 self._before[resource] = before
         except CycleError:
             self._before = {}
 
-    def waits_for(self, resource: Resource, target: Resource) -> bool:
-        """Tell whether CloudFormation creates `target` before `resource`."""
-        return bool(self._before.get(resource, -1) & self._bits[target])
+    def waits_for(self, resource: Resource, other: Resource) -> bool:
+        """Tell whether CloudFormation creates `other` before `resource`."""
+        return bool(self._before.get(resource, -1) & self._bits[other])
 
 
 class Stack(NamedTuple):

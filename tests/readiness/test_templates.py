@@ -10,7 +10,6 @@ import pytest
 from session_manager_permissions._readiness.templates import (
     UNKNOWN,
     Assembly,
-    CreationOrder,
     ReturnValue,
     Template,
     listed,
@@ -353,7 +352,7 @@ def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  
 
     first, other = template.resources["First"], template.resources["Other"]
 
-    assert CreationOrder(template, [other]).waits_for(first, other) is waits
+    assert template.creation_order.waits_for(first, other) is waits
 
 
 @pytest.mark.parametrize(
