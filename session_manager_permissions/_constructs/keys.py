@@ -98,19 +98,18 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         if without_tokens(arn) != arn:  # known at deployment only
             return KeyResource(arn)
         raise ValueError(f"{argument} is named by {arn!r}, which is not an ARN: {_BY_ARN}")
-    if parts.service != "kms" or not parts.is_placed:
+    if alias_name is None and parts.resource.startswith("alias/"):
+        alias_name = parts.resource
+    key_id = parts.resource.removeprefix("key/")
+    is_key = alias_name is not None or (
+        (key_id != parts.resource or without_tokens(key_id) != key_id)
+        and is_name(key_id, _limits.KEY_ID)
+    )
+    if parts.service != "kms" or not parts.is_placed or not is_key:
         raise ValueError(
             f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
         )
-    if alias_name is None and parts.resource.startswith("alias/"):
-        alias_name = parts.resource
     if alias_name is None:
-        key_id = parts.resource.removeprefix("key/")
-        is_key = key_id != parts.resource or without_tokens(key_id) != key_id
-        if not (is_key and is_name(key_id, _limits.KEY_ID)):
-            raise ValueError(
-                f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
-            )
         return KeyResource(arn)
     name = alias_name.removeprefix("alias/")
     is_alias = name != alias_name or without_tokens(name) != name

@@ -77,12 +77,12 @@ def _on_profiles(rule: str, role: Role, description: str, fix: str) -> Finding:
 def _of_refused(role: Role) -> Iterator[Finding]:
     """Policies that IAM certainly refuses, so that the deployment fails."""
     for policy, certain in role.policies:
-        if certain and policy.reading.refused:
+        reason = policy.reading.refused
+        if certain and reason:
             yield _on_profiles(
                 rules.REFUSED_POLICY,
                 role,
-                f"the deployment will fail: IAM refuses {policy.source}, because "
-                f"{policy.reading.refused}",
+                f"the deployment will fail: IAM refuses {policy.source}, because {reason}",
                 "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html",
             )
 

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _needs
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .templates import Assembly, Condition, Template, Value
+
+    _Named: TypeAlias = "tuple[str, str | None, Value]"
+    """The type of a resource, its account and its name."""
 
 ATTACHED_BY: Final = {
     "AWS::IAM::Policy": "Roles",
@@ -135,7 +138,7 @@ class Profiles:
     def __init__(self, assembly: Assembly) -> None:
         self.profiles: list[Resource] = []
         self._assembly = assembly
-        self._named: defaultdict[Value, list[Resource]] = defaultdict(list)
+        self._named: defaultdict[_Named, list[Resource]] = defaultdict(list)
         """Roles and profiles, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
         self._attached: defaultdict[Value, list[Attached]] = defaultdict(list)
@@ -177,7 +180,7 @@ class Profiles:
         if kind in _NAMED_BY:
             name = self._name(resource)
             if name is not None:
-                self._named[name].append(resource)
+                self._named[kind, resource.template.account, name].append(resource)
 
     def _name(self, resource: Resource) -> Value | None:
         """The name that the template gives a resource; None if CloudFormation generates one."""
@@ -201,35 +204,25 @@ class Profiles:
             for attached in several
             if all(
                 role.conditions
-                for role in self._in_account(
-                    "AWS::IAM::Role", attached.policy.resource.template.account, name
+                for role in self._named.get(
+                    ("AWS::IAM::Role", attached.policy.resource.template.account, name), ()
                 )
             )
-        ]
-
-    def _in_account(self, kind: str, account: str | None, name: Value) -> list[Resource]:
-        """Return the resources of a type that are given the name in an account."""
-        return [
-            one
-            for one in self._named.get(name, ())
-            if one.type == kind and one.template.account == account
         ]
 
     # The role of a profile
 
     def _role(self, profile: Resource) -> Role:
         given = list(listed(profile.properties.get("Roles")))
-        name: Value | None = None
-        if len(given) == 1 and given[0][1]:
-            name = self._assembly.value(profile.template, given[0][0])
-        if name is None:
+        if len(given) != 1 or not given[0][1]:
             return self._elsewhere(profile, None)
+        name = self._assembly.value(profile.template, given[0][0])
         resource = _role_in(name)
         if resource is not None:
             if _may_be_equal(profile.template.account, resource.template.account):
                 return self._in_app(resource, profile, by_name=False)
             return self._elsewhere(profile, None)  # the role of that name in its own account
-        named = self._in_account("AWS::IAM::Role", profile.template.account, name)
+        named = self._named.get(("AWS::IAM::Role", profile.template.account, name), ())
         if len(named) == 1:
             return self._in_app(named[0], profile, by_name=True)
         return self._elsewhere(profile, name)
@@ -372,7 +365,7 @@ class Profiles:
                 return resource if resource.type == kind else None
             case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
                 value = (last.rpartition("/")[2],)
-        named = self._in_account(kind, template.account, value)
+        named = self._named.get((kind, template.account, value), ())
         return named[0] if len(named) == 1 else None
 
 
