@@ -1,4 +1,4 @@
-"""Does the trust policy of a role let an AWS service assume it? Judged once; nothing of CDK.
+"""Tell whether the trust policy of a role lets an AWS service assume it. Knows nothing of CDK.
 
 The readiness check asks about the documents of templates, and the command about those of the live
 account.
@@ -24,7 +24,7 @@ _SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
 
 
 class Trust(NamedTuple):
-    """Whether a service may assume a role, and what of the trust policy says so."""
+    """Whether a service may assume a role, and why."""
 
     answer: Literal["allowed", "denied", "unknown"]
     why: str
@@ -32,7 +32,7 @@ class Trust(NamedTuple):
 
 
 def trust(document: object, service: str) -> Trust:
-    """Whether a trust policy lets a service assume its role.
+    """Tell whether a trust policy lets a service assume its role.
 
     A statement with a condition, and a part that can't be read, leave the answer unknown unless
     another statement decides. A matching `Deny` overrides every `Allow`.
@@ -69,7 +69,7 @@ def trust(document: object, service: str) -> Trust:
 
 
 def _applies(entry: Mapping[str, Any], service: str) -> bool | None:
-    """Whether a statement is about the service assuming the role; None where that is not known."""
+    """Tell whether a statement lets the service assume the role, or denies it; None if unknown."""
     action = covers_action(entry, _ASSUME)
     principal = _on_principal(entry, service)
     if action is False or principal is False:
@@ -88,7 +88,7 @@ def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:
 
 
 def _is_named(principal: object, service: str) -> bool | None:
-    """Whether a `Principal` names the service; None for `*`, which may or may not include it."""
+    """Tell whether a `Principal` names the service; None for `*`, which may include it."""
     if principal == "*" or not isinstance(principal, dict):
         return None
     if not {*principal} <= {"AWS", "CanonicalUser", "Federated", "Service"}:

@@ -239,7 +239,7 @@ class SessionManagerEndpoints(Construct):
             )
 
     def _find_clashes(self) -> list[str]:
-        """The errors of endpoints that were defined later: a VPC takes one of each service."""
+        """Find endpoints that were defined later: a VPC takes one of each service."""
         found = [*_endpoints_of(self._vpc, self)]
         paths = {f"{endpoint.node.path}/Resource" for endpoint in self._made}
         own = {one.service: one for one in found if one.resource.node.path in paths}
@@ -274,7 +274,7 @@ class _DefinedEndpoint(NamedTuple):
     """The route tables of a gateway endpoint."""
 
     def clashes(self, other: _DefinedEndpoint) -> bool:
-        """Whether it is certain that the two can't be deployed together."""
+        """Tell whether it is certain that the two can't be deployed together."""
         shares_names = self.may_serve_names and other.may_serve_names
         shares_routes = not self.routes.isdisjoint(other.routes)
         return self.is_certain and other.is_certain and (shares_names or shares_routes)
@@ -290,7 +290,7 @@ class _DefinedEndpoint(NamedTuple):
 
 
 def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_DefinedEndpoint]:
-    """The endpoints that the app has defined for the VPC."""
+    """Yield the endpoints that the app has defined for the VPC."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     vpc_id = _identity(vpc.vpc_id, construct)
@@ -316,7 +316,7 @@ def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_DefinedEndpo
 
 
 def _identity(resource_id: str, construct: IConstruct) -> str:
-    """A text that is equal for two ids of the same VPC or route table.
+    """Return a text that is equal for two ids of the same VPC or route table.
 
     The ids may be given literally, by a reference, or by the logical id in another construct.
     """
@@ -332,7 +332,7 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
 
 
 def _route_table(subnet: ec2.ISubnet) -> str | None:
-    """The identity of a subnet's route table; None if the import of the subnet does not tell."""
+    """Return the identity of a subnet's route table; None if an imported subnet has none."""
     try:
         return _identity(subnet.route_table.route_table_id, subnet)
     except RuntimeError:
@@ -340,7 +340,7 @@ def _route_table(subnet: ec2.ISubnet) -> str | None:
 
 
 def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
-    """A security group that admits TCP 443 from the VPC, and lets nothing out."""
+    """Return a security group that admits TCP 443 from the VPC, and lets nothing out."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     group = ec2.SecurityGroup(
@@ -362,7 +362,7 @@ def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
 def _connections(
     groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
 ) -> ec2.Connections:
-    """The connections of these security groups, each counted once."""
+    """Return the connections of these security groups, each counted once."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     by_path = {group.node.path: group for group in groups}

@@ -74,7 +74,7 @@ class Probe:
         return iam.Policy(self._stack, "Policy")
 
     def doubtful(self, names: Iterable[str]) -> set[str]:
-        """The names of roles with an import to which CDK may not attach the policy.
+        """Return the names of roles with an import to which CDK may not attach the policy.
 
         One policy is attached to all imports, and what it lists is read in one request. A name that
         it lists fewer times than there are imports has an import that can't be attached to, and is
@@ -97,7 +97,7 @@ class Probe:
         }
 
     def role_of(self, found: Found, name: str) -> str:
-        """The name of the compute's role, or a token of it; empty where CDK only reports on it.
+        """Return the name of the compute's role, or a token of it; empty if CDK only reports on it.
 
         Raises:
             TypeError: CDK does not know what role the compute has.
@@ -139,7 +139,7 @@ class Probe:
         attach(iam.Policy(self._stack, self._next_id()), target, self._stack)
 
     def _imports_of(self, attribute: str, value: str, name: str) -> list[iam.IRole]:
-        """The imports of the role, and the immutable views of it.
+        """Return the imports of the role, and the immutable views of it.
 
         An import of the role of the same name in another account is an import of another role.
         """
@@ -167,7 +167,7 @@ class Probe:
 
 
 def _is_fixed(imported: Imported) -> bool:
-    """Whether the ARN is that of a role that nobody may change, or of no role."""
+    """Tell whether the ARN is that of a role that nobody may change, or of no role."""
     _, arn, parts = imported
     return parts is not None and _is_refused(arn, parts)
 

@@ -391,7 +391,7 @@ def _refuse_taken_document_name(document_name: str) -> None:
 
 
 def _minutes(argument: str, name: str, duration: cdk.Duration | None, most: int) -> dict[str, str]:
-    """The input `name` in whole minutes, if a duration is given."""
+    """Return the input `name` in whole minutes, if a duration is given."""
     if duration is None:
         return {}
     refuse_wrong_type(argument, duration, cdk.Duration)
@@ -438,7 +438,7 @@ def _refuse_wrong_profile(argument: str, profile: str | None) -> None:
 
 
 def _run_as(*, run_as_enabled: bool | None, run_as_user: str | None) -> dict[str, bool | str]:
-    """The inputs that say which user of the operating system sessions run as."""
+    """Return the inputs that say which user of the operating system sessions run as."""
     if run_as_enabled is not None:
         refuse_wrong_type("run_as_enabled", run_as_enabled, bool)
     if run_as_user is None:

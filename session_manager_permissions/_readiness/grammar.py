@@ -51,7 +51,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 
 
 def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal | None:
-    """Why IAM refuses the document as an identity policy; None if it accepts the document.
+    """Tell why IAM refuses the document as an identity policy; None if it accepts the document.
 
     If there are several reasons, one that is certain is returned first. The value of an intrinsic
     function is not known, and is assumed to be accepted.
@@ -66,14 +66,14 @@ def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal |
 
 
 def is_function(value: object) -> bool:
-    """Whether `value` is an intrinsic function, or a mapping that one may add entries to."""
+    """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
     return isinstance(value, dict) and any(
         name == "Ref" or name.startswith("Fn::") for name in value
     )
 
 
 def _is_in_any_case(name: str, known: set[str]) -> bool:
-    """Whether `name` is known in another case. AWS does not document whether IAM accepts that."""
+    """Tell whether `name` is known in another case, which AWS does not say that IAM accepts."""
     return name.lower() in {one.lower() for one in known}
 
 

@@ -103,7 +103,7 @@ class Statement(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a policy document in a template says."""
+    """A policy document of a template, as it was read."""
 
     statements: list[Statement]
     refused: str | None
@@ -205,7 +205,7 @@ def _combinations(conditions: Sequence[Condition]) -> Iterator[World]:
 
 
 def _shortened(worlds: frozenset[World]) -> frozenset[World]:
-    """The same worlds, without the conditions that make no difference."""
+    """Return the same worlds, without the conditions that make no difference."""
     for condition in {name for world in worlds for name, _ in world}:
         shorter = frozenset(
             frozenset(one for one in world if one[0] != condition) for world in worlds
@@ -248,7 +248,7 @@ def _resolved(value: object, world: dict[str, bool], template: Template | None) 
 
 
 def _arn(template: Template, name: str) -> str | None:
-    """The ARN of a resource of the template, as far as the type of the resource tells it."""
+    """Return the ARN of a resource of the template, as far as the type of the resource tells it."""
     resource = template.resources.get(name)
     found = re.match("AWS::(.*)::", resource.type) if resource else None
     # The partition makes no difference: no ARN that is asked about is of one of these services.
@@ -296,7 +296,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
 
 
 def _decide(matched: Sequence[tuple[Statement, bool | None]]) -> Decision:
-    """The decision in one deployment; a statement with None may apply or not."""
+    """Return the decision in one deployment; a statement with None may apply or not."""
     denies = tuple(one for one, applies in matched if applies and not one.allows)
     if denies:
         return Decision(Answer.EXPLICIT_DENY, denies)
@@ -329,7 +329,7 @@ def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
 
 
 def _meet(pattern: str, arns: str) -> bool:
-    """Whether the pattern matches one of the ARNs of the form `arns`.
+    """Tell whether the pattern matches one of the ARNs of the form `arns`.
 
     Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
     """

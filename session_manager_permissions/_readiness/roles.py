@@ -95,7 +95,7 @@ class Role:
     """The role, or one of its profiles if the role is not in the app."""
     in_app: bool
     may_be_another: bool = False
-    """Whether a profile names it, and so means another role where it is not deployed."""
+    """Whether a profile names it, and so means another role if this one is not deployed."""
     profiles: list[Resource] = field(default_factory=list)
     inline: list[Attached] = field(default_factory=list)
     managed: list[Attached] = field(default_factory=list)
@@ -116,7 +116,7 @@ class Role:
         return [*self.inline, *self.managed, *boundary]
 
     def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
-        """The statements of its policies about the actions that an instance needs."""
+        """Return the statements of its policies about the actions that an instance needs."""
         found = [*self.others]
         for policy, certain in (*self.inline, *self.managed):
             if policy not in without:
@@ -164,7 +164,7 @@ class Profiles:
         return list(self._roles.values())
 
     def role(self, profile: Resource) -> Role:
-        """The role of a profile."""
+        """Return the role of a profile."""
         return self._behind[profile]
 
     def _index(self, resource: Resource) -> None:
@@ -183,7 +183,7 @@ class Profiles:
                 self._named[kind, resource.template.account, name].append(resource)
 
     def _name(self, resource: Resource) -> Value | None:
-        """The name that the template gives a resource; None if CloudFormation generates one."""
+        """Return the name that a resource is given; None if CloudFormation generates one."""
         written = resource.properties.get(_NAMED_BY[resource.type])
         unnamed = written is None or written == NO_VALUE
         return None if unnamed else self._assembly.value(resource.template, written)
@@ -240,7 +240,7 @@ class Profiles:
         return self._roles[key]
 
     def _in_app(self, resource: Resource, profile: Resource, *, by_name: bool) -> Role:
-        """The role of the app that a profile refers to or names.
+        """Return the role of the app that a profile refers to or names.
 
         Args:
             resource: the role.
@@ -294,9 +294,9 @@ class Profiles:
                 policies.append(Attached(policy, certain and deployed and account == there))
 
     def _of_others(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
-        """Statements for the policies that may be attached to the role, where that is not known.
+        """Yield statements for the policies that may be attached to the role.
 
-        They are in what can't be read, or name a role in a way that may mean this one. A role
+        Such policies are in what can't be read, or their name of a role may mean this one. A role
         without a `RoleName` has a generated name, which another template knows only if the
         template of the role discloses it.
         """
@@ -333,7 +333,7 @@ class Profiles:
         role.others += others if certain else _uncertain(others)
 
     def _managed_behind(self, template: Template, arn: object) -> Policy | str | None:
-        """The managed policy with this ARN if it is in the app; its path and name if AWS's."""
+        """Return the managed policy with this ARN; the path and name of one that AWS manages."""
         found = self._assembly.value(template, arn)
         match found:
             case (ReturnValue(resource, _),):
@@ -347,18 +347,18 @@ class Profiles:
     # What launches instances
 
     def profile_of(self, template: Template, name: object) -> Resource | None:
-        """The profile of the app that a template refers to, or names, or names in an ARN."""
+        """Return the profile of the app that is referred to, or named, or named in an ARN."""
         return self._of_kind("AWS::IAM::InstanceProfile", template, name)
 
     def role_of(self, template: Template, name: object) -> Role | None:
-        """The role of the app that a template gives to a service, which makes a profile for it."""
+        """Return the role of the app that a service makes an instance profile for."""
         resource = self._of_kind("AWS::IAM::Role", template, name)
         if resource is not None and resource not in self._of_services:
             self._of_services[resource] = self._made(resource, resource.conditions)
         return None if resource is None else self._of_services[resource]
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
-        """The resource of this type that is referred to, or named, or named in an ARN."""
+        """Return the resource of this type that is referred to, or named, or named in an ARN."""
         value = self._assembly.value(template, name)
         match value:
             case (ReturnValue(resource, _),) | ("arn:", *_, ReturnValue(resource, "")):
@@ -387,7 +387,7 @@ _NEEDED: Final = [(action.lower(), resource) for action, resource in NEEDED.item
 
 
 def _actions_of(statement: Statement) -> list[str]:
-    """The needed actions that a statement may match."""
+    """Return the needed actions that a statement may match."""
     return [
         action for action, resource in _NEEDED if statement.applies(action, resource) is not False
     ]
@@ -419,7 +419,7 @@ def _may_be_equal(account: str | None, other: str | None) -> bool:
 
 
 def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
-    """Whether `other` may be the name of a role. If `name` is None, its name is generated.
+    """Tell whether `other` may be the name of a role. If `name` is None, its name is generated.
 
     IAM does not allow two names that differ only in case.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -446,7 +446,7 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
 
 
 def _may_be_generated(role: Resource, other: Value) -> bool:
-    """Whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
+    """Tell whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
     """
@@ -468,7 +468,7 @@ def _folded(part: object) -> str:
 
 
 class _Unread(NamedTuple):
-    """What of the app can't be read and may attach policies to roles of its account."""
+    """A part of the app that can't be read, and may attach policies to roles of its account."""
 
     template: Template
     """The template that it is in."""
@@ -507,7 +507,7 @@ _MAY_ATTACH: Final = {*ATTACHED_BY, "AWS::CloudFormation::Stack"}
 
 
 def _not_in_app(name: str | None, arn: object) -> list[Statement]:
-    """The statements of an AWS managed policy, or those for one that can't be read."""
+    """Return the statements of an AWS managed policy, or those for one that can't be read."""
     return anything(f"the managed policy {shown(arn)}") if name is None else aws_managed(name)
 
 

@@ -364,7 +364,7 @@ class Assembly:
     def __init__(self, paths: Iterable[str]) -> None:
         self.templates: list[Template] = []
         self.unread: list[tuple[Template, str]] = []
-        """What is deployed and can't be read: the template that it is in, and what to call it."""
+        """The stacks that can't be read: the template that deploys each, and what to call it."""
         self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
         self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
         self._made: dict[Hashable, Value] = {}
@@ -482,7 +482,7 @@ class Assembly:
         return self._once(there, key, there, written)
 
     def _stack_output(self, template: Template, argument: object) -> Value | None:
-        """An output of a stack of the same account, by the stack's name and region.
+        """Return an output of a stack of the same account, by the stack's name and region.
 
         CDK writes this function for a reference between stacks where
         `@aws-cdk/core:defaultCrossStackReferences` is `weak` or `both`.
@@ -533,7 +533,7 @@ class Assembly:
         return None
 
     def _list(self, template: Template, written: object) -> list[Value] | None:
-        """The entries of a list; if it is a text that is split, the first ones that are known."""
+        """Return the entries of a list, or the first entries of a split text that are known."""
         if isinstance(written, list):
             return [self.value(template, entry) for entry in written]
         match intrinsic(written):
@@ -575,7 +575,7 @@ _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AW
 
 
 def _literal(template: Template, written: str) -> Value:
-    """A string of a template, with its dynamic references as unknown parts."""
+    """Return a string of a template, with its dynamic references as unknown parts."""
     if "{{" not in written:
         return (written,) if written else ()
     return _joined(
@@ -603,7 +603,7 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
 
 
 def _split(value: Value, separator: str) -> list[Value]:
-    """The entries of a text that is split, up to a part that may contain the separator."""
+    """Return the entries of a text that is split, up to a part that may contain the separator."""
     entries: list[list[str | ReturnValue | Unresolved]] = [[]]
     for part in value:
         if isinstance(part, str):
@@ -618,7 +618,7 @@ def _split(value: Value, separator: str) -> list[Value]:
 
 
 def _is_plain(part: ReturnValue | Unresolved) -> bool:
-    """Whether the value certainly contains neither a colon nor a slash."""
+    """Tell whether the value certainly contains neither a colon nor a slash."""
     if isinstance(part, Unresolved):
         return part.expression in _OF_ENVIRONMENT
     return part.resource.type == "AWS::IAM::Role" and not part.attribute
@@ -638,7 +638,7 @@ def _nested_file(resource: Resource) -> str:
 
 
 def _stacks(directory: Path) -> dict[str, Stack]:
-    """The stack of each template file in the assembly's manifest."""
+    """Return the stack of each template file in the assembly's manifest."""
     found = {}
     artifacts = mapping(mapping(_read(directory / "manifest.json")).get("artifacts"))
     for name, artifact in artifacts.items():
