@@ -58,8 +58,8 @@ AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMM
 def log_encryption(bucket_arn: str = "*") -> Need:
     """Return the statement that lets the agent read how a log bucket encrypts.
 
-    The agent reads it before each session whose preferences enforce encrypted logs, and at every upload, to
-    send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
+    The agent reads it before each session whose preferences enforce encrypted logs, and at every
+    upload, to send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
     `IsBucketEncrypted` and `getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
     """
     return Need("SessionManagerLogEncryption", ("s3:GetEncryptionConfiguration",), bucket_arn)
