@@ -21,11 +21,9 @@ UNKNOWN: Final = "\0"
 @lru_cache(maxsize=4096)  # many policies ask for the same
 def matches(pattern: str, asked: str) -> bool | None:
     """Tell whether the pattern matches."""
-    if UNKNOWN not in pattern and "${" not in pattern:
-        if "*" not in pattern and "?" not in pattern:
-            return pattern == asked
-        return fnmatchcase(asked, pattern.replace("[", "[[]"))  # IAM has no sets of characters
-    return None if matches(widest(pattern), asked) else False
+    wide = widest(pattern).replace("[", "[[]")  # IAM has no sets of characters
+    fits = fnmatchcase(asked, wide)
+    return None if fits and (UNKNOWN in pattern or "${" in pattern) else fits
 
 
 def widest(pattern: str) -> str:

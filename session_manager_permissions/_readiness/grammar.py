@@ -11,7 +11,9 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .templates import PARTITIONS, UNKNOWN, text
+from session_manager_permissions._patterns import UNKNOWN, as_list
+
+from .templates import PARTITIONS, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,19 +91,14 @@ def _refusals(document: dict[str, Any], partition: str | None) -> Iterator[Refus
     written = document.get("Statement")
     if written is None or written == []:
         yield Refusal("it has no Statement")
-    entries = written if isinstance(written, list) else [written]
-    sids = Counter(
-        entry["Sid"]
-        for entry in entries
-        if isinstance(entry, dict) and isinstance(entry.get("Sid"), str)
-    )
-    for sid, times in sids.items():
-        if sid and times > 1:
+    entries = as_list(written)
+    sids = [text(mapping(entry).get("Sid", "")) for entry in entries]
+    for sid, times in Counter(sids).items():
+        if sid and UNKNOWN not in sid and times > 1:
             yield Refusal(f"{times} of its statements have the Sid {sid!r}, which must be unique")
-    for number, entry in enumerate(entries, 1):
+    for number, (sid, entry) in enumerate(zip(sids, entries, strict=True), 1):
+        called = f"statement {sid!r}" if sid and UNKNOWN not in sid else f"statement {number}"
         for found in _in_statement(entry, partition):
-            sid = entry.get("Sid") if isinstance(entry, dict) else None
-            called = f"statement {sid!r}" if isinstance(sid, str) and sid else f"statement {number}"
             yield found._replace(reason=f"its {called} {found.reason}")
 
 
@@ -154,7 +151,7 @@ def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Itera
 def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # noqa: ANN401
     if value == []:
         yield Refusal(f"has an empty {element}")
-    for one in value if isinstance(value, list) else [value]:
+    for one in as_list(value):
         written = text(one)
         if isinstance(one, dict) and not is_function(one):
             yield Refusal(f"has a mapping in its {element}")

@@ -44,11 +44,24 @@ def text(value: object) -> str:
     match intrinsic(value):
         case "Fn::Join", [separator, [*parts]]:
             return text(text(separator).join(map(text, parts)))
-        case "Fn::Sub", str(pattern) | [str(pattern), *_]:
-            return text(
-                _PLACEHOLDER.sub(lambda one: f"${{{one[2]}}}" if one[1] else UNKNOWN, pattern)
-            )
+        case "Fn::Sub", argument:
+            return text({"Fn::Join": ["", _parts_of_sub(argument)]})
     return UNKNOWN
+
+
+def _parts_of_sub(argument: object) -> list[object] | None:
+    """Return the parts of an `Fn::Sub`, as an `Fn::Join` has them; None if it is malformed."""
+    pattern, given = [*(argument if isinstance(argument, list) else [argument]), {}, {}][:2]
+    if not isinstance(pattern, str):
+        return None
+    first, *others = _PLACEHOLDER.split(pattern)
+    parts: list[object] = [first]
+    for escape, written, literal in zip(others[::3], others[1::3], others[2::3], strict=True):
+        name = written.strip()
+        reference = {"Fn::GetAtt" if "." in name else "Ref": name}
+        parts.append(f"${{{written}}}" if escape else mapping(given).get(name, reference))
+        parts.append(literal)
+    return parts
 
 
 def shown(value: object) -> str:
@@ -460,17 +473,9 @@ class Assembly:
     def _role_arn(self, role: Resource) -> Value:
         """Return the ARN of a role, with its path before its name."""
         there, path = role.template, role.properties.get("Path", "/")
-        return _joined(
-            [
-                ("arn:",),
-                self.value(there, {"Ref": "AWS::Partition"}),
-                (":iam::",),
-                self.value(there, {"Ref": "AWS::AccountId"}),
-                (":role",),
-                self._once(there, ("path", role), there, path),
-                (ReturnValue(role),),
-            ]
-        )
+        account = [{"Ref": "AWS::Partition"}, ":iam::", {"Ref": "AWS::AccountId"}]
+        parts = ["arn:", *account, ":role", path, {"Ref": role.logical_id}]
+        return self._once(there, ("arn", role), there, {"Fn::Join": ["", parts]})
 
     def _import(self, template: Template, name: object) -> Value:
         environment = template.stack.environment
@@ -509,21 +514,7 @@ class Assembly:
         return None
 
     def _substitute(self, template: Template, argument: object) -> Value | None:
-        pattern, given = [*(argument if isinstance(argument, list) else [argument]), {}, {}][:2]
-        if not isinstance(pattern, str):
-            return None
-        first, *others = _PLACEHOLDER.split(pattern)
-        parts = [_literal(template, first)]
-        for escape, written, literal in zip(others[::3], others[1::3], others[2::3], strict=True):
-            name = written.strip()
-            reference = {"Fn::GetAtt" if "." in name else "Ref": name}
-            parts += [
-                (f"${{{written}}}",)
-                if escape
-                else self.value(template, mapping(given).get(name, reference)),
-                _literal(template, literal),
-            ]
-        return _joined(parts)
+        return self._join(template, ["", _parts_of_sub(argument)])
 
     def _select(self, template: Template, argument: object) -> Value | None:
         match argument:
@@ -643,10 +634,12 @@ def _stacks(directory: Path) -> dict[str, Stack]:
     artifacts = mapping(mapping(_read(directory / "manifest.json")).get("artifacts"))
     for name, artifact in artifacts.items():
         match artifact:
-            case {"type": "aws:cloudformation:stack", "properties": {"templateFile": str(file)}}:
-                stack_name = artifact["properties"].get("stackName", name)
-                names = (stack_name, artifact.get("environment"))
-                found[file] = Stack(*(name if isinstance(name, str) else "" for name in names))
+            case {
+                "type": "aws:cloudformation:stack",
+                "environment": str(environment),
+                "properties": {"templateFile": str(file), **properties},
+            }:
+                found[file] = Stack(str(properties.get("stackName", name)), environment)
     return found
 
 

@@ -53,6 +53,7 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
         (allow(MAYBE_ALL), Answer.UNKNOWN),
         (allow({"Fn::Sub": "s3:${A}"}), Answer.IMPLICIT_DENY),
         (allow({"Fn::Sub": "ssm:${A}"}), Answer.UNKNOWN),
+        (allow("ssm:*${"), Answer.IMPLICIT_DENY),
         (allow({"Fn::If": ["C", ACTION, "s3:*"]}), Answer.UNKNOWN),
         (not_actions("Allow", MAYBE_ALL), Answer.UNKNOWN),
         (not_actions("Allow", "ssm:*", MAYBE_ALL), Answer.IMPLICIT_DENY),
