@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ UNKNOWN: Final = "\0"
 """In a text, stands for a part that is only known at deployment."""
 
 
-@lru_cache(maxsize=4096)  # many policies ask for the same
 def matches(pattern: str, asked: str) -> bool | None:
     """Tell whether the pattern matches."""
     wide = widest(pattern).replace("[", "[[]")  # IAM has no sets of characters

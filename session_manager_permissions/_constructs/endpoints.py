@@ -91,7 +91,8 @@ class SessionManagerEndpoints(Construct):
                 Default: - the private subnets; if there are none, the isolated subnets; else the
                 public subnets.
             security_groups: the security groups of the interface endpoints. No rule is added.
-                Default: - a new one that admits TCP 443 from the VPC's CIDR range.
+                Default: - a new one that admits TCP 443 from the CIDR ranges that the app has
+                given the VPC so far.
             endpoint_policy: `"account"` admits only principals of the stack's account to the
                 endpoints that this construct makes.
                 Default: - no policy of the app's; AWS then admits everyone.
@@ -154,13 +155,14 @@ class SessionManagerEndpoints(Construct):
             "kms": key is not None,
             "logs": options.get("log_group") is not None,
         }
-        found = [*_endpoints_of(vpc, self)]
+        nodes = self.node.root.node.find_all()
+        found = [*_endpoints_of(vpc, self, nodes)]
         there = [one for one in found if needed.get(one.service) and one.may_serve_names]
         served = {one.service for one in there}
         missing = [name for name in needed if needed[name] and name not in served]
         groups = list(security_groups or ())
         if missing and not groups:
-            groups.append(_group_of_the_vpc(self, vpc))
+            groups.append(_group_of_the_vpc(self, vpc, nodes))
         self._made = self._make_interfaces(missing, subnets, groups)
         if options.get("log_bucket") is not None:
             gateways = [one for one in found if one.service == "s3" and one.routes]
@@ -240,7 +242,7 @@ class SessionManagerEndpoints(Construct):
 
     def _find_clashes(self) -> list[str]:
         """Find endpoints that were defined later: a VPC takes one of each service."""
-        found = [*_endpoints_of(self._vpc, self)]
+        found = [*_endpoints_of(self._vpc, self, self.node.root.node.find_all())]
         paths = {f"{endpoint.node.path}/Resource" for endpoint in self._made}
         own = {one.service: one for one in found if one.resource.node.path in paths}
         later = [one for one in found if one.resource.node.path not in paths]
@@ -289,12 +291,14 @@ class _DefinedEndpoint(NamedTuple):
         return list(holder.connections.security_groups)
 
 
-def _endpoints_of(vpc: ec2.IVpc, construct: Construct) -> Iterator[_DefinedEndpoint]:
-    """Yield the endpoints that the app has defined for the VPC."""
+def _endpoints_of(
+    vpc: ec2.IVpc, construct: Construct, nodes: list[IConstruct]
+) -> Iterator[_DefinedEndpoint]:
+    """Yield the endpoints that the app has defined for the VPC, out of its constructs."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     vpc_id = _identity(vpc.vpc_id, construct)
-    for node in construct.node.root.node.find_all():
+    for node in nodes:
         if not isinstance(node, ec2.CfnVPCEndpoint) or _identity(node.vpc_id, node) != vpc_id:
             continue
         name = resolved(node.service_name or "", node.stack)
@@ -339,8 +343,13 @@ def _route_table(subnet: ec2.ISubnet) -> str | None:
         return None
 
 
-def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
-    """Return a security group that admits TCP 443 from the VPC, and lets nothing out."""
+def _group_of_the_vpc(
+    scope: Construct, vpc: ec2.IVpc, nodes: list[IConstruct]
+) -> ec2.SecurityGroup:
+    """Return a security group that admits TCP 443 from the VPC, and lets nothing out.
+
+    CDK's own VPC constructs know the first range of a VPC alone. The others are in `nodes`.
+    """
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     group = ec2.SecurityGroup(
@@ -355,7 +364,16 @@ def _group_of_the_vpc(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
     if reference is not None and isinstance(reference.target, ec2.CfnVPC):
         literal = reference.target.cidr_block  # unlike a reference, linters can read it
         cidr = cidr if literal is None or is_token(literal) else literal
-    group.add_ingress_rule(ec2.Peer.ipv4(cidr), ec2.Port.tcp(443), "HTTPS from the VPC")
+    vpc_id = _identity(vpc.vpc_id, scope)
+    more = [
+        node.cidr_block
+        for node in nodes
+        if isinstance(node, ec2.CfnVPCCidrBlock)
+        and node.cidr_block is not None
+        and _identity(node.vpc_id, node) == vpc_id
+    ]
+    for block in dict.fromkeys((cidr, *more)):
+        group.add_ingress_rule(ec2.Peer.ipv4(block), ec2.Port.tcp(443), "HTTPS from the VPC")
     return group
 
 

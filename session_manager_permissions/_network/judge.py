@@ -108,6 +108,8 @@ def _way(place: Place, service: str) -> Path:
         return unknown("another network interface of the instance")
     if path.problems and place.placement.changed_by:
         return unknown(place.placement.changed_by)
+    if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
+        return through(path, unknown(place.vpc.names_pass.decides))
     return path
 
 

@@ -116,6 +116,8 @@ class Vpc:
     dns_hostnames: Fact = True
     resolver: Fact = True
     """Whether its instances ask Amazon's DNS resolver."""
+    names_pass: Fact = True
+    """Whether its DNS firewall lets them ask for the names of the services."""
     endpoints: tuple[Endpoint, ...] = ()
     zones: tuple[Zone, ...] = ()
     complete: Fact = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import UNKNOWN, Resource, shown, text
+from .templates import UNKNOWN, Resource, ReturnValue, shown, text
 from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings, present
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 
 _TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 _CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
-_CHANGEABLE: Final = frozenset(
+_LAUNCHING: Final = frozenset(
     {
-        _TEMPLATE,
-        _CONFIGURATION,
         "AWS::AutoScaling::AutoScalingGroup",
         "AWS::EC2::EC2Fleet",
         "AWS::EC2::Instance",
@@ -32,10 +31,17 @@ _CHANGEABLE: Final = frozenset(
         "AWS::EKS::Nodegroup",
     }
 )
+_CHANGEABLE: Final = _LAUNCHING | {_TEMPLATE, _CONFIGURATION}
 """What a custom resource may change the instances of after their launch."""
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
+_REGISTERS: Final = Unknown("the hybrid activation that the user data registers the agent with")
+_ACTIVATES: Final = re.compile(r"-register\b.*-(?:code|id)\b", re.DOTALL)
+"""The command line that registers the agent with an activation in place of a profile.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
+"""
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
-_NEWEST: Final = {"$Latest", "$Default"}
+_LATEST: Final = "LatestVersionNumber"
 
 _OPAQUE: Final = {
     "AWS::Batch::ComputeEnvironment": ("AWS Batch", "ComputeResources", "InstanceRole"),
@@ -103,6 +109,7 @@ class _Launch:
     other_interfaces: bool = False
     maybe_profile: Written | None = None
     sets_proxy: bool = False
+    registers: bool = False
 
     def over(self, base: _Launch) -> _Launch:
         """What both say together, where this one overrides the other."""
@@ -118,6 +125,7 @@ class _Launch:
             self.other_interfaces or base.other_interfaces,
             base.maybe_profile if self.profile is None else None,
             self.sets_proxy or base.sets_proxy,
+            self.registers or base.registers,
         )
 
 
@@ -146,10 +154,12 @@ class _Finder:
         self._addresses = self._elastic_addresses()
         self._floating = self._floating_address()
         self._customised = values.customised(_CHANGEABLE)
-        self._attached = {
+        attached = [
             values.behind(one.template, one.properties.get("InstanceId"))
             for one in values.by_type["AWS::EC2::NetworkInterfaceAttachment"]
-        }
+        ]
+        self._attached = {one for one in attached if isinstance(one, Resource)}
+        self._attached_anywhere = len(self._attached) < len({*attached})
 
     def found(self) -> Iterator[Compute]:
         by_type = self._values.by_type
@@ -164,6 +174,7 @@ class _Finder:
         for resource in by_type["AWS::EKS::Nodegroup"]:
             yield self._node_group(resource)
         yield from self._opaque()
+        yield from self._made_later()
         for resource in by_type[_TEMPLATE]:
             if resource not in self._used:
                 launch = self._launch(resource, resource.properties.get("LaunchTemplateData"))
@@ -279,6 +290,14 @@ class _Finder:
                         profile = entry.get("Value")
                 yield self._hidden(resource, "AWS Elastic Beanstalk", profile)
 
+    def _made_later(self) -> Iterator[Compute]:
+        """What the loops of the templates launch instances by."""
+        for template in self._values.templates:
+            for name, entry in template.made_later.items():
+                if any(type_ in shown(entry) for type_ in _LAUNCHING):
+                    loop = Resource(template, name, {})
+                    yield self._hidden(loop, f"the loop {name!r}", None)
+
     def _hidden(self, resource: Resource, service: str, profile: object) -> Compute:
         doubt = Unknown(service)
         known = doubt if profile is None else Written(resource.template, profile)
@@ -300,12 +319,12 @@ class _Finder:
             return self._unknown(resource, decider(written, "launch template"))
         self._used.add(found)
         launch = self._launch(found, found.properties.get("LaunchTemplateData"))
-        version = self._values.behind(resource.template, spec.get("Version"))
-        if not isinstance(version, Resource) and spec.get("Version") not in (None, *_NEWEST):
-            doubt = self._unknown(found, f"the version of the launch template {found.logical_id!r}")
-            maybe = launch.profile if isinstance(launch.profile, Written) else None
-            return replace(doubt, maybe_profile=maybe)
-        return launch
+        version = self._values.attribute(resource.template, spec.get("Version"))
+        if version == (found, _LATEST) or spec.get("Version") == "$Latest":
+            return launch
+        doubt = self._unknown(found, _version(found, spec.get("Version"), version))
+        maybe = launch.profile if isinstance(launch.profile, Written) else None
+        return replace(doubt, maybe_profile=maybe)
 
     def _specified(
         self, resource: Resource, written: object
@@ -346,11 +365,13 @@ class _Finder:
             if data is None or not certain:
                 decides = decider(entry if certain else written, "launch template data")
                 return self._unknown(origin, decides)
+            user_data = shown(data.get("UserData"))
             launch = _Launch(
                 origin,
                 self._profile(origin, data),
                 _metadata_off(data),
-                sets_proxy="proxy" in shown(data.get("UserData")).lower(),
+                sets_proxy="proxy" in user_data.lower(),
+                registers=_ACTIVATES.search(user_data) is not None,
             )
             interfaces = [*mappings(data.get("NetworkInterfaces"))]
             if interfaces:
@@ -465,9 +486,10 @@ class _Finder:
     def _compute(self, resource: Resource, launch: _Launch, *, placed: bool = True) -> Compute:
         doubt = self._customised.get(resource) or self._customised.get(launch.origin)
         profile, off = launch.profile, launch.metadata_off or False
-        if doubt is not None:
-            profile = doubt if profile is None else profile
-            off = doubt if off is True else off
+        credentials = doubt or (_REGISTERS if launch.registers else None)
+        if credentials is not None:
+            profile = credentials if profile is None else profile
+            off = credentials if off is True else off
         return Compute(
             resource,
             launch.origin,
@@ -492,7 +514,9 @@ class _Finder:
                 launch.public_address,
                 launch.elastic_address or self._floating or False,
                 conditions,
-                other_interfaces=launch.other_interfaces or resource in self._attached,
+                other_interfaces=launch.other_interfaces
+                or self._attached_anywhere
+                or resource in self._attached,
                 changed_by=doubt.decides if doubt else _PROXY if launch.sets_proxy else "",
             )
 
@@ -500,6 +524,17 @@ class _Finder:
         if isinstance(subnet, Resource):
             return self._values.behind(subnet.template, subnet.properties.get("VpcId"))
         return None
+
+
+def _version(found: Resource, written: object, version: ReturnValue | None) -> str:
+    """What decides on the version that is launched, if that is not the newest one.
+
+    An update of the stack makes a new version, and the default one stays what it was.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-launchtemplate.html
+    """
+    if written in (None, "$Default") or version == (found, "DefaultVersionNumber"):
+        return f"which version of the launch template {found.logical_id!r} is its default"
+    return f"the version of the launch template {found.logical_id!r}"
 
 
 def _metadata_off(data: dict[str, Any]) -> Fact | None:

@@ -29,10 +29,12 @@ from .rules import (
     Finding,
 )
 from .templates import UNKNOWN, Resource, ReturnValue, Unresolved, shown
-from .values import decider, may_be_one_region, present
+from .values import GROUP, decider, may_be_one_region, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from session_manager_permissions._network.model import Reference
 
     from .compute import Compute
     from .roles import Profiles, Role
@@ -101,7 +103,7 @@ class Computes:
             (role.resource,),
             "Properties.AssumeRolePolicyDocument",
             f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
-            f"leave {EC2} out of the Deny" if denies else remedies.let_assume(EC2),
+            f"leave {EC2} out of the Deny" if denies else remedies.let_assume(role.resource, EC2),
         )
         return [finding], []
 
@@ -240,7 +242,23 @@ class Computes:
                 way = self._judge.judge(compute.placements, (service,))
                 if way.problems:
                     decides.append(fact.decides)
-        return [_of_problem(problem, compute) for problem in verdict.problems], decides
+        found = [
+            _of_problem(problem, compute, self._around(compute, problem))
+            for problem in verdict.problems
+        ]
+        return found, decides
+
+    def _around(self, compute: Compute, problem: Problem) -> remedies.Around:
+        place, values = compute.placements[0], self._values
+        vpc = None
+        if isinstance(place.subnet, Resource):
+            vpc = values.behind(place.subnet.template, place.subnet.properties.get("VpcId"))
+        of_endpoint: tuple[Reference, ...] = ()
+        if isinstance(problem.subject, Resource):
+            given = problem.subject.properties.get("SecurityGroupIds")
+            of_endpoint = values.references(problem.subject.template, given, GROUP, "group")
+        parts = (vpc, (*place.groups, vpc)[0], (*of_endpoint, vpc)[0])
+        return remedies.Around(*(one if isinstance(one, Resource) else None for one in parts))
 
     # What sessions use ---------------------------------------------------------------------------
 
@@ -313,7 +331,7 @@ def _of_all(facts: list[Fact]) -> Fact:
     return used
 
 
-def _of_problem(problem: Problem, compute: Compute) -> Finding:
+def _of_problem(problem: Problem, compute: Compute, around: remedies.Around) -> Finding:
     kind = remedies.kind_of(compute.resource)
     why = f"Session Manager can't reach {kind.instances}: {problem.why}"
     where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
@@ -331,7 +349,7 @@ def _of_problem(problem: Problem, compute: Compute) -> Finding:
         (where,),
         location,
         why,
-        remedies.mend(problem, compute.resource, compute.set_in),
+        remedies.mend(problem, compute.resource, compute.set_in, around),
     )
 
 

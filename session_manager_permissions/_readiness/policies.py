@@ -82,8 +82,7 @@ class Statement(NamedTuple):
 
     def covers_action(self, action: str) -> bool | None:
         """Tell whether it matches `action`, in lower case, whatever the resource."""
-        answers = [matches(pattern, action) for pattern in self.actions]
-        return any_matches(answers, negated=self.not_actions)
+        return _any_covers(self.actions, action, negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
         """Tell whether it matches `action`, in lower case, on `resource`, as in `decide`.
@@ -95,8 +94,7 @@ class Statement(NamedTuple):
         actions = self.covers_action(action)
         if actions is False:
             return False
-        answers = [_covers(pattern, resource) for pattern in self.resources]
-        resources = any_matches(answers, negated=self.not_resources)
+        resources = _any_covers(self.resources, resource, negated=self.not_resources)
         if resources is False:
             return False
         return True if actions and resources and self.certain else None
@@ -319,7 +317,14 @@ def within(identity: Decision, boundary: Decision) -> Decision:
     return Decision(answer, tuple(statement for those in by for statement in those))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # the policies of most roles have the same few patterns
+def _any_covers(
+    patterns: tuple[str, ...], asked: str | tuple[str, ...], *, negated: bool
+) -> bool | None:
+    """Tell whether any pattern matches; for `NotAction` and `NotResource`, whether none does."""
+    return any_matches([_covers(pattern, asked) for pattern in patterns], negated=negated)
+
+
 def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
     if isinstance(resource, str):
         return matches(pattern, resource)

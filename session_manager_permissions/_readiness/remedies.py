@@ -9,7 +9,7 @@ from session_manager_permissions._network import endpoint_policy, verdicts
 from .templates import Resource, listed, mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from typing import Any
 
     from session_manager_permissions._network.verdicts import Problem
 
@@ -106,21 +106,42 @@ def _override(resource: Resource, path: str, value: str) -> str:
     return f'{inner(resource)}.add_property_override("{path}", {value})'
 
 
-def let_assume(service: str) -> str:
-    """Let a service assume the role."""
+def let_assume(role: Resource, service: str) -> str:
+    """Let a service assume a role."""
+    document = mapping(role.properties.get("AssumeRolePolicyDocument"))
+    if role.is_l1 and isinstance(document.get("Statement"), list):
+        statement = f'"Principal": {{"Service": "{service}"}}, "Action": "sts:AssumeRole"'
+        return _add_statement("role", "AssumeRolePolicyDocument", document, statement)
     return (
         "role.assume_role_policy.add_statements(iam.PolicyStatement("
         f'actions=["sts:AssumeRole"], principals=[iam.ServicePrincipal("{service}")]))'
     )
 
 
-def mend(problem: Problem, resource: Resource, launch: Resource) -> str:
+def _add_statement(variable: str, path: str, document: dict[str, Any], statement: str) -> str:
+    """Add a statement that allows to the list of a policy document of an L1 construct."""
+    place = f"{path}.Statement.{len(document['Statement'])}"
+    return f'{variable}.add_property_override("{place}", {{"Effect": "Allow", {statement}}})'
+
+
+class Around(NamedTuple):
+    """The parts of the app around compute; a VPC stands for its default security group too."""
+
+    vpc: Resource | None
+    group: Resource | None
+    """A security group of the instances."""
+    of_endpoint: Resource | None
+    """A security group of the endpoint that is at fault."""
+
+
+def mend(problem: Problem, resource: Resource, launch: Resource, around: Around) -> str:
     """Open the way that a problem closes for what a resource launches.
 
     Args:
         problem: the problem.
         resource: the resource.
         launch: the resource that says how, such as a launch template, or the same one.
+        around: what the instances are in.
     """
     if problem.fault == verdicts.NETWORK_ACL:
         return (
@@ -132,49 +153,93 @@ def mend(problem: Problem, resource: Resource, launch: Resource) -> str:
     if problem.cause == verdicts.NO_NETWORK_PATH:
         options = [_OPTIONS[service] for service in problem.services if service in _OPTIONS]
         arguments = ", ".join(['self, "Endpoints", vpc=vpc', *options])
-        return f"SessionManagerEndpoints({arguments})"
+        return f"{_as_l2(problem, around)}SessionManagerEndpoints({arguments})"
     if problem.cause == verdicts.ENDPOINT_MISSING:
-        return "\n".join(f"vpc.add_{_ENDPOINTS[service]}" for service in problem.services)
+        lines = (f"vpc.add_{_ENDPOINTS[service]}" for service in problem.services)
+        return _as_l2(problem, around) + "\n".join(lines)
     if problem.cause == verdicts.EGRESS_CLOSED:
         is_its_own = launch.path.startswith(resource.path.rpartition("/")[0] + "/")
-        return _let_out(resource if launch.type in _PARTS or is_its_own else launch)
-    return _open_endpoint(problem)
+        return _let_out(resource if launch.type in _PARTS or is_its_own else launch, around)
+    return _open_endpoint(problem, around)
+
+
+def _as_l2(problem: Problem, around: Around) -> str:
+    """Make an L2 construct of an L1 VPC, as only that takes endpoints."""
+    if not _is_l1(around.vpc):
+        return ""
+    tables = ", private_subnet_route_table_ids=[cfn_route_table.ref]"
+    return (
+        'vpc = ec2.Vpc.from_vpc_attributes(self, "ImportedVpc", vpc_id=cfn_vpc.ref, '
+        "vpc_cidr_block=cfn_vpc.attr_cidr_block, "
+        "availability_zones=[cfn_subnet.attr_availability_zone], "
+        f"private_subnet_ids=[cfn_subnet.ref]{tables if 's3' in problem.services else ''})\n"
+    )
 
 
 _PARTS: Final = ("AWS::AutoScaling::LaunchConfiguration",)
 """What no L2 construct stands for by itself."""
 
 
-def _let_out(owner: Resource) -> str:
+def _let_out(owner: Resource, around: Around) -> str:
     """Let TCP 443 out of the security groups of an owner."""
     kind = kind_of(owner)
     if not owner.is_l1 and kind.variable in {"instance", "group", "launch_template"}:
         return f"{kind.variable}.connections.allow_to_any_ipv4(ec2.Port.tcp(443))"
+    if around.group is not None and _needs_l1_rule(around.group):
+        return _add_rule("Egress", around.group, '"0.0.0.0/0"')
     return "security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443))"
 
 
-def _open_endpoint(problem: Problem) -> str:
-    """Open an endpoint to compute."""
-    if problem.fault == verdicts.PRIVATE_DNS:
-        return "endpoint.node.default_child.private_dns_enabled = True"
-    if problem.fault == verdicts.VPC_DNS:
-        return (
-            "vpc.node.default_child.enable_dns_support = True\n"
-            "vpc.node.default_child.enable_dns_hostnames = True"
-        )
-    if problem.fault == verdicts.GROUPS:
-        return "endpoint.connections.allow_default_port_from(ec2.Peer.ipv4(vpc.vpc_cidr_block))"
-    actions = [f'"{one}"' for one in endpoint_policy.ACTIONS[problem.services[0]]]
-    if _denies(problem.subject):
-        return f"leave {', '.join(actions)} out of the Deny of the endpoint's policy"
+def _is_l1(resource: Resource | None) -> bool:
+    return resource is not None and resource.is_l1
+
+
+def _needs_l1_rule(group: Resource) -> bool:
+    """Whether no L2 construct stands for a security group, such as the default one of a VPC."""
+    return group.is_l1 or group.type == "AWS::EC2::VPC"
+
+
+def _add_rule(direction: str, group: Resource, block: str) -> str:
+    """Add a rule for TCP 443 by an L1 construct."""
+    id_ = "security_group.attr_group_id"
+    if group.type == "AWS::EC2::VPC":
+        id_ = "vpc.attr_default_security_group" if group.is_l1 else "vpc.vpc_default_security_group"
     return (
-        "endpoint.add_to_policy(iam.PolicyStatement(principals=[iam.AnyPrincipal()], "
-        f'actions=[{", ".join(actions)}], resources=["*"]))'
+        f'ec2.CfnSecurityGroup{direction}(self, "Https{direction}", group_id={id_}, '
+        f'ip_protocol="tcp", from_port=443, to_port=443, cidr_ip={block})'
     )
 
 
-def _denies(endpoint: Hashable) -> bool:
-    """Whether the policy of an endpoint has a Deny."""
+def _open_endpoint(problem: Problem, around: Around) -> str:
+    """Open an endpoint to compute."""
+    endpoint = problem.subject
     assert isinstance(endpoint, Resource)  # noqa: S101 # as all subjects of templates
+    inner_vpc = "vpc" if _is_l1(around.vpc) else "vpc.node.default_child"
+    if problem.fault == verdicts.PRIVATE_DNS:
+        inner_endpoint = "endpoint" if endpoint.is_l1 else "endpoint.node.default_child"
+        return f"{inner_endpoint}.private_dns_enabled = True"
+    if problem.fault == verdicts.VPC_DNS:
+        return f"{inner_vpc}.enable_dns_support = True\n{inner_vpc}.enable_dns_hostnames = True"
+    if problem.fault == verdicts.GROUPS:
+        return _admit(endpoint, around)
+    actions = ", ".join(f'"{one}"' for one in endpoint_policy.ACTIONS[problem.services[0]])
     document = mapping(endpoint.properties.get("PolicyDocument"))
-    return any(mapping(one).get("Effect") == "Deny" for one, _ in listed(document.get("Statement")))
+    if any(mapping(one).get("Effect") == "Deny" for one, _ in listed(document.get("Statement"))):
+        return f"leave {actions} out of the Deny of the endpoint's policy"
+    if endpoint.is_l1 and isinstance(document.get("Statement"), list):
+        statement = f'"Principal": "*", "Action": [{actions}], "Resource": "*"'
+        return _add_statement("endpoint", "PolicyDocument", document, statement)
+    return (
+        "endpoint.add_to_policy(iam.PolicyStatement(principals=[iam.AnyPrincipal()], "
+        f'actions=[{actions}], resources=["*"]))'
+    )
+
+
+def _admit(endpoint: Resource, around: Around) -> str:
+    """Admit the VPC to an endpoint."""
+    block = "vpc.attr_cidr_block" if _is_l1(around.vpc) else "vpc.vpc_cidr_block"
+    if not endpoint.is_l1:
+        return f"endpoint.connections.allow_default_port_from(ec2.Peer.ipv4({block}))"
+    if around.of_endpoint is not None and _needs_l1_rule(around.of_endpoint):
+        return _add_rule("Ingress", around.of_endpoint, block)
+    return f"security_group.add_ingress_rule(ec2.Peer.ipv4({block}), ec2.Port.tcp(443))"

@@ -274,6 +274,31 @@ def test_group_refers_to_a_range_that_the_deployment_knows(stack_here: cdk.Stack
     assert found["SecurityGroupIngress"][0]["CidrIp"]["Fn::GetAtt"][1] == "CidrBlock"
 
 
+def test_group_admits_each_range_that_the_app_has_given_the_vpc(
+    make_app: MakeApp, make_stack: MakeStack
+) -> None:
+    app = make_app()
+    stack, elsewhere = (make_stack(name, scope=app, env=HERE) for name in ("Stack", "Elsewhere"))
+    vpc = isolated(stack)
+    other = ec2.CfnVPC(stack, "Other", cidr_block="10.0.0.0/16")
+    ranges: list[tuple[cdk.Stack, str, str, dict[str, Any]]] = [
+        (stack, "Second", vpc.vpc_id, {"cidr_block": "100.64.0.0/16"}),
+        (elsewhere, "Third", vpc.vpc_id, {"cidr_block": "100.65.0.0/16"}),
+        (stack, "Again", vpc.vpc_id, {"cidr_block": "100.64.0.0/16"}),
+        (stack, "Six", vpc.vpc_id, {"amazon_provided_ipv6_cidr_block": True}),
+        (stack, "OfAnother", other.ref, {"cidr_block": "100.66.0.0/16"}),
+    ]
+    for scope, name, vpc_id, block in ranges:
+        ec2.CfnVPCCidrBlock(scope, name, vpc_id=vpc_id, **block)
+
+    SessionManagerEndpoints(stack, "Endpoints", vpc=vpc)
+
+    (name,) = groups(stack)
+    rules = resources(stack, "AWS::EC2::SecurityGroup")[name]["Properties"]["SecurityGroupIngress"]
+    assert [rule["CidrIp"] for rule in rules] == ["10.0.0.0/16", "100.64.0.0/16", "100.65.0.0/16"]
+    assert {(rule["FromPort"], rule["ToPort"]) for rule in rules} == {(443, 443)}
+
+
 def test_groups_of_the_user_are_used_as_they_are(stack_here: cdk.Stack) -> None:
     vpc = isolated(stack_here)
     owned = ec2.SecurityGroup(stack_here, "Owned", vpc=vpc)

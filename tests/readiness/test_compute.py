@@ -224,10 +224,8 @@ FULL = template(
     SecurityGroupIds=[GROUP],
     MetadataOptions={"HttpEndpoint": "disabled"},
 )
-SPEC = {
-    "LaunchTemplateId": ref("Template"),
-    "Version": att("Template", "LatestVersionNumber"),
-}
+LATEST = att("Template", "LatestVersionNumber")
+SPEC = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
 BY_TEMPLATE = {
     "profile": att("Profile", "Arn"),
     "places": HERE,
@@ -284,14 +282,20 @@ def test_instance_from_a_template(
 
 
 NOT_KNOWN = "? the launch template"
+DEFAULT_VERSION = "which version of the launch template 'Template' is its default"
 
 
 @pytest.mark.parametrize(
     ("spec", "decides"),
     [
         ({"LaunchTemplateName": "Named", "Version": "$Latest"}, None),
-        ({"LaunchTemplateId": ref("Template"), "Version": "$Default"}, None),
-        ({"LaunchTemplateId": ref("Template")}, None),
+        (SPEC, None),
+        ({"LaunchTemplateId": ref("Template"), "Version": "$Default"}, DEFAULT_VERSION),
+        ({"LaunchTemplateId": ref("Template"), "Version": att("Template", "DefaultVersionNumber")},
+         DEFAULT_VERSION),
+        ({"LaunchTemplateId": ref("Template")}, DEFAULT_VERSION),
+        ({"LaunchTemplateId": ref("Template"), "Version": att("Other", "LatestVersionNumber")},
+         "the version of the launch template 'Template'"),
         ({"LaunchTemplateId": ref("Template"), "Version": "1"},
          "the version of the launch template 'Template'"),
         ({"LaunchTemplateId": ref("Template"), "Version": PARAMETER},
@@ -417,7 +421,7 @@ BOTH = [("Subnet", ["Group"], None), ("Other", ["Group"], None)]
                             "Overrides": [
                                 {"InstanceType": "t3.micro"},
                                 {"LaunchTemplateSpecification": {
-                                    "LaunchTemplateId": ref("Second")}},
+                                    "LaunchTemplateId": ref("Second"), "Version": "$Latest"}},
                                 PARAMETER,
                             ],
                         }
@@ -568,7 +572,7 @@ def nodes(**changes: object) -> dict[str, Any]:
         ),
         (
             {
-                "Nodes": nodes(LaunchTemplate={"Id": ref("Template")}),
+                "Nodes": nodes(LaunchTemplate={"Id": ref("Template"), "Version": LATEST}),
                 "Template": template(SecurityGroupIds=[GROUP]),
             },
             ("Subnet", ["Group"], None),
@@ -582,8 +586,15 @@ def nodes(**changes: object) -> dict[str, Any]:
             ),
         ),
         (
-            {"Nodes": nodes(LaunchTemplate={"Id": ref("Template")}), "Template": template()},
+            {
+                "Nodes": nodes(LaunchTemplate={"Id": ref("Template"), "Version": LATEST}),
+                "Template": template(),
+            },
             ("Subnet", ["Cluster"], None),
+        ),
+        (
+            {"Nodes": nodes(LaunchTemplate={"Id": ref("Template")}), "Template": template()},
+            ("Subnet", [f"? {DEFAULT_VERSION}"], f"? {DEFAULT_VERSION}"),
         ),
     ],
 )

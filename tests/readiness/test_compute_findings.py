@@ -331,6 +331,149 @@ def shut_network_acl(stack: cdk.Stack) -> Names:
     return {"network_acl": stack.node.find_child("Acl")}
 
 
+# The same of L1 constructs
+
+OUT_TO_NOTHING: Final = [{"ipProtocol": "udp", "cidrIp": "0.0.0.0/0"}]
+FROM_ALL: Final = [{"ipProtocol": "-1", "cidrIp": "0.0.0.0/0"}]
+
+
+def l1_isolated(stack: cdk.Stack, *, dns: bool = True, **group: object) -> Names:
+    network = ec2.CfnVPC(
+        stack, "Vpc", cidr_block="10.0.0.0/16", enable_dns_support=True, enable_dns_hostnames=dns
+    )
+    subnet = ec2.CfnSubnet(stack, "Subnet", vpc_id=network.ref, cidr_block="10.0.1.0/24")
+    given: Names = {"security_group_egress": FROM_ALL, **group}
+    security_group = ec2.CfnSecurityGroup(
+        stack, "Group", group_description="-", vpc_id=network.ref, **given
+    )
+    machine = ec2.CfnInstance(
+        stack,
+        "Instance",
+        image_id="ami-12345678",
+        subnet_id=subnet.ref,
+        security_group_ids=[security_group.attr_group_id],
+    )
+    return {
+        "cfn_vpc": network, "vpc": network, "cfn_subnet": subnet, "instance": machine,
+        "security_group": security_group,
+    }  # fmt: skip
+
+
+def l1_isolated_with_logs(stack: cdk.Stack) -> Names:
+    found = l1_isolated(stack)
+    table = ec2.CfnRouteTable(stack, "Table", vpc_id=found["vpc"].ref)
+    ec2.CfnSubnetRouteTableAssociation(
+        stack, "Uses", route_table_id=table.ref, subnet_id=found["cfn_subnet"].ref
+    )
+    return with_preferences(stack, found | {"cfn_route_table": table})
+
+
+def l1_endpoint(stack: cdk.Stack, found: Names, service: str, **more: object) -> None:
+    given: Names = {
+        "private_dns_enabled": True,
+        "security_group_ids": [found["security_group"].attr_group_id],
+        **more,
+    }
+    found["endpoint"] = ec2.CfnVPCEndpoint(
+        stack,
+        f"Endpoint{service}",
+        vpc_id=found["vpc"].ref,
+        service_name=f"com.amazonaws.{stack.region}.{service}",
+        vpc_endpoint_type="Interface",
+        subnet_ids=[found["cfn_subnet"].ref],
+        **given,
+    )
+
+
+def l1_without_messages(stack: cdk.Stack) -> Names:
+    found = l1_isolated(stack, security_group_ingress=FROM_ALL)
+    l1_endpoint(stack, found, "ssm")
+    return found
+
+
+def l1_by_endpoints(stack: cdk.Stack, *, dns: bool = True, **more: object) -> Names:
+    """In an isolated subnet, with the endpoint of `ssm` as it is given."""
+    found = l1_isolated(stack, dns=dns, security_group_ingress=FROM_ALL)
+    l1_endpoint(stack, found, "ssmmessages")
+    l1_endpoint(stack, found, "ssm", **more)
+    return found
+
+
+def l1_private_dns_off(stack: cdk.Stack) -> Names:
+    return l1_by_endpoints(stack, private_dns_enabled=False)
+
+
+def l1_no_dns_host_names(stack: cdk.Stack) -> Names:
+    return l1_by_endpoints(stack, dns=False)
+
+
+def l1_shut_endpoint(stack: cdk.Stack) -> Names:
+    found = l1_isolated(stack)
+    shut = ec2.CfnSecurityGroup(stack, "Shut", group_description="-", vpc_id=found["vpc"].ref)
+    for service in ("ssm", "ssmmessages"):
+        l1_endpoint(stack, found, service, security_group_ids=[shut.attr_group_id])
+    return found | {"security_group": shut}
+
+
+def l1_endpoint_in_the_default_group(stack: cdk.Stack) -> Names:
+    return l1_by_endpoints(stack, security_group_ids=None)
+
+
+def l1_endpoint_in_the_default_group_of_l2(stack: cdk.Stack) -> Names:
+    found = isolated_instance(stack)
+    for service in ("ssm", "ssmmessages"):
+        ec2.CfnVPCEndpoint(
+            stack,
+            f"Vpc{service.title()}",
+            vpc_id=found["vpc"].vpc_id,
+            service_name=f"com.amazonaws.{stack.region}.{service}",
+            vpc_endpoint_type="Interface",
+            private_dns_enabled=True,
+            subnet_ids=[found["vpc"].isolated_subnets[0].subnet_id],
+        )
+    return found
+
+
+def l1_endpoint_in_a_group_of_l2(stack: cdk.Stack) -> Names:
+    found = l1_isolated(stack)
+    imported = ec2.Vpc.from_vpc_attributes(
+        stack, "Imported", vpc_id=found["vpc"].ref, availability_zones=["a"]
+    )
+    shut = ec2.SecurityGroup(stack, "Shut", vpc=imported)
+    for service in ("ssm", "ssmmessages"):
+        l1_endpoint(stack, found, service, security_group_ids=[shut.security_group_id])
+    return found | {"security_group": shut}
+
+
+def l1_endpoint_that_allows_others(stack: cdk.Stack) -> Names:
+    statement = {
+        "Effect": "Allow", "Principal": "*", "Action": "ssm:GetParameter", "Resource": "*"
+    }  # fmt: skip
+    return l1_by_endpoints(stack, policy_document={"Statement": [statement]})
+
+
+def l1_nothing_let_out(stack: cdk.Stack) -> Names:
+    return l1_isolated(stack, security_group_egress=OUT_TO_NOTHING)
+
+
+def l1_in_the_default_group_that_cdk_empties(stack: cdk.Stack) -> Names:
+    network = vpc(stack, restrict_default_security_group=True)
+    (subnet,) = network.private_subnets
+    ec2.CfnInstance(stack, "Instance", image_id="ami-12345678", subnet_id=subnet.subnet_id)
+    return {"vpc": network}
+
+
+def l1_role_trusted_by_rds(stack: cdk.Stack) -> Names:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "rds.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    role = iam.CfnRole(stack, "Role", assume_role_policy_document={"Statement": [statement]})
+    iam.CfnInstanceProfile(stack, "Profile", roles=[role.ref])
+    return {"role": role}
+
+
 BROKEN: Final[list[tuple[Callable[[cdk.Stack], Names], str, str]]] = [
     (l1_instance, NO_INSTANCE_PROFILE, "Instance"),
     (template_without_a_role, NO_INSTANCE_PROFILE, "Template"),
@@ -356,6 +499,19 @@ BROKEN: Final[list[tuple[Callable[[cdk.Stack], Names], str, str]]] = [
     (nothing_let_out_of_a_group, EGRESS_CLOSED, "Group"),
     (nothing_let_out_of_a_template, EGRESS_CLOSED, "Template"),
     (nothing_let_out_of_l1, EGRESS_CLOSED, "Instance"),
+    (l1_isolated, NO_NETWORK_PATH, "Instance"),
+    (l1_isolated_with_logs, NO_NETWORK_PATH, "Instance"),
+    (l1_without_messages, ENDPOINT_MISSING, "Instance"),
+    (l1_private_dns_off, ENDPOINT_UNREACHABLE, "Endpointssm"),
+    (l1_no_dns_host_names, ENDPOINT_UNREACHABLE, "Endpointssm"),
+    (l1_shut_endpoint, ENDPOINT_UNREACHABLE, "Endpointssm"),
+    (l1_endpoint_in_the_default_group, ENDPOINT_UNREACHABLE, "Endpointssm"),
+    (l1_endpoint_in_the_default_group_of_l2, ENDPOINT_UNREACHABLE, "VpcSsm"),
+    (l1_endpoint_in_a_group_of_l2, ENDPOINT_UNREACHABLE, "Endpointssm"),
+    (l1_endpoint_that_allows_others, ENDPOINT_UNREACHABLE, "Endpointssm"),
+    (l1_nothing_let_out, EGRESS_CLOSED, "Instance"),
+    (l1_in_the_default_group_that_cdk_empties, EGRESS_CLOSED, "Instance"),
+    (l1_role_trusted_by_rds, ROLE_NOT_ASSUMABLE, "Role"),
 ]
 
 
@@ -485,7 +641,14 @@ def may_assume(service: object, effect: str = "Allow", **more: object) -> dict[s
     return {"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole", **more}
 
 
+def registering(*parts: str) -> dict[str, Any]:
+    """User data with the code and the id of an activation between its parts."""
+    code, id_, rest = parts
+    return {"Fn::Base64": {"Fn::Join": ["", [code, ref("Code"), id_, ref("Id"), rest]]}}
+
+
 EC2 = may_assume("ec2.amazonaws.com")
+NO_VALUE = {"Ref": "AWS::NoValue"}
 SUFFIX = {"Fn::Join": ["", ["ec2.", {"Ref": "AWS::URLSuffix"}]]}
 HOST_MANAGEMENT = {"Management": resource("AWS::SSM::DefaultHostManagementConfiguration")}
 NO_PROFILE = launched(IamInstanceProfile={"Ref": "AWS::NoValue"})
@@ -511,6 +674,20 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
     ("no profile, another association",
      NO_PROFILE | {"Attach": resource("AWS::SSM::Association", Name="AWS-RunPatchBaseline")},
      frozenset({NO_INSTANCE_PROFILE})),
+    ("no profile, registered by the agent with an activation",
+     launched(IamInstanceProfile=NO_VALUE, UserData=registering(
+         "sudo amazon-ssm-agent -register -code ", " -id ", " -region eu-west-1")), UNKNOWN),
+    ("no profile, registered by ssm-setup-cli with an activation",
+     launched(IamInstanceProfile=NO_VALUE, UserData=registering(
+         "ssm-setup-cli -register -activation-code=", " -activation-id=", "")), UNKNOWN),
+    ("no profile, registered elsewhere",
+     launched(IamInstanceProfile=NO_VALUE, UserData={"Fn::Base64": "runner.sh --register"}),
+     frozenset({NO_INSTANCE_PROFILE})),
+    ("metadata off, registered with an activation",
+     launched(MetadataOptions={"HttpEndpoint": "disabled"}, UserData=registering(
+         "amazon-ssm-agent -register -code ", " -id ", "")), UNKNOWN),
+    ("profile, and registered with an activation",
+     launched(UserData=registering("amazon-ssm-agent -register -code ", " -id ", "")), READY),
     ("no profile, remediation that attaches one",
      NO_PROFILE | {"Attach": resource("AWS::Config::RemediationConfiguration",
                                       TargetId="AWSSupport-AttachIAMToInstance")}, UNKNOWN),
@@ -581,6 +758,23 @@ def test_identity(check: Check, changes: dict[str, Any], expected: frozenset[str
 
     assert report.rules == expected
     assert report.violations.count(CANNOT_BE_KNOWN) <= 1
+
+
+def test_what_a_loop_launches_is_not_silent(check: Check) -> None:
+    machines = {"Machine${Zone}": resource("AWS::EC2::Instance", SubnetId="subnet-1")}
+    topics = {"Topic${Name}": resource("AWS::SNS::Topic")}
+    loops = {
+        "Fn::ForEach::Machines": ["Zone", ["A", "B"], machines],
+        "Fn::ForEach::Topics": ["Name", ["A", "B"], topics],
+    }
+
+    found = check({"Resources": loops}).only(CANNOT_BE_KNOWN)
+
+    assert found.logical_id == "Fn::ForEach::Machines"
+    assert found.description == (
+        "it can't be known at synthesis whether Session Manager reaches its instances: that "
+        "depends on how the loop 'Fn::ForEach::Machines' launches them"
+    )
 
 
 def nodes(**properties: object) -> dict[str, Any]:

@@ -932,6 +932,9 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      templated(PrivateRoute=resource("AWS::EC2::NetworkInterfaceAttachment",
                                      InstanceId=ref("Instance"), NetworkInterfaceId=PARAMETER,
                                      DeviceIndex="1")), UNKNOWN),
+    ("another interface that is attached to an instance by parameter",
+     templated(PrivateRoute=resource("AWS::EC2::NetworkInterfaceAttachment", InstanceId=PARAMETER,
+                                     NetworkInterfaceId=PARAMETER, DeviceIndex="1")), UNKNOWN),
     ("custom resource of CloudFormation",
      templated(PrivateRoute=resource("AWS::CloudFormation::CustomResource",
                                      Table=ref("PrivateTable"))), UNKNOWN),
@@ -1468,6 +1471,53 @@ OFF = made("ssm", PrivateDnsEnabled=False)
 def test_hosted_zones(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
     (found,) = verdicts(write(tmp_path, Stack=with_endpoints(**parts))).values()
     assert said(found) == expected
+
+
+def firewall(*rules: object, **domains: object) -> dict[str, Any]:
+    """A DNS firewall of the VPC with these rules."""
+    kind = "AWS::Route53Resolver::Firewall"
+    return {
+        "Firewall": resource(
+            f"{kind}RuleGroupAssociation", VpcId=ref("Vpc"), FirewallRuleGroupId=ref("Rules")
+        ),
+        "Rules": resource(f"{kind}RuleGroup", FirewallRules=[*rules]),
+        "Domains": resource(f"{kind}DomainList", **domains),
+    }
+
+
+def rule(action: object, domains: object) -> dict[str, Any]:
+    return {"Action": action, "FirewallDomainListId": domains, "Priority": 1}
+
+
+BLOCKS = rule("BLOCK", att("Domains", "Id"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (firewall(), OPEN),
+        (firewall(BLOCKS, Domains=["*"]), UNKNOWN),
+        (firewall(BLOCKS, Domains=["ssm.eu-west-1.amazonaws.com."]), UNKNOWN),
+        (firewall(BLOCKS, Domains=["*.amazonaws.com"]), UNKNOWN),
+        (firewall(BLOCKS, Domains=["*.com.cn"]), UNKNOWN),
+        (firewall(BLOCKS, Domains=[PARAMETER]), UNKNOWN),
+        (firewall(BLOCKS, Domains=["example.com", "*.example.com", "amazonaws.example.com"]), OPEN),
+        (firewall(BLOCKS, DomainFileUrl="s3://bucket/domains"), UNKNOWN),
+        (firewall(rule("BLOCK", "rslvr-fdl-1"), Domains=[]), UNKNOWN),
+        (firewall(rule("ALERT", "rslvr-fdl-1"), rule("ALLOW", "rslvr-fdl-2")), OPEN),
+        (firewall(rule(PARAMETER, att("Domains", "Id")), Domains=["*"]), UNKNOWN),
+        (firewall(PARAMETER), UNKNOWN),
+        (firewall() | {"Rules": resource("AWS::SNS::Topic")} | {"Firewall": resource(
+            "AWS::Route53Resolver::FirewallRuleGroupAssociation", VpcId=ref("Vpc"),
+            FirewallRuleGroupId="rslvr-frg-1")}, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_dns_firewall(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
+    for body in (templated(**parts), with_endpoints(**parts)):
+        (found,) = verdicts(write(tmp_path, Stack=body)).values()
+        assert said(found) == expected
+    (found,) = verdicts(write(tmp_path, Stack=templated(PrivateRoute=None, **parts))).values()
+    assert said(found) == NO_NETWORK_PATH  # which no firewall opens
 
 
 LETS_IN, LETS_OUT = entry(100, egress=False), entry(100, egress="true")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Subnet, Vpc
-from session_manager_permissions._readiness.templates import Resource, text
-from session_manager_permissions._readiness.values import SUBNET, VPC, fact
+from session_manager_permissions._readiness.templates import UNKNOWN, Resource, listed, text
+from session_manager_permissions._readiness.values import SUBNET, VPC, fact, mappings
 
 from .acls import ACL, acls_of
 from .reading import INTERNET_GATEWAY, TABLE
@@ -47,6 +47,7 @@ def read_vpcs(reading: Reading) -> None:
         "AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments", "VPC"
     )
     resolvers = _resolvers(reading)
+    firewalls = _firewalls(reading)
     given_away = values.given_away(VPC)
     for resource in values.by_type["AWS::EC2::VPC"]:
         properties = resource.properties
@@ -68,6 +69,7 @@ def read_vpcs(reading: Reading) -> None:
                 properties.get("EnableDnsHostnames"), "DNS host names", default=False
             ),
             resolver=resolvers.get(resource, reading.complete("resolvers", resource)),
+            names_pass=firewalls.get(resource, True),
             complete=given_away.get(resource, reading.complete("endpoints", resource)),
             internet_gateways=(
                 *(
@@ -118,6 +120,47 @@ def _note(
         found[vpc] = Unknown(decides)
     elif reading.values.doubts_ids:
         reading.leave_open("resolvers", resource.template, decides)
+
+
+def _firewalls(reading: Reading) -> dict[Hashable, Unknown]:
+    """The VPCs whose DNS firewall may block the names of services.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-dns-firewall.html
+    """
+    values = reading.values
+    found: dict[Hashable, Unknown] = {}
+    for resource in values.by_type["AWS::Route53Resolver::FirewallRuleGroupAssociation"]:
+        template, properties = resource.template, resource.properties
+        group = values.behind(template, properties.get("FirewallRuleGroupId"))
+        if not isinstance(group, Resource) or not _is_of_other_names(reading, group):
+            vpc = values.behind(template, properties.get("VpcId"))
+            found[vpc] = Unknown(f"the DNS firewall rules of {resource.logical_id!r}")
+    return found
+
+
+def _is_of_other_names(reading: Reading, group: Resource) -> bool:
+    """Whether a group of firewall rules certainly blocks no name of a service."""
+    for rule, _, _ in mappings(group.properties.get("FirewallRules")):
+        if rule is None:
+            return False
+        if text(rule.get("Action")) in {"ALLOW", "ALERT"}:
+            continue
+        domains = reading.values.behind(group.template, rule.get("FirewallDomainListId"))
+        if not isinstance(domains, Resource) or "Domains" not in domains.properties:
+            return False
+        for domain, _ in listed(domains.properties["Domains"]):
+            if _may_be_of_service(text(domain).rstrip(".")):
+                return False
+    return True
+
+
+def _may_be_of_service(domain: str) -> bool:
+    """Whether a domain, which may begin with `*`, covers the public name of a service."""
+    rest = domain.removeprefix("*").removeprefix(".")
+    return UNKNOWN in domain or any(
+        rest.endswith(suffix) or (domain.startswith("*") and suffix.endswith(rest))
+        for suffix in ("amazonaws.com", "amazonaws.com.cn")
+    )
 
 
 def read_subnets(reading: Reading) -> None:
