@@ -118,16 +118,17 @@ def mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def mappings_in(value: object) -> Iterator[dict[str, Any]]:
-    """Yield each mapping in `value`, at any depth, in the order in which they are written."""
-    left = [value]
+def mappings_in(value: object) -> list[dict[str, Any]]:
+    """Return each mapping in `value`, at any depth, in the order in which they are written."""
+    found, left = [], [value]
     while left:
         one = left.pop()
         if isinstance(one, dict):
-            yield one
+            found.append(one)
             left += reversed(one.values())
         elif isinstance(one, list):
             left += reversed(one)
+    return found
 
 
 class Template:
