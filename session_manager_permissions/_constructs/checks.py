@@ -1,4 +1,4 @@
-"""Checks of arguments that Python, CDK and CloudFormation would accept without a word."""
+"""Refuse arguments that Python, CDK and CloudFormation would accept without a word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can a role get a fleet's policy? Tried with policies in an app that is never synthesized."""
+"""Find out whether a role can get a fleet's policy, by trying in an app that is not synthesized."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .roles import (
     attach_by_name,
     node_group_target,
     profile_target,
-    refuse_fixed,
+    refuse_unchangeable,
     reports_only,
     role_of_maker,
     role_target,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from aws_cdk.aws_eks import CfnNodegroup
 
     from .fleet_tree import Found, Imported
-    from .tokens import Arn
 
 
 class Probe:
@@ -93,7 +92,7 @@ class Probe:
             name
             for name, value in zip(imported, resolved["names"], strict=True)
             if listed[json.dumps(value)] < len(self._imports[name])
-            or any(map(_is_fixed, self._imports[name]))
+            or any(map(_is_unchangeable, self._imports[name]))
         }
 
     def role_of(self, found: Found, name: str) -> str:
@@ -166,15 +165,12 @@ class Probe:
         return f"Child{len(self._stack.node.children)}"
 
 
-def _is_fixed(imported: Imported) -> bool:
+def _is_unchangeable(imported: Imported) -> bool:
     """Tell whether the ARN is that of a role that nobody may change, or of no role."""
     _, arn, parts = imported
-    return parts is not None and _is_refused(arn, parts)
-
-
-def _is_refused(arn: str, parts: Arn) -> bool:
     try:
-        refuse_fixed(arn, parts)
+        if parts is not None:
+            refuse_unchangeable(arn, parts)
     except ValueError:
         return True
     return False

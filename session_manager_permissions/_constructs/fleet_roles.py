@@ -1,4 +1,4 @@
-"""Which roles does each policy of a fleet list?
+"""Find the roles that each policy of a fleet lists.
 
 Compute gives its role by a literal name, by a reference, or in another way. A name or a reference
 is listed as it is. Everything else, and each role that the app also imports, is tried first: see

@@ -1,4 +1,4 @@
-"""Which resource does a policy name to reach a KMS key, and can the key decrypt sessions?"""
+"""Find the resource by which a policy names a KMS key, and refuse a key that can't be used."""
 
 from __future__ import annotations
 

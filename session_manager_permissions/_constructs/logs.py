@@ -1,4 +1,4 @@
-"""Which resources does a policy name to reach the log bucket, its key and the log group?"""
+"""Find the resources by which a policy names the log bucket, its key and the log group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Finds the role behind what a user gives, and attaches a policy to it."""
+"""Find the role that a user gives, attach a policy to it, and refuse one that can't be changed.
+
+A role can't be changed if its ARN says so (`refuse_unchangeable`), if a stack of another account
+owns it (`_refuse_other_account`), or if CDK attaches no policy to it (`attach`).
+"""
 
 from __future__ import annotations
 
@@ -63,7 +67,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(imported, imported.role_name, _referenced_key(arn))
-    refuse_fixed(arn, parts)
+    refuse_unchangeable(arn, parts)
     name = parts.resource.rpartition("/")[2]
     return Target(imported, name, _referenced_key(name))
 
@@ -314,8 +318,8 @@ def _referenced_arn(role: IRoleRef) -> str:
     )
 
 
-def refuse_fixed(arn: str, parts: Arn) -> None:
-    """Refuse ARNs that `Role.from_role_arn` and `from_role_name` accept without a check.
+def refuse_unchangeable(arn: str, parts: Arn) -> None:
+    """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.

@@ -1,4 +1,4 @@
-"""Which statements does the role get? Each is made here, from the facts in `_needs`."""
+"""Make the statements that the role gets, out of those that `_needs.py` has."""
 
 from __future__ import annotations
 
