@@ -88,10 +88,10 @@ def _refusals(document: dict[str, Any], partition: str | None) -> Iterator[Refus
             yield Refusal(reason, certain=not _is_in_any_case(name, _ELEMENTS))
     for found in _unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS):
         yield found._replace(reason=f"it {found.reason}")
-    written = document.get("Statement")
-    if written is None or written == []:
+    statements = document.get("Statement")
+    if statements is None or statements == []:
         yield Refusal("it has no Statement")
-    entries = as_list(written)
+    entries = as_list(statements)
     sids = [text(mapping(entry).get("Sid", "")) for entry in entries]
     for sid, times in Counter(sids).items():
         if sid and UNKNOWN not in sid and times > 1:
@@ -211,10 +211,10 @@ def _in_condition(condition: object) -> Iterator[Refusal]:
         return
     if is_function(condition):
         return
-    for written, keys in condition.items():
-        operator = re.sub("^For(AnyValue|AllValues):|IfExists$", "", written)
+    for name, keys in condition.items():
+        operator = re.sub("^For(AnyValue|AllValues):|IfExists$", "", name)
         if not isinstance(keys, dict):
-            yield Refusal(f"has a Condition whose {written!r} is not a mapping")
+            yield Refusal(f"has a Condition whose {name!r} is not a mapping")
         elif operator not in _OPERATORS and keys:
-            reason = f"has {written!r} in its Condition, which is not a condition operator"
+            reason = f"has {name!r} in its Condition, which is not a condition operator"
             yield Refusal(reason, certain=not _is_in_any_case(operator, _OPERATORS))

@@ -122,15 +122,13 @@ def read(document: object, source: str, template: Template | None = None) -> Rea
         template: the template of the document, whose conditions and resources it refers to.
     """
     partition = template.stack.partition if template else None
-    found: dict[tuple[object, ...], tuple[Statement, set[World]]] = {}
+    found: dict[Statement, tuple[Statement, set[World]]] = {}
     reasons: list[str | None] = []
     for world, resolved in _worlds(document, template):
         fault = refusal(resolved, partition) if isinstance(resolved, dict) else None
         reasons.append(fault.reason if fault and fault.certain else None)
         for one in _statements(resolved, source, fault):
-            found.setdefault(one[: Statement._fields.index("written_resource")], (one, set()))[
-                1
-            ].add(world)
+            found.setdefault(one._replace(written_resource=None), (one, set()))[1].add(world)
     statements = [
         one if when == _EVERYWHERE else one._replace(when=_shortened(frozenset(when)))
         for one, when in found.values()

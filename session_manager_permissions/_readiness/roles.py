@@ -184,9 +184,9 @@ class Profiles:
 
     def _name(self, resource: Resource) -> Value | None:
         """Return the name that a resource is given; None if CloudFormation generates one."""
-        written = resource.properties.get(_NAMED_BY[resource.type])
-        unnamed = written is None or written == NO_VALUE
-        return None if unnamed else self._assembly.value(resource.template, written)
+        name = resource.properties.get(_NAMED_BY[resource.type])
+        unnamed = name is None or name == NO_VALUE
+        return None if unnamed else self._assembly.value(resource.template, name)
 
     def _index_attached(self, policy: Policy, roles: object) -> None:
         for value, certain in listed(roles):
@@ -251,13 +251,13 @@ class Profiles:
         elsewhere = by_name and not resource.conditions <= profile.conditions
         key = resource, profile.conditions - resource.conditions, elsewhere
         if key not in self._roles:
-            self._roles[key] = self._made(resource, resource.conditions | profile.conditions)
+            self._roles[key] = self._read_role(resource, resource.conditions | profile.conditions)
             self._roles[key].may_be_another = elsewhere
             if elsewhere:
                 self._roles[key].others += anything("the condition on which the role is deployed")
         return self._roles[key]
 
-    def _made(self, resource: Resource, conditions: frozenset[Condition]) -> Role:
+    def _read_role(self, resource: Resource, conditions: frozenset[Condition]) -> Role:
         properties = resource.properties
         role = Role(resource.logical_id, resource, in_app=True)
         for entry, certain in listed(properties.get("Policies")):
@@ -354,7 +354,7 @@ class Profiles:
         """Return the role of the app that a service makes an instance profile for."""
         resource = self._of_kind("AWS::IAM::Role", template, name)
         if resource is not None and resource not in self._of_services:
-            self._of_services[resource] = self._made(resource, resource.conditions)
+            self._of_services[resource] = self._read_role(resource, resource.conditions)
         return None if resource is None else self._of_services[resource]
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:

@@ -56,10 +56,10 @@ def _parts_of_sub(argument: object) -> list[object] | None:
         return None
     first, *others = _PLACEHOLDER.split(pattern)
     parts: list[object] = [first]
-    for escape, written, literal in zip(others[::3], others[1::3], others[2::3], strict=True):
-        name = written.strip()
+    for escape, variable, literal in zip(others[::3], others[1::3], others[2::3], strict=True):
+        name = variable.strip()
         reference = {"Fn::GetAtt" if "." in name else "Ref": name}
-        parts.append(f"${{{written}}}" if escape else mapping(given).get(name, reference))
+        parts.append(f"${{{variable}}}" if escape else mapping(given).get(name, reference))
         parts.append(literal)
     return parts
 
@@ -223,10 +223,10 @@ class Resource:
     @property
     def conditions(self) -> frozenset[Condition]:
         """The conditions that it is deployed on: its own, and those of nested stacks around it."""
-        written = self.body.get("Condition")
-        if written is None:
+        condition = self.body.get("Condition")
+        if condition is None:
             return self.template.conditions
-        return self.template.conditions | {Condition(self.template, str(written))}
+        return self.template.conditions | {Condition(self.template, str(condition))}
 
     @property
     def path(self) -> str:
@@ -381,7 +381,7 @@ class Assembly:
         """The stacks that can't be read: the template that deploys each, and what to call it."""
         self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
         self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
-        self._made: dict[Hashable, Value] = {}
+        self._values: dict[Hashable, Value] = {}
         self._functions = {
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAtt": self._attribute,
@@ -411,15 +411,15 @@ class Assembly:
                     key = template.stack.environment, self.value(template, exported)
                     self._exports[key].append((template, output.get("Value")))
 
-    def value(self, template: Template, written: object) -> Value:
-        """Return the value of what is written in `template`, as far as it is known.
+    def value(self, template: Template, expression: object) -> Value:
+        """Return the value of an expression in `template`, as far as it is known.
 
         Follows references, the parameters and outputs of nested stacks, exports of the same account
         and region, and outputs that are read by the name of a stack.
         """
-        if isinstance(written, str):
-            return _literal(template, written)
-        function, argument = intrinsic(written)
+        if isinstance(expression, str):
+            return _literal(template, expression)
+        function, argument = intrinsic(expression)
         read = self._functions.get(function)
         try:
             found = read(template, argument) if read else None
@@ -427,14 +427,16 @@ class Assembly:
             found = (Unresolved(object()),)
         if found is not None:
             return found
-        return (Unresolved(template, json.dumps(written, sort_keys=True)),)
+        return (Unresolved(template, json.dumps(expression, sort_keys=True)),)
 
-    def _once(self, template: Template, key: Hashable, there: Template, written: object) -> Value:
+    def _once(
+        self, template: Template, key: Hashable, there: Template, expression: object
+    ) -> Value:
         """Return the value of a parameter or an output: read once, following no circle."""
-        if (template, key) not in self._made:
-            self._made[template, key] = (Unresolved(object()),)
-            self._made[template, key] = self.value(there, written)
-        return self._made[template, key]
+        if (template, key) not in self._values:
+            self._values[template, key] = (Unresolved(object()),)
+            self._values[template, key] = self.value(there, expression)
+        return self._values[template, key]
 
     def _reference(self, template: Template, name: str) -> Value | None:
         stack = template.stack
@@ -468,8 +470,8 @@ class Assembly:
     def _output(self, template: Template, name: str) -> Value | None:
         if name not in template.outputs:
             return None
-        written = template.outputs[name].get("Value")
-        return self._once(template, ("output", name), template, written)
+        expression = template.outputs[name].get("Value")
+        return self._once(template, ("output", name), template, expression)
 
     def _role_arn(self, role: Resource) -> Value:
         """Return the ARN of a role, with its path before its name."""
@@ -484,8 +486,8 @@ class Assembly:
         exported = self._exports.get(key, ())
         if len(exported) != 1:
             return (Unresolved(environment, key),)
-        ((there, written),) = exported
-        return self._once(there, key, there, written)
+        ((there, expression),) = exported
+        return self._once(there, key, there, expression)
 
     def _stack_output(self, template: Template, argument: object) -> Value | None:
         """Return an output of a stack of the same account, by the stack's name and region.
@@ -524,11 +526,11 @@ class Assembly:
                 return parts[int(str(index))] if int(str(index)) < len(parts) else None
         return None
 
-    def _list(self, template: Template, written: object) -> list[Value] | None:
+    def _list(self, template: Template, expression: object) -> list[Value] | None:
         """Return the entries of a list, or the first entries of a split text that are known."""
-        if isinstance(written, list):
-            return [self.value(template, entry) for entry in written]
-        match intrinsic(written):
+        if isinstance(expression, list):
+            return [self.value(template, entry) for entry in expression]
+        match intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
                 return _split(self.value(template, source), separator)
         return None
@@ -566,13 +568,13 @@ _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AW
 """Pseudo parameters with one value in all stacks of an account and region."""
 
 
-def _literal(template: Template, written: str) -> Value:
+def _literal(template: Template, string: str) -> Value:
     """Return a string of a template, with its dynamic references as unknown parts."""
-    if "{{" not in written:
-        return (written,) if written else ()
+    if "{{" not in string:
+        return (string,) if string else ()
     return _joined(
         (Unresolved(template, part) if place % 2 else part,)
-        for place, part in enumerate(_DYNAMIC.split(written))
+        for place, part in enumerate(_DYNAMIC.split(string))
     )
 
 
