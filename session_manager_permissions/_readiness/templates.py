@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _patterns
+from session_manager_permissions._patterns import as_list
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -51,7 +52,7 @@ def text(value: object) -> str:
 
 def _parts_of_sub(argument: object) -> list[object] | None:
     """Return the parts of an `Fn::Sub`, as an `Fn::Join` has them; None if it is malformed."""
-    pattern, given = [*(argument if isinstance(argument, list) else [argument]), {}, {}][:2]
+    pattern, given = [*as_list(argument), {}, {}][:2]
     if not isinstance(pattern, str):
         return None
     first, *others = _PLACEHOLDER.split(pattern)
@@ -393,11 +394,9 @@ class Assembly:
             "Ref": self._reference,
         }
         """Each reads a function of a template, and returns None if its value is not known."""
-        stacks: dict[Path, dict[str, Stack]] = {}
-        for name in dict.fromkeys(map(str, paths)):
-            path = Path(name)
-            if path.parent not in stacks:
-                stacks[path.parent] = _stacks(path.parent)
+        files = [Path(name) for name in dict.fromkeys(map(str, paths))]
+        stacks = {folder: _stacks(folder) for folder in {path.parent for path in files}}
+        for path in files:
             body = _read(path)
             template = Template(path, body or {}, stacks[path.parent].get(path.name, Stack()))
             if body is None:
@@ -455,8 +454,7 @@ class Assembly:
         return (ReturnValue(resource),) if resource else None
 
     def _attribute(self, template: Template, argument: object) -> Value | None:
-        names = argument if isinstance(argument, list) else [argument]
-        logical_id, _, attribute = ".".join(map(str, names)).partition(".")
+        logical_id, _, attribute = ".".join(map(str, as_list(argument))).partition(".")
         resource = template.resources.get(logical_id)
         if resource is None:
             return None
@@ -537,7 +535,7 @@ class Assembly:
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
         found: object = template.mappings
-        for name in argument if isinstance(argument, list) else [argument]:
+        for name in as_list(argument):
             match self.value(template, name):
                 case (str(key),):
                     found = mapping(found).get(key)
