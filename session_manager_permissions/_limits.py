@@ -104,7 +104,7 @@ def prefix_fault(prefix: str) -> str | None:
 
 
 def role_fault(name_or_arn: str) -> str | None:
-    """Tell why `name_or_arn` is neither the name nor the ARN of a role."""
+    """Why `name_or_arn` is neither the name nor the ARN of a role."""
     path, slash, name = name_or_arn.rpartition("/")
     if slash:
         found = re.fullmatch(r"arn:[\w-]+:iam::\d{12}:role(/.*)?", path, re.ASCII | re.DOTALL)
