@@ -44,13 +44,15 @@ _NOWHERE: Final = Placement(Unknown("where the compute is"))
 class Judge:
     """Judges network paths, each distinct one once."""
 
-    def __init__(self, network: Network, in_doubt: Callable[[], Network] | None = None) -> None:
+    def __init__(
+        self, network: Network, in_doubt: Callable[[], Network | None] = lambda: None
+    ) -> None:
         """Judge paths in a network.
 
         Args:
             network: the network.
-            in_doubt: reads the same network with less taken for granted. Where it is given, a path
-                is closed only if it is closed in that network too.
+            in_doubt: reads the same network with less taken for granted, if there is something to
+                doubt. A path is closed only if it is closed in that network too.
         """
         self._network = network
         self._read_in_doubt = in_doubt
@@ -94,7 +96,8 @@ class Judge:
 
     @cached_property
     def _in_doubt(self) -> Judge | None:
-        return None if self._read_in_doubt is None else Judge(self._read_in_doubt())
+        network = self._read_in_doubt()
+        return None if network is None else Judge(network)
 
 
 def _badness(path: Path) -> int:

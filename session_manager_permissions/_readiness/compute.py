@@ -35,7 +35,7 @@ _CHANGEABLE: Final = _LAUNCHING | {_TEMPLATE, _CONFIGURATION}
 """What a custom resource may change the instances of after their launch."""
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _REGISTERS: Final = Unknown("the hybrid activation that the user data registers the agent with")
-_ACTIVATES: Final = re.compile(r"-register\b.*-(?:code|id)\b", re.DOTALL)
+_ACTIVATES: Final = re.compile(r"ssm.*-register\b.*-(?:code|id)\b", re.DOTALL | re.IGNORECASE)
 """The command line that registers the agent with an activation in place of a profile.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
@@ -294,7 +294,8 @@ class _Finder:
         """What the loops of the templates launch instances by."""
         for template in self._values.templates:
             for name, entry in template.made_later.items():
-                if any(type_ in shown(entry) for type_ in _LAUNCHING):
+                written = shown(entry)
+                if any(type_ in written for type_ in _LAUNCHING):
                     loop = Resource(template, name, {})
                     yield self._hidden(loop, f"the loop {name!r}", None)
 

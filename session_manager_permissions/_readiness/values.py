@@ -52,6 +52,8 @@ class Values:
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
+        self.ids: set[str] = set()
+        """The literal ids that were read so far, in place of references to the app's own parts."""
         self.doubts_ids = False
         """Whether a literal id, such as `vpc-1a2b3c4d`, may be that of any resource of the app."""
         self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
@@ -145,6 +147,7 @@ class Values:
             return found if found.type in types else Unknown(f"the {noun} {found.logical_id!r}")
         if found is None:
             return Unknown(decider(value, noun))
+        self.ids.add(found)
         return Unknown(f"whether this app makes the {noun} {found!r}") if self.doubts_ids else found
 
     def references(

@@ -681,7 +681,8 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
      launched(IamInstanceProfile=NO_VALUE, UserData=registering(
          "ssm-setup-cli -register -activation-code=", " -activation-id=", "")), UNKNOWN),
     ("no profile, registered elsewhere",
-     launched(IamInstanceProfile=NO_VALUE, UserData={"Fn::Base64": "runner.sh --register"}),
+     launched(IamInstanceProfile=NO_VALUE, UserData={
+         "Fn::Base64": "runner.sh --register --id 1"}),
      frozenset({NO_INSTANCE_PROFILE})),
     ("metadata off, registered with an activation",
      launched(MetadataOptions={"HttpEndpoint": "disabled"}, UserData=registering(

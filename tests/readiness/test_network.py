@@ -1060,6 +1060,9 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("rules of a DNS resolver",
      with_endpoints(Rules=resource("AWS::Route53Resolver::ResolverRuleAssociation",
                                    VPCId=ref("Vpc"))), UNKNOWN),
+    ("rules of a DNS resolver for a VPC by parameter",
+     with_endpoints(Rules=resource("AWS::Route53Resolver::ResolverRuleAssociation",
+                                   VPCId=PARAMETER)), OPEN),
     ("profile of DNS",
      with_endpoints(Rules=resource("AWS::Route53Profiles::ProfileAssociation",
                                    ResourceId=ref("Vpc"))), UNKNOWN),
@@ -1360,6 +1363,8 @@ def test_vpc_that_the_app_looks_up_itself(make_app: MakeApp, make_stack: MakeSta
 
     assert said_with() == NO_NETWORK_PATH
     assert said_with("Same") == UNKNOWN
+    (in_doubt,) = verdicts([paths["Made"], paths["Same"]]).values()
+    assert in_doubt.decides == ("whether this app makes the VPC 'vpc-1'",)
     assert said_with("Other") == NO_NETWORK_PATH
 
 

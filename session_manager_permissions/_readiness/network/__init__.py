@@ -8,7 +8,7 @@ from session_manager_permissions._network.judge import Judge
 
 from .endpoints import read_endpoints, read_zones
 from .groups import read_groups
-from .reading import Reading
+from .reading import Reading, given_ids
 from .routes import read_nat_gateways, read_tables
 from .vpcs import read_subnets, read_vpcs
 
@@ -24,7 +24,12 @@ def judge_of(values: Values) -> Judge:
     look up in one stack what it makes in another, so no path is closed unless it is closed
     whatever the literal ids stand for.
     """
-    return Judge(network_of(values), lambda: network_of(values.with_ids_in_doubt()))
+
+    def in_doubt() -> Network | None:
+        has_ids = values.ids or given_ids(values)
+        return network_of(values.with_ids_in_doubt()) if has_ids else None
+
+    return Judge(network_of(values), in_doubt)
 
 
 def network_of(values: Values) -> Network:

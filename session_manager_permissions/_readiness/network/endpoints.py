@@ -60,15 +60,17 @@ def read_endpoints(reading: Reading) -> None:
 def _vpcs_of(
     reading: Reading, resource: Resource, endpoint: Endpoint
 ) -> list[tuple[Hashable, Fact]]:
-    """The VPC of an endpoint: that of the parts of the app that it is in, if it has such."""
-    values = reading.values
-    for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
-        if isinstance(part, Resource):
-            vpc = values.behind(part.template, part.properties.get("VpcId"))
-            if vpc in reading.network.vpcs:
-                return [(vpc, True)]
+    """The VPC of an endpoint, which its subnets, groups and tables show too; or each it may be."""
+    values, vpcs = reading.values, reading.network.vpcs
     value = resource.properties.get("VpcId")
-    return _meant(reading, values.reference(resource.template, value, VPC, "VPC"), resource)
+    vpc = values.reference(resource.template, value, VPC, "VPC")
+    if vpc not in vpcs:
+        for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
+            if isinstance(part, Resource):
+                of_part = values.behind(part.template, part.properties.get("VpcId"))
+                if of_part in vpcs:
+                    return [(of_part, True)]
+    return _meant(reading, vpc, resource)
 
 
 def _meant(reading: Reading, vpc: Reference, resource: Resource) -> list[tuple[Hashable, Fact]]:

@@ -31,6 +31,12 @@ _MADE_UNSEEN: Final = ("endpoints", "routes", INBOUND, OUTBOUND)
 _ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")
 
 
+def given_ids(values: Values) -> list[Resource]:
+    """The custom resources and unread stacks that are given literal ids."""
+    unseen = (*values.custom(), *values.unread_stacks())
+    return [one for one in unseen if _ID.search(shown(one.properties))]
+
+
 class Reading:
     """A network as it is being read, and what of it can't be seen."""
 
@@ -42,10 +48,9 @@ class Reading:
             generates = _generates(template)
             if generates:
                 self._leave_all_open(template, generates)
-        for resource in (*values.custom(), *values.unread_stacks()) if values.doubts_ids else ():
-            if _ID.search(shown(resource.properties)):
-                by = f"what {resource.logical_id!r} does by the ids that it is given"
-                self._leave_all_open(resource.template, by)
+        for resource in given_ids(values) if values.doubts_ids else ():
+            by = f"what {resource.logical_id!r} does by the ids that it is given"
+            self._leave_all_open(resource.template, by)
 
     def _leave_all_open(self, template: Template, decides: str) -> None:
         for kind in _MADE_UNSEEN:
