@@ -420,3 +420,18 @@ def test_what_is_too_deep_for_python(tmp_path: Path, function: str) -> None:
 
     assert "too deep to read" in json.dumps(found)
     assert UNKNOWN in text(found)
+
+
+@pytest.mark.parametrize(("exports", "known"), [(50, "x"), (2_000, None)])
+def test_exports_in_a_line(tmp_path: Path, exports: int, known: str | None) -> None:
+    outputs: dict[str, Any] = {
+        f"O{number}": {
+            "Value": {"Fn::ImportValue": f"o{number + 1}"},
+            "Export": {"Name": f"o{number}"},
+        }
+        for number in range(exports)
+    }
+    outputs["Last"] = {"Value": "x", "Export": {"Name": f"o{exports}"}}
+    assembly = Assembly([write(tmp_path / "a.json", {"Outputs": outputs})])
+
+    assert behind(assembly, assembly.templates[0], {"Fn::ImportValue": "o0"}) == known
