@@ -100,7 +100,7 @@ class Statement(NamedTuple):
         return True if actions and resources and self.certain else None
 
 
-class Reading(NamedTuple):
+class PolicyReading(NamedTuple):
     """A policy document of a template, as it was read."""
 
     statements: list[Statement]
@@ -109,7 +109,7 @@ class Reading(NamedTuple):
     accepts it, if that depends on a condition, or if AWS does not document it."""
 
 
-def read(document: object, source: str, template: Template | None = None) -> Reading:
+def read(document: object, source: str, template: Template | None = None) -> PolicyReading:
     """Read a policy document, with the intrinsic functions in it.
 
     The `Condition` of a statement may hold or not, because its keys come from the request. Each
@@ -133,7 +133,7 @@ def read(document: object, source: str, template: Template | None = None) -> Rea
         one if when == _EVERYWHERE else one._replace(when=_shortened(frozenset(when)))
         for one, when in found.values()
     ]
-    return Reading(statements, reasons[0] if all(reasons) else None)
+    return PolicyReading(statements, reasons[0] if all(reasons) else None)
 
 
 def _statements(resolved: object, source: str, fault: Refusal | None) -> Iterator[Statement]:

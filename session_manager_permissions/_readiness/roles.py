@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
-from .policies import Reading, Statement, anything, read
+from .policies import PolicyReading, Statement, anything, read
 from .templates import (
     NO_VALUE,
     UNKNOWN,
@@ -58,7 +58,7 @@ class Policy:
         return f"{called} {self.resource.logical_id!r}"
 
     @cached_property
-    def reading(self) -> Reading:
+    def reading(self) -> PolicyReading:
         """What it says, read once, whatever the number of its roles."""
         return read(self.document, self.source, self.resource.template)
 
