@@ -1,4 +1,4 @@
-"""Which names, paths, ARNs and prefixes AWS accepts. Facts, written once; nothing of CDK.
+"""The names, paths, ARNs and prefixes that AWS accepts. Knows nothing of CDK.
 
 The constructs check names in an app against these limits. The command checks the names of its
 command line and of a live Session document against the same limits. A function whose name ends in
@@ -27,7 +27,7 @@ class Name(NamedTuple):
     longest: int
 
     def fits(self, text: str) -> bool:
-        """Whether `text` can be such a name."""
+        """Tell whether `text` can be such a name."""
         pattern = f"[{self.characters}]{{{self.shortest},{self.longest}}}"
         return re.fullmatch(pattern, text, re.ASCII) is not None
 
@@ -43,7 +43,7 @@ class Name(NamedTuple):
         return f"{self.shortest} to {self.longest} characters of A-Z a-z 0-9 {signs}"
 
     def fault(self, text: str) -> str | None:
-        """Why `text` is no such name; None if it is one."""
+        """Tell why `text` is no such name; None if it is one."""
         return None if self.fits(text) else f"is not {self.what}: {self.rule}"
 
 
@@ -67,7 +67,7 @@ _MAX_OBJECT_KEY: Final = 1024
 
 
 def is_path(text: str) -> bool:
-    """Whether `text` can be the path of a role: `/`, or a text between two slashes.
+    """Tell whether `text` can be the path of a role: `/`, or a text between two slashes.
 
     The text of a CDK token has only characters that a path may have.
     """
@@ -75,12 +75,12 @@ def is_path(text: str) -> bool:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a policy would read a wildcard or a policy variable in `text`."""
+    """Tell whether a policy would read a wildcard or a policy variable in `text`."""
     return re.search(r"\*|\?|\$\{", text) is not None
 
 
 def prefix_fault(prefix: str) -> str | None:
-    """Why no session log can have this key prefix, or why no policy can name it."""
+    """Tell why no session log can have this key prefix, or no policy can name it."""
     if is_pattern(prefix):
         return "has a wildcard or a policy variable (* ? ${): name one, in full"
     if found := re.search(r"[^\x20-\x7e\xa0-\xff]", prefix):
@@ -123,7 +123,7 @@ def _name_or_arn_fault(text: str, limit: Name, kind: str) -> str | None:
 
 
 def key_fault(arn: str) -> str | None:
-    """Why `arn` is the ARN of neither a KMS key nor a KMS alias."""
+    """Tell why `arn` is the ARN of neither a KMS key nor a KMS alias."""
     found = re.fullmatch(r"arn:[\w-]+:kms:[\w-]+:\d{12}:(key|alias)/(.*)", arn, re.ASCII)
     if not found or not (KEY_ID if found[1] == "key" else ALIAS).fits(found[2]):
         return "is not the ARN of a KMS key or an alias: arn:PARTITION:kms:REGION:ACCOUNT:key/ID"

@@ -1,4 +1,4 @@
-"""What Session Manager needs from the role of an instance. Facts, written once; nothing of CDK.
+"""The permissions that Session Manager needs from an instance's role. Knows nothing of CDK.
 
 Sources: in the AWS Systems Manager user guide "Adding Session Manager permissions to an existing
 instance profile", "Create a custom IAM role for Session Manager" and "Enable AWS KMS key encryption
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Need(NamedTuple):
-    """One statement: the actions that must be allowed, on which resource."""
+    """One statement of the role's policy: the actions that it allows, and the resource."""
 
     sid: str
     actions: tuple[str, ...]
@@ -56,17 +56,17 @@ AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMM
 
 
 def log_encryption(bucket_arn: str = "*") -> Need:
-    """The agent reads how a log bucket encrypts.
+    """Return the statement that lets the agent read how a log bucket encrypts.
 
-    It does so before each session whose preferences enforce encrypted logs, and at every upload, to
-    send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
+    The agent reads it before each session whose preferences enforce encrypted logs, and at every
+    upload, to send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
     `IsBucketEncrypted` and `getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
     """
     return Need("SessionManagerLogEncryption", ("s3:GetEncryptionConfiguration",), bucket_arn)
 
 
 def joined(prefix: str) -> str:
-    """The prefix as the agent joins it: one slash between its parts, none at its ends.
+    """Return the prefix as the agent joins it: one slash between its parts, none at its ends.
 
     `path.Join` in `BuildS3Path`, amazon-ssm-agent/agent/fileutil.
     """
@@ -74,14 +74,17 @@ def joined(prefix: str) -> str:
 
 
 def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> Need:
-    """The agent uploads session logs, `PREFIX/SESSION-ID.log`, with an ACL to another account."""
+    """Return the statement that lets the agent upload session logs, `PREFIX/SESSION-ID.log`.
+
+    To a bucket of another account it uploads them with an ACL.
+    """
     acl = ("s3:PutObjectAcl",) if other_account else ()
     path = f"{prefix}/*" if prefix else "*"
     return Need("SessionManagerLogObjects", ("s3:PutObject", *acl), f"{bucket_arn}/{path}")
 
 
 def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
-    """The statement for the log bucket's KMS key. A multipart upload decrypts and encrypts."""
+    """Return the statement for the log bucket's KMS key. Multipart uploads decrypt and encrypt."""
     return Need(
         "SessionManagerLogBucketKey",
         ("kms:Decrypt", "kms:GenerateDataKey"),
@@ -91,7 +94,7 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
 
 
 def log_group(group_arn: str) -> tuple[Need, ...]:
-    """The agent writes session logs to CloudWatch Logs. It never creates the group.
+    """Return the statements for session logs in CloudWatch Logs. The agent creates no group.
 
     For `DescribeLogStreams` the service authorization reference has the ARN of the group, and the
     user guide of CloudWatch Logs ("Overview of managing access permissions") that of its streams.
@@ -114,9 +117,10 @@ def log_group(group_arn: str) -> tuple[Need, ...]:
 def decrypt(
     key_arn: str, alias_name: str | None = None, alias_id: str = "", *, sessions_only: bool
 ) -> Need:
-    """The agent decrypts the data key of a session. It calls KMS directly (no `kms:ViaService`).
+    """Return the statement that lets the agent decrypt the data key of a session.
 
-    A key and an alias can't share a statement, as the key need not have the alias.
+    The agent calls KMS directly (no `kms:ViaService`). A key and an alias can't share a statement,
+    as the key need not have the alias.
 
     Args:
         key_arn: the key's ARN; of an alias, the pattern of all keys of its account and region.
@@ -132,14 +136,14 @@ def decrypt(
 
 
 def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
-    """The condition that only the key with this alias meets; no condition without an alias."""
+    """Return the condition that only the key with this alias meets; none without an alias."""
     if alias_name is None:
         return {}
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}
 
 
 def alias_id(name: str) -> str:
-    """What tells the statement of one alias from that of another: eight hexadecimal digits."""
+    """Return what tells the statements of two aliases apart: eight hexadecimal digits."""
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most keys are no aliases
 
     return hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -155,7 +159,7 @@ def needed(
     check_log_encryption: bool,
     bucket_of_other_account: bool = False,
 ) -> Iterator[Need]:
-    """All that the role needs but the keys of the sessions, for which there is `decrypt`.
+    """Yield all that the role needs but the keys of the sessions, for which there is `decrypt`.
 
     Args:
         bucket_arn: the bucket for session logs, if there is one.

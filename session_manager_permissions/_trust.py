@@ -1,4 +1,4 @@
-"""Does the trust policy of a role let an AWS service assume it? Judged once; nothing of CDK.
+"""Tell whether the trust policy of a role lets an AWS service assume it. Knows nothing of CDK.
 
 The readiness check asks about the documents of templates, and the command about those of the live
 account.
@@ -7,8 +7,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from ._patterns import UNKNOWN, any_matches, as_list, covers_action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,22 +21,18 @@ SYSTEMS_MANAGER: Final = "ssm.amazonaws.com"
 
 _ASSUME: Final = "sts:assumerole"
 _SUFFIXES: Final = ("amazonaws.com", "amazonaws.com.cn", "${AWS::URLSuffix}")
-_UNKNOWN: Final = "\0"
-"""Stands, in a text of a template, for what only the deployment knows."""
-
-Answer = Literal["allowed", "denied", "unknown"]
 
 
 class Trust(NamedTuple):
-    """Whether a service may assume a role, and what of the trust policy says so."""
+    """Whether a service may assume a role, and why."""
 
-    answer: Answer
+    answer: Literal["allowed", "denied", "unknown"]
     why: str
     """A clause, without a full stop."""
 
 
 def trust(document: object, service: str) -> Trust:
-    """Whether a trust policy lets a service assume its role.
+    """Tell whether a trust policy lets a service assume its role.
 
     A statement with a condition, and a part that can't be read, leave the answer unknown unless
     another statement decides. A matching `Deny` overrides every `Allow`.
@@ -51,7 +48,7 @@ def trust(document: object, service: str) -> Trust:
         return Trust("unknown", "the trust policy can't be read")
     allows: list[bool | None] = []
     denies: list[bool | None] = []
-    for entry in _listed(written):
+    for entry in as_list(written):
         effect = entry.get("Effect") if isinstance(entry, dict) else None
         applies = _applies(entry, service) if effect in ("Allow", "Deny") else None
         if effect != "Deny":
@@ -72,29 +69,12 @@ def trust(document: object, service: str) -> Trust:
 
 
 def _applies(entry: Mapping[str, Any], service: str) -> bool | None:
-    """Whether a statement is about the service assuming the role; None where that is not known."""
-    action = _on_action(entry)
+    """Tell whether a statement lets the service assume the role, or denies it; None if unknown."""
+    action = covers_action(entry, _ASSUME)
     principal = _on_principal(entry, service)
     if action is False or principal is False:
         return False
     return True if action and principal and not entry.get("Condition") else None
-
-
-def _on_action(entry: Mapping[str, Any]) -> bool | None:
-    negated = "NotAction" in entry
-    return _any(
-        (_fits(pattern) for pattern in _listed(entry.get("NotAction" if negated else "Action"))),
-        negated=negated,
-    )
-
-
-def _fits(pattern: object) -> bool | None:
-    if not isinstance(pattern, str):
-        return None
-    if _UNKNOWN in pattern:
-        open_pattern = pattern.lower().replace(_UNKNOWN, "*")
-        return None if fnmatchcase(_ASSUME, open_pattern) else False
-    return fnmatchcase(_ASSUME, pattern.lower())
 
 
 def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:
@@ -108,14 +88,14 @@ def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:
 
 
 def _is_named(principal: object, service: str) -> bool | None:
-    """Whether a `Principal` names the service; None for `*`, which may or may not include it."""
+    """Tell whether a `Principal` names the service; None for `*`, which may include it."""
     if principal == "*" or not isinstance(principal, dict):
         return None
     if not {*principal} <= {"AWS", "CanonicalUser", "Federated", "Service"}:
         return None  # an intrinsic function
-    of_services = (_is_service(name, service) for name in _listed(principal.get("Service", [])))
-    everybody = (None for name in _listed(principal.get("AWS", [])) if name == "*")
-    return _any((*of_services, *everybody), negated=False)
+    of_services = (_is_service(name, service) for name in as_list(principal.get("Service", [])))
+    everybody = (None for name in as_list(principal.get("AWS", [])) if name == "*")
+    return any_matches((*of_services, *everybody))
 
 
 def _is_service(name: object, service: str) -> bool | None:
@@ -124,18 +104,7 @@ def _is_service(name: object, service: str) -> bool | None:
     prefix = service.partition(".")[0] + "."
     if name in {f"{prefix}{suffix}" for suffix in _SUFFIXES}:
         return True
-    known = name.partition(_UNKNOWN)[0]
+    known = name.partition(UNKNOWN)[0]
     if known != name:
         return None if prefix.startswith(known) or known.startswith(prefix) else False
     return None if name.startswith(prefix) and name.count(".") > 1 else False
-
-
-def _any(answers: Any, *, negated: bool) -> bool | None:  # noqa: ANN401 # an iterable
-    given = {*answers}
-    if True in given:
-        return not negated
-    return None if None in given else negated
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -24,6 +24,7 @@ PACKAGE = "session_manager_permissions"
 TESTS = {
     "__init__": "imports",
     "_limits": "limits logs keys names verify document",
+    "_patterns": "patterns policies trust",
     "_needs": "statements policies one_source document verify logs readiness",
     "_constructs/checks": "messages options preferences hostile",
     "_constructs/endpoints": "endpoints messages",
@@ -48,6 +49,7 @@ TESTS = {
     "_readiness/roles": "roles readiness templates",
     "_readiness/rules": "readiness boot_order",
     "_readiness/templates": "templates readiness hostile_assemblies",
+    "_trust": "trust",
     "_verify/command": "command verify document messages",
     "_verify/document": "document verify",
     "_verify/simulator": "verify document command",

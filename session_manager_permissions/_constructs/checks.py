@@ -1,4 +1,4 @@
-"""Checks of arguments that Python, CDK and CloudFormation would accept without a word."""
+"""Refuse arguments that Python, CDK and CloudFormation would accept without a word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def described(value: object) -> str:
-    """`value` for a message: a construct by its path, anything else by its type and its `repr`."""
+    """Return `value` for a message: a construct by its path, all else by type and `repr`."""
     path = getattr(getattr(value, "node", None), "path", None)
     return f"{type(value).__name__} {value!r}" if path is None else f"the construct {path!r}"
 

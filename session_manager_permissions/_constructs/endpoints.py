@@ -149,7 +149,6 @@ class SessionManagerEndpoints(Construct):
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._vpc = vpc
-        self._errors: list[str] = []
         needed = {
             "ssm": True,
             "ssmmessages": True,
@@ -208,7 +207,7 @@ class SessionManagerEndpoints(Construct):
             for service in services
         ]
 
-    def _make_gateway(self, gateways: list[_Endpoint]) -> None:
+    def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> None:
         """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""
         from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
@@ -230,7 +229,7 @@ class SessionManagerEndpoints(Construct):
         )
         self._made.append(gateway)
 
-    def _warn_if_uncertain(self, endpoint: _Endpoint) -> None:
+    def _warn_if_uncertain(self, endpoint: _DefinedEndpoint) -> None:
         path = endpoint.resource.node.path
         if not endpoint.is_certain:
             cdk.Annotations.of(self).add_warning_v2(
@@ -242,30 +241,28 @@ class SessionManagerEndpoints(Construct):
             )
 
     def _find_clashes(self) -> list[str]:
-        """The errors of endpoints that were defined later: a VPC takes one of each service."""
+        """Find endpoints that were defined later: a VPC takes one of each service."""
         found = [*_endpoints_of(self._vpc, self, self.node.root.node.find_all())]
         paths = {f"{endpoint.node.path}/Resource" for endpoint in self._made}
         own = {one.service: one for one in found if one.resource.node.path in paths}
         later = [one for one in found if one.resource.node.path not in paths]
         clashes = [one for one in later if one.service in own and one.clashes(own[one.service])]
-        # Until the CLI has looked them up, all VPCs look the same.
         if clashes and self._vpc.select_subnets().is_pending_lookup:
-            clashes = []
-        self._errors = [
+            return []  # until the CLI has looked them up, all VPCs look the same
+        return [
             f"the endpoint {one.resource.node.path!r} of {one.service} is defined after this "
             "SessionManagerEndpoints, which has made one, and the VPC takes only one with private "
             "DNS, or one gateway in a route table: make SessionManagerEndpoints after it, and it "
             "uses that one"
             for one in clashes
         ]
-        return self._errors
 
 
 _ANY: Final = "*"
 """Stands for route tables that are known at deployment only."""
 
 
-class _Endpoint(NamedTuple):
+class _DefinedEndpoint(NamedTuple):
     """An endpoint of the VPC, as far as the app defines it."""
 
     resource: ec2.CfnVPCEndpoint
@@ -278,8 +275,8 @@ class _Endpoint(NamedTuple):
     routes: frozenset[str]
     """The route tables of a gateway endpoint."""
 
-    def clashes(self, other: _Endpoint) -> bool:
-        """Whether it is certain that the two can't be deployed together."""
+    def clashes(self, other: _DefinedEndpoint) -> bool:
+        """Tell whether it is certain that the two can't be deployed together."""
         shares_names = self.may_serve_names and other.may_serve_names
         shares_routes = not self.routes.isdisjoint(other.routes)
         return self.is_certain and other.is_certain and (shares_names or shares_routes)
@@ -296,8 +293,8 @@ class _Endpoint(NamedTuple):
 
 def _endpoints_of(
     vpc: ec2.IVpc, construct: Construct, nodes: list[IConstruct]
-) -> Iterator[_Endpoint]:
-    """The endpoints that the app has defined for the VPC, out of its constructs."""
+) -> Iterator[_DefinedEndpoint]:
+    """Yield the endpoints that the app has defined for the VPC, out of its constructs."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     vpc_id = _identity(vpc.vpc_id, construct)
@@ -313,7 +310,7 @@ def _endpoints_of(
             for table in (() if is_interface else node.route_table_ids or ())
         )
         knows = private_dns is True if is_interface else _ANY not in routes
-        yield _Endpoint(
+        yield _DefinedEndpoint(
             node,
             service,
             may_serve_names=is_interface and private_dns not in (None, False),
@@ -323,7 +320,7 @@ def _endpoints_of(
 
 
 def _identity(resource_id: str, construct: IConstruct) -> str:
-    """A text that is equal for two ids of the same VPC or route table.
+    """Return a text that is equal for two ids of the same VPC or route table.
 
     The ids may be given literally, by a reference, or by the logical id in another construct.
     """
@@ -339,7 +336,7 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
 
 
 def _route_table(subnet: ec2.ISubnet) -> str | None:
-    """The identity of a subnet's route table; None if the import of the subnet does not tell."""
+    """Return the identity of a subnet's route table; None if an imported subnet has none."""
     try:
         return _identity(subnet.route_table.route_table_id, subnet)
     except RuntimeError:
@@ -349,7 +346,7 @@ def _route_table(subnet: ec2.ISubnet) -> str | None:
 def _group_of_the_vpc(
     scope: Construct, vpc: ec2.IVpc, nodes: list[IConstruct]
 ) -> ec2.SecurityGroup:
-    """A security group that admits TCP 443 from the VPC, and lets nothing out.
+    """Return a security group that admits TCP 443 from the VPC, and lets nothing out.
 
     CDK's own VPC constructs know the first range of a VPC alone. The others are in `nodes`.
     """
@@ -383,7 +380,7 @@ def _group_of_the_vpc(
 def _connections(
     groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
 ) -> ec2.Connections:
-    """The connections of these security groups, each counted once."""
+    """Return the connections of these security groups, each counted once."""
     from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
 
     by_path = {group.node.path: group for group in groups}

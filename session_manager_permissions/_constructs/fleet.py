@@ -186,12 +186,12 @@ class SessionManagerFleet(Construct):
             self._refuse_sharing(policies)
 
     def _find_errors(self) -> list[str]:
-        """What fails the synthesis. CDK calls this when all Aspects have had their turns."""
+        """Return the errors. CDK calls this when all Aspects have had their turns."""
         self._find_late_compute()
         return self._errors
 
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
-        """A policy for each stack with compute, and then one for each condition of compute.
+        """Return a policy for each stack with compute, and then one for each condition of compute.
 
         The policy of the stack that the fleet is in is made in the fleet. In any other stack it is
         made in a construct whose id is the fleet's with a hash of the fleet's path.
@@ -244,7 +244,7 @@ class SessionManagerFleet(Construct):
             self._left_alone += stages
 
     def _own(self, paths: Iterable[str]) -> list[str]:
-        """The paths of the constructs that this fleet, and no other, is to cover."""
+        """Return the paths of the constructs that this fleet, and no other, is to cover."""
         others = [construct.node.path for construct in self._left_alone]
         left = [[construct.node.path for construct in fleet._excluded] for fleet in self._earlier]
         return [
@@ -273,7 +273,7 @@ class SessionManagerFleet(Construct):
             )
 
     def _policy(self, stack: cdk.Stack, holder: Construct) -> FleetPolicy:
-        """The policy of `stack`, with all but the compute and the roles."""
+        """Return the policy of `stack`, with all but the compute and the roles."""
         environment = Environment.of(stack)
         statements = statements_by_sid(self._options, stack)
         if self._key is not None:
@@ -287,7 +287,7 @@ class SessionManagerFleet(Construct):
         )
 
     def _policy_on(self, condition: cdk.CfnCondition, path: str, plain: FleetPolicy) -> FleetPolicy:
-        """The same for compute on a condition: without the condition its roles may not be there."""
+        """Return the policy for compute on a condition, without which its roles may not exist."""
         holder = Construct(plain.holder, f"If{plain.stack.resolve(condition.logical_id)}")
         return dataclasses.replace(
             plain,
@@ -372,7 +372,7 @@ class SessionManagerFleet(Construct):
 
 
 def _stage_path(construct: IConstruct) -> str:
-    """The path of the app or the stage that a construct is synthesized with."""
+    """Return the path of the app or the stage that a construct is synthesized with."""
     stage = cdk.Stage.of(construct)
     return "" if stage is None else stage.node.path
 

@@ -1,4 +1,4 @@
-"""Can a role get a fleet's policy? Tried with policies in an app that is never synthesized."""
+"""Find out whether a role can get a fleet's policy, by trying in an app that is not synthesized."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .roles import (
     attach_by_name,
     node_group_target,
     profile_target,
-    refuse_fixed,
+    refuse_unchangeable,
     reports_only,
     role_of_maker,
     role_target,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from aws_cdk.aws_eks import CfnNodegroup
 
     from .fleet_tree import Found, Imported
-    from .tokens import Arn
 
 
 class Probe:
@@ -74,7 +73,7 @@ class Probe:
         return iam.Policy(self._stack, "Policy")
 
     def doubtful(self, names: Iterable[str]) -> set[str]:
-        """The names of roles with an import to which CDK may not attach the policy.
+        """Return the names of roles with an import to which CDK may not attach the policy.
 
         One policy is attached to all imports, and what it lists is read in one request. A name that
         it lists fewer times than there are imports has an import that can't be attached to, and is
@@ -93,11 +92,11 @@ class Probe:
             name
             for name, value in zip(imported, resolved["names"], strict=True)
             if listed[json.dumps(value)] < len(self._imports[name])
-            or any(map(_is_fixed, self._imports[name]))
+            or any(map(_is_unchangeable, self._imports[name]))
         }
 
     def role_of(self, found: Found, name: str) -> str:
-        """The name of the compute's role, or a token of it; empty where CDK only reports on it.
+        """Return the name of the compute's role, or a token of it; empty if CDK only reports on it.
 
         Raises:
             TypeError: CDK does not know what role the compute has.
@@ -139,7 +138,7 @@ class Probe:
         attach(iam.Policy(self._stack, self._next_id()), target, self._stack)
 
     def _imports_of(self, attribute: str, value: str, name: str) -> list[iam.IRole]:
-        """The imports of the role, and the immutable views of it.
+        """Return the imports of the role, and the immutable views of it.
 
         An import of the role of the same name in another account is an import of another role.
         """
@@ -166,15 +165,12 @@ class Probe:
         return f"Child{len(self._stack.node.children)}"
 
 
-def _is_fixed(imported: Imported) -> bool:
-    """Whether the ARN is that of a role that nobody may change, or of no role."""
+def _is_unchangeable(imported: Imported) -> bool:
+    """Tell whether the ARN is that of a role that nobody may change, or of no role."""
     _, arn, parts = imported
-    return parts is not None and _is_refused(arn, parts)
-
-
-def _is_refused(arn: str, parts: Arn) -> bool:
     try:
-        refuse_fixed(arn, parts)
+        if parts is not None:
+            refuse_unchangeable(arn, parts)
     except ValueError:
         return True
     return False

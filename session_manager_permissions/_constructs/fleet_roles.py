@@ -1,4 +1,4 @@
-"""Which roles does each policy of a fleet list?
+"""Find the roles that each policy of a fleet lists.
 
 Compute gives its role by a literal name, by a reference, or in another way. A name or a reference
 is listed as it is. Everything else, and each role that the app also imports, is tried first: see
@@ -63,7 +63,7 @@ class FleetPolicy:
 
 
 class RoleKey(NamedTuple):
-    """What tells a role from all others of the app."""
+    """The identity of a role in the app."""
 
     owner: object
     """For a role by its name, the account, or the stack where the account is not known. For a
@@ -125,7 +125,7 @@ def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None)
 
 
 def shared_by_stacks(policies: list[FleetPolicy]) -> Iterator[tuple[cdk.Stack, cdk.Stack]]:
-    """Two stacks for each role that the policies of both list."""
+    """Yield two stacks for each role that the policies of both list."""
     first: dict[RoleKey, cdk.Stack] = {}
     for policy in policies:
         for key in policy.roles:
@@ -137,7 +137,7 @@ def shared_by_stacks(policies: list[FleetPolicy]) -> Iterator[tuple[cdk.Stack, c
 def _uses(
     policies: list[FleetPolicy], tree: Tree, policy_name: str | None
 ) -> tuple[list[_Use], list[_Use]]:
-    """The roles of the compute: those by references, and those by their names."""
+    """Return the roles of the compute: those by references, and those by their names."""
     named = {
         policy: [(found, _name_in(found.resource)) for found in policy.compute]
         for policy in policies
@@ -168,7 +168,7 @@ def _uses(
 def _roles_of(
     policy: FleetPolicy, named: list[tuple[Found, str]], probe: Probe, *, is_customized: bool
 ) -> dict[str, object]:
-    """The roles of the compute, each by its name or a token of it, with what that resolves to."""
+    """Return the roles of the compute: each name, or a token of it, with its resolved value."""
     tokens = list(dict.fromkeys(name for _, name in named if "${" in name))
     values: dict[str, object] = dict(zip(tokens, policy.stack.resolve(tokens), strict=True))
     doubtful = probe.doubtful(dict.fromkeys(name for _, name in named))
@@ -190,13 +190,13 @@ def _roles_of(
 
 
 def _name_in(resource: cdk.CfnResource) -> str:
-    """The name, or a token of it, of an L1 profile's one role; empty for all other compute."""
+    """Return the name of an L1 profile's one role, or a token of it; else an empty text."""
     names = role_names(resource) if isinstance(resource, iam.CfnInstanceProfile) else []
     return names[0] if len(names) == 1 else ""
 
 
 def _as_json(value: object) -> str:
-    """What a token resolves to, as text; a `Ref` and an `Fn::Sub` that is only one are equal."""
+    """Return a resolved token as text, the same for a `Ref` and for an `Fn::Sub` of it alone."""
     match value:
         case {"Fn::Sub": str(text)} if re.fullmatch(r"\$\{\w+\}", text):
             value = {"Ref": text[2:-1]}
@@ -204,7 +204,7 @@ def _as_json(value: object) -> str:
 
 
 def _keys_of_references(references: list[_Use]) -> list[RoleKey]:
-    """The key of each role that compute has by a reference.
+    """Return the key of each role that compute has by a reference.
 
     Until CDK has made an export of it, a reference to a role of another stack resolves to the same
     as one to a role of this stack with the same logical id. To ask CDK which stack makes the role
@@ -231,7 +231,7 @@ def _keys_of_references(references: list[_Use]) -> list[RoleKey]:
 
 
 def _owned_by_name(tree: Tree) -> dict[RoleKey, dict[RoleKey, cdk.CfnResource]]:
-    """The roles of the tree that have a name: by that, and by their key as references.
+    """Return the roles of the tree that have a name: by that, and by their key as references.
 
     Several may have one name, each on a condition.
     """
@@ -247,7 +247,7 @@ def _owned_by_name(tree: Tree) -> dict[RoleKey, dict[RoleKey, cdk.CfnResource]]:
 
 
 def _reference_here(policy: FleetPolicy, roles: dict[RoleKey, cdk.CfnResource]) -> str:
-    """The reference to one of `roles` in the policy's stack, so that the policy waits for it."""
+    """Return the reference to a role in the policy's stack, so that the policy waits for it."""
     references = (
         role.ref
         for key, role in roles.items()

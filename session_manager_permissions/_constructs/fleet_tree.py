@@ -1,4 +1,4 @@
-"""What a fleet finds below its scope: the compute to cover, each with its stack, and the roles.
+"""Find the compute below the scope of a fleet, each with its stack, and the app's roles.
 
 Each call to CDK is a round trip to its Node.js process, so nothing here visits the constructs one
 by one. CDK gives the whole list in one call, and Python looks through that.
@@ -57,7 +57,7 @@ class Tree:
         """The stack that the scope is in, or is; None of an app, and of what groups stacks."""
 
     def resources(self, *types: str) -> list[Found]:
-        """The resources of these types, each with its stack.
+        """Return the resources of these types, each with its stack.
 
         CDK selects what is below a stack in one call. That includes what is in stacks below this
         one, which the outer stack then lists as well. Only where that is so, each resource is
@@ -77,7 +77,7 @@ class Tree:
         return found
 
     def imported_roles(self, *, with_owned: bool) -> dict[str, list[Imported]]:
-        """The roles of the whole app that are no `iam.Role`, by the name that each goes by.
+        """Return the roles of the whole app that are no `iam.Role`, by the name that each goes by.
 
         They are imports, and views that take no policies (`without_policy_updates()`). A role that
         the fleet's compute has may be imported in a stack that the fleet does not cover. An
@@ -96,7 +96,7 @@ class Tree:
         return by_name
 
     def roles_given(self) -> Iterator[tuple[str, Imported]]:
-        """The roles that the app's constructs were given, each with its name.
+        """Yield the roles that the app's constructs were given, each with its name.
 
         Python does not see that a construct is a role if only code in JavaScript has made it and
         passed it on, as a construct library may do. The construct that has the role says so.
@@ -116,18 +116,18 @@ def _imported(role: iam.IRole) -> tuple[str, Imported]:
 
 
 def compute_below(scope: IConstruct) -> list[cdk.CfnResource]:
-    """The resources below `scope` that give a role to instances."""
+    """Return the resources below `scope` that give a role to instances."""
     selector = cdk.ConstructSelector.resources_of_type(*COMPUTE)
     return cast("list[cdk.CfnResource]", selector.select(scope))
 
 
 def refs_below(scopes: Iterable[IConstruct]) -> set[str]:
-    """What tells the compute below `scopes` from other compute."""
+    """Return the `ref` of each compute below `scopes`, which tells it from other compute."""
     return {resource.ref for scope in scopes for resource in compute_below(scope)}
 
 
 def is_below(path: str, others: Iterable[str]) -> bool:
-    """Whether a construct's path is one of `others`, or below one of them."""
+    """Tell whether a construct's path is one of `others`, or below one of them."""
     return any(other in ("", path) or path.startswith(f"{other}/") for other in others)
 
 

@@ -1,4 +1,4 @@
-"""Which resource does a policy name to reach a KMS key, and can the key decrypt sessions?"""
+"""Find the resource by which a policy names a KMS key, and refuse a key that can't be used."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class KeyResource(NamedTuple):
         return self.alias_name is not None and self.alias_name.startswith("alias/aws/")
 
     def environment(self, key: IKeyRef | IAliasRef, stack: cdk.Stack) -> Environment | None:
-        """The account and the region of the key; None if `stack` itself owns it."""
+        """Return the account and the region of the key; None if `stack` itself owns it."""
         arn = parse_arn(self.resource)
         if arn:
             return Environment.in_arn(arn)
@@ -48,7 +48,7 @@ class KeyResource(NamedTuple):
 
 
 def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
-    """The resource of the sessions' key, given as a key or an alias: owned, imported or L1.
+    """Return the resource of the sessions' key, given as a key or an alias: owned, imported or L1.
 
     Raises:
         TypeError: `key` is no KMS key or alias.
@@ -66,7 +66,7 @@ def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
 
 
 def session_key_id(key: IKeyRef | IAliasRef) -> str:
-    """The key as a Session document names it: by its ARN, or by the ARN of its alias.
+    """Return the key as a Session document names it: by its ARN, or by the ARN of its alias.
 
     The ARN of an alias is used only if CDK does not know the key behind it. KMS takes both.
     """
@@ -76,13 +76,13 @@ def session_key_id(key: IKeyRef | IAliasRef) -> str:
 
 
 def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
-    """The resource of a key for any purpose."""
+    """Return the resource of a key for any purpose."""
     arn, alias_name, _ = _read(argument, key)
     return key_resource(argument, arn, alias_name)
 
 
 def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyResource:
-    """The resource of the key or the alias with this ARN.
+    """Return the resource of the key or the alias with this ARN.
 
     IAM knows a key by its ARN alone, and a statement on an alias's ARN grants nothing. For an alias
     the resource is all keys of its account and region, and a condition narrows them to the key that
@@ -98,19 +98,18 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         if without_tokens(arn) != arn:  # known at deployment only
             return KeyResource(arn)
         raise ValueError(f"{argument} is named by {arn!r}, which is not an ARN: {_BY_ARN}")
-    if parts.service != "kms" or not parts.is_placed:
+    if alias_name is None and parts.resource.startswith("alias/"):
+        alias_name = parts.resource
+    key_id = parts.resource.removeprefix("key/")
+    is_key = alias_name is not None or (
+        (key_id != parts.resource or without_tokens(key_id) != key_id)
+        and is_name(key_id, _limits.KEY_ID)
+    )
+    if parts.service != "kms" or not parts.is_placed or not is_key:
         raise ValueError(
             f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
         )
-    if alias_name is None and parts.resource.startswith("alias/"):
-        alias_name = parts.resource
     if alias_name is None:
-        key_id = parts.resource.removeprefix("key/")
-        is_key = key_id != parts.resource or without_tokens(key_id) != key_id
-        if not (is_key and is_name(key_id, _limits.KEY_ID)):
-            raise ValueError(
-                f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
-            )
         return KeyResource(arn)
     name = alias_name.removeprefix("alias/")
     is_alias = name != alias_name or without_tokens(name) != name
@@ -125,7 +124,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
 def is_in_region(
     scope: IConstruct, found: KeyResource, there: Environment | None, here: Environment
 ) -> bool:
-    """Whether the key may be in the region of the stack that `scope` is in.
+    """Tell whether the key may be in the region of the stack that `scope` is in.
 
     Warns on `scope` of a key of another account, as the key policy there must allow the role too.
 
@@ -159,7 +158,7 @@ _BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key
 
 
 def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
-    """The ARN, the alias name and, if CDK knows it, the key itself; each property is read once."""
+    """Return the ARN, the alias name and the key if CDK knows it, reading each property once."""
     # No cost: whoever holds a key has loaded this module.
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
@@ -186,7 +185,7 @@ def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKe
 
 
 def _referenced_arn(argument: str, key: object) -> str:
-    """The ARN of a key that is neither L1 nor L2, such as one of `kms.CfnKey.from_key_arn`."""
+    """Return the ARN of a key that is neither L1 nor L2: that of `kms.CfnKey.from_key_arn`."""
     reference = getattr(key, "key_ref", None)
     if reference is None:
         raise TypeError(f"{argument} must be a KMS key or alias, got {described(key)}: {_BY_ARN}")

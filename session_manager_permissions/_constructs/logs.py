@@ -1,4 +1,4 @@
-"""Which resources does a policy name to reach the log bucket, its key and the log group?"""
+"""Find the resources by which a policy names the log bucket, its key and the log group."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def bucket_arn(bucket: IBucketRef) -> str:
-    """The bucket's ARN.
+    """Return the bucket's ARN.
 
     Raises:
         TypeError: `bucket` is no S3 bucket.
@@ -60,14 +60,14 @@ def bucket_arn(bucket: IBucketRef) -> str:
 
 
 def bucket_name(bucket: IBucketRef) -> str:
-    """The bucket's name."""
+    """Return the bucket's name."""
     bucket_arn(bucket)
     name: str | None = getattr(bucket, "bucket_name", None)
     return bucket.bucket_ref.bucket_name if name is None else name
 
 
 def bucket_key(bucket: IBucketRef) -> KeyResource | None:
-    """The KMS key that the bucket encrypts with, if CDK knows it.
+    """Return the KMS key that the bucket encrypts with, if CDK knows it.
 
     None also for the AWS managed key of S3, which everyone who may use the bucket may use. If CDK
     knows only that there is a key, the bucket gets a warning.
@@ -88,7 +88,7 @@ _BUCKET_KEY: Final = "log_bucket's encryption key"
 
 
 def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
-    """The key that an L1 bucket names by a reference, an ARN, an id or an alias."""
+    """Return the key that an L1 bucket names by a reference, an ARN, an id or an alias."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
     for default in _encryption_defaults(bucket):
@@ -121,7 +121,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
 
 
 def _encryption_defaults(bucket: object) -> list[object]:
-    """The `ServerSideEncryptionByDefault` of each rule of an L1 bucket that CDK knows."""
+    """Return the `ServerSideEncryptionByDefault` of each rule of an L1 bucket that CDK knows."""
     try:
         encryption = getattr(bucket, "bucket_encryption", None)
     except KeyError:  # jsii can't give Python a cdk.Lazy
@@ -135,7 +135,7 @@ def _encryption_defaults(bucket: object) -> list[object]:
 
 
 def is_encrypted_twice(bucket: IBucketRef) -> bool:
-    """Whether the bucket is known to encrypt with `aws:kms:dsse`, in two layers.
+    """Tell whether the bucket is known to encrypt with `aws:kms:dsse`, in two layers.
 
     The agent takes a bucket for encrypted only if its first rule has `aws:kms` or `AES256`:
     `IsBucketEncrypted`, amazon-ssm-agent/agent/s3util.
@@ -162,7 +162,7 @@ _SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
 
 
 def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
-    """The key or the alias of `stack` that `key_id` names by `Fn::Sub`, as templates do."""
+    """Return the key or the alias of `stack` that `key_id` names by `Fn::Sub`, as templates do."""
     from aws_cdk import aws_kms as kms  # noqa: PLC0415
 
     match stack.resolve(key_id):
@@ -178,14 +178,14 @@ def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
 
 
 def is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
-    """Whether the bucket is known to be in another account than `stack`, or than its own stack."""
+    """Tell whether the bucket is known to be in another account than `stack`, or its own stack."""
     here = Environment.of(stack or cdk.Stack.of(bucket)).account
     there = bucket.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn
     return differ(here, None if not there or is_token(there) else there)
 
 
 def group_arn(group: ILogGroupRef) -> str:
-    """The log group's ARN, without a `:*` at its end.
+    """Return the log group's ARN, without a `:*` at its end.
 
     Raises:
         TypeError: `group` is no log group.
@@ -229,7 +229,7 @@ def group_arn(group: ILogGroupRef) -> str:
 
 
 def group_name(group: ILogGroupRef) -> str:
-    """The log group's name."""
+    """Return the log group's name."""
     from aws_cdk import aws_logs as logs  # noqa: PLC0415
 
     group_arn(group)
@@ -240,7 +240,7 @@ def group_name(group: ILogGroupRef) -> str:
 
 
 def is_unencrypted(group: ILogGroupRef) -> bool:
-    """Whether the log group is known to have no KMS key."""
+    """Tell whether the log group is known to have no KMS key."""
     from aws_cdk import aws_logs as logs  # noqa: PLC0415
 
     cfn_group = group.node.default_child if isinstance(group, logs.LogGroup) else group
@@ -248,7 +248,7 @@ def is_unencrypted(group: ILogGroupRef) -> bool:
 
 
 def normal_prefix(log_prefix: str | None, bucket: object) -> str:
-    """The prefix as the agent joins it; empty if none is given.
+    """Return the prefix as the agent joins it; empty if none is given.
 
     Raises:
         TypeError: it is no string.

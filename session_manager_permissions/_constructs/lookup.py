@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def lookup_instance_profile(
     scope: Construct, construct_id: str, *, instance_profile_name: str
 ) -> iam.IInstanceProfile:
-    """The instance profile of this name in the stack's account, with its role.
+    """Return the instance profile of this name in the stack's account, with its role.
 
     No function of CloudFormation returns the role of a profile. The CDK CLI asks the account at
     synthesis, by the Cloud Control API, for which it needs the permissions

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def default_policy_name(scope: Construct, environment: Environment) -> str:
-    """A name that is unique to the construct, its stack and the stack's region.
+    """Return a name that is unique to the construct, its stack and the stack's region.
 
     Roles are global, so two stacks, or one stack in two regions, may attach policies to one role,
     and `PutRolePolicy` overwrites a policy of the same name.

@@ -1,4 +1,4 @@
-"""What an operator needs to start sessions, and how it is granted."""
+"""Grant an operator what it takes to start sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .keys import session_key
-from .roles import is_lookup_dummy, refuse_fixed, reports_only
+from .roles import is_lookup_dummy, refuse_unchangeable, reports_only
 from .tokens import TOKEN, Environment, differ, is_name, parse_arn
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Access(NamedTuple):
 
 
 class _Permission(NamedTuple):
-    """What one statement of the operator's policy allows."""
+    """One statement of the operator's policy."""
 
     actions: list[str]
     resources: list[str]
@@ -137,7 +137,7 @@ def _grant(grantee: iam.IGrantable, permission: _Permission) -> iam.Grant:
 def _permissions(
     document: str, encryption_key: IKeyRef | IAliasRef | None, access: Access, stack: cdk.Stack
 ) -> Iterator[_Permission]:
-    """The permissions of "Sample IAM policies for Session Manager" in the user guide.
+    """Yield the permissions of "Sample IAM policies for Session Manager" in the user guide.
 
     Instances and documents are in separate statements, as only instances have the tags of the
     condition. Each of the two statements has a Sid, because CDK merges statements without one. The
@@ -241,7 +241,7 @@ def _refuse_wrong_tags(access: Access) -> None:
 
 
 def _is_list_token(values: Sequence[str]) -> bool:
-    """Whether `values` has a list that is known at deployment only, which CDK holds as one string.
+    """Tell whether `values` has a list that only the deployment knows, which CDK holds as a string.
 
     CDK refuses such a list in clear words where others stand beside it.
     """
@@ -263,7 +263,7 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
 
 
 def _takes_policies(principal: iam.IPrincipal) -> bool:
-    """Whether the statements are in a policy now, or CDK leaves them out on purpose.
+    """Tell whether the statements are in a policy now, or CDK leaves them out on purpose.
 
     Raises:
         ValueError: `principal` is a role whose policies only AWS can change.
@@ -278,7 +278,7 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
         return True
     parts = parse_arn(role_arn)
     if parts is not None:
-        refuse_fixed(role_arn, parts)
+        refuse_unchangeable(role_arn, parts)
     role = cast("iam.IRole", principal)
     has_policy = any(isinstance(node, iam.Policy) for node in role.node.find_all())
     return has_policy or reports_only(role) or is_lookup_dummy(role)
@@ -287,7 +287,7 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
 def _is_of_other_account(
     grantee: iam.IGrantable, principal: iam.IPrincipal, stack: cdk.Stack
 ) -> bool:
-    """Whether the grantee is known to be of another account than the document.
+    """Tell whether the grantee is known to be of another account than the document.
 
     CDK would grant to it, or to a user or a group of the same name in this account, and a document
     lets no other account in. A permission set, which is no user, group, role or policy, works in

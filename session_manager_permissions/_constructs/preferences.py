@@ -139,18 +139,11 @@ class SessionPreferences(Construct):
         https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-run-as.html
         """
         cdk.Stack.of(scope)
-        for argument, flag in (
-            ("stream_logs", stream_logs),
-            ("enforce_s3_encryption", enforce_s3_encryption),
-            ("enforce_cloudwatch_encryption", enforce_cloudwatch_encryption),
-        ):
-            refuse_wrong_type(argument, flag, bool)
-        for argument, profile in (
-            ("linux_shell_profile", linux_shell_profile),
-            ("windows_shell_profile", windows_shell_profile),
-        ):
-            if profile is not None:
-                _refuse_wrong_profile(argument, profile)
+        refuse_wrong_type("stream_logs", stream_logs, bool)
+        refuse_wrong_type("enforce_s3_encryption", enforce_s3_encryption, bool)
+        refuse_wrong_type("enforce_cloudwatch_encryption", enforce_cloudwatch_encryption, bool)
+        _refuse_wrong_profile("linux_shell_profile", linux_shell_profile)
+        _refuse_wrong_profile("windows_shell_profile", windows_shell_profile)
         if document_name is not None:
             _refuse_invalid_document_name(document_name)
             _refuse_taken_document_name(document_name)
@@ -398,7 +391,7 @@ def _refuse_taken_document_name(document_name: str) -> None:
 
 
 def _minutes(argument: str, name: str, duration: cdk.Duration | None, most: int) -> dict[str, str]:
-    """The input `name` in whole minutes, if a duration is given."""
+    """Return the input `name` in whole minutes, if a duration is given."""
     if duration is None:
         return {}
     refuse_wrong_type(argument, duration, cdk.Duration)
@@ -431,7 +424,9 @@ def _refuse_encrypted_twice(log_bucket: IBucketRef | None) -> None:
         )
 
 
-def _refuse_wrong_profile(argument: str, profile: str) -> None:
+def _refuse_wrong_profile(argument: str, profile: str | None) -> None:
+    if profile is None:
+        return
     refuse_wrong_text(argument, profile)
     found = re.search(r"\{\{[^{}]*\}\}", profile)
     if found:
@@ -443,7 +438,7 @@ def _refuse_wrong_profile(argument: str, profile: str) -> None:
 
 
 def _run_as(*, run_as_enabled: bool | None, run_as_user: str | None) -> dict[str, bool | str]:
-    """The inputs that say which user of the operating system sessions run as."""
+    """Return the inputs that say which user of the operating system sessions run as."""
     if run_as_enabled is not None:
         refuse_wrong_type("run_as_enabled", run_as_enabled, bool)
     if run_as_user is None:

@@ -1,4 +1,8 @@
-"""Finds the role behind what a user gives, and attaches a policy to it."""
+"""Find the role that a user gives, attach a policy to it, and refuse one that can't be changed.
+
+A role can't be changed if its ARN says so (`refuse_unchangeable`), if a stack of another account
+owns it (`_refuse_other_account`), or if CDK attaches no policy to it (`attach`).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ class Target(NamedTuple):
 
     role: iam.IRole
     name: str
-    """What a policy lists the role by; empty where CDK is sure to attach to it."""
+    """The name by which a policy lists the role; empty if CDK is sure to attach to it."""
     key: object
     """Equal for the same role, however it is given: its name where that is known."""
     cfn_role: iam.CfnRole | None = None
@@ -41,7 +45,7 @@ class Target(NamedTuple):
 
 
 def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
-    """The role as an L2; an L1 is imported as `role_id` below `scope`, which is in `stack`.
+    """Return the role as an L2; an L1 is imported as `role_id` below `scope`, which is in `stack`.
 
     Raises:
         TypeError: `role` is no IAM role.
@@ -63,7 +67,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(imported, imported.role_name, _referenced_key(arn))
-    refuse_fixed(arn, parts)
+    refuse_unchangeable(arn, parts)
     name = parts.resource.rpartition("/")[2]
     return Target(imported, name, _referenced_key(name))
 
@@ -71,7 +75,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
 def profile_target(
     scope: Construct, role_id: str, profile: IInstanceProfileRef, stack: cdk.Stack
 ) -> Target:
-    """The role of an instance profile, as an L2; imported as `role_id` if it is given by its name.
+    """Return the role of an instance profile as an L2, imported as `role_id` if only named.
 
     Raises:
         TypeError: `profile` is no instance profile.
@@ -144,20 +148,20 @@ def attach_by_name(policy: iam.Policy, role: iam.IRole) -> None:
 
 
 def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
-    """The names of the policies that the role is made with."""
+    """Return the names of the policies that the role is made with."""
     policies = cfn_role.policies
     known = policies if isinstance(policies, list) else ()
     return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
 
 
 def condition_path(resource: cdk.CfnResource) -> str:
-    """The path of the condition that it is deployed on; empty without one."""
+    """Return the path of the condition that it is deployed on; empty without one."""
     condition = resource.cfn_options.condition
     return "" if condition is None else condition.node.path
 
 
 def customizes_roles(scope: IConstruct) -> bool:
-    """Whether `iam.Role.customize_roles` holds for `scope`.
+    """Tell whether `iam.Role.customize_roles` holds for `scope`.
 
     aws-cdk-lib/core/lib/helpers-internal/customize-roles.ts has the context key.
     """
@@ -165,7 +169,7 @@ def customizes_roles(scope: IConstruct) -> bool:
 
 
 def reports_only(role: iam.IRole) -> bool:
-    """Whether `iam.Role.customize_roles` keeps the role's policies to its report.
+    """Tell whether `iam.Role.customize_roles` keeps the role's policies to its report.
 
     The import below such a role tells it from an immutable role, which has the same interface.
     """
@@ -178,7 +182,7 @@ def reports_only(role: iam.IRole) -> bool:
 
 
 def is_lookup_dummy(role: iam.IRole) -> bool:
-    """Whether this is what `iam.Role.from_lookup` gives until the CLI has looked the role up.
+    """Tell whether this is what `iam.Role.from_lookup` gives until the CLI has looked the role up.
 
     A real role's ARN has no region (aws-cdk-lib/aws-iam/lib/role.ts, `fromLookup`).
     """
@@ -191,12 +195,12 @@ def is_lookup_dummy(role: iam.IRole) -> bool:
 
 
 def _key(cfn_role: iam.CfnRole) -> str:
-    """The role's name as it is given, be it a token, else its reference."""
+    """Return the role's name as it is given, be it a token, else its reference."""
     return cfn_role.role_name or cfn_role.ref
 
 
 def _referenced_key(name_or_arn: str) -> str:
-    """The key of the role of this app that a token refers to, else `name_or_arn` itself."""
+    """Return the key of the role of this app that a token refers to, else `name_or_arn` itself."""
     reference = referenced(name_or_arn)
     if reference is not None and isinstance(reference.target, iam.CfnRole):
         return _key(reference.target)
@@ -217,7 +221,7 @@ def _cfn_role_target(
 def _named_target(
     scope: Construct, role_id: str, profile: iam.CfnInstanceProfile, stack: cdk.Stack
 ) -> Target:
-    """The role that an L1 profile names: by a name, a `Ref`, or in a list known at deployment."""
+    """Return the role of an L1 profile: by its name, a `Ref`, or a list known at deployment."""
     names = role_names(profile)
     if cdk.Token.is_unresolved(names):
         _refuse_other_account("instance_profile", profile, stack)
@@ -239,7 +243,7 @@ def _named_target(
 
 
 def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.IRole | None:
-    """The role of the construct that `resource` was made in, if `resource` has that role.
+    """Return the role of the construct that `resource` was made in, if `resource` has that role.
 
     `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, the compute environments of AWS Batch and
     the node groups of EKS make an L1, which has only the name or the ARN of the role that they were
@@ -256,7 +260,7 @@ def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.
 
 
 def roles_given_to(maker: IConstruct) -> Iterator[iam.IRole]:
-    """The roles that the instances of a construct have, as L2: none of most constructs."""
+    """Yield the roles that the instances of a construct have, as L2: none of most constructs."""
     for property_name in ("role", "instance_role"):
         try:
             role = getattr(maker, property_name, None)
@@ -269,7 +273,7 @@ def roles_given_to(maker: IConstruct) -> Iterator[iam.IRole]:
 def node_group_target(
     scope: Construct, role_id: str, node_group: CfnNodegroup, stack: cdk.Stack
 ) -> Target:
-    """The role that an L1 node group of EKS has by its ARN, as an L2.
+    """Return the role that an L1 node group of EKS has by its ARN, as an L2.
 
     Raises:
         ValueError: it is no role's ARN, or the role can't be changed from `stack`.
@@ -291,12 +295,12 @@ def node_group_target(
 
 
 def is_role_name(text: str) -> bool:
-    """Whether a role can have this name, which thus is no token, no path and no ARN."""
+    """Tell whether a role can have this name, which thus is no token, no path and no ARN."""
     return _limits.ROLE.fits(text)
 
 
 def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
-    """What an L1 profile names its role by."""
+    """Return the names of an L1 profile's roles, or tokens of them."""
     try:
         return profile.roles
     except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
@@ -304,7 +308,7 @@ def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
 
 
 def _referenced_arn(role: IRoleRef) -> str:
-    """The ARN of a role that is neither L1 nor L2."""
+    """Return the ARN of a role that is neither L1 nor L2."""
     if hasattr(role, "role_ref"):
         return role.role_ref.role_arn
     is_profile = hasattr(role, "instance_profile_ref")
@@ -314,8 +318,8 @@ def _referenced_arn(role: IRoleRef) -> str:
     )
 
 
-def refuse_fixed(arn: str, parts: Arn) -> None:
-    """Refuse ARNs that `Role.from_role_arn` and `from_role_name` accept without a check.
+def refuse_unchangeable(arn: str, parts: Arn) -> None:
+    """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.

@@ -1,4 +1,4 @@
-"""Which statements does the role get? Each is made here, from the facts in `_needs`."""
+"""Make the statements that the role gets, out of those that `_needs.py` has."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class SessionManagerOptions(TypedDict, total=False):
-    """What Session Manager is used for: the options that decide the statements."""
+    """The options that decide the statements, by what Session Manager is used for."""
 
     encryption_key: IKeyRef | IAliasRef | None
     """The KMS key that encrypts session data, or an alias of it: owned, imported or L1.
@@ -118,7 +118,7 @@ def session_manager_statements(
     preferences: SessionPreferences | None = None,
     decrypt_sessions_only: bool = False,
 ) -> list[iam.PolicyStatement]:
-    """The statements that let the agent on an instance use Session Manager, as data.
+    """Return the statements that let the agent on an instance use Session Manager, as data.
 
     Use them for a managed policy, a permission set or a role that you define yourself. For a role
     that exists, use `SessionManagerPermissions`, which has the same options.
@@ -186,7 +186,7 @@ have that alias | `encryption_key`, an alias |
 
 
 def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
-    """The options with those that their `preferences` decide filled in.
+    """Return the options with those that their `preferences` decide filled in.
 
     Raises:
         TypeError: an option of the wrong type.
@@ -216,7 +216,7 @@ def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
 def statements_by_sid(
     options: SessionManagerOptions, stack: cdk.Stack | None
 ) -> dict[str, iam.PolicyStatement]:
-    """The statements for these options by Sid, without those that `allow_decrypt` adds.
+    """Return the statements for these options by Sid, without those that `allow_decrypt` adds.
 
     Args:
         options: the options that `with_preferences` gives.

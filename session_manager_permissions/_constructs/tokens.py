@@ -34,12 +34,12 @@ class Arn(NamedTuple):
 
 
 def is_token(text: str) -> bool:
-    """Whether `text` is, or contains, a token. CDK is asked only about text that may have one."""
+    """Tell whether `text` is, or contains, a token, asking CDK only if it may have one."""
     return "${" in text and cdk.Token.is_unresolved(text)
 
 
 def parse_arn(text: str) -> Arn | None:
-    """The parts of an ARN; None if `text` is one token, or no ARN.
+    """Return the parts of an ARN; None if `text` is one token, or no ARN.
 
     A token within (`arn:${Token[AWS.Partition.5]}:…`) has no colon and stays in its part.
     """
@@ -48,12 +48,12 @@ def parse_arn(text: str) -> Arn | None:
 
 
 def without_tokens(text: str) -> str:
-    """`text` without the tokens in it: what is known at synthesis."""
+    """Return `text` without the tokens in it: what is known at synthesis."""
     return TOKEN.sub("", text)
 
 
 def is_name(text: str, name: _limits.Name) -> bool:
-    """Whether `text` can be such a name; a token in it may turn out to be anything, or nothing."""
+    """Tell whether `text` can be such a name; a token in it may become anything, or nothing."""
     known = without_tokens(text)
     return (name if known == text else name._replace(shortest=0)).fits(known)
 
@@ -71,7 +71,7 @@ def refuse_wildcards(argument: str, text: str) -> None:
 
 
 def referenced(text: str) -> cdk.Reference | None:
-    """The reference (`Ref`, `Fn::GetAtt`) that `text` stands for, None if it is anything else."""
+    """Return the reference (`Ref`, `Fn::GetAtt`) that `text` stands for; None if it is none."""
     if not is_token(text):
         return None
     token = cdk.Tokenization.reverse(text, fail_concat=False)
@@ -79,7 +79,7 @@ def referenced(text: str) -> cdk.Reference | None:
 
 
 def resolved(text: str, stack: cdk.Stack) -> str:
-    """`text` with the tokens replaced that CDK can resolve now, such as an owned alias's name.
+    """Replace the tokens in `text` that CDK can resolve now, such as an owned alias's name.
 
     `Fn::Sub` and `Fn::Join` become one string, in which only the references are tokens.
     """
@@ -98,14 +98,14 @@ def resolved(text: str, stack: cdk.Stack) -> str:
 
 
 class Environment(NamedTuple):
-    """Where something is; None is what only the deployment knows."""
+    """An account and a region; None if only the deployment knows it."""
 
     account: str | None
     region: str | None
 
     @classmethod
     def of(cls, stack: cdk.Stack) -> Environment:
-        """That of `stack`, in one call to CDK: `aws://ACCOUNT/REGION`, each maybe `unknown-…`."""
+        """Return the environment of `stack`, in one call to CDK."""
         account, _, region = stack.environment.removeprefix("aws://").partition("/")
         return cls(
             None if account == "unknown-account" else account,
@@ -114,7 +114,7 @@ class Environment(NamedTuple):
 
     @classmethod
     def in_arn(cls, arn: Arn) -> Environment:
-        """What `arn` says."""
+        """Return the environment that an ARN names."""
         return cls(
             None if is_token(arn.account) else arn.account,
             None if is_token(arn.region) else arn.region,
@@ -122,5 +122,5 @@ class Environment(NamedTuple):
 
 
 def differ(known: str | None, other: str | None) -> bool:
-    """Whether two accounts or regions are known to differ."""
+    """Tell whether two accounts or regions are known to differ."""
     return known is not None and other is not None and known != other

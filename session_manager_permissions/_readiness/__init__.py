@@ -1,1 +1,1 @@
-"""The check at synthesis: which instances of an app can Session Manager reach?"""
+"""The check at synthesis: it tells which instances of an app Session Manager can reach."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import UNKNOWN, Of, Resource, shown, text
+from .templates import UNKNOWN, Resource, ReturnValue, shown, text
 from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings, present
 
 if TYPE_CHECKING:
@@ -527,7 +527,7 @@ class _Finder:
         return None
 
 
-def _version(found: Resource, written: object, version: Of | None) -> str:
+def _version(found: Resource, written: object, version: ReturnValue | None) -> str:
     """What decides on the version that is launched, if that is not the newest one.
 
     An update of the stack makes a new version, and the default one stays what it was.

@@ -28,7 +28,7 @@ from .rules import (
     RULES,
     Finding,
 )
-from .templates import UNKNOWN, Of, Opaque, Resource, shown
+from .templates import UNKNOWN, Resource, ReturnValue, Unresolved, shown
 from .values import GROUP, decider, may_be_one_region, present
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ class Computes:
         if written is None:
             return False
         value = self._assembly.value(document.template, written)
-        if any(isinstance(part, (str, Of)) for part in value):
+        if any(isinstance(part, (str, ReturnValue)) for part in value):
             return True
         return Unknown(f"the Session document {document.logical_id!r}") if value else False
 
@@ -376,9 +376,9 @@ def _each_once(findings: list[Finding]) -> list[Finding]:
     return sorted(found, key=lambda one: order(one.rule))
 
 
-def _readable_part(part: str | Of | Opaque) -> str:
+def _readable_part(part: str | ReturnValue | Unresolved) -> str:
     if isinstance(part, str):
         return part
-    if isinstance(part, Opaque) and part.written == "AWS::URLSuffix":
+    if isinstance(part, Unresolved) and part.expression == "AWS::URLSuffix":
         return "${AWS::URLSuffix}"
     return UNKNOWN

@@ -1,4 +1,4 @@
-"""What the check reports about the instance profiles of an assembly."""
+"""Find what is wrong with the instance profiles of an assembly, their roles and their policies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .policies import Answer, Decision, Statement, decide, within
 from .remedies import inner, kind_of
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
 from .rules import Finding
-from .templates import Order, listed, mapping, shown, text
+from .templates import listed, mapping, shown, text
 from .values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .compute import Compute
-    from .templates import Assembly, Resource, Template
+    from .templates import Assembly, Resource
 
 VERDICTS: Final = ("ready", "not ready", "can't be known")
 
@@ -70,24 +70,25 @@ def _verdict(found: list[Finding]) -> str:
 
 
 def _on_profiles(rule: str, role: Role, description: str, fix: str) -> Finding:
-    """A finding about a role, reported on all of its profiles."""
+    """Return a finding about a role, reported on all of its profiles."""
     return Finding(rule, tuple(role.profiles), "Properties.Roles", description, fix)
 
 
 def _of_refused(role: Role) -> Iterator[Finding]:
-    """Policies that IAM certainly refuses, so that the deployment fails."""
+    """Find policies that IAM certainly refuses, so that the deployment fails."""
     for policy, certain in role.policies:
-        if certain and policy.refused:
+        reason = policy.reading.refused
+        if certain and reason:
             yield _on_profiles(
                 rules.REFUSED_POLICY,
                 role,
-                f"the deployment will fail: IAM refuses {policy.source}, because {policy.refused}",
+                f"the deployment will fail: IAM refuses {policy.source}, because {reason}",
                 "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html",
             )
 
 
 def _of_policies(role: Role, asked: dict[str, _RoleDecision]) -> Iterator[Finding]:
-    """What certainly keeps Session Manager from instances under the role's profiles."""
+    """Find what certainly keeps Session Manager from instances under the role's profiles."""
     its_role = _its_role(role)
     missing = {
         action: one for action, one in asked.items() if one.decision.answer is Answer.IMPLICIT_DENY
@@ -125,7 +126,7 @@ def _of_policies(role: Role, asked: dict[str, _RoleDecision]) -> Iterator[Findin
 
 
 def _of_quotas(role: Role) -> Iterator[Finding]:
-    """Policies beyond IAM's quotas, so that the deployment fails.
+    """Find policies beyond IAM's quotas, so that the deployment fails.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
@@ -169,7 +170,7 @@ _MOST_MANAGED_POLICIES: Final = 25  # on a role, the most that the quota can be 
 def _of_what_is_unknown(
     role: Role, asked: dict[str, _RoleDecision], more: list[str]
 ) -> Iterator[Finding]:
-    """What decides whether Session Manager reaches instances, and is in no template."""
+    """Find what no template says, but decides whether Session Manager reaches instances."""
     unknown = _answered(asked, Answer.UNKNOWN)
     name = role.name if role.name and not role.in_app else "NAME"
     reasons = [*more, *([_deciding(asked, unknown)] if unknown else [])]
@@ -195,7 +196,7 @@ def _its_role(role: Role) -> str:
 
 
 class _RoleDecision(NamedTuple):
-    """What IAM decides about one action of a role."""
+    """IAM's decision about one action of a role."""
 
     identity: Decision
     """By the role's policies alone."""
@@ -223,7 +224,7 @@ def _answered(asked: dict[str, _RoleDecision], answer: Answer) -> list[str]:
 
 
 def _remedy(missing: dict[str, _RoleDecision]) -> str:
-    """The lines of code that allow the missing actions, in a policy or in the boundary."""
+    """Return the lines of code that allow the missing actions, in a policy or in the boundary."""
     registers = not missing.keys().isdisjoint(_needs.REGISTRATION.actions)
     option = "allow_registration=True" if registers else ""
     lines = []
@@ -238,7 +239,7 @@ _PERMISSIONS: Final = 'SessionManagerPermissions(self, "SessionManagerPermission
 
 
 def _deciding(asked: dict[str, _RoleDecision], actions: list[str]) -> str:
-    """The statements that decide about the actions, as a message names them."""
+    """Return the statements that decide about the actions, as a message names them."""
     return " and ".join(
         dict.fromkeys(_name(one) for action in actions for one in asked[action].decision.by)
     )
@@ -265,7 +266,7 @@ def _of_aws_managed(role: Role) -> Iterator[Finding]:
 
 
 def _of_keys(policy: Policy) -> Iterator[Finding]:
-    """Statements about KMS keys that grant nothing, or access to every key."""
+    """Find statements about KMS keys that grant nothing, or access to every key."""
     fix = f"{_PERMISSIONS}, encryption_key=key)"
     for statement in policy.statements:
         on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
@@ -281,7 +282,7 @@ def _of_keys(policy: Policy) -> Iterator[Finding]:
                 "access to IAM",
                 fix,
             )
-        for written, _ in listed(statement.entry.get("Resource")):
+        for written, _ in listed(statement.written_resource):
             if _is_no_key(written, policy.resource):
                 yield Finding(
                     rules.KEY_NOT_BY_ARN,
@@ -303,7 +304,7 @@ _ALIAS_OR_ID: Final = re.compile(
 
 
 def _is_no_key(written: object, resource: Resource) -> bool:
-    """Whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
+    """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
     if isinstance(written, dict) and "Ref" in written:
         referenced = resource.template.resources.get(str(written["Ref"]))
         return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
@@ -316,19 +317,18 @@ class _Late(NamedTuple):
     role: Role
     policies: frozenset[Policy]
     ours: tuple[Policy, ...]
-    """Those of them that have the statement of `session_manager_statements`."""
+    """The late policies that have the statement of `session_manager_statements`."""
 
 
 def _of_boots(
     computes: list[Compute], profiles: Profiles, asked: dict[Role, dict[str, _RoleDecision]]
 ) -> Iterator[Finding]:
-    """Policies of this library that CloudFormation may attach after the instance has booted.
+    """Find policies of this library that may be attached after the instance has booted.
 
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes.
     Only policies of the machine's own template count: the order of stacks is another matter.
     """
     late: defaultdict[tuple[_Late, str, bool], list[Resource]] = defaultdict(list)
-    orders: dict[Template, Order] = {}
     for compute in computes:
         machine, given = compute.resource, compute.profile
         given = given if isinstance(given, Written) else compute.maybe_profile
@@ -337,10 +337,7 @@ def _of_boots(
         profile = profiles.profile_of(given.template, given.value)
         if profile is None:
             continue
-        there = machine.template
-        if there not in orders:
-            orders[there] = Order(one for one in there.resources.values() if _attaches(one))
-        found = _late(machine, profiles.role(profile), orders[there])
+        found = _late(machine, profiles.role(profile))
         if found.ours:
             late[found, machine.type, machine.is_l1].append(machine)
     needed = {found for found, _, _ in late if _matters(found, asked[found.role])}
@@ -366,17 +363,13 @@ _BOOTING: Final = (
 )
 
 
-def _attaches(resource: Resource) -> bool:
-    return resource.type in ATTACHED_BY
-
-
-def _late(machine: Resource, role: Role, order: Order) -> _Late:
+def _late(machine: Resource, role: Role) -> _Late:
     late = [
         policy
         for policy, _ in (*role.inline, *role.managed)
         if policy.resource.template is machine.template
-        and _attaches(policy.resource)
-        and not order.waits_for(machine, policy.resource)
+        and policy.resource.type in ATTACHED_BY
+        and not machine.template.creation_order.waits_for(machine, policy.resource)
     ]
     ours = [
         policy for policy in late if any(one.sid == _needs.CHANNELS.sid for one in policy.needed)
@@ -385,7 +378,7 @@ def _late(machine: Resource, role: Role, order: Order) -> _Late:
 
 
 def _matters(late: _Late, then: dict[str, _RoleDecision]) -> bool:
-    """Whether the late policies are needed: the others do not certainly allow everything."""
+    """Tell whether the late policies are needed: the others do not certainly allow everything."""
     order = list(Answer).index
     at_boot = _ask(late.role, late.policies)
     return any(
@@ -395,7 +388,7 @@ def _matters(late: _Late, then: dict[str, _RoleDecision]) -> bool:
 
 
 def _boots_later(machine: Resource) -> bool:
-    """Whether it is a group or a fleet that starts with no instance."""
+    """Tell whether it is a group or a fleet that starts with no instance."""
     properties = machine.properties
     sizes = (
         mapping(properties.get("SpotFleetRequestConfigData")).get("TargetCapacity"),
@@ -406,7 +399,7 @@ def _boots_later(machine: Resource) -> bool:
 
 
 def _wait(machine: Resource, policy: Resource) -> str:
-    """The lines of code that make the instance, group or fleet wait for the policy."""
+    """Return the lines of code that make the instance, group or fleet wait for the policy."""
     variable = kind_of(machine).variable
     wait = f"{inner(machine)}.node.add_dependency(permissions)"
     path = policy.path

@@ -11,7 +11,9 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .templates import UNKNOWN, text
+from session_manager_permissions._patterns import UNKNOWN, as_list
+
+from .templates import PARTITIONS, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +53,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 
 
 def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal | None:
-    """Why IAM refuses the document as an identity policy; None if it accepts the document.
+    """Tell why IAM refuses the document as an identity policy; None if it accepts the document.
 
     If there are several reasons, one that is certain is returned first. The value of an intrinsic
     function is not known, and is assumed to be accepted.
@@ -66,14 +68,14 @@ def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal |
 
 
 def is_function(value: object) -> bool:
-    """Whether `value` is an intrinsic function, or a mapping that one may add entries to."""
+    """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
     return isinstance(value, dict) and any(
         name == "Ref" or name.startswith("Fn::") for name in value
     )
 
 
 def _is_in_any_case(name: str, known: set[str]) -> bool:
-    """Whether `name` is known in another case. AWS does not document whether IAM accepts that."""
+    """Tell whether `name` is known in another case, which AWS does not say that IAM accepts."""
     return name.lower() in {one.lower() for one in known}
 
 
@@ -86,22 +88,17 @@ def _refusals(document: dict[str, Any], partition: str | None) -> Iterator[Refus
             yield Refusal(reason, certain=not _is_in_any_case(name, _ELEMENTS))
     for found in _unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS):
         yield found._replace(reason=f"it {found.reason}")
-    written = document.get("Statement")
-    if written is None or written == []:
+    statements = document.get("Statement")
+    if statements is None or statements == []:
         yield Refusal("it has no Statement")
-    entries = written if isinstance(written, list) else [written]
-    sids = Counter(
-        entry["Sid"]
-        for entry in entries
-        if isinstance(entry, dict) and isinstance(entry.get("Sid"), str)
-    )
-    for sid, times in sids.items():
-        if sid and times > 1:
+    entries = as_list(statements)
+    sids = [text(mapping(entry).get("Sid", "")) for entry in entries]
+    for sid, times in Counter(sids).items():
+        if sid and UNKNOWN not in sid and times > 1:
             yield Refusal(f"{times} of its statements have the Sid {sid!r}, which must be unique")
-    for number, entry in enumerate(entries, 1):
+    for number, (sid, entry) in enumerate(zip(sids, entries, strict=True), 1):
+        called = f"statement {sid!r}" if sid and UNKNOWN not in sid else f"statement {number}"
         for found in _in_statement(entry, partition):
-            sid = entry.get("Sid") if isinstance(entry, dict) else None
-            called = f"statement {sid!r}" if isinstance(sid, str) and sid else f"statement {number}"
             yield found._replace(reason=f"its {called} {found.reason}")
 
 
@@ -154,7 +151,7 @@ def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Itera
 def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # noqa: ANN401
     if value == []:
         yield Refusal(f"has an empty {element}")
-    for one in value if isinstance(value, list) else [value]:
+    for one in as_list(value):
         written = text(one)
         if isinstance(one, dict) and not is_function(one):
             yield Refusal(f"has a mapping in its {element}")
@@ -182,7 +179,7 @@ def _in_action(element: str, action: str) -> Iterator[Refusal]:
 def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Iterator[Refusal]:
     prefix, colon, rest = resource.partition(":")
     partition, second_colon, rest = rest.partition(":")
-    if deployed_to and second_colon and partition in {*_PARTITIONS} - {deployed_to}:
+    if deployed_to and second_colon and partition in PARTITIONS - {deployed_to}:
         shown = resource.replace(UNKNOWN, "…")
         yield Refusal(
             f"has {shown!r} in its {element}, and its stack is deployed to the partition "
@@ -196,7 +193,7 @@ def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Ite
     few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end also matches colons
     if not colon:
         yield Refusal(reason, certain=resource != "")
-    elif partition not in {"*", *_PARTITIONS}:
+    elif partition not in {"*", *PARTITIONS}:
         # Some partitions are not public, and IAM may accept some wildcards.
         yield Refusal(reason, certain=re.match(r"aws|[^a-z]*[*?$]", partition) is None)
     elif not second_colon or (few and "::" in resource):
@@ -206,9 +203,6 @@ def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Ite
 
 
 _COLONS_OF_AN_ARN: Final = 5
-_PARTITIONS: Final = (
-    *("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"),
-)
 
 
 def _in_condition(condition: object) -> Iterator[Refusal]:
@@ -217,10 +211,10 @@ def _in_condition(condition: object) -> Iterator[Refusal]:
         return
     if is_function(condition):
         return
-    for written, keys in condition.items():
-        operator = re.sub("^For(AnyValue|AllValues):|IfExists$", "", written)
+    for name, keys in condition.items():
+        operator = re.sub("^For(AnyValue|AllValues):|IfExists$", "", name)
         if not isinstance(keys, dict):
-            yield Refusal(f"has a Condition whose {written!r} is not a mapping")
+            yield Refusal(f"has a Condition whose {name!r} is not a mapping")
         elif operator not in _OPERATORS and keys:
-            reason = f"has {written!r} in its Condition, which is not a condition operator"
+            reason = f"has {name!r} in its Condition, which is not a condition operator"
             yield Refusal(reason, certain=not _is_in_any_case(operator, _OPERATORS))

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .policies import anything, statements
+from .policies import anything, read
 
 if TYPE_CHECKING:
     from .policies import Statement
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @cache
 def aws_managed(name: str) -> list[Statement]:
-    """The statements of an AWS managed policy about the agent's channels and its registration.
+    """Return the statements of an AWS managed policy about the actions that an instance needs.
 
     A policy that is not in the file may allow and deny anything, as AWS may have added it later.
 
@@ -30,7 +30,7 @@ def aws_managed(name: str) -> list[Statement]:
     data = _data()
     source = f"the AWS managed policy {name!r}"
     if name in data["relevant"]:
-        return statements(data["relevant"][name], source)
+        return read(data["relevant"][name], source).statements
     if name in data["others"]:
         return []
     return anything(f"{source}, which AWS did not list on {data['newest']}")

@@ -1,4 +1,4 @@
-"""The check at synthesis: whether Session Manager can reach the compute of the app."""
+"""`SessionManagerReadiness`: the check at synthesis, as a plug-in of CDK."""
 
 from __future__ import annotations
 

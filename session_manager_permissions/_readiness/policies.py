@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._needs import ARN_PART
+from session_manager_permissions._patterns import UNKNOWN, any_matches, as_list, matches, widest
 
 from .grammar import Refusal, is_function, refusal
-from .templates import NO_VALUE, UNKNOWN, Condition, intrinsic, text
+from .templates import NO_VALUE, Condition, intrinsic, mappings_in, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,9 +31,6 @@ World: TypeAlias = "frozenset[tuple[Condition, bool]]"
 _EVERYWHERE: Final[frozenset[World]] = frozenset({frozenset()})
 _MOST_CONDITIONS: Final = 6
 """How many conditions are tried as true and as false; with more, nothing is known."""
-
-_MOST_DEEP: Final = 64
-"""How deep in a document `Fn::If` and `Fn::GetAtt` are looked for."""
 
 _SERVICES: Final = (
     *("DynamoDB", "ECR", "IAM", "KMS", "Lambda", "Logs", "S3", "SecretsManager", "SQS"),
@@ -61,34 +58,34 @@ class Decision(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One statement of a policy, as far as it is known."""
+    """One statement of a policy, as far as it is known: by default it may apply to anything."""
 
     source: str
     """What a message calls its policy."""
-    sid: str
     allows: bool
-    actions: tuple[str, ...]
+    sid: str = ""
+    actions: tuple[str, ...] = ("*",)
     """Patterns in lower case, because IAM ignores the case of an action."""
-    not_actions: bool
-    resources: tuple[str, ...]
-    not_resources: bool
-    certain: bool
+    not_actions: bool = False
+    resources: tuple[str, ...] = ("*",)
+    not_resources: bool = False
+    certain: bool = False
     """Whether the statement is certainly deployed, and its `Condition` certainly holds."""
-    entry: dict[str, Any]
-    """The statement in the document."""
+    written_resource: object = None
+    """The element `Resource` as the template has it."""
     when: frozenset[World] = _EVERYWHERE
     """The deployments that have the statement: it is in each of these worlds."""
 
     def is_in(self, world: World) -> bool:
-        """Whether a deployment with these values of the conditions has the statement."""
+        """Tell whether a deployment with these values of the conditions has the statement."""
         return any(when <= world for when in self.when)
 
     def covers_action(self, action: str) -> bool | None:
-        """Whether it matches `action`, in lower case, whatever the resource; None if not known."""
+        """Tell whether it matches `action`, in lower case, whatever the resource."""
         return _any_covers(self.actions, action, negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
-        """Whether it matches `action`, in lower case, on `resource`, as in `decide`.
+        """Tell whether it matches `action`, in lower case, on `resource`, as in `decide`.
 
         None if that is not known. `*` matches any characters and `?` matches one, also within a
         part of an ARN.
@@ -103,90 +100,61 @@ class Statement(NamedTuple):
         return True if actions and resources and self.certain else None
 
 
-class Deployment(NamedTuple):
-    """A policy document as the deployments of a world have it."""
+class PolicyReading(NamedTuple):
+    """A policy document of a template, as it was read."""
 
-    world: World
-    document: object
-    """The document without `Fn::If`."""
-    refusal: Refusal | None
-    """Why IAM refuses it, or may refuse it."""
-
-
-def deployments(document: object, template: Template | None = None) -> list[Deployment]:
-    """A policy document in each possible deployment of its template."""
-    partition = template.stack.partition if template else None
-    return [
-        Deployment(
-            world, resolved, refusal(resolved, partition) if isinstance(resolved, dict) else None
-        )
-        for world, resolved in _worlds(document, template)
-    ]
+    statements: list[Statement]
+    refused: str | None
+    """Why IAM refuses the document, whatever the values of its template's conditions. None if IAM
+    accepts it, if that depends on a condition, or if AWS does not document it."""
 
 
-def statements(
-    document: object,
-    source: str,
-    *,
-    certain: bool = True,
-    template: Template | None = None,
-    known: list[Deployment] | None = None,
-) -> list[Statement]:
-    """The statements of a policy document in a template.
+def read(document: object, source: str, template: Template | None = None) -> PolicyReading:
+    """Read a policy document, with the intrinsic functions in it.
 
     The `Condition` of a statement may hold or not, because its keys come from the request. Each
     condition of the template that an `Fn::If` uses is tried as true and as false.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
 
     Args:
-        document: the document, with intrinsic functions in it.
+        document: the document.
         source: what a message calls the policy.
-        certain: whether the deployment is certain to have it.
         template: the template of the document, whose conditions and resources it refers to.
-        known: its deployments, where they are known. Default: - they are found out.
     """
-    found: dict[tuple[object, ...], tuple[Statement, set[World]]] = {}
-    for deployment in deployments(document, template) if known is None else known:
-        for one in _read(deployment, source, certain=certain):
-            key = one[: Statement._fields.index("entry")]
-            found.setdefault(key, (one, set()))[1].add(deployment.world)
-    return [
+    partition = template.stack.partition if template else None
+    found: dict[Statement, tuple[Statement, set[World]]] = {}
+    reasons: list[str | None] = []
+    for world, resolved in _worlds(document, template):
+        fault = refusal(resolved, partition) if isinstance(resolved, dict) else None
+        reasons.append(fault.reason if fault and fault.certain else None)
+        for one in _statements(resolved, source, fault):
+            found.setdefault(one._replace(written_resource=None), (one, set()))[1].add(world)
+    statements = [
         one if when == _EVERYWHERE else one._replace(when=_shortened(frozenset(when)))
         for one, when in found.values()
     ]
+    return PolicyReading(statements, reasons[0] if all(reasons) else None)
 
 
-def refused(found: list[Deployment]) -> str | None:
-    """Why IAM refuses a policy document, whatever the values of its template's conditions.
-
-    None if IAM accepts it, if that depends on a condition, or if AWS does not document it.
-    """
-    reasons = [one.refusal.reason for one in found if one.refusal and one.refusal.certain]
-    return reasons[0] if len(reasons) == len(found) else None
-
-
-def _read(deployment: Deployment, source: str, *, certain: bool) -> Iterator[Statement]:
-    """The statements of a document without `Fn::If`.
+def _statements(resolved: object, source: str, fault: Refusal | None) -> Iterator[Statement]:
+    """Yield the statements of a document without `Fn::If`.
 
     A document that IAM refuses makes the deployment fail. It therefore counts as a Deny of
     everything. Its own statements are read as uncertain ones, for the other rules of the check.
     """
-    resolved, found = deployment.document, deployment.refusal
     if not isinstance(resolved, dict) or is_function(resolved):
         yield from anything(source)
         return
-    if found is not None:
-        if not found.certain:
-            source = f"{source}, which IAM may refuse: {found.reason}"
-        denial = anything(source)[-1]
-        yield from [denial._replace(certain=certain)] if found.certain else anything(source)
-        certain = False
-    written = resolved.get("Statement")
-    for entry in written if isinstance(written, list) else [written]:
+    if fault and fault.certain:
+        yield anything(source)[-1]._replace(certain=True)
+    elif fault:
+        source = f"{source}, which IAM may refuse: {fault.reason}"
+        yield from anything(source)
+    for entry in as_list(resolved.get("Statement")):
         if is_function(entry):
             yield from anything(source)
         elif isinstance(entry, dict) and "Effect" in entry:
-            yield from _of_entry(entry, source, certain=certain)
+            yield from _of_entry(entry, source, certain=fault is None)
 
 
 def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[Statement]:
@@ -204,36 +172,36 @@ def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[
             resources=_patterns(entry.get("NotResource" if not_resources else "Resource")),
             not_resources=not_resources,
             certain=certain and known and not entry.get("Condition"),
-            entry=entry,
+            written_resource=entry.get("Resource"),
         )
 
 
 def _patterns(value: object) -> tuple[str, ...]:
-    return tuple(text(entry) for entry in (value if isinstance(value, list) else [value]))
+    return tuple(map(text, as_list(value)))
 
 
 def _worlds(document: object, template: Template | None) -> Iterator[tuple[World, object]]:
-    """The document in each possible deployment, by the values of its template's conditions.
+    """Yield the document in each possible deployment, by the values of its template's conditions.
 
     With too many conditions, the document is None in the only world.
     """
-    conditions = [Condition(template, name) for name in _conditions(document)]
+    names = dict.fromkeys(_conditions(document))
+    conditions = [Condition(template, name) for name in names]
     if len(conditions) > _MOST_CONDITIONS:
         yield frozenset(), None
         return
     for world in _combinations(conditions):
         values = {condition.name: value for condition, value in world}
-        yield world, _resolved(document, values, template, _MOST_DEEP)
+        yield world, _resolved(document, values, template)
 
 
-def _combinations(conditions: Iterable[Condition]) -> Iterator[World]:
-    names = [*conditions]
-    for values in product((True, False), repeat=len(names)):
-        yield frozenset(zip(names, values, strict=True))
+def _combinations(conditions: Sequence[Condition]) -> Iterator[World]:
+    for values in product((True, False), repeat=len(conditions)):
+        yield frozenset(zip(conditions, values, strict=True))
 
 
 def _shortened(worlds: frozenset[World]) -> frozenset[World]:
-    """The same worlds, without the conditions that make no difference."""
+    """Return the same worlds, without the conditions that make no difference."""
     for condition in {name for world in worlds for name, _ in world}:
         shorter = frozenset(
             frozenset(one for one in world if one[0] != condition) for world in worlds
@@ -243,56 +211,40 @@ def _shortened(worlds: frozenset[World]) -> frozenset[World]:
     return worlds
 
 
-def _conditions(document: object) -> dict[str, None]:
-    """The names of the conditions that an `Fn::If` in a document uses."""
-    found: dict[str, None] = {}
-    level, depth = [document], 0
-    while level and depth <= _MOST_DEEP:
-        inner: list[object] = []
-        for value in level:
-            if isinstance(value, list):
-                inner += value
-            elif isinstance(value, dict):
-                inner += value.values()
-                match value.get("Fn::If"):
-                    case [str(name), _, _] if len(value) == 1:
-                        found[name] = None
-        level, depth = inner, depth + 1
-    return found
+def _conditions(document: object) -> Iterator[str]:
+    """Yield the names of the conditions that an `Fn::If` in the document uses."""
+    for one in mappings_in(document):
+        match intrinsic(one):
+            case "Fn::If", [str(name), _, _]:
+                yield name
 
 
-def _resolved(
-    value: object, world: dict[str, bool], template: Template | None, depth: int
-) -> object:
-    """`value` as a deployment has it.
+def _resolved(value: object, world: dict[str, bool], template: Template | None) -> object:
+    """Return `value` as a deployment has it.
 
     Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
     removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
     """
-    if isinstance(value, str) or not depth:
+    if isinstance(value, str):
         return value
     match intrinsic(value):
         case "Fn::If", [str(name), then, otherwise]:
-            return _resolved(then if world[name] else otherwise, world, template, depth - 1)
+            return _resolved(then if world[name] else otherwise, world, template)
         case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
             return _arn(template, name) or value
     if isinstance(value, dict):
         return {
             name: entry
             for name, one in value.items()
-            if (entry := _resolved(one, world, template, depth - 1)) != NO_VALUE
+            if (entry := _resolved(one, world, template)) != NO_VALUE
         }
     if isinstance(value, list):
-        return [
-            entry
-            for one in value
-            if (entry := _resolved(one, world, template, depth - 1)) != NO_VALUE
-        ]
+        return [entry for one in value if (entry := _resolved(one, world, template)) != NO_VALUE]
     return value
 
 
 def _arn(template: Template, name: str) -> str | None:
-    """The ARN of a resource of the template, as far as the type of the resource tells it."""
+    """Return the ARN of a resource of the template, as far as the type of the resource tells it."""
     resource = template.resources.get(name)
     found = re.match("AWS::(.*)::", resource.type) if resource else None
     # The partition makes no difference: no ARN that is asked about is of one of these services.
@@ -300,21 +252,8 @@ def _arn(template: Template, name: str) -> str | None:
 
 
 def anything(source: str) -> list[Statement]:
-    """Statements for a policy that can't be read: it may allow anything, and deny anything."""
-    return [
-        Statement(
-            source=source,
-            sid="",
-            allows=effect == "Allow",
-            actions=("*",),
-            not_actions=False,
-            resources=("*",),
-            not_resources=False,
-            certain=False,
-            entry={},
-        )
-        for effect in ("Allow", "Deny")
-    ]
+    """Return statements for a policy that can't be read: it may allow and deny anything."""
+    return [Statement(source, allows=True), Statement(source, allows=False)]
 
 
 def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, ...]) -> Decision:
@@ -331,7 +270,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
         for one in found
         if (applies := one.applies(action.lower(), resource)) is not False
     ]
-    conditions = {name for one, _ in matched for world in one.when for name, _ in world}
+    conditions = [*{name for one, _ in matched for world in one.when for name, _ in world}]
     if not conditions:
         return _decide(matched)
     if len(conditions) > _MOST_CONDITIONS:
@@ -353,7 +292,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
 
 
 def _decide(matched: Sequence[tuple[Statement, bool | None]]) -> Decision:
-    """The decision in one deployment; a statement with None may apply or not."""
+    """Return the decision in one deployment; a statement with None may apply or not."""
     denies = tuple(one for one, applies in matched if applies and not one.allows)
     if denies:
         return Decision(Answer.EXPLICIT_DENY, denies)
@@ -376,34 +315,24 @@ def within(identity: Decision, boundary: Decision) -> Decision:
     return Decision(answer, tuple(statement for those in by for statement in those))
 
 
-def _matches(pattern: str, asked: str) -> bool | None:
-    """Whether the pattern matches; None if the deployment or the request decides."""
-    if UNKNOWN not in pattern and "${" not in pattern:
-        return _fits(pattern, asked)
-    return None if _fits(_open(pattern), asked) else False
-
-
-def _open(pattern: str) -> str:
-    """The pattern with a wildcard for each part that the deployment or the request decides."""
-    return re.sub(r"\$\{[^}]*\}", "*", pattern.replace(UNKNOWN, "*"))
-
-
-def _fits(pattern: str, asked: str) -> bool:
-    if "*" not in pattern and "?" not in pattern:
-        return pattern == asked
-    return fnmatchcase(asked, pattern.replace("[", "[[]"))  # IAM has no sets of characters
+@lru_cache(maxsize=4096)  # the policies of most roles have the same few patterns
+def _any_covers(
+    patterns: tuple[str, ...], asked: str | tuple[str, ...], *, negated: bool
+) -> bool | None:
+    """Tell whether any pattern matches; for `NotAction` and `NotResource`, whether none does."""
+    return any_matches([_covers(pattern, asked) for pattern in patterns], negated=negated)
 
 
 def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
     if isinstance(resource, str):
-        return _matches(pattern, resource)
+        return matches(pattern, resource)
     if pattern and not pattern.strip("*"):
         return True
-    return None if any(_meet(_open(pattern), arns) for arns in resource) else False
+    return None if any(_meet(widest(pattern), arns) for arns in resource) else False
 
 
 def _meet(pattern: str, arns: str) -> bool:
-    """Whether the pattern matches one of the ARNs of the form `arns`.
+    """Tell whether the pattern matches one of the ARNs of the form `arns`.
 
     Walks through both texts at once; `*` and `ARN_PART` may each match any number of characters.
     """
@@ -425,14 +354,3 @@ def _meet(pattern: str, arns: str) -> bool:
         if one and other and (one in {"*", "?", other} or (part and one not in ":/")):
             left.append((at + (one != "*"), of + (not part)))
     return False
-
-
-@lru_cache(maxsize=4096)  # the policies of most roles have the same few patterns
-def _any_covers(
-    patterns: tuple[str, ...], asked: str | tuple[str, ...], *, negated: bool
-) -> bool | None:
-    """Whether any pattern matches; for `NotAction` and `NotResource`, whether none does."""
-    answers = [_covers(pattern, asked) for pattern in patterns]
-    if True in answers:
-        return not negated
-    return None if None in answers else negated

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _needs
 
 from .managed_policies import aws_managed
-from .policies import Deployment, Statement, anything, deployments, refused, statements
+from .policies import PolicyReading, Statement, anything, read
 from .templates import (
     NO_VALUE,
     UNKNOWN,
-    Of,
-    Opaque,
     Resource,
+    ReturnValue,
+    Unresolved,
     listed,
     mapping,
     shortest,
@@ -25,9 +26,12 @@ from .templates import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .templates import Assembly, Condition, Template, Value
+
+    _Named: TypeAlias = "tuple[str, str | None, Value]"
+    """The type of a resource, its account and its name."""
 
 ATTACHED_BY: Final = {
     "AWS::IAM::Policy": "Roles",
@@ -39,13 +43,13 @@ ATTACHED_BY: Final = {
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
+@dataclass(eq=False)
 class Policy:
     """A policy document, and the resource that contains it."""
 
-    def __init__(self, resource: Resource, location: str, document: object) -> None:
-        self.resource = resource
-        self.location = location
-        self._document = document
+    resource: Resource
+    location: str
+    document: object
 
     @property
     def source(self) -> str:
@@ -54,28 +58,24 @@ class Policy:
         return f"{called} {self.resource.logical_id!r}"
 
     @cached_property
+    def reading(self) -> PolicyReading:
+        """What it says, read once, whatever the number of its roles."""
+        return read(self.document, self.source, self.resource.template)
+
+    @property
     def statements(self) -> list[Statement]:
-        """Its statements, read once, whatever the number of its roles."""
-        return statements(self._document, self.source, known=self._deployments)
-
-    @cached_property
-    def refused(self) -> str | None:
-        """Why IAM certainly refuses it; None otherwise."""
-        return refused(self._deployments)
-
-    @cached_property
-    def _deployments(self) -> list[Deployment]:
-        return deployments(self._document, self.resource.template)
+        """Its statements."""
+        return self.reading.statements
 
     @cached_property
     def needed(self) -> list[Statement]:
         """Its statements about the actions that an instance needs."""
-        return [statement for statement in self.statements if _actions_of(statement)]
+        return [one for one in self.statements if _actions_of(one)]
 
     @cached_property
     def length(self) -> int:
         """The least number of characters that IAM counts."""
-        return shortest(self._document)
+        return shortest(self.document)
 
 
 class Attached(NamedTuple):
@@ -86,28 +86,28 @@ class Attached(NamedTuple):
     """Whether the deployment certainly attaches it."""
 
 
+@dataclass(eq=False)
 class Role:
     """The role of one or more instance profiles, with its policies as far as the app has them."""
 
-    def __init__(self, name: str, resource: Resource, *, in_app: bool) -> None:
-        self.name = name
-        self.resource = resource
-        """The role, or one of its profiles if the role is not in the app."""
-        self.in_app = in_app
-        self.may_be_another = False
-        """Whether a profile names it, and so means another role where it is not deployed."""
-        self.profiles: list[Resource] = []
-        self.inline: list[Attached] = []
-        self.managed: list[Attached] = []
-        """The managed policies that are in the app."""
-        self.aws_managed: list[str] = []
-        self.arns: set[str] = set()
-        """The ARNs of the other managed policies that it certainly has."""
-        self.others: list[Statement] = []
-        """The statements of AWS managed policies, and those for policies that can't be read."""
-        self.boundary: list[Statement] | None = None
-        self.boundary_policies: list[Policy] = []
-        """The permissions boundary, if it is in the app."""
+    name: str
+    resource: Resource
+    """The role, or one of its profiles if the role is not in the app."""
+    in_app: bool
+    may_be_another: bool = False
+    """Whether a profile names it, and so means another role if this one is not deployed."""
+    profiles: list[Resource] = field(default_factory=list)
+    inline: list[Attached] = field(default_factory=list)
+    managed: list[Attached] = field(default_factory=list)
+    """The managed policies that are in the app."""
+    aws_managed: list[str] = field(default_factory=list)
+    arns: set[str] = field(default_factory=set)
+    """The ARNs of the other managed policies that it certainly has."""
+    others: list[Statement] = field(default_factory=list)
+    """The statements of AWS managed policies, and those for policies that can't be read."""
+    boundary: list[Statement] | None = None
+    boundary_policies: list[Policy] = field(default_factory=list)
+    """The permissions boundary, if it is in the app."""
 
     @property
     def policies(self) -> list[Attached]:
@@ -116,7 +116,7 @@ class Role:
         return [*self.inline, *self.managed, *boundary]
 
     def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
-        """The statements of its policies about the actions that an instance needs."""
+        """Return the statements of its policies about the actions that an instance needs."""
         found = [*self.others]
         for policy, certain in (*self.inline, *self.managed):
             if policy not in without:
@@ -138,23 +138,21 @@ class Profiles:
     def __init__(self, assembly: Assembly) -> None:
         self.profiles: list[Resource] = []
         self._assembly = assembly
-        self._named: defaultdict[Value, list[Resource]] = defaultdict(list)
+        self._named: defaultdict[_Named, list[Resource]] = defaultdict(list)
         """Roles and profiles, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
-        self._by_reference: defaultdict[Resource, list[Attached]] = defaultdict(list)
-        """The policies that refer to a role."""
-        self._by_name: defaultdict[Value, list[Attached]] = defaultdict(list)
-        """The policies that name a role in another way."""
+        self._attached: defaultdict[Value, list[Attached]] = defaultdict(list)
+        """The policies of a role, by what they refer to it with, or name it by."""
         self._roles: dict[object, Role] = {}
         self._behind: dict[Resource, Role] = {}
         """The role of each profile."""
         self._of_services: dict[Resource, Role] = {}
         self._anywhere: dict[str | None, list[Statement]] = {}
-        """For each account, the statements of all policies in `_loose`."""
+        """For each account, the statements of all policies in `_unmatched`."""
         for template in assembly.templates:
             for resource in template.resources.values():
                 self._index(resource)
-        self._loose = self._without_a_role()
+        self._unmatched = self._without_a_role()
         self._unread = _unread(assembly)
         for profile in self.profiles:
             self._behind[profile] = self._role(profile)
@@ -166,7 +164,7 @@ class Profiles:
         return list(self._roles.values())
 
     def role(self, profile: Resource) -> Role:
-        """The role of a profile."""
+        """Return the role of a profile."""
         return self._behind[profile]
 
     def _index(self, resource: Resource) -> None:
@@ -182,36 +180,33 @@ class Profiles:
         if kind in _NAMED_BY:
             name = self._name(resource)
             if name is not None:
-                self._named[name].append(resource)
+                self._named[kind, resource.template.account, name].append(resource)
 
     def _name(self, resource: Resource) -> Value | None:
-        """The name that the template gives a resource; None if CloudFormation generates one."""
-        written = resource.properties.get(_NAMED_BY[resource.type])
-        unnamed = written is None or written == NO_VALUE
-        return None if unnamed else self._assembly.value(resource.template, written)
+        """Return the name that a resource is given; None if CloudFormation generates one."""
+        name = resource.properties.get(_NAMED_BY[resource.type])
+        unnamed = name is None or name == NO_VALUE
+        return None if unnamed else self._assembly.value(resource.template, name)
 
     def _index_attached(self, policy: Policy, roles: object) -> None:
         for value, certain in listed(roles):
             name = self._assembly.value(policy.resource.template, value)
             if not isinstance(roles, list) and any("," in _folded(part) for part in name):
-                name = (Opaque(policy.resource),)  # a list in a parameter: several roles
-            match name:
-                case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
-                    self._by_reference[resource].append(Attached(policy, certain))
-                case _:
-                    self._by_name[name].append(Attached(policy, certain))
+                name = (Unresolved(policy.resource),)  # a list in a parameter: several roles
+            self._attached[name].append(Attached(policy, certain))
 
     def _without_a_role(self) -> list[tuple[Value, Attached]]:
-        """The policies that name a role in a way that no role of the app certainly matches."""
+        """Return the policies that name a role in a way that no role of the app surely matches."""
         return [
             (name, attached)
-            for name, several in self._by_name.items()
+            for name, several in self._attached.items()
+            if _role_in(name) is None
             for attached in several
-            if not any(
-                role.type == "AWS::IAM::Role"
-                and not role.conditions
-                and role.template.account == attached.policy.resource.template.account
-                for role in self._named.get(name, ())
+            if all(
+                role.conditions
+                for role in self._named.get(
+                    ("AWS::IAM::Role", attached.policy.resource.template.account, name), ()
+                )
             )
         ]
 
@@ -219,22 +214,15 @@ class Profiles:
 
     def _role(self, profile: Resource) -> Role:
         given = list(listed(profile.properties.get("Roles")))
-        name: Value | None = None
-        if len(given) == 1 and given[0][1]:
-            name = self._assembly.value(profile.template, given[0][0])
-        match name:
-            case (Of(resource, ""),) if resource.type == "AWS::IAM::Role":
-                if _may_be_equal(profile.template.account, resource.template.account):
-                    return self._in_app(resource, profile, by_name=False)
-                return self._elsewhere(profile, None)  # the role of that name in its own account
-            case None:
-                return self._elsewhere(profile, None)
-        account = profile.template.account
-        named = [
-            role
-            for role in self._named.get(name, ())
-            if role.type == "AWS::IAM::Role" and role.template.account == account
-        ]
+        if len(given) != 1 or not given[0][1]:
+            return self._elsewhere(profile, None)
+        name = self._assembly.value(profile.template, given[0][0])
+        resource = _role_in(name)
+        if resource is not None:
+            if _may_be_equal(profile.template.account, resource.template.account):
+                return self._in_app(resource, profile, by_name=False)
+            return self._elsewhere(profile, None)  # the role of that name in its own account
+        named = self._named.get(("AWS::IAM::Role", profile.template.account, name), ())
         if len(named) == 1:
             return self._in_app(named[0], profile, by_name=True)
         return self._elsewhere(profile, name)
@@ -245,14 +233,14 @@ class Profiles:
             is_known = name is not None and len(name) == 1 and isinstance(name[0], str)
             role = Role(str(name[0]) if name and is_known else "", profile, in_app=False)
             if name is not None:
-                self._attach_by_name(role, name, profile.conditions)
+                self._attach(role, name, profile.conditions)
             known = f"the role {role.name!r}, which is not in this app"
             role.others = anything(known if role.name else "the role behind the profile")
             self._roles[key] = role
         return self._roles[key]
 
     def _in_app(self, resource: Resource, profile: Resource, *, by_name: bool) -> Role:
-        """The role of the app that a profile refers to or names.
+        """Return the role of the app that a profile refers to or names.
 
         Args:
             resource: the role.
@@ -263,24 +251,22 @@ class Profiles:
         elsewhere = by_name and not resource.conditions <= profile.conditions
         key = resource, profile.conditions - resource.conditions, elsewhere
         if key not in self._roles:
-            self._roles[key] = self._made(resource, resource.conditions | profile.conditions)
+            self._roles[key] = self._read_role(resource, resource.conditions | profile.conditions)
             self._roles[key].may_be_another = elsewhere
             if elsewhere:
                 self._roles[key].others += anything("the condition on which the role is deployed")
         return self._roles[key]
 
-    def _made(self, resource: Resource, conditions: frozenset[Condition]) -> Role:
+    def _read_role(self, resource: Resource, conditions: frozenset[Condition]) -> Role:
         properties = resource.properties
         role = Role(resource.logical_id, resource, in_app=True)
         for entry, certain in listed(properties.get("Policies")):
             policy = Policy(resource, "Properties.Policies", mapping(entry).get("PolicyDocument"))
             role.inline.append(Attached(policy, certain))
-        for policy, certain in self._by_reference[resource]:
-            if _may_be_equal(resource.template.account, policy.resource.template.account):
-                self._attach(role, policy, conditions, certain=certain)
+        self._attach(role, (ReturnValue(resource),), conditions)
         name = self._name(resource)
         if name is not None:
-            self._attach_by_name(role, name, conditions)
+            self._attach(role, name, conditions)
         role.others += self._of_others(resource, name)
         for value, certain in listed(properties.get("ManagedPolicyArns")):
             self._take_managed(role, value, certain=certain)
@@ -297,26 +283,20 @@ class Profiles:
 
     # Its policies
 
-    def _attach(
-        self, role: Role, policy: Policy, conditions: frozenset[Condition], *, certain: bool
-    ) -> None:
-        deployed = policy.resource.conditions <= conditions
-        policies = role.managed if policy.resource in self._managed else role.inline
-        policies.append(Attached(policy, certain and deployed))
-
-    def _attach_by_name(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
-        """Attach the policies that name the role, in its account."""
+    def _attach(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
+        """Attach the policies that refer to the role, or name it, in its account."""
         account = role.resource.template.account
-        for policy, certain in self._by_name.get(name, ()):
+        for policy, certain in self._attached.get(name, ()):
             there = policy.resource.template.account
             if _may_be_equal(account, there):
-                same = account == there
-                self._attach(role, policy, conditions, certain=certain and same)
+                policies = role.managed if policy.resource in self._managed else role.inline
+                deployed = policy.resource.conditions <= conditions
+                policies.append(Attached(policy, certain and deployed and account == there))
 
     def _of_others(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
-        """Statements for the policies that may be attached to the role, where that is not known.
+        """Yield statements for the policies that may be attached to the role.
 
-        They are in what can't be read, or name a role in a way that may mean this one. A role
+        Such policies are in what can't be read, or their name of a role may mean this one. A role
         without a `RoleName` has a generated name, which another template knows only if the
         template of the role discloses it.
         """
@@ -326,18 +306,16 @@ class Profiles:
             sees_it = disclosed or (sees_all and template is there)
             if sees_it and _may_be_equal(there.account, template.account):
                 yield from anything(source)
-        if len(self._loose) <= _MOST_COMPARED:
-            yield from _merged(
-                there.account,
-                [
-                    attached.policy
-                    for other, attached in self._loose
-                    if other != name and _may_be_named(resource, name, other)
-                ],
+        if len(self._unmatched) <= _MOST_COMPARED:
+            may_be_its = (
+                attached.policy
+                for other, attached in self._unmatched
+                if other != name and _may_be_named(resource, name, other)
             )
+            yield from _merged(there.account, may_be_its)
             return
         if there.account not in self._anywhere:
-            policies = [attached.policy for _, attached in self._loose]
+            policies = (attached.policy for _, attached in self._unmatched)
             self._anywhere[there.account] = _merged(there.account, policies)
         yield from self._anywhere[there.account]
 
@@ -355,10 +333,10 @@ class Profiles:
         role.others += others if certain else _uncertain(others)
 
     def _managed_behind(self, template: Template, arn: object) -> Policy | str | None:
-        """The managed policy with this ARN if it is in the app; its path and name if AWS's."""
+        """Return the managed policy with this ARN; the path and name of one that AWS manages."""
         found = self._assembly.value(template, arn)
         match found:
-            case (Of(resource, _),):
+            case (ReturnValue(resource, _),):
                 return self._managed.get(resource)
         known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
         of_aws = re.fullmatch(rf"arn:([^:]*):iam::aws:policy/([^,{UNKNOWN}]+)", known)
@@ -369,29 +347,25 @@ class Profiles:
     # What launches instances
 
     def profile_of(self, template: Template, name: object) -> Resource | None:
-        """The profile of the app that a template refers to, or names, or names in an ARN."""
+        """Return the profile of the app that is referred to, or named, or named in an ARN."""
         return self._of_kind("AWS::IAM::InstanceProfile", template, name)
 
     def role_of(self, template: Template, name: object) -> Role | None:
-        """The role of the app that a template gives to a service, which makes a profile for it."""
+        """Return the role of the app that a service makes an instance profile for."""
         resource = self._of_kind("AWS::IAM::Role", template, name)
         if resource is not None and resource not in self._of_services:
-            self._of_services[resource] = self._made(resource, resource.conditions)
+            self._of_services[resource] = self._read_role(resource, resource.conditions)
         return None if resource is None else self._of_services[resource]
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
-        """The resource of this type that is referred to, or named, or named in an ARN."""
+        """Return the resource of this type that is referred to, or named, or named in an ARN."""
         value = self._assembly.value(template, name)
         match value:
-            case (Of(resource, _),) | ("arn:", *_, Of(resource, "")):
+            case (ReturnValue(resource, _),) | ("arn:", *_, ReturnValue(resource, "")):
                 return resource if resource.type == kind else None
             case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
                 value = (last.rpartition("/")[2],)
-        named = [
-            one
-            for one in self._named.get(value, ())
-            if one.type == kind and one.template.account == template.account
-        ]
+        named = self._named.get((kind, template.account, value), ())
         return named[0] if len(named) == 1 else None
 
 
@@ -413,13 +387,13 @@ _NEEDED: Final = [(action.lower(), resource) for action, resource in NEEDED.item
 
 
 def _actions_of(statement: Statement) -> list[str]:
-    """The needed actions that a statement may match."""
+    """Return the needed actions that a statement may match."""
     return [
         action for action, resource in _NEEDED if statement.applies(action, resource) is not False
     ]
 
 
-def _merged(account: str | None, policies: list[Policy]) -> list[Statement]:
+def _merged(account: str | None, policies: Iterable[Policy]) -> list[Statement]:
     """Uncertain statements for policies of an account, one for each action and effect."""
     found: dict[tuple[str, bool], Statement] = {}
     for policy in policies:
@@ -432,17 +406,25 @@ def _merged(account: str | None, policies: list[Policy]) -> list[Statement]:
     return [*found.values()]
 
 
+def _role_in(name: Value) -> Resource | None:
+    """Return the role of the app that a value refers to."""
+    match name:
+        case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
+            return resource
+    return None
+
+
 def _may_be_equal(account: str | None, other: str | None) -> bool:
     return account is None or other is None or account == other
 
 
 def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
-    """Whether `other` may be the name of a role. If `name` is None, its name is generated.
+    """Tell whether `other` may be the name of a role. If `name` is None, its name is generated.
 
     IAM does not allow two names that differ only in case.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    if any(isinstance(part, Of) and part.resource is role for part in other):
+    if any(isinstance(part, ReturnValue) and part.resource is role for part in other):
         return True
     if name is None:
         return _may_be_generated(role, other)
@@ -464,7 +446,7 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
 
 
 def _may_be_generated(role: Resource, other: Value) -> bool:
-    """Whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
+    """Tell whether `other` may be a name that CloudFormation generates: `STACK-LOGICALID-RANDOM`.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
     """
@@ -486,7 +468,7 @@ def _folded(part: object) -> str:
 
 
 class _Unread(NamedTuple):
-    """What of the app can't be read and may attach policies to roles of its account."""
+    """A part of the app that can't be read, and may attach policies to roles of its account."""
 
     template: Template
     """The template that it is in."""
@@ -511,27 +493,21 @@ def _unread(assembly: Assembly) -> list[_Unread]:
 
 
 def _may_make_policies(name: str, entry: object) -> bool:
-    """Whether a loop of a template may make policies, or nested stacks with policies."""
-    left: list[tuple[str, object]] = [(name, entry)]
-    while left:
-        name, entry = left.pop()
-        if name.startswith("Fn::ForEach::"):
-            fragments = entry[-1] if isinstance(entry, list) and entry else None
-            if not isinstance(fragments, dict):
-                return True
-            left += fragments.items()
-        else:
-            kind = mapping(entry).get("Type")
-            if not isinstance(kind, str) or "{" in kind or kind in _MAY_ATTACH:
-                return True
-    return False
+    """Tell whether an entry, or a loop, may make policies or nested stacks with policies."""
+    if not name.startswith("Fn::ForEach::"):
+        kind = mapping(entry).get("Type")
+        return not isinstance(kind, str) or "{" in kind or kind in _MAY_ATTACH
+    fragments = entry[-1] if isinstance(entry, list) and entry else None
+    return not isinstance(fragments, dict) or any(
+        _may_make_policies(*fragment) for fragment in fragments.items()
+    )
 
 
 _MAY_ATTACH: Final = {*ATTACHED_BY, "AWS::CloudFormation::Stack"}
 
 
 def _not_in_app(name: str | None, arn: object) -> list[Statement]:
-    """The statements of an AWS managed policy, or those for one that can't be read."""
+    """Return the statements of an AWS managed policy, or those for one that can't be read."""
     return anything(f"the managed policy {shown(arn)}") if name is None else aws_managed(name)
 
 

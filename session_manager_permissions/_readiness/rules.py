@@ -7,42 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions._network.verdicts import (
-    EGRESS_CLOSED,
-    ENDPOINT_MISSING,
-    ENDPOINT_UNREACHABLE,
-    NO_NETWORK_PATH,
-)
+from session_manager_permissions._network import verdicts
 
 if TYPE_CHECKING:
     from .templates import Resource
 
-CHANNEL_MISSING: Final = "channel-missing"
-REGISTRATION_MISSING: Final = "registration-missing"
-EXPLICIT_DENY: Final = "explicit-deny"
-POLICIES_TOO_LONG: Final = "inline-policies-too-long"
-MANAGED_POLICY_TOO_LONG: Final = "managed-policy-too-long"
-TOO_MANY_MANAGED_POLICIES: Final = "too-many-managed-policies"
-REFUSED_POLICY: Final = "refused-policy"
-KEY_NOT_BY_ARN: Final = "key-not-by-arn"
-DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
-DEPRECATED_POLICY: Final = "deprecated-policy"
-NO_INSTANCE_PROFILE: Final = "no-instance-profile"
-ROLE_NOT_ASSUMABLE: Final = "role-not-assumable"
-METADATA_OFF: Final = "metadata-off"
-BOOT_ORDER: Final = "boot-order"
-CANNOT_BE_KNOWN: Final = "cannot-be-known"
-READY: Final = "ready"
+_NOT_READY: Final = "warning; error if strict"
 
 
-class Rule(NamedTuple):
+class ReadinessRule(NamedTuple):
     """A rule of the check."""
 
     id: str
+    finds: str
+    reported_on: str
     severity: str
     """`warning`, `info`, or a warning that is an error with `strict`."""
-    reported_on: str
-    finds: str
 
     @property
     def not_ready(self) -> bool:
@@ -60,127 +40,107 @@ class Finding(NamedTuple):
     fix: str
 
 
-_NOT_READY: Final = "warning; error if strict"
-
-
-RULES: Final = {
-    rule.id: rule
-    for rule in (
-        Rule(
-            CHANNEL_MISSING,
-            _NOT_READY,
-            "the profile",
-            "a `ssmmessages` channel action that no policy allows, or the permissions boundary "
-            "does not",
-        ),
-        Rule(
-            REGISTRATION_MISSING,
-            _NOT_READY,
-            "the profile",
-            "the same of `ssm:UpdateInstanceInformation`, which Default Host Management "
-            "Configuration can stand in for",
-        ),
-        Rule(EXPLICIT_DENY, _NOT_READY, "the profile", "a `Deny` of one of these actions"),
-        Rule(
-            POLICIES_TOO_LONG,
-            _NOT_READY,
-            "the profile",
-            "inline policies of its role with more than 10,240 characters, which IAM refuses",
-        ),
-        Rule(
-            MANAGED_POLICY_TOO_LONG,
-            _NOT_READY,
-            "the policy",
-            "a managed policy of the role with more than 6,144 characters, which IAM refuses",
-        ),
-        Rule(
-            TOO_MANY_MANAGED_POLICIES,
-            _NOT_READY,
-            "the profile",
-            "more than 25 managed policies on its role, the most that the quota can be raised to",
-        ),
-        Rule(
-            REFUSED_POLICY,
-            _NOT_READY,
-            "the profile",
-            "a policy of its role that breaks the grammar of IAM policies, so that the deployment "
-            "fails",
-        ),
-        Rule(
-            NO_INSTANCE_PROFILE,
-            _NOT_READY,
-            "the instance, launch template or launch configuration",
-            "compute without an instance profile: the agent has no credentials, unless Default "
-            "Host Management Configuration gives it some",
-        ),
-        Rule(
-            ROLE_NOT_ASSUMABLE,
-            _NOT_READY,
-            "the role",
-            "a trust policy that does not let EC2 assume the role",
-        ),
-        Rule(
-            METADATA_OFF,
-            _NOT_READY,
-            "the instance, launch template or launch configuration",
-            "`HttpEndpoint: disabled`: the agent gets no credentials",
-        ),
-        Rule(
-            NO_NETWORK_PATH,
-            _NOT_READY,
-            "the instance, group, fleet or node group",
-            "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",
-        ),
-        Rule(
-            ENDPOINT_MISSING,
-            _NOT_READY,
-            "the instance, group, fleet or node group",
-            "VPC endpoints as the only way out, of which one that is needed is missing",
-        ),
-        Rule(
-            ENDPOINT_UNREACHABLE,
-            _NOT_READY,
-            "the VPC endpoint",
-            "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
-            "or a policy that does not allow the agent's calls",
-        ),
-        Rule(
-            EGRESS_CLOSED,
-            _NOT_READY,
-            "the instance or launch template",
-            "security groups that do not let TCP 443 out",
-        ),
-        Rule(
-            KEY_NOT_BY_ARN,
-            "warning",
-            "the policy",
-            "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
-        ),
-        Rule(
-            DECRYPT_ON_ALL_KEYS,
-            "warning",
-            "the policy",
-            "`kms:Decrypt` on every key, unconditionally",
-        ),
-        Rule(DEPRECATED_POLICY, "warning", "the role", "`AmazonEC2RoleforSSM`"),
-        Rule(
-            BOOT_ORDER,
-            "warning",
-            "the instance, Auto Scaling group or fleet",
-            "compute that may boot before the policy of its role that allows what the agent needs",
-        ),
-        Rule(
-            CANNOT_BE_KNOWN,
-            "info",
-            "the profile or the compute",
-            "what decides is known after the deployment only",
-        ),
-        Rule(
-            READY,
-            "info",
-            "nothing",
-            "that every profile is ready: it is not printed, and keeps the counts in CDK's report",
-        ),
-    )
-}
+RULES: Final[dict[str, ReadinessRule]] = {}
 """The rules by their ids, in the order of the tables."""
+
+
+def _rule(
+    rule_id: str, finds: str, reported_on: str = "the profile", severity: str = _NOT_READY
+) -> str:
+    """Add a rule, and return its id."""
+    RULES[rule_id] = ReadinessRule(rule_id, finds, reported_on, severity)
+    return rule_id
+
+
+CHANNEL_MISSING: Final = _rule(
+    "channel-missing",
+    "a `ssmmessages` channel action that no policy allows, or the permissions boundary does not",
+)
+REGISTRATION_MISSING: Final = _rule(
+    "registration-missing",
+    "the same of `ssm:UpdateInstanceInformation`, which Default Host Management "
+    "Configuration can stand in for",
+)
+EXPLICIT_DENY: Final = _rule("explicit-deny", "a `Deny` of one of these actions")
+POLICIES_TOO_LONG: Final = _rule(
+    "inline-policies-too-long",
+    "inline policies of its role with more than 10,240 characters, which IAM refuses",
+)
+MANAGED_POLICY_TOO_LONG: Final = _rule(
+    "managed-policy-too-long",
+    "a managed policy of the role with more than 6,144 characters, which IAM refuses",
+    "the policy",
+)
+TOO_MANY_MANAGED_POLICIES: Final = _rule(
+    "too-many-managed-policies",
+    "more than 25 managed policies on its role, the most that the quota can be raised to",
+)
+REFUSED_POLICY: Final = _rule(
+    "refused-policy",
+    "a policy of its role that breaks the grammar of IAM policies, so that the deployment fails",
+)
+NO_INSTANCE_PROFILE: Final = _rule(
+    "no-instance-profile",
+    "compute without an instance profile: the agent has no credentials, unless Default "
+    "Host Management Configuration gives it some",
+    "the instance, launch template or launch configuration",
+)
+ROLE_NOT_ASSUMABLE: Final = _rule(
+    "role-not-assumable", "a trust policy that does not let EC2 assume the role", "the role"
+)
+METADATA_OFF: Final = _rule(
+    "metadata-off",
+    "`HttpEndpoint: disabled`: the agent gets no credentials",
+    "the instance, launch template or launch configuration",
+)
+_rule(
+    verdicts.NO_NETWORK_PATH,
+    "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",
+    "the instance, group, fleet or node group",
+)
+_rule(
+    verdicts.ENDPOINT_MISSING,
+    "VPC endpoints as the only way out, of which one that is needed is missing",
+    "the instance, group, fleet or node group",
+)
+_rule(
+    verdicts.ENDPOINT_UNREACHABLE,
+    "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
+    "or a policy that does not allow the agent's calls",
+    "the VPC endpoint",
+)
+_rule(
+    verdicts.EGRESS_CLOSED,
+    "security groups that do not let TCP 443 out",
+    "the instance or launch template",
+)
+KEY_NOT_BY_ARN: Final = _rule(
+    "key-not-by-arn",
+    "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
+    "the policy",
+    "warning",
+)
+DECRYPT_ON_ALL_KEYS: Final = _rule(
+    "decrypt-on-all-keys", "`kms:Decrypt` on every key, unconditionally", "the policy", "warning"
+)
+DEPRECATED_POLICY: Final = _rule(
+    "deprecated-policy", "`AmazonEC2RoleforSSM`", "the role", "warning"
+)
+BOOT_ORDER: Final = _rule(
+    "boot-order",
+    "compute that may boot before the policy of its role that allows what the agent needs",
+    "the instance, Auto Scaling group or fleet",
+    "warning",
+)
+CANNOT_BE_KNOWN: Final = _rule(
+    "cannot-be-known",
+    "what decides is known after the deployment only",
+    "the profile or the compute",
+    "info",
+)
+READY: Final = _rule(
+    "ready",
+    "that every profile is ready: it is not printed, and keeps the counts in CDK's report",
+    "nothing",
+    "info",
+)

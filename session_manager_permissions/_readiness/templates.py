@@ -1,7 +1,7 @@
 """Read synthesized templates, and find out what a value in a template refers to.
 
 Nothing here raises, whatever the files of an assembly contain. A value that is malformed or nested
-too deep is unknown.
+too deep is unknown. CDK itself refuses to synthesize more than 200 levels.
 """
 
 from __future__ import annotations
@@ -10,92 +10,85 @@ import json
 import re
 from collections import defaultdict
 from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from session_manager_permissions import _patterns
+from session_manager_permissions._patterns import as_list
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
-UNKNOWN: Final = "\0"
+UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
 
 NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
-_MOST_DEEP: Final = 100  # nested functions, and references from stack to stack
+_MOST_DEEP: Final = 100  # levels of a template; those below are read as one unknown value
 _MOST_NESTED: Final = 50  # nested stacks within nested stacks
 _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
 _MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
 _MOST_CHARACTERS: Final = 10_000  # of such a text
 
-_DYNAMIC: Final = re.compile(r"\{\{resolve:[^}]*\}\}")
+_DYNAMIC: Final = re.compile(r"(\{\{resolve:[^}]*\}\})")
+_PLACEHOLDER: Final = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
-def text(value: object, depth: int = 0) -> str:
-    """`value` as a text, with `UNKNOWN` for each part that is only known at deployment.
+def text(value: object) -> str:
+    """Return `value` as a text, with `UNKNOWN` for each part that is only known at deployment.
 
     Does not follow references; `Assembly.value` does.
     """
     if isinstance(value, str):
         return _DYNAMIC.sub(UNKNOWN, value) if "{{" in value else value
-    if depth == _MOST_DEEP:
-        return UNKNOWN
     match intrinsic(value):
         case "Fn::Join", [separator, [*parts]]:
-            joined = text(separator, depth + 1).join(text(part, depth + 1) for part in parts)
-            return text(joined)
-        case "Fn::Sub", str(written) | [str(written), *_]:
-            return text(_PLACEHOLDER.sub(_substituted, written))
+            return text(text(separator).join(map(text, parts)))
+        case "Fn::Sub", argument:
+            return text({"Fn::Join": ["", _parts_of_sub(argument)]})
     return UNKNOWN
 
 
-_PLACEHOLDER: Final = re.compile(r"\$\{(!?)([^}]*)\}")
-
-
-def _substituted(found: re.Match[str]) -> str:
-    return f"${{{found[2]}}}" if found[1] else UNKNOWN
+def _parts_of_sub(argument: object) -> list[object] | None:
+    """Return the parts of an `Fn::Sub`, as an `Fn::Join` has them; None if it is malformed."""
+    pattern, given = [*as_list(argument), {}, {}][:2]
+    if not isinstance(pattern, str):
+        return None
+    first, *others = _PLACEHOLDER.split(pattern)
+    parts: list[object] = [first]
+    for escape, variable, literal in zip(others[::3], others[1::3], others[2::3], strict=True):
+        name = variable.strip()
+        reference = {"Fn::GetAtt" if "." in name else "Ref": name}
+        parts.append(f"${{{variable}}}" if escape else mapping(given).get(name, reference))
+        parts.append(literal)
+    return parts
 
 
 def shown(value: object) -> str:
-    """`value` as a message shows it."""
+    """Return `value` as a message shows it."""
     known = text(value)
-    if known != UNKNOWN:
-        return repr(known.replace(UNKNOWN, "…"))
-    try:
-        return json.dumps(value)
-    except RecursionError:
-        return "…"
+    return json.dumps(value) if known == UNKNOWN else repr(known.replace(UNKNOWN, "…"))
 
 
-def listed(value: object, *, certain: bool = True, depth: int = 0) -> Iterator[tuple[Any, bool]]:
-    """Each entry of a list, and whether the deployment certainly has it.
+def listed(value: object, *, certain: bool = True) -> Iterator[tuple[Any, bool]]:
+    """Yield each entry of a list, and whether the deployment certainly has it.
 
     A value that is not a list counts as a list with one entry.
     """
-    if isinstance(value, str):
-        yield value, certain
-        return
     function, argument = intrinsic(value)
-    if depth == _MOST_DEEP:
-        yield _TOO_DEEP, False
-    elif isinstance(value, list):
+    if isinstance(value, list):
         for entry in value:
-            yield from listed(entry, certain=certain, depth=depth + 1)
+            yield from listed(entry, certain=certain)
     elif function == "Fn::If" and isinstance(argument, list):
-        yield from listed(argument[1:], certain=False, depth=depth + 1)
+        yield from listed(argument[1:], certain=False)
     elif value is not None and value != NO_VALUE:
         yield value, certain
 
 
-_COMPACT: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-
-
 def shortest(value: object) -> int:
-    """The least number of characters of `value` as JSON at deployment, without white space."""
-    try:
-        written = _COMPACT.encode(_plain(value))
-    except RecursionError:
-        return 0
-    return len(re.sub(r"\s", "", written))
+    """Return the least length of `value` as JSON at deployment, without white space."""
+    return len(re.sub(r"\s", "", json.dumps(_plain(value), ensure_ascii=False)))
 
 
 def _plain(value: object) -> object:
@@ -111,7 +104,7 @@ def _plain(value: object) -> object:
 
 
 def intrinsic(value: object) -> tuple[str, Any]:
-    """The name and the argument of an intrinsic function; an empty name for any other value."""
+    """Return the name and the argument of an intrinsic function; else an empty name and None."""
     if isinstance(value, dict) and len(value) == 1:
         ((function, argument),) = value.items()
         if function == "Ref":
@@ -122,25 +115,32 @@ def intrinsic(value: object) -> tuple[str, Any]:
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """`value` if it is a mapping, else an empty mapping."""
+    """Return `value` if it is a mapping, else an empty mapping."""
     return value if isinstance(value, dict) else {}
+
+
+def mappings_in(value: object) -> list[dict[str, Any]]:
+    """Return each mapping in `value`, at any depth, in the order in which they are written."""
+    found, left = [], [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            found.append(one)
+            left += reversed(one.values())
+        elif isinstance(one, list):
+            left += reversed(one)
+    return found
 
 
 class Template:
     """One synthesized template. That of a nested stack knows its parent and its arguments."""
 
     def __init__(
-        self,
-        path: Path,
-        body: dict[str, Any],
-        stack: Stack,
-        nested_as: Resource | None = None,
+        self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
     ) -> None:
         self.path = path
         self.stack = stack
         """The stack that is deployed; for a nested stack, the top-level stack around it."""
-        self.nested_as = nested_as
-        """The `AWS::CloudFormation::Stack` in its parent; None if it is not nested."""
         self.parent = nested_as.template if nested_as else None
         self.depth: int = self.parent.depth + 1 if self.parent else 0
         self.arguments = mapping(nested_as.properties.get("Parameters")) if nested_as else {}
@@ -160,11 +160,8 @@ class Template:
             name: entry for name, entry in entries.items() if name.startswith("Fn::")
         }
         """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
-        self.transforms = [
-            name
-            for name in map(_transform, _as_list(body.get("Transform")))
-            if name not in _HARMLESS_TRANSFORMS
-        ]
+        macros = [text(mapping(one).get("Name", one)) for one, _ in listed(body.get("Transform"))]
+        self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
         """The macros that may change the template in any way."""
 
     @property
@@ -185,6 +182,19 @@ class Template:
                 found += resource.mentions
         return frozenset(found)
 
+    @cached_property
+    def creation_order(self) -> CreationOrder:
+        """The order in which CloudFormation creates its resources."""
+        return CreationOrder(self.resources)
+
+    @cached_property
+    def assets(self) -> dict[str, Any]:
+        """The entries of its stack's assets file, by their hashes."""
+        if self.parent:
+            return self.parent.assets
+        stem = self.path.name.removesuffix(".template.json")
+        return mapping(mapping(_read(self.path.with_name(f"{stem}.assets.json"))).get("files"))
+
 
 _STORE_NOTHING: Final = (
     *("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::"),
@@ -201,17 +211,6 @@ _HARMLESS_TRANSFORMS: Final = {
 """Transforms that do not change the resources of IAM and EC2."""
 
 
-def _transform(entry: object) -> str:
-    """The name of a transform, which may be given with parameters."""
-    return text(mapping(entry).get("Name", entry))
-
-
-def _as_list(value: object) -> list[object]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
 class Resource:
     """One resource of a template."""
 
@@ -225,11 +224,10 @@ class Resource:
     @property
     def conditions(self) -> frozenset[Condition]:
         """The conditions that it is deployed on: its own, and those of nested stacks around it."""
-        written = self.body.get("Condition")
-        if written is None:
+        condition = self.body.get("Condition")
+        if condition is None:
             return self.template.conditions
-        own = written if isinstance(written, str) else self.logical_id
-        return self.template.conditions | {Condition(self.template, own)}
+        return self.template.conditions | {Condition(self.template, str(condition))}
 
     @property
     def path(self) -> str:
@@ -244,33 +242,29 @@ class Resource:
     @cached_property
     def mentions(self) -> list[str]:
         """The logical ids that it refers to or depends on, and possibly other names."""
-        return _mentioned_in([self.body])
+        return _mentioned_in(self.body)
 
 
-def _mentioned_in(left: list[object]) -> list[str]:
-    found = []
-    while left:
-        value = left.pop()
-        if isinstance(value, list):
-            left += value
-        elif isinstance(value, dict):
-            for name, entry in value.items():
-                if name in _MENTIONING:
-                    found += _mentioned(name, entry)
-                left.append(entry)
-    return found
+def _mentioned_in(value: object) -> list[str]:
+    return [
+        mentioned
+        for one in mappings_in(value)
+        for name, entry in one.items()
+        if name in _REFERRING
+        for mentioned in _mentioned(name, entry)
+    ]
 
 
-_MENTIONING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
+_REFERRING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
     match name, entry:
-        case "Fn::Sub", str(written) | [str(written), *_]:
-            return re.findall(r"\$\{([^}.!]+)", written)
-        case "Ref" | "DependsOn" | "Fn::GetAtt", str(found):
+        case "Fn::Sub", str(pattern) | [str(pattern), *_]:
+            return re.findall(r"\$\{([^}.!]+)", pattern)
+        case _, str(found):
             return [found.partition(".")[0]]
-        case "DependsOn" | "Fn::GetAtt", [*names]:
+        case _, [*names]:
             return [found for found in names if isinstance(found, str)]
     return []
 
@@ -283,45 +277,30 @@ class Condition(NamedTuple):
     name: str
 
 
-class Order:
-    """Tells which of the `targets` CloudFormation creates before another resource."""
+class CreationOrder:
+    """Tells which resources of a template CloudFormation creates before another."""
 
-    def __init__(self, targets: Iterable[Resource]) -> None:
-        self._bits = {target: 1 << place for place, target in enumerate(targets)}
+    def __init__(self, resources: dict[str, Resource]) -> None:
+        references = {
+            resource: [resources[name] for name in {*resource.mentions} & resources.keys()]
+            for resource in resources.values()
+        }
+        self._bits = {resource: 1 << place for place, resource in enumerate(references)}
         self._before: dict[Resource, int] = {}
-        """The targets that each resource waits for, as bits."""
+        """The resources that each one waits for, as bits: empty if a dependency is circular, for
+        which CloudFormation refuses the template."""
+        try:
+            for resource in TopologicalSorter(references).static_order():
+                before = 0
+                for other in references[resource]:
+                    before |= self._before[other] | self._bits[other]
+                self._before[resource] = before
+        except CycleError:
+            self._before = {}
 
-    def waits_for(self, resource: Resource, target: Resource) -> bool:
-        """Whether CloudFormation creates `target` before `resource`."""
-        if resource not in self._before:
-            self._follow(resource)
-        return bool(self._before[resource] & self._bits[target])
-
-    def _follow(self, start: Resource) -> None:
-        """Walk from `start` along its dependencies, visiting each resource once.
-
-        A circular dependency, which CloudFormation refuses, is not followed to its end.
-        """
-        self._before[start] = 0
-        path = [(start, iter(_mentioned_resources(start)))]
-        while path:
-            resource, others = path[-1]
-            other = next(others, None)
-            if other is None:
-                path.pop()
-                if path:
-                    self._before[path[-1][0]] |= self._before[resource]
-            elif other in self._before:
-                self._before[resource] |= self._before[other] | self._bits.get(other, 0)
-            else:
-                self._before[resource] |= self._bits.get(other, 0)
-                self._before[other] = 0
-                path.append((other, iter(_mentioned_resources(other))))
-
-
-def _mentioned_resources(resource: Resource) -> list[Resource]:
-    there = resource.template.resources
-    return [there[name] for name in dict.fromkeys(resource.mentions) if name in there]
+    def waits_for(self, resource: Resource, other: Resource) -> bool:
+        """Tell whether CloudFormation creates `other` before `resource`."""
+        return bool(self._before.get(resource, -1) & self._bits[other])
 
 
 class Stack(NamedTuple):
@@ -334,30 +313,30 @@ class Stack(NamedTuple):
     @property
     def account(self) -> str | None:
         """Its account; None if it is only known at deployment."""
-        return self._known(0, "unknown-account")
+        return self._part(0)
 
     @property
     def region(self) -> str | None:
         """Its region; None if it is only known at deployment."""
-        return self._known(1, "unknown-region")
+        return self._part(1)
 
     @property
     def partition(self) -> str | None:
         """The partition of its region, such as `aws-cn`; None where it is not known."""
         return _partition(self.region or "")
 
-    def _known(self, place: int, unknown: str) -> str | None:
-        parts = self.environment.removeprefix("aws://").split("/")
-        return None if len(parts) <= place or parts[place] in {"", unknown} else parts[place]
+    def _part(self, place: int) -> str | None:
+        parts = [*self.environment.removeprefix("aws://").split("/"), "", ""]
+        return None if parts[place].startswith("unknown-") else parts[place] or None
 
 
 @cache
 def _partition(region: str) -> str | None:
     found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", region)
-    return _PARTITIONS.get(found[2] or found[1], "aws") if found else None
+    return _PARTITIONS_BY_REGION.get(found[2] or found[1], "aws") if found else None
 
 
-_PARTITIONS: Final = {
+_PARTITIONS_BY_REGION: Final = {
     "cn": "aws-cn",
     "eusc": "aws-eusc",
     "-gov": "aws-us-gov",
@@ -366,28 +345,31 @@ _PARTITIONS: Final = {
     "-isoe": "aws-iso-e",
     "-isof": "aws-iso-f",
 }
-"""The partitions other than `aws`, by what tells them in the name of a region.
+"""The partitions other than `aws`, by the part of a region's name that tells them.
 
 https://docs.aws.amazon.com/general/latest/gr/rande.html
 """
 
+PARTITIONS: Final = {"aws", *_PARTITIONS_BY_REGION.values()}
 
-class Of(NamedTuple):
+
+class ReturnValue(NamedTuple):
     """A value that AWS gives a resource: that of `Ref`, or an attribute of `Fn::GetAtt`."""
 
     resource: Resource
     attribute: str = ""
 
 
-class Opaque(NamedTuple):
+class Unresolved(NamedTuple):
     """A value that is only known at deployment. Two that are equal have the same value."""
 
     scope: Hashable
-    """Where `written` has one value: a template, an environment, or an object of its own."""
-    written: Hashable = ""
+    """Where `expression` has one value: a template, an environment, or an object of its own."""
+    expression: Hashable = ""
+    """What the template has in place of the value."""
 
 
-Value: TypeAlias = "tuple[str | Of | Opaque, ...]"
+Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"
 """A text in parts. No part is empty, and no two strings are next to each other."""
 
 
@@ -397,10 +379,10 @@ class Assembly:
     def __init__(self, paths: Iterable[str]) -> None:
         self.templates: list[Template] = []
         self.unread: list[tuple[Template, str]] = []
-        """What is deployed and can't be read: the template that it is in, and what to call it."""
+        """The stacks that can't be read: the template that deploys each, and what to call it."""
         self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
         self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
-        self._made: dict[Hashable, Value] = {}
+        self._values: dict[Hashable, Value] = {}
         self._functions = {
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAtt": self._attribute,
@@ -412,11 +394,9 @@ class Assembly:
             "Ref": self._reference,
         }
         """Each reads a function of a template, and returns None if its value is not known."""
-        stacks: dict[Path, dict[str, Stack]] = {}
-        for name in dict.fromkeys(map(str, paths)):
-            path = Path(name)
-            if path.parent not in stacks:
-                stacks[path.parent] = _stacks(path.parent)
+        files = [Path(name) for name in dict.fromkeys(map(str, paths))]
+        stacks = {folder: _stacks(folder) for folder in {path.parent for path in files}}
+        for path in files:
             body = _read(path)
             template = Template(path, body or {}, stacks[path.parent].get(path.name, Stack()))
             if body is None:
@@ -430,33 +410,34 @@ class Assembly:
                     key = template.stack.environment, self.value(template, exported)
                     self._exports[key].append((template, output.get("Value")))
 
-    def value(self, template: Template, written: object, depth: int = 0) -> Value:
-        """The value of `written` in `template`, as far as it is known.
+    def value(self, template: Template, expression: object) -> Value:
+        """Return the value of an expression in `template`, as far as it is known.
 
         Follows references, the parameters and outputs of nested stacks, exports of the same account
         and region, and outputs that are read by the name of a stack.
         """
-        if isinstance(written, str):
-            return _literal(template, written)
-        function, argument = intrinsic(written)
+        if isinstance(expression, str):
+            return _literal(template, expression)
+        function, argument = intrinsic(expression)
         read = self._functions.get(function)
-        found = read(template, argument, depth) if read and depth < _MOST_DEEP else None
+        try:
+            found = read(template, argument) if read else None
+        except RecursionError:  # a reference from stack to stack to stack
+            found = (Unresolved(object()),)
         if found is not None:
             return found
-        try:
-            return (Opaque(template, json.dumps(written, sort_keys=True)),)
-        except RecursionError:
-            return (Opaque(object()),)
+        return (Unresolved(template, json.dumps(expression, sort_keys=True)),)
 
-    def _once(self, template: Template, key: Hashable, there: Template, written: object,
-              depth: int) -> Value:  # fmt: skip
-        """The value of a parameter or an output: found out once, and no circle is followed."""
-        if (template, key) not in self._made:
-            self._made[template, key] = (Opaque(object()),)
-            self._made[template, key] = self.value(there, written, depth + 1)
-        return self._made[template, key]
+    def _once(
+        self, template: Template, key: Hashable, there: Template, expression: object
+    ) -> Value:
+        """Return the value of a parameter or an output: read once, following no circle."""
+        if (template, key) not in self._values:
+            self._values[template, key] = (Unresolved(object()),)
+            self._values[template, key] = self.value(there, expression)
+        return self._values[template, key]
 
-    def _reference(self, template: Template, name: str, depth: int) -> Value | None:
+    def _reference(self, template: Template, name: str) -> Value | None:
         stack = template.stack
         if name.startswith("AWS::"):
             known = {
@@ -466,66 +447,53 @@ class Assembly:
             }.get(name)
             if known:
                 return (known,)
-            return (Opaque(stack.environment, name),) if name in _OF_ENVIRONMENT else None
+            return (Unresolved(stack.environment, name),) if name in _OF_ENVIRONMENT else None
         if template.parent and name in template.arguments:
-            return self._once(template, name, template.parent, template.arguments[name], depth)
+            return self._once(template, name, template.parent, template.arguments[name])
         resource = template.resources.get(name)
-        return (Of(resource),) if resource else None
+        return (ReturnValue(resource),) if resource else None
 
-    def _attribute(self, template: Template, argument: object, depth: int) -> Value | None:
-        logical_id, _, attribute = ".".join(map(str, _as_list(argument))).partition(".")
+    def _attribute(self, template: Template, argument: object) -> Value | None:
+        logical_id, _, attribute = ".".join(map(str, as_list(argument))).partition(".")
         resource = template.resources.get(logical_id)
         if resource is None:
             return None
         nested = template.nested.get(logical_id)
         if nested is not None:
-            return self._output(nested, attribute.removeprefix("Outputs."), depth)
+            return self._output(nested, attribute.removeprefix("Outputs."))
         if resource.type == "AWS::IAM::Role" and attribute == "Arn":
-            return self._role_arn(resource, depth)
-        return (Of(resource, attribute),)
+            return self._role_arn(resource)
+        return (ReturnValue(resource, attribute),)
 
-    def _output(self, template: Template, name: str, depth: int) -> Value | None:
+    def _output(self, template: Template, name: str) -> Value | None:
         if name not in template.outputs:
             return None
-        written = template.outputs[name].get("Value")
-        return self._once(template, ("output", name), template, written, depth)
+        expression = template.outputs[name].get("Value")
+        return self._once(template, ("output", name), template, expression)
 
-    def _role_arn(self, role: Resource, depth: int) -> Value:
-        """The ARN of a role, with its path before its name."""
-        template = role.template
-        path = self._once(
-            template, ("path", role), template, role.properties.get("Path", "/"), depth
-        )
-        parts: list[Value] = [
-            ("arn:",),
-            (Opaque(template.stack.environment, "AWS::Partition"),),
-            (":iam::",),
-            self.value(template, {"Ref": "AWS::AccountId"}),
-            (":role",),
-            path,
-            (Of(role),),
-        ]
-        return _joined(parts)
+    def _role_arn(self, role: Resource) -> Value:
+        """Return the ARN of a role, with its path before its name."""
+        there, path = role.template, role.properties.get("Path", "/")
+        account = [{"Ref": "AWS::Partition"}, ":iam::", {"Ref": "AWS::AccountId"}]
+        parts = ["arn:", *account, ":role", path, {"Ref": role.logical_id}]
+        return self._once(there, ("arn", role), there, {"Fn::Join": ["", parts]})
 
-    def _import(self, template: Template, name: object, depth: int) -> Value:
+    def _import(self, template: Template, name: object) -> Value:
         environment = template.stack.environment
-        key = environment, self.value(template, name, depth + 1)
+        key = environment, self.value(template, name)
         exported = self._exports.get(key, ())
         if len(exported) != 1:
-            return (Opaque(environment, key),)
-        ((there, written),) = exported
-        return self._once(there, key, there, written, depth)
+            return (Unresolved(environment, key),)
+        ((there, expression),) = exported
+        return self._once(there, key, there, expression)
 
-    def _stack_output(self, template: Template, argument: object, depth: int) -> Value | None:
-        """An output of a stack of the same account, by the stack's name and region.
+    def _stack_output(self, template: Template, argument: object) -> Value | None:
+        """Return an output of a stack of the same account, by the stack's name and region.
 
         CDK writes this function for a reference between stacks where
         `@aws-cdk/core:defaultCrossStackReferences` is `weak` or `both`.
         """
-        given = {
-            name: self.value(template, entry, depth + 1)
-            for name, entry in mapping(argument).items()
-        }
+        given = {name: self.value(template, entry) for name, entry in mapping(argument).items()}
         region = given.get("Region", self.value(template, _REGION))
         match given:
             case {"StackName": (str(stack),), "OutputName": (str(output),)}:
@@ -536,88 +504,61 @@ class Assembly:
                     and ("RoleArn" in given or there.account == template.account)
                 ]
                 if len(found) == 1:
-                    return self._output(found[0], output, depth)
+                    return self._output(found[0], output)
         return None
 
-    def _join(self, template: Template, argument: object, depth: int) -> Value | None:
+    def _join(self, template: Template, argument: object) -> Value | None:
         match argument:
             case [str(separator), entries]:
-                parts = self._list(template, entries, depth)
+                parts = self._list(template, entries)
                 return None if parts is None else _joined(parts, separator)
         return None
 
-    def _substitute(self, template: Template, argument: object, depth: int) -> Value | None:
-        pattern, *variables = _as_list(argument) or [None]
-        if not isinstance(pattern, str):
-            return None
-        given = mapping(variables[0]) if variables else {}
-        parts: list[Value] = []
-        end = 0
-        for match in _PLACEHOLDER.finditer(pattern):
-            parts.append(_literal(template, pattern[end : match.start()]))
-            end = match.end()
-            literal, name = match[1], match[2].strip()
-            if literal:
-                parts.append((f"${{{match[2]}}}",))
-            elif name in given:
-                parts.append(self.value(template, given[name], depth + 1))
-            else:
-                function = "Fn::GetAtt" if "." in name else "Ref"
-                parts.append(self.value(template, {function: name}, depth + 1))
-        return _joined([*parts, _literal(template, pattern[end:])])
+    def _substitute(self, template: Template, argument: object) -> Value | None:
+        return self._join(template, ["", _parts_of_sub(argument)])
 
-    def _select(self, template: Template, argument: object, depth: int) -> Value | None:
+    def _select(self, template: Template, argument: object) -> Value | None:
         match argument:
             case [index, entries] if re.fullmatch("[0-9]{1,4}", str(index)):
-                parts = self._list(template, entries, depth) or []
+                parts = self._list(template, entries) or []
                 return parts[int(str(index))] if int(str(index)) < len(parts) else None
         return None
 
-    def _list(self, template: Template, written: object, depth: int) -> list[Value] | None:
-        """The entries of a list; if it is a text that is split, the first ones that are known."""
-        if isinstance(written, list):
-            return [self.value(template, entry, depth + 1) for entry in written]
-        match intrinsic(written):
+    def _list(self, template: Template, expression: object) -> list[Value] | None:
+        """Return the entries of a list, or the first entries of a split text that are known."""
+        if isinstance(expression, list):
+            return [self.value(template, entry) for entry in expression]
+        match intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
-                return _split(self.value(template, source, depth + 1), separator)
+                return _split(self.value(template, source), separator)
         return None
 
-    def _find_in_map(self, template: Template, argument: object, depth: int) -> Value | None:
+    def _find_in_map(self, template: Template, argument: object) -> Value | None:
         found: object = template.mappings
-        for name in _as_list(argument):
-            match self.value(template, name, depth + 1):
+        for name in as_list(argument):
+            match self.value(template, name):
                 case (str(key),):
                     found = mapping(found).get(key)
                 case _:
                     return None
         return _literal(template, found) if isinstance(found, str) else None
 
-    def _add(self, first: Template) -> None:
+    def _add(self, template: Template) -> None:
         """Add a template and those that are nested in it."""
-        left = [first]
-        assets: dict[str, str] | None = None
-        while left:
-            template = left.pop()
-            self.templates.append(template)
-            inner = []
-            for resource in template.resources.values():
-                if resource.type != "AWS::CloudFormation::Stack":
-                    continue
-                if assets is None:
-                    stem = first.path.name.removesuffix(".template.json")
-                    assets = _assets(first.path.with_name(f"{stem}.assets.json"))
-                file = _nested_file(resource, assets)
-                path = template.path.parent / file
-                room = template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
-                body = _read(path) if file and room else None
-                if body is None:
-                    what = f"the nested stack {resource.logical_id!r}, whose template can't be read"
-                    self.unread.append((template, what))
-                    continue
+        self.templates.append(template)
+        for resource in template.resources.values():
+            if resource.type != "AWS::CloudFormation::Stack":
+                continue
+            path = template.path.parent / _nested_file(resource)
+            room = template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
+            body = _read(path) if room else None
+            if body is None:
+                what = f"the nested stack {resource.logical_id!r}, whose template can't be read"
+                self.unread.append((template, what))
+            else:
                 nested = Template(path, body, template.stack, resource)
                 template.nested[resource.logical_id] = nested
-                inner.append(nested)
-            left += reversed(inner)
+                self._add(nested)
 
 
 _REGION: Final = {"Ref": "AWS::Region"}
@@ -625,20 +566,18 @@ _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AW
 """Pseudo parameters with one value in all stacks of an account and region."""
 
 
-def _literal(template: Template, written: str) -> Value:
-    """A string of a template, with its dynamic references as unknown parts."""
-    if "{{" not in written:
-        return (written,) if written else ()
-    parts: list[Value] = []
-    end = 0
-    for match in _DYNAMIC.finditer(written):
-        parts += [(written[end : match.start()],), (Opaque(template, match[0]),)]
-        end = match.end()
-    return _joined([*parts, (written[end:],)])
+def _literal(template: Template, string: str) -> Value:
+    """Return a string of a template, with its dynamic references as unknown parts."""
+    if "{{" not in string:
+        return (string,) if string else ()
+    return _joined(
+        (Unresolved(template, part) if place % 2 else part,)
+        for place, part in enumerate(_DYNAMIC.split(string))
+    )
 
 
 def _joined(values: Iterable[Value], separator: str = "") -> Value:
-    parts: list[str | Of | Opaque] = []
+    parts: list[str | ReturnValue | Unresolved] = []
     for place, value in enumerate(values):
         for part in (separator, *value) if place else value:
             if isinstance(part, str) and parts and isinstance(parts[-1], str):
@@ -648,17 +587,16 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
     if len(parts) > _MOST_PARTS or any(
         isinstance(part, str) and len(part) > _MOST_CHARACTERS for part in parts
     ):
-        return (Opaque(object()),)
+        return (Unresolved(object()),)
     if any(isinstance(part, str) and "{{resolve" in part for part in parts):
-        return (
-            Opaque(tuple(parts)),
-        )  # CloudFormation resolves the reference after it joins the parts
+        # CloudFormation resolves the reference after it joins the parts.
+        return (Unresolved(tuple(parts)),)
     return tuple(parts)
 
 
 def _split(value: Value, separator: str) -> list[Value]:
-    """The entries of a text that is split, up to a part that may contain the separator."""
-    entries: list[list[str | Of | Opaque]] = [[]]
+    """Return the entries of a text that is split, up to a part that may contain the separator."""
+    entries: list[list[str | ReturnValue | Unresolved]] = [[]]
     for part in value:
         if isinstance(part, str):
             first, *others = part.split(separator)
@@ -671,77 +609,60 @@ def _split(value: Value, separator: str) -> list[Value]:
     return [_joined([tuple(entry)]) for entry in entries]
 
 
-def _is_plain(part: Of | Opaque) -> bool:
-    """Whether the value certainly contains neither a colon nor a slash."""
-    if isinstance(part, Opaque):
-        return part.written in _OF_ENVIRONMENT
+def _is_plain(part: ReturnValue | Unresolved) -> bool:
+    """Tell whether the value certainly contains neither a colon nor a slash."""
+    if isinstance(part, Unresolved):
+        return part.expression in _OF_ENVIRONMENT
     return part.resource.type == "AWS::IAM::Role" and not part.attribute
 
 
-def _nested_file(resource: Resource, assets: dict[str, str]) -> str:
-    """The file of a nested stack's template, from its metadata or from the hash in its URL.
+def _nested_file(resource: Resource) -> str:
+    """Return the file of a nested stack's template, by its metadata or by the hash in its URL.
 
     CDK writes the metadata when the CLI runs it. The assets file has the same without the CLI.
     """
     path = mapping(resource.body.get("Metadata")).get("aws:asset:path")
-    if isinstance(path, str):
-        return path
-    found = re.search(r"[0-9a-f]{64}", text(resource.properties.get("TemplateURL")))
-    return assets.get(found[0], "") if found else ""
-
-
-def _assets(path: Path) -> dict[str, str]:
-    """The file of each hash in a stack's assets file."""
-    found = {}
-    for key, asset in mapping(mapping(_read(path)).get("files")).items():
-        file = mapping(mapping(asset).get("source")).get("path")
-        if isinstance(file, str):
-            found[key] = file
-    return found
+    if path is None:
+        found = re.search(r"[0-9a-f]{64}", text(resource.properties.get("TemplateURL")))
+        asset = resource.template.assets.get(found[0]) if found else None
+        path = mapping(mapping(asset).get("source")).get("path")
+    return path if isinstance(path, str) else ""
 
 
 def _stacks(directory: Path) -> dict[str, Stack]:
-    """The stack of each template file in the assembly's manifest."""
+    """Return the stack of each template file in the assembly's manifest."""
     found = {}
     artifacts = mapping(mapping(_read(directory / "manifest.json")).get("artifacts"))
     for name, artifact in artifacts.items():
         match artifact:
-            case {"type": "aws:cloudformation:stack", "properties": {"templateFile": str(file)}}:
-                stack_name = artifact["properties"].get("stackName", name)
-                names = (stack_name, artifact.get("environment"))
-                found[file] = Stack(*(name if isinstance(name, str) else "" for name in names))
+            case {
+                "type": "aws:cloudformation:stack",
+                "environment": str(environment),
+                "properties": {"templateFile": str(file), **properties},
+            }:
+                found[file] = Stack(str(properties.get("stackName", name)), environment)
     return found
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The JSON of a file of the assembly; None if it can't be read, such as a YAML asset."""
+    """Return the JSON of a file of the assembly; None if it can't be read, such as a YAML asset."""
     try:
-        found = _parsed(path.read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
-
-
-def _parsed(written: bytes) -> object:
-    try:
-        return json.loads(written)
-    except RecursionError:
-        return json.loads(_cut(written.decode()))
-
-
-def _cut(written: str) -> str:
-    """JSON in which an unknown function replaces everything that is nested too deep."""
-    parts, depth, end = [], 0, 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[][{}]', written):
-        if token[0] in {"[", "{"}:
-            depth += 1
-            if depth == _MOST_DEEP:
-                parts += [written[end : token.start()], json.dumps(_TOO_DEEP)]
-        elif token[0] in {"]", "}"}:
-            if depth == _MOST_DEEP:
-                end = token.end()
-            depth -= 1
-    return "".join([*parts, written[end:]])
+    if not isinstance(found, dict):
+        return None
+    level: list[Any] = [found]
+    for _ in range(_MOST_DEEP):
+        entries = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for several in entries for one in several if isinstance(one, (dict, list))]
+    for one in level:
+        if isinstance(one, list):
+            one[:] = [_TOO_DEEP for _ in one]
+        else:
+            one.clear()
+            one.update(_TOO_DEEP)
+    return found
 
 
 _TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}

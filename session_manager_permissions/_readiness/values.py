@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown
 
-from .templates import UNKNOWN, Of, Resource, intrinsic, listed, shown, text
+from .templates import (
+    NO_VALUE,
+    UNKNOWN,
+    Resource,
+    ReturnValue,
+    intrinsic,
+    listed,
+    mappings_in,
+    shown,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -35,8 +45,6 @@ _STACKS: Final = (
     "AWS::CloudFormation::StackSet",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
 )
-
-_NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 
 
 class Values:
@@ -111,16 +119,10 @@ class Values:
         """The resources that another refers to, those of other stacks as well."""
         there = resource.template.resources
         yield from (there[name] for name in resource.mentions if name in there)
-        left: list[object] = [resource.properties]
-        while left:
-            value = left.pop()
-            if isinstance(value, list):
-                left += value
-            elif isinstance(value, dict):
-                left += value.values()
-                found = self.behind(resource.template, value) if intrinsic(value)[0] else None
-                if isinstance(found, Resource):
-                    yield found
+        for value in mappings_in(resource.properties):
+            found = self.behind(resource.template, value) if intrinsic(value)[0] else None
+            if isinstance(found, Resource):
+                yield found
 
     def exists(self, resource: Resource) -> Fact:
         """Whether a resource is deployed."""
@@ -162,16 +164,16 @@ class Values:
     def behind(self, template: Template, value: object) -> Resource | str | None:
         """The resource or the text behind a value, None where it is not known."""
         match self._assembly.value(template, value):
-            case (Of(resource, _),):
+            case (ReturnValue(resource, _),):
                 return resource
             case [*parts] if all(isinstance(part, str) for part in parts):
                 return "".join(map(str, parts))
         return None
 
-    def attribute(self, template: Template, value: object) -> Of | None:
+    def attribute(self, template: Template, value: object) -> ReturnValue | None:
         """The attribute of a resource that a value is, None where it is something else."""
         match self._assembly.value(template, value):
-            case (Of() as found,):
+            case (ReturnValue() as found,):
                 return found
         return None
 
@@ -195,7 +197,7 @@ def may_be_one_region(stack: Stack, other: Stack) -> bool:
 
 def fact(value: object, noun: str, *, default: bool) -> Fact:
     """A value that is true or false; the default if the property is absent."""
-    if value is None or value == _NO_VALUE:
+    if value is None or value == NO_VALUE:
         return default
     known = str(value).lower()
     return known == "true" if known in {"true", "false"} else Unknown(decider(value, noun))
@@ -204,7 +206,7 @@ def fact(value: object, noun: str, *, default: bool) -> Fact:
 def present(properties: dict[str, Any], name: str) -> object:
     """A property, None where it is not written."""
     value = properties.get(name)
-    return None if value == _NO_VALUE else value
+    return None if value == NO_VALUE else value
 
 
 def decider(value: object, noun: str) -> str:

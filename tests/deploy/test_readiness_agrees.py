@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
-from session_manager_permissions._readiness.policies import Answer, decide, statements
+from session_manager_permissions._readiness.policies import Answer, decide, read
 from session_manager_permissions._readiness.rules import (
     CHANNEL_MISSING,
     EXPLICIT_DENY,
@@ -102,7 +102,7 @@ def test_simulator_agrees_or_the_row_says_why_not(aws: LocalAws, row: Row) -> No
 def test_simulator_agrees_on_a_resource(aws: LocalAws, row: ResourceRow) -> None:
     role = DeployedRole(aws, Row(row.name, frozenset(), (row.statements,)))
 
-    decision = decide(statements(document(row.statements), row.name), row.action, row.resource)
+    decision = decide(read(document(row.statements), row.name).statements, row.action, row.resource)
 
     assert decision.answer is row.answer
     if row.answer is not Answer.UNKNOWN:

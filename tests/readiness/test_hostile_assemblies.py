@@ -39,7 +39,8 @@ def nested(depth: int, wrap: str, core: object) -> str:
 
 
 WRAPS = ["Fn::Join", "Fn::Sub", "Fn::Select", "Fn::If", "list", "mapping"]
-DEPTHS = [60, 500, 5_000]
+DEPTHS = [60, 150, 300]
+"""The last is more than CDK synthesizes."""
 
 
 def raw(folder: Path, body: dict[str, Any], deep: str) -> Report:
@@ -58,7 +59,7 @@ def test_role_of_a_policy_that_is_deep(tmp_path: Path, wrap: str, depth: int) ->
     found = raw(tmp_path, body, deep).rules
 
     assert found <= UNKNOWN | DENIED
-    assert depth < 500 or found == UNKNOWN
+    assert depth < 150 or found == UNKNOWN
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -75,7 +76,7 @@ def test_policy_that_is_deep(tmp_path: Path, wrap: str, depth: int, place: str) 
     found = raw(tmp_path, body, deep).rules
 
     # IAM refuses a mapping where a text belongs, however deep it is
-    assert depth < 500 or place in {"Sid", "role"} or found in (UNKNOWN, REFUSED)
+    assert depth < 150 or place in {"Sid", "role"} or found in (UNKNOWN, REFUSED)
     assert found <= UNKNOWN or found == REFUSED
 
 
@@ -412,7 +413,7 @@ class Counted:
 def test_cost_of_instances_that_wait_for_each_other(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Counted(monkeypatch).of(templates, "_mentioned_resources")
+    counted = Counted(monkeypatch).of(templates, "_mentioned_in")
     visits = []
     for length in (100, 400):
         counted.calls = 0

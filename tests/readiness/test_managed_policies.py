@@ -15,7 +15,7 @@ from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_doc
 from session_manager_permissions._needs import REGISTRATION, REGISTRATION_RESOURCES
 from session_manager_permissions._readiness import managed_policies
 from session_manager_permissions._readiness.managed_policies import aws_managed
-from session_manager_permissions._readiness.policies import Answer, anything, decide, statements
+from session_manager_permissions._readiness.policies import Answer, anything, decide, read
 from tests.conftest import ROOT
 
 from .policy_table import ACTIONS
@@ -71,7 +71,7 @@ def questions() -> Iterator[tuple[str, str | tuple[str, ...]]]:
 
 def test_it_answers_as_the_whole_documents_do() -> None:
     for name, document in moto().items():
-        known, whole = aws_managed(name), statements(document, name)
+        known, whole = aws_managed(name), read(document, name).statements
         for action, resource in questions():
             found, expected = (decide(these, action, resource) for these in (known, whole))
             assert found.answer is expected.answer, (name, action, resource)

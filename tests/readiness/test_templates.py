@@ -10,8 +10,7 @@ import pytest
 from session_manager_permissions._readiness.templates import (
     UNKNOWN,
     Assembly,
-    Of,
-    Order,
+    ReturnValue,
     Template,
     listed,
     shortest,
@@ -56,7 +55,8 @@ def by_metadata(file: str) -> dict[str, Any]:
         ({"Fn::Join": ["", {"Ref": "Names"}]}, UNKNOWN),
         ({"Fn::Join": ["", ["a", {"Fn::Join": ["b", ["c", "d"]]}]]}, "acbd"),
         ({"Fn::Sub": "arn:${AWS::Partition}:iam"}, f"arn:{UNKNOWN}:iam"),
-        ({"Fn::Sub": ["${Name}-role", {"Name": "x"}]}, f"{UNKNOWN}-role"),
+        ({"Fn::Sub": ["${Name}-role", {"Name": "x"}]}, "x-role"),
+        ({"Fn::Sub": ["${Name}-role", {"Name": {"Ref": "x"}}]}, f"{UNKNOWN}-role"),
         ({"Fn::Sub": "logs/${!aws:userid}/*"}, "logs/${aws:userid}/*"),
         ({"Fn::If": ["Condition", "a", "b"]}, UNKNOWN),
         ({"Fn::Join": "malformed"}, UNKNOWN),
@@ -171,7 +171,7 @@ def behind(assembly: Assembly, template: Template, written: object) -> str | Non
             return ""
         case (str(known),):
             return known
-        case (Of(resource, _),):
+        case (ReturnValue(resource, _),):
             return resource.logical_id
     return None
 
@@ -328,6 +328,8 @@ def test_malformed_templates_are_read(tmp_path: Path, body: object) -> None:
         ({"DependsOn": "Other"}, True),
         ({"DependsOn": ["Else", "Other"]}, True),
         ({"DependsOn": "Between"}, True),
+        # CloudFormation refuses a circle, and nothing is said of its order.
+        ({"DependsOn": "First"}, True),
         ({"Properties": {"A": [{"B": {"Ref": "Other"}}]}}, True),
         ({"Properties": {"A": {"Fn::GetAtt": ["Other", "Arn"]}}}, True),
         ({"Properties": {"A": {"Fn::GetAtt": "Other.Arn"}}}, True),
@@ -343,7 +345,7 @@ def test_malformed_templates_are_read(tmp_path: Path, body: object) -> None:
 def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  # noqa: FBT001
     resources = {
         "First": {"Type": "Test", **body},
-        "Between": {"Type": "Test", "DependsOn": ["Other", "First"]},
+        "Between": {"Type": "Test", "DependsOn": "Other"},
         "Else": {"Type": "Test"},
         "Other": {"Type": "Test"},
     }
@@ -351,7 +353,7 @@ def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  
 
     first, other = template.resources["First"], template.resources["Other"]
 
-    assert Order([other]).waits_for(first, other) is waits
+    assert template.creation_order.waits_for(first, other) is waits
 
 
 @pytest.mark.parametrize(
@@ -408,14 +410,28 @@ def test_outputs_of_a_stack_by_its_name(
 @pytest.mark.parametrize("function", ["Fn::Join", "Fn::If", "Fn::Base64", "plain"])
 def test_what_is_too_deep_for_python(tmp_path: Path, function: str) -> None:
     deep: object = "a"
-    for _ in range(5_000):
+    for _ in range(100):
         deep = {function: ["", [deep]]}
-    assembly = Assembly([write(tmp_path / "a.json", {})])
-    template = assembly.templates[0]
+    (template,) = Assembly(
+        [write(tmp_path / "a.json", {"Outputs": {"O": {"Value": deep}}})]
+    ).templates
 
-    assert text(deep) == UNKNOWN
-    assert shown(deep) == "…"
-    assert shortest(deep) == (0 if function == "plain" else len('""'))
-    assert [certain for _, certain in listed(deep)] == [function != "Fn::If"]
-    assert behind(assembly, template, deep) is None
-    assert assembly.value(template, deep) != assembly.value(template, deep)
+    found = template.outputs["O"]["Value"]
+
+    assert "too deep to read" in json.dumps(found)
+    assert UNKNOWN in text(found)
+
+
+@pytest.mark.parametrize(("exports", "known"), [(50, "x"), (2_000, None)])
+def test_exports_in_a_line(tmp_path: Path, exports: int, known: str | None) -> None:
+    outputs: dict[str, Any] = {
+        f"O{number}": {
+            "Value": {"Fn::ImportValue": f"o{number + 1}"},
+            "Export": {"Name": f"o{number}"},
+        }
+        for number in range(exports)
+    }
+    outputs["Last"] = {"Value": "x", "Export": {"Name": f"o{exports}"}}
+    assembly = Assembly([write(tmp_path / "a.json", {"Outputs": outputs})])
+
+    assert behind(assembly, assembly.templates[0], {"Fn::ImportValue": "o0"}) == known

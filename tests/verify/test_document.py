@@ -17,7 +17,7 @@ from session_manager_permissions import (
     SessionPreferences,
     _needs,
 )
-from session_manager_permissions._readiness.policies import Answer, decide, statements
+from session_manager_permissions._readiness.policies import Answer, decide, read
 from session_manager_permissions._verify.document import Home, read_document
 from session_manager_permissions._verify.session import AwsSession
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
@@ -404,4 +404,4 @@ def answer(granted: dict[str, Any], need: _needs.Need, action: str) -> Answer:
         for statement in granted["Statement"]
         if statement.get("Condition", {}).items() <= told.items()
     ]
-    return decide(statements({"Statement": holding}, "policy"), action, need.resource).answer
+    return decide(read({"Statement": holding}, "policy").statements, action, need.resource).answer

@@ -1,0 +1,49 @@
+"""Match the patterns of IAM policies, as far as a policy is known. Knows nothing of CDK.
+
+An answer is True, False, or None where only the deployment or the request decides.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+UNKNOWN: Final = "\0"
+"""In a text, stands for a part that is only known at deployment."""
+
+
+def matches(pattern: str, asked: str) -> bool | None:
+    """Tell whether the pattern matches."""
+    wide = widest(pattern).replace("[", "[[]")  # IAM has no sets of characters
+    fits = fnmatchcase(asked, wide)
+    return None if fits and (UNKNOWN in pattern or "${" in pattern) else fits
+
+
+def widest(pattern: str) -> str:
+    """Return the pattern with a wildcard for each part that the deployment or request decides."""
+    return re.sub(r"\$\{[^}]*\}", "*", pattern.replace(UNKNOWN, "*"))
+
+
+def covers_action(statement: Mapping[str, Any], action: str) -> bool | None:
+    """Tell whether a statement is about `action`, in lower case, because IAM ignores the case."""
+    negated = "NotAction" in statement
+    patterns = as_list(statement.get("NotAction" if negated else "Action"))
+    answers = [matches(one.lower(), action) if isinstance(one, str) else None for one in patterns]
+    return any_matches(answers, negated=negated)
+
+
+def any_matches(answers: Sequence[bool | None], *, negated: bool = False) -> bool | None:
+    """Tell whether any answer is True; for `NotAction` and `NotResource`, whether none is."""
+    if True in answers:
+        return not negated
+    return None if None in answers else negated
+
+
+def as_list(value: object) -> list[Any]:
+    """Return `value` as a list, as an element of a policy may have one entry without a list."""
+    return value if isinstance(value, list) else [value]
