@@ -272,6 +272,7 @@ def served(gateway: Answers) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else the body waits until the headers are acknowledged
 
         def log_message(self, *_: object) -> None:
             pass
