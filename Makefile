@@ -1,12 +1,14 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit bench clean demo dist lint managed-policies matrix mutants synth test test-aws verdicts
+.PHONY: audit bench clean demo dist docs lint managed-policies matrix mutants synth test test-aws verdicts
 
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
 CHECKOV := .venv-checkov
 RFDK := .venv-rfdk
+DOCS := .venv-docs
+SITE := site
 RELEASE := .venv-release
 DIST := dist
 UV := .venv-uv
@@ -27,6 +29,10 @@ bench: .venv/.tools $(RFDK)/.done
 	$(BIN)/python benchmarks/results.py --rfdk $(CURDIR)/$(RFDK)/bin/python \
 	  $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
 
+# The site, in strict mode: a dead link fails, and so does a page that is left out.
+docs: $(DOCS)/.done node_modules/.done
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --site-dir $(abspath $(SITE))
+
 lint: .venv/.tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -44,8 +50,8 @@ WITHOUT_CDK = $(patsubst %,--ignore tests/%.py,test_linters test_matrix \
   readiness/test_verdicts) -k 'not mypy and not pyright'
 
 # The last run is the one whose summary counts: all tests, on the newest versions.
-test: lint $(LOWEST)/.done $(CHECKOV)/.done node_modules/.done
-	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not deploy and not packaging" \
+test: lint $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done node_modules/.done
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not deploy and not packaging and not site" \
 	  $(WITHOUT_CDK)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
 
@@ -71,8 +77,8 @@ dist: $(RELEASE)/.done
 	  $(RELEASE)/user/bin/python
 
 # Asks PyPI and npm what is known against the dependencies, the tools and the CLI.
-audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done
-	for venv in $(UV) $(RELEASE)/user $(RELEASE) .venv $(LOWEST) $(CHECKOV); do \
+audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done
+	for venv in $(UV) $(RELEASE)/user $(RELEASE) .venv $(LOWEST) $(CHECKOV) $(DOCS); do \
 	  $(RELEASE)/bin/python -m pip --python $$venv freeze \
 	    --exclude session-manager-permissions > $$venv/frozen.txt && \
 	  $(RELEASE)/bin/pip-audit --strict --no-deps --disable-pip -r $$venv/frozen.txt || exit; \
@@ -95,7 +101,7 @@ managed-policies: .venv/.tools
 	$(BIN)/python tools/aws_managed_policies.py
 
 clean:
-	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(RFDK) $(RELEASE) node_modules cdk.out dist .coverage* .hypothesis .*_cache
+	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(RFDK) $(DOCS) $(RELEASE) node_modules cdk.out dist $(SITE) .coverage* .hypothesis .*_cache
 
 $(UV)/.done: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -105,7 +111,7 @@ $(UV)/.done: Makefile
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(RELEASE)/.done: $(UV)/.done pyproject.toml
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(DOCS)/.done $(RELEASE)/.done: $(UV)/.done pyproject.toml
 	@echo 'Setting up $(@D): once' >&2
 	@$(PYTHON) -m venv --without-pip $(@D)
 	@$(INSTALL) $(@D) pip==26.3 $(PACKAGES)
@@ -114,6 +120,7 @@ $(UV)/.done: Makefile
 .venv/.done: PACKAGES = --editable . --group demo
 $(CHECKOV)/.done: PACKAGES = --group checkov
 $(RFDK)/.done: PACKAGES = --group bench-rfdk
+$(DOCS)/.done: PACKAGES = --group docs
 $(RELEASE)/.done: PACKAGES = --group release
 $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
 # The lowest version that pyproject.toml declares of each dependency.

@@ -1,0 +1,84 @@
+"""What MkDocs does besides for this site: pages that are not in `docs/`, their links, the pictures.
+
+The README is the site's first page, and the changelog and the examples are pages as well. A link
+leads to the same place on the site as in the repository.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mkdocs.structure.files import File
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
+SCRIPT: Final = "assets/mermaid.js"
+AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")
+FILES: Final = ("LICENSE", "benchmarks/RESULTS.svg")
+EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
+
+_LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages and the files that are not in `docs/`."""
+    pages = {site_path(name): (ROOT / name).read_text("utf-8") for name in AS_THEY_ARE}
+    pages["index.md"] = (ROOT / "README.md").read_text("utf-8")
+    for name in EXAMPLES:
+        pages[f"examples/{name}.md"] = example(name)
+    for path, text in pages.items():
+        files.append(File.generated(config, path, content=text))
+    for name in FILES:
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    files.append(File.generated(config, SCRIPT, abs_src_path=str(ROOT / MERMAID)))
+    return files
+
+
+def example(name: str) -> str:
+    """The page of an example: its app."""
+    code = (ROOT / "examples" / name / "app.py").read_text("utf-8")
+    return f"# examples/{name}\n\n```python title=\"app.py\"\n{code}```\n"
+
+
+def site_path(path: str) -> str:
+    """The page of the site that a file of the repository is."""
+    if path == "README.md":
+        return "index.md"
+    if path.startswith("examples/"):
+        return f"examples/{path.split('/')[1]}.md"
+    return path.removeprefix("docs/")
+
+
+def repository_path(page: str) -> str:
+    """The file of the repository that a page of the site is."""
+    if page == "index.md":
+        return "README.md"
+    return page if page in AS_THEY_ARE else f"docs/{page}"
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
+    """Have each link that leads to a file of the repository lead to its page."""
+    here = page.file.src_uri
+    folder = posixpath.dirname(repository_path(here))
+
+    def moved(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, match[0]))
+        return posixpath.relpath(site_path(target), posixpath.dirname(here) or ".")
+
+    return _LINK.sub(moved, markdown)
+
+
+def on_post_page(output: str, *, page: Page, **_: object) -> str:
+    """Load what draws Mermaid on the pages that have some, instead of from a foreign server."""
+    if 'class="mermaid"' not in output:
+        return output
+    script = posixpath.relpath(SCRIPT, posixpath.dirname(page.file.dest_uri) or ".")
+    return output.replace("</head>", f'<script src="{script}"></script></head>', 1)
