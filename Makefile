@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit bench clean demo dist docs lint managed-policies matrix mutants synth test test-aws verdicts
+.PHONY: audit bench clean demo dist docs lint managed-policies matrix mutants synth tables test test-aws verdicts
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -95,6 +95,10 @@ matrix:
 mutants: $(LOWEST)/.done
 	$(INSTALL) $(LOWEST) --group mutation
 	$(LOWEST)/bin/python tools/mutate.py $(MODULES)
+
+# What stands in the README, the pages and the docstrings, each from the one place that has it.
+tables: .venv/.tools
+	$(BIN)/python tools/tables.py
 
 # What the check at synthesis knows of AWS managed policies, of the pinned moto.
 managed-policies: .venv/.tools

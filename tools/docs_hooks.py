@@ -28,6 +28,16 @@ EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").iterdir() if 
 _LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the page of each cause to the navigation."""
+    names = sorted(path.name for path in (ROOT / "docs/causes").glob("*.md"))
+    pages = [f"causes/{name}" for name in names if name != "index.md"]
+    (checks,) = (entry["Checks"] for entry in config.nav or () if "Checks" in entry)
+    (causes,) = (entry["Causes"] for entry in checks if "Causes" in entry)
+    causes.extend(pages)
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and the files that are not in `docs/`."""
     pages = {site_path(name): (ROOT / name).read_text("utf-8") for name in AS_THEY_ARE}
@@ -45,7 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def example(name: str) -> str:
     """The page of an example: its app."""
     code = (ROOT / "examples" / name / "app.py").read_text("utf-8")
-    return f"# examples/{name}\n\n```python title=\"app.py\"\n{code}```\n"
+    return f'# examples/{name}\n\n```python title="app.py"\n{code}```\n'
 
 
 def site_path(path: str) -> str:

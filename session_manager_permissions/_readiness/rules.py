@@ -1,6 +1,6 @@
 """The rules of the check as data: what each finds, what it is reported on, and its severity.
 
-A test holds the tables in `SessionManagerReadiness` and docs/readiness.md equal to this one.
+`make tables` writes them into `SessionManagerReadiness` and the pages.
 """
 
 from __future__ import annotations
@@ -77,10 +77,15 @@ RULES: Final = {
             REGISTRATION_MISSING,
             _NOT_READY,
             "the profile",
-            "the same of `ssm:UpdateInstanceInformation`, which Default Host Management "
-            "Configuration can stand in for",
+            "`ssm:UpdateInstanceInformation`, if no policy allows it, or the permissions boundary "
+            "does not; Default Host Management Configuration can stand in for it",
         ),
-        Rule(EXPLICIT_DENY, _NOT_READY, "the profile", "a `Deny` of one of these actions"),
+        Rule(
+            EXPLICIT_DENY,
+            _NOT_READY,
+            "the profile",
+            "a `Deny` of a channel action or of `ssm:UpdateInstanceInformation`",
+        ),
         Rule(
             POLICIES_TOO_LONG,
             _NOT_READY,
