@@ -105,12 +105,21 @@ def prefix_fault(prefix: str) -> str | None:
 
 def role_fault(name_or_arn: str) -> str | None:
     """Why `name_or_arn` is neither the name nor the ARN of a role."""
-    path, slash, name = name_or_arn.rpartition("/")
+    return _name_or_arn_fault(name_or_arn, ROLE, "role")
+
+
+def instance_profile_fault(name_or_arn: str) -> str | None:
+    """Why `name_or_arn` is neither the name nor the ARN of an instance profile."""
+    return _name_or_arn_fault(name_or_arn, INSTANCE_PROFILE, "instance-profile")
+
+
+def _name_or_arn_fault(text: str, limit: Name, kind: str) -> str | None:
+    path, slash, name = text.rpartition("/")
     if slash:
-        found = re.fullmatch(r"arn:[\w-]+:iam::\d{12}:role(/.*)?", path, re.ASCII | re.DOTALL)
+        found = re.fullmatch(rf"arn:[\w-]+:iam::\d{{12}}:{kind}(/.*)?", path, re.ASCII | re.DOTALL)
         if not found or not is_path(f"{found[1] or ''}/"):
-            return f"is not {ROLE.what} or its ARN: arn:PARTITION:iam::ACCOUNT:role/NAME"
-    return ROLE.fault(name)
+            return f"is not {limit.what} or its ARN: arn:PARTITION:iam::ACCOUNT:{kind}/NAME"
+    return limit.fault(name)
 
 
 def key_fault(arn: str) -> str | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import runpy
 from typing import TYPE_CHECKING, Any
 
+import aws_cdk as cdk
 import pytest
+
+from session_manager_permissions._app import MOST_NAMES
 
 from .conftest import ACCOUNT, REGION, ROOT, key_arn, role_arn, run_app, run_python
 
@@ -77,7 +82,8 @@ def policy(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_without_context_it_shows_a_profile_its_role_a_key_and_the_policy(tmp_path: Path) -> None:
-    name, found = build_as_the_cli_does(tmp_path, {}, env={})
+    run_here(tmp_path, {}, environment={})
+    name, found = built(tmp_path)
     assert name == "SessionManager-Example"
     assert sorted(body["Type"] for body in found["Resources"].values()) == [
         "AWS::IAM::InstanceProfile",
@@ -192,6 +198,298 @@ def test_a_flag_is_given_by_c_or_in_cdk_json(tmp_path: Path, value: object) -> N
     assert ("kms:EncryptionContext" in text) == is_true
 
 
+def answer(asked: Mapping[str, Any], **changes: object) -> dict[str, object]:
+    """The CLI's answer to what the app asks: each profile has a role named after it."""
+    name = asked["props"]["exactIdentifier"]
+    arn, roles = role_arn(f"team/{name}"), {}
+    if asked["props"]["typeName"] == "AWS::IAM::InstanceProfile":
+        arn, roles = f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}", {"Roles": [f"{name}-role"]}
+    return {asked["key"]: [{"Identifier": name, "Arn": arn, **roles, **changes}]}
+
+
+def asked_for(folder: Path) -> list[dict[str, Any]]:
+    manifest = json.loads((folder / "cdk.out" / "manifest.json").read_text())
+    found: list[dict[str, Any]] = manifest.get("missing", [])
+    return found
+
+
+def build_from_file(
+    folder: Path, option: str, text: str, **options: str
+) -> tuple[str, dict[str, Any]]:
+    """The stack, once the CLI has looked up what the app asked for on its first pass."""
+    (folder / "names.txt").write_text(text, encoding="utf-8")
+    given: dict[str, object] = {option: "names.txt", **options}
+    build(folder, given)
+    for one in asked_for(folder):
+        given |= answer(one)
+    return build(folder, given)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_profiles_of_a_file_are_looked_up_at_once_and_their_roles_get_one_policy(
+    here: Path,
+) -> None:
+    text = f"""
+# those that `audit` found
+web  # the front end
+  db-1
+
+arn:aws:iam::{ACCOUNT}:instance-profile/team/batch
+"""
+    _, found = build_from_file(here, "instance-profiles", text, key=key_arn())
+
+    assert policy(found)["Roles"] == ["web-role", "db-1-role", "batch-role"]
+    assert policy(found)["PolicyDocument"]["Statement"][-1]["Resource"] == key_arn()
+    assert asked_for(here) == []
+
+
+def test_the_roles_of_a_file_are_looked_up_at_once_and_get_one_policy(here: Path) -> None:
+    _, found = build_from_file(here, "roles", f"web\r\n{role_arn('team/db')}")
+
+    assert policy(found)["Roles"] == ["web", "db"]
+
+
+def test_two_profiles_of_one_role_are_no_error(here: Path) -> None:
+    (here / "names.txt").write_text("web\ndb\n", encoding="utf-8")
+    build(here, {"instance-profiles": "names.txt"})
+    found: dict[str, object] = {}
+    for one in asked_for(here):
+        found |= answer(one, Roles=["shared"])
+    assert policy(build(here, {"instance-profiles": "names.txt", **found})[1])["Roles"] == [
+        "shared"
+    ]
+
+
+def test_250_profiles_are_one_policy_and_500_roles_fit_without_a_bootstrap(here: Path) -> None:
+    names = [f"{number:03}-{'n' * 55}" for number in range(250)]
+    (here / "names.txt").write_text(names[0], encoding="utf-8")
+    build(here, {"instance-profiles": "names.txt"})
+    (asked,) = asked_for(here)
+    answers: dict[str, object] = {}
+    for name in names:
+        key = asked["key"].replace(names[0], name)
+        answers |= answer({"key": key, "props": {**asked["props"], "exactIdentifier": name}})
+
+    (here / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    _, found = build(here, {"instance-profiles": "names.txt", **answers})
+
+    assert asked_for(here) == []
+    assert policy(found)["Roles"] == [f"{name}-role" for name in names]
+    assert {len(role) for role in policy(found)["Roles"]} == {64}
+    (template,) = (path.read_text() for path in (here / "cdk.out").glob("*.template.json"))
+    line = '     "",\n'
+    longest_policy = 10_240
+    most = len(template) + (MOST_NAMES - len(names)) * (64 + len(line)) + longest_policy
+    assert most < 51_200
+
+
+def test_a_new_line_leads_to_the_same_stack_and_policy(here: Path) -> None:
+    one_name, one = build_from_file(here, "roles", "web\n")
+    another_name, another = build_from_file(here, "roles", "db\nweb\n")
+
+    assert one_name == another_name
+    assert one_name.startswith("SessionManager-Roles-names-txt-")
+    assert one["Resources"].keys() == another["Resources"].keys()
+    assert policy(one)["PolicyName"] == policy(another)["PolicyName"]
+
+
+@pytest.mark.parametrize("path", ["./names.txt", "lists/../names.txt", "{here}/names.txt"])
+def test_a_file_has_one_stack_in_whichever_form_its_path_is_given(here: Path, path: str) -> None:
+    (here / "lists").mkdir()
+    (here / "names.txt").write_text("web\n", encoding="utf-8")
+
+    given, plain = (
+        build(here, {"roles": form})[0] for form in (path.format(here=here), "names.txt")
+    )
+    assert given == plain
+
+
+def test_two_files_have_two_stacks(here: Path) -> None:
+    names = set()
+    paths = ("a.txt", "a_txt", "lists/a.txt", "other/a.txt", f"{'a' * 99}.1", f"{'a' * 99}.2")
+    for option in ("roles", "instance-profiles"):
+        for path in paths:
+            (here / path).parent.mkdir(exist_ok=True)
+            (here / path).write_text("web\n", encoding="utf-8")
+            names.add(build(here, {option: path})[0])
+            for old in (here / "cdk.out").iterdir():
+                old.unlink()
+    assert len(names) == 2 * len(paths)
+
+
+NO_ROLE = "names.txt:{}: '{}' is not the name of a role: 1 to 64 characters of A-Z a-z 0-9 _"
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "lines"),
+    [
+        pytest.param(
+            "roles", None, ["-c roles=names.txt: No such file or directory"], id="no file"
+        ),
+        pytest.param(
+            "roles", b"\xff\xfew\0e\0b\0", ["-c roles=names.txt: give a text"], id="UTF-16"
+        ),
+        pytest.param("roles", b"", ["-c roles=names.txt: the file has no names"], id="empty"),
+        pytest.param(
+            "roles", b"# none\n\n \t\n", ["-c roles=names.txt: the file has no names"], id="comment"
+        ),
+        pytest.param(
+            "roles",
+            b"\n".join(b"r%d" % number for number in range(501)),
+            ["-c roles=names.txt: the file has 501 names, and a stack takes at most 500: split"],
+            id="too many",
+        ),
+        pytest.param(
+            "roles",
+            b"# a list\nweb db\nweb\n" + "r\u00f6le\n".encode() + b"n" * 65,
+            [
+                NO_ROLE.format(2, "web db"),
+                NO_ROLE.format(4, "r\u00f6le"),
+                NO_ROLE.format(5, "n" * 65),
+            ],
+            id="no names",
+        ),
+        pytest.param(
+            "roles",
+            b"team/web\narn:aws:iam::1:role/web\narn:aws:iam::%b:instance-profile/web"
+            % ACCOUNT.encode(),
+            [f"names.txt:{number}: " for number in (1, 2, 3)],
+            id="no ARNs",
+        ),
+        pytest.param(
+            "instance-profiles",
+            b"web\n" + role_arn("web").encode(),
+            [
+                "names.txt:2: '"
+                + role_arn("web")
+                + "' is not the name of an instance profile or its ARN"
+            ],
+            id="a role among the profiles",
+        ),
+        pytest.param(
+            "roles",
+            role_arn("web", "444455556666").encode(),
+            [
+                "names.txt:1: "
+                + role_arn("web", "444455556666")
+                + " belongs to account 444455556666"
+            ],
+            id="account",
+        ),
+        pytest.param(
+            "roles",
+            b"web\ndb\nweb # again\n" + role_arn("team/db").encode(),
+            [
+                "names.txt:3: 'web' is at names.txt:1 already",
+                "names.txt:4: 'db' is at names.txt:2 already",
+            ],
+            id="twice",
+        ),
+    ],
+)
+def test_a_wrong_file_is_said_before_anything_is_looked_up(
+    here: Path, option: str, content: bytes | None, lines: list[str]
+) -> None:
+    if content is not None:
+        (here / "names.txt").write_bytes(content)
+    with pytest.raises(SystemExit) as error:
+        run_here(here, {option: "names.txt"})
+    said = str(error.value).splitlines()
+    assert len(said) == len(lines)
+    for line, beginning in zip(said, lines, strict=True):
+        assert line.startswith(f"app.py: {beginning}")
+
+
+def test_the_byte_order_mark_of_some_editors_is_not_part_of_a_name(here: Path) -> None:
+    (here / "names.txt").write_text("web\n", encoding="utf-8-sig")
+    build(here, {"roles": "names.txt"})
+    assert [one["props"]["exactIdentifier"] for one in asked_for(here)] == ["web"]
+
+
+@pytest.mark.parametrize("option", ["instance-profiles", "roles"])
+def test_each_name_that_does_not_exist_is_said_with_its_line(here: Path, option: str) -> None:
+    (here / "names.txt").write_text("# three\nweb\nnowhere\nneither\n", encoding="utf-8")
+    build(here, {option: "names.txt"})
+    found: dict[str, object] = {}
+    for one in asked_for(here):
+        name = one["props"]["exactIdentifier"]
+        missing = {"$providerError": f"No resource: {name}", "$dontSaveContext": True}
+        found |= answer(one) if name == "web" else {one["key"]: missing}
+    with pytest.raises(SystemExit) as error:
+        run_here(here, {option: "names.txt", **found})
+    assert str(error.value).splitlines() == [
+        "app.py: names.txt:3: No resource: nowhere",
+        "app.py: names.txt:4: No resource: neither",
+    ]
+
+
+def test_each_profile_without_a_role_is_said_with_its_line(here: Path) -> None:
+    (here / "names.txt").write_text("web\ndb\nbatch", encoding="utf-8")
+    build(here, {"instance-profiles": "names.txt"})
+    web, db, batch = asked_for(here)
+    found = answer(web, Roles=[]) | answer(db) | answer(batch, Roles=[])
+    with pytest.raises(SystemExit) as error:
+        run_here(here, {"instance-profiles": "names.txt", **found})
+    first, second = str(error.value).splitlines()
+    assert first.startswith("app.py: names.txt:1: instance_profile_name 'web' is a profile without")
+    assert second.startswith("app.py: names.txt:3: instance_profile_name 'batch' is a profile")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_role_that_cant_be_changed_is_said_with_its_line(here: Path, number: int) -> None:
+    (here / "names.txt").write_text("one\ntwo", encoding="utf-8")
+    build(here, {"roles": "names.txt"})
+    found: dict[str, object] = {}
+    for line, one in enumerate(asked_for(here), start=1):
+        name = one["props"]["exactIdentifier"]
+        path = "aws-service-role/ec2.amazonaws.com/" if line == number else ""
+        found |= answer(one, Arn=role_arn(f"{path}{name}"))
+    with pytest.raises(SystemExit, match=rf"^app\.py: names\.txt:{number}: .*service-linked role"):
+        run_here(here, {"roles": "names.txt", **found})
+
+
+def test_a_wrong_option_is_not_said_of_a_line(here: Path) -> None:
+    (here / "names.txt").write_text("web", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"^app\.py: policy_name 'a b'"):
+        run_here(here, {"roles": "names.txt", "policy-name": "a b"})
+
+
+def test_the_module_is_the_same_app(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDK_OUTDIR", "set by the CLI")
+    for name, value in KNOWN.items():
+        monkeypatch.setenv(name, value)
+    expected = build(here, {"role": "Existing", "key": key_arn()})
+    app = functools.partial(cdk.App, outdir=str(here / "cdk.out"))
+    context = {"role": "Existing", "key": key_arn()}  # an empty folder has no cdk.json
+    with monkeypatch.context() as patch:
+        patch.setattr(cdk, "App", functools.partial(app, context=context))
+        runpy.run_module("session_manager_permissions", run_name="__main__")
+    assert built(here) == expected
+    with monkeypatch.context() as patch:
+        patch.setattr(cdk, "App", functools.partial(app, context={"role": ""}))
+        with pytest.raises(SystemExit, match=r"^session_manager_permissions: -c role=: give a"):
+            runpy.run_module("session_manager_permissions", run_name="__main__")
+
+
+def test_the_module_without_the_cli_says_how_to_run_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CDK_OUTDIR", raising=False)
+    with pytest.raises(SystemExit, match=r'npx aws-cdk deploy --app "python -m') as error:
+        runpy.run_module("session_manager_permissions", run_name="__main__")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_the_module_is_of_no_use_but_to_be_run() -> None:
+    assert "main" not in runpy.run_module("session_manager_permissions.__main__")
+
+
 def test_the_policys_own_name_tells_the_target_and_the_region(tmp_path: Path) -> None:
     name = policy(build(tmp_path, {"role": "Existing"})[1])["PolicyName"]
     assert name.startswith("SessionManager-Role-Existing-")
@@ -248,6 +546,10 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
             {"role": "Existing", "instance-profile": "Existing"}, "give one of", id="both"
         ),
         pytest.param({"key": key_arn()}, "give one of -c instance-profile=", id="neither"),
+        pytest.param({"roles": "a.txt", "role": "Existing"}, "give one of", id="file and role"),
+        pytest.param(
+            {"roles": "a.txt", "instance-profiles": "b.txt"}, "give one of", id="two files"
+        ),
         pytest.param({"instance_profile": "Existing"}, "instance-profile", id="underscore"),
         pytest.param({"rolle": "Existing"}, "rolle=Existing: there is no", id="mistyped"),
         pytest.param(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-import runpy
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -27,6 +26,7 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
+from session_manager_permissions._app import main as app_main
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.simulator import _SESSION as SESSION
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
@@ -694,7 +694,9 @@ def holds_on(option: str, value: str, given: argparse.Namespace) -> None:
 
 CONTEXT: Final = {
     "instance-profile": HARMLESS,
+    "instance-profiles": HARMLESS,
     "role": HARMLESS,
+    "roles": HARMLESS,
     "key": KEYS.format(HARMLESS),
     "policy-name": HARMLESS,
     "allow-registration": "true",
@@ -706,12 +708,11 @@ CONTEXT: Final = {
     "decrypt-sessions-only": "true",
     "a-mistyped-one": HARMLESS,
 }
-APP: Final = runpy.run_path(str(ROOT / "app.py"), run_name="app")
 
 
 def run_app(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> object:
     """What the app grants with one value of the context, or the line that it ends with."""
-    others = {} if name in {"role", "instance-profile"} else {"role": "web"}
+    others = {} if name.startswith(("role", "instance-profile")) else {"role": "web"}
     if name in {"log-bucket-key", "log-prefix"}:
         others["log-bucket"] = "session-logs"
     app = functools.partial(
@@ -725,7 +726,7 @@ def run_app(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: obj
         patch.setenv("CDK_DEFAULT_REGION", REGION)
         patch.setattr(cdk, "App", app)
         try:
-            APP["main"]()
+            app_main("app.py")
         except SystemExit as ended:
             return ended.code
     manifest = json.loads((folder / "cdk.out" / "manifest.json").read_text())
@@ -736,7 +737,7 @@ def run_app(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: obj
     )
     (found,) = json.loads((folder / "cdk.out" / path).read_text())["Resources"].values()
     properties: dict[str, Any] = found["Properties"]
-    if name in {"role", "instance-profile"}:
+    if "role" not in others:
         del properties["PolicyName"]  # with the stack's name in it
     return properties
 
@@ -756,7 +757,7 @@ def test_the_app_ends_in_one_line_or_grants_on_the_text(
         assert re.fullmatch(r"app\.py: .+", found)
         assert len(found.splitlines()) == 1
         return
-    assert name != "a-mistyped-one"
+    assert name not in {"a-mistyped-one", "instance-profiles", "roles"}  # there is no such file
     harmless = run_app(tmp_path, monkeypatch, name, CONTEXT[name])
     written = role_name if name == "role" else joined if name == "log-prefix" else str
     assert not any(sign in written(value) for sign in PATTERNS)
@@ -775,3 +776,21 @@ def test_the_app_ends_in_one_line_where_a_value_is_no_text(
 
     assert isinstance(found, str)
     assert re.fullmatch(r"app\.py: .+", found)
+
+
+@OF_ALL
+@given(lines=st.lists(around(HARMLESS), max_size=3))
+def test_each_line_of_a_file_is_a_role_or_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "\n".join(lines)
+    (tmp_path / "names.txt").write_bytes(text.encode("utf-8", "surrogatepass"))
+    found = run_app(tmp_path, monkeypatch, "roles", "names.txt")
+    if isinstance(found, str):
+        assert all(re.fullmatch(r"app\.py: .*names\.txt:.+", line) for line in found.splitlines())
+        return
+    assert isinstance(found, dict)
+    assert found["Roles"]
+    assert not any(sign in role for sign in PATTERNS for role in found["Roles"])
+    assert {*found["Roles"]} <= {line.partition("#")[0].strip() for line in text.splitlines()}

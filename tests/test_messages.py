@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import re
+import runpy
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
@@ -490,15 +491,38 @@ def with_variable(name: str, value: str, *arguments: str) -> Callable[[World], o
     return does
 
 
-def app(**context: Any) -> Callable[[World], object]:  # noqa: ANN401
-    """The app of the repository with these `-c`, each name with `_` for `-`."""
+def app(
+    *,
+    file: bytes = b"",
+    answer: object = None,
+    **context: Any,  # noqa: ANN401
+) -> Callable[[World], object]:
+    """The app of the repository with these `-c`, each name with `_` for `-`.
+
+    Args:
+        file: what the file `names.txt` has in it.
+        answer: what the account says of what the app looks up.
+        context: the options.
+    """
 
     def does(w: World) -> None:
         given = {name.replace("_", "-"): value for name, value in context.items()}
         environment = given.pop("environment", {"ACCOUNT": ACCOUNT, "REGION": REGION})
+        if file:
+            w.patch.chdir(w.folder)
+            (w.folder / "names.txt").write_bytes(file)
+        if answer:
+            run_app(w.patch, w.folder / "app", given, environment)
+            manifest = json.loads((w.folder / "app" / "manifest.json").read_text())
+            given |= {asked["key"]: answer for asked in manifest["missing"]}
         run_app(w.patch, w.folder / "app", given, environment)
 
     return does
+
+
+def without_the_cli(w: World) -> None:
+    w.patch.delenv("CDK_OUTDIR", raising=False)
+    runpy.run_module("session_manager_permissions", run_name="__main__")
 
 
 ROWS: Final = {
@@ -880,6 +904,52 @@ ROWS: Final = {
     "-c without an account": Row(app(role="web", environment={}), SystemExit),
     "-c key=ALIAS": Row(app(role="web", key="alias/sessions"), SystemExit),
     "-c log-prefix without log-bucket": Row(app(role="web", log_prefix="web"), SystemExit),
+    "-c roles=FILE that is not there": Row(app(roles="nowhere.txt"), SystemExit),
+    "-c roles=FILE in UTF-16": Row(app(roles="names.txt", file="web".encode("utf-16")), SystemExit),
+    "-c roles=FILE without a name": Row(app(roles="names.txt", file=b"# none"), SystemExit),
+    "-c roles=FILE with too many names": Row(
+        app(roles="names.txt", file=b"web\n" * 501), SystemExit
+    ),
+    "-c roles=FILE with a line that is no name": Row(
+        app(roles="names.txt", file=b"web\na b"), SystemExit
+    ),
+    "-c roles=FILE with a name that is there twice": Row(
+        app(roles="names.txt", file=f"web\n{role_arn('web')}".encode()), SystemExit
+    ),
+    "-c roles=FILE with a role of another account": Row(
+        app(roles="names.txt", file=role_arn("web", OTHER_ACCOUNT).encode()), SystemExit
+    ),
+    "-c instance-profiles=FILE with the ARN of a role": Row(
+        app(instance_profiles="names.txt", file=role_arn("web").encode()), SystemExit
+    ),
+    "-c instance-profiles=FILE with a name that does not exist": Row(
+        app(
+            instance_profiles="names.txt",
+            file=b"web",
+            answer={
+                "$providerError": "No resource of type AWS::IAM::InstanceProfile with "
+                "identifier: web"
+            },
+        ),
+        SystemExit,
+    ),
+    "-c instance-profiles=FILE with a profile without a role": Row(
+        app(
+            instance_profiles="names.txt",
+            file=b"web",
+            answer=[{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}],
+        ),
+        SystemExit,
+    ),
+    "-c roles=FILE with a service-linked role": Row(
+        app(
+            roles="names.txt",
+            file=b"web",
+            answer=[{"Arn": role_arn("aws-service-role/ec2.amazonaws.com/web")}],
+        ),
+        SystemExit,
+    ),
+    "the module without the CDK CLI": Row(without_the_cli, SystemExit),
     "-c log-bucket that CDK refuses": Row(app(role="web", log_bucket="Logs!"), SystemExit),
     "policy --log-prefix without --log-bucket": Row(
         policy_command("--log-prefix", "web"), CannotAsk

@@ -18,6 +18,7 @@ from botocore import xform_name
 
 import session_manager_permissions
 from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions._app import CONTEXT, stack_name
 from session_manager_permissions._verify.command import _parser
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+
+EXISTING: Final = (ROOT / "docs" / "existing-profiles.md").read_text(encoding="utf-8")
 
 ACCOUNT: Final = "111122223333"
 REGION: Final = "us-west-2"
@@ -104,16 +107,17 @@ class Synthesis:
 
     def run(self, script: Path, **context: object) -> None:
         missing = self._pass(script, context)
+        self.looked_up = [lookup["props"].get("exactIdentifier") for lookup in missing]
         if missing:
             answers = {lookup["key"]: ANSWERS[lookup["provider"]] for lookup in missing}
             assert self._pass(script, context | answers) == []
 
-    def _pass(self, script: Path, context: dict[str, object]) -> list[dict[str, str]]:
+    def _pass(self, script: Path, context: dict[str, object]) -> list[dict[str, Any]]:
         app = functools.partial(_App, outdir=str(self.folder / "cdk.out"), context=context)
         self.monkeypatch.setattr(cdk, "App", app)
         runpy.run_path(str(script), run_name="__main__")
         manifest = json.loads((self.folder / "cdk.out/manifest.json").read_text(encoding="utf-8"))
-        missing: list[dict[str, str]] = manifest.get("missing", [])
+        missing: list[dict[str, Any]] = manifest.get("missing", [])
         return missing
 
     def policies(self) -> list[dict[str, Any]]:
@@ -206,7 +210,9 @@ def test_every_way_in_has_a_snippet() -> None:
 
 
 @pytest.mark.parametrize("words", [pytest.param(words, id=name) for name, words in commands()])
-def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
+def test_each_command_exists(
+    words: list[str], synthesis: Synthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     match words:
         case ["make", target, *variables]:
@@ -228,10 +234,15 @@ def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
         case [".", script]:
             assert script == ".venv/bin/activate"
             assert ".venv" in makefile
-        case ["npx", "cdk", "diff" | "deploy" | "destroy", *options]:
+        case ["npx", "cdk" | "aws-cdk" as cli, "diff" | "deploy" | "destroy", *options]:
+            if cli == "aws-cdk":  # without a checkout
+                assert options[:2] == ["--app", "python -m session_manager_permissions"]
+                options = options[2:]
             context = context_given(options)
             assert options == [word for pair in context.items() for word in ("-c", "=".join(pair))]
-            assert set(context) <= set(first_column("context"))
+            assert set(context) <= {*CONTEXT}
+            monkeypatch.chdir(tmp_path)
+            (tmp_path / "profiles.txt").write_text("web-server", encoding="utf-8")
             synthesis.run(ROOT / "app.py", **context)
             (policy,) = synthesis.policies()
             assert ("key" in context) == ("kms:Decrypt" in json.dumps(policy))
@@ -241,7 +252,25 @@ def test_each_command_exists(words: list[str], synthesis: Synthesis) -> None:
 
 
 def test_the_context_listed_is_that_of_the_app() -> None:
-    assert first_column("context") == list(runpy.run_path(str(ROOT / "app.py"))["CONTEXT"])
+    assert first_column("context", EXISTING) == list(CONTEXT)
+
+
+def test_the_stack_named_on_the_page_is_that_of_the_file() -> None:
+    (name,) = {*re.findall(r"SessionManager-InstanceProfiles-\S+\b", EXISTING)}
+
+    assert name == stack_name("InstanceProfiles", "profiles.txt")
+
+
+def test_the_file_shown_on_the_page_names_three_profiles(
+    synthesis: Synthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (text,) = (block for _, block in blocks("text", EXISTING))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "profiles.txt").write_text(text, encoding="utf-8")
+
+    synthesis.run(ROOT / "app.py", **{"instance-profiles": "profiles.txt"})
+
+    assert synthesis.looked_up == ["web-server", "batch-worker", "db"]
 
 
 def test_the_public_members_of_the_construct_are_named() -> None:
@@ -327,7 +356,8 @@ READ: Final = {  # the language of a block, and the pages on which a test reads 
     "json": {"docs/statements.md"},  # by test_docs_statements.py
     "mermaid": {"README.md", "docs/preferences.md"},  # a picture, which nobody can run
     "py": {"docs/scanners.md"},  # by test_linters.py
-    "text": {"README.md", "docs/readiness.md"},  # by test_readiness_cli.py, test_readiness.py
+    # by test_readiness_cli.py, test_readiness.py and here
+    "text": {"README.md", "docs/readiness.md", "docs/existing-profiles.md"},
 }
 DOCS: Final = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
 

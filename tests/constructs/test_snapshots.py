@@ -14,8 +14,8 @@ from aws_cdk import aws_s3 as s3
 from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
 
-import app as real_app
 from session_manager_permissions import SessionManagerPermissions
+from session_manager_permissions import _app as real_app
 from tests.conftest import (
     HERE,
     OTHER_REGION,

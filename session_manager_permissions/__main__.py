@@ -1,0 +1,14 @@
+"""The app without a checkout: `cdk deploy --app "python -m session_manager_permissions"`."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    if "CDK_OUTDIR" not in os.environ:  # the CDK CLI sets it
+        sys.exit(
+            "session_manager_permissions: this is a CDK app, which the CDK CLI runs: npx aws-cdk "
+            'deploy --app "python -m session_manager_permissions" -c instance-profile=NAME'
+        )
+    from ._app import main
+
+    main("session_manager_permissions")

@@ -1,0 +1,394 @@
+"""A CDK app that gives the policy to roles and instance profiles that already exist.
+
+`app.py` in a checkout and `python -m session_manager_permissions` run it. Its options are context
+values: `cdk deploy -c instance-profile=NAME`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
+
+from . import _limits
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_logs as logs
+    from aws_cdk import aws_s3 as s3
+
+TARGETS: Final = {
+    "instance-profile": "NAME",
+    "instance-profiles": "FILE",
+    "role": "NAME_OR_ARN",
+    "roles": "FILE",
+}
+"""The options of which exactly one is given, each with its kind of value."""
+CONTEXT: Final = (
+    *TARGETS,
+    "key",
+    "policy-name",
+    "allow-registration",
+    "log-bucket",
+    "log-bucket-key",
+    "log-prefix",
+    "log-group",
+    "check-log-encryption",
+    "decrypt-sessions-only",
+)
+CLI_CONTEXT: Final = ("acknowledged-issue-numbers", "cli-telemetry")
+"""What the CLI itself keeps in cdk.context.json."""
+FLAGS: Final = ("allow-registration", "check-log-encryption", "decrypt-sessions-only")
+MOST_NAMES: Final = 500
+"""The most names in a file.
+
+In an account without a CDK bootstrap the CLI deploys templates of at most 51,200 bytes. With names
+of 64 characters, 500 roles and a policy as long as IAM accepts stay below that.
+"""
+CONSTRUCT_ID: Final = "SessionManagerPermissions"
+
+
+class Line(NamedTuple):
+    """A line of a file, with the name or the ARN of a role or an instance profile."""
+
+    where: str
+    """The file and the line number, such as `profiles.txt:3`."""
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The name alone."""
+        return self.text.rpartition("/")[2]
+
+
+def context(app: cdk.App) -> dict[str, str]:
+    """Return the options given by `-c`.
+
+    The keys of CDK itself and of its look-ups have a `:` or a `/`.
+    """
+    given = app.node.get_all_context()
+    for name, value in given.items():
+        if name not in (*CONTEXT, *CLI_CONTEXT) and not re.search("[:/]", name):
+            raise ValueError(
+                f"-c {name}={value}: there is no option {name}; the options are "
+                f"{', '.join(CONTEXT)}"
+            )
+        if name in FLAGS:
+            # cdk.json may have as a boolean what `-c` gives as a string.
+            given[name] = json.dumps(value) if isinstance(value, bool) else value
+            if given[name] not in ("true", "false"):
+                raise ValueError(f"-c {name}={value}: give true or false")
+        elif name in CONTEXT and not (isinstance(value, str) and value):
+            raise ValueError(f"-c {name}={value}: give a value")
+    return {name: given[name] for name in CONTEXT if name in given}
+
+
+def stack_name(kind: str, name: str) -> str:
+    """Name the stack after its target, so that no other target's deployment updates it."""
+    readable = re.sub(r"[^A-Za-z0-9-]", "-", name)[:64]
+    if readable != name:
+        readable = f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"SessionManager-{kind}-{readable}"
+
+
+def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
+    """Attach the policy to the roles or the instance profiles that the options name."""
+    given = [target for target in TARGETS if target in options]
+    if len(given) != 1:
+        raise ValueError(
+            "give one of " + ", ".join(f"-c {name}={value}" for name, value in TARGETS.items())
+        )
+    (target,) = given
+    if TARGETS[target] == "FILE":
+        deploy_to_file(app, target, options)
+    elif target == "role":
+        role = options["role"]
+        # The name and the ARN of a role lead to the same stack.
+        stack = make_stack(app, "Role", role.rpartition("/")[2])
+        add_permissions(stack, options, role=import_role(stack, role))
+    else:
+        name = options["instance-profile"]
+        stack = make_stack(app, "InstanceProfile", name)
+        profile = lookup_instance_profile(stack, "InstanceProfile", instance_profile_name=name)
+        add_permissions(stack, options, instance_profile=profile)
+
+
+def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
+    """Attach one policy to everything that the file names.
+
+    Raises:
+        ValueError: with an argument for each line that is wrong.
+    """
+    path = options[option]
+    # The path decides, in whichever form it is given, so that a new line updates the same stack.
+    name = Path(os.path.relpath(path)).as_posix()
+    stack = make_stack(app, "Roles" if option == "roles" else "InstanceProfiles", name)
+    lines = read_lines(option, path, stack)
+    permissions = None
+    for line, role in look_up_roles(option, lines, stack):
+        with refusing_role(line, stack):
+            if permissions is None:
+                permissions = add_permissions(stack, options, role=role)
+            else:
+                permissions.attach_to_role(role)
+
+
+@contextmanager
+def refusing_role(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
+    """Name the line whose role can't have the policy, unless an option is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        if stack.node.try_find_child(CONSTRUCT_ID) is None:  # the options are checked before it
+            raise
+        raise ValueError(f"{line.where}: {error}") from None
+
+
+def make_stack(app: cdk.App, kind: str, name: str) -> cdk.Stack:
+    """Make the stack for the roles of this name."""
+    account, region = (os.environ.get(f"CDK_DEFAULT_{name}") for name in ("ACCOUNT", "REGION"))
+    if not account or not region:
+        raise ValueError(
+            "the CDK CLI could not tell the account and region: configure credentials and a region"
+        )
+    return cdk.Stack(
+        app,
+        stack_name(kind, name),
+        env=cdk.Environment(account=account, region=region),
+        description="Session Manager permissions for a role that is managed elsewhere",
+    )
+
+
+def add_permissions(
+    stack: cdk.Stack,
+    options: dict[str, str],
+    *,
+    role: iam.IRole | None = None,
+    instance_profile: iam.IInstanceProfile | None = None,
+) -> SessionManagerPermissions:
+    """Attach the policy to the role, or to the role of the profile."""
+    return SessionManagerPermissions(
+        stack,
+        CONSTRUCT_ID,
+        role=role,
+        instance_profile=instance_profile,
+        policy_name=options.get("policy-name"),
+        encryption_key=import_key(stack, "Key", "key", options),
+        allow_registration=options.get("allow-registration") == "true",
+        log_bucket=import_bucket(stack, options),
+        log_prefix=options.get("log-prefix"),
+        log_group=import_log_group(stack, options),
+        check_log_encryption=options.get("check-log-encryption") != "false",
+        decrypt_sessions_only=options.get("decrypt-sessions-only") == "true",
+    )
+
+
+def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
+    """Return the lines of the file that have a name or an ARN; `#` begins a comment.
+
+    Raises:
+        ValueError: with an argument for each wrong line, or because of the file as a whole.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"-c {option}={path}: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"-c {option}={path}: give a text file in UTF-8") from None
+    lines = [
+        Line(f"{path}:{number}", stripped)
+        for number, line in enumerate(text.split("\n"), start=1)
+        if (stripped := line.partition("#")[0].strip())
+    ]
+    if not lines:
+        raise ValueError(
+            f"-c {option}={path}: the file has no names; to take the policy from all roles that "
+            f"have it, run aws cloudformation delete-stack --stack-name {stack.stack_name}"
+        )
+    if len(lines) > MOST_NAMES:
+        parts = math.ceil(len(lines) / MOST_NAMES)
+        raise ValueError(
+            f"-c {option}={path}: the file has {len(lines)} names, and a stack takes at most "
+            f"{MOST_NAMES}: split the file into {parts}, which have a stack each, and deploy each"
+        )
+    errors, seen = [], dict[str, Line]()
+    fault_of = _limits.role_fault if option == "roles" else _limits.instance_profile_fault
+    for line in lines:
+        fault = fault_of(line.text)
+        if fault:
+            errors.append(f"{line.where}: {line.text!r} {fault}")
+        elif "/" in line.text and (account := line.text.split(":")[4]) != stack.account:
+            errors.append(
+                f"{line.where}: {line.text} belongs to account {account}, and the stack to "
+                f"{stack.account}"
+            )
+        elif line.name in seen:
+            errors.append(f"{line.where}: {line.name!r} is at {seen[line.name].where} already")
+        seen.setdefault(line.name, line)
+    if errors:
+        raise ValueError(*errors)
+    return lines
+
+
+def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tuple[Line, iam.IRole]]:
+    """Find the role of each line in the account.
+
+    CDK notes what the CLI has to look up, and on its next pass the error of a look-up that failed.
+
+    Raises:
+        ValueError: with an argument for each line without a role.
+    """
+    found, errors = [], []
+    for line in lines:
+        scope = Construct(stack, f"LookUp-{line.name}")
+        try:
+            if option == "roles":
+                role = look_up_role(scope, line.name)
+            else:
+                profile = lookup_instance_profile(
+                    scope, "InstanceProfile", instance_profile_name=line.name
+                )
+                role = cast("iam.IRole", profile.role)
+        except ValueError as error:
+            errors.append(f"{line.where}: {error}")
+            continue
+        found.append((line, role))
+        errors += [
+            f"{line.where}: {entry.data}"
+            for entry in scope.node.metadata
+            if entry.type == "aws:cdk:error"
+        ]
+    if errors:
+        raise ValueError(*errors)
+    return found
+
+
+def look_up_role(scope: Construct, name: str) -> iam.IRole:
+    """Find the role of this name in the account.
+
+    Until the CLI has looked it up, `iam.Role.from_lookup` gives a role of another account, and the
+    stack would have no policy.
+    """
+    answer = cdk.ContextProvider.get_value(
+        scope,
+        provider="cc-api-provider",
+        props={
+            "typeName": "AWS::IAM::Role",
+            "exactIdentifier": name,
+            "propertiesToReturn": ["Arn"],
+        },
+        dummy_value=[{"Arn": f"arn:aws:iam::{cdk.Stack.of(scope).account}:role/{name}"}],
+    )
+    (role,) = answer.value
+    return iam.Role.from_role_arn(scope, "Role", role["Arn"])
+
+
+@contextmanager
+def refusing(option: str, value: str) -> Generator[None, None, None]:
+    """Name the option whose value CDK refuses."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(f"-c {option}={value}: {error}") from None
+
+
+def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
+    """Import the role by its name or its ARN."""
+    with refusing("role", role):
+        if role.startswith("arn:"):
+            return iam.Role.from_role_arn(stack, "Role", role)
+        return iam.Role.from_role_name(stack, "Role", role)
+
+
+def import_key(
+    stack: cdk.Stack, construct_id: str, option: str, options: dict[str, str]
+) -> kms.IKey | None:
+    """Import the key whose ARN the option has."""
+    arn = options.get(option)
+    if arn is None:
+        return None
+    if not arn.startswith("arn:"):
+        raise ValueError(f"-c {option}={arn}: give the key's ARN")
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415 # each submodule of CDK takes time to load
+
+    with refusing(option, arn):
+        return kms.Key.from_key_arn(stack, construct_id, arn)
+
+
+def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
+    """Import the bucket for session logs, with its key if that is given."""
+    name = options.get("log-bucket")
+    key = import_key(stack, "LogBucketKey", "log-bucket-key", options)
+    if name is None:
+        for option in ("log-bucket-key", "log-prefix"):
+            if option in options:
+                raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
+        return None
+    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
+
+    with refusing("log-bucket", name):
+        return s3.Bucket.from_bucket_attributes(
+            stack, "LogBucket", bucket_name=name, encryption_key=key
+        )
+
+
+def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGroup | None:
+    """Import the log group for session logs."""
+    name = options.get("log-group")
+    if name is None:
+        return None
+    from aws_cdk import aws_logs as logs  # noqa: PLC0415
+
+    return logs.LogGroup.from_log_group_name(stack, "LogGroup", name)
+
+
+def show_example(app: cdk.App) -> None:
+    """Make what `cdk synth` shows without options: a profile, its role, a key and the policy."""
+    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+
+    stack = cdk.Stack(app, "SessionManager-Example", description="Session Manager permissions")
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    SessionManagerPermissions(
+        stack,
+        CONSTRUCT_ID,
+        instance_profile=iam.InstanceProfile(stack, "InstanceProfile", role=role),
+        encryption_key=kms.Key(stack, "Key", enable_key_rotation=True),
+    )
+
+
+def main(program: str) -> None:
+    """Build the app, and say in one line each what is wrong with the options.
+
+    Args:
+        program: the name that begins each line.
+    """
+    app = cdk.App(
+        # There are no assets, so an account needs no bootstrap for this.
+        default_stack_synthesizer=cdk.LegacyStackSynthesizer(),
+        # The template is the same without the cdk.json of a checkout.
+        analytics_reporting=False,
+        post_cli_context={"@aws-cdk/aws-iam:minimizePolicies": True},
+    )
+    try:
+        options = context(app)
+        if options:
+            deploy_to_existing(app, options)
+        else:
+            show_example(app)
+        app.synth()
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: CDK's own checks
+        lines = (" ".join(str(said).split()) for said in error.args)
+        raise SystemExit("\n".join(f"{program}: {line}" for line in lines)) from None
