@@ -42,6 +42,11 @@ def test_each_table_in_a_docstring_is_what_its_source_makes(path: str) -> None:
     )
 
 
+@pytest.mark.parametrize("path", tables.PICTURES, ids=lambda path: path.name)
+def test_each_picture_is_what_the_command_prints(path: Path) -> None:
+    assert path.read_text("utf-8") == tables.PICTURES[path](), "run `make tables`"
+
+
 def test_every_table_that_can_be_made_is_somewhere() -> None:
     found = {str(each.values[1]) for each in REGIONS}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from session_manager_permissions._verify.report import print_diagnosis
@@ -152,6 +154,23 @@ CAUSES: Final[dict[str, tuple[str, Change]]] = {
     "plugin": ("plugin", using()),
 }
 """The pages of the causes, each with the check that finds it and what makes it so."""
+
+
+COMMAND: Final = f"session-manager-permissions verify --instance-id {NODE}"
+
+
+def picture() -> str:
+    """Return a picture of what the command prints: of a node in a VPC that lacks an endpoint."""
+    world = World()
+    only_ssm = answered("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("ssm")]})
+    all_of(World.is_online_only, isolated, endpoints(), only_ssm)(world)
+    console = Console(file=StringIO(), record=True, width=118, highlight=False, force_terminal=True)
+    console.print(f"$ {COMMAND}", style="dim")
+    print_diagnosis(console, diagnosed(world))
+    # without the fonts of a foreign server
+    form = re.sub(r"@font-face {{.*?}}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    svg = console.export_svg(title="verify", code_format=form, unique_id="verify")
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE).rstrip() + "\n"
 
 
 def printed(page: str) -> str:

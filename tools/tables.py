@@ -291,6 +291,9 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
 }
 
 
+PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
+
+
 @cache
 def made(name: str, here: str) -> str:
     """Return the text of a region of a file, both named from the root of the repository."""
@@ -349,6 +352,9 @@ def outdated() -> Iterator[tuple[Path, str]]:
             text = make(path)
             if text != path.read_text("utf-8"):
                 yield path, text
+    for path, draw in PICTURES.items():
+        if draw() != path.read_text("utf-8"):
+            yield path, draw()
 
 
 if __name__ == "__main__":
