@@ -215,6 +215,24 @@ def test_every_way_in_has_a_snippet() -> None:
         assert name in snippets
 
 
+def test_the_proxy_command_of_the_ssh_configuration_is_one_of_the_cli() -> None:
+    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    ((_, text),) = blocks("text", page)
+    (command,) = re.findall("ProxyCommand (.*)", text)
+
+    refuse_unknown_options(shlex.split(command))
+
+
+def refuse_unknown_options(words: list[str]) -> None:
+    """See to it that the AWS CLI has the command and its options."""
+    _, service, operation, *options = words
+    client = boto3.client(service, region_name=REGION)
+    name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
+    members = client.meta.service_model.operation_model(name).input_shape.members
+    known = {f"--{xform_name(member, '-')}" for member in members}
+    assert {option for option in options if option.startswith("--")} <= known
+
+
 @pytest.mark.parametrize("words", [pytest.param(words, id=name) for name, words in commands()])
 def test_each_command_exists(
     words: list[str], synthesis: Synthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -224,12 +242,8 @@ def test_each_command_exists(
         case ["make", target, *variables]:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE)
             assert all(f"$({variable.partition('=')[0]})" in makefile for variable in variables)
-        case ["aws", service, operation, *options]:
-            client = boto3.client(service, region_name=REGION)
-            name = client.meta.method_to_api_mapping[operation.replace("-", "_")]
-            members = client.meta.service_model.operation_model(name).input_shape.members
-            known = {f"--{xform_name(member, '-')}" for member in members}
-            assert {option for option in options if option.startswith("--")} <= known
+        case ["aws", *_]:
+            refuse_unknown_options(words)
         case ["pip", "install", name]:
             project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
             name, _, extra = name.removesuffix("]").partition("[")
@@ -365,7 +379,7 @@ READ: Final = {  # the language of a block, and the pages on which a test reads 
     "mermaid": {"README.md", "docs/preferences.md"},  # a picture, which nobody can run
     "py": {"docs/scanners.md"},  # by test_linters.py
     # by test_readiness_cli.py, test_readiness.py and here
-    "text": {"README.md", "docs/readiness.md", "docs/existing-profiles.md"},
+    "text": {"README.md", "docs/readiness.md", "docs/existing-profiles.md", "docs/recipes.md"},
 }
 DOCS: Final = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
 
