@@ -133,7 +133,8 @@ CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \
 
 .venv/.tools: .venv/.done
 	@echo 'Setting up the tools in $(@D): once' >&2
-	@$(INSTALL) .venv --group test --group lint --group policy-lint --group bench
+	@$(INSTALL) .venv --group test --group lint --group policy-lint --group browser \
+	  --group bench
 	@touch $@
 
 node_modules/.done: package.json

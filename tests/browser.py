@@ -1,6 +1,6 @@
 """A browser for tests: the Chromium of the machine, on pages that are served from a folder.
 
-A machine without Chromium skips these tests. Debian's package is `chromium`.
+Without Chromium these tests are skipped. Debian's package is `chromium`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,19 +20,29 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-CHROMIUM: Final = shutil.which("chromium")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the group `browser` is not installed"
+)
+
+CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS: Final = (
+    "--disable-background-networking",
+    "--disable-gpu",
+    "--no-first-run",
+    "--no-sandbox",  # as root it would not start
+)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One for all tests: it takes a second to start."""
     if CHROMIUM is None:
-        pytest.skip("there is no chromium on this machine")
-    with sync_playwright() as playwright:
-        # the sandbox needs another user than root, as whom containers run
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        pytest.skip("Chromium is not installed")
+    with (
+        playwright.sync_playwright() as driver,
+        driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as started,
+    ):
         yield started
-        started.close()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import html
 import inspect
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
 
@@ -108,6 +108,21 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
         assert not re.search(loads, path.read_text("utf-8")), path
     for path in site.rglob("*.css"):
         assert not re.search(styles, path.read_text("utf-8")), path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_can_be_read_and_used_by_everyone(
+    site: Path, browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    """axe finds nothing serious: contrasts, headings, names, what the keyboard reaches."""
+    rules = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    with served(site) as address, browser.new_context(color_scheme=scheme) as context:
+        page = context.new_page()
+        for path in ("", "reference/", "causes/no-network-path/", "preferences/"):
+            page.goto(f"{address}/{path}")
+            page.evaluate(rules)
+            found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+            assert [one for one in found if one["impact"] in {"serious", "critical"}] == []
 
 
 def test_it_works_in_a_browser_that_reaches_no_other_host(site: Path, browser: Browser) -> None:

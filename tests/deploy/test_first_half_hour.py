@@ -108,12 +108,11 @@ def account(aws: LocalAws) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def app(newcomer: Newcomer) -> Path:
     """The app of `cdk init`, with the library and the first snippet of the README."""
-    (_, install), *_ = [block for block in blocks("sh") if "pip install" in block[1]]
     (_, snippet), *_ = blocks("python")
     folder = newcomer.folder / "my-app"
     folder.mkdir()
     newcomer.run(f"{WITH_CLI}cdk init app --language python", cwd=folder)
-    newcomer.run(f". .venv/bin/activate\n{install}", cwd=folder)
+    newcomer.run(f". .venv/bin/activate\n{INSTALL}", cwd=folder)
     (folder / "app.py").write_text(snippet, encoding="utf-8")
     return folder
 
