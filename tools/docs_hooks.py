@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,12 +20,20 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from session_manager_permissions._causes import page as cause_page  # noqa: E402
+
 MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
 SCRIPT: Final = "assets/mermaid.js"
 AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")
 FILES: Final = ("LICENSE", "benchmarks/RESULTS.svg")
 EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
 
+NAMES_CHECKS: Final = ("troubleshooting.md", "verify.md")
+"""The pages whose tables name checks, which lead to the pages of their causes."""
+
+_CHECK: Final = re.compile(r"(?<!\[)`([a-z0-9-]+)`")
 _LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 
 
@@ -75,8 +84,12 @@ def repository_path(page: str) -> str:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
-    """Have each link that leads to a file of the repository lead to its page."""
+    """Have links to files of the repository lead to their pages, and names of checks to theirs."""
     here = page.file.src_uri
+    if here in NAMES_CHECKS:
+        markdown = re.sub(
+            r"^\|.*", lambda row: _CHECK.sub(cause, row[0]), markdown, flags=re.MULTILINE
+        )
     folder = posixpath.dirname(repository_path(here))
 
     def moved(match: re.Match[str]) -> str:
@@ -84,6 +97,12 @@ def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
         return posixpath.relpath(site_path(target), posixpath.dirname(here) or ".")
 
     return _LINK.sub(moved, markdown)
+
+
+def cause(name: re.Match[str]) -> str:
+    """Return the name of a check with a link to its page, and any other as it is."""
+    target = cause_page(name[1])
+    return f"[{name[0]}]({site_path(target)})" if (ROOT / target).is_file() else name[0]
 
 
 def on_post_page(output: str, *, page: Page, **_: object) -> str:
