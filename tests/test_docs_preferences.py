@@ -125,11 +125,3 @@ def test_the_public_members_are_named() -> None:
 
     assert {"from_document_name", "grant_start_session", "document_arn"} <= members
     assert members <= set(code(prose))
-
-
-def test_each_link_leads_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)]+)\)", TEXT)
-
-    assert targets
-    for target in targets:
-        assert (PAGE.parent / target).is_file()

@@ -50,7 +50,11 @@ def test_each_picture_is_what_the_command_prints(path: Path) -> None:
 def test_every_table_that_can_be_made_is_somewhere() -> None:
     found = {str(each.values[1]) for each in REGIONS}
 
-    assert found == {*tables.MAKERS, *(f"arguments {name}" for name in tables.CALLABLES)}
+    assert found == {
+        *tables.MAKERS,
+        *(f"arguments {name}" for name in tables.CALLABLES),
+        *(f"options {name}" for name in tables.commands()),
+    }
 
 
 def test_each_begin_has_its_end() -> None:

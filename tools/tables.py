@@ -9,6 +9,7 @@ import inspect
 import posixpath
 import re
 import textwrap
+from argparse import Action, ArgumentParser, _SubParsersAction
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ from session_manager_permissions import (
 from session_manager_permissions._causes import RULES_OF_CHECKS, page
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.command import _parser as command_line
 from session_manager_permissions._verify.permissions import PERMISSIONS
 
 if TYPE_CHECKING:
@@ -285,6 +287,48 @@ def meaning_and_default(text: str) -> tuple[str, str]:
     return meaning.rstrip("."), default or "required"
 
 
+def options(command: str) -> str:
+    """Return the options of a command, as its help says."""
+    parser = commands()[command]
+    return table(
+        ("option", "for", "meaning"),
+        (
+            (
+                f"`{spelled(action)}`",
+                in_code("" if group.title == "options" else str(group.title)),
+                in_code(explained(action)),
+            )
+            for group in parser._action_groups  # noqa: SLF001 - argparse has nothing public
+            for action in group._group_actions  # noqa: SLF001
+            if action.option_strings and action.dest != "help"
+        ),
+    )
+
+
+def commands() -> dict[str, ArgumentParser]:
+    """Return the parsers of the commands by their names."""
+    actions = command_line()._actions  # noqa: SLF001 - as above
+    (found,) = (action for action in actions if isinstance(action, _SubParsersAction))
+    return dict(found.choices)
+
+
+def spelled(action: Action) -> str:
+    """Return an option with what it takes."""
+    choices = f"{{{','.join(action.choices)}}}" if action.choices else ""
+    takes = action.metavar or choices
+    return f"{action.option_strings[0]} {takes}".strip()
+
+
+def explained(action: Action) -> str:
+    """Return the help of an option."""
+    return (action.help or "").replace("%(default)s", str(action.default))
+
+
+def in_code(text: str) -> str:
+    """Return a text with the options that it names as code."""
+    return re.sub(r"(?<![`\w-])(--[a-z-]+)(?!.*`)", r"`\1`", text)
+
+
 MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
     for made in (rules, checks, permissions, causes, cause, synthesis, live, statements)
@@ -298,7 +342,7 @@ PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
 def made(name: str, here: str) -> str:
     """Return the text of a region of a file, both named from the root of the repository."""
     kind, _, of = name.partition(" ")
-    return arguments(of) if kind == "arguments" else MAKERS[kind](here)
+    return {"arguments": arguments, "options": options}[kind](of) if of else MAKERS[kind](here)
 
 
 def pages() -> list[Path]:
