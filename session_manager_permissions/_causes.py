@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-PAGES: Final = "docs/causes"
-"""Where the pages are: a folder of the repository, until the site has a public address."""
+PAGE: Final = "docs/causes/{}.md"
+"""Where the page of a cause is: a file of the repository, until the site has a public address."""
 
 RULES_OF_CHECKS: Final = {
     "instance-profile": "no-instance-profile",
@@ -25,6 +25,11 @@ RULES_OF_CHECKS: Final = {
 """The checks on the live account that find the cause of a rule, each with that rule."""
 
 
+def cause(name: str) -> str:
+    """Return the name of the cause that a rule or a check finds."""
+    return RULES_OF_CHECKS.get(name, name)
+
+
 def page(name: str) -> str:
     """Return the page about what a rule or a check finds."""
-    return f"{PAGES}/{RULES_OF_CHECKS.get(name, name)}.md"
+    return PAGE.format(cause(name))

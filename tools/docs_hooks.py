@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from session_manager_permissions._causes import page as cause_page  # noqa: E402
+from session_manager_permissions._causes import cause as cause_of  # noqa: E402
 
 MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
 SCRIPT: Final = "assets/mermaid.js"
@@ -101,8 +101,8 @@ def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
 
 def cause(name: re.Match[str]) -> str:
     """Return the name of a check with a link to its page, and any other as it is."""
-    target = cause_page(name[1])
-    return f"[{name[0]}]({site_path(target)})" if (ROOT / target).is_file() else name[0]
+    target = f"causes/{cause_of(name[1])}.md"
+    return f"[{name[0]}]({target})" if (ROOT / "docs" / target).is_file() else name[0]
 
 
 def on_post_page(output: str, *, page: Page, **_: object) -> str:

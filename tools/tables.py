@@ -25,7 +25,7 @@ from session_manager_permissions import (
     SessionPreferences,
     _needs,
 )
-from session_manager_permissions._causes import RULES_OF_CHECKS, page
+from session_manager_permissions._causes import cause as cause_of
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.command import _parser as command_line
@@ -129,7 +129,8 @@ def code(names: Iterable[str]) -> str:
 
 def linked(name: str, here: str) -> str:
     """Return the name of a rule or a check as a link, from a page to what is said about it."""
-    return f"[`{name}`]({posixpath.relpath(page(name), posixpath.dirname(here))})"
+    target = posixpath.relpath(f"docs/causes/{cause_of(name)}.md", posixpath.dirname(here))
+    return f"[`{name}`]({target})"
 
 
 def rules(here: str) -> str:
@@ -176,7 +177,7 @@ def causes(here: str) -> str:
     """Return all causes: what each is called at synthesis and on the live account."""
     found: dict[str, list[str]] = {rule: [] for rule in RULES if rule != READY}
     for check in ORDER:
-        found.setdefault(RULES_OF_CHECKS.get(check, check), []).append(check)
+        found.setdefault(cause_of(check), []).append(check)
     return table(
         ("cause", "rule at synthesis", "checks of `verify`"),
         (
@@ -198,7 +199,7 @@ def cause(here: str) -> str:
     rows += [
         (f"live, the check `{check}`", f"passes if {CHECKS[check]}", "on the node")
         for check in ORDER
-        if RULES_OF_CHECKS.get(check, check) == name
+        if cause_of(check) == name
     ]
     return table(("where", "what", "reported"), rows)
 
