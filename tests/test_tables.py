@@ -13,6 +13,7 @@ from live_causes import CAUSES
 
 from session_manager_permissions import session_manager_statements
 from session_manager_permissions._causes import RULES_OF_CHECKS, cause
+from session_manager_permissions._constructs.endpoints import _IDS
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import ORDER
 
@@ -99,6 +100,12 @@ def test_the_statements_are_those_synthesized() -> None:
     assert listed == {
         sid: [action] if isinstance(action, str) else action for sid, action in actions.items()
     }
+
+
+def test_the_endpoints_are_those_of_the_construct() -> None:
+    services = [service.strip("`") for service, *_ in tables.ENDPOINTS]
+
+    assert services == [*_IDS, "s3"]
 
 
 def test_each_check_is_described_in_the_order_of_the_checks() -> None:

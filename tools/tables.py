@@ -93,6 +93,15 @@ STATEMENTS: Final = {
 }
 """The resources of each statement, and the option that adds it."""
 
+ENDPOINTS: Final = (
+    ("`ssm`", "interface", "always", "registering with Systems Manager"),
+    ("`ssmmessages`", "interface", "always", "the channels of the sessions"),
+    ("`kms`", "interface", "with `encryption_key`", "decrypting session data"),
+    ("`logs`", "interface", "with `log_group`", "sending session logs to CloudWatch Logs"),
+    ("`s3`", "gateway", "with `log_bucket`", "writing session logs to the bucket"),
+)
+"""The endpoints that `SessionManagerEndpoints` makes."""
+
 CALLABLES: Final[dict[str, Callable[..., Any]]] = {
     "SessionManagerPermissions": SessionManagerPermissions.__init__,
     "SessionManagerFleet": SessionManagerFleet.__init__,
@@ -111,6 +120,7 @@ REGION: Final = re.compile(
 IN_DOCSTRINGS: Final = {
     "session_manager_permissions/_readiness/plugin.py": ("rules", "| rule | severity |"),
     "session_manager_permissions/_constructs/statements.py": ("statements", "| Sid | actions |"),
+    "session_manager_permissions/_constructs/endpoints.py": ("endpoints", "| endpoint | type |"),
 }
 """The table in the docstrings of a file: its name, and how it begins."""
 
@@ -241,6 +251,11 @@ def statements(_: str) -> str:
     return table(("Sid", "actions", "resources", "when"), rows)
 
 
+def endpoints(_: str) -> str:
+    """Return the endpoints, and what each is for."""
+    return table(("endpoint", "type", "made", "what the agent uses it for"), ENDPOINTS)
+
+
 def needs(*, other_account: bool) -> Iterator[_needs.Need]:
     """Find what the role needs with all options."""
     yield from _needs.needed(
@@ -332,7 +347,7 @@ def in_code(text: str) -> str:
 
 MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
-    for made in (rules, checks, permissions, causes, cause, synthesis, live, statements)
+    for made in (rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints)
 }
 
 
