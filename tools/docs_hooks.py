@@ -38,12 +38,16 @@ _LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add the page of each cause to the navigation."""
+    """Add the page of each cause and of each example to the navigation."""
     names = sorted(path.name for path in (ROOT / "docs/causes").glob("*.md"))
-    pages = [f"causes/{name}" for name in names if name != "index.md"]
-    (checks,) = (entry["Checks"] for entry in config.nav or () if "Checks" in entry)
-    (causes,) = (entry["Causes"] for entry in checks if "Causes" in entry)
-    causes.extend(pages)
+    causes = [f"causes/{name}" for name in names if name != "index.md"]
+    sections = {title: pages for entry in config.nav or () for title, pages in entry.items()}
+    for section, title, pages in (
+        ("Checks", "Causes", causes),
+        ("Project", "Examples", [f"examples/{name}.md" for name in EXAMPLES]),
+    ):
+        (listed,) = (entry[title] for entry in sections[section] if title in entry)
+        listed.extend(pages)
     return config
 
 
