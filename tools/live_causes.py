@@ -82,17 +82,18 @@ def isolated(world: World) -> None:
         table["Routes"] = table["Routes"][:1]
 
 
-def endpoints(**of_ssm: object) -> Change:
-    """Have open endpoints of `ssm` and `ssmmessages`, the first with these fields."""
+def endpoints(*, shut: bool = False) -> Change:
+    """Have endpoints of `ssm` and `ssmmessages`, which admit everyone unless they are shut."""
     anywhere = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    admitted = [] if shut else anywhere
     return all_of(
         answered(
             "ec2:describe_vpc_endpoints",
-            {"VpcEndpoints": [endpoint("ssm", **of_ssm), endpoint("ssmmessages")]},
+            {"VpcEndpoints": [endpoint("ssm"), endpoint("ssmmessages")]},
         ),
         answered(
             "ec2:describe_security_groups",
-            {"SecurityGroups": [group("sg-web"), group("sg-endpoints", IpPermissions=anywhere)]},
+            {"SecurityGroups": [group("sg-web"), group("sg-endpoints", IpPermissions=admitted)]},
         ),
     )
 
@@ -117,7 +118,7 @@ CAUSES: Final[dict[str, tuple[str, Change]]] = {
     "endpoint-missing": ("path-kms", all_of(never(), isolated, endpoints(), using())),
     "endpoint-unreachable": (
         "path-ssm",
-        all_of(never(), isolated, endpoints(PrivateDnsEnabled=False)),
+        all_of(never(), isolated, endpoints(shut=True)),
     ),
     "egress-closed": (
         "path-ssm",
