@@ -1,12 +1,14 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit audit-picture bench clean demo dist lint managed-policies matrix mutants synth test test-aws test-lowest verdicts
+.PHONY: audit audit-picture bench clean demo dist docs lint managed-policies matrix mutants synth tables test test-aws test-lowest verdicts
 
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
 CHECKOV := .venv-checkov
 RFDK := .venv-rfdk
+DOCS := .venv-docs
+SITE := site
 RELEASE := .venv-release
 DIST := dist
 UV := .venv-uv
@@ -29,6 +31,10 @@ bench: .venv/.tools $(RFDK)/.done
 	$(BIN)/python benchmarks/results.py --rfdk $(CURDIR)/$(RFDK)/bin/python \
 	  $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
 
+# The site, in strict mode: a dead link fails, and so does a page that is left out.
+docs: $(DOCS)/.done node_modules/.done
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --site-dir $(abspath $(SITE))
+
 lint: .venv/.tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -42,19 +48,19 @@ lint: .venv/.tools
 # Of the type checkers one is enough to see that the lowest CDK has each type.
 WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_policy.py, \
   $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_linters test_matrix \
-  test_network test_signatures test_trust readiness/test_grammar readiness/test_hostile_assemblies \
-  readiness/test_managed_policies readiness/test_network_agrees readiness/test_policies \
-  readiness/test_templates readiness/test_verdicts readiness/test_what_findings_say)) \
-  -k 'not mypy and not pyright'
+  test_network test_signatures test_tables test_trust readiness/test_grammar \
+  readiness/test_hostile_assemblies readiness/test_managed_policies readiness/test_network_agrees \
+  readiness/test_policies readiness/test_templates readiness/test_verdicts \
+  readiness/test_what_findings_say)) -k 'not mypy and not pyright'
 
 # mypy takes one core for a minute, and environments wait for the network: the tests fill the rest.
 # The last run is the one whose summary counts: all tests, on the newest versions.
 test:
-	@$(MAKE) --no-print-directory --jobs 2 lint test-lowest $(CHECKOV)/.done node_modules/.done
+	@$(MAKE) --no-print-directory --jobs 2 lint test-lowest $(CHECKOV)/.done $(DOCS)/.done node_modules/.done
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
 
 test-lowest: $(LOWEST)/.done
-	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not deploy and not packaging" \
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not deploy and not packaging and not site" \
 	  $(WITHOUT_CDK)
 
 # The check's verdicts on drawn templates, each compared with an independent evaluator: two minutes.
@@ -78,8 +84,8 @@ dist: $(RELEASE)/.done
 	  $(RELEASE)/user/bin/python
 
 # Asks PyPI and npm what is known against the dependencies, the tools and the CLI.
-audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done
-	for venv in $(UV) $(RELEASE)/user $(RELEASE) .venv $(LOWEST) $(CHECKOV); do \
+audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done
+	for venv in $(UV) $(RELEASE)/user $(RELEASE) .venv $(LOWEST) $(CHECKOV) $(DOCS); do \
 	  $(RELEASE)/bin/python -m pip --python $$venv freeze \
 	    --exclude session-manager-permissions > $$venv/frozen.txt && \
 	  $(RELEASE)/bin/pip-audit --strict --no-deps --disable-pip -r $$venv/frozen.txt || exit; \
@@ -101,12 +107,16 @@ mutants: $(LOWEST)/.done
 audit-picture: .venv/.tools
 	$(BIN)/python -m tests.verify.audit_picture
 
+# What stands in the README, the pages and the docstrings, each from the one place that has it.
+tables: .venv/.tools
+	$(BIN)/python tools/tables.py
+
 # What the check at synthesis knows of AWS managed policies, of the pinned moto.
 managed-policies: .venv/.tools
 	$(BIN)/python tools/aws_managed_policies.py
 
 clean:
-	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(RFDK) $(RELEASE) node_modules cdk.out dist .coverage* .hypothesis .*_cache
+	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(RFDK) $(DOCS) $(RELEASE) node_modules cdk.out dist $(SITE) .coverage* .hypothesis .*_cache
 
 $(UV)/.done: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -116,7 +126,7 @@ $(UV)/.done: Makefile
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(RELEASE)/.done: $(UV)/.done pyproject.toml
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(DOCS)/.done $(RELEASE)/.done: $(UV)/.done pyproject.toml
 	@echo 'Setting up $(@D): once' >&2
 	@$(PYTHON) -m venv --without-pip $(@D)
 	@$(INSTALL) $(@D) pip==26.3 $(PACKAGES)
@@ -125,6 +135,7 @@ $(UV)/.done: Makefile
 .venv/.done: PACKAGES = --editable . --group demo
 $(CHECKOV)/.done: PACKAGES = --group checkov
 $(RFDK)/.done: PACKAGES = --group bench-rfdk
+$(DOCS)/.done: PACKAGES = --group docs
 $(RELEASE)/.done: PACKAGES = --group release
 $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
 # The lowest version that pyproject.toml declares of each dependency.

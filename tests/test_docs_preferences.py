@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import textwrap
@@ -19,7 +18,6 @@ from .constructs.test_preferences import violations
 from .test_readme import Synthesis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 PAGE: Final = ROOT / "docs" / "preferences.md"
@@ -86,38 +84,6 @@ def test_there_is_a_snippet_of_each_way() -> None:
         assert way in text
 
 
-ARGUMENTS: Final[dict[str, Callable[..., object]]] = {
-    "SessionPreferences": SessionPreferences.__init__,
-    "from_document_name": SessionPreferences.from_document_name,
-    "grant_start_session": SessionPreferences.grant_start_session,
-}
-
-
-@pytest.mark.parametrize("name", ARGUMENTS)
-def test_the_arguments_listed_are_those_of_the_function(name: str) -> None:
-    parameters = inspect.signature(ARGUMENTS[name]).parameters
-
-    listed = [code(row[0])[0] for row in table(f"argument of `{name}`")]
-
-    assert listed == [
-        parameter
-        for parameter in parameters
-        if parameter not in {"self", "scope", "construct_id", "grantee"}
-    ]
-
-
-def test_the_defaults_listed_are_those_of_the_function() -> None:
-    for name, function in ARGUMENTS.items():
-        parameters = inspect.signature(function).parameters
-        for row in table(f"argument of `{name}`"):
-            default = parameters[code(row[0])[0]].default
-            if isinstance(default, (bool, str)):
-                assert code(row[2])[0] == str(default)
-            else:
-                assert "`True`" not in row[2]
-                assert "`False`" not in row[2]
-
-
 def test_what_an_operators_policy_is_said_to_hold_is_what_it_holds() -> None:
     stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
     operators = iam.ManagedPolicy(stack, "Operators")
@@ -159,11 +125,3 @@ def test_the_public_members_are_named() -> None:
 
     assert {"from_document_name", "grant_start_session", "document_arn"} <= members
     assert members <= set(code(prose))
-
-
-def test_each_link_leads_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)]+)\)", TEXT)
-
-    assert targets
-    for target in targets:
-        assert (PAGE.parent / target).is_file()

@@ -28,7 +28,7 @@ from session_manager_permissions import (
 
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role
 from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS
-from .test_readme import blocks, first_column
+from .test_readme import PERMISSIONS, blocks, first_column
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ResourceWarning)  # it leaves its data files open
@@ -326,12 +326,12 @@ def test_cdk_nag_finds_nothing_in_endpoints(tmp_path: Path) -> None:
     assert violations(app) == set()
 
 
-def readme_example(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str) -> set[str]:
-    """What the plug-in finds in the README's example with session logs."""
-    (example,) = (text for _, text in blocks("python") if "log_group=" in text)
+def example_with_logs(folder: Path, monkeypatch: pytest.MonkeyPatch, pasted: str) -> set[str]:
+    """What the plug-in finds in the example with session logs."""
+    (example,) = (text for _, text in blocks("python", PERMISSIONS) if "log_group=" in text)
     app = app_with_nag(folder)
     monkeypatch.setattr(cdk, "App", lambda: app)
-    exec(example.replace("app.synth()", pasted), {})  # noqa: S102 - it is the README's
+    exec(example.replace("app.synth()", pasted), {})  # noqa: S102 - it is the page's
     return violations(app)
 
 
@@ -340,9 +340,9 @@ def test_text_of_the_page_acknowledges_each_finding_and_no_other(
 ) -> None:
     ((_, text),) = blocks("py", PAGE)
     with monkeypatch.context() as patched:
-        found = readme_example(tmp_path / "bare", patched, "")
+        found = example_with_logs(tmp_path / "bare", patched, "")
     with monkeypatch.context() as patched:
-        assert readme_example(tmp_path / "acknowledged", patched, text) == set()
+        assert example_with_logs(tmp_path / "acknowledged", patched, text) == set()
 
     ids = {
         ast.literal_eval(keyword.value)

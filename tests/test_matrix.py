@@ -39,9 +39,9 @@ def test_the_workflow_has_its_pythons_and_nodes_and_the_history() -> None:
     assert checkout["with"]["fetch-depth"] == 0  # without it the upgrade tests skip
 
 
-def test_the_readme_has_its_cells_and_what_came_of_them() -> None:
+def test_the_page_has_its_cells_and_what_came_of_them() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    rows = table("`make matrix`")
+    rows = table("`make matrix`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     (lowest,) = {library for dependencies, _, _, library, _ in rows if dependencies == "lowest"}
 
     assert {

@@ -120,7 +120,7 @@ def test_workflows_run_what_the_makefile_has() -> None:
 
     targets = {target for text in texts for target in re.findall(r"run: make (\w+)", text)}
 
-    assert targets == {"audit", "dist"}
+    assert targets == {"audit", "dist", "docs"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     assert any("run: .ci/run\n" in text for text in texts)
 
@@ -140,6 +140,16 @@ def test_release_goes_to_the_index_from_a_tag_of_its_version_that_the_ci_passed(
     for tag, status in ((f"v{version}", 0), (f"v{version}.1", 1)):
         tagged = os.environ | {"GITHUB_REF_NAME": tag}
         assert subprocess.call(["bash", "-c", check], cwd=ROOT, env=tagged) == status  # noqa: S603, S607
+
+
+def test_the_site_is_published_from_the_tag_of_a_release() -> None:
+    docs = yaml.safe_load((ROOT / ".github/workflows/docs.yml").read_text(encoding="utf-8"))
+    publish = docs["jobs"]["publish"]
+
+    assert docs[True]["push"] == {"tags": ["v*"]}
+    assert docs["permissions"] == {"contents": "read"}
+    assert publish["needs"] == "build"
+    assert publish["permissions"] == {"id-token": "write", "pages": "write"}
 
 
 def test_audit_asks_about_each_environment_and_about_the_cli() -> None:

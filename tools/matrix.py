@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = (
-    *("-m", "not deploy and not packaging and not checkov"),
+    *("-m", "not deploy and not packaging and not site and not checkov"),
     *("--ignore", "tests/test_linters.py"),  # whom it asks is in other groups
 )
 VERSIONS = """

@@ -36,12 +36,13 @@ _IDS: Final = {"ssm": "Ssm", "ssmmessages": "SsmMessages", "kms": "Kms", "logs":
 class SessionManagerEndpoints(Construct):
     """The VPC endpoints that Session Manager needs where a subnet has no way to the internet.
 
-    | endpoint | type | when |
-    |---|---|---|
-    | `ssm`, `ssmmessages` | interface | always |
-    | `kms` | interface | `encryption_key` |
-    | `logs` | interface | `log_group` |
-    | `s3` | gateway | `log_bucket` |
+    | endpoint | type | made | what the agent uses it for |
+    |---|---|---|---|
+    | `ssm` | interface | always | registering with Systems Manager |
+    | `ssmmessages` | interface | always | the channels of the sessions |
+    | `kms` | interface | with `encryption_key` | decrypting session data |
+    | `logs` | interface | with `log_group` | sending session logs to CloudWatch Logs |
+    | `s3` | gateway | with `log_bucket` | writing session logs to the bucket |
 
     The options are those of `SessionManagerPermissions`, so that one dictionary of options serves
     both. The key of a log bucket or a log group needs no endpoint, as S3 and CloudWatch Logs call

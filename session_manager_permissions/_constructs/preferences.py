@@ -209,7 +209,7 @@ class SessionPreferences(Construct):
     def from_document_name(
         scope: Construct,
         construct_id: str,
-        document_name: str = _ACCOUNT_DEFAULT,
+        document_name: str = "SSM-SessionManagerRunShell",
         *,
         encryption_key: IKeyRef | IAliasRef | None = None,
         log_bucket: IBucketRef | None = None,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 import jsii
 
+from session_manager_permissions._causes import page
+
 from .findings import VERDICTS, check
-from .rules import RULES
+from .rules import READY, RULES
 from .templates import Assembly
 
 if TYPE_CHECKING:
@@ -44,9 +46,11 @@ class SessionManagerReadiness:
     |---|---|---|---|
     | `channel-missing` | warning; error if strict | the profile | a `ssmmessages` channel action \
 that no policy allows, or the permissions boundary does not |
-    | `registration-missing` | warning; error if strict | the profile | the same of \
-`ssm:UpdateInstanceInformation`, which Default Host Management Configuration can stand in for |
-    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of one of these actions |
+    | `registration-missing` | warning; error if strict | the profile | \
+`ssm:UpdateInstanceInformation`, if no policy allows it, or the permissions boundary does not; \
+Default Host Management Configuration can stand in for it |
+    | `explicit-deny` | warning; error if strict | the profile | a `Deny` of a channel action or \
+of `ssm:UpdateInstanceInformation` |
     | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
 role with more than 10,240 characters, which IAM refuses |
     | `managed-policy-too-long` | warning; error if strict | the policy | a managed policy of the \
@@ -171,11 +175,14 @@ counts in CDK's report |
         severity = rule.severity
         if rule.not_ready:
             severity = "error" if self._strict else "warning"
+        about = page(rule.id)
+        is_cause = rule.id != READY
         return cdk.PolicyViolation(
             rule_name=rule.id,
             description=finding.description,
             severity=severity,
-            fix=finding.fix,
+            fix=f"{finding.fix}\nMore: {about}" if is_cause else finding.fix,
+            rule_metadata={"page": about} if is_cause else None,
             violating_resources=[
                 cdk.PolicyViolatingResource(
                     resource_logical_id=resource.logical_id,

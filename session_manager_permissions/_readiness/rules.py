@@ -1,6 +1,6 @@
 """The rules of the check as data: what each finds, what it is reported on, and its severity.
 
-A test holds the tables in `SessionManagerReadiness` and docs/readiness.md equal to this one.
+`make tables` writes them into `SessionManagerReadiness` and the pages.
 """
 
 from __future__ import annotations
@@ -58,10 +58,12 @@ CHANNEL_MISSING: Final = _rule(
 )
 REGISTRATION_MISSING: Final = _rule(
     "registration-missing",
-    "the same of `ssm:UpdateInstanceInformation`, which Default Host Management "
-    "Configuration can stand in for",
+    "`ssm:UpdateInstanceInformation`, if no policy allows it, or the permissions boundary "
+    "does not; Default Host Management Configuration can stand in for it",
 )
-EXPLICIT_DENY: Final = _rule("explicit-deny", "a `Deny` of one of these actions")
+EXPLICIT_DENY: Final = _rule(
+    "explicit-deny", "a `Deny` of a channel action or of `ssm:UpdateInstanceInformation`"
+)
 POLICIES_TOO_LONG: Final = _rule(
     "inline-policies-too-long",
     "inline policies of its role with more than 10,240 characters, which IAM refuses",

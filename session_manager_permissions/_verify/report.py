@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions._causes import page
+
 from .checks import ORDER
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def _as_json(check: Check) -> dict[str, Any]:
         "verdict": check.verdict,
         "why": list(check.why),
         "fix": list(check.fix),
+        "page": page(check.name),
         "evidence": [one._asdict() for one in check.evidence],
     }
 
@@ -81,6 +84,7 @@ def _print_cause(console: Console, cause: Check) -> None:
     console.print(f"Cause: {cause.name}: {cause.why[0]}", style="bold red")
     for line in (*cause.why[1:], *cause.fix):
         console.print(f"  {line}")
+    console.print(f"  More: {page(cause.name)}")
 
 
 def _print_tree(console: Console, diagnosis: Diagnosis) -> None:

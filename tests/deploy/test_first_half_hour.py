@@ -120,7 +120,7 @@ def app(newcomer: Newcomer) -> Path:
 
 
 WITH_CLI = f"PATH={CLI.parent}:$PATH\n"
-TRY_IT, INSTALL, DEPLOY, VERIFY = (text for _, text in blocks("sh"))
+ON_AWS, INSTALL, VERIFY, TRY_IT = (text for _, text in blocks("sh"))
 
 
 def test_the_demo_works_from_a_clone(newcomer: Newcomer) -> None:
@@ -131,14 +131,24 @@ def test_the_demo_works_from_a_clone(newcomer: Newcomer) -> None:
     assert "SessionManagerPermissions" in said
 
 
-def test_the_app_of_a_clone_deploys(
+def test_the_two_commands_deploy(
     newcomer: Newcomer, aws: LocalAws, account: dict[str, str]
 ) -> None:
-    said = newcomer.run(DEPLOY, account)
+    folder = newcomer.folder / "empty"
+    folder.mkdir()
+    with_cli = WITH_CLI + ON_AWS.replace("npx aws-cdk", "cdk")  # the one that is there already
+    in_venv = f"python3 -m venv ../deployer\n. ../deployer/bin/activate\n{with_cli}"
 
-    assert said.count("✅") == 4
-    policies = aws.client("iam").list_role_policies(RoleName="web-server")
-    assert policies["PolicyNames"] == []  # taken back
+    iam = aws.client("iam")
+    (role,) = iam.get_instance_profile(InstanceProfileName="web-server")["InstanceProfile"]["Roles"]
+    before = iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
+
+    newcomer.run(in_venv, account, cwd=folder)
+    with_it = iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
+    newcomer.run(in_venv.replace("cdk deploy", "cdk destroy"), account, cwd=folder)
+
+    assert len(with_it) == len(before) + 1
+    assert iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"] == before
 
 
 def test_the_first_snippet_works_in_an_app_of_cdk_init(newcomer: Newcomer, app: Path) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from session_manager_permissions import SessionManagerReadiness
+from tests.conftest import ROOT
 
 from .policy_table import EC2_TRUST, document
 
@@ -48,7 +49,7 @@ class Report:
                 str(resource.resource_logical_id),
                 str(violation.severity),
                 violation.description,
-                str(violation.fix),
+                fix_alone(violation),
                 ", ".join(resource.locations),
                 Path(str(resource.template_path)).name,
             )
@@ -63,6 +64,18 @@ class Report:
     def only(self, rule: str) -> Finding:
         (finding,) = (one for one in self.findings if one.rule == rule)
         return finding
+
+
+def fix_alone(violation: cdk.PolicyViolation) -> str:
+    """The remedy, less the link that each finding of a cause ends with."""
+    fix = str(violation.fix)
+    if violation.rule_name == "ready":
+        return fix
+    page = f"docs/causes/{violation.rule_name}.md"
+    assert fix.endswith(f"\nMore: {page}")
+    assert violation.rule_metadata == {"page": page}
+    assert (ROOT / page).is_file()
+    return fix.removesuffix(f"\nMore: {page}")
 
 
 class Check:

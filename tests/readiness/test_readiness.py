@@ -39,7 +39,6 @@ from session_manager_permissions._readiness.rules import (
     POLICIES_TOO_LONG,
     REFUSED_POLICY,
     REGISTRATION_MISSING,
-    RULES,
     TOO_MANY_MANAGED_POLICIES,
 )
 from tests.conftest import (
@@ -1018,21 +1017,6 @@ def test_counts_are_in_the_file_that_cdk_writes(make_app: MakeApp, ready: bool) 
     ours = [one for one in written["pluginReports"] if "Readiness" in one["pluginName"]]
     assert [one["metadata"] for one in ours] == [
         {"ready": str(int(ready)), "not ready": str(int(not ready)), "can't be known": "0"}
-    ]
-
-
-TABLES = {
-    "docs/readiness.md": (ROOT / "docs/readiness.md").read_text(encoding="utf-8"),
-    "the docstring": SessionManagerReadiness.__doc__ or "",
-}
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_tables_have_the_rules(table: str) -> None:
-    rows = re.findall(r"^ *\| `(.*?)` \| (.*?) \| (.*?) \| (.*?) \|$", table, re.MULTILINE)
-
-    assert rows == [
-        (rule.id, rule.severity, rule.reported_on, rule.finds) for rule in RULES.values()
     ]
 
 

@@ -129,6 +129,7 @@ def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:
             f'Users see: "{KEY_DENIED}"',
         ],
         "fix": [f"give SessionManagerPermissions encryption_key={key}"],
+        "page": "docs/causes/encrypt.md",
         "evidence": [
             {
                 "api": "iam:SimulatePrincipalPolicy",

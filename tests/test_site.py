@@ -1,0 +1,153 @@
+"""The documentation site: what is in it, and that it works in a browser without any other host."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import pytest
+
+import session_manager_permissions
+from session_manager_permissions import SessionManagerOptions, SessionPreferences
+
+from .browser import browser, complaints, served
+from .conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.site
+
+__all__ = ["browser"]  # a fixture
+
+PUBLIC: Final[dict[str, Callable[..., Any]]] = {
+    **{
+        name: vars(found)["__init__"] if isinstance(found, type) else found
+        for name in session_manager_permissions.__all__
+        if (found := getattr(session_manager_permissions, name)) is not SessionManagerOptions
+    },
+    "SessionPreferences.from_document_name": SessionPreferences.from_document_name,
+    "SessionPreferences.grant_start_session": SessionPreferences.grant_start_session,
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make docs` makes: it fails on a dead link, and on a page that is left out."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(  # noqa: S603
+        ["make", "docs", f"SITE={folder}"],  # noqa: S607
+        cwd=ROOT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(site: Path) -> str:
+    return (site / "reference/index.html").read_text("utf-8")
+
+
+def plain(markup: str) -> str:
+    """What a reader sees, in one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
+
+
+def section(reference: str, name: str) -> str:
+    """What the reference has between the heading of a name and the next heading of this level."""
+    start = f'id="session_manager_permissions.{name}"'
+    _, found, rest = reference.partition(start)
+    assert found, name
+    return re.split(r'<h[23] id="session_manager_permissions\.', rest)[0]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_reference_has_each_argument_with_its_default_and_its_doc(
+    reference: str, name: str
+) -> None:
+    item = re.compile(r"<b><code>(\w+)</code></b>(.*?)</li>", re.DOTALL)
+    parameters = inspect.signature(PUBLIC[name]).parameters
+
+    listed = {code: plain(text) for code, text in item.findall(section(reference, name))}
+
+    assert [*listed] == [argument for argument in parameters if argument != "self"]
+    for argument, text in listed.items():
+        kind, _, doc = text.partition(" \N{EN DASH} ")
+        default = parameters[argument].default
+        assert doc, argument
+        if default is inspect.Parameter.empty:
+            assert "default:" not in kind
+        else:
+            assert f"default: {default}" in kind.replace("'", "")
+
+
+def test_the_reference_has_each_option_with_its_doc(reference: str) -> None:
+    for option in SessionManagerOptions.__annotations__:
+        found = section(reference, f"SessionManagerOptions.{option}")
+        assert re.search(r"Default: - ", plain(found)), option
+
+
+def test_nothing_is_loaded_from_another_host(site: Path) -> None:
+    host = r"""["']?(?:https?:)?//"""
+    loads = rf"<(?:script|img|iframe|source)\b[^>]*?\bsrc(?:set)?={host}|<link\b[^>]*?\bhref={host}"
+    styles = rf"(?:url\(|@import ){host}"
+
+    pages = [*site.rglob("*.html")]
+    assert len(pages) > 50
+    for path in pages:
+        assert not re.search(loads, path.read_text("utf-8")), path
+    for path in site.rglob("*.css"):
+        assert not re.search(styles, path.read_text("utf-8")), path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_can_be_read_and_used_by_everyone(
+    site: Path, browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    """axe finds nothing serious: contrasts, headings, names, what the keyboard reaches."""
+    rules = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    with served(site) as address, browser.new_context(color_scheme=scheme) as context:
+        page = context.new_page()
+        for path in ("", "reference/", "causes/no-network-path/", "preferences/"):
+            page.goto(f"{address}/{path}")
+            page.evaluate(rules)
+            found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+            assert [one for one in found if one["impact"] in {"serious", "critical"}] == []
+
+
+def test_it_works_in_a_browser_that_reaches_no_other_host(site: Path, browser: Browser) -> None:
+    with served(site) as address:
+        page = browser.new_page(color_scheme="dark")
+        found = complaints(page, address)
+        page.goto(f"{address}/preferences/")
+
+        # a picture of Mermaid is drawn, in the colours of the dark scheme
+        page.locator("div.mermaid").wait_for()
+        background = "getComputedStyle(document.body).backgroundColor"
+        assert max(map(int, re.findall(r"\d+", page.evaluate(background))[:3])) < 80
+        toggle = page.locator("form[data-md-component=palette] label:not([hidden])")
+        toggle.click()
+        page.wait_for_function(f"Math.min(...{background}.match(/\\d+/g)) > 200")
+
+        # the search finds the page of a cause
+        query = page.locator("input[name=query]")
+        query.click()
+        query.press_sequentially("no-network-path")
+        page.locator(".md-search-result__link[href*='causes/no-network-path/']").first.click()
+        page.wait_for_url("**/causes/no-network-path/**")
+
+        for path in ("", "reference/", "causes/", "errors/"):
+            page.goto(f"{address}/{path}")
+            assert page.locator("h1").count() == 1
+        assert found == []
+        page.close()

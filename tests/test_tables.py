@@ -1,0 +1,135 @@
+"""What is made from one source is as that source has it; and the source is what the code does."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Final
+
+import aws_cdk as cdk
+import pytest
+import tables
+from live_causes import CAUSES
+
+from session_manager_permissions import session_manager_statements
+from session_manager_permissions._causes import RULES_OF_CHECKS, cause
+from session_manager_permissions._constructs.endpoints import _IDS
+from session_manager_permissions._readiness.rules import READY, RULES
+from session_manager_permissions._verify.checks import ORDER
+
+from .conftest import HERE, ROOT
+from .scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REGIONS: Final = [
+    pytest.param(path, match["name"], match["text"], id=f"{path.stem}: {match['name']}")
+    for path in tables.pages()
+    for match in tables.REGION.finditer(path.read_text("utf-8"))
+]
+CAUSES_FOUND: Final = {cause(name) for name in (*RULES, *ORDER)} - {READY}
+
+
+@pytest.mark.parametrize(("path", "name", "text"), REGIONS)
+def test_each_region_is_what_its_source_makes(path: Path, name: str, text: str) -> None:
+    here = path.relative_to(ROOT).as_posix()
+
+    assert text == tables.made(name, here), "run `make tables`"
+
+
+@pytest.mark.parametrize("path", tables.IN_DOCSTRINGS)
+def test_each_table_in_a_docstring_is_what_its_source_makes(path: str) -> None:
+    assert (ROOT / path).read_text("utf-8") == tables.rewritten_code(ROOT / path), (
+        "run `make tables`"
+    )
+
+
+@pytest.mark.parametrize("path", tables.PICTURES, ids=lambda path: path.name)
+def test_each_picture_is_what_the_command_prints(path: Path) -> None:
+    assert path.read_text("utf-8") == tables.PICTURES[path](), "run `make tables`"
+
+
+def test_every_table_that_can_be_made_is_somewhere() -> None:
+    found = {str(each.values[1]) for each in REGIONS}
+
+    assert found == {
+        *tables.MAKERS,
+        *(f"arguments {name}" for name in tables.CALLABLES),
+        *(f"options {name}" for name in tables.commands()),
+    }
+
+
+def test_each_begin_has_its_end() -> None:
+    for path in tables.pages():
+        text = path.read_text("utf-8")
+        regions = len(tables.REGION.findall(text))
+        assert text.count("<!-- made by:") == text.count("<!-- end -->") == regions, path
+
+
+@pytest.mark.parametrize("name", tables.CALLABLES)
+def test_each_argument_is_documented_with_its_default(name: str) -> None:
+    parameters = inspect.signature(tables.CALLABLES[name]).parameters
+    documented = tables.documented(tables.CALLABLES[name])
+
+    assert [*documented] == [one for one in parameters if one != "self"]
+    for argument, text in documented.items():
+        default = parameters[argument].default
+        assert ("Default: - " in text) == (default is not inspect.Parameter.empty)
+        said = tables.meaning_and_default(text)[1]
+        if isinstance(default, bool | str):
+            assert said.startswith(f"`{default}`")
+        else:
+            assert not said.startswith("`False`")
+
+
+def test_the_statements_are_those_synthesized() -> None:
+    found = [
+        statement.to_json()
+        for scenario in ("all", "encryption_key, an alias")
+        for statement in session_manager_statements(**SCENARIOS[scenario](cdk.Stack(env=HERE)))
+    ]
+    actions = {
+        re.sub(r"(?<=Alias)[0-9a-f]{8}$", "…", statement["Sid"]): statement["Action"]
+        for statement in found
+    }
+    rows = [row.split(" | ") for row in tables.statements("").splitlines()[2:]]
+
+    listed = {sid.strip("| `"): re.findall(r"`(.*?)`", cell) for sid, cell, *_ in rows}
+
+    assert listed == {
+        sid: [action] if isinstance(action, str) else action for sid, action in actions.items()
+    }
+
+
+def test_the_endpoints_are_those_of_the_construct() -> None:
+    services = [service.strip("`") for service, *_ in tables.ENDPOINTS]
+
+    assert services == [*_IDS, "s3"]
+
+
+def test_each_check_is_described_in_the_order_of_the_checks() -> None:
+    assert tuple(tables.CHECKS) == ORDER
+
+
+def test_each_cause_has_a_page_and_no_other_has() -> None:
+    names = {path.stem for path in (ROOT / "docs/causes").glob("*.md")}
+
+    assert names == CAUSES_FOUND | {"index"}
+    assert {*RULES_OF_CHECKS} <= {*ORDER}
+    assert {*RULES_OF_CHECKS.values()} <= {*RULES}
+
+
+@pytest.mark.parametrize("name", sorted(CAUSES_FOUND))
+def test_a_page_shows_the_cause_wherever_it_is_found(name: str) -> None:
+    text = (ROOT / f"docs/causes/{name}.md").read_text("utf-8")
+    shown = {region["name"] for region in tables.REGION.finditer(text)}
+    checks = [check for check in ORDER if cause(check) == name]
+
+    assert text.startswith(f"# {name}\n")
+    assert "cause" in shown
+    assert ("synthesis" in shown) == (name in RULES)
+    assert ("live" in shown) == (name in CAUSES)
+    assert name in CAUSES or not checks
+    if checks:
+        assert CAUSES[name][0] in checks

@@ -1,0 +1,118 @@
+"""What MkDocs does besides for this site: pages that are not in `docs/`, their links, the pictures.
+
+The README is the site's first page, and the changelog and the examples are pages as well. A link
+leads to the same place on the site as in the repository.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mkdocs.structure.files import File
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from session_manager_permissions._causes import cause as cause_of  # noqa: E402
+
+MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
+SCRIPT: Final = "assets/mermaid.js"
+AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")
+FILES: Final = ("LICENSE", "benchmarks/RESULTS.svg")
+EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
+
+NAMES_CHECKS: Final = ("troubleshooting.md", "verify.md")
+"""The pages whose tables name checks, which lead to the pages of their causes."""
+
+_CHECK: Final = re.compile(r"(?<!\[)`([a-z0-9-]+)`")
+_LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the page of each cause and of each example to the navigation."""
+    names = sorted(path.name for path in (ROOT / "docs/causes").glob("*.md"))
+    causes = [f"causes/{name}" for name in names if name != "index.md"]
+    sections = {title: pages for entry in config.nav or () for title, pages in entry.items()}
+    for section, title, pages in (
+        ("Checks", "Causes", causes),
+        ("Project", "Examples", [f"examples/{name}.md" for name in EXAMPLES]),
+    ):
+        (listed,) = (entry[title] for entry in sections[section] if title in entry)
+        listed.extend(pages)
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages and the files that are not in `docs/`."""
+    pages = {site_path(name): (ROOT / name).read_text("utf-8") for name in AS_THEY_ARE}
+    pages["index.md"] = (ROOT / "README.md").read_text("utf-8")
+    for name in EXAMPLES:
+        pages[f"examples/{name}.md"] = example(name)
+    for path, text in pages.items():
+        files.append(File.generated(config, path, content=text))
+    for name in FILES:
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    files.append(File.generated(config, SCRIPT, abs_src_path=str(ROOT / MERMAID)))
+    return files
+
+
+def example(name: str) -> str:
+    """The page of an example: its app."""
+    code = (ROOT / "examples" / name / "app.py").read_text("utf-8")
+    return f'# examples/{name}\n\n```python title="app.py"\n{code}```\n'
+
+
+def site_path(path: str) -> str:
+    """The page of the site that a file of the repository is."""
+    if path == "README.md":
+        return "index.md"
+    if path.startswith("examples/"):
+        return f"examples/{path.split('/')[1]}.md"
+    return path.removeprefix("docs/")
+
+
+def repository_path(page: str) -> str:
+    """The file of the repository that a page of the site is."""
+    if page == "index.md":
+        return "README.md"
+    return page if page in AS_THEY_ARE else f"docs/{page}"
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
+    """Have links to files of the repository lead to their pages, and names of checks to theirs."""
+    here = page.file.src_uri
+    if here in NAMES_CHECKS:
+        markdown = re.sub(
+            r"^\|.*", lambda row: _CHECK.sub(cause, row[0]), markdown, flags=re.MULTILINE
+        )
+    folder = posixpath.dirname(repository_path(here))
+
+    def moved(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, match[0]))
+        return posixpath.relpath(site_path(target), posixpath.dirname(here) or ".")
+
+    return _LINK.sub(moved, markdown)
+
+
+def cause(name: re.Match[str]) -> str:
+    """Return the name of a check with a link to its page, and any other as it is."""
+    target = f"causes/{cause_of(name[1])}.md"
+    return f"[{name[0]}]({target})" if (ROOT / "docs" / target).is_file() else name[0]
+
+
+def on_post_page(output: str, *, page: Page, **_: object) -> str:
+    """Name the search, and load what draws Mermaid on the pages that have some."""
+    output = output.replace('role="dialog"', 'role="dialog" aria-label="Search"', 1)
+    if 'class="mermaid"' not in output:
+        return output
+    script = posixpath.relpath(SCRIPT, posixpath.dirname(page.file.dest_uri) or ".")
+    return output.replace("</head>", f'<script src="{script}"></script></head>', 1)

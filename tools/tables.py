@@ -1,0 +1,423 @@
+"""`make tables`: what stands in several places, written into each from the one place that has it.
+
+A page marks such a region: `<!-- made by: make tables NAME -->` before it, `<!-- end -->` after it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import posixpath
+import re
+import textwrap
+from argparse import Action, ArgumentParser, _SubParsersAction
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import live_causes
+
+from session_manager_permissions import (
+    SessionManagerEndpoints,
+    SessionManagerFleet,
+    SessionManagerOptions,
+    SessionManagerPermissions,
+    SessionManagerReadiness,
+    SessionPreferences,
+    _needs,
+)
+from session_manager_permissions._causes import cause as cause_of
+from session_manager_permissions._readiness.rules import READY, RULES
+from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.command import _parser as command_line
+from session_manager_permissions._verify.permissions import PERMISSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+FINDINGS: Final = (
+    ROOT / "tests/readiness/__snapshots__/test_what_findings_say/test_what_each_finding_says.txt"
+)
+"""What the check at synthesis says of each cause. A test holds that it does."""
+
+CHECKS: Final = {
+    "instance-running": "the instance runs, and neither of its status checks is impaired",
+    "connected": "the agent is connected to Session Manager",
+    "registered": "Systems Manager has a record of the node, with the ping status `Online`",
+    "instance-profile": "the instance has an instance profile, and the profile has a role",
+    "role-assumable": "the trust policy lets EC2 assume the role; for a hybrid node, Systems "
+    "Manager",
+    "metadata": "the instance metadata service is on",
+    "register": "the role may register the node",
+    "reach": "the role may open the channels",
+    "default-host-management": "the agent works with the role of the instance profile, and not "
+    "with the account's role",
+    "path-ssm": "the network leads to `ssm`",
+    "path-ssmmessages": "the network leads to `ssmmessages`",
+    "path-kms": "the network leads to `kms`, if the document names a key",
+    "path-logs": "the network leads to `logs`, if the document names a log group",
+    "path-s3": "the network leads to `s3`, if the document names a bucket",
+    "encrypt": "the role may decrypt with the key that the document names",
+    "log-to-s3": "the role may put logs into the bucket that the document names",
+    "log-to-cloudwatch": "the role may write to the log group that the document names",
+    "key-usable": "the key is enabled, symmetric, for encryption, customer managed and in the "
+    "node's region",
+    "bucket-encryption": "the bucket exists, and is encrypted as the document enforces",
+    "log-group-encryption": "the log group exists, and has a KMS key if the document enforces "
+    "encryption",
+    "run-as": "the user that sessions run as can exist: `root` fails, and `ssm-user` is unknown",
+    "operator": "the operator may start the session on this node with this document, open its "
+    "channel and use its key",
+    "plugin": "the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",
+}
+"""What each check of the live account passes for, in the order of the checks."""
+
+ALIAS_SID: Final = "SessionManagerDecryptAlias…"
+STATEMENTS: Final = {
+    "SessionManagerChannels": ("`*`: the actions have no resource type", "always"),
+    "SessionManagerRegistration": ("`*`", "`allow_registration`"),
+    "SessionManagerLogEncryption": (
+        "the log bucket; `*` if there is none",
+        "unless `check_log_encryption=False`, or `preferences` have no log bucket",
+    ),
+    "SessionManagerLogObjects": ("the objects below the prefix", "`log_bucket`"),
+    "SessionManagerLogBucketKey": ("the bucket's key", "`log_bucket` with a key that CDK knows"),
+    "SessionManagerLogGroups": ("`*`", "`log_group`"),
+    "SessionManagerLogStreams": ("the group", "`log_group`"),
+    "SessionManagerLogEvents": ("the group's streams", "`log_group`"),
+    "SessionManagerDecrypt": ("the keys", "`encryption_key`, a key"),
+    ALIAS_SID: (
+        "all keys of the alias's account and region, if `kms:ResourceAliases` has the alias",
+        "`encryption_key`, an alias",
+    ),
+}
+"""The resources of each statement, and the option that adds it."""
+
+ENDPOINTS: Final = (
+    ("`ssm`", "interface", "always", "registering with Systems Manager"),
+    ("`ssmmessages`", "interface", "always", "the channels of the sessions"),
+    ("`kms`", "interface", "with `encryption_key`", "decrypting session data"),
+    ("`logs`", "interface", "with `log_group`", "sending session logs to CloudWatch Logs"),
+    ("`s3`", "gateway", "with `log_bucket`", "writing session logs to the bucket"),
+)
+"""The endpoints that `SessionManagerEndpoints` makes."""
+
+CALLABLES: Final[dict[str, Callable[..., Any]]] = {
+    "SessionManagerPermissions": SessionManagerPermissions.__init__,
+    "SessionManagerFleet": SessionManagerFleet.__init__,
+    "SessionManagerEndpoints": SessionManagerEndpoints.__init__,
+    "SessionManagerReadiness": SessionManagerReadiness.__init__,
+    "SessionPreferences": SessionPreferences.__init__,
+    "from_document_name": SessionPreferences.from_document_name,
+    "grant_start_session": SessionPreferences.grant_start_session,
+}
+SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
+"""Their tables leave out the options of `SessionManagerPermissions`."""
+
+REGION: Final = re.compile(
+    r"<!-- made by: make tables (?P<name>.*?) -->\n\n(?P<text>.*?)\n<!-- end -->", re.DOTALL
+)
+IN_DOCSTRINGS: Final = {
+    "session_manager_permissions/_readiness/plugin.py": ("rules", "| rule | severity |"),
+    "session_manager_permissions/_constructs/statements.py": ("statements", "| Sid | actions |"),
+    "session_manager_permissions/_constructs/endpoints.py": ("endpoints", "| endpoint | type |"),
+}
+"""The table in the docstrings of a file: its name, and how it begins."""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [" | ".join(header), *(" | ".join(row) for row in rows)]
+    first, *others = [f"| {line} |\n" for line in lines]
+    return "".join([first, f"|{'---|' * len(header)}\n", *others])
+
+
+def code(names: Iterable[str]) -> str:
+    """Return names as code."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def linked(name: str, here: str) -> str:
+    """Return the name of a rule or a check as a link, from a page to what is said about it."""
+    target = posixpath.relpath(f"docs/causes/{cause_of(name)}.md", posixpath.dirname(here))
+    return f"[`{name}`]({target})"
+
+
+def rules(here: str) -> str:
+    """Return what each rule at synthesis finds."""
+    of_code = here.endswith(".py")
+    return table(
+        ("rule", "severity", "reported on", "what it finds"),
+        (
+            (
+                f"`{rule.id}`" if of_code or rule.id == READY else linked(rule.id, here),
+                rule.severity,
+                rule.reported_on,
+                rule.finds,
+            )
+            for rule in RULES.values()
+        ),
+    )
+
+
+def checks(here: str) -> str:
+    """Return what each check on the live account passes for, and what it asks."""
+    return table(
+        ("check", "passes if", "the calls that it makes"),
+        ((linked(check, here), CHECKS[check], calls(check)) for check in ORDER),
+    )
+
+
+def calls(check: str) -> str:
+    """Return the actions without which a check is unknown."""
+    if check.startswith("path-"):
+        return "`ec2:Describe…` of what is on the way"
+    return code(name for name, of in PERMISSIONS.items() if check in of.split(", ")) or "none"
+
+
+def permissions(_: str) -> str:
+    """Return what is unknown without each action."""
+    return table(
+        ("action", "without it these checks are unknown"),
+        ((f"`{action}`", code(PERMISSIONS[action].split(", "))) for action in sorted(PERMISSIONS)),
+    )
+
+
+def causes(here: str) -> str:
+    """Return all causes: what each is called at synthesis and on the live account."""
+    found: dict[str, list[str]] = {rule: [] for rule in RULES if rule != READY}
+    for check in ORDER:
+        found.setdefault(cause_of(check), []).append(check)
+    return table(
+        ("cause", "rule at synthesis", "checks of `verify`"),
+        (
+            (linked(cause, here), f"`{cause}`" if cause in RULES else "", code(names))
+            for cause, names in found.items()
+        ),
+    )
+
+
+def cause(here: str) -> str:
+    """Return how the check at synthesis and the command call the cause of a page."""
+    name = Path(here).stem
+    rows = []
+    if name in RULES:
+        rule = RULES[name]
+        rows.append(
+            (f"at synthesis, the rule `{name}`", f"finds {rule.finds}", f"on {rule.reported_on}")
+        )
+    rows += [
+        (f"live, the check `{check}`", f"passes if {CHECKS[check]}", "on the node")
+        for check in ORDER
+        if cause_of(check) == name
+    ]
+    return table(("where", "what", "reported"), rows)
+
+
+def synthesis(here: str) -> str:
+    """Return what the check at synthesis says about the cause of a page."""
+    name = Path(here).stem
+    found = re.findall(
+        r"^(?P<case>[^\n]+): ([\w-]+)\n  (.*?)\n  Fix: (.*?)\n$",
+        FINDINGS.read_text("utf-8") + "\n",
+        re.MULTILINE | re.DOTALL,
+    )
+    description, fix = next((says, fix) for _, rule, says, fix in found if rule == name)
+    severity = RULES[name].severity.partition(";")[0].upper()
+    lines = "\n   ".join(fix.splitlines())
+    return (
+        f"```text\n{severity} {description} (SessionManagerReadiness)\n"
+        f"   Suggested fix: {lines}\n"
+        f"   Acknowledge with 'SessionManagerReadiness::{name}'\n```\n"
+    )
+
+
+def live(here: str) -> str:
+    """Return what the command says about the cause of a page."""
+    return f"```text\n{live_causes.printed(Path(here).stem)}\n```\n"
+
+
+def statements(_: str) -> str:
+    """Return the statements: their actions, on what, and the option that adds each."""
+    made = {need.sid: list(need.actions) for need in needs(other_account=False)}
+    elsewhere = {need.sid: need.actions for need in needs(other_account=True)}
+    rows = []
+    for sid, (resources, when) in STATEMENTS.items():
+        actions = code(made[sid])
+        more = [action for action in elsewhere[sid] if action not in made[sid]]
+        if more:
+            actions += f", and {code(more)} in another account's bucket"
+        rows.append((f"`{sid}`", actions, resources, when))
+    return table(("Sid", "actions", "resources", "when"), rows)
+
+
+def endpoints(_: str) -> str:
+    """Return the endpoints, and what each is for."""
+    return table(("endpoint", "type", "made", "what the agent uses it for"), ENDPOINTS)
+
+
+def needs(*, other_account: bool) -> Iterator[_needs.Need]:
+    """Find what the role needs with all options."""
+    yield from _needs.needed(
+        bucket_arn="bucket",
+        bucket_key=("key", None),
+        prefix="",
+        group_arn="group",
+        allow_registration=True,
+        check_log_encryption=True,
+        bucket_of_other_account=other_account,
+    )
+    yield _needs.decrypt("key", sessions_only=False)
+    yield _needs.decrypt("key", "alias", "…", sessions_only=False)
+
+
+def arguments(name: str) -> str:
+    """Return the arguments of a callable, as its docstring says."""
+    named = documented(CALLABLES[name])
+    left_out = {"scope", "construct_id", "grantee"}
+    if name in SHARE_OPTIONS:
+        left_out |= {*SessionManagerOptions.__annotations__}
+    return table(
+        (f"argument of `{name}`", "meaning", "default"),
+        (
+            (f"`{argument}`", *meaning_and_default(text))
+            for argument, text in named.items()
+            if argument not in left_out
+        ),
+    )
+
+
+def documented(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the arguments in a docstring, and what it says about each."""
+    text = inspect.getdoc(function) or ""
+    (section,) = re.findall(r"^Args:\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    entries = re.split(r"^    (?=\w+: )", section, flags=re.MULTILINE)[1:]
+    pairs = (" ".join(entry.split()).partition(": ") for entry in entries)
+    return {argument: meaning for argument, _, meaning in pairs}
+
+
+def meaning_and_default(text: str) -> tuple[str, str]:
+    """Return what an argument means and its default, as the cells of a table."""
+    meaning, _, default = text.partition(" Default: - ")
+    default = re.sub("^(True|False)", r"`\1`", default.rstrip("."))
+    return meaning.rstrip("."), default or "required"
+
+
+def options(command: str) -> str:
+    """Return the options of a command, as its help says."""
+    parser = commands()[command]
+    return table(
+        ("option", "for", "meaning"),
+        (
+            (
+                f"`{spelled(action)}`",
+                in_code("" if group.title == "options" else str(group.title)),
+                in_code(explained(action)),
+            )
+            for group in parser._action_groups  # noqa: SLF001 - argparse has nothing public
+            for action in group._group_actions  # noqa: SLF001
+            if action.option_strings and action.dest != "help"
+        ),
+    )
+
+
+def commands() -> dict[str, ArgumentParser]:
+    """Return the parsers of the commands by their names."""
+    actions = command_line()._actions  # noqa: SLF001 - as above
+    (found,) = (action for action in actions if isinstance(action, _SubParsersAction))
+    return dict(found.choices)
+
+
+def spelled(action: Action) -> str:
+    """Return an option with what it takes."""
+    choices = f"{{{','.join(action.choices)}}}" if action.choices else ""
+    takes = action.metavar or choices
+    return f"{action.option_strings[0]} {takes}".strip()
+
+
+def explained(action: Action) -> str:
+    """Return the help of an option."""
+    return (action.help or "").replace("%(default)s", str(action.default))
+
+
+def in_code(text: str) -> str:
+    """Return a text with the options that it names as code."""
+    return re.sub(r"(?<![`\w-])(--[a-z-]+)(?!.*`)", r"`\1`", text)
+
+
+MAKERS: Final[dict[str, Callable[[str], str]]] = {
+    made.__name__: made
+    for made in (rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints)
+}
+
+
+PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
+
+
+@cache
+def made(name: str, here: str) -> str:
+    """Return the text of a region of a file, both named from the root of the repository."""
+    kind, _, of = name.partition(" ")
+    return {"arguments": arguments, "options": options}[kind](of) if of else MAKERS[kind](here)
+
+
+def pages() -> list[Path]:
+    """Return the pages that may have regions."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def rewritten(path: Path) -> str:
+    """Return a page with its regions as they should be."""
+    here = path.relative_to(ROOT).as_posix()
+
+    def region(match: re.Match[str]) -> str:
+        text = made(match["name"], here)
+        return f"<!-- made by: make tables {match['name']} -->\n\n{text}\n<!-- end -->"
+
+    return REGION.sub(region, path.read_text("utf-8"))
+
+
+def rewritten_code(path: Path) -> str:
+    """Return a module with the table in its docstring as it should be."""
+    here = path.relative_to(ROOT).as_posix()
+    name, begins = IN_DOCSTRINGS[here]
+    text = "".join(in_docstring(line) for line in made(name, here).splitlines())
+    pattern = rf"^    {re.escape(begins)}.*?(?=\n\n)"
+    found, number = re.subn(
+        pattern,
+        lambda _: text.rstrip("\n"),
+        path.read_text("utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    if number != 1:
+        raise ValueError(f"{here} must have one table that begins with {begins!r}")
+    return found
+
+
+def in_docstring(row: str) -> str:
+    """Return a row of a table as a docstring has it: in lines that the linter takes."""
+    lines = textwrap.wrap(
+        row, 98, initial_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return " \\\n".join(lines) + "\n"
+
+
+def outdated() -> Iterator[tuple[Path, str]]:
+    """Find the files that are not as they should be, each with what it should be."""
+    for paths, make in (
+        (pages(), rewritten),
+        ([ROOT / name for name in IN_DOCSTRINGS], rewritten_code),
+    ):
+        for path in paths:
+            text = make(path)
+            if text != path.read_text("utf-8"):
+                yield path, text
+    for path, draw in PICTURES.items():
+        if draw() != path.read_text("utf-8"):
+            yield path, draw()
+
+
+if __name__ == "__main__":
+    for changed, new in outdated():
+        changed.write_text(new, encoding="utf-8")
+        print(f"wrote {changed.relative_to(ROOT)}")  # noqa: T201
