@@ -41,7 +41,7 @@ def test_over_http_and_throttled(
 ) -> None:
     account = fleet(80)
     account.size = 8
-    throttled = ("ec2:DescribeInstances", "iam:SimulatePrincipalPolicy", "ssm:GetConnectionStatus")
+    throttled = ("iam:SimulatePrincipalPolicy",)
     server = Served(account, refused_first=throttled)
     with served(server) as address:
         for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": address}).items():
