@@ -23,6 +23,9 @@ _OF_ROLE: Final = frozenset({"instance-profile", *PERMISSIONS})
 """The causes that nodes have because of their role."""
 _IDS: Final = 3
 """How many ids are shown of each line."""
+_DEPLOY: Final = (
+    'npx aws-cdk deploy --app "python -m session_manager_permissions" -c instance-profiles=FILE'
+)
 _LINES: Final = 10
 """How many roles or regions are shown of each cause, and how many profiles."""
 
@@ -49,7 +52,7 @@ def print_audit(console: Console, result: AuditResult) -> None:
         more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
         console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
         console.print(f"  {names}{more}")
-        console.print("  - --profiles-file FILE, then cdk deploy -c instance-profiles=FILE")
+        console.print(f"  - --profiles-file FILE, then {_DEPLOY}")
     incomplete = [region for region in result["regions"] if region["error"]]
     if incomplete:
         console.print()
