@@ -105,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(run(arguments))
     except CannotAsk as error:
         text = str(error)
+    except KeyboardInterrupt:
+        text = "interrupted before there was an answer"
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
         text = f"an error of the program, {type(error).__name__}: {error}: report it"
     with suppress(AttributeError, OSError):  # without a standard error, the status says enough

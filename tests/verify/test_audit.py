@@ -644,6 +644,48 @@ def test_what_a_role_lacks(said: OfRoles, audit: Callable[..., Run], tmp_path: P
     assert file.read_text(encoding="utf-8") == "".join(f"{name}\n" for name in said.profiles)
 
 
+def test_names_are_added_to_the_list_that_a_stack_may_follow(
+    audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    file = tmp_path / "profiles.txt"
+    kept = "# mended last week\nbatch\narn:aws:iam::111122223333:instance-profile/team/web # web"
+    file.write_text(kept, encoding="utf-8")
+    account = with_roles(Account(Machine(A), Machine(B, profile="two")), web=Role(lacks=CHANNELS))
+    account.profiles["two"] = "web"
+
+    audit(account, "--profiles-file", str(file))
+
+    assert file.read_text(encoding="utf-8") == f"{kept}\ntwo\n"
+
+
+def test_an_interrupt_before_anything_is_known_is_said_in_a_line(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A))
+
+    def interrupted(_: str, call: str, __: dict[str, Any]) -> None:
+        if call == "sts:GetCallerIdentity":
+            raise KeyboardInterrupt
+
+    account.before = interrupted
+
+    run = audit(account)
+
+    assert (run.status, run.out) == (2, "")
+    assert run.err == "session-manager-permissions: interrupted before there was an answer\n"
+
+
+def test_what_is_no_list_of_names_is_left_as_it_is(
+    audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    file = tmp_path / "profiles.txt"
+    file.write_bytes(b"\xff")
+
+    run = audit(Account(Machine(A)), "--profiles-file", str(file))
+
+    assert run.status == 2
+    assert f"--profiles-file {file} can't be read, and names are added" in run.err
+    assert file.read_bytes() == b"\xff"
+
+
 def test_nothing_could_be_asked(audit: Callable[..., Run]) -> None:
     account = Account(Machine(A))
     account.refused = {

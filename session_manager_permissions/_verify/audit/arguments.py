@@ -149,7 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         shown,
         "--profiles-file",
         "FILE",
-        "also write the names of the instance profiles that lack a permission there, one a line, "
+        "also add the names of the instance profiles that lack a permission there, one a line, "
         "as app.py takes them by -c instance-profiles=FILE",
     )
     shown.add_argument(
