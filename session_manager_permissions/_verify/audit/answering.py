@@ -103,10 +103,10 @@ def write_files(request: AuditRequest, result: AuditResult) -> None:
     Raises:
         CannotAsk: a file can't be written, or is no list of names.
     """
-    if request.profiles_file is not None:
-        _add_names(request.profiles_file, result["profiles"])
     if request.file is not None:
         _write(request.file, "--file", as_text(request, result))
+    if request.profiles_file is not None:
+        _add_names(request.profiles_file, result["profiles"])
 
 
 def _add_names(path: str, names: list[str]) -> None:
@@ -116,16 +116,18 @@ def _add_names(path: str, names: list[str]) -> None:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
     except (OSError, ValueError) as error:
         raise CannotAsk(
             f"--profiles-file {path} can't be read, and names are added to what it has: {error}: "
             "give another path"
         ) from None
-    lines = text.splitlines()
+    if text and not text.endswith("\n"):
+        text += "\n"
+    lines = text.split("\n")  # as the app does
     listed = {line.partition("#")[0].strip().rpartition("/")[2] for line in lines}
-    lines += [name for name in names if name not in listed]
-    _write(path, "--profiles-file", "".join(f"{line}\n" for line in lines))
+    added = "".join(f"{name}\n" for name in names if name not in listed)
+    _write(path, "--profiles-file", text + added)
 
 
 def _write(path: str, option: str, text: str) -> None:

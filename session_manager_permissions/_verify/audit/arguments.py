@@ -160,5 +160,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _tag_fault(text: str) -> str | None:
-    key, equals, _ = text.partition("=")
-    return None if key and equals else "is not KEY=VALUE"
+    key, _, value = text.partition("=")
+    return None if key and value else "is not KEY=VALUE"  # nodes have no filter for an empty value
