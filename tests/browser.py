@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="the group `browser` is not installed"
-)
-
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS: Final = (
     "--disable-background-networking",
+    "--disable-component-update",
     "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
     "--no-first-run",
     "--no-sandbox",  # as root it would not start
 )
@@ -38,6 +37,9 @@ def browser() -> Iterator[Browser]:
     """One for all tests: it takes a second to start."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the group `browser` is not installed"
+    )
     with (
         playwright.sync_playwright() as driver,
         driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as started,

@@ -18,6 +18,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
 from hypothesis import settings
 
+from .browser import browser  # noqa: F401 # a fixture
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -415,6 +415,7 @@ FOUND: Final = [
     ("bucket's name by its L1", " "),
     ("bucket's ARN", f"arn:aws:sns:::{HARMLESS}"),
     ("bucket's ARN", f"arn:aws:s3:*::{HARMLESS}"),
+    ("bucket's ARN", f"arn:*aws:s3:::{HARMLESS}"),
     ("log group's name", " "),
     ("log group's region", "*"),
     ("log group's region", "秘密"),

@@ -430,6 +430,11 @@ def audit(
     return does
 
 
+def interrupted(w: World) -> None:
+    w.patch.setattr(command_module, "_audit", Mock(side_effect=KeyboardInterrupt))
+    main(["audit"])
+
+
 def by_root(_: World) -> None:
     account = nodes.World()
     root = {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
@@ -1053,6 +1058,8 @@ ROWS: Final = {
         audit("--file", "/nowhere/audit.json"), CannotAsk
     ),
     "audit --file that is a folder": Row(audit("--file", "/tmp"), CannotAsk),  # noqa: S108
+    "audit --profiles-file that is a folder": Row(audit("--profiles-file", "/tmp"), CannotAsk),  # noqa: S108
+    "Ctrl-C before the answer": Row(interrupted, "stderr"),
     "--from without the file": Row(from_file(None), CannotAsk),
     "--from with a table": Row(from_file("┌────"), CannotAsk),
     "--from with the JSON of verify": Row(from_file('{"version": 1, "ready": true}'), CannotAsk),

@@ -49,7 +49,14 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def modules() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "py.typed", "aws_managed_policies.json", "page.*")
+        for pattern in (
+            "*.py",
+            "py.typed",
+            "aws_managed_policies.json",
+            "page.css",
+            "page.html.jinja",
+            "page.js",
+        )
         for path in (ROOT / PACKAGE).rglob(pattern)
     }
 
@@ -99,7 +106,7 @@ def test_bill_of_materials_lists_what_a_user_installs(distributions: Path) -> No
     assert listed["bomFormat"] == "CycloneDX"
     assert (project["name"], project["type"]) == ("session-manager-permissions", "library")
     assert {"aws-cdk-lib", "boto3", "constructs", "jinja2", "jsii", "rich"} <= {
-        component["name"] for component in listed["components"]
+        component["name"].lower() for component in listed["components"]
     }
     assert str(distributions.parent) not in text
 

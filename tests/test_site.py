@@ -13,7 +13,7 @@ import pytest
 import session_manager_permissions
 from session_manager_permissions import SessionManagerOptions, SessionPreferences
 
-from .browser import browser, complaints, served
+from .browser import complaints, served
 from .conftest import ROOT
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.site
 
-__all__ = ["browser"]  # a fixture
 
 PUBLIC: Final[dict[str, Callable[..., Any]]] = {
     **{

@@ -111,7 +111,7 @@ class LocalAws:
     def project(self) -> Path:
         """A folder that is to the CLI what the repository is, so that no look-up lands there."""
         project = self.folder / "project"
-        project.mkdir()
+        project.mkdir(exist_ok=True)
         settings = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
         settings |= {
             "app": shlex.join([sys.executable, str(ROOT / "app.py")]),

@@ -13,11 +13,11 @@ from aws_cdk import aws_iam as iam
 
 from .roles import (
     Target,
-    attach,
     attach_by_name,
+    attach_or_refuse,
     node_group_target,
     profile_target,
-    refuse_unchangeable,
+    refuse_by_arn,
     reports_only,
     role_of_maker,
     role_target,
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 
 
 class Probe:
-    """Finds out which roles CDK attaches a policy to.
-
-    CDK has no property that says so. `attach_inline_policy` raises no error on a role that must not
-    change, and only the policy shows that the role was not attached: it does not list it.
-    """
+    """Finds out which roles CDK attaches a policy to, by trying it as `attach_or_refuse` does."""
 
     def __init__(
         self,
@@ -73,11 +69,11 @@ class Probe:
         return iam.Policy(self._stack, "Policy")
 
     def doubtful(self, names: Iterable[str]) -> set[str]:
-        """Return the names of roles with an import to which CDK may not attach the policy.
+        """Return the names of the roles that `try_role_of` has to try one by one.
 
-        One policy is attached to all imports, and what it lists is read in one request. A name that
-        it lists fewer times than there are imports has an import that can't be attached to, and is
-        tried again by itself.
+        These have an import to which CDK might not attach the policy. One policy is attached to all
+        imports, and what it lists is read in one request. A name that it lists fewer times than
+        there are imports has an import that CDK can't attach it to.
         """
         imported = [name for name in names if name in self._imports]
         if not imported or self._same_name is not None:
@@ -92,10 +88,10 @@ class Probe:
             name
             for name, value in zip(imported, resolved["names"], strict=True)
             if listed[json.dumps(value)] < len(self._imports[name])
-            or any(map(_is_unchangeable, self._imports[name]))
+            or any(map(_is_refused_by_arn, self._imports[name]))
         }
 
-    def role_of(self, found: Found, name: str) -> str:
+    def try_role_of(self, found: Found, name: str) -> str:
         """Return the name of the compute's role, or a token of it; empty if CDK only reports on it.
 
         Raises:
@@ -135,7 +131,7 @@ class Probe:
         if self._same_name is not None:
             attach_by_name(self._same_name, target.role)
         # Each try has a new policy, as another import may have put the same name on the last one.
-        attach(iam.Policy(self._stack, self._next_id()), target, self._stack)
+        attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
 
     def _imports_of(self, attribute: str, value: str, name: str) -> list[iam.IRole]:
         """Return the imports of the role, and the immutable views of it.
@@ -165,12 +161,12 @@ class Probe:
         return f"Child{len(self._stack.node.children)}"
 
 
-def _is_unchangeable(imported: Imported) -> bool:
+def _is_refused_by_arn(imported: Imported) -> bool:
     """Tell whether the ARN is that of a role that nobody may change, or of no role."""
     _, arn, parts = imported
     try:
         if parts is not None:
-            refuse_unchangeable(arn, parts)
+            refuse_by_arn(arn, parts)
     except ValueError:
         return True
     return False

@@ -180,7 +180,7 @@ def _roles_of(
             roles[name] = value or name
             continue
         try:
-            role = probe.role_of(found, name)
+            role = probe.try_role_of(found, name)
         except (TypeError, ValueError) as error:
             policy.not_attached.append(f"{found.resource.node.path}: {error}")
             continue

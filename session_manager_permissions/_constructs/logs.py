@@ -46,7 +46,7 @@ def bucket_arn(bucket: IBucketRef) -> str:
             )
         arn = bucket.bucket_ref.bucket_arn
     parts = parse_arn(arn)
-    refuse_wildcards("log_bucket", parts.resource if parts else arn)
+    refuse_wildcards("log_bucket", arn)
     # Refuses an object, and an ARN that was given as a name.
     if parts and not (
         (parts.service, parts.region, parts.account) == ("s3", "", "")

@@ -15,7 +15,7 @@ from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .keys import session_key
-from .roles import is_lookup_dummy, refuse_unchangeable, reports_only
+from .roles import is_lookup_dummy, refuse_by_arn, reports_only
 from .tokens import TOKEN, Environment, differ, is_name, parse_arn
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
         return True
     parts = parse_arn(role_arn)
     if parts is not None:
-        refuse_unchangeable(role_arn, parts)
+        refuse_by_arn(role_arn, parts)
     role = cast("iam.IRole", principal)
     has_policy = any(isinstance(node, iam.Policy) for node in role.node.find_all())
     return has_policy or reports_only(role) or is_lookup_dummy(role)

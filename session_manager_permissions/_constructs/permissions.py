@@ -15,7 +15,7 @@ from .keys import KeyResource, is_in_region, session_key, warn_of_no_key_in_regi
 from .names import default_policy_name, refuse_invalid_policy_name
 from .roles import (
     Target,
-    attach,
+    attach_or_refuse,
     condition_path,
     is_lookup_dummy,
     profile_target,
@@ -220,7 +220,7 @@ class SessionManagerPermissions(Construct):
             return
         if self._given_name is not None and not is_lookup_dummy(target.role):
             self._refuse_overwriting(target)
-        attach(self._policy, target, self._stack)
+        attach_or_refuse(self._policy, target, self._stack)
         self._targets[target.key] = target
         if target.cfn_role is not None and not isinstance(target.role, iam.Role):
             if not self._l1_roles:

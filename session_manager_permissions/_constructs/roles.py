@@ -1,7 +1,8 @@
 """Find the role that a user gives, attach a policy to it, and refuse one that can't be changed.
 
-A role can't be changed if its ARN says so (`refuse_unchangeable`), if a stack of another account
-owns it (`_refuse_other_account`), or if CDK attaches no policy to it (`attach`).
+A role can't be changed if its ARN is that of a service-linked role (`refuse_by_arn`), if a stack
+of another account owns it (`_refuse_other_account`), or if CDK leaves it out of the policy:
+imported with `mutable=False`, or by the ARN of another account (`attach_or_refuse`).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(imported, imported.role_name, _referenced_key(arn))
-    refuse_unchangeable(arn, parts)
+    refuse_by_arn(arn, parts)
     name = parts.resource.rpartition("/")[2]
     return Target(imported, name, _referenced_key(name))
 
@@ -105,8 +106,10 @@ _BY_PROFILE = (
 )
 
 
-def attach(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
-    """Attach `policy`, and check that the policy lists the role, as CDK raises no error if not.
+def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> None:
+    """Attach `policy`, and refuse the role if the policy does not list it then.
+
+    CDK has no property that says whether a role can be changed, and raises no error if it can't.
 
     The policy may omit the role in two cases: before the CLI has looked up the role, and for roles
     of `iam.Role.customize_roles`, whose report has the policy.
@@ -318,7 +321,7 @@ def _referenced_arn(role: IRoleRef) -> str:
     )
 
 
-def refuse_unchangeable(arn: str, parts: Arn) -> None:
+def refuse_by_arn(arn: str, parts: Arn) -> None:
     """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
 
     Raises:

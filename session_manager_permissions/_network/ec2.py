@@ -26,7 +26,7 @@ def admits_https(protocol: object, low: object, high: object) -> bool | None:
     if str(protocol) == "-1":
         return True
     if str(protocol).lower() not in {"tcp", "6"}:
-        return False if re.fullmatch(r"[a-z0-9]+", str(protocol), re.IGNORECASE) else None
+        return False if re.fullmatch(r"\d+|udp|icmp(v?6)?", str(protocol).lower()) else None
     first, last = _number(low), _number(high)
     if first is None or last is None:
         known = (first is not None and first > HTTPS) or (last is not None and last < HTTPS)

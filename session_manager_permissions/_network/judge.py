@@ -17,6 +17,7 @@ from .verdicts import (
     ENDPOINT_UNREACHABLE,
     GROUPS,
     OF_SERVICES,
+    OPEN,
     POLICY,
     PRIVATE_DNS,
     VPC_DNS,
@@ -187,6 +188,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
             place, groups, subnet, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=GROUPS)
         ),
         _by_policy(endpoint),
+        OPEN if endpoint.subnets else unknown(nowhere.decides),
         *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
     )

@@ -217,9 +217,15 @@ class _Finder:
         if mixed is None:
             yield self._unknown(resource, f"what {resource.logical_id!r} launches from")
             return
-        yield self._from_template(resource, mixed.get("LaunchTemplateSpecification"))
-        for entry, written, _ in mappings(mixed.get("Overrides")):
-            other = entry.get("LaunchTemplateSpecification") if entry else written
+        base = self._from_template(resource, mixed.get("LaunchTemplateSpecification"))
+        others = [
+            (present(entry, "LaunchTemplateSpecification") if entry else written, certain)
+            for entry, written, certain in mappings(mixed.get("Overrides"))
+        ]
+        certain = any(certain for _, certain in others)
+        if not certain or any(other is None for other, _ in others):
+            yield base  # only overrides without a launch template of their own use it
+        for other, _ in others:
             if other is not None:
                 yield self._from_template(resource, other)
 
@@ -239,11 +245,14 @@ class _Finder:
             launch = self._from_template(
                 resource, entry.get("LaunchTemplateSpecification") if entry else written
             )
+            overrides = [*mappings(entry.get("Overrides") if entry else None)]
             subnets = tuple(
                 self._values.reference(resource.template, override["SubnetId"], SUBNET, "subnet")
-                for override, _, _ in mappings(entry.get("Overrides") if entry else None)
+                for override, _, _ in overrides
                 if override is not None and "SubnetId" in override
             )
+            if len(subnets) < len(overrides):  # the others take the template's
+                subnets += launch.subnets or (_DEFAULT_VPC,)
             yield self._compute(resource, replace(launch, subnets=subnets or launch.subnets))
 
     def _node_group(self, resource: Resource) -> Compute:
@@ -405,13 +414,16 @@ class _Finder:
         (data,) = first
         elastic: Fact = False
         origin, public = launch.origin, present(data, "AssociatePublicIpAddress")
+        given = None if public is None else fact(public, "public address", default=False)
+        if given is None and len(interfaces) > 1:  # what is documented of it differs
+            given = Unknown(f"what gives {launch.origin.logical_id!r} a public IPv4 address")
         if "NetworkInterfaceId" in data:
             value = data["NetworkInterfaceId"]
             made = self._values.behind(origin.template, value)
             if not isinstance(made, Resource) or made.type != "AWS::EC2::NetworkInterface":
                 doubt = Unknown(decider(value, "network interface"))
                 return replace(launch, subnets=(doubt,), groups=(doubt,), public_address=doubt)
-            public = False  # what a subnet gives, it gives to what is made with the instance
+            given = False  # what a subnet gives, it gives to what is made with the instance
             elastic = self._addresses.get(made, False)
             origin, data = made, made.properties
         return replace(
@@ -420,9 +432,7 @@ class _Finder:
                 origin.template, data.get("SubnetId"), SUBNET, "subnet"
             ),
             groups=self._groups(origin, data, "GroupSet", "Groups"),
-            public_address=None
-            if public is None
-            else fact(public, "public address", default=False),
+            public_address=given,
             elastic_address=elastic,
             other_interfaces=len(interfaces) > 1,
         )

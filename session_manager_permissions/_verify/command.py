@@ -105,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(run(arguments))
     except CannotAsk as error:
         text = str(error)
+    except KeyboardInterrupt:
+        text = "interrupted before there was an answer"
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
         text = f"an error of the program, {type(error).__name__}: {error}: report it"
     with suppress(AttributeError, OSError):  # without a standard error, the status says enough
@@ -269,9 +271,15 @@ def _audit(arguments: argparse.Namespace) -> int:
         _import_extra(module)
     with said_in_a_line():
         result = audits.answer(request)
-    audits.write_files(request, result)
+    show = partial(audits.as_text, request, result)
     if request.file is None:
-        _print(lambda: audits.as_text(request, result))
+        _print(show)
+    try:
+        audits.write_files(request, result)
+    except CannotAsk:
+        if request.file is not None:  # what was asked for a long time is not lost
+            _print(show)
+        raise
     return audits.exit_status(result)
 
 

@@ -8,7 +8,7 @@ Host Management Configuration, if the account has that on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
@@ -91,6 +91,8 @@ class Identity:
     """What that role may do."""
     replaced: bool = False
     """Whether the account's role takes the place of the profile's."""
+    in_doubt: bool = False
+    """Whether the account's role may take its place, which is not known."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -133,14 +135,28 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses, *, sample: bool) -
         {} if worker is None else may(session, node, worker, uses, sample=sample)
     )
     worker, permissions = _with_boundary(session, worker, permissions)
+    in_doubt = not fit and not replaced and not isinstance(account, str)
+    of_role = [
+        _assumable(node, own, trusted, EC2, replaced=replaced),
+        *_permissions(worker, permissions),
+    ]
+    assumable, *permitted = [unless_replaced(one) for one in of_role] if in_doubt else of_role
     checks = [
         _profile(node, profile, account),
-        _assumable(node, own, trusted, EC2, replaced=replaced),
+        assumable,
         _metadata(node),
-        *_permissions(worker, permissions),
+        *permitted,
         _host_management(node, profile, permissions, account, fit=fit),
     ]
-    return Identity(checks, profile.name, worker, permissions, replaced=replaced)
+    return Identity(checks, profile.name, worker, permissions, replaced=replaced, in_doubt=in_doubt)
+
+
+def unless_replaced(check: Check) -> Check:
+    """Leave open what the profile's role lacks, because the account's role may do the work."""
+    if check.verdict != "fail":
+        return check
+    why = "whether the account's role does the work in its place is not known"
+    return replace(check, verdict="unknown", why=(*check.why, why))
 
 
 def _read_profile(session: AwsSession, node: Node) -> _Profile:

@@ -28,6 +28,7 @@ from .document import (
     key_arn,
     read_document,
 )
+from .identity import unless_replaced
 from .simulator import NO_USES, LiveKey, Uses
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def permission_checks(preferences: Preferences, identity: Identity) -> list[Chec
             checks.append(skipped(check, NO_ROLE, subject))
         else:
             checks.append(_without_key(subject, preferences.checks[0]))
-    return checks
+    return [unless_replaced(one) for one in checks] if identity.in_doubt else checks
 
 
 def _without_bucket_key(check: Check, error: CannotAsk) -> Check:

@@ -671,6 +671,15 @@ def test_an_imported_role_of_two_profiles_is_attached_once(stack: cdk.Stack) -> 
     assert not warnings(stack)
 
 
+def test_a_role_by_an_arn_that_only_the_deployment_knows_is_attached(stack: cdk.Stack) -> None:
+    arn = cdk.CfnParameter(stack, "Arn").value_as_string
+    profile(stack, role=iam.Role.from_role_arn(stack, "Role", arn))
+    SessionManagerFleet(stack, "Fleet")
+    (attached,) = roles(stack)
+    assert '{"Ref": "Arn"}' in json.dumps(attached)
+    assert not warnings(stack)
+
+
 @pytest.mark.parametrize("is_first", [True, False], ids=["before its user", "after its user"])
 def test_an_owned_role_of_profiles_in_two_stacks_is_attached_by_its_own_stack(
     make_app: MakeApp, *, is_first: bool

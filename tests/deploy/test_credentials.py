@@ -40,7 +40,7 @@ WHERE_CALLED: Final = {
     "iam:ListRoleTags": row("a role", preferences=RUN_AS, operator=Operator(is_role=True)),
     "iam:ListUserTags": row("a user", preferences=RUN_AS, operator=Operator()),
     "ssm:GetServiceSetting": row(
-        "a role that may not register", role=Role(lacks=("ssm:UpdateInstanceInformation",))
+        "a role that EC2 may assume, perhaps", role=Role(trusts="ec2.eu-west-1.amazonaws.com")
     ),
     "ssm:ListTagsForResource": HYBRID,
 }

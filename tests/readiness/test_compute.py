@@ -175,7 +175,10 @@ INTERFACES = "? the network interfaces of 'Instance'"
                     interface(DeviceIndex=1, SubnetId=ref("Other")), interface(DeviceIndex=0)
                 )
             },
-            {"profile": None, "places": HERE},
+            {
+                "profile": None,
+                "places": [("Subnet", ["Group"], "? what gives 'Instance' a public IPv4 address")],
+            },
         ),
         (
             {"Instance": with_interfaces(interface(DeviceIndex=PARAMETER))},
@@ -510,7 +513,55 @@ BOTH = [("Subnet", ["Group"], None), ("Other", ["Group"], None)]
                     },
                 ),
             },
+            [
+                {
+                    "set_in": "Template",
+                    "profile": None,
+                    "places": [*BOTH, (DEFAULT_VPC, ["Group"], None)],
+                }
+            ],
+        ),
+        (
+            {
+                "Template": template(NetworkInterfaces=[interface(SubnetId=ref("Other"))]),
+                "Fleet": resource(
+                    "AWS::EC2::EC2Fleet",
+                    LaunchTemplateConfigs=[
+                        {
+                            "LaunchTemplateSpecification": SPEC,
+                            "Overrides": [
+                                {"SubnetId": ref("Subnet")},
+                                {"InstanceType": "t3.micro"},
+                            ],
+                        }
+                    ],
+                ),
+            },
             [{"set_in": "Template", "profile": None, "places": BOTH}],
+        ),
+        (
+            {
+                "Template": template(SecurityGroupIds=[GROUP]),
+                "Second": template(
+                    SecurityGroupIds=[GROUP], IamInstanceProfile={"Name": "Profile"}
+                ),
+                "Fleet": scaling(
+                    MixedInstancesPolicy={
+                        "LaunchTemplate": {
+                            "LaunchTemplateSpecification": SPEC,
+                            "Overrides": [
+                                {
+                                    "LaunchTemplateSpecification": {
+                                        "LaunchTemplateId": ref("Second"),
+                                        "Version": "$Latest",
+                                    }
+                                }
+                            ],
+                        }
+                    }
+                ),
+            },
+            [{"set_in": "Second", "profile": "Profile", "places": BOTH}],
         ),
         (
             {

@@ -1039,6 +1039,19 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
                     Other=resource("AWS::EC2::VPC", CidrBlock=BLOCK),
                     Apart=resource("AWS::EC2::SecurityGroup", VpcId=ref("Other"))),
      ENDPOINT_MISSING),
+    ("in no subnet", with_endpoints(Ssm=made("ssm", SubnetIds=[])), UNKNOWN),
+    ("in subnets that are not written", with_endpoints(Ssm=made("ssm", SubnetIds=None)), UNKNOWN),
+    ("custom resource with the endpoint that admits nothing",
+     with_endpoints(Admits=admitting(CidrIp="127.0.0.1/32"),
+                    Custom=resource(CUSTOM, Endpoints=[ref("Ssm"), ref("Messages")])), UNKNOWN),
+    ("custom resource with the endpoint whose policy allows nothing",
+     with_endpoints(Ssm=made("ssm", PolicyDocument={"Statement": []}),
+                    Custom=resource(CUSTOM, Endpoint=ref("Ssm"))), UNKNOWN),
+    ("custom resource with the endpoint that admits all",
+     with_endpoints(Custom=resource(CUSTOM, Endpoint=ref("Ssm"))), OPEN),
+    ("custom resource with the default group, which admits itself alone",
+     with_endpoints(Ssm=made("ssm", SecurityGroupIds=None),
+                    Custom=resource(CUSTOM, Group=att("Vpc", "DefaultSecurityGroup"))), UNKNOWN),
     ("in subnets by parameter", with_endpoints(Ssm=made("ssm", SubnetIds=PARAMETER)), OPEN),
     ("groups by parameter", with_endpoints(Ssm=made("ssm", SecurityGroupIds=PARAMETER)), UNKNOWN),
     ("no groups", with_endpoints(Ssm=made("ssm", SecurityGroupIds=None)), ENDPOINT_UNREACHABLE),
@@ -1389,6 +1402,8 @@ NOT_THIS = resource(
         ({"Group": group([])}, UNKNOWN),
         ({"Group": group([{"Fn::If": [ON, ANY, NO_VALUE]}])}, UNKNOWN),
         ({"Group": group([ANY | {"IpProtocol": "udp"}])}, EGRESS_CLOSED),
+        ({"Group": group([ANY | {"IpProtocol": "icmpv6"}])}, EGRESS_CLOSED),
+        ({"Group": group([ANY | {"IpProtocol": "all"}])}, UNKNOWN),
         ({"Group": group([ANY | {"CidrIp": "127.0.0.1/32"}])}, EGRESS_CLOSED),
         ({"Group": group([ANY | {"CidrIp": "127.0.0.1/32"}]), "Rule": LET_OUT}, OPEN),
         ({"Group": group([ANY | {"CidrIp": "127.0.0.1/32"}]), "Rule": on(LET_OUT)}, UNKNOWN),
@@ -1456,6 +1471,13 @@ OFF = made("ssm", PrivateDnsEnabled=False)
         ({"Ssm": OFF, "Zone": zone("ssm.eu-west-1.amazonaws.com."), "Record": record()}, OPEN),
         ({"Ssm": OFF, "Zone": zone({"Fn::Sub": "ssm.${AWS::Region}.amazonaws.com"}),
           "Record": record("RecordSetGroup")}, OPEN),
+        ({"Ssm": OFF, "Zone": zone({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"}),
+          "Record": record()}, OPEN),
+        ({"Ssm": OFF, "Zone": zone("SSM.eu-west-1.amazonaws.com"), "Record": record()}, OPEN),
+        ({"Ssm": OFF, "Zone": zone({"Fn::Sub": "${Given}.${AWS::Region}.amazonaws.com"})}, UNKNOWN),
+        ({"Ssm": OFF, "Zone": zone("amazonaws.com")}, UNKNOWN),
+        ({"Ssm": OFF, "Zone": zone({"Fn::Sub": "corp.${AWS::URLSuffix}"}), "Record": record()},
+         ENDPOINT_UNREACHABLE),
         ({"Ssm": OFF, "Zone": zone("kms.eu-west-1.amazonaws.com"), "Record": record()},
          ENDPOINT_UNREACHABLE),
         ({"Ssm": OFF, "Zone": zone("example.com"), "Record": record()}, ENDPOINT_UNREACHABLE),
@@ -1553,6 +1575,7 @@ HTTPS = {"Protocol": 6, "PortRange": {"From": 443, "To": 443}}
         ({"In": LETS_IN, "Out": on(LETS_OUT)}, UNKNOWN),
         ({"In": LETS_IN, "Out": entry(1, egress=True, NetworkAclId=PARAMETER)}, UNKNOWN),
         ({"In": LETS_IN, "Out": LETS_OUT, "Acl": None}, UNKNOWN),
+        ({"In": LETS_IN, "Custom": resource(CUSTOM, Acl=ref("Acl"))}, UNKNOWN),
     ],
 )  # fmt: skip
 def test_network_acl(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
@@ -1566,6 +1589,25 @@ def test_network_acl(tmp_path: Path, parts: dict[str, Any], expected: str) -> No
     }
     (found,) = verdicts(write(tmp_path, Stack=templated(**acl | parts))).values()
     assert said(found) == expected
+
+
+def test_entries_that_a_loop_makes_are_not_known(tmp_path: Path) -> None:
+    parts = {
+        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        "Uses": resource(
+            "AWS::EC2::SubnetNetworkAclAssociation",
+            SubnetId=ref("Private"),
+            NetworkAclId=ref("Acl"),
+        ),
+    }
+    in_public = {name: made(name, SubnetIds=[ref("Public")]) for name in ("ssm", "ssmmessages")}
+    body = with_endpoints(**parts, Ssm=in_public["ssm"], Messages=in_public["ssmmessages"])
+    (found,) = verdicts(write(tmp_path, Stack=body)).values()
+    assert said(found) == NO_NETWORK_PATH
+    loop = ["Egress", ["true", "false"], {"Entry${Egress}": entry(1, egress=ref("Egress"))}]
+    body["Resources"]["Fn::ForEach::Entries"] = loop
+    (found,) = verdicts(write(tmp_path, Stack=body)).values()
+    assert said(found) == UNKNOWN
 
 
 def test_entry_of_ipv6_is_none_of_ipv4(tmp_path: Path) -> None:

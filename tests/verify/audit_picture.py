@@ -12,9 +12,10 @@ from typing import Final
 from playwright.sync_api import sync_playwright
 
 from session_manager_permissions._verify.audit.page import html
+from tests.browser import CHROMIUM, FLAGS
+from tests.conftest import ROOT
 
 from .audits import sample
-from .test_audit_browser import CHROMIUM, FLAGS, ROOT
 
 PICTURE: Final = ROOT / "docs/pictures/audit.png"
 SIZE: Final = (1200, 1066)

@@ -8,7 +8,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, UnknownRegionError
+from botocore.exceptions import (
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    UnknownRegionError,
+)
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
@@ -144,6 +148,18 @@ def lacking_page(account: Account) -> Account:
     def before(_: str, call: str, asked: dict[str, Any]) -> None:
         if call == "ec2:DescribeInstances" and "NextToken" in asked:
             account.refused[call] = "RequestLimitExceeded"
+
+    account.size, account.before = 1, before
+    return account
+
+
+def lacking_records(account: Account) -> Account:
+    """The second page of the records can't be read, but for those with a tag."""
+
+    def before(_: str, call: str, asked: dict[str, Any]) -> None:
+        of_all = call == "ssm:DescribeInstanceInformation" and "Filters" not in asked
+        if of_all and "NextToken" in asked:
+            raise refusal("DescribeInstanceInformation", "ThrottlingException")
 
     account.size, account.before = 1, before
     return account
@@ -397,6 +413,14 @@ ROWS: Final = [
         status=1,
     ),
     row(
+        "IAM refuses each question",
+        Account(Machine(A)),
+        {A: (R,)},
+        refused={"iam:SimulatePrincipalPolicy": "InvalidInput"},
+        says="InvalidInput",
+        status=1,
+    ),
+    row(
         "status checks are denied",
         Account(Machine(A, **NEVER), Machine(B, **NEVER)),
         {A: (U, "registered"), B: (U, "registered")},
@@ -446,6 +470,22 @@ ROWS: Final = [
         ),
         {B: (R,), HYBRID: (R,)},
         *("--tag", "env=prod", "--tag", "team=a*b=c"),
+    ),
+    row(
+        "a tag, and a page of the records can't be read",
+        with_roles(
+            lacking_records(
+                Account(
+                    Machine(HYBRID, role="nodes"),
+                    Machine(f"mi-{17 * '1'}", role="nodes", tags={"env": "prod"}),
+                )
+            ),
+            nodes=Role("ssm.amazonaws.com"),
+        ),
+        {f"mi-{17 * '1'}": (R,)},
+        *("--tag", "env=prod"),
+        says="ThrottlingException",
+        status=1,
     ),
 ]
 
@@ -644,6 +684,58 @@ def test_what_a_role_lacks(said: OfRoles, audit: Callable[..., Run], tmp_path: P
     assert file.read_text(encoding="utf-8") == "".join(f"{name}\n" for name in said.profiles)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_names_are_added_to_the_list_that_a_stack_may_follow(
+    encoding: str, audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    file = tmp_path / "profiles.txt"
+    arn = "arn:aws:iam::111122223333:instance-profile/team/web"
+    kept = f"{arn} # mended\u2028last\x0cweek\nbatch"
+    file.write_text(kept, encoding=encoding)
+    account = with_roles(Account(Machine(A), Machine(B, profile="two")), web=Role(lacks=CHANNELS))
+    account.profiles["two"] = "web"
+
+    audit(account, "--profiles-file", str(file))
+
+    assert file.read_text(encoding="utf-8") == f"{kept}\ntwo\n"
+
+
+def test_an_interrupt_before_anything_is_known_is_said_in_a_line(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A))
+
+    def interrupted(_: str, call: str, __: dict[str, Any]) -> None:
+        if call == "sts:GetCallerIdentity":
+            raise KeyboardInterrupt
+
+    account.before = interrupted
+
+    run = audit(account)
+
+    assert (run.status, run.out) == (2, "")
+    assert run.err == "session-manager-permissions: interrupted before there was an answer\n"
+
+
+def test_what_is_no_list_of_names_is_left_as_it_is(
+    audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    file = tmp_path / "profiles.txt"
+    file.write_bytes(b"\xff")
+
+    run = audit(Account(Machine(A)), "--profiles-file", str(file))
+
+    assert run.status == 2
+    assert f"--profiles-file {file} can't be read, and names are added" in run.err
+    assert file.read_bytes() == b"\xff"
+    assert run.found == {A: (R,)}
+
+
+def test_an_answer_is_shown_if_its_file_cant_be_written(audit: Callable[..., Run]) -> None:
+    run = audit(Account(Machine(A)), "--file", "/dev/full")
+
+    assert (run.status, run.found) == (2, {A: (R,)})
+    assert "--file /dev/full can't be written: No space left on device" in run.err
+
+
 def test_nothing_could_be_asked(audit: Callable[..., Run]) -> None:
     account = Account(Machine(A))
     account.refused = {
@@ -682,12 +774,24 @@ def test_a_region_that_is_not_there(
     monkeypatch.setattr(Session, "in_region", in_region)
     account.before = before
 
-    run = audit(account, "--region", OTHER_REGION, "--region", region)
+    for regions in ((OTHER_REGION, region), (region, OTHER_REGION)):
+        run = audit(account, *(word for name in regions for word in ("--region", name)))
 
-    assert run.status == 1
-    assert run.found == {A: (R,)}
-    assert says in run.error(region)
-    assert run.error(OTHER_REGION) == ""
+        assert run.status == 1
+        assert run.found == {A: (R,)}
+        assert says in run.error(region)
+        assert run.error(OTHER_REGION) == ""
+
+
+def test_no_region_says_which_account_it_is(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A))
+    account.refused["sts:GetCallerIdentity"] = "AccessDenied"
+
+    run = audit(account, "--region", REGION, "--region", OTHER_REGION)
+
+    assert (run.status, run.out) == (2, "")
+    assert run.err.endswith(f"{DENIED} sts:GetCallerIdentity on *\n")
+    assert account.calls == {"sts:GetCallerIdentity": 2}
 
 
 def test_an_error_of_the_program_is_no_verdict(
@@ -703,6 +807,7 @@ def test_an_error_of_the_program_is_no_verdict(
     assert (run.status, run.found) == (1, {A: (Q,), B: (S,)})
     assert "RuntimeError: surprise: report it" in run.error()
     assert "report it" in run.one(A)["why"][0]
+    assert run.one(A)["profile"] == "web"
 
 
 def test_what_is_shared_is_asked_once(audit: Callable[..., Run]) -> None:
@@ -759,6 +864,21 @@ def test_a_role_that_is_refused_is_asked_once(audit: Callable[..., Run]) -> None
 
     assert account.calls["iam:GetInstanceProfile"] == 1
     assert account.calls["iam:SimulatePrincipalPolicy"] == 0
+
+
+def test_credentials_may_end_half_way(audit: Callable[..., Run]) -> None:
+    account = Account(Machine(A), Machine(B, **NEVER))
+
+    def before(_: str, call: str, __: dict[str, Any]) -> None:
+        if call == "ssm:GetConnectionStatus":
+            raise CredentialRetrievalError(provider="sso", error_msg="the token has expired")
+
+    account.before = before
+
+    run = audit(account)
+
+    assert (run.status, run.found) == (1, {A: (Q,), B: (U, "registered")})
+    assert run.error() == "Error when retrieving credentials from sso: the token has expired"
 
 
 @pytest.mark.parametrize("code", ["InvalidInput", "Throttling"])
@@ -881,6 +1001,7 @@ def test_results_of_files(audit: Callable[..., Run], tmp_path: Path) -> None:
     [
         (["--tag", "env"], "'env' is not KEY=VALUE"),
         (["--tag", "=prod"], "'=prod' is not KEY=VALUE"),
+        (["--tag", "env="], "'env=' is not KEY=VALUE"),
         (["--tag", "env=a", "--tag", "env=b"], "--tag env is given twice"),
         (["--region", REGION, "--all-regions"], "not allowed with argument"),
         (["--from", "one.json", "--tag", "env=a"], "--tag is not for --from"),

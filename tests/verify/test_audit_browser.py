@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,37 +18,16 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
+ROOT: Final = Path(__file__).parents[2]
+AXE: Final = ROOT / "node_modules/axe-core/axe.min.js"
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="the group `browser` is not installed"
 )
 
-ROOT: Final = Path(__file__).parents[2]
-AXE: Final = ROOT / "node_modules/axe-core/axe.min.js"
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS: Final = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-    "--no-sandbox",  # as root it would not start
-)
 Scheme = Literal["light", "dark"]
 SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
 RULES: Final = {"color-contrast", "heading-order", "label", "scrollable-region-focusable"}
 """The rules of axe that the page must have something for."""
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with (
-        playwright.sync_playwright() as driver,
-        driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as started,
-    ):
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -130,6 +130,31 @@ def test_change_of_a_role(
     assert changed == ([(lost, gained)] if lost or gained else [])
 
 
+@pytest.mark.parametrize(
+    ("others", "changed"),
+    [
+        pytest.param([], [], id="not asked"),
+        pytest.param(None, [], id="denied"),
+        pytest.param([node("i-2", region=OTHER_REGION, role=None)], [], id="not judged"),
+        pytest.param(
+            [node("i-2", region=OTHER_REGION)], [["encrypt"]], id="judged, and not complete"
+        ),
+    ],
+)
+def test_a_role_of_nodes_that_one_audit_does_not_know_is_no_change(
+    others: list[NodeResult] | None, changed: list[list[str]]
+) -> None:
+    there = node("i-2", region=OTHER_REGION)
+    whole = result([node(), there], roles=[role(lacks=["encrypt"])])
+    part = result([node(), *(others or [])], roles=[role()])
+    if others != []:
+        place = {"account": ACCOUNT, "region": OTHER_REGION, "instances": 0, "error": "denied"}
+        part["regions"] = [part["regions"][0], place]  # type: ignore[list-item]
+
+    assert [one["lost"] for one in changes(part, whole)["roles"]] == changed
+    assert [one["gained"] for one in changes(whole, part)["roles"]] == changed
+
+
 def test_causes_are_counted() -> None:
     old = result([node("i-1", causes=["reach"]), node("i-2", causes=["metadata"])])
     new = result([node("i-1", causes=["reach"]), node("i-2", causes=["reach", "path-ssm"])])

@@ -134,7 +134,38 @@ def test_role_is_as_the_latest_result_has_it(tmp_path: Path) -> None:
     )
 
     assert found["roles"] == [role(lacks=["reach"], profiles=["db", "web"], instances=2)]
+    assert found["profiles"] == ["db", "web"]
+
+
+def test_role_may_lack_a_permission_in_one_region_alone(tmp_path: Path) -> None:
+    there = node("i-2", region=OTHER_REGION, causes=["encrypt"])
+    earlier = asked(EARLIER, there, roles=[role(lacks=["encrypt", "reach"])], profiles=["web"])
+    later = asked(LATER, node("i-1"), roles=[role(unknown=["encrypt", "log-to-s3"])])
+
+    found = merged(tmp_path, earlier, later)
+
+    assert found["roles"] == [role(lacks=["encrypt"], unknown=["log-to-s3"], instances=2)]
     assert found["profiles"] == ["web"]
+
+
+def test_role_of_the_first_version_does_not_say_what_is_unknown(tmp_path: Path) -> None:
+    first = role(lacks=["reach"], instances=2)
+    del first["unknown"]
+    here = asked(LATER, node("i-1", causes=["reach"]), roles=[first])
+
+    found = merged(tmp_path, here, asked(EARLIER, node("i-2", region=OTHER_REGION), roles=[]))
+
+    assert found["roles"] == [first]
+
+
+def test_profile_whose_role_was_given_the_permission_lacks_none(tmp_path: Path) -> None:
+    nodes = [node("i-1", causes=["reach"]), node("i-2", region=OTHER_REGION)]
+    earlier = asked(EARLIER, *nodes, roles=[role(lacks=["reach"])], profiles=["web"])
+
+    found = merged(tmp_path, earlier, asked(LATER, node("i-1"), roles=[role()]))
+
+    assert found["roles"] == [role(instances=2)]
+    assert found["profiles"] == []
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,15 @@ def slow() -> Iterator[tuple[Served, str]]:
         yield server, address
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes of the test take Ctrl-C, though a job in the background is started without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_prints_what_is_known(slow: tuple[Served, str]) -> None:
     server, address = slow
     regions = ["--region", REGION, "--region", OTHER_REGION]

@@ -482,6 +482,27 @@ ROWS: Final = [
         does=both(without_profile, refusing("ssm:GetServiceSetting")),
         unknown="instance-profile default-host-management",
     ),
+    *(
+        row(
+            f"no setting by a denial, and a role that lacks {action}",
+            does=both(
+                using(),
+                denying(f"{ROLE} {action}", f"{ROLE} {REGISTER}"),
+                refusing("ssm:GetServiceSetting"),
+            ),
+            unknown=f"register {unknown} default-host-management",
+        )
+        for action, unknown in (
+            (REGISTER, ""),
+            (CHANNEL, "reach"),
+            ("kms:Decrypt", "encrypt"),
+        )
+    ),
+    row(
+        "no setting by a denial, and a role that EC2 can't assume",
+        does=both(not_trusting, refusing("ssm:GetServiceSetting")),
+        unknown="role-assumable default-host-management",
+    ),
     row(
         "no simulator by a denial",
         does=both(using(), refusing("iam:SimulatePrincipalPolicy", "AccessDenied")),

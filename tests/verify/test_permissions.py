@@ -14,6 +14,7 @@ from .nodes import (
     ACCOUNT,
     HYBRID,
     NODE,
+    REGION,
     USER,
     World,
     dhcp_options,
@@ -22,6 +23,7 @@ from .nodes import (
     group,
     of_verdict,
     table,
+    trusting,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ def run_as(world: World) -> None:
     world.uses(runAsEnabled=True, runAsDefaultUser="web")
 
 
-def may_not_register(world: World) -> None:
-    world.denies.add("ssm:UpdateInstanceInformation")
+def trusting_perhaps(world: World) -> None:
+    world.trust = {"Statement": [trusting(f"ec2.{REGION}.amazonaws.com")]}
 
 
 WHERE_ASKED: dict[str, tuple[Callable[[World], object], str, str | None]] = {
@@ -65,7 +67,7 @@ WHERE_ASKED: dict[str, tuple[Callable[[World], object], str, str | None]] = {
     "iam:GetRole": (World.is_hybrid, HYBRID, None),
     "iam:ListRoleTags": (run_as, NODE, OPERATOR_ROLE),
     "iam:ListUserTags": (run_as, NODE, USER),
-    "ssm:GetServiceSetting": (may_not_register, NODE, None),
+    "ssm:GetServiceSetting": (trusting_perhaps, NODE, None),
     "ssm:ListTagsForResource": (World.is_hybrid, HYBRID, USER),
 }
 """A node of which each action is asked; one that uses everything for the others."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 
-ACL: Final = frozenset({"AWS::EC2::NetworkAcl"}) | VPC
+_ACL: Final = frozenset({"AWS::EC2::NetworkAcl"})
+ACL: Final = _ACL | VPC
 """A VPC stands for its default network ACL."""
 
 _TCP: Final = {"6", "-1"}
@@ -26,6 +27,7 @@ def acls_of(
 ) -> dict[Hashable, NetworkAcl | Unknown]:
     """The network ACL of each subnet that is given one, of the entries of each."""
     values = reading.values
+    customised = values.customised(_ACL)
     found: dict[Hashable, NetworkAcl | Unknown] = {}
     for resource in values.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
         template, properties = resource.template, resource.properties
@@ -41,7 +43,7 @@ def acls_of(
         read = [_entry(reading, entry) for entry in own]
         known = [entry for entry in read if isinstance(entry, AclEntry)]
         facts = [values.exists(one) for one in (resource, *own)]
-        facts += [reading.complete("entries", acl)]
+        facts += [reading.complete("entries", acl), customised.get(acl, True)]
         facts += [entry for entry in read if isinstance(entry, Unknown)]
         doubt = all_of(facts)
         found[subnet] = (

@@ -45,8 +45,10 @@ def read_endpoints(reading: Reading) -> None:
     vpcs = reading.network.vpcs
     certain: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
     possible: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
+    customised = reading.values.customised(frozenset({"AWS::EC2::VPCEndpoint"}))
     for resource in reading.values.by_type["AWS::EC2::VPCEndpoint"]:
-        for endpoint in _endpoint(reading, resource):
+        for read in _endpoint(reading, resource):
+            endpoint = _in_doubt(read, customised.get(resource))
             for id_, meant in _vpcs_of(reading, resource, endpoint):
                 if meant is True:
                     certain[id_].append(endpoint)
@@ -55,6 +57,14 @@ def read_endpoints(reading: Reading) -> None:
                     possible[id_].append(replace(endpoint, exists=exists))
     for id_ in dict.fromkeys((*certain, *possible)):
         vpcs[id_] = replace(vpcs[id_], endpoints=(*certain[id_], *possible[id_]))
+
+
+def _in_doubt(endpoint: Endpoint, doubt: Unknown | None) -> Endpoint:
+    """The endpoint, to which something unseen may give more groups and another policy."""
+    if doubt is None:
+        return endpoint
+    policy = None if endpoint.policy is None else doubt
+    return replace(endpoint, groups=(*endpoint.groups, doubt), policy=policy)
 
 
 def _vpcs_of(
@@ -184,8 +194,10 @@ def _in_region(resource: Resource, name: str) -> bool:
 
 def _zone_services(name: str) -> list[str]:
     """The services whose public name is in a hosted zone of this name."""
-    pattern = rf"(?:({'|'.join(SERVICES)})\.)?[a-z0-9{UNKNOWN}-]+\.amazonaws\.com(?:\.cn)?\.?"
-    found = re.fullmatch(pattern, name)
+    region, suffix = rf"[a-z0-9{UNKNOWN}-]+", r"amazonaws\.com(?:\.cn)?"
+    of_service = rf"({'|'.join(SERVICES)})\.{region}\.(?:{suffix}|{UNKNOWN})"
+    of_all = rf"(?:(?:{UNKNOWN}\.)?{region}\.)?{suffix}"
+    found = re.fullmatch(rf"(?:{of_service}|{of_all})\.?", name.lower())
     if not found:
         return []
     return [found[1]] if found[1] else [*SERVICES]

@@ -38,7 +38,7 @@ def read_groups(reading: Reading) -> None:
     values = reading.values
     inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source", INBOUND)
     outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination", OUTBOUND)
-    customised = values.customised(frozenset({"AWS::EC2::SecurityGroup"}))
+    customised = values.customised(GROUP)
     for resource in values.by_type["AWS::EC2::SecurityGroup"]:
         egress = present(resource.properties, "SecurityGroupEgress")
         own = _inline(reading, resource, egress, "Destination")
@@ -79,6 +79,7 @@ def read_groups(reading: Reading) -> None:
                 *outbound.get(owner, ()),
                 *_unseen(reading, OUTBOUND, owner),
             ),
+            customised.get(owner, True),
         )
 
 

@@ -25,7 +25,7 @@ TABLE: Final = frozenset({"AWS::EC2::RouteTable"})
 
 INBOUND, OUTBOUND = "inbound rules", "outbound rules"
 
-_MADE_UNSEEN: Final = ("endpoints", "routes", INBOUND, OUTBOUND)
+_MADE_UNSEEN: Final = ("endpoints", "entries", "routes", INBOUND, OUTBOUND)
 """What custom resources, loops and the like are taken to make."""
 
 _ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")

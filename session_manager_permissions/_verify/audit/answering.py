@@ -98,16 +98,36 @@ def as_text(request: AuditRequest, result: AuditResult) -> str:
 
 
 def write_files(request: AuditRequest, result: AuditResult) -> None:
-    """Write the answer to `--file`, and the names of the profiles to `--profiles-file`.
+    """Write the answer to `--file`, and add the names of the profiles to `--profiles-file`.
 
     Raises:
-        CannotAsk: a file can't be written.
+        CannotAsk: a file can't be written, or is no list of names.
     """
-    if request.profiles_file is not None:
-        names = "".join(f"{name}\n" for name in result["profiles"])
-        _write(request.profiles_file, "--profiles-file", names)
     if request.file is not None:
         _write(request.file, "--file", as_text(request, result))
+    if request.profiles_file is not None:
+        _add_names(request.profiles_file, result["profiles"])
+
+
+def _add_names(path: str, names: list[str]) -> None:
+    """Add the names that the file lacks.
+
+    A stack may follow the file, and would take the policy from a profile that it no longer names.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
+    except (OSError, ValueError) as error:
+        raise CannotAsk(
+            f"--profiles-file {path} can't be read, and names are added to what it has: {error}: "
+            "give another path"
+        ) from None
+    if text and not text.endswith("\n"):
+        text += "\n"
+    lines = text.split("\n")  # as the app does
+    listed = {line.partition("#")[0].strip().rpartition("/")[2] for line in lines}
+    added = "".join(f"{name}\n" for name in names if name not in listed)
+    _write(path, "--profiles-file", text + added)
 
 
 def _write(path: str, option: str, text: str) -> None:

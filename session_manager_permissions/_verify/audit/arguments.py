@@ -149,7 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         shown,
         "--profiles-file",
         "FILE",
-        "also write the names of the instance profiles that lack a permission there, one a line, "
+        "also add the names of the instance profiles that lack a permission there, one a line, "
         "as the app takes them by -c instance-profiles=FILE",
     )
     shown.add_argument(
@@ -160,5 +160,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _tag_fault(text: str) -> str | None:
-    key, equals, _ = text.partition("=")
-    return None if key and equals else "is not KEY=VALUE"
+    key, _, value = text.partition("=")
+    return None if key and value else "is not KEY=VALUE"  # nodes have no filter for an empty value

@@ -12,7 +12,7 @@ from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, 
 
 from .inventory import Inventory, list_nodes
 from .judging import PERMISSIONS, Judged, judge, unjudged
-from .merge import summary
+from .merge import lacking, summary
 from .sharing import Answers, SharingSession
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 10
 """How many calls are made side by side, at most."""
-_GRANTED: Final = "role-assumable"
-"""The check of a role that no policy mends."""
 
 
 def enabled_regions(session: AwsSession) -> list[str]:
@@ -41,14 +39,22 @@ def enabled_regions(session: AwsSession) -> list[str]:
         return sorted(one["RegionName"] for one in found["Regions"])
 
 
-def own_account(session: AwsSession) -> str:
-    """Return the id of the account of the credentials.
+def own_account(session: AwsSession, regions: Sequence[str]) -> str:
+    """Return the id of the account of the credentials, as the first region says that answers.
 
     Raises:
-        CannotAsk: AWS does not say.
+        CannotAsk: no region says.
     """
-    with asking("sts", "*", "there is no such account"):
-        return str(session.sts().get_caller_identity()["Account"])
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
+
+    first, *others = regions
+    try:
+        with asking("sts", "*", "there is no such account"):
+            return str(session.in_region(first).sts().get_caller_identity()["Account"])
+    except (CannotAsk, BotoCoreError):
+        if not others:
+            raise
+    return own_account(session, others)
 
 
 def audit(
@@ -74,7 +80,7 @@ def audit(
         CannotAsk: the account is not known.
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    account = own_account(session)
+    account = own_account(session, regions)
     found = _Audit(session, account, regions)
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
@@ -183,14 +189,7 @@ class _Audit:
             "summary": summary(instances),
             "instances": instances,
             "roles": roles,
-            "profiles": sorted(
-                {
-                    name
-                    for role in roles
-                    if {*role["lacks"]} - {_GRANTED}
-                    for name in role["profiles"]
-                }
-            ),
+            "profiles": lacking(roles),
             "accounts": [self._account],
             "asked_at": asked_at,
             "tags": sorted(f"{key}={value}" for key, value in tags.items()),
@@ -209,8 +208,14 @@ class _Audit:
 
 
 def _judged(session: SharingSession, listed: Listed, document: str | None) -> Judged:
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
+
     try:
         return judge(session, listed, document)
+    except BotoCoreError as error:  # the credentials can't be renewed
+        why = str(error)
+        session.unanswered[why] = CannotAsk(why)
+        return Judged(unjudged(listed, why))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = f"an error of the program, {type(error).__name__}: {error}: report it"
         session.unanswered[why] = CannotAsk(why)

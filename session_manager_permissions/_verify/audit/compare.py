@@ -128,16 +128,35 @@ def _cause_changes(was: Counter[str], now: Counter[str]) -> list[CauseChange]:
 
 
 def _role_changes(old: AuditResult, new: AuditResult) -> Iterator[RoleChange]:
-    """Find the roles whose permissions are others; one that IAM did not answer about is none."""
+    """Find the roles whose permissions are others; one that IAM did not answer about is none.
+
+    What a role lacks may be of one of its nodes alone. So it has lost nothing for sure if the
+    earlier audit may not know all nodes that it has now, and gained nothing in the reverse case.
+    """
     before = {role["role"]: role for role in old["roles"]}
+    more_now, more_then = _of_unseen_nodes(new, old), _of_unseen_nodes(old, new)
     for role in new["roles"]:
-        earlier = before.get(role["role"])
+        arn = role["role"]
+        earlier = before.get(arn)
         if earlier is None:
             continue
         lost = {*role["lacks"]} - {*earlier["lacks"], *earlier.get("unknown", ())}
         gained = {*earlier["lacks"]} - {*role["lacks"], *role.get("unknown", ())}
+        lost = set() if arn in more_now else lost
+        gained = set() if arn in more_then else gained
         if lost or gained:
-            yield {"role": role["role"], "lost": sorted(lost), "gained": sorted(gained)}
+            yield {"role": arn, "lost": sorted(lost), "gained": sorted(gained)}
+
+
+def _of_unseen_nodes(result: AuditResult, other: AuditResult) -> set[str | None]:
+    """Find the roles of the nodes that the other audit lacks, where it does not tell all."""
+    seen = {(node["id"], node["role"]) for node in other["instances"]}
+    whole = {where for where, region in _regions(other).items() if not region["error"]}
+    return {
+        node["role"]
+        for node in result["instances"]
+        if (node["id"], node["role"]) not in seen and place(node) not in whole
+    }
 
 
 def _not_compared(

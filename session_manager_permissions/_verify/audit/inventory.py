@@ -72,6 +72,12 @@ class Listed(NamedTuple):
         return self.record.get("IamRole") if isinstance(self.record, dict) else None
 
     @property
+    def profile(self) -> str | None:
+        """The name of the instance profile."""
+        arn = (self.instance or {}).get("IamInstanceProfile", {}).get("Arn")
+        return None if arn is None else str(arn).rpartition("/")[2]
+
+    @property
     def name(self) -> str | None:
         """The tag `Name`; of a hybrid node, the name that its activation gave it."""
         if self.instance is not None:
@@ -110,7 +116,7 @@ def list_nodes(session: SharingSession, account: str, tags: Mapping[str, str]) -
     instances: dict[str, tuple[_Described, str]] = {}
     errors = [without_records, _read(instances, lambda: _instances(ec2, tags))]
     hybrid = records
-    if tags and without_records is None:
+    if tags:  # the records do not have them
         hybrid = {}
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         errors.append(_read(hybrid, lambda: _records(ssm, filters)))

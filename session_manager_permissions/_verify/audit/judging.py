@@ -118,7 +118,7 @@ def unjudged(listed: Listed, why: str) -> NodeResult:
         "region": listed.region,
         "name": listed.name,
         "state": listed.state,
-        "profile": None,
+        "profile": listed.profile,
         "role": None,
         "ping": listed.ping,
         "connection": None,

@@ -22,6 +22,8 @@ Place = tuple[str, str]
 """An account, and a region of it."""
 
 GIVE: Final = "give what session-manager-permissions audit --output json printed"
+_GRANTED: Final = "role-assumable"
+"""The check of a role that no policy mends."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -138,15 +140,15 @@ def _merged(results: dict[str, AuditResult]) -> AuditResult:
     regions = sorted((kept.region for kept in newest.values()), key=lambda one: place(one)[::-1])
     accounts = sorted({account for account, _ in newest})
     times = [region.get("asked_at") for region in regions]
-    in_use = {node["profile"] for node in nodes}
+    roles = _roles(used, nodes)
     merged: AuditResult = {
         "version": 1,
         "account": accounts[0] if len(accounts) == 1 else None,
         "regions": regions,
         "summary": summary(nodes),
         "instances": nodes,
-        "roles": _roles(used, nodes),
-        "profiles": sorted({name for one in used for name in one["profiles"] if name in in_use}),
+        "roles": roles,
+        "profiles": lacking(roles),
         "accounts": accounts,
         "asked_at": None if None in times else min(map(str, times)),
         "replaced": [
@@ -176,21 +178,45 @@ def _newest(answers: Iterable[_Answer]) -> _Answer:
     return newest
 
 
+def lacking(roles: Iterable[RoleResult]) -> list[str]:
+    """Name the profiles whose role lacks a permission."""
+    return sorted(
+        {name for role in roles if {*role["lacks"]} - {_GRANTED} for name in role["profiles"]}
+    )
+
+
 def _roles(used: Sequence[AuditResult], nodes: Sequence[NodeResult]) -> list[RoleResult]:
-    """Return the roles of these nodes, each as the latest result has it."""
+    """Return the roles of these nodes, each as the latest result has it.
+
+    What an earlier result says that a role lacks counts as long as one of the nodes has that cause:
+    a role may lack a permission in one region alone.
+    """
     latest: dict[str, RoleResult] = {}
     profiles: dict[str, set[str]] = {}
+    lacks: dict[str, dict[str, None]] = {}
     for result in sorted(used, key=lambda one: one.get("asked_at") or ""):
         for role in result["roles"]:
-            latest[role["role"]] = role
-            profiles.setdefault(role["role"], set()).update(role["profiles"])
+            arn = role["role"]
+            latest[arn] = role
+            profiles.setdefault(arn, set()).update(role["profiles"])
+            lacks.setdefault(arn, {}).update(dict.fromkeys(role["lacks"]))
     using = Counter(node["role"] for node in nodes)
     in_use = {node["profile"] for node in nodes}
-    return [
-        {**role, "instances": using[arn], "profiles": sorted(profiles[arn] & in_use)}
-        for arn, role in sorted(latest.items())
-        if using[arn]
-    ]
+    fails = {(node["role"], cause) for node in nodes for cause in node["causes"]}
+    found: list[RoleResult] = []
+    for arn, role in sorted(latest.items()):
+        if using[arn]:
+            of_role = [one for one in lacks[arn] if one in role["lacks"] or (arn, one) in fails]
+            merged: RoleResult = {
+                **role,
+                "instances": using[arn],
+                "profiles": sorted(profiles[arn] & in_use),
+                "lacks": of_role,
+            }
+            if "unknown" in role:
+                merged["unknown"] = [one for one in role["unknown"] if one not in of_role]
+            found.append(merged)
+    return found
 
 
 def _keep_what_all_have(used: Sequence[AuditResult], merged: AuditResult) -> None:

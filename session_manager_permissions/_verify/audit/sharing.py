@@ -24,6 +24,8 @@ _Page = dict[str, Any]
 _TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 _OF_ONE_NODE: Final = ("get_connection_status",)
 """Calls that no two nodes have in common."""
+_SEVERAL: Final = ("ActionNames", "ResourceArns")
+"""What IAM's simulator is asked about in one request."""
 _LARGEST_PAGE: Final = 1000
 _TOGETHER: Final = 50
 """How many nodes one request to IAM's simulator names."""
@@ -143,7 +145,7 @@ class SharingClient:
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         call = getattr(self.client, operation)
         if operation in _OF_ONE_NODE:
-            return lambda **asked: self._result(fill(Future(), lambda: call(**asked)))
+            return lambda **asked: self._result(fill(Future(), lambda: call(**asked)), asked)
         return lambda **asked: self._once(operation, asked, lambda: call(**asked))
 
     def get_paginator(self, operation: str) -> SharingPaginator:
@@ -158,21 +160,19 @@ class SharingClient:
     def _once(self, operation: str, asked: _Asked, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         said = json.dumps(asked, sort_keys=True, default=str)
         key = (self._service, str(self._region), operation, said)
-        return self._result(self._answers.once(key, ask))
+        return self._result(self._answers.once(key, ask), asked)
 
-    def _result(self, answer: Future[Any]) -> Any:  # noqa: ANN401
+    def _result(self, answer: Future[Any], asked: _Asked) -> Any:  # noqa: ANN401
         """Return the answer, and remember why there is none."""
         failure = answer.exception()
         if failure is not None:
             failure.__traceback__ = None  # else it grows with each node
             reason = tried(lambda: self._asking(answer))
             is_answer = isinstance(reason, NotThere)
-            # IAM, which takes the actions one by one, is asked again
-            if (
-                isinstance(reason, CannotAsk)
-                and not is_answer
-                and "InvalidInput" not in str(reason)
-            ):
+            # IAM, which may take actions and resources one by one alone, is asked again
+            is_of_several = any(len(asked.get(name, ())) > 1 for name in _SEVERAL)
+            is_asked_again = is_of_several and "InvalidInput" in str(reason)
+            if isinstance(reason, CannotAsk) and not is_answer and not is_asked_again:
                 self._unanswered[str(reason)] = reason
         return answer.result()
 

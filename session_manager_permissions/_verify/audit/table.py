@@ -21,6 +21,13 @@ _VERDICTS: Final = ("reachable", "unreachable", "stopped", "unknown")
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
 _OF_ROLE: Final = frozenset({"instance-profile", *PERMISSIONS})
 """The causes that nodes have because of their role."""
+_GRANTS: Final = {
+    "register": "allow-registration=true",
+    "encrypt": "key=KEY_ARN",
+    "log-to-s3": "log-bucket=NAME",
+    "log-to-cloudwatch": "log-group=NAME",
+}
+"""The option of the app that gives what a role lacks; `reach` needs none."""
 _IDS: Final = 3
 """How many ids are shown of each line."""
 _DEPLOY: Final = (
@@ -52,7 +59,9 @@ def print_audit(console: Console, result: AuditResult) -> None:
         more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
         console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
         console.print(f"  {names}{more}")
-        console.print(f"  - --profiles-file FILE, then {_DEPLOY}")
+        lacks = {name for role in result["roles"] if role["profiles"] for name in role["lacks"]}
+        options = "".join(f" -c {option}" for name, option in _GRANTS.items() if name in lacks)
+        console.print(f"  - --profiles-file FILE, then {_DEPLOY}{options}")
     incomplete = [region for region in result["regions"] if region["error"]]
     if incomplete:
         console.print()
