@@ -1,8 +1,4 @@
-"""Session Manager permissions for IAM roles and instance profiles that already exist.
-
-Names load when they are first used, so that the command, which needs nothing of CDK, does not wait
-for it, nor for the Node.js that CDK starts.
-"""
+"""Session Manager permissions for IAM roles and instance profiles that already exist."""
 
 from __future__ import annotations
 
@@ -39,7 +35,10 @@ if TYPE_CHECKING:
     from ._constructs.preferences import SessionPreferences
     from ._constructs.statements import SessionManagerOptions, session_manager_statements
     from ._readiness.plugin import SessionManagerReadiness
-else:  # hidden from type checkers, which would take any name at all for one of this module
+else:
+    # Names load when they are first used: the command needs nothing of CDK, and does not wait for
+    # it, nor for the Node.js that CDK starts. Type checkers do not see this function, as they would
+    # take any name at all for one of this module.
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:

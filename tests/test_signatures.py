@@ -18,9 +18,11 @@ from session_manager_permissions import (
 )
 
 from .conftest import ROOT
+from .language_server import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 CALLEES: Final[dict[str, Callable[..., Any]]] = {
     "session_manager_statements": session_manager_statements,
@@ -76,7 +78,7 @@ def test_a_default_given_is_the_same_as_none_given() -> None:
 
 
 @pytest.mark.parametrize("name", CALLEES)
-def test_an_editor_shows_each_option_with_its_default(name: str) -> None:
+def test_jedi_shows_each_option_with_its_default(name: str) -> None:
     code = f"from session_manager_permissions import {name}\n{name}("
     here = jedi.InterpreterEnvironment()  # asks no process of its own
     script = jedi.Script(code, project=jedi.Project(ROOT), environment=here)
@@ -86,3 +88,27 @@ def test_an_editor_shows_each_option_with_its_default(name: str) -> None:
     assert {f"{key}: {TYPES[key]}={one.default}" for key, one in options(name).items()} <= {*shown}
     completed = [one.name for one in script.complete()]
     assert {f"{key}=" for key in TYPES} <= {*completed}
+
+
+def test_the_language_server_of_pyright_shows_each_option_with_its_default(tmp_path: Path) -> None:
+    """One server for all: most of its time, it reads CDK."""
+    calls = [name + ("(" if name.islower() else '(stack, "Id", ') for name in CALLEES]
+    code = "\n".join(
+        [
+            f"from session_manager_permissions import {', '.join(CALLEES)}",
+            *(f"{call})" for call in calls),
+            *(f"{call}allow_registration=)" for call in calls),
+        ]
+    )
+
+    found = shown(tmp_path, code)
+
+    assert len(found) == 2 * len(CALLEES)
+    for name, nothing, one in zip(CALLEES, found, found[len(CALLEES) :], strict=False):
+        expected = {
+            f"{key}: {TYPES[key]} = {option.default}" for key, option in options(name).items()
+        }
+        assert expected <= {*nothing.parameters}
+        assert {f"{key}=" for key in TYPES} <= {*nothing.completions}
+        assert nothing.explanation == ""
+        assert one.explanation.startswith("allow_registration: ")

@@ -11,7 +11,12 @@ import pytest
 import tables
 from live_causes import CAUSES
 
-from session_manager_permissions import session_manager_statements
+from session_manager_permissions import (
+    SessionManagerFleet,
+    SessionManagerOptions,
+    SessionManagerPermissions,
+    session_manager_statements,
+)
 from session_manager_permissions._causes import RULES_OF_CHECKS, cause
 from session_manager_permissions._constructs.endpoints import _IDS
 from session_manager_permissions._readiness.rules import READY, RULES
@@ -81,6 +86,23 @@ def test_each_argument_is_documented_with_its_default(name: str) -> None:
             assert said.startswith(f"`{default}`")
         else:
             assert not said.startswith("`False`")
+
+
+def test_each_option_is_documented_alike_wherever_it_means_the_same() -> None:
+    first, *others = (
+        {
+            argument: text
+            for argument, text in tables.documented(function).items()
+            if argument in SessionManagerOptions.__annotations__
+        }
+        for function in (
+            session_manager_statements,
+            SessionManagerPermissions.__init__,
+            SessionManagerFleet.__init__,
+        )
+    )
+
+    assert others == [first, first]
 
 
 def test_the_statements_are_those_synthesized() -> None:

@@ -28,6 +28,8 @@ MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
 SCRIPT: Final = "assets/mermaid.js"
 AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")
 FILES: Final = ("LICENSE", "benchmarks/RESULTS.svg")
+LANGUAGES: Final = {".py": "python", ".json": "json", ".txt": "text"}
+"""The files of an example that its page shows."""
 EXAMPLES: Final = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
 
 NAMES_CHECKS: Final = ("troubleshooting.md", "verify.md")
@@ -66,9 +68,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def example(name: str) -> str:
-    """The page of an example: its app."""
-    code = (ROOT / "examples" / name / "app.py").read_text("utf-8")
-    return f'# examples/{name}\n\n```python title="app.py"\n{code}```\n'
+    """Return the page of an example: its files, the app first."""
+    files = sorted(
+        (path for path in (ROOT / "examples" / name).iterdir() if path.suffix in LANGUAGES),
+        key=lambda path: (path.name != "app.py", path.name),
+    )
+    shown = (
+        f'```{LANGUAGES[path.suffix]} title="{path.name}"\n{path.read_text("utf-8")}```\n'
+        for path in files
+    )
+    return "\n".join([f"# examples/{name}\n", *shown])
 
 
 def site_path(path: str) -> str:

@@ -96,7 +96,7 @@ class SessionManagerEndpoints(Construct):
                 given the VPC so far.
             endpoint_policy: `"account"` admits only principals of the stack's account to the
                 endpoints that this construct makes.
-                Default: - no policy of the app's; AWS then admits everyone.
+                Default: - no policy: AWS then admits everyone.
             encryption_key: the KMS key that encrypts session data, or an alias of it.
                 Default: - none: no endpoint of `kms`.
             allow_registration: as in `SessionManagerPermissions`; it needs no endpoint of its own.

@@ -103,13 +103,12 @@ class SessionManagerFleet(Construct):
             log_group: the CloudWatch log group for session logs: owned, imported or L1.
                 Default: - none: no logs in CloudWatch Logs.
             check_log_encryption: whether the role may read how the log bucket encrypts.
-                Default: - True; with `preferences`, whether they have a log bucket.
+                Default: - True; with `preferences`, True only if they have a log bucket.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket, the prefix and the log group.
-                Default: - none: each option by itself.
-            decrypt_sessions_only: whether the key decrypts session data and nothing else for this
-                role.
-                Default: - False: it decrypts whatever it has encrypted.
+                Default: - none: each option is given by itself.
+            decrypt_sessions_only: whether the role may use the key for session data only.
+                Default: - False: it may decrypt everything that the key has encrypted.
 
         Raises:
             TypeError: an argument of the wrong type.

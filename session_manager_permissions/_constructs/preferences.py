@@ -102,8 +102,8 @@ class SessionPreferences(Construct):
                 Default: - no logs in CloudWatch Logs.
             stream_logs: whether logs go to `log_group` while the session runs, and not at its end.
                 Default: - True, if there is a log group.
-            enforce_s3_encryption: whether the agent refuses a session if it does not take the log
-                bucket for encrypted, as it does with `aws:kms` and `AES256`.
+            enforce_s3_encryption: whether the agent refuses a session if it does not count the log
+                bucket as encrypted. It counts `aws:kms` and `AES256`.
                 Default: - True, if there is a bucket.
             enforce_cloudwatch_encryption: whether the agent refuses a session if the log group has
                 no KMS key. Default: - False.
@@ -315,9 +315,9 @@ class SessionPreferences(Construct):
 
         Args:
             grantee: a user, a group, a role, or whatever else CDK can grant to.
-            instance_arns: the instances, by ARN. Default: - any with the tags.
+            instance_arns: the instances, by ARN. Default: - any with `instance_tags`.
             instance_tags: the tags that an instance must have, all of them, each with its value or
-                with one of several values. Default: - any of the ARNs.
+                with one of several values. Default: - any of `instance_arns`.
             all_instances: whether every EC2 instance of the stack's account and region is chosen.
                 Default: - False: give `instance_arns`, `instance_tags` or both.
             allow_ssh: SSH through Session Manager, `AWS-StartSSHSession`. Such sessions are neither

@@ -149,7 +149,7 @@ if `kms:ResourceAliases` has the alias | `encryption_key`, an alias |
             or L1.
             Default: - none: session data is not encrypted with a KMS key.
         allow_registration: whether the role may register its instance with Systems Manager.
-            Default: - False: another policy or Default Host Management allows it.
+            Default: - False: it registers by another policy, or under Default Host Management.
         log_bucket: the S3 bucket for session logs: owned, imported or L1.
             Default: - none: no logs in S3.
         log_prefix: the key prefix of the session logs in `log_bucket`.

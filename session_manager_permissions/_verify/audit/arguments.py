@@ -150,7 +150,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profiles-file",
         "FILE",
         "also add the names of the instance profiles that lack a permission there, one a line, "
-        "as app.py takes them by -c instance-profiles=FILE",
+        "as the app takes them by -c instance-profiles=FILE",
     )
     shown.add_argument(
         "--print-permissions",

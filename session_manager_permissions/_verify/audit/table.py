@@ -30,6 +30,9 @@ _GRANTS: Final = {
 """The option of the app that gives what a role lacks; `reach` needs none."""
 _IDS: Final = 3
 """How many ids are shown of each line."""
+_DEPLOY: Final = (
+    'npx aws-cdk deploy --app "python -m session_manager_permissions" -c instance-profiles=FILE'
+)
 _LINES: Final = 10
 """How many roles or regions are shown of each cause, and how many profiles."""
 
@@ -58,9 +61,7 @@ def print_audit(console: Console, result: AuditResult) -> None:
         console.print(f"  {names}{more}")
         lacks = {name for role in result["roles"] if role["profiles"] for name in role["lacks"]}
         options = "".join(f" -c {option}" for name, option in _GRANTS.items() if name in lacks)
-        console.print(
-            f"  - --profiles-file FILE, then cdk deploy -c instance-profiles=FILE{options}"
-        )
+        console.print(f"  - --profiles-file FILE, then {_DEPLOY}{options}")
     incomplete = [region for region in result["regions"] if region["error"]]
     if incomplete:
         console.print()
