@@ -155,7 +155,7 @@ def test_the_site_is_published_from_the_tag_of_a_release() -> None:
 
     assert docs[True]["push"] == {"tags": ["v*"]}
     assert docs["permissions"] == {"contents": "read"}
-    assert publish["needs"] == "build"
+    assert publish["needs"] == ["ci", "build"]
     assert publish["permissions"] == {"id-token": "write", "pages": "write"}
 
 
