@@ -46,6 +46,8 @@ def bucket_arn(bucket: IBucketRef) -> str:
             )
         arn = bucket.bucket_ref.bucket_arn
     parts = parse_arn(arn)
+    if parts:
+        refuse_wildcards("log_bucket", parts.resource)
     refuse_wildcards("log_bucket", arn)
     # Refuses an object, and an ARN that was given as a name.
     if parts and not (
