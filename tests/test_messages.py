@@ -39,7 +39,7 @@ from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, NotThere
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.compare import compared
-from session_manager_permissions._verify.audit.merge import read
+from session_manager_permissions._verify.audit.merge import read, read_file
 from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
 from session_manager_permissions._verify.operators import _principal
 
@@ -407,7 +407,8 @@ def compared_to(**fields: object) -> Callable[[World], object]:
     def does(w: World) -> object:
         w.patch.chdir(w.folder)
         audits.written(w.folder, "audit.json", audits.result([], **fields))
-        return compared(audits.result([]), "audit.json")
+        old = read_file("audit.json", "--compare")
+        return compared(audits.result([]), old, "audit.json")
 
     return does
 
@@ -428,6 +429,16 @@ def audit(
         return _audit(parsed)
 
     return does
+
+
+def of_two_accounts(w: World) -> object:
+    """`audit --from` two accounts, with one `--profiles-file`."""
+    paths = [
+        audits.written(w.folder, f"{account}.json", audits.result([audits.node(account=account)]))
+        for account in (ACCOUNT, OTHER_ACCOUNT)
+    ]
+    w.patch.chdir(w.folder)
+    return audit("--from", *paths, "--profiles-file", "profiles.txt")(w)
 
 
 def interrupted(w: World) -> None:
@@ -1059,6 +1070,7 @@ ROWS: Final = {
     ),
     "audit --file that is a folder": Row(audit("--file", "/tmp"), CannotAsk),  # noqa: S108
     "audit --profiles-file that is a folder": Row(audit("--profiles-file", "/tmp"), CannotAsk),  # noqa: S108
+    "audit --profiles-file of two accounts": Row(of_two_accounts, CannotAsk),
     "Ctrl-C before the answer": Row(interrupted, "stderr"),
     "--from without the file": Row(from_file(None), CannotAsk),
     "--from with a table": Row(from_file("┌────"), CannotAsk),

@@ -14,6 +14,7 @@ from session_manager_permissions._verify.audit.compare import (
     compared,
     print_changes,
 )
+from session_manager_permissions._verify.audit.merge import read_file
 
 from .audits import ASKED_AT, node, result, role, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
@@ -166,10 +167,14 @@ def test_causes_are_counted() -> None:
     ]
 
 
+def compared_to(path: str, new: AuditResult) -> AuditResult:
+    return compared(new, read_file(path, "--compare"), path)
+
+
 def test_result_gets_the_changes_and_nothing_else(tmp_path: Path) -> None:
     new = result([UNREACHABLE])
 
-    found = compared(new, written(tmp_path, "old.json", result([REACHABLE])))
+    found = compared_to(written(tmp_path, "old.json", result([REACHABLE])), new)
 
     assert found["changes"]["since"] == ASKED_AT
     assert [*by_kind(found["changes"])] == ["unreachable"]
@@ -190,7 +195,7 @@ def test_result_of_other_questions_is_refused(
     path = written(tmp_path, "old.json", result([REACHABLE], **old))
 
     with pytest.raises(CannotAsk) as error:
-        compared(result([REACHABLE]), path)
+        compared_to(path, result([REACHABLE]))
 
     assert f"--compare {path}" in str(error.value)
     assert says in str(error.value)
@@ -201,7 +206,7 @@ def test_result_of_other_places_is_refused(tmp_path: Path, part: dict[str, str])
     path = written(tmp_path, "old.json", result([node(**part)]))
 
     with pytest.raises(CannotAsk, match="has no region of this audit"):
-        compared(result([REACHABLE]), path)
+        compared_to(path, result([REACHABLE]))
 
 
 def printed(old: AuditResult, new: AuditResult) -> str:

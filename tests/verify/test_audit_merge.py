@@ -125,6 +125,13 @@ def test_merge_has_a_time_only_if_all_of_it_has(tmp_path: Path) -> None:
     assert merged(tmp_path, asked(EARLIER, node()), there)["asked_at"] == EARLIER
 
 
+def test_figures_of_one_file_are_counted_too(tmp_path: Path) -> None:
+    one = result([node("i-1", verdict="unreachable", causes=["reach"])])
+    path = written(tmp_path, "one.json", one | {"summary": result([node("i-1")])["summary"]})
+
+    assert read([path])["summary"] == one["summary"]
+
+
 def test_role_is_as_the_latest_result_has_it(tmp_path: Path) -> None:
     nodes = [node("i-1"), node("i-2", region=OTHER_REGION, profile="db")]
     found = merged(

@@ -36,8 +36,8 @@ def answer(request: AuditRequest) -> AuditResult:
         return _asked_or_read(request)
     from .compare import compared  # noqa: PLC0415 # of one option
 
-    read_file(request.compare, "--compare")  # rather now than after the account was asked
-    return compared(_asked_or_read(request), request.compare)
+    old = read_file(request.compare, "--compare")  # rather now than after the account was asked
+    return compared(_asked_or_read(request), old, request.compare)
 
 
 def _asked_or_read(request: AuditRequest) -> AuditResult:
@@ -101,11 +101,17 @@ def write_files(request: AuditRequest, result: AuditResult) -> None:
     """Write the answer to `--file`, and add the names of the profiles to `--profiles-file`.
 
     Raises:
-        CannotAsk: a file can't be written, or is no list of names.
+        CannotAsk: a file can't be written, or is no list of names, or the profiles are those of
+            several accounts.
     """
     if request.file is not None:
         _write(request.file, "--file", as_text(request, result))
     if request.profiles_file is not None:
+        if result["account"] is None:  # a stack is in one, whose profiles may have the same names
+            raise CannotAsk(
+                "--profiles-file takes the profiles of one account, and these results are of "
+                "several: give --from the results of one"
+            )
         _add_names(request.profiles_file, result["profiles"])
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
 
-from .merge import place, read_file
+from .merge import place
 from .text import shown, shown_time
 
 if TYPE_CHECKING:
@@ -45,14 +45,18 @@ HEADINGS: Final = {
 _SHOWN: Final = 20
 
 
-def compared(result: AuditResult, path: str) -> AuditResult:
-    """Add to the result what is different from the earlier one in a file.
+def compared(result: AuditResult, old: AuditResult, path: str) -> AuditResult:
+    """Add to the result what is different from the earlier one.
+
+    Args:
+        result: the result.
+        old: the earlier result.
+        path: the file that the earlier result was read from, for the errors.
 
     Raises:
-        CannotAsk: the file can't be read, or it is about other nodes.
+        CannotAsk: the earlier result is about other nodes.
     """
     option = "--compare"
-    old = read_file(path, option)
     for field, flag in (("tags", "--tag"), ("document", "--document")):
         if field in old and field in result and old.get(field) != result.get(field):
             raise CannotAsk(

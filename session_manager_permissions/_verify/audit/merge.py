@@ -46,7 +46,7 @@ def read(paths: Sequence[str]) -> AuditResult:
 
 
 def read_file(path: str, option: str) -> AuditResult:
-    """Read the result in a file, and fill in the account and the time of each part of it.
+    """Read the result in a file, fill in the account and the time of each part, and count anew.
 
     Args:
         path: the file.
@@ -102,6 +102,7 @@ def _fill_in(result: AuditResult) -> None:
         node.setdefault("account", str(account))
     accounts = {region["account"] for region in result["regions"]} or {str(account)}
     result.setdefault("accounts", sorted(accounts))
+    result["summary"] = summary(result["instances"])
 
 
 def place(part: RegionResult | NodeResult) -> Place:
