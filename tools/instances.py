@@ -9,10 +9,11 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInst
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
+
+from serving import serving
 
 from session_manager_permissions._needs import CHANNELS, REGISTRATION
 
@@ -103,11 +104,5 @@ def systems_manager(instances: Mapping[str, ExistingProfile]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as address:
+        yield address
