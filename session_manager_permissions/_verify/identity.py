@@ -160,10 +160,9 @@ def unless_replaced(check: Check) -> Check:
 
 
 def _read_profile(session: AwsSession, node: Node) -> _Profile:
-    arn = (node.instance or {}).get("IamInstanceProfile", {}).get("Arn")
-    if arn is None:
+    if node.profile_arn is None:
         return _Profile(fault="the instance has no instance profile")
-    name = arn.rpartition("/")[2]
+    name = node.profile_arn.rpartition("/")[2]
     found = _role_in_profile(session, name)
     if isinstance(found, NotThere):
         return _Profile(name, fault=f"the instance profile {name} does not exist any more")

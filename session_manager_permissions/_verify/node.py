@@ -78,6 +78,17 @@ class Node:
         return None if self.instance is None else str(self.instance["State"]["Name"])
 
     @property
+    def runs(self) -> bool:
+        """Tell whether an agent can run on it, as far as EC2 knows."""
+        return self.state in (None, "running")
+
+    @property
+    def profile_arn(self) -> str | None:
+        """The ARN of its instance profile."""
+        arn = (self.instance or {}).get("IamInstanceProfile", {}).get("Arn")
+        return None if arn is None else str(arn)
+
+    @property
     def ping(self) -> str | None:
         """The PingStatus: `Online`, `ConnectionLost` or `Inactive`."""
         return self.recorded("PingStatus")

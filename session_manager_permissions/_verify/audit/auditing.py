@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, asking
 
-from .inventory import Inventory, list_nodes
+from .inventory import Inventory, list_nodes, role_source
 from .judging import PERMISSIONS, Judged, judge, unjudged
 from .merge import lacking, summary
 from .sharing import Answers, SharingSession
@@ -18,9 +18,9 @@ from .sharing import Answers, SharingSession
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from session_manager_permissions._verify.node import Node
     from session_manager_permissions._verify.session import AwsSession
 
-    from .inventory import Listed
     from .progress import Progress
     from .result import AuditResult, RegionResult, RoleResult
 
@@ -155,8 +155,7 @@ class _Audit:
         else:
             with_role: dict[str | None, list[str]] = {}
             for node in inventory.nodes:
-                arn = node.as_node(region.session.partition).arn
-                with_role.setdefault(node.identity, []).append(arn)
+                with_role.setdefault(role_source(node), []).append(node.arn)
             for arns in with_role.values():
                 region.session.ask_together(arns)
         region.inventory = inventory
@@ -207,19 +206,19 @@ class _Audit:
         }
 
 
-def _judged(session: SharingSession, listed: Listed, document: str | None) -> Judged:
+def _judged(session: SharingSession, node: Node, document: str | None) -> Judged:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
     try:
-        return judge(session, listed, document)
+        return judge(session, node, document)
     except BotoCoreError as error:  # the credentials can't be renewed
         why = str(error)
         session.unanswered[why] = CannotAsk(why)
-        return Judged(unjudged(listed, why))
+        return Judged(unjudged(node, why))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = f"an error of the program, {type(error).__name__}: {error}: report it"
         session.unanswered[why] = CannotAsk(why)
-        return Judged(unjudged(listed, why))
+        return Judged(unjudged(node, why))
 
 
 def roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:

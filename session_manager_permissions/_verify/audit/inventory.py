@@ -16,6 +16,8 @@ _Described = dict[str, Any]
 _Found = TypeVar("_Found")
 
 _GONE: Final = "terminated"
+_NOT_ASKED: Final = "notconnected"
+"""The connection of a node until it is asked."""
 _PAGES: Final = {"describe_instances": 1000, "describe_instance_information": 50}
 """The largest page that each call gives."""
 _USED: Final = frozenset(
@@ -37,65 +39,23 @@ _USED: Final = frozenset(
 _USED_OF_INTERFACE: Final = frozenset({"Association", "Attachment", "Groups"})
 
 
-class Listed(NamedTuple):
-    """A node as the two services list it."""
+def name_of(node: Node) -> str | None:
+    """Return the tag `Name`; of a hybrid node, the name that its activation gave it."""
+    if node.instance is None:
+        return node.recorded("Name")
+    return {tag["Key"]: tag["Value"] for tag in node.instance.get("Tags", [])}.get("Name")
 
-    id: str
-    account: str
-    region: str
-    instance: _Described | None
-    """None for a hybrid node."""
-    record: _Described | CannotAsk | None
-    """What Systems Manager says; None if it has no record."""
 
-    @property
-    def state(self) -> str | None:
-        """The instance's state in EC2."""
-        return None if self.instance is None else str(self.instance["State"]["Name"])
-
-    @property
-    def runs(self) -> bool:
-        """Whether an agent can run on it, as far as EC2 knows."""
-        return self.state in (None, "running")
-
-    @property
-    def ping(self) -> str | None:
-        """The PingStatus."""
-        return self.record.get("PingStatus") if isinstance(self.record, dict) else None
-
-    @property
-    def identity(self) -> str | None:
-        """What gives it its role: nodes that have it in common have the same role."""
-        if self.instance is not None:
-            arn = self.instance.get("IamInstanceProfile", {}).get("Arn")
-            return None if arn is None else str(arn)
-        return self.record.get("IamRole") if isinstance(self.record, dict) else None
-
-    @property
-    def profile(self) -> str | None:
-        """The name of the instance profile."""
-        arn = (self.instance or {}).get("IamInstanceProfile", {}).get("Arn")
-        return None if arn is None else str(arn).rpartition("/")[2]
-
-    @property
-    def name(self) -> str | None:
-        """The tag `Name`; of a hybrid node, the name that its activation gave it."""
-        if self.instance is not None:
-            tags = {tag["Key"]: tag["Value"] for tag in self.instance.get("Tags", [])}
-            return tags.get("Name")
-        return self.record.get("Name") if isinstance(self.record, dict) else None
-
-    def as_node(self, partition: str, connection: str | CannotAsk = "notconnected") -> Node:
-        """Return the node that the checks are about."""
-        return Node(
-            self.id, self.region, partition, self.account, self.instance, self.record, connection
-        )
+def role_source(node: Node) -> str | None:
+    """Return what gives the node its role: nodes that have it in common have the same role."""
+    return node.recorded("IamRole") if node.is_hybrid else node.profile_arn
 
 
 class Inventory(NamedTuple):
     """The nodes of a region, and why there may be more."""
 
-    nodes: list[Listed]
+    nodes: list[Node]
+    """AWS has not been asked yet whether they are connected."""
     errors: list[CannotAsk]
 
 
@@ -120,12 +80,13 @@ def list_nodes(session: SharingSession, account: str, tags: Mapping[str, str]) -
         hybrid = {}
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         errors.append(_read(hybrid, lambda: _records(ssm, filters)))
+    partition = session.partition
     nodes = [
-        Listed(name, owner, region, one, records.get(name, without_records))
+        Node(name, region, partition, owner, one, records.get(name, without_records), _NOT_ASKED)
         for name, (one, owner) in instances.items()
     ]
     nodes += [
-        Listed(name, account, region, None, record)
+        Node(name, region, partition, account, None, record, _NOT_ASKED)
         for name, record in hybrid.items()
         if name.startswith("mi-")
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from session_manager_permissions._verify.asking import CannotAsk, tried
 from session_manager_permissions._verify.checks import SYMPTOMS
 from session_manager_permissions._verify.diagnosis import diagnose_found
 from session_manager_permissions._verify.node import ask_connection, ask_status_checks
+
+from .inventory import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._verify.node import Node
     from session_manager_permissions._verify.session import AwsSession
 
-    from .inventory import Listed
     from .result import NodeResult, NodeVerdict
     from .sharing import SharingSession
 
@@ -44,7 +46,7 @@ class Judged(NamedTuple):
     """The checks of the role's permissions that are unknown."""
 
 
-def judge(session: SharingSession, listed: Listed, document: str | None) -> Judged:
+def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
     """Ask whether the node is connected, and check all that stands between it and a session.
 
     A node that Systems Manager has no record of has never been connected, so its connection is not
@@ -52,36 +54,30 @@ def judge(session: SharingSession, listed: Listed, document: str | None) -> Judg
 
     Args:
         session: makes the clients, in the node's region.
-        listed: the node.
+        node: the node, as it is listed.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
             exists
     """
     stand_in = cast("AwsSession", session)
-    is_asked = listed.runs and listed.record is not None
-    connection: str | CannotAsk = "notconnected"
+    is_asked = node.runs and node.record is not None
     if is_asked:
-        connection = tried(lambda: ask_connection(stand_in, listed.id))
-    node = listed.as_node(session.partition, connection)
+        node = replace(node, connection=tried(partial(ask_connection, stand_in, node.id)))
     if node.state == "running" and not node.connected and not node.online:
-        status_checks = tried(lambda: ask_status_checks(stand_in, listed.id))
+        status_checks = tried(partial(ask_status_checks, stand_in, node.id))
         node = replace(node, status_checks=status_checks)
     try:
         diagnosis = diagnose_found(stand_in, node, document)
     except CannotAsk as error:  # the document
         session.unanswered[str(error)] = error
-        return Judged(unjudged(listed, str(error)))
+        return Judged(unjudged(node, str(error)))
     checks = [one for one in diagnosis.checks if is_asked or one.name != "connected"]
     verdict, because = _verdict(node, checks)
+    connection = node.connection if is_asked and isinstance(node.connection, str) else None
     result: NodeResult = {
-        "id": listed.id,
-        "account": listed.account,
-        "region": listed.region,
-        "name": listed.name,
-        "state": node.state,
+        **unjudged(node, ""),
         "profile": diagnosis.identity.profile,
         "role": diagnosis.identity.role and diagnosis.identity.role.arn,
-        "ping": node.ping,
-        "connection": connection if is_asked and isinstance(connection, str) else None,
+        "connection": connection,
         "verdict": verdict,
         "causes": [check.name for check in because] if verdict == "unreachable" else [],
         "why": _each(line for check in because for line in check.why),
@@ -101,7 +97,7 @@ def _verdict(node: Node, checks: Sequence[Check]) -> tuple[NodeVerdict, list[Che
     """Return the verdict, and the checks that it follows from."""
     failing = [check for check in checks if check.verdict == "fail"]
     causes = [check for check in failing if check.name not in SYMPTOMS]
-    if node.state not in (None, "running"):
+    if not node.runs:
         return "stopped", [check for check in failing if check.name == "instance-running"]
     if node.connected and not failing:
         return "reachable", []
@@ -110,19 +106,19 @@ def _verdict(node: Node, checks: Sequence[Check]) -> tuple[NodeVerdict, list[Che
     return "unreachable", causes or failing
 
 
-def unjudged(listed: Listed, why: str) -> NodeResult:
+def unjudged(node: Node, why: str) -> NodeResult:
     """Return the result of a node that could not be judged."""
     return {
-        "id": listed.id,
-        "account": listed.account,
-        "region": listed.region,
-        "name": listed.name,
-        "state": listed.state,
-        "profile": listed.profile,
+        "id": node.id,
+        "account": node.account,
+        "region": node.region,
+        "name": name_of(node),
+        "state": node.state,
+        "profile": node.profile_arn and node.profile_arn.rpartition("/")[2],
         "role": None,
-        "ping": listed.ping,
+        "ping": node.ping,
         "connection": None,
-        "verdict": "unknown" if listed.runs else "stopped",
+        "verdict": "unknown" if node.runs else "stopped",
         "causes": [],
         "why": [why],
         "fix": [],
