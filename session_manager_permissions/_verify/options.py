@@ -37,11 +37,11 @@ def add_option(
 
     Args:
         to: the group that it is listed in.
-        flag: what it is written as.
-        metavar: what its value is called.
-        help_text: what it means.
-        fault: says what is wrong with a value, or None. Default: - any value is right
-        more: what else argparse is told.
+        flag: the option, such as `--key`.
+        metavar: the name of its value in the help.
+        help_text: the description in the help.
+        fault: says what is wrong with a value, or None. Default: - every value is valid
+        more: other arguments of argparse's `add_argument`.
     """
     to.add_argument(flag, metavar=metavar, help=help_text, type=checked(fault), **more)
 

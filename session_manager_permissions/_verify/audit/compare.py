@@ -132,10 +132,10 @@ def _cause_changes(was: Counter[str], now: Counter[str]) -> list[CauseChange]:
 
 
 def _role_changes(old: AuditResult, new: AuditResult) -> Iterator[RoleChange]:
-    """Find the roles whose permissions are others; one that IAM did not answer about is none.
+    """Find the roles whose permissions have changed, without what IAM did not answer.
 
-    What a role lacks may be of one of its nodes alone. So it has lost nothing for sure if the
-    earlier audit may not know all nodes that it has now, and gained nothing in the reverse case.
+    A role may lack a permission for only one of its nodes. So a loss is certain only if the earlier
+    audit knew all nodes that the role has now, and a gain only in the reverse case.
     """
     before = {role["role"]: role for role in old["roles"]}
     more_now, more_then = _of_unseen_nodes(new, old), _of_unseen_nodes(old, new)
@@ -153,7 +153,7 @@ def _role_changes(old: AuditResult, new: AuditResult) -> Iterator[RoleChange]:
 
 
 def _of_unseen_nodes(result: AuditResult, other: AuditResult) -> set[str | None]:
-    """Find the roles of the nodes that the other audit lacks, where it does not tell all."""
+    """Find the roles of nodes in regions that the other audit did not read completely."""
     seen = {(node["id"], node["role"]) for node in other["instances"]}
     whole = {where for where, region in _regions(other).items() if not region["error"]}
     return {

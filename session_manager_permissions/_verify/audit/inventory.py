@@ -96,7 +96,7 @@ def list_nodes(session: SharingSession, account: str, tags: Mapping[str, str]) -
 def _read(
     found: dict[str, _Found], ask: Callable[[], Iterable[tuple[str, _Found]]]
 ) -> CannotAsk | None:
-    """Add what is listed, by id, and return why it is not all; a node may be on two pages."""
+    """Add what is listed, by id, as a node may be on two pages; return why the list ends early."""
     return tried(lambda: found.update(ask()))
 
 

@@ -76,7 +76,7 @@ def read_file(path: str, option: str) -> AuditResult:
 
 
 def _contradiction(result: AuditResult) -> str | None:
-    """Find what the types do not tell."""
+    """Find a contradiction that the types can't express."""
     parts = (*result["regions"], *result["instances"])
     if result["account"] is None and not all("account" in part for part in parts):
         return "account is null, and not every region and instance has an account"

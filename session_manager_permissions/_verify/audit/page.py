@@ -142,7 +142,7 @@ def html(result: AuditResult) -> str:
 
 
 def _shown(value: object) -> object:
-    """Make visible what is no text; leave `Markup`, which is a kind of string, as it is."""
+    """Escape control characters in text; leave `Markup`, which is a kind of string, as it is."""
     return shown(value) if type(value) is str else value
 
 
