@@ -10,7 +10,6 @@ import json
 import re
 from collections import defaultdict
 from functools import cache, cached_property
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -183,11 +182,6 @@ class Template:
         return frozenset(found)
 
     @cached_property
-    def creation_order(self) -> CreationOrder:
-        """The order in which CloudFormation creates its resources."""
-        return CreationOrder(self.resources)
-
-    @cached_property
     def assets(self) -> dict[str, Any]:
         """The entries of its stack's assets file, by their hashes."""
         if self.parent:
@@ -244,6 +238,18 @@ class Resource:
         """The logical ids that it refers to or depends on, and possibly other names."""
         return _mentioned_in(self.body)
 
+    @cached_property
+    def waits_for(self) -> set[str]:
+        """The logical ids of the resources that CloudFormation creates before it."""
+        resources = self.template.resources
+        found: set[str] = set()
+        left = [self.logical_id]
+        while left:
+            new = ({*resources[left.pop()].mentions} & resources.keys()) - found
+            found |= new
+            left += new
+        return found
+
 
 def _mentioned_in(value: object) -> list[str]:
     return [
@@ -275,32 +281,6 @@ class Condition(NamedTuple):
     template: Template | None
     """None for that of a policy document that is in no template."""
     name: str
-
-
-class CreationOrder:
-    """Tells which resources of a template CloudFormation creates before another."""
-
-    def __init__(self, resources: dict[str, Resource]) -> None:
-        references = {
-            resource: [resources[name] for name in {*resource.mentions} & resources.keys()]
-            for resource in resources.values()
-        }
-        self._bits = {resource: 1 << place for place, resource in enumerate(references)}
-        self._before: dict[Resource, int] = {}
-        """The resources that each one waits for, as bits: empty if a dependency is circular, for
-        which CloudFormation refuses the template."""
-        try:
-            for resource in TopologicalSorter(references).static_order():
-                before = 0
-                for other in references[resource]:
-                    before |= self._before[other] | self._bits[other]
-                self._before[resource] = before
-        except CycleError:
-            self._before = {}
-
-    def waits_for(self, resource: Resource, other: Resource) -> bool:
-        """Tell whether CloudFormation creates `other` before `resource`."""
-        return bool(self._before.get(resource, -1) & self._bits[other])
 
 
 class Stack(NamedTuple):
