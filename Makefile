@@ -97,11 +97,11 @@ audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done
 matrix:
 	@$(PYTHON) tools/matrix.py
 
-# Which changes of a line does no test notice? MODULES="_constructs/keys _constructs/roles"; all of them take hours.
-# On the lowest CDK, as requests are counted exactly there.
+# Which changes of a line does no test notice? MODULES="_constructs/keys _constructs/roles"; all of them take
+# hours, and SAMPLE=50 draws that many for each module. On the lowest CDK, as requests are counted exactly there.
 mutants: $(LOWEST)/.done
 	$(INSTALL) $(LOWEST) --group mutation
-	$(LOWEST)/bin/python tools/mutate.py $(MODULES)
+	$(LOWEST)/bin/python tools/mutate.py $(if $(SAMPLE),--sample $(SAMPLE)) $(MODULES)
 
 # The picture of the page of an audit in the README. Needs Chromium.
 audit-picture: .venv/.tools

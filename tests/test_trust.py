@@ -126,6 +126,7 @@ def test_denied(statements: object) -> None:
                 "an unknown service": [statement(UNKNOWN)],
                 "an unknown suffix": [statement(f"ec2.{UNKNOWN}")],
                 "the suffix of another partition": [statement("ec2.c2s.ic.gov")],
+                "a suffix of two parts that is not known": [statement("ec2.example.com")],
                 "an unknown action": [statement(Action=f"sts:{UNKNOWN}")],
                 "an action of the deployment": [statement(Action={"Ref": "Action"})],
                 "no action": [without("Action")],

@@ -1,14 +1,15 @@
 """Mutation testing of the package: which changes of a line does no test notice?
 
 `make mutants MODULES="_constructs/keys _constructs/roles"`: each mutant is a run of the tests of
-its module, and all of them take hours. What survives is in `tests/mutants.md`, with the reason why
-none can tell it.
+its module, and all of them take hours; `SAMPLE=50` draws that many for each module. What survives
+is in `tests/mutants.md`, with the reason why none can tell it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import re
 import shlex
 import shutil
@@ -69,12 +70,15 @@ exclude-operators = [
   "core/ReplaceComparisonOperator_(?!Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|Gt_GtE|Lt_LtE|LtE_Lt).*",
 ]
 """
-STEPS = (
+MAKE = (
     "cosmic-ray init cosmic-ray.toml session.sqlite",
     "cr-filter-operators session.sqlite cosmic-ray.toml",
+)
+RUN = (
     "cosmic-ray baseline cosmic-ray.toml",
     "cosmic-ray exec cosmic-ray.toml session.sqlite",
 )
+MADE = "select job_id from work_items where job_id not in (select job_id from work_results)"
 SURVIVORS = """\
 select operator_name, start_pos_row, diff from mutation_specs
 join work_results using (job_id) where test_outcome = 'SURVIVED' order by start_pos_row
@@ -82,7 +86,7 @@ join work_results using (job_id) where test_outcome = 'SURVIVED' order by start_
 COUNT = "select count(*) from work_results where test_outcome is not null"
 
 
-def survivors(module: str) -> tuple[int, list[str]]:
+def survivors(module: str, sample: int | None) -> tuple[int, list[str]]:
     """How many mutants there were, and the changed lines that no test noticed."""
     with TemporaryDirectory() as name:
         folder = Path(name, "copy")
@@ -102,13 +106,29 @@ def survivors(module: str) -> tuple[int, list[str]]:
         (folder / "cosmic-ray.toml").write_text(config, encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         scripts = Path(sys.executable).parent
-        for step in STEPS:
-            program, *words = step.split()
-            subprocess.run([scripts / program, *words], cwd=folder, env=environment, check=True)
+
+        def run(steps: tuple[str, ...]) -> None:
+            for step in steps:
+                program, *words = step.split()
+                subprocess.run([scripts / program, *words], cwd=folder, env=environment, check=True)
+
+        run(MAKE)
+        if sample is not None:
+            with sqlite3.connect(folder / "session.sqlite") as session:
+                draw(session, sample)
+        run(RUN)
         with sqlite3.connect(folder / "session.sqlite") as session:
             (count,) = session.execute(COUNT).fetchone()
             rows = session.execute(SURVIVORS).fetchall()
     return count, [shown(module, *row) for row in rows]
+
+
+def draw(session: sqlite3.Connection, sample: int) -> None:
+    """Keep that many of the mutants, the same ones for the same code."""
+    made = session.execute(MADE).fetchall()
+    dropped = random.Random(0).sample(made, max(len(made) - sample, 0))  # noqa: S311
+    for table in ("mutation_specs", "work_items"):
+        session.executemany(f"delete from {table} where job_id = ?", dropped)  # noqa: S608
 
 
 def shown(module: str, operator: str, line: int, diff: str) -> str:
@@ -128,8 +148,10 @@ def shown(module: str, operator: str, line: int, diff: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(TESTS))
-    for module in parser.parse_args().modules:
-        count, found = survivors(module)
+    parser.add_argument("--sample", type=int, help="how many mutants of each module; default: all")
+    given = parser.parse_args()
+    for module in given.modules:
+        count, found = survivors(module, given.sample)
         print(  # noqa: T201
             f"{module}: {count} mutants, {len(found)} survive", *found, sep="\n", flush=True
         )
