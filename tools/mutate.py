@@ -26,7 +26,7 @@ TESTS = {
     "__init__": "imports",
     "_limits": "limits logs keys names verify document",
     "_patterns": "patterns policies trust",
-    "_needs": "statements policies one_source document verify logs readiness",
+    "_needs": "statements policies one_source snapshots document verify logs readiness",
     "_constructs/checks": "messages options preferences hostile",
     "_constructs/endpoints": "endpoints messages",
     "_constructs/fleet": "fleet messages gates",
