@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._causes import page
+from session_manager_permissions._causes import more, page
 
 from .checks import ORDER
 
@@ -84,7 +84,7 @@ def _print_cause(console: Console, cause: Check) -> None:
     console.print(f"Cause: {cause.name}: {cause.why[0]}", style="bold red")
     for line in (*cause.why[1:], *cause.fix):
         console.print(f"  {line}")
-    console.print(f"  More: {page(cause.name)}")
+    console.print(f"  {more(cause.name)}")
 
 
 def _print_tree(console: Console, diagnosis: Diagnosis) -> None:
