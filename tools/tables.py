@@ -45,6 +45,8 @@ FINDINGS: Final = (
     ROOT / "tests/readiness/__snapshots__/test_what_findings_say/test_what_each_finding_says.txt"
 )
 """What the check at synthesis says of each cause. A test holds that it does."""
+MESSAGES: Final = ROOT / "tests/__snapshots__/test_messages/test_the_messages.txt"
+"""Every error and warning, by the heading of its table. A test holds that there is no other."""
 
 CHECKS: Final = {
     "instance-running": "the instance runs, and neither of its status checks is impaired",
@@ -291,6 +293,43 @@ def live(here: str) -> str:
     return f"```text\n{live_causes.printed(Path(here).stem)}\n```\n"
 
 
+def messages(heading: str) -> str:
+    """Return the errors below a heading: what the user did, and the message."""
+    return table(
+        ("what you did", "message"),
+        (
+            (did + (", at synthesis" if kind == "synthesis" else ""), quoted(text))
+            for did, kind, text in said()[heading]
+        ),
+    )
+
+
+def warnings(_: str) -> str:
+    """Return the warnings: the id, what it is about, and the message."""
+    rows = []
+    for about, _kind, text in said()["Warnings"]:
+        message, _, warning_id = text.removesuffix("]").partition(" [ack: ")
+        rows.append((f"`{warning_id}`", about, quoted(message)))
+    return table(("id", "what it is about", "message"), rows)
+
+
+@cache
+def said() -> dict[str, list[tuple[str, str, str]]]:
+    """Return what the user did, how the message is told, and its text, by heading."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for section in re.split(r"^# ", MESSAGES.read_text("utf-8"), flags=re.MULTILINE)[1:]:
+        heading, _, entries = section.partition("\n")
+        found[heading] = re.findall(r"^(\S.*)\n  (\w+): (.*)$", entries, re.MULTILINE)
+    return found
+
+
+def quoted(message: str) -> str:
+    """Return a message as code; `…` is what only the deployment knows, or repeats itself."""
+    shortened = re.sub(r"(.)\1{9,}", r"\1\1\1…", message.replace("TOKEN", "…"))
+    escaped = shortened.replace("|", "\\|")
+    return f"`` {escaped} ``" if "`" in escaped else f"`{escaped}`"
+
+
 def statements(_: str) -> str:
     """Return the statements: their actions, on what, and the option that adds each."""
     made = {need.sid: list(need.actions) for need in needs(other_account=False)}
@@ -510,10 +549,10 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
     for made in (
         *(rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints),
-        *(operators, capabilities, credentials, context),
+        *(operators, capabilities, credentials, context, warnings),
     )
 }
-OF_SOMETHING: Final = {made.__name__: made for made in (arguments, options, statuses)}
+OF_SOMETHING: Final = {made.__name__: made for made in (arguments, messages, options, statuses)}
 
 PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
 
