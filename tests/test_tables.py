@@ -63,6 +63,7 @@ def test_every_table_that_can_be_made_is_somewhere() -> None:
     assert found == {
         *tables.MAKERS,
         *(f"arguments {name}" for name in tables.CALLABLES),
+        *(f"fields {name}" for name in tables.ANSWERS),
         *(f"messages {heading}" for heading in {*tables.said()} - {"Warnings"}),
         *(f"options {name}" for name in tables.commands()),
         *(

@@ -5,15 +5,18 @@ A page marks such a region: `<!-- made by: make tables NAME -->` before it, `<!-
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import posixpath
 import re
+import sys
 import textwrap
 from argparse import Action, ArgumentParser, _SubParsersAction
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
 import live_causes
 from aws_cdk import App, Environment, Stack
@@ -32,6 +35,8 @@ from session_manager_permissions import (
 from session_manager_permissions._app import CONTEXT
 from session_manager_permissions._causes import cause as cause_of
 from session_manager_permissions._readiness.rules import READY, RULES
+from session_manager_permissions._verify import answers
+from session_manager_permissions._verify.audit import result
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.command import _parser as command_line
 from session_manager_permissions._verify.permissions import PERMISSIONS
@@ -169,6 +174,12 @@ CALLABLES: Final[dict[str, Callable[..., Any]]] = {
 }
 SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
 """Their tables leave out the options of `SessionManagerPermissions`."""
+
+ANSWERS: Final = {
+    kind.__name__: kind for kind in (result.AuditResult, answers.RoleAnswer, answers.NodeAnswer)
+}
+"""What the commands print as JSON."""
+IN_JSON: Final = {bool: "boolean", int: "number", str: "string"}
 
 REGION: Final = re.compile(
     r"<!-- made by: make tables (?P<name>.*?) -->\n\n(?P<text>.*?)\n<!-- end -->", re.DOTALL
@@ -515,6 +526,49 @@ def options(command: str) -> str:
     )
 
 
+def fields(name: str) -> str:
+    """Return the fields of an answer as JSON, as its module describes them."""
+    return table(("field", "type", "meaning"), _fields(ANSWERS[name], ""))
+
+
+def _fields(kind: type, path: str) -> Iterator[tuple[str, str, str]]:
+    described = _descriptions(kind.__module__)
+    for name, hint in get_type_hints(kind).items():
+        item, in_list = (get_args(hint)[0], "[]") if get_origin(hint) is list else (hint, "")
+        kinds = [one for one in get_args(item) if one is not type(None)]
+        is_null = type(None) in get_args(item)
+        (value,) = kinds if is_null else [item]
+        in_json = "object" if is_typeddict(value) else IN_JSON.get(value, "")
+        in_json = in_json or ("object" if get_origin(value) is dict else "string")  # a Literal
+        meaning = described[kind.__name__, name].rstrip(".")
+        meaning = meaning[0].lower() + meaning[1:] if meaning[1].islower() else meaning
+        at = f"{path}{name}{in_list}"
+        yield f"`{at}`", in_json + (" or null" if is_null else ""), meaning
+        if is_typeddict(value):
+            yield from _fields(value, f"{at}.")
+
+
+@cache
+def _descriptions(module: str) -> dict[tuple[str, str], str]:
+    """Return what stands below each field of the classes of a module, those inherited included."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    found: dict[tuple[str, str], str] = {}
+    for of in (one for one in tree.body if isinstance(one, ast.ClassDef)):
+        for base in of.bases:
+            inherited = {
+                name: text for (owner, name), text in found.items() if owner == ast.unparse(base)
+            }
+            found |= {(of.name, name): text for name, text in inherited.items()}
+        for field, below in pairwise(of.body):
+            match field, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[of.name, name] = " ".join(text.split())
+    return found
+
+
 def statuses(command: str) -> str:
     """Return the exit statuses of a command, as its help says."""
     found = re.findall(r"^  (\d)  (.*)$", commands()[command].epilog or "", re.MULTILINE)
@@ -552,7 +606,9 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
         *(operators, capabilities, credentials, context, warnings),
     )
 }
-OF_SOMETHING: Final = {made.__name__: made for made in (arguments, messages, options, statuses)}
+OF_SOMETHING: Final = {
+    made.__name__: made for made in (arguments, fields, messages, options, statuses)
+}
 
 PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
 
