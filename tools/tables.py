@@ -39,7 +39,7 @@ from session_manager_permissions._verify import answers
 from session_manager_permissions._verify.audit import result
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.command import _parser as command_line
-from session_manager_permissions._verify.permissions import PERMISSIONS
+from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
 if TYPE_CHECKING:
@@ -248,6 +248,11 @@ def permissions(_: str) -> str:
         ("action", "without it these checks are unknown"),
         ((f"`{action}`", code(PERMISSIONS[action].split(", "))) for action in sorted(PERMISSIONS)),
     )
+
+
+def audit_policy(_: str) -> str:
+    """Return the policy that `audit --print-permissions` prints."""
+    return f"```json\n{json.dumps(policy_for_audit(), indent=2)}\n```\n"
 
 
 def causes(here: str) -> str:
@@ -603,7 +608,7 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
     for made in (
         *(rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints),
-        *(operators, capabilities, credentials, context, warnings),
+        *(operators, capabilities, credentials, context, warnings, audit_policy),
     )
 }
 OF_SOMETHING: Final = {

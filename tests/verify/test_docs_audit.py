@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.arguments import add_arguments
-from session_manager_permissions._verify.permissions import policy_for_audit
 from tests.conftest import ROOT
 
 from .accounts import OTHER_REGION, REGISTER, Account, Machine, Role, Session
@@ -88,11 +86,3 @@ def test_each_option_is_described() -> None:
     rows = re.findall(r"^\| `(--[\w-]+)", PAGE, re.MULTILINE)
 
     assert {*rows} == known - {"-h", "--help"}
-
-
-def test_the_permissions_are_those_of_the_command() -> None:
-    (statement,) = policy_for_audit()["Statement"]
-    (block,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-    assert json.loads(block) == policy_for_audit()
-    assert statement["Resource"] == "*"
