@@ -146,14 +146,14 @@ def test_output_in_the_readme_is_real(tmp_path: Path) -> None:
     assert block in synth(tmp_path, text=BROKEN).output
 
 
-def test_output_in_the_readme_mends_the_app(tmp_path: Path) -> None:
+def test_output_in_the_readme_fixes_the_app(tmp_path: Path) -> None:
     """The lines that the output shows are put into the app, as a reader would."""
     output = synth(tmp_path, text=BROKEN).output
     fixes = re.findall(r"^   Suggested fix: (.*)$", output, re.MULTILINE)
 
     assert len(fixes) == 2
-    mended = BROKEN.replace("app.synth()", "\n".join([*fixes, "app.synth()"]))
-    assert "SessionManagerReadiness" not in synth(tmp_path, text=mended).output
+    fixed = BROKEN.replace("app.synth()", "\n".join([*fixes, "app.synth()"]))
+    assert "SessionManagerReadiness" not in synth(tmp_path, text=fixed).output
 
 
 def test_strict_synth_fails(tmp_path: Path) -> None:
