@@ -145,6 +145,12 @@ def test_each_statement_of_an_operator_has_its_resources() -> None:
     assert {*tables.OPERATORS} == {tables.first_action(statement) for statement in everything}
 
 
+def test_each_capability_is_asked_about() -> None:
+    rows = tables.capabilities("").splitlines()[2:]
+
+    assert [*tables.CAPABILITIES] == [row.split("`")[1] for row in rows]
+
+
 def test_the_credentials_for_a_role_are_those_of_the_help() -> None:
     help_text = str(tables.commands()["verify"].epilog)
 
