@@ -37,21 +37,21 @@ TARGETS: Final = {
     "roles": "FILE",
 }
 """The options of which exactly one is given, each with its kind of value."""
-CONTEXT: Final = (
-    *TARGETS,
-    "key",
-    "policy-name",
-    "allow-registration",
-    "log-bucket",
-    "log-bucket-key",
-    "log-prefix",
-    "log-group",
-    "check-log-encryption",
-    "decrypt-sessions-only",
-)
+CONTEXT: Final = {
+    **TARGETS,
+    "key": "ARN",
+    "policy-name": "NAME",
+    "allow-registration": "true or false",
+    "log-bucket": "NAME",
+    "log-bucket-key": "ARN",
+    "log-prefix": "PREFIX",
+    "log-group": "NAME",
+    "check-log-encryption": "true or false",
+    "decrypt-sessions-only": "true or false",
+}
+"""All options, each with its kind of value."""
 CLI_CONTEXT: Final = ("acknowledged-issue-numbers", "cli-telemetry")
 """What the CLI itself keeps in cdk.context.json."""
-FLAGS: Final = ("allow-registration", "check-log-encryption", "decrypt-sessions-only")
 MOST_NAMES: Final = 500
 """The most names in a file.
 
@@ -90,12 +90,13 @@ def context(app: cdk.App) -> dict[str, str]:
                 f"-c {name}={value}: there is no option {name}; the options are "
                 f"{', '.join(CONTEXT)}"
             )
-        if name in FLAGS:
+        kind = CONTEXT.get(name)
+        if kind == "true or false":
             # cdk.json may have as a boolean what `-c` gives as a string.
             given[name] = json.dumps(value) if isinstance(value, bool) else value
             if given[name] not in ("true", "false"):
-                raise ValueError(f"-c {name}={value}: give true or false")
-        elif name in CONTEXT and not (isinstance(value, str) and value):
+                raise ValueError(f"-c {name}={value}: give {kind}")
+        elif kind is not None and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
     return {name: given[name] for name in CONTEXT if name in given}
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 PAGE: Final = "docs/causes/{}.md"
-"""Where the page of a cause is: a file of the repository, until the site has a public address."""
+"""Where the page of a cause is in the repository, until the site has a public address."""
+
+MORE: Final = "More: {} in the repository of session-manager-permissions"
+"""Tells where the page is to those who have installed the package, which does not contain it."""
 
 RULES_OF_CHECKS: Final = {
     "instance-profile": "no-instance-profile",
@@ -33,3 +36,8 @@ def cause(name: str) -> str:
 def page(name: str) -> str:
     """Return the page about what a rule or a check finds."""
     return PAGE.format(cause(name))
+
+
+def more(name: str) -> str:
+    """Return the line that points to the page about what a rule or a check finds."""
+    return MORE.format(page(name))

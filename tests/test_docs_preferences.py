@@ -7,13 +7,11 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import SessionPreferences
 
-from .conftest import HERE, ROOT, existing_key
+from .conftest import ROOT
 from .constructs.test_preferences import violations
 from .test_readme import Synthesis
 
@@ -28,12 +26,6 @@ def snippets() -> list[tuple[int, str]]:
     """The line and the text of each block of Python, also of those within a list."""
     fences = re.finditer(r"^( *)```python\n(.*?)^\1```$", TEXT, re.MULTILINE | re.DOTALL)
     return [(TEXT.count("\n", 0, fence.start()) + 1, textwrap.dedent(fence[2])) for fence in fences]
-
-
-def table(first_header: str) -> list[list[str]]:
-    """The cells of the one table whose first column has this header."""
-    (rows,) = re.findall(rf"^\| {first_header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
-    return [row.strip("| ").split(" | ") for row in rows.splitlines()]
 
 
 def code(cell: str) -> list[str]:
@@ -82,41 +74,6 @@ def test_there_is_a_snippet_of_each_way() -> None:
     assert len(snippets()) == 3
     for way in ("SessionPreferences(", "from_document_name(", "preferences=", "PrincipalTag"):
         assert way in text
-
-
-def test_what_an_operators_policy_is_said_to_hold_is_what_it_holds() -> None:
-    stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
-    operators = iam.ManagedPolicy(stack, "Operators")
-    preferences = SessionPreferences.from_document_name(
-        stack, "Preferences", encryption_key=existing_key(stack)
-    )
-    preferences.grant_start_session(
-        operators,
-        instance_tags={"team": "web"},
-        allow_ssh=True,
-        allow_port_forwarding=True,
-        allow_interactive_commands=True,
-        allow_remote_desktop=True,
-        allow_console=True,
-    )
-
-    found = stack.resolve(operators.document)["Statement"]
-
-    listed = [(code(sid), code(actions)) for sid, actions, *_ in table("Sid")]
-    assert listed == [
-        (
-            [re.sub("[0-9a-f]{8}$", "…", statement["Sid"])] if "Sid" in statement else [],
-            as_list(statement["Action"]),
-        )
-        for statement in found
-    ]
-    documents = json.dumps(found[1]["Resource"])
-    for name in code(table("Sid")[1][2]):
-        assert f"::document/{name}" in documents
-
-
-def as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def test_the_public_members_are_named() -> None:

@@ -271,10 +271,6 @@ def test_each_command_exists(
             pytest.fail(f"nothing here checks the command {shlex.join(words)!r}")
 
 
-def test_the_context_listed_is_that_of_the_app() -> None:
-    assert first_column("context", EXISTING) == list(CONTEXT)
-
-
 def test_the_stack_named_on_the_page_is_that_of_the_file() -> None:
     (name,) = {*re.findall(r"SessionManager-InstanceProfiles-\S+\b", EXISTING)}
 

@@ -17,10 +17,12 @@ from session_manager_permissions import (
     SessionManagerPermissions,
     session_manager_statements,
 )
+from session_manager_permissions._app import CONTEXT
 from session_manager_permissions._causes import RULES_OF_CHECKS, cause
 from session_manager_permissions._constructs.endpoints import _IDS
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.permissions import PERMISSIONS
 
 from .conftest import HERE, ROOT
 from .scenarios import SCENARIOS
@@ -61,7 +63,14 @@ def test_every_table_that_can_be_made_is_somewhere() -> None:
     assert found == {
         *tables.MAKERS,
         *(f"arguments {name}" for name in tables.CALLABLES),
+        *(f"fields {name}" for name in tables.ANSWERS),
+        *(f"messages {heading}" for heading in {*tables.said()} - {"Warnings"}),
         *(f"options {name}" for name in tables.commands()),
+        *(
+            f"statuses {name}"
+            for name, parser in tables.commands().items()
+            if "exit status" in str(parser.epilog)
+        ),
     }
 
 
@@ -128,6 +137,33 @@ def test_the_endpoints_are_those_of_the_construct() -> None:
     services = [service.strip("`") for service, *_ in tables.ENDPOINTS]
 
     assert services == [*_IDS, "s3"]
+
+
+def test_each_statement_of_an_operator_has_its_resources() -> None:
+    everything = tables.granted(dict.fromkeys(tables.KINDS_OF_SESSIONS, True), has_key=True)
+
+    assert {*tables.OPERATORS} == {tables.first_action(statement) for statement in everything}
+
+
+def test_each_capability_is_asked_about() -> None:
+    rows = tables.capabilities("").splitlines()[2:]
+
+    assert [*tables.CAPABILITIES] == [row.split("`")[1] for row in rows]
+
+
+def test_the_credentials_for_a_role_are_those_of_the_help() -> None:
+    help_text = str(tables.commands()["verify"].epilog)
+
+    assert {*tables.OF_A_ROLE} == {*re.findall(r"\b[a-z]+:[A-Z]\w+", help_text)}
+    assert {*tables.OF_A_ROLE} <= {*PERMISSIONS}
+
+
+def test_each_option_of_the_app_is_an_argument_or_described() -> None:
+    arguments = {*inspect.signature(SessionManagerPermissions.__init__).parameters}
+    options = {name.replace("-", "_") for name in CONTEXT} - {"key"}
+
+    assert {name.replace("-", "_") for name in tables.APP_OPTIONS} >= options - arguments
+    assert {*tables.APP_OPTIONS} <= {*CONTEXT}
 
 
 def test_each_check_is_described_in_the_order_of_the_checks() -> None:

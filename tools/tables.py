@@ -5,16 +5,23 @@ A page marks such a region: `<!-- made by: make tables NAME -->` before it, `<!-
 
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import posixpath
 import re
+import sys
 import textwrap
 from argparse import Action, ArgumentParser, _SubParsersAction
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
 import live_causes
+from aws_cdk import App, Environment, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
@@ -25,11 +32,15 @@ from session_manager_permissions import (
     SessionPreferences,
     _needs,
 )
+from session_manager_permissions._app import CONTEXT
 from session_manager_permissions._causes import cause as cause_of
 from session_manager_permissions._readiness.rules import READY, RULES
+from session_manager_permissions._verify import answers
+from session_manager_permissions._verify.audit import result
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.command import _parser as command_line
-from session_manager_permissions._verify.permissions import PERMISSIONS
+from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
+from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,6 +50,8 @@ FINDINGS: Final = (
     ROOT / "tests/readiness/__snapshots__/test_what_findings_say/test_what_each_finding_says.txt"
 )
 """What the check at synthesis says of each cause. A test holds that it does."""
+MESSAGES: Final = ROOT / "tests/__snapshots__/test_messages/test_the_messages.txt"
+"""Every error and warning, by the heading of its table. A test holds that there is no other."""
 
 CHECKS: Final = {
     "instance-running": "the instance runs, and neither of its status checks is impaired",
@@ -102,6 +115,54 @@ ENDPOINTS: Final = (
 )
 """The endpoints that `SessionManagerEndpoints` makes."""
 
+OPERATORS: Final = {
+    "ssm:StartSession": "the instances, on the condition of their tags",
+    "ssm:TerminateSession": "`session/*`, on the condition that the session's tag "
+    "`aws:ssmmessages:session-id` begins with the operator's `aws:userid`",
+    "ssmmessages:OpenDataChannel": "`session/*`",
+    "ssm-guiconnect:StartConnection": "`*`",
+    "ssm:DescribeSessions": "`*`",
+    "kms:GenerateDataKey": "the key; of an alias, the key that has it",
+}
+"""The resources of each statement of an operator's policy, by its first action."""
+KINDS_OF_SESSIONS: Final = tuple(
+    name
+    for name in inspect.signature(SessionPreferences.grant_start_session).parameters
+    if name.startswith("allow_")
+)
+
+CAPABILITIES: Final = {
+    "reach": ("always", "`*`"),
+    "register": ("always", "`*`, and an instance in the region: one of the two is enough"),
+    "encrypt": ("for each `--key`, and the document's", "the key"),
+    "log-to-s3": (
+        "with `--log-bucket`, or the document's",
+        "the bucket, an object below the prefix, the bucket's key",
+    ),
+    "log-to-cloudwatch": (
+        "with `--log-group`, or the document's",
+        "all log groups, a stream of the group",
+    ),
+}
+"""When `verify` asks about each capability of a role, and on what."""
+OF_A_ROLE: Final = {
+    "iam:GetInstanceProfile": ("the profile", "`--instance-profile`"),
+    "iam:GetRole": ("the role", "always"),
+    "iam:SimulatePrincipalPolicy": ("the role", "always"),
+    "kms:DescribeKey": ("the key", "you name a key by an alias"),
+    "ssm:GetDocument": ("the document", "`--document`"),
+}
+"""What the credentials of `verify` need to ask about a role: on what, and when."""
+
+APP_OPTIONS: Final = {
+    "instance-profile": "the instance profile, whose role is looked up",
+    "instance-profiles": "a file with the names or ARNs of instance profiles, one a line",
+    "role": "the role",
+    "roles": "a file with the names or ARNs of roles, one a line",
+    "log-bucket-key": "the KMS key that the log bucket encrypts with, or an alias of it",
+}
+"""What the options of the app mean that are no arguments of `SessionManagerPermissions`."""
+
 CALLABLES: Final[dict[str, Callable[..., Any]]] = {
     "SessionManagerPermissions": SessionManagerPermissions.__init__,
     "SessionManagerFleet": SessionManagerFleet.__init__,
@@ -113,6 +174,12 @@ CALLABLES: Final[dict[str, Callable[..., Any]]] = {
 }
 SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
 """Their tables leave out the options of `SessionManagerPermissions`."""
+
+ANSWERS: Final = {
+    kind.__name__: kind for kind in (result.AuditResult, answers.RoleAnswer, answers.NodeAnswer)
+}
+"""What the commands print as JSON."""
+IN_JSON: Final = {bool: "boolean", int: "number", str: "string"}
 
 REGION: Final = re.compile(
     r"<!-- made by: make tables (?P<name>.*?) -->\n\n(?P<text>.*?)\n<!-- end -->", re.DOTALL
@@ -183,6 +250,11 @@ def permissions(_: str) -> str:
     )
 
 
+def audit_policy(_: str) -> str:
+    """Return the policy that `audit --print-permissions` prints."""
+    return f"```json\n{json.dumps(policy_for_audit(), indent=2)}\n```\n"
+
+
 def causes(here: str) -> str:
     """Return all causes: what each is called at synthesis and on the live account."""
     found: dict[str, list[str]] = {rule: [] for rule in RULES if rule != READY}
@@ -237,6 +309,43 @@ def live(here: str) -> str:
     return f"```text\n{live_causes.printed(Path(here).stem)}\n```\n"
 
 
+def messages(heading: str) -> str:
+    """Return the errors below a heading: what the user did, and the message."""
+    return table(
+        ("what you did", "message"),
+        (
+            (did + (", at synthesis" if kind == "synthesis" else ""), quoted(text))
+            for did, kind, text in said()[heading]
+        ),
+    )
+
+
+def warnings(_: str) -> str:
+    """Return the warnings: the id, what it is about, and the message."""
+    rows = []
+    for about, _kind, text in said()["Warnings"]:
+        message, _, warning_id = text.removesuffix("]").partition(" [ack: ")
+        rows.append((f"`{warning_id}`", about, quoted(message)))
+    return table(("id", "what it is about", "message"), rows)
+
+
+@cache
+def said() -> dict[str, list[tuple[str, str, str]]]:
+    """Return what the user did, how the message is told, and its text, by heading."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for section in re.split(r"^# ", MESSAGES.read_text("utf-8"), flags=re.MULTILINE)[1:]:
+        heading, _, entries = section.partition("\n")
+        found[heading] = re.findall(r"^(\S.*)\n  (\w+): (.*)$", entries, re.MULTILINE)
+    return found
+
+
+def quoted(message: str) -> str:
+    """Return a message as code; `…` is what only the deployment knows, or repeats itself."""
+    shortened = re.sub(r"(.)\1{9,}", r"\1\1\1…", message.replace("TOKEN", "…"))
+    escaped = shortened.replace("|", "\\|")
+    return f"`` {escaped} ``" if "`" in escaped else f"`{escaped}`"
+
+
 def statements(_: str) -> str:
     """Return the statements: their actions, on what, and the option that adds each."""
     made = {need.sid: list(need.actions) for need in needs(other_account=False)}
@@ -254,6 +363,107 @@ def statements(_: str) -> str:
 def endpoints(_: str) -> str:
     """Return the endpoints, and what each is for."""
     return table(("endpoint", "type", "made", "what the agent uses it for"), ENDPOINTS)
+
+
+def operators(_: str) -> str:
+    """Return the statements of an operator's policy, and the option that adds each."""
+    everything = granted(dict.fromkeys(KINDS_OF_SESSIONS, True), has_key=True)
+    when = {first_action(statement): "always" for statement in granted({})}
+    documents = []
+    for option in KINDS_OF_SESSIONS:
+        start, *others = granted({option: True})[1:]
+        names = re.findall(r"::document/(AWS-\w+)", json.dumps(start["Resource"]))
+        documents += [f"with `{option}` {code(names)}"] if names else []
+        for statement in others:
+            when.setdefault(first_action(statement), f"`{option}`")
+    rows = []
+    for number, statement in enumerate(everything):
+        sid = re.sub("[0-9a-f]{8}$", "…", statement.get("Sid", ""))
+        action = first_action(statement)
+        resources = OPERATORS[action]
+        if number == 1:  # the second with the same action
+            resources = f"the document; {'; '.join(documents)}"
+        rows.append(
+            (
+                f"`{sid}`" if sid else "none",
+                code(as_list(statement["Action"])),
+                resources,
+                when.get(action, "a key is known"),
+            )
+        )
+    return table(("Sid", "actions", "resources", "when"), rows)
+
+
+def granted(options: dict[str, Any], *, has_key: bool = False) -> list[dict[str, Any]]:
+    """Return what an operator is granted who may reach the instances with a tag."""
+    stack = Stack(App(), "Stack", env=Environment(account="111122223333", region="us-west-2"))
+    key = kms.Key.from_key_arn(stack, "Key", f"arn:aws:kms:us-west-2:{stack.account}:key/1")
+    preferences = SessionPreferences.from_document_name(
+        stack, "Preferences", encryption_key=key if has_key else None
+    )
+    operators = iam.ManagedPolicy(stack, "Operators")
+    preferences.grant_start_session(operators, instance_tags={"team": "web"}, **options)
+    statements: list[dict[str, Any]] = stack.resolve(operators.document)["Statement"]
+    return statements
+
+
+def first_action(statement: dict[str, Any]) -> str:
+    """Return the first action of a statement."""
+    return str(as_list(statement["Action"])[0])
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """Return one or several actions as a list."""
+    return [value] if isinstance(value, str) else value
+
+
+def capabilities(_: str) -> str:
+    """Return what `verify` asks about a role."""
+    key = LiveKey("arn:aws:kms:eu-west-1:111122223333:key/1", "key")
+    role = LiveRole("arn:aws:iam::111122223333:role/web-server", None)
+    uses = Uses(keys=(key,), log_bucket="logs", log_group="logs")
+    less, more = (
+        {
+            question.capability: list(
+                dict.fromkeys(action for need in question.needs for action in need.actions)
+            )
+            for question in questions(role, asked, "eu-west-1")
+        }
+        for asked in (uses, uses._replace(log_bucket_key=key))
+    )
+    rows = []
+    for name, actions in less.items():
+        of_bucket_key = [action for action in more[name] if action not in actions]
+        also = f"; with `--log-bucket-key` also {code(of_bucket_key)}" if of_bucket_key else ""
+        when, resources = CAPABILITIES[name]
+        rows.append((f"`{name}`", when, f"{code(actions)}{also}", resources))
+    return table(("capability", "asked", "actions", "on"), rows)
+
+
+def credentials(_: str) -> str:
+    """Return what the credentials of `verify` need to ask about a role."""
+    return table(
+        ("permission", "on", "when"), ((f"`{name}`", *rest) for name, rest in OF_A_ROLE.items())
+    )
+
+
+def context(_: str) -> str:
+    """Return the options of the app."""
+    described = {
+        name.replace("_", "-"): meaning_and_default(text)
+        for name, text in documented(SessionManagerPermissions.__init__).items()
+    }
+    described["key"] = described["encryption-key"]
+    described |= {name: (meaning, "none") for name, meaning in APP_OPTIONS.items()}
+    rows = []
+    for name, kind in CONTEXT.items():
+        value = " or ".join(f"`{one}`" for one in kind.split(" or "))
+        meaning, default = described[name]
+        # What only Python has: kinds of constructs, other arguments, and its own spelling.
+        meaning = re.sub(r"`\w+`", lambda found: found[0].replace("_", "-"), meaning)
+        default = re.sub("`(?:True|False)`", lambda found: found[0].lower(), default)
+        rows.append((f"`{name}`", value, meaning.partition(": ")[0], default.partition(";")[0]))
+    return table(("context", "value", "meaning", "default"), rows)
 
 
 def needs(*, other_account: bool) -> Iterator[_needs.Need]:
@@ -321,6 +531,55 @@ def options(command: str) -> str:
     )
 
 
+def fields(name: str) -> str:
+    """Return the fields of an answer as JSON, as its module describes them."""
+    return table(("field", "type", "meaning"), _fields(ANSWERS[name], ""))
+
+
+def _fields(kind: type, path: str) -> Iterator[tuple[str, str, str]]:
+    described = _descriptions(kind.__module__)
+    for name, hint in get_type_hints(kind).items():
+        item, in_list = (get_args(hint)[0], "[]") if get_origin(hint) is list else (hint, "")
+        kinds = [one for one in get_args(item) if one is not type(None)]
+        is_null = type(None) in get_args(item)
+        (value,) = kinds if is_null else [item]
+        in_json = "object" if is_typeddict(value) else IN_JSON.get(value, "")
+        in_json = in_json or ("object" if get_origin(value) is dict else "string")  # a Literal
+        meaning = described[kind.__name__, name].rstrip(".")
+        meaning = meaning[0].lower() + meaning[1:] if meaning[1].islower() else meaning
+        at = f"{path}{name}{in_list}"
+        yield f"`{at}`", in_json + (" or null" if is_null else ""), meaning
+        if is_typeddict(value):
+            yield from _fields(value, f"{at}.")
+
+
+@cache
+def _descriptions(module: str) -> dict[tuple[str, str], str]:
+    """Return what stands below each field of the classes of a module, those inherited included."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    found: dict[tuple[str, str], str] = {}
+    for of in (one for one in tree.body if isinstance(one, ast.ClassDef)):
+        for base in of.bases:
+            inherited = {
+                name: text for (owner, name), text in found.items() if owner == ast.unparse(base)
+            }
+            found |= {(of.name, name): text for name, text in inherited.items()}
+        for field, below in pairwise(of.body):
+            match field, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[of.name, name] = " ".join(text.split())
+    return found
+
+
+def statuses(command: str) -> str:
+    """Return the exit statuses of a command, as its help says."""
+    found = re.findall(r"^  (\d)  (.*)$", commands()[command].epilog or "", re.MULTILINE)
+    return table(("status", "meaning"), found)
+
+
 def commands() -> dict[str, ArgumentParser]:
     """Return the parsers of the commands by their names."""
     actions = command_line()._actions  # noqa: SLF001 - as above
@@ -347,9 +606,14 @@ def in_code(text: str) -> str:
 
 MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
-    for made in (rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints)
+    for made in (
+        *(rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints),
+        *(operators, capabilities, credentials, context, warnings, audit_policy),
+    )
 }
-
+OF_SOMETHING: Final = {
+    made.__name__: made for made in (arguments, fields, messages, options, statuses)
+}
 
 PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
 
@@ -358,7 +622,7 @@ PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
 def made(name: str, here: str) -> str:
     """Return the text of a region of a file, both named from the root of the repository."""
     kind, _, of = name.partition(" ")
-    return {"arguments": arguments, "options": options}[kind](of) if of else MAKERS[kind](here)
+    return OF_SOMETHING[kind](of) if of else MAKERS[kind](here)
 
 
 def pages() -> list[Path]:

@@ -349,7 +349,7 @@ def _of_problem(problem: Problem, compute: Compute, around: remedies.Around) -> 
         (where,),
         location,
         why,
-        remedies.mend(problem, compute.resource, compute.set_in, around),
+        remedies.fix(problem, compute.resource, compute.set_in, around),
     )
 
 

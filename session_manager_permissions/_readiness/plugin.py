@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 import jsii
 
-from session_manager_permissions._causes import page
+from session_manager_permissions._causes import more, page
 
 from .findings import VERDICTS, check
 from .rules import READY, RULES
@@ -175,14 +175,13 @@ counts in CDK's report |
         severity = rule.severity
         if rule.not_ready:
             severity = "error" if self._strict else "warning"
-        about = page(rule.id)
         is_cause = rule.id != READY
         return cdk.PolicyViolation(
             rule_name=rule.id,
             description=finding.description,
             severity=severity,
-            fix=f"{finding.fix}\nMore: {about}" if is_cause else finding.fix,
-            rule_metadata={"page": about} if is_cause else None,
+            fix=f"{finding.fix}\n{more(rule.id)}" if is_cause else finding.fix,
+            rule_metadata={"page": page(rule.id)} if is_cause else None,
             violating_resources=[
                 cdk.PolicyViolatingResource(
                     resource_logical_id=resource.logical_id,

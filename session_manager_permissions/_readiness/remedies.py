@@ -1,4 +1,4 @@
-"""The lines that mend what is wrong with compute and its network, as a CDK app has them."""
+"""The lines that fix what is wrong with compute and its network, as a CDK app has them."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Around(NamedTuple):
     """A security group of the endpoint that is at fault."""
 
 
-def mend(problem: Problem, resource: Resource, launch: Resource, around: Around) -> str:
+def fix(problem: Problem, resource: Resource, launch: Resource, around: Around) -> str:
     """Open the way that a problem closes for what a resource launches.
 
     Args:

@@ -30,12 +30,13 @@ from .session import AwsSession
 from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from .answers import CapabilityAnswer, RoleAnswer, SimulatorAnswer
     from .diagnosis import Diagnosis
     from .document import LiveDocument
     from .simulator import LiveRole, SimulatedAnswer, Verdict
@@ -237,7 +238,9 @@ def _verify(arguments: argparse.Namespace) -> int:
     return READY if outcome.ready else NOT_READY
 
 
-def _answer(request: _Request, found: dict[str, object], show: Callable[[Console], None]) -> None:
+def _answer(
+    request: _Request, found: Mapping[str, object], show: Callable[[Console], None]
+) -> None:
     """Print the answer in the form that was asked for."""
     if request.output == "json":
         _print(lambda: f"{json.dumps(found, indent=2)}\n")
@@ -444,25 +447,25 @@ def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
     of_role = _Outcome(
         identity.profile, identity.role, name, document, identity.verdicts, diagnosis.ready
     )
-    return as_json(of_role) | node_as_json(diagnosis)
+    return {**as_json(of_role), **node_as_json(diagnosis)}
 
 
-def as_json(outcome: _Outcome) -> dict[str, object]:
-    """Return what `--output json` prints; docs/verify.md describes its fields."""
+def as_json(outcome: _Outcome) -> RoleAnswer:
+    """Return what `--output json` prints about a role."""
     role, document = outcome.role, outcome.document
     return {
         "version": 1,
         "ready": outcome.ready,
         "instance_profile": outcome.instance_profile,
-        "role": role and role.arn,
-        "permissions_boundary": role and role.boundary,
+        "role": None if role is None else role.arn,
+        "permissions_boundary": None if role is None else role.boundary,
         "document": outcome.document_name,
-        "session_type": document and document.session_type,
+        "session_type": None if document is None else document.session_type,
         "capabilities": _capabilities(outcome.verdicts),
     }
 
 
-def _capabilities(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+def _capabilities(verdicts: Sequence[Verdict]) -> list[CapabilityAnswer]:
     return [
         {
             "capability": verdict.question.capability,
@@ -477,12 +480,14 @@ def _capabilities(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
     ]
 
 
-def _answer_as_json(answer: SimulatedAnswer) -> dict[str, object]:
+def _answer_as_json(answer: SimulatedAnswer) -> SimulatorAnswer:
     return {
         "action": answer.action,
         "resource": answer.resource,
         "decision": answer.decision,
-        "matched_statements": [statement._asdict() for statement in answer.statements],
+        "matched_statements": [
+            {"policy": one.policy, "type": one.type, "line": one.line} for one in answer.statements
+        ],
         "allowed_by_permissions_boundary": answer.boundary_allows,
         "allowed_by_organizations": answer.organization_allows,
         "decision_details": dict(answer.details),

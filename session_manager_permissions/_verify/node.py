@@ -203,14 +203,14 @@ def _running(node: Node) -> Check:
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
         of_node = f"--instance-ids {node.id} --region {node.region}"
-        mend = f"aws ec2 reboot-instances {of_node}"
+        fix = f"aws ec2 reboot-instances {of_node}"
         if "SystemStatus" in impaired:
-            mend = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
+            fix = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
         return failed(
             name,
             node.id,
             f"a status check of the instance fails: {', '.join(impaired)}",
-            mend,
+            fix,
             evidence,
             users_see=NOT_CONNECTED,
         )
@@ -272,7 +272,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     if node.instance is not None:
         again += f"; or aws ec2 reboot-instances --instance-ids {node.id} --region {node.region}"
     if causes:
-        return (f"first mend {', '.join(causes)}", again)
+        return (f"first fix {', '.join(causes)}", again)
     if open_:
         return (f"look at what is unknown: {', '.join(open_)}", again)
     late = "nothing else fails, so the role or its policy may be newer than the agent's last try"

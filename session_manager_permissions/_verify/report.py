@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._causes import page
+from session_manager_permissions._causes import more, page
 
 from .checks import ORDER
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from .answers import CheckAnswer, NodeAnswer
     from .checks import Check
     from .diagnosis import Diagnosis
 
@@ -26,8 +27,8 @@ _STYLES: Final = {"pass": "green", "proven": "green", "fail": "bold red", "unkno
 _WIDEST: Final = max(map(len, ORDER))
 
 
-def node_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return the fields of `--output json` that describe a node; docs/verify.md explains them."""
+def node_as_json(diagnosis: Diagnosis) -> NodeAnswer:
+    """Return the fields of `--output json` that describe a node."""
     node = diagnosis.node
     role = diagnosis.identity.role
     return {
@@ -47,7 +48,7 @@ def node_as_json(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _as_json(check: Check) -> dict[str, Any]:
+def _as_json(check: Check) -> CheckAnswer:
     return {
         "check": check.name,
         "subject": check.subject,
@@ -55,7 +56,9 @@ def _as_json(check: Check) -> dict[str, Any]:
         "why": list(check.why),
         "fix": list(check.fix),
         "page": page(check.name),
-        "evidence": [one._asdict() for one in check.evidence],
+        "evidence": [
+            {"api": one.api, "field": one.field, "value": one.value} for one in check.evidence
+        ],
     }
 
 
@@ -84,7 +87,7 @@ def _print_cause(console: Console, cause: Check) -> None:
     console.print(f"Cause: {cause.name}: {cause.why[0]}", style="bold red")
     for line in (*cause.why[1:], *cause.fix):
         console.print(f"  {line}")
-    console.print(f"  More: {page(cause.name)}")
+    console.print(f"  {more(cause.name)}")
 
 
 def _print_tree(console: Console, diagnosis: Diagnosis) -> None:

@@ -768,7 +768,7 @@ def test_endpoint_that_does_not_clash_may_come_after(stack_here: cdk.Stack, ther
     assert {"ssm", "ssmmessages"} <= {*services(stack_here)}
 
 
-def test_two_of_others_are_theirs_to_mend(stack_here: cdk.Stack) -> None:
+def test_two_of_others_are_theirs_to_fix(stack_here: cdk.Stack) -> None:
     vpc = isolated(stack_here)
     l1(stack_here, vpc, construct_id="One")
     l1(stack_here, vpc, construct_id="Two")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from instances import launch, lead_to_the_internet, systems_manager
 from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, existing_profile
 
 from tests.releases import git
@@ -20,7 +21,7 @@ from tests.test_readme import blocks
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local_aws import LocalAws
+    from local_aws import ExistingProfile, LocalAws
 
 pytestmark = [pytest.mark.deploy, pytest.mark.packaging]
 
@@ -91,9 +92,14 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
 
 
 @pytest.fixture(scope="module")
-def account(aws: LocalAws) -> dict[str, str]:
+def profile(aws: LocalAws) -> ExistingProfile:
+    return existing_profile(aws, "web-server")
+
+
+@pytest.fixture(scope="module")
+def account(aws: LocalAws, profile: ExistingProfile) -> dict[str, str]:
     """The environment of who has an account with the profile and the role of the README."""
-    existing_profile(aws, "web-server")
+    assert profile.name == "web-server"
     trust = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}}
     aws.client("iam").create_role(RoleName="web-server", AssumeRolePolicyDocument=json.dumps(trust))
     return {
@@ -109,13 +115,11 @@ def account(aws: LocalAws) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def app(newcomer: Newcomer) -> Path:
-    """The app of `cdk init`, with the library and the first snippet of the README."""
-    (_, snippet), *_ = blocks("python")
+    """The app of `cdk init`, with the library."""
     folder = newcomer.folder / "my-app"
     folder.mkdir()
     newcomer.run(f"{WITH_CLI}cdk init app --language python", cwd=folder)
     newcomer.run(f". .venv/bin/activate\n{INSTALL}", cwd=folder)
-    (folder / "app.py").write_text(snippet, encoding="utf-8")
     return folder
 
 
@@ -151,13 +155,34 @@ def test_the_two_commands_deploy(
     assert iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"] == before
 
 
-def test_the_first_snippet_works_in_an_app_of_cdk_init(newcomer: Newcomer, app: Path) -> None:
+@pytest.mark.parametrize(
+    ("snippet", "validation", "shown"),
+    [
+        pytest.param(text, validation, shown, id=name)
+        for (_, text), (name, validation, shown) in zip(
+            blocks("python"),
+            [
+                ("a-role", "true", "web-server"),
+                ("a-fleet", "false", "AWS::AutoScaling::AutoScalingGroup"),
+                ("readiness", "false", "ssm:UpdateInstanceInformation"),
+            ],
+            strict=True,
+        )
+    ],
+)
+def test_each_snippet_works_in_an_app_of_cdk_init(
+    newcomer: Newcomer, app: Path, snippet: str, validation: str, shown: str
+) -> None:
+    """With the recommended flags, and without an account."""
+    (app / "app.py").write_text(snippet, encoding="utf-8")
+
     said = newcomer.run(
-        f"{WITH_CLI}. .venv/bin/activate\ncdk synth", {"CDK_VALIDATION": "true"}, cwd=app
+        f"{WITH_CLI}. .venv/bin/activate\ncdk synth", {"CDK_VALIDATION": validation}, cwd=app
     )
 
     assert "ssmmessages:OpenDataChannel" in said
-    assert "web-server" in said
+    assert shown in said
+    assert "Suggested fix" not in said
 
 
 @pytest.mark.parametrize(
@@ -175,8 +200,42 @@ def test_each_example_works_in_an_environment_of_its_requirements(
 
 
 def test_the_command_answers_who_installs_it(
-    newcomer: Newcomer, app: Path, account: dict[str, str]
+    newcomer: Newcomer,
+    app: Path,
+    aws: LocalAws,
+    profile: ExistingProfile,
+    account: dict[str, str],
 ) -> None:
-    said = newcomer.run(f". .venv/bin/activate\n{VERIFY}", account, cwd=app, exit_code=1)
+    """Each line of the block ends with the status that the README gives for its answer."""
+    iam = aws.client("iam")
+    operator = {"UserName": "operator"}
+    iam.create_user(**operator)
+    iam.put_user_policy(
+        **operator,
+        PolicyName="all",
+        PolicyDocument=json.dumps(
+            {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+        ),
+    )
+    key = iam.create_access_key(**operator)["AccessKey"]
+    lead_to_the_internet(profile)
+    instance = launch(profile)
+    lines = VERIFY.replace("i-0123456789abcdef0", instance).splitlines()
 
+    with systems_manager({instance: profile}) as address:
+        said = newcomer.run(
+            ". .venv/bin/activate\n"
+            + "\n".join(f"{line} && echo status 0 || echo status $?" for line in lines),
+            account
+            | {
+                "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+                "AWS_ENDPOINT_URL_SSM": address,
+            },
+            cwd=app,
+        )
+
+    assert re.findall(r"^status (\d+)$", said, re.MULTILINE) == ["0", "1", "1", "1"]
     assert "ssm:UpdateInstanceInformation" in said
+    assert f"{instance} in {REGION}: not ready" in said
+    assert instance in (app / "audit.html").read_text(encoding="utf-8")

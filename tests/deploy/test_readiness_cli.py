@@ -77,7 +77,7 @@ Management Configuration (SessionManagerReadiness)
    Stack/Profile/Resource (Profile6F32097C) aws-cdk-lib.aws_iam.CfnInstanceProfile
    Suggested fix: SessionManagerPermissions(self, "SessionManagerPermissions", role=role, \
 allow_registration=True)
-   More: docs/causes/registration-missing.md
+   More: docs/causes/registration-missing.md in the repository of session-manager-permissions
    Acknowledge with 'SessionManagerReadiness::registration-missing'
 """
 UNKNOWN = """\
@@ -85,7 +85,7 @@ INFO it can't be known at synthesis whether Session Manager reaches instances of
 that depends on the role 'existing', which is not in this app (SessionManagerReadiness)
    Stack/Nested/Inner/Resource (Inner09E1DD49) aws-cdk-lib.aws_iam.CfnInstanceProfile
    Suggested fix: ask IAM after the deployment: session-manager-permissions verify --role existing
-   More: docs/causes/cannot-be-known.md
+   More: docs/causes/cannot-be-known.md in the repository of session-manager-permissions
    Acknowledge with 'SessionManagerReadiness::cannot-be-known'
 """
 
@@ -146,14 +146,14 @@ def test_output_in_the_readme_is_real(tmp_path: Path) -> None:
     assert block in synth(tmp_path, text=BROKEN).output
 
 
-def test_output_in_the_readme_mends_the_app(tmp_path: Path) -> None:
+def test_output_in_the_readme_fixes_the_app(tmp_path: Path) -> None:
     """The lines that the output shows are put into the app, as a reader would."""
     output = synth(tmp_path, text=BROKEN).output
     fixes = re.findall(r"^   Suggested fix: (.*)$", output, re.MULTILINE)
 
     assert len(fixes) == 2
-    mended = BROKEN.replace("app.synth()", "\n".join([*fixes, "app.synth()"]))
-    assert "SessionManagerReadiness" not in synth(tmp_path, text=mended).output
+    fixed = BROKEN.replace("app.synth()", "\n".join([*fixes, "app.synth()"]))
+    assert "SessionManagerReadiness" not in synth(tmp_path, text=fixed).output
 
 
 def test_strict_synth_fails(tmp_path: Path) -> None:

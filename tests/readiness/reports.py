@@ -72,10 +72,11 @@ def fix_alone(violation: cdk.PolicyViolation) -> str:
     if violation.rule_name == "ready":
         return fix
     page = f"docs/causes/{violation.rule_name}.md"
-    assert fix.endswith(f"\nMore: {page}")
+    link = f"\nMore: {page} in the repository of session-manager-permissions"
+    assert fix.endswith(link)
     assert violation.rule_metadata == {"page": page}
     assert (ROOT / page).is_file()
-    return fix.removesuffix(f"\nMore: {page}")
+    return fix.removesuffix(link)
 
 
 class Check:

@@ -1,4 +1,4 @@
-"""Which instances and groups may boot before their role has the policy, and what mends it."""
+"""Which instances and groups may boot before their role has the policy, and what fixes it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def vpc(stack: cdk.Stack) -> ec2.Vpc:
     return ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=[public])
 
 
-# Apps of CDK: the line that the finding shows mends what it finds
+# Apps of CDK: the line that the finding shows fixes what it finds
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_group_of_a_fleet(stack: cdk.Stack) -> None:
     assert lines[2] == "group.node.default_child.node.add_dependency(permissions)"
 
 
-def test_what_a_fleets_finding_shows_mends_it(stack: cdk.Stack) -> None:
+def test_what_a_fleets_finding_shows_fixes_it(stack: cdk.Stack) -> None:
     instance = ec2.Instance(stack, "Instance", vpc=vpc(stack), **MACHINE)
     permissions = SessionManagerPermissions(
         stack, "SessionManagerPermissions", role=instance.role, allow_registration=True

@@ -1,4 +1,4 @@
-"""What the check reports of compute: each cause once, and the line that mends it."""
+"""What the check reports of compute: each cause once, and the line that fixes it."""
 
 from __future__ import annotations
 
@@ -518,7 +518,7 @@ BROKEN: Final[list[tuple[Callable[[cdk.Stack], Names], str, str]]] = [
 @pytest.mark.parametrize(
     ("build", "rule", "construct"), [pytest.param(*row, id=row[0].__name__) for row in BROKEN]
 )
-def test_remedy_mends(
+def test_remedy_fixes(
     stack_here: cdk.Stack, build: Callable[[cdk.Stack], Names], rule: str, construct: str
 ) -> None:
     stack_here.node.set_context("aws:cdk:enable-path-metadata", True)  # noqa: FBT003

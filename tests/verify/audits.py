@@ -198,7 +198,7 @@ def node(node_id: str = NODE, **fields: Any) -> NodeResult:  # noqa: ANN401
             "verdict": "unreachable",
             "connection": "notconnected",
             "why": [f"{cause} fails" for cause in fields["causes"]],
-            "fix": [f"mend {cause} of {node_id}" for cause in fields["causes"]],
+            "fix": [f"fix {cause} of {node_id}" for cause in fields["causes"]],
         }
     return found | fields  # type: ignore[return-value]
 
@@ -256,7 +256,7 @@ def large(size: int) -> AuditResult:
                 role=f"arn:aws:iam::{ACCOUNT}:role/{name}",
                 causes=causes,
                 why=why,
-                fix=[f"mend {cause}" for cause in causes],
+                fix=[f"fix {cause}" for cause in causes],
             )
         )
     return result(nodes)

@@ -690,7 +690,7 @@ def test_names_are_added_to_the_list_that_a_stack_may_follow(
 ) -> None:
     file = tmp_path / "profiles.txt"
     arn = "arn:aws:iam::111122223333:instance-profile/team/web"
-    kept = f"{arn} # mended\u2028last\x0cweek\nbatch"
+    kept = f"{arn} # fixed\u2028last\x0cweek\nbatch"
     file.write_text(kept, encoding=encoding)
     account = with_roles(Account(Machine(A), Machine(B, profile="two")), web=Role(lacks=CHANNELS))
     account.profiles["two"] = "web"

@@ -43,7 +43,7 @@ def in_error(found: AuditResult) -> AuditResult:
     [
         pytest.param(REACHABLE, UNREACHABLE, "unreachable", id="lost"),
         pytest.param(STOPPED, UNREACHABLE, "unreachable", id="started, and unreachable"),
-        pytest.param(UNREACHABLE, REACHABLE, "reachable", id="mended"),
+        pytest.param(UNREACHABLE, REACHABLE, "reachable", id="fixed"),
         pytest.param(UNREACHABLE, STOPPED, "stopped", id="stopped"),
         pytest.param(REACHABLE, UNKNOWN, "unknown", id="no longer known"),
         pytest.param(UNREACHABLE, node(causes=["path-ssm"]), "causes", id="another cause"),

@@ -251,7 +251,7 @@ def test_group_beyond_the_largest_is_folded_and_there() -> None:
     ("fix", "says"),
     [
         ("reboot {}", "The instances, each INSTANCE_ID abovei-1 i-2"),
-        ("mend the role", "The instancesi-1 i-2"),
+        ("fix the role", "The instancesi-1 i-2"),
     ],
 )
 def test_group_says_what_stands_for_its_instances(fix: str, says: str) -> None:
@@ -303,10 +303,10 @@ def test_nodes_with_one_fault_are_one_group() -> None:
     (group,) = grouped(nodes)
 
     assert group.why == ("it last reported in at TIME: PingStatus is ConnectionLost",)
-    assert group.fix == ("mend registered of INSTANCE_ID",)
+    assert group.fix == ("fix registered of INSTANCE_ID",)
     assert group.profiles == ["web"]
     (alone,) = grouped(nodes[:1])
-    assert (alone.why, alone.fix) == ((late.format(1),), ("mend registered of i-1",))
+    assert (alone.why, alone.fix) == ((late.format(1),), ("fix registered of i-1",))
 
 
 def test_groups_come_by_their_size() -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.arguments import add_arguments
-from session_manager_permissions._verify.audit.result import AuditResult
-from session_manager_permissions._verify.permissions import policy_for_audit
 from tests.conftest import ROOT
 
 from .accounts import OTHER_REGION, REGISTER, Account, Machine, Role, Session
@@ -81,30 +78,6 @@ def test_each_line_runs_and_the_first_prints_what_is_shown(
     }
 
 
-def declared(kind: Any, path: str = "") -> set[str]:  # noqa: ANN401
-    """The paths of the fields of a `TypedDict`."""
-    found = set()
-    for name, hint in get_type_hints(kind).items():
-        at = f"{path}{name}"
-        inner = get_args(hint)[0] if getattr(hint, "__origin__", None) is list else hint
-        is_list = inner is not hint
-        at += "[]" if is_list else ""
-        found.add(at)
-        parts = [inner, *get_args(inner)]
-        for part in parts:
-            if isinstance(part, type) and hasattr(part, "__required_keys__"):
-                found |= declared(part, f"{at}.")
-    return found
-
-
-def test_each_field_is_described() -> None:
-    (section,) = re.findall(r"^## JSON\n(.*)", PAGE, re.MULTILINE | re.DOTALL)
-    rows = re.findall(r"^\| `([\w.\[\]]+)` \| ", section, re.MULTILINE)
-
-    assert {*rows} == declared(AuditResult)
-    assert len(rows) == len({*rows})
-
-
 def test_each_option_is_described() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
@@ -113,11 +86,3 @@ def test_each_option_is_described() -> None:
     rows = re.findall(r"^\| `(--[\w-]+)", PAGE, re.MULTILINE)
 
     assert {*rows} == known - {"-h", "--help"}
-
-
-def test_the_permissions_are_those_of_the_command() -> None:
-    (statement,) = policy_for_audit()["Statement"]
-    (block,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-    assert json.loads(block) == policy_for_audit()
-    assert statement["Resource"] == "*"

@@ -270,7 +270,7 @@ ROWS: Final = [
         unknown="default-host-management",
     ),
     row(
-        "no channels, which the account's role does not mend",
+        "no channels, which the account's role does not fix",
         "reach",
         "connected",
         does=both(ONLINE, denying(f"{ROLE} {CHANNEL}"), UNDER_ACCOUNT),
@@ -629,7 +629,7 @@ def test_what_the_connection_shows_is_proven() -> None:
     }
 
 
-def test_a_symptom_says_what_to_mend_first() -> None:
+def test_a_symptom_says_what_to_fix_first() -> None:
     world = World()
     world.never_registered()
     without_profile(world)
@@ -639,7 +639,7 @@ def test_a_symptom_says_what_to_mend_first() -> None:
     world.never_registered()
     late = one(diagnosed(world), "registered").fix
 
-    assert not_said[0] == "first mend instance-profile"
+    assert not_said[0] == "first fix instance-profile"
     assert "sudo systemctl restart amazon-ssm-agent" in not_said[1]
     assert late[0].startswith("nothing else fails, so the role or its policy may be newer")
     assert "aws ec2 reboot-instances" in late[0]

@@ -23,7 +23,7 @@ Place = tuple[str, str]
 
 GIVE: Final = "give what session-manager-permissions audit --output json printed"
 _GRANTED: Final = "role-assumable"
-"""The check of a role that no policy mends."""
+"""The check of a role that no policy fixes."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 

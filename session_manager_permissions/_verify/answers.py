@@ -1,0 +1,142 @@
+"""The answer of `verify` as JSON. docs/verify.md has each field as it is described here."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class StatementAnswer(TypedDict):
+    """A policy statement that decided, as IAM names it."""
+
+    policy: str
+    """IAM's `SourcePolicyId`."""
+    type: str | None
+    """IAM's `SourcePolicyType`."""
+    line: int | None
+    """The line on which the statement begins."""
+
+
+class SimulatorAnswer(TypedDict):
+    """IAM's answer about one action on one resource."""
+
+    action: str
+    """Such as `kms:Decrypt`."""
+    resource: str
+    """The ARN that IAM was asked about, or `*`."""
+    decision: str
+    """IAM's: `allowed`, `explicitDeny`, `implicitDeny`."""
+    matched_statements: list[StatementAnswer]
+    """The statements that decided, as IAM names them."""
+    allowed_by_permissions_boundary: bool | None
+    """Whether the permissions boundary allows it; null if the role has none."""
+    allowed_by_organizations: bool | None
+    """Whether the organization allows it; null if the account is in none."""
+    decision_details: dict[str, str]
+    """For a resource of another account, IAM's decision by kind of policy."""
+    missing_context_values: list[str]
+    """Condition keys for which IAM was given no value."""
+
+
+class CapabilityAnswer(TypedDict):
+    """Whether the role may do one thing that the agent does."""
+
+    capability: str
+    """`reach`, `register`, `encrypt`, `log-to-s3`, `log-to-cloudwatch`."""
+    subject: str | None
+    """The key as you named it, the bucket and prefix, the log group."""
+    allowed: bool
+    """Whether every action is allowed; for `register`, whether it is on one of its resources."""
+    why: list[str]
+    """Which actions are denied and by what, in English; empty if allowed."""
+    fix: list[str]
+    """What would allow them, in English; empty if allowed."""
+    notes: list[str]
+    """What could not be judged, and what a denial leads to, in English."""
+    answers: list[SimulatorAnswer]
+    """IAM's answers, one for each action and resource."""
+
+
+class RoleAnswer(TypedDict):
+    """What every answer has."""
+
+    version: int
+    """The version of this shape: 1."""
+    ready: bool
+    """Whether the exit status is 0."""
+    instance_profile: str | None
+    """The name in `--instance-profile`."""
+    role: str | None
+    """The role's ARN; null only with `--instance-id`, if it is not known, or there is none."""
+    permissions_boundary: str | None
+    """The ARN of the role's boundary."""
+    document: str | None
+    """The name in `--document`."""
+    session_type: str | None
+    """The document's `sessionType`."""
+    capabilities: list[CapabilityAnswer]
+    """What IAM was asked about the role, in the order of [the table](#what-is-asked)."""
+
+
+class InstanceAnswer(TypedDict):
+    """The node that was asked about."""
+
+    id: str
+    """Its id."""
+    region: str
+    """Its region."""
+    state: str | None
+    """EC2's state, such as `running`; null for a hybrid node."""
+    profile: str | None
+    """The name of the instance profile."""
+    role: str | None
+    """The ARN of the role that does the work; null if it is not known, or there is none."""
+    ping: str | None
+    """The PingStatus; null without a record."""
+    connection: str | None
+    """`connected` or `notconnected`; null if it could not be asked."""
+    agent_version: str | None
+    """The version of the agent, of the record."""
+    platform: str | None
+    """`Linux`, `Windows` or `MacOS`, of the record."""
+
+
+class EvidenceAnswer(TypedDict):
+    """A field of an answer of AWS."""
+
+    api: str
+    """The call, such as `ec2:DescribeInstances`."""
+    field: str
+    """The field of its answer; of IAM's simulator, the action and the resource."""
+    value: str | None
+    """The field's value."""
+
+
+class CheckAnswer(TypedDict):
+    """One check of the node."""
+
+    check: str
+    """Its name."""
+    subject: str | None
+    """What is checked: an id, a name or an ARN."""
+    verdict: str
+    """`pass`, `fail`, `unknown`, `proven` or `skipped`."""
+    why: list[str]
+    """Why, in English; then what users see because of it."""
+    fix: list[str]
+    """What to run or to write."""
+    page: str
+    """The page about the cause: its path in the repository of session-manager-permissions."""
+    evidence: list[EvidenceAnswer]
+    """What the verdict rests on."""
+
+
+class NodeAnswer(TypedDict):
+    """What the answer has besides with `--instance-id`."""
+
+    instance: InstanceAnswer
+    """The node."""
+    checks: list[CheckAnswer]
+    """The checks of [the table](#one-node), in its order; `operator` and `plugin` only with
+    `--operator`."""
+    on_the_node: list[str]
+    """What only the node knows, as lines to run there."""
