@@ -367,7 +367,7 @@ def _import_extra(module: str) -> None:
 def _asked(request: _Request) -> _Outcome:
     with said_in_a_line():
         session = AwsSession(request.profile, request.region)
-        iam, region = session.iam(), session.region
+        iam, region = session.client("iam"), session.region
         role = find_role(iam, request.role or role_of_profile(iam, str(request.instance_profile)))
         document = _document(request, session, role)
         uses = _uses(request, document, session)
@@ -417,7 +417,7 @@ def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDoc
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     home = Home(role.partition, role.account, session.region)
-    document = read_document(session.ssm(), name, home)
+    document = read_document(session.client("ssm"), name, home)
     refuse_without_bucket(document.log_bucket, request.log_prefix, request.log_bucket_key)
     return document
 
@@ -428,10 +428,10 @@ def _uses(request: _Request, document: LiveDocument | None, session: AwsSession)
     keys = request.key if document is None else [key for key in [document.key] if key]
     bucket_key = request.log_bucket_key
     return Uses(
-        keys=tuple(find_key(session.kms, arn) for arn in keys),
+        keys=tuple(find_key(session, arn) for arn in keys),
         log_bucket=said.log_bucket,
         log_prefix=said.log_prefix or "",
-        log_bucket_key=None if bucket_key is None else find_key(session.kms, bucket_key),
+        log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
         log_group=said.log_group,
         enforces_s3_encryption=None if document is None else document.enforces_s3_encryption,
     )

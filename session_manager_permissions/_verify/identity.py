@@ -175,12 +175,12 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
 
 @asked_once
 def _role_in_profile(session: AwsSession, name: str) -> LiveRole | None:
-    return role_in_profile(session.iam(), name)
+    return role_in_profile(session.client("iam"), name)
 
 
 @asked_once
 def _read_role(session: AwsSession, name: str) -> LiveRole:
-    return find_role(session.iam(), name)
+    return find_role(session.client("iam"), name)
 
 
 def may(
@@ -245,7 +245,7 @@ def _account_role(session: AwsSession, node: Node) -> _AccountRole:
 def _setting(session: AwsSession) -> str:
     try:
         with asking("ssm", f"the service setting {_SETTING}", "there is no such setting"):
-            found = session.ssm().get_service_setting(SettingId=_SETTING)["ServiceSetting"]
+            found = session.client("ssm").get_service_setting(SettingId=_SETTING)["ServiceSetting"]
             return found.get("SettingValue") or _OFF
     except NotThere:
         return _OFF

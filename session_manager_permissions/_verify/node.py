@@ -143,7 +143,7 @@ def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str,
         "--region, or use credentials of its account"
     )
     with asking("ec2", "*", missing):
-        found = session.ec2().describe_instances(InstanceIds=[node_id])["Reservations"]
+        found = session.client("ec2").describe_instances(InstanceIds=[node_id])["Reservations"]
         instances = [(one, entry["OwnerId"]) for entry in found for one in entry["Instances"]]
     if not instances:
         raise CannotAsk(missing)
@@ -152,17 +152,17 @@ def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str,
 
 def _own_account(session: AwsSession) -> str:
     with asking("sts", "*", "there is no such account"):
-        return str(session.sts().get_caller_identity()["Account"])
+        return str(session.client("sts").get_caller_identity()["Account"])
 
 
 def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
     filters = [{"Key": "InstanceIds", "Values": [node_id]}]
     try:
         with asking("ssm", "*", f"Systems Manager has no record of {node_id}"):
-            pages = session.ssm().get_paginator("describe_instance_information")
+            pages = session.client("ssm").get_paginator("describe_instance_information")
             found = [
                 one
-                for page in pages.paginate(Filters=filters)  # type: ignore[arg-type]
+                for page in pages.paginate(Filters=filters)
                 for one in page["InstanceInformationList"]
             ]
     except NotThere:
@@ -173,7 +173,7 @@ def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
 def ask_connection(session: AwsSession, node_id: str) -> str:
     """Ask whether the agent holds a connection to Session Manager."""
     with asking("ssm", node_id, f"Systems Manager has no target {node_id}"):
-        return str(session.ssm().get_connection_status(Target=node_id)["Status"])
+        return str(session.client("ssm").get_connection_status(Target=node_id)["Status"])
 
 
 def ground_truth(node: Node) -> list[Check]:
@@ -229,7 +229,9 @@ def _to_run(node: Node) -> str:
 def ask_status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
     """Ask what EC2's status checks say of an instance."""
     with asking("ec2", "*", f"there is no instance {node_id} any more"):
-        found = session.ec2().describe_instance_status(InstanceIds=[node_id])["InstanceStatuses"]
+        found = session.client("ec2").describe_instance_status(InstanceIds=[node_id])[
+            "InstanceStatuses"
+        ]
         kinds = ("SystemStatus", "InstanceStatus")
         return {kind: one[kind]["Status"] for one in found[:1] for kind in kinds} or dict.fromkeys(
             kinds, "not reported"

@@ -88,7 +88,7 @@ def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[s
     arn = given
     if given == CALLER:
         with asking("sts", "*", "there is no such account"):
-            arn = str(session.sts().get_caller_identity()["Arn"])
+            arn = str(session.client("sts").get_caller_identity()["Arn"])
     if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
             f"{arn} is in another account than the node, which is in {node.account}: give a user "
@@ -97,7 +97,7 @@ def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[s
     if ":assumed-role/" in arn:
         role = arn.split("/")[1]
         with asking("iam", f"the role {role}", f"there is no role {role!r}"):
-            found = session.iam().get_role(RoleName=role)["Role"]
+            found = session.client("iam").get_role(RoleName=role)["Role"]
             return found["Arn"], _as_dict(found.get("Tags", []))
     if operator_fault(arn):
         raise CannotAsk(
@@ -115,9 +115,13 @@ def _tags(session: AwsSession, arn: str) -> dict[str, str]:
     name = arn.rpartition("/")[2]
     with asking("iam", arn, f"there is no {arn}"):
         if ":user/" in arn:
-            pages = iter(session.iam().get_paginator("list_user_tags").paginate(UserName=name))
+            pages = iter(
+                session.client("iam").get_paginator("list_user_tags").paginate(UserName=name)
+            )
         else:
-            pages = iter(session.iam().get_paginator("list_role_tags").paginate(RoleName=name))
+            pages = iter(
+                session.client("iam").get_paginator("list_role_tags").paginate(RoleName=name)
+            )
         return _as_dict(tag for page in pages for tag in page["Tags"])
 
 
@@ -130,7 +134,7 @@ def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
     if node.instance is not None:
         return _as_dict(node.instance.get("Tags", []))
     with asking("ssm", node.arn, f"there is no {node.id}"):
-        found = session.ssm().list_tags_for_resource(
+        found = session.client("ssm").list_tags_for_resource(
             ResourceType="ManagedInstance", ResourceId=node.id
         )["TagList"]
         return _as_dict(found)

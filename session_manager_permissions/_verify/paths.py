@@ -69,7 +69,7 @@ def path_checks(
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
         network = network or LiveNetwork(
-            session.ec2(),
+            session.client("ec2"),
             instance["VpcId"],
             node.account,
             wanted,

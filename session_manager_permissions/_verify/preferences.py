@@ -137,7 +137,7 @@ def _no_document(name: str) -> str:
 
 @asked_once
 def _document(session: AwsSession, name: str, home: Home) -> LiveDocument:
-    return read_document(session.ssm(), name, home)
+    return read_document(session.client("ssm"), name, home)
 
 
 def permission_checks(preferences: Preferences, identity: Identity) -> list[Check]:
@@ -208,7 +208,9 @@ def _key(session: AwsSession, node: Node, given: str) -> _Key:
 @asked_once
 def _describe_key(session: AwsSession, given: str) -> Mapping[str, Any]:
     with asking("kms", given, f"there is no {given}"):
-        metadata = session.kms(given.split(":")[3]).describe_key(KeyId=given)["KeyMetadata"]
+        metadata = session.client("kms", given.split(":")[3]).describe_key(KeyId=given)[
+            "KeyMetadata"
+        ]
         return {**metadata, "Arn": metadata["Arn"]}
 
 
@@ -299,7 +301,7 @@ def _bucket_encryption(session: AwsSession, bucket: str, partition: str) -> tupl
 
     with asking("s3", f"arn:{partition}:s3:::{bucket}", f"there is no bucket {bucket!r}"):
         try:
-            found = session.s3().get_bucket_encryption(Bucket=bucket)
+            found = session.client("s3").get_bucket_encryption(Bucket=bucket)
         except ClientError as error:
             absent = {
                 "NoSuchBucket": "no such bucket",
@@ -357,7 +359,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
 def _find_group(session: AwsSession, group: str) -> Mapping[str, Any] | None:
     """Find the log group of just this name, which is the first of those that begin with it."""
     with asking("logs", "*", f"there is no log group {group!r}"):
-        pages = session.logs().get_paginator("describe_log_groups")
+        pages = session.client("logs").get_paginator("describe_log_groups")
         for page in pages.paginate(logGroupNamePrefix=group):
             for first in page["logGroups"]:
                 return first if first["logGroupName"] == group else None

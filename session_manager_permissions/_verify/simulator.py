@@ -11,7 +11,7 @@ from session_manager_permissions import _needs
 from .asking import CannotAsk, NotPermitted, asking, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from types_boto3_iam.client import IAMClient
     from types_boto3_iam.literals import ContextKeyTypeEnumType
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         ResourceSpecificResultTypeDef,
         RoleTypeDef,
     )
-    from types_boto3_kms.client import KMSClient
 
     from .session import AwsSession
 
@@ -293,11 +292,11 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
     return role.arn
 
 
-def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:
+def find_key(session: AwsSession, arn: str) -> LiveKey:
     """Find the key with this ARN; for an alias, ask KMS which key it points to.
 
     Args:
-        kms: makes a client for a region.
+        session: makes the client.
         arn: the ARN of a key or an alias.
 
     Raises:
@@ -311,7 +310,8 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:
         f"the key behind {arn}, unless you give the key's own ARN",
         f"there is no {arn}: give the key's own ARN",
     ):
-        found = kms(arn.split(":")[3]).describe_key(KeyId=arn)["KeyMetadata"]
+        kms = session.client("kms", arn.split(":")[3])
+        found = kms.describe_key(KeyId=arn)["KeyMetadata"]
         return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{found['KeyId']}")
 
 
@@ -537,7 +537,7 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
     Returns:
         The answer about each call, or why IAM could not be asked.
     """
-    iam = session.iam()
+    iam = session.client("iam")
     known: Answers = session.answers.setdefault(("simulated", principal), {})
     asked = [*dict.fromkeys(calls)]
     for call in asked:

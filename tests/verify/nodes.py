@@ -219,11 +219,8 @@ class Session:
     def on_call(self, tell: Callable[[str], None]) -> None:
         tell("ec2:DescribeInstances")
 
-    def kms(self, _: str) -> Client:
-        return Client(self._world, "kms")
-
-    def __getattr__(self, service: str) -> Callable[[], Client]:
-        return lambda: Client(self._world, service)
+    def client(self, service: str, _: str | None = None) -> Client:
+        return Client(self._world, service)
 
 
 def diagnosed(world: World, node: str = NODE, **arguments: Any) -> Diagnosis:  # noqa: ANN401

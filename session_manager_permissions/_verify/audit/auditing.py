@@ -35,7 +35,7 @@ def enabled_regions(session: AwsSession) -> list[str]:
         CannotAsk: the credentials may not ask.
     """
     with asking("ec2", "*", "there are no regions"):
-        found = session.ec2().describe_regions()
+        found = session.client("ec2").describe_regions()
         return sorted(one["RegionName"] for one in found["Regions"])
 
 
@@ -50,7 +50,7 @@ def own_account(session: AwsSession, regions: Sequence[str]) -> str:
     first, *others = regions
     try:
         with asking("sts", "*", "there is no such account"):
-            return str(session.in_region(first).sts().get_caller_identity()["Account"])
+            return str(session.in_region(first).client("sts").get_caller_identity()["Account"])
     except (CannotAsk, BotoCoreError):
         if not others:
             raise

@@ -92,35 +92,13 @@ class SharingSession:
             some = tuple(arns[start : start + _TOGETHER])
             self.alike.update(dict.fromkeys(some, some))
 
-    def ec2(self) -> SharingClient:
-        """Return a client of EC2 in the region."""
-        client = self._answers.client("ec2", self.region, self._session.ec2)
-        return _SharingEc2(client, "ec2", self.region, self._answers, self.unanswered)
-
-    def iam(self) -> SharingClient:
-        """Return the client of IAM, which all regions have in common."""
-        client = self._answers.client("iam", None, self._session.iam)
-        return _SharingIam(client, "iam", None, self._answers, self.unanswered)
-
-    def kms(self, region: str) -> SharingClient:
-        """Return a client of KMS in the region of a key."""
-        return self._client("kms", region, lambda: self._session.kms(region))
-
-    def logs(self) -> SharingClient:
-        """Return a client of CloudWatch Logs in the region."""
-        return self._client("logs", self.region, self._session.logs)
-
-    def s3(self) -> SharingClient:
-        """Return a client of S3."""
-        return self._client("s3", self.region, self._session.s3)
-
-    def ssm(self) -> SharingClient:
-        """Return a client of Systems Manager in the region."""
-        return self._client("ssm", self.region, self._session.ssm)
-
-    def _client(self, service: str, region: str | None, make: Callable[[], Any]) -> SharingClient:
-        client = self._answers.client(service, region, make)
-        return SharingClient(client, service, region, self._answers, self.unanswered)
+    def client(self, service: str, region: str | None = None) -> SharingClient:
+        """Return a client of a service, in the region of the session or in another."""
+        region = region or self.region
+        of = None if service == "iam" else region  # all regions have IAM in common
+        client = self._answers.client(service, of, lambda: self._session.client(service, region))
+        kind = {"ec2": _SharingEc2, "iam": _SharingIam}.get(service, SharingClient)
+        return kind(client, service, of, self._answers, self.unanswered)
 
 
 class SharingClient:
