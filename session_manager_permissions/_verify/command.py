@@ -478,16 +478,8 @@ def _capabilities(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
 
 
 def _answer_as_json(answer: SimulatedAnswer) -> dict[str, object]:
-    return {
-        "action": answer.action,
-        "resource": answer.resource,
-        "decision": answer.decision,
-        "matched_statements": [statement._asdict() for statement in answer.statements],
-        "allowed_by_permissions_boundary": answer.boundary_allows,
-        "allowed_by_organizations": answer.organization_allows,
-        "decision_details": dict(answer.details),
-        "missing_context_values": list(answer.missing_context),
-    }
+    statements = [statement._asdict() for statement in answer.matched_statements]
+    return answer._asdict() | {"matched_statements": statements}
 
 
 def _print_role(outcome: _Outcome, console: Console) -> None:

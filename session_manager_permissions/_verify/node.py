@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .asking import CannotAsk, NotThere, asking, tried
-from .checks import NOT_CONNECTED, Check, Evidence, failed, on_node, skipped, unasked
+from .checks import (
+    NOT_CONNECTED,
+    Check,
+    Evidence,
+    failed,
+    on_node,
+    passed,
+    skipped,
+    unasked,
+    unknown,
+)
 from .document import Home
 
 if TYPE_CHECKING:
@@ -187,14 +197,8 @@ def _running(node: Node) -> Check:
         return skipped(name, "the node is outside of EC2", node.id)
     evidence = [Evidence(_INSTANCES, "State.Name", node.state)]
     if node.state != "running":
-        return failed(
-            name,
-            node.id,
-            f"the instance is {node.state}",
-            _to_run(node),
-            evidence,
-            users_see=NOT_CONNECTED,
-        )
+        why = f"the instance is {node.state}"
+        return failed(name, node.id, why, _to_run(node), evidence, users_see=NOT_CONNECTED)
     reports = node.connected or node.online
     status = {} if reports else node.status_checks or {}
     if isinstance(status, CannotAsk):
@@ -203,17 +207,11 @@ def _running(node: Node) -> Check:
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
         of_node = f"--instance-ids {node.id} --region {node.region}"
-        mend = f"aws ec2 reboot-instances {of_node}"
+        fix = f"aws ec2 reboot-instances {of_node}"
         if "SystemStatus" in impaired:
-            mend = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
-        return failed(
-            name,
-            node.id,
-            f"a status check of the instance fails: {', '.join(impaired)}",
-            mend,
-            evidence,
-            users_see=NOT_CONNECTED,
-        )
+            fix = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
+        why = f"a status check of the instance fails: {', '.join(impaired)}"
+        return failed(name, node.id, why, fix, evidence, users_see=NOT_CONNECTED)
     verdict: CheckVerdict = "proven" if node.connected else "pass"
     return Check(name, node.id, verdict, ("the instance is running",), (), tuple(evidence))
 
@@ -244,16 +242,9 @@ def _connected(node: Node) -> Check:
         return unasked(name, node.id, node.connection)
     evidence = [Evidence(CONNECTION, "Status", node.connection)]
     if node.connected:
-        why = ("the agent is connected to Session Manager",)
-        return Check(name, node.id, "pass", why, (), tuple(evidence))
-    return failed(
-        name,
-        node.id,
-        "the agent is not connected to Session Manager",
-        "",
-        evidence,
-        users_see=NOT_CONNECTED,
-    )
+        return passed(name, node.id, "the agent is connected to Session Manager", evidence)
+    why = "the agent is not connected to Session Manager"
+    return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 
 
 def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
@@ -289,7 +280,7 @@ def _registered(node: Node) -> Check:
         evidence = [Evidence(RECORD, "InstanceInformationList", "empty")]
         if node.connected:
             why = "Systems Manager has no record of the node, although it is connected"
-            return Check(name, node.id, "unknown", (why,), ("run the command again",), (*evidence,))
+            return unknown(name, node.id, why, "run the command again", evidence)
         why = "Systems Manager has no record of the instance: it never registered, or is stopped"
         return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
     evidence = [
@@ -298,12 +289,12 @@ def _registered(node: Node) -> Check:
         if node.recorded(field) is not None
     ]
     if node.online:
-        return Check(name, node.id, "pass", ("the agent reports in",), (), tuple(evidence))
+        return passed(name, node.id, "the agent reports in", evidence)
     last = node.recorded("LastPingDateTime")
     why = f"the agent was registered and last reported in at {last}: PingStatus is {node.ping}"
     if node.connected:
-        fix = ("look at whether the node reaches the endpoint of ssm",)
-        return Check(name, node.id, "unknown", (why,), fix, tuple(evidence))
+        fix = "look at whether the node reaches the endpoint of ssm"
+        return unknown(name, node.id, why, fix, evidence)
     return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 
 

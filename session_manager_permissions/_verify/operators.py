@@ -16,7 +16,10 @@ from .checks import (
     Check,
     Evidence,
     failed,
+    passed,
+    simulated,
     unasked,
+    unknown,
 )
 from .node import at_least
 from .simulator import Call, ConditionKey, request_context, session_context, simulate
@@ -38,7 +41,6 @@ _PLUGIN_PAGE: Final = (
     "install it: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
     "session-manager-working-with-install-plugin.html"
 )
-_SIMULATE: Final = "iam:SimulatePrincipalPolicy"
 
 
 def operator_fault(text: str) -> str | None:
@@ -159,24 +161,21 @@ def may_start(
         if isinstance(answer, CannotAsk):
             return unasked(name, arn, answer)
         answers.append(answer)
-    evidence = [
-        Evidence(_SIMULATE, f"{answer.action} on {answer.resource}", answer.decision)
-        for answer in answers
-    ]
-    missing = sorted({key for answer in answers for key in answer.missing_context})
+    evidence = simulated(answers)
+    missing = sorted({key for answer in answers for key in answer.missing_context_values})
     note = f"IAM was told no value of the condition keys {', '.join(missing)}"
     denied = [answer for answer in answers if not answer.allowed]
     if not denied:
         why = (f"IAM allows {arn} to start the session", *([note] if missing else []))
-        return Check(name, arn, "pass", why, (), tuple(evidence))
+        return Check(name, arn, "pass", why, (), evidence)
     whats = ", ".join(f"{answer.action} on {answer.resource}" for answer in denied)
     fix = (
         "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
         f"{arn.rpartition('/')[2]}: {whats}"
     )
     why_not = f"{arn} is denied {whats}"
-    if all(answer.missing_context for answer in denied):
-        return Check(name, arn, "unknown", (why_not, note), (fix,), tuple(evidence))
+    if all(answer.missing_context_values for answer in denied):
+        return Check(name, arn, "unknown", (why_not, note), (fix,), evidence)
     return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
 
 
@@ -228,8 +227,8 @@ def plugin() -> Check:
     new = at_least(version, _SIGNS_CHANNEL)
     if new is None:
         why = f"{path} does not say its version"
-        return Check(name, path, "unknown", (why,), (f"{path} --version",), tuple(evidence))
+        return unknown(name, path, why, f"{path} --version", evidence)
     if new:
-        return Check(name, path, "pass", (f"the plug-in has version {version}",), (), (*evidence,))
+        return passed(name, path, f"the plug-in has version {version}", evidence)
     why = f"the plug-in has version {version}, and 1.2.764.0 is the oldest that will work"
     return failed(name, path, why, _PLUGIN_PAGE, evidence)

@@ -6,7 +6,7 @@ where the judge contradicts it, the judge's other findings are not certain eithe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from session_manager_permissions._network.endpoint_policy import policy_allows
 from session_manager_permissions._network.verdicts import (
@@ -24,10 +24,13 @@ from .checks import (
     GROUP_NOT_ENCRYPTED,
     HANDSHAKE,
     NOT_CONNECTED,
+    PATHS,
     Check,
     failed,
     on_node,
+    passed,
     skipped,
+    unknown,
     ways_out,
 )
 from .network import LiveNetwork, groups_of
@@ -38,8 +41,6 @@ if TYPE_CHECKING:
     from .node import Node
     from .preferences import Preferences
     from .session import AwsSession
-
-_PATHS: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 
 
 def proven_by(node: Node) -> dict[str, str]:
@@ -52,23 +53,14 @@ def proven_by(node: Node) -> dict[str, str]:
     return proven
 
 
-def path_checks(
-    session: AwsSession, node: Node, preferences: Preferences, network: LiveNetwork | None = None
-) -> list[Check]:
-    """Check the path to each service.
-
-    Args:
-        session: makes the clients.
-        node: the node.
-        preferences: what its sessions use.
-        network: the network of its VPC, if it was read before. Default: - it is read
-    """
+def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> list[Check]:
+    """Check the path to each service."""
     wanted = (*ALWAYS_NEEDED, *preferences.services)
     proven = proven_by(node)
     instance = node.instance
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
-        network = network or LiveNetwork(
+        network = LiveNetwork(
             session.client("ec2"),
             instance["VpcId"],
             node.account,
@@ -84,8 +76,8 @@ def path_checks(
             session.answers[of_place] = [*_judged(node, instance, network, users_see, proven)]
         judged = {one.name: one for one in session.answers[of_place]}
     checks = []
-    for service in _PATHS:
-        name = f"path-{service}"
+    for name in PATHS:
+        service = name.removeprefix("path-")
         if service not in wanted:
             checks.append(skipped(name, "sessions do not use it"))
         elif service in proven:
@@ -118,13 +110,13 @@ def _judged(
         on_it = on_node(f"Connectivity to {service} endpoint", node.platform)
         if path.state is State.OPEN:
             why = f"the network leads from the instance to {service}"
-            yield Check(name, service, "pass", (why,), (), evidence)
+            yield passed(name, service, why, evidence)
         elif path.state is State.CLOSED and doubted:
             why = (
                 f"{_why(path.problems[0], service)}; but {proven[doubted[0]]}, so the network has "
                 "a way that EC2 does not show"
             )
-            yield Check(name, service, "unknown", (why,), (on_it,), evidence)
+            yield unknown(name, service, why, on_it, evidence)
         elif path.state is State.CLOSED and path.problems[0].fault == PRIVATE_DNS:
             problem = path.problems[0]
             why = (

@@ -17,17 +17,13 @@ from .checks import (
     Evidence,
     by_simulator,
     failed,
+    passed,
     skipped,
     unasked,
+    unknown,
     ways_out,
 )
-from .document import (
-    DEFAULT_DOCUMENT,
-    PORT,
-    LiveDocument,
-    key_arn,
-    read_document,
-)
+from .document import DEFAULT_DOCUMENT, PORT, LiveDocument, key_arn, read_document
 from .identity import unless_replaced
 from .simulator import NO_USES, LiveKey, Uses
 
@@ -240,7 +236,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
         return failed(name, given, why, fix, evidence, users_see=HANDSHAKE)
-    return Check(name, given, "pass", ("the key encrypts and decrypts",), (), tuple(evidence))
+    return passed(name, given, "the key encrypts and decrypts", evidence)
 
 
 class _Bucket(NamedTuple):
@@ -279,7 +275,7 @@ def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Chec
         why = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
             why += ", which the agent takes for none, and nothing enforces encryption"
-        return Check(name, bucket, "pass", (why,), (), tuple(evidence))
+        return passed(name, bucket, why, evidence)
     why = (
         f"the bucket encrypts with {algorithm}, which the agent takes for no encryption, so that "
         "it refuses each session"
@@ -290,7 +286,7 @@ def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Chec
     )
     if enforces is None:
         why += ", where the document's parameter enforces encryption"
-        return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence))
+        return unknown(name, bucket, why, fix, evidence)
     return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED)
 
 
@@ -343,7 +339,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
     evidence = [Evidence(_GROUP, "kmsKeyId", key)]
     if key or enforces is False:
         why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
-        return Check(name, group, "pass", (why,), (), tuple(evidence))
+        return passed(name, group, why, evidence)
     why = "the log group has no KMS key, so that the agent refuses each session"
     fix = (
         f"aws logs associate-kms-key {of_group} --kms-key-id KEY, or set "
@@ -351,7 +347,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
     )
     if enforces is None:
         why += ", where the document's parameter enforces encryption"
-        return Check(name, group, "unknown", (why,), (fix,), tuple(evidence))
+        return unknown(name, group, why, fix, evidence)
     return failed(name, group, why, fix, evidence, users_see=users_see)
 
 

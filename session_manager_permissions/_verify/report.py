@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._causes import page
 
-from .checks import ORDER
+from .checks import IDENTITY, NODE, OPERATOR, ORDER, PATHS, PREFERENCES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from .diagnosis import Diagnosis
 
 _GROUPS: Final = {
-    "the node": ORDER[:3],
-    "its identity": ORDER[3:9],
-    "its network": ORDER[9:14],
-    "the session preferences": ORDER[14:21],
-    "the operator": ORDER[21:],
+    "the node": NODE,
+    "its identity": IDENTITY,
+    "its network": PATHS,
+    "the session preferences": PREFERENCES,
+    "the operator": OPERATOR,
 }
 _STYLES: Final = {"pass": "green", "proven": "green", "fail": "bold red", "unknown": "yellow"}
 _WIDEST: Final = max(map(len, ORDER))

@@ -108,26 +108,28 @@ class MatchedStatement(NamedTuple):
 
 
 class SimulatedAnswer(NamedTuple):
-    """IAM's answer about one action on one resource."""
+    """IAM's answer about one action on one resource: the fields are those of the JSON."""
 
     action: str
     resource: str
     decision: str
     """`allowed`, `explicitDeny` or `implicitDeny`."""
-    statements: tuple[MatchedStatement, ...]
-    boundary_allows: bool | None
+    matched_statements: tuple[MatchedStatement, ...]
+    allowed_by_permissions_boundary: bool | None
     """None if the role has no permissions boundary."""
-    organization_allows: bool | None
+    allowed_by_organizations: bool | None
     """None if the account is in no organization."""
-    details: Mapping[str, str]
+    decision_details: Mapping[str, str]
     """The decision of each kind of policy, if role and resource are in different accounts."""
-    missing_context: tuple[str, ...]
+    missing_context_values: tuple[str, ...]
     """The condition keys in the role's policies for which IAM was given no value."""
 
     @property
     def lacks_resource_policy(self) -> bool:
         """Tell whether only a resource-based policy denies, which the simulator does not read."""
-        denying = [kind for kind, decision in self.details.items() if decision != "allowed"]
+        denying = [
+            kind for kind, decision in self.decision_details.items() if decision != "allowed"
+        ]
         return (
             self.decision == "implicitDeny"
             and bool(denying)
@@ -178,14 +180,14 @@ class Verdict(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Tell whether a condition key without a value may turn the denial around."""
-        open_ = [bool(answer.missing_context) for answer in self._denied]
+        open_ = [bool(answer.missing_context_values) for answer in self._denied]
         return any(open_) if self.question.is_either else any(open_) and all(open_)
 
     @property
     def notes(self) -> list[str]:
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
-        unknown = sorted({key for answer in self.answers for key in answer.missing_context})
+        unknown = sorted({key for answer in self.answers for key in answer.missing_context_values})
         if unknown:
             notes.append(
                 f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
@@ -209,15 +211,17 @@ class Verdict(NamedTuple):
         """List what denies the action, each with what to do about it."""
         kind = "explicit" if answer.decision == "explicitDeny" else "implicit"
         causes = []
-        if kind == "explicit" and answer.statements:
-            names = ", ".join(dict.fromkeys(statement.policy for statement in answer.statements))
+        if kind == "explicit" and answer.matched_statements:
+            names = ", ".join(
+                dict.fromkeys(statement.policy for statement in answer.matched_statements)
+            )
             causes.append(
                 (f"explicit deny in {names}", f"remove the action from the Deny in {names}")
             )
-        if answer.organization_allows is False:
+        if answer.allowed_by_organizations is False:
             policies = "the organization's service control policies"
             causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
-        if answer.boundary_allows is False:
+        if answer.allowed_by_permissions_boundary is False:
             boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
             causes.append((f"{kind} deny by {boundary}", f"allow the action in {boundary}"))
         if causes:
@@ -567,7 +571,7 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
 def _holds(answer: SimulatedAnswer | CannotAsk | None) -> bool:
     """Tell whether an answer holds whatever else the call has in its context."""
     if isinstance(answer, SimulatedAnswer):
-        return answer.allowed and not answer.missing_context
+        return answer.allowed and not answer.missing_context_values
     return isinstance(answer, NotPermitted)
 
 
@@ -583,7 +587,7 @@ def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
         call: answer
         for call, answer in found.items()
         # IAM says of an action as a whole whether an organization allows it
-        if not (several and answer.organization_allows is False)
+        if not (several and answer.allowed_by_organizations is False)
     }
 
 
@@ -680,7 +684,7 @@ def _answer(
         result["EvalActionName"],
         told.get("EvalResourceName", ""),
         told.get("EvalResourceDecision", result["EvalDecision"]),
-        statements=tuple(
+        matched_statements=tuple(
             MatchedStatement(
                 one.get("SourcePolicyId", "a policy without a name"),
                 one.get("SourcePolicyType"),
@@ -688,8 +692,8 @@ def _answer(
             )
             for one in told.get("MatchedStatements", [])
         ),
-        boundary_allows=boundary.get("AllowedByPermissionsBoundary"),
-        organization_allows=organization.get("AllowedByOrganizations"),
-        details=dict(told.get("EvalDecisionDetails", {})),
-        missing_context=tuple(sorted({*missing})),
+        allowed_by_permissions_boundary=boundary.get("AllowedByPermissionsBoundary"),
+        allowed_by_organizations=organization.get("AllowedByOrganizations"),
+        decision_details=dict(told.get("EvalDecisionDetails", {})),
+        missing_context_values=tuple(sorted({*missing})),
     )
