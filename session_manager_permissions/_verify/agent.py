@@ -74,15 +74,11 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
     return {row.name: row for row in rows}
 
 
-def merged(checks: list[Check], rows: Diagnostics, node: Node) -> list[Check]:
-    """Return the checks, with what only the node knows.
+def merged(check: Check, rows: Diagnostics, node: Node) -> Check:
+    """Return a check, with what only the node knows.
 
     What is proven stays so, as the file may be older.
     """
-    return [_merged(check, rows, node) for check in checks]
-
-
-def _merged(check: Check, rows: Diagnostics, node: Node) -> Check:
     if check.verdict == "proven" or (check.verdict == "skipped" and not check.fix):
         return check  # a path of a hybrid node is skipped as well, with what to run on it
     if check.name.startswith("path-"):

@@ -163,12 +163,8 @@ class LiveNetwork:
         return self._of_vpc("describe_subnets", "Subnets") or []
 
     @cached_property
-    def _read_tables(self) -> list[_Described] | None:
-        return self._of_vpc("describe_route_tables", "RouteTables")
-
-    @property
     def _tables(self) -> list[_Described]:
-        return self._read_tables or []
+        return self._of_vpc("describe_route_tables", "RouteTables") or []
 
     def _nat_gateways(self) -> list[_Described]:
         filters = [{"Name": "vpc-id", "Values": [self.vpc]}]
@@ -205,11 +201,11 @@ class LiveNetwork:
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
         resolver = self._resolver(owner) if named else True
         routes = [route for table in self._tables for route in table["Routes"]]
-        mains = [
+        mains = (
             table["RouteTableId"]
             for table in self._tables
             if any(one.get("Main") for one in table.get("Associations", []))
-        ]
+        )
         complete: Fact = True
         if self._endpoints is None:
             complete = Unknown(f"the endpoints of the VPC {self.vpc!r}")
@@ -238,9 +234,7 @@ class LiveNetwork:
                 for gateway in dict.fromkeys(route.get("GatewayId", "") for route in routes)
                 if gateway.startswith("igw-")
             ),
-            main_table=mains[0]
-            if mains
-            else Unknown(f"the main route table of the VPC {self.vpc!r}"),
+            main_table=next(mains, Unknown(f"the main route table of the VPC {self.vpc!r}")),
         )
 
     def _resolver(self, owner: str) -> Fact:
@@ -390,23 +384,21 @@ class LiveNetwork:
         """List what the judge's answer about a service rests on."""
         vpc = self.network.vpcs[self.vpc]
         subnet = self.network.subnets.get(subnet_id)
-        endpoints = [one for one in vpc.endpoints if one.service == service]
+        endpoints: list[str | None] = [
+            str(one.id) for one in vpc.endpoints if one.service == service
+        ]
+        if not endpoints and vpc.complete is True:
+            endpoints = [None]
         tables = subnet.tables if subnet and subnet.tables else ((vpc.main_table, True),)
-        found = [
+        return [
             Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
-            *(
-                Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", str(one.id))
-                for one in endpoints
-            ),
+            *(Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", one) for one in endpoints),
             *(
                 Evidence("ec2:DescribeRouteTables", "RouteTableId", table)
                 for table, _ in tables
                 if isinstance(table, str)
             ),
         ]
-        if not endpoints and vpc.complete is True:
-            found.insert(1, Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", None))
-        return found
 
     def _target(self, route: _Described) -> tuple[Leads, str, str]:
         gateway = route.get("GatewayId", "")

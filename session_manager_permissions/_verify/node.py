@@ -139,12 +139,10 @@ def find_node(session: AwsSession, node_id: str) -> Node:
                 f"there is no managed node {node_id} in {region} in the account of the "
                 "credentials: give --region, or use credentials of its account"
             )
-        account = _own_account(session)
+        account = own_account(session)
     connection = tried(lambda: ask_connection(session, node_id))
     node = Node(node_id, region, session.partition, account, instance, record, connection)
-    if node.state == "running" and not node.connected and not node.online:
-        return replace(node, status_checks=tried(lambda: ask_status_checks(session, node_id)))
-    return node
+    return with_status_checks(session, node)
 
 
 def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str, Any], str]:
@@ -160,7 +158,8 @@ def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str,
     return instances[0]
 
 
-def _own_account(session: AwsSession) -> str:
+def own_account(session: AwsSession) -> str:
+    """Return the id of the account of the credentials."""
     with asking("sts", "*", "there is no such account"):
         return str(session.client("sts").get_caller_identity()["Account"])
 
@@ -224,8 +223,14 @@ def _to_run(node: Node) -> str:
     return f"aws ec2 start-instances --instance-ids {node.id} --region {node.region}"
 
 
-def ask_status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
-    """Ask what EC2's status checks say of an instance."""
+def with_status_checks(session: AwsSession, node: Node) -> Node:
+    """Return the node with EC2's status checks, if it is an instance that runs and is silent."""
+    if node.state != "running" or node.connected or node.online:
+        return node
+    return replace(node, status_checks=tried(lambda: _status_checks(session, node.id)))
+
+
+def _status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
     with asking("ec2", "*", f"there is no instance {node_id} any more"):
         found = session.client("ec2").describe_instance_status(InstanceIds=[node_id])[
             "InstanceStatuses"

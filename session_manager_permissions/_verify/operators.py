@@ -22,7 +22,7 @@ from .checks import (
     unknown,
 )
 from .node import at_least
-from .simulator import Call, ConditionKey, request_context, session_context, simulate
+from .simulator import Call, ConditionKey, all_of, request_context, session_context, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from .node import Node
     from .preferences import Preferences
     from .session import AwsSession
-    from .simulator import SimulatedAnswer
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -55,16 +54,15 @@ def operator_fault(text: str) -> str | None:
 class Operator:
     """Who starts the session."""
 
-    arn: str | None
-    """The ARN of the user or the role; None if IAM can't be asked about it."""
-    error: CannotAsk | None = None
+    arn: str | CannotAsk
+    """The ARN of the user or the role, or why IAM can't be asked about it."""
     tags: Mapping[str, str] | CannotAsk = field(default_factory=dict)
     """Read only if Run As is on."""
 
     @property
     def is_user(self) -> bool:
         """Tell whether it is a user, whose tags no session can change."""
-        return self.arn is not None and ":user/" in self.arn
+        return isinstance(self.arn, str) and ":user/" in self.arn
 
 
 def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: bool) -> Operator:
@@ -78,7 +76,7 @@ def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: boo
     """
     found = tried(partial(_principal, session, node, given))
     if isinstance(found, CannotAsk):
-        return Operator(None, found)
+        return Operator(found)
     arn, tags = found
     if tags is not None:
         return Operator(arn, tags=tags)
@@ -148,19 +146,15 @@ def may_start(
     """Check whether the operator may start a session with the document, and use its key."""
     name = "operator"
     arn = operator.arn
-    if arn is None:
-        return unasked(name, None, operator.error or CannotAsk("the operator is not known"))
+    if isinstance(arn, CannotAsk):
+        return unasked(name, None, arn)
     tags = tried(partial(node_tags, session, node))
     if isinstance(tags, CannotAsk):
         return unasked(name, arn, tags)
     calls = _calls(node, preferences, tags)
-    found = simulate(session, arn, calls)
-    answers: list[SimulatedAnswer] = []
-    for call in calls:
-        answer = found[call]
-        if isinstance(answer, CannotAsk):
-            return unasked(name, arn, answer)
-        answers.append(answer)
+    answers = all_of(simulate(session, arn, calls), calls)
+    if isinstance(answers, CannotAsk):
+        return unasked(name, arn, answers)
     evidence = simulated(answers)
     missing = sorted({key for answer in answers for key in answer.missing_context_values})
     note = f"IAM was told no value of the condition keys {', '.join(missing)}"

@@ -10,7 +10,7 @@ from session_manager_permissions import _limits
 from .asking import CannotAsk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 def checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
@@ -59,6 +59,23 @@ def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
     add_option(to, "--log-prefix", "PREFIX", prefix_help, _limits.prefix_fault)
     bucket_key_help = "the KMS key, or alias, that encrypts the bucket"
     add_option(to, "--log-bucket-key", "ARN", bucket_key_help, _limits.key_fault)
+
+
+def refuse(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
+    """Refuse options that are given but not used.
+
+    Args:
+        arguments: what the command line says.
+        options: the options, each named as its attribute.
+        why: the reason and the way out. `{flag}` stands for the option.
+
+    Raises:
+        CannotAsk: one of the options is given.
+    """
+    for option in options:
+        if getattr(arguments, option):
+            flag = f"--{option.replace('_', '-')}"
+            raise CannotAsk(f"{flag} {why.format(flag=flag)}")
 
 
 def refuse_without_bucket(

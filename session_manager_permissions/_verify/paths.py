@@ -72,8 +72,7 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
         place = (network.vpc, instance["SubnetId"], network.placement(instance), *proven.items())
         of_place = ("paths", *place, preferences.document, preferences.bucket_region)
         if of_place not in session.answers:
-            users_see = _users_see(preferences)
-            session.answers[of_place] = [*_judged(node, instance, network, users_see, proven)]
+            session.answers[of_place] = [*_judged(node, instance, network, preferences, proven)]
         judged = {one.name: one for one in session.answers[of_place]}
     checks = []
     for name in PATHS:
@@ -97,7 +96,7 @@ def _judged(
     node: Node,
     instance: dict[str, Any],
     network: LiveNetwork,
-    users_see: dict[str, str | None],
+    preferences: Preferences,
     proven: dict[str, str],
 ) -> Iterator[Check]:
     paths = network.judge.judge([network.placement(instance)], network.services).paths
@@ -111,17 +110,22 @@ def _judged(
         if path.state is State.OPEN:
             why = f"the network leads from the instance to {service}"
             yield passed(name, service, why, evidence)
-        elif path.state is State.CLOSED and doubted:
-            why = (
-                f"{_why(path.problems[0], service)}; but {proven[doubted[0]]}, so the network has "
-                "a way that EC2 does not show"
-            )
+            continue
+        if path.state is State.UNKNOWN:
+            decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
+            denied = network.denied_for(service)
+            whys = (decides, *dict.fromkeys(map(str, denied)))
+            yield Check(name, service, "unknown", whys, (*ways_out(denied), on_it), evidence)
+            continue
+        problem = path.problems[0]
+        why = problem.why.replace(OF_SERVICES, service)
+        if doubted:
+            why += f"; but {proven[doubted[0]]}, so the network has a way that EC2 does not show"
             yield unknown(name, service, why, on_it, evidence)
-        elif path.state is State.CLOSED and path.problems[0].fault == PRIVATE_DNS:
-            problem = path.problems[0]
-            why = (
-                f"{_why(problem, service)}; a private hosted zone for the name of {service}, of "
-                "which EC2 does not know, may lead to the endpoint"
+        elif problem.fault == PRIVATE_DNS:
+            why += (
+                f"; a private hosted zone for the name of {service}, of which EC2 does not know, "
+                "may lead to the endpoint"
             )
             zones = (
                 f"aws route53 list-hosted-zones-by-vpc --vpc-id {network.vpc} --vpc-region "
@@ -129,36 +133,21 @@ def _judged(
             )
             fix = _fix_of_endpoint(network, str(problem.subject), "", f"--region {node.region}")
             yield Check(name, service, "unknown", (why,), (fix, zones, on_it), evidence)
-        elif path.state is State.CLOSED:
-            problem = path.problems[0]
+        else:
             group = next(iter(groups_of(instance)), "GROUP")
             fix = _fix(node, network, problem, service, group)
-            why = _why(problem, service)
-            yield failed(name, service, why, fix, evidence, users_see=users_see[service])
-        else:
-            decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
-            denied = network.denied_for(service)
-            whys = (decides, *dict.fromkeys(map(str, denied)))
-            fixes = (*ways_out(denied), on_it)
-            yield Check(name, service, "unknown", whys, fixes, evidence)
+            users_see = _users_see(preferences, service)
+            yield failed(name, service, why, fix, evidence, users_see=users_see)
 
 
-def _users_see(preferences: Preferences) -> dict[str, str | None]:
-    """Say what users read if there is no path to a service."""
+def _users_see(preferences: Preferences, service: str) -> str | None:
+    """Say what users read if there is no path to a service; None if they can't tell."""
     document = preferences.document
-    return {
-        "ssm": NOT_CONNECTED,
-        "ssmmessages": NOT_CONNECTED,
-        "kms": HANDSHAKE,
-        "logs": GROUP_NOT_ENCRYPTED
-        if document and document.enforces_log_group_encryption
-        else None,
-        "s3": BUCKET_NOT_READ if document and document.enforces_s3_encryption else None,
-    }
-
-
-def _why(problem: Problem, service: str) -> str:
-    return problem.why.replace(OF_SERVICES, service)
+    if document and document.enforces_log_group_encryption and service == "logs":
+        return GROUP_NOT_ENCRYPTED
+    if document and document.enforces_s3_encryption and service == "s3":
+        return BUCKET_NOT_READ
+    return {"ssm": NOT_CONNECTED, "ssmmessages": NOT_CONNECTED, "kms": HANDSHAKE}.get(service)
 
 
 def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str, group: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._causes import page
 
 from .checks import IDENTITY, NODE, OPERATOR, ORDER, PATHS, PREFERENCES
+from .text import plainly
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ def _as_json(check: Check) -> dict[str, Any]:
     }
 
 
-def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Print the cause, the tree of all checks, and the remedies."""
     node = diagnosis.node
     answer = "ready" if diagnosis.ready else "not ready"
@@ -107,10 +108,3 @@ def _line(check: Check) -> Text:
     line = plainly(f"{check.verdict:<8}", _STYLES[check.verdict])
     line.append(f"{check.name:<{_WIDEST}}  {check.why[0] if check.why else ''}", "not bold default")
     return line
-
-
-def plainly(text: str, style: str = "") -> Text:
-    """Make a text in which rich takes brackets and colons, as in ARNs, literally."""
-    from rich.text import Text  # noqa: PLC0415 # of an extra
-
-    return Text(text, style, overflow="fold")

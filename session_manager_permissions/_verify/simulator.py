@@ -210,35 +210,25 @@ class Verdict(NamedTuple):
     def _causes(self, answer: SimulatedAnswer) -> list[tuple[str, str]]:
         """List what denies the action, each with what to do about it."""
         kind = "explicit" if answer.decision == "explicitDeny" else "implicit"
+        names = ", ".join(dict.fromkeys(one.policy for one in answer.matched_statements))
         causes = []
-        if kind == "explicit" and answer.matched_statements:
-            names = ", ".join(
-                dict.fromkeys(statement.policy for statement in answer.matched_statements)
-            )
-            causes.append(
-                (f"explicit deny in {names}", f"remove the action from the Deny in {names}")
-            )
-        if answer.allowed_by_organizations is False:
-            policies = "the organization's service control policies"
-            causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
-        if answer.allowed_by_permissions_boundary is False:
-            boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
-            causes.append((f"{kind} deny by {boundary}", f"allow the action in {boundary}"))
+        if kind == "explicit" and names:
+            causes = [(f"explicit deny in {names}", f"remove the action from the Deny in {names}")]
+        boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
+        for allows, policies in (
+            (answer.allowed_by_organizations, "the organization's service control policies"),
+            (answer.allowed_by_permissions_boundary, boundary),
+        ):
+            if allows is False:
+                causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
         if causes:
             return causes
+        why = "implicit deny: no policy of the role allows it"
+        fix = f"give SessionManagerPermissions {self.question.grant}"
         if kind == "explicit":
-            return [
-                (
-                    "explicit deny in a policy that IAM does not name",
-                    "remove the action from the Deny in the role's policies",
-                )
-            ]
-        return [
-            (
-                "implicit deny: no policy of the role allows it",
-                f"give SessionManagerPermissions {self.question.grant}",
-            )
-        ]
+            why = "explicit deny in a policy that IAM does not name"
+            fix = "remove the action from the Deny in the role's policies"
+        return [(why, fix)]
 
 
 _HERE: Final = (
@@ -484,20 +474,14 @@ def ask(
     Raises:
         CannotAsk: the credentials may not call IAM, or IAM does not answer.
     """
-    return [
-        Verdict(
-            question,
-            role,
-            tuple(
-                answer
-                for need in question.needs
-                for answer in _simulate(
-                    iam, role.arn, [call.with_own for call in _calls([need], region)]
-                )
-            ),
-        )
-        for question in asked
-    ]
+    verdicts = []
+    for question in asked:
+        answers: list[SimulatedAnswer] = []
+        for need in question.needs:
+            calls = [call.with_own for call in _calls([need], region)]
+            answers += _simulate(iam, role.arn, calls)
+        verdicts.append(Verdict(question, role, tuple(answers)))
+    return verdicts
 
 
 def ask_together(
@@ -512,14 +496,23 @@ def ask_together(
     answers = simulate(session, role.arn, [call for several in calls for call in several])
     verdicts: list[Verdict | CannotAsk] = []
     for question, of_question in zip(asked, calls, strict=True):
-        found = [answers[call] for call in of_question]
-        errors = [answer for answer in found if isinstance(answer, CannotAsk)]
-        told = tuple(answer for answer in found if not isinstance(answer, CannotAsk))
-        verdicts.append(errors[0] if errors else Verdict(question, role, told))
+        found = all_of(answers, of_question)
+        verdicts.append(found if isinstance(found, CannotAsk) else Verdict(question, role, found))
     return verdicts
 
 
 Answers = dict[Call, "SimulatedAnswer | CannotAsk"]
+
+
+def all_of(answers: Answers, calls: Iterable[Call]) -> tuple[SimulatedAnswer, ...] | CannotAsk:
+    """Return the answers about calls, or why IAM could not be asked about one of them."""
+    found: list[SimulatedAnswer] = []
+    for answer in map(answers.__getitem__, calls):
+        if isinstance(answer, CannotAsk):
+            return answer
+        found.append(answer)
+    return tuple(found)
+
 
 _ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM does not take it with other actions of S3, as its API call has another name."""

@@ -26,6 +26,7 @@ __all__ = ["no_account"]  # a fixture
 FULL_DISK: Final = (
     'on the node: df -h, if users see "Plugin with name Standard_Stream not found": a full disk'
 )
+DIAGNOSTICS: Final = "--agent-diagnostics"
 FROM_DOCUMENT: Final = "which reads it from the document: give --document"
 
 
@@ -270,11 +271,11 @@ def test_permissions_are_printed(run: Callable[..., Run]) -> None:
     [
         (
             ("--role", "web", "--operator", "caller"),
-            "--operator is of a node: give --instance-id, or leave it out",
+            "--operator needs --instance-id: give it too, or leave out --operator",
         ),
         (
-            ("--role", "web", "--agent-diagnostics", "f"),
-            "--agent-diagnostics is of a node: give --instance-id, or leave it out",
+            ("--role", "web", DIAGNOSTICS, "f"),
+            f"{DIAGNOSTICS} needs --instance-id: give it too, or leave out {DIAGNOSTICS}",
         ),
         *(
             (

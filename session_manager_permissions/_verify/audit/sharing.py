@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from concurrent.futures import Future
 from threading import Lock
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, NotThere, asking, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from session_manager_permissions._verify.session import AwsSession
 
@@ -126,9 +127,9 @@ class SharingClient:
             return lambda **asked: self._result(fill(Future(), lambda: call(**asked)), asked)
         return lambda **asked: self._once(operation, asked, lambda: call(**asked))
 
-    def get_paginator(self, operation: str) -> SharingPaginator:
+    def get_paginator(self, operation: str) -> SimpleNamespace:
         """Return what makes the calls for all pages."""
-        return SharingPaginator(lambda asked: self.pages(operation, asked))
+        return SimpleNamespace(paginate=lambda **asked: self.pages(operation, asked))
 
     def pages(self, operation: str, asked: _Asked) -> list[_Page]:
         """Return all pages of the answer to a call."""
@@ -157,17 +158,6 @@ class SharingClient:
     def _asking(self, answer: Future[Any]) -> None:
         with asking(self._service, "*", "it does not exist"):
             answer.result()
-
-
-class SharingPaginator:
-    """A paginator that makes the calls with the same parameters once."""
-
-    def __init__(self, pages: Callable[[_Asked], list[_Page]]) -> None:
-        self._pages = pages
-
-    def paginate(self, **asked: Any) -> Iterable[_Page]:  # noqa: ANN401
-        """Return all pages."""
-        return self._pages(asked)
 
 
 class _SharingEc2(SharingClient):
