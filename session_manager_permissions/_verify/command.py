@@ -22,7 +22,7 @@ from .diagnosis import diagnose
 from .document import PORT, Home, read_document
 from .node import find_node, node_fault
 from .operators import operator_fault
-from .options import add_key_and_bucket, add_option, refuse, refuse_without_bucket
+from .options import add_key_and_bucket, add_option, add_output, refuse, refuse_without_bucket
 from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
@@ -176,12 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     add_option(aws, "--profile", "PROFILE", "a profile of the AWS configuration")
     region_help = "the region of the instances (default: the profile's or the environment's)"
     add_option(aws, "--region", "REGION", region_help)
-    verify.add_argument(
-        "--output",
-        choices=("table", "json"),
-        default="table",
-        help="the form of the answer (default: %(default)s)",
-    )
+    add_output(verify, ("table", "json"))
     return parser
 
 

@@ -107,9 +107,7 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses) -> Identity:
     profile = _read_profile(session, node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
-    fit = _is_fit(profile, trusted)
-    if fit is None and own is not None:
-        fit = _registers(_may(session, node, own, uses), trusted)
+    fit = _registers(session, node, uses, profile, trusted)
     account = "" if fit else _account_role(session, node)
     worker, replaced = own, False
     if fit is False and isinstance(account, LiveRole):
@@ -117,16 +115,12 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses) -> Identity:
     permissions = {} if worker is None else _may(session, node, worker, uses)
     worker, permissions = _with_boundary(session, worker, permissions)
     in_doubt = not fit and not replaced and not isinstance(account, str)
-    of_role = [
-        _assumable(node, own, trusted, EC2, replaced=replaced),
-        *_permissions(worker, permissions),
-    ]
-    assumable, *permitted = [unless_replaced(one) for one in of_role] if in_doubt else of_role
+    assumable = _assumable(node, own, trusted, EC2, replaced=replaced)
+    of_role = [assumable, *_permissions(worker, permissions)]
     checks = [
         _profile(node, profile, account),
-        assumable,
         _metadata(node),
-        *permitted,
+        *(map(unless_replaced, of_role) if in_doubt else of_role),
         _host_management(node, profile, permissions, account, fit=fit),
     ]
     return Identity(checks, profile.name, worker, permissions, replaced=replaced, in_doubt=in_doubt)
@@ -167,8 +161,7 @@ def _read_role(session: AwsSession, name: str) -> LiveRole:
 def _may(session: AwsSession, node: Node, role: LiveRole, uses: Uses) -> Permissions:
     """Ask IAM whether a role may do what the agent does on a node, by capability."""
     asked = questions(role, uses, node.region, node.arn)
-    verdicts = ask_together(session, role, asked, node.region, node.id)
-    return {question.capability: one for question, one in zip(asked, verdicts, strict=True)}
+    return ask_together(session, role, asked, node.region, node.id)
 
 
 def _with_boundary(
@@ -190,16 +183,16 @@ def _with_boundary(
     }
 
 
-def _is_fit(profile: _Profile, trusted: Trust) -> bool | None:
-    """Tell if the agent can't register with the role of the profile, before IAM is asked."""
-    no_role = profile.role is None and not profile.error
-    return False if no_role or trusted.answer == "denied" else None
-
-
-def _registers(permissions: Permissions, trusted: Trust) -> bool | None:
-    """Tell whether the agent registers with a role; None if that is not known."""
-    register = permissions["register"]
-    if not isinstance(register, Verdict) or register.is_open:
+def _registers(
+    session: AwsSession, node: Node, uses: Uses, profile: _Profile, trusted: Trust
+) -> bool | None:
+    """Tell whether the agent registers with the role of the profile; None if that is not known."""
+    if profile.error:
+        return None
+    if profile.role is None or trusted.answer == "denied":
+        return False
+    register = _may(session, node, profile.role, uses)["register"]
+    if isinstance(register, CannotAsk) or register.is_open:
         return None
     return None if register.allowed and trusted.answer == "unknown" else register.allowed
 

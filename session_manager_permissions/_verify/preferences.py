@@ -204,10 +204,9 @@ def _key(session: AwsSession, node: Node, given: str) -> _Key:
 @asked_once
 def _describe_key(session: AwsSession, given: str) -> Mapping[str, Any]:
     with asking("kms", given, f"there is no {given}"):
-        metadata = session.client("kms", given.split(":")[3]).describe_key(KeyId=given)[
-            "KeyMetadata"
-        ]
-        return {**metadata, "Arn": metadata["Arn"]}
+        kms = session.client("kms", given.split(":")[3])
+        found = kms.describe_key(KeyId=given)["KeyMetadata"]
+        return {**found, "Arn": found["Arn"]}
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
@@ -221,8 +220,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
         Evidence(_KEY, "KeyMetadata.KeyManager", found.get("KeyManager")),
     ]
     of_key = f"--key-id {found['Arn']} --region {node.region}"
-    another = "set kmsKeyId of the document to a symmetric customer managed key"
-    why, fix = "", another
+    why, fix = "", "set kmsKeyId of the document to a symmetric customer managed key"
     if state == "Disabled":
         why, fix = "the key is disabled", f"aws kms enable-key {of_key}"
     elif state == "PendingDeletion":

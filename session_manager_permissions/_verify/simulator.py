@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
     from types_boto3_iam.client import IAMClient
     from types_boto3_iam.literals import ContextKeyTypeEnumType
-    from types_boto3_iam.type_defs import (
-        EvaluationResultTypeDef,
-        ResourceSpecificResultTypeDef,
-        RoleTypeDef,
-    )
 
     from .session import AwsSession
 
@@ -253,7 +248,7 @@ def find_role(iam: IAMClient, role: str) -> LiveRole:
     return found
 
 
-def _live_role(found: RoleTypeDef) -> LiveRole:
+def _live_role(found: Mapping[str, Any]) -> LiveRole:
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     return LiveRole(found["Arn"], boundary, found.get("AssumeRolePolicyDocument"))
 
@@ -486,18 +481,20 @@ def ask(
 
 def ask_together(
     session: AwsSession, role: LiveRole, asked: Sequence[Question], region: str, node_id: str
-) -> list[Verdict | CannotAsk]:
+) -> dict[str, Verdict | CannotAsk]:
     """Ask the same as `ask` does, in as few requests as IAM's answers allow.
 
     Returns:
-        For each question the verdict, or why IAM could not be asked.
+        By the capability of each question the verdict, or why IAM could not be asked.
     """
     calls = [_calls(question.needs, region, node_id) for question in asked]
     answers = simulate(session, role.arn, [call for several in calls for call in several])
-    verdicts: list[Verdict | CannotAsk] = []
+    verdicts: dict[str, Verdict | CannotAsk] = {}
     for question, of_question in zip(asked, calls, strict=True):
         found = all_of(answers, of_question)
-        verdicts.append(found if isinstance(found, CannotAsk) else Verdict(question, role, found))
+        verdicts[question.capability] = (
+            found if isinstance(found, CannotAsk) else Verdict(question, role, found)
+        )
     return verdicts
 
 
@@ -665,11 +662,9 @@ def session_context(node_id: str) -> Context:
     )
 
 
-def _answer(
-    result: EvaluationResultTypeDef, specific: ResourceSpecificResultTypeDef | None
-) -> SimulatedAnswer:
+def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> SimulatedAnswer:
     """Read what IAM says of an action, and what it says of one resource in particular."""
-    told: dict[str, Any] = {**result, **(specific or {})}
+    told = {**result, **(specific or {})}
     missing = [*result.get("MissingContextValues", []), *told.get("MissingContextValues", [])]
     boundary = told.get("PermissionsBoundaryDecisionDetail") or {}
     organization = result.get("OrganizationsDecisionDetail") or {}

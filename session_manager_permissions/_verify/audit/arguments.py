@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.options import add_option, refuse
+from session_manager_permissions._verify.options import add_option, add_output, refuse
 from session_manager_permissions._verify.text import PROGRAM
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ exit status:
 """
 
 
-EXTRAS: Final = {"table": ("rich",), "html": ("jinja2",), "json": ()}
+EXTRAS: Final = {"table": ("rich",), "json": (), "html": ("jinja2",)}
 """The modules that each form of the answer needs."""
 
 
@@ -119,12 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_option(results, "--compare", "FILE", "say what has changed since this result was written")
     shown = parser.add_argument_group("the answer")
-    shown.add_argument(
-        "--output",
-        choices=("table", "json", "html"),
-        default="table",
-        help="the form of the answer (default: %(default)s)",
-    )
+    add_output(shown, EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer there")
     add_option(
         shown,
