@@ -105,13 +105,13 @@ def skipped(name: str, why: str, subject: str | None = None) -> Check:
     return Check(name, subject, "skipped", (why,))
 
 
-def passed(name: str, subject: str | None, why: str, evidence: Iterable[Evidence] = ()) -> Check:
+def passed(name: str, subject: str | None, why: str, evidence: Iterable[Evidence]) -> Check:
     """Return a check that passes."""
     return Check(name, subject, "pass", (why,), (), tuple(evidence))
 
 
 def unknown(
-    name: str, subject: str | None, why: str, fix: str, evidence: Iterable[Evidence] = ()
+    name: str, subject: str | None, why: str, fix: str, evidence: Iterable[Evidence]
 ) -> Check:
     """Return a check that is unknown, with what would tell."""
     return Check(name, subject, "unknown", (why,), (fix,), tuple(evidence))

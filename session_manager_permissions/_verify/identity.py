@@ -107,21 +107,21 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses) -> Identity:
     profile = _read_profile(session, node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
-    fit = _registers(session, node, uses, profile, trusted)
-    account = "" if fit else _account_role(session, node)
+    registers = _does_register(session, node, uses, profile, trusted)
+    account = "" if registers else _account_role(session, node)
     worker, replaced = own, False
-    if fit is False and isinstance(account, LiveRole):
+    if registers is False and isinstance(account, LiveRole):
         worker, replaced = account, True
     permissions = {} if worker is None else _may(session, node, worker, uses)
     worker, permissions = _with_boundary(session, worker, permissions)
-    in_doubt = not fit and not replaced and not isinstance(account, str)
+    in_doubt = not registers and not replaced and not isinstance(account, str)
     assumable = _assumable(node, own, trusted, EC2, replaced=replaced)
     of_role = [assumable, *_permissions(worker, permissions)]
     checks = [
         _profile(node, profile, account),
         _metadata(node),
         *(map(unless_replaced, of_role) if in_doubt else of_role),
-        _host_management(node, profile, permissions, account, fit=fit),
+        _host_management(node, profile, permissions, account, registers=registers),
     ]
     return Identity(checks, profile.name, worker, permissions, replaced=replaced, in_doubt=in_doubt)
 
@@ -183,7 +183,7 @@ def _with_boundary(
     }
 
 
-def _registers(
+def _does_register(
     session: AwsSession, node: Node, uses: Uses, profile: _Profile, trusted: Trust
 ) -> bool | None:
     """Tell whether the agent registers with the role of the profile; None if that is not known."""
@@ -312,10 +312,10 @@ def _host_management(
     permissions: Permissions,
     account: _AccountRole,
     *,
-    fit: bool | None,
+    registers: bool | None,
 ) -> Check:
     check = "default-host-management"
-    if fit and profile.role:
+    if registers and profile.role:
         arn = profile.role.arn
         why = [f"the role {arn} of the profile registers the instance, and does the work"]
         reach = permissions["reach"]
@@ -327,7 +327,7 @@ def _host_management(
     if isinstance(account, str):
         return skipped(check, account)
     why = [f"the role {account.arn} of the account does the work, and needs what sessions use"]
-    if fit is None:
+    if registers is None:
         either = f"the profile's role or the account's role {account.arn}"
         why = [f"whether {either} does the work is not known"]
     elif profile.role:

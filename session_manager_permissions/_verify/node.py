@@ -72,10 +72,9 @@ class Node:
     @property
     def arn(self) -> str:
         """The ARN by which a policy names it."""
-        kind = "ssm", "managed-instance"
-        if self.instance is not None:
-            kind = "ec2", "instance"
-        return f"arn:{self.partition}:{kind[0]}:{self.region}:{self.account}:{kind[1]}/{self.id}"
+        kind = "managed-instance" if self.is_hybrid else "instance"
+        service = "ssm" if self.is_hybrid else "ec2"
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{kind}/{self.id}"
 
     @property
     def connected(self) -> bool:

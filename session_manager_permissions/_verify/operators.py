@@ -114,18 +114,15 @@ def _as_dict(tags: Iterable[Any]) -> dict[str, str]:
 def _tags(session: AwsSession, arn: str) -> dict[str, str]:
     name = arn.rpartition("/")[2]
     with asking("iam", arn, f"there is no {arn}"):
+        iam = session.client("iam")
         if ":user/" in arn:
-            pages = iter(
-                session.client("iam").get_paginator("list_user_tags").paginate(UserName=name)
-            )
+            pages = iam.get_paginator("list_user_tags").paginate(UserName=name)
         else:
-            pages = iter(
-                session.client("iam").get_paginator("list_role_tags").paginate(RoleName=name)
-            )
+            pages = iam.get_paginator("list_role_tags").paginate(RoleName=name)
         return _as_dict(tag for page in pages for tag in page["Tags"])
 
 
-def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
+def _node_tags(session: AwsSession, node: Node) -> dict[str, str]:
     """Read the node's tags, which an operator's policy may ask for.
 
     Raises:
@@ -134,10 +131,9 @@ def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
     if node.instance is not None:
         return _as_dict(node.instance.get("Tags", []))
     with asking("ssm", node.arn, f"there is no {node.id}"):
-        found = session.client("ssm").list_tags_for_resource(
-            ResourceType="ManagedInstance", ResourceId=node.id
-        )["TagList"]
-        return _as_dict(found)
+        ssm = session.client("ssm")
+        found = ssm.list_tags_for_resource(ResourceType="ManagedInstance", ResourceId=node.id)
+        return _as_dict(found["TagList"])
 
 
 def may_start(
@@ -148,7 +144,7 @@ def may_start(
     arn = operator.arn
     if isinstance(arn, CannotAsk):
         return unasked(name, None, arn)
-    tags = tried(partial(node_tags, session, node))
+    tags = tried(partial(_node_tags, session, node))
     if isinstance(tags, CannotAsk):
         return unasked(name, arn, tags)
     calls = _calls(node, preferences, tags)

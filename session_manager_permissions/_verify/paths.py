@@ -6,7 +6,7 @@ where the judge contradicts it, the judge's other findings are not certain eithe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from session_manager_permissions._network.endpoint_policy import policy_allows
 from session_manager_permissions._network.verdicts import (
@@ -33,7 +33,7 @@ from .checks import (
     unknown,
     ways_out,
 )
-from .network import LiveNetwork, groups_of
+from .network import LiveNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .session import AwsSession
 
 
-def proven_by(node: Node) -> dict[str, str]:
+def _proven_by(node: Node) -> dict[str, str]:
     """List the services that the node is seen to reach, each with what shows it."""
     proven = {}
     if node.online or (node.connected and node.ping is None):
@@ -56,23 +56,18 @@ def proven_by(node: Node) -> dict[str, str]:
 def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> list[Check]:
     """Check the path to each service."""
     wanted = (*ALWAYS_NEEDED, *preferences.services)
-    proven = proven_by(node)
+    proven = _proven_by(node)
     instance = node.instance
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
         network = LiveNetwork(
-            session.client("ec2"),
-            instance["VpcId"],
-            node.account,
-            wanted,
-            groups_of(instance),
-            bucket_region=preferences.bucket_region,
+            session.client("ec2"), instance, node.account, wanted, preferences.bucket_region
         )
-        # what the other instances of its place have in common with it
-        place = (network.vpc, instance["SubnetId"], network.placement(instance), *proven.items())
+        # The other instances of its place have this in common with it.
+        place = (network.vpc, instance["SubnetId"], network.placement, *proven.items())
         of_place = ("paths", *place, preferences.document, preferences.bucket_region)
         if of_place not in session.answers:
-            session.answers[of_place] = [*_judged(node, instance, network, preferences, proven)]
+            session.answers[of_place] = [*_judged(node, network, preferences, proven)]
         judged = {one.name: one for one in session.answers[of_place]}
     checks = []
     for name in PATHS:
@@ -93,19 +88,15 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
 
 
 def _judged(
-    node: Node,
-    instance: dict[str, Any],
-    network: LiveNetwork,
-    preferences: Preferences,
-    proven: dict[str, str],
+    node: Node, network: LiveNetwork, preferences: Preferences, proven: dict[str, str]
 ) -> Iterator[Check]:
-    paths = network.judge.judge([network.placement(instance)], network.services).paths
+    paths = network.judge.judge([network.placement], network.services).paths
     doubted = [service for service in proven if paths[service].state is not State.OPEN]
     for service, path in paths.items():
         if service in proven:
             continue
         name = f"path-{service}"
-        evidence = tuple(network.evidence(service, instance["SubnetId"]))
+        evidence = network.evidence(service)
         on_it = on_node(f"Connectivity to {service} endpoint", node.platform)
         if path.state is State.OPEN:
             why = f"the network leads from the instance to {service}"
@@ -134,8 +125,7 @@ def _judged(
             fix = _fix_of_endpoint(network, str(problem.subject), "", f"--region {node.region}")
             yield Check(name, service, "unknown", (why,), (fix, zones, on_it), evidence)
         else:
-            group = next(iter(groups_of(instance)), "GROUP")
-            fix = _fix(node, network, problem, service, group)
+            fix = _fix(node, network, problem, service)
             users_see = _users_see(preferences, service)
             yield failed(name, service, why, fix, evidence, users_see=users_see)
 
@@ -150,8 +140,9 @@ def _users_see(preferences: Preferences, service: str) -> str | None:
     return {"ssm": NOT_CONNECTED, "ssmmessages": NOT_CONNECTED, "kms": HANDSHAKE}.get(service)
 
 
-def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str, group: str) -> str:
+def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:
     of_region = f"--region {node.region}"
+    group = next(iter(network.groups), "GROUP")
     if problem.cause == EGRESS_CLOSED:
         return (
             f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "

@@ -63,8 +63,8 @@ class Preferences:
     """Why it is not known what the sessions use."""
     uses: Uses = NO_USES
     """What IAM is asked about; without a key that can't be used."""
-    bucket_key_error: CannotAsk | None = None
-    """Why it is not known which key the log bucket encrypts with."""
+    bucket_key: LiveKey | CannotAsk | None = None
+    """The key that the role needs for the log bucket, or why it is not known; None without one."""
     bucket_region: str | CannotAsk | None = None
     """The region of the log bucket, or why it is not known; None without a bucket."""
 
@@ -123,8 +123,9 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
         bucket.check,
         _group(session, node, found),
     ]
-    bucket_key = bucket.key if isinstance(bucket.key, CannotAsk) else None
-    return Preferences(name, checks, found, None, uses, bucket_key, bucket.region)
+    return Preferences(
+        name, checks, found, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region
+    )
 
 
 def _no_document(name: str) -> str:
@@ -158,8 +159,8 @@ def permission_checks(preferences: Preferences, identity: Identity) -> list[Chec
             checks.append(skipped(check, unused))
         elif check in identity.permissions:
             checks.append(by_simulator(check, subject, identity.permissions[check], users_see))
-            if check == "log-to-s3" and preferences.bucket_key_error:
-                checks[-1] = _without_bucket_key(checks[-1], preferences.bucket_key_error)
+            if check == "log-to-s3" and isinstance(preferences.bucket_key, CannotAsk):
+                checks[-1] = _without_bucket_key(checks[-1], preferences.bucket_key)
         elif identity.role is None:
             checks.append(skipped(check, NO_ROLE, subject))
         else:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .session import AwsSession
 
 _SESSION: Final = "session-0123456789abcdef0"
-INSTANCE: Final = "i-0123456789abcdef0"
+_INSTANCE: Final = "i-0123456789abcdef0"
 """Samples: the simulator wants one session and one instance, and neither needs to exist."""
 
 
@@ -240,7 +240,8 @@ def find_role(iam: IAMClient, role: str) -> LiveRole:
     name = role.rpartition("/")[2]
     with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
         found = _live_role(iam.get_role(RoleName=name)["Role"])
-    if role.startswith("arn:") and role != found.arn:
+    # IAM's names are unique regardless of case.
+    if role.startswith("arn:") and role.lower() != found.arn.lower():
         raise CannotAsk(
             f"there is no role {role} in the account of the credentials, which has {found.arn}: "
             "give that one, or use credentials of the other account"
@@ -346,7 +347,7 @@ def _registration(role: LiveRole, region: str | None, node: str | None) -> Quest
             "known; give --region"
         )
     else:
-        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{INSTANCE}"
+        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{_INSTANCE}"
         needs.append(_needs.REGISTRATION._replace(resource=node or sample))
     return Question(
         "register",
@@ -504,7 +505,8 @@ Answers = dict[Call, "SimulatedAnswer | CannotAsk"]
 def all_of(answers: Answers, calls: Iterable[Call]) -> tuple[SimulatedAnswer, ...] | CannotAsk:
     """Return the answers about calls, or why IAM could not be asked about one of them."""
     found: list[SimulatedAnswer] = []
-    for answer in map(answers.__getitem__, calls):
+    for call in calls:
+        answer = answers[call]
         if isinstance(answer, CannotAsk):
             return answer
         found.append(answer)
@@ -632,7 +634,9 @@ def _requested(
     }
 
 
-def _calls(needs: Iterable[_needs.Need], region: str | None, node_id: str = INSTANCE) -> list[Call]:
+def _calls(
+    needs: Iterable[_needs.Need], region: str | None, node_id: str = _INSTANCE
+) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
     for need in needs:

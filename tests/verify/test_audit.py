@@ -713,7 +713,7 @@ def test_name_that_is_commented_out_stays_out(audit: Callable[..., Run], tmp_pat
 
     assert run.json["profiles"] == ["three", "two", "web"]
     assert file.read_text(encoding="utf-8") == f"{kept}three\n"
-    assert f"--profiles-file {file} has web commented out, which is left as it is" in run.err
+    assert f"not added to --profiles-file {file}, as commented out there: web;" in run.err
 
 
 def test_names_that_differ_in_case_alone_are_one(audit: Callable[..., Run], tmp_path: Path) -> None:

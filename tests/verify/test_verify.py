@@ -278,6 +278,19 @@ def test_ready_by_role(account: Account, verify: Callable[..., Run], given: str)
     assert run.json["instance_profile"] is None
 
 
+def test_role_whose_name_is_given_in_another_case(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    """IAM finds it, as its names are unique regardless of case."""
+    name = ROLE.rpartition("/")[2].upper()
+    account.iam.add_response("get_role", {"Role": account._role(ROLE)}, {"RoleName": name})  # noqa: SLF001
+    account.is_reachable()
+
+    run = verify("--role", f"arn:aws:iam::{ACCOUNT}:role/team/{name}", "--output", "json")
+
+    assert (run.status, run.json["role"]) == (0, ROLE)
+
+
 def test_all_that_is_used_is_asked_on_one_resource_a_call(
     account: Account, verify: Callable[..., Run]
 ) -> None:

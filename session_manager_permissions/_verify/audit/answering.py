@@ -46,7 +46,7 @@ def answer(arguments: argparse.Namespace) -> AuditResult:
     old = read_file(path, "--compare")
     if arguments.results:
         return compared(read(arguments.results), old, path)
-    # rather now than after the account was asked
+    # Refuse now, and not after the account was asked.
     asked = {"tags": as_listed(tags), "document": arguments.document}
     refuse_another_question(old, asked, path)
     return compared(_of_account(arguments, tags), old, path)
@@ -140,8 +140,8 @@ def _add_names(path: str, names: list[str]) -> None:
     _write(path, "--profiles-file", text + added)
     if left_out:
         say(
-            f"--profiles-file {path} has {', '.join(left_out)} commented out, which is left as it "
-            "is: to give it the permissions, remove the `#`"
+            f"not added to --profiles-file {path}, as commented out there: {', '.join(left_out)}; "
+            "remove the `#` of a profile that is to get the permissions"
         )
 
 

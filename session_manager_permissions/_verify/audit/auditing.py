@@ -111,12 +111,9 @@ class _Region:
         errors = [*self.inventory.errors] if self.inventory else []
         errors += self.session.unanswered.values() if self.session else []
         needed = {one.permission for one in errors if isinstance(one, NotPermitted)}
-        said = (
-            [f"the credentials may not ask: they need {', '.join(sorted(needed))}"]
-            if needed
-            else []
-        )
-        said += [str(one) for one in errors if not isinstance(one, NotPermitted)]
+        said = [str(one) for one in errors if not isinstance(one, NotPermitted)]
+        if needed:
+            said.insert(0, f"the credentials may not ask: they need {', '.join(sorted(needed))}")
         if interrupted and not self.is_complete:
             listed = len(self.inventory.nodes) if self.inventory else "all"
             said.append(f"the audit was interrupted: this is {len(self.judged)} of {listed}")
@@ -180,7 +177,7 @@ class _Audit:
         instances = sorted(
             (one.result for one in judged), key=lambda one: (one["region"], one["id"])
         )
-        roles = roles_in_use(judged)
+        roles = _roles_in_use(judged)
         return {
             "version": 1,
             "account": self._account,
@@ -224,7 +221,7 @@ def _judged(session: SharingSession, node: Node, document: str | None) -> Judged
     return Judged(unjudged(node, why))
 
 
-def roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:
+def _roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:
     """Return each role, with its profiles and what it lacks."""
     by_role: dict[str, list[Judged]] = {}
     for one in judged:
