@@ -267,11 +267,8 @@ def _refuse_unused_options(arguments: argparse.Namespace) -> None:
     if arguments.document is None:
         refuse_without_bucket(arguments.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
     else:
-        refuse(
-            arguments,
-            of_document,
-            "is given twice, as the document of --document names it too: leave out {flag}",
-        )
+        why = "is given twice, as the document of --document names it too: leave out {flag}"
+        refuse(arguments, of_document, why)
 
 
 def _print_json(found: Mapping[str, object]) -> None:

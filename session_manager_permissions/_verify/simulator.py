@@ -474,7 +474,7 @@ def ask(
     for question in asked:
         answers: list[SimulatedAnswer] = []
         for need in question.needs:
-            calls = [call.with_own for call in _calls([need], region)]
+            calls = [call.with_own for call in _calls([need], region, _INSTANCE)]
             answers += _simulate(iam, role.arn, calls)
         verdicts.append(Verdict(question, role, tuple(answers)))
     return verdicts
@@ -634,9 +634,7 @@ def _requested(
     }
 
 
-def _calls(
-    needs: Iterable[_needs.Need], region: str | None, node_id: str = _INSTANCE
-) -> list[Call]:
+def _calls(needs: Iterable[_needs.Need], region: str | None, node_id: str) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
     for need in needs:
