@@ -241,9 +241,9 @@ def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
                 f"{line.where}: {line.text} belongs to account {account}, and the stack to "
                 f"{stack.account}"
             )
-        elif line.name in seen:
-            errors.append(f"{line.where}: {line.name!r} is at {seen[line.name].where} already")
-        seen.setdefault(line.name, line)
+        elif first := seen.get(line.name.lower()):  # IAM's names are unique regardless of case
+            errors.append(f"{line.where}: {line.name!r} is at {first.where} already")
+        seen.setdefault(line.name.lower(), line)
     if errors:
         raise WrongLinesError(*errors)
     return lines

@@ -391,6 +391,12 @@ NO_ROLE = "names.txt:{}: '{}' is not the name of a role: 1 to 64 characters of A
             ],
             id="twice",
         ),
+        pytest.param(
+            "instance-profiles",
+            b"web\nWeb",
+            ["names.txt:2: 'Web' is at names.txt:1 already"],
+            id="twice, as IAM's names are unique regardless of case",
+        ),
     ],
 )
 def test_a_wrong_file_is_said_before_anything_is_looked_up(

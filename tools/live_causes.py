@@ -167,7 +167,7 @@ def picture() -> str:
     all_of(World.is_online_only, isolated, endpoints(), only_ssm)(world)
     console = Console(file=StringIO(), record=True, width=118, highlight=False, force_terminal=True)
     console.print(f"$ {COMMAND}", style="dim")
-    print_diagnosis(console, diagnosed(world))
+    print_diagnosis(diagnosed(world), console)
     # without the fonts of a foreign server
     form = re.sub(r"@font-face {{.*?}}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     svg = console.export_svg(title="verify", code_format=form, unique_id="verify")
@@ -183,7 +183,7 @@ def printed(page: str) -> str:
     with patch.dict(os.environ, {"PATH": ""}):  # which has no plug-in
         diagnosis = diagnosed(world, **given)
     out = StringIO()
-    print_diagnosis(Console(file=out, width=10_000, highlight=False), diagnosis)
+    print_diagnosis(diagnosis, Console(file=out, width=10_000, highlight=False))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     if lines[1].startswith(f"Cause: {check}: "):
         return "\n".join(line for line in lines[1 : lines.index(NODE)] if "  More: " not in line)

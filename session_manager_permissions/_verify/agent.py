@@ -5,14 +5,14 @@ Its shape, and the names of its rows, are those of agent/cli/diagnostics of amaz
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .asking import CannotAsk
 from .checks import Check, Evidence
+from .options import read_json
+from .text import shown
 
 if TYPE_CHECKING:
     from .checks import CheckVerdict
@@ -54,19 +54,14 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
         CannotAsk: there is no such file, it is none of diagnostics, or it is of another node.
     """
     option = f"--agent-diagnostics {path}"
-    try:
-        written = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise CannotAsk(f"{option} can't be read: {error.strerror}: {_GIVE}") from None
-    except ValueError:
-        raise CannotAsk(f"{option} is not JSON: {_GIVE}") from None
+    written = read_json(path, "--agent-diagnostics", _GIVE)
     entries = written.get("DiagnosticsOutput") if isinstance(written, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise CannotAsk(f"{option} has no list DiagnosticsOutput: {_GIVE}")
-    rows = [
-        _Row(*(str(entry.get(name, "")) for name in ("Check", "Status", "Note")))
-        for entry in entries
-    ]
+    rows = []
+    for entry in entries:
+        said = (str(entry.get(name, "")) for name in ("Check", "Status", "Note"))
+        rows.append(_Row(*(shown(" ".join(one.split())) for one in said)))  # a node may be hostile
     for row in rows:
         of = re.search(r"instance id (m?i-\w+)", row.note)
         if of and of[1] != node_id:
@@ -74,15 +69,11 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
     return {row.name: row for row in rows}
 
 
-def merged(checks: list[Check], rows: Diagnostics, node: Node) -> list[Check]:
-    """Return the checks, with what only the node knows.
+def merged(check: Check, rows: Diagnostics, node: Node) -> Check:
+    """Return a check, with what only the node knows.
 
     What is proven stays so, as the file may be older.
     """
-    return [_merged(check, rows, node) for check in checks]
-
-
-def _merged(check: Check, rows: Diagnostics, node: Node) -> Check:
     if check.verdict == "proven" or (check.verdict == "skipped" and not check.fix):
         return check  # a path of a hybrid node is skipped as well, with what to run on it
     if check.name.startswith("path-"):

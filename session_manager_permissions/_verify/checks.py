@@ -8,29 +8,25 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from .asking import CannotAsk, NotPermitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from .simulator import Verdict
+    from .simulator import SimulatedAnswer, Verdict
 
 CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 """`proven`: the connection of the node shows it. `skipped`: the subject does not exist, or is not
 used."""
 
-ORDER: Final = (
-    "instance-running",
-    "connected",
-    "registered",
+NODE: Final = ("instance-running", "connected", "registered")
+IDENTITY: Final = (
     "instance-profile",
     "role-assumable",
     "metadata",
     "register",
     "reach",
     "default-host-management",
-    "path-ssm",
-    "path-ssmmessages",
-    "path-kms",
-    "path-logs",
-    "path-s3",
+)
+PATHS: Final = ("path-ssm", "path-ssmmessages", "path-kms", "path-logs", "path-s3")
+PREFERENCES: Final = (
     "encrypt",
     "log-to-s3",
     "log-to-cloudwatch",
@@ -38,9 +34,9 @@ ORDER: Final = (
     "bucket-encryption",
     "log-group-encryption",
     "run-as",
-    "operator",
-    "plugin",
 )
+OPERATOR: Final = ("operator", "plugin")
+ORDER: Final = (*NODE, *IDENTITY, *PATHS, *PREFERENCES, *OPERATOR)
 """All checks, from the instance outwards."""
 
 SYMPTOMS: Final = ("connected", "registered")
@@ -109,6 +105,18 @@ def skipped(name: str, why: str, subject: str | None = None) -> Check:
     return Check(name, subject, "skipped", (why,))
 
 
+def passed(name: str, subject: str | None, why: str, evidence: Iterable[Evidence]) -> Check:
+    """Return a check that passes."""
+    return Check(name, subject, "pass", (why,), (), tuple(evidence))
+
+
+def unknown(
+    name: str, subject: str | None, why: str, fix: str, evidence: Iterable[Evidence]
+) -> Check:
+    """Return a check that is unknown, with what would tell."""
+    return Check(name, subject, "unknown", (why,), (fix,), tuple(evidence))
+
+
 def unasked(name: str, subject: str | None, error: CannotAsk) -> Check:
     """Return a check that is unknown, as AWS did not answer."""
     return Check(name, subject, "unknown", (str(error),), ways_out([error]))
@@ -131,7 +139,7 @@ def failed(
     subject: str | None,
     why: str,
     fix: str,
-    evidence: Sequence[Evidence],
+    evidence: Iterable[Evidence],
     *,
     users_see: str | None = None,
 ) -> Check:
@@ -144,18 +152,21 @@ def failed(
     return Check(name, subject, "fail", (why, *message), fixes, tuple(evidence))
 
 
+def simulated(answers: Iterable[SimulatedAnswer]) -> tuple[Evidence, ...]:
+    """Return the evidence that IAM's policy simulator gives."""
+    return tuple(
+        Evidence("iam:SimulatePrincipalPolicy", f"{one.action} on {one.resource}", one.decision)
+        for one in answers
+    )
+
+
 def by_simulator(
     name: str, subject: str | None, verdict: Verdict | CannotAsk, users_see: str | None
 ) -> Check:
     """Return a check that IAM's policy simulator has answered."""
     if isinstance(verdict, CannotAsk):
         return unasked(name, subject, verdict)
-    evidence = tuple(
-        Evidence(
-            "iam:SimulatePrincipalPolicy", f"{answer.action} on {answer.resource}", answer.decision
-        )
-        for answer in verdict.answers
-    )
+    evidence = simulated(verdict.answers)
     if verdict.allowed:
         why = (f"the policies of {verdict.role.arn} allow it", *verdict.notes)
         return Check(name, subject, "pass", why, (), evidence)

@@ -7,33 +7,33 @@ import io
 import json
 import os
 import sys
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from session_manager_permissions import _limits
 
+from .agent import read_diagnostics
 from .asking import CannotAsk
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .diagnosis import diagnose
 from .document import PORT, Home, read_document
-from .node import node_fault
+from .node import find_node, node_fault
 from .operators import operator_fault
-from .options import add_key_and_bucket, add_option, refuse_without_bucket
+from .options import add_key_and_bucket, add_option, add_output, refuse, refuse_without_bucket
 from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
-from .report import node_as_json, plainly, print_diagnosis
+from .report import node_as_json, print_diagnosis
 from .session import AwsSession
 from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
+from .text import PROGRAM, line_of, plainly, rendered, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from .answers import CapabilityAnswer, RoleAnswer, SimulatorAnswer
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
 
-_PROGRAM: Final = "session-manager-permissions"
 _LABELS: Final = {
     "reach": "reach Session Manager",
     "register": "register the instance",
@@ -60,20 +59,20 @@ this role, and whether the role may use the key, the bucket and the log group of
 preferences. The command changes nothing.
 """
 _USAGE: Final = f"""\
-{_PROGRAM} verify --instance-id ID [options]
-       {_PROGRAM} verify (--role NAME_OR_ARN | --instance-profile NAME) [options]
-       {_PROGRAM} verify --print-permissions
+{PROGRAM} verify --instance-id ID [options]
+       {PROGRAM} verify (--role NAME_OR_ARN | --instance-profile NAME) [options]
+       {PROGRAM} verify --print-permissions
 """
 _EPILOG: Final = f"""\
 examples:
-  {_PROGRAM} verify --instance-id i-0123456789abcdef0 --operator caller
-  {_PROGRAM} verify --instance-profile web-server
-  {_PROGRAM} verify --role web-server --region us-west-2 \\
+  {PROGRAM} verify --instance-id i-0123456789abcdef0 --operator caller
+  {PROGRAM} verify --instance-profile web-server
+  {PROGRAM} verify --role web-server --region us-west-2 \\
       --key arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab \\
       --log-bucket session-logs --log-prefix web --log-group /ssm/sessions
-  {_PROGRAM} verify --role web-server --region us-west-2 \\
+  {PROGRAM} verify --role web-server --region us-west-2 \\
       --document SSM-SessionManagerRunShell
-  {_PROGRAM} verify --role web-server --output json
+  {PROGRAM} verify --role web-server --output json
 
 exit status:
   {READY}  ready: the node is connected and no check fails, or IAM allows the role all of it
@@ -110,17 +109,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = "interrupted before there was an answer"
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
         text = f"an error of the program, {type(error).__name__}: {error}: report it"
-    with suppress(AttributeError, OSError):  # without a standard error, the status says enough
-        sys.stderr.write(f"{_PROGRAM}: {' '.join(text.splitlines())}\n")
+    say(text)
     return CANNOT_ASK
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=_PROGRAM, description="Session Manager on roles and instance profiles that exist."
+        prog=PROGRAM, description="Session Manager on roles and instance profiles that exist."
     )
     parser.add_argument(
-        "--version", action="version", version=f"{_PROGRAM} {metadata.version(_PROGRAM)}"
+        "--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     policy = commands.add_parser(
@@ -179,34 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     add_option(aws, "--profile", "PROFILE", "a profile of the AWS configuration")
     region_help = "the region of the instances (default: the profile's or the environment's)"
     add_option(aws, "--region", "REGION", region_help)
-    verify.add_argument(
-        "--output",
-        choices=("table", "json"),
-        default="table",
-        help="the form of the answer (default: %(default)s)",
-    )
+    add_output(verify, ("table", "json"))
     return parser
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What the command line says: an attribute for each option of `verify`."""
-
-    instance_profile: str | None
-    role: str | None
-    instance_id: str | None
-    print_permissions: bool
-    operator: str | None
-    agent_diagnostics: str | None
-    document: str | None
-    key: list[str]
-    log_bucket: str | None
-    log_prefix: str | None
-    log_bucket_key: str | None
-    log_group: str | None
-    profile: str | None
-    region: str | None
-    output: str
 
 
 class _Outcome(NamedTuple):
@@ -221,132 +193,97 @@ class _Outcome(NamedTuple):
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    request = _Request(**vars(arguments))
-    if request.print_permissions:
-        _print(lambda: f"{json.dumps(policy_for_credentials(), indent=2)}\n")
+    if arguments.print_permissions:
+        _print_json(policy_for_credentials())
         return READY
-    _refuse_unused_options(request)
+    _refuse_unused_options(arguments)
     _import_extra("boto3")
-    if request.output == "table":
+    if arguments.output == "table":
         _import_extra("rich")
-    if request.instance_id is not None:
-        diagnosis = _diagnosed(request, request.instance_id)
-        _answer(request, _node_as_json(diagnosis), partial(print_diagnosis, diagnosis=diagnosis))
-        return READY if diagnosis.ready else NOT_READY
-    outcome = _asked(request)
-    _answer(request, as_json(outcome), partial(_print_role, outcome))
-    return READY if outcome.ready else NOT_READY
-
-
-def _answer(
-    request: _Request, found: Mapping[str, object], show: Callable[[Console], None]
-) -> None:
-    """Print the answer in the form that was asked for."""
-    if request.output == "json":
-        _print(lambda: f"{json.dumps(found, indent=2)}\n")
+    found: Mapping[str, object]
+    if arguments.instance_id is None:
+        outcome = _asked(arguments)
+        ready, found, show = outcome.ready, as_json(outcome), partial(_print_role, outcome)
     else:
-        _print(lambda: _rendered(show))
-
-
-def _rendered(show: Callable[[Console], None]) -> str:
-    """Render an answer as rich does for standard output."""
-    from rich.console import Console  # noqa: PLC0415 # of an extra
-
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    with console.capture() as shown:  # rich itself exits with 1 if it can't write
-        show(console)
-    return shown.get()
+        diagnosis = _diagnosed(arguments)
+        ready, found = diagnosis.ready, _node_as_json(diagnosis)
+        show = partial(print_diagnosis, diagnosis)
+    if arguments.output == "json":
+        _print_json(found)
+    else:
+        _print(lambda: rendered(show))
+    return READY if ready else NOT_READY
 
 
 def _policy(arguments: argparse.Namespace) -> int:
-    document = inline_policy(PolicyOptions(**vars(arguments)))
-    _print(lambda: f"{json.dumps(document, indent=2)}\n")
+    _print_json(inline_policy(PolicyOptions(**vars(arguments))))
     return READY
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    request = of_audit.AuditRequest(**vars(arguments))
-    if request.print_permissions:
-        _print(lambda: f"{json.dumps(policy_for_audit(), indent=2)}\n")
+    if arguments.print_permissions:
+        _print_json(policy_for_audit())
         return READY
-    request.refuse_unusable()
-    for module in request.extras:
+    of_audit.refuse_unusable(arguments)
+    for module in ("boto3", *of_audit.EXTRAS[arguments.output]):
         _import_extra(module)
     with said_in_a_line():
-        result = audits.answer(request)
-    show = partial(audits.as_text, request, result)
-    if request.file is None:
+        result = audits.answer(arguments)
+    show = partial(audits.as_text, arguments.output, result)
+    if arguments.file is None:
         _print(show)
     try:
-        audits.write_files(request, result)
+        audits.write_files(arguments, result)
     except CannotAsk:
-        if request.file is not None:  # what was asked for a long time is not lost
+        if arguments.file is not None:  # what was asked for a long time is not lost
             _print(show)
         raise
     return audits.exit_status(result)
 
 
-def _diagnosed(request: _Request, node_id: str) -> Diagnosis:
-    with said_in_a_line(), told_to_terminal() as tell:
-        session = AwsSession(request.profile, request.region)
+def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
+    node_id, file = arguments.instance_id, arguments.agent_diagnostics
+    tell = line_of(sys.stderr)
+    with said_in_a_line():
+        session = AwsSession(arguments.profile, arguments.region)
         if session.region is None:
             raise CannotAsk("a node is in a region, and no region is known: give --region")
-        session.on_call(tell)
-        return diagnose(
-            session, node_id, request.document, request.operator, request.agent_diagnostics
-        )
+        session.on_call(lambda call: tell(f"asking {call}"))
+        rows = None if file is None else read_diagnostics(file, node_id)
+        try:
+            node = find_node(session, node_id)
+            return diagnose(session, node, arguments.document, arguments.operator, rows)
+        finally:
+            tell("")
 
 
-@contextmanager
-def told_to_terminal() -> Iterator[Callable[[str], None]]:
-    """Tell on one line of standard error what is being asked, if that is a terminal."""
-    stream = sys.stderr
-    if stream is None or not stream.isatty():
-        yield lambda _: None
-        return
-
-    def tell(text: str) -> None:
-        stream.write(f"\r\x1b[K{text and 'asking '}{text}")
-        stream.flush()
-
-    try:
-        yield tell
-    finally:
-        tell("")
-
-
-def _refuse_unused_options(request: _Request) -> None:
+def _refuse_unused_options(arguments: argparse.Namespace) -> None:
     """Refuse options that what is asked about does not use, or that say the same twice."""
+    of_document = ("key", "log_bucket", "log_prefix", "log_group")
     unused: tuple[str, ...] = ("operator", "agent_diagnostics")
-    why = "is of a node: give --instance-id, or leave it out"
-    if request.instance_id is not None:
-        unused = ("key", "log_bucket", "log_prefix", "log_bucket_key", "log_group")
+    why = "needs --instance-id: give it too, or leave out {flag}"
+    if arguments.instance_id is not None:
+        unused = (*of_document, "log_bucket_key")
         why = "is not for --instance-id, which reads it from the document: give --document"
-    for option in unused:
-        if getattr(request, option):
-            raise CannotAsk(f"{_flag(option)} {why}")
-    if request.document is None:
-        refuse_without_bucket(request.log_bucket, request.log_prefix, request.log_bucket_key)
-        return
-    for option in ("key", "log_bucket", "log_prefix", "log_group"):
-        if getattr(request, option):
-            raise CannotAsk(
-                f"{_flag(option)} is given twice, as the document of --document names it too: "
-                f"leave out {_flag(option)}"
-            )
+    refuse(arguments, unused, why)
+    if arguments.document is None:
+        refuse_without_bucket(arguments.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
+    else:
+        why = "is given twice, as the document of --document names it too: leave out {flag}"
+        refuse(arguments, of_document, why)
 
 
-def _flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
+def _print_json(found: Mapping[str, object]) -> None:
+    _print(lambda: f"{json.dumps(found, indent=2)}\n")
 
 
-def _print(shown: Callable[[], str]) -> None:
+def _print(render: Callable[[], str]) -> None:
     """Write to standard output; escape the characters that its encoding lacks."""
     out = sys.stdout
     if out is None:  # the shell's `>&-` closed it
         raise CannotAsk("standard output is closed: open it, or redirect it to /dev/null")
     try:
-        text = shown()  # rich writes an empty text itself, which can fail on an unbuffered stream
+        text = render()  # rich writes an empty text itself, which can fail on an unbuffered stream
         encoding = out.encoding or "utf-8"
         out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()
@@ -362,22 +299,20 @@ def _import_extra(module: str) -> None:
     try:
         import_module(module)
     except ImportError as error:
-        raise CannotAsk(
-            f"{error.name} is not installed: pip install '{_PROGRAM}[verify]'"
-        ) from None
+        raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[verify]'") from None
 
 
-def _asked(request: _Request) -> _Outcome:
+def _asked(arguments: argparse.Namespace) -> _Outcome:
     with said_in_a_line():
-        session = AwsSession(request.profile, request.region)
-        iam, region = session.iam(), session.region
-        role = find_role(iam, request.role or role_of_profile(iam, str(request.instance_profile)))
-        document = _document(request, session, role)
-        uses = _uses(request, document, session)
+        session = AwsSession(arguments.profile, arguments.region)
+        iam, region = session.client("iam"), session.region
+        profile = arguments.instance_profile
+        role = find_role(iam, arguments.role or role_of_profile(iam, profile))
+        document = _document(arguments, session, role)
+        uses = _uses(arguments, document, session)
         verdicts = ask(iam, role, questions(role, uses, region), region)
     ready = all(verdict.allowed for verdict in verdicts)
-    profile = request.instance_profile
-    return _Outcome(profile, role, request.document, document, verdicts, ready)
+    return _Outcome(profile, role, arguments.document, document, verdicts, ready)
 
 
 @contextmanager
@@ -412,29 +347,33 @@ _BEFORE_AWS: Final = {
 """What to say of errors that botocore raises before it asks AWS."""
 
 
-def _document(request: _Request, session: AwsSession, role: LiveRole) -> LiveDocument | None:
+def _document(
+    arguments: argparse.Namespace, session: AwsSession, role: LiveRole
+) -> LiveDocument | None:
     """Read the document of `--document`."""
-    name = request.document
+    name = arguments.document
     if name is None:
         return None
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     home = Home(role.partition, role.account, session.region)
-    document = read_document(session.ssm(), name, home)
-    refuse_without_bucket(document.log_bucket, request.log_prefix, request.log_bucket_key)
+    document = read_document(session.client("ssm"), name, home)
+    refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
     return document
 
 
-def _uses(request: _Request, document: LiveDocument | None, session: AwsSession) -> Uses:
+def _uses(
+    arguments: argparse.Namespace, document: LiveDocument | None, session: AwsSession
+) -> Uses:
     """Say what the agent uses, by the document if there is one, else by the options."""
-    said = document or request
-    keys = request.key if document is None else [key for key in [document.key] if key]
-    bucket_key = request.log_bucket_key
+    said = document or arguments
+    keys = arguments.key if document is None else [key for key in [document.key] if key]
+    bucket_key = arguments.log_bucket_key
     return Uses(
-        keys=tuple(find_key(session.kms, arn) for arn in keys),
+        keys=tuple(find_key(session, arn) for arn in keys),
         log_bucket=said.log_bucket,
         log_prefix=said.log_prefix or "",
-        log_bucket_key=None if bucket_key is None else find_key(session.kms, bucket_key),
+        log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
         log_group=said.log_group,
         enforces_s3_encryption=None if document is None else document.enforces_s3_encryption,
     )
@@ -481,26 +420,22 @@ def _capabilities(verdicts: Sequence[Verdict]) -> list[CapabilityAnswer]:
 
 
 def _answer_as_json(answer: SimulatedAnswer) -> SimulatorAnswer:
-    return {
-        "action": answer.action,
-        "resource": answer.resource,
-        "decision": answer.decision,
-        "matched_statements": [
-            {"policy": one.policy, "type": one.type, "line": one.line} for one in answer.statements
-        ],
-        "allowed_by_permissions_boundary": answer.boundary_allows,
-        "allowed_by_organizations": answer.organization_allows,
-        "decision_details": dict(answer.details),
-        "missing_context_values": list(answer.missing_context),
-    }
+    statements = [statement._asdict() for statement in answer.matched_statements]
+    return cast("SimulatorAnswer", answer._asdict() | {"matched_statements": statements})
 
 
 def _print_role(outcome: _Outcome, console: Console) -> None:
-    """Print what a role may do, and what would allow the rest."""
+    """Print what a role may do, what denies the rest, and what would allow it."""
+    from rich.table import Table  # noqa: PLC0415 # of an extra
+
     verdicts = outcome.verdicts
+    table = Table("capability", "answer", "why", show_lines=True)
+    for verdict in verdicts:
+        reasons = "\n".join([*verdict.why, *verdict.notes])
+        table.add_row(capability(verdict), answer(verdict), plainly(reasons))
     names = (outcome.instance_profile, outcome.role and outcome.role.arn)
     console.print(": ".join(filter(None, names)))
-    console.print(verdict_table(verdicts), soft_wrap=False)
+    console.print(table, soft_wrap=False)
     console.print("ready" if outcome.ready else "not ready", style="bold")
     for verdict in verdicts:
         for fix in verdict.fix:  # below the table, whose lines wrap and can't be copied
@@ -515,17 +450,6 @@ def _print_role(outcome: _Outcome, console: Console) -> None:
             "neither encrypts them with a key nor logs them."
         )
     console.print("Not judged: policies of keys and buckets, the network, the agent.")
-
-
-def verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """Make a table of what the role may do, and of what denies the rest."""
-    from rich.table import Table  # noqa: PLC0415 # of an extra
-
-    table = Table("capability", "answer", "why", show_lines=True)
-    for verdict in verdicts:
-        reasons = "\n".join([*verdict.why, *verdict.notes])
-        table.add_row(capability(verdict), answer(verdict), plainly(reasons))
-    return table
 
 
 def capability(verdict: Verdict) -> Text:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .agent import merged, read_diagnostics
+from .agent import merged
 from .checks import ORDER, SYMPTOMS, Check, get_diagnostics
 from .identity import Identity, find_identity
-from .node import Node, find_node, ground_truth, remedies
+from .node import Node, ground_truth, remedies
 from .operators import find_operator, may_start, plugin
 from .paths import path_checks
 from .preferences import Preferences, find_preferences, permission_checks
@@ -63,42 +63,19 @@ class Diagnosis:
 
 def diagnose(
     session: AwsSession,
-    node_id: str,
-    document: str | None = None,
-    operator: str | None = None,
-    diagnostics: str | None = None,
-) -> Diagnosis:
-    """Find the node, and check all that stands between it and a session.
-
-    Args:
-        session: makes the clients.
-        node_id: the id of an instance, or of a hybrid node.
-        document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, where
-            it exists
-        operator: the ARN of a user or a role, or `caller`. Default: - no operator is checked
-        diagnostics: a file with the agent's diagnostics. Default: - there is none
-
-    Raises:
-        CannotAsk: the node, or what an argument names, can't be read.
-    """
-    rows = None if diagnostics is None else read_diagnostics(diagnostics, node_id)
-    return diagnose_found(session, find_node(session, node_id), document, operator, rows)
-
-
-def diagnose_found(
-    session: AwsSession,
     node: Node,
     document: str | None = None,
     operator: str | None = None,
     rows: Diagnostics | None = None,
 ) -> Diagnosis:
-    """Check all that stands between a node that is found and a session.
+    """Check all that stands between a node and a session.
 
     Args:
         session: makes the clients.
         node: the node.
-        document: as in `diagnose`.
-        operator: as in `diagnose`.
+        document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, where
+            it exists
+        operator: the ARN of a user or a role, or `caller`. Default: - no operator is checked
         rows: the agent's diagnostics. Default: - there are none
 
     Raises:
@@ -119,7 +96,7 @@ def diagnose_found(
     if who is not None:
         checks += [may_start(session, node, preferences, who), plugin()]
     if rows is not None:
-        checks = merged(checks, rows, node)
+        checks = [merged(check, rows, node) for check in checks]
     checks.sort(key=lambda check: ORDER.index(check.name))
     return Diagnosis(node, identity, preferences, _with_remedies(checks, node))
 

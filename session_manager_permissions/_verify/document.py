@@ -68,28 +68,29 @@ def read_document(ssm: SSMClient, name: str, home: Home) -> LiveDocument:
         content = json.loads(text)
     except ValueError:
         content = None
-    session_type = content.get("sessionType") if isinstance(content, dict) else None
-    inputs = content.get("inputs") or {} if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    session_type, inputs = content.get("sessionType"), content.get("inputs") or {}
     if session_type not in (*_LOGGED, PORT) or not isinstance(inputs, dict):
         raise CannotAsk(
             f"{where} is not a Session document: its sessionType is none of "
             f"{', '.join(_LOGGED)} and {PORT}; give the document that sessions are started with"
         )
-    flags = {flag: _flag(inputs, flag, where) for flag in _FLAGS}
+    s3, log_group, run_as = (_flag(inputs, name, where) for name in _FLAGS)
     if session_type == PORT:
         return LiveDocument(PORT)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
+    user = inputs.get("runAsDefaultUser")
     return LiveDocument(
         session_type,
         key and key_arn(key, home),
         bucket,
         _text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
         _text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
-        flags["s3EncryptionEnabled"],
-        flags["cloudWatchEncryptionEnabled"],
-        flags["runAsEnabled"],
-        _run_as_user(inputs),
+        enforces_s3_encryption=s3,
+        enforces_log_group_encryption=log_group,
+        run_as_enabled=run_as,
+        run_as_user=user if isinstance(user, str) and user.strip() else None,
     )
 
 
@@ -99,11 +100,6 @@ def key_arn(key: str, home: Home) -> str:
         return key
     resource = key if key.startswith("alias/") else f"key/{key}"
     return f"arn:{home.partition}:kms:{home.region}:{home.account}:{resource}"
-
-
-def _run_as_user(inputs: Mapping[str, object]) -> str | None:
-    user = inputs.get("runAsDefaultUser")
-    return user if isinstance(user, str) and user.strip() else None
 
 
 def _text(

@@ -15,6 +15,7 @@ from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trus
 
 from .asking import CannotAsk, NotThere, asked_once, asking
 from .checks import (
+    IDENTITY,
     NO_ROLE,
     NOT_CONNECTED,
     Check,
@@ -22,13 +23,13 @@ from .checks import (
     by_simulator,
     failed,
     on_node,
+    passed,
     skipped,
     unasked,
+    unknown,
 )
 from .node import at_least
 from .simulator import (
-    INSTANCE,
-    NO_USES,
     LiveRole,
     Uses,
     Verdict,
@@ -53,13 +54,6 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-defau
 """
 _PERMISSIONS: Final = ("register", "reach")
 """What is asked about a role, in the order of the checks."""
-_CHECKS: Final = (
-    "instance-profile",
-    "role-assumable",
-    "metadata",
-    *_PERMISSIONS,
-    "default-host-management",
-)
 
 
 class _Profile(NamedTuple):
@@ -100,53 +94,34 @@ class Identity:
         return [one for one in self.permissions.values() if isinstance(one, Verdict)]
 
 
-def find_identity(
-    session: AwsSession, node: Node, uses: Uses = NO_USES, *, sample: bool = False
-) -> Identity:
-    """Find the role that does the work, and ask IAM what it may do.
-
-    Args:
-        session: makes the clients.
-        node: the node.
-        uses: what the sessions use. Default: - nothing
-        sample: whether to ask about any instance of the region in place of this one, so that the
-            nodes with a role share its answers.
-    """
+def find_identity(session: AwsSession, node: Node, uses: Uses) -> Identity:
+    """Find the role that does the work, and ask IAM what it may do, by what the sessions use."""
     if node.instance is None:
         return _of_hybrid(session, node, uses)
     if node.state == "terminated":
-        return Identity([skipped(check, "the instance is terminated") for check in _CHECKS])
-    return _of_instance(session, node, uses, sample=sample)
+        return Identity([skipped(check, "the instance is terminated") for check in IDENTITY])
+    return _of_instance(session, node, uses)
 
 
-def _of_instance(session: AwsSession, node: Node, uses: Uses, *, sample: bool) -> Identity:
+def _of_instance(session: AwsSession, node: Node, uses: Uses) -> Identity:
     profile = _read_profile(session, node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
-    fit = _is_fit(profile, trusted)
-    if fit is None and own is not None:
-        fit = _registers(may(session, node, own, uses, sample=sample), trusted)
-    account = "" if fit else _account_role(session, node)
-    worker = None if own is None else own
-    replaced = fit is False and isinstance(account, LiveRole)
-    if fit is False and isinstance(account, LiveRole):
-        worker = account
-    permissions: Permissions = (
-        {} if worker is None else may(session, node, worker, uses, sample=sample)
-    )
+    registers = _does_register(session, node, uses, profile, trusted)
+    account = "" if registers else _account_role(session, node)
+    worker, replaced = own, False
+    if registers is False and isinstance(account, LiveRole):
+        worker, replaced = account, True
+    permissions = {} if worker is None else _may(session, node, worker, uses)
     worker, permissions = _with_boundary(session, worker, permissions)
-    in_doubt = not fit and not replaced and not isinstance(account, str)
-    of_role = [
-        _assumable(node, own, trusted, EC2, replaced=replaced),
-        *_permissions(worker, permissions),
-    ]
-    assumable, *permitted = [unless_replaced(one) for one in of_role] if in_doubt else of_role
+    in_doubt = not registers and not replaced and not isinstance(account, str)
+    assumable = _assumable(node, own, trusted, EC2, replaced=replaced)
+    of_role = [assumable, *_permissions(worker, permissions)]
     checks = [
         _profile(node, profile, account),
-        assumable,
         _metadata(node),
-        *permitted,
-        _host_management(node, profile, permissions, account, fit=fit),
+        *(map(unless_replaced, of_role) if in_doubt else of_role),
+        _host_management(node, profile, permissions, account, registers=registers),
     ]
     return Identity(checks, profile.name, worker, permissions, replaced=replaced, in_doubt=in_doubt)
 
@@ -175,22 +150,18 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
 
 @asked_once
 def _role_in_profile(session: AwsSession, name: str) -> LiveRole | None:
-    return role_in_profile(session.iam(), name)
+    return role_in_profile(session.client("iam"), name)
 
 
 @asked_once
 def _read_role(session: AwsSession, name: str) -> LiveRole:
-    return find_role(session.iam(), name)
+    return find_role(session.client("iam"), name)
 
 
-def may(
-    session: AwsSession, node: Node, role: LiveRole, uses: Uses, *, sample: bool = False
-) -> dict[str, Verdict | CannotAsk]:
+def _may(session: AwsSession, node: Node, role: LiveRole, uses: Uses) -> Permissions:
     """Ask IAM whether a role may do what the agent does on a node, by capability."""
-    arn, node_id = (None, INSTANCE) if sample else (node.arn, node.id)
-    asked = questions(role, uses, node.region, arn)
-    verdicts = ask_together(session, role, asked, node.region, node_id)
-    return {question.capability: one for question, one in zip(asked, verdicts, strict=True)}
+    asked = questions(role, uses, node.region, node.arn)
+    return ask_together(session, role, asked, node.region, node.id)
 
 
 def _with_boundary(
@@ -199,7 +170,7 @@ def _with_boundary(
     """Name the permissions boundary of a role, if IAM says that it has one."""
     verdicts = [one for one in permissions.values() if isinstance(one, Verdict)]
     answers = [answer for one in verdicts for answer in one.answers]
-    has_one = any(answer.boundary_allows is not None for answer in answers)
+    has_one = any(answer.allowed_by_permissions_boundary is not None for answer in answers)
     if role is None or role.boundary or not has_one:
         return role, permissions
     found = _read_role(session, role.arn.rpartition("/")[2])
@@ -212,16 +183,16 @@ def _with_boundary(
     }
 
 
-def _is_fit(profile: _Profile, trusted: Trust) -> bool | None:
-    """Tell if the agent can't register with the role of the profile, before IAM is asked."""
-    no_role = profile.role is None and not profile.error
-    return False if no_role or trusted.answer == "denied" else None
-
-
-def _registers(permissions: Permissions, trusted: Trust) -> bool | None:
-    """Tell whether the agent registers with a role; None if that is not known."""
-    register = permissions["register"]
-    if not isinstance(register, Verdict) or register.is_open:
+def _does_register(
+    session: AwsSession, node: Node, uses: Uses, profile: _Profile, trusted: Trust
+) -> bool | None:
+    """Tell whether the agent registers with the role of the profile; None if that is not known."""
+    if profile.error:
+        return None
+    if profile.role is None or trusted.answer == "denied":
+        return False
+    register = _may(session, node, profile.role, uses)["register"]
+    if isinstance(register, CannotAsk) or register.is_open:
         return None
     return None if register.allowed and trusted.answer == "unknown" else register.allowed
 
@@ -245,7 +216,7 @@ def _account_role(session: AwsSession, node: Node) -> _AccountRole:
 def _setting(session: AwsSession) -> str:
     try:
         with asking("ssm", f"the service setting {_SETTING}", "there is no such setting"):
-            found = session.ssm().get_service_setting(SettingId=_SETTING)["ServiceSetting"]
+            found = session.client("ssm").get_service_setting(SettingId=_SETTING)["ServiceSetting"]
             return found.get("SettingValue") or _OFF
     except NotThere:
         return _OFF
@@ -259,8 +230,8 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
     if profile.role:
         arn = profile.role.arn
         evidence.append(Evidence(_PROFILE, "Roles[0].Arn", arn))
-        why = (f"the instance has the profile {name} with the role {arn}",)
-        return Check(check, name, "pass", why, (), tuple(evidence))
+        why = f"the instance has the profile {name} with the role {arn}"
+        return passed(check, name, why, evidence)
     fix = (
         f"aws ec2 associate-iam-instance-profile --instance-id {node.id} --region {node.region} "
         "--iam-instance-profile Name=NAME"
@@ -270,11 +241,11 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
             f"aws iam add-role-to-instance-profile --instance-profile-name {name} --role-name ROLE"
         )
     if isinstance(account, LiveRole):
-        why = (f"{profile.fault}, and the account's role {account.arn} takes its place",)
-        return Check(check, name, "skipped", why, (), tuple(evidence))
+        replaced = (f"{profile.fault}, and the account's role {account.arn} takes its place",)
+        return Check(check, name, "skipped", replaced, (), tuple(evidence))
     if isinstance(account, CannotAsk):
-        why = (f"{profile.fault}, and whether the account's role takes its place is not known",)
-        return Check(check, name, "unknown", why, (fix,), tuple(evidence))
+        why = f"{profile.fault}, and whether the account's role takes its place is not known"
+        return unknown(check, name, why, fix, evidence)
     return failed(check, name, profile.fault, fix, evidence, users_see=NOT_CONNECTED)
 
 
@@ -295,16 +266,15 @@ def _assumable(
     )
     if trusted.answer == "denied" and replaced:
         why = f"{trusted.why}, and the account's role takes its place"
-        return Check(check, arn, "unknown", (why,), (statement,), evidence)
+        return unknown(check, arn, why, statement, evidence)
     if trusted.answer == "denied":
         return failed(check, arn, trusted.why, statement, evidence, users_see=NOT_CONNECTED)
     if node.connected and not replaced:
         why = "the agent is connected, and so it has credentials of the role"
         return Check(check, arn, "proven", (why,), (), evidence)
     if trusted.answer == "unknown":
-        fix = (f"aws iam get-role --role-name {name}",)
-        return Check(check, arn, "unknown", (trusted.why,), fix, evidence)
-    return Check(check, arn, "pass", (trusted.why,), (), evidence)
+        return unknown(check, arn, trusted.why, f"aws iam get-role --role-name {name}", evidence)
+    return passed(check, arn, trusted.why, evidence)
 
 
 def _metadata(node: Node) -> Check:
@@ -313,26 +283,19 @@ def _metadata(node: Node) -> Check:
     value = options.get("HttpEndpoint")
     evidence = (Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value),)
     if value == "disabled":
-        return failed(
-            check,
-            node.id,
-            "the metadata endpoint of the instance is off, so that the agent gets no credentials",
-            (
-                f"aws ec2 modify-instance-metadata-options --instance-id {node.id} --region "
-                f"{node.region} --http-endpoint enabled"
-            ),
-            evidence,
-            users_see=NOT_CONNECTED,
+        why = "the metadata endpoint of the instance is off, so that the agent gets no credentials"
+        fix = (
+            f"aws ec2 modify-instance-metadata-options --instance-id {node.id} --region "
+            f"{node.region} --http-endpoint enabled"
         )
+        return failed(check, node.id, why, fix, evidence, users_see=NOT_CONNECTED)
     if node.connected:
-        why = ("the agent is connected, and so it has credentials",)
-        return Check(check, node.id, "proven", why, (), evidence)
+        proof = ("the agent is connected, and so it has credentials",)
+        return Check(check, node.id, "proven", proof, (), evidence)
     if value is None:
-        why = ("EC2 does not say whether the metadata endpoint is on",)
-        return Check(
-            check, node.id, "unknown", why, (on_node("EC2 IMDS", node.platform),), evidence
-        )
-    return Check(check, node.id, "pass", ("the metadata endpoint is on",), (), evidence)
+        why = "EC2 does not say whether the metadata endpoint is on"
+        return unknown(check, node.id, why, on_node("EC2 IMDS", node.platform), evidence)
+    return passed(check, node.id, "the metadata endpoint is on", evidence)
 
 
 def _permissions(worker: LiveRole | None, permissions: Permissions) -> list[Check]:
@@ -349,10 +312,10 @@ def _host_management(
     permissions: Permissions,
     account: _AccountRole,
     *,
-    fit: bool | None,
+    registers: bool | None,
 ) -> Check:
     check = "default-host-management"
-    if fit and profile.role:
+    if registers and profile.role:
         arn = profile.role.arn
         why = [f"the role {arn} of the profile registers the instance, and does the work"]
         reach = permissions["reach"]
@@ -363,20 +326,14 @@ def _host_management(
         return unasked(check, None, account)
     if isinstance(account, str):
         return skipped(check, account)
-    evidence = (Evidence("ssm:GetServiceSetting", _SETTING, account.arn),)
-    if fit is None:
-        why_open = (
-            f"whether the profile's role or the account's role {account.arn} does the work is not "
-            "known"
-        )
-        fix = (on_node("AWS Credentials", node.platform),)
-        return Check(check, account.arn, "unknown", (why_open,), fix, evidence)
-    unused = f"the policies of {profile.role.arn} go unused" if profile.role else ""
-    why = [
-        f"the role {account.arn} of the account does the work, and needs what sessions use",
-        *filter(None, [unused]),
-    ]
+    why = [f"the role {account.arn} of the account does the work, and needs what sessions use"]
+    if registers is None:
+        either = f"the profile's role or the account's role {account.arn}"
+        why = [f"whether {either} does the work is not known"]
+    elif profile.role:
+        why.append(f"the policies of {profile.role.arn} go unused")
     fix = (on_node("AWS Credentials", node.platform),)
+    evidence = (Evidence("ssm:GetServiceSetting", _SETTING, account.arn),)
     return Check(check, account.arn, "unknown", tuple(why), fix, evidence)
 
 
@@ -397,7 +354,7 @@ def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:
                 if isinstance(found, CannotAsk)
                 else found
             )
-            permissions = may(session, node, role, uses)
+            permissions = _may(session, node, role, uses)
     checks = [
         skipped("instance-profile", outside),
         assumable,
@@ -409,19 +366,16 @@ def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:
 
 
 def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Check:
+    check = "role-assumable"
     if isinstance(found, NotThere):
-        return failed(
-            "role-assumable",
-            named,
-            f"the role {named} of the node does not exist any more",
-            (
-                f"aws ssm update-managed-instance-role --instance-id {node.id} --region "
-                f"{node.region} --iam-role ROLE"
-            ),
-            [Evidence(_ROLE, "Role", None)],
-            users_see=NOT_CONNECTED,
+        why = f"the role {named} of the node does not exist any more"
+        fix = (
+            f"aws ssm update-managed-instance-role --instance-id {node.id} --region {node.region} "
+            "--iam-role ROLE"
         )
+        evidence = [Evidence(_ROLE, "Role", None)]
+        return failed(check, named, why, fix, evidence, users_see=NOT_CONNECTED)
     if isinstance(found, CannotAsk):
-        return unasked("role-assumable", named, found)
+        return unasked(check, named, found)
     trusted = trust(found.trust_policy, SYSTEMS_MANAGER)
     return _assumable(node, found, trusted, SYSTEMS_MANAGER, replaced=False)

@@ -1,4 +1,4 @@
-"""Reads the network around live instances from the EC2 API, for the judge of network paths.
+"""Reads the network around a live instance from the EC2 API, for the judge of network paths.
 
 A call that is denied leaves a part of the network unknown, and so what depends on it.
 """
@@ -36,8 +36,6 @@ from .checks import Evidence
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
-    from botocore.client import BaseClient
-
     from session_manager_permissions._network.model import Leads, Peer
 
 _Described = dict[str, Any]
@@ -61,36 +59,34 @@ _AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253"})
 
 
 class LiveNetwork:
-    """A VPC, of which each part is read once, and only if it is needed."""
+    """The VPC of an instance, of which each part is read once, and only if it is needed."""
 
     def __init__(
         self,
-        ec2: BaseClient,
-        vpc: str,
+        ec2: Any,  # noqa: ANN401 # as boto3's
+        instance: _Described,
         account: str,
-        services: Iterable[str],
-        groups: Iterable[str],
-        *,
-        bucket_region: str | CannotAsk | None = None,
+        services: tuple[str, ...],
+        bucket_region: str | CannotAsk | None,
     ) -> None:
         """Prepare to read; nothing is asked yet.
 
         Args:
             ec2: a boto3 client.
-            vpc: the id of the VPC.
-            account: the account of the instances.
+            instance: the instance, as `DescribeInstances` has it.
+            account: its account.
             services: the services that are judged, of which the endpoints are read.
-            groups: the ids of the instances' security groups.
-            bucket_region: the region of the log bucket, or why it is not known. Default: - there is
-                no bucket
+            bucket_region: the region of the log bucket, or why it is not known; None without one.
         """
         self._ec2 = ec2
         self._account = account
-        self._groups_of_instances = tuple(groups)
+        self._instance = instance
+        self.groups = _groups_of(instance)
+        """The ids of the security groups of the instance's first network interface."""
         self.bucket_region = bucket_region if isinstance(bucket_region, str) else None
         self._bucket_error = bucket_region if isinstance(bucket_region, CannotAsk) else None
-        self.services = tuple(services)
-        self.vpc = vpc
+        self.services = services
+        self.vpc: str = instance["VpcId"]
         self.denied: list[CannotAsk] = []
         """Why a part of the network could not be read."""
 
@@ -99,18 +95,18 @@ class LiveNetwork:
         of_bucket = [self._bucket_error] if service == "s3" and self._bucket_error else []
         return [*self.denied, *of_bucket]
 
-    def placement(self, instance: _Described) -> Placement:
-        """Say where an instance is, as `DescribeInstances` has it."""
-        interfaces = instance.get("NetworkInterfaces", [])
-        own: str = instance["SubnetId"]
+    @cached_property
+    def placement(self) -> Placement:
+        """Say where the instance is."""
+        instance, own = self._instance, self._instance["SubnetId"]
         only_ipv6 = any("CidrBlock" not in one for one in self._subnets if one["SubnetId"] == own)
         return Placement(
             Unknown("whether the agent uses IPv6, which the subnet has alone")
             if only_ipv6
             else own,
-            groups_of(instance),
+            self.groups,
             _public_address(instance),
-            other_interfaces=len(interfaces) > 1,
+            other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,
         )
 
     @cached_property
@@ -120,7 +116,7 @@ class LiveNetwork:
 
     @cached_property
     def network(self) -> Network:
-        """Read what is around the instances."""
+        """Read what is around the instance."""
         tables = {table["RouteTableId"]: self._table(table) for table in self._tables}
         network = Network(
             vpcs={self.vpc: self._as_vpc()},
@@ -131,7 +127,7 @@ class LiveNetwork:
         )
         if any(route.leads == "nat-gateway" for table in tables.values() for route in table.routes):
             network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in self._nat_gateways()}
-        groups: set[Hashable] = {*self._groups_of_instances}
+        groups: set[Hashable] = {*self.groups}
         for endpoint in network.vpcs[self.vpc].endpoints:
             groups |= {*endpoint.groups}
         network.groups = {
@@ -163,12 +159,8 @@ class LiveNetwork:
         return self._of_vpc("describe_subnets", "Subnets") or []
 
     @cached_property
-    def _read_tables(self) -> list[_Described] | None:
-        return self._of_vpc("describe_route_tables", "RouteTables")
-
-    @property
     def _tables(self) -> list[_Described]:
-        return self._read_tables or []
+        return self._of_vpc("describe_route_tables", "RouteTables") or []
 
     def _nat_gateways(self) -> list[_Described]:
         filters = [{"Name": "vpc-id", "Values": [self.vpc]}]
@@ -205,11 +197,11 @@ class LiveNetwork:
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
         resolver = self._resolver(owner) if named else True
         routes = [route for table in self._tables for route in table["Routes"]]
-        mains = [
+        mains = (
             table["RouteTableId"]
             for table in self._tables
             if any(one.get("Main") for one in table.get("Associations", []))
-        ]
+        )
         complete: Fact = True
         if self._endpoints is None:
             complete = Unknown(f"the endpoints of the VPC {self.vpc!r}")
@@ -238,9 +230,7 @@ class LiveNetwork:
                 for gateway in dict.fromkeys(route.get("GatewayId", "") for route in routes)
                 if gateway.startswith("igw-")
             ),
-            main_table=mains[0]
-            if mains
-            else Unknown(f"the main route table of the VPC {self.vpc!r}"),
+            main_table=next(mains, Unknown(f"the main route table of the VPC {self.vpc!r}")),
         )
 
     def _resolver(self, owner: str) -> Fact:
@@ -386,27 +376,25 @@ class LiveNetwork:
                 ]
                 yield from map(Rule, peers)
 
-    def evidence(self, service: str, subnet_id: str) -> list[Evidence]:
+    def evidence(self, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""
-        vpc = self.network.vpcs[self.vpc]
+        vpc, subnet_id = self.network.vpcs[self.vpc], self._instance["SubnetId"]
         subnet = self.network.subnets.get(subnet_id)
-        endpoints = [one for one in vpc.endpoints if one.service == service]
+        endpoints: list[str | None] = [
+            str(one.id) for one in vpc.endpoints if one.service == service
+        ]
+        if not endpoints and vpc.complete is True:
+            endpoints = [None]
         tables = subnet.tables if subnet and subnet.tables else ((vpc.main_table, True),)
-        found = [
+        return (
             Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
-            *(
-                Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", str(one.id))
-                for one in endpoints
-            ),
+            *(Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", one) for one in endpoints),
             *(
                 Evidence("ec2:DescribeRouteTables", "RouteTableId", table)
                 for table, _ in tables
                 if isinstance(table, str)
             ),
-        ]
-        if not endpoints and vpc.complete is True:
-            found.insert(1, Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", None))
-        return found
+        )
 
     def _target(self, route: _Described) -> tuple[Leads, str, str]:
         gateway = route.get("GatewayId", "")
@@ -433,8 +421,7 @@ class LiveNetwork:
         return any(mode != "off" for mode in modes)
 
 
-def groups_of(instance: _Described) -> tuple[str, ...]:
-    """List the ids of the security groups of an instance's first network interface."""
+def _groups_of(instance: _Described) -> tuple[str, ...]:
     groups = _primary(instance).get("Groups") or instance.get("SecurityGroups", [])
     return tuple(group["GroupId"] for group in groups)
 

@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .asking import CannotAsk, NotThere, asking, tried
-from .checks import NOT_CONNECTED, Check, Evidence, failed, on_node, skipped, unasked
+from .checks import (
+    NOT_CONNECTED,
+    Check,
+    Evidence,
+    failed,
+    on_node,
+    passed,
+    skipped,
+    unasked,
+    unknown,
+)
 from .document import Home
 
 if TYPE_CHECKING:
@@ -62,10 +72,9 @@ class Node:
     @property
     def arn(self) -> str:
         """The ARN by which a policy names it."""
-        kind = "ssm", "managed-instance"
-        if self.instance is not None:
-            kind = "ec2", "instance"
-        return f"arn:{self.partition}:{kind[0]}:{self.region}:{self.account}:{kind[1]}/{self.id}"
+        kind = "managed-instance" if self.is_hybrid else "instance"
+        service = "ssm" if self.is_hybrid else "ec2"
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{kind}/{self.id}"
 
     @property
     def connected(self) -> bool:
@@ -129,12 +138,10 @@ def find_node(session: AwsSession, node_id: str) -> Node:
                 f"there is no managed node {node_id} in {region} in the account of the "
                 "credentials: give --region, or use credentials of its account"
             )
-        account = _own_account(session)
+        account = own_account(session)
     connection = tried(lambda: ask_connection(session, node_id))
     node = Node(node_id, region, session.partition, account, instance, record, connection)
-    if node.state == "running" and not node.connected and not node.online:
-        return replace(node, status_checks=tried(lambda: ask_status_checks(session, node_id)))
-    return node
+    return with_status_checks(session, node)
 
 
 def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str, Any], str]:
@@ -143,26 +150,27 @@ def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str,
         "--region, or use credentials of its account"
     )
     with asking("ec2", "*", missing):
-        found = session.ec2().describe_instances(InstanceIds=[node_id])["Reservations"]
+        found = session.client("ec2").describe_instances(InstanceIds=[node_id])["Reservations"]
         instances = [(one, entry["OwnerId"]) for entry in found for one in entry["Instances"]]
     if not instances:
         raise CannotAsk(missing)
     return instances[0]
 
 
-def _own_account(session: AwsSession) -> str:
+def own_account(session: AwsSession) -> str:
+    """Return the id of the account of the credentials."""
     with asking("sts", "*", "there is no such account"):
-        return str(session.sts().get_caller_identity()["Account"])
+        return str(session.client("sts").get_caller_identity()["Account"])
 
 
 def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
     filters = [{"Key": "InstanceIds", "Values": [node_id]}]
     try:
         with asking("ssm", "*", f"Systems Manager has no record of {node_id}"):
-            pages = session.ssm().get_paginator("describe_instance_information")
+            pages = session.client("ssm").get_paginator("describe_instance_information")
             found = [
                 one
-                for page in pages.paginate(Filters=filters)  # type: ignore[arg-type]
+                for page in pages.paginate(Filters=filters)
                 for one in page["InstanceInformationList"]
             ]
     except NotThere:
@@ -173,7 +181,7 @@ def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
 def ask_connection(session: AwsSession, node_id: str) -> str:
     """Ask whether the agent holds a connection to Session Manager."""
     with asking("ssm", node_id, f"Systems Manager has no target {node_id}"):
-        return str(session.ssm().get_connection_status(Target=node_id)["Status"])
+        return str(session.client("ssm").get_connection_status(Target=node_id)["Status"])
 
 
 def ground_truth(node: Node) -> list[Check]:
@@ -187,14 +195,8 @@ def _running(node: Node) -> Check:
         return skipped(name, "the node is outside of EC2", node.id)
     evidence = [Evidence(_INSTANCES, "State.Name", node.state)]
     if node.state != "running":
-        return failed(
-            name,
-            node.id,
-            f"the instance is {node.state}",
-            _to_run(node),
-            evidence,
-            users_see=NOT_CONNECTED,
-        )
+        why = f"the instance is {node.state}"
+        return failed(name, node.id, why, _to_run(node), evidence, users_see=NOT_CONNECTED)
     reports = node.connected or node.online
     status = {} if reports else node.status_checks or {}
     if isinstance(status, CannotAsk):
@@ -206,14 +208,8 @@ def _running(node: Node) -> Check:
         fix = f"aws ec2 reboot-instances {of_node}"
         if "SystemStatus" in impaired:
             fix = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
-        return failed(
-            name,
-            node.id,
-            f"a status check of the instance fails: {', '.join(impaired)}",
-            fix,
-            evidence,
-            users_see=NOT_CONNECTED,
-        )
+        why = f"a status check of the instance fails: {', '.join(impaired)}"
+        return failed(name, node.id, why, fix, evidence, users_see=NOT_CONNECTED)
     verdict: CheckVerdict = "proven" if node.connected else "pass"
     return Check(name, node.id, verdict, ("the instance is running",), (), tuple(evidence))
 
@@ -226,10 +222,18 @@ def _to_run(node: Node) -> str:
     return f"aws ec2 start-instances --instance-ids {node.id} --region {node.region}"
 
 
-def ask_status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
-    """Ask what EC2's status checks say of an instance."""
+def with_status_checks(session: AwsSession, node: Node) -> Node:
+    """Return the node with EC2's status checks, if it is an instance that runs and is silent."""
+    if node.state != "running" or node.connected or node.online:
+        return node
+    return replace(node, status_checks=tried(lambda: _status_checks(session, node.id)))
+
+
+def _status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
     with asking("ec2", "*", f"there is no instance {node_id} any more"):
-        found = session.ec2().describe_instance_status(InstanceIds=[node_id])["InstanceStatuses"]
+        found = session.client("ec2").describe_instance_status(InstanceIds=[node_id])[
+            "InstanceStatuses"
+        ]
         kinds = ("SystemStatus", "InstanceStatus")
         return {kind: one[kind]["Status"] for one in found[:1] for kind in kinds} or dict.fromkeys(
             kinds, "not reported"
@@ -242,16 +246,9 @@ def _connected(node: Node) -> Check:
         return unasked(name, node.id, node.connection)
     evidence = [Evidence(CONNECTION, "Status", node.connection)]
     if node.connected:
-        why = ("the agent is connected to Session Manager",)
-        return Check(name, node.id, "pass", why, (), tuple(evidence))
-    return failed(
-        name,
-        node.id,
-        "the agent is not connected to Session Manager",
-        "",
-        evidence,
-        users_see=NOT_CONNECTED,
-    )
+        return passed(name, node.id, "the agent is connected to Session Manager", evidence)
+    why = "the agent is not connected to Session Manager"
+    return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 
 
 def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
@@ -287,7 +284,7 @@ def _registered(node: Node) -> Check:
         evidence = [Evidence(RECORD, "InstanceInformationList", "empty")]
         if node.connected:
             why = "Systems Manager has no record of the node, although it is connected"
-            return Check(name, node.id, "unknown", (why,), ("run the command again",), (*evidence,))
+            return unknown(name, node.id, why, "run the command again", evidence)
         why = "Systems Manager has no record of the instance: it never registered, or is stopped"
         return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
     evidence = [
@@ -296,12 +293,12 @@ def _registered(node: Node) -> Check:
         if node.recorded(field) is not None
     ]
     if node.online:
-        return Check(name, node.id, "pass", ("the agent reports in",), (), tuple(evidence))
+        return passed(name, node.id, "the agent reports in", evidence)
     last = node.recorded("LastPingDateTime")
     why = f"the agent was registered and last reported in at {last}: PingStatus is {node.ping}"
     if node.connected:
-        fix = ("look at whether the node reaches the endpoint of ssm",)
-        return Check(name, node.id, "unknown", (why,), fix, tuple(evidence))
+        fix = "look at whether the node reaches the endpoint of ssm"
+        return unknown(name, node.id, why, fix, evidence)
     return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 
 

@@ -16,10 +16,13 @@ from .checks import (
     Check,
     Evidence,
     failed,
+    passed,
+    simulated,
     unasked,
+    unknown,
 )
 from .node import at_least
-from .simulator import Call, ConditionKey, request_context, session_context, simulate
+from .simulator import Call, ConditionKey, all_of, request_context, session_context, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from .node import Node
     from .preferences import Preferences
     from .session import AwsSession
-    from .simulator import SimulatedAnswer
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -38,7 +40,6 @@ _PLUGIN_PAGE: Final = (
     "install it: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
     "session-manager-working-with-install-plugin.html"
 )
-_SIMULATE: Final = "iam:SimulatePrincipalPolicy"
 
 
 def operator_fault(text: str) -> str | None:
@@ -53,16 +54,15 @@ def operator_fault(text: str) -> str | None:
 class Operator:
     """Who starts the session."""
 
-    arn: str | None
-    """The ARN of the user or the role; None if IAM can't be asked about it."""
-    error: CannotAsk | None = None
+    arn: str | CannotAsk
+    """The ARN of the user or the role, or why IAM can't be asked about it."""
     tags: Mapping[str, str] | CannotAsk = field(default_factory=dict)
     """Read only if Run As is on."""
 
     @property
     def is_user(self) -> bool:
         """Tell whether it is a user, whose tags no session can change."""
-        return self.arn is not None and ":user/" in self.arn
+        return isinstance(self.arn, str) and ":user/" in self.arn
 
 
 def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: bool) -> Operator:
@@ -76,7 +76,7 @@ def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: boo
     """
     found = tried(partial(_principal, session, node, given))
     if isinstance(found, CannotAsk):
-        return Operator(None, found)
+        return Operator(found)
     arn, tags = found
     if tags is not None:
         return Operator(arn, tags=tags)
@@ -88,7 +88,7 @@ def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[s
     arn = given
     if given == CALLER:
         with asking("sts", "*", "there is no such account"):
-            arn = str(session.sts().get_caller_identity()["Arn"])
+            arn = str(session.client("sts").get_caller_identity()["Arn"])
     if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
             f"{arn} is in another account than the node, which is in {node.account}: give a user "
@@ -97,7 +97,7 @@ def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[s
     if ":assumed-role/" in arn:
         role = arn.split("/")[1]
         with asking("iam", f"the role {role}", f"there is no role {role!r}"):
-            found = session.iam().get_role(RoleName=role)["Role"]
+            found = session.client("iam").get_role(RoleName=role)["Role"]
             return found["Arn"], _as_dict(found.get("Tags", []))
     if operator_fault(arn):
         raise CannotAsk(
@@ -114,14 +114,15 @@ def _as_dict(tags: Iterable[Any]) -> dict[str, str]:
 def _tags(session: AwsSession, arn: str) -> dict[str, str]:
     name = arn.rpartition("/")[2]
     with asking("iam", arn, f"there is no {arn}"):
+        iam = session.client("iam")
         if ":user/" in arn:
-            pages = iter(session.iam().get_paginator("list_user_tags").paginate(UserName=name))
+            pages = iam.get_paginator("list_user_tags").paginate(UserName=name)
         else:
-            pages = iter(session.iam().get_paginator("list_role_tags").paginate(RoleName=name))
+            pages = iam.get_paginator("list_role_tags").paginate(RoleName=name)
         return _as_dict(tag for page in pages for tag in page["Tags"])
 
 
-def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
+def _node_tags(session: AwsSession, node: Node) -> dict[str, str]:
     """Read the node's tags, which an operator's policy may ask for.
 
     Raises:
@@ -130,10 +131,9 @@ def node_tags(session: AwsSession, node: Node) -> dict[str, str]:
     if node.instance is not None:
         return _as_dict(node.instance.get("Tags", []))
     with asking("ssm", node.arn, f"there is no {node.id}"):
-        found = session.ssm().list_tags_for_resource(
-            ResourceType="ManagedInstance", ResourceId=node.id
-        )["TagList"]
-        return _as_dict(found)
+        ssm = session.client("ssm")
+        found = ssm.list_tags_for_resource(ResourceType="ManagedInstance", ResourceId=node.id)
+        return _as_dict(found["TagList"])
 
 
 def may_start(
@@ -142,37 +142,30 @@ def may_start(
     """Check whether the operator may start a session with the document, and use its key."""
     name = "operator"
     arn = operator.arn
-    if arn is None:
-        return unasked(name, None, operator.error or CannotAsk("the operator is not known"))
-    tags = tried(partial(node_tags, session, node))
+    if isinstance(arn, CannotAsk):
+        return unasked(name, None, arn)
+    tags = tried(partial(_node_tags, session, node))
     if isinstance(tags, CannotAsk):
         return unasked(name, arn, tags)
     calls = _calls(node, preferences, tags)
-    found = simulate(session, arn, calls)
-    answers: list[SimulatedAnswer] = []
-    for call in calls:
-        answer = found[call]
-        if isinstance(answer, CannotAsk):
-            return unasked(name, arn, answer)
-        answers.append(answer)
-    evidence = [
-        Evidence(_SIMULATE, f"{answer.action} on {answer.resource}", answer.decision)
-        for answer in answers
-    ]
-    missing = sorted({key for answer in answers for key in answer.missing_context})
+    answers = all_of(simulate(session, arn, calls), calls)
+    if isinstance(answers, CannotAsk):
+        return unasked(name, arn, answers)
+    evidence = simulated(answers)
+    missing = sorted({key for answer in answers for key in answer.missing_context_values})
     note = f"IAM was told no value of the condition keys {', '.join(missing)}"
     denied = [answer for answer in answers if not answer.allowed]
     if not denied:
         why = (f"IAM allows {arn} to start the session", *([note] if missing else []))
-        return Check(name, arn, "pass", why, (), tuple(evidence))
+        return Check(name, arn, "pass", why, (), evidence)
     whats = ", ".join(f"{answer.action} on {answer.resource}" for answer in denied)
     fix = (
         "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
         f"{arn.rpartition('/')[2]}: {whats}"
     )
     why_not = f"{arn} is denied {whats}"
-    if all(answer.missing_context for answer in denied):
-        return Check(name, arn, "unknown", (why_not, note), (fix,), tuple(evidence))
+    if all(answer.missing_context_values for answer in denied):
+        return Check(name, arn, "unknown", (why_not, note), (fix,), evidence)
     return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
 
 
@@ -224,8 +217,8 @@ def plugin() -> Check:
     new = at_least(version, _SIGNS_CHANNEL)
     if new is None:
         why = f"{path} does not say its version"
-        return Check(name, path, "unknown", (why,), (f"{path} --version",), tuple(evidence))
+        return unknown(name, path, why, f"{path} --version", evidence)
     if new:
-        return Check(name, path, "pass", (f"the plug-in has version {version}",), (), (*evidence,))
+        return passed(name, path, f"the plug-in has version {version}", evidence)
     why = f"the plug-in has version {version}, and 1.2.764.0 is the oldest that will work"
     return failed(name, path, why, _PLUGIN_PAGE, evidence)

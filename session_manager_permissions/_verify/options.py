@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from session_manager_permissions import _limits
@@ -10,7 +12,7 @@ from session_manager_permissions import _limits
 from .asking import CannotAsk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 def checked(fault: Callable[[str], str | None]) -> Callable[[str], str]:
@@ -46,6 +48,12 @@ def add_option(
     to.add_argument(flag, metavar=metavar, help=help_text, type=checked(fault), **more)
 
 
+def add_output(to: argparse._ActionsContainer, forms: Iterable[str]) -> None:
+    """Add the option for the form of the answer, of which a table is the default."""
+    form_help = "the form of the answer (default: %(default)s)"
+    to.add_argument("--output", choices=[*forms], default="table", help=form_help)
+
+
 def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
     """Add the options that `verify` and `policy` share: the keys and the log bucket."""
     key_help = (
@@ -59,6 +67,43 @@ def add_key_and_bucket(to: argparse._ArgumentGroup) -> None:
     add_option(to, "--log-prefix", "PREFIX", prefix_help, _limits.prefix_fault)
     bucket_key_help = "the KMS key, or alias, that encrypts the bucket"
     add_option(to, "--log-bucket-key", "ARN", bucket_key_help, _limits.key_fault)
+
+
+def read_json(path: str, option: str, give: str) -> Any:  # noqa: ANN401 # of any shape
+    """Read a file of JSON.
+
+    Args:
+        path: the file.
+        option: the option that names it, for the errors.
+        give: what to give instead, for the errors.
+
+    Raises:
+        CannotAsk: the file can't be read, or it is not JSON.
+    """
+    where = f"{option} {path}"
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise CannotAsk(f"{where} can't be read: {error.strerror}: {give}") from None
+    except (ValueError, RecursionError):
+        raise CannotAsk(f"{where} is not JSON: {give}") from None
+
+
+def refuse(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
+    """Refuse options that are given but not used.
+
+    Args:
+        arguments: what the command line says.
+        options: the options, each named as its attribute.
+        why: the reason and the way out. `{flag}` stands for the option.
+
+    Raises:
+        CannotAsk: one of the options is given.
+    """
+    for option in options:
+        if getattr(arguments, option):
+            flag = f"--{option.replace('_', '-')}"
+            raise CannotAsk(f"{flag} {why.format(flag=flag)}")
 
 
 def refuse_without_bucket(

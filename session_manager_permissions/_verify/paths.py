@@ -6,7 +6,7 @@ where the judge contradicts it, the judge's other findings are not certain eithe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from session_manager_permissions._network.endpoint_policy import policy_allows
 from session_manager_permissions._network.verdicts import (
@@ -24,13 +24,16 @@ from .checks import (
     GROUP_NOT_ENCRYPTED,
     HANDSHAKE,
     NOT_CONNECTED,
+    PATHS,
     Check,
     failed,
     on_node,
+    passed,
     skipped,
+    unknown,
     ways_out,
 )
-from .network import LiveNetwork, groups_of
+from .network import LiveNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +42,8 @@ if TYPE_CHECKING:
     from .preferences import Preferences
     from .session import AwsSession
 
-_PATHS: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 
-
-def proven_by(node: Node) -> dict[str, str]:
+def _proven_by(node: Node) -> dict[str, str]:
     """List the services that the node is seen to reach, each with what shows it."""
     proven = {}
     if node.online or (node.connected and node.ping is None):
@@ -52,40 +53,25 @@ def proven_by(node: Node) -> dict[str, str]:
     return proven
 
 
-def path_checks(
-    session: AwsSession, node: Node, preferences: Preferences, network: LiveNetwork | None = None
-) -> list[Check]:
-    """Check the path to each service.
-
-    Args:
-        session: makes the clients.
-        node: the node.
-        preferences: what its sessions use.
-        network: the network of its VPC, if it was read before. Default: - it is read
-    """
+def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> list[Check]:
+    """Check the path to each service."""
     wanted = (*ALWAYS_NEEDED, *preferences.services)
-    proven = proven_by(node)
+    proven = _proven_by(node)
     instance = node.instance
     judged: dict[str, Check] = {}
     if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
-        network = network or LiveNetwork(
-            session.ec2(),
-            instance["VpcId"],
-            node.account,
-            wanted,
-            groups_of(instance),
-            bucket_region=preferences.bucket_region,
+        network = LiveNetwork(
+            session.client("ec2"), instance, node.account, wanted, preferences.bucket_region
         )
-        # what the other instances of its place have in common with it
-        place = (network.vpc, instance["SubnetId"], network.placement(instance), *proven.items())
+        # The other instances of its place have this in common with it.
+        place = (network.vpc, instance["SubnetId"], network.placement, *proven.items())
         of_place = ("paths", *place, preferences.document, preferences.bucket_region)
         if of_place not in session.answers:
-            users_see = _users_see(preferences)
-            session.answers[of_place] = [*_judged(node, instance, network, users_see, proven)]
+            session.answers[of_place] = [*_judged(node, network, preferences, proven)]
         judged = {one.name: one for one in session.answers[of_place]}
     checks = []
-    for service in _PATHS:
-        name = f"path-{service}"
+    for name in PATHS:
+        service = name.removeprefix("path-")
         if service not in wanted:
             checks.append(skipped(name, "sessions do not use it"))
         elif service in proven:
@@ -102,34 +88,35 @@ def path_checks(
 
 
 def _judged(
-    node: Node,
-    instance: dict[str, Any],
-    network: LiveNetwork,
-    users_see: dict[str, str | None],
-    proven: dict[str, str],
+    node: Node, network: LiveNetwork, preferences: Preferences, proven: dict[str, str]
 ) -> Iterator[Check]:
-    paths = network.judge.judge([network.placement(instance)], network.services).paths
+    paths = network.judge.judge([network.placement], network.services).paths
     doubted = [service for service in proven if paths[service].state is not State.OPEN]
     for service, path in paths.items():
         if service in proven:
             continue
         name = f"path-{service}"
-        evidence = tuple(network.evidence(service, instance["SubnetId"]))
+        evidence = network.evidence(service)
         on_it = on_node(f"Connectivity to {service} endpoint", node.platform)
         if path.state is State.OPEN:
             why = f"the network leads from the instance to {service}"
-            yield Check(name, service, "pass", (why,), (), evidence)
-        elif path.state is State.CLOSED and doubted:
-            why = (
-                f"{_why(path.problems[0], service)}; but {proven[doubted[0]]}, so the network has "
-                "a way that EC2 does not show"
-            )
-            yield Check(name, service, "unknown", (why,), (on_it,), evidence)
-        elif path.state is State.CLOSED and path.problems[0].fault == PRIVATE_DNS:
-            problem = path.problems[0]
-            why = (
-                f"{_why(problem, service)}; a private hosted zone for the name of {service}, of "
-                "which EC2 does not know, may lead to the endpoint"
+            yield passed(name, service, why, evidence)
+            continue
+        if path.state is State.UNKNOWN:
+            decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
+            denied = network.denied_for(service)
+            whys = (decides, *dict.fromkeys(map(str, denied)))
+            yield Check(name, service, "unknown", whys, (*ways_out(denied), on_it), evidence)
+            continue
+        problem = path.problems[0]
+        why = problem.why.replace(OF_SERVICES, service)
+        if doubted:
+            why += f"; but {proven[doubted[0]]}, so the network has a way that EC2 does not show"
+            yield unknown(name, service, why, on_it, evidence)
+        elif problem.fault == PRIVATE_DNS:
+            why += (
+                f"; a private hosted zone for the name of {service}, of which EC2 does not know, "
+                "may lead to the endpoint"
             )
             zones = (
                 f"aws route53 list-hosted-zones-by-vpc --vpc-id {network.vpc} --vpc-region "
@@ -137,40 +124,25 @@ def _judged(
             )
             fix = _fix_of_endpoint(network, str(problem.subject), "", f"--region {node.region}")
             yield Check(name, service, "unknown", (why,), (fix, zones, on_it), evidence)
-        elif path.state is State.CLOSED:
-            problem = path.problems[0]
-            group = next(iter(groups_of(instance)), "GROUP")
-            fix = _fix(node, network, problem, service, group)
-            why = _why(problem, service)
-            yield failed(name, service, why, fix, evidence, users_see=users_see[service])
         else:
-            decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
-            denied = network.denied_for(service)
-            whys = (decides, *dict.fromkeys(map(str, denied)))
-            fixes = (*ways_out(denied), on_it)
-            yield Check(name, service, "unknown", whys, fixes, evidence)
+            fix = _fix(node, network, problem, service)
+            users_see = _users_see(preferences, service)
+            yield failed(name, service, why, fix, evidence, users_see=users_see)
 
 
-def _users_see(preferences: Preferences) -> dict[str, str | None]:
-    """Say what users read if there is no path to a service."""
+def _users_see(preferences: Preferences, service: str) -> str | None:
+    """Say what users read if there is no path to a service; None if they can't tell."""
     document = preferences.document
-    return {
-        "ssm": NOT_CONNECTED,
-        "ssmmessages": NOT_CONNECTED,
-        "kms": HANDSHAKE,
-        "logs": GROUP_NOT_ENCRYPTED
-        if document and document.enforces_log_group_encryption
-        else None,
-        "s3": BUCKET_NOT_READ if document and document.enforces_s3_encryption else None,
-    }
+    if document and document.enforces_log_group_encryption and service == "logs":
+        return GROUP_NOT_ENCRYPTED
+    if document and document.enforces_s3_encryption and service == "s3":
+        return BUCKET_NOT_READ
+    return {"ssm": NOT_CONNECTED, "ssmmessages": NOT_CONNECTED, "kms": HANDSHAKE}.get(service)
 
 
-def _why(problem: Problem, service: str) -> str:
-    return problem.why.replace(OF_SERVICES, service)
-
-
-def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str, group: str) -> str:
+def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:
     of_region = f"--region {node.region}"
+    group = next(iter(network.groups), "GROUP")
     if problem.cause == EGRESS_CLOSED:
         return (
             f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "

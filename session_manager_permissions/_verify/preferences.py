@@ -17,17 +17,13 @@ from .checks import (
     Evidence,
     by_simulator,
     failed,
+    passed,
     skipped,
     unasked,
+    unknown,
     ways_out,
 )
-from .document import (
-    DEFAULT_DOCUMENT,
-    PORT,
-    LiveDocument,
-    key_arn,
-    read_document,
-)
+from .document import DEFAULT_DOCUMENT, PORT, LiveDocument, key_arn, read_document
 from .identity import unless_replaced
 from .simulator import NO_USES, LiveKey, Uses
 
@@ -67,8 +63,8 @@ class Preferences:
     """Why it is not known what the sessions use."""
     uses: Uses = NO_USES
     """What IAM is asked about; without a key that can't be used."""
-    bucket_key_error: CannotAsk | None = None
-    """Why it is not known which key the log bucket encrypts with."""
+    bucket_key: LiveKey | CannotAsk | None = None
+    """The key that the role needs for the log bucket, or why it is not known; None without one."""
     bucket_region: str | CannotAsk | None = None
     """The region of the log bucket, or why it is not known; None without a bucket."""
 
@@ -127,8 +123,9 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
         bucket.check,
         _group(session, node, found),
     ]
-    bucket_key = bucket.key if isinstance(bucket.key, CannotAsk) else None
-    return Preferences(name, checks, found, None, uses, bucket_key, bucket.region)
+    return Preferences(
+        name, checks, found, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region
+    )
 
 
 def _no_document(name: str) -> str:
@@ -137,7 +134,7 @@ def _no_document(name: str) -> str:
 
 @asked_once
 def _document(session: AwsSession, name: str, home: Home) -> LiveDocument:
-    return read_document(session.ssm(), name, home)
+    return read_document(session.client("ssm"), name, home)
 
 
 def permission_checks(preferences: Preferences, identity: Identity) -> list[Check]:
@@ -162,8 +159,8 @@ def permission_checks(preferences: Preferences, identity: Identity) -> list[Chec
             checks.append(skipped(check, unused))
         elif check in identity.permissions:
             checks.append(by_simulator(check, subject, identity.permissions[check], users_see))
-            if check == "log-to-s3" and preferences.bucket_key_error:
-                checks[-1] = _without_bucket_key(checks[-1], preferences.bucket_key_error)
+            if check == "log-to-s3" and isinstance(preferences.bucket_key, CannotAsk):
+                checks[-1] = _without_bucket_key(checks[-1], preferences.bucket_key)
         elif identity.role is None:
             checks.append(skipped(check, NO_ROLE, subject))
         else:
@@ -208,8 +205,9 @@ def _key(session: AwsSession, node: Node, given: str) -> _Key:
 @asked_once
 def _describe_key(session: AwsSession, given: str) -> Mapping[str, Any]:
     with asking("kms", given, f"there is no {given}"):
-        metadata = session.kms(given.split(":")[3]).describe_key(KeyId=given)["KeyMetadata"]
-        return {**metadata, "Arn": metadata["Arn"]}
+        kms = session.client("kms", given.split(":")[3])
+        found = kms.describe_key(KeyId=given)["KeyMetadata"]
+        return {**found, "Arn": found["Arn"]}
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
@@ -223,8 +221,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
         Evidence(_KEY, "KeyMetadata.KeyManager", found.get("KeyManager")),
     ]
     of_key = f"--key-id {found['Arn']} --region {node.region}"
-    another = "set kmsKeyId of the document to a symmetric customer managed key"
-    why, fix = "", another
+    why, fix = "", "set kmsKeyId of the document to a symmetric customer managed key"
     if state == "Disabled":
         why, fix = "the key is disabled", f"aws kms enable-key {of_key}"
     elif state == "PendingDeletion":
@@ -238,7 +235,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
         return failed(name, given, why, fix, evidence, users_see=HANDSHAKE)
-    return Check(name, given, "pass", ("the key encrypts and decrypts",), (), tuple(evidence))
+    return passed(name, given, "the key encrypts and decrypts", evidence)
 
 
 class _Bucket(NamedTuple):
@@ -277,7 +274,7 @@ def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Chec
         why = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
             why += ", which the agent takes for none, and nothing enforces encryption"
-        return Check(name, bucket, "pass", (why,), (), tuple(evidence))
+        return passed(name, bucket, why, evidence)
     why = (
         f"the bucket encrypts with {algorithm}, which the agent takes for no encryption, so that "
         "it refuses each session"
@@ -288,7 +285,7 @@ def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Chec
     )
     if enforces is None:
         why += ", where the document's parameter enforces encryption"
-        return Check(name, bucket, "unknown", (why,), (fix,), tuple(evidence))
+        return unknown(name, bucket, why, fix, evidence)
     return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED)
 
 
@@ -299,7 +296,7 @@ def _bucket_encryption(session: AwsSession, bucket: str, partition: str) -> tupl
 
     with asking("s3", f"arn:{partition}:s3:::{bucket}", f"there is no bucket {bucket!r}"):
         try:
-            found = session.s3().get_bucket_encryption(Bucket=bucket)
+            found = session.client("s3").get_bucket_encryption(Bucket=bucket)
         except ClientError as error:
             absent = {
                 "NoSuchBucket": "no such bucket",
@@ -341,7 +338,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
     evidence = [Evidence(_GROUP, "kmsKeyId", key)]
     if key or enforces is False:
         why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
-        return Check(name, group, "pass", (why,), (), tuple(evidence))
+        return passed(name, group, why, evidence)
     why = "the log group has no KMS key, so that the agent refuses each session"
     fix = (
         f"aws logs associate-kms-key {of_group} --kms-key-id KEY, or set "
@@ -349,7 +346,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
     )
     if enforces is None:
         why += ", where the document's parameter enforces encryption"
-        return Check(name, group, "unknown", (why,), (fix,), tuple(evidence))
+        return unknown(name, group, why, fix, evidence)
     return failed(name, group, why, fix, evidence, users_see=users_see)
 
 
@@ -357,7 +354,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
 def _find_group(session: AwsSession, group: str) -> Mapping[str, Any] | None:
     """Find the log group of just this name, which is the first of those that begin with it."""
     with asking("logs", "*", f"there is no log group {group!r}"):
-        pages = session.logs().get_paginator("describe_log_groups")
+        pages = session.client("logs").get_paginator("describe_log_groups")
         for page in pages.paginate(logGroupNamePrefix=group):
             for first in page["logGroups"]:
                 return first if first["logGroupName"] == group else None

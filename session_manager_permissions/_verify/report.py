@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._causes import more, page
 
-from .checks import ORDER
+from .checks import IDENTITY, NODE, OPERATOR, ORDER, PATHS, PREFERENCES
+from .text import plainly
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from .diagnosis import Diagnosis
 
 _GROUPS: Final = {
-    "the node": ORDER[:3],
-    "its identity": ORDER[3:9],
-    "its network": ORDER[9:14],
-    "the session preferences": ORDER[14:21],
-    "the operator": ORDER[21:],
+    "the node": NODE,
+    "its identity": IDENTITY,
+    "its network": PATHS,
+    "the session preferences": PREFERENCES,
+    "the operator": OPERATOR,
 }
 _STYLES: Final = {"pass": "green", "proven": "green", "fail": "bold red", "unknown": "yellow"}
 _WIDEST: Final = max(map(len, ORDER))
@@ -62,7 +63,7 @@ def _as_json(check: Check) -> CheckAnswer:
     }
 
 
-def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Print the cause, the tree of all checks, and the remedies."""
     node = diagnosis.node
     answer = "ready" if diagnosis.ready else "not ready"
@@ -110,10 +111,3 @@ def _line(check: Check) -> Text:
     line = plainly(f"{check.verdict:<8}", _STYLES[check.verdict])
     line.append(f"{check.name:<{_WIDEST}}  {check.why[0] if check.why else ''}", "not bold default")
     return line
-
-
-def plainly(text: str, style: str = "") -> Text:
-    """Make a text in which rich takes brackets and colons, as in ARNs, literally."""
-    from rich.text import Text  # noqa: PLC0415 # of an extra
-
-    return Text(text, style, overflow="fold")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .asking import CannotAsk
-from .checks import NO_RUN_AS_USER, Check, Evidence, failed, skipped, unasked
+from .checks import NO_RUN_AS_USER, Check, Evidence, failed, passed, skipped, unasked, unknown
 
 if TYPE_CHECKING:
     from .node import Node
@@ -30,10 +30,10 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> C
     evidence = Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)
     if document.run_as_enabled is None:
         why = "a parameter of the document decides whether Run As is on"
-        return _unknown(None, why, "set runAsEnabled of the document", [evidence])
+        return unknown(_NAME, None, why, "set runAsEnabled of the document", [evidence])
     if node.platform == "Windows":
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
-        return _unknown(None, why, "start the session with a document without it", [evidence])
+        return unknown(_NAME, None, why, "start the session with a document without it", [evidence])
     return _of_operator(document.run_as_user, operator, evidence)
 
 
@@ -51,7 +51,7 @@ def _of_operator(in_document: str | None, operator: Operator | None, evidence: E
     fix = f"set runAsDefaultUser of the document, or the tag {_TAG} of the operator"
     if operator is None or not operator.is_user:
         open_ = f"{why}: the tag {_TAG} of the operator or of the operator's session decides"
-        return _unknown(None, open_, fix if operator else "give --operator", [evidence])
+        return unknown(_NAME, None, open_, fix if operator else "give --operator", [evidence])
     no_user = "please set the RunAs default user"
     return failed(
         _NAME, None, f"{why}, nor does the operator's tag", fix, [evidence], users_see=no_user
@@ -65,10 +65,6 @@ def _of_user(user: str, source: str, evidence: list[Evidence]) -> Check:
         return failed(_NAME, user, why, fix, evidence, users_see=NO_RUN_AS_USER)
     if user == "ssm-user":
         why = f"{source} names ssm-user, which the agent does not make while Run As is on"
-        return _unknown(user, why, "on the node: id ssm-user", evidence)
+        return unknown(_NAME, user, why, "on the node: id ssm-user", evidence)
     why = f"{source} names {user}, and only the node knows whether it exists: id {user}"
-    return Check(_NAME, user, "pass", (why,), (), tuple(evidence))
-
-
-def _unknown(user: str | None, why: str, fix: str, evidence: list[Evidence]) -> Check:
-    return Check(_NAME, user, "unknown", (why,), (fix,), tuple(evidence))
+    return passed(_NAME, user, why, evidence)

@@ -10,11 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from botocore.client import BaseClient
-    from types_boto3_iam.client import IAMClient
-    from types_boto3_kms.client import KMSClient
-    from types_boto3_ssm.client import SSMClient
-
 
 _USER_AGENT: Final = "session-manager-permissions"
 _RETRIES: Final = {"mode": "standard"}
@@ -69,36 +64,14 @@ class AwsSession:
 
         self._session.events.register("before-call", of_model)
 
-    def ec2(self) -> BaseClient:
-        """Return the client of EC2 in the region."""
-        return self._client("ec2", self.region)
+    def client(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 # as boto3's
+        """Return the client of a service.
 
-    def iam(self) -> IAMClient:
-        """Return the client of IAM, which is the same in all regions of a partition."""
-        client: IAMClient = self._client("iam", self.region)
-        return client
-
-    def kms(self, region: str) -> KMSClient:
-        """Return the client of KMS in the region of a key."""
-        client: KMSClient = self._client("kms", region)
-        return client
-
-    def logs(self) -> BaseClient:
-        """Return the client of CloudWatch Logs in the region."""
-        return self._client("logs", self.region)
-
-    def s3(self) -> BaseClient:
-        """Return the client of S3."""
-        return self._client("s3", self.region)
-
-    def ssm(self) -> SSMClient:
-        """Return the client of Systems Manager in the region."""
-        client: SSMClient = self._client("ssm", self.region)
-        return client
-
-    def sts(self) -> BaseClient:
-        """Return the client of STS."""
-        return self._client("sts", self.region)
+        Args:
+            service: the service, as boto3 names it.
+            region: the region. Default: - the region of the session
+        """
+        return self._client(service, region or self.region)
 
     def _note_bucket_region(self, response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape
         headers = (response_dict or {}).get("headers", {})
@@ -106,7 +79,7 @@ class AwsSession:
         told = headers.get("x-amz-bucket-region") or error.get("Region")
         self.bucket_region = told or self.bucket_region
 
-    def _make(self, service: str, region: str | None) -> BaseClient:
+    def _make(self, service: str, region: str | None) -> Any:  # noqa: ANN401 # as boto3's
         client = self._session.client(service, region_name=region, config=self._config)
         if service == "s3":
             client.meta.events.register("response-received.s3", self._note_bucket_region)

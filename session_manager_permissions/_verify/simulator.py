@@ -11,21 +11,15 @@ from session_manager_permissions import _needs
 from .asking import CannotAsk, NotPermitted, asking, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from types_boto3_iam.client import IAMClient
     from types_boto3_iam.literals import ContextKeyTypeEnumType
-    from types_boto3_iam.type_defs import (
-        EvaluationResultTypeDef,
-        ResourceSpecificResultTypeDef,
-        RoleTypeDef,
-    )
-    from types_boto3_kms.client import KMSClient
 
     from .session import AwsSession
 
 _SESSION: Final = "session-0123456789abcdef0"
-INSTANCE: Final = "i-0123456789abcdef0"
+_INSTANCE: Final = "i-0123456789abcdef0"
 """Samples: the simulator wants one session and one instance, and neither needs to exist."""
 
 
@@ -109,26 +103,28 @@ class MatchedStatement(NamedTuple):
 
 
 class SimulatedAnswer(NamedTuple):
-    """IAM's answer about one action on one resource."""
+    """IAM's answer about one action on one resource: the fields are those of the JSON."""
 
     action: str
     resource: str
     decision: str
     """`allowed`, `explicitDeny` or `implicitDeny`."""
-    statements: tuple[MatchedStatement, ...]
-    boundary_allows: bool | None
+    matched_statements: tuple[MatchedStatement, ...]
+    allowed_by_permissions_boundary: bool | None
     """None if the role has no permissions boundary."""
-    organization_allows: bool | None
+    allowed_by_organizations: bool | None
     """None if the account is in no organization."""
-    details: Mapping[str, str]
+    decision_details: Mapping[str, str]
     """The decision of each kind of policy, if role and resource are in different accounts."""
-    missing_context: tuple[str, ...]
+    missing_context_values: tuple[str, ...]
     """The condition keys in the role's policies for which IAM was given no value."""
 
     @property
     def lacks_resource_policy(self) -> bool:
         """Tell whether only a resource-based policy denies, which the simulator does not read."""
-        denying = [kind for kind, decision in self.details.items() if decision != "allowed"]
+        denying = [
+            kind for kind, decision in self.decision_details.items() if decision != "allowed"
+        ]
         return (
             self.decision == "implicitDeny"
             and bool(denying)
@@ -179,14 +175,14 @@ class Verdict(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Tell whether a condition key without a value may turn the denial around."""
-        open_ = [bool(answer.missing_context) for answer in self._denied]
+        open_ = [bool(answer.missing_context_values) for answer in self._denied]
         return any(open_) if self.question.is_either else any(open_) and all(open_)
 
     @property
     def notes(self) -> list[str]:
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
-        unknown = sorted({key for answer in self.answers for key in answer.missing_context})
+        unknown = sorted({key for answer in self.answers for key in answer.missing_context_values})
         if unknown:
             notes.append(
                 f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
@@ -209,33 +205,25 @@ class Verdict(NamedTuple):
     def _causes(self, answer: SimulatedAnswer) -> list[tuple[str, str]]:
         """List what denies the action, each with what to do about it."""
         kind = "explicit" if answer.decision == "explicitDeny" else "implicit"
+        names = ", ".join(dict.fromkeys(one.policy for one in answer.matched_statements))
         causes = []
-        if kind == "explicit" and answer.statements:
-            names = ", ".join(dict.fromkeys(statement.policy for statement in answer.statements))
-            causes.append(
-                (f"explicit deny in {names}", f"remove the action from the Deny in {names}")
-            )
-        if answer.organization_allows is False:
-            policies = "the organization's service control policies"
-            causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
-        if answer.boundary_allows is False:
-            boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
-            causes.append((f"{kind} deny by {boundary}", f"allow the action in {boundary}"))
+        if kind == "explicit" and names:
+            causes = [(f"explicit deny in {names}", f"remove the action from the Deny in {names}")]
+        boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
+        for allows, policies in (
+            (answer.allowed_by_organizations, "the organization's service control policies"),
+            (answer.allowed_by_permissions_boundary, boundary),
+        ):
+            if allows is False:
+                causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
         if causes:
             return causes
+        why = "implicit deny: no policy of the role allows it"
+        fix = f"give SessionManagerPermissions {self.question.grant}"
         if kind == "explicit":
-            return [
-                (
-                    "explicit deny in a policy that IAM does not name",
-                    "remove the action from the Deny in the role's policies",
-                )
-            ]
-        return [
-            (
-                "implicit deny: no policy of the role allows it",
-                f"give SessionManagerPermissions {self.question.grant}",
-            )
-        ]
+            why = "explicit deny in a policy that IAM does not name"
+            fix = "remove the action from the Deny in the role's policies"
+        return [(why, fix)]
 
 
 _HERE: Final = (
@@ -252,7 +240,8 @@ def find_role(iam: IAMClient, role: str) -> LiveRole:
     name = role.rpartition("/")[2]
     with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
         found = _live_role(iam.get_role(RoleName=name)["Role"])
-    if role.startswith("arn:") and role != found.arn:
+    # IAM's names are unique regardless of case.
+    if role.startswith("arn:") and role.lower() != found.arn.lower():
         raise CannotAsk(
             f"there is no role {role} in the account of the credentials, which has {found.arn}: "
             "give that one, or use credentials of the other account"
@@ -260,7 +249,7 @@ def find_role(iam: IAMClient, role: str) -> LiveRole:
     return found
 
 
-def _live_role(found: RoleTypeDef) -> LiveRole:
+def _live_role(found: Mapping[str, Any]) -> LiveRole:
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     return LiveRole(found["Arn"], boundary, found.get("AssumeRolePolicyDocument"))
 
@@ -293,11 +282,11 @@ def role_of_profile(iam: IAMClient, name: str) -> str:
     return role.arn
 
 
-def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:
+def find_key(session: AwsSession, arn: str) -> LiveKey:
     """Find the key with this ARN; for an alias, ask KMS which key it points to.
 
     Args:
-        kms: makes a client for a region.
+        session: makes the client.
         arn: the ARN of a key or an alias.
 
     Raises:
@@ -311,7 +300,8 @@ def find_key(kms: Callable[[str], KMSClient], arn: str) -> LiveKey:
         f"the key behind {arn}, unless you give the key's own ARN",
         f"there is no {arn}: give the key's own ARN",
     ):
-        found = kms(arn.split(":")[3]).describe_key(KeyId=arn)["KeyMetadata"]
+        kms = session.client("kms", arn.split(":")[3])
+        found = kms.describe_key(KeyId=arn)["KeyMetadata"]
         return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{found['KeyId']}")
 
 
@@ -357,7 +347,7 @@ def _registration(role: LiveRole, region: str | None, node: str | None) -> Quest
             "known; give --region"
         )
     else:
-        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{INSTANCE}"
+        sample = f"arn:{role.partition}:ec2:{region}:{role.account}:instance/{_INSTANCE}"
         needs.append(_needs.REGISTRATION._replace(resource=node or sample))
     return Question(
         "register",
@@ -480,42 +470,48 @@ def ask(
     Raises:
         CannotAsk: the credentials may not call IAM, or IAM does not answer.
     """
-    return [
-        Verdict(
-            question,
-            role,
-            tuple(
-                answer
-                for need in question.needs
-                for answer in _simulate(
-                    iam, role.arn, [call.with_own for call in _calls([need], region)]
-                )
-            ),
-        )
-        for question in asked
-    ]
+    verdicts = []
+    for question in asked:
+        answers: list[SimulatedAnswer] = []
+        for need in question.needs:
+            calls = [call.with_own for call in _calls([need], region, _INSTANCE)]
+            answers += _simulate(iam, role.arn, calls)
+        verdicts.append(Verdict(question, role, tuple(answers)))
+    return verdicts
 
 
 def ask_together(
     session: AwsSession, role: LiveRole, asked: Sequence[Question], region: str, node_id: str
-) -> list[Verdict | CannotAsk]:
+) -> dict[str, Verdict | CannotAsk]:
     """Ask the same as `ask` does, in as few requests as IAM's answers allow.
 
     Returns:
-        For each question the verdict, or why IAM could not be asked.
+        By the capability of each question the verdict, or why IAM could not be asked.
     """
     calls = [_calls(question.needs, region, node_id) for question in asked]
     answers = simulate(session, role.arn, [call for several in calls for call in several])
-    verdicts: list[Verdict | CannotAsk] = []
+    verdicts: dict[str, Verdict | CannotAsk] = {}
     for question, of_question in zip(asked, calls, strict=True):
-        found = [answers[call] for call in of_question]
-        errors = [answer for answer in found if isinstance(answer, CannotAsk)]
-        told = tuple(answer for answer in found if not isinstance(answer, CannotAsk))
-        verdicts.append(errors[0] if errors else Verdict(question, role, told))
+        found = all_of(answers, of_question)
+        verdicts[question.capability] = (
+            found if isinstance(found, CannotAsk) else Verdict(question, role, found)
+        )
     return verdicts
 
 
 Answers = dict[Call, "SimulatedAnswer | CannotAsk"]
+
+
+def all_of(answers: Answers, calls: Iterable[Call]) -> tuple[SimulatedAnswer, ...] | CannotAsk:
+    """Return the answers about calls, or why IAM could not be asked about one of them."""
+    found: list[SimulatedAnswer] = []
+    for call in calls:
+        answer = answers[call]
+        if isinstance(answer, CannotAsk):
+            return answer
+        found.append(answer)
+    return tuple(found)
+
 
 _ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM does not take it with other actions of S3, as its API call has another name."""
@@ -537,7 +533,7 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
     Returns:
         The answer about each call, or why IAM could not be asked.
     """
-    iam = session.iam()
+    iam = session.client("iam")
     known: Answers = session.answers.setdefault(("simulated", principal), {})
     asked = [*dict.fromkeys(calls)]
     for call in asked:
@@ -567,7 +563,7 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
 def _holds(answer: SimulatedAnswer | CannotAsk | None) -> bool:
     """Tell whether an answer holds whatever else the call has in its context."""
     if isinstance(answer, SimulatedAnswer):
-        return answer.allowed and not answer.missing_context
+        return answer.allowed and not answer.missing_context_values
     return isinstance(answer, NotPermitted)
 
 
@@ -583,7 +579,7 @@ def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
         call: answer
         for call, answer in found.items()
         # IAM says of an action as a whole whether an organization allows it
-        if not (several and answer.organization_allows is False)
+        if not (several and answer.allowed_by_organizations is False)
     }
 
 
@@ -638,7 +634,7 @@ def _requested(
     }
 
 
-def _calls(needs: Iterable[_needs.Need], region: str | None, node_id: str = INSTANCE) -> list[Call]:
+def _calls(needs: Iterable[_needs.Need], region: str | None, node_id: str) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
     for need in needs:
@@ -668,11 +664,9 @@ def session_context(node_id: str) -> Context:
     )
 
 
-def _answer(
-    result: EvaluationResultTypeDef, specific: ResourceSpecificResultTypeDef | None
-) -> SimulatedAnswer:
+def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> SimulatedAnswer:
     """Read what IAM says of an action, and what it says of one resource in particular."""
-    told: dict[str, Any] = {**result, **(specific or {})}
+    told = {**result, **(specific or {})}
     missing = [*result.get("MissingContextValues", []), *told.get("MissingContextValues", [])]
     boundary = told.get("PermissionsBoundaryDecisionDetail") or {}
     organization = result.get("OrganizationsDecisionDetail") or {}
@@ -680,7 +674,7 @@ def _answer(
         result["EvalActionName"],
         told.get("EvalResourceName", ""),
         told.get("EvalResourceDecision", result["EvalDecision"]),
-        statements=tuple(
+        matched_statements=tuple(
             MatchedStatement(
                 one.get("SourcePolicyId", "a policy without a name"),
                 one.get("SourcePolicyType"),
@@ -688,8 +682,8 @@ def _answer(
             )
             for one in told.get("MatchedStatements", [])
         ),
-        boundary_allows=boundary.get("AllowedByPermissionsBoundary"),
-        organization_allows=organization.get("AllowedByOrganizations"),
-        details=dict(told.get("EvalDecisionDetails", {})),
-        missing_context=tuple(sorted({*missing})),
+        allowed_by_permissions_boundary=boundary.get("AllowedByPermissionsBoundary"),
+        allowed_by_organizations=organization.get("AllowedByOrganizations"),
+        decision_details=dict(told.get("EvalDecisionDetails", {})),
+        missing_context_values=tuple(sorted({*missing})),
     )

@@ -231,7 +231,7 @@ def test_alias_is_the_key_it_stands_for(
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     role = f"aliased-{region}"
-    client = AwsSession(None, None).kms(region)
+    client = AwsSession(None, None).client("kms", region)
     key = client.create_key()["KeyMetadata"]["Arn"]
     client.create_alias(AliasName="alias/verified", TargetKeyId=key)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)

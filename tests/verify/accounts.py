@@ -395,11 +395,8 @@ class Session:
     def in_region(self, region: str) -> Session:
         return Session(self._account, region)
 
-    def kms(self, region: str) -> Client:
-        return Client(self._account, "kms", region)
-
-    def __getattr__(self, service: str) -> Callable[[], Client]:
-        return lambda: Client(self._account, service, str(self.region))
+    def client(self, service: str, region: str | None = None) -> Client:
+        return Client(self._account, service, region or str(self.region))
 
 
 def fleet(instances: int) -> Account:

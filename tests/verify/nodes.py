@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from session_manager_permissions._verify.agent import read_diagnostics
 from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
+from session_manager_permissions._verify.node import find_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,15 +221,19 @@ class Session:
     def on_call(self, tell: Callable[[str], None]) -> None:
         tell("ec2:DescribeInstances")
 
-    def kms(self, _: str) -> Client:
-        return Client(self._world, "kms")
-
-    def __getattr__(self, service: str) -> Callable[[], Client]:
-        return lambda: Client(self._world, service)
+    def client(self, service: str, _: str | None = None) -> Client:
+        return Client(self._world, service)
 
 
-def diagnosed(world: World, node: str = NODE, **arguments: Any) -> Diagnosis:  # noqa: ANN401
-    return diagnose(Session(world), node, **arguments)  # type: ignore[arg-type]
+def diagnosed(
+    world: World,
+    node: str = NODE,
+    diagnostics: str | None = None,
+    **arguments: Any,  # noqa: ANN401
+) -> Diagnosis:
+    session: Any = Session(world)
+    rows = None if diagnostics is None else read_diagnostics(diagnostics, node)
+    return diagnose(session, find_node(session, node), rows=rows, **arguments)
 
 
 def of_verdict(found: Diagnosis, verdict: str) -> set[str]:

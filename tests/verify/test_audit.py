@@ -19,6 +19,7 @@ from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 
+from . import audits
 from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session, refusal
 from .nodes import ACCOUNT, KEY, OTHER_ACCOUNT, REGION
 from .test_verify import no_account
@@ -700,6 +701,88 @@ def test_names_are_added_to_the_list_that_a_stack_may_follow(
     assert file.read_text(encoding="utf-8") == f"{kept}\ntwo\n"
 
 
+def test_name_that_is_commented_out_stays_out(audit: Callable[..., Run], tmp_path: Path) -> None:
+    file = tmp_path / "profiles.txt"
+    kept = "# web is the front end\n#\tteam/web  # not ours\n# two\ntwo\n"
+    file.write_text(kept, encoding="utf-8")
+    account = with_roles(Account(Machine(A), Machine(B, profile="two")), web=Role(lacks=CHANNELS))
+    account.profiles |= {"two": "web", "three": "web"}
+    account.machines.append(Machine(C, profile="three"))
+
+    run = audit(account, "--profiles-file", str(file))
+
+    assert run.json["profiles"] == ["three", "two", "web"]
+    assert file.read_text(encoding="utf-8") == f"{kept}three\n"
+    assert f"not added to --profiles-file {file}, as commented out there: web;" in run.err
+
+
+def test_names_that_differ_in_case_alone_are_one(audit: Callable[..., Run], tmp_path: Path) -> None:
+    """As IAM has them: hybrid nodes name their role as they were registered with it."""
+    file = tmp_path / "profiles.txt"
+    file.write_text("WEB\n", encoding="utf-8")
+    other = HYBRID.replace("0123", "3210")
+    account = with_roles(
+        Account(Machine(A), Machine(HYBRID, role="Nodes"), Machine(other, role="nodes")),
+        web=Role(lacks=CHANNELS),
+        nodes=Role("ssm.amazonaws.com"),
+        Nodes=Role("ssm.amazonaws.com"),
+    )
+    account.refused["iam:GetRole"] = "AccessDenied"
+
+    run = audit(account, "--profiles-file", str(file))
+
+    assert [(one["role"].lower(), one["instances"]) for one in run.json["roles"]] == [
+        (f"arn:aws:iam::{ACCOUNT}:role/nodes", 2),
+        (f"arn:aws:iam::{ACCOUNT}:role/web", 1),
+    ]
+    assert file.read_text(encoding="utf-8") == "WEB\n"
+
+
+def test_no_text_of_a_file_moves_the_cursor(audit: Callable[..., Run], tmp_path: Path) -> None:
+    clear = "\x1b[2J"
+
+    def hostile(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, dict):
+            return {name: hostile(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [hostile(one) for one in value]
+        kept = value in {R, U, S, Q, audits.ASKED_AT}  # else it is no result of an audit
+        return value + clear if isinstance(value, str) and not kept else value
+
+    nodes = [
+        audits.node(A, causes=["reach"]),
+        audits.node(B, region=OTHER_REGION, causes=["path-ssm"]),
+    ]
+    nodes += [audits.node(C, account=OTHER_ACCOUNT, verdict=Q, why=["no answer"])]
+    new = hostile(audits.result(nodes, roles=[audits.role(lacks=["reach"])], profiles=["web"]))
+    new["regions"][0]["error"] = clear
+    old = hostile(audits.result([audits.node(A), *nodes[1:]], roles=[audits.role()]))
+    old["regions"][1]["error"] = clear
+    files = [
+        audits.written(tmp_path, f"{name}.json", one) for name, one in (("new", new), ("old", old))
+    ]
+
+    run = audit(Account(), "--from", files[0], "--compare", files[1], "--output", "table")
+
+    assert (run.status, run.err) == (1, "")
+    assert "\x1b" not in run.out
+    for text in (ACCOUNT, REGION, OTHER_REGION, A, B, "reach", "web", f"mend reach of {A}"):
+        assert rf"{text}\u001b[2J" in run.out
+
+
+def test_no_text_of_a_file_moves_the_cursor_in_an_error(
+    audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    nowhere = audits.written(
+        tmp_path, "a.json", audits.result([audits.node(A + "\x1b[2J")], regions=[])
+    )
+
+    run = audit(Account(), "--from", nowhere)
+
+    assert run.status == 2
+    assert rf"{A}\u001b[2J is in {REGION}, which is not among the regions" in run.err
+
+
 def test_an_interrupt_before_anything_is_known_is_said_in_a_line(audit: Callable[..., Run]) -> None:
     account = Account(Machine(A))
 
@@ -800,7 +883,7 @@ def test_an_error_of_the_program_is_no_verdict(
     def fails(*_: object) -> None:
         raise RuntimeError("surprise")
 
-    monkeypatch.setattr(judging, "diagnose_found", fails)
+    monkeypatch.setattr(judging, "diagnose", fails)
 
     run = audit(Account(Machine(A), Machine(B, state="stopped")))
 
@@ -1007,8 +1090,8 @@ def test_results_of_files(audit: Callable[..., Run], tmp_path: Path) -> None:
         (["--from", "one.json", "--tag", "env=a"], "--tag is not for --from"),
         (["--from", "one.json", "--all-regions"], "--all-regions is not for --from"),
         (["--document", "a b"], "'a b'"),
-        (["--file", "/nowhere/audit.json"], "--file /nowhere/audit.json is in no folder"),
-        (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list is in no folder"),
+        (["--file", "/nowhere/audit.json"], "--file /nowhere/audit.json can't be written: its"),
+        (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list can't be written"),
     ],
 )
 def test_what_the_command_line_refuses(
@@ -1027,6 +1110,23 @@ def test_nothing_is_asked_if_there_is_nothing_to_compare_with(audit: Callable[..
 
     assert (run.status, run.out) == (2, "")
     assert "--compare /nowhere/old.json can't be read" in run.err
+    assert account.calls == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [(["--tag", "env=prod"], "another --tag"), (["--document", "Sessions"], "another --document")],
+)
+def test_nothing_is_asked_if_the_earlier_result_is_about_something_else(
+    asked: list[str], says: str, audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    account = Account(Machine(A))
+    old = audits.written(tmp_path, "old.json", audits.result([audits.node(A)]))
+
+    run = audit(account, "--compare", old, *asked)
+
+    assert (run.status, run.out) == (2, "")
+    assert says in run.err
     assert account.calls == {}
 
 

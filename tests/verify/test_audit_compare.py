@@ -12,9 +12,9 @@ from session_manager_permissions._verify.audit.compare import (
     by_kind,
     changes,
     compared,
-    print_changes,
 )
 from session_manager_permissions._verify.audit.merge import read_file
+from session_manager_permissions._verify.audit.table import print_audit
 
 from .audits import ASKED_AT, node, result, role, written
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
@@ -212,8 +212,9 @@ def test_result_of_other_places_is_refused(tmp_path: Path, part: dict[str, str])
 def printed(old: AuditResult, new: AuditResult) -> str:
     console = Console(width=200, highlight=False, markup=False, emoji=False, soft_wrap=True)
     with console.capture() as shown:
-        print_changes(console, changes(old, new))
-    return shown.get()
+        print_audit(new | {"changes": changes(old, new)}, console)
+    text = shown.get()
+    return text[text.index("Changes") :]
 
 
 def test_worst_is_printed_first() -> None:

@@ -41,6 +41,8 @@ from .test_verify import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from botocore.client import BaseClient
+
 __all__ = ["account", "no_account", "verify"]  # fixtures
 
 NAME = "SSM-SessionManagerRunShell"
@@ -57,7 +59,12 @@ OF_ALL = {
 @contextmanager
 def stubbed_ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     systems_manager = client("ssm")
-    monkeypatch.setattr(AwsSession, "ssm", lambda _: systems_manager)
+    made = AwsSession.client
+
+    def stubbed(session: AwsSession, service: str, region: str | None = None) -> BaseClient:
+        return systems_manager if service == "ssm" else made(session, service, region)
+
+    monkeypatch.setattr(AwsSession, "client", stubbed)
     with Stubber(systems_manager) as stub:
         yield stub
         stub.assert_no_pending_responses()
@@ -345,7 +352,7 @@ def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
 
 
 def test_systems_manager_is_asked_in_the_region() -> None:
-    assert AwsSession(None, "eu-west-1").ssm().meta.region_name == "eu-west-1"
+    assert AwsSession(None, "eu-west-1").client("ssm").meta.region_name == "eu-west-1"
 
 
 def is_of_this_app(chosen: Given) -> bool:

@@ -230,3 +230,16 @@ def test_the_file_of_another_node(tmp_path: Path) -> None:
 
     with pytest.raises(CannotAsk, match=f"is of i-0fedcba9876543210: .* of {NODE}"):
         diagnosed(World(), diagnostics=written(tmp_path, (IMDS, "Success", note)))
+
+
+def test_what_a_node_says_moves_no_cursor(tmp_path: Path) -> None:
+    path = written(tmp_path, (SSM, "Failed", "no\nanswer\x1b[2J"))
+
+    world = World()
+    world.never_registered()
+
+    found = diagnosed(world, diagnostics=path)
+
+    assert [line for line in one(found, "path-ssm").why if "answer" in line] == [
+        "on the node it fails: no answer\\u001b[2J"
+    ]

@@ -26,6 +26,7 @@ __all__ = ["no_account"]  # a fixture
 FULL_DISK: Final = (
     'on the node: df -h, if users see "Plugin with name Standard_Stream not found": a full disk'
 )
+DIAGNOSTICS: Final = "--agent-diagnostics"
 FROM_DOCUMENT: Final = "which reads it from the document: give --document"
 
 
@@ -270,11 +271,11 @@ def test_permissions_are_printed(run: Callable[..., Run]) -> None:
     [
         (
             ("--role", "web", "--operator", "caller"),
-            "--operator is of a node: give --instance-id, or leave it out",
+            "--operator needs --instance-id: give it too, or leave out --operator",
         ),
         (
-            ("--role", "web", "--agent-diagnostics", "f"),
-            "--agent-diagnostics is of a node: give --instance-id, or leave it out",
+            ("--role", "web", DIAGNOSTICS, "f"),
+            f"{DIAGNOSTICS} needs --instance-id: give it too, or leave out {DIAGNOSTICS}",
         ),
         *(
             (
@@ -329,7 +330,7 @@ def test_the_calls_of_a_session_are_told() -> None:
     session = AwsSession(None, REGION)
     told: list[str] = []
     session.on_call(told.append)
-    client = session.sts()
+    client = session.client("sts")
     client.meta.events.emit(
         "before-call.sts.GetCallerIdentity",
         model=client.meta.service_model.operation_model("GetCallerIdentity"),
@@ -343,11 +344,11 @@ def test_a_session_makes_each_client_once_and_in_the_region() -> None:
     session = AwsSession(None, "cn-north-1")
 
     assert session.partition == "aws-cn"
-    for made in (session.ec2, session.iam, session.logs, session.s3, session.ssm, session.sts):
-        assert made() is made()
-    for made in (session.ec2, session.logs, session.s3, session.ssm, session.sts):
-        assert made().meta.region_name == "cn-north-1"
-    assert session.kms("cn-northwest-1").meta.region_name == "cn-northwest-1"
+    for service in ("ec2", "iam", "logs", "s3", "ssm", "sts"):
+        assert session.client(service) is session.client(service)
+    for service in ("ec2", "logs", "s3", "ssm", "sts"):
+        assert session.client(service).meta.region_name == "cn-north-1"
+    assert session.client("kms", "cn-northwest-1").meta.region_name == "cn-northwest-1"
 
 
 def test_no_answer_leads_to_an_account(world: World, run: Callable[..., Run]) -> None:

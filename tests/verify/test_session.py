@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -46,7 +46,7 @@ def test_s3_names_another_region(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     session = AwsSession(None, HERE)
-    client: Any = session.s3()
+    client = session.client("s3")
     left = iter(answers)
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:

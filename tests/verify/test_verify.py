@@ -191,12 +191,15 @@ def stubbed_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     with Stubber(iam) as iam_stub, Stubber(kms) as kms_stub:
         account = Account(iam_stub, kms_stub)
 
-        def kms_in(_: object, region: str) -> BaseClient:
-            account.kms_regions.append(region)
-            return kms
+        made = AwsSession.client
 
-        monkeypatch.setattr(AwsSession, "iam", lambda _: iam)
-        monkeypatch.setattr(AwsSession, "kms", kms_in)
+        def stubbed(session: AwsSession, service: str, region: str | None = None) -> BaseClient:
+            if service == "kms":
+                account.kms_regions.append(str(region))
+                return kms
+            return iam if service == "iam" else made(session, service, region)
+
+        monkeypatch.setattr(AwsSession, "client", stubbed)
         yield account
         iam_stub.assert_no_pending_responses()
         kms_stub.assert_no_pending_responses()
@@ -273,6 +276,19 @@ def test_ready_by_role(account: Account, verify: Callable[..., Run], given: str)
 
     assert run.status == 0
     assert run.json["instance_profile"] is None
+
+
+def test_role_whose_name_is_given_in_another_case(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    """IAM finds it, as its names are unique regardless of case."""
+    name = ROLE.rpartition("/")[2].upper()
+    account.iam.add_response("get_role", {"Role": account._role(ROLE)}, {"RoleName": name})  # noqa: SLF001
+    account.is_reachable()
+
+    run = verify("--role", f"arn:aws:iam::{ACCOUNT}:role/team/{name}", "--output", "json")
+
+    assert (run.status, run.json["role"]) == (0, ROLE)
 
 
 def test_all_that_is_used_is_asked_on_one_resource_a_call(
@@ -799,20 +815,20 @@ def test_throttling_without_end_is_said(
 
 def serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], tuple[int, str]]) -> None:
     """Answer each request to IAM by its body, in place of AWS and below botocore's retries."""
-    made = AwsSession.iam
+    made = AwsSession.client
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         status, text = answer(request.body)
         return AWSResponse(request.url, status, {}, Raw(text.encode()))
 
-    def iam(session: AwsSession) -> BaseClient:
-        client: Any = made(session)
+    def served(session: AwsSession, service: str) -> BaseClient:
+        client: Any = made(session, service)
         client.meta.events.register("before-send.iam", send)
         return client
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setattr(AwsSession, "iam", iam)
+    monkeypatch.setattr(AwsSession, "client", served)
 
 
 def answered(body: str, denied: str | None = None) -> tuple[int, str]:
@@ -899,7 +915,7 @@ def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable:
     session = AwsSession(None, None)
 
     assert session.region == "us-west-2"
-    assert session.kms("eu-west-1").meta.region_name == "eu-west-1"
+    assert session.client("kms", "eu-west-1").meta.region_name == "eu-west-1"
     assert AwsSession(None, "eu-west-3").region == "eu-west-3"
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.session import AwsSession
+from session_manager_permissions._verify.text import rendered, say
 
-from .auditing import audit, enabled_regions
+from .arguments import tags_of
+from .auditing import as_listed, audit, enabled_regions
 from .merge import read, read_file
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .arguments import AuditRequest
+    import argparse
+    from collections.abc import Mapping
+
     from .result import AuditResult
 
 ALL_REACHABLE, NOT_ALL, NOTHING_ASKED = 0, 1, 2
@@ -26,34 +31,35 @@ _ATTEMPTS: Final = 10
 """How often a call is made while AWS throttles it, unless AWS_MAX_ATTEMPTS says otherwise."""
 
 
-def answer(request: AuditRequest) -> AuditResult:
+def answer(arguments: argparse.Namespace) -> AuditResult:
     """Ask the account or read the results, and compare them with an earlier one.
 
     Raises:
         CannotAsk: nothing could be asked, or a file can't be read.
     """
-    if request.compare is None:
-        return _asked_or_read(request)
-    from .compare import compared  # noqa: PLC0415 # of one option
+    tags = tags_of(arguments)
+    if arguments.compare is None:
+        return read(arguments.results) if arguments.results else _of_account(arguments, tags)
+    from .compare import compared, refuse_another_question  # noqa: PLC0415 # of one option
 
-    old = read_file(request.compare, "--compare")  # rather now than after the account was asked
-    return compared(_asked_or_read(request), old, request.compare)
+    path = arguments.compare
+    old = read_file(path, "--compare")
+    if arguments.results:
+        return compared(read(arguments.results), old, path)
+    # Refuse now, and not after the account was asked.
+    asked = {"tags": as_listed(tags), "document": arguments.document}
+    refuse_another_question(old, asked, path)
+    return compared(_of_account(arguments, tags), old, path)
 
 
-def _asked_or_read(request: AuditRequest) -> AuditResult:
-    return read(request.results) if request.results else _of_account(request)
-
-
-def _of_account(request: AuditRequest) -> AuditResult:
+def _of_account(arguments: argparse.Namespace, tags: Mapping[str, str]) -> AuditResult:
     # In this mode botocore also slows down when AWS throttles.
     retries: dict[str, object] = {"mode": "adaptive"}
     if "AWS_MAX_ATTEMPTS" not in os.environ:
         retries["total_max_attempts"] = _ATTEMPTS
-    tags = request.tags
-    first = request.region[0] if request.region else None
-    session = AwsSession(request.profile, first, retries=retries)
-    regions = request.region
-    if request.all_regions:
+    regions = arguments.region
+    session = AwsSession(arguments.profile, next(iter(regions), None), retries=retries)
+    if arguments.all_regions:
         regions = enabled_regions(session)
     elif not regions:
         if session.region is None:
@@ -61,7 +67,7 @@ def _of_account(request: AuditRequest) -> AuditResult:
                 "instances are in a region, and no region is known: give --region or --all-regions"
             )
         regions = [session.region]
-    result = audit(session, regions, tags, request.document, Progress(sys.stderr))
+    result = audit(session, regions, tags, arguments.document, Progress(sys.stderr))
     if exit_status(result) == NOTHING_ASKED:
         failed = "; ".join(f"{one['region']}: {one['error']}" for one in result["regions"])
         raise CannotAsk(f"nothing could be asked: {failed}")
@@ -79,44 +85,39 @@ def exit_status(result: AuditResult) -> int:
     return ALL_REACHABLE
 
 
-def as_text(request: AuditRequest, result: AuditResult) -> str:
+def as_text(output: str, result: AuditResult) -> str:
     """Show the result as `--output` says."""
-    if request.output == "json":
+    if output == "json":
         return f"{json.dumps(result, indent=2)}\n"
-    if request.output == "html":
+    if output == "html":
         from .page import html  # noqa: PLC0415 # the largest part, of one form alone
 
         return html(result)
-    from rich.console import Console  # noqa: PLC0415 # of an extra
-
     from .table import print_audit  # noqa: PLC0415
 
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-    with console.capture() as shown:
-        print_audit(console, result)
-    return shown.get()
+    return rendered(partial(print_audit, result))
 
 
-def write_files(request: AuditRequest, result: AuditResult) -> None:
+def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:
     """Write the answer to `--file`, and add the names of the profiles to `--profiles-file`.
 
     Raises:
         CannotAsk: a file can't be written, or is no list of names, or the profiles are those of
             several accounts.
     """
-    if request.file is not None:
-        _write(request.file, "--file", as_text(request, result))
-    if request.profiles_file is not None:
+    if arguments.file is not None:
+        _write(arguments.file, "--file", as_text(arguments.output, result))
+    if arguments.profiles_file is not None:
         if result["account"] is None:  # a stack is in one, whose profiles may have the same names
             raise CannotAsk(
                 "--profiles-file takes the profiles of one account, and these results are of "
                 "several: give --from the results of one"
             )
-        _add_names(request.profiles_file, result["profiles"])
+        _add_names(arguments.profiles_file, result["profiles"])
 
 
 def _add_names(path: str, names: list[str]) -> None:
-    """Add the names that the file lacks.
+    """Add the names that the file lacks, but for those that stand there commented out.
 
     A stack may follow the file, and would take the policy from a profile that it no longer names.
     """
@@ -131,9 +132,22 @@ def _add_names(path: str, names: list[str]) -> None:
     if text and not text.endswith("\n"):
         text += "\n"
     lines = text.split("\n")  # as the app does
-    listed = {line.partition("#")[0].strip().rpartition("/")[2] for line in lines}
-    added = "".join(f"{name}\n" for name in names if name not in listed)
+    listed = {_name(line.partition("#")[0]) for line in lines}
+    commented_out = {_name(line.strip("# \t").partition("#")[0]) for line in lines}
+    lacking = [name for name in names if _name(name) not in listed]
+    left_out = [name for name in lacking if _name(name) in commented_out]
+    added = "".join(f"{name}\n" for name in lacking if name not in left_out)
     _write(path, "--profiles-file", text + added)
+    if left_out:
+        say(
+            f"not added to --profiles-file {path}, as commented out there: {', '.join(left_out)}; "
+            "remove the `#` of a profile that is to get the permissions"
+        )
+
+
+def _name(line: str) -> str:
+    """Return the name in a line as IAM compares names: without the path, regardless of case."""
+    return line.strip().rpartition("/")[2].lower()
 
 
 def _write(path: str, option: str, text: str) -> None:

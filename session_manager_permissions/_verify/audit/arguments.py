@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.options import add_option
+from session_manager_permissions._verify.options import add_option, add_output, refuse
+from session_manager_permissions._verify.text import PROGRAM
 
 if TYPE_CHECKING:
     import argparse
 
-_PROGRAM: Final = "session-manager-permissions"
 DESCRIPTION: Final = """\
 Which instances and hybrid nodes of the account can't be reached by Session Manager, and why? The
 command judges each by the checks of verify --instance-id, and groups them by cause. It asks once
@@ -22,12 +21,12 @@ what many have in common. It changes nothing.
 """
 EPILOG: Final = f"""\
 examples:
-  {_PROGRAM} audit
-  {_PROGRAM} audit --all-regions --output html --file audit.html
-  {_PROGRAM} audit --region eu-west-1 --region eu-west-2 --tag env=prod
-  {_PROGRAM} audit --profiles-file lacking.txt
-  {_PROGRAM} audit --from one.json two.json --output html --file both.html
-  {_PROGRAM} audit --output json --compare yesterday.json --file today.json
+  {PROGRAM} audit
+  {PROGRAM} audit --all-regions --output html --file audit.html
+  {PROGRAM} audit --region eu-west-1 --region eu-west-2 --tag env=prod
+  {PROGRAM} audit --profiles-file lacking.txt
+  {PROGRAM} audit --from one.json two.json --output html --file both.html
+  {PROGRAM} audit --output json --compare yesterday.json --file today.json
 
 exit status:
   0  every instance that runs, and every hybrid node, is reachable
@@ -36,58 +35,40 @@ exit status:
 """
 
 
-@dataclass(frozen=True)
-class AuditRequest:
-    """What the command line says: an attribute for each option of `audit`."""
+EXTRAS: Final = {"table": ("rich",), "json": (), "html": ("jinja2",)}
+"""The modules that each form of the answer needs."""
 
-    region: list[str]
-    all_regions: bool
-    tag: list[str]
-    document: str | None
-    profile: str | None
-    results: list[str]
-    compare: str | None
-    output: str
-    file: str | None
-    profiles_file: str | None
-    print_permissions: bool
 
-    @property
-    def tags(self) -> dict[str, str]:
-        """The values of `--tag`, by key.
+def tags_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the values of `--tag`, by key.
 
-        Raises:
-            CannotAsk: a key is given twice.
-        """
-        tags: dict[str, str] = {}
-        for given in self.tag:
-            key, _, value = given.partition("=")
-            if key in tags:
-                raise CannotAsk(f"--tag {key} is given twice: a node has one value of a tag")
-            tags[key] = value
-        return tags
+    Raises:
+        CannotAsk: a key is given twice.
+    """
+    tags: dict[str, str] = {}
+    for given in arguments.tag:
+        key, _, value = given.partition("=")
+        if key in tags:
+            raise CannotAsk(f"--tag {key} is given twice: a node has one value of a tag")
+        tags[key] = value
+    return tags
 
-    @property
-    def extras(self) -> list[str]:
-        """The modules of the extra that the command needs."""
-        of_output = {"table": ["rich"], "html": ["jinja2"], "json": []}
-        return ["boto3", *of_output[self.output]]
 
-    def refuse_unusable(self) -> None:
-        """Refuse what `--from` does not use, and files for which there is no folder.
+def refuse_unusable(arguments: argparse.Namespace) -> None:
+    """Refuse what `--from` does not use, and files for which there is no folder.
 
-        Raises:
-            CannotAsk: there is such an option.
-        """
-        for option in ("region", "all_regions", "tag", "document", "profile"):
-            if self.results and getattr(self, option):
-                flag = f"--{option.replace('_', '-')}"
-                raise CannotAsk(f"{flag} is not for --from, which asks nothing: leave it out")
-        for flag, path in (("--file", self.file), ("--profiles-file", self.profiles_file)):
-            if path is not None and not os.access(Path(path).parent, os.W_OK):
-                raise CannotAsk(
-                    f"{flag} {path} is in no folder that can be written to: give another"
-                )
+    Raises:
+        CannotAsk: there is such an option.
+    """
+    if arguments.results:
+        unused = ("region", "all_regions", "tag", "document", "profile")
+        refuse(arguments, unused, "is not for --from, which asks nothing: leave it out")
+    for flag, path in (("--file", arguments.file), ("--profiles-file", arguments.profiles_file)):
+        if path is not None and not os.access(Path(path).parent, os.W_OK):
+            raise CannotAsk(
+                f"{flag} {path} can't be written: its folder does not exist, or you may not write "
+                "to it: give another path"
+            )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,12 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_option(results, "--compare", "FILE", "say what has changed since this result was written")
     shown = parser.add_argument_group("the answer")
-    shown.add_argument(
-        "--output",
-        choices=("table", "json", "html"),
-        default="table",
-        help="the form of the answer (default: %(default)s)",
-    )
+    add_output(shown, EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer there")
     add_option(
         shown,

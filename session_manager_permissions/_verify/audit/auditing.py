@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, asking
+from session_manager_permissions._verify.node import own_account
 
 from .inventory import Inventory, list_nodes, role_source
 from .judging import PERMISSIONS, Judged, judge, unjudged
@@ -35,11 +36,11 @@ def enabled_regions(session: AwsSession) -> list[str]:
         CannotAsk: the credentials may not ask.
     """
     with asking("ec2", "*", "there are no regions"):
-        found = session.ec2().describe_regions()
+        found = session.client("ec2").describe_regions()
         return sorted(one["RegionName"] for one in found["Regions"])
 
 
-def own_account(session: AwsSession, regions: Sequence[str]) -> str:
+def _account(session: AwsSession, regions: Sequence[str]) -> str:
     """Return the id of the account of the credentials, as the first region says that answers.
 
     Raises:
@@ -49,12 +50,11 @@ def own_account(session: AwsSession, regions: Sequence[str]) -> str:
 
     first, *others = regions
     try:
-        with asking("sts", "*", "there is no such account"):
-            return str(session.in_region(first).sts().get_caller_identity()["Account"])
+        return own_account(session.in_region(first))
     except (CannotAsk, BotoCoreError):
         if not others:
             raise
-    return own_account(session, others)
+    return _account(session, others)
 
 
 def audit(
@@ -80,7 +80,7 @@ def audit(
         CannotAsk: the account is not known.
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    account = own_account(session, regions)
+    account = _account(session, regions)
     found = _Audit(session, account, regions)
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
@@ -111,12 +111,9 @@ class _Region:
         errors = [*self.inventory.errors] if self.inventory else []
         errors += self.session.unanswered.values() if self.session else []
         needed = {one.permission for one in errors if isinstance(one, NotPermitted)}
-        said = (
-            [f"the credentials may not ask: they need {', '.join(sorted(needed))}"]
-            if needed
-            else []
-        )
-        said += [str(one) for one in errors if not isinstance(one, NotPermitted)]
+        said = [str(one) for one in errors if not isinstance(one, NotPermitted)]
+        if needed:
+            said.insert(0, f"the credentials may not ask: they need {', '.join(sorted(needed))}")
         if interrupted and not self.is_complete:
             listed = len(self.inventory.nodes) if self.inventory else "all"
             said.append(f"the audit was interrupted: this is {len(self.judged)} of {listed}")
@@ -180,7 +177,7 @@ class _Audit:
         instances = sorted(
             (one.result for one in judged), key=lambda one: (one["region"], one["id"])
         )
-        roles = roles_in_use(judged)
+        roles = _roles_in_use(judged)
         return {
             "version": 1,
             "account": self._account,
@@ -191,7 +188,7 @@ class _Audit:
             "profiles": lacking(roles),
             "accounts": [self._account],
             "asked_at": asked_at,
-            "tags": sorted(f"{key}={value}" for key, value in tags.items()),
+            "tags": as_listed(tags),
             "document": document,
         }
 
@@ -206,49 +203,41 @@ class _Audit:
         }
 
 
+def as_listed(tags: Mapping[str, str]) -> list[str]:
+    """List tags as the result has them."""
+    return sorted(f"{key}={value}" for key, value in tags.items())
+
+
 def _judged(session: SharingSession, node: Node, document: str | None) -> Judged:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
     try:
         return judge(session, node, document)
-    except BotoCoreError as error:  # the credentials can't be renewed
+    except (BotoCoreError, CannotAsk) as error:  # credentials that expired; no such document
         why = str(error)
-        session.unanswered[why] = CannotAsk(why)
-        return Judged(unjudged(node, why))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = f"an error of the program, {type(error).__name__}: {error}: report it"
-        session.unanswered[why] = CannotAsk(why)
-        return Judged(unjudged(node, why))
+    session.unanswered[why] = CannotAsk(why)
+    return Judged(unjudged(node, why))
 
 
-def roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:
+def _roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:
     """Return each role, with its profiles and what it lacks."""
-    found: dict[str, _Role] = {}
+    by_role: dict[str, list[Judged]] = {}
     for one in judged:
-        if one.result["role"] is not None:
-            role = found.setdefault(one.result["role"], _Role())
-            role.instances += 1
-            role.lacks |= {*one.lacks}
-            role.unknown |= {*one.unknown}
-            if one.of_profile and one.result["profile"]:
-                role.profiles.add(one.result["profile"])
-    return [
-        {
-            "role": arn,
-            "profiles": sorted(role.profiles),
-            "instances": role.instances,
-            "lacks": [name for name in PERMISSIONS if name in role.lacks],
-            "unknown": [name for name in PERMISSIONS if name in role.unknown - role.lacks],
-        }
-        for arn, role in sorted(found.items())
-    ]
+        if one.result["role"] is not None:  # IAM's names are unique regardless of case
+            by_role.setdefault(one.result["role"].lower(), []).append(one)
+    return sorted(map(_role, by_role.values()), key=lambda role: role["role"])
 
 
-@dataclass
-class _Role:
-    """What the nodes of a role add up to."""
-
-    profiles: set[str] = field(default_factory=set)
-    instances: int = 0
-    lacks: set[str] = field(default_factory=set)
-    unknown: set[str] = field(default_factory=set)
+def _role(nodes: list[Judged]) -> RoleResult:
+    lacks = {name for node in nodes for name in node.lacks}
+    unknown = {name for node in nodes for name in node.unknown} - lacks
+    profiles = {node.result["profile"] for node in nodes if node.of_profile}
+    return {
+        "role": str(nodes[0].result["role"]),
+        "profiles": sorted(filter(None, profiles)),
+        "instances": len(nodes),
+        "lacks": [name for name in PERMISSIONS if name in lacks],
+        "unknown": [name for name in PERMISSIONS if name in unknown],
+    }

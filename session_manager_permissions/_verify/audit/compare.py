@@ -10,12 +10,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.text import shown_time
 
 from .merge import place
-from .text import shown, shown_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
@@ -45,6 +45,25 @@ HEADINGS: Final = {
 _SHOWN: Final = 20
 
 
+def refuse_another_question(old: AuditResult, asked: Mapping[str, object], path: str) -> None:
+    """Refuse an earlier result of other tags or of another document.
+
+    Args:
+        old: the earlier result.
+        asked: what is asked about: `tags` and `document`, if they are known.
+        path: the file that the earlier result was read from, for the errors.
+
+    Raises:
+        CannotAsk: it is about something else.
+    """
+    for field, flag in (("tags", "--tag"), ("document", "--document")):
+        if field in old and field in asked and old.get(field) != asked[field]:
+            raise CannotAsk(
+                f"--compare {path} was asked with another {flag}: give the result of an audit with "
+                f"the same {flag}"
+            )
+
+
 def compared(result: AuditResult, old: AuditResult, path: str) -> AuditResult:
     """Add to the result what is different from the earlier one.
 
@@ -56,17 +75,11 @@ def compared(result: AuditResult, old: AuditResult, path: str) -> AuditResult:
     Raises:
         CannotAsk: the earlier result is about other nodes.
     """
-    option = "--compare"
-    for field, flag in (("tags", "--tag"), ("document", "--document")):
-        if field in old and field in result and old.get(field) != result.get(field):
-            raise CannotAsk(
-                f"{option} {path} was asked with another {flag}: give the result of an audit with "
-                f"the same {flag}"
-            )
+    refuse_another_question(old, result, path)
     if not {place(one) for one in old["regions"]} & {place(one) for one in result["regions"]}:
         raise CannotAsk(
-            f"{option} {path} has no region of this audit: give the result of an audit of the same "
-            "account and regions"
+            f"--compare {path} has no region of this audit: give the result of an audit of the "
+            "same account and regions"
         )
     return result | {"changes": changes(old, result)}
 
@@ -221,5 +234,5 @@ def print_changes(console: Console, found: Changes) -> None:
 
 def _line(node: NodeChange) -> str:
     causes = node["now"]["causes"] if node["now"] else []
-    parts = [node["id"], node["region"], shown(node["name"] or ""), ", ".join(causes)]
+    parts = [node["id"], node["region"], node["name"], ", ".join(causes)]
     return "  ".join(filter(None, parts))

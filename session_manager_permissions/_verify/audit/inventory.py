@@ -70,7 +70,7 @@ def list_nodes(session: SharingSession, account: str, tags: Mapping[str, str]) -
         tags: the values, by key.
     """
     region = str(session.region)
-    ec2, ssm = session.ec2(), session.ssm()
+    ec2, ssm = session.client("ec2"), session.client("ssm")
     records: dict[str, _Described] = {}
     without_records = _read(records, lambda: _records(ssm, []))
     instances: dict[str, tuple[_Described, str]] = {}

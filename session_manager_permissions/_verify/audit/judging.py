@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from session_manager_permissions._verify.asking import CannotAsk, tried
 from session_manager_permissions._verify.checks import SYMPTOMS
-from session_manager_permissions._verify.diagnosis import diagnose_found
-from session_manager_permissions._verify.node import ask_connection, ask_status_checks
+from session_manager_permissions._verify.diagnosis import diagnose
+from session_manager_permissions._verify.node import ask_connection, with_status_checks
 
 from .inventory import name_of
 
@@ -57,19 +57,16 @@ def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
         node: the node, as it is listed.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
             exists
+
+    Raises:
+        CannotAsk: the document can't be read.
     """
     stand_in = cast("AwsSession", session)
     is_asked = node.runs and node.record is not None
     if is_asked:
         node = replace(node, connection=tried(partial(ask_connection, stand_in, node.id)))
-    if node.state == "running" and not node.connected and not node.online:
-        status_checks = tried(partial(ask_status_checks, stand_in, node.id))
-        node = replace(node, status_checks=status_checks)
-    try:
-        diagnosis = diagnose_found(stand_in, node, document)
-    except CannotAsk as error:  # the document
-        session.unanswered[str(error)] = error
-        return Judged(unjudged(node, str(error)))
+    node = with_status_checks(stand_in, node)
+    diagnosis = diagnose(stand_in, node, document)
     checks = [one for one in diagnosis.checks if is_asked or one.name != "connected"]
     verdict, because = _verdict(node, checks)
     connection = node.connection if is_asked and isinstance(node.connection, str) else None

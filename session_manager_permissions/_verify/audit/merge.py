@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.options import read_json
 
 from .result import AuditResult
 from .shape import fault
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 Place = tuple[str, str]
 """An account, and a region of it."""
 
-GIVE: Final = "give what session-manager-permissions audit --output json printed"
+_GIVE: Final = "give what session-manager-permissions audit --output json printed"
 _GRANTED: Final = "role-assumable"
 """The check of a role that no policy fixes."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -56,12 +55,7 @@ def read_file(path: str, option: str) -> AuditResult:
         CannotAsk: the file can't be read, or it has no result of an audit.
     """
     where = f"{option} {path}"
-    try:
-        written = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise CannotAsk(f"{where} can't be read: {error.strerror}: {GIVE}") from None
-    except (ValueError, RecursionError):
-        raise CannotAsk(f"{where} is not JSON: {GIVE}") from None
+    written = read_json(path, option, _GIVE)
     if isinstance(written, dict) and written.get("version", 1) != 1:
         raise CannotAsk(
             f"{where} has the version {written['version']!r}, and this program reads version 1: "
@@ -69,7 +63,7 @@ def read_file(path: str, option: str) -> AuditResult:
         )
     found = fault(written, AuditResult) or _contradiction(written)
     if found:
-        raise CannotAsk(f"{where} is no result of an audit: {found}: {GIVE}")
+        raise CannotAsk(f"{where} is no result of an audit: {found}: {_GIVE}")
     result = cast("AuditResult", written)
     _fill_in(result)
     return result

@@ -12,9 +12,12 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions._verify.checks import OPERATOR, PATHS
+from session_manager_permissions._verify.text import shown, shown_time
+
 from .causes import ANY_NODE, grouped
 from .compare import HEADINGS, by_kind
-from .text import shown, shown_time
+from .result import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 _HERE: Final = Path(__file__).parent
 _GROUPS: Final = 5
 """How many groups of a cause are unfolded."""
-VERDICTS: Final = ("reachable", "unreachable", "stopped", "unknown")
 
 
 class Stage(NamedTuple):
@@ -63,19 +65,14 @@ STAGES: Final = (
         ),
     ),
     Stage("Network", "network", ()),
-    Stage(
-        "Endpoint",
-        "endpoint",
-        (),
-        ("path-ssm", "path-ssmmessages", "path-kms", "path-logs", "path-s3"),
-    ),
+    Stage("Endpoint", "endpoint", (), PATHS),
     Stage(
         "Session Manager",
         "session",
         ("key-usable", "bucket-encryption", "log-group-encryption", "run-as"),
         ("connected", "registered"),
     ),
-    Stage("Operator", "operator", ("operator", "plugin")),
+    Stage("Operator", "operator", OPERATOR),
 )
 """Each check of `verify` is about one stage, or one link."""
 

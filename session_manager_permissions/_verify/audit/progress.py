@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._verify.text import line_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
@@ -19,7 +21,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the stream, which is written to if it is a terminal."""
-        self._stream = stream if stream and stream.isatty() else None
+        self._tell = line_of(stream)
         self._clock = clock
         self._started: float | None = None
         self._told = 0.0
@@ -41,11 +43,6 @@ class Progress:
     def end(self) -> None:
         """Remove the line."""
         self._tell("")
-
-    def _tell(self, text: str) -> None:
-        if self._stream:
-            self._stream.write(f"\r\x1b[K{text}")
-            self._stream.flush()
 
 
 def _in_words(seconds: float) -> str:

@@ -6,9 +6,10 @@ file of an older version does not have them.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict, get_args
 
 NodeVerdict = Literal["reachable", "unreachable", "stopped", "unknown"]
+VERDICTS: Final[tuple[NodeVerdict, ...]] = get_args(NodeVerdict)
 
 
 class _Region(TypedDict):

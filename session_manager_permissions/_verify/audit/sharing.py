@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from concurrent.futures import Future
 from threading import Lock
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, NotThere, asking, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from session_manager_permissions._verify.session import AwsSession
 
@@ -92,35 +93,13 @@ class SharingSession:
             some = tuple(arns[start : start + _TOGETHER])
             self.alike.update(dict.fromkeys(some, some))
 
-    def ec2(self) -> SharingClient:
-        """Return a client of EC2 in the region."""
-        client = self._answers.client("ec2", self.region, self._session.ec2)
-        return _SharingEc2(client, "ec2", self.region, self._answers, self.unanswered)
-
-    def iam(self) -> SharingClient:
-        """Return the client of IAM, which all regions have in common."""
-        client = self._answers.client("iam", None, self._session.iam)
-        return _SharingIam(client, "iam", None, self._answers, self.unanswered)
-
-    def kms(self, region: str) -> SharingClient:
-        """Return a client of KMS in the region of a key."""
-        return self._client("kms", region, lambda: self._session.kms(region))
-
-    def logs(self) -> SharingClient:
-        """Return a client of CloudWatch Logs in the region."""
-        return self._client("logs", self.region, self._session.logs)
-
-    def s3(self) -> SharingClient:
-        """Return a client of S3."""
-        return self._client("s3", self.region, self._session.s3)
-
-    def ssm(self) -> SharingClient:
-        """Return a client of Systems Manager in the region."""
-        return self._client("ssm", self.region, self._session.ssm)
-
-    def _client(self, service: str, region: str | None, make: Callable[[], Any]) -> SharingClient:
-        client = self._answers.client(service, region, make)
-        return SharingClient(client, service, region, self._answers, self.unanswered)
+    def client(self, service: str, region: str | None = None) -> SharingClient:
+        """Return a client of a service, in the region of the session or in another."""
+        region = region or self.region
+        of = None if service == "iam" else region  # all regions have IAM in common
+        client = self._answers.client(service, of, lambda: self._session.client(service, region))
+        kind = {"ec2": _SharingEc2, "iam": _SharingIam}.get(service, SharingClient)
+        return kind(client, service, of, self._answers, self.unanswered)
 
 
 class SharingClient:
@@ -148,9 +127,9 @@ class SharingClient:
             return lambda **asked: self._result(fill(Future(), lambda: call(**asked)), asked)
         return lambda **asked: self._once(operation, asked, lambda: call(**asked))
 
-    def get_paginator(self, operation: str) -> SharingPaginator:
+    def get_paginator(self, operation: str) -> SimpleNamespace:
         """Return what makes the calls for all pages."""
-        return SharingPaginator(lambda asked: self.pages(operation, asked))
+        return SimpleNamespace(paginate=lambda **asked: self.pages(operation, asked))
 
     def pages(self, operation: str, asked: _Asked) -> list[_Page]:
         """Return all pages of the answer to a call."""
@@ -179,17 +158,6 @@ class SharingClient:
     def _asking(self, answer: Future[Any]) -> None:
         with asking(self._service, "*", "it does not exist"):
             answer.result()
-
-
-class SharingPaginator:
-    """A paginator that makes the calls with the same parameters once."""
-
-    def __init__(self, pages: Callable[[_Asked], list[_Page]]) -> None:
-        self._pages = pages
-
-    def paginate(self, **asked: Any) -> Iterable[_Page]:  # noqa: ANN401
-        """Return all pages."""
-        return self._pages(asked)
 
 
 class _SharingEc2(SharingClient):

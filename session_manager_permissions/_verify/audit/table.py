@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._verify.text import all_shown, plainly
+
 from .causes import grouped
 from .judging import PERMISSIONS
-from .text import shown
+from .result import VERDICTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from .causes import Group
     from .result import AuditResult, NodeResult
 
-_VERDICTS: Final = ("reachable", "unreachable", "stopped", "unknown")
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
 _OF_ROLE: Final = frozenset({"instance-profile", *PERMISSIONS})
 """The causes that nodes have because of their role."""
@@ -37,8 +38,9 @@ _LINES: Final = 10
 """How many roles or regions are shown of each cause, and how many profiles."""
 
 
-def print_audit(console: Console, result: AuditResult) -> None:
+def print_audit(result: AuditResult, console: Console) -> None:
     """Print the figures, the groups and what is not known."""
+    result = all_shown(result)
     accounts = dict.fromkeys(region["account"] for region in result["regions"])
     several = len(accounts) > 1
     console.print(f"Account {', '.join(accounts)}", style="bold")
@@ -55,7 +57,7 @@ def print_audit(console: Console, result: AuditResult) -> None:
     profiles = result["profiles"]
     if profiles:
         console.print()
-        names = ", ".join(map(shown, profiles[:_LINES]))
+        names = ", ".join(profiles[:_LINES])
         more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
         console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
         console.print(f"  {names}{more}")
@@ -68,13 +70,13 @@ def print_audit(console: Console, result: AuditResult) -> None:
         console.print("This is not all:", style="bold red")
         for region in incomplete:
             place = f"{region['account']}, {region['region']}" if several else region["region"]
-            console.print(f"  {place}: {shown(region['error'] or '')}")
+            console.print(f"  {place}: {region['error']}")
 
 
 def _figures(result: AuditResult, *, several: bool) -> Table:
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
-    table = Table(*(["account"] if several else []), "region", "nodes", *_VERDICTS)
+    table = Table(*(["account"] if several else []), "region", "nodes", *VERDICTS)
     for column in table.columns[2 if several else 1 :]:
         column.justify = "right"
     nodes: dict[tuple[str, str], list[NodeResult]] = {}
@@ -83,7 +85,7 @@ def _figures(result: AuditResult, *, several: bool) -> Table:
     for region in result["regions"]:
         account, name = region["account"], region["region"]
         place = [account, name] if several else [name]
-        table.add_row(*map(_plainly, place), *_counts(nodes.get((account, name), [])))
+        table.add_row(*map(plainly, place), *_counts(nodes.get((account, name), [])))
     if result["regions"][1:]:
         table.add_section()
         table.add_row(*([""] if several else []), "all", *_counts(result["instances"]))
@@ -93,9 +95,9 @@ def _figures(result: AuditResult, *, several: bool) -> Table:
 def _counts(nodes: list[NodeResult]) -> list[Text]:
     found = Counter(node["verdict"] for node in nodes)
     counts = [
-        _plainly(str(found[one]), _STYLES.get(one, "") if found[one] else "") for one in _VERDICTS
+        plainly(str(found[one]), _STYLES.get(one, "") if found[one] else "") for one in VERDICTS
     ]
-    return [_plainly(str(len(nodes))), *counts]
+    return [plainly(str(len(nodes))), *counts]
 
 
 def _print_group(console: Console, group: Group, verdict: str, *, several: bool) -> None:
@@ -103,9 +105,9 @@ def _print_group(console: Console, group: Group, verdict: str, *, several: bool)
     causes = ", ".join(group.causes) or verdict
     console.print(f"{_counted(len(group.nodes), 'node')}: {causes}", style=_STYLES[verdict])
     for line in group.why:
-        console.print(f"  {shown(line)}")
+        console.print(f"  {line}")
     for line in group.fix:
-        console.print(f"  - {shown(line)}")
+        console.print(f"  - {line}")
     of_role = bool(_OF_ROLE & {*group.causes})
     places: dict[str, list[str]] = {}
     for node in group.nodes:
@@ -127,15 +129,8 @@ def _place(node: NodeResult, *, of_role: bool, several: bool) -> str:
         parts += [f"{kind} {name}" for kind, name in (("role", role), ("profile", profile)) if name]
     else:
         parts.append("no instance profile")
-    return shown(", ".join(parts))
+    return ", ".join(parts)
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _plainly(text: str, style: str = "") -> Text:
-    """Text in which rich takes brackets and colons literally."""
-    from rich.text import Text  # noqa: PLC0415 # of an extra
-
-    return Text(text, style, overflow="fold")

@@ -1,0 +1,72 @@
+"""Text for a terminal or a page, some of which is the account's, such as the names of instances."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from rich.console import Console
+    from rich.text import Text
+
+PROGRAM: Final = "session-manager-permissions"
+_UNSEEN: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn the direction of text around, and halves of characters."""
+
+
+def shown(text: str) -> str:
+    """Write as an escape what a terminal or a browser would obey instead of showing it."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def all_shown(value: Any) -> Any:  # noqa: ANN401 # of any shape
+    """Return a value of JSON in which each text is written as `shown` does."""
+    if isinstance(value, list):
+        return [all_shown(one) for one in value]
+    if isinstance(value, dict):
+        return {name: all_shown(one) for name, one in value.items()}
+    return shown(value) if isinstance(value, str) else value
+
+
+def shown_time(time: str) -> str:
+    """Shorten a time such as `2026-11-26T07:20:00Z` to what a reader needs."""
+    return f"{time[:16].replace('T', ' ')} UTC"
+
+
+def plainly(text: str, style: str = "") -> Text:
+    """Make a text in which rich takes brackets and colons, as in ARNs, literally."""
+    from rich.text import Text  # noqa: PLC0415 # of an extra
+
+    return Text(text, style, overflow="fold")
+
+
+def rendered(show: Callable[[Console], None]) -> str:
+    """Render an answer as rich does for standard output."""
+    from rich.console import Console  # noqa: PLC0415 # of an extra
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with console.capture() as text:  # rich itself exits with 1 if it can't write
+        show(console)
+    return text.get()
+
+
+def say(text: str) -> None:
+    """Write a line to standard error; if that is closed, the exit status has to be enough."""
+    with suppress(AttributeError, OSError):
+        sys.stderr.write(f"{PROGRAM}: {shown(' '.join(text.splitlines()))}\n")
+
+
+def line_of(stream: TextIO | None) -> Callable[[str], None]:
+    """Return what writes over the last line of a stream, if that is a terminal."""
+
+    def tell(text: str) -> None:
+        if stream and stream.isatty():
+            stream.write(f"\r\x1b[K{text}")
+            stream.flush()
+
+    return tell
