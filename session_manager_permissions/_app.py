@@ -22,6 +22,7 @@ from constructs import Construct
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
 
 from . import _limits
+from ._constructs.lookup import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -156,14 +157,16 @@ def refusing_role(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
     try:
         yield
     except ValueError as error:
-        if stack.node.try_find_child(CONSTRUCT_ID) is None:  # the options are checked before it
+        # The construct checks the options before it is in the stack, and the role after that.
+        if stack.node.try_find_child(CONSTRUCT_ID) is None:
             raise
         raise ValueError(f"{line.where}: {error}") from None
 
 
 def make_stack(app: cdk.App, kind: str, name: str) -> cdk.Stack:
     """Make the stack for the roles of this name."""
-    account, region = (os.environ.get(f"CDK_DEFAULT_{name}") for name in ("ACCOUNT", "REGION"))
+    account = os.environ.get("CDK_DEFAULT_ACCOUNT")
+    region = os.environ.get("CDK_DEFAULT_REGION")
     if not account or not region:
         raise ValueError(
             "the CDK CLI could not tell the account and region: configure credentials and a region"
@@ -287,17 +290,8 @@ def look_up_role(scope: Construct, name: str) -> iam.IRole:
     Until the CLI has looked it up, `iam.Role.from_lookup` gives a role of another account, and the
     stack would have no policy.
     """
-    answer = cdk.ContextProvider.get_value(
-        scope,
-        provider="cc-api-provider",
-        props={
-            "typeName": "AWS::IAM::Role",
-            "exactIdentifier": name,
-            "propertiesToReturn": ["Arn"],
-        },
-        dummy_value=[{"Arn": f"arn:aws:iam::{cdk.Stack.of(scope).account}:role/{name}"}],
-    )
-    (role,) = answer.value
+    arn = f"arn:aws:iam::{cdk.Stack.of(scope).account}:role/{name}"
+    role = look_up(scope, "Role", name, {"Arn": arn})
     return iam.Role.from_role_arn(scope, "Role", role["Arn"])
 
 
@@ -325,12 +319,8 @@ def import_key(
     arn = options.get(option)
     if arn is None:
         return None
-    if not arn.startswith("arn:"):
-        raise ValueError(f"-c {option}={arn}: give the key's ARN")
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415 # each submodule of CDK takes time to load
-
     with refusing(option, arn):
-        return kms.Key.from_key_arn(stack, construct_id, arn)
+        return cdk.aws_kms.Key.from_key_arn(stack, construct_id, arn)
 
 
 def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
@@ -342,10 +332,8 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
             if option in options:
                 raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
         return None
-    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
-
     with refusing("log-bucket", name):
-        return s3.Bucket.from_bucket_attributes(
+        return cdk.aws_s3.Bucket.from_bucket_attributes(
             stack, "LogBucket", bucket_name=name, encryption_key=key
         )
 
@@ -355,22 +343,18 @@ def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGrou
     name = options.get("log-group")
     if name is None:
         return None
-    from aws_cdk import aws_logs as logs  # noqa: PLC0415
-
-    return logs.LogGroup.from_log_group_name(stack, "LogGroup", name)
+    return cdk.aws_logs.LogGroup.from_log_group_name(stack, "LogGroup", name)
 
 
 def show_example(app: cdk.App) -> None:
     """Make what `cdk synth` shows without options: a profile, its role, a key and the policy."""
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415
-
     stack = cdk.Stack(app, "SessionManager-Example", description="Session Manager permissions")
     role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
     SessionManagerPermissions(
         stack,
         CONSTRUCT_ID,
         instance_profile=iam.InstanceProfile(stack, "InstanceProfile", role=role),
-        encryption_key=kms.Key(stack, "Key", enable_key_rotation=True),
+        encryption_key=cdk.aws_kms.Key(stack, "Key", enable_key_rotation=True),
     )
 
 

@@ -557,7 +557,11 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         ),
         pytest.param({"role": ""}, "-c role=: give a value", id="empty"),
         pytest.param({"role": "Existing", "key": ""}, "-c key=: give a value", id="empty option"),
-        pytest.param({"role": "Existing", "key": "alias/sessions"}, "the key's ARN", id="key"),
+        pytest.param(
+            {"role": "Existing", "key": "alias/sessions"},
+            "-c key=alias/sessions: ArnsMustStartWithArn",
+            id="key",
+        ),
         pytest.param(
             {"role": "Existing", "key": f"arn:aws:s3:::{ACCOUNT}"}, "ARN", id="no key's ARN"
         ),
@@ -591,7 +595,7 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"role": "Existing", "log-bucket": "session-logs", "log-bucket-key": "alias/logs"},
-            "-c log-bucket-key=alias/logs: give the key's ARN",
+            "-c log-bucket-key=alias/logs: ArnsMustStartWithArn",
             id="bucket's key",
         ),
         pytest.param(

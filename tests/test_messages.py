@@ -960,7 +960,6 @@ ROWS: Final = {
     "-c with a flag of another value": Row(app(role="web", allow_registration="yes"), SystemExit),
     "-c with neither role nor profile": Row(app(key=key_arn()), SystemExit),
     "-c without an account": Row(app(role="web", environment={}), SystemExit),
-    "-c key=ALIAS": Row(app(role="web", key="alias/sessions"), SystemExit),
     "-c log-prefix without log-bucket": Row(app(role="web", log_prefix="web"), SystemExit),
     "-c roles=FILE that is not there": Row(app(roles="nowhere.txt"), SystemExit),
     "-c roles=FILE in UTF-16": Row(app(roles="names.txt", file="web".encode("utf-16")), SystemExit),

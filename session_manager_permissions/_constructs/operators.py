@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from constructs import IConstruct
 
 
-_SSH: Final = ("AWS-StartSSHSession",)
-_PORT_FORWARDING: Final = (
-    "AWS-StartPortForwardingSession",
-    "AWS-StartPortForwardingSessionToRemoteHost",
-)
-_INTERACTIVE_COMMANDS: Final = ("AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand")
-_REMOTE_DESKTOP: Final = ("AWS-StartPortForwardingSession",)
+_AWS_DOCUMENTS: Final = {
+    "allow_ssh": ["AWS-StartSSHSession"],
+    "allow_port_forwarding": [
+        "AWS-StartPortForwardingSession",
+        "AWS-StartPortForwardingSessionToRemoteHost",
+    ],
+    "allow_interactive_commands": ["AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand"],
+    "allow_remote_desktop": ["AWS-StartPortForwardingSession"],
+}
+"""AWS's own documents that each option allows."""
 _CONSOLE: Final = (
     "ssm:DescribeSessions",
     "ssm:GetConnectionStatus",
@@ -162,12 +166,7 @@ def _permissions(
         {**_CHECK_DOCUMENT, **({"StringEquals": tags} if tags else {})},
         f"StartSessionInstances{grant_id}",
     )
-    aws_documents = (
-        *(_SSH if access.allow_ssh else ()),
-        *(_PORT_FORWARDING if access.allow_port_forwarding else ()),
-        *(_INTERACTIVE_COMMANDS if access.allow_interactive_commands else ()),
-        *(_REMOTE_DESKTOP if access.allow_remote_desktop else ()),
-    )
+    aws_documents = [_AWS_DOCUMENTS[option] for option in _AWS_DOCUMENTS if getattr(access, option)]
     yield _Permission(
         ["ssm:StartSession"],
         [
@@ -175,7 +174,7 @@ def _permissions(
             *(
                 # The ARNs of AWS's own documents have no account.
                 stack.format_arn(service="ssm", account="", resource="document", resource_name=name)
-                for name in dict.fromkeys(aws_documents)
+                for name in dict.fromkeys(chain(*aws_documents))
             ),
         ],
         _CHECK_DOCUMENT,
@@ -209,20 +208,20 @@ def _refuse_unchosen(access: Access) -> None:
         return
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
-        parts = parse_arn(arn)
-        if parts is None and TOKEN.match(arn):  # known at deployment
-            continue
-        kind, _, instance_id = parts.resource.partition("/") if parts else ("", "", "")
-        if not (
-            parts
-            and parts.is_placed
-            and (parts.service, kind) in _INSTANCES
-            and is_name(instance_id, _limits.INSTANCE_ID)
-        ):
+        if not _may_be_instance(arn):
             raise ValueError(
                 f"instance_arns has {arn!r}, which is not an instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
+
+
+def _may_be_instance(arn: str) -> bool:
+    parts = parse_arn(arn)
+    if parts is None:
+        return TOKEN.match(arn) is not None  # known at deployment
+    kind, _, instance_id = parts.resource.partition("/")
+    is_kind = parts.is_placed and (parts.service, kind) in _INSTANCES
+    return is_kind and is_name(instance_id, _limits.INSTANCE_ID)
 
 
 def _refuse_wrong_tags(access: Access) -> None:
@@ -276,9 +275,7 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
     role_arn: str | None = getattr(principal, "role_arn", None)
     if role_arn is None:
         return True
-    parts = parse_arn(role_arn)
-    if parts is not None:
-        refuse_by_arn(role_arn, parts)
+    refuse_by_arn(role_arn)
     role = cast("iam.IRole", principal)
     has_policy = any(isinstance(node, iam.Policy) for node in role.node.find_all())
     return has_policy or reports_only(role) or is_lookup_dummy(role)

@@ -22,6 +22,7 @@ from .logs import (
     normal_prefix,
     warn_if_encrypted_twice,
 )
+from .names import default_name
 from .operators import Access, grant
 from .tokens import TOKEN, is_name
 
@@ -138,7 +139,6 @@ class SessionPreferences(Construct):
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-run-as.html
         """
-        cdk.Stack.of(scope)
         refuse_wrong_type("stream_logs", stream_logs, bool)
         refuse_wrong_type("enforce_s3_encryption", enforce_s3_encryption, bool)
         refuse_wrong_type("enforce_cloudwatch_encryption", enforce_cloudwatch_encryption, bool)
@@ -174,17 +174,10 @@ class SessionPreferences(Construct):
             _refuse_unencrypted(log_group)
         if enforces_encryption:
             _refuse_encrypted_twice(log_bucket)
-        from aws_cdk import aws_ssm as ssm  # noqa: PLC0415 - a second that not everyone spends
-
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         if document_name is None:
-            document_name = cdk.Names.unique_resource_name(
-                self,
-                max_length=_limits.DOCUMENT.longest,
-                separator="-",
-                allowed_special_characters=_limits.DOCUMENT.signs,
-            )
+            document_name = default_name(self, _limits.DOCUMENT)
             _refuse_taken_document_name(document_name)
         if run_as_user == "ssm-user":
             cdk.Annotations.of(self).add_warning_v2(
@@ -193,7 +186,7 @@ class SessionPreferences(Construct):
                 "user: no session starts on an instance that does not have it; create the user by "
                 "other means, or leave run_as_user out, and the agent creates it",
             )
-        document = ssm.CfnDocument(
+        document = cdk.aws_ssm.CfnDocument(
             self,
             "Resource",
             content=content,

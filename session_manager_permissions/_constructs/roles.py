@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits
 
 from .checks import described
-from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, resolved
+from .tokens import Environment, differ, is_name, is_token, parse_arn, referenced, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from constructs import Construct, IConstruct
 
-_PolicyProperty: Final = iam.CfnRole.PolicyProperty
-BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
+_BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
 
 
 class Target(NamedTuple):
@@ -38,11 +37,6 @@ class Target(NamedTuple):
     """Equal for the same role, however it is given: its name where that is known."""
     cfn_role: iam.CfnRole | None = None
     """The L1 of a role of this app."""
-
-    @property
-    def inline_policy_names(self) -> list[str]:
-        """The names of the policies that the role is made with."""
-        return inline_policy_names(self.cfn_role) if self.cfn_role else []
 
 
 def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
@@ -68,7 +62,7 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(imported, imported.role_name, _referenced_key(arn))
-    refuse_by_arn(arn, parts)
+    refuse_by_arn(arn)
     name = parts.resource.rpartition("/")[2]
     return Target(imported, name, _referenced_key(name))
 
@@ -94,7 +88,7 @@ def profile_target(
     if role is None:
         raise ValueError(
             f"instance_profile {profile.node.path!r} was imported without its role, which alone "
-            f"has policies: give the role, {_BY_PROFILE}, or as role={BY_NAME}"
+            f"has policies: give the role, {_BY_PROFILE}, or as role={_BY_NAME}"
         )
     return role_target(scope, role_id, role, stack)
 
@@ -154,7 +148,7 @@ def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
     """Return the names of the policies that the role is made with."""
     policies = cfn_role.policies
     known = policies if isinstance(policies, list) else ()
-    return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
+    return [one.policy_name for one in known if isinstance(one, iam.CfnRole.PolicyProperty)]
 
 
 def condition_path(resource: cdk.CfnResource) -> str:
@@ -234,15 +228,28 @@ def _named_target(
         raise ValueError(
             f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"
         )
-    name = names[0]
-    given = role_of_maker(profile, "role_name", name)
-    if given is not None:
-        return role_target(scope, role_id, given, stack)
-    reference = referenced(name)
-    if reference is not None and isinstance(reference.target, iam.CfnRole):
-        return _cfn_role_target(scope, role_id, reference.target, stack)
+    (name,) = names
+    known = _role_of_app(profile, "role_name", name)
+    if known is not None:
+        return role_target(scope, role_id, known, stack)
     _refuse_other_account("instance_profile", profile, stack)
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+
+
+def _role_of_app(
+    resource: cdk.CfnResource, attribute: str, value: str
+) -> iam.IRole | iam.CfnRole | None:
+    """Return the role of an L1, if its maker was given it, or `value` refers to it.
+
+    `attribute` and `value` are as in `role_of_maker`.
+    """
+    given = role_of_maker(resource, attribute, value)
+    if given is not None:
+        return given
+    reference = referenced(value)
+    if reference is not None and isinstance(reference.target, iam.CfnRole):
+        return reference.target
+    return None
 
 
 def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.IRole | None:
@@ -282,12 +289,9 @@ def node_group_target(
         ValueError: it is no role's ARN, or the role can't be changed from `stack`.
     """
     arn = node_group.node_role
-    given = role_of_maker(node_group, "role_arn", arn)
-    if given is not None:
-        return role_target(scope, role_id, given, stack)
-    reference = referenced(arn)
-    if reference is not None and isinstance(reference.target, iam.CfnRole):
-        return _cfn_role_target(scope, role_id, reference.target, stack)
+    known = _role_of_app(node_group, "role_arn", arn)
+    if known is not None:
+        return role_target(scope, role_id, known, stack)
     arn = resolved(arn, stack)
     parts = parse_arn(arn)
     if not is_token(arn) if parts is None else "/" not in parts.resource:
@@ -295,11 +299,6 @@ def node_group_target(
             f"node_role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME"
         )
     return role_target(scope, role_id, iam.Role.from_role_arn(scope, role_id, arn), stack)
-
-
-def is_role_name(text: str) -> bool:
-    """Tell whether a role can have this name, which thus is no token, no path and no ARN."""
-    return _limits.ROLE.fits(text)
 
 
 def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
@@ -317,16 +316,21 @@ def _referenced_arn(role: IRoleRef) -> str:
     is_profile = hasattr(role, "instance_profile_ref")
     raise TypeError(
         f"role must be an IAM role, got {described(role)}: "
-        f"give {'it as instance_profile' if is_profile else f'a construct, {BY_NAME}'}"
+        f"give {'it as instance_profile' if is_profile else f'a construct, {_BY_NAME}'}"
     )
 
 
-def refuse_by_arn(arn: str, parts: Arn) -> None:
+def refuse_by_arn(arn: str) -> None:
     """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
+
+    An ARN that is one token says nothing.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
     """
+    parts = parse_arn(arn)
+    if parts is None:
+        return
     kind, slash, path_and_name = parts.resource.partition("/")
     path, _, name = f"/{path_and_name}".rpartition("/")
     is_role = (parts.service, kind) == ("iam", "role") and _limits.is_path(f"{path}/")
