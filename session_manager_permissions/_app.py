@@ -121,6 +121,9 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
         deploy_to_file(app, target, options)
     elif target == "role":
         role = options["role"]
+        fault = _limits.role_fault(role)
+        if fault:
+            raise ValueError(f"-c role: {role!r} {fault}")
         # The name and the ARN of a role lead to the same stack.
         stack = make_stack(app, "Role", role.rpartition("/")[2])
         add_permissions(stack, options, role=import_role(stack, role))
@@ -295,21 +298,11 @@ def look_up_role(scope: Construct, name: str) -> iam.IRole:
     return iam.Role.from_role_arn(scope, "Role", role["Arn"])
 
 
-@contextmanager
-def refusing(option: str, value: str) -> Generator[None, None, None]:
-    """Name the option whose value CDK refuses."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise ValueError(f"-c {option}={value}: {error}") from None
-
-
 def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
     """Import the role by its name or its ARN."""
-    with refusing("role", role):
-        if role.startswith("arn:"):
-            return iam.Role.from_role_arn(stack, "Role", role)
-        return iam.Role.from_role_name(stack, "Role", role)
+    if role.startswith("arn:"):
+        return iam.Role.from_role_arn(stack, "Role", role)
+    return iam.Role.from_role_name(stack, "Role", role)
 
 
 def import_key(
@@ -319,8 +312,7 @@ def import_key(
     arn = options.get(option)
     if arn is None:
         return None
-    with refusing(option, arn):
-        return cdk.aws_kms.Key.from_key_arn(stack, construct_id, arn)
+    return cdk.aws_kms.Key.from_key_arn(stack, construct_id, arn)
 
 
 def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
@@ -332,10 +324,9 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
             if option in options:
                 raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
         return None
-    with refusing("log-bucket", name):
-        return cdk.aws_s3.Bucket.from_bucket_attributes(
-            stack, "LogBucket", bucket_name=name, encryption_key=key
-        )
+    return cdk.aws_s3.Bucket.from_bucket_attributes(
+        stack, "LogBucket", bucket_name=name, encryption_key=key
+    )
 
 
 def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGroup | None:

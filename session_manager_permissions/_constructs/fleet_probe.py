@@ -14,7 +14,6 @@ from aws_cdk import aws_iam as iam
 
 from .roles import (
     Target,
-    attach_by_name,
     attach_or_refuse,
     node_group_target,
     profile_target,
@@ -88,6 +87,7 @@ class Probe:
         Raises:
             TypeError: CDK does not know what role the compute has.
             ValueError: the role is not known, or can't get the policy.
+            RuntimeError: CDK's, for a role that has another policy of the same name.
         """
         resource = found.resource
         attribute, value = "role_name", name
@@ -120,7 +120,7 @@ class Probe:
         if not target.name:
             return  # CDK always attaches a policy to an owned role of the account
         if self.same_name is not None:
-            attach_by_name(self.same_name, target.role)
+            target.role.attach_inline_policy(self.same_name)
         # Each try has a new policy, as another import may have put the same name on the last one.
         attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
 

@@ -165,7 +165,7 @@ def _roles_of(
             continue
         try:
             role = probe.try_role_of(found, name)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             policy.not_attached.append(f"{found.resource.node.path}: {error}")
             continue
         if role:

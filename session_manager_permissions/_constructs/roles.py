@@ -109,10 +109,11 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
     of `iam.Role.customize_roles`, whose report has the policy.
 
     Raises:
-        ValueError: CDK can't attach policies to the role, or it has another one of the same name.
+        ValueError: CDK can't attach policies to the role.
+        RuntimeError: CDK's, for a role that has another policy of the same name.
     """
     role = target.role
-    attach_by_name(policy, role)
+    role.attach_inline_policy(policy)
     if not target.name:
         return
     cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
@@ -127,21 +128,6 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
         "without_policy_updates(), so CDK can't attach a policy to it: give the role itself, or "
         "add session_manager_statements() where its policies are managed"
     )
-
-
-def attach_by_name(policy: iam.Policy, role: iam.IRole) -> None:
-    """Attach `policy`, unless the role has another policy of the same name.
-
-    Raises:
-        ValueError: it has one. CDK finds it where both were attached to the same construct.
-    """
-    try:
-        role.attach_inline_policy(policy)
-    except RuntimeError:
-        raise ValueError(
-            f"policy_name {policy.policy_name!r} is another policy's on role {role.node.path!r}: "
-            "give each policy of a role a name of its own"
-        ) from None
 
 
 def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
