@@ -315,8 +315,7 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
     """
     if not is_token(resource_id):
         return resource_id
-    reference = referenced(resource_id)
-    stack = cdk.Stack.of(construct if reference is None else reference.target)
+    stack = cdk.Stack.of(referenced(resource_id) or construct)
     match stack.resolve(resource_id):
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "VpcId" | "RouteTableId"]}:
             return f"{stack.node.path}:{name}"
@@ -346,10 +345,10 @@ def _group_of_the_vpc(
         description="VPC endpoints of Session Manager",
         allow_all_outbound=False,
     )
-    reference = referenced(vpc.vpc_id)
+    cfn_vpc = referenced(vpc.vpc_id)
     cidr = vpc.vpc_cidr_block
-    if reference is not None and isinstance(reference.target, cdk.aws_ec2.CfnVPC):
-        literal = reference.target.cidr_block  # unlike a reference, linters can read it
+    if isinstance(cfn_vpc, cdk.aws_ec2.CfnVPC):
+        literal = cfn_vpc.cidr_block  # unlike a reference, linters can read it
         cidr = cidr if literal is None or is_token(literal) else literal
     vpc_id = _identity(vpc.vpc_id, scope)
     more = [

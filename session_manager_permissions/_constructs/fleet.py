@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -186,9 +185,9 @@ class SessionManagerFleet(Construct):
         The policy of the stack that the fleet is in is made in the fleet. In any other stack it is
         made in a construct whose id is the fleet's with a hash of the fleet's path.
         """
-        path = self.node.path
-        digest = hashlib.sha256(path.encode()).hexdigest()[:8]
-        holder_id = f"{path.rpartition('/')[2]}{digest}"
+        own_path = self.node.path
+        digest = hashlib.sha256(own_path.encode()).hexdigest()[:8]
+        holder_id = f"{own_path.rpartition('/')[2]}{digest}"
         plain: dict[cdk.Stack, FleetPolicy] = {}
         on_condition: dict[str, FleetPolicy] = {}
         for found in covered:
@@ -200,12 +199,10 @@ class SessionManagerFleet(Construct):
             policy = plain[found.stack]
             condition = found.resource.cfn_options.condition if tree.has_conditions else None
             if condition is not None:
-                condition_path = condition.node.path
-                if condition_path not in on_condition:
-                    on_condition[condition_path] = self._policy_on(
-                        condition, condition_path, policy
-                    )
-                policy = on_condition[condition_path]
+                path = condition.node.path
+                if path not in on_condition:
+                    on_condition[path] = self._policy_on(condition, path, policy)
+                policy = on_condition[path]
             policy.compute.append(found)
         return [*plain.values(), *on_condition.values()]
 
@@ -217,14 +214,11 @@ class SessionManagerFleet(Construct):
         must have a fleet of its own.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
-        paths = [fleet._scope.node.path for fleet in fleets]
-        self_at = fleets.index(self)
+        paths = {fleet: fleet._scope.node.path for fleet in fleets}
+        before = fleets[: fleets.index(self)]
         self._left_alone += self._excluded
-        for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True)):
-            if path != paths[self_at]:
-                self._left_alone.append(fleet._scope)
-            elif at < self_at:
-                self._earlier.append(fleet)
+        self._left_alone += [fleet._scope for fleet in fleets if paths[fleet] != paths[self]]
+        self._earlier += [fleet for fleet in before if paths[fleet] == paths[self]]
         stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
         if stages:
             for path in self._own(stage.node.path for stage in stages):
@@ -270,13 +264,8 @@ class SessionManagerFleet(Construct):
         """Return the policy of `stack`, with all but the compute and the roles."""
         environment = Environment.of(stack)
         statements = statements_by_sid(self._options, self._key, stack)
-        return FleetPolicy(
-            stack,
-            environment,
-            holder,
-            self._policy_name or default_policy_name(holder, environment),
-            list(statements.values()),
-        )
+        name = self._policy_name or default_policy_name(holder, environment)
+        return FleetPolicy(stack, environment, holder, name, list(statements.values()))
 
     def _policy_on(self, condition: cdk.CfnCondition, path: str, plain: FleetPolicy) -> FleetPolicy:
         """Return the policy for compute on a condition, without which its roles may not exist."""
@@ -347,9 +336,8 @@ class SessionManagerFleet(Construct):
             "around what is to be covered, and give what is imported to SessionManagerPermissions"
         )
         stage = _stage_path(self)
-        around = [] if tree.home is None else [tree.home]
-        in_app = (node for node in tree.in_app if isinstance(node, cdk.Stack))
-        stacks = itertools.chain(around, tree.stacks, in_app)
+        nearest_first = (tree.home, *tree.stacks, *tree.in_app)
+        stacks = (node for node in nearest_first if isinstance(node, cdk.Stack))
         near = (stack for stack in stacks if _stage_path(stack) == stage)
         self._report("session-manager-permissions:fleet-covers-nothing", text, next(near, None))
 

@@ -49,8 +49,7 @@ class Probe:
     @cached_property
     def _stack(self) -> cdk.Stack:
         """A stack of the same environment, as CDK attaches to no role of another account."""
-        account, region = self.environment
-        env = cdk.Environment(account=account, region=region)
+        env = cdk.Environment(account=self.environment.account, region=self.environment.region)
         return cdk.Stack(cdk.App(), "Probe", env=env)
 
     @cached_property

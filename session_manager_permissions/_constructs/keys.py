@@ -173,9 +173,8 @@ def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
         return key.attr_arn, None, key
     if isinstance(key, cdk.aws_kms.CfnAlias):
         name = key.alias_name
-        target = referenced(key.target_key_id)
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
-        return arn, name, cast("IKeyRef", target.target) if target else None
+        return arn, name, cast("IKeyRef | None", referenced(key.target_key_id))
     found: str | None = getattr(key, "key_arn", None)
     if found is None:  # neither L1 nor L2: what `kms.CfnKey.from_key_arn` gives
         reference = getattr(key, "key_ref", None)

@@ -94,7 +94,7 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
         return None
     stack = cdk.Stack.of(bucket)
     if is_token(key_id):
-        key = _referenced_key(key_id, stack)
+        key = _key_of_app(key_id, stack)
         if key is not None:
             return any_key(_BUCKET_KEY, key)
         key_id = resolved(key_id, stack)
@@ -116,12 +116,12 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
 _SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
 
 
-def _referenced_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
+def _key_of_app(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
     """Return the L1 that `key_id` refers to, be it by `Fn::Sub`, as templates do in `stack`."""
     kinds = (cdk.aws_kms.CfnKey, cdk.aws_kms.CfnAlias)
-    reference = referenced(key_id)
-    if reference is not None:
-        return reference.target if isinstance(reference.target, kinds) else None
+    key = referenced(key_id)
+    if key is not None:
+        return key if isinstance(key, kinds) else None
     match stack.resolve(key_id):
         case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
             path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
@@ -223,12 +223,6 @@ def group_name(group: ILogGroupRef) -> str:
         return group.ref
     name: str | None = getattr(group, "log_group_name", None)
     return group.log_group_ref.log_group_name if name is None else name
-
-
-def is_unencrypted(group: ILogGroupRef) -> bool:
-    """Tell whether the log group is known to have no KMS key."""
-    cfn_group = group.node.default_child if isinstance(group, cdk.aws_logs.LogGroup) else group
-    return isinstance(cfn_group, cdk.aws_logs.CfnLogGroup) and cfn_group.kms_key_id is None
 
 
 def normal_prefix(log_prefix: str | None, bucket: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -13,8 +13,6 @@ from session_manager_permissions import _limits
 from .checks import refuse_wrong_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from constructs import Construct
 
 
@@ -65,9 +63,7 @@ def lookup_instance_profile(
     )
 
 
-def look_up(
-    scope: Construct, kind: str, name: str, until_then: Mapping[str, object]
-) -> dict[str, Any]:
+def look_up(scope: Construct, kind: str, name: str, until_then: dict[str, Any]) -> dict[str, Any]:
     """Have the CDK CLI ask the account for properties of an IAM resource, by the Cloud Control API.
 
     Args:
@@ -87,5 +83,5 @@ def look_up(
         },
         dummy_value=[until_then],
     )
-    (found,) = answer.value
-    return cast("dict[str, Any]", found)
+    found: dict[str, Any] = answer.value[0]
+    return found

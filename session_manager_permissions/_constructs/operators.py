@@ -204,8 +204,6 @@ def _refuse_unchosen(access: Access) -> None:
             "give instance_arns or instance_tags to choose the instances, or all_instances=True "
             f"for every one, got {'both' if chosen else 'none of them'}"
         )
-    if _is_list_token(access.instance_arns):
-        return
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
         if not _may_be_instance(arn):
@@ -217,8 +215,8 @@ def _refuse_unchosen(access: Access) -> None:
 
 def _may_be_instance(arn: str) -> bool:
     parts = parse_arn(arn)
-    if parts is None:
-        return TOKEN.match(arn) is not None  # known at deployment
+    if parts is None:  # known at deployment, where CDK holds a list as one text
+        return TOKEN.match(arn) is not None or arn.startswith("#{Token[")
     kind, _, instance_id = parts.resource.partition("/")
     is_kind = parts.is_placed and (parts.service, kind) in _INSTANCES
     return is_kind and is_name(instance_id, _limits.INSTANCE_ID)
@@ -234,17 +232,8 @@ def _refuse_wrong_tags(access: Access) -> None:
             raise ValueError(
                 f"{argument} has no value, so that no instance can have it: give one or several"
             )
-        if not _is_list_token(several):
-            for value in several:
-                refuse_wrong_text(f"each of {argument}", value)
-
-
-def _is_list_token(values: Sequence[str]) -> bool:
-    """Tell whether `values` has a list that only the deployment knows, which CDK holds as a string.
-
-    CDK refuses such a list in clear words where others stand beside it.
-    """
-    return any(isinstance(value, str) and "#{Token[" in value for value in values)
+        for value in several:
+            refuse_wrong_text(f"each of {argument}", value)
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
@@ -256,9 +245,8 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         )
     refuse_no_sequence("instance_arns", access.instance_arns, "a sequence of ARNs")
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
-    for option, value in access._asdict().items():
-        if option not in ("instance_arns", "instance_tags"):
-            refuse_wrong_type(option, value, bool)
+    for option in ("all_instances", *_AWS_DOCUMENTS, "allow_console"):
+        refuse_wrong_type(option, getattr(access, option), bool)
 
 
 def _takes_policies(principal: iam.IPrincipal) -> bool:

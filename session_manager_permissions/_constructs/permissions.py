@@ -179,8 +179,7 @@ class SessionManagerPermissions(Construct):
             ValueError: its role is not known, can't be changed from this stack, or has another
                 policy of this name.
         """
-        target = profile_target(self, next(self._role_ids), instance_profile, self._stack)
-        self._attach(target)
+        self._attach(profile_target(self, next(self._role_ids), instance_profile, self._stack))
 
     def add_encryption_key(self, encryption_key: IKeyRef | IAliasRef) -> None:
         """Grant `kms:Decrypt` on one more key: a role is global, and keys are not.

@@ -7,6 +7,7 @@ imported with `mutable=False`, or by the ARN of another account (`attach_or_refu
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
@@ -56,7 +57,13 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         return _cfn_role_target(scope, role_id, role, stack)
     arn: str | None = getattr(role, "role_arn", None)
     if arn is None or not hasattr(role, "attach_inline_policy"):
-        arn = _referenced_arn(role)
+        if not hasattr(role, "role_ref"):
+            is_profile = hasattr(role, "instance_profile_ref")
+            raise TypeError(
+                f"role must be an IAM role, got {described(role)}: "
+                f"give {'it as instance_profile' if is_profile else f'a construct, {_BY_NAME}'}"
+            )
+        arn = role.role_ref.role_arn
         role = iam.Role.from_role_arn(scope, role_id, arn)
     imported = cast("iam.IRole", role)
     parts = parse_arn(arn)
@@ -169,12 +176,8 @@ def is_lookup_dummy(role: iam.IRole) -> bool:
 
     A real role's ARN has no region (aws-cdk-lib/aws-iam/lib/role.ts, `fromLookup`).
     """
-    arn = parse_arn(role.role_arn)
-    return (
-        arn is not None
-        and (arn.account, arn.resource) == ("123456789012", "role/DUMMY_ARN")
-        and arn.region != ""
-    )
+    dummy = r"arn:[^:]+:iam:[^:]+:123456789012:role/DUMMY_ARN"
+    return re.fullmatch(dummy, role.role_arn) is not None
 
 
 def _key(cfn_role: iam.CfnRole) -> str:
@@ -184,10 +187,8 @@ def _key(cfn_role: iam.CfnRole) -> str:
 
 def _referenced_key(name_or_arn: str) -> str:
     """Return the key of the role of this app that a token refers to, else `name_or_arn` itself."""
-    reference = referenced(name_or_arn)
-    if reference is not None and isinstance(reference.target, iam.CfnRole):
-        return _key(reference.target)
-    return name_or_arn
+    role = referenced(name_or_arn)
+    return _key(role) if isinstance(role, iam.CfnRole) else name_or_arn
 
 
 def _cfn_role_target(
@@ -232,10 +233,8 @@ def _role_of_app(
     given = role_of_maker(resource, attribute, value)
     if given is not None:
         return given
-    reference = referenced(value)
-    if reference is not None and isinstance(reference.target, iam.CfnRole):
-        return reference.target
-    return None
+    role = referenced(value)
+    return role if isinstance(role, iam.CfnRole) else None
 
 
 def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.IRole | None:
@@ -293,17 +292,6 @@ def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
         return profile.roles
     except RuntimeError:  # `CfnInclude` keeps a `Ref` to a list parameter as no list
         return cdk.Token.as_list(profile._cfn_properties["roles"])  # noqa: SLF001 - CDK's protected
-
-
-def _referenced_arn(role: IRoleRef) -> str:
-    """Return the ARN of a role that is neither L1 nor L2."""
-    if hasattr(role, "role_ref"):
-        return role.role_ref.role_arn
-    is_profile = hasattr(role, "instance_profile_ref")
-    raise TypeError(
-        f"role must be an IAM role, got {described(role)}: "
-        f"give {'it as instance_profile' if is_profile else f'a construct, {_BY_NAME}'}"
-    )
 
 
 def refuse_by_arn(arn: str) -> None:

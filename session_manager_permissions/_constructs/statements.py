@@ -266,9 +266,8 @@ def allow_decrypt(
     alias_id = ""
     if alias_name is not None:
         alias_id = _needs.alias_id(key.given.node.path if is_token(alias_name) else alias_name)
-    need = _needs.decrypt(
-        key.resource, alias_name, alias_id, sessions_only=options["decrypt_sessions_only"]
-    )
+    sessions_only = options["decrypt_sessions_only"]
+    need = _needs.decrypt(key.resource, alias_name, alias_id, sessions_only=sessions_only)
     if need.sid in statements:
         statements[need.sid].add_resources(need.resource)
     else:
