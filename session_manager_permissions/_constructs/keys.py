@@ -106,7 +106,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         parts is None
         or parts.service != "kms"
         or not parts.is_placed
-        or not (alias_name or _may_be(parts.resource, "key/", _limits.KEY_ID))
+        or (alias_name is None and not _may_be(parts.resource, "key/", _limits.KEY_ID))
     ):
         raise ValueError(
             f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"

@@ -104,6 +104,8 @@ class SessionManagerPermissions(Construct):
             ValueError: neither or both of `role` and `instance_profile`; an invalid `policy_name`;
                 a role that can't be changed from this stack, or that is not known; options that
                 `session_manager_statements` refuses.
+            RuntimeError: CDK's, if an `iam.Policy` of the name `policy_name` is attached to the
+                role.
         """
         if (role is None) == (instance_profile is None):
             raise ValueError(
@@ -165,6 +167,7 @@ class SessionManagerPermissions(Construct):
             TypeError: it is no role.
             ValueError: its policies can't be changed from this stack, or it has another policy of
                 this name.
+            RuntimeError: CDK's, if an `iam.Policy` of this name is attached to it.
         """
         self._attach(role_target(self, next(self._role_ids), role, self._stack))
 
@@ -178,6 +181,7 @@ class SessionManagerPermissions(Construct):
             TypeError: it is no instance profile.
             ValueError: its role is not known, can't be changed from this stack, or has another
                 policy of this name.
+            RuntimeError: CDK's, if an `iam.Policy` of this name is attached to its role.
         """
         self._attach(profile_target(self, next(self._role_ids), instance_profile, self._stack))
 

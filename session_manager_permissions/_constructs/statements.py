@@ -185,7 +185,9 @@ if `kms:ResourceAliases` has the alias | `encryption_key`, an alias |
 def read_options(
     **options: Unpack[SessionManagerOptions],
 ) -> tuple[SessionManagerOptions, SessionKey | None]:
-    """Return all options, with those that `preferences` decide filled in, and the key in them.
+    """Return the options with those that `preferences` decide filled in, and the key in them.
+
+    Every option must be given.
 
     Raises:
         TypeError: an option of the wrong type.
@@ -204,7 +206,7 @@ def read_options(
 
 
 def _fill_in(options: SessionManagerOptions, preferences: SessionPreferences) -> None:
-    """Fill in the options that the preferences decide."""
+    """Fill in the options that the preferences decide, and refuse them beside the preferences."""
     if not isinstance(preferences, SessionPreferences):
         raise TypeError(
             f"preferences must be SessionPreferences, got {described(preferences)}: for a "
