@@ -22,6 +22,7 @@ from constructs import Construct
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
 
 from . import _limits
+from ._constructs.lookup import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -121,6 +122,9 @@ def deploy_to_existing(app: cdk.App, options: dict[str, str]) -> None:
         deploy_to_file(app, target, options)
     elif target == "role":
         role = options["role"]
+        fault = _limits.role_fault(role)
+        if fault:
+            raise ValueError(f"-c role: {role!r} {fault}")
         # The name and the ARN of a role lead to the same stack.
         stack = make_stack(app, "Role", role.rpartition("/")[2])
         add_permissions(stack, options, role=import_role(stack, role))
@@ -157,14 +161,16 @@ def refusing_role(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
     try:
         yield
     except ValueError as error:
-        if stack.node.try_find_child(CONSTRUCT_ID) is None:  # the options are checked before it
+        # The construct checks the options before it is in the stack, and the role after that.
+        if stack.node.try_find_child(CONSTRUCT_ID) is None:
             raise
         raise ValueError(f"{line.where}: {error}") from None
 
 
 def make_stack(app: cdk.App, kind: str, name: str) -> cdk.Stack:
     """Make the stack for the roles of this name."""
-    account, region = (os.environ.get(f"CDK_DEFAULT_{name}") for name in ("ACCOUNT", "REGION"))
+    account = os.environ.get("CDK_DEFAULT_ACCOUNT")
+    region = os.environ.get("CDK_DEFAULT_REGION")
     if not account or not region:
         raise ValueError(
             "the CDK CLI could not tell the account and region: configure credentials and a region"
@@ -288,35 +294,16 @@ def look_up_role(scope: Construct, name: str) -> iam.IRole:
     Until the CLI has looked it up, `iam.Role.from_lookup` gives a role of another account, and the
     stack would have no policy.
     """
-    answer = cdk.ContextProvider.get_value(
-        scope,
-        provider="cc-api-provider",
-        props={
-            "typeName": "AWS::IAM::Role",
-            "exactIdentifier": name,
-            "propertiesToReturn": ["Arn"],
-        },
-        dummy_value=[{"Arn": f"arn:aws:iam::{cdk.Stack.of(scope).account}:role/{name}"}],
-    )
-    (role,) = answer.value
+    arn = f"arn:aws:iam::{cdk.Stack.of(scope).account}:role/{name}"
+    role = look_up(scope, "Role", name, {"Arn": arn})
     return iam.Role.from_role_arn(scope, "Role", role["Arn"])
-
-
-@contextmanager
-def refusing(option: str, value: str) -> Generator[None, None, None]:
-    """Name the option whose value CDK refuses."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise ValueError(f"-c {option}={value}: {error}") from None
 
 
 def import_role(stack: cdk.Stack, role: str) -> iam.IRole:
     """Import the role by its name or its ARN."""
-    with refusing("role", role):
-        if role.startswith("arn:"):
-            return iam.Role.from_role_arn(stack, "Role", role)
-        return iam.Role.from_role_name(stack, "Role", role)
+    if role.startswith("arn:"):
+        return iam.Role.from_role_arn(stack, "Role", role)
+    return iam.Role.from_role_name(stack, "Role", role)
 
 
 def import_key(
@@ -326,12 +313,7 @@ def import_key(
     arn = options.get(option)
     if arn is None:
         return None
-    if not arn.startswith("arn:"):
-        raise ValueError(f"-c {option}={arn}: give the key's ARN")
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415 # each submodule of CDK takes time to load
-
-    with refusing(option, arn):
-        return kms.Key.from_key_arn(stack, construct_id, arn)
+    return cdk.aws_kms.Key.from_key_arn(stack, construct_id, arn)
 
 
 def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | None:
@@ -343,12 +325,9 @@ def import_bucket(stack: cdk.Stack, options: dict[str, str]) -> s3.IBucket | Non
             if option in options:
                 raise ValueError(f"-c {option}={options[option]}: give -c log-bucket=NAME too")
         return None
-    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
-
-    with refusing("log-bucket", name):
-        return s3.Bucket.from_bucket_attributes(
-            stack, "LogBucket", bucket_name=name, encryption_key=key
-        )
+    return cdk.aws_s3.Bucket.from_bucket_attributes(
+        stack, "LogBucket", bucket_name=name, encryption_key=key
+    )
 
 
 def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGroup | None:
@@ -356,22 +335,18 @@ def import_log_group(stack: cdk.Stack, options: dict[str, str]) -> logs.ILogGrou
     name = options.get("log-group")
     if name is None:
         return None
-    from aws_cdk import aws_logs as logs  # noqa: PLC0415
-
-    return logs.LogGroup.from_log_group_name(stack, "LogGroup", name)
+    return cdk.aws_logs.LogGroup.from_log_group_name(stack, "LogGroup", name)
 
 
 def show_example(app: cdk.App) -> None:
     """Make what `cdk synth` shows without options: a profile, its role, a key and the policy."""
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415
-
     stack = cdk.Stack(app, "SessionManager-Example", description="Session Manager permissions")
     role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
     SessionManagerPermissions(
         stack,
         CONSTRUCT_ID,
         instance_profile=iam.InstanceProfile(stack, "InstanceProfile", role=role),
-        encryption_key=kms.Key(stack, "Key", enable_key_rotation=True),
+        encryption_key=cdk.aws_kms.Key(stack, "Key", enable_key_rotation=True),
     )
 
 

@@ -104,12 +104,12 @@ def prefix_fault(prefix: str) -> str | None:
 
 
 def role_fault(name_or_arn: str) -> str | None:
-    """Why `name_or_arn` is neither the name nor the ARN of a role."""
+    """Tell why `name_or_arn` is neither the name nor the ARN of a role."""
     return _name_or_arn_fault(name_or_arn, ROLE, "role")
 
 
 def instance_profile_fault(name_or_arn: str) -> str | None:
-    """Why `name_or_arn` is neither the name nor the ARN of an instance profile."""
+    """Tell why `name_or_arn` is neither the name nor the ARN of an instance profile."""
     return _name_or_arn_fault(name_or_arn, INSTANCE_PROFILE, "instance-profile")
 
 

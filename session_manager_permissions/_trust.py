@@ -46,15 +46,9 @@ def trust(document: object, service: str) -> Trust:
     written = document.get("Statement") if isinstance(document, dict) else None
     if written is None:
         return Trust("unknown", "the trust policy can't be read")
-    allows: list[bool | None] = []
-    denies: list[bool | None] = []
-    for entry in as_list(written):
-        effect = entry.get("Effect") if isinstance(entry, dict) else None
-        applies = _applies(entry, service) if effect in ("Allow", "Deny") else None
-        if effect != "Deny":
-            allows.append(applies)
-        if effect != "Allow":
-            denies.append(applies)
+    judged = [_applies(entry, service) for entry in as_list(written)]
+    allows = [applies for effect, applies in judged if effect != "Deny"]
+    denies = [applies for effect, applies in judged if effect != "Allow"]
     if True in denies:
         return Trust("denied", f"a Deny of the trust policy keeps {service} from assuming the role")
     if True not in allows and None not in allows:
@@ -68,13 +62,15 @@ def trust(document: object, service: str) -> Trust:
     )
 
 
-def _applies(entry: Mapping[str, Any], service: str) -> bool | None:
-    """Tell whether a statement lets the service assume the role, or denies it; None if unknown."""
+def _applies(entry: object, service: str) -> tuple[str | None, bool | None]:
+    """Tell the effect of a statement, and whether it applies to the service; None if unknown."""
+    if not isinstance(entry, dict) or entry.get("Effect") not in ("Allow", "Deny"):
+        return None, None
     action = covers_action(entry, _ASSUME)
     principal = _on_principal(entry, service)
     if action is False or principal is False:
-        return False
-    return True if action and principal and not entry.get("Condition") else None
+        return entry["Effect"], False
+    return entry["Effect"], True if action and principal and not entry.get("Condition") else None
 
 
 def _on_principal(entry: Mapping[str, Any], service: str) -> bool | None:

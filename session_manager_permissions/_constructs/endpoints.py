@@ -13,9 +13,8 @@ from constructs import Construct, IConstruct
 
 from .at_synthesis import AtSynthesis
 from .checks import described, refuse_wrong_text
-from .keys import session_key
 from .roles import condition_path
-from .statements import statements_by_sid, with_preferences
+from .statements import read_options, statements_by_sid
 from .tokens import is_token, referenced, resolved, without_tokens
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
     from .preferences import SessionPreferences
-    from .statements import SessionManagerOptions
 
 _IDS: Final = {"ssm": "Ssm", "ssmmessages": "SsmMessages", "kms": "Kms", "logs": "Logs"}
 """The construct id of each interface endpoint, by its service."""
@@ -119,21 +117,17 @@ class SessionManagerEndpoints(Construct):
             ValueError: another `endpoint_policy`; options that `session_manager_statements`
                 refuses.
         """
-        options: SessionManagerOptions = {
-            "encryption_key": encryption_key,
-            "allow_registration": allow_registration,
-            "log_bucket": log_bucket,
-            "log_prefix": log_prefix,
-            "log_group": log_group,
-            "check_log_encryption": check_log_encryption,
-            "preferences": preferences,
-            "decrypt_sessions_only": decrypt_sessions_only,
-        }
-        options = with_preferences(options)
-        statements_by_sid(options, cdk.Stack.of(scope))  # for the errors of the options
-        key = options.get("encryption_key")
-        if key is not None:
-            session_key(key)
+        options, key = read_options(
+            encryption_key=encryption_key,
+            allow_registration=allow_registration,
+            log_bucket=log_bucket,
+            log_prefix=log_prefix,
+            log_group=log_group,
+            check_log_encryption=check_log_encryption,
+            preferences=preferences,
+            decrypt_sessions_only=decrypt_sessions_only,
+        )
+        statements_by_sid(options, key, cdk.Stack.of(scope))  # for the errors of the options
         if not hasattr(vpc, "select_subnets"):
             raise TypeError(
                 f"vpc must be a VPC, got {described(vpc)}: give a construct, for one that exists "
@@ -150,22 +144,18 @@ class SessionManagerEndpoints(Construct):
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._vpc = vpc
-        needed = {
-            "ssm": True,
-            "ssmmessages": True,
-            "kms": key is not None,
-            "logs": options.get("log_group") is not None,
-        }
+        optional = {"kms": key, "logs": options["log_group"]}
+        needed = ["ssm", "ssmmessages", *(name for name in optional if optional[name] is not None)]
         nodes = self.node.root.node.find_all()
         found = [*_endpoints_of(vpc, self, nodes)]
-        there = [one for one in found if needed.get(one.service) and one.may_serve_names]
+        there = [one for one in found if one.service in needed and one.may_serve_names]
         served = {one.service for one in there}
-        missing = [name for name in needed if needed[name] and name not in served]
+        missing = [service for service in needed if service not in served]
         groups = list(security_groups or ())
         if missing and not groups:
             groups.append(_group_of_the_vpc(self, vpc, nodes))
         self._made = self._make_interfaces(missing, subnets, groups)
-        if options.get("log_bucket") is not None:
+        if options["log_bucket"] is not None:
             gateways = [one for one in found if one.service == "s3" and one.routes]
             self._make_gateway(gateways)
             there += gateways
@@ -174,7 +164,11 @@ class SessionManagerEndpoints(Construct):
         if endpoint_policy is not None:
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))
-        self._connections = _connections([*groups, *chain(*(one.groups() for one in there))])
+        all_groups = [*groups, *chain(*(one.groups() for one in there))]
+        self._connections = cdk.aws_ec2.Connections(
+            security_groups=[*{group.node.path: group for group in all_groups}.values()],
+            default_port=cdk.aws_ec2.Port.tcp(443),
+        )
         self.node.add_validation(AtSynthesis(self._find_clashes))
 
     @property
@@ -192,14 +186,12 @@ class SessionManagerEndpoints(Construct):
         subnets: ec2.SubnetSelection | None,
         groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
     ) -> list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint]:
-        from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
         return [
-            ec2.InterfaceVpcEndpoint(
+            cdk.aws_ec2.InterfaceVpcEndpoint(
                 self,
                 _IDS[service],
                 vpc=self._vpc,
-                service=ec2.InterfaceVpcEndpointAwsService(service),
+                service=cdk.aws_ec2.InterfaceVpcEndpointAwsService(service),
                 subnets=subnets,
                 security_groups=groups,
                 open=False,
@@ -210,8 +202,6 @@ class SessionManagerEndpoints(Construct):
 
     def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> None:
         """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""
-        from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
         selections = None
         if gateways:
             routed = frozenset(chain(*(gateway.routes for gateway in gateways)))
@@ -223,22 +213,21 @@ class SessionManagerEndpoints(Construct):
             ]
             if not left:
                 return
-            selections = [ec2.SubnetSelection(subnets=left)]
-        service = ec2.GatewayVpcEndpointAwsService.S3
-        gateway = ec2.GatewayVpcEndpoint(
+            selections = [cdk.aws_ec2.SubnetSelection(subnets=left)]
+        service = cdk.aws_ec2.GatewayVpcEndpointAwsService.S3
+        gateway = cdk.aws_ec2.GatewayVpcEndpoint(
             self, "S3", vpc=self._vpc, service=service, subnets=selections
         )
         self._made.append(gateway)
 
     def _warn_if_uncertain(self, endpoint: _DefinedEndpoint) -> None:
-        path = endpoint.resource.node.path
         if not endpoint.is_certain:
             cdk.Annotations.of(self).add_warning_v2(
                 "session-manager-permissions:endpoint-not-certain",
-                f"the endpoint {path!r} of {endpoint.service} exists or has private DNS only if a "
-                "condition or another value of the deployment says so, and no second endpoint is "
-                "made beside it: otherwise Session Manager can't be reached through it; define it "
-                "without a condition and with private DNS",
+                f"the endpoint {endpoint.resource.node.path!r} of {endpoint.service} exists or has "
+                "private DNS only if a condition or another value of the deployment says so, and "
+                "no second endpoint is made beside it: otherwise Session Manager can't be reached "
+                "through it; define it without a condition and with private DNS",
             )
 
     def _find_clashes(self) -> list[str]:
@@ -284,10 +273,8 @@ class _DefinedEndpoint(NamedTuple):
 
     def groups(self) -> list[ec2.ISecurityGroup]:
         """Its security groups. CDK does not know those of an L1 endpoint."""
-        from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
         holder = self.resource.node.scope
-        if not isinstance(holder, ec2.InterfaceVpcEndpoint):
+        if not isinstance(holder, cdk.aws_ec2.InterfaceVpcEndpoint):
             return []
         return list(holder.connections.security_groups)
 
@@ -296,11 +283,12 @@ def _endpoints_of(
     vpc: ec2.IVpc, construct: Construct, nodes: list[IConstruct]
 ) -> Iterator[_DefinedEndpoint]:
     """Yield the endpoints that the app has defined for the VPC, out of its constructs."""
-    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
     vpc_id = _identity(vpc.vpc_id, construct)
     for node in nodes:
-        if not isinstance(node, ec2.CfnVPCEndpoint) or _identity(node.vpc_id, node) != vpc_id:
+        if (
+            not isinstance(node, cdk.aws_ec2.CfnVPCEndpoint)
+            or _identity(node.vpc_id, node) != vpc_id
+        ):
             continue
         name = resolved(node.service_name or "", node.stack)
         service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
@@ -327,8 +315,7 @@ def _identity(resource_id: str, construct: IConstruct) -> str:
     """
     if not is_token(resource_id):
         return resource_id
-    reference = referenced(resource_id)
-    stack = cdk.Stack.of(construct if reference is None else reference.target)
+    stack = cdk.Stack.of(referenced(resource_id) or construct)
     match stack.resolve(resource_id):
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "VpcId" | "RouteTableId"]}:
             return f"{stack.node.path}:{name}"
@@ -351,41 +338,31 @@ def _group_of_the_vpc(
 
     CDK's own VPC constructs know the first range of a VPC alone. The others are in `nodes`.
     """
-    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
-    group = ec2.SecurityGroup(
+    group = cdk.aws_ec2.SecurityGroup(
         scope,
         "SecurityGroup",
         vpc=vpc,
         description="VPC endpoints of Session Manager",
         allow_all_outbound=False,
     )
-    reference = referenced(vpc.vpc_id)
+    cfn_vpc = referenced(vpc.vpc_id)
     cidr = vpc.vpc_cidr_block
-    if reference is not None and isinstance(reference.target, ec2.CfnVPC):
-        literal = reference.target.cidr_block  # unlike a reference, linters can read it
+    if isinstance(cfn_vpc, cdk.aws_ec2.CfnVPC):
+        literal = cfn_vpc.cidr_block  # unlike a reference, linters can read it
         cidr = cidr if literal is None or is_token(literal) else literal
     vpc_id = _identity(vpc.vpc_id, scope)
     more = [
         node.cidr_block
         for node in nodes
-        if isinstance(node, ec2.CfnVPCCidrBlock)
+        if isinstance(node, cdk.aws_ec2.CfnVPCCidrBlock)
         and node.cidr_block is not None
         and _identity(node.vpc_id, node) == vpc_id
     ]
     for block in dict.fromkeys((cidr, *more)):
-        group.add_ingress_rule(ec2.Peer.ipv4(block), ec2.Port.tcp(443), "HTTPS from the VPC")
+        group.add_ingress_rule(
+            cdk.aws_ec2.Peer.ipv4(block), cdk.aws_ec2.Port.tcp(443), "HTTPS from the VPC"
+        )
     return group
-
-
-def _connections(
-    groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
-) -> ec2.Connections:
-    """Return the connections of these security groups, each counted once."""
-    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
-    by_path = {group.node.path: group for group in groups}
-    return ec2.Connections(security_groups=[*by_path.values()], default_port=ec2.Port.tcp(443))
 
 
 def _implement_connectable() -> None:
@@ -393,10 +370,8 @@ def _implement_connectable() -> None:
 
     A decorator would load `aws_ec2` with the package. Whoever holds a VPC has loaded it.
     """
-    from aws_cdk import aws_ec2 as ec2  # noqa: PLC0415
-
-    if ec2.IConnectable not in getattr(SessionManagerEndpoints, "__jsii_ifaces__", ()):
-        jsii.implements(ec2.IConnectable)(SessionManagerEndpoints)
+    if cdk.aws_ec2.IConnectable not in getattr(SessionManagerEndpoints, "__jsii_ifaces__", ()):
+        jsii.implements(cdk.aws_ec2.IConnectable)(SessionManagerEndpoints)
 
 
 def _of_account(account: str) -> iam.PolicyStatement:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -16,12 +15,12 @@ from constructs import Construct
 
 from .at_synthesis import AtSynthesis
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
-from .fleet_roles import FleetPolicy, list_roles, shared_by_stacks
+from .fleet_roles import FleetPolicy, list_roles
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
-from .keys import is_in_region, session_key, warn_of_no_key_in_region
+from .keys import is_in_region, warn_of_no_key_in_region
 from .names import default_policy_name, refuse_invalid_policy_name
 from .roles import inline_policy_names
-from .statements import allow_decrypt, statements_by_sid, with_preferences
+from .statements import read_options, statements_by_sid
 from .tokens import Environment
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_s3 import IBucketRef
     from constructs import IConstruct
 
+    from .fleet_roles import RoleKey
     from .preferences import SessionPreferences
-    from .statements import SessionManagerOptions
 
 
 class SessionManagerFleet(Construct):
@@ -118,20 +117,18 @@ class SessionManagerFleet(Construct):
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
         refuse_wrong_type("strict", strict, bool)
-        options: SessionManagerOptions = {
-            "encryption_key": encryption_key,
-            "allow_registration": allow_registration,
-            "log_bucket": log_bucket,
-            "log_prefix": log_prefix,
-            "log_group": log_group,
-            "check_log_encryption": check_log_encryption,
-            "preferences": preferences,
-            "decrypt_sessions_only": decrypt_sessions_only,
-        }
-        options = with_preferences(options)
-        statements_by_sid(options, None)  # raises what is wrong with them now, not at synthesis
-        key = options.get("encryption_key")
-        self._key = None if key is None else (key, session_key(key))
+        self._options, self._key = read_options(
+            encryption_key=encryption_key,
+            allow_registration=allow_registration,
+            log_bucket=log_bucket,
+            log_prefix=log_prefix,
+            log_group=log_group,
+            check_log_encryption=check_log_encryption,
+            preferences=preferences,
+            decrypt_sessions_only=decrypt_sessions_only,
+        )
+        # Raises what is wrong with the options now, and not at synthesis.
+        statements_by_sid(self._options, self._key, None)
         refuse_no_sequence("exclude", exclude, "a sequence of constructs")
         self._excluded = list(exclude)
         _refuse_wrong_exclusions(self._excluded)
@@ -140,7 +137,6 @@ class SessionManagerFleet(Construct):
         self._scope = scope
         self._strict = strict
         self._policy_name = policy_name
-        self._options = options
         self._errors: list[str] = []
         self._compute: list[Found] = []
         self._left_alone: list[IConstruct] = []
@@ -171,11 +167,10 @@ class SessionManagerFleet(Construct):
             if policy.condition is None:
                 self._check_reach(policy)
                 if policy.not_attached:
-                    text = "SessionManagerFleet can't attach to all: " + "; ".join(
-                        policy.not_attached
-                    )
+                    why = "; ".join(policy.not_attached)
+                    text = f"SessionManagerFleet can't attach to all: {why}"
                     self._report(
-                        "session-manager-permissions:fleet-not-attached", text, [policy.stack]
+                        "session-manager-permissions:fleet-not-attached", text, policy.stack
                     )
             if self._policy_name is not None:
                 self._refuse_overwriting(policy)
@@ -184,20 +179,15 @@ class SessionManagerFleet(Construct):
         if self._policy_name is not None:
             self._refuse_sharing(policies)
 
-    def _find_errors(self) -> list[str]:
-        """Return the errors. CDK calls this when all Aspects have had their turns."""
-        self._find_late_compute()
-        return self._errors
-
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
         """Return a policy for each stack with compute, and then one for each condition of compute.
 
         The policy of the stack that the fleet is in is made in the fleet. In any other stack it is
         made in a construct whose id is the fleet's with a hash of the fleet's path.
         """
-        path = self.node.path
-        digest = hashlib.sha256(path.encode()).hexdigest()[:8]
-        holder_id = f"{path.rpartition('/')[2]}{digest}"
+        own_path = self.node.path
+        digest = hashlib.sha256(own_path.encode()).hexdigest()[:8]
+        holder_id = f"{own_path.rpartition('/')[2]}{digest}"
         plain: dict[cdk.Stack, FleetPolicy] = {}
         on_condition: dict[str, FleetPolicy] = {}
         for found in covered:
@@ -224,14 +214,11 @@ class SessionManagerFleet(Construct):
         must have a fleet of its own.
         """
         fleets = [node for node in nodes if isinstance(node, SessionManagerFleet)]
-        paths = [fleet._scope.node.path for fleet in fleets]
-        self_at = fleets.index(self)
+        paths = {fleet: fleet._scope.node.path for fleet in fleets}
+        before = fleets[: fleets.index(self)]
         self._left_alone += self._excluded
-        for at, (fleet, path) in enumerate(zip(fleets, paths, strict=True)):
-            if path != paths[self_at]:
-                self._left_alone.append(fleet._scope)
-            elif at < self_at:
-                self._earlier.append(fleet)
+        self._left_alone += [fleet._scope for fleet in fleets if paths[fleet] != paths[self]]
+        self._earlier += [fleet for fleet in before if paths[fleet] == paths[self]]
         stages = [node for node in nodes[1:] if isinstance(node, cdk.Stage)]
         if stages:
             for path in self._own(stage.node.path for stage in stages):
@@ -252,15 +239,16 @@ class SessionManagerFleet(Construct):
             if not is_below(path, others) and all(is_below(path, those) for those in left)
         ]
 
-    def _find_late_compute(self) -> None:
-        """Find compute that was made after this fleet's turn, and so is in no policy.
+    def _find_errors(self) -> list[str]:
+        """Return the errors, once all Aspects have had their turns.
 
-        One request tells the number of resources. Only if there are more than before, they are told
-        apart by their paths, which cost two requests each.
+        Compute that was made after this fleet's turn is in no policy. One request tells the number
+        of resources. Only if there are more than before, they are told apart by their paths, which
+        cost two requests each.
         """
         now = compute_below(self._scope)
         if len(now) == len(self._compute):
-            return
+            return self._errors
         seen = {found.resource.node.path for found in self._compute}
         paths = [profile.node.path for profile in now]
         late = self._own(path for path in paths if path not in seen)
@@ -270,20 +258,14 @@ class SessionManagerFleet(Construct):
                 "by an Aspect or between two syntheses: make the fleet after what the Aspect "
                 "visits, or the profiles before the first"
             )
+        return self._errors
 
     def _policy(self, stack: cdk.Stack, holder: Construct) -> FleetPolicy:
         """Return the policy of `stack`, with all but the compute and the roles."""
         environment = Environment.of(stack)
-        statements = statements_by_sid(self._options, stack)
-        if self._key is not None:
-            allow_decrypt(statements, self._options, *self._key)
-        return FleetPolicy(
-            stack,
-            environment,
-            holder,
-            self._policy_name or default_policy_name(holder, environment),
-            list(statements.values()),
-        )
+        statements = statements_by_sid(self._options, self._key, stack)
+        name = self._policy_name or default_policy_name(holder, environment)
+        return FleetPolicy(stack, environment, holder, name, list(statements.values()))
 
     def _policy_on(self, condition: cdk.CfnCondition, path: str, plain: FleetPolicy) -> FleetPolicy:
         """Return the policy for compute on a condition, without which its roles may not exist."""
@@ -300,13 +282,10 @@ class SessionManagerFleet(Construct):
 
     def _check_reach(self, policy: FleetPolicy) -> None:
         """Warn of a key that the instances of the stack may not be able to use."""
-        if self._key is None:
-            return
-        key, found = self._key
-        there = found.environment(key, policy.stack)
-        if not is_in_region(policy.stack, found, there, policy.environment):
+        stack, here = policy.stack, policy.environment
+        if self._key is not None and not is_in_region(stack, self._key, stack, here):
             way_out = "give that stack a fleet of its own with the key of that region"
-            warn_of_no_key_in_region(policy.stack, policy.environment.region, way_out)
+            warn_of_no_key_in_region(stack, here.region, way_out)
 
     def _refuse_overwriting(self, policy: FleetPolicy) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
@@ -332,12 +311,16 @@ class SessionManagerFleet(Construct):
 
     def _refuse_sharing(self, policies: list[FleetPolicy]) -> None:
         """Refuse a name of the user's for the policies of two stacks on one role."""
-        for first, second in shared_by_stacks(policies):
-            self._errors.append(
-                f"policy_name {self._policy_name!r} is that of two policies on one role, which the "
-                f"stacks {first.node.path!r} and {second.node.path!r} use: leave policy_name out, "
-                "as to destroy one of them would take the other's policy away"
-            )
+        first: dict[RoleKey, cdk.Stack] = {}
+        uses = [(key, policy.stack) for policy in policies for key in policy.roles]
+        for key, stack in uses:
+            other = first.setdefault(key, stack)
+            if other is not stack:
+                self._errors.append(
+                    f"policy_name {self._policy_name!r} is that of two policies on one role, which "
+                    f"the stacks {other.node.path!r} and {stack.node.path!r} use: leave "
+                    "policy_name out, as to destroy one of them would take the other's policy away"
+                )
 
     def _report_no_compute(self, tree: Tree) -> None:
         """Warn on a stack that the CLI shows, as it shows no warning of an app or a stage.
@@ -353,20 +336,16 @@ class SessionManagerFleet(Construct):
             "around what is to be covered, and give what is imported to SessionManagerPermissions"
         )
         stage = _stage_path(self)
-        around = [] if tree.home is None else [tree.home]
-        in_app = (node for node in tree.in_app if isinstance(node, cdk.Stack))
-        stacks = itertools.chain(around, tree.stacks, in_app)
+        nearest_first = (tree.home, *tree.stacks, *tree.in_app)
+        stacks = (node for node in nearest_first if isinstance(node, cdk.Stack))
         near = (stack for stack in stacks if _stage_path(stack) == stage)
-        self._report(
-            "session-manager-permissions:fleet-covers-nothing", text, itertools.islice(near, 1)
-        )
+        self._report("session-manager-permissions:fleet-covers-nothing", text, next(near, None))
 
-    def _report(self, warning: str, text: str, stacks: Iterable[cdk.Stack]) -> None:
-        """Fail the synthesis where the fleet is strict; otherwise warn on the stacks."""
+    def _report(self, warning: str, text: str, stack: cdk.Stack | None) -> None:
+        """Fail the synthesis where the fleet is strict; otherwise warn on the stack."""
         if self._strict:
             self._errors.append(text)
-            return
-        for stack in stacks:
+        elif stack is not None:
             cdk.Annotations.of(stack).add_warning_v2(warning, text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +14,6 @@ from aws_cdk import aws_iam as iam
 
 from .roles import (
     Target,
-    attach_by_name,
     attach_or_refuse,
     node_group_target,
     profile_target,
@@ -32,35 +32,24 @@ if TYPE_CHECKING:
     from .fleet_tree import Found, Imported
 
 
+@dataclass
 class Probe:
     """Finds out which roles CDK attaches a policy to, by trying it as `attach_or_refuse` does."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        statements: list[iam.PolicyStatement],
-        imports: Mapping[str, list[Imported]],
-        same_name: iam.Policy | None,
-    ) -> None:
-        """Try the roles of one policy.
-
-        Args:
-            environment: the account and the region of the policy's stack.
-            statements: what the policy allows.
-            imports: the app's imports of roles, and its immutable views of roles, by name.
-            same_name: a policy with the name that the user gave; None where the name is a default.
-        """
-        self._environment = environment
-        self._statements = statements
-        self._imports = imports
-        self._same_name = same_name
-        self._reported: set[str] = set()
+    environment: Environment
+    """The account and the region of the policy's stack."""
+    statements: list[iam.PolicyStatement]
+    """What the policy allows."""
+    imports: Mapping[str, list[Imported]]
+    """The app's imports of roles, and its immutable views of roles, by name."""
+    same_name: iam.Policy | None
+    """A policy with the name that the user gave; None where the name is a default."""
+    _reported: set[str] = field(default_factory=set, init=False)
 
     @cached_property
     def _stack(self) -> cdk.Stack:
         """A stack of the same environment, as CDK attaches to no role of another account."""
-        account, region = self._environment
-        env = cdk.Environment(account=account, region=region)
+        env = cdk.Environment(account=self.environment.account, region=self.environment.region)
         return cdk.Stack(cdk.App(), "Probe", env=env)
 
     @cached_property
@@ -75,11 +64,11 @@ class Probe:
         imports, and what it lists is read in one request. A name that it lists fewer times than
         there are imports has an import that CDK can't attach it to.
         """
-        imported = [name for name in names if name in self._imports]
-        if not imported or self._same_name is not None:
+        imported = [name for name in names if name in self.imports]
+        if not imported or self.same_name is not None:
             return set(imported)
         for name in imported:
-            for each in self._imports[name]:
+            for each in self.imports[name]:
                 each.role.attach_inline_policy(self._policy)
         cfn_policy = cast("iam.CfnPolicy", self._policy.node.default_child)
         resolved = self._stack.resolve({"names": imported, "roles": cfn_policy.roles})
@@ -87,8 +76,8 @@ class Probe:
         return {
             name
             for name, value in zip(imported, resolved["names"], strict=True)
-            if listed[json.dumps(value)] < len(self._imports[name])
-            or any(map(_is_refused_by_arn, self._imports[name]))
+            if listed[json.dumps(value)] < len(self.imports[name])
+            or any(map(_is_refused_by_arn, self.imports[name]))
         }
 
     def try_role_of(self, found: Found, name: str) -> str:
@@ -97,6 +86,7 @@ class Probe:
         Raises:
             TypeError: CDK does not know what role the compute has.
             ValueError: the role is not known, or can't get the policy.
+            RuntimeError: CDK's, for a role that has another policy of the same name.
         """
         resource = found.resource
         attribute, value = "role_name", name
@@ -128,8 +118,8 @@ class Probe:
     def _attach(self, target: Target) -> None:
         if not target.name:
             return  # CDK always attaches a policy to an owned role of the account
-        if self._same_name is not None:
-            attach_by_name(self._same_name, target.role)
+        if self.same_name is not None:
+            target.role.attach_inline_policy(self.same_name)
         # Each try has a new policy, as another import may have put the same name on the last one.
         attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
 
@@ -138,11 +128,11 @@ class Probe:
 
         An import of the role of the same name in another account is an import of another role.
         """
-        found = list(self._imports.get(name, ()))
+        found = list(self.imports.get(name, ()))
         if attribute == "role_arn":  # an import by a token of the ARN has another token as its name
-            every = itertools.chain.from_iterable(self._imports.values())
+            every = itertools.chain.from_iterable(self.imports.values())
             found += [each for each in every if each.arn == value and each not in found]
-        here = self._environment.account
+        here = self.environment.account
         return [
             role
             for role, _, parts in found
@@ -154,7 +144,7 @@ class Probe:
         path = role.node.path
         if path not in self._reported:
             self._reported.add(path)
-            whole = iam.Policy(self._stack, self._next_id(), statements=self._statements)
+            whole = iam.Policy(self._stack, self._next_id(), statements=self.statements)
             role.attach_inline_policy(whole)
 
     def _next_id(self) -> str:
@@ -163,10 +153,8 @@ class Probe:
 
 def _is_refused_by_arn(imported: Imported) -> bool:
     """Tell whether the ARN is that of a role that nobody may change, or of no role."""
-    _, arn, parts = imported
     try:
-        if parts is not None:
-            refuse_by_arn(arn, parts)
+        refuse_by_arn(imported.arn)
     except ValueError:
         return True
     return False

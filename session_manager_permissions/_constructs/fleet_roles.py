@@ -11,23 +11,21 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
+from session_manager_permissions import _limits
+
 from .fleet_probe import Probe
-from .roles import condition_path, customizes_roles, is_role_name, role_names
+from .roles import condition_path, customizes_roles, role_names
 from .tokens import Environment, is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from constructs import Construct
 
     from .fleet_tree import Found, Tree
-
-_ROLE: Final = "AWS::IAM::Role"
 
 
 @dataclass(eq=False)
@@ -73,14 +71,14 @@ class RoleKey(NamedTuple):
     """The role's name, or the reference as JSON."""
 
 
-class _Use(NamedTuple):
+@dataclass
+class _Use:
     """A policy whose compute has a role."""
 
     policy: FleetPolicy
     token: str
     """The role's name, or a token of it."""
-    name: str
-    """The role's name, or what the token is in the template, as JSON."""
+    key: RoleKey
 
 
 def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None) -> None:
@@ -97,41 +95,25 @@ def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None)
         policy_name: the name that the user gave; None where each policy has a default name.
     """
     references, by_name = _uses(policies, tree, policy_name)
-    keys = _keys_of_references(references)
-    owners = {key: [key.owner] for key in keys}
-    tokens = [use.token for use in references]
+    _find_owners(references)
+    owners: dict[RoleKey, list[object]] = {}
     if by_name:
         owned = _owned_by_name(tree)
+        owners = {name: [key.owner for key in roles] for name, roles in owned.items()}
         names = {key: name for name, roles in owned.items() for key in roles}
-        keys = [names.get(key, key) for key in keys]
-        owners.update({name: [key.owner for key in roles] for name, roles in owned.items()})
+        for use in references:
+            use.key = names.get(use.key, use.key)
         for use in by_name:
-            key = RoleKey(use.policy.environment.account or use.policy.stack, use.name)
-            keys.append(key)
-            tokens.append(_reference_here(use.policy, owned.get(key, {})) or use.token)
+            use.token = _reference_here(use.policy, owned.get(use.key, {})) or use.token
     uses = [*references, *by_name]
-    used = {
-        (use.policy.stack, use.policy.condition_path, key)
-        for use, key in zip(uses, keys, strict=True)
-    }
-    for use, key, token in zip(uses, keys, tokens, strict=True):
+    used = {(use.policy.stack, use.policy.condition_path, use.key) for use in uses}
+    for use in uses:
         stack = use.policy.stack
-        by_owner = any(
-            owner is not stack and (owner, "", key) in used for owner in owners.get(key, ())
-        )
-        by_stack = use.policy.condition is not None and (stack, "", key) in used
+        others = (owner for owner in owners.get(use.key, [use.key.owner]) if owner is not stack)
+        by_owner = any((owner, "", use.key) in used for owner in others)
+        by_stack = use.policy.condition is not None and (stack, "", use.key) in used
         if not by_owner and not by_stack:
-            use.policy.roles.setdefault(key, token)
-
-
-def shared_by_stacks(policies: list[FleetPolicy]) -> Iterator[tuple[cdk.Stack, cdk.Stack]]:
-    """Yield two stacks for each role that the policies of both list."""
-    first: dict[RoleKey, cdk.Stack] = {}
-    for policy in policies:
-        for key in policy.roles:
-            stack = first.setdefault(key, policy.stack)
-            if stack is not policy.stack:
-                yield stack, policy.stack
+            use.policy.roles.setdefault(use.key, use.token)
 
 
 def _uses(
@@ -144,7 +126,7 @@ def _uses(
     }
     customized = {policy for policy in policies if customizes_roles(policy.stack)}
     imports = tree.imported_roles(with_owned=bool(customized))
-    literal = {name for each in named.values() for _, name in each if is_role_name(name)}
+    literal = {name for each in named.values() for _, name in each if _limits.ROLE.fits(name)}
     if not literal <= imports.keys():  # perhaps imported by code in JavaScript
         for name, imported in tree.roles_given():
             if name in literal:
@@ -159,9 +141,11 @@ def _uses(
         roles = _roles_of(policy, named[policy], probe, is_customized=policy in customized)
         for token, value in roles.items():
             if isinstance(value, str):
-                by_name.append(_Use(policy, token, value))
+                key = RoleKey(policy.environment.account or policy.stack, value)
+                by_name.append(_Use(policy, token, key))
             else:
-                references.append(_Use(policy, token, _as_json(value)))
+                key = RoleKey(policy.stack, _as_json(value))
+                references.append(_Use(policy, token, key))
     return references, by_name
 
 
@@ -176,12 +160,12 @@ def _roles_of(
     for found, name in named:
         value = values.get(name)
         is_reference = isinstance(value, dict) and "Fn::GetAtt" not in value and not is_customized
-        if name not in doubtful and (is_reference or is_role_name(name)):
+        if name not in doubtful and (is_reference or _limits.ROLE.fits(name)):
             roles[name] = value or name
             continue
         try:
             role = probe.try_role_of(found, name)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             policy.not_attached.append(f"{found.resource.node.path}: {error}")
             continue
         if role:
@@ -203,8 +187,8 @@ def _as_json(value: object) -> str:
     return json.dumps(value)
 
 
-def _keys_of_references(references: list[_Use]) -> list[RoleKey]:
-    """Return the key of each role that compute has by a reference.
+def _find_owners(references: list[_Use]) -> None:
+    """Correct the keys of references whose role another stack makes.
 
     Until CDK has made an export of it, a reference to a role of another stack resolves to the same
     as one to a role of this stack with the same logical id. To ask CDK which stack makes the role
@@ -212,22 +196,23 @@ def _keys_of_references(references: list[_Use]) -> list[RoleKey]:
     policies use, and for two tokens of one policy that resolve to the same.
     """
     policies = Counter(use.token for use in references)
-    twins = Counter((use.policy, use.name) for use in references)
+    twins = Counter((use.policy, use.key) for use in references)
     unclear = [
-        use.token
+        use
         for use in references
-        if (policies[use.token] > 1 or twins[use.policy, use.name] > 1)
-        and use.name.startswith('{"Ref"')
+        if (policies[use.token] > 1 or twins[use.policy, use.key] > 1)
+        and use.key.name.startswith('{"Ref"')
     ]
+    if not unclear:
+        return
+    stacks = {use.policy.stack.node.path: use.policy.stack for use in references}
+    tokens = cdk.Tokenization.reverse_string("".join(use.token for use in unclear)).tokens
     owners: dict[str, object] = {}
-    if unclear:
-        stacks = {use.policy.stack.node.path: use.policy.stack for use in references}
-        tokens = cdk.Tokenization.reverse_string("".join(unclear)).tokens
-        for token, found in zip(unclear, tokens, strict=True):
-            if token not in owners and isinstance(found, cdk.Reference):
-                path = cdk.Stack.of(found.target).node.path
-                owners[token] = stacks.get(path, path)
-    return [RoleKey(owners.get(use.token, use.policy.stack), use.name) for use in references]
+    for use, found in zip(unclear, tokens, strict=True):
+        if use.token not in owners and isinstance(found, cdk.Reference):
+            path = cdk.Stack.of(found.target).node.path
+            owners[use.token] = stacks.get(path, path)
+        use.key = use.key._replace(owner=owners.get(use.token, use.key.owner))
 
 
 def _owned_by_name(tree: Tree) -> dict[RoleKey, dict[RoleKey, cdk.CfnResource]]:
@@ -236,7 +221,7 @@ def _owned_by_name(tree: Tree) -> dict[RoleKey, dict[RoleKey, cdk.CfnResource]]:
     Several may have one name, each on a condition.
     """
     owned: dict[RoleKey, dict[RoleKey, cdk.CfnResource]] = {}
-    for role, stack in tree.resources(_ROLE):
+    for role, stack in tree.resources("AWS::IAM::Role"):
         given = role.role_name if isinstance(role, iam.CfnRole) else None
         name = stack.resolve(given) if given and is_token(given) else given
         if isinstance(name, str):

@@ -21,6 +21,7 @@ from .tokens import (
 )
 
 if TYPE_CHECKING:
+    from aws_cdk.aws_kms import CfnAlias, IAlias
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from constructs import IConstruct
 
@@ -38,31 +39,34 @@ class KeyResource(NamedTuple):
         """Whether it is an AWS managed key, such as `alias/aws/s3`."""
         return self.alias_name is not None and self.alias_name.startswith("alias/aws/")
 
-    def environment(self, key: IKeyRef | IAliasRef, stack: cdk.Stack) -> Environment | None:
-        """Return the account and the region of the key; None if `stack` itself owns it."""
-        arn = parse_arn(self.resource)
-        if arn:
-            return Environment.in_arn(arn)
-        owner = cdk.Stack.of(key)
-        return None if owner is stack else Environment.of(owner)
+
+class SessionKey(NamedTuple):
+    """The KMS key that encrypts session data."""
+
+    given: IKeyRef | IAliasRef
+    """The key or the alias, as the user gave it."""
+    resource: str
+    """As in `KeyResource`."""
+    alias_name: str | None
+    """As in `KeyResource`."""
 
 
-def session_key(key: IKeyRef | IAliasRef) -> KeyResource:
-    """Return the resource of the sessions' key, given as a key or an alias: owned, imported or L1.
+def session_key(key: IKeyRef | IAliasRef) -> SessionKey:
+    """Read the sessions' key, given as a key or an alias: owned, imported or L1.
 
     Raises:
         TypeError: `key` is no KMS key or alias.
         ValueError: a policy can't name it, or it is known that it can't decrypt session data.
     """
-    arn, alias_name, target = _read("encryption_key", key)
-    _refuse_unfit("encryption_key", target)
+    arn, alias_name, target = _read(key)
+    _refuse_unfit(target)
     found = key_resource("encryption_key", arn, alias_name)
     if found.is_aws_managed:
         raise ValueError(
             f"encryption_key is the AWS managed key {found.alias_name!r}, which only its own "
             "service may use: give a customer managed key"
         )
-    return found
+    return SessionKey(key, *found)
 
 
 def session_key_id(key: IKeyRef | IAliasRef) -> str:
@@ -71,13 +75,13 @@ def session_key_id(key: IKeyRef | IAliasRef) -> str:
     The ARN of an alias is used only if CDK does not know the key behind it. KMS takes both.
     """
     session_key(key)
-    arn, _, target = _read("encryption_key", key)
-    return arn if target is None else _read("encryption_key", target)[0]
+    arn, _, target = _read(key)
+    return arn if target is None else _read(target)[0]
 
 
 def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
     """Return the resource of a key for any purpose."""
-    arn, alias_name, _ = _read(argument, key)
+    arn, alias_name, _ = _read(key)
     return key_resource(argument, arn, alias_name)
 
 
@@ -94,26 +98,22 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     """
     parts = parse_arn(arn)
     refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
-    if parts is None:
-        if without_tokens(arn) != arn:  # known at deployment only
-            return KeyResource(arn)
-        raise ValueError(f"{argument} is named by {arn!r}, which is not an ARN: {_BY_ARN}")
-    if alias_name is None and parts.resource.startswith("alias/"):
+    if parts is None and without_tokens(arn) != arn:  # known at deployment only
+        return KeyResource(arn)
+    if parts is not None and alias_name is None and parts.resource.startswith("alias/"):
         alias_name = parts.resource
-    key_id = parts.resource.removeprefix("key/")
-    is_key = alias_name is not None or (
-        (key_id != parts.resource or without_tokens(key_id) != key_id)
-        and is_name(key_id, _limits.KEY_ID)
-    )
-    if parts.service != "kms" or not parts.is_placed or not is_key:
+    if (
+        parts is None
+        or parts.service != "kms"
+        or not parts.is_placed
+        or (alias_name is None and not _may_be(parts.resource, "key/", _limits.KEY_ID))
+    ):
         raise ValueError(
             f"{argument} has the ARN {arn!r}, which is not the ARN of one KMS key: {_BY_ARN}"
         )
     if alias_name is None:
         return KeyResource(arn)
-    name = alias_name.removeprefix("alias/")
-    is_alias = name != alias_name or without_tokens(name) != name
-    if not (is_alias and is_name(name, _limits.ALIAS)):
+    if not _may_be(alias_name, "alias/", _limits.ALIAS):
         raise ValueError(
             f"{argument} has the alias name {alias_name!r}, which no key can have: "
             f"give it as 'alias/NAME', with a name of {_limits.ALIAS.rule}"
@@ -121,25 +121,35 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     return KeyResource(str(parts._replace(resource="key/*")), alias_name)
 
 
-def is_in_region(
-    scope: IConstruct, found: KeyResource, there: Environment | None, here: Environment
-) -> bool:
-    """Tell whether the key may be in the region of the stack that `scope` is in.
+def _may_be(text: str, prefix: str, limit: _limits.Name) -> bool:
+    """Tell whether `text` is the prefix with a name, as far as the tokens in it let one tell."""
+    name = text.removeprefix(prefix)
+    return (name != text or without_tokens(name) != name) and is_name(name, limit)
+
+
+def is_in_region(scope: IConstruct, key: SessionKey, stack: cdk.Stack, here: Environment) -> bool:
+    """Tell whether the key may be in the region of a stack.
 
     Warns on `scope` of a key of another account, as the key policy there must allow the role too.
 
     Args:
         scope: the construct that gets the warning.
-        found: the key.
-        there: the account and the region of the key; None if it is of the same stack.
+        key: the key.
+        stack: the stack that `scope` is in.
         here: the account and the region of the stack.
     """
-    if there is None:
-        return True
+    arn = parse_arn(key.resource)
+    if arn is None:
+        owner = cdk.Stack.of(key.given)
+        if owner is stack:
+            return True
+        there = Environment.of(owner)
+    else:
+        there = Environment.in_arn(arn)
     if differ(there.account, here.account):
         cdk.Annotations.of(scope).add_warning_v2(
             "session-manager-permissions:key-of-another-account",
-            f"encryption_key {found.resource} belongs to account {there.account}: the role can use "
+            f"encryption_key {key.resource} belongs to account {there.account}: the role can use "
             "it only if its key policy allows that too",
         )
     return not differ(there.region, here.region)
@@ -157,60 +167,47 @@ def warn_of_no_key_in_region(scope: IConstruct, region: str | None, way_out: str
 _BY_ARN = "give the key by its ARN, kms.Key.from_key_arn(scope, id, 'arn:…:key/ID')"
 
 
-def _read(argument: str, key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
+def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
     """Return the ARN, the alias name and the key if CDK knows it, reading each property once."""
-    # No cost: whoever holds a key has loaded this module.
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415
-
-    if isinstance(key, kms.CfnKey):
+    if isinstance(key, cdk.aws_kms.CfnKey):
         return key.attr_arn, None, key
-    if isinstance(key, kms.CfnAlias):
+    if isinstance(key, cdk.aws_kms.CfnAlias):
         name = key.alias_name
-        target = referenced(key.target_key_id)
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
-        return arn, name, cast("IKeyRef", target.target) if target else None
+        return arn, name, cast("IKeyRef | None", referenced(key.target_key_id))
     found: str | None = getattr(key, "key_arn", None)
-    if found is None:
-        return _referenced_arn(argument, key), None, None
+    if found is None:  # neither L1 nor L2: what `kms.CfnKey.from_key_arn` gives
+        reference = getattr(key, "key_ref", None)
+        if reference is None:
+            raise TypeError(
+                f"encryption_key must be a KMS key or alias, got {described(key)}: {_BY_ARN}"
+            )
+        return reference.key_arn, None, None
     alias_name: str | None = getattr(key, "alias_name", None)
     if alias_name is None:
         return found, None, cast("IKeyRef", key)
-    alias = cast("kms.IAlias", key)
-    if isinstance(key, kms.Alias):  # the L2's name may be a reference, that of its L1 is literal
-        alias_name = cast("kms.CfnAlias", key.node.default_child).alias_name
+    alias = cast("IAlias", key)
+    if isinstance(alias, cdk.aws_kms.Alias):
+        # The name of the L2 may be a reference, and that of its L1 is literal.
+        alias_name = cast("CfnAlias", alias.node.default_child).alias_name
     try:
         return found, alias_name, alias.alias_target_key
     except RuntimeError:  # CDK does not know the key of an alias that is imported by name
         return found, alias_name, None
 
 
-def _referenced_arn(argument: str, key: object) -> str:
-    """Return the ARN of a key that is neither L1 nor L2: that of `kms.CfnKey.from_key_arn`."""
-    reference = getattr(key, "key_ref", None)
-    if reference is None:
-        raise TypeError(f"{argument} must be a KMS key or alias, got {described(key)}: {_BY_ARN}")
-    arn: str = reference.key_arn
-    return arn
+def _refuse_unfit(key: IKeyRef | None) -> None:
+    """Refuse a key that is known not to be a symmetric encryption key.
 
-
-def _refuse_unfit(argument: str, key: object) -> None:
-    """Refuse a key that is known not to be a symmetric encryption key."""
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415
-
-    usage = None
-    if isinstance(key, kms.Key):
-        cfn_key: object = key.node.default_child  # CDK itself refuses a usage that does not fit
-    else:
-        cfn_key = key
-        usage = key.key_usage if isinstance(key, kms.CfnKey) else None
-    if not isinstance(cfn_key, kms.CfnKey):
+    KMS itself refuses a `key_usage` that does not fit the `key_spec`.
+    """
+    cfn_key = key.node.default_child if isinstance(key, cdk.aws_kms.Key) else key
+    if not isinstance(cfn_key, cdk.aws_kms.CfnKey):
         return
-    for name, value, fit in (
-        ("key_spec", cfn_key.key_spec, "SYMMETRIC_DEFAULT"),
-        ("key_usage", usage, "ENCRYPT_DECRYPT"),
-    ):
-        if value is not None and value != fit and not is_token(value):
-            raise ValueError(
-                f"{argument} {cast('IConstruct', key).node.path!r} has the {name} {value}, and "
-                f"Session Manager takes symmetric encryption keys only: give a key of {name} {fit}"
-            )
+    spec = cfn_key.key_spec
+    if spec is not None and spec != "SYMMETRIC_DEFAULT" and not is_token(spec):
+        raise ValueError(
+            f"encryption_key {cast('IConstruct', key).node.path!r} has the key_spec {spec}, and "
+            "Session Manager takes symmetric encryption keys only: give a key of key_spec "
+            "SYMMETRIC_DEFAULT"
+        )

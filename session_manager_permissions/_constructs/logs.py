@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import aws_cdk as cdk
 
@@ -74,11 +74,8 @@ def bucket_key(bucket: IBucketRef) -> KeyResource | None:
     None also for the AWS managed key of S3, which everyone who may use the bucket may use. If CDK
     knows only that there is a key, the bucket gets a warning.
     """
-    # No cost: whoever holds a bucket has loaded this module.
-    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
-
     found: KeyResource | None
-    if isinstance(bucket, s3.CfnBucket):
+    if isinstance(bucket, cdk.aws_s3.CfnBucket):
         found = _l1_bucket_key(bucket)
     else:
         key: IKey | None = getattr(bucket, "encryption_key", None)
@@ -91,49 +88,61 @@ _BUCKET_KEY: Final = "log_bucket's encryption key"
 
 def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
     """Return the key that an L1 bucket names by a reference, an ARN, an id or an alias."""
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415
+    default = _default_encryption(bucket)
+    key_id: str | None = getattr(default, "kms_master_key_id", None)
+    if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
+        return None
+    stack = cdk.Stack.of(bucket)
+    if is_token(key_id):
+        key = _key_of_app(key_id, stack)
+        if key is not None:
+            return any_key(_BUCKET_KEY, key)
+        key_id = resolved(key_id, stack)
+    if key_id.startswith("arn:"):
+        return key_resource(_BUCKET_KEY, key_id)
+    if TOKEN.match(key_id):  # only the deployment knows whether it is an id or an ARN
+        cdk.Annotations.of(bucket).add_warning_v2(
+            "session-manager-permissions:log-bucket-key-not-known",
+            f"log_bucket {bucket.node.path!r} names a KMS key that only the deployment knows, "
+            "so nothing is granted on the key, and the agent can't upload logs unless another "
+            "policy allows it: give the bucket as s3.Bucket.from_bucket_attributes(scope, id, "
+            "bucket_arn=bucket.attr_arn, encryption_key=key)",
+        )
+        return None
+    resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
+    return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))
 
-    for default in _encryption_defaults(bucket):
-        key_id: str | None = getattr(default, "kms_master_key_id", None)
-        if key_id is None or getattr(default, "sse_algorithm", None) == "AES256":
-            continue
-        reference = referenced(key_id)
-        if reference is not None and isinstance(reference.target, (kms.CfnKey, kms.CfnAlias)):
-            return any_key(_BUCKET_KEY, reference.target)
-        stack = cdk.Stack.of(bucket)
-        if is_token(key_id):
-            substituted = _substituted_key(key_id, stack)
-            if substituted is not None:
-                return any_key(_BUCKET_KEY, substituted)
-            key_id = resolved(key_id, stack)
-        if key_id.startswith("arn:"):
-            return key_resource(_BUCKET_KEY, key_id)
-        if TOKEN.match(key_id):  # only the deployment knows whether it is an id or an ARN
-            cdk.Annotations.of(bucket).add_warning_v2(
-                "session-manager-permissions:log-bucket-key-not-known",
-                f"log_bucket {bucket.node.path!r} names a KMS key that only the deployment knows, "
-                "so nothing is granted on the key, and the agent can't upload logs unless another "
-                "policy allows it: give the bucket as s3.Bucket.from_bucket_attributes(scope, id, "
-                "bucket_arn=bucket.attr_arn, encryption_key=key)",
-            )
-            return None
-        resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
-        return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))
+
+_SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
+
+
+def _key_of_app(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
+    """Return the L1 that `key_id` refers to, be it by `Fn::Sub`, as templates do in `stack`."""
+    kinds = (cdk.aws_kms.CfnKey, cdk.aws_kms.CfnAlias)
+    key = referenced(key_id)
+    if key is not None:
+        return key if isinstance(key, kinds) else None
+    match stack.resolve(key_id):
+        case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
+            path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
+            for node in stack.node.find_all():
+                if not isinstance(node, kinds) or node.stack.node.path != path:
+                    continue
+                if stack.resolve(node.logical_id) == found[1]:
+                    return node
     return None
 
 
-def _encryption_defaults(bucket: object) -> list[object]:
-    """Return the `ServerSideEncryptionByDefault` of each rule of an L1 bucket that CDK knows."""
+def _default_encryption(bucket: object) -> object:
+    """Return the `ServerSideEncryptionByDefault` of an L1 bucket, as far as CDK knows it."""
     try:
         encryption = getattr(bucket, "bucket_encryption", None)
     except KeyError:  # jsii can't give Python a cdk.Lazy
-        return []
-    # A token has no such attributes.
+        return None
+    # A token has no such attributes. A bucket has one rule.
     rules = getattr(encryption, "server_side_encryption_configuration", None)
-    return [
-        getattr(rule, "server_side_encryption_by_default", None)
-        for rule in (rules if isinstance(rules, list) else ())
-    ]
+    rule = rules[0] if isinstance(rules, list) and rules else None
+    return getattr(rule, "server_side_encryption_by_default", None)
 
 
 def is_encrypted_twice(bucket: IBucketRef) -> bool:
@@ -142,11 +151,8 @@ def is_encrypted_twice(bucket: IBucketRef) -> bool:
     The agent takes a bucket for encrypted only if its first rule has `aws:kms` or `AES256`:
     `IsBucketEncrypted`, amazon-ssm-agent/agent/s3util.
     """
-    from aws_cdk import aws_s3 as s3  # noqa: PLC0415
-
-    cfn_bucket = bucket if isinstance(bucket, s3.CfnBucket) else bucket.node.default_child
-    first, *_ = [*_encryption_defaults(cfn_bucket), None]
-    return getattr(first, "sse_algorithm", None) == "aws:kms:dsse"
+    cfn_bucket = bucket if isinstance(bucket, cdk.aws_s3.CfnBucket) else bucket.node.default_child
+    return getattr(_default_encryption(cfn_bucket), "sse_algorithm", None) == "aws:kms:dsse"
 
 
 def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
@@ -158,25 +164,6 @@ def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
             "take for encrypted: it refuses every session whose preferences enforce encrypted logs "
             "in S3; encrypt the bucket with aws:kms or AES256, or turn that off in the preferences",
         )
-
-
-_SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"
-
-
-def _substituted_key(key_id: str, stack: cdk.Stack) -> CfnKey | CfnAlias | None:
-    """Return the key or the alias of `stack` that `key_id` names by `Fn::Sub`, as templates do."""
-    from aws_cdk import aws_kms as kms  # noqa: PLC0415
-
-    match stack.resolve(key_id):
-        case {"Fn::Sub": str(text)} if found := re.fullmatch(_SUBSTITUTED, text):
-            path = stack.node.path  # jsii gives a new object each time for a stack that CDK made
-            for node in stack.node.find_all():
-                is_key = isinstance(node, (kms.CfnKey, kms.CfnAlias)) and (
-                    node.stack.node.path == path
-                )
-                if is_key and stack.resolve(cast("CfnKey", node).logical_id) == found[1]:
-                    return cast("CfnKey", node)
-    return None
 
 
 def is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
@@ -193,11 +180,10 @@ def group_arn(group: ILogGroupRef) -> str:
         TypeError: `group` is no log group.
         ValueError: its ARN is not a log group's, or has a wildcard.
     """
-    # No cost: whoever holds a log group has loaded this module.
-    from aws_cdk import aws_logs as logs  # noqa: PLC0415
-
-    if isinstance(group, (logs.LogGroup, logs.CfnLogGroup)):  # their ARN is a token with the `:*`
-        name = group.ref if isinstance(group, logs.CfnLogGroup) else group.log_group_name
+    if isinstance(
+        group, (cdk.aws_logs.LogGroup, cdk.aws_logs.CfnLogGroup)
+    ):  # their ARN is a token with the `:*`
+        name = group.ref if isinstance(group, cdk.aws_logs.CfnLogGroup) else group.log_group_name
         return cdk.Stack.of(group).format_arn(
             service="logs",
             resource="log-group",
@@ -232,21 +218,11 @@ def group_arn(group: ILogGroupRef) -> str:
 
 def group_name(group: ILogGroupRef) -> str:
     """Return the log group's name."""
-    from aws_cdk import aws_logs as logs  # noqa: PLC0415
-
     group_arn(group)
-    if isinstance(group, logs.CfnLogGroup):
+    if isinstance(group, cdk.aws_logs.CfnLogGroup):
         return group.ref
     name: str | None = getattr(group, "log_group_name", None)
     return group.log_group_ref.log_group_name if name is None else name
-
-
-def is_unencrypted(group: ILogGroupRef) -> bool:
-    """Tell whether the log group is known to have no KMS key."""
-    from aws_cdk import aws_logs as logs  # noqa: PLC0415
-
-    cfn_group = group.node.default_child if isinstance(group, logs.LogGroup) else group
-    return isinstance(cfn_group, logs.CfnLogGroup) and cfn_group.kms_key_id is None
 
 
 def normal_prefix(log_prefix: str | None, bucket: object) -> str:

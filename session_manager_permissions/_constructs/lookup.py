@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -44,23 +44,12 @@ def lookup_instance_profile(
         )
     refuse_wrong_text("construct_id", construct_id)
     digest = hashlib.sha256(instance_profile_name.encode()).hexdigest()[:8]
-    answer = cdk.ContextProvider.get_value(
-        scope,
-        provider="cc-api-provider",
-        props={
-            "typeName": "AWS::IAM::InstanceProfile",
-            "exactIdentifier": instance_profile_name,
-            "propertiesToReturn": ["Roles", "Arn"],
-        },
-        # what the CLI's first pass works on, before it has asked
-        dummy_value=[
-            {
-                "Roles": [f"DUMMY_{digest}"],  # one for each profile
-                "Arn": "arn:aws:iam::123456789012:instance-profile/" + instance_profile_name,
-            }
-        ],
-    )
-    (profile,) = answer.value
+    until_then = {
+        "Roles": [f"DUMMY_{digest}"],  # one for each profile
+        # By `+`, as an f-string has the name of a member of a `str` enum and not its text.
+        "Arn": "arn:aws:iam::123456789012:instance-profile/" + instance_profile_name,
+    }
+    profile = look_up(scope, "InstanceProfile", instance_profile_name, until_then)
     if not profile["Roles"]:
         raise ValueError(
             f"instance_profile_name {instance_profile_name!r} is a profile without a role, but "
@@ -72,3 +61,27 @@ def lookup_instance_profile(
         instance_profile_arn=profile["Arn"],
         role=iam.Role.from_role_name(scope, construct_id + "Role", profile["Roles"][0]),
     )
+
+
+def look_up(scope: Construct, kind: str, name: str, until_then: dict[str, Any]) -> dict[str, Any]:
+    """Have the CDK CLI ask the account for properties of an IAM resource, by the Cloud Control API.
+
+    Args:
+        scope: a construct in a stack with a known account and region.
+        kind: the kind of resource, such as `Role`.
+        name: its name.
+        until_then: the properties to ask for, with the values that they have until the CLI has
+            asked: CDK synthesizes once before.
+    """
+    answer = cdk.ContextProvider.get_value(
+        scope,
+        provider="cc-api-provider",
+        props={
+            "typeName": f"AWS::IAM::{kind}",
+            "exactIdentifier": name,
+            "propertiesToReturn": [*until_then],
+        },
+        dummy_value=[until_then],
+    )
+    found: dict[str, Any] = answer.value[0]
+    return found

@@ -1,4 +1,4 @@
-"""The names of policies: the default name, and the check of a name that the user gives."""
+"""The names of policies and documents: the default, and the check of a policy's name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 
+def default_name(scope: Construct, limit: _limits.Name, suffix: str = "") -> str:
+    """Return a name that is unique to the construct and its stack, and ends with `suffix`."""
+    name = cdk.Names.unique_resource_name(
+        scope,
+        max_length=limit.longest - len(suffix),
+        separator="-",
+        allowed_special_characters=limit.signs,
+    )
+    return f"{name}{suffix}"
+
+
 def default_policy_name(scope: Construct, environment: Environment) -> str:
     """Return a name that is unique to the construct, its stack and the stack's region.
 
@@ -22,13 +33,7 @@ def default_policy_name(scope: Construct, environment: Environment) -> str:
     and `PutRolePolicy` overwrites a policy of the same name.
     """
     suffix = f"-{environment.region}" if environment.region else ""
-    name = cdk.Names.unique_resource_name(
-        scope,
-        max_length=_limits.POLICY.longest - len(suffix),
-        separator="-",
-        allowed_special_characters=_limits.POLICY.signs,
-    )
-    return f"{name}{suffix}"
+    return default_name(scope, _limits.POLICY, suffix)
 
 
 def refuse_invalid_policy_name(policy_name: str) -> None:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from constructs import IConstruct
 
 
-_SSH: Final = ("AWS-StartSSHSession",)
-_PORT_FORWARDING: Final = (
-    "AWS-StartPortForwardingSession",
-    "AWS-StartPortForwardingSessionToRemoteHost",
-)
-_INTERACTIVE_COMMANDS: Final = ("AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand")
-_REMOTE_DESKTOP: Final = ("AWS-StartPortForwardingSession",)
+_AWS_DOCUMENTS: Final = {
+    "allow_ssh": ["AWS-StartSSHSession"],
+    "allow_port_forwarding": [
+        "AWS-StartPortForwardingSession",
+        "AWS-StartPortForwardingSessionToRemoteHost",
+    ],
+    "allow_interactive_commands": ["AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand"],
+    "allow_remote_desktop": ["AWS-StartPortForwardingSession"],
+}
+"""AWS's own documents that each option allows."""
 _CONSOLE: Final = (
     "ssm:DescribeSessions",
     "ssm:GetConnectionStatus",
@@ -162,12 +166,7 @@ def _permissions(
         {**_CHECK_DOCUMENT, **({"StringEquals": tags} if tags else {})},
         f"StartSessionInstances{grant_id}",
     )
-    aws_documents = (
-        *(_SSH if access.allow_ssh else ()),
-        *(_PORT_FORWARDING if access.allow_port_forwarding else ()),
-        *(_INTERACTIVE_COMMANDS if access.allow_interactive_commands else ()),
-        *(_REMOTE_DESKTOP if access.allow_remote_desktop else ()),
-    )
+    aws_documents = [_AWS_DOCUMENTS[option] for option in _AWS_DOCUMENTS if getattr(access, option)]
     yield _Permission(
         ["ssm:StartSession"],
         [
@@ -175,7 +174,7 @@ def _permissions(
             *(
                 # The ARNs of AWS's own documents have no account.
                 stack.format_arn(service="ssm", account="", resource="document", resource_name=name)
-                for name in dict.fromkeys(aws_documents)
+                for name in dict.fromkeys(chain(*aws_documents))
             ),
         ],
         _CHECK_DOCUMENT,
@@ -205,24 +204,22 @@ def _refuse_unchosen(access: Access) -> None:
             "give instance_arns or instance_tags to choose the instances, or all_instances=True "
             f"for every one, got {'both' if chosen else 'none of them'}"
         )
-    if _is_list_token(access.instance_arns):
-        return
     for arn in access.instance_arns:
         refuse_wrong_text("each of instance_arns", arn)
-        parts = parse_arn(arn)
-        if parts is None and TOKEN.match(arn):  # known at deployment
-            continue
-        kind, _, instance_id = parts.resource.partition("/") if parts else ("", "", "")
-        if not (
-            parts
-            and parts.is_placed
-            and (parts.service, kind) in _INSTANCES
-            and is_name(instance_id, _limits.INSTANCE_ID)
-        ):
+        if not _may_be_instance(arn):
             raise ValueError(
                 f"instance_arns has {arn!r}, which is not an instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
+
+
+def _may_be_instance(arn: str) -> bool:
+    parts = parse_arn(arn)
+    if parts is None:  # known at deployment, where CDK holds a list as one text
+        return TOKEN.match(arn) is not None or arn.startswith("#{Token[")
+    kind, _, instance_id = parts.resource.partition("/")
+    is_kind = parts.is_placed and (parts.service, kind) in _INSTANCES
+    return is_kind and is_name(instance_id, _limits.INSTANCE_ID)
 
 
 def _refuse_wrong_tags(access: Access) -> None:
@@ -235,17 +232,8 @@ def _refuse_wrong_tags(access: Access) -> None:
             raise ValueError(
                 f"{argument} has no value, so that no instance can have it: give one or several"
             )
-        if not _is_list_token(several):
-            for value in several:
-                refuse_wrong_text(f"each of {argument}", value)
-
-
-def _is_list_token(values: Sequence[str]) -> bool:
-    """Tell whether `values` has a list that only the deployment knows, which CDK holds as a string.
-
-    CDK refuses such a list in clear words where others stand beside it.
-    """
-    return any(isinstance(value, str) and "#{Token[" in value for value in values)
+        for value in several:
+            refuse_wrong_text(f"each of {argument}", value)
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
@@ -257,9 +245,8 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         )
     refuse_no_sequence("instance_arns", access.instance_arns, "a sequence of ARNs")
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
-    for option, value in access._asdict().items():
-        if option not in ("instance_arns", "instance_tags"):
-            refuse_wrong_type(option, value, bool)
+    for option in ("all_instances", *_AWS_DOCUMENTS, "allow_console"):
+        refuse_wrong_type(option, getattr(access, option), bool)
 
 
 def _takes_policies(principal: iam.IPrincipal) -> bool:
@@ -276,9 +263,7 @@ def _takes_policies(principal: iam.IPrincipal) -> bool:
     role_arn: str | None = getattr(principal, "role_arn", None)
     if role_arn is None:
         return True
-    parts = parse_arn(role_arn)
-    if parts is not None:
-        refuse_by_arn(role_arn, parts)
+    refuse_by_arn(role_arn)
     role = cast("iam.IRole", principal)
     has_policy = any(isinstance(node, iam.Policy) for node in role.node.find_all())
     return has_policy or reports_only(role) or is_lookup_dummy(role)

@@ -11,18 +11,19 @@ from constructs import Construct
 
 from .at_synthesis import AtSynthesis
 from .checks import refuse_wrong_text
-from .keys import KeyResource, is_in_region, session_key, warn_of_no_key_in_region
+from .keys import is_in_region, session_key, warn_of_no_key_in_region
 from .names import default_policy_name, refuse_invalid_policy_name
 from .roles import (
     Target,
     attach_or_refuse,
     condition_path,
+    inline_policy_names,
     is_lookup_dummy,
     profile_target,
     reports_only,
     role_target,
 )
-from .statements import allow_decrypt, statements_by_sid, with_preferences
+from .statements import allow_decrypt, read_options, statements_by_sid
 from .tokens import Environment
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
+    from .keys import SessionKey
     from .preferences import SessionPreferences
-    from .statements import SessionManagerOptions
 
 
 class SessionManagerPermissions(Construct):
@@ -103,6 +104,8 @@ class SessionManagerPermissions(Construct):
             ValueError: neither or both of `role` and `instance_profile`; an invalid `policy_name`;
                 a role that can't be changed from this stack, or that is not known; options that
                 `session_manager_statements` refuses.
+            RuntimeError: CDK's, if an `iam.Policy` of the name `policy_name` is attached to the
+                role.
         """
         if (role is None) == (instance_profile is None):
             raise ValueError(
@@ -111,25 +114,19 @@ class SessionManagerPermissions(Construct):
             )
         if policy_name is not None:
             refuse_invalid_policy_name(policy_name)
-        options: SessionManagerOptions = {
-            "encryption_key": encryption_key,
-            "allow_registration": allow_registration,
-            "log_bucket": log_bucket,
-            "log_prefix": log_prefix,
-            "log_group": log_group,
-            "check_log_encryption": check_log_encryption,
-            "preferences": preferences,
-            "decrypt_sessions_only": decrypt_sessions_only,
-        }
         refuse_wrong_text("construct_id", construct_id)
-        options = self._options = with_preferences(options)
+        self._options, key = read_options(
+            encryption_key=encryption_key,
+            allow_registration=allow_registration,
+            log_bucket=log_bucket,
+            log_prefix=log_prefix,
+            log_group=log_group,
+            check_log_encryption=check_log_encryption,
+            preferences=preferences,
+            decrypt_sessions_only=decrypt_sessions_only,
+        )
         self._stack = cdk.Stack.of(scope)
-        self._statements = statements_by_sid(options, self._stack)
-        key = options.get("encryption_key")
-        found = None
-        if key is not None:
-            found = session_key(key)
-            allow_decrypt(self._statements, options, key, found)
+        self._statements = statements_by_sid(self._options, key, self._stack)
         super().__init__(scope, construct_id)
         self._environment = Environment.of(self._stack)
         self._given_name = policy_name
@@ -141,15 +138,14 @@ class SessionManagerPermissions(Construct):
         )
         self._targets: dict[object, Target] = {}
         self._role_ids = (f"Role{number}" for number in itertools.count(1))
-        self._keys: set[KeyResource] = set()
-        self._has_key_in_region = False
+        self._keys: dict[tuple[str, str | None], bool] = {}  # with whether each is in the region
         self._l1_roles: list[iam.CfnRole] = []
         if role is not None:
             self.attach_to_role(role)
         if instance_profile is not None:
             self.attach_to_instance_profile(instance_profile)
-        if key is not None and found is not None:
-            self._check_reach(key, found)
+        if key is not None:
+            self._check_reach(key)
 
     @property
     def policy(self) -> iam.Policy:
@@ -171,6 +167,7 @@ class SessionManagerPermissions(Construct):
             TypeError: it is no role.
             ValueError: its policies can't be changed from this stack, or it has another policy of
                 this name.
+            RuntimeError: CDK's, if an `iam.Policy` of this name is attached to it.
         """
         self._attach(role_target(self, next(self._role_ids), role, self._stack))
 
@@ -184,9 +181,9 @@ class SessionManagerPermissions(Construct):
             TypeError: it is no instance profile.
             ValueError: its role is not known, can't be changed from this stack, or has another
                 policy of this name.
+            RuntimeError: CDK's, if an `iam.Policy` of this name is attached to its role.
         """
-        target = profile_target(self, next(self._role_ids), instance_profile, self._stack)
-        self._attach(target)
+        self._attach(profile_target(self, next(self._role_ids), instance_profile, self._stack))
 
     def add_encryption_key(self, encryption_key: IKeyRef | IAliasRef) -> None:
         """Grant `kms:Decrypt` on one more key: a role is global, and keys are not.
@@ -201,19 +198,17 @@ class SessionManagerPermissions(Construct):
             TypeError: it is no KMS key or alias.
             ValueError: it is known that it can't decrypt session data.
         """
-        found = session_key(encryption_key)
-        if found in self._keys:
+        key = session_key(encryption_key)
+        if (key.resource, key.alias_name) in self._keys:
             return
         before = len(self._statements)
-        statement = allow_decrypt(self._statements, self._options, encryption_key, found)
+        statement = allow_decrypt(self._statements, self._options, key)
         if len(self._statements) > before:
             self._policy.add_statements(statement)
         for target in self._targets.values():
             if reports_only(target.role):  # the report has what the policy held when attached
-                target.role.add_to_principal_policy(
-                    allow_decrypt({}, self._options, encryption_key, found)
-                )
-        self._check_reach(encryption_key, found)
+                target.role.add_to_principal_policy(allow_decrypt({}, self._options, key))
+        self._check_reach(key)
 
     def _attach(self, target: Target) -> None:
         if target.key in self._targets:
@@ -244,7 +239,7 @@ class SessionManagerPermissions(Construct):
 
     def _refuse_overwriting(self, target: Target) -> None:
         """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
-        if self._given_name in target.inline_policy_names:
+        if target.cfn_role and self._given_name in inline_policy_names(target.cfn_role):
             raise ValueError(
                 f"policy_name {self._given_name!r} is that of a policy which the role "
                 f"{target.role.node.path!r} is made with, and which would be lost: give each "
@@ -264,16 +259,14 @@ class SessionManagerPermissions(Construct):
                     "one construct to both"
                 )
 
-    def _check_reach(self, key: IKeyRef | IAliasRef, found: KeyResource) -> None:
+    def _check_reach(self, key: SessionKey) -> None:
         """Warn of a key of another account, and at synthesis if no key is in the stack's region."""
-        self._keys.add(found)
-        there = found.environment(key, self._stack)
-        if is_in_region(self, found, there, self._environment):
-            self._has_key_in_region = True
-        elif not self._has_key_in_region:
+        is_here = is_in_region(self, key, self._stack, self._environment)
+        if not (is_here or any(self._keys.values())):
             self.node.add_validation(AtSynthesis(self._warn_of_no_key_in_region))
+        self._keys[key.resource, key.alias_name] = is_here
 
     def _warn_of_no_key_in_region(self) -> None:
-        if not self._has_key_in_region:
+        if not any(self._keys.values()):
             way_out = "add the key of that region with add_encryption_key()"
             warn_of_no_key_in_region(self, self._environment.region, way_out)

@@ -18,10 +18,10 @@ from .logs import (
     group_arn,
     group_name,
     is_encrypted_twice,
-    is_unencrypted,
     normal_prefix,
     warn_if_encrypted_twice,
 )
+from .names import default_name
 from .operators import Access, grant
 from .tokens import TOKEN, is_name
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
 
-_ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
 _USER: Final = re.compile(r"[A-Za-z_][\w.-]{0,31}|[\w.][\w.-]{0,63}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 """A user of the operating system, or one of a domain, `NAME@DOMAIN`."""
 _RESERVED: Final = ("aws", "amazon", "amzn", "AWSEC2", "AWSConfigRemediation", "AWSSupport")
@@ -138,7 +137,6 @@ class SessionPreferences(Construct):
 
         https://docs.aws.amazon.com/systems-manager/latest/userguide/session-preferences-run-as.html
         """
-        cdk.Stack.of(scope)
         refuse_wrong_type("stream_logs", stream_logs, bool)
         refuse_wrong_type("enforce_s3_encryption", enforce_s3_encryption, bool)
         refuse_wrong_type("enforce_cloudwatch_encryption", enforce_cloudwatch_encryption, bool)
@@ -174,17 +172,10 @@ class SessionPreferences(Construct):
             _refuse_unencrypted(log_group)
         if enforces_encryption:
             _refuse_encrypted_twice(log_bucket)
-        from aws_cdk import aws_ssm as ssm  # noqa: PLC0415 - a second that not everyone spends
-
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         if document_name is None:
-            document_name = cdk.Names.unique_resource_name(
-                self,
-                max_length=_limits.DOCUMENT.longest,
-                separator="-",
-                allowed_special_characters=_limits.DOCUMENT.signs,
-            )
+            document_name = default_name(self, _limits.DOCUMENT)
             _refuse_taken_document_name(document_name)
         if run_as_user == "ssm-user":
             cdk.Annotations.of(self).add_warning_v2(
@@ -193,7 +184,7 @@ class SessionPreferences(Construct):
                 "user: no session starts on an instance that does not have it; create the user by "
                 "other means, or leave run_as_user out, and the agent creates it",
             )
-        document = ssm.CfnDocument(
+        document = cdk.aws_ssm.CfnDocument(
             self,
             "Resource",
             content=content,
@@ -377,7 +368,7 @@ def _refuse_invalid_document_name(document_name: str) -> None:
 
 def _refuse_taken_document_name(document_name: str) -> None:
     """Refuse a name that no new document can have."""
-    if document_name == _ACCOUNT_DEFAULT:
+    if document_name == "SSM-SessionManagerRunShell":
         raise ValueError(
             f"document_name {document_name!r} is the account's default document, which nearly "
             "always exists already, and then can't be created: give another name, or import it "
@@ -408,7 +399,9 @@ def _minutes(argument: str, name: str, duration: cdk.Duration | None, most: int)
 def _refuse_unencrypted(log_group: ILogGroupRef | None) -> None:
     if log_group is None:
         raise ValueError("enforce_cloudwatch_encryption needs a log group: give log_group too")
-    if is_unencrypted(log_group):
+    is_l2 = isinstance(log_group, cdk.aws_logs.LogGroup)
+    cfn_group = log_group.node.default_child if is_l2 else log_group
+    if isinstance(cfn_group, cdk.aws_logs.CfnLogGroup) and cfn_group.kms_key_id is None:
         raise ValueError(
             "enforce_cloudwatch_encryption lets no session start: log_group "
             f"{log_group.node.path!r} has no KMS key; give the log group an encryption_key"

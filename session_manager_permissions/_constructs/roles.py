@@ -7,6 +7,7 @@ imported with `mutable=False`, or by the ARN of another account (`attach_or_refu
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import aws_cdk as cdk
@@ -15,7 +16,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _limits
 
 from .checks import described
-from .tokens import Arn, Environment, differ, is_name, is_token, parse_arn, referenced, resolved
+from .tokens import Environment, differ, is_name, is_token, parse_arn, referenced, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_iam import IInstanceProfileRef, IRoleRef
     from constructs import Construct, IConstruct
 
-_PolicyProperty: Final = iam.CfnRole.PolicyProperty
-BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
+_BY_NAME: Final = "iam.Role.from_role_name(scope, id, name)"
 
 
 class Target(NamedTuple):
@@ -38,11 +38,6 @@ class Target(NamedTuple):
     """Equal for the same role, however it is given: its name where that is known."""
     cfn_role: iam.CfnRole | None = None
     """The L1 of a role of this app."""
-
-    @property
-    def inline_policy_names(self) -> list[str]:
-        """The names of the policies that the role is made with."""
-        return inline_policy_names(self.cfn_role) if self.cfn_role else []
 
 
 def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack) -> Target:
@@ -62,13 +57,19 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         return _cfn_role_target(scope, role_id, role, stack)
     arn: str | None = getattr(role, "role_arn", None)
     if arn is None or not hasattr(role, "attach_inline_policy"):
-        arn = _referenced_arn(role)
+        if not hasattr(role, "role_ref"):
+            is_profile = hasattr(role, "instance_profile_ref")
+            raise TypeError(
+                f"role must be an IAM role, got {described(role)}: "
+                f"give {'it as instance_profile' if is_profile else f'a construct, {_BY_NAME}'}"
+            )
+        arn = role.role_ref.role_arn
         role = iam.Role.from_role_arn(scope, role_id, arn)
     imported = cast("iam.IRole", role)
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
         return Target(imported, imported.role_name, _referenced_key(arn))
-    refuse_by_arn(arn, parts)
+    refuse_by_arn(arn)
     name = parts.resource.rpartition("/")[2]
     return Target(imported, name, _referenced_key(name))
 
@@ -94,7 +95,7 @@ def profile_target(
     if role is None:
         raise ValueError(
             f"instance_profile {profile.node.path!r} was imported without its role, which alone "
-            f"has policies: give the role, {_BY_PROFILE}, or as role={BY_NAME}"
+            f"has policies: give the role, {_BY_PROFILE}, or as role={_BY_NAME}"
         )
     return role_target(scope, role_id, role, stack)
 
@@ -115,10 +116,11 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
     of `iam.Role.customize_roles`, whose report has the policy.
 
     Raises:
-        ValueError: CDK can't attach policies to the role, or it has another one of the same name.
+        ValueError: CDK can't attach policies to the role.
+        RuntimeError: CDK's, for a role that has another policy of the same name.
     """
     role = target.role
-    attach_by_name(policy, role)
+    role.attach_inline_policy(policy)
     if not target.name:
         return
     cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
@@ -135,26 +137,11 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
     )
 
 
-def attach_by_name(policy: iam.Policy, role: iam.IRole) -> None:
-    """Attach `policy`, unless the role has another policy of the same name.
-
-    Raises:
-        ValueError: it has one. CDK finds it where both were attached to the same construct.
-    """
-    try:
-        role.attach_inline_policy(policy)
-    except RuntimeError:
-        raise ValueError(
-            f"policy_name {policy.policy_name!r} is another policy's on role {role.node.path!r}: "
-            "give each policy of a role a name of its own"
-        ) from None
-
-
 def inline_policy_names(cfn_role: iam.CfnRole) -> list[str]:
     """Return the names of the policies that the role is made with."""
     policies = cfn_role.policies
     known = policies if isinstance(policies, list) else ()
-    return [policy.policy_name for policy in known if isinstance(policy, _PolicyProperty)]
+    return [one.policy_name for one in known if isinstance(one, iam.CfnRole.PolicyProperty)]
 
 
 def condition_path(resource: cdk.CfnResource) -> str:
@@ -189,12 +176,8 @@ def is_lookup_dummy(role: iam.IRole) -> bool:
 
     A real role's ARN has no region (aws-cdk-lib/aws-iam/lib/role.ts, `fromLookup`).
     """
-    arn = parse_arn(role.role_arn)
-    return (
-        arn is not None
-        and (arn.account, arn.resource) == ("123456789012", "role/DUMMY_ARN")
-        and arn.region != ""
-    )
+    dummy = r"arn:[^:]+:iam:[^:]+:123456789012:role/DUMMY_ARN"
+    return re.fullmatch(dummy, role.role_arn) is not None
 
 
 def _key(cfn_role: iam.CfnRole) -> str:
@@ -204,10 +187,8 @@ def _key(cfn_role: iam.CfnRole) -> str:
 
 def _referenced_key(name_or_arn: str) -> str:
     """Return the key of the role of this app that a token refers to, else `name_or_arn` itself."""
-    reference = referenced(name_or_arn)
-    if reference is not None and isinstance(reference.target, iam.CfnRole):
-        return _key(reference.target)
-    return name_or_arn
+    role = referenced(name_or_arn)
+    return _key(role) if isinstance(role, iam.CfnRole) else name_or_arn
 
 
 def _cfn_role_target(
@@ -234,15 +215,26 @@ def _named_target(
         raise ValueError(
             f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"
         )
-    name = names[0]
-    given = role_of_maker(profile, "role_name", name)
-    if given is not None:
-        return role_target(scope, role_id, given, stack)
-    reference = referenced(name)
-    if reference is not None and isinstance(reference.target, iam.CfnRole):
-        return _cfn_role_target(scope, role_id, reference.target, stack)
+    (name,) = names
+    known = _role_of_app(profile, "role_name", name)
+    if known is not None:
+        return role_target(scope, role_id, known, stack)
     _refuse_other_account("instance_profile", profile, stack)
     return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+
+
+def _role_of_app(
+    resource: cdk.CfnResource, attribute: str, value: str
+) -> iam.IRole | iam.CfnRole | None:
+    """Return the role of an L1, if its maker was given it, or `value` refers to it.
+
+    `attribute` and `value` are as in `role_of_maker`.
+    """
+    given = role_of_maker(resource, attribute, value)
+    if given is not None:
+        return given
+    role = referenced(value)
+    return role if isinstance(role, iam.CfnRole) else None
 
 
 def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.IRole | None:
@@ -282,12 +274,9 @@ def node_group_target(
         ValueError: it is no role's ARN, or the role can't be changed from `stack`.
     """
     arn = node_group.node_role
-    given = role_of_maker(node_group, "role_arn", arn)
-    if given is not None:
-        return role_target(scope, role_id, given, stack)
-    reference = referenced(arn)
-    if reference is not None and isinstance(reference.target, iam.CfnRole):
-        return _cfn_role_target(scope, role_id, reference.target, stack)
+    known = _role_of_app(node_group, "role_arn", arn)
+    if known is not None:
+        return role_target(scope, role_id, known, stack)
     arn = resolved(arn, stack)
     parts = parse_arn(arn)
     if not is_token(arn) if parts is None else "/" not in parts.resource:
@@ -295,11 +284,6 @@ def node_group_target(
             f"node_role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME"
         )
     return role_target(scope, role_id, iam.Role.from_role_arn(scope, role_id, arn), stack)
-
-
-def is_role_name(text: str) -> bool:
-    """Tell whether a role can have this name, which thus is no token, no path and no ARN."""
-    return _limits.ROLE.fits(text)
 
 
 def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
@@ -310,23 +294,17 @@ def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
         return cdk.Token.as_list(profile._cfn_properties["roles"])  # noqa: SLF001 - CDK's protected
 
 
-def _referenced_arn(role: IRoleRef) -> str:
-    """Return the ARN of a role that is neither L1 nor L2."""
-    if hasattr(role, "role_ref"):
-        return role.role_ref.role_arn
-    is_profile = hasattr(role, "instance_profile_ref")
-    raise TypeError(
-        f"role must be an IAM role, got {described(role)}: "
-        f"give {'it as instance_profile' if is_profile else f'a construct, {BY_NAME}'}"
-    )
-
-
-def refuse_by_arn(arn: str, parts: Arn) -> None:
+def refuse_by_arn(arn: str) -> None:
     """Refuse a role by its ARN, which `Role.from_role_arn` and `from_role_name` do not check.
+
+    An ARN that is one token says nothing.
 
     Raises:
         ValueError: it is no role's ARN, or that of a role whose policies can't be changed.
     """
+    parts = parse_arn(arn)
+    if parts is None:
+        return
     kind, slash, path_and_name = parts.resource.partition("/")
     path, _, name = f"/{path_and_name}".rpartition("/")
     is_role = (parts.service, kind) == ("iam", "role") and _limits.is_path(f"{path}/")

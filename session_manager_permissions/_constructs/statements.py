@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import _needs
 
 from .checks import described, refuse_wrong_type
-from .keys import KeyResource, session_key
+from .keys import SessionKey, session_key
 from .logs import (
     bucket_arn,
     bucket_key,
@@ -18,17 +18,15 @@ from .logs import (
     normal_prefix,
     warn_if_encrypted_twice,
 )
+from .preferences import SessionPreferences
 from .tokens import is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import aws_cdk as cdk
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
-
-    from .preferences import SessionPreferences
+    from typing_extensions import Unpack
 
 
 class SessionManagerOptions(TypedDict, total=False):
@@ -171,122 +169,107 @@ if `kms:ResourceAliases` has the alias | `encryption_key`, an alias |
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
-    options: SessionManagerOptions = {
-        "encryption_key": encryption_key,
-        "allow_registration": allow_registration,
-        "log_bucket": log_bucket,
-        "log_prefix": log_prefix,
-        "log_group": log_group,
-        "check_log_encryption": check_log_encryption,
-        "preferences": preferences,
-        "decrypt_sessions_only": decrypt_sessions_only,
-    }
-    options = with_preferences(options)
-    statements = statements_by_sid(options, None)
-    key = options.get("encryption_key")
-    if key is not None:
-        allow_decrypt(statements, options, key, session_key(key))
-    return list(statements.values())
+    options, key = read_options(
+        encryption_key=encryption_key,
+        allow_registration=allow_registration,
+        log_bucket=log_bucket,
+        log_prefix=log_prefix,
+        log_group=log_group,
+        check_log_encryption=check_log_encryption,
+        preferences=preferences,
+        decrypt_sessions_only=decrypt_sessions_only,
+    )
+    return [*statements_by_sid(options, key, None).values()]
 
 
-def with_preferences(options: SessionManagerOptions) -> SessionManagerOptions:
-    """Return the options with those that their `preferences` decide filled in.
+def read_options(
+    **options: Unpack[SessionManagerOptions],
+) -> tuple[SessionManagerOptions, SessionKey | None]:
+    """Return the options with those that `preferences` decide filled in, and the key in them.
+
+    Every option must be given.
 
     Raises:
         TypeError: an option of the wrong type.
-        ValueError: an option that the preferences decide.
+        ValueError: an option that the preferences decide, or a key that can't be used.
     """
-    _refuse_wrong_types(options)
-    preferences = options.get("preferences")
-    if preferences is None:
-        return options
+    refuse_wrong_type("allow_registration", options["allow_registration"], bool)
+    refuse_wrong_type("decrypt_sessions_only", options["decrypt_sessions_only"], bool)
+    check = options["check_log_encryption"]
+    if check is not None:
+        refuse_wrong_type("check_log_encryption", check, bool)
+    preferences = options["preferences"]
+    if preferences is not None:
+        _fill_in(options, preferences)
+    key = options["encryption_key"]
+    return options, None if key is None else session_key(key)
+
+
+def _fill_in(options: SessionManagerOptions, preferences: SessionPreferences) -> None:
+    """Fill in the options that the preferences decide, and refuse them beside the preferences."""
+    if not isinstance(preferences, SessionPreferences):
+        raise TypeError(
+            f"preferences must be SessionPreferences, got {described(preferences)}: for a "
+            "document that exists use SessionPreferences.from_document_name(scope, id, name)"
+        )
     for name in ("encryption_key", "log_bucket", "log_prefix", "log_group"):
         if options.get(name) is not None:
             raise ValueError(
                 f"{name} is given twice, as an argument and by preferences "
                 f"{preferences.node.path!r}: give it to the preferences alone"
             )
-    check = options.get("check_log_encryption")
-    return {
-        **options,
-        "check_log_encryption": preferences.log_bucket is not None if check is None else check,
-        "encryption_key": preferences.encryption_key,
-        "log_bucket": preferences.log_bucket,
-        "log_prefix": preferences.log_prefix,
-        "log_group": preferences.log_group,
-    }
+    if options["check_log_encryption"] is None:
+        options["check_log_encryption"] = preferences.log_bucket is not None
+    options["encryption_key"] = preferences.encryption_key
+    options["log_bucket"] = preferences.log_bucket
+    options["log_prefix"] = preferences.log_prefix
+    options["log_group"] = preferences.log_group
 
 
 def statements_by_sid(
-    options: SessionManagerOptions, stack: cdk.Stack | None
+    options: SessionManagerOptions, key: SessionKey | None, stack: cdk.Stack | None
 ) -> dict[str, iam.PolicyStatement]:
-    """Return the statements for these options by Sid, without those that `allow_decrypt` adds.
+    """Return the statements for these options by Sid.
 
     Args:
-        options: the options that `with_preferences` gives.
+        options: the options that `read_options` gives.
+        key: the key that it gives.
         stack: the stack of the role, if it is known.
 
     Raises:
         TypeError: a bucket or a log group of the wrong type.
         ValueError: a prefix without a bucket, or a wildcard in a prefix, a bucket or a log group.
     """
-    return {need.sid: _statement(need) for need in _asked_for(options, stack)}
-
-
-def _refuse_wrong_types(options: SessionManagerOptions) -> None:
-    for name, value in options.items():
-        if name in _FLAGS or (name == "check_log_encryption" and value is not None):
-            refuse_wrong_type(name, value, bool)
-    preferences = options.get("preferences")
-    if preferences is None:
-        return
-    # No cost: whoever holds preferences has loaded this module.
-    from .preferences import SessionPreferences  # noqa: PLC0415
-
-    if not isinstance(preferences, SessionPreferences):
-        raise TypeError(
-            f"preferences must be SessionPreferences, got {described(preferences)}: for a "
-            "document that exists use SessionPreferences.from_document_name(scope, id, name)"
-        )
-
-
-_FLAGS = ("allow_registration", "decrypt_sessions_only")
-
-
-def _asked_for(options: SessionManagerOptions, stack: cdk.Stack | None) -> Iterator[_needs.Need]:
-    bucket, group = options.get("log_bucket"), options.get("log_group")
-    prefix = normal_prefix(options.get("log_prefix"), bucket)
+    bucket, group = options["log_bucket"], options["log_group"]
+    prefix = normal_prefix(options["log_prefix"], bucket)
     arn = None if bucket is None else bucket_arn(bucket)
-    if bucket is not None and options.get("preferences") is None:
+    if bucket is not None and options["preferences"] is None:
         warn_if_encrypted_twice(bucket)  # preferences know whether encryption is enforced
-    return _needs.needed(
+    needs = _needs.needed(
         bucket_arn=arn,
         bucket_key=None if bucket is None else bucket_key(bucket),
         prefix=prefix,
         group_arn=None if group is None else group_arn(group),
-        allow_registration=options.get("allow_registration", False),
-        check_log_encryption=options.get("check_log_encryption") is not False,
+        allow_registration=options["allow_registration"],
+        check_log_encryption=options["check_log_encryption"] is not False,
         bucket_of_other_account=bucket is not None and is_of_other_account(bucket, stack),
     )
+    statements = {need.sid: _statement(need) for need in needs}
+    if key is not None:
+        allow_decrypt(statements, options, key)
+    return statements
 
 
 def allow_decrypt(
-    statements: dict[str, iam.PolicyStatement],
-    options: SessionManagerOptions,
-    key: IKeyRef | IAliasRef,
-    found: KeyResource,
+    statements: dict[str, iam.PolicyStatement], options: SessionManagerOptions, key: SessionKey
 ) -> iam.PolicyStatement:
     """Allow one more key to decrypt, in a new statement or one of `statements`, and return it."""
-    alias_name = found.alias_name
+    alias_name = key.alias_name
     alias_id = ""
     if alias_name is not None:
-        alias_id = _needs.alias_id(key.node.path if is_token(alias_name) else alias_name)
-    need = _needs.decrypt(
-        found.resource,
-        alias_name,
-        alias_id,
-        sessions_only=options.get("decrypt_sessions_only", False),
-    )
+        alias_id = _needs.alias_id(key.given.node.path if is_token(alias_name) else alias_name)
+    sessions_only = options["decrypt_sessions_only"]
+    need = _needs.decrypt(key.resource, alias_name, alias_id, sessions_only=sessions_only)
     if need.sid in statements:
         statements[need.sid].add_resources(need.resource)
     else:

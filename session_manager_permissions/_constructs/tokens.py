@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aws_cdk as cdk
 
 from session_manager_permissions import _limits
+
+if TYPE_CHECKING:
+    from constructs import IConstruct
 
 TOKEN: Final = re.compile(r"\$\{Token\[[A-Za-z0-9:._-]+\]\}")
 """How a string contains a token: aws-cdk-lib/core/lib/private/encoding.ts has the pattern."""
@@ -70,12 +73,12 @@ def refuse_wildcards(argument: str, text: str) -> None:
         )
 
 
-def referenced(text: str) -> cdk.Reference | None:
-    """Return the reference (`Ref`, `Fn::GetAtt`) that `text` stands for; None if it is none."""
+def referenced(text: str) -> IConstruct | None:
+    """Return the construct that `text` refers to (`Ref`, `Fn::GetAtt`); None if it is no token."""
     if not is_token(text):
         return None
     token = cdk.Tokenization.reverse(text, fail_concat=False)
-    return token if isinstance(token, cdk.Reference) else None
+    return token.target if isinstance(token, cdk.Reference) else None
 
 
 def resolved(text: str, stack: cdk.Stack) -> str:

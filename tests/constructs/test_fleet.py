@@ -1630,7 +1630,8 @@ def test_a_policy_name_that_an_imported_role_has_is_said(stack: cdk.Stack) -> No
     profile(stack, role=role)
     SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
     (warning,) = warnings(stack)
-    assert "policy_name 'Sessions' is another policy's on role 'Stack/Existing'" in warning
+    assert "Stack/Profile/Resource: " in warning
+    assert 'A policy named "Sessions" is already attached' in warning
 
 
 def made_with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:

@@ -977,11 +977,18 @@ def l1_with_an_inline_policy(stack: cdk.Stack) -> iam.CfnRole:
     [
         pytest.param(lambda s: with_a_policy(s, owned_role(s)), id="L2"),
         pytest.param(lambda s: with_a_policy(s, existing_role(s)), id="imported"),
-        with_an_inline_policy,
-        l1_with_an_inline_policy,
     ],
 )
-def test_a_policy_of_ones_own_with_the_same_name_on_the_role_is_refused(
+def test_cdk_refuses_the_name_of_a_policy_that_it_has_attached(
+    stack: cdk.Stack, role_of: RoleOf
+) -> None:
+    role = role_of(stack)
+    with pytest.raises(RuntimeError, match=r'A policy named "Sessions" is already attached$'):
+        attach_to_role(stack, role, "Sessions")
+
+
+@pytest.mark.parametrize("role_of", [with_an_inline_policy, l1_with_an_inline_policy])
+def test_the_name_of_a_policy_that_the_role_is_made_with_is_refused(
     stack: cdk.Stack, role_of: RoleOf
 ) -> None:
     role = role_of(stack)

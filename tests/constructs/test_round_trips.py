@@ -117,7 +117,7 @@ def test_round_trips_are_as_many_as_they_were(counts: dict[str, int]) -> None:
         "further L1 role": 8,
         "more with an owned key": 6,
         "more with an imported key": 3,
-        "more with an L1 key": 5,
+        "more with an L1 key": 4,
         "more with an owned alias": 10,
         "more with an imported alias": 6,
         "grant to group": 26,
