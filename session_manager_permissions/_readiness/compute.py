@@ -31,8 +31,6 @@ _LAUNCHING: Final = frozenset(
         "AWS::EKS::Nodegroup",
     }
 )
-_CHANGEABLE: Final = _LAUNCHING | {_TEMPLATE, _CONFIGURATION}
-"""What a custom resource may change the instances of after their launch."""
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _REGISTERS: Final = Unknown("the hybrid activation that the user data registers the agent with")
 _ACTIVATES: Final = re.compile(r"ssm.*-register\b.*-(?:code|id)\b", re.DOTALL | re.IGNORECASE)
@@ -153,7 +151,6 @@ class _Finder:
         self._used: set[Resource] = set()
         self._addresses = self._elastic_addresses()
         self._floating = self._floating_address()
-        self._customised = values.customised(_CHANGEABLE)
         attached = [
             values.behind(one.template, one.properties.get("InstanceId"))
             for one in values.by_type["AWS::EC2::NetworkInterfaceAttachment"]
@@ -475,13 +472,11 @@ class _Finder:
         bound: set[Resource] = set()
         for type_ in ("AWS::EC2::NatGateway", "AWS::ElasticLoadBalancingV2::LoadBalancer"):
             for resource in self._values.by_type[type_]:
-                names = resource.mentions
-                bound.update(filter(None, map(resource.template.resources.get, names)))
+                bound.update(resource.mentions)
         for resource in self._values.by_type["AWS::EC2::EIPAssociation"]:
             if not isinstance(self._owner(resource), Resource):
                 return Unknown(f"what {resource.logical_id!r} gives its address to")
-            names = resource.mentions
-            bound.update(filter(None, map(resource.template.resources.get, names)))
+            bound.update(resource.mentions)
         for resource in self._values.by_type["AWS::EC2::EIP"]:
             if resource not in bound and not isinstance(self._owner(resource), Resource):
                 return Unknown(f"what gets the Elastic IP address {resource.logical_id!r}")
@@ -495,7 +490,8 @@ class _Finder:
     # Places --------------------------------------------------------------------------------------
 
     def _compute(self, resource: Resource, launch: _Launch, *, placed: bool = True) -> Compute:
-        doubt = self._customised.get(resource) or self._customised.get(launch.origin)
+        customised = self._values.customised
+        doubt = customised.get(resource) or customised.get(launch.origin)
         profile, off = launch.profile, launch.metadata_off or False
         credentials = doubt or (_REGISTERS if launch.registers else None)
         if credentials is not None:

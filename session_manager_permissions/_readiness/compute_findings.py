@@ -74,7 +74,6 @@ class Computes:
         self._profiles = profiles
         self._judge = judge_of(values)
         self._management = [*self._managements()]
-        self._customised_roles = values.customised(frozenset({"AWS::IAM::Role"}))
         self._documents: defaultdict[Stack, list[dict[str, Fact]]] = defaultdict(list)
         for document in values.by_type["AWS::SSM::Document"]:
             if document.properties.get("DocumentType") == "Session":
@@ -92,7 +91,7 @@ class Computes:
             return [], [f"the trust policy of its role {role.name!r}"]
         if found.answer == "allowed":
             return [], []
-        changed_by = self._customised_roles.get(role.resource)
+        changed_by = self._values.customised.get(role.resource)
         management = self._default_host_management(role.resource)
         if changed_by is not None or management:
             decides = changed_by.decides if changed_by else management

@@ -369,7 +369,7 @@ def _late(machine: Resource, role: Role) -> _Late:
         for policy, _ in (*role.inline, *role.managed)
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
-        and policy.resource.logical_id not in machine.waits_for
+        and policy.resource not in machine.waits_for
     ]
     ours = [
         policy for policy in late if any(one.sid == _needs.CHANNELS.sid for one in policy.needed)

@@ -136,7 +136,6 @@ class Profiles:
     """The instance profiles of an assembly, and their roles, found in one pass."""
 
     def __init__(self, assembly: Assembly) -> None:
-        self.profiles: list[Resource] = []
         self._assembly = assembly
         self._named: defaultdict[_Named, list[Resource]] = defaultdict(list)
         """Roles and profiles, by the names that they are given."""
@@ -149,12 +148,17 @@ class Profiles:
         self._of_services: dict[Resource, Role] = {}
         self._anywhere: dict[str | None, list[Statement]] = {}
         """For each account, the statements of all policies in `_unmatched`."""
-        for template in assembly.templates:
-            for resource in template.resources.values():
-                self._index(resource)
+        for kind in _NAMED_BY:
+            for resource in assembly.by_type[kind]:
+                name = self._name(resource)
+                if name is not None:
+                    self._named[kind, resource.template.account, name].append(resource)
+        for kind, naming in ATTACHED_BY.items():
+            for resource in assembly.by_type[kind]:
+                self._index_attached(resource, resource.properties.get(naming))
         self._unmatched = self._without_a_role()
         self._unread = _unread(assembly)
-        for profile in self.profiles:
+        for profile in assembly.by_type["AWS::IAM::InstanceProfile"]:
             self._behind[profile] = self._role(profile)
             self._behind[profile].profiles.append(profile)
 
@@ -167,32 +171,21 @@ class Profiles:
         """Return the role of a profile."""
         return self._behind[profile]
 
-    def _index(self, resource: Resource) -> None:
-        kind, properties = resource.type, resource.properties
-        if kind == "AWS::IAM::InstanceProfile":
-            self.profiles.append(resource)
-        elif kind in ATTACHED_BY:
-            document = properties.get("PolicyDocument")
-            policy = Policy(resource, "Properties.PolicyDocument", document)
-            if kind == "AWS::IAM::ManagedPolicy":
-                self._managed[resource] = policy
-            self._index_attached(policy, properties.get(ATTACHED_BY[kind]))
-        if kind in _NAMED_BY:
-            name = self._name(resource)
-            if name is not None:
-                self._named[kind, resource.template.account, name].append(resource)
-
     def _name(self, resource: Resource) -> Value | None:
         """Return the name that a resource is given; None if CloudFormation generates one."""
         name = resource.properties.get(_NAMED_BY[resource.type])
         unnamed = name is None or name == NO_VALUE
         return None if unnamed else self._assembly.value(resource.template, name)
 
-    def _index_attached(self, policy: Policy, roles: object) -> None:
+    def _index_attached(self, resource: Resource, roles: object) -> None:
+        document = resource.properties.get("PolicyDocument")
+        policy = Policy(resource, "Properties.PolicyDocument", document)
+        if resource.type == "AWS::IAM::ManagedPolicy":
+            self._managed[resource] = policy
         for value, certain in listed(roles):
-            name = self._assembly.value(policy.resource.template, value)
+            name = self._assembly.value(resource.template, value)
             if not isinstance(roles, list) and any("," in _folded(part) for part in name):
-                name = (Unresolved(policy.resource),)  # a list in a parameter: several roles
+                name = (Unresolved(resource),)  # a list in a parameter: several roles
             self._attached[name].append(Attached(policy, certain))
 
     def _without_a_role(self) -> list[tuple[Value, Attached]]:
@@ -301,7 +294,7 @@ class Profiles:
         template of the role discloses it.
         """
         there = resource.template
-        disclosed = name is not None or resource.logical_id in there.disclosed
+        disclosed = name is not None or resource in there.disclosed
         for template, source, sees_all in self._unread:
             sees_it = disclosed or (sees_all and template is there)
             if sees_it and _may_be_equal(there.account, template.account):
@@ -435,14 +428,11 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
         del one[-1], two[-1]
     if not one or not two:
         return not any(isinstance(part, str) for part in (*one, *two))
-    heads, tails = (_folded(one[0]), _folded(two[0])), (_folded(one[-1]), _folded(two[-1]))
-    if len(one) == len(two) == 1 and all(heads):
-        return heads[0] == heads[1]
-    shortest_head, shortest_tail = min(map(len, heads)), min(map(len, tails))
-    return (
-        heads[0][:shortest_head] == heads[1][:shortest_head]
-        and tails[0][len(tails[0]) - shortest_tail :] == tails[1][len(tails[1]) - shortest_tail :]
-    )
+    head, other_head = sorted((_folded(one[0]), _folded(two[0])), key=len)
+    tail, other_tail = sorted((_folded(one[-1]), _folded(two[-1])), key=len)
+    if len(one) == len(two) == 1 and head:
+        return head == other_head
+    return other_head.startswith(head) and other_tail.endswith(tail)
 
 
 def _may_be_generated(role: Resource, other: Value) -> bool:

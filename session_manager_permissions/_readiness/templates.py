@@ -145,8 +145,7 @@ class Template:
         self.arguments = mapping(nested_as.properties.get("Parameters")) if nested_as else {}
         self.conditions: frozenset[Condition] = nested_as.conditions if nested_as else frozenset()
         """The conditions in its parents that decide whether the nested stack is deployed."""
-        self._body = body
-        self.outputs = {name: mapping(out) for name, out in mapping(body.get("Outputs")).items()}
+        self.outputs = mapping(body.get("Outputs"))
         self.mappings = mapping(body.get("Mappings"))
         self.nested: dict[str, Template] = {}
         entries = mapping(body.get("Resources"))
@@ -169,17 +168,28 @@ class Template:
         return self.stack.account
 
     @cached_property
-    def disclosed(self) -> frozenset[str]:
-        """The logical ids of resources whose generated names another template may be able to read.
+    def disclosed(self) -> frozenset[Resource]:
+        """The resources whose generated names another template may be able to read.
 
         A template reads them from an output, from its parameters, or from a resource that stores
         a value, such as an SSM parameter. It can't read them from resources of these services.
         """
-        found = _mentioned_in([self._body.get("Outputs"), *self.made_later.values()])
+        found = self.mentioned_in([self.outputs, self.made_later])
         for resource in self.resources.values():
             if not resource.type.startswith(_STORE_NOTHING):
                 found += resource.mentions
         return frozenset(found)
+
+    def mentioned_in(self, value: object) -> list[Resource]:
+        """Return the resources that a part of the template refers to or depends on."""
+        return [
+            self.resources[mentioned]
+            for one in mappings_in(value)
+            for name, entry in one.items()
+            if name in _REFERRING
+            for mentioned in _mentioned(name, entry)
+            if mentioned in self.resources
+        ]
 
     @cached_property
     def assets(self) -> dict[str, Any]:
@@ -234,37 +244,27 @@ class Resource:
         return self.path.rpartition("/")[2] not in {"", "Resource", "ASG"}
 
     @cached_property
-    def mentions(self) -> list[str]:
-        """The logical ids that it refers to or depends on, and possibly other names."""
-        return _mentioned_in(self.body)
+    def mentions(self) -> list[Resource]:
+        """The resources of its template that it refers to or depends on."""
+        return self.template.mentioned_in(self.body)
 
     @cached_property
-    def waits_for(self) -> set[str]:
-        """The logical ids of the resources that CloudFormation creates before it."""
-        resources = self.template.resources
-        found: set[str] = set()
-        left = [self.logical_id]
+    def waits_for(self) -> set[Resource]:
+        """The resources of its template that CloudFormation creates before it."""
+        found: set[Resource] = set()
+        left = [self]
         while left:
-            new = ({*resources[left.pop()].mentions} & resources.keys()) - found
+            new = {*left.pop().mentions} - found
             found |= new
             left += new
         return found
-
-
-def _mentioned_in(value: object) -> list[str]:
-    return [
-        mentioned
-        for one in mappings_in(value)
-        for name, entry in one.items()
-        if name in _REFERRING
-        for mentioned in _mentioned(name, entry)
-    ]
 
 
 _REFERRING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
+    """Return the logical ids in the argument of a function or in `DependsOn`, and other names."""
     match name, entry:
         case "Fn::Sub", str(pattern) | [str(pattern), *_]:
             return re.findall(r"\$\{([^}.!]+)", pattern)
@@ -360,6 +360,8 @@ class Assembly:
         self.templates: list[Template] = []
         self.unread: list[tuple[Template, str]] = []
         """The stacks that can't be read: the template that deploys each, and what to call it."""
+        self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
+        """The resources of each type, in the order of the templates."""
         self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
         self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
         self._values: dict[Hashable, Value] = {}
@@ -384,8 +386,10 @@ class Assembly:
             self._by_stack_name[template.stack.name].append(template)
             self._add(template)
         for template in self.templates:
+            for resource in template.resources.values():
+                self.by_type[resource.type].append(resource)
             for output in template.outputs.values():
-                exported = mapping(output.get("Export")).get("Name")
+                exported = mapping(mapping(output).get("Export")).get("Name")
                 if exported is not None:
                     key = template.stack.environment, self.value(template, exported)
                     self._exports[key].append((template, output.get("Value")))
@@ -448,7 +452,7 @@ class Assembly:
     def _output(self, template: Template, name: str) -> Value | None:
         if name not in template.outputs:
             return None
-        expression = template.outputs[name].get("Value")
+        expression = mapping(template.outputs[name]).get("Value")
         return self._once(template, ("output", name), template, expression)
 
     def _role_arn(self, role: Resource) -> Value:

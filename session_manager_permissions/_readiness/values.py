@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from copy import copy
+from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,11 +56,7 @@ class Values:
         """The literal ids that were read so far, in place of references to the app's own parts."""
         self.doubts_ids = False
         """Whether a literal id, such as `vpc-1a2b3c4d`, may be that of any resource of the app."""
-        self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
-        """The resources of each type, in the order of the templates."""
-        for template in assembly.templates:
-            for resource in template.resources.values():
-                self.by_type[resource.type].append(resource)
+        self.by_type = assembly.by_type
 
     def with_ids_in_doubt(self) -> Values:
         """The same values, where a literal id may be that of any resource of the app.
@@ -85,15 +81,18 @@ class Values:
             for resource in resources
         ]
 
-    def customised(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that a custom resource or an unread stack may change."""
-        found = self.given_away(types)
-        found.update(self._mentioned(self.custom(), types, "the custom resource"))
-        return found
+    @cached_property
+    def customised(self) -> dict[Hashable, Unknown]:
+        """The resources that a custom resource, or a stack whose template is not here, may change.
 
-    def given_away(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that a stack refers to whose template is not here."""
-        return self._mentioned(self.unread_stacks(), types, "the template of")
+        Each with what refers to it.
+        """
+        return self.given_away | self._mentioned(self.custom(), "the custom resource")
+
+    @cached_property
+    def given_away(self) -> dict[Hashable, Unknown]:
+        """The resources that a stack refers to whose template is not here."""
+        return self._mentioned(self.unread_stacks(), "the template of")
 
     def unread_stacks(self) -> list[Resource]:
         """The resources that deploy a stack whose template is not here."""
@@ -104,21 +103,17 @@ class Values:
             if one.logical_id not in one.template.nested
         ]
 
-    def _mentioned(
-        self, resources: list[Resource], types: frozenset[str], what: str
-    ) -> dict[Hashable, Unknown]:
-        """Map each resource of these types that others refer to, to the one that refers to it."""
+    def _mentioned(self, resources: list[Resource], what: str) -> dict[Hashable, Unknown]:
+        """Map each resource that others refer to, to the one that refers to it."""
         return {
             mentioned: Unknown(f"{what} {resource.logical_id!r}")
             for resource in resources
             for mentioned in self._mentioned_by(resource)
-            if mentioned.type in types
         }
 
     def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
         """The resources that another refers to, those of other stacks as well."""
-        there = resource.template.resources
-        yield from (there[name] for name in resource.mentions if name in there)
+        yield from resource.mentions
         for value in mappings_in(resource.properties):
             found = self.behind(resource.template, value) if intrinsic(value)[0] else None
             if isinstance(found, Resource):
@@ -166,8 +161,10 @@ class Values:
         match self._assembly.value(template, value):
             case (ReturnValue(resource, _),):
                 return resource
-            case [*parts] if all(isinstance(part, str) for part in parts):
-                return "".join(map(str, parts))
+            case (str(known),):
+                return known
+            case ():
+                return ""
         return None
 
     def attribute(self, template: Template, value: object) -> ReturnValue | None:

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 
-_ACL: Final = frozenset({"AWS::EC2::NetworkAcl"})
-ACL: Final = _ACL | VPC
+ACL: Final = frozenset({"AWS::EC2::NetworkAcl"}) | VPC
 """A VPC stands for its default network ACL."""
 
 _TCP: Final = {"6", "-1"}
@@ -27,7 +26,6 @@ def acls_of(
 ) -> dict[Hashable, NetworkAcl | Unknown]:
     """The network ACL of each subnet that is given one, of the entries of each."""
     values = reading.values
-    customised = values.customised(_ACL)
     found: dict[Hashable, NetworkAcl | Unknown] = {}
     for resource in values.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
         template, properties = resource.template, resource.properties
@@ -43,7 +41,7 @@ def acls_of(
         read = [_entry(reading, entry) for entry in own]
         known = [entry for entry in read if isinstance(entry, AclEntry)]
         facts = [values.exists(one) for one in (resource, *own)]
-        facts += [reading.complete("entries", acl), customised.get(acl, True)]
+        facts += [reading.complete("entries", acl), values.customised.get(acl, True)]
         facts += [entry for entry in read if isinstance(entry, Unknown)]
         doubt = all_of(facts)
         found[subnet] = (

@@ -45,10 +45,9 @@ def read_endpoints(reading: Reading) -> None:
     vpcs = reading.network.vpcs
     certain: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
     possible: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
-    customised = reading.values.customised(frozenset({"AWS::EC2::VPCEndpoint"}))
     for resource in reading.values.by_type["AWS::EC2::VPCEndpoint"]:
         for read in _endpoint(reading, resource):
-            endpoint = _in_doubt(read, customised.get(resource))
+            endpoint = _in_doubt(read, reading.values.customised.get(resource))
             for id_, meant in _vpcs_of(reading, resource, endpoint):
                 if meant is True:
                     certain[id_].append(endpoint)
@@ -158,9 +157,8 @@ def _led_to(reading: Reading, records: list[Resource], service: str) -> Referenc
     found = {
         endpoint
         for record in records
-        for name in record.mentions
-        if (endpoint := record.template.resources.get(name)) is not None
-        and endpoint.type == "AWS::EC2::VPCEndpoint"
+        for endpoint in record.mentions
+        if endpoint.type == "AWS::EC2::VPCEndpoint"
         and service_of(text(endpoint.properties.get("ServiceName"))) == (service, False)
     }
     certain = all(reading.values.exists(record) is True for record in records)
@@ -185,11 +183,9 @@ def _private_dns(properties: dict[str, Any], service: str, *, fips: bool) -> Fac
 
 def _in_region(resource: Resource, name: str) -> bool:
     """Whether an endpoint is of a service in the region of its VPC, as far as that is known."""
-    own = resource.template.stack.environment.rpartition("/")[2]
+    own = resource.template.stack.region
     regions = {text(resource.properties.get("ServiceRegion", own)), *name.split(".")[-2:-1]}
-    return own in {"", "unknown-region"} or all(
-        UNKNOWN in region or region == own for region in regions
-    )
+    return own is None or all(UNKNOWN in region or region == own for region in regions)
 
 
 def _zone_services(name: str) -> list[str]:

@@ -38,7 +38,6 @@ def read_groups(reading: Reading) -> None:
     values = reading.values
     inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source", INBOUND)
     outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination", OUTBOUND)
-    customised = values.customised(GROUP)
     for resource in values.by_type["AWS::EC2::SecurityGroup"]:
         egress = present(resource.properties, "SecurityGroupEgress")
         own = _inline(reading, resource, egress, "Destination")
@@ -57,7 +56,7 @@ def read_groups(reading: Reading) -> None:
                 *_default_egress(resource, egress, separate=resource in outbound),
                 *_unseen(reading, OUTBOUND, resource),
             ),
-            customised.get(resource, True),
+            values.customised.get(resource, True),
         )
     restricted = {
         values.behind(resource.template, resource.properties.get("DefaultSecurityGroupId"))
@@ -79,7 +78,7 @@ def read_groups(reading: Reading) -> None:
                 *outbound.get(owner, ()),
                 *_unseen(reading, OUTBOUND, owner),
             ),
-            customised.get(owner, True),
+            values.customised.get(owner, True),
         )
 
 

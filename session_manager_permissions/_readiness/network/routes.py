@@ -102,8 +102,8 @@ def _customised(reading: Reading) -> dict[Hashable, Unknown]:
     It may do so by way of a subnet or of an endpoint too.
     """
     values = reading.values
-    found = values.customised(TABLE | VPC | SUBNET | _ENDPOINT)
-    for resource, doubt in [*found.items()]:
+    found = {**values.customised}
+    for resource, doubt in values.customised.items():
         if isinstance(resource, Resource) and resource.type in SUBNET | _ENDPOINT:
             found[values.behind(resource.template, resource.properties.get("VpcId"))] = doubt
     return found

@@ -48,7 +48,6 @@ def read_vpcs(reading: Reading) -> None:
     )
     resolvers = _resolvers(reading)
     firewalls = _firewalls(reading)
-    given_away = values.given_away(VPC)
     for resource in values.by_type["AWS::EC2::VPC"]:
         properties = resource.properties
         own = values.range(resource.template, properties.get("CidrBlock"))
@@ -70,7 +69,7 @@ def read_vpcs(reading: Reading) -> None:
             ),
             resolver=resolvers.get(resource, reading.complete("resolvers", resource)),
             names_pass=firewalls.get(resource, True),
-            complete=given_away.get(resource, reading.complete("endpoints", resource)),
+            complete=values.given_away.get(resource, reading.complete("endpoints", resource)),
             internet_gateways=(
                 *(
                     _attached(reading, attachment)
