@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -50,6 +51,7 @@ def decider(reference: Reference, kind: str) -> str:
     return f"the {kind} {reference!r}" if isinstance(reference, str) else f"the {kind}"
 
 
+@lru_cache(maxsize=4096)  # the routes of most subnets have the same few destinations
 def may_be_public(network: IPv4Network) -> bool:
     """Whether a range may hold public addresses."""
     return not any(network.subnet_of(private) for private in _NOT_PUBLIC)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import UNKNOWN, Resource, ReturnValue, shown, text
-from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings, present
+from .templates import UNKNOWN, Resource, ReturnValue, is_function, present, shown, text
+from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -95,7 +95,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class _Launch:
-    """How to launch instances, as far as one resource says it."""
+    """How to launch instances, as far as one resource says it. A default is not said."""
 
     origin: Resource
     profile: Written | Unknown | None = None
@@ -110,21 +110,14 @@ class _Launch:
     registers: bool = False
 
     def over(self, base: _Launch) -> _Launch:
-        """What both say together, where this one overrides the other."""
-        given = self.public_address
-        return _Launch(
-            self.origin,
-            base.profile if self.profile is None else self.profile,
-            base.metadata_off if self.metadata_off is None else self.metadata_off,
-            self.subnets or base.subnets,
-            self.groups or base.groups,
-            base.public_address if given is None else given,
-            base.elastic_address if self.elastic_address is False else self.elastic_address,
-            self.other_interfaces or base.other_interfaces,
-            base.maybe_profile if self.profile is None else None,
-            self.sets_proxy or base.sets_proxy,
-            self.registers or base.registers,
-        )
+        """What both say together, where what this one says overrides the other."""
+        said = {
+            one.name: value
+            for one in fields(self)
+            if (value := getattr(self, one.name)) != one.default
+        }
+        maybe = base.maybe_profile if self.profile is None else None
+        return replace(base, **said | {"maybe_profile": maybe})
 
 
 def compute_of(values: Values) -> list[Compute]:
@@ -383,16 +376,13 @@ class _Finder:
             interfaces = [*mappings(data.get("NetworkInterfaces"))]
             if interfaces:
                 return self._by_interfaces(launch, interfaces)
-            public = present(data, "AssociatePublicIpAddress")
             return replace(
                 launch,
                 subnets=self._values.references(
                     origin.template, data.get("SubnetId"), SUBNET, "subnet"
                 ),
                 groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
-                public_address=None
-                if public is None
-                else fact(public, "public address", default=False),
+                public_address=_public(data),
             )
         return _Launch(origin)
 
@@ -410,8 +400,7 @@ class _Finder:
             return replace(launch, subnets=(doubt,), groups=(doubt,), public_address=doubt)
         (data,) = first
         elastic: Fact = False
-        origin, public = launch.origin, present(data, "AssociatePublicIpAddress")
-        given = None if public is None else fact(public, "public address", default=False)
+        origin, given = launch.origin, _public(data)
         if given is None and len(interfaces) > 1:  # what is documented of it differs
             given = Unknown(f"what gives {launch.origin.logical_id!r} a public IPv4 address")
         if "NetworkInterfaceId" in data:
@@ -544,12 +533,17 @@ def _version(found: Resource, written: object, version: ReturnValue | None) -> s
     return f"the version of the launch template {found.logical_id!r}"
 
 
+def _public(data: dict[str, Any]) -> Fact | None:
+    """Whether a public IPv4 address is given; None where that is not written."""
+    return fact(data.get("AssociatePublicIpAddress"), "public address", default=None)
+
+
 def _metadata_off(data: dict[str, Any]) -> Fact | None:
     """Whether the metadata endpoint is disabled; None where that is not written."""
     options = present(data, "MetadataOptions")
     if options is None:
         return None
-    if not isinstance(options, dict) or any(name.startswith("Fn::") for name in options):
+    if not isinstance(options, dict) or is_function(options):
         return Unknown(decider(options, "metadata options"))
     value = present(options, "HttpEndpoint")
     if value is None:

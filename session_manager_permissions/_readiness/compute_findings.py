@@ -28,8 +28,17 @@ from .rules import (
     RULES,
     Finding,
 )
-from .templates import UNKNOWN, Resource, ReturnValue, Unresolved, shown
-from .values import GROUP, decider, may_be_one_region, present
+from .templates import (
+    UNKNOWN,
+    Resource,
+    ReturnValue,
+    Unresolved,
+    is_function,
+    present,
+    rewritten,
+    shown,
+)
+from .values import GROUP, decider, may_be_one_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,15 +117,11 @@ class Computes:
 
     def _readable(self, template: Template, written: object) -> object:
         """A document without functions; a NUL stands for what only the deployment knows."""
-        if isinstance(written, list):
-            return [
-                self._readable(template, one) for one in written if one != {"Ref": "AWS::NoValue"}
-            ]
-        if not isinstance(written, dict):
-            return written
-        if len(written) == 1 and next(iter(written)).startswith(("Fn::", "Ref")):
-            return "".join(map(_readable_part, self._assembly.value(template, written)))
-        return {name: self._readable(template, one) for name, one in written.items()}
+
+        def readable(function: object) -> str:
+            return "".join(map(_readable_part, self._assembly.value(template, function)))
+
+        return rewritten(written, readable)
 
     def _default_host_management(self, resource: Resource) -> str:
         """What of the app may give instances credentials in the region; empty without it."""
@@ -278,16 +283,12 @@ class Computes:
             self._documents[compute.resource.template.stack] = documents
         if documents:
             return {service: _of_all([used[service] for used in documents]) for service in _USES}
-        sids = (
-            []
-            if role is None
-            else [
-                statement.sid or ""
-                for policy, certain in (*role.inline, *role.managed)
-                if certain
-                for statement in policy.statements
-            ]
-        )
+        sids = [
+            statement.sid
+            for policy, certain in (role.attached if role else ())
+            if certain
+            for statement in policy.statements
+        ]
         return {
             service: any(sid.startswith(begin) for sid in sids)
             for service, (_, begin) in _USES.items()
@@ -305,7 +306,7 @@ class Computes:
         inputs = None
         if isinstance(content, dict) and "schemaVersion" in content:
             inputs = content.get("inputs", {})
-        if not isinstance(inputs, dict) or any(name.startswith("Fn::") for name in inputs):
+        if not isinstance(inputs, dict) or is_function(inputs):
             return dict.fromkeys(_USES, doubt)
         exists = self._values.exists(document)
         return {

@@ -51,7 +51,7 @@ def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], C
     found += of_compute
     for role in profiles.roles:
         found += _of_aws_managed(role)
-    policies = (policy for role in profiles.roles for policy, _ in (*role.inline, *role.managed))
+    policies = (policy for role in profiles.roles for policy, _ in role.attached)
     for policy in dict.fromkeys(policies):
         found += _of_keys(policy)
     found += _of_boots(computes, profiles, asked)
@@ -76,9 +76,12 @@ def _on_profiles(rule: str, role: Role, description: str, fix: str) -> Finding:
 
 def _of_refused(role: Role) -> Iterator[Finding]:
     """Find policies that IAM certainly refuses, so that the deployment fails."""
-    for policy, certain in role.policies:
+    policies = [policy for policy, certain in role.attached if certain]
+    if role.boundary_policy:
+        policies.append(role.boundary_policy)
+    for policy in policies:
         reason = policy.reading.refused
-        if certain and reason:
+        if reason:
             yield _on_profiles(
                 rules.REFUSED_POLICY,
                 role,
@@ -211,10 +214,10 @@ def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _Rol
     statements = role.statements(without)
     found = {}
     for action, resource in NEEDED.items():
+        identity = decide(statements, action, resource)
         boundary = Decision(Answer.ALLOWED)
         if role.boundary is not None:
             boundary = decide(role.boundary, action, resource)
-        identity = decide(statements, action, resource)
         found[action] = _RoleDecision(identity, boundary, within(identity, boundary))
     return found
 
@@ -366,7 +369,7 @@ _BOOTING: Final = (
 def _late(machine: Resource, role: Role) -> _Late:
     late = [
         policy
-        for policy, _ in (*role.inline, *role.managed)
+        for policy, _ in role.attached
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
         and policy.resource not in machine.waits_for

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
-from .templates import PARTITIONS, mapping, text
+from .templates import PARTITIONS, is_function, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +65,6 @@ def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal |
     """
     found = sorted(_refusals(document, partition), key=lambda one: not one.certain)
     return found[0] if found else None
-
-
-def is_function(value: object) -> bool:
-    """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
-    return isinstance(value, dict) and any(
-        name == "Ref" or name.startswith("Fn::") for name in value
-    )
 
 
 def _is_in_any_case(name: str, known: set[str]) -> bool:

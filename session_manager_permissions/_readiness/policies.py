@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, as_list, matches, widest
 
-from .grammar import Refusal, is_function, refusal
-from .templates import NO_VALUE, Condition, intrinsic, mappings_in, text
+from .grammar import Refusal, refusal
+from .templates import Condition, intrinsic, is_function, mappings_in, rewritten, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -225,22 +225,16 @@ def _resolved(value: object, world: dict[str, bool], template: Template | None) 
     Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
     removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
     """
-    if isinstance(value, str):
-        return value
-    match intrinsic(value):
-        case "Fn::If", [str(name), then, otherwise]:
-            return _resolved(then if world[name] else otherwise, world, template)
-        case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
-            return _arn(template, name) or value
-    if isinstance(value, dict):
-        return {
-            name: entry
-            for name, one in value.items()
-            if (entry := _resolved(one, world, template)) != NO_VALUE
-        }
-    if isinstance(value, list):
-        return [entry for one in value if (entry := _resolved(one, world, template)) != NO_VALUE]
-    return value
+
+    def known(function: dict[str, Any]) -> object:
+        match intrinsic(function):
+            case "Fn::If", [str(name), then, otherwise]:
+                return rewritten(then if world[name] else otherwise, known)
+            case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
+                return _arn(template, name) or function
+        return {name: rewritten(argument, known) for name, argument in function.items()}
+
+    return rewritten(value, known)
 
 
 def _arn(template: Template, name: str) -> str | None:

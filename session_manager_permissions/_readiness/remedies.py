@@ -159,7 +159,7 @@ def mend(problem: Problem, resource: Resource, launch: Resource, around: Around)
         return _as_l2(problem, around) + "\n".join(lines)
     if problem.cause == verdicts.EGRESS_CLOSED:
         is_its_own = launch.path.startswith(resource.path.rpartition("/")[0] + "/")
-        return _let_out(resource if launch.type in _PARTS or is_its_own else launch, around)
+        return _let_out(resource if launch.type == _PART or is_its_own else launch, around)
     return _open_endpoint(problem, around)
 
 
@@ -176,7 +176,7 @@ def _as_l2(problem: Problem, around: Around) -> str:
     )
 
 
-_PARTS: Final = ("AWS::AutoScaling::LaunchConfiguration",)
+_PART: Final = "AWS::AutoScaling::LaunchConfiguration"
 """What no L2 construct stands for by itself."""
 
 

@@ -13,13 +13,14 @@ from session_manager_permissions import _needs
 from .managed_policies import aws_managed
 from .policies import PolicyReading, Statement, anything, read
 from .templates import (
-    NO_VALUE,
     UNKNOWN,
     Resource,
     ReturnValue,
     Unresolved,
     listed,
     mapping,
+    may_be_equal,
+    present,
     shortest,
     shown,
     text,
@@ -106,19 +107,19 @@ class Role:
     others: list[Statement] = field(default_factory=list)
     """The statements of AWS managed policies, and those for policies that can't be read."""
     boundary: list[Statement] | None = None
-    boundary_policies: list[Policy] = field(default_factory=list)
+    """The statements of its permissions boundary."""
+    boundary_policy: Policy | None = None
     """The permissions boundary, if it is in the app."""
 
     @property
-    def policies(self) -> list[Attached]:
-        """All policies that are in the app, with the permissions boundary."""
-        boundary = [Attached(policy, certain=True) for policy in self.boundary_policies]
-        return [*self.inline, *self.managed, *boundary]
+    def attached(self) -> list[Attached]:
+        """The policies that are in the app, without the permissions boundary."""
+        return [*self.inline, *self.managed]
 
     def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
         """Return the statements of its policies about the actions that an instance needs."""
         found = [*self.others]
-        for policy, certain in (*self.inline, *self.managed):
+        for policy, certain in self.attached:
             if policy not in without:
                 found += policy.needed if certain else _uncertain(policy.needed)
         return found
@@ -173,9 +174,8 @@ class Profiles:
 
     def _name(self, resource: Resource) -> Value | None:
         """Return the name that a resource is given; None if CloudFormation generates one."""
-        name = resource.properties.get(_NAMED_BY[resource.type])
-        unnamed = name is None or name == NO_VALUE
-        return None if unnamed else self._assembly.value(resource.template, name)
+        name = present(resource.properties, _NAMED_BY[resource.type])
+        return None if name is None else self._assembly.value(resource.template, name)
 
     def _index_attached(self, resource: Resource, roles: object) -> None:
         document = resource.properties.get("PolicyDocument")
@@ -206,29 +206,33 @@ class Profiles:
     # The role of a profile
 
     def _role(self, profile: Resource) -> Role:
-        given = list(listed(profile.properties.get("Roles")))
-        if len(given) != 1 or not given[0][1]:
-            return self._elsewhere(profile, None)
-        name = self._assembly.value(profile.template, given[0][0])
+        account = profile.template.account
+        unknown: Value = (Unresolved(profile),)
+        match [*listed(profile.properties.get("Roles"))]:
+            case [(written, True)]:
+                name = self._assembly.value(profile.template, written)
+            case _:
+                name = unknown
         resource = _role_in(name)
         if resource is not None:
-            if _may_be_equal(profile.template.account, resource.template.account):
+            if may_be_equal(account, resource.template.account):
                 return self._in_app(resource, profile, by_name=False)
-            return self._elsewhere(profile, None)  # the role of that name in its own account
-        named = self._named.get(("AWS::IAM::Role", profile.template.account, name), ())
+            name = unknown  # the role of that name in its own account
+        named = self._named.get(("AWS::IAM::Role", account, name), ())
         if len(named) == 1:
             return self._in_app(named[0], profile, by_name=True)
         return self._elsewhere(profile, name)
 
-    def _elsewhere(self, profile: Resource, name: Value | None) -> Role:
-        key = profile if name is None else (name, profile.template.account, profile.conditions)
+    def _elsewhere(self, profile: Resource, name: Value) -> Role:
+        key = name, profile.template.account, profile.conditions
         if key not in self._roles:
-            is_known = name is not None and len(name) == 1 and isinstance(name[0], str)
-            role = Role(str(name[0]) if name and is_known else "", profile, in_app=False)
-            if name is not None:
-                self._attach(role, name, profile.conditions)
-            known = f"the role {role.name!r}, which is not in this app"
-            role.others = anything(known if role.name else "the role behind the profile")
+            role = Role("", profile, in_app=False)
+            source = "the role behind the profile"
+            match name:
+                case (str(known),):
+                    role.name, source = known, f"the role {known!r}, which is not in this app"
+            self._attach(role, name, profile.conditions)
+            role.others = anything(source)
             self._roles[key] = role
         return self._roles[key]
 
@@ -268,8 +272,7 @@ class Profiles:
             if not certain:
                 role.boundary = anything("a permissions boundary that the role has on a condition")
             elif isinstance(found, Policy):
-                role.boundary = found.statements
-                role.boundary_policies.append(found)
+                role.boundary, role.boundary_policy = found.statements, found
             else:
                 role.boundary = _not_in_app(found, arn)
         return role
@@ -281,7 +284,7 @@ class Profiles:
         account = role.resource.template.account
         for policy, certain in self._attached.get(name, ()):
             there = policy.resource.template.account
-            if _may_be_equal(account, there):
+            if may_be_equal(account, there):
                 policies = role.managed if policy.resource in self._managed else role.inline
                 deployed = policy.resource.conditions <= conditions
                 policies.append(Attached(policy, certain and deployed and account == there))
@@ -297,7 +300,7 @@ class Profiles:
         disclosed = name is not None or resource in there.disclosed
         for template, source, sees_all in self._unread:
             sees_it = disclosed or (sees_all and template is there)
-            if sees_it and _may_be_equal(there.account, template.account):
+            if sees_it and may_be_equal(there.account, template.account):
                 yield from anything(source)
         if len(self._unmatched) <= _MOST_COMPARED:
             may_be_its = (
@@ -376,13 +379,12 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 """The actions that an instance needs, each with its resource."""
 
 
-_NEEDED: Final = [(action.lower(), resource) for action, resource in NEEDED.items()]
-
-
 def _actions_of(statement: Statement) -> list[str]:
     """Return the needed actions that a statement may match."""
     return [
-        action for action, resource in _NEEDED if statement.applies(action, resource) is not False
+        action
+        for action, resource in NEEDED.items()
+        if statement.applies(action.lower(), resource) is not False
     ]
 
 
@@ -390,7 +392,7 @@ def _merged(account: str | None, policies: Iterable[Policy]) -> list[Statement]:
     """Uncertain statements for policies of an account, one for each action and effect."""
     found: dict[tuple[str, bool], Statement] = {}
     for policy in policies:
-        if _may_be_equal(account, policy.resource.template.account):
+        if may_be_equal(account, policy.resource.template.account):
             source = f"{policy.source}, which may be attached to this role"
             for statement in policy.needed:
                 for action in _actions_of(statement):
@@ -405,10 +407,6 @@ def _role_in(name: Value) -> Resource | None:
         case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
             return resource
     return None
-
-
-def _may_be_equal(account: str | None, other: str | None) -> bool:
-    return account is None or other is None or account == other
 
 
 def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:

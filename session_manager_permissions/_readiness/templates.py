@@ -17,7 +17,7 @@ from session_manager_permissions import _patterns
 from session_manager_permissions._patterns import as_list
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
 UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
@@ -87,18 +87,22 @@ def listed(value: object, *, certain: bool = True) -> Iterator[tuple[Any, bool]]
 
 def shortest(value: object) -> int:
     """Return the least length of `value` as JSON at deployment, without white space."""
-    return len(re.sub(r"\s", "", json.dumps(_plain(value), ensure_ascii=False)))
+    known = rewritten(value, lambda one: text(one).replace(UNKNOWN, ""))
+    return len(re.sub(r"\s", "", json.dumps(known, ensure_ascii=False)))
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+def rewritten(value: object, read: Callable[[dict[str, Any]], object]) -> object:
+    """Return `value` with what `read` returns in place of each intrinsic function.
+
+    Without what is `AWS::NoValue` then, as CloudFormation removes it.
+    """
     if isinstance(value, dict):
         if intrinsic(value)[0]:
-            return text(value).replace(UNKNOWN, "")
-        return {name: _plain(entry) for name, entry in value.items()}
+            return value if value == NO_VALUE else read(value)
+        entries = {name: rewritten(one, read) for name, one in value.items()}
+        return {name: one for name, one in entries.items() if one != NO_VALUE}
+    if isinstance(value, list):
+        return [one for entry in value if (one := rewritten(entry, read)) != NO_VALUE]
     return value
 
 
@@ -113,9 +117,22 @@ def intrinsic(value: object) -> tuple[str, Any]:
     return "", None
 
 
+def is_function(value: object) -> bool:
+    """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
+    return isinstance(value, dict) and any(
+        name == "Ref" or name.startswith("Fn::") for name in value
+    )
+
+
 def mapping(value: object) -> dict[str, Any]:
     """Return `value` if it is a mapping, else an empty mapping."""
     return value if isinstance(value, dict) else {}
+
+
+def present(properties: dict[str, Any], name: str) -> object:
+    """Return a property; None if it is not written."""
+    value = properties.get(name)
+    return None if value == NO_VALUE else value
 
 
 def mappings_in(value: object) -> list[dict[str, Any]]:
@@ -273,6 +290,11 @@ def _mentioned(name: str, entry: object) -> list[str]:
         case _, [*names]:
             return [found for found in names if isinstance(found, str)]
     return []
+
+
+def may_be_equal(one: str | None, other: str | None) -> bool:
+    """Tell whether two accounts, or two regions, may be one, as None stands for any."""
+    return one is None or other is None or one == other
 
 
 class Condition(NamedTuple):

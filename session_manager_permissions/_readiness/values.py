@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown
 
@@ -15,8 +15,10 @@ from .templates import (
     Resource,
     ReturnValue,
     intrinsic,
+    is_function,
     listed,
     mappings_in,
+    may_be_equal,
     shown,
     text,
 )
@@ -45,6 +47,9 @@ _STACKS: Final = (
     "AWS::CloudFormation::StackSet",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
 )
+
+
+_Default = TypeVar("_Default", bool, None)
 
 
 class Values:
@@ -180,30 +185,29 @@ class Values:
         if isinstance(found, Resource):
             return found
         try:
-            return IPv4Network(found or "", strict=False)
+            return _block(found or "")
         except ValueError:
             # The file's name keeps apart what two templates call the same.
             return Unknown(f"{decider(value, 'CIDR block')} of {template.path.name!r}")
 
 
+@lru_cache(maxsize=4096)  # the rules of most groups have the same few blocks
+def _block(written: str) -> IPv4Network:
+    return IPv4Network(written, strict=False)
+
+
 def may_be_one_region(stack: Stack, other: Stack) -> bool:
     """Whether two stacks may be deployed to the same account and region."""
-    pairs = ((stack.account, other.account), (stack.region, other.region))
-    return all(one is None or two is None or one == two for one, two in pairs)
+    of_one_account = may_be_equal(stack.account, other.account)
+    return of_one_account and may_be_equal(stack.region, other.region)
 
 
-def fact(value: object, noun: str, *, default: bool) -> Fact:
+def fact(value: object, noun: str, *, default: _Default) -> bool | Unknown | _Default:
     """A value that is true or false; the default if the property is absent."""
     if value is None or value == NO_VALUE:
         return default
     known = str(value).lower()
     return known == "true" if known in {"true", "false"} else Unknown(decider(value, noun))
-
-
-def present(properties: dict[str, Any], name: str) -> object:
-    """A property, None where it is not written."""
-    value = properties.get(name)
-    return None if value == NO_VALUE else value
 
 
 def decider(value: object, noun: str) -> str:
@@ -221,5 +225,5 @@ def decider(value: object, noun: str) -> str:
 def mappings(value: object) -> Iterator[tuple[dict[str, Any] | None, object, bool]]:
     """Each entry of a list: as a mapping, or None; as written; and whether it is certain."""
     for entry, certain in listed(value):
-        is_read = isinstance(entry, dict) and not any(name.startswith("Fn::") for name in entry)
-        yield (entry if is_read and "Ref" not in entry else None), entry, certain
+        is_read = isinstance(entry, dict) and not is_function(entry)
+        yield (entry if is_read else None), entry, certain

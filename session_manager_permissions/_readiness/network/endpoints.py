@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.ec2 import SERVICES, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Endpoint, Zone
-from session_manager_permissions._readiness.templates import UNKNOWN, Resource, text
+from session_manager_permissions._readiness.templates import UNKNOWN, Resource, present, text
 from session_manager_permissions._readiness.values import (
     GROUP,
     SUBNET,
@@ -19,7 +19,6 @@ from session_manager_permissions._readiness.values import (
     fact,
     mappings,
     may_be_one_region,
-    present,
 )
 
 from .reading import TABLE

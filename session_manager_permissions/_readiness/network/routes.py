@@ -14,8 +14,8 @@ from session_manager_permissions._network.model import (
     Route,
     RouteTable,
 )
-from session_manager_permissions._readiness.templates import Resource, shown, text
-from session_manager_permissions._readiness.values import SUBNET, VPC, decider, present
+from session_manager_permissions._readiness.templates import Resource, present, shown, text
+from session_manager_permissions._readiness.values import SUBNET, VPC, decider
 
 from .reading import INTERNET_GATEWAY, TABLE
 

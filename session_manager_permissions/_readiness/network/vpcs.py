@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.facts import Fact, Unknown, all_of, doubts
 from session_manager_permissions._network.model import Subnet, Vpc
 from session_manager_permissions._readiness.templates import UNKNOWN, Resource, listed, text
 from session_manager_permissions._readiness.values import SUBNET, VPC, fact, mappings
@@ -61,7 +61,7 @@ def read_vpcs(reading: Reading) -> None:
                     for more in ranges[resource]
                     if not any("pv6" in name for name in more.properties)
                 ),
-                *_if_unknown(reading.complete("ranges", resource)),
+                *doubts([reading.complete("ranges", resource)]),
             ),
             dns_support=fact(properties.get("EnableDnsSupport"), "DNS support", default=True),
             dns_hostnames=fact(
@@ -76,7 +76,7 @@ def read_vpcs(reading: Reading) -> None:
                     for attachment in attachments[resource]
                     if "InternetGatewayId" in attachment.properties
                 ),
-                *((one, True) for one in _if_unknown(reading.complete("attachments", resource))),
+                *((one, True) for one in doubts([reading.complete("attachments", resource)])),
             ),
             main_table=resource,
             default_group=resource,
@@ -210,7 +210,3 @@ def read_subnets(reading: Reading) -> None:
             tables=tuple(tables),
             acl=acl,
         )
-
-
-def _if_unknown(fact: Fact) -> list[Unknown]:
-    return [fact] if isinstance(fact, Unknown) else []
