@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import UNKNOWN, Resource, ReturnValue, is_function, present, shown, text
+from .templates import Resource, ReturnValue, is_function, present, shown, text
 from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ class _Finder:
             return found if found.type == type_ else None
         named = [
             one
-            for one in self._named.get((type_, found or UNKNOWN), ())
+            for one in self._named.get((type_, found or ""), ())
             if one.template.stack.environment == template.stack.environment
         ]
         return named[0] if len(named) == 1 else None
