@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +33,7 @@ from .templates import (
     ReturnValue,
     Unresolved,
     is_function,
+    parsed,
     present,
     rewritten,
     shown,
@@ -298,10 +298,7 @@ class Computes:
         """Whether the sessions of a Session document use each of these services."""
         content = document.properties.get("Content")
         if isinstance(content, str):
-            try:
-                content = json.loads(content)
-            except ValueError:
-                content = None
+            content = parsed(content)
         doubt = Unknown(f"the Session document {document.logical_id!r}")
         inputs = None
         if isinstance(content, dict) and "schemaVersion" in content:

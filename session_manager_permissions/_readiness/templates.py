@@ -653,8 +653,16 @@ def _stacks(directory: Path) -> dict[str, Stack]:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return the JSON of a file of the assembly; None if it can't be read, such as a YAML asset."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return parsed(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def parsed(written: str | bytes) -> dict[str, Any] | None:
+    """Return the mapping that a JSON text is, cut at a depth; None if it is none."""
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None
