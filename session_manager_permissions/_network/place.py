@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .facts import Fact, Unknown, any_of
-from .verdicts import listed
+from .verdicts import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -87,7 +87,7 @@ class Place:
         names = [repr(group.name) for group in known if group]
         if not names:
             return "the compute's security groups"
-        return f"the security group{'s' if names[1:] else ''} {listed(names)}"
+        return f"the security group{'s' if names[1:] else ''} {in_words(names)}"
 
     def covers(self, outer: Range, inner: Range) -> Fact:
         """Whether one range holds another."""

@@ -40,6 +40,8 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-s
 """
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 _LATEST: Final = "LatestVersionNumber"
+_NOTHING: Final[tuple[dict[str, Any], None, bool]] = ({}, None, True)
+"""What stands for an entry of `mappings` where there is none."""
 
 _OPAQUE: Final = {
     "AWS::Batch::ComputeEnvironment": ("AWS Batch", "ComputeResources", "InstanceRole"),
@@ -181,10 +183,7 @@ class _Finder:
         return self._compute(resource, replace(launch, elastic_address=address))
 
     def _group(self, resource: Resource) -> Iterator[Compute]:
-        template, properties = resource.template, resource.properties
-        subnets = self._values.references(
-            template, properties.get("VPCZoneIdentifier"), SUBNET, "subnet"
-        )
+        subnets = self._subnets(resource, resource.properties.get("VPCZoneIdentifier"))
         for launch in self._launches(resource):
             yield self._compute(resource, replace(launch, subnets=subnets or launch.subnets))
 
@@ -237,7 +236,7 @@ class _Finder:
             )
             overrides = [*mappings(entry.get("Overrides") if entry else None)]
             subnets = tuple(
-                self._values.reference(resource.template, override["SubnetId"], SUBNET, "subnet")
+                self._values.reference(resource.template, override["SubnetId"], SUBNET)
                 for override, _, _ in overrides
                 if override is not None and "SubnetId" in override
             )
@@ -252,12 +251,11 @@ class _Finder:
         launch = _Launch(resource)
         if written is not None:
             launch = self._from_template(resource, written)
-        subnets = self._values.references(template, properties.get("Subnets"), SUBNET, "subnet")
         launch = replace(
             launch,
             origin=resource if written is None else launch.origin,
             profile=None,
-            subnets=subnets,
+            subnets=self._subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
         role = Written(template, properties.get("NodeRole"))
@@ -291,7 +289,7 @@ class _Finder:
 
     def _made_later(self) -> Iterator[Compute]:
         """What the loops of the templates launch instances by."""
-        for template in self._values.templates:
+        for template in self._values.assembly.templates:
             for name, entry in template.made_later.items():
                 written = shown(entry)
                 if any(type_ in written for type_ in _LAUNCHING):
@@ -314,8 +312,8 @@ class _Finder:
 
     def _from_template(self, resource: Resource, written: object) -> _Launch:
         """The launch settings of the launch template that `written`, of `resource`, names."""
-        (found, spec) = self._specified(resource, written)
-        if found is None or spec is None:
+        found, spec = self._specified(resource, written)
+        if found is None:
             return self._unknown(resource, decider(written, "launch template"))
         self._used.add(found)
         launch = self._launch(found, found.properties.get("LaunchTemplateData"))
@@ -328,14 +326,14 @@ class _Finder:
 
     def _specified(
         self, resource: Resource, written: object
-    ) -> tuple[Resource | None, dict[str, Any] | None]:
-        for spec, _, certain in mappings(written):
-            if spec is None or not certain:
-                break
-            names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
-            value = next((spec[name] for name in names if name in spec), None)
-            return self._resource(resource.template, value, _TEMPLATE), spec
-        return None, None
+    ) -> tuple[Resource | None, dict[str, Any]]:
+        """The launch template of the app that a specification names, and the specification."""
+        spec, _, certain = next(mappings(written), _NOTHING)
+        if spec is None or not certain:
+            return None, {}
+        names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
+        value = next((spec[name] for name in names if name in spec), None)
+        return self._resource(resource.template, value, _TEMPLATE), spec
 
     def _use(self, resource: Resource, written: object) -> None:
         found, _ = self._specified(resource, written)
@@ -361,30 +359,27 @@ class _Finder:
 
     def _launch(self, origin: Resource, written: object) -> _Launch:
         """Read launch settings, which instances and launch templates write in the same form."""
-        for data, entry, certain in mappings(written):
-            if data is None or not certain:
-                decides = decider(entry if certain else written, "launch template data")
-                return self._unknown(origin, decides)
-            user_data = shown(data.get("UserData"))
-            launch = _Launch(
-                origin,
-                self._profile(origin, data),
-                _metadata_off(data),
-                sets_proxy="proxy" in user_data.lower(),
-                registers=_ACTIVATES.search(user_data) is not None,
-            )
-            interfaces = [*mappings(data.get("NetworkInterfaces"))]
-            if interfaces:
-                return self._by_interfaces(launch, interfaces)
-            return replace(
-                launch,
-                subnets=self._values.references(
-                    origin.template, data.get("SubnetId"), SUBNET, "subnet"
-                ),
-                groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
-                public_address=_public(data),
-            )
-        return _Launch(origin)
+        data, entry, certain = next(mappings(written), _NOTHING)
+        if data is None or not certain:
+            decides = decider(entry if certain else written, "launch template data")
+            return self._unknown(origin, decides)
+        user_data = shown(data.get("UserData"))
+        launch = _Launch(
+            origin,
+            self._profile(origin, data),
+            _metadata_off(data),
+            sets_proxy="proxy" in user_data.lower(),
+            registers=_ACTIVATES.search(user_data) is not None,
+        )
+        interfaces = [*mappings(data.get("NetworkInterfaces"))]
+        if interfaces:
+            return self._by_interfaces(launch, interfaces)
+        return replace(
+            launch,
+            subnets=self._subnets(origin, data.get("SubnetId")),
+            groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
+            public_address=_public(data),
+        )
 
     def _by_interfaces(
         self, launch: _Launch, interfaces: list[tuple[dict[str, Any] | None, object, bool]]
@@ -414,21 +409,22 @@ class _Finder:
             origin, data = made, made.properties
         return replace(
             launch,
-            subnets=self._values.references(
-                origin.template, data.get("SubnetId"), SUBNET, "subnet"
-            ),
+            subnets=self._subnets(origin, data.get("SubnetId")),
             groups=self._groups(origin, data, "GroupSet", "Groups"),
             public_address=given,
             elastic_address=elastic,
             other_interfaces=len(interfaces) > 1,
         )
 
+    def _subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
+        return self._values.references(origin.template, written, SUBNET)
+
     def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
         found: list[Reference] = []
         for name in names:
             for entry, written, certain in mappings(data.get(name)):
                 value = entry["GroupId"] if entry and "GroupId" in entry else written
-                group = self._values.reference(origin.template, value, GROUP, "security group")
+                group = self._values.reference(origin.template, value, GROUP)
                 found.append(group if certain else Unknown(decider(data[name], "security group")))
         return tuple(found)
 
@@ -449,11 +445,9 @@ class _Finder:
         found: dict[Hashable, Fact] = {}
         for type_ in ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation"):
             for resource in self._values.by_type[type_]:
-                for name in ("InstanceId", "NetworkInterfaceId"):
-                    value = present(resource.properties, name)
-                    owner = self._values.behind(resource.template, value)
-                    if isinstance(owner, Resource):
-                        found[owner] = self._values.exists(resource)
+                owner = self._owner(resource)
+                if isinstance(owner, Resource):
+                    found[owner] = self._values.exists(resource)
         return found
 
     def _floating_address(self) -> Unknown | None:
@@ -472,6 +466,7 @@ class _Finder:
         return None
 
     def _owner(self, resource: Resource) -> Resource | str | None:
+        """The instance or the network interface that gets an Elastic IP address."""
         properties = resource.properties
         value = present(properties, "InstanceId") or present(properties, "NetworkInterfaceId")
         return self._values.behind(resource.template, value)
@@ -501,7 +496,7 @@ class _Finder:
         known = resource.conditions | launch.origin.conditions
         for subnet in launch.subnets or (_DEFAULT_VPC,):
             conditions: frozenset[Hashable] = known
-            for other in (subnet, self._vpc(subnet), *launch.groups):
+            for other in (subnet, self._values.vpc_of(subnet), *launch.groups):
                 if isinstance(other, Resource):
                     conditions |= other.conditions
             yield Placement(
@@ -515,11 +510,6 @@ class _Finder:
                 or resource in self._attached,
                 changed_by=doubt.decides if doubt else _PROXY if launch.sets_proxy else "",
             )
-
-    def _vpc(self, subnet: Reference) -> object:
-        if isinstance(subnet, Resource):
-            return self._values.behind(subnet.template, subnet.properties.get("VpcId"))
-        return None
 
 
 def _version(found: Resource, written: object, version: ReturnValue | None) -> str:

@@ -12,7 +12,7 @@ from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
     ENDPOINT_UNREACHABLE,
     Problem,
-    listed,
+    in_words,
 )
 from session_manager_permissions._trust import EC2, trust
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from .compute import Compute
     from .roles import Profiles, Role
-    from .templates import Assembly, Stack, Template
+    from .templates import Stack, Template
     from .values import Values
 
 _USES: Final = {
@@ -77,8 +77,7 @@ _RUNBOOKS: Final = {
 class Computes:
     """Judges the compute of an assembly and the roles that it runs as."""
 
-    def __init__(self, assembly: Assembly, values: Values, profiles: Profiles) -> None:
-        self._assembly = assembly
+    def __init__(self, values: Values, profiles: Profiles) -> None:
         self._values = values
         self._profiles = profiles
         self._judge = judge_of(values)
@@ -119,7 +118,7 @@ class Computes:
         """A document without functions; a NUL stands for what only the deployment knows."""
 
         def readable(function: object) -> str:
-            return "".join(map(_readable_part, self._assembly.value(template, function)))
+            return "".join(map(_readable_part, self._values.assembly.value(template, function)))
 
         return rewritten(written, readable)
 
@@ -178,7 +177,7 @@ class Computes:
 
     def _identity(self, compute: Compute) -> tuple[Resource | None, Role | None, list[str]]:
         """The profile and the role of compute, and what decides which they are."""
-        written, noun = compute.profile, "instance profile"
+        written = compute.profile
         if compute.role is not None:
             role = self._profiles.role_of(compute.role.template, compute.role.value)
             unknown = [] if role else [decider(compute.role.value, "role")]
@@ -187,7 +186,7 @@ class Computes:
             return None, None, []
         profile = self._profiles.profile_of(written.template, written.value)
         if profile is None:
-            return None, None, [decider(written.value, noun)]
+            return None, None, [decider(written.value, "instance profile")]
         return profile, self._profiles.role(profile), []
 
     def _of(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
@@ -254,13 +253,11 @@ class Computes:
 
     def _around(self, compute: Compute, problem: Problem) -> remedies.Around:
         place, values = compute.placements[0], self._values
-        vpc = None
-        if isinstance(place.subnet, Resource):
-            vpc = values.behind(place.subnet.template, place.subnet.properties.get("VpcId"))
+        vpc = values.vpc_of(place.subnet)
         of_endpoint: tuple[Reference, ...] = ()
         if isinstance(problem.subject, Resource):
             given = problem.subject.properties.get("SecurityGroupIds")
-            of_endpoint = values.references(problem.subject.template, given, GROUP, "group")
+            of_endpoint = values.references(problem.subject.template, given, GROUP)
         parts = (vpc, (*place.groups, vpc)[0], (*of_endpoint, vpc)[0])
         return remedies.Around(*(one if isinstance(one, Resource) else None for one in parts))
 
@@ -314,7 +311,7 @@ class Computes:
     def _is_given(self, document: Resource, written: object) -> Fact:
         if written is None:
             return False
-        value = self._assembly.value(document.template, written)
+        value = self._values.assembly.value(document.template, written)
         if any(isinstance(part, (str, ReturnValue)) for part in value):
             return True
         return Unknown(f"the Session document {document.logical_id!r}") if value else False
@@ -338,9 +335,8 @@ def _of_problem(problem: Problem, compute: Compute, around: remedies.Around) -> 
         where, location = problem.subject, "Properties"
     always = [service for service in problem.services if service in ALWAYS_NEEDED]
     if not always:
-        why = (
-            f"sessions on {kind.instances} that use {listed(problem.services)} fail: {problem.why}"
-        )
+        services = in_words(problem.services)
+        why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
     return Finding(
         problem.cause,
         (where,),

@@ -108,7 +108,7 @@ class Role:
     """The statements of AWS managed policies, and those for policies that can't be read."""
     boundary: list[Statement] | None = None
     """The statements of its permissions boundary."""
-    boundary_policy: Policy | None = None
+    boundaries: list[Attached] = field(default_factory=list)
     """The permissions boundary, if it is in the app."""
 
     @property
@@ -272,7 +272,8 @@ class Profiles:
             if not certain:
                 role.boundary = anything("a permissions boundary that the role has on a condition")
             elif isinstance(found, Policy):
-                role.boundary, role.boundary_policy = found.statements, found
+                role.boundary = found.statements
+                role.boundaries.append(Attached(found, certain))
             else:
                 role.boundary = _not_in_app(found, arn)
         return role
@@ -381,11 +382,7 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 
 def _actions_of(statement: Statement) -> list[str]:
     """Return the needed actions that a statement may match."""
-    return [
-        action
-        for action, resource in NEEDED.items()
-        if statement.applies(action.lower(), resource) is not False
-    ]
+    return [one for one, on in NEEDED.items() if statement.applies(one, on) is not False]
 
 
 def _merged(account: str | None, policies: Iterable[Policy]) -> list[Statement]:

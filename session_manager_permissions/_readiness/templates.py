@@ -193,7 +193,7 @@ class Template:
         """
         found = self.mentioned_in([self.outputs, self.made_later])
         for resource in self.resources.values():
-            if not resource.type.startswith(_STORE_NOTHING):
+            if not resource.type.startswith(_NEVER_STORE):
                 found += resource.mentions
         return frozenset(found)
 
@@ -217,9 +217,7 @@ class Template:
         return mapping(mapping(_read(self.path.with_name(f"{stem}.assets.json"))).get("files"))
 
 
-_STORE_NOTHING: Final = (
-    *("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::"),
-)
+_NEVER_STORE: Final = ("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::")
 """Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
 
 _HARMLESS_TRANSFORMS: Final = {
@@ -309,27 +307,20 @@ class Stack(NamedTuple):
     """A stack of the app, as the manifest describes it."""
 
     name: str = ""
-    environment: str = ""
-    """`aws://ACCOUNT/REGION`."""
+    account: str | None = None
+    """Its account; None if it is only known at deployment."""
+    region: str | None = None
+    """Its region; None if it is only known at deployment."""
 
     @property
-    def account(self) -> str | None:
-        """Its account; None if it is only known at deployment."""
-        return self._part(0)
-
-    @property
-    def region(self) -> str | None:
-        """Its region; None if it is only known at deployment."""
-        return self._part(1)
+    def environment(self) -> tuple[str | None, str | None]:
+        """Its account and its region."""
+        return self.account, self.region
 
     @property
     def partition(self) -> str | None:
         """The partition of its region, such as `aws-cn`; None where it is not known."""
         return _partition(self.region or "")
-
-    def _part(self, place: int) -> str | None:
-        parts = [*self.environment.removeprefix("aws://").split("/"), "", ""]
-        return None if parts[place].startswith("unknown-") else parts[place] or None
 
 
 @cache
@@ -384,7 +375,7 @@ class Assembly:
         """The stacks that can't be read: the template that deploys each, and what to call it."""
         self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
         """The resources of each type, in the order of the templates."""
-        self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
+        self._exports: dict[Hashable, list[tuple[Template, object]]] = defaultdict(list)
         self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
         self._values: dict[Hashable, Value] = {}
         self._functions = {
@@ -646,7 +637,9 @@ def _stacks(directory: Path) -> dict[str, Stack]:
                 "environment": str(environment),
                 "properties": {"templateFile": str(file), **properties},
             }:
-                found[file] = Stack(str(properties.get("stackName", name)), environment)
+                parts = [*environment.removeprefix("aws://").split("/"), "", ""]
+                known = [None if one.startswith("unknown-") else one or None for one in parts]
+                found[file] = Stack(str(properties.get("stackName", name)), *known[:2])
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown
 
@@ -30,10 +30,20 @@ if TYPE_CHECKING:
 
     from .templates import Assembly, Stack, Template
 
-SUBNET: Final = frozenset({"AWS::EC2::Subnet"})
-VPC: Final = frozenset({"AWS::EC2::VPC"})
-CLUSTERS: Final = frozenset({"AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster"})
-GROUP: Final = frozenset({"AWS::EC2::SecurityGroup"}) | VPC | CLUSTERS
+
+class Target(NamedTuple):
+    """What a property refers to."""
+
+    noun: str
+    """As a message says it."""
+    types: tuple[str, ...]
+    """The types that it may be of."""
+
+
+SUBNET: Final = Target("subnet", ("AWS::EC2::Subnet",))
+VPC: Final = Target("VPC", ("AWS::EC2::VPC",))
+CLUSTERS: Final = ("AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster")
+GROUP: Final = Target("security group", ("AWS::EC2::SecurityGroup", *VPC.types, *CLUSTERS))
 """A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
 
 RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
@@ -56,7 +66,7 @@ class Values:
     """Reads values of the templates of an assembly."""
 
     def __init__(self, assembly: Assembly) -> None:
-        self._assembly = assembly
+        self.assembly = assembly
         self.ids: set[str] = set()
         """The literal ids that were read so far, in place of references to the app's own parts."""
         self.doubts_ids = False
@@ -71,11 +81,6 @@ class Values:
         doubting = copy(self)
         doubting.doubts_ids = True
         return doubting
-
-    @property
-    def templates(self) -> list[Template]:
-        """The templates of the assembly."""
-        return self._assembly.templates
 
     def custom(self) -> list[Resource]:
         """The resources that may do anything: custom resources, and types that are not of AWS."""
@@ -131,39 +136,29 @@ class Values:
             return True
         return Unknown(f"the condition {min(one.name for one in conditions)!r}", conditions)
 
-    def reference(
-        self, template: Template, value: object, types: frozenset[str], noun: str
-    ) -> Reference:
-        """The resource, of one of these types, or the id that a value refers to.
-
-        Args:
-            template: where the value is.
-            value: the value.
-            types: the types that it may be of.
-            noun: what it refers to, as a message says it.
-        """
+    def reference(self, template: Template, value: object, to: Target) -> Reference:
+        """The resource or the id that a value in a template refers to."""
         found = self.behind(template, value)
         if isinstance(found, Resource):
-            return found if found.type in types else Unknown(f"the {noun} {found.logical_id!r}")
+            is_one = found.type in to.types
+            return found if is_one else Unknown(f"the {to.noun} {found.logical_id!r}")
         if found is None:
-            return Unknown(decider(value, noun))
+            return Unknown(decider(value, to.noun))
         self.ids.add(found)
-        return Unknown(f"whether this app makes the {noun} {found!r}") if self.doubts_ids else found
+        if self.doubts_ids:
+            return Unknown(f"whether this app makes the {to.noun} {found!r}")
+        return found
 
-    def references(
-        self, template: Template, value: object, types: frozenset[str], noun: str
-    ) -> tuple[Reference, ...]:
+    def references(self, template: Template, value: object, to: Target) -> tuple[Reference, ...]:
         """What each entry of a list refers to."""
         return tuple(
-            self.reference(template, entry, types, noun)
-            if certain
-            else Unknown(decider(value, noun))
+            self.reference(template, entry, to) if certain else Unknown(decider(value, to.noun))
             for entry, certain in listed(value)
         )
 
     def behind(self, template: Template, value: object) -> Resource | str | None:
         """The resource or the text behind a value, None where it is not known."""
-        match self._assembly.value(template, value):
+        match self.assembly.value(template, value):
             case (ReturnValue(resource, _),):
                 return resource
             case (str(known),):
@@ -172,9 +167,15 @@ class Values:
                 return ""
         return None
 
+    def vpc_of(self, part: Reference) -> Resource | str | None:
+        """The VPC that a subnet or another part of it names, None where it is not known."""
+        if isinstance(part, Resource):
+            return self.behind(part.template, part.properties.get("VpcId"))
+        return None
+
     def attribute(self, template: Template, value: object) -> ReturnValue | None:
         """The attribute of a resource that a value is, None where it is something else."""
-        match self._assembly.value(template, value):
+        match self.assembly.value(template, value):
             case (ReturnValue() as found,):
                 return found
         return None

@@ -71,13 +71,12 @@ def _vpcs_of(
     """The VPC of an endpoint, which its subnets, groups and tables show too; or each it may be."""
     values, vpcs = reading.values, reading.network.vpcs
     value = resource.properties.get("VpcId")
-    vpc = values.reference(resource.template, value, VPC, "VPC")
+    vpc = values.reference(resource.template, value, VPC)
     if vpc not in vpcs:
         for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
-            if isinstance(part, Resource):
-                of_part = values.behind(part.template, part.properties.get("VpcId"))
-                if of_part in vpcs:
-                    return [(of_part, True)]
+            of_part = values.vpc_of(part)
+            if of_part in vpcs:
+                return [(of_part, True)]
     return _meant(reading, vpc, resource)
 
 
@@ -108,11 +107,9 @@ def _endpoint(reading: Reading, resource: Resource) -> Iterable[Endpoint]:
         values.exists(resource),
         gateway=kind == "Gateway",
         private_dns=_private_dns(properties, service, fips=fips),
-        subnets=values.references(template, properties.get("SubnetIds"), SUBNET, "subnet"),
-        groups=values.references(
-            template, properties.get("SecurityGroupIds"), GROUP, "security group"
-        ),
-        tables=values.references(template, properties.get("RouteTableIds"), TABLE, "route table"),
+        subnets=values.references(template, properties.get("SubnetIds"), SUBNET),
+        groups=values.references(template, properties.get("SecurityGroupIds"), GROUP),
+        tables=values.references(template, properties.get("RouteTableIds"), TABLE),
         policy=present(properties, "PolicyDocument"),
         own_account=({"Ref": "AWS::AccountId"}, template.account),
     )
@@ -144,7 +141,7 @@ def read_zones(reading: Reading) -> None:
             for entry, written, certain in mappings(vpcs):
                 doubt = certain or Unknown(decider(vpcs, "VPC"))
                 value = entry.get("VPCId") if entry else written
-                vpc = values.reference(resource.template, value, VPC, "VPC")
+                vpc = values.reference(resource.template, value, VPC)
                 for id_, meant in _meant(reading, vpc, resource):
                     found = reading.network.vpcs[id_]
                     one = replace(zone, exists=all_of((exists, meant, doubt)))

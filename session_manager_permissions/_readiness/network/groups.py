@@ -70,9 +70,8 @@ def _separate(
 ) -> defaultdict[Hashable, list[Rule]]:
     """The rules that are resources of their own, by group."""
     rules: defaultdict[Hashable, list[Rule]] = defaultdict(list)
-    for group, resources in reading.gathered(
-        type_, "GroupId", GROUP, kind, "security group", detail=_may_admit
-    ).items():
+    gathered = reading.gathered(type_, "GroupId", GROUP, kind, detail=_may_admit)
+    for group, resources in gathered.items():
         for resource in resources:
             exists = reading.values.exists(resource)
             rules[group] += _rule(reading, resource, resource.properties, side, exists)
@@ -122,8 +121,7 @@ def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str
         return reading.range(resource, block)
     group = present(entry, f"{side}SecurityGroupId")
     if group is not None:
-        noun = "security group"
-        return GroupPeer(reading.values.reference(resource.template, group, GROUP, noun))
+        return GroupPeer(reading.values.reference(resource.template, group, GROUP))
     list_ = present(entry, f"{side}PrefixListId")
     if list_ is not None:
         return PrefixList(f"the prefix list {shown(list_)}")

@@ -42,10 +42,8 @@ def read_vpcs(reading: Reading) -> None:
     """Read the VPCs, with the internet gateways that are attached to them."""
     _note_what_blocks_public_access(reading)
     values = reading.values
-    ranges = reading.gathered("AWS::EC2::VPCCidrBlock", "VpcId", VPC, "ranges", "VPC")
-    attachments = reading.gathered(
-        "AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments", "VPC"
-    )
+    ranges = reading.gathered("AWS::EC2::VPCCidrBlock", "VpcId", VPC, "ranges")
+    attachments = reading.gathered("AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments")
     resolvers = _resolvers(reading)
     firewalls = _firewalls(reading)
     for resource in values.by_type["AWS::EC2::VPC"]:
@@ -85,8 +83,8 @@ def read_vpcs(reading: Reading) -> None:
 
 def _attached(reading: Reading, attachment: Resource) -> tuple[Reference, Fact]:
     """The internet gateway of an attachment, and whether that is deployed."""
-    value, noun = attachment.properties["InternetGatewayId"], "internet gateway"
-    reference = reading.values.reference(attachment.template, value, INTERNET_GATEWAY, noun)
+    value = attachment.properties["InternetGatewayId"]
+    reference = reading.values.reference(attachment.template, value, INTERNET_GATEWAY)
     blocks = reading.complete("public access", attachment)
     return reference, all_of((reading.values.exists(attachment), blocks))
 
@@ -114,7 +112,7 @@ def _note(
 ) -> None:
     """Note what decides how names are resolved in the VPC that a property refers to."""
     value = resource.properties.get(by)
-    vpc = reading.values.reference(resource.template, value, VPC, "VPC")
+    vpc = reading.values.reference(resource.template, value, VPC)
     if not isinstance(vpc, Unknown):
         found[vpc] = Unknown(decides)
     elif reading.values.doubts_ids:
@@ -165,33 +163,25 @@ def _may_be_of_service(domain: str) -> bool:
 def read_subnets(reading: Reading) -> None:
     """Read the subnets, with their route tables and network ACLs."""
     values = reading.values
-    associations = reading.gathered(
-        "AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET, "associations", "subnet"
-    )
-    blocks = reading.gathered("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET, "ipv6", "subnet")
-    entries = reading.gathered(
-        "AWS::EC2::NetworkAclEntry", "NetworkAclId", ACL, "entries", "network ACL"
-    )
+    associated = "AWS::EC2::SubnetRouteTableAssociation"
+    associations = reading.gathered(associated, "SubnetId", SUBNET, "associations")
+    blocks = reading.gathered("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET, "ipv6")
+    entries = reading.gathered("AWS::EC2::NetworkAclEntry", "NetworkAclId", ACL, "entries")
     acls = acls_of(reading, entries)
     for resource in values.by_type["AWS::EC2::Subnet"]:
         properties = resource.properties
         tables = [
             (
-                values.reference(
-                    association.template,
-                    association.properties.get("RouteTableId"),
-                    TABLE,
-                    "route table",
-                ),
-                values.exists(association),
+                values.reference(one.template, one.properties.get("RouteTableId"), TABLE),
+                values.exists(one),
             )
-            for association in associations[resource]
+            for one in associations[resource]
         ]
         somewhere = reading.complete("associations", resource)
         # A subnet takes one association.
         if isinstance(somewhere, Unknown) and not any(exists is True for _, exists in tables):
             tables.append((somewhere, somewhere))
-        vpc = values.reference(resource.template, properties.get("VpcId"), VPC, "VPC")
+        vpc = values.reference(resource.template, properties.get("VpcId"), VPC)
         acl = acls.get(resource)
         if acl is not None and isinstance(other := reading.complete("acls", resource), Unknown):
             acl = other
