@@ -89,30 +89,32 @@ class Computes:
 
     # Roles ---------------------------------------------------------------------------------------
 
-    def of_trust(self, role: Role) -> tuple[list[Finding], list[str]]:
-        """A finding if EC2 may not assume the role; the reasons if that can't be known."""
+    def of_trust(self, role: Role) -> Iterator[Finding | str]:
+        """Yield a finding if EC2 may not assume the role; what decides if that can't be known."""
         if not role.in_app or role.may_be_another:
-            return [], []
+            return
         written = role.resource.properties.get("AssumeRolePolicyDocument")
         found = trust(self._readable(role.resource.template, written), EC2)
-        if found.answer == "unknown":
-            return [], [f"the trust policy of its role {role.name!r}"]
-        if found.answer == "allowed":
-            return [], []
         changed_by = self._values.customised.get(role.resource)
-        management = self._default_host_management(role.resource)
-        if changed_by is not None or management:
-            decides = changed_by.decides if changed_by else management
-            return [], [f"{decides}, as {found.why}"]
         denies = "a Deny" in found.why
-        finding = Finding(
-            ROLE_NOT_ASSUMABLE,
-            (role.resource,),
-            "Properties.AssumeRolePolicyDocument",
-            f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
-            f"leave {EC2} out of the Deny" if denies else remedies.let_assume(role.resource, EC2),
-        )
-        return [finding], []
+        if found.answer == "unknown":
+            yield f"the trust policy of its role {role.name!r}"
+        elif found.answer == "allowed":
+            return
+        elif changed_by is not None:
+            yield f"{changed_by.decides}, as {found.why}"
+        elif management := self._default_host_management(role.resource):
+            yield f"{management}, as {found.why}"
+        else:
+            yield Finding(
+                ROLE_NOT_ASSUMABLE,
+                (role.resource,),
+                "Properties.AssumeRolePolicyDocument",
+                f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
+                f"leave {EC2} out of the Deny"
+                if denies
+                else remedies.let_assume(role.resource, EC2),
+            )
 
     def _readable(self, template: Template, written: object) -> object:
         """A document without functions; a NUL stands for what only the deployment knows."""
@@ -155,20 +157,14 @@ class Computes:
         self, computes: list[Compute]
     ) -> tuple[list[Finding], dict[Resource, list[Finding]]]:
         """Return all findings, each cause once, and the findings about each instance profile."""
-        certain: defaultdict[Resource, list[Finding]] = defaultdict(list)
-        doubts: defaultdict[Resource, dict[str, None]] = defaultdict(dict)
+        told: defaultdict[Resource, dict[Finding | str, None]] = defaultdict(dict)
         profiles: defaultdict[Resource, list[Resource]] = defaultdict(list)
         for compute in computes:
             profile, role, unknown = self._identity(compute)
             if profile is not None:
                 profiles[compute.resource].append(profile)
-            found, more = self._of(compute, role)
-            certain[compute.resource] += found
-            doubts[compute.resource].update(dict.fromkeys((*unknown, *more)))
-        by_resource = {
-            resource: found or [*_of_doubts(resource, [*doubts[resource]])]
-            for resource, found in certain.items()
-        }
+            told[compute.resource].update(dict.fromkeys([*unknown, *self._of(compute, role)]))
+        by_resource = {resource: _worst(resource, [*several]) for resource, several in told.items()}
         by_profile: defaultdict[Resource, list[Finding]] = defaultdict(list)
         for resource, of_resource in profiles.items():
             for profile in of_resource:
@@ -189,67 +185,54 @@ class Computes:
             return None, None, [decider(written.value, "instance profile")]
         return profile, self._profiles.role(profile), []
 
-    def _of(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
-        """What keeps Session Manager from compute, and what decides on that."""
+    def _of(self, compute: Compute, role: Role | None) -> Iterator[Finding | str]:
+        """Yield what keeps Session Manager from compute, and what decides on that."""
         if compute.opaque:
-            return [], [f"how {compute.opaque} launches them"]
-        found, decides = [], []
+            yield f"how {compute.opaque} launches them"
+            return
         where, instances = compute.set_in, remedies.kind_of(compute.set_in)
         if isinstance(compute.profile, Unknown) and compute.placements:
-            decides.append(compute.profile.decides)
+            yield compute.profile.decides
         elif compute.profile is None and compute.role is None:
-            management = self._default_host_management(compute.resource)
-            if management:
-                decides.append(management)
-            else:
-                found.append(
-                    Finding(
-                        NO_INSTANCE_PROFILE,
-                        (where,),
-                        f"Properties.{instances.launch}IamInstanceProfile",
-                        f"Session Manager can't reach {instances.instances}: no instance profile "
-                        "gives the SSM Agent credentials, and so they depend on the account's "
-                        "Default Host Management Configuration",
-                        remedies.give_profile(where),
-                    )
-                )
+            yield self._default_host_management(compute.resource) or Finding(
+                NO_INSTANCE_PROFILE,
+                (where,),
+                f"Properties.{instances.launch}IamInstanceProfile",
+                f"Session Manager can't reach {instances.instances}: no instance profile "
+                "gives the SSM Agent credentials, and so they depend on the account's "
+                "Default Host Management Configuration",
+                remedies.give_profile(where),
+            )
         elif role is not None and compute.role is not None:
-            of_role, of_trust = self.of_trust(role)
-            found += of_role
-            decides += of_trust
+            yield from self.of_trust(role)
         if compute.metadata_off is True:
-            found.append(
-                Finding(
-                    METADATA_OFF,
-                    (where,),
-                    f"Properties.{instances.launch}MetadataOptions.HttpEndpoint",
-                    f"Session Manager can't reach {instances.instances}: the instance metadata "
-                    "service, which gives the SSM Agent its credentials, is disabled",
-                    remedies.turn_on_metadata(where),
-                )
+            yield Finding(
+                METADATA_OFF,
+                (where,),
+                f"Properties.{instances.launch}MetadataOptions.HttpEndpoint",
+                f"Session Manager can't reach {instances.instances}: the instance metadata "
+                "service, which gives the SSM Agent its credentials, is disabled",
+                remedies.turn_on_metadata(where),
             )
         elif isinstance(compute.metadata_off, Unknown):
-            decides.append(compute.metadata_off.decides)
-        of_network, more = self._of_network(compute, role)
-        return found + of_network, decides + more
+            yield compute.metadata_off.decides
+        yield from self._of_network(compute, role)
 
-    def _of_network(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
+    def _of_network(self, compute: Compute, role: Role | None) -> Iterator[Finding | str]:
         if not compute.placements:
-            return [], ["what launches from it, and where"]
+            yield "what launches from it, and where"
+            return
         uses = self._uses(compute, role)
         needed = (*ALWAYS_NEEDED, *(name for name, fact in uses.items() if fact is True))
         verdict = self._judge.judge(compute.placements, needed)
-        decides = [*verdict.decides]
+        yield from verdict.decides
         for service, fact in uses.items():
             if isinstance(fact, Unknown):
                 way = self._judge.judge(compute.placements, (service,))
                 if way.problems:
-                    decides.append(fact.decides)
-        found = [
-            _of_problem(problem, compute, self._around(compute, problem))
-            for problem in verdict.problems
-        ]
-        return found, decides
+                    yield fact.decides
+        for problem in verdict.problems:
+            yield _of_problem(problem, compute, self._around(compute, problem))
 
     def _around(self, compute: Compute, problem: Problem) -> remedies.Around:
         place, values = compute.placements[0], self._values
@@ -346,17 +329,22 @@ def _of_problem(problem: Problem, compute: Compute, around: remedies.Around) -> 
     )
 
 
-def _of_doubts(resource: Resource, decides: list[str]) -> Iterator[Finding]:
-    if decides:
-        instances = remedies.kind_of(resource).instances
-        yield Finding(
-            CANNOT_BE_KNOWN,
-            (resource,),
-            "Properties",
-            f"it can't be known at synthesis whether Session Manager reaches {instances}: that "
-            f"depends on {', and on '.join(decides)}",
-            "ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
-        )
+def _worst(resource: Resource, told: list[Finding | str]) -> list[Finding]:
+    """Return what is certain of compute; if nothing is, that it can't be known, if something is."""
+    found = [one for one in told if isinstance(one, Finding)]
+    decides = [one for one in told if isinstance(one, str)]
+    if found or not decides:
+        return found
+    instances = remedies.kind_of(resource).instances
+    finding = Finding(
+        CANNOT_BE_KNOWN,
+        (resource,),
+        "Properties",
+        f"it can't be known at synthesis whether Session Manager reaches {instances}: that "
+        f"depends on {', and on '.join(decides)}",
+        "ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
+    )
+    return [finding]
 
 
 def _each_once(findings: list[Finding]) -> list[Finding]:

@@ -42,9 +42,11 @@ def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], C
     verdicts: Counter[str] = Counter()
     asked = {role: _ask(role) for role in profiles.roles}
     for role in profiles.roles:
-        of_trust, reasons = judged.of_trust(role) if judged else ([], [])
+        of_trust = [*judged.of_trust(role)] if judged else []
         of_role = [*_of_refused(role)] or [*_of_policies(role, asked[role])]
-        of_role = (of_role + of_trust) or [*_of_what_is_unknown(role, asked[role], reasons)]
+        of_role += [one for one in of_trust if isinstance(one, Finding)]
+        reasons = [one for one in of_trust if isinstance(one, str)]
+        of_role = of_role or [*_of_what_is_unknown(role, asked[role], reasons)]
         for profile in role.profiles:
             verdicts[_verdict(of_role + by_profile.get(profile, []))] += 1
         found += of_role

@@ -55,13 +55,8 @@ _PROPAGATIONS: Final = {
 def read_tables(reading: Reading) -> None:
     """Read the route tables, with what may put routes into them."""
     values = reading.values
-    routes = reading.gathered(
-        "AWS::EC2::Route",
-        "RouteTableId",
-        TABLE,
-        "routes",
-        detail=partial(_destination, reading),
-    )
+    to = partial(_destination, reading)
+    routes = reading.gathered("AWS::EC2::Route", "RouteTableId", TABLE, "routes", detail=to)
     propagations = [
         reading.gathered(type_, by, TABLE, "routes") for type_, by in _PROPAGATIONS.items()
     ]
