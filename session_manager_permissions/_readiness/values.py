@@ -163,8 +163,6 @@ class Values:
                 return resource
             case (str(known),):
                 return known
-            case ():
-                return ""
         return None
 
     def vpc_of(self, part: Reference) -> Resource | str | None:
