@@ -925,6 +925,7 @@ def test_several_groups_are_named_in_the_plural() -> None:
         ("tcp", {"Ref": "Low"}, 443, None),
         ("tcp", 443, {"Ref": "High"}, None),
         ("tcp", None, None, None),
+        ("tcp", "4" * 5_000, 443, None),  # more digits than Python turns into a number
         ("udp", 443, 443, False),
         ("icmp", -1, -1, False),
         ({"Ref": "Protocol"}, 443, 443, None),

@@ -35,4 +35,4 @@ def admits_https(protocol: object, low: object, high: object) -> bool | None:
 
 
 def _number(value: object) -> int | None:
-    return int(str(value)) if re.fullmatch(r"\d+", str(value)) else None
+    return int(str(value)) if re.fullmatch(r"\d{1,9}", str(value)) else None

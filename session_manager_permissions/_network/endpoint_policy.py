@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
+from session_manager_permissions._patterns import as_list, covers_action
 
 from .facts import Fact, Unknown, all_of, any_of
 
@@ -31,17 +31,14 @@ def policy_allows(endpoint: Endpoint) -> Fact:
     if endpoint.policy is None:
         return True
     unknown = Unknown(f"the policy of the endpoint {endpoint.name!r}")
-    if not isinstance(endpoint.policy, dict):
-        return unknown
-    written = endpoint.policy.get("Statement")
-    statements = written if isinstance(written, list) else [written]
-    read = [entry for entry in statements if isinstance(entry, dict)]
-    if len(read) < len(statements) or not all(
-        entry.get("Effect") in ("Allow", "Deny") for entry in read
+    policy = endpoint.policy if isinstance(endpoint.policy, dict) else {}
+    statements = as_list(policy.get("Statement"))
+    if not all(
+        isinstance(entry, dict) and entry.get("Effect") in ("Allow", "Deny") for entry in statements
     ):
         return unknown
     return all_of(
-        _statements_allow(read, action.lower(), endpoint, unknown)
+        _statements_allow(statements, action.lower(), endpoint, unknown)
         for action in ACTIONS[endpoint.service]
     )
 
@@ -49,31 +46,14 @@ def policy_allows(endpoint: Endpoint) -> Fact:
 def _statements_allow(
     statements: list[dict[str, Any]], action: str, endpoint: Endpoint, unknown: Unknown
 ) -> Fact:
-    allowed: Fact = False
-    denied: Fact = False
+    facts: dict[str, list[Fact]] = {"Allow": [], "Deny": []}
     for entry in statements:
-        matches = _matches(entry, action)
-        if matches is False:
-            continue
-        fact = True if matches and _is_plain(entry, endpoint) else unknown
-        if entry["Effect"] == "Deny":
-            denied = any_of((denied, fact))
-        else:
-            allowed = any_of((allowed, fact))
+        covers = covers_action(entry, action)
+        if covers is not False:
+            is_certain = covers and _is_plain(entry, endpoint)
+            facts[entry["Effect"]].append(True if is_certain else unknown)
+    allowed, denied = any_of(facts["Allow"]), any_of(facts["Deny"])
     return False if denied is True else all_of((allowed, unknown if denied else True))
-
-
-def _matches(statement: dict[str, Any], action: str) -> bool | None:
-    """Whether a statement is about an action; None where it can't be read."""
-    negated = "NotAction" in statement
-    written = statement.get("NotAction" if negated else "Action")
-    patterns = written if isinstance(written, list) else [written]
-    found = False
-    for pattern in patterns:
-        if not isinstance(pattern, str):
-            return None
-        found = found or fnmatchcase(action, pattern.lower())
-    return found is not negated
 
 
 def _is_plain(statement: dict[str, Any], endpoint: Endpoint) -> bool:

@@ -23,14 +23,17 @@ class Unknown:
 Fact = bool | Unknown
 
 
+def doubts(facts: Iterable[Fact]) -> list[Unknown]:
+    """The facts that are unknown."""
+    return [fact for fact in facts if isinstance(fact, Unknown)]
+
+
 def any_of(facts: Iterable[Fact]) -> Fact:
     """Yes if one of the facts is yes; no if all are no."""
-    unknown: list[Unknown] = []
-    for fact in facts:
-        if fact is True:
-            return True
-        if isinstance(fact, Unknown):
-            unknown.append(fact)
+    known = [*facts]
+    if any(fact is True for fact in known):
+        return True
+    unknown = doubts(known)
     if unknown[1:]:
         return Unknown(unknown[0].decides)
     return unknown[0] if unknown else False
@@ -38,12 +41,10 @@ def any_of(facts: Iterable[Fact]) -> Fact:
 
 def all_of(facts: Iterable[Fact]) -> Fact:
     """Yes if all of the facts are yes; no if one is no."""
-    unknown: list[Unknown] = []
-    for fact in facts:
-        if fact is False:
-            return False
-        if isinstance(fact, Unknown):
-            unknown.append(fact)
+    known = [*facts]
+    if any(fact is False for fact in known):
+        return False
+    unknown = doubts(known)
     if unknown[1:]:
         on_conditions = all(fact.conditions for fact in unknown)
         conditions = frozenset[Hashable]().union(*(fact.conditions for fact in unknown))

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from .ec2 import HTTPS
-from .facts import Fact, Unknown, all_of, any_of
+from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
 from .place import PUBLIC, Place, decider, found, is_one_of
 from .verdicts import (
@@ -59,7 +59,7 @@ def leaves(place: Place) -> Path:
             all_of((place.holds(rule.exists), _by_ipv6(place) if rule.peer == "ipv6" else True))
             for rule in group.outbound
         ]
-        facts += [group.complete] if isinstance(group.complete, Unknown) else []
+        facts += doubts([group.complete])
     if any_of(facts) is not False:
         return OPEN
     return Path(
@@ -97,27 +97,21 @@ def _passes(
     A rule that names a group covers all the addresses of its members.
     """
     rules: list[tuple[Peer, Fact]] = []
-    doubts: list[Fact] = []
+    unseen: list[Unknown] = []
     for reference in groups:
         group = found(place.network.groups, reference)
         if group is None:
-            doubts.append(Unknown(decider(reference, "security group")))
+            unseen.append(Unknown(decider(reference, "security group")))
             continue
         of_side = group.inbound if side == "inbound" else group.outbound
         rules += [(rule.peer, place.holds(rule.exists)) for rule in of_side]
-        doubts += [group.complete] if isinstance(group.complete, Unknown) else []
+        unseen += doubts([group.complete])
     sure = [peer for peer, exists in rules if exists is True and isinstance(peer, IPv4Network)]
-    joined = collapse_addresses(sure) if sure[1:] else ()
-    together = [(network, True) for network in joined]
+    if sure[1:]:
+        rules = [*((joined, True) for joined in collapse_addresses(sure)), *rules]
     facts = [
         any_of(
-            [
-                *(
-                    all_of((exists, _admits(place, peer, one, end)))
-                    for peer, exists in [*together, *rules]
-                ),
-                *doubts,
-            ]
+            [*(all_of((exists, _admits(place, peer, one, end))) for peer, exists in rules), *unseen]
         )
         for one in end.ranges
     ]

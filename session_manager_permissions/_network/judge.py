@@ -26,7 +26,7 @@ from .verdicts import (
     Problem,
     State,
     either,
-    listed,
+    in_words,
     merged,
     through,
     unknown,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .model import Network, Subnet, Vpc
 
 
+_STATES: Final = [*State]
+"""From the best to the worst."""
 _NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
@@ -76,7 +78,10 @@ class Judge:
         closed = [verdict for verdict in verdicts if verdict.problems]
         return PathVerdict(
             {
-                service: max((verdict.paths[service] for verdict in verdicts), key=_badness)
+                service: max(
+                    (verdict.paths[service] for verdict in verdicts),
+                    key=lambda path: _STATES.index(path.state),
+                )
                 for service in wanted
             },
             closed[0].problems if closed else (),
@@ -99,10 +104,6 @@ class Judge:
     def _in_doubt(self) -> Judge | None:
         network = self._read_in_doubt()
         return None if network is None else Judge(network)
-
-
-def _badness(path: Path) -> int:
-    return [*State].index(path.state)
 
 
 def _way(place: Place, service: str) -> Path:
@@ -202,7 +203,7 @@ def _in_any(paths: list[Path]) -> list[Path]:
 
 
 def _by_policy(endpoint: Endpoint) -> Path:
-    actions = listed(ACTIONS[endpoint.service])
+    actions = in_words(ACTIONS[endpoint.service])
     why = f"the policy of the endpoint {endpoint.name!r} does not allow {actions}"
     problem = Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=POLICY)
     return unless(policy_allows(endpoint), problem)

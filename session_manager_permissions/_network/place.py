@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .facts import Fact, Unknown, any_of
-from .verdicts import listed
+from .verdicts import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -50,6 +51,7 @@ def decider(reference: Reference, kind: str) -> str:
     return f"the {kind} {reference!r}" if isinstance(reference, str) else f"the {kind}"
 
 
+@lru_cache(maxsize=4096)  # the routes of most subnets have the same few destinations
 def may_be_public(network: IPv4Network) -> bool:
     """Whether a range may hold public addresses."""
     return not any(network.subnet_of(private) for private in _NOT_PUBLIC)
@@ -85,7 +87,7 @@ class Place:
         names = [repr(group.name) for group in known if group]
         if not names:
             return "the compute's security groups"
-        return f"the security group{'s' if names[1:] else ''} {listed(names)}"
+        return f"the security group{'s' if names[1:] else ''} {in_words(names)}"
 
     def covers(self, outer: Range, inner: Range) -> Fact:
         """Whether one range holds another."""

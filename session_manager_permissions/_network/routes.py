@@ -43,16 +43,19 @@ class Start(NamedTuple):
 def out_of(place: Place, start: Start) -> Path:
     """The way from a subnet to public addresses."""
     path = OPEN
-    for number, (table, of_subnet) in enumerate(_tables(place, start.subnet, start.vpc)):
+    for table, of_subnet in _tables(place, start.subnet, start.vpc):
         by_table = (
             unknown(table.decides) if isinstance(table, Unknown) else _by_table(place, table, start)
         )
-        path = either(of_subnet, by_table, path) if number else by_table
+        path = either(of_subnet, by_table, path)
     return path if path.problems else through(path, acls_to_public(place, start.subnet))
 
 
 def _tables(place: Place, subnet: Subnet, vpc: Vpc) -> list[tuple[RouteTable | Unknown, Fact]]:
-    """The route tables that the subnet may use, and whether each replaces those before it."""
+    """The route tables that the subnet may use, and whether each replaces those before it.
+
+    The first certainly does.
+    """
     main = RouteTable(f"main route table of {vpc.name}")
     tables: list[tuple[RouteTable | Unknown, Fact]] = []
     table: RouteTable | Unknown
@@ -72,10 +75,10 @@ def _tables(place: Place, subnet: Subnet, vpc: Vpc) -> list[tuple[RouteTable | U
 def in_table(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Fact:
     """Whether a gateway endpoint is in the route table of the subnet."""
     answer: Fact = False
-    for number, (reference, exists) in enumerate(((vpc.main_table, True), *subnet.tables)):
+    for reference, exists in ((vpc.main_table, True), *subnet.tables):
         there = is_one_of(reference, endpoint.tables) if reference is not None else False
         of_subnet = place.holds(exists)
-        if number == 0 or of_subnet is True:
+        if of_subnet is True:
             answer = there
         elif there is not answer:
             answer = of_subnet

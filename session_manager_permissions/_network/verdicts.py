@@ -115,7 +115,7 @@ def unless(fact: Fact, problem: Problem) -> Path:
     return either(fact, OPEN, Path((problem,)))
 
 
-def listed(names: Sequence[str]) -> str:
+def in_words(names: Sequence[str]) -> str:
     """Names as a sentence has them: "a, b and c"."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
@@ -141,6 +141,6 @@ def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
     always = [service for service in ALWAYS_NEEDED if service in wanted]
     if cause == NO_NETWORK_PATH and not (always and {*always} <= {*services}):
         cause = ENDPOINT_MISSING
-    names = listed([f"`{service}`" for service in services])
+    names = in_words([f"`{service}`" for service in services])
     why = problems[0].why.replace(OF_SERVICES, names)
     return replace(problems[0], cause=cause, why=why, services=services)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import UNKNOWN, Resource, ReturnValue, shown, text
-from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings, present
+from .templates import Resource, ReturnValue, is_function, present, shown, text
+from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -31,8 +31,6 @@ _LAUNCHING: Final = frozenset(
         "AWS::EKS::Nodegroup",
     }
 )
-_CHANGEABLE: Final = _LAUNCHING | {_TEMPLATE, _CONFIGURATION}
-"""What a custom resource may change the instances of after their launch."""
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _REGISTERS: Final = Unknown("the hybrid activation that the user data registers the agent with")
 _ACTIVATES: Final = re.compile(r"ssm.*-register\b.*-(?:code|id)\b", re.DOTALL | re.IGNORECASE)
@@ -42,6 +40,8 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-s
 """
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 _LATEST: Final = "LatestVersionNumber"
+_NOTHING: Final[tuple[dict[str, Any], None, bool]] = ({}, None, True)
+"""What stands for an entry of `mappings` where there is none."""
 
 _OPAQUE: Final = {
     "AWS::Batch::ComputeEnvironment": ("AWS Batch", "ComputeResources", "InstanceRole"),
@@ -97,7 +97,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class _Launch:
-    """How to launch instances, as far as one resource says it."""
+    """How to launch instances, as far as one resource says it. A default is not said."""
 
     origin: Resource
     profile: Written | Unknown | None = None
@@ -112,21 +112,14 @@ class _Launch:
     registers: bool = False
 
     def over(self, base: _Launch) -> _Launch:
-        """What both say together, where this one overrides the other."""
-        given = self.public_address
-        return _Launch(
-            self.origin,
-            base.profile if self.profile is None else self.profile,
-            base.metadata_off if self.metadata_off is None else self.metadata_off,
-            self.subnets or base.subnets,
-            self.groups or base.groups,
-            base.public_address if given is None else given,
-            base.elastic_address if self.elastic_address is False else self.elastic_address,
-            self.other_interfaces or base.other_interfaces,
-            base.maybe_profile if self.profile is None else None,
-            self.sets_proxy or base.sets_proxy,
-            self.registers or base.registers,
-        )
+        """What both say together, where what this one says overrides the other."""
+        said = {
+            one.name: value
+            for one in fields(self)
+            if (value := getattr(self, one.name)) != one.default
+        }
+        maybe = base.maybe_profile if self.profile is None else None
+        return replace(base, **said | {"maybe_profile": maybe})
 
 
 def compute_of(values: Values) -> list[Compute]:
@@ -153,7 +146,6 @@ class _Finder:
         self._used: set[Resource] = set()
         self._addresses = self._elastic_addresses()
         self._floating = self._floating_address()
-        self._customised = values.customised(_CHANGEABLE)
         attached = [
             values.behind(one.template, one.properties.get("InstanceId"))
             for one in values.by_type["AWS::EC2::NetworkInterfaceAttachment"]
@@ -191,10 +183,7 @@ class _Finder:
         return self._compute(resource, replace(launch, elastic_address=address))
 
     def _group(self, resource: Resource) -> Iterator[Compute]:
-        template, properties = resource.template, resource.properties
-        subnets = self._values.references(
-            template, properties.get("VPCZoneIdentifier"), SUBNET, "subnet"
-        )
+        subnets = self._subnets(resource, resource.properties.get("VPCZoneIdentifier"))
         for launch in self._launches(resource):
             yield self._compute(resource, replace(launch, subnets=subnets or launch.subnets))
 
@@ -247,7 +236,7 @@ class _Finder:
             )
             overrides = [*mappings(entry.get("Overrides") if entry else None)]
             subnets = tuple(
-                self._values.reference(resource.template, override["SubnetId"], SUBNET, "subnet")
+                self._values.reference(resource.template, override["SubnetId"], SUBNET)
                 for override, _, _ in overrides
                 if override is not None and "SubnetId" in override
             )
@@ -262,12 +251,11 @@ class _Finder:
         launch = _Launch(resource)
         if written is not None:
             launch = self._from_template(resource, written)
-        subnets = self._values.references(template, properties.get("Subnets"), SUBNET, "subnet")
         launch = replace(
             launch,
             origin=resource if written is None else launch.origin,
             profile=None,
-            subnets=subnets,
+            subnets=self._subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
         role = Written(template, properties.get("NodeRole"))
@@ -301,7 +289,7 @@ class _Finder:
 
     def _made_later(self) -> Iterator[Compute]:
         """What the loops of the templates launch instances by."""
-        for template in self._values.templates:
+        for template in self._values.assembly.templates:
             for name, entry in template.made_later.items():
                 written = shown(entry)
                 if any(type_ in written for type_ in _LAUNCHING):
@@ -324,8 +312,8 @@ class _Finder:
 
     def _from_template(self, resource: Resource, written: object) -> _Launch:
         """The launch settings of the launch template that `written`, of `resource`, names."""
-        (found, spec) = self._specified(resource, written)
-        if found is None or spec is None:
+        found, spec = self._specified(resource, written)
+        if found is None:
             return self._unknown(resource, decider(written, "launch template"))
         self._used.add(found)
         launch = self._launch(found, found.properties.get("LaunchTemplateData"))
@@ -338,14 +326,14 @@ class _Finder:
 
     def _specified(
         self, resource: Resource, written: object
-    ) -> tuple[Resource | None, dict[str, Any] | None]:
-        for spec, _, certain in mappings(written):
-            if spec is None or not certain:
-                break
-            names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
-            value = next((spec[name] for name in names if name in spec), None)
-            return self._resource(resource.template, value, _TEMPLATE), spec
-        return None, None
+    ) -> tuple[Resource | None, dict[str, Any]]:
+        """The launch template of the app that a specification names, and the specification."""
+        spec, _, certain = next(mappings(written), _NOTHING)
+        if spec is None or not certain:
+            return None, {}
+        names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
+        value = next((spec[name] for name in names if name in spec), None)
+        return self._resource(resource.template, value, _TEMPLATE), spec
 
     def _use(self, resource: Resource, written: object) -> None:
         found, _ = self._specified(resource, written)
@@ -359,7 +347,7 @@ class _Finder:
             return found if found.type == type_ else None
         named = [
             one
-            for one in self._named.get((type_, found or UNKNOWN), ())
+            for one in self._named.get((type_, found or ""), ())
             if one.template.stack.environment == template.stack.environment
         ]
         return named[0] if len(named) == 1 else None
@@ -371,33 +359,27 @@ class _Finder:
 
     def _launch(self, origin: Resource, written: object) -> _Launch:
         """Read launch settings, which instances and launch templates write in the same form."""
-        for data, entry, certain in mappings(written):
-            if data is None or not certain:
-                decides = decider(entry if certain else written, "launch template data")
-                return self._unknown(origin, decides)
-            user_data = shown(data.get("UserData"))
-            launch = _Launch(
-                origin,
-                self._profile(origin, data),
-                _metadata_off(data),
-                sets_proxy="proxy" in user_data.lower(),
-                registers=_ACTIVATES.search(user_data) is not None,
-            )
-            interfaces = [*mappings(data.get("NetworkInterfaces"))]
-            if interfaces:
-                return self._by_interfaces(launch, interfaces)
-            public = present(data, "AssociatePublicIpAddress")
-            return replace(
-                launch,
-                subnets=self._values.references(
-                    origin.template, data.get("SubnetId"), SUBNET, "subnet"
-                ),
-                groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
-                public_address=None
-                if public is None
-                else fact(public, "public address", default=False),
-            )
-        return _Launch(origin)
+        data, entry, certain = next(mappings(written), _NOTHING)
+        if data is None or not certain:
+            decides = decider(entry if certain else written, "launch template data")
+            return self._unknown(origin, decides)
+        user_data = shown(data.get("UserData"))
+        launch = _Launch(
+            origin,
+            self._profile(origin, data),
+            _metadata_off(data),
+            sets_proxy="proxy" in user_data.lower(),
+            registers=_ACTIVATES.search(user_data) is not None,
+        )
+        interfaces = [*mappings(data.get("NetworkInterfaces"))]
+        if interfaces:
+            return self._by_interfaces(launch, interfaces)
+        return replace(
+            launch,
+            subnets=self._subnets(origin, data.get("SubnetId")),
+            groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
+            public_address=_public(data),
+        )
 
     def _by_interfaces(
         self, launch: _Launch, interfaces: list[tuple[dict[str, Any] | None, object, bool]]
@@ -413,8 +395,7 @@ class _Finder:
             return replace(launch, subnets=(doubt,), groups=(doubt,), public_address=doubt)
         (data,) = first
         elastic: Fact = False
-        origin, public = launch.origin, present(data, "AssociatePublicIpAddress")
-        given = None if public is None else fact(public, "public address", default=False)
+        origin, given = launch.origin, _public(data)
         if given is None and len(interfaces) > 1:  # what is documented of it differs
             given = Unknown(f"what gives {launch.origin.logical_id!r} a public IPv4 address")
         if "NetworkInterfaceId" in data:
@@ -428,21 +409,22 @@ class _Finder:
             origin, data = made, made.properties
         return replace(
             launch,
-            subnets=self._values.references(
-                origin.template, data.get("SubnetId"), SUBNET, "subnet"
-            ),
+            subnets=self._subnets(origin, data.get("SubnetId")),
             groups=self._groups(origin, data, "GroupSet", "Groups"),
             public_address=given,
             elastic_address=elastic,
             other_interfaces=len(interfaces) > 1,
         )
 
+    def _subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
+        return self._values.references(origin.template, written, SUBNET)
+
     def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
         found: list[Reference] = []
         for name in names:
             for entry, written, certain in mappings(data.get(name)):
                 value = entry["GroupId"] if entry and "GroupId" in entry else written
-                group = self._values.reference(origin.template, value, GROUP, "security group")
+                group = self._values.reference(origin.template, value, GROUP)
                 found.append(group if certain else Unknown(decider(data[name], "security group")))
         return tuple(found)
 
@@ -463,11 +445,9 @@ class _Finder:
         found: dict[Hashable, Fact] = {}
         for type_ in ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation"):
             for resource in self._values.by_type[type_]:
-                for name in ("InstanceId", "NetworkInterfaceId"):
-                    value = present(resource.properties, name)
-                    owner = self._values.behind(resource.template, value)
-                    if isinstance(owner, Resource):
-                        found[owner] = self._values.exists(resource)
+                owner = self._owner(resource)
+                if isinstance(owner, Resource):
+                    found[owner] = self._values.exists(resource)
         return found
 
     def _floating_address(self) -> Unknown | None:
@@ -475,19 +455,18 @@ class _Finder:
         bound: set[Resource] = set()
         for type_ in ("AWS::EC2::NatGateway", "AWS::ElasticLoadBalancingV2::LoadBalancer"):
             for resource in self._values.by_type[type_]:
-                names = resource.mentions
-                bound.update(filter(None, map(resource.template.resources.get, names)))
+                bound.update(resource.mentions)
         for resource in self._values.by_type["AWS::EC2::EIPAssociation"]:
             if not isinstance(self._owner(resource), Resource):
                 return Unknown(f"what {resource.logical_id!r} gives its address to")
-            names = resource.mentions
-            bound.update(filter(None, map(resource.template.resources.get, names)))
+            bound.update(resource.mentions)
         for resource in self._values.by_type["AWS::EC2::EIP"]:
             if resource not in bound and not isinstance(self._owner(resource), Resource):
                 return Unknown(f"what gets the Elastic IP address {resource.logical_id!r}")
         return None
 
     def _owner(self, resource: Resource) -> Resource | str | None:
+        """The instance or the network interface that gets an Elastic IP address."""
         properties = resource.properties
         value = present(properties, "InstanceId") or present(properties, "NetworkInterfaceId")
         return self._values.behind(resource.template, value)
@@ -495,7 +474,8 @@ class _Finder:
     # Places --------------------------------------------------------------------------------------
 
     def _compute(self, resource: Resource, launch: _Launch, *, placed: bool = True) -> Compute:
-        doubt = self._customised.get(resource) or self._customised.get(launch.origin)
+        customised = self._values.customised
+        doubt = customised.get(resource) or customised.get(launch.origin)
         profile, off = launch.profile, launch.metadata_off or False
         credentials = doubt or (_REGISTERS if launch.registers else None)
         if credentials is not None:
@@ -516,7 +496,7 @@ class _Finder:
         known = resource.conditions | launch.origin.conditions
         for subnet in launch.subnets or (_DEFAULT_VPC,):
             conditions: frozenset[Hashable] = known
-            for other in (subnet, self._vpc(subnet), *launch.groups):
+            for other in (subnet, self._values.vpc_of(subnet), *launch.groups):
                 if isinstance(other, Resource):
                     conditions |= other.conditions
             yield Placement(
@@ -531,11 +511,6 @@ class _Finder:
                 changed_by=doubt.decides if doubt else _PROXY if launch.sets_proxy else "",
             )
 
-    def _vpc(self, subnet: Reference) -> object:
-        if isinstance(subnet, Resource):
-            return self._values.behind(subnet.template, subnet.properties.get("VpcId"))
-        return None
-
 
 def _version(found: Resource, written: object, version: ReturnValue | None) -> str:
     """What decides on the version that is launched, if that is not the newest one.
@@ -548,12 +523,17 @@ def _version(found: Resource, written: object, version: ReturnValue | None) -> s
     return f"the version of the launch template {found.logical_id!r}"
 
 
+def _public(data: dict[str, Any]) -> Fact | None:
+    """Whether a public IPv4 address is given; None where that is not written."""
+    return fact(data.get("AssociatePublicIpAddress"), "public address", default=None)
+
+
 def _metadata_off(data: dict[str, Any]) -> Fact | None:
     """Whether the metadata endpoint is disabled; None where that is not written."""
     options = present(data, "MetadataOptions")
     if options is None:
         return None
-    if not isinstance(options, dict) or any(name.startswith("Fn::") for name in options):
+    if not isinstance(options, dict) or is_function(options):
         return Unknown(decider(options, "metadata options"))
     value = present(options, "HttpEndpoint")
     if value is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
     ENDPOINT_UNREACHABLE,
     Problem,
-    listed,
+    in_words,
 )
 from session_manager_permissions._trust import EC2, trust
 
@@ -28,8 +27,18 @@ from .rules import (
     RULES,
     Finding,
 )
-from .templates import UNKNOWN, Resource, ReturnValue, Unresolved, shown
-from .values import GROUP, decider, may_be_one_region, present
+from .templates import (
+    UNKNOWN,
+    Resource,
+    ReturnValue,
+    Unresolved,
+    is_function,
+    parsed,
+    present,
+    rewritten,
+    shown,
+)
+from .values import GROUP, decider, may_be_one_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +47,7 @@ if TYPE_CHECKING:
 
     from .compute import Compute
     from .roles import Profiles, Role
-    from .templates import Assembly, Stack, Template
+    from .templates import Stack, Template
     from .values import Values
 
 _USES: Final = {
@@ -68,13 +77,11 @@ _RUNBOOKS: Final = {
 class Computes:
     """Judges the compute of an assembly and the roles that it runs as."""
 
-    def __init__(self, assembly: Assembly, values: Values, profiles: Profiles) -> None:
-        self._assembly = assembly
+    def __init__(self, values: Values, profiles: Profiles) -> None:
         self._values = values
         self._profiles = profiles
         self._judge = judge_of(values)
         self._management = [*self._managements()]
-        self._customised_roles = values.customised(frozenset({"AWS::IAM::Role"}))
         self._documents: defaultdict[Stack, list[dict[str, Fact]]] = defaultdict(list)
         for document in values.by_type["AWS::SSM::Document"]:
             if document.properties.get("DocumentType") == "Session":
@@ -82,42 +89,40 @@ class Computes:
 
     # Roles ---------------------------------------------------------------------------------------
 
-    def of_trust(self, role: Role) -> tuple[list[Finding], list[str]]:
-        """A finding if EC2 may not assume the role; the reasons if that can't be known."""
+    def of_trust(self, role: Role) -> Iterator[Finding | str]:
+        """Yield a finding if EC2 may not assume the role; what decides if that can't be known."""
         if not role.in_app or role.may_be_another:
-            return [], []
+            return
         written = role.resource.properties.get("AssumeRolePolicyDocument")
         found = trust(self._readable(role.resource.template, written), EC2)
-        if found.answer == "unknown":
-            return [], [f"the trust policy of its role {role.name!r}"]
-        if found.answer == "allowed":
-            return [], []
-        changed_by = self._customised_roles.get(role.resource)
-        management = self._default_host_management(role.resource)
-        if changed_by is not None or management:
-            decides = changed_by.decides if changed_by else management
-            return [], [f"{decides}, as {found.why}"]
+        changed_by = self._values.customised.get(role.resource)
         denies = "a Deny" in found.why
-        finding = Finding(
-            ROLE_NOT_ASSUMABLE,
-            (role.resource,),
-            "Properties.AssumeRolePolicyDocument",
-            f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
-            f"leave {EC2} out of the Deny" if denies else remedies.let_assume(role.resource, EC2),
-        )
-        return [finding], []
+        if found.answer == "unknown":
+            yield f"the trust policy of its role {role.name!r}"
+        elif found.answer == "allowed":
+            return
+        elif changed_by is not None:
+            yield f"{changed_by.decides}, as {found.why}"
+        elif management := self._default_host_management(role.resource):
+            yield f"{management}, as {found.why}"
+        else:
+            yield Finding(
+                ROLE_NOT_ASSUMABLE,
+                (role.resource,),
+                "Properties.AssumeRolePolicyDocument",
+                f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
+                f"leave {EC2} out of the Deny"
+                if denies
+                else remedies.let_assume(role.resource, EC2),
+            )
 
     def _readable(self, template: Template, written: object) -> object:
         """A document without functions; a NUL stands for what only the deployment knows."""
-        if isinstance(written, list):
-            return [
-                self._readable(template, one) for one in written if one != {"Ref": "AWS::NoValue"}
-            ]
-        if not isinstance(written, dict):
-            return written
-        if len(written) == 1 and next(iter(written)).startswith(("Fn::", "Ref")):
-            return "".join(map(_readable_part, self._assembly.value(template, written)))
-        return {name: self._readable(template, one) for name, one in written.items()}
+
+        def readable(function: object) -> str:
+            return "".join(map(_readable_part, self._values.assembly.value(template, function)))
+
+        return rewritten(written, readable)
 
     def _default_host_management(self, resource: Resource) -> str:
         """What of the app may give instances credentials in the region; empty without it."""
@@ -152,20 +157,14 @@ class Computes:
         self, computes: list[Compute]
     ) -> tuple[list[Finding], dict[Resource, list[Finding]]]:
         """Return all findings, each cause once, and the findings about each instance profile."""
-        certain: defaultdict[Resource, list[Finding]] = defaultdict(list)
-        doubts: defaultdict[Resource, dict[str, None]] = defaultdict(dict)
+        told: defaultdict[Resource, dict[Finding | str, None]] = defaultdict(dict)
         profiles: defaultdict[Resource, list[Resource]] = defaultdict(list)
         for compute in computes:
             profile, role, unknown = self._identity(compute)
             if profile is not None:
                 profiles[compute.resource].append(profile)
-            found, more = self._of(compute, role)
-            certain[compute.resource] += found
-            doubts[compute.resource].update(dict.fromkeys((*unknown, *more)))
-        by_resource = {
-            resource: found or [*_of_doubts(resource, [*doubts[resource]])]
-            for resource, found in certain.items()
-        }
+            told[compute.resource].update(dict.fromkeys([*unknown, *self._of(compute, role)]))
+        by_resource = {resource: _worst(resource, [*several]) for resource, several in told.items()}
         by_profile: defaultdict[Resource, list[Finding]] = defaultdict(list)
         for resource, of_resource in profiles.items():
             for profile in of_resource:
@@ -174,7 +173,7 @@ class Computes:
 
     def _identity(self, compute: Compute) -> tuple[Resource | None, Role | None, list[str]]:
         """The profile and the role of compute, and what decides which they are."""
-        written, noun = compute.profile, "instance profile"
+        written = compute.profile
         if compute.role is not None:
             role = self._profiles.role_of(compute.role.template, compute.role.value)
             unknown = [] if role else [decider(compute.role.value, "role")]
@@ -183,80 +182,65 @@ class Computes:
             return None, None, []
         profile = self._profiles.profile_of(written.template, written.value)
         if profile is None:
-            return None, None, [decider(written.value, noun)]
+            return None, None, [decider(written.value, "instance profile")]
         return profile, self._profiles.role(profile), []
 
-    def _of(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
-        """What keeps Session Manager from compute, and what decides on that."""
+    def _of(self, compute: Compute, role: Role | None) -> Iterator[Finding | str]:
+        """Yield what keeps Session Manager from compute, and what decides on that."""
         if compute.opaque:
-            return [], [f"how {compute.opaque} launches them"]
-        found, decides = [], []
+            yield f"how {compute.opaque} launches them"
+            return
         where, instances = compute.set_in, remedies.kind_of(compute.set_in)
         if isinstance(compute.profile, Unknown) and compute.placements:
-            decides.append(compute.profile.decides)
+            yield compute.profile.decides
         elif compute.profile is None and compute.role is None:
-            management = self._default_host_management(compute.resource)
-            if management:
-                decides.append(management)
-            else:
-                found.append(
-                    Finding(
-                        NO_INSTANCE_PROFILE,
-                        (where,),
-                        f"Properties.{instances.launch}IamInstanceProfile",
-                        f"Session Manager can't reach {instances.instances}: no instance profile "
-                        "gives the SSM Agent credentials, and so they depend on the account's "
-                        "Default Host Management Configuration",
-                        remedies.give_profile(where),
-                    )
-                )
+            yield self._default_host_management(compute.resource) or Finding(
+                NO_INSTANCE_PROFILE,
+                (where,),
+                f"Properties.{instances.launch}IamInstanceProfile",
+                f"Session Manager can't reach {instances.instances}: no instance profile "
+                "gives the SSM Agent credentials, and so they depend on the account's "
+                "Default Host Management Configuration",
+                remedies.give_profile(where),
+            )
         elif role is not None and compute.role is not None:
-            of_role, of_trust = self.of_trust(role)
-            found += of_role
-            decides += of_trust
+            yield from self.of_trust(role)
         if compute.metadata_off is True:
-            found.append(
-                Finding(
-                    METADATA_OFF,
-                    (where,),
-                    f"Properties.{instances.launch}MetadataOptions.HttpEndpoint",
-                    f"Session Manager can't reach {instances.instances}: the instance metadata "
-                    "service, which gives the SSM Agent its credentials, is disabled",
-                    remedies.turn_on_metadata(where),
-                )
+            yield Finding(
+                METADATA_OFF,
+                (where,),
+                f"Properties.{instances.launch}MetadataOptions.HttpEndpoint",
+                f"Session Manager can't reach {instances.instances}: the instance metadata "
+                "service, which gives the SSM Agent its credentials, is disabled",
+                remedies.turn_on_metadata(where),
             )
         elif isinstance(compute.metadata_off, Unknown):
-            decides.append(compute.metadata_off.decides)
-        of_network, more = self._of_network(compute, role)
-        return found + of_network, decides + more
+            yield compute.metadata_off.decides
+        yield from self._of_network(compute, role)
 
-    def _of_network(self, compute: Compute, role: Role | None) -> tuple[list[Finding], list[str]]:
+    def _of_network(self, compute: Compute, role: Role | None) -> Iterator[Finding | str]:
         if not compute.placements:
-            return [], ["what launches from it, and where"]
+            yield "what launches from it, and where"
+            return
         uses = self._uses(compute, role)
         needed = (*ALWAYS_NEEDED, *(name for name, fact in uses.items() if fact is True))
         verdict = self._judge.judge(compute.placements, needed)
-        decides = [*verdict.decides]
+        yield from verdict.decides
         for service, fact in uses.items():
             if isinstance(fact, Unknown):
                 way = self._judge.judge(compute.placements, (service,))
                 if way.problems:
-                    decides.append(fact.decides)
-        found = [
-            _of_problem(problem, compute, self._around(compute, problem))
-            for problem in verdict.problems
-        ]
-        return found, decides
+                    yield fact.decides
+        for problem in verdict.problems:
+            yield _of_problem(problem, compute, self._around(compute, problem))
 
     def _around(self, compute: Compute, problem: Problem) -> remedies.Around:
         place, values = compute.placements[0], self._values
-        vpc = None
-        if isinstance(place.subnet, Resource):
-            vpc = values.behind(place.subnet.template, place.subnet.properties.get("VpcId"))
+        vpc = values.vpc_of(place.subnet)
         of_endpoint: tuple[Reference, ...] = ()
         if isinstance(problem.subject, Resource):
             given = problem.subject.properties.get("SecurityGroupIds")
-            of_endpoint = values.references(problem.subject.template, given, GROUP, "group")
+            of_endpoint = values.references(problem.subject.template, given, GROUP)
         parts = (vpc, (*place.groups, vpc)[0], (*of_endpoint, vpc)[0])
         return remedies.Around(*(one if isinstance(one, Resource) else None for one in parts))
 
@@ -279,16 +263,12 @@ class Computes:
             self._documents[compute.resource.template.stack] = documents
         if documents:
             return {service: _of_all([used[service] for used in documents]) for service in _USES}
-        sids = (
-            []
-            if role is None
-            else [
-                statement.sid or ""
-                for policy, certain in (*role.inline, *role.managed)
-                if certain
-                for statement in policy.statements
-            ]
-        )
+        sids = [
+            statement.sid
+            for policy, certain in (role.attached if role else ())
+            if certain
+            for statement in policy.statements
+        ]
         return {
             service: any(sid.startswith(begin) for sid in sids)
             for service, (_, begin) in _USES.items()
@@ -298,15 +278,12 @@ class Computes:
         """Whether the sessions of a Session document use each of these services."""
         content = document.properties.get("Content")
         if isinstance(content, str):
-            try:
-                content = json.loads(content)
-            except ValueError:
-                content = None
+            content = parsed(content)
         doubt = Unknown(f"the Session document {document.logical_id!r}")
         inputs = None
         if isinstance(content, dict) and "schemaVersion" in content:
             inputs = content.get("inputs", {})
-        if not isinstance(inputs, dict) or any(name.startswith("Fn::") for name in inputs):
+        if not isinstance(inputs, dict) or is_function(inputs):
             return dict.fromkeys(_USES, doubt)
         exists = self._values.exists(document)
         return {
@@ -317,7 +294,7 @@ class Computes:
     def _is_given(self, document: Resource, written: object) -> Fact:
         if written is None:
             return False
-        value = self._assembly.value(document.template, written)
+        value = self._values.assembly.value(document.template, written)
         if any(isinstance(part, (str, ReturnValue)) for part in value):
             return True
         return Unknown(f"the Session document {document.logical_id!r}") if value else False
@@ -341,9 +318,8 @@ def _of_problem(problem: Problem, compute: Compute, around: remedies.Around) -> 
         where, location = problem.subject, "Properties"
     always = [service for service in problem.services if service in ALWAYS_NEEDED]
     if not always:
-        why = (
-            f"sessions on {kind.instances} that use {listed(problem.services)} fail: {problem.why}"
-        )
+        services = in_words(problem.services)
+        why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
     return Finding(
         problem.cause,
         (where,),
@@ -353,17 +329,22 @@ def _of_problem(problem: Problem, compute: Compute, around: remedies.Around) -> 
     )
 
 
-def _of_doubts(resource: Resource, decides: list[str]) -> Iterator[Finding]:
-    if decides:
-        instances = remedies.kind_of(resource).instances
-        yield Finding(
-            CANNOT_BE_KNOWN,
-            (resource,),
-            "Properties",
-            f"it can't be known at synthesis whether Session Manager reaches {instances}: that "
-            f"depends on {', and on '.join(decides)}",
-            "ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
-        )
+def _worst(resource: Resource, told: list[Finding | str]) -> list[Finding]:
+    """Return what is certain of compute; if nothing is, that it can't be known, if something is."""
+    found = [one for one in told if isinstance(one, Finding)]
+    decides = [one for one in told if isinstance(one, str)]
+    if found or not decides:
+        return found
+    instances = remedies.kind_of(resource).instances
+    finding = Finding(
+        CANNOT_BE_KNOWN,
+        (resource,),
+        "Properties",
+        f"it can't be known at synthesis whether Session Manager reaches {instances}: that "
+        f"depends on {', and on '.join(decides)}",
+        "ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
+    )
+    return [finding]
 
 
 def _each_once(findings: list[Finding]) -> list[Finding]:

@@ -36,22 +36,24 @@ def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], C
     """
     profiles, values = Profiles(assembly), Values(assembly)
     computes = compute_of(values)
-    judged = Computes(assembly, values, profiles) if network else None
+    judged = Computes(values, profiles) if network else None
     of_compute, by_profile = judged.findings(computes) if judged else ([], {})
     found: list[Finding] = []
     verdicts: Counter[str] = Counter()
     asked = {role: _ask(role) for role in profiles.roles}
     for role in profiles.roles:
-        of_trust, reasons = judged.of_trust(role) if judged else ([], [])
+        of_trust = [*judged.of_trust(role)] if judged else []
         of_role = [*_of_refused(role)] or [*_of_policies(role, asked[role])]
-        of_role = (of_role + of_trust) or [*_of_what_is_unknown(role, asked[role], reasons)]
+        of_role += [one for one in of_trust if isinstance(one, Finding)]
+        reasons = [one for one in of_trust if isinstance(one, str)]
+        of_role = of_role or [*_of_what_is_unknown(role, asked[role], reasons)]
         for profile in role.profiles:
             verdicts[_verdict(of_role + by_profile.get(profile, []))] += 1
         found += of_role
     found += of_compute
     for role in profiles.roles:
         found += _of_aws_managed(role)
-    policies = (policy for role in profiles.roles for policy, _ in (*role.inline, *role.managed))
+    policies = (policy for role in profiles.roles for policy, _ in role.attached)
     for policy in dict.fromkeys(policies):
         found += _of_keys(policy)
     found += _of_boots(computes, profiles, asked)
@@ -76,7 +78,7 @@ def _on_profiles(rule: str, role: Role, description: str, fix: str) -> Finding:
 
 def _of_refused(role: Role) -> Iterator[Finding]:
     """Find policies that IAM certainly refuses, so that the deployment fails."""
-    for policy, certain in role.policies:
+    for policy, certain in (*role.attached, *role.boundaries):
         reason = policy.reading.refused
         if certain and reason:
             yield _on_profiles(
@@ -90,9 +92,7 @@ def _of_refused(role: Role) -> Iterator[Finding]:
 def _of_policies(role: Role, asked: dict[str, _RoleDecision]) -> Iterator[Finding]:
     """Find what certainly keeps Session Manager from instances under the role's profiles."""
     its_role = _its_role(role)
-    missing = {
-        action: one for action, one in asked.items() if one.decision.answer is Answer.IMPLICIT_DENY
-    }
+    missing = _answered(asked, Answer.IMPLICIT_DENY)
     denied = _answered(asked, Answer.EXPLICIT_DENY)
     channels = sorted(missing.keys() & {*_needs.CHANNELS.actions})
     if channels:
@@ -118,9 +118,9 @@ def _of_policies(role: Role, asked: dict[str, _RoleDecision]) -> Iterator[Findin
             rules.EXPLICIT_DENY,
             role,
             f"Session Manager can't reach instances of this profile: {its_role} is denied "
-            f"{', '.join(denied)} by {_deciding(asked, denied)}, and a Deny overrides every Allow",
+            f"{', '.join(denied)} by {_deciding(denied)}, and a Deny overrides every Allow",
             "remove these actions from the Deny; if it denies everything but some actions, add "
-            f"these to them: not_actions={denied!r}",
+            f"these to them: not_actions={[*denied]!r}",
         )
     yield from _of_quotas(role)
 
@@ -173,7 +173,7 @@ def _of_what_is_unknown(
     """Find what no template says, but decides whether Session Manager reaches instances."""
     unknown = _answered(asked, Answer.UNKNOWN)
     name = role.name if role.name and not role.in_app else "NAME"
-    reasons = [*more, *([_deciding(asked, unknown)] if unknown else [])]
+    reasons = [*more, *([_deciding(unknown)] if unknown else [])]
     fix = f"ask IAM after the deployment: session-manager-permissions verify --role {name}"
     if role.managed_policies > _MANAGED_POLICIES:
         reasons.append(
@@ -211,16 +211,16 @@ def _ask(role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, _Rol
     statements = role.statements(without)
     found = {}
     for action, resource in NEEDED.items():
+        identity = decide(statements, action, resource)
         boundary = Decision(Answer.ALLOWED)
         if role.boundary is not None:
             boundary = decide(role.boundary, action, resource)
-        identity = decide(statements, action, resource)
         found[action] = _RoleDecision(identity, boundary, within(identity, boundary))
     return found
 
 
-def _answered(asked: dict[str, _RoleDecision], answer: Answer) -> list[str]:
-    return [action for action, one in asked.items() if one.decision.answer is answer]
+def _answered(asked: dict[str, _RoleDecision], answer: Answer) -> dict[str, _RoleDecision]:
+    return {action: one for action, one in asked.items() if one.decision.answer is answer}
 
 
 def _remedy(missing: dict[str, _RoleDecision]) -> str:
@@ -238,11 +238,10 @@ def _remedy(missing: dict[str, _RoleDecision]) -> str:
 _PERMISSIONS: Final = 'SessionManagerPermissions(self, "SessionManagerPermissions", role=role'
 
 
-def _deciding(asked: dict[str, _RoleDecision], actions: list[str]) -> str:
+def _deciding(asked: dict[str, _RoleDecision]) -> str:
     """Return the statements that decide about the actions, as a message names them."""
-    return " and ".join(
-        dict.fromkeys(_name(one) for action in actions for one in asked[action].decision.by)
-    )
+    names = (_name(statement) for one in asked.values() for statement in one.decision.by)
+    return " and ".join(dict.fromkeys(names))
 
 
 def _name(statement: Statement) -> str:
@@ -294,7 +293,7 @@ def _of_keys(policy: Policy) -> Iterator[Finding]:
                 )
 
 
-_DECRYPT: Final = "kms:decrypt"
+_DECRYPT: Final = "kms:Decrypt"
 _ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # matches only patterns that name no particular key
 _ALIAS_OR_ID: Final = re.compile(
     r"(arn:[^:]*:kms:[^:]*:[^:]*:)?alias/.*"
@@ -366,10 +365,10 @@ _BOOTING: Final = (
 def _late(machine: Resource, role: Role) -> _Late:
     late = [
         policy
-        for policy, _ in (*role.inline, *role.managed)
+        for policy, _ in role.attached
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
-        and policy.resource.logical_id not in machine.waits_for
+        and policy.resource not in machine.waits_for
     ]
     ours = [
         policy for policy in late if any(one.sid == _needs.CHANNELS.sid for one in policy.needed)

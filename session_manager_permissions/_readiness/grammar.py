@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._patterns import UNKNOWN, as_list
 
-from .templates import PARTITIONS, mapping, text
+from .templates import PARTITIONS, is_function, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,13 +67,6 @@ def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal |
     return found[0] if found else None
 
 
-def is_function(value: object) -> bool:
-    """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
-    return isinstance(value, dict) and any(
-        name == "Ref" or name.startswith("Fn::") for name in value
-    )
-
-
 def _is_in_any_case(name: str, known: set[str]) -> bool:
     """Tell whether `name` is known in another case, which AWS does not say that IAM accepts."""
     return name.lower() in {one.lower() for one in known}
@@ -82,11 +75,10 @@ def _is_in_any_case(name: str, known: set[str]) -> bool:
 def _refusals(document: dict[str, Any], partition: str | None) -> Iterator[Refusal]:
     if is_function(document):
         return
-    for name in document:
-        if name not in _ELEMENTS:
-            reason = f"it has the element {name!r}, which a policy can't have"
-            yield Refusal(reason, certain=not _is_in_any_case(name, _ELEMENTS))
-    for found in _unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS):
+    for found in (
+        *_other_elements(document, _ELEMENTS, "a policy"),
+        *_unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS),
+    ):
         yield found._replace(reason=f"it {found.reason}")
     statements = document.get("Statement")
     if statements is None or statements == []:
@@ -124,10 +116,7 @@ def _in_statement(entry: object, partition: str | None) -> Iterator[Refusal]:
 
 
 def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
-    for name in entry:
-        if name not in _STATEMENT_ELEMENTS:
-            reason = f"has the element {name!r}, which a policy of a role can't have"
-            yield Refusal(reason, certain=not _is_in_any_case(name, _STATEMENT_ELEMENTS))
+    yield from _other_elements(entry, _STATEMENT_ELEMENTS, "a policy of a role")
     if "Effect" in entry:
         yield from _unless_one_of("Effect", entry["Effect"], _EFFECTS)
     else:
@@ -137,6 +126,13 @@ def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
         yield Refusal("has a Sid that is not a string", certain=False)
     elif UNKNOWN not in sid and _NOT_IN_A_SID.search(sid):
         yield Refusal(f"has the Sid {sid!r}, and a Sid has letters and digits only")
+
+
+def _other_elements(entry: dict[str, Any], known: set[str], of: str) -> Iterator[Refusal]:
+    for name in entry:
+        if name not in known:
+            reason = f"has the element {name!r}, which {of} can't have"
+            yield Refusal(reason, certain=not _is_in_any_case(name, known))
 
 
 def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Iterator[Refusal]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, as_list, matches, widest
 
-from .grammar import Refusal, is_function, refusal
-from .templates import NO_VALUE, Condition, intrinsic, mappings_in, text
+from .grammar import Refusal, refusal
+from .templates import Condition, intrinsic, is_function, mappings_in, rewritten, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,9 +32,7 @@ _EVERYWHERE: Final[frozenset[World]] = frozenset({frozenset()})
 _MOST_CONDITIONS: Final = 6
 """How many conditions are tried as true and as false; with more, nothing is known."""
 
-_SERVICES: Final = (
-    *("DynamoDB", "ECR", "IAM", "KMS", "Lambda", "Logs", "S3", "SecretsManager", "SQS"),
-)
+_HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|SecretsManager|SQS)::")
 """Services whose resources have an attribute `Arn` with the service's name in lower case."""
 
 
@@ -81,11 +79,11 @@ class Statement(NamedTuple):
         return any(when <= world for when in self.when)
 
     def covers_action(self, action: str) -> bool | None:
-        """Tell whether it matches `action`, in lower case, whatever the resource."""
-        return _any_covers(self.actions, action, negated=self.not_actions)
+        """Tell whether it matches `action`, whatever the resource."""
+        return _any_covers(self.actions, action.lower(), negated=self.not_actions)
 
     def applies(self, action: str, resource: str | tuple[str, ...]) -> bool | None:
-        """Tell whether it matches `action`, in lower case, on `resource`, as in `decide`.
+        """Tell whether it matches `action` on `resource`, as in `decide`.
 
         None if that is not known. `*` matches any characters and `?` matches one, also within a
         part of an ARN.
@@ -225,30 +223,24 @@ def _resolved(value: object, world: dict[str, bool], template: Template | None) 
     Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
     removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
     """
-    if isinstance(value, str):
-        return value
-    match intrinsic(value):
-        case "Fn::If", [str(name), then, otherwise]:
-            return _resolved(then if world[name] else otherwise, world, template)
-        case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
-            return _arn(template, name) or value
-    if isinstance(value, dict):
-        return {
-            name: entry
-            for name, one in value.items()
-            if (entry := _resolved(one, world, template)) != NO_VALUE
-        }
-    if isinstance(value, list):
-        return [entry for one in value if (entry := _resolved(one, world, template)) != NO_VALUE]
-    return value
+
+    def known(function: dict[str, Any]) -> object:
+        match intrinsic(function):
+            case "Fn::If", [str(name), then, otherwise]:
+                return rewritten(then if world[name] else otherwise, known)
+            case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
+                return _arn(template, name) or function
+        return {name: rewritten(argument, known) for name, argument in function.items()}
+
+    return rewritten(value, known)
 
 
 def _arn(template: Template, name: str) -> str | None:
     """Return the ARN of a resource of the template, as far as the type of the resource tells it."""
     resource = template.resources.get(name)
-    found = re.match("AWS::(.*)::", resource.type) if resource else None
+    found = _HAVING_ARN.match(resource.type) if resource else None
     # The partition makes no difference: no ARN that is asked about is of one of these services.
-    return f"arn:aws:{found[1].lower()}:{UNKNOWN}" if found and found[1] in _SERVICES else None
+    return f"arn:aws:{found[1].lower()}:{UNKNOWN}" if found else None
 
 
 def anything(source: str) -> list[Statement]:
@@ -266,9 +258,7 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
             ARNs, their forms, with `ARN_PART` for a part that varies.
     """
     matched = [
-        (one, applies)
-        for one in found
-        if (applies := one.applies(action.lower(), resource)) is not False
+        (one, applies) for one in found if (applies := one.applies(action, resource)) is not False
     ]
     conditions = [*{name for one, _ in matched for world in one.when for name, _ in world}]
     if not conditions:

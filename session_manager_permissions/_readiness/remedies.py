@@ -9,8 +9,6 @@ from session_manager_permissions._network import endpoint_policy, verdicts
 from .templates import Resource, listed, mapping
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from session_manager_permissions._network.verdicts import Problem
 
 
@@ -108,19 +106,19 @@ def _override(resource: Resource, path: str, value: str) -> str:
 
 def let_assume(role: Resource, service: str) -> str:
     """Let a service assume a role."""
-    document = mapping(role.properties.get("AssumeRolePolicyDocument"))
-    if role.is_l1 and isinstance(document.get("Statement"), list):
-        statement = f'"Principal": {{"Service": "{service}"}}, "Action": "sts:AssumeRole"'
-        return _add_statement("role", "AssumeRolePolicyDocument", document, statement)
-    return (
+    statement = f'"Principal": {{"Service": "{service}"}}, "Action": "sts:AssumeRole"'
+    return _add_statement(role, "role", "AssumeRolePolicyDocument", statement) or (
         "role.assume_role_policy.add_statements(iam.PolicyStatement("
         f'actions=["sts:AssumeRole"], principals=[iam.ServicePrincipal("{service}")]))'
     )
 
 
-def _add_statement(variable: str, path: str, document: dict[str, Any], statement: str) -> str:
-    """Add a statement that allows to the list of a policy document of an L1 construct."""
-    place = f"{path}.Statement.{len(document['Statement'])}"
+def _add_statement(resource: Resource, variable: str, path: str, statement: str) -> str:
+    """Add a statement that allows to the list of a policy document, of an L1 construct only."""
+    statements = mapping(resource.properties.get(path)).get("Statement")
+    if not resource.is_l1 or not isinstance(statements, list):
+        return ""
+    place = f"{path}.Statement.{len(statements)}"
     return f'{variable}.add_property_override("{place}", {{"Effect": "Allow", {statement}}})'
 
 
@@ -159,7 +157,7 @@ def fix(problem: Problem, resource: Resource, launch: Resource, around: Around) 
         return _as_l2(problem, around) + "\n".join(lines)
     if problem.cause == verdicts.EGRESS_CLOSED:
         is_its_own = launch.path.startswith(resource.path.rpartition("/")[0] + "/")
-        return _let_out(resource if launch.type in _PARTS or is_its_own else launch, around)
+        return _let_out(resource if launch.type == _PART or is_its_own else launch, around)
     return _open_endpoint(problem, around)
 
 
@@ -176,7 +174,7 @@ def _as_l2(problem: Problem, around: Around) -> str:
     )
 
 
-_PARTS: Final = ("AWS::AutoScaling::LaunchConfiguration",)
+_PART: Final = "AWS::AutoScaling::LaunchConfiguration"
 """What no L2 construct stands for by itself."""
 
 
@@ -226,10 +224,8 @@ def _open_endpoint(problem: Problem, around: Around) -> str:
     document = mapping(endpoint.properties.get("PolicyDocument"))
     if any(mapping(one).get("Effect") == "Deny" for one, _ in listed(document.get("Statement"))):
         return f"leave {actions} out of the Deny of the endpoint's policy"
-    if endpoint.is_l1 and isinstance(document.get("Statement"), list):
-        statement = f'"Principal": "*", "Action": [{actions}], "Resource": "*"'
-        return _add_statement("endpoint", "PolicyDocument", document, statement)
-    return (
+    statement = f'"Principal": "*", "Action": [{actions}], "Resource": "*"'
+    return _add_statement(endpoint, "endpoint", "PolicyDocument", statement) or (
         "endpoint.add_to_policy(iam.PolicyStatement(principals=[iam.AnyPrincipal()], "
         f'actions=[{actions}], resources=["*"]))'
     )

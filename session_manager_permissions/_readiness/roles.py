@@ -13,13 +13,14 @@ from session_manager_permissions import _needs
 from .managed_policies import aws_managed
 from .policies import PolicyReading, Statement, anything, read
 from .templates import (
-    NO_VALUE,
     UNKNOWN,
     Resource,
     ReturnValue,
     Unresolved,
     listed,
     mapping,
+    may_be_equal,
+    present,
     shortest,
     shown,
     text,
@@ -106,19 +107,19 @@ class Role:
     others: list[Statement] = field(default_factory=list)
     """The statements of AWS managed policies, and those for policies that can't be read."""
     boundary: list[Statement] | None = None
-    boundary_policies: list[Policy] = field(default_factory=list)
+    """The statements of its permissions boundary."""
+    boundaries: list[Attached] = field(default_factory=list)
     """The permissions boundary, if it is in the app."""
 
     @property
-    def policies(self) -> list[Attached]:
-        """All policies that are in the app, with the permissions boundary."""
-        boundary = [Attached(policy, certain=True) for policy in self.boundary_policies]
-        return [*self.inline, *self.managed, *boundary]
+    def attached(self) -> list[Attached]:
+        """The policies that are in the app, without the permissions boundary."""
+        return [*self.inline, *self.managed]
 
     def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
         """Return the statements of its policies about the actions that an instance needs."""
         found = [*self.others]
-        for policy, certain in (*self.inline, *self.managed):
+        for policy, certain in self.attached:
             if policy not in without:
                 found += policy.needed if certain else _uncertain(policy.needed)
         return found
@@ -136,7 +137,6 @@ class Profiles:
     """The instance profiles of an assembly, and their roles, found in one pass."""
 
     def __init__(self, assembly: Assembly) -> None:
-        self.profiles: list[Resource] = []
         self._assembly = assembly
         self._named: defaultdict[_Named, list[Resource]] = defaultdict(list)
         """Roles and profiles, by the names that they are given."""
@@ -149,12 +149,17 @@ class Profiles:
         self._of_services: dict[Resource, Role] = {}
         self._anywhere: dict[str | None, list[Statement]] = {}
         """For each account, the statements of all policies in `_unmatched`."""
-        for template in assembly.templates:
-            for resource in template.resources.values():
-                self._index(resource)
+        for kind in _NAMED_BY:
+            for resource in assembly.by_type[kind]:
+                name = self._name(resource)
+                if name is not None:
+                    self._named[kind, resource.template.account, name].append(resource)
+        for kind, naming in ATTACHED_BY.items():
+            for resource in assembly.by_type[kind]:
+                self._index_attached(resource, resource.properties.get(naming))
         self._unmatched = self._without_a_role()
         self._unread = _unread(assembly)
-        for profile in self.profiles:
+        for profile in assembly.by_type["AWS::IAM::InstanceProfile"]:
             self._behind[profile] = self._role(profile)
             self._behind[profile].profiles.append(profile)
 
@@ -167,32 +172,20 @@ class Profiles:
         """Return the role of a profile."""
         return self._behind[profile]
 
-    def _index(self, resource: Resource) -> None:
-        kind, properties = resource.type, resource.properties
-        if kind == "AWS::IAM::InstanceProfile":
-            self.profiles.append(resource)
-        elif kind in ATTACHED_BY:
-            document = properties.get("PolicyDocument")
-            policy = Policy(resource, "Properties.PolicyDocument", document)
-            if kind == "AWS::IAM::ManagedPolicy":
-                self._managed[resource] = policy
-            self._index_attached(policy, properties.get(ATTACHED_BY[kind]))
-        if kind in _NAMED_BY:
-            name = self._name(resource)
-            if name is not None:
-                self._named[kind, resource.template.account, name].append(resource)
-
     def _name(self, resource: Resource) -> Value | None:
         """Return the name that a resource is given; None if CloudFormation generates one."""
-        name = resource.properties.get(_NAMED_BY[resource.type])
-        unnamed = name is None or name == NO_VALUE
-        return None if unnamed else self._assembly.value(resource.template, name)
+        name = present(resource.properties, _NAMED_BY[resource.type])
+        return None if name is None else self._assembly.value(resource.template, name)
 
-    def _index_attached(self, policy: Policy, roles: object) -> None:
+    def _index_attached(self, resource: Resource, roles: object) -> None:
+        document = resource.properties.get("PolicyDocument")
+        policy = Policy(resource, "Properties.PolicyDocument", document)
+        if resource.type == "AWS::IAM::ManagedPolicy":
+            self._managed[resource] = policy
         for value, certain in listed(roles):
-            name = self._assembly.value(policy.resource.template, value)
+            name = self._assembly.value(resource.template, value)
             if not isinstance(roles, list) and any("," in _folded(part) for part in name):
-                name = (Unresolved(policy.resource),)  # a list in a parameter: several roles
+                name = (Unresolved(resource),)  # a list in a parameter: several roles
             self._attached[name].append(Attached(policy, certain))
 
     def _without_a_role(self) -> list[tuple[Value, Attached]]:
@@ -213,29 +206,33 @@ class Profiles:
     # The role of a profile
 
     def _role(self, profile: Resource) -> Role:
-        given = list(listed(profile.properties.get("Roles")))
-        if len(given) != 1 or not given[0][1]:
-            return self._elsewhere(profile, None)
-        name = self._assembly.value(profile.template, given[0][0])
+        account = profile.template.account
+        unknown: Value = (Unresolved(profile),)
+        match [*listed(profile.properties.get("Roles"))]:
+            case [(written, True)]:
+                name = self._assembly.value(profile.template, written)
+            case _:
+                name = unknown
         resource = _role_in(name)
         if resource is not None:
-            if _may_be_equal(profile.template.account, resource.template.account):
+            if may_be_equal(account, resource.template.account):
                 return self._in_app(resource, profile, by_name=False)
-            return self._elsewhere(profile, None)  # the role of that name in its own account
-        named = self._named.get(("AWS::IAM::Role", profile.template.account, name), ())
+            name = unknown  # the role of that name in its own account
+        named = self._named.get(("AWS::IAM::Role", account, name), ())
         if len(named) == 1:
             return self._in_app(named[0], profile, by_name=True)
         return self._elsewhere(profile, name)
 
-    def _elsewhere(self, profile: Resource, name: Value | None) -> Role:
-        key = profile if name is None else (name, profile.template.account, profile.conditions)
+    def _elsewhere(self, profile: Resource, name: Value) -> Role:
+        key = name, profile.template.account, profile.conditions
         if key not in self._roles:
-            is_known = name is not None and len(name) == 1 and isinstance(name[0], str)
-            role = Role(str(name[0]) if name and is_known else "", profile, in_app=False)
-            if name is not None:
-                self._attach(role, name, profile.conditions)
-            known = f"the role {role.name!r}, which is not in this app"
-            role.others = anything(known if role.name else "the role behind the profile")
+            role = Role("", profile, in_app=False)
+            source = "the role behind the profile"
+            match name:
+                case (str(known),):
+                    role.name, source = known, f"the role {known!r}, which is not in this app"
+            self._attach(role, name, profile.conditions)
+            role.others = anything(source)
             self._roles[key] = role
         return self._roles[key]
 
@@ -276,7 +273,7 @@ class Profiles:
                 role.boundary = anything("a permissions boundary that the role has on a condition")
             elif isinstance(found, Policy):
                 role.boundary = found.statements
-                role.boundary_policies.append(found)
+                role.boundaries.append(Attached(found, certain))
             else:
                 role.boundary = _not_in_app(found, arn)
         return role
@@ -288,7 +285,7 @@ class Profiles:
         account = role.resource.template.account
         for policy, certain in self._attached.get(name, ()):
             there = policy.resource.template.account
-            if _may_be_equal(account, there):
+            if may_be_equal(account, there):
                 policies = role.managed if policy.resource in self._managed else role.inline
                 deployed = policy.resource.conditions <= conditions
                 policies.append(Attached(policy, certain and deployed and account == there))
@@ -301,10 +298,10 @@ class Profiles:
         template of the role discloses it.
         """
         there = resource.template
-        disclosed = name is not None or resource.logical_id in there.disclosed
+        disclosed = name is not None or resource in there.disclosed
         for template, source, sees_all in self._unread:
             sees_it = disclosed or (sees_all and template is there)
-            if sees_it and _may_be_equal(there.account, template.account):
+            if sees_it and may_be_equal(there.account, template.account):
                 yield from anything(source)
         if len(self._unmatched) <= _MOST_COMPARED:
             may_be_its = (
@@ -383,21 +380,16 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 """The actions that an instance needs, each with its resource."""
 
 
-_NEEDED: Final = [(action.lower(), resource) for action, resource in NEEDED.items()]
-
-
 def _actions_of(statement: Statement) -> list[str]:
     """Return the needed actions that a statement may match."""
-    return [
-        action for action, resource in _NEEDED if statement.applies(action, resource) is not False
-    ]
+    return [one for one, on in NEEDED.items() if statement.applies(one, on) is not False]
 
 
 def _merged(account: str | None, policies: Iterable[Policy]) -> list[Statement]:
     """Uncertain statements for policies of an account, one for each action and effect."""
     found: dict[tuple[str, bool], Statement] = {}
     for policy in policies:
-        if _may_be_equal(account, policy.resource.template.account):
+        if may_be_equal(account, policy.resource.template.account):
             source = f"{policy.source}, which may be attached to this role"
             for statement in policy.needed:
                 for action in _actions_of(statement):
@@ -412,10 +404,6 @@ def _role_in(name: Value) -> Resource | None:
         case (ReturnValue(resource, ""),) if resource.type == "AWS::IAM::Role":
             return resource
     return None
-
-
-def _may_be_equal(account: str | None, other: str | None) -> bool:
-    return account is None or other is None or account == other
 
 
 def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
@@ -435,14 +423,11 @@ def _may_be_named(role: Resource, name: Value | None, other: Value) -> bool:
         del one[-1], two[-1]
     if not one or not two:
         return not any(isinstance(part, str) for part in (*one, *two))
-    heads, tails = (_folded(one[0]), _folded(two[0])), (_folded(one[-1]), _folded(two[-1]))
-    if len(one) == len(two) == 1 and all(heads):
-        return heads[0] == heads[1]
-    shortest_head, shortest_tail = min(map(len, heads)), min(map(len, tails))
-    return (
-        heads[0][:shortest_head] == heads[1][:shortest_head]
-        and tails[0][len(tails[0]) - shortest_tail :] == tails[1][len(tails[1]) - shortest_tail :]
-    )
+    head, other_head = sorted((_folded(one[0]), _folded(two[0])), key=len)
+    tail, other_tail = sorted((_folded(one[-1]), _folded(two[-1])), key=len)
+    if len(one) == len(two) == 1 and head:
+        return head == other_head
+    return other_head.startswith(head) and other_tail.endswith(tail)
 
 
 def _may_be_generated(role: Resource, other: Value) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._network import verdicts
@@ -44,105 +45,102 @@ RULES: Final[dict[str, ReadinessRule]] = {}
 """The rules by their ids, in the order of the tables."""
 
 
-def _rule(
-    rule_id: str, finds: str, reported_on: str = "the profile", severity: str = _NOT_READY
-) -> str:
+def _rule(severity: str, rule_id: str, finds: str, reported_on: str = "the profile") -> str:
     """Add a rule, and return its id."""
     RULES[rule_id] = ReadinessRule(rule_id, finds, reported_on, severity)
     return rule_id
 
 
-CHANNEL_MISSING: Final = _rule(
+_not_ready = partial(_rule, _NOT_READY)
+_warning = partial(_rule, "warning")
+_info = partial(_rule, "info")
+
+
+CHANNEL_MISSING: Final = _not_ready(
     "channel-missing",
     "a `ssmmessages` channel action that no policy allows, or the permissions boundary does not",
 )
-REGISTRATION_MISSING: Final = _rule(
+REGISTRATION_MISSING: Final = _not_ready(
     "registration-missing",
     "`ssm:UpdateInstanceInformation`, if no policy allows it, or the permissions boundary "
     "does not; Default Host Management Configuration can stand in for it",
 )
-EXPLICIT_DENY: Final = _rule(
+EXPLICIT_DENY: Final = _not_ready(
     "explicit-deny", "a `Deny` of a channel action or of `ssm:UpdateInstanceInformation`"
 )
-POLICIES_TOO_LONG: Final = _rule(
+POLICIES_TOO_LONG: Final = _not_ready(
     "inline-policies-too-long",
     "inline policies of its role with more than 10,240 characters, which IAM refuses",
 )
-MANAGED_POLICY_TOO_LONG: Final = _rule(
+MANAGED_POLICY_TOO_LONG: Final = _not_ready(
     "managed-policy-too-long",
     "a managed policy of the role with more than 6,144 characters, which IAM refuses",
     "the policy",
 )
-TOO_MANY_MANAGED_POLICIES: Final = _rule(
+TOO_MANY_MANAGED_POLICIES: Final = _not_ready(
     "too-many-managed-policies",
     "more than 25 managed policies on its role, the most that the quota can be raised to",
 )
-REFUSED_POLICY: Final = _rule(
+REFUSED_POLICY: Final = _not_ready(
     "refused-policy",
     "a policy of its role that breaks the grammar of IAM policies, so that the deployment fails",
 )
-NO_INSTANCE_PROFILE: Final = _rule(
+NO_INSTANCE_PROFILE: Final = _not_ready(
     "no-instance-profile",
     "compute without an instance profile: the agent has no credentials, unless Default "
     "Host Management Configuration gives it some",
     "the instance, launch template or launch configuration",
 )
-ROLE_NOT_ASSUMABLE: Final = _rule(
+ROLE_NOT_ASSUMABLE: Final = _not_ready(
     "role-not-assumable", "a trust policy that does not let EC2 assume the role", "the role"
 )
-METADATA_OFF: Final = _rule(
+METADATA_OFF: Final = _not_ready(
     "metadata-off",
     "`HttpEndpoint: disabled`: the agent gets no credentials",
     "the instance, launch template or launch configuration",
 )
-_rule(
+_not_ready(
     verdicts.NO_NETWORK_PATH,
     "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",
     "the instance, group, fleet or node group",
 )
-_rule(
+_not_ready(
     verdicts.ENDPOINT_MISSING,
     "VPC endpoints as the only way out, of which one that is needed is missing",
     "the instance, group, fleet or node group",
 )
-_rule(
+_not_ready(
     verdicts.ENDPOINT_UNREACHABLE,
     "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
     "or a policy that does not allow the agent's calls",
     "the VPC endpoint",
 )
-_rule(
+_not_ready(
     verdicts.EGRESS_CLOSED,
     "security groups that do not let TCP 443 out",
     "the instance or launch template",
 )
-KEY_NOT_BY_ARN: Final = _rule(
+KEY_NOT_BY_ARN: Final = _warning(
     "key-not-by-arn",
     "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
     "the policy",
-    "warning",
 )
-DECRYPT_ON_ALL_KEYS: Final = _rule(
-    "decrypt-on-all-keys", "`kms:Decrypt` on every key, unconditionally", "the policy", "warning"
+DECRYPT_ON_ALL_KEYS: Final = _warning(
+    "decrypt-on-all-keys", "`kms:Decrypt` on every key, unconditionally", "the policy"
 )
-DEPRECATED_POLICY: Final = _rule(
-    "deprecated-policy", "`AmazonEC2RoleforSSM`", "the role", "warning"
-)
-BOOT_ORDER: Final = _rule(
+DEPRECATED_POLICY: Final = _warning("deprecated-policy", "`AmazonEC2RoleforSSM`", "the role")
+BOOT_ORDER: Final = _warning(
     "boot-order",
     "compute that may boot before the policy of its role that allows what the agent needs",
     "the instance, Auto Scaling group or fleet",
-    "warning",
 )
-CANNOT_BE_KNOWN: Final = _rule(
+CANNOT_BE_KNOWN: Final = _info(
     "cannot-be-known",
     "what decides is known after the deployment only",
     "the profile or the compute",
-    "info",
 )
-READY: Final = _rule(
+READY: Final = _info(
     "ready",
     "that every profile is ready: it is not printed, and keeps the counts in CDK's report",
     "nothing",
-    "info",
 )

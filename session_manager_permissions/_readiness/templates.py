@@ -17,7 +17,7 @@ from session_manager_permissions import _patterns
 from session_manager_permissions._patterns import as_list
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
 UNKNOWN: Final = _patterns.UNKNOWN
 """In a text, stands for a part that is only known at deployment."""
@@ -87,18 +87,22 @@ def listed(value: object, *, certain: bool = True) -> Iterator[tuple[Any, bool]]
 
 def shortest(value: object) -> int:
     """Return the least length of `value` as JSON at deployment, without white space."""
-    return len(re.sub(r"\s", "", json.dumps(_plain(value), ensure_ascii=False)))
+    known = rewritten(value, lambda one: text(one).replace(UNKNOWN, ""))
+    return len(re.sub(r"\s", "", json.dumps(known, ensure_ascii=False)))
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+def rewritten(value: object, read: Callable[[dict[str, Any]], object]) -> object:
+    """Return `value` with what `read` returns in place of each intrinsic function.
+
+    Without what is `AWS::NoValue` then, as CloudFormation removes it.
+    """
     if isinstance(value, dict):
         if intrinsic(value)[0]:
-            return text(value).replace(UNKNOWN, "")
-        return {name: _plain(entry) for name, entry in value.items()}
+            return value if value == NO_VALUE else read(value)
+        entries = {name: rewritten(one, read) for name, one in value.items()}
+        return {name: one for name, one in entries.items() if one != NO_VALUE}
+    if isinstance(value, list):
+        return [one for entry in value if (one := rewritten(entry, read)) != NO_VALUE]
     return value
 
 
@@ -113,9 +117,22 @@ def intrinsic(value: object) -> tuple[str, Any]:
     return "", None
 
 
+def is_function(value: object) -> bool:
+    """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
+    return isinstance(value, dict) and any(
+        name == "Ref" or name.startswith("Fn::") for name in value
+    )
+
+
 def mapping(value: object) -> dict[str, Any]:
     """Return `value` if it is a mapping, else an empty mapping."""
     return value if isinstance(value, dict) else {}
+
+
+def present(properties: dict[str, Any], name: str) -> object:
+    """Return a property; None if it is not written."""
+    value = properties.get(name)
+    return None if value == NO_VALUE else value
 
 
 def mappings_in(value: object) -> list[dict[str, Any]]:
@@ -145,8 +162,7 @@ class Template:
         self.arguments = mapping(nested_as.properties.get("Parameters")) if nested_as else {}
         self.conditions: frozenset[Condition] = nested_as.conditions if nested_as else frozenset()
         """The conditions in its parents that decide whether the nested stack is deployed."""
-        self._body = body
-        self.outputs = {name: mapping(out) for name, out in mapping(body.get("Outputs")).items()}
+        self.outputs = mapping(body.get("Outputs"))
         self.mappings = mapping(body.get("Mappings"))
         self.nested: dict[str, Template] = {}
         entries = mapping(body.get("Resources"))
@@ -169,17 +185,28 @@ class Template:
         return self.stack.account
 
     @cached_property
-    def disclosed(self) -> frozenset[str]:
-        """The logical ids of resources whose generated names another template may be able to read.
+    def disclosed(self) -> frozenset[Resource]:
+        """The resources whose generated names another template may be able to read.
 
         A template reads them from an output, from its parameters, or from a resource that stores
         a value, such as an SSM parameter. It can't read them from resources of these services.
         """
-        found = _mentioned_in([self._body.get("Outputs"), *self.made_later.values()])
+        found = self.mentioned_in([self.outputs, self.made_later])
         for resource in self.resources.values():
-            if not resource.type.startswith(_STORE_NOTHING):
+            if not resource.type.startswith(_NEVER_STORE):
                 found += resource.mentions
         return frozenset(found)
+
+    def mentioned_in(self, value: object) -> list[Resource]:
+        """Return the resources that a part of the template refers to or depends on."""
+        return [
+            self.resources[mentioned]
+            for one in mappings_in(value)
+            for name, entry in one.items()
+            if name in _REFERRING
+            for mentioned in _mentioned(name, entry)
+            if mentioned in self.resources
+        ]
 
     @cached_property
     def assets(self) -> dict[str, Any]:
@@ -190,9 +217,7 @@ class Template:
         return mapping(mapping(_read(self.path.with_name(f"{stem}.assets.json"))).get("files"))
 
 
-_STORE_NOTHING: Final = (
-    *("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::"),
-)
+_NEVER_STORE: Final = ("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::")
 """Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
 
 _HARMLESS_TRANSFORMS: Final = {
@@ -234,37 +259,27 @@ class Resource:
         return self.path.rpartition("/")[2] not in {"", "Resource", "ASG"}
 
     @cached_property
-    def mentions(self) -> list[str]:
-        """The logical ids that it refers to or depends on, and possibly other names."""
-        return _mentioned_in(self.body)
+    def mentions(self) -> list[Resource]:
+        """The resources of its template that it refers to or depends on."""
+        return self.template.mentioned_in(self.body)
 
     @cached_property
-    def waits_for(self) -> set[str]:
-        """The logical ids of the resources that CloudFormation creates before it."""
-        resources = self.template.resources
-        found: set[str] = set()
-        left = [self.logical_id]
+    def waits_for(self) -> set[Resource]:
+        """The resources of its template that CloudFormation creates before it."""
+        found: set[Resource] = set()
+        left = [self]
         while left:
-            new = ({*resources[left.pop()].mentions} & resources.keys()) - found
+            new = {*left.pop().mentions} - found
             found |= new
             left += new
         return found
-
-
-def _mentioned_in(value: object) -> list[str]:
-    return [
-        mentioned
-        for one in mappings_in(value)
-        for name, entry in one.items()
-        if name in _REFERRING
-        for mentioned in _mentioned(name, entry)
-    ]
 
 
 _REFERRING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
 
 
 def _mentioned(name: str, entry: object) -> list[str]:
+    """Return the logical ids in the argument of a function or in `DependsOn`, and other names."""
     match name, entry:
         case "Fn::Sub", str(pattern) | [str(pattern), *_]:
             return re.findall(r"\$\{([^}.!]+)", pattern)
@@ -273,6 +288,11 @@ def _mentioned(name: str, entry: object) -> list[str]:
         case _, [*names]:
             return [found for found in names if isinstance(found, str)]
     return []
+
+
+def may_be_equal(one: str | None, other: str | None) -> bool:
+    """Tell whether two accounts, or two regions, may be one, as None stands for any."""
+    return one is None or other is None or one == other
 
 
 class Condition(NamedTuple):
@@ -287,27 +307,20 @@ class Stack(NamedTuple):
     """A stack of the app, as the manifest describes it."""
 
     name: str = ""
-    environment: str = ""
-    """`aws://ACCOUNT/REGION`."""
+    account: str | None = None
+    """Its account; None if it is only known at deployment."""
+    region: str | None = None
+    """Its region; None if it is only known at deployment."""
 
     @property
-    def account(self) -> str | None:
-        """Its account; None if it is only known at deployment."""
-        return self._part(0)
-
-    @property
-    def region(self) -> str | None:
-        """Its region; None if it is only known at deployment."""
-        return self._part(1)
+    def environment(self) -> tuple[str | None, str | None]:
+        """Its account and its region."""
+        return self.account, self.region
 
     @property
     def partition(self) -> str | None:
         """The partition of its region, such as `aws-cn`; None where it is not known."""
         return _partition(self.region or "")
-
-    def _part(self, place: int) -> str | None:
-        parts = [*self.environment.removeprefix("aws://").split("/"), "", ""]
-        return None if parts[place].startswith("unknown-") else parts[place] or None
 
 
 @cache
@@ -360,7 +373,9 @@ class Assembly:
         self.templates: list[Template] = []
         self.unread: list[tuple[Template, str]] = []
         """The stacks that can't be read: the template that deploys each, and what to call it."""
-        self._exports: dict[tuple[str, Value], list[tuple[Template, object]]] = defaultdict(list)
+        self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
+        """The resources of each type, in the order of the templates."""
+        self._exports: dict[Hashable, list[tuple[Template, object]]] = defaultdict(list)
         self._by_stack_name: dict[str, list[Template]] = defaultdict(list)
         self._values: dict[Hashable, Value] = {}
         self._functions = {
@@ -384,8 +399,10 @@ class Assembly:
             self._by_stack_name[template.stack.name].append(template)
             self._add(template)
         for template in self.templates:
+            for resource in template.resources.values():
+                self.by_type[resource.type].append(resource)
             for output in template.outputs.values():
-                exported = mapping(output.get("Export")).get("Name")
+                exported = mapping(mapping(output).get("Export")).get("Name")
                 if exported is not None:
                     key = template.stack.environment, self.value(template, exported)
                     self._exports[key].append((template, output.get("Value")))
@@ -448,7 +465,7 @@ class Assembly:
     def _output(self, template: Template, name: str) -> Value | None:
         if name not in template.outputs:
             return None
-        expression = template.outputs[name].get("Value")
+        expression = mapping(template.outputs[name]).get("Value")
         return self._once(template, ("output", name), template, expression)
 
     def _role_arn(self, role: Resource) -> Value:
@@ -620,15 +637,25 @@ def _stacks(directory: Path) -> dict[str, Stack]:
                 "environment": str(environment),
                 "properties": {"templateFile": str(file), **properties},
             }:
-                found[file] = Stack(str(properties.get("stackName", name)), environment)
+                parts = [*environment.removeprefix("aws://").split("/"), "", ""]
+                known = [None if one.startswith("unknown-") else one or None for one in parts]
+                found[file] = Stack(str(properties.get("stackName", name)), *known[:2])
     return found
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Return the JSON of a file of the assembly; None if it can't be read, such as a YAML asset."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return parsed(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def parsed(written: str | bytes) -> dict[str, Any] | None:
+    """Return the mapping that a JSON text is, cut at a depth; None if it is none."""
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from copy import copy
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown
 
@@ -15,8 +15,10 @@ from .templates import (
     Resource,
     ReturnValue,
     intrinsic,
+    is_function,
     listed,
     mappings_in,
+    may_be_equal,
     shown,
     text,
 )
@@ -28,10 +30,20 @@ if TYPE_CHECKING:
 
     from .templates import Assembly, Stack, Template
 
-SUBNET: Final = frozenset({"AWS::EC2::Subnet"})
-VPC: Final = frozenset({"AWS::EC2::VPC"})
-CLUSTERS: Final = frozenset({"AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster"})
-GROUP: Final = frozenset({"AWS::EC2::SecurityGroup"}) | VPC | CLUSTERS
+
+class Target(NamedTuple):
+    """What a property refers to."""
+
+    noun: str
+    """As a message says it."""
+    types: tuple[str, ...]
+    """The types that it may be of."""
+
+
+SUBNET: Final = Target("subnet", ("AWS::EC2::Subnet",))
+VPC: Final = Target("VPC", ("AWS::EC2::VPC",))
+CLUSTERS: Final = ("AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster")
+GROUP: Final = Target("security group", ("AWS::EC2::SecurityGroup", *VPC.types, *CLUSTERS))
 """A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
 
 RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
@@ -47,20 +59,19 @@ _STACKS: Final = (
 )
 
 
+_Default = TypeVar("_Default", bool, None)
+
+
 class Values:
     """Reads values of the templates of an assembly."""
 
     def __init__(self, assembly: Assembly) -> None:
-        self._assembly = assembly
+        self.assembly = assembly
         self.ids: set[str] = set()
         """The literal ids that were read so far, in place of references to the app's own parts."""
         self.doubts_ids = False
         """Whether a literal id, such as `vpc-1a2b3c4d`, may be that of any resource of the app."""
-        self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
-        """The resources of each type, in the order of the templates."""
-        for template in assembly.templates:
-            for resource in template.resources.values():
-                self.by_type[resource.type].append(resource)
+        self.by_type = assembly.by_type
 
     def with_ids_in_doubt(self) -> Values:
         """The same values, where a literal id may be that of any resource of the app.
@@ -71,11 +82,6 @@ class Values:
         doubting.doubts_ids = True
         return doubting
 
-    @property
-    def templates(self) -> list[Template]:
-        """The templates of the assembly."""
-        return self._assembly.templates
-
     def custom(self) -> list[Resource]:
         """The resources that may do anything: custom resources, and types that are not of AWS."""
         return [
@@ -85,15 +91,18 @@ class Values:
             for resource in resources
         ]
 
-    def customised(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that a custom resource or an unread stack may change."""
-        found = self.given_away(types)
-        found.update(self._mentioned(self.custom(), types, "the custom resource"))
-        return found
+    @cached_property
+    def customised(self) -> dict[Hashable, Unknown]:
+        """The resources that a custom resource, or a stack whose template is not here, may change.
 
-    def given_away(self, types: frozenset[str]) -> dict[Hashable, Unknown]:
-        """The resources of these types that a stack refers to whose template is not here."""
-        return self._mentioned(self.unread_stacks(), types, "the template of")
+        Each with what refers to it.
+        """
+        return self.given_away | self._mentioned(self.custom(), "the custom resource")
+
+    @cached_property
+    def given_away(self) -> dict[Hashable, Unknown]:
+        """The resources that a stack refers to whose template is not here."""
+        return self._mentioned(self.unread_stacks(), "the template of")
 
     def unread_stacks(self) -> list[Resource]:
         """The resources that deploy a stack whose template is not here."""
@@ -104,21 +113,17 @@ class Values:
             if one.logical_id not in one.template.nested
         ]
 
-    def _mentioned(
-        self, resources: list[Resource], types: frozenset[str], what: str
-    ) -> dict[Hashable, Unknown]:
-        """Map each resource of these types that others refer to, to the one that refers to it."""
+    def _mentioned(self, resources: list[Resource], what: str) -> dict[Hashable, Unknown]:
+        """Map each resource that others refer to, to the one that refers to it."""
         return {
             mentioned: Unknown(f"{what} {resource.logical_id!r}")
             for resource in resources
             for mentioned in self._mentioned_by(resource)
-            if mentioned.type in types
         }
 
     def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
         """The resources that another refers to, those of other stacks as well."""
-        there = resource.template.resources
-        yield from (there[name] for name in resource.mentions if name in there)
+        yield from resource.mentions
         for value in mappings_in(resource.properties):
             found = self.behind(resource.template, value) if intrinsic(value)[0] else None
             if isinstance(found, Resource):
@@ -131,48 +136,44 @@ class Values:
             return True
         return Unknown(f"the condition {min(one.name for one in conditions)!r}", conditions)
 
-    def reference(
-        self, template: Template, value: object, types: frozenset[str], noun: str
-    ) -> Reference:
-        """The resource, of one of these types, or the id that a value refers to.
-
-        Args:
-            template: where the value is.
-            value: the value.
-            types: the types that it may be of.
-            noun: what it refers to, as a message says it.
-        """
+    def reference(self, template: Template, value: object, to: Target) -> Reference:
+        """The resource or the id that a value in a template refers to."""
         found = self.behind(template, value)
         if isinstance(found, Resource):
-            return found if found.type in types else Unknown(f"the {noun} {found.logical_id!r}")
+            is_one = found.type in to.types
+            return found if is_one else Unknown(f"the {to.noun} {found.logical_id!r}")
         if found is None:
-            return Unknown(decider(value, noun))
+            return Unknown(decider(value, to.noun))
         self.ids.add(found)
-        return Unknown(f"whether this app makes the {noun} {found!r}") if self.doubts_ids else found
+        if self.doubts_ids:
+            return Unknown(f"whether this app makes the {to.noun} {found!r}")
+        return found
 
-    def references(
-        self, template: Template, value: object, types: frozenset[str], noun: str
-    ) -> tuple[Reference, ...]:
+    def references(self, template: Template, value: object, to: Target) -> tuple[Reference, ...]:
         """What each entry of a list refers to."""
         return tuple(
-            self.reference(template, entry, types, noun)
-            if certain
-            else Unknown(decider(value, noun))
+            self.reference(template, entry, to) if certain else Unknown(decider(value, to.noun))
             for entry, certain in listed(value)
         )
 
     def behind(self, template: Template, value: object) -> Resource | str | None:
         """The resource or the text behind a value, None where it is not known."""
-        match self._assembly.value(template, value):
+        match self.assembly.value(template, value):
             case (ReturnValue(resource, _),):
                 return resource
-            case [*parts] if all(isinstance(part, str) for part in parts):
-                return "".join(map(str, parts))
+            case (str(known),):
+                return known
+        return None
+
+    def vpc_of(self, part: Reference) -> Resource | str | None:
+        """The VPC that a subnet or another part of it names, None where it is not known."""
+        if isinstance(part, Resource):
+            return self.behind(part.template, part.properties.get("VpcId"))
         return None
 
     def attribute(self, template: Template, value: object) -> ReturnValue | None:
         """The attribute of a resource that a value is, None where it is something else."""
-        match self._assembly.value(template, value):
+        match self.assembly.value(template, value):
             case (ReturnValue() as found,):
                 return found
         return None
@@ -183,30 +184,29 @@ class Values:
         if isinstance(found, Resource):
             return found
         try:
-            return IPv4Network(found or "", strict=False)
+            return _block(found or "")
         except ValueError:
             # The file's name keeps apart what two templates call the same.
             return Unknown(f"{decider(value, 'CIDR block')} of {template.path.name!r}")
 
 
+@lru_cache(maxsize=4096)  # the rules of most groups have the same few blocks
+def _block(written: str) -> IPv4Network:
+    return IPv4Network(written, strict=False)
+
+
 def may_be_one_region(stack: Stack, other: Stack) -> bool:
     """Whether two stacks may be deployed to the same account and region."""
-    pairs = ((stack.account, other.account), (stack.region, other.region))
-    return all(one is None or two is None or one == two for one, two in pairs)
+    of_one_account = may_be_equal(stack.account, other.account)
+    return of_one_account and may_be_equal(stack.region, other.region)
 
 
-def fact(value: object, noun: str, *, default: bool) -> Fact:
+def fact(value: object, noun: str, *, default: _Default) -> bool | Unknown | _Default:
     """A value that is true or false; the default if the property is absent."""
     if value is None or value == NO_VALUE:
         return default
     known = str(value).lower()
     return known == "true" if known in {"true", "false"} else Unknown(decider(value, noun))
-
-
-def present(properties: dict[str, Any], name: str) -> object:
-    """A property, None where it is not written."""
-    value = properties.get(name)
-    return None if value == NO_VALUE else value
 
 
 def decider(value: object, noun: str) -> str:
@@ -224,5 +224,5 @@ def decider(value: object, noun: str) -> str:
 def mappings(value: object) -> Iterator[tuple[dict[str, Any] | None, object, bool]]:
     """Each entry of a list: as a mapping, or None; as written; and whether it is certain."""
     for entry, certain in listed(value):
-        is_read = isinstance(entry, dict) and not any(name.startswith("Fn::") for name in entry)
-        yield (entry if is_read and "Ref" not in entry else None), entry, certain
+        is_read = isinstance(entry, dict) and not is_function(entry)
+        yield (entry if is_read else None), entry, certain

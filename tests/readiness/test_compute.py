@@ -726,6 +726,20 @@ def test_template_without_data(tmp_path: Path) -> None:
     assert found["profile"] is None
 
 
+@pytest.mark.parametrize("named_by", ["LaunchTemplateId", "LaunchTemplateName"])
+def test_name_that_only_the_deployment_knows_is_of_none(tmp_path: Path, named_by: str) -> None:
+    """The only template of an app need not be the one that a parameter names."""
+    fleet = scaling(LaunchTemplate={named_by: PARAMETER, "Version": "$Latest"})
+    (found, *_) = of(tmp_path, Template=template(), Fleet=fleet)
+    assert str(found["profile"]).startswith("? the launch template {")
+
+
+def test_cluster_that_only_the_deployment_knows_is_of_none(tmp_path: Path) -> None:
+    cluster = resource("AWS::EKS::Cluster")
+    (found, *_) = of(tmp_path, Cluster=cluster, Nodes=nodes(ClusterName=PARAMETER))
+    assert found["places"] == [("Subnet", ["? the security group of the parameter 'Given'"], None)]
+
+
 def test_name_that_two_resources_have_is_of_none(tmp_path: Path) -> None:
     one, two = template(), template()
     for part in (one, two):

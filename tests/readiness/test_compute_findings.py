@@ -904,6 +904,8 @@ MISSING: Final = frozenset({ENDPOINT_MISSING})
         ({"Document": document(of({"Fn::If": ["Production", OF_KEY, {}]}))}, UNKNOWN),
         ({"Document": document({"Fn::If": ["Production", of(OF_KEY), of({})]})}, UNKNOWN),
         ({"Document": document("schemaVersion: '1.0'")}, UNKNOWN),
+        ({"Document": document("[" * 100_000)}, UNKNOWN),
+        ({"Document": document("[]")}, UNKNOWN),
         ({"Document": on(document(of(OF_KEY)))}, UNKNOWN),
         ({"Document": document(of(OF_KEY)), "Other": document(of({}))}, UNKNOWN),
         ({"Document": document(of(OF_KEY)), "Other": document(of(OF_KEY))}, MISSING),

@@ -147,7 +147,7 @@ def test_document_that_iam_takes(taken: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "doubtful",
+    "may_be_refused",
     [
         {"Version": 2012, "Statement": [ALLOW]},
         {"version": "2012-10-17", "Statement": [ALLOW]},
@@ -172,8 +172,10 @@ def test_document_that_iam_takes(taken: dict[str, Any]) -> None:
         document([allow("*", on=["*", ""])]),
     ],
 )
-def test_document_of_which_it_is_not_known_whether_iam_takes_it(doubtful: dict[str, Any]) -> None:
-    found = refusal(doubtful)
+def test_document_of_which_it_is_not_known_whether_iam_takes_it(
+    may_be_refused: dict[str, Any],
+) -> None:
+    found = refusal(may_be_refused)
 
     assert found is not None
     assert not found.certain

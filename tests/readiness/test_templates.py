@@ -352,7 +352,7 @@ def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  
     }
     (template,) = Assembly([write(tmp_path / "a.json", {"Resources": resources})]).templates
 
-    assert ("Other" in template.resources["First"].waits_for) is waits
+    assert (template.resources["Other"] in template.resources["First"].waits_for) is waits
 
 
 @pytest.mark.parametrize(

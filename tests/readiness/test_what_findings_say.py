@@ -99,7 +99,7 @@ def isolated(**more: object) -> dict[str, Any]:
     return profile_and_role(inline(ALL), **(resources | more))
 
 
-CAUSES: dict[str, tuple[object, ...]] = {
+EXAMPLES: dict[str, tuple[object, ...]] = {
     "all is ready": (profile_and_role(inline(ALL)),),
     "no policy": (profile_and_role(),),
     "the channels alone": (profile_and_role(inline(CHANNELS_ONLY)),),
@@ -192,7 +192,7 @@ class Text(SingleFileSnapshotExtension):
 
 def test_what_each_finding_says(check: Check, snapshot: SnapshotAssertion) -> None:
     page, found = [], set()
-    for cause, bodies in CAUSES.items():
+    for cause, bodies in EXAMPLES.items():
         findings = {
             (one.rule, one.description, one.fix) for one in check(*bodies, a="1", b="1").findings
         }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions._network.ec2 import SERVICES, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import Endpoint, Zone
-from session_manager_permissions._readiness.templates import UNKNOWN, Resource, text
+from session_manager_permissions._readiness.templates import UNKNOWN, Resource, present, text
 from session_manager_permissions._readiness.values import (
     GROUP,
     SUBNET,
@@ -19,7 +19,6 @@ from session_manager_permissions._readiness.values import (
     fact,
     mappings,
     may_be_one_region,
-    present,
 )
 
 from .reading import TABLE
@@ -45,10 +44,9 @@ def read_endpoints(reading: Reading) -> None:
     vpcs = reading.network.vpcs
     certain: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
     possible: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
-    customised = reading.values.customised(frozenset({"AWS::EC2::VPCEndpoint"}))
     for resource in reading.values.by_type["AWS::EC2::VPCEndpoint"]:
         for read in _endpoint(reading, resource):
-            endpoint = _in_doubt(read, customised.get(resource))
+            endpoint = _in_doubt(read, reading.values.customised.get(resource))
             for id_, meant in _vpcs_of(reading, resource, endpoint):
                 if meant is True:
                     certain[id_].append(endpoint)
@@ -73,13 +71,12 @@ def _vpcs_of(
     """The VPC of an endpoint, which its subnets, groups and tables show too; or each it may be."""
     values, vpcs = reading.values, reading.network.vpcs
     value = resource.properties.get("VpcId")
-    vpc = values.reference(resource.template, value, VPC, "VPC")
+    vpc = values.reference(resource.template, value, VPC)
     if vpc not in vpcs:
         for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
-            if isinstance(part, Resource):
-                of_part = values.behind(part.template, part.properties.get("VpcId"))
-                if of_part in vpcs:
-                    return [(of_part, True)]
+            of_part = values.vpc_of(part)
+            if of_part in vpcs:
+                return [(of_part, True)]
     return _meant(reading, vpc, resource)
 
 
@@ -110,11 +107,9 @@ def _endpoint(reading: Reading, resource: Resource) -> Iterable[Endpoint]:
         values.exists(resource),
         gateway=kind == "Gateway",
         private_dns=_private_dns(properties, service, fips=fips),
-        subnets=values.references(template, properties.get("SubnetIds"), SUBNET, "subnet"),
-        groups=values.references(
-            template, properties.get("SecurityGroupIds"), GROUP, "security group"
-        ),
-        tables=values.references(template, properties.get("RouteTableIds"), TABLE, "route table"),
+        subnets=values.references(template, properties.get("SubnetIds"), SUBNET),
+        groups=values.references(template, properties.get("SecurityGroupIds"), GROUP),
+        tables=values.references(template, properties.get("RouteTableIds"), TABLE),
         policy=present(properties, "PolicyDocument"),
         own_account=({"Ref": "AWS::AccountId"}, template.account),
     )
@@ -146,7 +141,7 @@ def read_zones(reading: Reading) -> None:
             for entry, written, certain in mappings(vpcs):
                 doubt = certain or Unknown(decider(vpcs, "VPC"))
                 value = entry.get("VPCId") if entry else written
-                vpc = values.reference(resource.template, value, VPC, "VPC")
+                vpc = values.reference(resource.template, value, VPC)
                 for id_, meant in _meant(reading, vpc, resource):
                     found = reading.network.vpcs[id_]
                     one = replace(zone, exists=all_of((exists, meant, doubt)))
@@ -158,9 +153,8 @@ def _led_to(reading: Reading, records: list[Resource], service: str) -> Referenc
     found = {
         endpoint
         for record in records
-        for name in record.mentions
-        if (endpoint := record.template.resources.get(name)) is not None
-        and endpoint.type == "AWS::EC2::VPCEndpoint"
+        for endpoint in record.mentions
+        if endpoint.type == "AWS::EC2::VPCEndpoint"
         and service_of(text(endpoint.properties.get("ServiceName"))) == (service, False)
     }
     certain = all(reading.values.exists(record) is True for record in records)
@@ -185,11 +179,9 @@ def _private_dns(properties: dict[str, Any], service: str, *, fips: bool) -> Fac
 
 def _in_region(resource: Resource, name: str) -> bool:
     """Whether an endpoint is of a service in the region of its VPC, as far as that is known."""
-    own = resource.template.stack.environment.rpartition("/")[2]
+    own = resource.template.stack.region
     regions = {text(resource.properties.get("ServiceRegion", own)), *name.split(".")[-2:-1]}
-    return own in {"", "unknown-region"} or all(
-        UNKNOWN in region or region == own for region in regions
-    )
+    return own is None or all(UNKNOWN in region or region == own for region in regions)
 
 
 def _zone_services(name: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from session_manager_permissions._network.ec2 import admits_https
-from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.facts import Fact, Unknown, all_of, doubts
 from session_manager_permissions._network.model import (
     GroupPeer,
     Peer,
@@ -15,14 +15,13 @@ from session_manager_permissions._network.model import (
     SecurityGroup,
 )
 from session_manager_permissions._network.place import PUBLIC
-from session_manager_permissions._readiness.templates import Resource, listed, shown
+from session_manager_permissions._readiness.templates import Resource, listed, present, shown
 from session_manager_permissions._readiness.values import (
     CLUSTERS,
     GROUP,
     RESTRICTED,
     decider,
     mappings,
-    present,
 )
 
 from .reading import INBOUND, OUTBOUND
@@ -38,27 +37,21 @@ def read_groups(reading: Reading) -> None:
     values = reading.values
     inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source", INBOUND)
     outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination", OUTBOUND)
-    customised = values.customised(GROUP)
+
+    def add(group: Resource, name: str, into: list[Rule], out: list[Rule]) -> None:
+        reading.network.groups[group] = SecurityGroup(
+            name,
+            (*into, *inbound[group], *_unseen(reading, INBOUND, group)),
+            (*out, *outbound[group], *_unseen(reading, OUTBOUND, group)),
+            values.customised.get(group, True),
+        )
+
     for resource in values.by_type["AWS::EC2::SecurityGroup"]:
         egress = present(resource.properties, "SecurityGroupEgress")
-        own = _inline(reading, resource, egress, "Destination")
-        reading.network.groups[resource] = SecurityGroup(
-            resource.logical_id,
-            (
-                *_inline(
-                    reading, resource, resource.properties.get("SecurityGroupIngress"), "Source"
-                ),
-                *inbound.get(resource, ()),
-                *_unseen(reading, INBOUND, resource),
-            ),
-            (
-                *own,
-                *outbound.get(resource, ()),
-                *_default_egress(resource, egress, separate=resource in outbound),
-                *_unseen(reading, OUTBOUND, resource),
-            ),
-            customised.get(resource, True),
-        )
+        out = _inline(reading, resource, egress, "Destination")
+        out += _default_egress(resource, egress, separate=resource in outbound)
+        ingress = resource.properties.get("SecurityGroupIngress")
+        add(resource, resource.logical_id, _inline(reading, resource, ingress, "Source"), out)
     restricted = {
         values.behind(resource.template, resource.properties.get("DefaultSecurityGroupId"))
         for resource in values.by_type[RESTRICTED]
@@ -66,21 +59,10 @@ def read_groups(reading: Reading) -> None:
     owners = [*reading.network.vpcs, *(one for type_ in CLUSTERS for one in values.by_type[type_])]
     for owner in owners:
         assert isinstance(owner, Resource)  # noqa: S101 # as all ids of this network
-        kept = owner not in restricted
-        reading.network.groups[owner] = SecurityGroup(
-            f"default of {owner.logical_id}",
-            (
-                *([Rule(GroupPeer(owner))] if kept else []),
-                *inbound.get(owner, ()),
-                *_unseen(reading, INBOUND, owner),
-            ),
-            (
-                *([Rule(PUBLIC)] if kept else []),
-                *outbound.get(owner, ()),
-                *_unseen(reading, OUTBOUND, owner),
-            ),
-            customised.get(owner, True),
-        )
+        into, out = [Rule(GroupPeer(owner))], [Rule(PUBLIC)]
+        if owner in restricted:
+            into, out = [], []
+        add(owner, f"default of {owner.logical_id}", into, out)
 
 
 def _separate(
@@ -88,9 +70,8 @@ def _separate(
 ) -> defaultdict[Hashable, list[Rule]]:
     """The rules that are resources of their own, by group."""
     rules: defaultdict[Hashable, list[Rule]] = defaultdict(list)
-    for group, resources in reading.gathered(
-        type_, "GroupId", GROUP, kind, "security group", detail=_may_admit
-    ).items():
+    gathered = reading.gathered(type_, "GroupId", GROUP, kind, detail=_may_admit)
+    for group, resources in gathered.items():
         for resource in resources:
             exists = reading.values.exists(resource)
             rules[group] += _rule(reading, resource, resource.properties, side, exists)
@@ -107,8 +88,7 @@ def _admits(entry: dict[str, Any]) -> bool | None:
 
 def _unseen(reading: Reading, kind: str, group: Resource) -> list[Rule]:
     """A rule in place of those that a group may have besides its own."""
-    complete = reading.complete(kind, group)
-    return [Rule(complete, complete)] if isinstance(complete, Unknown) else []
+    return [Rule(doubt, doubt) for doubt in doubts([reading.complete(kind, group)])]
 
 
 def _inline(reading: Reading, resource: Resource, value: object, side: str) -> list[Rule]:
@@ -141,8 +121,7 @@ def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str
         return reading.range(resource, block)
     group = present(entry, f"{side}SecurityGroupId")
     if group is not None:
-        noun = "security group"
-        return GroupPeer(reading.values.reference(resource.template, group, GROUP, noun))
+        return GroupPeer(reading.values.reference(resource.template, group, GROUP))
     list_ = present(entry, f"{side}PrefixListId")
     if list_ is not None:
         return PrefixList(f"the prefix list {shown(list_)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Network
 from session_manager_permissions._readiness.templates import UNKNOWN, Resource, Stack, shown
-from session_manager_permissions._readiness.values import may_be_one_region
+from session_manager_permissions._readiness.values import Target, may_be_one_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.values import Values
 
 
-INTERNET_GATEWAY: Final = frozenset({"AWS::EC2::InternetGateway"})
-TABLE: Final = frozenset({"AWS::EC2::RouteTable"})
-
+INTERNET_GATEWAY: Final = Target("internet gateway", ("AWS::EC2::InternetGateway",))
+TABLE: Final = Target("route table", ("AWS::EC2::RouteTable",))
 
 INBOUND, OUTBOUND = "inbound rules", "outbound rules"
 
@@ -44,7 +43,7 @@ class Reading:
         self.values = values
         self.network = Network()
         self._open: defaultdict[str, dict[tuple[Stack, Hashable], str]] = defaultdict(dict)
-        for template in values.templates:
+        for template in values.assembly.templates:
             generates = _generates(template)
             if generates:
                 self._leave_all_open(template, generates)
@@ -60,8 +59,8 @@ class Reading:
         self, kind: str, template: Template, decides: str, detail: Hashable = None
     ) -> None:
         """Note that more of a kind may be anywhere in the environment of a template."""
-        environment = Stack(environment=template.stack.environment)
-        self._open[kind].setdefault((environment, detail), decides)
+        anywhere = template.stack._replace(name="")
+        self._open[kind].setdefault((anywhere, detail), decides)
 
     def complete(
         self, kind: str, resource: Resource, matters: Callable[[Hashable], bool] | None = None
@@ -73,8 +72,8 @@ class Reading:
             resource: the resource.
             matters: whether more of the kind matters, by its detail.
         """
-        for (environment, detail), decides in self._open[kind].items():
-            if may_be_one_region(environment, resource.template.stack) and (
+        for (anywhere, detail), decides in self._open[kind].items():
+            if may_be_one_region(anywhere, resource.template.stack) and (
                 matters is None or matters(detail)
             ):
                 return Unknown(decides)
@@ -84,9 +83,8 @@ class Reading:
         self,
         type_: str,
         by: str,
-        types: frozenset[str],
+        to: Target,
         kind: str,
-        noun: str,
         *,
         detail: Callable[[Resource], Hashable] = lambda _: True,
     ) -> defaultdict[Hashable, list[Resource]]:
@@ -97,15 +95,14 @@ class Reading:
         Args:
             type_: the type.
             by: the property.
-            types: the types of what the property refers to.
+            to: what the property refers to.
             kind: what the resources are to their parent, as `complete` asks for it.
-            noun: what the property refers to, as a message says it.
             detail: what decides whether a resource matters to a parent; False where it does not.
         """
         gathered: defaultdict[Hashable, list[Resource]] = defaultdict(list)
         for resource in self.values.by_type[type_]:
             value = resource.properties.get(by)
-            for reference in self.values.references(resource.template, value, types, noun):
+            for reference in self.values.references(resource.template, value, to):
                 if not isinstance(reference, Unknown):
                     gathered[reference].append(resource)
                 elif (of := detail(resource)) is not False:

@@ -14,8 +14,8 @@ from session_manager_permissions._network.model import (
     Route,
     RouteTable,
 )
-from session_manager_permissions._readiness.templates import Resource, shown, text
-from session_manager_permissions._readiness.values import SUBNET, VPC, decider, present
+from session_manager_permissions._readiness.templates import Resource, present, shown, text
+from session_manager_permissions._readiness.values import SUBNET, VPC, Target, decider
 
 from .reading import INTERNET_GATEWAY, TABLE
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 
-_ENDPOINT: Final = frozenset({"AWS::EC2::VPCEndpoint"})
-_NAT: Final = frozenset({"AWS::EC2::NatGateway"})
+_ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
+_NAT: Final = Target("NAT gateway", ("AWS::EC2::NatGateway",))
 
 _ELSEWHERE: Final = {
     "CarrierGatewayId": "carrier gateway",
@@ -55,17 +55,10 @@ _PROPAGATIONS: Final = {
 def read_tables(reading: Reading) -> None:
     """Read the route tables, with what may put routes into them."""
     values = reading.values
-    routes = reading.gathered(
-        "AWS::EC2::Route",
-        "RouteTableId",
-        TABLE,
-        "routes",
-        "route table",
-        detail=partial(_destination, reading),
-    )
+    to = partial(_destination, reading)
+    routes = reading.gathered("AWS::EC2::Route", "RouteTableId", TABLE, "routes", detail=to)
     propagations = [
-        reading.gathered(type_, by, TABLE, "routes", "route table")
-        for type_, by in _PROPAGATIONS.items()
+        reading.gathered(type_, by, TABLE, "routes") for type_, by in _PROPAGATIONS.items()
     ]
     customised = _customised(reading)
     complete: dict[Hashable, Fact] = {}
@@ -80,10 +73,8 @@ def read_tables(reading: Reading) -> None:
         read = [_route(reading, route) for route in routes[resource]]
         for by_table in propagations:
             read += [_propagated(reading, propagation) for propagation in by_table[resource]]
-        of_vpc = values.behind(resource.template, resource.properties.get("VpcId"))
-        seen = (
-            customised.get(resource) or complete.get(of_vpc) or reading.complete("routes", resource)
-        )
+        of_vpc = complete.get(values.vpc_of(resource))
+        seen = customised.get(resource) or of_vpc or reading.complete("routes", resource)
         reading.network.tables[resource] = RouteTable(resource.logical_id, tuple(read), seen)
 
 
@@ -102,10 +93,10 @@ def _customised(reading: Reading) -> dict[Hashable, Unknown]:
     It may do so by way of a subnet or of an endpoint too.
     """
     values = reading.values
-    found = values.customised(TABLE | VPC | SUBNET | _ENDPOINT)
-    for resource, doubt in [*found.items()]:
-        if isinstance(resource, Resource) and resource.type in SUBNET | _ENDPOINT:
-            found[values.behind(resource.template, resource.properties.get("VpcId"))] = doubt
+    found = {**values.customised}
+    for resource, doubt in values.customised.items():
+        if isinstance(resource, Resource) and resource.type in (*SUBNET.types, _ENDPOINT):
+            found[values.vpc_of(resource)] = doubt
     return found
 
 
@@ -143,13 +134,13 @@ def _target(reading: Reading, resource: Resource) -> tuple[Leads, Reference, str
         return "elsewhere", None, f"the target of the route {resource.logical_id!r}"
     ((name, value),) = written.items()
     if name == "NatGatewayId":
-        nat = reading.values.reference(template, value, _NAT, "NAT gateway")
+        nat = reading.values.reference(template, value, _NAT)
         return "nat-gateway", nat, "the NAT gateway"
     if name != "GatewayId":
         noun = _ELSEWHERE.get(name, "egress-only internet gateway")
         return "elsewhere", None, _named(reading, template, value, noun)
     gateway = reading.values.behind(template, value)
-    if isinstance(gateway, Resource) and gateway.type in INTERNET_GATEWAY:
+    if isinstance(gateway, Resource) and gateway.type in INTERNET_GATEWAY.types:
         return "internet-gateway", gateway, f"the internet gateway {gateway.logical_id!r}"
     if gateway == "local":
         return "local", None, ""
@@ -173,10 +164,8 @@ def read_nat_gateways(reading: Reading) -> None:
         public = {"public": True, "private": False}.get(text(kind))
         reading.network.nat_gateways[resource] = NatGateway(
             resource.logical_id,
-            values.reference(template, properties.get("VpcId"), VPC, "VPC"),
-            None
-            if regional
-            else values.reference(template, properties.get("SubnetId"), SUBNET, "subnet"),
+            values.reference(template, properties.get("VpcId"), VPC),
+            None if regional else values.reference(template, properties.get("SubnetId"), SUBNET),
             public=Unknown(decider(kind, "connectivity")) if public is None else public,
             available=values.exists(resource),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.facts import Fact, Unknown, all_of, doubts
 from session_manager_permissions._network.model import Subnet, Vpc
 from session_manager_permissions._readiness.templates import UNKNOWN, Resource, listed, text
 from session_manager_permissions._readiness.values import SUBNET, VPC, fact, mappings
@@ -42,13 +42,10 @@ def read_vpcs(reading: Reading) -> None:
     """Read the VPCs, with the internet gateways that are attached to them."""
     _note_what_blocks_public_access(reading)
     values = reading.values
-    ranges = reading.gathered("AWS::EC2::VPCCidrBlock", "VpcId", VPC, "ranges", "VPC")
-    attachments = reading.gathered(
-        "AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments", "VPC"
-    )
+    ranges = reading.gathered("AWS::EC2::VPCCidrBlock", "VpcId", VPC, "ranges")
+    attachments = reading.gathered("AWS::EC2::VPCGatewayAttachment", "VpcId", VPC, "attachments")
     resolvers = _resolvers(reading)
     firewalls = _firewalls(reading)
-    given_away = values.given_away(VPC)
     for resource in values.by_type["AWS::EC2::VPC"]:
         properties = resource.properties
         own = values.range(resource.template, properties.get("CidrBlock"))
@@ -62,7 +59,7 @@ def read_vpcs(reading: Reading) -> None:
                     for more in ranges[resource]
                     if not any("pv6" in name for name in more.properties)
                 ),
-                *_if_unknown(reading.complete("ranges", resource)),
+                *doubts([reading.complete("ranges", resource)]),
             ),
             dns_support=fact(properties.get("EnableDnsSupport"), "DNS support", default=True),
             dns_hostnames=fact(
@@ -70,14 +67,14 @@ def read_vpcs(reading: Reading) -> None:
             ),
             resolver=resolvers.get(resource, reading.complete("resolvers", resource)),
             names_pass=firewalls.get(resource, True),
-            complete=given_away.get(resource, reading.complete("endpoints", resource)),
+            complete=values.given_away.get(resource, reading.complete("endpoints", resource)),
             internet_gateways=(
                 *(
                     _attached(reading, attachment)
                     for attachment in attachments[resource]
                     if "InternetGatewayId" in attachment.properties
                 ),
-                *((one, True) for one in _if_unknown(reading.complete("attachments", resource))),
+                *((one, True) for one in doubts([reading.complete("attachments", resource)])),
             ),
             main_table=resource,
             default_group=resource,
@@ -86,8 +83,8 @@ def read_vpcs(reading: Reading) -> None:
 
 def _attached(reading: Reading, attachment: Resource) -> tuple[Reference, Fact]:
     """The internet gateway of an attachment, and whether that is deployed."""
-    value, noun = attachment.properties["InternetGatewayId"], "internet gateway"
-    reference = reading.values.reference(attachment.template, value, INTERNET_GATEWAY, noun)
+    value = attachment.properties["InternetGatewayId"]
+    reference = reading.values.reference(attachment.template, value, INTERNET_GATEWAY)
     blocks = reading.complete("public access", attachment)
     return reference, all_of((reading.values.exists(attachment), blocks))
 
@@ -115,7 +112,7 @@ def _note(
 ) -> None:
     """Note what decides how names are resolved in the VPC that a property refers to."""
     value = resource.properties.get(by)
-    vpc = reading.values.reference(resource.template, value, VPC, "VPC")
+    vpc = reading.values.reference(resource.template, value, VPC)
     if not isinstance(vpc, Unknown):
         found[vpc] = Unknown(decides)
     elif reading.values.doubts_ids:
@@ -166,33 +163,25 @@ def _may_be_of_service(domain: str) -> bool:
 def read_subnets(reading: Reading) -> None:
     """Read the subnets, with their route tables and network ACLs."""
     values = reading.values
-    associations = reading.gathered(
-        "AWS::EC2::SubnetRouteTableAssociation", "SubnetId", SUBNET, "associations", "subnet"
-    )
-    blocks = reading.gathered("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET, "ipv6", "subnet")
-    entries = reading.gathered(
-        "AWS::EC2::NetworkAclEntry", "NetworkAclId", ACL, "entries", "network ACL"
-    )
+    associated = "AWS::EC2::SubnetRouteTableAssociation"
+    associations = reading.gathered(associated, "SubnetId", SUBNET, "associations")
+    blocks = reading.gathered("AWS::EC2::SubnetCidrBlock", "SubnetId", SUBNET, "ipv6")
+    entries = reading.gathered("AWS::EC2::NetworkAclEntry", "NetworkAclId", ACL, "entries")
     acls = acls_of(reading, entries)
     for resource in values.by_type["AWS::EC2::Subnet"]:
         properties = resource.properties
         tables = [
             (
-                values.reference(
-                    association.template,
-                    association.properties.get("RouteTableId"),
-                    TABLE,
-                    "route table",
-                ),
-                values.exists(association),
+                values.reference(one.template, one.properties.get("RouteTableId"), TABLE),
+                values.exists(one),
             )
-            for association in associations[resource]
+            for one in associations[resource]
         ]
         somewhere = reading.complete("associations", resource)
         # A subnet takes one association.
         if isinstance(somewhere, Unknown) and not any(exists is True for _, exists in tables):
             tables.append((somewhere, somewhere))
-        vpc = values.reference(resource.template, properties.get("VpcId"), VPC, "VPC")
+        vpc = values.reference(resource.template, properties.get("VpcId"), VPC)
         acl = acls.get(resource)
         if acl is not None and isinstance(other := reading.complete("acls", resource), Unknown):
             acl = other
@@ -211,7 +200,3 @@ def read_subnets(reading: Reading) -> None:
             tables=tuple(tables),
             acl=acl,
         )
-
-
-def _if_unknown(fact: Fact) -> list[Unknown]:
-    return [fact] if isinstance(fact, Unknown) else []
