@@ -82,14 +82,14 @@ def isolated(world: World) -> None:
         table["Routes"] = table["Routes"][:1]
 
 
-def endpoints(*, shut: bool = False) -> Change:
-    """Have endpoints of `ssm` and `ssmmessages`, which admit everyone unless they are shut."""
+def endpoints(*services: str, shut: bool = False) -> Change:
+    """Have endpoints of these services, which admit everyone unless they are shut."""
     anywhere = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     admitted = [] if shut else anywhere
     return all_of(
         answered(
             "ec2:describe_vpc_endpoints",
-            {"VpcEndpoints": [endpoint("ssm"), endpoint("ssmmessages")]},
+            {"VpcEndpoints": [endpoint(service) for service in services]},
         ),
         answered(
             "ec2:describe_security_groups",
@@ -115,10 +115,13 @@ CAUSES: Final[dict[str, tuple[str, Change]]] = {
         all_of(World.has_host_management, without_profile),
     ),
     "no-network-path": ("path-ssm", all_of(never(), isolated)),
-    "endpoint-missing": ("path-kms", all_of(never(), isolated, endpoints(), using())),
+    "endpoint-missing": (
+        "path-kms",
+        all_of(isolated, endpoints("ssm", "ssmmessages"), using()),
+    ),
     "endpoint-unreachable": (
         "path-ssm",
-        all_of(never(), isolated, endpoints(shut=True)),
+        all_of(never(), isolated, endpoints("ssm", "ssmmessages", shut=True)),
     ),
     "egress-closed": (
         "path-ssm",

@@ -42,6 +42,10 @@ ORDER: Final = (*NODE, *IDENTITY, *PATHS, *PREFERENCES, *OPERATOR)
 SYMPTOMS: Final = ("connected", "registered")
 """The checks that fail beside the one that is the cause."""
 
+CONNECTING: Final = ("instance-running", *IDENTITY, "path-ssm", "path-ssmmessages")
+"""The checks that can be the cause of a symptom. The others are about sessions, which need a
+connection first."""
+
 HANDSHAKE: Final = (
     "Handshake timed out. Please ensure that you have the latest version of the session manager "
     "plugin."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .agent import merged
-from .checks import ORDER, SYMPTOMS, Check, get_diagnostics
+from .checks import CONNECTING, ORDER, SYMPTOMS, Check, get_diagnostics
 from .identity import Identity, find_identity
 from .node import Node, ground_truth, remedies
 from .operators import find_operator, may_start, plugin
@@ -35,9 +35,11 @@ class Diagnosis:
 
     @property
     def cause(self) -> Check | None:
-        """Find the first check that fails and is no symptom; a symptom, if nothing else fails."""
+        """Find the first check that explains the others; a symptom, if no check does."""
         failing = [check for check in self.checks if check.verdict == "fail"]
-        causes = [check for check in failing if check.name not in SYMPTOMS]
+        causes = failing
+        if any(check.name in SYMPTOMS for check in failing):
+            causes = [check for check in failing if check.name in CONNECTING]
         return next(iter([*causes, *failing]), None)
 
     @property
@@ -103,9 +105,9 @@ def diagnose(
 
 def _with_remedies(checks: list[Check], node: Node) -> list[Check]:
     """Return the checks, with a remedy for each symptom."""
-    others = [check for check in checks if check.name not in SYMPTOMS]
-    causes = [check.name for check in others if check.verdict == "fail"]
-    unknown = [check.name for check in others if check.verdict == "unknown"]
+    connecting = [check for check in checks if check.name in CONNECTING]
+    causes = [check.name for check in connecting if check.verdict == "fail"]
+    unknown = [check.name for check in connecting if check.verdict == "unknown"]
     return [
         replace(check, fix=(*check.fix, *remedies(node, causes, unknown)))
         if check.name in SYMPTOMS and check.verdict == "fail"

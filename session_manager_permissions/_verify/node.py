@@ -256,8 +256,8 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
 
     Args:
         node: the node.
-        causes: the checks that fail besides.
-        open_: the checks that are unknown.
+        causes: the checks that fail and can be its cause.
+        open_: those that are unknown.
     """
     restart = "sudo systemctl restart amazon-ssm-agent"
     if node.platform == "Windows":
@@ -272,7 +272,10 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
         return (f"first fix {', '.join(causes)}", again)
     if open_:
         return (f"look at what is unknown: {', '.join(open_)}", again)
-    late = "nothing else fails, so the role or its policy may be newer than the agent's last try"
+    late = (
+        "nothing that the connection needs fails, so the role or its policy may be newer than the "
+        "agent's last try"
+    )
     return (f"{late}: {again}", on_node("Agent service", node.platform))
 
 

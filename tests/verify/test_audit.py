@@ -766,7 +766,7 @@ def test_no_text_of_a_file_moves_the_cursor(audit: Callable[..., Run], tmp_path:
 
     assert (run.status, run.err) == (1, "")
     assert "\x1b" not in run.out
-    for text in (ACCOUNT, REGION, OTHER_REGION, A, B, "reach", "web", f"mend reach of {A}"):
+    for text in (ACCOUNT, REGION, OTHER_REGION, A, B, "reach", "web", f"fix reach of {A}"):
         assert rf"{text}\u001b[2J" in run.out
 
 

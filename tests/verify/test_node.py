@@ -638,11 +638,22 @@ def test_a_symptom_says_what_to_fix_first() -> None:
     world = World()
     world.never_registered()
     late = one(diagnosed(world), "registered").fix
-
     assert not_said[0] == "first fix instance-profile"
     assert "sudo systemctl restart amazon-ssm-agent" in not_said[1]
-    assert late[0].startswith("nothing else fails, so the role or its policy may be newer")
+    assert late[0].startswith("nothing that the connection needs fails, so the role or its policy")
     assert "aws ec2 reboot-instances" in late[0]
+
+
+def test_what_sessions_need_is_no_cause_of_a_symptom() -> None:
+    world = World()
+    disabled = key(KeyState="Disabled")
+    both(NEVER, using(), having("kms:describe_key", {"KeyMetadata": disabled}))(world)
+
+    found = diagnosed(world)
+
+    assert one(found, "key-usable").verdict == "fail"
+    assert found.cause == one(found, "connected")
+    assert found.cause.fix[0].startswith("nothing that the connection needs fails")
 
 
 def test_the_agent_of_windows_and_of_a_hybrid_node() -> None:

@@ -173,7 +173,7 @@ def test_the_credentials_are_noted(tmp_path: Path) -> None:
     [
         ("Failed", "Linux", "on the node: sudo systemctl enable --now amazon-ssm-agent"),
         ("Failed", "Windows", "on the node: Start-Service AmazonSSMAgent"),
-        ("Success", "Linux", "nothing else fails"),
+        ("Success", "Linux", "nothing that the connection needs fails"),
     ],
 )
 def test_the_service(status: str, platform: str, fix: str, tmp_path: Path) -> None:
