@@ -67,11 +67,8 @@ def answers(rows: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
     return [(label, re.findall(r"\w+", words)) for label, words in rows]
 
 
-def test_demo_shows_before_and_after(tmp_path: Path) -> None:
-    with demo(tmp_path) as process:
-        output, _ = process.communicate(timeout=600)
-
-    assert process.returncode == 0, output
+def assert_shows_before_and_after(output: str) -> None:
+    """Judge what the demo shows, which test_first_half_hour.py runs from a clone."""
     tables = output.split("capability")[1:]
     before, after, destroyed = (
         re.findall(r"│ ([a-zA-Z ]+?) +│((?: (?:allowed|denied) +│)+)", table) for table in tables
@@ -106,7 +103,6 @@ def test_demo_shows_before_and_after(tmp_path: Path) -> None:
     assert not re.search(r"\b(api|batch|database)\b", second)
     assert output.rstrip().endswith("README.md.")
     assert not is_alive(server_pid(output))
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

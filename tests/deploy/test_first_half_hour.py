@@ -18,6 +18,8 @@ from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, existing_profile
 from tests.releases import git
 from tests.test_readme import blocks
 
+from .test_demo import assert_shows_before_and_after
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -114,34 +116,43 @@ def account(aws: LocalAws, profile: ExistingProfile) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def app(newcomer: Newcomer) -> Path:
-    """The app of `cdk init`, with the library."""
+def made(newcomer: Newcomer) -> Path:
+    """The app of `cdk init`."""
     folder = newcomer.folder / "my-app"
     folder.mkdir()
     newcomer.run(f"{WITH_CLI}cdk init app --language python", cwd=folder)
-    newcomer.run(f". .venv/bin/activate\n{INSTALL}", cwd=folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def app(newcomer: Newcomer, made: Path) -> Path:
+    """The app of `cdk init`, with the library."""
+    newcomer.run(f". .venv/bin/activate\n{INSTALL}", cwd=made)
+    return made
 
 
 WITH_CLI = f"PATH={CLI.parent}:$PATH\n"
 ON_AWS, INSTALL, VERIFY, TRY_IT = (text for _, text in blocks("sh"))
 
 
-def test_the_demo_works_from_a_clone(newcomer: Newcomer) -> None:
+def test_the_demo_works_from_a_clone(newcomer: Newcomer, tmp_path: Path) -> None:
     assert "make test " in TRY_IT  # this is it
+    script = re.sub("^make test .*$", "", TRY_IT, flags=re.MULTILINE)
 
-    said = newcomer.run(re.sub("^make test .*$", "", TRY_IT, flags=re.MULTILINE))
+    said = newcomer.run(script, {"TMPDIR": str(tmp_path), "COLUMNS": "100"})
 
-    assert "SessionManagerPermissions" in said
+    assert_shows_before_and_after(said)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_the_two_commands_deploy(
-    newcomer: Newcomer, aws: LocalAws, account: dict[str, str]
+    newcomer: Newcomer, made: Path, aws: LocalAws, account: dict[str, str]
 ) -> None:
+    """In an environment that has CDK, as to install it takes pip half a minute."""
     folder = newcomer.folder / "empty"
     folder.mkdir()
     with_cli = WITH_CLI + ON_AWS.replace("npx aws-cdk", "cdk")  # the one that is there already
-    in_venv = f"python3 -m venv ../deployer\n. ../deployer/bin/activate\n{with_cli}"
+    in_venv = f". {made}/.venv/bin/activate\n{with_cli}"
 
     iam = aws.client("iam")
     (role,) = iam.get_instance_profile(InstanceProfileName="web-server")["InstanceProfile"]["Roles"]

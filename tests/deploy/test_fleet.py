@@ -19,6 +19,9 @@ pytestmark = pytest.mark.deploy
 
 APP, SHARED = (Path(__file__).with_name(f"{name}_app.py") for name in ("fleet", "shared_role"))
 
+SYNTHESIZED = "--app=cdk.out"
+"""What the first deployment of a test has synthesized."""
+
 
 def options(aws: LocalAws, app: Path) -> tuple[str, ...]:
     return (
@@ -46,7 +49,7 @@ def test_each_role_has_a_policy_of_each_stack_from_deploy_to_destroy(aws: LocalA
     assert_bare(left_alone)
     assert len(policies_of(aws, "owned-role")) == 1
 
-    run = aws.cdk("destroy", "--force", "--all", *options(aws, APP))
+    run = aws.cdk("destroy", "--force", "--all", SYNTHESIZED)
     assert run.exit_code == 0, run.output
     for profile in covered:
         assert_bare(profile)
@@ -56,19 +59,18 @@ def test_each_role_has_a_policy_of_each_stack_from_deploy_to_destroy(aws: LocalA
 def test_neither_of_two_stacks_takes_the_policy_of_a_shared_role_from_the_other(
     aws: LocalAws,
 ) -> None:
-    run = aws.cdk(
-        "deploy", "SharedBatch", *options(aws, SHARED)
-    )  # with the stack of the role alone
+    # with the stack of the role alone
+    run = aws.cdk("deploy", "SharedBatch", *options(aws, SHARED))
     assert run.exit_code == 0, run.output
     (of_batch,) = policies_of(aws, "shared-role")
 
-    run = aws.cdk("deploy", "SharedWeb", *options(aws, SHARED))
+    run = aws.cdk("deploy", "SharedWeb", SYNTHESIZED)
     assert run.exit_code == 0, run.output
     (of_web,) = set(policies_of(aws, "shared-role")) - {of_batch}
 
-    run = aws.cdk("destroy", "--force", "SharedBatch", *options(aws, SHARED))
+    run = aws.cdk("destroy", "--force", "SharedBatch", SYNTHESIZED)
     assert run.exit_code == 0, run.output
     assert policies_of(aws, "shared-role") == [of_web]
 
-    run = aws.cdk("destroy", "--force", "--all", *options(aws, SHARED))
+    run = aws.cdk("destroy", "--force", "--all", SYNTHESIZED)
     assert run.exit_code == 0, run.output
