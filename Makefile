@@ -54,11 +54,10 @@ WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_pol
   readiness/test_what_findings_say)) -k 'not mypy and not pyright'
 
 # mypy takes one core for a minute, and environments wait for the network: the tests fill the rest.
-# The last run is the one whose summary counts: all tests, on the newest versions. Of three workers,
-# one mostly waits for the CLI or the network.
+# The last run is the one whose summary counts: all tests, on the newest versions.
 test:
 	@$(MAKE) --no-print-directory --jobs 2 lint test-lowest $(CHECKOV)/.done $(DOCS)/.done node_modules/.done
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov
 
 test-lowest: $(LOWEST)/.done
 	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not deploy and not packaging and not site" \

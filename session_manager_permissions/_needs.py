@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Need(NamedTuple):
+class NeededStatement(NamedTuple):
     """One statement of the role's policy: the actions that it allows, and the resource."""
 
     sid: str
@@ -22,7 +22,7 @@ class Need(NamedTuple):
     conditions: dict[str, dict[str, str]] | None = None
 
 
-CHANNELS: Final = Need(
+CHANNELS: Final = NeededStatement(
     "SessionManagerChannels",
     (
         "ssmmessages:CreateControlChannel",
@@ -34,7 +34,9 @@ CHANNELS: Final = Need(
 )
 """The agent's connection to Session Manager."""
 
-REGISTRATION: Final = Need("SessionManagerRegistration", ("ssm:UpdateInstanceInformation",), "*")
+REGISTRATION: Final = NeededStatement(
+    "SessionManagerRegistration", ("ssm:UpdateInstanceInformation",), "*"
+)
 """The agent's registration with Systems Manager, without which no session starts."""
 
 ARN_PART: Final = "+"
@@ -55,14 +57,16 @@ AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMM
 """Policies that AWS advises against, as they allow too much, and what it advises instead."""
 
 
-def log_encryption(bucket_arn: str = "*") -> Need:
+def log_encryption(bucket_arn: str = "*") -> NeededStatement:
     """Return the statement that lets the agent read how a log bucket encrypts.
 
     The agent reads it before each session whose preferences enforce encrypted logs, and at every
     upload, to send the header `x-amz-server-side-encryption`, which a bucket's policy may demand:
     `IsBucketEncrypted` and `getSSEAlgorithm`, amazon-ssm-agent/agent/s3util.
     """
-    return Need("SessionManagerLogEncryption", ("s3:GetEncryptionConfiguration",), bucket_arn)
+    return NeededStatement(
+        "SessionManagerLogEncryption", ("s3:GetEncryptionConfiguration",), bucket_arn
+    )
 
 
 def joined(prefix: str) -> str:
@@ -73,19 +77,21 @@ def joined(prefix: str) -> str:
     return "/".join(part for part in prefix.split("/") if part)
 
 
-def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> Need:
+def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> NeededStatement:
     """Return the statement that lets the agent upload session logs, `PREFIX/SESSION-ID.log`.
 
     To a bucket of another account it uploads them with an ACL.
     """
     acl = ("s3:PutObjectAcl",) if other_account else ()
     path = f"{prefix}/*" if prefix else "*"
-    return Need("SessionManagerLogObjects", ("s3:PutObject", *acl), f"{bucket_arn}/{path}")
+    return NeededStatement(
+        "SessionManagerLogObjects", ("s3:PutObject", *acl), f"{bucket_arn}/{path}"
+    )
 
 
-def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
+def log_bucket_key(key_arn: str, alias_name: str | None = None) -> NeededStatement:
     """Return the statement for the log bucket's KMS key. Multipart uploads decrypt and encrypt."""
-    return Need(
+    return NeededStatement(
         "SessionManagerLogBucketKey",
         ("kms:Decrypt", "kms:GenerateDataKey"),
         key_arn,
@@ -93,7 +99,7 @@ def log_bucket_key(key_arn: str, alias_name: str | None = None) -> Need:
     )
 
 
-def log_group(group_arn: str) -> tuple[Need, ...]:
+def log_group(group_arn: str) -> tuple[NeededStatement, ...]:
     """Return the statements for session logs in CloudWatch Logs. The agent creates no group.
 
     For `DescribeLogStreams` the service authorization reference has the ARN of the group, and the
@@ -104,9 +110,9 @@ def log_group(group_arn: str) -> tuple[Need, ...]:
         group_arn: the group's ARN without a `:*` at its end.
     """
     return (
-        Need("SessionManagerLogGroups", ("logs:DescribeLogGroups",), "*"),
-        Need("SessionManagerLogStreams", ("logs:DescribeLogStreams",), group_arn),
-        Need(
+        NeededStatement("SessionManagerLogGroups", ("logs:DescribeLogGroups",), "*"),
+        NeededStatement("SessionManagerLogStreams", ("logs:DescribeLogStreams",), group_arn),
+        NeededStatement(
             "SessionManagerLogEvents",
             ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
             f"{group_arn}:*",
@@ -116,7 +122,7 @@ def log_group(group_arn: str) -> tuple[Need, ...]:
 
 def decrypt(
     key_arn: str, alias_name: str | None = None, alias_id: str = "", *, sessions_only: bool
-) -> Need:
+) -> NeededStatement:
     """Return the statement that lets the agent decrypt the data key of a session.
 
     The agent calls KMS directly (no `kms:ViaService`). A key and an alias can't share a statement,
@@ -132,7 +138,7 @@ def decrypt(
     if sessions_only:
         conditions["Null"] = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
     sid = f"SessionManagerDecryptAlias{alias_id}" if alias_name else "SessionManagerDecrypt"
-    return Need(sid, ("kms:Decrypt",), key_arn, conditions or None)
+    return NeededStatement(sid, ("kms:Decrypt",), key_arn, conditions or None)
 
 
 def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
@@ -158,7 +164,7 @@ def needed(
     allow_registration: bool,
     check_log_encryption: bool,
     bucket_of_other_account: bool = False,
-) -> Iterator[Need]:
+) -> Iterator[NeededStatement]:
     """Yield all that the role needs but the keys of the sessions, for which there is `decrypt`.
 
     Args:

@@ -466,7 +466,7 @@ def context(_: str) -> str:
     return table(("context", "value", "meaning", "default"), rows)
 
 
-def needs(*, other_account: bool) -> Iterator[_needs.Need]:
+def needs(*, other_account: bool) -> Iterator[_needs.NeededStatement]:
     """Find what the role needs with all options."""
     yield from _needs.needed(
         bucket_arn="bucket",

@@ -57,7 +57,7 @@ class Probe:
         """A policy without statements, which the report of `iam.Role.customize_roles` omits."""
         return iam.Policy(self._stack, "Policy")
 
-    def doubtful(self, names: Iterable[str]) -> set[str]:
+    def to_try(self, names: Iterable[str]) -> set[str]:
         """Return the names of the roles that `try_role_of` has to try one by one.
 
         These have an import to which CDK might not attach the policy. One policy is attached to all

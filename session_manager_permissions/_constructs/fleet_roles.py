@@ -155,12 +155,12 @@ def _roles_of(
     """Return the roles of the compute: each name, or a token of it, with its resolved value."""
     tokens = list(dict.fromkeys(name for _, name in named if "${" in name))
     values: dict[str, object] = dict(zip(tokens, policy.stack.resolve(tokens), strict=True))
-    doubtful = probe.doubtful(dict.fromkeys(name for _, name in named))
+    to_try = probe.to_try(dict.fromkeys(name for _, name in named))
     roles: dict[str, object] = {}
     for found, name in named:
         value = values.get(name)
         is_reference = isinstance(value, dict) and "Fn::GetAtt" not in value and not is_customized
-        if name not in doubtful and (is_reference or _limits.ROLE.fits(name)):
+        if name not in to_try and (is_reference or _limits.ROLE.fits(name)):
             roles[name] = value or name
             continue
         try:

@@ -277,7 +277,7 @@ def allow_decrypt(
     return statements[need.sid]
 
 
-def _statement(need: _needs.Need) -> iam.PolicyStatement:
+def _statement(need: _needs.NeededStatement) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         sid=need.sid,
         actions=[*need.actions],

@@ -155,7 +155,7 @@ def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
     return None if arn is None or ":alias/aws/" in arn else _key(arn)
 
 
-def _decrypt(arn: str, *, sessions_only: bool) -> _needs.Need:
+def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
     resource, alias = _key(arn)
     if alias is None:
         return _needs.decrypt(resource, sessions_only=sessions_only)
@@ -167,9 +167,9 @@ def _decrypt(arn: str, *, sessions_only: bool) -> _needs.Need:
     return _needs.decrypt(resource, alias, _needs.alias_id(alias), sessions_only=sessions_only)
 
 
-def _statements(needs: Iterable[_needs.Need]) -> list[dict[str, Any]]:
+def _statements(needs: Iterable[_needs.NeededStatement]) -> list[dict[str, Any]]:
     """Write each need as a statement; needs of one Sid share theirs."""
-    by_sid: dict[str, list[_needs.Need]] = {}
+    by_sid: dict[str, list[_needs.NeededStatement]] = {}
     for need in needs:
         by_sid.setdefault(need.sid, []).append(need)
     return [

@@ -84,7 +84,7 @@ class Question(NamedTuple):
     capability: str
     subject: str | None
     """The key, the bucket or the log group that it does it with."""
-    needs: tuple[_needs.Need, ...]
+    needs: tuple[_needs.NeededStatement, ...]
     """The actions that must be allowed, each need on one resource."""
     grant: str
     """The arguments of `SessionManagerPermissions` that grant it."""
@@ -416,7 +416,7 @@ def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Quest
     return Question("log-to-cloudwatch", arn, tuple(needs), grant)
 
 
-def _at_sample(need: _needs.Need, sample: str) -> _needs.Need:
+def _at_sample(need: _needs.NeededStatement, sample: str) -> _needs.NeededStatement:
     """Return the need on one of the resources that its pattern stands for."""
     return need._replace(resource=need.resource.removesuffix("*") + sample)
 
@@ -634,7 +634,7 @@ def _requested(
     }
 
 
-def _calls(needs: Iterable[_needs.Need], region: str | None, node_id: str) -> list[Call]:
+def _calls(needs: Iterable[_needs.NeededStatement], region: str | None, node_id: str) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
     for need in needs:

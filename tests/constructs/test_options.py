@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 
-from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from session_manager_permissions import (
+    SessionManagerPermissions,
+    SessionPreferences,
+    session_manager_statements,
+)
 from tests.conftest import (
     HERE,
     OTHER_REGION,
@@ -87,6 +92,20 @@ def test_check_of_the_logs_encryption_is_on_by_default(
         "Action": "s3:GetEncryptionConfiguration",
         "Resource": "*",
     }
+
+
+@pytest.mark.parametrize(("has_bucket", "check"), [(False, True), (True, False)])
+def test_check_of_the_logs_encryption_is_as_given_beside_preferences(
+    stack: cdk.Stack, *, has_bucket: bool, check: bool
+) -> None:
+    bucket = s3.Bucket.from_bucket_name(stack, "Logs", "session-logs") if has_bucket else None
+    found = SessionPreferences.from_document_name(
+        stack, "Document", document_name="Sessions", log_bucket=bucket
+    )
+
+    permissions(stack, preferences=found, check_log_encryption=check)
+
+    assert ("SessionManagerLogEncryption" in statements(stack)) == check
 
 
 def test_key_decrypts_whatever_by_default(stack_here: cdk.Stack) -> None:

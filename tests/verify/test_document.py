@@ -403,7 +403,7 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
             assert {answer(granted, need, action) for action in need.actions} == {Answer.ALLOWED}
 
 
-def answer(granted: dict[str, Any], need: _needs.Need, action: str) -> Answer:
+def answer(granted: dict[str, Any], need: _needs.NeededStatement, action: str) -> Answer:
     """IAM's, where the request has what the need says that it has."""
     told = need.conditions or {}
     holding = [
