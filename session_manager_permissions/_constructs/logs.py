@@ -180,9 +180,8 @@ def group_arn(group: ILogGroupRef) -> str:
         TypeError: `group` is no log group.
         ValueError: its ARN is not a log group's, or has a wildcard.
     """
-    if isinstance(
-        group, (cdk.aws_logs.LogGroup, cdk.aws_logs.CfnLogGroup)
-    ):  # their ARN is a token with the `:*`
+    # The ARN of these is a token with the `:*`.
+    if isinstance(group, (cdk.aws_logs.LogGroup, cdk.aws_logs.CfnLogGroup)):
         name = group.ref if isinstance(group, cdk.aws_logs.CfnLogGroup) else group.log_group_name
         return cdk.Stack.of(group).format_arn(
             service="logs",

@@ -37,10 +37,9 @@ class Diagnosis:
     def cause(self) -> Check | None:
         """Find the first check that explains the others; a symptom, if no check does."""
         failing = [check for check in self.checks if check.verdict == "fail"]
-        causes = failing
         if any(check.name in SYMPTOMS for check in failing):
-            causes = [check for check in failing if check.name in CONNECTING]
-        return next(iter([*causes, *failing]), None)
+            failing.sort(key=lambda check: check.name not in CONNECTING)
+        return next(iter(failing), None)
 
     @property
     def to_run(self) -> list[str]:

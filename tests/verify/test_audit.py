@@ -703,7 +703,7 @@ def test_names_are_added_to_the_list_that_a_stack_may_follow(
 
 def test_name_that_is_commented_out_stays_out(audit: Callable[..., Run], tmp_path: Path) -> None:
     file = tmp_path / "profiles.txt"
-    kept = "# web is the front end\n#\tteam/web  # not ours\n# two\ntwo\n"
+    kept = "# web is the front end, see docs/three\n#\tteam/web  # not ours\n# two\ntwo\n"
     file.write_text(kept, encoding="utf-8")
     account = with_roles(Account(Machine(A), Machine(B, profile="two")), web=Role(lacks=CHANNELS))
     account.profiles |= {"two": "web", "three": "web"}

@@ -133,7 +133,8 @@ def _add_names(path: str, names: list[str]) -> None:
         text += "\n"
     lines = text.split("\n")  # as the app does
     listed = {_name(line.partition("#")[0]) for line in lines}
-    commented_out = {_name(line.strip("# \t").partition("#")[0]) for line in lines}
+    comments = (line.strip("# \t").partition("#")[0].split() for line in lines)
+    commented_out = {_name(words[0]) for words in comments if len(words) == 1}
     lacking = [name for name in names if _name(name) not in listed]
     left_out = [name for name in lacking if _name(name) in commented_out]
     added = "".join(f"{name}\n" for name in lacking if name not in left_out)
