@@ -15,11 +15,11 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import session_manager_statements
 from session_manager_permissions._verify.command import main
+from tests.cfn_lint import lint
 
 from .builders import deployed
 from .conftest import ROOT, existing_key, run_python

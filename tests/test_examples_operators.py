@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
+
+from tests.cfn_lint import lint
 
 from .conftest import ROOT, run_python
 from .constructs.test_preferences import violations

@@ -18,13 +18,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from cfnlint.api import lint
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
     SessionManagerPermissions,
     SessionPreferences,
 )
+from tests.cfn_lint import lint
 
 from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, owned_role
 from .scenarios import BUCKET, GROUP_ARN, PREFIX, SCENARIOS
@@ -123,7 +123,7 @@ def test_cfn_lint_finds_nothing(assembly: Path, scenario: str) -> None:
     without_flag, with_flag = templates(assembly, scenario)
     # The flag sorts the actions: to see that once is enough.
     for template in (without_flag, with_flag) if scenario == "owned" else (with_flag,):
-        assert lint(template.read_text(encoding="utf-8"), regions=[REGION]) == []
+        assert lint(template.read_text(encoding="utf-8"), REGION) == []
 
 
 def test_cfn_lint_finds_nothing_in_endpoints(assembly: Path) -> None:

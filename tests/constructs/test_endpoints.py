@@ -10,7 +10,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
-from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import (
@@ -18,6 +17,7 @@ from session_manager_permissions import (
     SessionManagerPermissions,
     SessionPreferences,
 )
+from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
     HERE,

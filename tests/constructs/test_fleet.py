@@ -20,7 +20,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
-from cfnlint.api import lint
 from constructs import Construct
 
 from session_manager_permissions import (
@@ -32,6 +31,7 @@ from session_manager_permissions import (
 from session_manager_permissions._constructs.fleet_tree import Tree
 from session_manager_permissions._needs import MAX_INLINE_POLICIES
 from tests.builders import ROLES_OF_AN_INCLUDED_PROFILE, include_profile, l1_profile
+from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
     EC2,

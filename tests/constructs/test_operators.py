@@ -12,11 +12,11 @@ import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from cfnlint.api import lint
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
 from tests.builders import deployed
+from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
     HERE,

@@ -11,11 +11,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from cfnlint.api import lint
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions import _app as real_app
+from tests.cfn_lint import lint
 from tests.conftest import (
     HERE,
     OTHER_REGION,
