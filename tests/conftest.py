@@ -8,6 +8,7 @@ import os
 import runpy
 import subprocess
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,12 +18,12 @@ import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk.cloudformation_include import CfnInclude, CfnIncludeProps
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 from .browser import browser  # noqa: F401 # a fixture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from aws_cdk.cloudformation_include import IncludedNestedStack
     from constructs import Construct
@@ -38,7 +39,7 @@ gc.set_threshold(100_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with those that take longest and install most, and trace none that deploys.
+    """Begin with those that take longest and install most, and trace none that deploys or searches.
 
     A worker of xdist takes tests off the end of another's list: from the head none is taken, so
     what a module sets up is set up once.
@@ -46,8 +47,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("packaging") is None)
     for item in items:
         # The unit tests reach each branch, and a trace takes as long as what it traces.
-        if item.get_closest_marker("deploy") or item.get_closest_marker("packaging"):
-            item.add_marker("no_cover")
+        searches = is_hypothesis_test(getattr(item, "function", None))
+        if searches or {"deploy", "packaging"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker("untraced")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Trace neither an `untraced` test nor the threads that it starts.
+
+    In a worker of xdist, pytest-cov starts two traces, and its own marker `no_cover` ends one.
+    """
+    traces = sys.gettrace(), threading.gettrace()
+    if item.get_closest_marker("untraced"):
+        sys.settrace(None)
+        threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(traces[0])
+        threading.settrace(traces[1])
 
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from .preference_options import BUCKET, BUCKETS, GROUPS, KEYS, Given, given_pref
 if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
 
-pytestmark = pytest.mark.no_cover  # the unit tests reach each branch
+pytestmark = pytest.mark.untraced
 
 KINDS: Final = ("made", "exists")
 BY_ITSELF: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-pytestmark = pytest.mark.no_cover  # the unit tests reach each branch
+pytestmark = pytest.mark.untraced
 
 
 def default(app: cdk.App) -> cdk.Stack:

@@ -62,6 +62,13 @@ def test_role_of_a_policy_that_is_deep(tmp_path: Path, wrap: str, depth: int) ->
     assert depth < 150 or found == UNKNOWN
 
 
+@pytest.mark.parametrize("malformed", [{"Fn::Join": "Role"}, {"Ref": 7}])
+def test_role_of_a_policy_that_is_malformed(check: Check, malformed: object) -> None:
+    found = check(profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=[malformed])))
+
+    assert found.rules == UNKNOWN
+
+
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("wrap", WRAPS)
 @pytest.mark.parametrize("place", ["Action", "Resource", "Sid", "Condition", "statement", "role"])

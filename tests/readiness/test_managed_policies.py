@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .reports import Check
 
-pytestmark = pytest.mark.no_cover  # the unit tests reach each branch
+pytestmark = pytest.mark.untraced
 
 INSTANCE: Final = "arn:aws:ec2:eu-west-1:111122223333:instance/i-0123456789abcdef0"
 MANAGED_NODE: Final = "arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-0123456789abcdef0"

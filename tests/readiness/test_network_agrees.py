@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.no_cover  # the unit tests reach each branch
+pytestmark = pytest.mark.untraced
 
 OPEN: Final[str] = State.OPEN.value
 CLOSED: Final[str] = State.CLOSED.value

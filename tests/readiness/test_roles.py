@@ -485,6 +485,7 @@ def stores(kind: str, value: object) -> dict[str, Any]:
         (stores("AWS::SSM::Parameter", ROLE_NAME), UNKNOWN),
         (stores("AWS::SSM::Parameter", {"Fn::Sub": "${Role.Arn}"}), UNKNOWN),
         (stores("AWS::SSM::Parameter", {"Ref": "Profile"}), READY),
+        (stores("AWS::SSM::Parameter", {"Ref": 7}), READY),
         (stores("Custom::Anything", {"Fn::GetAtt": ["Role", "Arn"]}), UNKNOWN),
         (stores("AWS::CloudFormation::Stack", ROLE_NAME), UNKNOWN),
         (profile_and_role(inline(ALL)) | {"Outputs": {"O": {"Value": ROLE_NAME}}}, UNKNOWN),

@@ -119,6 +119,12 @@ def test_the_partition_is_that_of_the_arns() -> None:
     assert "arn:aws-cn:s3:::session-logs/*" in json.dumps(inline_policy(said))
 
 
+def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
+    said = PolicyOptions(log_group="/ssm/sessions", region="eu-west-1", account=ACCOUNT)
+    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions:*"
+    assert group in json.dumps(inline_policy(said))
+
+
 def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
     key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/s3"
     said = PolicyOptions(log_bucket="session-logs")
