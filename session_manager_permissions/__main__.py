@@ -1,4 +1,7 @@
-"""The app without a checkout: `cdk deploy --app "python -m session_manager_permissions"`."""
+"""The app without a checkout: `cdk deploy --app "python -m session_manager_permissions"`.
+
+The command `session-manager-permissions` is in `_verify/command.py`.
+"""
 
 import os
 import sys

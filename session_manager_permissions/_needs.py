@@ -165,11 +165,12 @@ def needed(
     check_log_encryption: bool,
     bucket_of_other_account: bool = False,
 ) -> Iterator[NeededStatement]:
-    """Yield all that the role needs but the keys of the sessions, for which there is `decrypt`.
+    """Yield every statement but those for the keys of the sessions, which `decrypt` makes.
 
     Args:
         bucket_arn: the bucket for session logs, if there is one.
-        bucket_key: what `log_bucket_key` takes for the key that the bucket encrypts with.
+        bucket_key: the ARN of the key that the bucket encrypts with, and the name of its alias
+            if it is given by one.
         prefix: that of the logs in the bucket, as `joined` gives it.
         group_arn: the log group for session logs, without a `:*` at its end.
         allow_registration: whether the role may register its instance.

@@ -69,6 +69,7 @@ def test_allowed(statements: object) -> None:
         pytest.param([], id="nothing"),
         pytest.param([LAMBDA], id="another service"),
         pytest.param([statement("ec2fleet.amazonaws.com")], id="a name that begins so"),
+        pytest.param([statement("ec2.amazonaws")], id="a suffix of one part"),
         pytest.param([statement(SYSTEMS_MANAGER)], id="of a hybrid node"),
         pytest.param([statement(Principal={"AWS": "arn:aws:iam::1:root"})], id="an account"),
         pytest.param([statement(Action="sts:TagSession")], id="another action"),

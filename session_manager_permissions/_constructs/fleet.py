@@ -1,6 +1,7 @@
 """`SessionManagerFleet`: the construct that covers all compute below a scope.
 
-`fleet_tree` finds the compute, and `fleet_roles` decides what roles each policy lists.
+`fleet_tree` finds the compute and the stack that each is in. The fleet makes a policy for each of
+these stacks, and `fleet_roles` decides what roles it lists.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ class SessionManagerFleet(Construct):
     stage below `scope` that has none and is not excluded fails the synthesis.
 
     A role that must not change is never attached to: one that was imported with `mutable=False`,
-    comes from `without_policy_updates()`, belongs to another account, or is reserved by AWS. The
-    warning `session-manager-permissions:fleet-not-attached` on the stack names it, and all else
-    that can't be attached to. A fleet that finds nothing to cover is warned of too:
-    `session-manager-permissions:fleet-covers-nothing`.
+    comes from `without_policy_updates()`, belongs to another account, is service-linked, or is
+    reserved by AWS. The warning `session-manager-permissions:fleet-not-attached` on the stack names
+    it, and all else that can't be attached to. A fleet that finds nothing to cover is warned of
+    too: `session-manager-permissions:fleet-covers-nothing`.
 
     Boots are not held back. Exclude an instance that has to find the policy at its first boot, and
     make it depend on a `SessionManagerPermissions` of its own.
@@ -250,7 +251,7 @@ class SessionManagerFleet(Construct):
         if len(now) == len(self._compute):
             return self._errors
         seen = {found.resource.node.path for found in self._compute}
-        paths = [profile.node.path for profile in now]
+        paths = [resource.node.path for resource in now]
         late = self._own(path for path in paths if path not in seen)
         if late:
             self._errors.append(

@@ -73,7 +73,7 @@ class RoleKey(NamedTuple):
 
 @dataclass
 class _Use:
-    """A policy whose compute has a role."""
+    """A role that the compute of a policy has."""
 
     policy: FleetPolicy
     token: str
@@ -99,10 +99,10 @@ def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None)
     owners: dict[RoleKey, list[object]] = {}
     if by_name:
         owned = _owned_by_name(tree)
-        owners = {name: [key.owner for key in roles] for name, roles in owned.items()}
-        names = {key: name for name, roles in owned.items() for key in roles}
+        owners = {key: [one.owner for one in roles] for key, roles in owned.items()}
+        by_reference = {reference: key for key, roles in owned.items() for reference in roles}
         for use in references:
-            use.key = names.get(use.key, use.key)
+            use.key = by_reference.get(use.key, use.key)
         for use in by_name:
             use.token = _reference_here(use.policy, owned.get(use.key, {})) or use.token
     uses = [*references, *by_name]

@@ -1,8 +1,9 @@
 """Find the role that a user gives, attach a policy to it, and refuse one that can't be changed.
 
-A role can't be changed if its ARN is that of a service-linked role (`refuse_by_arn`), if a stack
-of another account owns it (`_refuse_other_account`), or if CDK leaves it out of the policy:
-imported with `mutable=False`, or by the ARN of another account (`attach_or_refuse`).
+A role can't be changed in three cases. Its ARN is that of a service-linked role, or of one that AWS
+reserves (`refuse_by_arn`). A stack of another account owns it (`_refuse_other_account`). Or CDK
+leaves it out of the policy, as it was imported with `mutable=False`, or by the ARN of another
+account (`attach_or_refuse`). `operators` has other checks, for whom it grants to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Find what is wrong with the instance profiles of an assembly, their roles and their policies."""
+"""Judge the instance profiles of an assembly by the findings on them, their roles and compute."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], C
 
     Args:
         assembly: the templates.
-        network: whether to look at compute, its network and the trust policies of its roles.
+        network: whether to look at compute, its network and the trust policies of its roles, and
+            not at its boot order alone.
     """
     profiles, values = Profiles(assembly), Values(assembly)
     computes = compute_of(values)
@@ -65,6 +66,7 @@ def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], C
 
 
 def _verdict(found: list[Finding]) -> str:
+    """Return the verdict on a profile: with any finding, it is not ready or can't be known."""
     if not found:
         return "ready"
     is_not_ready = any(rules.RULES[finding.rule].not_ready for finding in found)

@@ -121,7 +121,8 @@ counts in CDK's report |
                 Default: - False: findings are reported, as not every profile is meant for Session
                 Manager.
             network: whether compute is looked at too: its instance profile, its role's trust
-                policy, its metadata service, and the way through its network. Default: - True.
+                policy, its metadata service, and the way through its network. The order in which
+                compute boots is looked at in any case. Default: - True.
 
         Raises:
             TypeError: `strict` or `network` is no bool.

@@ -158,7 +158,7 @@ def fix(problem: Problem, resource: Resource, launch: Resource, around: Around) 
     if problem.cause == verdicts.EGRESS_CLOSED:
         is_its_own = launch.path.startswith(resource.path.rpartition("/")[0] + "/")
         return _let_out(resource if launch.type == _PART or is_its_own else launch, around)
-    return _open_endpoint(problem, around)
+    return _open_endpoint(problem, around)  # `verdicts.ENDPOINT_UNREACHABLE`
 
 
 def _as_l2(problem: Problem, around: Around) -> str:

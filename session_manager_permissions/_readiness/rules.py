@@ -1,6 +1,8 @@
 """The rules of the check as data: what each finds, what it is reported on, and its severity.
 
-`make tables` writes them into `SessionManagerReadiness` and the pages.
+`findings` looks for what concerns a role or a policy, `compute_findings` for what concerns compute,
+and `_network` for what concerns its network. `make tables` writes the rules into
+`SessionManagerReadiness` and the pages.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class ReadinessRule(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One cause, on all the resources that it is a cause for."""
+    """What a rule finds, on all the resources that it concerns."""
 
     rule: str
     resources: tuple[Resource, ...]
@@ -99,6 +101,7 @@ METADATA_OFF: Final = _not_ready(
     "`HttpEndpoint: disabled`: the agent gets no credentials",
     "the instance, launch template or launch configuration",
 )
+# `_network` names the rules of the network, as the command has them too.
 _not_ready(
     verdicts.NO_NETWORK_PATH,
     "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",

@@ -31,7 +31,7 @@ _PERMISSIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"
 
 
 class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
-    """AWS could not be asked, or did not answer; the text tells the user why, and the way out."""
+    """There is no answer; the text tells the user why, and the way out."""
 
 
 class NotPermitted(CannotAsk):

@@ -40,11 +40,11 @@ ORDER: Final = (*NODE, *IDENTITY, *PATHS, *PREFERENCES, *OPERATOR)
 """All checks, from the instance outwards."""
 
 SYMPTOMS: Final = ("connected", "registered")
-"""The checks that fail beside the one that is the cause."""
+"""The checks that fail because another one does."""
 
 CONNECTING: Final = ("instance-running", *IDENTITY, "path-ssm", "path-ssmmessages")
-"""The checks that can be the cause of a symptom. The others are about sessions, which need a
-connection first."""
+"""The checks that can be the cause of a symptom, and so are none themselves. The others are about
+sessions, which need a connection first."""
 
 HANDSHAKE: Final = (
     "Handshake timed out. Please ensure that you have the latest version of the session manager "

@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
-        run = vars(arguments).pop("run", _verify)
+        run = vars(arguments).pop("run")
         return int(run(arguments))
     except CannotAsk as error:
         text = str(error)
@@ -146,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    verify.set_defaults(run=_verify)
     of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
     profile_help = "the role in this instance profile"
     fault = _limits.INSTANCE_PROFILE.fault

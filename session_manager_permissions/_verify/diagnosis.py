@@ -30,12 +30,12 @@ class Diagnosis:
 
     @property
     def ready(self) -> bool:
-        """Tell whether a session would open, as far as it is known: unknowns do not change it."""
+        """Tell whether the node is connected, as far as it is known, and no check fails."""
         return self.node.connected and not any(check.verdict == "fail" for check in self.checks)
 
     @property
     def cause(self) -> Check | None:
-        """Find the first check that explains the others; a symptom, if no check does."""
+        """Find the first check that fails; for a symptom, the first that can be its cause."""
         failing = [check for check in self.checks if check.verdict == "fail"]
         if any(check.name in SYMPTOMS for check in failing):
             failing.sort(key=lambda check: check.name not in CONNECTING)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .result import AuditResult
 
 ALL_REACHABLE, NOT_ALL, NOTHING_ASKED = 0, 1, 2
-"""The exit statuses."""
+"""The exit statuses of `audit`."""
 
 _ATTEMPTS: Final = 10
 """How often a call is made while AWS throttles it, unless AWS_MAX_ATTEMPTS says otherwise."""
