@@ -35,6 +35,20 @@ PUBLIC: Final[dict[str, Callable[..., Any]]] = {
     "SessionPreferences.grant_start_session": SessionPreferences.grant_start_session,
 }
 
+EACH_KIND_OF_PAGE: Final = (
+    "",
+    "404.html",
+    "benchmarks/RESULTS/",
+    "causes/no-instance-profile/",
+    "confirm-on-aws/",
+    "organizations/",
+    "preferences/",
+    "recipes/",
+    "reference/",
+)
+OF_THE_THEME: Final = "landmark-unique"
+"""Material has a nav without a name in each block of code, and two of one name around a section."""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -113,15 +127,15 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
 def test_pages_can_be_read_and_used_by_everyone(
     site: Path, browser: Browser, scheme: Literal["light", "dark"]
 ) -> None:
-    """axe finds nothing serious: contrasts, headings, names, what the keyboard reaches."""
+    """axe finds nothing: contrasts, the order of headings, names, what the keyboard reaches."""
     rules = (ROOT / "node_modules/axe-core/axe.min.js").read_text("utf-8")
     with served(site) as address, browser.new_context(color_scheme=scheme) as context:
         page = context.new_page()
-        for path in ("", "reference/", "causes/no-network-path/", "preferences/"):
+        for path in EACH_KIND_OF_PAGE:
             page.goto(f"{address}/{path}")
             page.evaluate(rules)
             found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-            assert [one for one in found if one["impact"] in {"serious", "critical"}] == []
+            assert [one for one in found if one["id"] != OF_THE_THEME] == [], path
 
 
 def test_it_works_in_a_browser_that_reaches_no_other_host(site: Path, browser: Browser) -> None:

@@ -118,10 +118,20 @@ def cause(name: re.Match[str]) -> str:
     return f"[{name[0]}]({target})" if (ROOT / "docs" / target).is_file() else name[0]
 
 
+def on_post_template(output: str, *, template_name: str, **_: object) -> str:
+    """Name the search of the page that a server shows for one that does not exist."""
+    return with_a_name_of_the_search(output) if template_name == "404.html" else output
+
+
 def on_post_page(output: str, *, page: Page, **_: object) -> str:
     """Name the search, and load what draws Mermaid on the pages that have some."""
-    output = output.replace('role="dialog"', 'role="dialog" aria-label="Search"', 1)
+    output = with_a_name_of_the_search(output)
     if 'class="mermaid"' not in output:
         return output
     script = posixpath.relpath(SCRIPT, posixpath.dirname(page.file.dest_uri) or ".")
     return output.replace("</head>", f'<script src="{script}"></script></head>', 1)
+
+
+def with_a_name_of_the_search(output: str) -> str:
+    """Return the page with the name that readers of a screen have for its search."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"', 1)
