@@ -430,6 +430,14 @@ def test_each_page_is_reached_from_the_readme() -> None:
     }
 
 
+def test_the_lowest_python_named_is_that_of_the_package() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (lowest,) = re.findall(r'^requires-python = ">=(.*)"$', project, re.MULTILINE)
+
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert set(re.findall(r"Python (3\.\d+)\s+or newer", prose(page))) == {lowest}
+
+
 def test_the_readme_is_read_in_one_sitting() -> None:
     assert len(README.splitlines()) <= 200
 
