@@ -8,6 +8,7 @@ import os
 import re
 import runpy
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
 pytest.importorskip("cdk_stacksets")
-EXAMPLES = [ROOT / "examples" / name for name in ("audit", "organization", "pipeline")]
+EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/app.py"))
 
 
 def templates(example: Path, folder: Path) -> dict[str, dict[str, Any]]:
@@ -84,8 +85,13 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_each_example_is_an_app_that_says_what_it_installs(example: Path) -> None:
     assert json.loads((example / "cdk.json").read_text())["app"] == "python3 app.py"
-    requirements = (example / "requirements.txt").read_text()
-    assert re.search(r"^session-manager-permissions\b", requirements, re.MULTILINE)
+    imports = re.findall(r"^(?:import|from) (\w+)", (example / "app.py").read_text(), re.MULTILINE)
+    packages = {name.replace("_", "-") for name in {*imports} - sys.stdlib_module_names}
+    requirements = re.findall(r"^[\w-]+", (example / "requirements.txt").read_text(), re.MULTILINE)
+    assert {*requirements} == {
+        "session-manager-permissions",
+        *("aws-cdk-lib" if package == "aws-cdk" else package for package in packages),
+    }
 
 
 def test_every_account_of_the_unit_gets_the_policy_on_the_role_named_so(

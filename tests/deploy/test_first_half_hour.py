@@ -213,7 +213,7 @@ def test_each_snippet_works_in_an_app_of_cdk_init(
 @pytest.mark.parametrize(
     "name", sorted(path.parent.name for path in ROOT.glob("examples/*/app.py"))
 )
-def test_each_example_works_in_an_environment_of_its_requirements(
+def test_each_example_works_in_the_environment_of_an_app_with_its_requirements(
     newcomer: Newcomer, app: Path, name: str
 ) -> None:
     example = newcomer.checkout / "examples" / name
