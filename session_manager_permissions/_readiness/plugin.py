@@ -46,9 +46,9 @@ class SessionManagerReadiness:
     |---|---|---|---|
     | `channel-missing` | warning; error if strict | the profile | a `ssmmessages` channel action \
 that no policy allows, or the permissions boundary does not |
-    | `registration-missing` | warning; error if strict | the profile | \
-`ssm:UpdateInstanceInformation`, if no policy allows it, or the permissions boundary does not; \
-Default Host Management Configuration can stand in for it |
+    | `registration-missing` | warning; error if strict | the profile | that no policy allows \
+`ssm:UpdateInstanceInformation`, or the permissions boundary does not; Default Host Management \
+Configuration can stand in for it |
     | `explicit-deny` | warning; error if strict | the profile | a `Deny` of a channel action or \
 of `ssm:UpdateInstanceInformation` |
     | `inline-policies-too-long` | warning; error if strict | the profile | inline policies of its \
@@ -66,8 +66,8 @@ Host Management Configuration gives it some |
 let EC2 assume the role |
     | `metadata-off` | warning; error if strict | the instance, launch template or launch \
 configuration | `HttpEndpoint: disabled`: the agent gets no credentials |
-    | `no-network-path` | warning; error if strict | the instance, group, fleet or node group | no \
-way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages` |
+    | `no-network-path` | warning; error if strict | the instance, group, fleet or node group | a \
+subnet without a way out, and without VPC endpoints of `ssm` and `ssmmessages` |
     | `endpoint-missing` | warning; error if strict | the instance, group, fleet or node group | \
 VPC endpoints as the only way out, of which one that is needed is missing |
     | `endpoint-unreachable` | warning; error if strict | the VPC endpoint | private DNS that is \
@@ -81,8 +81,8 @@ grants nothing |
     | `deprecated-policy` | warning | the role | `AmazonEC2RoleforSSM` |
     | `boot-order` | warning | the instance, Auto Scaling group or fleet | compute that may boot \
 before the policy of its role that allows what the agent needs |
-    | `cannot-be-known` | info | the profile or the compute | what decides is known after the \
-deployment only |
+    | `cannot-be-known` | info | the profile or the compute | that what decides is known only \
+after the deployment |
     | `ready` | info | nothing | that every profile is ready: it is not printed, and keeps the \
 counts in CDK's report |
 

@@ -64,7 +64,7 @@ CHANNEL_MISSING: Final = _not_ready(
 )
 REGISTRATION_MISSING: Final = _not_ready(
     "registration-missing",
-    "`ssm:UpdateInstanceInformation`, if no policy allows it, or the permissions boundary "
+    "that no policy allows `ssm:UpdateInstanceInformation`, or the permissions boundary "
     "does not; Default Host Management Configuration can stand in for it",
 )
 EXPLICIT_DENY: Final = _not_ready(
@@ -104,7 +104,7 @@ METADATA_OFF: Final = _not_ready(
 # `_network` names the rules of the network, as the command has them too.
 _not_ready(
     verdicts.NO_NETWORK_PATH,
-    "no way out of its subnet, and no VPC endpoint of `ssm` and `ssmmessages`",
+    "a subnet without a way out, and without VPC endpoints of `ssm` and `ssmmessages`",
     "the instance, group, fleet or node group",
 )
 _not_ready(
@@ -139,7 +139,7 @@ BOOT_ORDER: Final = _warning(
 )
 CANNOT_BE_KNOWN: Final = _info(
     "cannot-be-known",
-    "what decides is known after the deployment only",
+    "that what decides is known only after the deployment",
     "the profile or the compute",
 )
 READY: Final = _info(
