@@ -26,7 +26,7 @@ TESTS = {
     "__init__": "imports",
     "_limits": "limits logs keys names verify document",
     "_patterns": "patterns policies trust",
-    "_needs": "statements policies one_source snapshots document verify logs readiness",
+    "_needs": "statements policies one_source snapshots document verify logs readiness policy",
     "_app": "app messages",
     "_constructs/at_synthesis": "fleet permissions",
     "_constructs/checks": "messages options preferences hostile",
@@ -55,8 +55,8 @@ TESTS = {
     "_readiness/templates": "templates readiness hostile_assemblies",
     "_trust": "trust",
     "_verify/command": "command verify document messages",
-    "_verify/document": "document verify",
-    "_verify/simulator": "verify document command",
+    "_verify/document": "document verify node",
+    "_verify/simulator": "verify document command audit",
 }
 CONFIG = """\
 [cosmic-ray]

@@ -454,6 +454,12 @@ ROWS: Final = [
         ),
         unknown="run-as",
     ),
+    row(
+        "Run As in a document of ports, whose sessions run as nobody",
+        does=both(
+            using(runAsEnabled=True), lambda w: (w.document or {}).update(sessionType="Port")
+        ),
+    ),
     # what may not be asked
     row(
         "no record by a denial",
