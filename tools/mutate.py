@@ -50,7 +50,7 @@ TESTS = {
     "_readiness/managed_policies": "managed_policies",
     "_readiness/plugin": "readiness",
     "_readiness/policies": "policies readiness verdicts",
-    "_readiness/roles": "roles readiness templates",
+    "_readiness/roles": "roles readiness templates boot_order",
     "_readiness/rules": "readiness boot_order",
     "_readiness/templates": "templates readiness hostile_assemblies",
     "_trust": "trust",

@@ -212,6 +212,7 @@ JOINED = {"Fn::Join": ["-", ["web", {"Ref": "Name"}]]}
         (JOINED, {"Fn::Sub": "web-${Name}"}, READY),
         (JOINED, {"Fn::Sub": "api-${Name}"}, NEITHER),
         (JOINED, {"Fn::Sub": "web-${Name}-api"}, NEITHER),
+        (JOINED, {"Fn::Sub": "web-2-${Name}"}, NEITHER),
         (JOINED, {"Fn::Sub": "web-${Name}${Suffix}"}, UNKNOWN),
         (JOINED, "web-eu", UNKNOWN),
         (JOINED, "api-eu", NEITHER),
