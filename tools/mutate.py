@@ -52,7 +52,7 @@ TESTS = {
     "_readiness/policies": "policies readiness verdicts",
     "_readiness/roles": "roles readiness templates boot_order",
     "_readiness/rules": "readiness boot_order",
-    "_readiness/templates": "templates readiness hostile_assemblies",
+    "_readiness/templates": "templates readiness hostile_assemblies roles",
     "_trust": "trust",
     "_verify/command": "command verify document messages",
     "_verify/document": "document verify node",
