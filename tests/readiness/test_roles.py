@@ -12,6 +12,7 @@ from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN
 from tests.conftest import owned_role
 
+from .judging import nested
 from .policy_table import (
     ALL,
     AWS,
@@ -240,6 +241,14 @@ def test_policy_on_a_role_that_has_a_name(
     body["Parameters"] = PARAMETER
 
     assert check(body, name="Stack").rules == found
+
+
+def test_name_of_a_nested_stack_is_not_that_of_its_parent(check: Check) -> None:
+    named = profile_and_role({"RoleName": {"Fn::Sub": "${AWS::StackName}-role"}})
+    outer = {"Policy": policy(ALL, roles=["Stack-role"]), "Nested": nested("Inner")}
+    check.write("Inner.template.json", named)
+
+    assert check({"Resources": outer}, name="Stack").rules == UNKNOWN
 
 
 @pytest.mark.parametrize("name", [{"Ref": "Name"}, JOINED, "web"])

@@ -212,8 +212,6 @@ def test_each_template_is_read_once(stacks: Stacks) -> None:
         ("first", "", ""),
         ("first", {"Fn::Sub": "${!aws:userid}-x"}, "${aws:userid}-x"),
         ("first", {"Ref": "AWS::Region"}, None),
-        ("first", {"Ref": "AWS::StackName"}, ""),
-        ("middle", {"Ref": "AWS::StackName"}, None),
         ("first", {"Fn::FindInMap": ["Names", "a", "b"]}, "c"),
         ("first", {"Fn::FindInMap": ["Names", {"Ref": "Name"}, "b"]}, None),
         ("first", {"Fn::Select": [0, {"Fn::Split": ["-", "a-b"]}]}, "a"),
