@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-pytest.importorskip("cdk_stacksets")
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/app.py"))
 
 
@@ -290,7 +289,6 @@ def test_cdk_nag_finds_in_the_audit_what_costs_more_or_has_no_resource(
 def test_the_role_may_do_what_an_audit_does(
     audit: tuple[dict[str, Any], dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("session_manager_permissions._verify.audit.auditing")
     assert main(["audit", "--print-permissions"]) == 0
     printed = json.loads(capsys.readouterr().out)
     file = ROOT / "examples" / "audit" / "permissions.json"
