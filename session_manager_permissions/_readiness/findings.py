@@ -231,13 +231,14 @@ def _remedy(missing: dict[str, _RoleDecision]) -> str:
     option = "allow_registration=True" if registers else ""
     lines = []
     if any(one.identity.answer is Answer.IMPLICIT_DENY for one in missing.values()):
-        lines.append(f"{_PERMISSIONS}{', ' if option else ''}{option})")
+        lines.append(f"{_CONSTRUCT}{', ' if option else ''}{option})")
     if any(one.boundary.answer is Answer.IMPLICIT_DENY for one in missing.values()):
         lines.append(f"boundary.add_statements(*session_manager_statements({option}))")
     return "\n".join(lines)
 
 
-_PERMISSIONS: Final = 'SessionManagerPermissions(self, "SessionManagerPermissions", role=role'
+_CONSTRUCT: Final = 'SessionManagerPermissions(self, "SessionManagerPermissions", role=role'
+"""How the line of code begins that gives the role of a finding the permissions."""
 
 
 def _deciding(asked: dict[str, _RoleDecision]) -> str:
@@ -268,7 +269,7 @@ def _of_aws_managed(role: Role) -> Iterator[Finding]:
 
 def _of_keys(policy: Policy) -> Iterator[Finding]:
     """Find statements about KMS keys that grant nothing, or access to every key."""
-    fix = f"{_PERMISSIONS}, encryption_key=key)"
+    fix = f"{_CONSTRUCT}, encryption_key=key)"
     for statement in policy.statements:
         on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
         named = statement._replace(actions=on_kms)
@@ -406,7 +407,7 @@ def _wait(machine: Resource, policy: Resource) -> str:
     path = policy.path
     if path.endswith("/Policy/Resource"):
         return wait
-    own = f"permissions = {_PERMISSIONS.replace('=role', f'={variable}.role')})"
+    own = f"permissions = {_CONSTRUCT.replace('=role', f'={variable}.role')})"
     if path.endswith("/Policy"):
         return f"exclude=[{variable}] in the fleet\n{own}\n{wait}"
     return f"{wait}\nof a fleet, also: exclude=[{variable}] in the fleet\n{own}"

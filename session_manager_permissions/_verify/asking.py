@@ -26,8 +26,8 @@ _MISSING: Final = frozenset(
         "ServiceSettingNotFound",
     }
 )
-_PERMISSIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
-"""The IAM actions that have another name than the API operation."""
+_ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
+"""The IAM action that an API operation needs, where the two have different names."""
 
 
 class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
@@ -74,7 +74,7 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # for the profile
             text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
         elif code in _DENIED:
-            raise NotPermitted(_PERMISSIONS.get(action, action), resource) from None
+            raise NotPermitted(_ACTIONS.get(action, action), resource) from None
         elif code in _MISSING or code.endswith(".NotFound"):
             raise NotThere(missing) from None
         else:

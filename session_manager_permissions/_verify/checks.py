@@ -17,24 +17,24 @@ CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 used."""
 
 NODE: Final = ("instance-running", "connected", "registered")
+MAY_CONNECT: Final = ("register", "reach")
+"""The checks of what the role may do to connect."""
+MAY_USE: Final = ("encrypt", "log-to-s3", "log-to-cloudwatch")
+"""The checks of whether the role may use what the Session document names."""
+OF_ROLE: Final = ("role-assumable", *MAY_CONNECT, *MAY_USE)
+"""The checks of what the policies of the role allow, its trust policy among them."""
+USABLE: Final = ("key-usable", "bucket-encryption", "log-group-encryption")
+"""The checks of whether what the Session document names can be used at all."""
+
 IDENTITY: Final = (
     "instance-profile",
     "role-assumable",
     "metadata",
-    "register",
-    "reach",
+    *MAY_CONNECT,
     "default-host-management",
 )
 PATHS: Final = ("path-ssm", "path-ssmmessages", "path-kms", "path-logs", "path-s3")
-PREFERENCES: Final = (
-    "encrypt",
-    "log-to-s3",
-    "log-to-cloudwatch",
-    "key-usable",
-    "bucket-encryption",
-    "log-group-encryption",
-    "run-as",
-)
+PREFERENCES: Final = (*MAY_USE, *USABLE, "run-as")
 OPERATOR: Final = ("operator", "plugin")
 ORDER: Final = (*NODE, *IDENTITY, *PATHS, *PREFERENCES, *OPERATOR)
 """All checks, from the instance outwards."""

@@ -16,6 +16,7 @@ from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trus
 from .asking import CannotAsk, NotThere, asked_once, asking
 from .checks import (
     IDENTITY,
+    MAY_CONNECT,
     NO_ROLE,
     NOT_CONNECTED,
     Check,
@@ -52,8 +53,6 @@ _TAKES_ACCOUNT_ROLE: Final = (3, 2, 582, 0)
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
 """
-_PERMISSIONS: Final = ("register", "reach")
-"""What is asked about a role, in the order of the checks."""
 
 
 class _Profile(NamedTuple):
@@ -300,9 +299,9 @@ def _metadata(node: Node) -> Check:
 
 def _permissions(worker: LiveRole | None, permissions: Permissions) -> list[Check]:
     if worker is None:
-        return [skipped(name, NO_ROLE) for name in _PERMISSIONS]
+        return [skipped(name, NO_ROLE) for name in MAY_CONNECT]
     return [
-        by_simulator(name, worker.arn, permissions[name], NOT_CONNECTED) for name in _PERMISSIONS
+        by_simulator(name, worker.arn, permissions[name], NOT_CONNECTED) for name in MAY_CONNECT
     ]
 
 

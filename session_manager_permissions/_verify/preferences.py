@@ -12,7 +12,9 @@ from .checks import (
     GROUP_NOT_ENCRYPTED,
     HANDSHAKE,
     KEY_DENIED,
+    MAY_USE,
     NO_ROLE,
+    USABLE,
     Check,
     Evidence,
     by_simulator,
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from .node import Node
     from .session import AwsSession
 
-_PERMISSIONS: Final = ("encrypt", "log-to-s3", "log-to-cloudwatch")
-_RESOURCES: Final = ("key-usable", "bucket-encryption", "log-group-encryption")
 _KEY: Final = "kms:DescribeKey"
 _BUCKET: Final = "s3:GetBucketEncryption"
 _GROUP: Final = "logs:DescribeLogGroups"
@@ -103,11 +103,11 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
     name = given or DEFAULT_DOCUMENT
     found = _document(session, name, node.home())
     if isinstance(found, NotThere) and given is None:
-        return Preferences(name, [skipped(check, _no_document(name)) for check in _RESOURCES])
+        return Preferences(name, [skipped(check, _no_document(name)) for check in USABLE])
     if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
         raise found
     if isinstance(found, CannotAsk):
-        return Preferences(name, [unasked(check, name, found) for check in _RESOURCES], error=found)
+        return Preferences(name, [unasked(check, name, found) for check in USABLE], error=found)
     key = None if found.key is None else _key(session, node, found.key)
     bucket = _bucket(session, node, found)
     uses = Uses(
@@ -141,9 +141,9 @@ def permission_checks(preferences: Preferences, identity: Identity) -> list[Chec
     """Check whether the role that does the work may use what the document names."""
     name, document, error = preferences.name, preferences.document, preferences.error
     if error:
-        return [unasked(check, name, error) for check in _PERMISSIONS]
+        return [unasked(check, name, error) for check in MAY_USE]
     if document is None:
-        return [skipped(check, _no_document(name)) for check in _PERMISSIONS]
+        return [skipped(check, _no_document(name)) for check in MAY_USE]
     unread = BUCKET_NOT_READ if document.enforces_s3_encryption else None
     hidden = GROUP_NOT_ENCRYPTED if document.enforces_log_group_encryption else None
     no_key = "sessions use no key"

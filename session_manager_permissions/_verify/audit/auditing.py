@@ -9,10 +9,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, asking
+from session_manager_permissions._verify.checks import OF_ROLE
 from session_manager_permissions._verify.node import own_account
 
 from .inventory import Inventory, list_nodes, role_source
-from .judging import PERMISSIONS, Judged, judge, unjudged
+from .judging import Judged, judge, unjudged
 from .merge import lacking, summary
 from .sharing import Answers, SharingSession
 
@@ -81,7 +82,7 @@ def audit(
     """
     asked_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     account = _account(session, regions)
-    found = _Audit(session, account, regions)
+    found = _AccountAudit(session, account, regions)
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         found.list_nodes(pool, tags, progress)
@@ -95,8 +96,8 @@ def audit(
 
 
 @dataclass
-class _Region:
-    """A region, as far as it is known."""
+class _RegionAudit:
+    """The audit of a region, as far as it has come."""
 
     session: SharingSession | None = None
     inventory: Inventory | None = None
@@ -120,14 +121,14 @@ class _Region:
         return "; ".join(" ".join(one.split()) for one in dict.fromkeys(said)) or None
 
 
-class _Audit:
-    """An account, as far as it is known."""
+class _AccountAudit:
+    """The audit of an account, as far as it has come."""
 
     def __init__(self, session: AwsSession, account: str, regions: Iterable[str]) -> None:
         self._session = session
         self._account = account
         self._answers = Answers()
-        self._regions = {region: _Region() for region in sorted({*regions})}
+        self._regions = {region: _RegionAudit() for region in sorted({*regions})}
         self.interrupted = False
 
     def list_nodes(
@@ -141,7 +142,7 @@ class _Audit:
             one.result()
             progress.listed(done, len(asked))
 
-    def _list(self, name: str, region: _Region, tags: Mapping[str, str]) -> None:
+    def _list(self, name: str, region: _RegionAudit, tags: Mapping[str, str]) -> None:
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
         try:
@@ -238,6 +239,6 @@ def _role(nodes: list[Judged]) -> RoleResult:
         "role": str(nodes[0].result["role"]),
         "profiles": sorted(filter(None, profiles)),
         "instances": len(nodes),
-        "lacks": [name for name in PERMISSIONS if name in lacks],
-        "unknown": [name for name in PERMISSIONS if name in unknown],
+        "lacks": [name for name in OF_ROLE if name in lacks],
+        "unknown": [name for name in OF_ROLE if name in unknown],
     }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from session_manager_permissions._verify.asking import CannotAsk, tried
-from session_manager_permissions._verify.checks import SYMPTOMS
+from session_manager_permissions._verify.checks import OF_ROLE, SYMPTOMS
 from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import ask_connection, with_status_checks
 
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 
     from .result import NodeResult, NodeVerdict
     from .sharing import SharingSession
-
-PERMISSIONS: Final = (
-    "role-assumable",
-    "register",
-    "reach",
-    "encrypt",
-    "log-to-s3",
-    "log-to-cloudwatch",
-)
-"""The checks of what a role may do."""
 
 
 class Judged(NamedTuple):
@@ -81,8 +71,9 @@ def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
         "fix": _each(line for check in because for line in check.fix),
     }
     replaced = diagnosis.identity.replaced
-    # who may assume a role is then asked of the profile's, which does not do the work
-    of_role = [one for one in checks if one.name in PERMISSIONS[replaced:]]
+    of_role = [one for one in checks if one.name in OF_ROLE]
+    if replaced:  # `role-assumable` is about the profile's role, which does not do the work
+        of_role = [one for one in of_role if one.name != "role-assumable"]
     lacks, unknown = (
         tuple(one.name for one in of_role if one.verdict == verdict)
         for verdict in ("fail", "unknown")

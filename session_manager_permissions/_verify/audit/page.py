@@ -12,7 +12,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions._verify.checks import OPERATOR, PATHS
+from session_manager_permissions._verify.checks import (
+    MAY_CONNECT,
+    MAY_USE,
+    OPERATOR,
+    PATHS,
+    SYMPTOMS,
+    USABLE,
+)
 from session_manager_permissions._verify.text import shown, shown_time
 
 from .causes import ANY_NODE, grouped
@@ -56,12 +63,9 @@ STAGES: Final = (
         (
             "instance-profile",
             "role-assumable",
-            "register",
-            "reach",
+            *MAY_CONNECT,
             "default-host-management",
-            "encrypt",
-            "log-to-s3",
-            "log-to-cloudwatch",
+            *MAY_USE,
         ),
     ),
     Stage("Network", "network", ()),
@@ -69,8 +73,8 @@ STAGES: Final = (
     Stage(
         "Session Manager",
         "session",
-        ("key-usable", "bucket-encryption", "log-group-encryption", "run-as"),
-        ("connected", "registered"),
+        (*USABLE, "run-as"),
+        SYMPTOMS,
     ),
     Stage("Operator", "operator", OPERATOR),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._verify.checks import OF_ROLE
 from session_manager_permissions._verify.text import all_shown, plainly
 
 from .causes import grouped
-from .judging import PERMISSIONS
 from .result import VERDICTS
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .result import AuditResult, NodeResult
 
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
-_OF_ROLE: Final = frozenset({"instance-profile", *PERMISSIONS})
-"""The causes that nodes have because of their role."""
+_BY_ROLE: Final = frozenset({"instance-profile", *OF_ROLE})
+"""The causes that lie in the role: their nodes are listed by role, and the others by region."""
 _GRANTS: Final = {
     "register": "allow-registration=true",
     "encrypt": "key=KEY_ARN",
@@ -108,7 +108,7 @@ def _print_group(console: Console, group: Group, verdict: str, *, several: bool)
         console.print(f"  {line}")
     for line in group.fix:
         console.print(f"  - {line}")
-    of_role = bool(_OF_ROLE & {*group.causes})
+    of_role = bool(_BY_ROLE & {*group.causes})
     places: dict[str, list[str]] = {}
     for node in group.nodes:
         places.setdefault(_place(node, of_role=of_role, several=several), []).append(node["id"])
