@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from .templates import Assembly, Stack, Template
 
 
-class Target(NamedTuple):
-    """What a property refers to."""
+class PartKind(NamedTuple):
+    """A kind of part of a network, to which a property refers."""
 
     noun: str
-    """As a message says it."""
+    """What a message calls such a part."""
     types: tuple[str, ...]
-    """The types that it may be of."""
+    """The types of resource that may be such a part."""
 
 
-SUBNET: Final = Target("subnet", ("AWS::EC2::Subnet",))
-VPC: Final = Target("VPC", ("AWS::EC2::VPC",))
+SUBNET: Final = PartKind("subnet", ("AWS::EC2::Subnet",))
+VPC: Final = PartKind("VPC", ("AWS::EC2::VPC",))
 CLUSTERS: Final = ("AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster")
-GROUP: Final = Target("security group", ("AWS::EC2::SecurityGroup", *VPC.types, *CLUSTERS))
+GROUP: Final = PartKind("security group", ("AWS::EC2::SecurityGroup", *VPC.types, *CLUSTERS))
 """A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
 
 RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
@@ -136,7 +136,7 @@ class Values:
             return True
         return Unknown(f"the condition {min(one.name for one in conditions)!r}", conditions)
 
-    def reference(self, template: Template, value: object, to: Target) -> Reference:
+    def reference(self, template: Template, value: object, to: PartKind) -> Reference:
         """The resource or the id that a value in a template refers to."""
         found = self.behind(template, value)
         if isinstance(found, Resource):
@@ -149,7 +149,7 @@ class Values:
             return Unknown(f"whether this app makes the {to.noun} {found!r}")
         return found
 
-    def references(self, template: Template, value: object, to: Target) -> tuple[Reference, ...]:
+    def references(self, template: Template, value: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry of a list refers to."""
         return tuple(
             self.reference(template, entry, to) if certain else Unknown(decider(value, to.noun))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network.facts import Unknown, all_of
 from session_manager_permissions._network.model import AclEntry, NetworkAcl
 from session_manager_permissions._readiness.templates import Resource, text
-from session_manager_permissions._readiness.values import SUBNET, VPC, Target, decider, fact
+from session_manager_permissions._readiness.values import SUBNET, VPC, PartKind, decider, fact
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 
-ACL: Final = Target("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
+ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
 """A VPC stands for its default network ACL."""
 
 _TCP: Final = {"6", "-1"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Network
 from session_manager_permissions._readiness.templates import UNKNOWN, Resource, Stack, shown
-from session_manager_permissions._readiness.values import Target, may_be_one_region
+from session_manager_permissions._readiness.values import PartKind, may_be_one_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.values import Values
 
 
-INTERNET_GATEWAY: Final = Target("internet gateway", ("AWS::EC2::InternetGateway",))
-TABLE: Final = Target("route table", ("AWS::EC2::RouteTable",))
+INTERNET_GATEWAY: Final = PartKind("internet gateway", ("AWS::EC2::InternetGateway",))
+TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))
 
 INBOUND, OUTBOUND = "inbound rules", "outbound rules"
 
@@ -83,7 +83,7 @@ class Reading:
         self,
         type_: str,
         by: str,
-        to: Target,
+        to: PartKind,
         kind: str,
         *,
         detail: Callable[[Resource], Hashable] = lambda _: True,

@@ -15,7 +15,7 @@ from session_manager_permissions._network.model import (
     RouteTable,
 )
 from session_manager_permissions._readiness.templates import Resource, present, shown, text
-from session_manager_permissions._readiness.values import SUBNET, VPC, Target, decider
+from session_manager_permissions._readiness.values import SUBNET, VPC, PartKind, decider
 
 from .reading import INTERNET_GATEWAY, TABLE
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
-_NAT: Final = Target("NAT gateway", ("AWS::EC2::NatGateway",))
+_NAT: Final = PartKind("NAT gateway", ("AWS::EC2::NatGateway",))
 
 _ELSEWHERE: Final = {
     "CarrierGatewayId": "carrier gateway",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from .merge import Place
+    from .merge import AccountRegion
     from .result import (
         AuditResult,
         CauseChange,
@@ -110,7 +110,7 @@ def changes(old: AuditResult, new: AuditResult) -> Changes:
     }
 
 
-def _regions(result: AuditResult) -> dict[Place, RegionResult]:
+def _regions(result: AuditResult) -> dict[AccountRegion, RegionResult]:
     return {place(region): region for region in result["regions"]}
 
 
@@ -130,7 +130,7 @@ def _state(node: NodeResult | None) -> NodeState | None:
     return node and {"verdict": node["verdict"], "causes": sorted(node["causes"])}
 
 
-def _causes(nodes: dict[str, NodeResult], places: set[Place]) -> Counter[str]:
+def _causes(nodes: dict[str, NodeResult], places: set[AccountRegion]) -> Counter[str]:
     return Counter(
         cause for node in nodes.values() if place(node) in places for cause in node["causes"]
     )
@@ -177,7 +177,7 @@ def _of_unseen_nodes(result: AuditResult, other: AuditResult) -> set[str | None]
 
 
 def _not_compared(
-    before: dict[Place, RegionResult], after: dict[Place, RegionResult]
+    before: dict[AccountRegion, RegionResult], after: dict[AccountRegion, RegionResult]
 ) -> Iterator[NotCompared]:
     for account, region in sorted(before.keys() | after.keys()):
         old, new = before.get((account, region)), after.get((account, region))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .result import NodeResult, RegionResult, RoleResult, Summary
 
-Place = tuple[str, str]
+AccountRegion = tuple[str, str]
 """An account, and a region of it."""
 
 _GIVE: Final = "give what session-manager-permissions audit --output json printed"
@@ -26,8 +26,8 @@ _GRANTED: Final = "role-assumable"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-class _Answer(NamedTuple):
-    """What one file says about one region of one account. A merge takes it whole, or not at all."""
+class _RegionInFile(NamedTuple):
+    """What one file says of a region of an account. A merge takes all of it or nothing."""
 
     path: str
     result: AuditResult
@@ -99,7 +99,7 @@ def _fill_in(result: AuditResult) -> None:
     result["summary"] = summary(result["instances"])
 
 
-def place(part: RegionResult | NodeResult) -> Place:
+def place(part: RegionResult | NodeResult) -> AccountRegion:
     """Return the account and the region of a part of a result."""
     return part.get("account", ""), part["region"]
 
@@ -119,10 +119,10 @@ def summary(nodes: Sequence[NodeResult]) -> Summary:
 
 
 def _merged(results: dict[str, AuditResult]) -> AuditResult:
-    answers: dict[Place, list[_Answer]] = {}
+    answers: dict[AccountRegion, list[_RegionInFile]] = {}
     for path, result in results.items():
         for region in result["regions"]:
-            answers.setdefault(place(region), []).append(_Answer(path, result, region))
+            answers.setdefault(place(region), []).append(_RegionInFile(path, result, region))
     newest = {where: _newest(found) for where, found in answers.items()}
     used = [one for one in results.values() if any(one is kept.result for kept in newest.values())]
     nodes = [
@@ -162,7 +162,7 @@ def _merged(results: dict[str, AuditResult]) -> AuditResult:
     return merged
 
 
-def _newest(answers: Iterable[_Answer]) -> _Answer:
+def _newest(answers: Iterable[_RegionInFile]) -> _RegionInFile:
     """Return the answer of the latest time; where one has no time, the one that is named last."""
     first, *others = answers
     newest = first

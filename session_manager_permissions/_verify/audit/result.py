@@ -1,7 +1,7 @@
 """The result of an audit as JSON. docs/audit.md has each field as it is described here.
 
-Each object has the fields of its first version, and in a class of its own what was added since: a
-file of an older version does not have them.
+A class whose name ends in `Fields` has the fields that an object has had from the beginning. Later
+fields are in a class derived from it, because older files do not have them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ NodeVerdict = Literal["reachable", "unreachable", "stopped", "unknown"]
 VERDICTS: Final[tuple[NodeVerdict, ...]] = get_args(NodeVerdict)
 
 
-class _Region(TypedDict):
+class _RegionFields(TypedDict):
     region: str
     """The region."""
     instances: int
@@ -21,7 +21,7 @@ class _Region(TypedDict):
     """What could not be asked, in one line."""
 
 
-class RegionResult(_Region, total=False):
+class RegionResult(_RegionFields, total=False):
     """A region, and how many instances and managed nodes it has."""
 
     account: str
@@ -47,7 +47,7 @@ class Summary(TypedDict):
     """The number of nodes with each cause, by the name of the check."""
 
 
-class _Node(TypedDict):
+class _NodeFields(TypedDict):
     id: str
     """`i-…` or `mi-…`."""
     region: str
@@ -75,14 +75,14 @@ class _Node(TypedDict):
     """What to run or to write."""
 
 
-class NodeResult(_Node, total=False):
+class NodeResult(_NodeFields, total=False):
     """An instance or a hybrid node, and why it can't be reached."""
 
     account: str
     """The account's id."""
 
 
-class _Role(TypedDict):
+class _RoleFields(TypedDict):
     role: str
     """Its ARN."""
     profiles: list[str]
@@ -94,7 +94,7 @@ class _Role(TypedDict):
     `log-to-cloudwatch` fail for one of its nodes; the last three if there is a Session document."""
 
 
-class RoleResult(_Role, total=False):
+class RoleResult(_RoleFields, total=False):
     """A role in use, and the checks of its permissions that fail."""
 
     unknown: list[str]
@@ -188,7 +188,7 @@ class Replaced(TypedDict):
     """The file that has it."""
 
 
-class _Audit(TypedDict):
+class _AuditFields(TypedDict):
     version: int
     """The version of this shape: 1."""
     account: str | None
@@ -206,7 +206,7 @@ class _Audit(TypedDict):
     sorted."""
 
 
-class AuditResult(_Audit, total=False):
+class AuditResult(_AuditFields, total=False):
     """The whole answer."""
 
     accounts: list[str]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._verify.session import AwsSession
 
-_Asked = dict[str, Any]
+_Parameters = dict[str, Any]
 _Page = dict[str, Any]
 
 _TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
@@ -131,17 +131,17 @@ class SharingClient:
         """Return what makes the calls for all pages."""
         return SimpleNamespace(paginate=lambda **asked: self.pages(operation, asked))
 
-    def pages(self, operation: str, asked: _Asked) -> list[_Page]:
+    def pages(self, operation: str, asked: _Parameters) -> list[_Page]:
         """Return all pages of the answer to a call."""
         paginator = self.client.get_paginator(operation)
         return self._once(operation, asked, lambda: [*paginator.paginate(**asked)])  # type: ignore[no-any-return]
 
-    def _once(self, operation: str, asked: _Asked, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+    def _once(self, operation: str, asked: _Parameters, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         said = json.dumps(asked, sort_keys=True, default=str)
         key = (self._service, str(self._region), operation, said)
         return self._result(self._answers.once(key, ask), asked)
 
-    def _result(self, answer: Future[Any], asked: _Asked) -> Any:  # noqa: ANN401
+    def _result(self, answer: Future[Any], asked: _Parameters) -> Any:  # noqa: ANN401
         """Return the answer, and remember why there is none."""
         failure = answer.exception()
         if failure is not None:
@@ -168,7 +168,7 @@ class _SharingEc2(SharingClient):
         found = self._by_id("describe_instance_status", "InstanceStatuses", "InstanceId")
         return {"InstanceStatuses": [found[name] for name in InstanceIds if name in found]}
 
-    def pages(self, operation: str, asked: _Asked) -> list[_Page]:
+    def pages(self, operation: str, asked: _Parameters) -> list[_Page]:
         """Return all pages of the answer to a call."""
         if operation != "describe_security_groups":
             return super().pages(operation, asked)
@@ -196,7 +196,7 @@ class _SharingIam(SharingClient):
     node of a role.
     """
 
-    def pages(self, operation: str, asked: _Asked) -> list[_Page]:
+    def pages(self, operation: str, asked: _Parameters) -> list[_Page]:
         """Return all pages of the answer to a call."""
         context = asked.get("ContextEntries", ())
         of_any = [entry for entry in context if entry["ContextKeyName"] != _TARGET]
