@@ -1,11 +1,12 @@
-"""The names, paths, ARNs and prefixes that AWS accepts. Knows nothing of CDK.
+"""The names, paths, ARNs, prefixes and policies that AWS accepts. Knows nothing of CDK.
 
 The constructs check names in an app against these limits. The command checks the names of its
 command line and of a live Session document against the same limits. A function whose name ends in
 `_fault` returns what is wrong with a text, in words that follow the text itself, or None.
 
 Sources: the API references of IAM, AWS KMS, Amazon CloudWatch Logs and AWS Systems Manager; in the
-Amazon S3 user guide, "General purpose bucket naming rules" and "Naming Amazon S3 objects".
+IAM user guide, "IAM and AWS STS quotas"; in the Amazon S3 user guide, "General purpose bucket
+naming rules" and "Naming Amazon S3 objects".
 """
 
 from __future__ import annotations
@@ -58,8 +59,28 @@ ALIAS: Final = Name("the name of a KMS alias", r"\w:/-", 1, 250)
 """Without the `alias/` that it begins with."""
 DOCUMENT: Final = Name("the name of an SSM document", r"\w.-", 3, 128)
 INSTANCE_ID: Final = Name("the id of an instance", r"\w-", 1, 64)
+"""In an ARN of an app, where unit tests have words. The command takes real ids: `node_fault`."""
 ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
 """AWS has twelve digits only, and unit tests of CDK apps have words."""
+
+USER: Final = re.compile(r"[A-Za-z_][\w.-]{0,31}|[\w.][\w.-]{0,63}@[A-Za-z0-9.-]{1,253}", re.ASCII)
+"""A user of the operating system, or one of a domain, `NAME@DOMAIN`."""
+RESERVED_DOCUMENTS: Final = (
+    *("aws", "amazon", "amzn", "AWSEC2", "AWSConfigRemediation", "AWSSupport"),
+)
+"""How no new document may be called: AWS reserves the names that begin so.
+
+https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html
+"""
+
+MAX_INLINE_POLICIES: Final = 10_240
+"""How many characters, without white space, all inline policies of a role may have together."""
+MAX_MANAGED_POLICY: Final = 6_144
+"""How many characters, without white space, a managed policy may have."""
+MANAGED_POLICIES: Final = 10
+"""How many managed policies a role may have, unless the account's quota was raised."""
+MAX_MANAGED_POLICIES: Final = 25
+"""How many managed policies a role may have at most, with the quota raised as far as it can be."""
 
 _MAX_PATH: Final = 512
 _MAX_OBJECT_KEY: Final = 1024
@@ -120,6 +141,26 @@ def _name_or_arn_fault(text: str, limit: Name, kind: str) -> str | None:
         if not found or not is_path(f"{found[1] or ''}/"):
             return f"is not {limit.what} or its ARN: arn:PARTITION:iam::ACCOUNT:{kind}/NAME"
     return limit.fault(name)
+
+
+def log_group_fault(name_or_arn: str) -> str | None:
+    """Tell why `name_or_arn` is neither the name nor the ARN of a log group."""
+    if not name_or_arn.startswith("arn:"):
+        return LOG_GROUP.fault(name_or_arn)
+    found = re.fullmatch(r"arn:[\w-]+:logs:[\w-]+:\d{12}:log-group:(.*)", name_or_arn, re.ASCII)
+    if not found or not LOG_GROUP.fits(found[1].removesuffix(":*")):
+        return (
+            "is not the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME, with "
+            f"a name of {LOG_GROUP.rule}"
+        )
+    return None
+
+
+def node_fault(node_id: str) -> str | None:
+    """Tell why `node_id` is the id of neither an instance nor a hybrid node."""
+    if re.fullmatch(r"m?i-[0-9a-f]{8,17}", node_id):
+        return None
+    return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
 
 
 def key_fault(arn: str) -> str | None:

@@ -48,10 +48,11 @@ REGISTRATION_RESOURCES: Final = (
 )
 """Patterns of the ARNs on which a policy may allow registration instead of on `*`."""
 
+HOST_MANAGEMENT_SETTING: Final = "/ssm/managed-instance/default-ec2-instance-management-role"
+"""The service setting that names the role of Default Host Management Configuration."""
 
-MAX_INLINE_POLICIES: Final = 10_240
-"""How many characters, without white space, all inline policies of a role may have together."""
-
+DEFAULT_DOCUMENT: Final = "SSM-SessionManagerRunShell"
+"""The Session document of the sessions that are started without naming one."""
 
 AWS_MANAGED_DEPRECATED: Final = {"service-role/AmazonEC2RoleforSSM": "AmazonSSMManagedInstanceCore"}
 """Policies that AWS advises against, as they allow too much, and what it advises instead."""

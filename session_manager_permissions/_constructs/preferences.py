@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import aws_cdk as cdk
 from constructs import Construct
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 
 from .checks import refuse_wrong_text, refuse_wrong_type
 from .keys import session_key, session_key_id
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
-
-_USER: Final = re.compile(r"[A-Za-z_][\w.-]{0,31}|[\w.][\w.-]{0,63}@[A-Za-z0-9.-]{1,253}", re.ASCII)
-"""A user of the operating system, or one of a domain, `NAME@DOMAIN`."""
-_RESERVED: Final = ("aws", "amazon", "amzn", "AWSEC2", "AWSConfigRemediation", "AWSSupport")
-"""https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html"""
 
 
 class _Settings(NamedTuple):
@@ -368,16 +363,16 @@ def _refuse_invalid_document_name(document_name: str) -> None:
 
 def _refuse_taken_document_name(document_name: str) -> None:
     """Refuse a name that no new document can have."""
-    if document_name == "SSM-SessionManagerRunShell":
+    if document_name == _needs.DEFAULT_DOCUMENT:
         raise ValueError(
             f"document_name {document_name!r} is the account's default document, which nearly "
             "always exists already, and then can't be created: give another name, or import it "
             "with SessionPreferences.from_document_name()"
         )
-    if document_name.startswith(_RESERVED):
+    if document_name.startswith(_limits.RESERVED_DOCUMENTS):
         raise ValueError(
             f"document_name {document_name!r} begins with a prefix that AWS reserves "
-            f"({', '.join(_RESERVED)}): give another name"
+            f"({', '.join(_limits.RESERVED_DOCUMENTS)}): give another name"
         )
 
 
@@ -456,7 +451,8 @@ def _refuse_invalid_user(run_as_user: str) -> None:
         raise ValueError(
             "run_as_user 'root' is refused by Session Manager: give a user who may use sudo"
         )
-    if not _USER.fullmatch(TOKEN.sub("x", run_as_user)):  # a token may turn out to be any name
+    known = TOKEN.sub("x", run_as_user)  # a token may turn out to be any name
+    if not _limits.USER.fullmatch(known):
         raise ValueError(
             f"run_as_user {run_as_user!r} is not the name of a Unix user: 1 to 32 characters of "
             "A-Z a-z 0-9 _ . -, the first a letter or _; of a domain's user, NAME@DOMAIN"

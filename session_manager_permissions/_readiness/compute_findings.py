@@ -59,8 +59,8 @@ _USES: Final = {
 statement begins."""
 
 
-_MANAGEMENT_SETTING: Final = "default-ec2-instance-management-role"
-"""How the id of the service setting of Default Host Management ends."""
+_MANAGEMENT_SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
+"""How the id of the service setting ends, of which a template may have the ARN."""
 
 _QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
 
 from . import rules
 from .compute import Written, compute_of
@@ -133,40 +133,35 @@ def _of_quotas(role: Role) -> Iterator[Finding]:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
     length = sum(policy.length for policy, certain in role.inline if certain)
-    if length > _needs.MAX_INLINE_POLICIES:
+    if length > _limits.MAX_INLINE_POLICIES:
         yield _on_profiles(
             rules.POLICIES_TOO_LONG,
             role,
             f"the deployment will fail: the inline policies of {_its_role(role)} have at least "
-            f"{length} characters, and IAM allows {_needs.MAX_INLINE_POLICIES} for a role",
+            f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role",
             "use a managed policy instead of the inline policy: "
             'iam.ManagedPolicy(self, "SessionManager", roles=[role], '
             "statements=session_manager_statements())",
         )
     for policy, certain in role.managed:
-        if certain and policy.length > _MAX_MANAGED_POLICY:
+        if certain and policy.length > _limits.MAX_MANAGED_POLICY:
             yield Finding(
                 rules.MANAGED_POLICY_TOO_LONG,
                 (policy.resource,),
                 policy.location,
                 f"the deployment will fail: the managed policy {policy.resource.logical_id!r} has "
-                f"at least {policy.length} characters, and IAM allows {_MAX_MANAGED_POLICY}",
+                f"at least {policy.length} characters, and IAM allows {_limits.MAX_MANAGED_POLICY}",
                 "move some of its statements to another policy: "
                 'iam.ManagedPolicy(self, "More", roles=[role], statements=[...])',
             )
-    if role.managed_policies > _MOST_MANAGED_POLICIES:
+    if role.managed_policies > _limits.MAX_MANAGED_POLICIES:
         yield _on_profiles(
             rules.TOO_MANY_MANAGED_POLICIES,
             role,
             f"the deployment will fail: {_its_role(role)} has at least {role.managed_policies} "
-            f"managed policies, and IAM allows at most {_MOST_MANAGED_POLICIES} on a role",
+            f"managed policies, and IAM allows at most {_limits.MAX_MANAGED_POLICIES} on a role",
             "merge several of them into one, or use inline policies",
         )
-
-
-_MAX_MANAGED_POLICY: Final = 6_144  # characters, white space aside
-_MANAGED_POLICIES: Final = 10  # on a role, as the quota is where nobody had it raised
-_MOST_MANAGED_POLICIES: Final = 25  # on a role, the most that the quota can be raised to
 
 
 def _of_what_is_unknown(
@@ -177,10 +172,11 @@ def _of_what_is_unknown(
     name = role.name if role.name and not role.in_app else "NAME"
     reasons = [*more, *([_deciding(unknown)] if unknown else [])]
     fix = f"ask IAM after the deployment: session-manager-permissions verify --role {name}"
-    if role.managed_policies > _MANAGED_POLICIES:
+    if role.managed_policies > _limits.MANAGED_POLICIES:
         reasons.append(
-            f"the account's quota of managed policies on a role, which is {_MANAGED_POLICIES} "
-            f"unless it was raised ({_its_role(role)} has {role.managed_policies})"
+            "the account's quota of managed policies on a role, which is "
+            f"{_limits.MANAGED_POLICIES} unless it was raised ({_its_role(role)} has "
+            f"{role.managed_policies})"
         )
         fix = fix if reasons[1:] else "look up the quota of the account in Service Quotas"
     if reasons:

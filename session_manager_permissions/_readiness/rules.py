@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions import _limits
 from session_manager_permissions._network import verdicts
 
 if TYPE_CHECKING:
@@ -72,16 +73,19 @@ EXPLICIT_DENY: Final = _not_ready(
 )
 POLICIES_TOO_LONG: Final = _not_ready(
     "inline-policies-too-long",
-    "inline policies of its role with more than 10,240 characters, which IAM refuses",
+    f"inline policies of its role with more than {_limits.MAX_INLINE_POLICIES:,} characters, which "
+    "IAM refuses",
 )
 MANAGED_POLICY_TOO_LONG: Final = _not_ready(
     "managed-policy-too-long",
-    "a managed policy of the role with more than 6,144 characters, which IAM refuses",
+    f"a managed policy of the role with more than {_limits.MAX_MANAGED_POLICY:,} characters, which "
+    "IAM refuses",
     "the policy",
 )
 TOO_MANY_MANAGED_POLICIES: Final = _not_ready(
     "too-many-managed-policies",
-    "more than 25 managed policies on its role, the most that the quota can be raised to",
+    f"more than {_limits.MAX_MANAGED_POLICIES} managed policies on its role, the most that the "
+    "quota can be raised to",
 )
 REFUSED_POLICY: Final = _not_ready(
     "refused-policy",

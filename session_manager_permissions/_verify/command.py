@@ -20,7 +20,7 @@ from .audit import answering as audits
 from .audit import arguments as of_audit
 from .diagnosis import diagnose
 from .document import PORT, Home, read_document
-from .node import find_node, node_fault
+from .node import find_node
 from .operators import operator_fault
 from .options import add_key_and_bucket, add_option, add_output, refuse, refuse_without_bucket
 from .permissions import policy_for_audit, policy_for_credentials
@@ -101,8 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
-        run = vars(arguments).pop("run")
-        return int(run(arguments))
+        return int(arguments.run(arguments))
     except CannotAsk as error:
         text = str(error)
     except KeyboardInterrupt:
@@ -153,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add_option(of, "--instance-profile", "NAME", profile_help, fault)
     add_option(of, "--role", "NAME_OR_ARN", "this role", _limits.role_fault)
     id_help = "the instance, or the hybrid node (mi-...): why does its session not open?"
-    add_option(of, "--instance-id", "ID", id_help, node_fault)
+    add_option(of, "--instance-id", "ID", id_help, _limits.node_fault)
     of.add_argument(
         "--print-permissions",
         action="store_true",
@@ -179,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     region_help = "the region of the instances (default: the profile's or the environment's)"
     add_option(aws, "--region", "REGION", region_help)
     add_output(verify, ("table", "json"))
+    verify.set_defaults(run=_verify)
     return parser
 
 
@@ -217,7 +217,8 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _policy(arguments: argparse.Namespace) -> int:
-    _print_json(inline_policy(PolicyOptions(**vars(arguments))))
+    options = {name: getattr(arguments, name) for name in PolicyOptions._fields}
+    _print_json(inline_policy(PolicyOptions(**options)))
     return READY
 
 

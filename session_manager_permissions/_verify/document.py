@@ -18,8 +18,6 @@ PORT: Final = "Port"
 """The session type that the agent neither encrypts with a key nor logs, whatever `inputs` has."""
 _LOGGED: Final = ("InteractiveCommands", "NonInteractiveCommands", "Standard_Stream")
 _FLAGS: Final = ("s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled")
-DEFAULT_DOCUMENT: Final = "SSM-SessionManagerRunShell"
-"""The document of the sessions that are started without naming one."""
 _TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 

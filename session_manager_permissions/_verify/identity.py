@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions import _needs
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
 from .asking import CannotAsk, NotThere, asked_once, asking
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 _PROFILE: Final = "iam:GetInstanceProfile"
 _ROLE: Final = "iam:GetRole"
-_SETTING: Final = "/ssm/managed-instance/default-ec2-instance-management-role"
+_SETTING: Final = _needs.HOST_MANAGEMENT_SETTING
 _OFF: Final = "$None"
 _TAKES_ACCOUNT_ROLE: Final = (3, 2, 582, 0)
 """The first agent that takes the account's role.

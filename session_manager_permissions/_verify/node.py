@@ -36,13 +36,6 @@ _INSTANCES: Final = "ec2:DescribeInstances"
 _STATUS: Final = "ec2:DescribeInstanceStatus"
 
 
-def node_fault(text: str) -> str | None:
-    """Say why a text is not the id of an instance or a hybrid node; None if it is one."""
-    if re.fullmatch(r"m?i-[0-9a-f]{8,17}", text):
-        return None
-    return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
-
-
 @dataclass(frozen=True)
 class Node:
     """An instance, or a hybrid node, as EC2 and Systems Manager have it."""

@@ -5,7 +5,6 @@ It is the policy that `SessionManagerPermissions` synthesizes for the same optio
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
@@ -53,7 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "the CloudWatch log group for session logs: its ARN, or its name together with --region "
         "and --account"
     )
-    add_option(uses, "--log-group", "GROUP_OR_ARN", group_help, log_group_fault)
+    add_option(uses, "--log-group", "GROUP_OR_ARN", group_help, _limits.log_group_fault)
     grants = parser.add_argument_group("what is granted")
     grants.add_argument(
         "--allow-registration",
@@ -78,19 +77,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_option(aws, "--account", "ACCOUNT", account_help, _limits.ACCOUNT.fault)
     partition_help = "the partition, such as aws-us-gov (default: that of the ARNs, else aws)"
     add_option(aws, "--partition", "PARTITION", partition_help)
-
-
-def log_group_fault(name_or_arn: str) -> str | None:
-    """Say why `name_or_arn` is neither the name nor the ARN of a log group; None if it is."""
-    if not name_or_arn.startswith("arn:"):
-        return _limits.LOG_GROUP.fault(name_or_arn)
-    found = re.fullmatch(r"arn:[\w-]+:logs:[\w-]+:\d{12}:log-group:(.*)", name_or_arn, re.ASCII)
-    if not found or not _limits.LOG_GROUP.fits(found[1].removesuffix(":*")):
-        return (
-            "is not the ARN of a log group: arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME, with "
-            f"a name of {_limits.LOG_GROUP.rule}"
-        )
-    return None
 
 
 def inline_policy(options: PolicyOptions) -> dict[str, Any]:

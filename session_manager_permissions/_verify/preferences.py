@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from session_manager_permissions import _needs
+
 from .asking import CannotAsk, NotPermitted, NotThere, asked_once, asking
 from .checks import (
     BUCKET_NOT_ENCRYPTED,
@@ -25,7 +27,7 @@ from .checks import (
     unknown,
     ways_out,
 )
-from .document import DEFAULT_DOCUMENT, PORT, LiveDocument, key_arn, read_document
+from .document import PORT, LiveDocument, key_arn, read_document
 from .identity import unless_replaced
 from .simulator import NO_USES, LiveKey, Uses
 
@@ -100,7 +102,7 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
     Raises:
         CannotAsk: there is no document of the given name, or it is not one of sessions.
     """
-    name = given or DEFAULT_DOCUMENT
+    name = given or _needs.DEFAULT_DOCUMENT
     found = _document(session, name, node.home())
     if isinstance(found, NotThere) and given is None:
         return Preferences(name, [skipped(check, _no_document(name)) for check in USABLE])

@@ -29,7 +29,7 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions._constructs.fleet_tree import Tree
-from session_manager_permissions._needs import MAX_INLINE_POLICIES
+from session_manager_permissions._limits import MAX_INLINE_POLICIES
 from tests.builders import ROLES_OF_AN_INCLUDED_PROFILE, include_profile, l1_profile
 from tests.cfn_lint import lint
 from tests.conftest import (

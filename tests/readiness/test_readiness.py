@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from session_manager_permissions import (
     SessionManagerPermissions,
     SessionManagerReadiness,
+    _limits,
     _readiness,
     session_manager_statements,
 )
-from session_manager_permissions import _needs as needs
 from session_manager_permissions._readiness.rules import (
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
@@ -588,7 +588,7 @@ def padding(characters: int) -> dict[str, Any]:
 @pytest.mark.parametrize(("extra", "found"), [(0, READY), (1, frozenset({POLICIES_TOO_LONG}))])
 def test_inline_policies_that_are_too_long(check: Check, extra: int, found: frozenset[str]) -> None:
     half = padding(4_500)
-    left = needs.MAX_INLINE_POLICIES - length(half) - length(ALL, half)
+    left = _limits.MAX_INLINE_POLICIES - length(half) - length(ALL, half)
     role_policy = {
         "Type": "AWS::IAM::RolePolicy",
         "Properties": {"RoleName": {"Ref": "Role"}, "PolicyDocument": document([half])},
@@ -611,7 +611,7 @@ def test_inline_policies_that_are_too_long(check: Check, extra: int, found: froz
 
 
 def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
-    statements = [ALL, deny("s3:*", on=BUCKET + "x" + " " * needs.MAX_INLINE_POLICIES)]
+    statements = [ALL, deny("s3:*", on=BUCKET + "x" + " " * _limits.MAX_INLINE_POLICIES)]
 
     assert check(profile_and_role(inline(*statements))).rules == READY
 
@@ -622,7 +622,7 @@ def managed_policy(*statements: dict[str, Any], **more: object) -> dict[str, Any
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_managed_policy_that_is_too_long(check: Check, extra: int) -> None:
-    spaces = " " * needs.MAX_INLINE_POLICIES
+    spaces = " " * _limits.MAX_INLINE_POLICIES
     long = padding(6_144 + extra)
     long["Resource"] += spaces
     roles = [{"Ref": "Role"}, {"Ref": "Other"}]

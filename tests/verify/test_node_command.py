@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from session_manager_permissions._limits import node_fault
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.checks import KEY_DENIED
-from session_manager_permissions._verify.node import node_fault
 from session_manager_permissions._verify.permissions import policy_for_credentials
 from session_manager_permissions._verify.session import AwsSession
 
