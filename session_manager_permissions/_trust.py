@@ -29,6 +29,8 @@ class Trust(NamedTuple):
     answer: Literal["allowed", "denied", "unknown"]
     why: str
     """A clause, without a full stop."""
+    by_deny: bool = False
+    """Whether a Deny says no, which no Allow overrides."""
 
 
 def trust(document: object, service: str) -> Trust:
@@ -50,7 +52,8 @@ def trust(document: object, service: str) -> Trust:
     allows = [applies for effect, applies in judged if effect != "Deny"]
     denies = [applies for effect, applies in judged if effect != "Allow"]
     if True in denies:
-        return Trust("denied", f"a Deny of the trust policy keeps {service} from assuming the role")
+        why = f"a Deny of the trust policy keeps {service} from assuming the role"
+        return Trust("denied", why, by_deny=True)
     if True not in allows and None not in allows:
         return Trust("denied", f"no statement of the trust policy lets {service} assume the role")
     if True in allows and None not in denies:

@@ -377,6 +377,15 @@ def test_nat_gateway(net: Network, expected: str) -> None:
     assert said(net) == expected
 
 
+def test_what_decides_of_a_regional_nat_gateway_can_follow_depends_on() -> None:
+    net = network(routes=(TO_NAT,), nat={"subnet": None}, vpc={"internet_gateways": ()})
+    (decides,) = verdict(net).decides
+    assert decides == (
+        "whether the NAT gateway 'nat', to which the route table 'private' of the subnet 'here' "
+        "leads, has a way out"
+    )
+
+
 def test_nat_gateway_in_a_vpc_that_is_not_seen() -> None:
     net = network(routes=(TO_NAT,))
     net.subnets["exit"] = replace(net.subnets["exit"], vpc=MAYBE)

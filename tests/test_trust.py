@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
+from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
 UNKNOWN: Final = "\0"
 
@@ -143,8 +143,7 @@ def test_unknown(document: object) -> None:
 def test_the_service_of_a_hybrid_node() -> None:
     document = {"Statement": [statement(SYSTEMS_MANAGER)]}
 
-    assert trust(document, SYSTEMS_MANAGER) == (
-        "allowed",
-        "the trust policy lets ssm.amazonaws.com assume the role",
+    assert trust(document, SYSTEMS_MANAGER) == Trust(
+        "allowed", "the trust policy lets ssm.amazonaws.com assume the role"
     )
     assert trust({"Statement": [statement()]}, SYSTEMS_MANAGER).answer == "denied"

@@ -1,4 +1,4 @@
-"""How EC2 writes services and ports, in templates and in the answers of its API."""
+"""How EC2 writes services, ports and routes, in templates and in the answers of its API."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ HTTPS: Final = 443
 
 SERVICES: Final = ("ssm", "ssmmessages", "kms", "logs", "s3")
 """The services that a session may need."""
+
+ELSEWHERE: Final = {
+    "CarrierGatewayId": "carrier gateway",
+    "CoreNetworkArn": "core network",
+    "EgressOnlyInternetGatewayId": "egress-only internet gateway",
+    "InstanceId": "instance",
+    "LocalGatewayId": "local gateway",
+    "NetworkInterfaceId": "network interface",
+    "OdbNetworkArn": "ODB network",
+    "TransitGatewayId": "transit gateway",
+    "VpcEndpointId": "VPC endpoint",
+    "VpcPeeringConnectionId": "VPC peering connection",
+}
+"""The targets of a route behind which nobody sees what is, by the field that names them."""
 
 
 def service_of(name: str) -> tuple[str, bool]:

@@ -165,8 +165,8 @@ def _acl(
         )
     )
     why = (
-        f"the network ACL {acl.name!r} of the subnet {subnet.name!r} lets TCP 443 or the answers "
-        f"to it not pass"
+        f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or the "
+        "answers to it pass"
     )
     return unless(passed, Problem(NO_NETWORK_PATH, why, fault=NETWORK_ACL))
 

@@ -190,7 +190,7 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: Start) -> Path:
         vpc = found(place.network.vpcs, nat.vpc)
         gateways = vpc.internet_gateways if vpc else ()
         attached = any(place.holds(fact) is True for _, fact in gateways)
-        return through(available, OPEN if attached else unknown(f"{name} has a way out"))
+        return through(available, OPEN if attached else unknown(f"whether {name} has a way out"))
     subnet = found(place.network.subnets, nat.subnet)
     if subnet is None:
         return through(available, unknown(decider(nat.subnet, "subnet")))

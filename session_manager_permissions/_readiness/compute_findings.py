@@ -96,7 +96,6 @@ class Computes:
         written = role.resource.properties.get("AssumeRolePolicyDocument")
         found = trust(self._readable(role.resource.template, written), EC2)
         changed_by = self._values.customised.get(role.resource)
-        denies = "a Deny" in found.why
         if found.answer == "unknown":
             yield f"the trust policy of its role {role.name!r}"
         elif found.answer == "allowed":
@@ -112,7 +111,7 @@ class Computes:
                 "Properties.AssumeRolePolicyDocument",
                 f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
                 f"leave {EC2} out of the Deny"
-                if denies
+                if found.by_deny
                 else remedies.let_assume(role.resource, EC2),
             )
 

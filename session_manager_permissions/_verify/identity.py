@@ -62,7 +62,9 @@ class _Profile(NamedTuple):
     name: str | None = None
     role: LiveRole | None = None
     fault: str = ""
-    """What is wrong with it, if it has no role."""
+    """What is wrong with it, if there is no role to work with."""
+    is_empty: bool = False
+    """Whether the profile exists, and has no role."""
     error: CannotAsk | None = None
 
 
@@ -144,7 +146,8 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
     if isinstance(found, CannotAsk):
         return _Profile(name, error=found)
     if found is None:
-        return _Profile(name, fault=f"the instance profile {name} has no role")
+        fault = f"the instance profile {name} has no role"
+        return _Profile(name, fault=fault, is_empty=True)
     return _Profile(name, found)
 
 
@@ -236,7 +239,7 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
         f"aws ec2 associate-iam-instance-profile --instance-id {node.id} --region {node.region} "
         "--iam-instance-profile Name=NAME"
     )
-    if profile.fault.endswith("has no role"):
+    if profile.is_empty:
         fix = (
             f"aws iam add-role-to-instance-profile --instance-profile-name {name} --role-name ROLE"
         )

@@ -10,7 +10,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._network.ec2 import admits_https, service_of
+from session_manager_permissions._network.ec2 import ELSEWHERE, admits_https, service_of
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
@@ -42,17 +42,6 @@ _Described = dict[str, Any]
 
 _ALL_PROTOCOLS: Final = "-1"
 _TCP: Final = "6"
-_TARGETS: Final = {
-    "TransitGatewayId": "the transit gateway",
-    "VpcPeeringConnectionId": "the peering connection",
-    "NetworkInterfaceId": "the network interface",
-    "InstanceId": "the instance",
-    "LocalGatewayId": "the local gateway",
-    "CarrierGatewayId": "the carrier gateway",
-    "CoreNetworkArn": "the core network",
-}
-"""What a route may lead to that can't be followed from here, by the field that names it."""
-
 
 _AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253"})
 """How DHCP options name Amazon's DNS resolver, other than by its address in the VPC."""
@@ -406,9 +395,9 @@ class LiveNetwork:
             return "internet-gateway", gateway, f"the internet gateway {gateway!r}"
         if nat := route.get("NatGatewayId"):
             return "nat-gateway", nat, f"the NAT gateway {nat!r}"
-        for field, what in _TARGETS.items():
+        for field, what in ELSEWHERE.items():
             if route.get(field):
-                return "elsewhere", route[field], f"{what} {route[field]!r}"
+                return "elsewhere", route[field], f"the {what} {route[field]!r}"
         what = "the virtual private gateway" if gateway.startswith("vgw-") else "the appliance"
         return "elsewhere", gateway, f"{what} {gateway!r}"
 

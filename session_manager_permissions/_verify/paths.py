@@ -13,6 +13,7 @@ from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
     ENDPOINT_UNREACHABLE,
+    NETWORK_ACL,
     OF_SERVICES,
     PRIVATE_DNS,
     Problem,
@@ -150,7 +151,7 @@ def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> st
         )
     if problem.cause == ENDPOINT_UNREACHABLE:
         return _fix_of_endpoint(network, str(problem.subject), group, of_region)
-    if "the network ACL" in problem.why:
+    if problem.fault == NETWORK_ACL:
         return (
             "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "
             f"--network-acl-id ACL {of_region}"

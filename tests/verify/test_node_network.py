@@ -187,6 +187,7 @@ ROWS: Final = [
             ("TransitGatewayId", "tgw-1"),
             ("VpcPeeringConnectionId", "pcx-1"),
             ("NetworkInterfaceId", "eni-1"),
+            ("OdbNetworkArn", "arn:aws:odb:us-east-1:111122223333:odb-network/odbnet-1"),
             ("GatewayId", "vgw-1"),
             ("GatewayId", "vpce-firewall"),
         ]

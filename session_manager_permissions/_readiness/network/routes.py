@@ -6,6 +6,7 @@ from functools import partial
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions._network.ec2 import ELSEWHERE
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.model import (
     Leads,
@@ -31,19 +32,6 @@ if TYPE_CHECKING:
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _NAT: Final = PartKind("NAT gateway", ("AWS::EC2::NatGateway",))
-
-_ELSEWHERE: Final = {
-    "CarrierGatewayId": "carrier gateway",
-    "CoreNetworkArn": "core network",
-    "InstanceId": "instance",
-    "LocalGatewayId": "local gateway",
-    "NetworkInterfaceId": "network interface",
-    "OdbNetworkArn": "ODB network",
-    "TransitGatewayId": "transit gateway",
-    "VpcEndpointId": "VPC endpoint",
-    "VpcPeeringConnectionId": "VPC peering connection",
-}
-"""The targets of a route behind which the templates do not show what is."""
 
 _PROPAGATIONS: Final = {
     "AWS::EC2::RouteServerPropagation": "RouteTableId",
@@ -127,7 +115,7 @@ def _target(reading: Reading, resource: Resource) -> tuple[Leads, Reference, str
     template, properties = resource.template, resource.properties
     written = {
         name: value
-        for name in ("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId", *_ELSEWHERE)
+        for name in ("GatewayId", "NatGatewayId", *ELSEWHERE)
         if (value := present(properties, name)) is not None
     }
     if len(written) != 1:
@@ -137,8 +125,7 @@ def _target(reading: Reading, resource: Resource) -> tuple[Leads, Reference, str
         nat = reading.values.reference(template, value, _NAT)
         return "nat-gateway", nat, "the NAT gateway"
     if name != "GatewayId":
-        noun = _ELSEWHERE.get(name, "egress-only internet gateway")
-        return "elsewhere", None, _named(reading, template, value, noun)
+        return "elsewhere", None, _named(reading, template, value, ELSEWHERE[name])
     gateway = reading.values.behind(template, value)
     if isinstance(gateway, Resource) and gateway.type in INTERNET_GATEWAY.types:
         return "internet-gateway", gateway, f"the internet gateway {gateway.logical_id!r}"
