@@ -1,7 +1,8 @@
-"""Can compute reach the services that Session Manager needs? The judge of a network path.
+"""Judge whether compute can reach the services that Session Manager needs.
 
-It knows nothing of CDK, of templates and of the EC2 API. A reader of one of these fills in a
-`Network`, and `Judge` follows TCP 443 through it, in the order in which AWS decides:
+Nothing here knows of CDK, of templates or of the EC2 API. The readiness check fills in a `Network`
+from templates, and the command from the EC2 API. `Judge` follows TCP 443 through it, in the order
+in which AWS decides:
 
 1. An interface endpoint of the service with private DNS takes over the service's name in the whole
    VPC. Then its security groups, its policy and the security groups of the compute decide, and no
@@ -13,6 +14,6 @@ It knows nothing of CDK, of templates and of the EC2 API. A reader of one of the
 3. In both cases the security groups of the compute have to let TCP 443 out, and the network ACLs of
    the subnets have to let it and the answers pass.
 
-Every fact is yes, no or `Unknown`, and so is every verdict. What the agent's own configuration
-changes (a proxy, other endpoints, another DNS resolver) is beyond this.
+Every fact is yes, no or `Unknown`, and so is every verdict. The agent's own configuration (a
+proxy, other endpoints, another DNS resolver) is not judged.
 """

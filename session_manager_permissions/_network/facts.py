@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A fact that the reader can't tell; two that are equal are the same value."""
+    """A fact that is not known. Two that are equal are one fact: both are yes, or both are no."""
 
     decides: str
     """What decides it, as a noun of a message: "the parameter 'VpcId'"."""
     conditions: frozenset[Hashable] = frozenset()
-    """The conditions that it depends on and nothing else: where all of them hold, it is yes."""
+    """If not empty, the conditions that alone decide: the fact is yes where all of them hold."""
 
 
 Fact = bool | Unknown

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from .model import NetworkAcl, Peer, Range, Reference, Subnet
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
-"""Decides where some of them can be reached: the agent tries each address that DNS gives it."""
+"""What decides where only some of the subnets can be reached.
+
+The agent tries each address that DNS gives it, and DNS gives it those of all subnets.
+"""
 
 _REQUESTS: Final = (HTTPS, HTTPS)
 _ANSWERS: Final = (1024, 65535)
@@ -92,9 +95,10 @@ def _passes(
     side: Literal["inbound", "outbound"],
     end: End,
 ) -> Fact:
-    """Whether security groups, whose rules add up, let TCP 443 pass to or from all of an end.
+    """Whether security groups let TCP 443 pass to or from every address of an end.
 
-    A rule that names a group covers all the addresses of its members.
+    The rules of all groups count together. A rule that names a group covers the addresses of all of
+    its members.
     """
     rules: list[tuple[Peer, Fact]] = []
     unseen: list[Unknown] = []

@@ -1,4 +1,4 @@
-"""The judge: follows TCP 443 from each place of compute to each service."""
+"""Follow TCP 443 from each place where compute may be to each service."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Judge:
 
         Args:
             network: the network.
-            in_doubt: reads the same network with less taken for granted, if there is something to
-                doubt. A path is closed only if it is closed in that network too.
+            in_doubt: reads the same network again, and takes less for granted; None if all is
+                certain. A path is closed only if it is closed in that network too.
         """
         self._network = network
         self._read_in_doubt = in_doubt
@@ -64,11 +64,10 @@ class Judge:
     def judge(
         self, placements: Iterable[Placement], services: Iterable[str] = ALWAYS_NEEDED
     ) -> PathVerdict:
-        """The verdict over all places that compute may be in: that of the worst.
+        """Judge all places that compute may be in, and return the verdict of the worst.
 
         Args:
-            placements: each place that the compute may be in; where there is none, nothing is
-                known.
+            placements: each place that the compute may be in. Without one, the verdict is unknown.
             services: the services that it has to reach, out of `ssm`, `ssmmessages`, `kms`, `logs`
                 and `s3`.
         """
@@ -154,7 +153,10 @@ def _by_name(place: Place, service: str) -> Path:
 def _leads_to(
     place: Place, service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
 ) -> Iterator[tuple[Fact, Endpoint | str]]:
-    """Whether the service's name leads to an endpoint, or to what decides, the first that does."""
+    """Yield where the service's name may lead, each with whether it does.
+
+    The first one to which it leads counts. It is an endpoint, or a text that says what is unknown.
+    """
     for zone in vpc.zones:
         if zone.service == service:
             led = found(endpoints, zone.endpoint)

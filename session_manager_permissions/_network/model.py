@@ -1,4 +1,4 @@
-"""The parts of a network, as far as they decide where TCP 443 gets to."""
+"""The parts of a network, with what decides whether TCP 443 reaches a service."""
 
 from __future__ import annotations
 
@@ -209,6 +209,6 @@ class Placement:
     conditions: frozenset[Hashable] = frozenset()
     """The conditions that hold where the compute exists."""
     other_interfaces: bool = False
-    """Whether the compute has more interfaces, which may offer another way."""
+    """Whether the compute has more interfaces, which may offer another path."""
     changed_by: str = ""
-    """What may offer the compute another way after the launch, as a noun of a message."""
+    """What may give the compute another path after its launch, as a noun of a message."""

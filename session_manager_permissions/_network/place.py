@@ -1,4 +1,4 @@
-"""Where the way starts: the place of compute, and what is known of the network from there."""
+"""The place of compute in a network, where each path starts."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _Part = TypeVar("_Part")
 
 
 def found(parts: dict[Hashable, _Part], reference: Reference) -> _Part | None:
-    """The part that is referred to, None where it is not in the network."""
+    """Return the part that is referred to; None if it is not in the network."""
     return None if isinstance(reference, Unknown) else parts.get(reference)
 
 
 def decider(reference: Reference, kind: str) -> str:
-    """What decides where the part that is referred to is not in the network."""
+    """Say in words what is not known, if the part that is referred to is not in the network."""
     if isinstance(reference, Unknown):
         return reference.decides
     return f"the {kind} {reference!r}" if isinstance(reference, str) else f"the {kind}"
@@ -67,10 +67,10 @@ class Place:
         self.vpc: Vpc | None = found(network.vpcs, self.subnet.vpc) if self.subnet else None
         self.groups = self.groups_or_default(placement.groups)
         self.way_out: Path | None = None
-        """The way to public addresses, once it is known: that of all services."""
+        """The path to public addresses, the same for all services; None until it is found."""
 
     def holds(self, fact: Fact) -> Fact:
-        """A fact as it is where the compute exists."""
+        """Return the fact, given the conditions on which the compute exists."""
         if isinstance(fact, Unknown) and fact.conditions:
             return fact.conditions <= self.placement.conditions or fact
         return fact

@@ -30,7 +30,7 @@ _NEVER: Final = "has no way out itself"
 
 
 class Start(NamedTuple):
-    """Where a way out starts: at the compute, or at a NAT gateway on its way."""
+    """Where a path out starts: at the compute, or at a NAT gateway on the path."""
 
     subnet: Subnet
     vpc: Vpc
@@ -52,9 +52,10 @@ def out_of(place: Place, start: Start) -> Path:
 
 
 def _tables(place: Place, subnet: Subnet, vpc: Vpc) -> list[tuple[RouteTable | Unknown, Fact]]:
-    """The route tables that the subnet may use, and whether each replaces those before it.
+    """Return the route tables that the subnet may use, each with whether it is in use.
 
-    The first certainly does.
+    A table that is in use takes the place of those before it. One of the others is in use only if
+    no later one is.
     """
     main = RouteTable(f"main route table of {vpc.name}")
     tables: list[tuple[RouteTable | Unknown, Fact]] = []
@@ -86,7 +87,7 @@ def in_table(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Fact
 
 
 def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path:
-    """The way within the VPC, where a route to a part of the VPC's own range may lead elsewhere.
+    """Judge the path within the VPC: a route for a part of the VPC's range may lead out of it.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/route-table-options.html#route-tables-appliance-routing
     """
@@ -102,7 +103,7 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
 
 
 def _by_table(place: Place, table: RouteTable, start: Start) -> Path:
-    """The way by all routes of a table, as nobody says which address a service will have."""
+    """Judge the path by all routes of a table, as it is not known which addresses a service has."""
     where = f"the route table {table.name!r} of the subnet {start.subnet.name!r}"
     ways: list[tuple[IPv4Network, Path]] = []
     opens = [table.complete.decides] if isinstance(table.complete, Unknown) else []
@@ -124,10 +125,10 @@ def _by_table(place: Place, table: RouteTable, start: Start) -> Path:
 
 
 def _in_doubt(route: Route, exists: Fact) -> tuple[list[str], list[str]]:
-    """Why a route leaves the path unknown: it may not exist, or not cover public addresses.
+    """Say why a route may matter: it may not exist, or it may not cover public addresses.
 
     Returns:
-        What may open a way where the other routes offer none, and what may change any way.
+        What may open a path if the other routes offer none, and what may change any path.
     """
     to = route.destination
     if isinstance(to, IPv4Network) and may_be_public(to):

@@ -54,12 +54,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Path:
-    """The way to one service or a part of it: open where nothing is in it."""
+    """The path to one service, or a part of that path. It is open if it has no fields."""
 
     problems: tuple[Problem, ...] = ()
     """What closes it."""
     decides: tuple[str, ...] = ()
-    """What decides, where it is not known."""
+    """If it is not known whether the path is open, what decides."""
 
     @property
     def state(self) -> State:
@@ -74,10 +74,10 @@ OPEN: Final = Path()
 
 @dataclass(frozen=True)
 class PathVerdict:
-    """The ways to all services from all places where compute may be."""
+    """The paths to all services from all places where compute may be."""
 
     paths: dict[str, Path]
-    """The worst way to each service."""
+    """The worst path to each service."""
     problems: tuple[Problem, ...]
     """Each cause once, with the services that it concerns."""
     decides: tuple[str, ...]

@@ -41,7 +41,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-s
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
 _LATEST: Final = "LatestVersionNumber"
 _NOTHING: Final[tuple[dict[str, Any], None, bool]] = ({}, None, True)
-"""What stands for an entry of `mappings` where there is none."""
+"""The entry to use if `mappings` yields none."""
 
 _OPAQUE: Final = {
     "AWS::Batch::ComputeEnvironment": ("AWS Batch", "ComputeResources", "InstanceRole"),
@@ -97,7 +97,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class _Launch:
-    """How to launch instances, as far as one resource says it. A default is not said."""
+    """How to launch instances, by what one resource says. It does not say what has its default."""
 
     origin: Resource
     profile: Written | Unknown | None = None
@@ -112,7 +112,7 @@ class _Launch:
     registers: bool = False
 
     def over(self, base: _Launch) -> _Launch:
-        """What both say together, where what this one says overrides the other."""
+        """Return the two combined: what this one says overrides what `base` says."""
         said = {
             one.name: value
             for one in fields(self)

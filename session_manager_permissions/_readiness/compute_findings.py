@@ -1,4 +1,4 @@
-"""What there is to report of the compute of an assembly: how it is launched, and its network."""
+"""Find what is wrong with the compute of an assembly: how it is launched, and its network."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ _MANAGEMENT_SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
 _QUICK_SETUP: Final = "AWS::SSMQuickSetup::ConfigurationManager"
 
 _ATTACHES: Final = "AttachIAMToInstance"
-"""In the name of AWS's runbooks that give an instance a profile."""
+"""A part of the names of AWS's runbooks that give an instance a profile."""
 
 _RUNBOOKS: Final = {
     "AWS::Config::RemediationConfiguration": "remediation",
     "AWS::SSM::Association": "association",
 }
-"""What may run a runbook on instances."""
+"""The types of resource that may run a runbook on instances, each with its noun."""
 
 
 class Computes:
@@ -124,7 +124,7 @@ class Computes:
         return rewritten(written, readable)
 
     def _default_host_management(self, resource: Resource) -> str:
-        """What of the app may give instances credentials in the region; empty without it."""
+        """Name what may give instances in the region credentials; empty if nothing does."""
         for noun, found in self._management:
             one_region = may_be_one_region(found.template.stack, resource.template.stack)
             if one_region or found.type == _QUICK_SETUP:
@@ -132,7 +132,7 @@ class Computes:
         return ""
 
     def _managements(self) -> Iterator[tuple[str, Resource]]:
-        """What turns on Default Host Management, or gives instances a profile as they run.
+        """Yield what turns on Default Host Management, or gives running instances a profile.
 
         Quick Setup may do both, and in any account and region.
         https://docs.aws.amazon.com/systems-manager/latest/userguide/quick-setup-host-management.html
@@ -171,7 +171,7 @@ class Computes:
         return _each_once([one for found in by_resource.values() for one in found]), by_profile
 
     def _identity(self, compute: Compute) -> tuple[Resource | None, Role | None, list[str]]:
-        """The profile and the role of compute, and what decides which they are."""
+        """Return the profile and the role of compute, and if they are not known, what decides."""
         written = compute.profile
         if compute.role is not None:
             role = self._profiles.role_of(compute.role.template, compute.role.value)

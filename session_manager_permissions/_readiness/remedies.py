@@ -72,7 +72,7 @@ _OPTIONS: Final = {
 
 
 def kind_of(resource: Resource) -> Kind:
-    """How to speak of a resource that launches instances."""
+    """Return how messages and remedies speak of a resource that launches instances."""
     return _KINDS.get(resource.type, _OTHER)
 
 
@@ -114,7 +114,7 @@ def let_assume(role: Resource, service: str) -> str:
 
 
 def _add_statement(resource: Resource, variable: str, path: str, statement: str) -> str:
-    """Add a statement that allows to the list of a policy document, of an L1 construct only."""
+    """Add an `Allow` to the statements of a policy document; return nothing for an L2 construct."""
     statements = mapping(resource.properties.get(path)).get("Statement")
     if not resource.is_l1 or not isinstance(statements, list):
         return ""
@@ -123,7 +123,7 @@ def _add_statement(resource: Resource, variable: str, path: str, statement: str)
 
 
 class Around(NamedTuple):
-    """The parts of the app around compute; a VPC stands for its default security group too."""
+    """The parts of the app that compute depends on. A VPC also stands for its default group."""
 
     vpc: Resource | None
     group: Resource | None
@@ -175,7 +175,7 @@ def _as_l2(problem: Problem, around: Around) -> str:
 
 
 _PART: Final = "AWS::AutoScaling::LaunchConfiguration"
-"""What no L2 construct stands for by itself."""
+"""CDK has no L2 construct for it, but makes it as a part of an Auto Scaling group."""
 
 
 def _let_out(owner: Resource, around: Around) -> str:

@@ -142,7 +142,7 @@ class Profiles:
         """Roles and profiles, by the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
         self._attached: defaultdict[Value, list[Attached]] = defaultdict(list)
-        """The policies of a role, by what they refer to it with, or name it by."""
+        """The policies of each role, by the reference or the name with which they give the role."""
         self._roles: dict[object, Role] = {}
         self._behind: dict[Resource, Role] = {}
         """The role of each profile."""
@@ -189,7 +189,7 @@ class Profiles:
             self._attached[name].append(Attached(policy, certain))
 
     def _without_a_role(self) -> list[tuple[Value, Attached]]:
-        """Return the policies that name a role in a way that no role of the app surely matches."""
+        """Return the policies whose role is not certain to be one of the app."""
         return [
             (name, attached)
             for name, several in self._attached.items()

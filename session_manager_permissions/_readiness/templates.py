@@ -94,7 +94,7 @@ def shortest(value: object) -> int:
 def rewritten(value: object, read: Callable[[dict[str, Any]], object]) -> object:
     """Return `value` with what `read` returns in place of each intrinsic function.
 
-    Without what is `AWS::NoValue` then, as CloudFormation removes it.
+    Entries that are `AWS::NoValue` after that are left out, as CloudFormation removes them.
     """
     if isinstance(value, dict):
         if intrinsic(value)[0]:

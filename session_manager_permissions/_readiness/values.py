@@ -1,4 +1,4 @@
-"""What a template says of the network and of compute, as facts that are yes, no or unknown."""
+"""Read what templates say of the network and of compute, as facts: yes, no or unknown."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
 """What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
 
 _KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS", RESTRICTED)
-"""How types begin that are known not to change other resources in ways that matter here."""
+"""How the names of those types begin that change no other resource in a way that matters here."""
 
 _STACKS: Final = (
     "AWS::CloudFormation::Stack",
@@ -95,7 +95,7 @@ class Values:
     def customised(self) -> dict[Hashable, Unknown]:
         """The resources that a custom resource, or a stack whose template is not here, may change.
 
-        Each with what refers to it.
+        The value says which one refers to the resource.
         """
         return self.given_away | self._mentioned(self.custom(), "the custom resource")
 

@@ -71,7 +71,8 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         code = error.response["Error"]["Code"]
         reason = error.response["Error"].get("Message")
         action = f"{service}:{error.operation_name}"
-        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):  # for the profile
+        # botocore makes these calls to get the credentials of a profile.
+        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):
             text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
         elif code in _DENIED:
             raise NotPermitted(_ACTIONS.get(action, action), resource) from None

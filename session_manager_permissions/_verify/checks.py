@@ -117,7 +117,7 @@ def passed(name: str, subject: str | None, why: str, evidence: Iterable[Evidence
 def unknown(
     name: str, subject: str | None, why: str, fix: str, evidence: Iterable[Evidence]
 ) -> Check:
-    """Return a check that is unknown, with what would tell."""
+    """Return a check that is unknown, with what to do to find out."""
     return Check(name, subject, "unknown", (why,), (fix,), tuple(evidence))
 
 
@@ -193,5 +193,5 @@ def get_diagnostics(platform: str | None) -> str:
 
 
 def on_node(row: str, platform: str | None) -> str:
-    """Say what to run on the node, if nothing else can tell."""
+    """Say what to run on the node, if the account can't tell."""
     return f"on the node: {get_diagnostics(platform)}, the row {row!r}"

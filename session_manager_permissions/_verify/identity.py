@@ -97,7 +97,7 @@ class Identity:
 
 
 def find_identity(session: AwsSession, node: Node, uses: Uses) -> Identity:
-    """Find the role that does the work, and ask IAM what it may do, by what the sessions use."""
+    """Find the role that the agent works with, and ask IAM whether it may do what sessions use."""
     if node.instance is None:
         return _of_hybrid(session, node, uses)
     if node.state == "terminated":
@@ -129,7 +129,7 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses) -> Identity:
 
 
 def unless_replaced(check: Check) -> Check:
-    """Leave open what the profile's role lacks, because the account's role may do the work."""
+    """Make a failed check of the profile's role unknown, as the account's role may do the work."""
     if check.verdict != "fail":
         return check
     why = "whether the account's role does the work in its place is not known"

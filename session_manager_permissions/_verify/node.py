@@ -1,4 +1,4 @@
-"""Finds a node, and what EC2 and Systems Manager say of it: the ground truth, asked first.
+"""Finds a node, and asks EC2 and Systems Manager whether it runs, is registered and is connected.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetConnectionStatus.html
@@ -250,7 +250,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     Args:
         node: the node.
         causes: the checks that fail and can be its cause.
-        open_: those that are unknown.
+        open_: the checks that are unknown and can be its cause.
     """
     restart = "sudo systemctl restart amazon-ssm-agent"
     if node.platform == "Windows":

@@ -1,7 +1,7 @@
 """Checks whether the network leads from a node to the services that its sessions use.
 
-The judge of `_network` follows each path. What the node's connection shows is not judged, and
-where the judge contradicts it, the judge's other findings are not certain either.
+The judge of `_network` follows each path. What the node's connection proves stands, whatever the
+judge finds. If the judge does not find such a path open, what it finds closed counts as unknown.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
         network = LiveNetwork(
             session.client("ec2"), instance, node.account, wanted, preferences.bucket_region
         )
-        # The other instances of its place have this in common with it.
+        # Other instances in the same place get the same answer.
         place = (network.vpc, instance["SubnetId"], network.placement, *proven.items())
         of_place = ("paths", *place, preferences.document, preferences.bucket_region)
         if of_place not in session.answers:

@@ -38,9 +38,9 @@ class AwsSession:
         self.answers: dict[object, Any] = {}
         """What AWS has answered, by the question; see `asked_once`."""
         self.bucket_region: str | None = None
-        """The region that S3 has named for a bucket; it does if a call went to another region."""
+        """The region of a bucket, which S3 names when a call goes to another region."""
         self.alike: dict[str, tuple[str, ...]] = {}
-        """The nodes that IAM is asked about together with a node, by its ARN: they share a role."""
+        """By the ARN of a node, the nodes with the same role, about which IAM is asked together."""
         self._client = cache(self._make)  # a client takes longer to make than a call does
 
     def in_region(self, region: str) -> AwsSession:
@@ -57,7 +57,7 @@ class AwsSession:
         return partition
 
     def on_call(self, tell: Callable[[str], None]) -> None:
-        """Have each call told, as `service:Operation`, before it is made."""
+        """Call `tell` before each call to AWS, with its `service:Operation`."""
 
         def of_model(model: Any, **_: object) -> None:  # noqa: ANN401 # an OperationModel
             tell(f"{model.service_model.service_name}:{model.name}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SESSION: Final = "session-0123456789abcdef0"
 _INSTANCE: Final = "i-0123456789abcdef0"
-"""Samples: the simulator wants one session and one instance, and neither needs to exist."""
+"""Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 
 
 class LiveRole(NamedTuple):
@@ -440,7 +440,7 @@ class Call(NamedTuple):
     context: Context
     """The condition keys of the call whose values are known beforehand."""
     own_context: Context = ()
-    """Those that calls which share a request with it do not have."""
+    """The condition keys of this call alone, which calls in the same request do not have."""
 
     @property
     def with_own(self) -> Call:

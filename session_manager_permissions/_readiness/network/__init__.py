@@ -35,8 +35,8 @@ def judge_of(values: Values) -> Judge:
 def network_of(values: Values) -> Network:
     """The network that the templates of an app describe.
 
-    What else is in the VPCs of the app, by hand or by another app, is not in it. What the templates
-    leave open, and what a custom resource or a loop may add, is unknown in it.
+    It does not have what people or other apps add to these VPCs. What the templates leave open, and
+    what a custom resource or a loop may add, is unknown.
     """
     reading = Reading(values)
     read_vpcs(reading)

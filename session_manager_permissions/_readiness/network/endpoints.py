@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 
 _ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
-"""Whom the private DNS of an interface endpoint of S3 serves: the VPC too, or only who asks from
-outside by a resolver endpoint.
+"""Whether the private DNS of an interface endpoint of S3 is only for those who ask from outside the
+VPC, by a resolver endpoint.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html#private-dns-s3
 """
 
 
 def read_endpoints(reading: Reading) -> None:
-    """Read the VPC endpoints into their VPCs, after them those that may be of another VPC."""
+    """Add to each VPC its endpoints, and after them those that may be its own or another VPC's."""
     vpcs = reading.network.vpcs
     certain: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
     possible: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
@@ -58,7 +58,7 @@ def read_endpoints(reading: Reading) -> None:
 
 
 def _in_doubt(endpoint: Endpoint, doubt: Unknown | None) -> Endpoint:
-    """The endpoint, to which something unseen may give more groups and another policy."""
+    """Return the endpoint with its groups and its policy in doubt, if something may change them."""
     if doubt is None:
         return endpoint
     policy = None if endpoint.policy is None else doubt
@@ -68,7 +68,10 @@ def _in_doubt(endpoint: Endpoint, doubt: Unknown | None) -> Endpoint:
 def _vpcs_of(
     reading: Reading, resource: Resource, endpoint: Endpoint
 ) -> list[tuple[Hashable, Fact]]:
-    """The VPC of an endpoint, which its subnets, groups and tables show too; or each it may be."""
+    """Return the VPC of an endpoint, or each VPC that it may be in.
+
+    If the endpoint does not name its VPC, its subnets, groups and route tables may.
+    """
     values, vpcs = reading.values, reading.network.vpcs
     value = resource.properties.get("VpcId")
     vpc = values.reference(resource.template, value, VPC)

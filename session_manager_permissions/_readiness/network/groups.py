@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def read_groups(reading: Reading) -> None:
-    """Read the security groups, those too that AWS makes for a VPC and for a cluster of EKS."""
+    """Read the security groups, with those that AWS makes for each VPC and each cluster of EKS."""
     values = reading.values
     inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source", INBOUND)
     outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination", OUTBOUND)
@@ -87,7 +87,7 @@ def _admits(entry: dict[str, Any]) -> bool | None:
 
 
 def _unseen(reading: Reading, kind: str, group: Resource) -> list[Rule]:
-    """A rule in place of those that a group may have besides its own."""
+    """Return a rule that stands for those that may be defined where they can't be seen."""
     return [Rule(doubt, doubt) for doubt in doubts([reading.complete(kind, group)])]
 
 

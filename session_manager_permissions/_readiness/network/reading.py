@@ -1,4 +1,4 @@
-"""What all parts of the reading of a network share."""
+"""What the readers of all parts of a network share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))
 INBOUND, OUTBOUND = "inbound rules", "outbound rules"
 
 _MADE_UNSEEN: Final = ("endpoints", "entries", "routes", INBOUND, OUTBOUND)
-"""What custom resources, loops and the like are taken to make."""
+"""The kinds of parts that a loop, a macro or a custom resource may make."""
 
 _ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")
 
@@ -37,7 +37,7 @@ def given_ids(values: Values) -> list[Resource]:
 
 
 class Reading:
-    """A network as it is being read, and what of it can't be seen."""
+    """A network while it is read, and the parts of it that the templates do not show."""
 
     def __init__(self, values: Values) -> None:
         self.values = values

@@ -1,7 +1,7 @@
-"""What is different from an earlier audit: nodes, causes, and the permissions of roles.
+"""Compare an audit with an earlier one: nodes, causes, and the permissions of roles.
 
-What only one of the two audits can tell is no change: a region that one did not ask about, or got
-no full answer of, is listed instead.
+A region is compared only if both audits asked about it and were answered in full. Any other region
+is listed as not compared.
 """
 
 from __future__ import annotations

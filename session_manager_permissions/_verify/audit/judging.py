@@ -1,4 +1,4 @@
-"""Judge a node by the checks of `verify --instance-id`, and say what comes of it in the result."""
+"""Judge a node by the checks of `verify --instance-id`, and make its entry in the result."""
 
 from __future__ import annotations
 

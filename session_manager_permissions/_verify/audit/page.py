@@ -48,7 +48,7 @@ class Stage(NamedTuple):
     """The checks that are about the link to it."""
 
     def broken_by(self, causes: Sequence[str]) -> Stage:
-        """Return the stage with those of its checks alone that fail."""
+        """Return the stage with only those of its checks that fail."""
         failing = (
             tuple(check for check in causes if check in known) for known in (self.checks, self.link)
         )
@@ -86,7 +86,7 @@ class Picture(NamedTuple):
 
     stages: tuple[Stage, ...]
     text: str
-    """What the picture shows, for who can't see it."""
+    """What the picture shows, for readers who can't see it."""
     lines: int
     """The largest number of checks that stand below one another."""
 

@@ -128,7 +128,7 @@ class NodeChange(TypedDict):
 
 
 class RoleChange(TypedDict):
-    """A role whose permissions are others than before."""
+    """A role whose permissions have changed."""
 
     role: str
     """Its ARN."""
@@ -139,7 +139,7 @@ class RoleChange(TypedDict):
 
 
 class CauseChange(TypedDict):
-    """A cause that more or fewer nodes have than before."""
+    """A cause whose number of nodes has changed."""
 
     check: str
     """Its name."""
@@ -150,7 +150,7 @@ class CauseChange(TypedDict):
 
 
 class NotCompared(TypedDict):
-    """A region of which one of the two audits does not tell all."""
+    """A region about which one of the two audits is not complete."""
 
     account: str
     """The account's id."""

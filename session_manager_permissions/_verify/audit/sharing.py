@@ -148,7 +148,7 @@ class SharingClient:
             failure.__traceback__ = None  # else it grows with each node
             reason = tried(lambda: self._asking(answer))
             is_answer = isinstance(reason, NotThere)
-            # IAM, which may take actions and resources one by one alone, is asked again
+            # If IAM takes actions and resources only one by one, it is asked again.
             is_of_several = any(len(asked.get(name, ())) > 1 for name in _SEVERAL)
             is_asked_again = is_of_several and "InvalidInput" in str(reason)
             if isinstance(reason, CannotAsk) and not is_answer and not is_asked_again:
