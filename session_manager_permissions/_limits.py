@@ -163,6 +163,12 @@ def node_fault(node_id: str) -> str | None:
     return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
 
 
+def principal_fault(arn: str) -> str | None:
+    """Tell why `arn` is the ARN of neither a user nor a role, nor of a role that is assumed."""
+    principal = r"arn:[\w-]+:(iam::\d{12}:(user|role)|sts::\d{12}:assumed-role)/.+"
+    return None if re.fullmatch(principal, arn, re.ASCII) else "is not the ARN of a user or a role"
+
+
 def key_fault(arn: str) -> str | None:
     """Tell why `arn` is the ARN of neither a KMS key nor a KMS alias."""
     found = re.fullmatch(r"arn:[\w-]+:kms:[\w-]+:\d{12}:(key|alias)/(.*)", arn, re.ASCII)

@@ -49,7 +49,7 @@ _PROFILE: Final = "iam:GetInstanceProfile"
 _ROLE: Final = "iam:GetRole"
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING
 _OFF: Final = "$None"
-_TAKES_ACCOUNT_ROLE: Final = (3, 2, 582, 0)
+_TAKES_ACCOUNT_ROLE: Final = "3.2.582.0"
 """The first agent that takes the account's role.
 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
@@ -210,7 +210,7 @@ def _account_role(session: AwsSession, node: Node) -> _AccountRole:
     if version and at_least(version, _TAKES_ACCOUNT_ROLE) is False:
         return (
             f"the agent has version {version}, and Default Host Management Configuration takes "
-            "3.2.582.0 or a newer one"
+            f"{_TAKES_ACCOUNT_ROLE} or a newer one"
         )
     return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}", None)
 

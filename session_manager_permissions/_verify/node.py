@@ -298,8 +298,9 @@ def _registered(node: Node) -> Check:
     return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 
 
-def at_least(version: str, least: tuple[int, ...]) -> bool | None:
+def at_least(version: str, least: str) -> bool | None:
     """Tell whether a version is `least` or newer; None if it can't be read."""
     if not re.fullmatch(r"\d+(\.\d+)*", version):
         return None
-    return tuple(map(int, version.split("."))) >= least
+    found, wanted = (tuple(map(int, one.split("."))) for one in (version, least))
+    return found >= wanted

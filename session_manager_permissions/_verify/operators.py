@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions import _limits
 
 from .asking import CannotAsk, asking, tried
 from .checks import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
 _PLUGIN: Final = "session-manager-plugin"
-_SIGNS_CHANNEL: Final = (1, 2, 764, 0)
+_SIGNS_CHANNEL: Final = "1.2.764.0"
 """The first plug-in that signs the channel with the operator's credentials."""
 _PLUGIN_PAGE: Final = (
     "install it: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
@@ -44,10 +45,8 @@ _PLUGIN_PAGE: Final = (
 
 def operator_fault(text: str) -> str | None:
     """Say why a text names no operator; None if it names one."""
-    principal = r"arn:[\w-]+:(iam::\d{12}:(user|role)|sts::\d{12}:assumed-role)/.+"
-    if text == CALLER or re.fullmatch(principal, text, re.ASCII):
-        return None
-    return f"is not the ARN of a user or a role, nor {CALLER!r}"
+    fault = _limits.principal_fault(text)
+    return None if text == CALLER or fault is None else f"{fault}, nor {CALLER!r}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[s
         with asking("iam", f"the role {role}", f"there is no role {role!r}"):
             found = session.client("iam").get_role(RoleName=role)["Role"]
             return found["Arn"], _as_dict(found.get("Tags", []))
-    if operator_fault(arn):
+    if _limits.principal_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
             "of another operator"
@@ -220,5 +219,5 @@ def plugin() -> Check:
         return unknown(name, path, why, f"{path} --version", evidence)
     if new:
         return passed(name, path, f"the plug-in has version {version}", evidence)
-    why = f"the plug-in has version {version}, and 1.2.764.0 is the oldest that will work"
+    why = f"the plug-in has version {version}, and {_SIGNS_CHANNEL} is the oldest that will work"
     return failed(name, path, why, _PLUGIN_PAGE, evidence)
