@@ -130,9 +130,9 @@ class SessionManagerEndpoints(Construct):
         statements_by_sid(options, key, cdk.Stack.of(scope))  # for the errors of the options
         if not hasattr(vpc, "select_subnets"):
             raise TypeError(
-                f"vpc must be a VPC, got {described(vpc)}: give a construct, for one that exists "
-                "ec2.Vpc.from_lookup(scope, id, vpc_id=…), for an L1 "
-                "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …)"
+                f"vpc must be a VPC, got {described(vpc)}: give a construct (for a VPC that "
+                "exists, ec2.Vpc.from_lookup(scope, id, vpc_id=…); for an L1, "
+                "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …))"
             )
         if endpoint_policy not in (None, "account"):
             raise ValueError(
@@ -224,10 +224,10 @@ class SessionManagerEndpoints(Construct):
         if not endpoint.is_certain:
             cdk.Annotations.of(self).add_warning_v2(
                 "session-manager-permissions:endpoint-not-certain",
-                f"the endpoint {endpoint.resource.node.path!r} of {endpoint.service} exists or has "
-                "private DNS only if a condition or another value of the deployment says so, and "
-                "no second endpoint is made beside it: otherwise Session Manager can't be reached "
-                "through it; define it without a condition and with private DNS",
+                f"whether the endpoint {endpoint.resource.node.path!r} of {endpoint.service} "
+                "exists and has private DNS is known at deployment only, and no second endpoint is "
+                "made beside it: define it without a condition and with private DNS, as otherwise "
+                "Session Manager may not be reached",
             )
 
     def _find_clashes(self) -> list[str]:

@@ -169,7 +169,7 @@ class SessionManagerFleet(Construct):
                 self._check_reach(policy)
                 if policy.not_attached:
                     why = "; ".join(policy.not_attached)
-                    text = f"SessionManagerFleet can't attach to all: {why}"
+                    text = f"SessionManagerFleet can't cover these: {why}"
                     self._report(
                         "session-manager-permissions:fleet-not-attached", text, policy.stack
                     )
@@ -256,8 +256,8 @@ class SessionManagerFleet(Construct):
         if late:
             self._errors.append(
                 f"{', '.join(map(repr, late))} came after this SessionManagerFleet had its turn, "
-                "by an Aspect or between two syntheses: make the fleet after what the Aspect "
-                "visits, or the profiles before the first"
+                "by an Aspect or between two syntheses: make the fleet after the constructs that "
+                "the Aspect visits, or make the profiles before the first synthesis"
             )
         return self._errors
 
@@ -320,7 +320,8 @@ class SessionManagerFleet(Construct):
                 self._errors.append(
                     f"policy_name {self._policy_name!r} is that of two policies on one role, which "
                     f"the stacks {other.node.path!r} and {stack.node.path!r} use: leave "
-                    "policy_name out, as to destroy one of them would take the other's policy away"
+                    "policy_name out, because destroying one of them would take the policy away "
+                    "from the other"
                 )
 
     def _report_no_compute(self, tree: Tree) -> None:
@@ -334,7 +335,7 @@ class SessionManagerFleet(Construct):
         text = (
             f"SessionManagerFleet {self.node.path!r} covers nothing: there is no instance profile "
             f"and no node group of EKS below {repr(path) if path else 'the app'}; make the fleet "
-            "around what is to be covered, and give what is imported to SessionManagerPermissions"
+            "in the construct that has them, and give imported roles to SessionManagerPermissions"
         )
         stage = _stage_path(self)
         nearest_first = (tree.home, *tree.stacks, *tree.in_app)

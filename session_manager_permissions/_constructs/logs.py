@@ -41,8 +41,8 @@ def bucket_arn(bucket: IBucketRef) -> str:
     if arn is None:
         if not hasattr(bucket, "bucket_ref"):
             raise TypeError(
-                f"log_bucket must be an S3 bucket, got {described(bucket)}: give a construct, for "
-                "one that exists s3.Bucket.from_bucket_name(scope, id, name)"
+                f"log_bucket must be an S3 bucket, got {described(bucket)}: give a construct "
+                "(for a bucket that exists, s3.Bucket.from_bucket_name(scope, id, name))"
             )
         arn = bucket.bucket_ref.bucket_arn
     parts = parse_arn(arn)
@@ -194,8 +194,8 @@ def group_arn(group: ILogGroupRef) -> str:
         if not hasattr(group, "log_group_ref"):
             raise TypeError(
                 f"log_group must be a CloudWatch log group, got {described(group)}: give a "
-                "construct, for one that exists "
-                "logs.LogGroup.from_log_group_name(scope, id, name)"
+                "construct (for a log group that exists, "
+                "logs.LogGroup.from_log_group_name(scope, id, name))"
             )
         arn = group.log_group_ref.log_group_arn
     parts = parse_arn(arn)

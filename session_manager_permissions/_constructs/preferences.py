@@ -455,5 +455,5 @@ def _refuse_invalid_user(run_as_user: str) -> None:
     if not _limits.USER.fullmatch(known):
         raise ValueError(
             f"run_as_user {run_as_user!r} is not the name of a Unix user: 1 to 32 characters of "
-            "A-Z a-z 0-9 _ . -, the first a letter or _; of a domain's user, NAME@DOMAIN"
+            "A-Z a-z 0-9 _ . -, the first a letter or _; or NAME@DOMAIN for a user of a domain"
         )

@@ -669,7 +669,7 @@ def test_endpoint_on_a_condition_is_not_made_twice_and_warned_of(
     assert services(stack_here) == ALWAYS
     (warning,) = warnings(stack_here)
     assert warning.startswith(
-        "the endpoint 'Stack/There' of ssm exists or has private DNS only if a condition"
+        "whether the endpoint 'Stack/There' of ssm exists and has private DNS is known at"
     )
     assert "session-manager-permissions:endpoint-not-certain" in warning
 

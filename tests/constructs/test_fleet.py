@@ -285,7 +285,7 @@ def test_a_profile_that_an_aspect_makes_after_the_fleet_s_turn_is_an_error_that_
     cdk.Aspects.of(app).add(ProfileOfEachRole(), priority=priority)
     said = failure(stack)
     assert "'Stack/Owned/Late/Resource', 'Stack/Second/Late/Resource' came after" in said
-    assert "make the fleet after what the Aspect visits" in said
+    assert "came after this SessionManagerFleet had its turn, by an Aspect" in said
 
 
 @pytest.mark.parametrize("is_stable", [True, False], ids=["stabilized", "not stabilized"])
@@ -1037,7 +1037,7 @@ def test_what_can_t_be_attached_to_is_named_in_a_warning(
     profile(stack_here, "Good")
     SessionManagerFleet(stack_here, "Fleet")
     (warning,) = warnings(stack_here)
-    assert warning.startswith("SessionManagerFleet can't attach to all: ")
+    assert warning.startswith("SessionManagerFleet can't cover these: ")
     assert lost.node.path in warning
     assert why in warning
     assert warning.endswith(f"[ack: {NOT_ATTACHED}]")
