@@ -39,7 +39,7 @@ gc.set_threshold(100_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with those that take longest and install most, and trace none that deploys or searches.
+    """Run the longest tests first. Coverage traces no test that deploys or searches by chance.
 
     A worker of xdist takes tests off the end of another's list: from the head none is taken, so
     what a module sets up is set up once.
@@ -230,7 +230,7 @@ def included_nested(stack: cdk.Stack, inner: Path) -> IncludedNestedStack:
 
 
 def lookups(construct: Construct) -> list[dict[str, Any]]:
-    """What the CLI would look up before it synthesizes again."""
+    """Return what the CLI would look up before it synthesizes again."""
     manifest = json.loads((synth(construct) / "manifest.json").read_text())
     found: list[dict[str, Any]] = manifest.get("missing", [])
     return found

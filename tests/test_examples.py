@@ -72,7 +72,7 @@ def organization(
 
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The same of the audit."""
+    """The administrator's template and the members' of the audit."""
     return with_member("audit", tmp_path_factory)
 
 

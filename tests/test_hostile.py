@@ -62,7 +62,7 @@ def itself(_: cdk.Stack, value: Any) -> Any:  # noqa: ANN401
 
 
 def around(harmless: str) -> st.SearchStrategy[str]:
-    """A text that would be taken, with something in it; or anything."""
+    """A valid text with something put into it, or any text."""
     places = st.integers(0, len(harmless))
     return HOSTILE | st.builds(
         lambda at, text: harmless[:at] + text + harmless[at:], places, HOSTILE
@@ -70,7 +70,7 @@ def around(harmless: str) -> st.SearchStrategy[str]:
 
 
 class Place(NamedTuple):
-    """Where a user gives a text."""
+    """A place where a user gives a text."""
 
     argument: str
     """What a refusal names."""

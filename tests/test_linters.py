@@ -1,4 +1,4 @@
-"""The field's own tools over each option: what they find is nothing, or is argued here."""
+"""Linters find nothing in the templates of each option, or what they find is explained here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every message that a user may read: what the user did for it, and its text in a snapshot."""
+"""Every error and warning that a user may read: what causes it, and its text in a snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/confirm-on-aws.md can confirm by itself: reading, unless one allows it to change.
+"""Confirm on a real account what docs/confirm-on-aws.md lists. Without MAY_CHANGE, change nothing.
 
 `SESSION_MANAGER_NODE` is a connected node of the account, the credentials and the region are the
 environment's. With `SESSION_MANAGER_MAY_CHANGE=yes` the tests also put an inline policy on the role
@@ -85,7 +85,7 @@ def test_default_host_management_is_off_or_names_a_role() -> None:
 
 
 def test_the_permissions_are_enough() -> None:
-    """By a federated user, who has the permissions that both the caller and this policy have."""
+    """As a federated user, who has only the permissions that the caller and this policy share."""
     sts = boto3.client("sts")
     try:
         federated = sts.get_federation_token(

@@ -168,7 +168,7 @@ def listed(value: str | list[str]) -> list[str]:
 
 
 def documented(sid: str) -> str:
-    """The row of the table."""
+    """The Sid, as the table documents it."""
     head, alias, digits = sid.partition("SessionManagerDecryptAlias")
     if alias:
         assert head == ""

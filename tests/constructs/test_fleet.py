@@ -545,7 +545,7 @@ def test_what_can_t_be_attached_to_on_conditions_is_in_the_stack_s_one_warning(
 def test_one_policy_name_for_one_role_on_two_conditions_is_an_error(
     stack: cdk.Stack, tmp_path: Path
 ) -> None:
-    """The end of the one condition would take the other's policy away."""
+    """When one condition becomes false, CloudFormation deletes the policy of the other too."""
     profiles = {name: included_profile(ALWAYS, name) for name in ("Prod", "Test")}
     include(stack, tmp_path, {f"{name}Profile": body for name, body in profiles.items()})
     SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
@@ -789,7 +789,7 @@ def test_a_role_of_the_parent_is_attached_by_each_nested_stack_that_uses_it(
 
 
 def test_one_policy_name_for_two_stacks_with_one_role_is_an_error(make_app: MakeApp) -> None:
-    """The end of one stack would take the policy of the other away."""
+    """Destroying one stack would delete the policy of the other."""
     app = make_app()
     SessionManagerFleet(app, "Fleet", policy_name="Sessions")
     owner, *users = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "First", "Second"))
@@ -831,7 +831,7 @@ def by_its_name(scope: Construct) -> None:
 def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
     make_app: MakeApp, use: Callable[[Construct], None], env: cdk.Environment | None
 ) -> None:
-    """To destroy one of the stacks takes nothing from the instances of the other."""
+    """Destroying one of the stacks takes nothing from the instances of the other."""
     app = make_app()
     SessionManagerFleet(app, "Fleet", strict=True)
     stacks = [cdk.Stack(app, name, env=env) for name in ("One", "Another")]
@@ -1249,7 +1249,7 @@ def test_another_account_s_role_of_the_same_name_is_another_role(stack_here: cdk
 
 
 def test_a_role_that_only_javascript_code_has_imported_is_asked_too(stack_here: cdk.Stack) -> None:
-    """Python sees no role in the tree then, as in a construct library's own."""
+    """Python then sees no role in the tree. Constructs of other libraries may do this."""
     role = immutable_by_name(stack_here)
     in_an_instance(stack_here, role)
     hidden = Tree(stack_here)
@@ -1710,7 +1710,7 @@ def test_two_fleets_with_one_policy_name_on_one_role_are_an_error(stack: cdk.Sta
 
 
 def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) -> None:
-    """Another construct's wish to leave the role alone is not the profile's."""
+    """Only that construct must not change the role. The profile was given the role itself."""
     role = owned_role(stack)
     role.without_policy_updates()
     profile(stack, role=role)
@@ -2331,7 +2331,7 @@ def test_the_logical_id_is_a_contract(make_app: MakeApp, scope: str, logical_id:
 
 @jsii.implements(cdk.IAspect)
 class NamePolicies:
-    """What a house may do to every policy of its apps."""
+    """Names every policy of an app by the rules of a company."""
 
     def visit(self, node: IConstruct) -> None:
         if isinstance(node, iam.CfnPolicy) and not node.policy_name.startswith("acme-"):
@@ -2396,7 +2396,7 @@ def test_an_instance_can_wait_for_a_policy_by_the_construct(stack: cdk.Stack) ->
 def test_an_instance_that_waited_for_the_fleet_s_policy_could_wait_for_itself(
     stack: cdk.Stack,
 ) -> None:
-    """Why a fleet holds back no boots: its policy refers to roles that others make, or order."""
+    """Why a fleet delays no boot: its policy may list a role that refers to the instance."""
     vpc = network(stack)
     instance = ec2.Instance(stack, "One", vpc=vpc, instance_type=SIZE, machine_image=linux())
     profile(stack, "Other", owned_role(stack))

@@ -44,7 +44,7 @@ app.synth()
 
 
 class Cost(NamedTuple):
-    """Of a fleet, from its making to the end of the synthesis."""
+    """What a fleet costs, from its creation to the end of the synthesis."""
 
     round_trips: int
     callbacks: int

@@ -1098,7 +1098,7 @@ def with_no_conditions(principal: iam.IPrincipal) -> iam.PrincipalWithConditions
 def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
     stack_here: cdk.Stack, wrap: Callable[[iam.IPrincipal], iam.IPrincipal]
 ) -> None:
-    """As documented: CDK calls the grant a success, and tells nobody what is within."""
+    """As documented: CDK reports success, and does not show the role that is wrapped."""
     role = iam.Role.from_role_name(stack_here, "It", "Existing", mutable=False)
 
     assert grant(stack_here, wrap(role)).success

@@ -658,7 +658,7 @@ ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
 
 @jsii.implements(cdk.IStableAnyProducer)
 class Later:
-    """What is not there yet when the preferences are made."""
+    """A value that CDK asks for at synthesis only."""
 
     def produce(self) -> object:
         return None
@@ -802,7 +802,7 @@ def test_encryption_of_a_log_group_known_to_have_no_key_is_not_enforced(
 def test_a_key_or_an_alias_is_in_it_by_an_arn(
     stack_here: cdk.Stack, kind: str, key_id: object
 ) -> None:
-    """An alias's bare name would be looked for in the account of whoever asks."""
+    """KMS would look for the bare name of an alias in the account of the caller."""
     preferences(stack_here, encryption_key=KEYS[kind](stack_here))
 
     assert inputs(stack_here)["kmsKeyId"] == key_id

@@ -257,7 +257,7 @@ class Target:
         return stack_status(self.profile.aws, self.stack)
 
     def wait_for(self, condition: str) -> None:
-        """Until the stack's execution has come to this wait condition."""
+        """Wait until the deployment of the stack has come to this wait condition."""
         cloudformation = self.profile.aws.client("cloudformation")
 
         def is_met() -> bool:
@@ -628,7 +628,7 @@ def watched(profile: ExistingProfile) -> Iterator[list[bool]]:
 
 
 def hear(answers: list[bool]) -> None:
-    """Until there are more answers, and so some to what was asked from now on."""
+    """Wait until there are more answers, so that some are to questions asked from now on."""
     enough = len(answers) + 20
     until(lambda: len(answers) > enough)
 

@@ -72,7 +72,7 @@ DENIED: Final = {"AccessDenied", "AccessDeniedException"}
 
 @dataclass(frozen=True)
 class Keys:
-    """Those of the account, and what each has encrypted for someone who may."""
+    """The keys of the account, each with a text that it has encrypted."""
 
     session: str
     bucket: str

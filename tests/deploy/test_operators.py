@@ -434,7 +434,7 @@ def test_two_session_names_of_one_role_of_which_one_begins_with_the_other_are_no
 def test_a_channel_is_opened_whatever_the_sessions_tag(
     operators: dict[str, Operator], name: str
 ) -> None:
-    """IAM is given no tag with it, so the simulator can tell as well."""
+    """The request has no tags, so the simulator can judge it too."""
     operator = operators[name]
 
     assert operator.may(CHANNEL, operator.session)

@@ -1,4 +1,4 @@
-"""What a template comes to in each deployment that it could have, by judges that are not ours.
+"""Judge each deployment that a template could have, by evaluators that are not ours.
 
 CloudFormation is read here once more, in the part that `drawn` draws. MiniStack's evaluator tells
 what the policies allow, and moto's validator which documents IAM refuses.

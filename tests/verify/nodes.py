@@ -1,4 +1,4 @@
-"""An account with one node, all of it in memory; a test changes what is wrong with it."""
+"""An account with one node, all of it in memory. Each test changes what it is about."""
 
 from __future__ import annotations
 

@@ -717,7 +717,7 @@ def test_name_that_is_commented_out_stays_out(audit: Callable[..., Run], tmp_pat
 
 
 def test_names_that_differ_in_case_alone_are_one(audit: Callable[..., Run], tmp_path: Path) -> None:
-    """As IAM has them: hybrid nodes name their role as they were registered with it."""
+    """IAM ignores their case, and a hybrid node names its role as its activation did."""
     file = tmp_path / "profiles.txt"
     file.write_text("WEB\n", encoding="utf-8")
     other = HYBRID.replace("0123", "3210")

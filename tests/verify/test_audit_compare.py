@@ -32,7 +32,7 @@ UNKNOWN: Final = node(verdict="unknown")
 
 
 def in_error(found: AuditResult) -> AuditResult:
-    """The same, of a region that was not read to its end."""
+    """The same result, with a region that was not read to its end."""
     for region in found["regions"]:
         region["error"] = "it was denied"
     return found

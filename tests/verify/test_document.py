@@ -404,7 +404,7 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
 
 
 def answer(granted: dict[str, Any], need: _needs.NeededStatement, action: str) -> Answer:
-    """IAM's, where the request has what the need says that it has."""
+    """IAM's answer, which is allowed only if the request has the context of the need."""
     told = need.conditions or {}
     holding = [
         {part: value for part, value in statement.items() if part != "Condition"}

@@ -750,7 +750,7 @@ def caller(world: World) -> None:
 
 
 def replaced(world: World) -> None:
-    """The account's role does the work, as that of the profile may not register."""
+    """The account's role does the work, because the profile's role may not register."""
     world.has_host_management()
     world.denies.add(f"{ROLE} {REGISTER}")
 

@@ -352,7 +352,7 @@ def test_a_session_makes_each_client_once_and_in_the_region() -> None:
 
 
 def test_no_answer_leads_to_an_account(world: World, run: Callable[..., Run]) -> None:
-    """A denial of one's own, which names what to allow."""
+    """The credentials are denied the call, and the answer names what to allow."""
     world.refuses("ssm:GetConnectionStatus")
 
     found = run("--instance-id", NODE)

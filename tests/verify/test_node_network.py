@@ -560,7 +560,7 @@ TO_S3: Final = group(
     ],
 )
 def test_the_path_to_s3(breaks: Callable[[World], object], verdict: str) -> None:
-    """Of a node that is connected by endpoints, which the judge agrees with."""
+    """The node is connected through endpoints, and the judge finds the same."""
     world = World()
     world.uses(kmsKeyId="", cloudWatchLogGroupName="")
     routes(S3_LIST)(world)

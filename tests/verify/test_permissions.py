@@ -35,7 +35,7 @@ OF_SEVERAL = {"ec2:DescribeInstances", "iam:SimulatePrincipalPolicy", "ssm:GetDo
 
 
 def one_path(world: World) -> None:
-    """Of a connected node, the path to KMS alone is judged."""
+    """A connected node with a key: only the path to KMS is judged."""
     world.uses(s3BucketName="", cloudWatchLogGroupName="")
 
 

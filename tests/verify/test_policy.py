@@ -28,7 +28,7 @@ PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-
 
 
 def key_arns(partition: str) -> SearchStrategy[str]:
-    """Of keys and aliases, few enough that two are often one, or of one account and region."""
+    """Draw ARNs from a few, so that two are often the same, or of one account and region."""
     resource = st.sampled_from([f"key/{KEY_ID}", "key/mrk-1", "alias/sessions", "alias/team/web"])
     region = st.sampled_from([PARTITIONS[partition], "us-east-1"])
     account = st.sampled_from([ACCOUNT, "444455556666"])
