@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
@@ -30,6 +31,20 @@ ROLES_OF_AN_INCLUDED_PROFILE: Final[list[tuple[object, object]]] = [
     ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
     ([{"Fn::ImportValue": "shared-role"}], {"Fn::ImportValue": "shared-role"}),
 ]
+
+
+def in_partition(rest: str) -> dict[str, Any]:
+    """An ARN in the partition of the deployment."""
+    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
+
+
+def as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def public_vpc(scope: Construct) -> ec2.Vpc:
+    public = ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC)
+    return ec2.Vpc(scope, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=[public])
 
 
 def l1_profile(

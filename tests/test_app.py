@@ -12,6 +12,7 @@ import pytest
 
 from session_manager_permissions._app import MOST_NAMES
 
+from .builders import in_partition
 from .conftest import ACCOUNT, REGION, ROOT, key_arn, role_arn, run_app, run_python
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ CDK_JSON = json.loads((ROOT / "cdk.json").read_text())
 
 
 OF_A_SESSION = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
-
-
-def in_partition(rest: str) -> dict[str, Any]:
-    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
 
 
 def call(

@@ -10,6 +10,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from tests.cfn_lint import lint
 
+from .builders import as_list
 from .conftest import ROOT, run_python
 from .constructs.test_preferences import violations
 
@@ -78,7 +79,3 @@ def test_both_ends_have_what_the_document_says(tmp_path: Path) -> None:
     assert inputs["s3KeyPrefix"] == "web-server"
     assert resources_of["s3:PutObject"]["Fn::Join"][1][-1] == "/web-server/*"
     assert inputs["cloudWatchLogGroupName"] in resources_of["logs:PutLogEvents"]["Fn::Join"][1]
-
-
-def as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]

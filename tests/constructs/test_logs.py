@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
-from tests.builders import deployed, l1_bucket
+from tests.builders import deployed, in_partition, l1_bucket
 from tests.conftest import (
     ACCOUNT,
     HERE,
@@ -60,11 +60,6 @@ def granted(
     """The statements that the construct puts on a role in `stack`, by Sid."""
     SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
     return statements(stack)
-
-
-def in_partition(rest: str) -> dict[str, Any]:
-    """An ARN in the partition of the deployment."""
-    return {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, rest]]}
 
 
 def joined(*parts: object) -> dict[str, Any]:

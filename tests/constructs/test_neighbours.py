@@ -15,7 +15,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import session_manager_statements
-from tests.builders import deployed
+from tests.builders import as_list, deployed
 from tests.conftest import HERE, REGION, ROOT, existing_key, key_arn
 from tests.scenarios import BUCKET, BUCKET_KEY, GROUP_ARN, PREFIX, SCENARIOS
 from tests.test_readme import code, table
@@ -96,17 +96,13 @@ MINIMAL_ROLE: Final[list[dict[str, Any]]] = [
 ]
 
 
-def listed(value: Any) -> list[Any]:  # noqa: ANN401
-    return value if isinstance(value, list) else [value]
-
-
 def granted(statements: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     """The resources of each action, in the page's words."""
     found: dict[str, set[str]] = {}
     for statement in statements:
-        for action in listed(statement["Action"]):
+        for action in as_list(statement["Action"]):
             resources = {
-                RESOURCES[deployed(resource)] for resource in listed(statement["Resource"])
+                RESOURCES[deployed(resource)] for resource in as_list(statement["Resource"])
             }
             found.setdefault(action, set()).update(resources)
     return found

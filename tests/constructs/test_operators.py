@@ -15,7 +15,7 @@ from aws_cdk import aws_lambda as lambda_
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
-from tests.builders import deployed
+from tests.builders import as_list, deployed
 from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
@@ -100,10 +100,6 @@ def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
     ]
     found: list[dict[str, Any]] = body["Properties"]["PolicyDocument"]["Statement"]
     return found
-
-
-def as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def allowing(found: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:

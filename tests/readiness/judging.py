@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REGION = "eu-west-1"
 
 
-def resource(kind: str, **properties: object) -> dict[str, Any]:
+def resource(kind: str = "Test", **properties: object) -> dict[str, Any]:
     return {"Type": kind, "Properties": properties}
 
 

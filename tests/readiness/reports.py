@@ -152,3 +152,7 @@ def inline(*statements: dict[str, Any]) -> dict[str, Any]:
 
 def machine(**properties: object) -> dict[str, Any]:
     return {"Type": "AWS::EC2::Instance", "Properties": properties}
+
+
+def managed_policy(*statements: dict[str, Any], **more: object) -> dict[str, Any]:
+    return policy(*statements, **more) | {"Type": "AWS::IAM::ManagedPolicy"}

@@ -17,6 +17,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions import _needs as needs
 from session_manager_permissions._readiness.rules import BOOT_ORDER
+from tests.builders import public_vpc
 from tests.conftest import owned_role
 
 from .policy_table import ALL, AWS, CHANNELS_ONLY, DENIED, READY, allow, deny
@@ -33,11 +34,6 @@ FIRES = frozenset({BOOT_ORDER})
 OURS = CHANNELS_ONLY | {"Sid": needs.CHANNELS.sid}
 
 
-def vpc(stack: cdk.Stack) -> ec2.Vpc:
-    public = ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC)
-    return ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=[public])
-
-
 # Apps of CDK: the line that the finding shows fixes what it finds
 
 
@@ -48,7 +44,7 @@ def stack(make_app: MakeApp) -> cdk.Stack:
 
 
 def test_instance_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
-    instance = ec2.Instance(stack, "Instance", vpc=vpc(stack), **MACHINE)
+    instance = ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE)
     permissions = SessionManagerPermissions(
         stack, "Permissions", role=instance.role, allow_registration=True
     )
@@ -70,7 +66,7 @@ def test_instance_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
 
 
 def test_group_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
-    group = autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **MACHINE)
+    group = autoscaling.AutoScalingGroup(stack, "Group", vpc=public_vpc(stack), **MACHINE)
     permissions = SessionManagerPermissions(
         stack, "Permissions", role=group.role, allow_registration=True
     )
@@ -87,7 +83,7 @@ def test_group_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
 
 
 def test_instance_of_a_fleet(stack: cdk.Stack) -> None:
-    ec2.Instance(stack, "Instance", vpc=vpc(stack), **MACHINE)
+    ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE)
     SessionManagerFleet(stack, "Fleet", allow_registration=True)
 
     assert check_app(stack).only(BOOT_ORDER).fix.splitlines() == [
@@ -101,7 +97,7 @@ def test_instance_of_a_fleet(stack: cdk.Stack) -> None:
 
 
 def test_group_of_a_fleet(stack: cdk.Stack) -> None:
-    autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **MACHINE)
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=public_vpc(stack), **MACHINE)
     SessionManagerFleet(stack, "Fleet", allow_registration=True)
 
     lines = check_app(stack).only(BOOT_ORDER).fix.splitlines()
@@ -111,7 +107,7 @@ def test_group_of_a_fleet(stack: cdk.Stack) -> None:
 
 
 def test_what_a_fleets_finding_shows_fixes_it(stack: cdk.Stack) -> None:
-    instance = ec2.Instance(stack, "Instance", vpc=vpc(stack), **MACHINE)
+    instance = ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE)
     permissions = SessionManagerPermissions(
         stack, "SessionManagerPermissions", role=instance.role, allow_registration=True
     )
@@ -122,7 +118,7 @@ def test_what_a_fleets_finding_shows_fixes_it(stack: cdk.Stack) -> None:
 
 
 def test_fleet_over_instances_that_are_reached_from_the_first_boot(stack: cdk.Stack) -> None:
-    net = vpc(stack)
+    net = public_vpc(stack)
     ec2.Instance(stack, "Instance", vpc=net, ssm_session_permissions=True, **MACHINE)
     group = autoscaling.AutoScalingGroup(stack, "Group", vpc=net, **MACHINE)
     core = iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")
@@ -135,7 +131,7 @@ def test_fleet_over_instances_that_are_reached_from_the_first_boot(stack: cdk.St
 def test_profile_that_waits_for_the_policy_is_enough(stack: cdk.Stack) -> None:
     role = owned_role(stack)
     profile = iam.InstanceProfile(stack, "Profile", role=role)
-    ec2.Instance(stack, "Instance", vpc=vpc(stack), instance_profile=profile, **MACHINE)
+    ec2.Instance(stack, "Instance", vpc=public_vpc(stack), instance_profile=profile, **MACHINE)
     permissions = SessionManagerPermissions(
         stack, "Permissions", role=role, allow_registration=True
     )
@@ -156,7 +152,7 @@ def test_l1_instance(stack: cdk.Stack) -> None:
 def test_policy_that_is_written_by_hand(stack: cdk.Stack) -> None:
     role = owned_role(stack)
     profile = iam.InstanceProfile(stack, "Profile", role=role)
-    ec2.Instance(stack, "Instance", vpc=vpc(stack), instance_profile=profile, **MACHINE)
+    ec2.Instance(stack, "Instance", vpc=public_vpc(stack), instance_profile=profile, **MACHINE)
     statements = session_manager_statements(allow_registration=True)
     iam.ManagedPolicy(stack, "ByHand", statements=statements, roles=[role])
 

@@ -41,6 +41,7 @@ from session_manager_permissions._readiness.rules import (
     REGISTRATION_MISSING,
     TOO_MANY_MANAGED_POLICIES,
 )
+from tests.builders import public_vpc
 from tests.conftest import (
     EC2,
     HERE,
@@ -80,6 +81,7 @@ from .reports import (
     check_app,
     inline,
     machine,
+    managed_policy,
     policy,
     profile_and_role,
 )
@@ -153,13 +155,8 @@ def test_templates_as_people_write_them_are_all_looked_at() -> None:
     assert verdicts == {"ready": 2, "not ready": 7, "can't be known": 3}
 
 
-def vpc(stack: cdk.Stack) -> ec2.Vpc:
-    public = ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC)
-    return ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=[public])
-
-
 def instance(stack: cdk.Stack, **options: Any) -> ec2.Instance:  # noqa: ANN401
-    return ec2.Instance(stack, "Instance", vpc=vpc(stack), **MACHINE, **options)
+    return ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE, **options)
 
 
 def test_instance_with_session_permissions_is_ready(stack: cdk.Stack) -> None:
@@ -178,7 +175,7 @@ def test_instance_without_session_permissions_is_not_ready(stack: cdk.Stack) -> 
 
 
 def test_bastion_host_is_ready(stack: cdk.Stack) -> None:
-    ec2.BastionHostLinux(stack, "Bastion", vpc=vpc(stack))
+    ec2.BastionHostLinux(stack, "Bastion", vpc=public_vpc(stack))
 
     report = check_app(stack)
 
@@ -187,7 +184,7 @@ def test_bastion_host_is_ready(stack: cdk.Stack) -> None:
 
 
 def test_ecs_capacity_is_not_ready(stack: cdk.Stack) -> None:
-    cluster = ecs.Cluster(stack, "Cluster", vpc=vpc(stack))
+    cluster = ecs.Cluster(stack, "Cluster", vpc=public_vpc(stack))
     cluster.add_capacity("Capacity", instance_type=MACHINE["instance_type"])
 
     assert check_app(stack).rules == NEITHER  # a policy about ecs, ecr and logs
@@ -216,7 +213,7 @@ def test_eks_node_groups(stack: cdk.Stack) -> None:
 
 
 def group(stack: cdk.Stack, **options: Any) -> autoscaling.AutoScalingGroup:  # noqa: ANN401
-    return autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **options)
+    return autoscaling.AutoScalingGroup(stack, "Group", vpc=public_vpc(stack), **options)
 
 
 def test_imported_profile_is_in_no_template(stack: cdk.Stack) -> None:
@@ -614,10 +611,6 @@ def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
     statements = [ALL, deny("s3:*", on=BUCKET + "x" + " " * _limits.MAX_INLINE_POLICIES)]
 
     assert check(profile_and_role(inline(*statements))).rules == READY
-
-
-def managed_policy(*statements: dict[str, Any], **more: object) -> dict[str, Any]:
-    return policy(*statements, **more) | {"Type": "AWS::IAM::ManagedPolicy"}
 
 
 @pytest.mark.parametrize("extra", [0, 1])

@@ -18,6 +18,8 @@ from session_manager_permissions._readiness.templates import (
     text,
 )
 
+from .judging import resource
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,10 +31,6 @@ def write(path: Path, body: object) -> str:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(body))
     return str(path)
-
-
-def resource(kind: str = "Test", **properties: object) -> dict[str, Any]:
-    return {"Type": kind, "Properties": properties}
 
 
 def nested_stack(parameters: object = None, **more: object) -> dict[str, Any]:

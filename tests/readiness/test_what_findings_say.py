@@ -13,7 +13,7 @@ from session_manager_permissions._needs import CHANNELS
 from session_manager_permissions._readiness.rules import RULES
 
 from .policy_table import ALL, AWS, CHANNELS_ONLY, allow, deny, not_actions
-from .reports import NAMED, Check, inline, machine, policy, profile_and_role
+from .reports import NAMED, Check, inline, machine, managed_policy, policy, profile_and_role
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
@@ -24,10 +24,6 @@ NESTED = {
     "Type": "AWS::CloudFormation::Stack",
     "Properties": {"TemplateURL": "https://s3.amazonaws.com/templates/agent.yaml"},
 }
-
-
-def managed(*statements: dict[str, Any], **more: object) -> dict[str, Any]:
-    return policy(*statements, **more) | {"Type": "AWS::IAM::ManagedPolicy"}
 
 
 def long(length: int) -> dict[str, Any]:
@@ -104,13 +100,13 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     "no policy": (profile_and_role(),),
     "the channels alone": (profile_and_role(inline(CHANNELS_ONLY)),),
     "a boundary that allows nothing": (
-        profile_and_role(BOUNDARY | inline(ALL), Boundary=managed(allow("s3:*"), roles=[])),
+        profile_and_role(BOUNDARY | inline(ALL), Boundary=managed_policy(allow("s3:*"), roles=[])),
     ),
     "a Deny with a Sid": (profile_and_role(inline(ALL, deny("ssm:*", Sid="NoSsm"))),),
     "a Deny of all else": (profile_and_role(inline(ALL, not_actions("Deny", "s3:*"))),),
     "a refused policy": (profile_and_role(Policy=policy(allow("ssm"))),),
     "long inline policies": (profile_and_role(inline(ALL, long(11_000))),),
-    "a long managed policy": (profile_and_role(inline(ALL), Policy=managed(long(7_000))),),
+    "a long managed policy": (profile_and_role(inline(ALL), Policy=managed_policy(long(7_000))),),
     "too many managed policies": (profile_and_role(inline(ALL) | arns(26)),),
     "more managed policies than the quota": (
         profile_and_role({"ManagedPolicyArns": [f"{AWS}{name}" for name in ELEVEN]}),

@@ -10,8 +10,6 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
 from .nodes import (
     ACCOUNT,
     KEY,
@@ -21,6 +19,7 @@ from .nodes import (
     endpoint,
     group,
     key,
+    refusal,
     status,
     table,
     trusting,
@@ -346,10 +345,6 @@ def _decision(role: Role, action: str, resource: str, told: dict[str, list[str]]
     lacks = action in role.lacks or action in role.organization_denies or bool(role.if_told)
     allowed = resource in role.only_on.get(action, (resource,))
     return "allowed" if allowed and not lacks else "implicitDeny"
-
-
-def refusal(operation: str, code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
 
 
 class Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
@@ -247,6 +248,24 @@ def one(found: Diagnosis, name: str) -> Check:
 
 def refusal(operation: str, code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+
+def both(*does: Callable[[World], object]) -> Callable[[World], object]:
+    return lambda world: [one(world) for one in does]
+
+
+def nothing(_: World) -> None:
+    """Leave it as it is."""
+
+
+def without_a_route(world: World) -> None:
+    for table in world.answers["ec2:describe_route_tables"]["RouteTables"]:
+        table["Routes"] = table["Routes"][:1]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def trusting(service: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 
 from . import audits
-from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session, refusal
-from .nodes import ACCOUNT, KEY, OTHER_ACCOUNT, REGION
+from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session
+from .nodes import ACCOUNT, KEY, OTHER_ACCOUNT, REGION, Terminal, refusal
 from .test_verify import no_account
 
 if TYPE_CHECKING:
@@ -1010,11 +1010,6 @@ def test_ctrl_c_before_anything_is_known(
 
     assert (run.status, run.out) == (2, "")
     assert f"{REGION}: the audit was interrupted: this is 0 of 1" in run.err
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_progress_says_how_long_it_takes() -> None:

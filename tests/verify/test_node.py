@@ -20,11 +20,13 @@ from .nodes import (
     ROLE,
     USER,
     World,
+    both,
     dhcp_options,
     diagnosed,
     encrypted,
     endpoint,
     key,
+    nothing,
     of_verdict,
     one,
     refusal,
@@ -66,14 +68,6 @@ def hybrid(
         does(world)
 
     return row(name, *fails, does=breaks, unknown=unknown, says=says)._replace(node=HYBRID)
-
-
-def both(*does: Callable[[World], object]) -> Callable[[World], object]:
-    return lambda world: [one(world) for one in does]
-
-
-def nothing(_: World) -> None:
-    """Leave it as it is."""
 
 
 def instance(**parts: object) -> Callable[[World], object]:

@@ -10,7 +10,15 @@ import pytest
 
 from session_manager_permissions._verify.asking import CannotAsk
 
-from .nodes import HYBRID, NODE, World, diagnosed, one, trusting
+from .nodes import (
+    HYBRID,
+    NODE,
+    World,
+    diagnosed,
+    one,
+    trusting,
+    without_a_route,
+)
 
 CREDENTIALS: Final = "AWS Credentials"
 IMDS: Final = "EC2 IMDS"
@@ -29,11 +37,6 @@ def written(folder: Path, *rows: tuple[str, str, str]) -> str:
     path = folder / "diagnostics.json"
     path.write_text(json.dumps({"DiagnosticsOutput": found}), encoding="utf-8")
     return str(path)
-
-
-def no_route(world: World) -> None:
-    for table in world.answers["ec2:describe_route_tables"]["RouteTables"]:
-        table["Routes"] = table["Routes"][:1]
 
 
 def by_transit_gateway(world: World) -> None:
@@ -66,24 +69,28 @@ def as_it_is(_: World) -> None:
             as_it_is, [(SSM, "Failed", "timeout")], "fail", "timeout", id="open, and it fails"
         ),
         pytest.param(
-            no_route, [(SSM, "Success", "reachable")], "unknown", "works", id="closed, and it works"
+            without_a_route,
+            [(SSM, "Success", "reachable")],
+            "unknown",
+            "works",
+            id="closed, and it works",
         ),
         pytest.param(
-            no_route,
+            without_a_route,
             [(SSM, "Skipped", "Unable to fetch AWS region details")],
             "fail",
             "no default route",
             id="closed, and not tried",
         ),
         pytest.param(
-            no_route,
+            without_a_route,
             [(PROXY, "Success", "Detected proxy configuration: https_proxy: …")],
             "unknown",
             "the agent uses a proxy",
             id="closed, and a proxy",
         ),
         pytest.param(
-            no_route,
+            without_a_route,
             [(PROXY, "Skipped", "No proxy configuration detected")],
             "fail",
             "no default route",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,21 @@ from session_manager_permissions._verify.checks import KEY_DENIED
 from session_manager_permissions._verify.permissions import policy_for_credentials
 from session_manager_permissions._verify.session import AwsSession
 
-from .nodes import ACCOUNT, HYBRID, KEY, NODE, REGION, ROLE, USER, Session, World, status
+from .nodes import (
+    ACCOUNT,
+    HYBRID,
+    KEY,
+    NODE,
+    REGION,
+    ROLE,
+    USER,
+    Session,
+    Terminal,
+    World,
+    nothing,
+    status,
+    without_a_route,
+)
 from .test_verify import KINDS, documented, fields, no_account, values
 
 if TYPE_CHECKING:
@@ -36,15 +49,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(command, "AwsSession", lambda *_: Session(found))
     monkeypatch.setenv("PATH", "/nowhere")
     return found
-
-
-def nothing(_: World) -> None:
-    """Leave it as it is."""
-
-
-def without_a_route(world: World) -> None:
-    for table in world.answers["ec2:describe_route_tables"]["RouteTables"]:
-        table["Routes"] = table["Routes"][:1]
 
 
 class Run:
@@ -232,11 +236,6 @@ def test_a_line_of_a_check_that_says_nothing_of_brackets(
     world.has("ec2:describe_instance_status", {"InstanceStatuses": [status("impaired", "[red]")]})
 
     assert "SystemStatus" in run("--instance-id", NODE).out
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_a_terminal_is_told_what_is_asked(

@@ -13,6 +13,7 @@ from .nodes import (
     REGION,
     World,
     acl,
+    both,
     default_route,
     dhcp_options,
     diagnosed,
@@ -103,10 +104,6 @@ def instance(**parts: object) -> Callable[[World], object]:
 
 def refusing(operation: str) -> Callable[[World], object]:
     return lambda w: w.refuses(operation, "UnauthorizedOperation")
-
-
-def both(*does: Callable[[World], object]) -> Callable[[World], object]:
-    return lambda world: [one(world) for one in does]
 
 
 def entry(number: int, *, egress: bool, **parts: object) -> dict[str, Any]:
