@@ -91,7 +91,10 @@ def merged(check: Check, rows: Diagnostics, node: Node) -> Check:
 def _path(check: Check, row: _Row | None, proxy: _Row | None) -> Check:
     found = _seen(check, row)
     if found is check and check.verdict == "fail" and proxy and proxy.status == "Success":
-        why = ("the agent uses a proxy, so that the way is the proxy's", *check.why[:1])
+        why = (
+            "the agent uses a proxy, so the path of the proxy counts and not that of the node",
+            *check.why[:1],
+        )
         evidence = (*check.evidence, proxy.evidence)
         return replace(check, verdict="unknown", why=why, evidence=evidence)
     return found

@@ -323,13 +323,13 @@ def _host_management(
         why = [f"the role {arn} of the profile registers the instance, and does the work"]
         reach = permissions["reach"]
         if isinstance(reach, Verdict) and not reach.allowed:
-            why.append("the account's role takes the place of no role that may register")
+            why.append("the account's role takes its place only if it may not register")
         return Check(check, arn, "pass", tuple(why))
     if isinstance(account, CannotAsk):
         return unasked(check, None, account)
     if isinstance(account, str):
         return skipped(check, account)
-    why = [f"the role {account.arn} of the account does the work, and needs what sessions use"]
+    why = [f"the role {account.arn} of the account does the work, and needs the permissions"]
     if registers is None:
         either = f"the profile's role or the account's role {account.arn}"
         why = [f"whether {either} does the work is not known"]

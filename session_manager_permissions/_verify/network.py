@@ -90,9 +90,7 @@ class LiveNetwork:
         instance, own = self._instance, self._instance["SubnetId"]
         only_ipv6 = any("CidrBlock" not in one for one in self._subnets if one["SubnetId"] == own)
         return Placement(
-            Unknown("whether the agent uses IPv6, which the subnet has alone")
-            if only_ipv6
-            else own,
+            Unknown("whether the agent uses IPv6, as the subnet has no IPv4") if only_ipv6 else own,
             self.groups,
             _public_address(instance),
             other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,

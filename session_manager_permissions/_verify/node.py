@@ -293,7 +293,7 @@ def _registered(node: Node) -> Check:
     last = node.recorded("LastPingDateTime")
     why = f"the agent was registered and last reported in at {last}: PingStatus is {node.ping}"
     if node.connected:
-        fix = "look at whether the node reaches the endpoint of ssm"
+        fix = "check whether the node reaches the endpoint of ssm"
         return unknown(name, node.id, why, fix, evidence)
     return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 

@@ -104,7 +104,7 @@ def _judged(
             yield passed(name, service, why, evidence)
             continue
         if path.state is State.UNKNOWN:
-            decides = f"what decides can't be followed from here: {'; '.join(path.decides)}"
+            decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
             denied = network.denied_for(service)
             whys = (decides, *dict.fromkeys(map(str, denied)))
             yield Check(name, service, "unknown", whys, (*ways_out(denied), on_it), evidence)

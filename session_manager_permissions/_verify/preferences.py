@@ -232,7 +232,9 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
     elif state not in _USABLE:
         why = f"the key is in the state {state}, in which it decrypts nothing"
     elif spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
-        why = f"the key is a {spec} key for {found.get('KeyUsage')}, which encrypts no session"
+        why = (
+            f"the key is for {found.get('KeyUsage')} with the spec {spec}, and encrypts no session"
+        )
     elif found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
@@ -275,18 +277,18 @@ def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Chec
     if algorithm in _TAKEN or enforces is False:
         why = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
-            why += ", which the agent takes for none, and nothing enforces encryption"
+            why += ", which the agent does not count as encrypted, but nothing enforces encryption"
         return passed(name, bucket, why, evidence)
     why = (
-        f"the bucket encrypts with {algorithm}, which the agent takes for no encryption, so that "
-        "it refuses each session"
+        f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
+        "that it refuses each session"
     )
     fix = (
         f"aws s3api put-bucket-encryption --bucket {bucket}, with aws:kms or AES256, or set "
         "s3EncryptionEnabled of the document to false"
     )
     if enforces is None:
-        why += ", where the document's parameter enforces encryption"
+        why += " if the document's parameter enforces encryption"
         return unknown(name, bucket, why, fix, evidence)
     return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED)
 
@@ -347,7 +349,7 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
         "cloudWatchEncryptionEnabled of the document to false"
     )
     if enforces is None:
-        why += ", where the document's parameter enforces encryption"
+        why += " if the document's parameter enforces encryption"
         return unknown(name, group, why, fix, evidence)
     return failed(name, group, why, fix, evidence, users_see=users_see)
 

@@ -33,7 +33,9 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> C
         return unknown(_NAME, None, why, "set runAsEnabled of the document", [evidence])
     if node.platform == "Windows":
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
-        return unknown(_NAME, None, why, "start the session with a document without it", [evidence])
+        return unknown(
+            _NAME, None, why, "start the session with a document in which it is off", [evidence]
+        )
     return _of_operator(document.run_as_user, operator, evidence)
 
 
