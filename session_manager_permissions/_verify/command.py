@@ -145,7 +145,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verify.set_defaults(run=_verify)
     of = verify.add_argument_group("what to ask about").add_mutually_exclusive_group(required=True)
     profile_help = "the role in this instance profile"
     fault = _limits.INSTANCE_PROFILE.fault
