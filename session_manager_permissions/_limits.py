@@ -66,7 +66,12 @@ ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
 USER: Final = re.compile(r"[A-Za-z_][\w.-]{0,31}|[\w.][\w.-]{0,63}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 """A user of the operating system, or one of a domain, `NAME@DOMAIN`."""
 RESERVED_DOCUMENTS: Final = (
-    *("aws", "amazon", "amzn", "AWSEC2", "AWSConfigRemediation", "AWSSupport"),
+    "aws",
+    "amazon",
+    "amzn",
+    "AWSEC2",
+    "AWSConfigRemediation",
+    "AWSSupport",
 )
 """How no new document may be called: AWS reserves the names that begin so.
 

@@ -20,7 +20,7 @@ from session_manager_permissions import (
 from session_manager_permissions._app import CONTEXT
 from session_manager_permissions._causes import RULES_OF_CHECKS, cause
 from session_manager_permissions._constructs.endpoints import _IDS
-from session_manager_permissions._needs import MAX_INLINE_POLICIES
+from session_manager_permissions._limits import MAX_INLINE_POLICIES, MAX_MANAGED_POLICY
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.identity import _TAKES_ACCOUNT_ROLE
@@ -120,11 +120,12 @@ def test_each_option_is_documented_alike_wherever_it_means_the_same() -> None:
 @pytest.mark.parametrize(
     ("looks_like", "number"),
     [
-        (r"\b1\.2\.\d+\.\d+\b", ".".join(map(str, _SIGNS_CHANNEL))),
-        (r"\b3\.2\.\d+\.\d+\b", ".".join(map(str, _TAKES_ACCOUNT_ROLE))),
+        (r"\b1\.2\.\d+\.\d+\b", _SIGNS_CHANNEL),
+        (r"\b3\.2\.\d+\.\d+\b", _TAKES_ACCOUNT_ROLE),
         (r"\b10,2\d\d\b", f"{MAX_INLINE_POLICIES:,}"),
+        (r"\b6,1\d\d\b", f"{MAX_MANAGED_POLICY:,}"),
     ],
-    ids=["the plug-in", "the agent", "inline policies"],
+    ids=["the plug-in", "the agent", "inline policies", "a managed policy"],
 )
 def test_a_number_that_pages_repeat_is_that_of_the_code(looks_like: str, number: str) -> None:
     written = "".join(path.read_text("utf-8") for path in tables.pages())
