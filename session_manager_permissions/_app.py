@@ -6,7 +6,6 @@ values: `cdk deploy -c instance-profile=NAME`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -21,7 +20,7 @@ from constructs import Construct
 
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
 
-from . import _limits
+from . import _limits, _needs
 from ._constructs.lookup import look_up
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def stack_name(kind: str, name: str) -> str:
     """Name the stack after its target, so that no other target's deployment updates it."""
     readable = re.sub(r"[^A-Za-z0-9-]", "-", name)[:64]
     if readable != name:
-        readable = f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        readable = f"{readable}-{_needs.digest(name)}"
     return f"SessionManager-{kind}-{readable}"
 
 

@@ -149,11 +149,11 @@ def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}
 
 
-def alias_id(name: str) -> str:
-    """Return what tells the statements of two aliases apart: eight hexadecimal digits."""
-    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most keys are no aliases
+def digest(text: str) -> str:
+    """Return the eight hexadecimal digits that tell one text from another in a Sid or an id."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most policies need none
 
-    return hashlib.sha256(name.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def needed(

@@ -60,12 +60,12 @@ HERE, THERE, ABROAD = cidr("10.0.1.0/24"), cidr("10.0.2.0/24"), cidr("10.1.0.0/1
 TO_INTERNET = Route(ALL, "internet-gateway", "igw", "the internet gateway 'igw'")
 TO_NAT = Route(ALL, "nat-gateway", "nat", "the NAT gateway 'nat'")
 TO_TRANSIT = Route(ALL, "elsewhere", name="the transit gateway 'tgw'")
-TO_CENTER = replace(TO_TRANSIT, destination=cidr("10.8.0.0/16"))
+TO_CENTER = TO_TRANSIT._replace(destination=cidr("10.8.0.0/16"))
 LOCAL = Route(INSIDE, "local")
 BLACKHOLE = Route(ALL, "nowhere")
 HALVES = (
-    replace(TO_NAT, destination=cidr("0.0.0.0/1")),
-    replace(TO_NAT, destination=cidr("128.0.0.0/1")),
+    TO_NAT._replace(destination=cidr("0.0.0.0/1")),
+    TO_NAT._replace(destination=cidr("128.0.0.0/1")),
 )
 
 
@@ -75,7 +75,7 @@ def endpoint(service: str, **changes: Any) -> Endpoint:  # noqa: ANN401
             service, service, service, private_dns=True, subnets=("there",), groups=("admits",)
         )
         if not changes
-        else replace(endpoint(service), **changes)
+        else endpoint(service)._replace(**changes)
     )
 
 
@@ -118,31 +118,28 @@ def network(
     """
     return Network(
         vpcs={
-            "vpc": replace(
-                Vpc(
-                    "vpc",
-                    (INSIDE,),
-                    endpoints=endpoints,
-                    internet_gateways=(("igw", True),),
-                    default_group="default",
-                ),
-                **(vpc or {}),
-            )
+            "vpc": Vpc(
+                "vpc",
+                (INSIDE,),
+                endpoints=endpoints,
+                internet_gateways=(("igw", True),),
+                default_group="default",
+            )._replace(**(vpc or {}))
         },
         subnets={
-            "here": replace(
-                Subnet("here", "vpc", HERE, tables=(("private", True),)), **(subnet or {})
+            "here": Subnet("here", "vpc", HERE, tables=(("private", True),))._replace(
+                **(subnet or {})
             ),
             "there": Subnet("there", "vpc", THERE),
             "exit": Subnet("exit", "vpc", cidr("10.0.3.0/24"), tables=(("public", True),)),
         },
         tables={
-            "private": replace(RouteTable("private", (LOCAL, *routes)), **(table or {})),
+            "private": RouteTable("private", (LOCAL, *routes))._replace(**(table or {})),
             "public": RouteTable("public", (LOCAL, *exit_routes)),
             "main": RouteTable("main", (TO_NAT,)),
             "inspected": RouteTable("inspected", (Route(THERE, "elsewhere"),)),
         },
-        nat_gateways={"nat": replace(NatGateway("nat", "vpc", "exit"), **(nat or {}))},
+        nat_gateways={"nat": NatGateway("nat", "vpc", "exit")._replace(**(nat or {}))},
         groups={
             "own": group("own", outbound=outbound),
             "admits": group("admits", inbound=inbound),
@@ -187,28 +184,28 @@ def table(*rows: Row) -> pytest.MarkDecorator:
     ("a blackhole", network(routes=(BLACKHOLE,)), NO_NETWORK_PATH),
     (
         "a blackhole for some addresses",
-        network(routes=(TO_NAT, replace(BLACKHOLE, destination=cidr("52.0.0.0/8")))),
+        network(routes=(TO_NAT, BLACKHOLE._replace(destination=cidr("52.0.0.0/8")))),
         UNKNOWN,
     ),
     (
         "a blackhole for private addresses",
-        network(routes=(TO_NAT, replace(BLACKHOLE, destination=ABROAD))),
+        network(routes=(TO_NAT, BLACKHOLE._replace(destination=ABROAD))),
         OPEN,
     ),
     ("a transit gateway", network(routes=(TO_TRANSIT,)), UNKNOWN),
     ("a peered VPC, which may have central endpoints", network(routes=(TO_CENTER,)), UNKNOWN),
     ("a peered VPC beside the NAT", network(routes=(TO_NAT, TO_CENTER)), OPEN),
-    ("a route on a condition", network(routes=(replace(TO_NAT, exists=ON),)), UNKNOWN),
-    ("a route that is not there", network(routes=(replace(TO_NAT, exists=False),)),
+    ("a route on a condition", network(routes=(TO_NAT._replace(exists=ON),)), UNKNOWN),
+    ("a route that is not there", network(routes=(TO_NAT._replace(exists=False),)),
      NO_NETWORK_PATH),
     (
         "a detour on a condition",
-        network(routes=(TO_NAT, replace(BLACKHOLE, destination=cidr("52.0.0.0/8"), exists=ON))),
+        network(routes=(TO_NAT, BLACKHOLE._replace(destination=cidr("52.0.0.0/8"), exists=ON))),
         UNKNOWN,
     ),
     (
         "private routes on a condition",
-        network(routes=(replace(TO_CENTER, exists=ON),)),
+        network(routes=(TO_CENTER._replace(exists=ON),)),
         UNKNOWN,
     ),
     ("routes that are not seen", network(table={"complete": MAYBE}), UNKNOWN),
@@ -216,17 +213,17 @@ def table(*rows: Row) -> pytest.MarkDecorator:
         "routes": (TO_NAT,)}), OPEN),
     (
         "a prefix list of one's own",
-        network(routes=(TO_NAT, replace(TO_TRANSIT, destination=PrefixList("pl-1")))),
+        network(routes=(TO_NAT, TO_TRANSIT._replace(destination=PrefixList("pl-1")))),
         UNKNOWN,
     ),
     (
         "the prefix list of another service",
-        network(routes=(TO_NAT, replace(TO_TRANSIT, destination=PrefixList("pl-1", "dynamodb")))),
+        network(routes=(TO_NAT, TO_TRANSIT._replace(destination=PrefixList("pl-1", "dynamodb")))),
         OPEN,
     ),
     (
         "the prefix list of another service alone",
-        network(routes=(replace(TO_TRANSIT, destination=PrefixList("pl-1", "dynamodb")),)),
+        network(routes=(TO_TRANSIT._replace(destination=PrefixList("pl-1", "dynamodb")),)),
         NO_NETWORK_PATH,
     ),
     ("propagated routes", network(routes=(Route(MAYBE, "elsewhere", name="vgw"),)), UNKNOWN),
@@ -235,15 +232,15 @@ def table(*rows: Row) -> pytest.MarkDecorator:
         network(routes=(TO_NAT, Route(MAYBE, "elsewhere", name="vgw"))),
         UNKNOWN,
     ),
-    ("IPv6 alone", network(routes=(replace(TO_INTERNET, destination="ipv6"),)), NO_NETWORK_PATH),
+    ("IPv6 alone", network(routes=(TO_INTERNET._replace(destination="ipv6"),)), NO_NETWORK_PATH),
     (
         "IPv6 in a subnet that has it",
-        network(routes=(replace(TO_INTERNET, destination="ipv6"),), subnet={"ipv6": True}),
+        network(routes=(TO_INTERNET._replace(destination="ipv6"),), subnet={"ipv6": True}),
         UNKNOWN,
     ),
     (
         "IPv6 beside NAT",
-        network(routes=(TO_NAT, replace(TO_INTERNET, destination="ipv6")), subnet={"ipv6": True}),
+        network(routes=(TO_NAT, TO_INTERNET._replace(destination="ipv6")), subnet={"ipv6": True}),
         OPEN,
     ),
     ("main table", network(vpc={"main_table": "main"}, subnet={"tables": ()}), OPEN),
@@ -294,7 +291,7 @@ def test_routes(net: Network, expected: str) -> None:
     ),
     (
         "another one is attached",
-        network(routes=(replace(TO_INTERNET, target="igw-2"),), subnet={"public_addresses": True}),
+        network(routes=(TO_INTERNET._replace(target="igw-2"),), subnet={"public_addresses": True}),
         NO_NETWORK_PATH,
     ),
     (
@@ -317,7 +314,7 @@ def test_routes(net: Network, expected: str) -> None:
     ),
     (
         "a route to one by parameter",
-        network(routes=(replace(TO_INTERNET, target=MAYBE),), subnet={"public_addresses": True}),
+        network(routes=(TO_INTERNET._replace(target=MAYBE),), subnet={"public_addresses": True}),
         UNKNOWN,
     ),
     (
@@ -344,7 +341,7 @@ def test_the_compute_decides_about_its_address_before_the_subnet(
     subnet: Fact, given: Fact | None, expected: str
 ) -> None:
     net = network(routes=(TO_INTERNET,), subnet={"public_addresses": subnet})
-    assert said(net, replace(PLACE, public_address=given)) == expected
+    assert said(net, PLACE._replace(public_address=given)) == expected
 
 
 @table(
@@ -370,8 +367,8 @@ def test_the_compute_decides_about_its_address_before_the_subnet(
         UNKNOWN,
     ),
     ("in a subnet by parameter", network(routes=(TO_NAT,), nat={"subnet": MAYBE}), UNKNOWN),
-    ("by parameter", network(routes=(replace(TO_NAT, target=MAYBE),)), UNKNOWN),
-    ("by id", network(routes=(replace(TO_NAT, target="nat-1"),)), UNKNOWN),
+    ("by parameter", network(routes=(TO_NAT._replace(target=MAYBE),)), UNKNOWN),
+    ("by id", network(routes=(TO_NAT._replace(target="nat-1"),)), UNKNOWN),
 )  # fmt: skip
 def test_nat_gateway(net: Network, expected: str) -> None:
     assert said(net) == expected
@@ -388,7 +385,7 @@ def test_what_decides_of_a_regional_nat_gateway_can_follow_depends_on() -> None:
 
 def test_nat_gateway_in_a_vpc_that_is_not_seen() -> None:
     net = network(routes=(TO_NAT,))
-    net.subnets["exit"] = replace(net.subnets["exit"], vpc=MAYBE)
+    net.subnets["exit"] = net.subnets["exit"]._replace(vpc=MAYBE)
     assert verdict(net).decides == ("the parameter 'Maybe'",)
 
 
@@ -534,10 +531,10 @@ def test_what_the_groups_of_the_compute_let_out(
 
 def test_rules_of_several_groups_add_up() -> None:
     net = network(routes=(TO_NAT,), outbound=rules(ALL))
-    assert said(net, replace(PLACE, groups=("empty", "own"))) == OPEN
-    assert said(net, replace(PLACE, groups=("empty",))) == EGRESS_CLOSED
-    assert said(net, replace(PLACE, groups=("empty", "sg-1"))) == UNKNOWN
-    assert said(net, replace(PLACE, groups=("own", MAYBE))) == OPEN
+    assert said(net, PLACE._replace(groups=("empty", "own"))) == OPEN
+    assert said(net, PLACE._replace(groups=("empty",))) == EGRESS_CLOSED
+    assert said(net, PLACE._replace(groups=("empty", "sg-1"))) == UNKNOWN
+    assert said(net, PLACE._replace(groups=("own", MAYBE))) == OPEN
 
 
 def test_a_group_whose_rules_are_not_all_seen() -> None:
@@ -548,15 +545,15 @@ def test_a_group_whose_rules_are_not_all_seen() -> None:
 
 def test_the_default_group_stands_where_none_is_given() -> None:
     apart = network(endpoints=both(groups=()))
-    assert said(apart, replace(PLACE, groups=())) == OPEN  # a member of the same group
+    assert said(apart, PLACE._replace(groups=())) == OPEN  # a member of the same group
     assert said(apart).startswith(ENDPOINT_UNREACHABLE)
-    assert said(network(routes=(TO_NAT,)), replace(PLACE, groups=())) == OPEN
+    assert said(network(routes=(TO_NAT,)), PLACE._replace(groups=())) == OPEN
 
 
 def test_closed_groups_are_certain_wherever_the_subnet_is() -> None:
     net = network(outbound=())
-    assert said(net, replace(PLACE, subnet=MAYBE)) == EGRESS_CLOSED
-    assert verdict(network(), replace(PLACE, subnet=MAYBE)).decides == ("the parameter 'Maybe'",)
+    assert said(net, PLACE._replace(subnet=MAYBE)) == EGRESS_CLOSED
+    assert verdict(network(), PLACE._replace(subnet=MAYBE)).decides == ("the parameter 'Maybe'",)
     assert verdict(network(), Placement("subnet-1")).decides == ("the subnet 'subnet-1'",)
     assert verdict(network(), Placement(7, ("own",))).decides == ("the subnet",)
     in_other = network(routes=(TO_NAT,), subnet={"vpc": "vpc-1"})
@@ -615,25 +612,25 @@ GATEWAY = Endpoint("gw", "gw", "s3", gateway=True, tables=("private",))
     ("net", "expected"),
     [
         (network(endpoints=(GATEWAY,)), OPEN),
-        (network(endpoints=(replace(GATEWAY, tables=("other",)),)), ENDPOINT_MISSING),
-        (network(endpoints=(replace(GATEWAY, tables=("other", MAYBE)),)), UNKNOWN),
-        (network(endpoints=(replace(GATEWAY, tables=()),), routes=(TO_NAT,)), OPEN),
-        (network(endpoints=(replace(GATEWAY, exists=ON),)), UNKNOWN),
-        (network(endpoints=(replace(GATEWAY, exists=False),)), ENDPOINT_MISSING),
+        (network(endpoints=(GATEWAY._replace(tables=("other",)),)), ENDPOINT_MISSING),
+        (network(endpoints=(GATEWAY._replace(tables=("other", MAYBE)),)), UNKNOWN),
+        (network(endpoints=(GATEWAY._replace(tables=()),), routes=(TO_NAT,)), OPEN),
+        (network(endpoints=(GATEWAY._replace(exists=ON),)), UNKNOWN),
+        (network(endpoints=(GATEWAY._replace(exists=False),)), ENDPOINT_MISSING),
         (network(endpoints=(GATEWAY,), subnet={"tables": ()}), ENDPOINT_MISSING),
         (network(endpoints=(GATEWAY,), subnet={"tables": (("private", ON),)}), UNKNOWN),
         (network(endpoints=(GATEWAY,), subnet={"tables": (("public", ON),)}), ENDPOINT_MISSING),
         (
-            network(endpoints=(replace(GATEWAY, tables=("main",)),), subnet={"tables": ()},
+            network(endpoints=(GATEWAY._replace(tables=("main",)),), subnet={"tables": ()},
                     vpc={"main_table": "main"}),
             OPEN,
         ),
         (network(endpoints=(GATEWAY,), subnet={"tables": ((MAYBE, True),)}), UNKNOWN),
         (network(endpoints=(GATEWAY,), outbound=rules(PrefixList("pl-1", "s3"))), OPEN),
         (network(endpoints=(GATEWAY,), outbound=rules(INSIDE)), EGRESS_CLOSED),
-        (network(endpoints=(replace(GATEWAY, policy={"Statement": [DENY]}),)),
+        (network(endpoints=(GATEWAY._replace(policy={"Statement": [DENY]}),)),
          ENDPOINT_UNREACHABLE),
-        (network(endpoints=(replace(GATEWAY, policy={"Statement": [DENY]}),), routes=(TO_NAT,)),
+        (network(endpoints=(GATEWAY._replace(policy={"Statement": [DENY]}),), routes=(TO_NAT,)),
          ENDPOINT_UNREACHABLE),
         (network(endpoints=(GATEWAY,), vpc={"dns_support": False}), UNKNOWN),
         (network(endpoints=(GATEWAY, endpoint("s3", groups=("empty",)))), ENDPOINT_UNREACHABLE),
@@ -676,8 +673,8 @@ def test_hosted_zone_decides_before_the_nat() -> None:
 
 OUT = AclEntry(100, egress=True, allows=True, range=ALL, ports=(443, 443))
 BACK = AclEntry(100, egress=False, allows=True, range=ALL, ports=(1024, 65535))
-IN = replace(OUT, egress=False)
-ANSWER = replace(BACK, egress=True)
+IN = OUT._replace(egress=False)
+ANSWER = BACK._replace(egress=True)
 
 
 @pytest.mark.parametrize(
@@ -687,15 +684,15 @@ ANSWER = replace(BACK, egress=True)
         ((OUT,), NO_NETWORK_PATH, NO_NETWORK_PATH),
         ((BACK,), NO_NETWORK_PATH, NO_NETWORK_PATH),
         ((), NO_NETWORK_PATH, NO_NETWORK_PATH),
-        ((replace(OUT, range=INSIDE), replace(BACK, range=INSIDE)), NO_NETWORK_PATH, OPEN),
-        ((OUT, replace(BACK, ports=(32768, 65535))), UNKNOWN, UNKNOWN),
-        ((OUT, BACK, replace(OUT, number=99, allows=False)), NO_NETWORK_PATH, NO_NETWORK_PATH),
-        ((OUT, BACK, replace(OUT, number=101, allows=False)), OPEN, OPEN),
-        ((OUT, BACK, replace(OUT, number=99, allows=False, range=ABROAD)), OPEN, OPEN),
-        ((OUT, BACK, replace(OUT, number=99, allows=False, range=cidr("52.0.0.0/8"))),
+        ((OUT._replace(range=INSIDE), BACK._replace(range=INSIDE)), NO_NETWORK_PATH, OPEN),
+        ((OUT, BACK._replace(ports=(32768, 65535))), UNKNOWN, UNKNOWN),
+        ((OUT, BACK, OUT._replace(number=99, allows=False)), NO_NETWORK_PATH, NO_NETWORK_PATH),
+        ((OUT, BACK, OUT._replace(number=101, allows=False)), OPEN, OPEN),
+        ((OUT, BACK, OUT._replace(number=99, allows=False, range=ABROAD)), OPEN, OPEN),
+        ((OUT, BACK, OUT._replace(number=99, allows=False, range=cidr("52.0.0.0/8"))),
          UNKNOWN, OPEN),
-        ((OUT, BACK, replace(OUT, number=99, allows=False, range=MAYBE)), UNKNOWN, UNKNOWN),
-        ((OUT, BACK, replace(OUT, number=99, allows=False, ports=(22, 22))), OPEN, OPEN),
+        ((OUT, BACK, OUT._replace(number=99, allows=False, range=MAYBE)), UNKNOWN, UNKNOWN),
+        ((OUT, BACK, OUT._replace(number=99, allows=False, ports=(22, 22))), OPEN, OPEN),
     ],
 )  # fmt: skip
 def test_network_acl(entries: tuple[AclEntry, ...], by_nat: str, by_endpoint: str) -> None:
@@ -717,7 +714,7 @@ def test_network_acl(entries: tuple[AclEntry, ...], by_nat: str, by_endpoint: st
 )
 def test_network_acl_of_the_endpoints_subnet(acl: NetworkAcl | Unknown, expected: str) -> None:
     net = network(endpoints=both())
-    net.subnets["there"] = replace(net.subnets["there"], acl=acl)
+    net.subnets["there"] = net.subnets["there"]._replace(acl=acl)
     assert said(net) == expected
 
 
@@ -731,24 +728,24 @@ def test_network_acl_is_not_between_an_endpoint_and_an_instance_of_one_subnet() 
 def test_network_acl_of_the_nat_gateways_subnet() -> None:
     net = network(routes=(TO_NAT,))
     for entries, expected in (
-        ((OUT, BACK, IN, replace(ANSWER, number=101)), OPEN),
+        ((OUT, BACK, IN, ANSWER._replace(number=101)), OPEN),
         ((OUT, BACK), NO_NETWORK_PATH),
         ((IN, ANSWER), NO_NETWORK_PATH),
     ):
         acl = NetworkAcl("acl", entries)
-        net.subnets["exit"] = replace(net.subnets["exit"], acl=acl)
+        net.subnets["exit"] = net.subnets["exit"]._replace(acl=acl)
         assert said(net) == expected
 
 
 def test_a_condition_that_the_compute_has_as_well_holds() -> None:
-    net = network(routes=(replace(TO_NAT, exists=ON),), nat={"available": ON})
-    assert said(net, PLACE, replace(PLACE, conditions=frozenset({"Staging"}))) == UNKNOWN
-    assert said(net, replace(PLACE, conditions=frozenset({"Production", "Staging"}))) == OPEN
+    net = network(routes=(TO_NAT._replace(exists=ON),), nat={"available": ON})
+    assert said(net, PLACE, PLACE._replace(conditions=frozenset({"Staging"}))) == UNKNOWN
+    assert said(net, PLACE._replace(conditions=frozenset({"Production", "Staging"}))) == OPEN
 
 
 def test_another_interface_may_offer_another_way() -> None:
-    assert said(network(), replace(PLACE, other_interfaces=True)) == UNKNOWN
-    assert said(network(routes=(TO_NAT,)), replace(PLACE, other_interfaces=True)) == OPEN
+    assert said(network(), PLACE._replace(other_interfaces=True)) == UNKNOWN
+    assert said(network(routes=(TO_NAT,)), PLACE._replace(other_interfaces=True)) == OPEN
 
 
 def test_nothing_is_known_of_compute_without_a_place() -> None:
@@ -909,14 +906,14 @@ def test_why(net: Network, subject: str | None, why: str) -> None:
 
 def test_groups_that_are_not_seen_have_no_names() -> None:
     net = network(endpoints=both(), inbound=rules(ABROAD))
-    found = verdict(net, replace(PLACE, groups=(MAYBE,)), services=("ssm",))
+    found = verdict(net, PLACE._replace(groups=(MAYBE,)), services=("ssm",))
     assert "from the compute's security groups or the subnet 'here'" in found.problems[0].why
 
 
 def test_several_groups_are_named_in_the_plural() -> None:
-    (problem,) = verdict(network(), replace(PLACE, groups=("own", "empty"))).problems[:1]
+    (problem,) = verdict(network(), PLACE._replace(groups=("own", "empty"))).problems[:1]
     assert problem.cause == NO_NETWORK_PATH
-    (problem,) = verdict(network(outbound=()), replace(PLACE, groups=("own", "empty"))).problems
+    (problem,) = verdict(network(outbound=()), PLACE._replace(groups=("own", "empty"))).problems
     assert problem.why == "no rule of the security groups 'own' and 'empty' lets TCP 443 out"
 
 

@@ -7,12 +7,13 @@ these stacks, and `fleet_roles` decides what roles it lists.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+
+from session_manager_permissions import _needs
 
 from .at_synthesis import AtSynthesis
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
@@ -187,8 +188,7 @@ class SessionManagerFleet(Construct):
         made in a construct whose id is the fleet's with a hash of the fleet's path.
         """
         own_path = self.node.path
-        digest = hashlib.sha256(own_path.encode()).hexdigest()[:8]
-        holder_id = f"{own_path.rpartition('/')[2]}{digest}"
+        holder_id = f"{own_path.rpartition('/')[2]}{_needs.digest(own_path)}"
         plain: dict[cdk.Stack, FleetPolicy] = {}
         on_condition: dict[str, FleetPolicy] = {}
         for found in covered:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 
 from .checks import refuse_wrong_text
 
@@ -43,7 +42,7 @@ def lookup_instance_profile(
             f"alone, {_limits.INSTANCE_PROFILE.rule}, not an ARN or a token"
         )
     refuse_wrong_text("construct_id", construct_id)
-    digest = hashlib.sha256(instance_profile_name.encode()).hexdigest()[:8]
+    digest = _needs.digest(instance_profile_name)
     until_then = {
         "Roles": [f"DUMMY_{digest}"],  # one for each profile
         # By `+`, as an f-string has the name of a member of a `str` enum and not its text.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -159,7 +158,7 @@ def _permissions(
     kinds += ["remote desktop"] if access.allow_remote_desktop else []
     # The references of two stacks to their own documents can look the same.
     asked = json.dumps([stack.node.path, stack.resolve([document, arns, tags, kinds])])
-    grant_id = hashlib.sha256(asked.encode()).hexdigest()[:8]
+    grant_id = _needs.digest(asked)
     yield _Permission(
         ["ssm:StartSession"],
         arns or [stack.format_arn(service="ec2", resource="instance", resource_name="*")],

@@ -267,7 +267,7 @@ def allow_decrypt(
     alias_name = key.alias_name
     alias_id = ""
     if alias_name is not None:
-        alias_id = _needs.alias_id(key.given.node.path if is_token(alias_name) else alias_name)
+        alias_id = _needs.digest(key.given.node.path if is_token(alias_name) else alias_name)
     sessions_only = options["decrypt_sessions_only"]
     need = _needs.decrypt(key.resource, alias_name, alias_id, sessions_only=sessions_only)
     if need.sid in statements:

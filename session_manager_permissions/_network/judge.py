@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -251,4 +250,4 @@ def _explained(place: Place, problem: Problem, vpc: Vpc, unnamed: list[Endpoint]
             fault = PRIVATE_DNS if unnamed_itself else VPC_DNS
             return Path((Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=fault),))
     why = f"{problem.why}, and no VPC endpoint of {OF_SERVICES} serves it"
-    return Path((replace(problem, why=why),))
+    return Path((problem._replace(why=why),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .facts import Fact, Unknown
 
@@ -14,8 +14,7 @@ Reference = Hashable | Unknown
 """The id of another part of the network, or what decides it."""
 
 
-@dataclass(frozen=True)
-class PrefixList:
+class PrefixList(NamedTuple):
     """A prefix list as the peer of a rule or the destination of a route."""
 
     name: str
@@ -23,8 +22,7 @@ class PrefixList:
     """The service whose addresses it holds, where AWS manages it."""
 
 
-@dataclass(frozen=True)
-class GroupPeer:
+class GroupPeer(NamedTuple):
     """A security group as the peer of a rule."""
 
     group: Reference
@@ -33,16 +31,14 @@ class GroupPeer:
 Peer = IPv4Network | PrefixList | GroupPeer | Unknown | Literal["ipv6"]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule of a security group that lets TCP 443 pass."""
 
     peer: Peer
     exists: Fact = True
 
 
-@dataclass(frozen=True)
-class SecurityGroup:
+class SecurityGroup(NamedTuple):
     """What a security group lets pass of TCP 443."""
 
     name: str
@@ -52,8 +48,7 @@ class SecurityGroup:
     """Whether these are all of its rules."""
 
 
-@dataclass(frozen=True)
-class AclEntry:
+class AclEntry(NamedTuple):
     """One entry of a network ACL that is about TCP."""
 
     number: int
@@ -63,16 +58,14 @@ class AclEntry:
     ports: tuple[int, int] = (0, 65535)
 
 
-@dataclass(frozen=True)
-class NetworkAcl:
+class NetworkAcl(NamedTuple):
     """A network ACL. What no entry lets pass is dropped."""
 
     name: str
     entries: tuple[AclEntry, ...]
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A VPC endpoint."""
 
     id: Hashable
@@ -95,8 +88,7 @@ class Endpoint:
     """How the policy may write the account of the compute."""
 
 
-@dataclass(frozen=True)
-class Zone:
+class Zone(NamedTuple):
     """A private hosted zone, associated with the VPC, for the public name of a service."""
 
     name: str
@@ -106,8 +98,7 @@ class Zone:
     exists: Fact = True
 
 
-@dataclass(frozen=True)
-class Vpc:
+class Vpc(NamedTuple):
     """A VPC."""
 
     name: str
@@ -129,8 +120,7 @@ class Vpc:
     default_group: Hashable = None
 
 
-@dataclass(frozen=True)
-class Subnet:
+class Subnet(NamedTuple):
     """A subnet."""
 
     name: str
@@ -149,8 +139,7 @@ Destination = IPv4Network | PrefixList | Unknown | Literal["ipv6"]
 Leads = Literal["local", "internet-gateway", "nat-gateway", "nowhere", "elsewhere"]
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """A route."""
 
     destination: Destination
@@ -162,8 +151,7 @@ class Route:
     exists: Fact = True
 
 
-@dataclass(frozen=True)
-class RouteTable:
+class RouteTable(NamedTuple):
     """A route table."""
 
     name: str
@@ -172,8 +160,7 @@ class RouteTable:
     """Whether these are all of its routes."""
 
 
-@dataclass(frozen=True)
-class NatGateway:
+class NatGateway(NamedTuple):
     """A NAT gateway."""
 
     name: str
@@ -195,8 +182,7 @@ class Network:
     groups: dict[Hashable, SecurityGroup] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """Where the primary network interface of compute is."""
 
     subnet: Reference

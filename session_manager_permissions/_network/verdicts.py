@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .facts import Fact, Unknown
 
@@ -37,8 +36,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Why a path is closed."""
 
     cause: str
@@ -52,8 +50,7 @@ class Problem:
     """What to change, if the cause alone does not tell: one of the constants above."""
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """The path to one service, or a part of that path. It is open if it has no fields."""
 
     problems: tuple[Problem, ...] = ()
@@ -72,8 +69,7 @@ class Path:
 OPEN: Final = Path()
 
 
-@dataclass(frozen=True)
-class PathVerdict:
+class PathVerdict(NamedTuple):
     """The paths to all services from all places where compute may be."""
 
     paths: dict[str, Path]
@@ -130,7 +126,7 @@ def merged(paths: dict[str, Path]) -> tuple[Problem, ...]:
     found: dict[tuple[str, Hashable], list[Problem]] = {}
     for service, path in paths.items():
         for problem in path.problems:
-            entry = replace(problem, services=(service,))
+            entry = problem._replace(services=(service,))
             found.setdefault((problem.cause, problem.subject), []).append(entry)
     return tuple(_as_one(problems, [*paths]) for problems in found.values())
 
@@ -143,4 +139,4 @@ def _as_one(problems: list[Problem], wanted: list[str]) -> Problem:
         cause = ENDPOINT_MISSING
     names = in_words([f"`{service}`" for service in services])
     why = problems[0].why.replace(OF_SERVICES, names)
-    return replace(problems[0], cause=cause, why=why, services=services)
+    return problems[0]._replace(cause=cause, why=why, services=services)

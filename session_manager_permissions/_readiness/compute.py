@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
@@ -65,16 +64,14 @@ _BEANSTALK: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """A value, and the template that it is in."""
 
     template: Template
     value: object
 
 
-@dataclass(frozen=True)
-class Compute:
+class Compute(NamedTuple):
     """Instances that one resource launches in one way."""
 
     resource: Resource
@@ -95,8 +92,7 @@ class Compute:
     """The service that launches them by its own rules, which the templates do not show."""
 
 
-@dataclass(frozen=True)
-class _Launch:
+class _Launch(NamedTuple):
     """How to launch instances, by what one resource says. It does not say what has its default."""
 
     origin: Resource
@@ -113,13 +109,14 @@ class _Launch:
 
     def over(self, base: _Launch) -> _Launch:
         """Return the two combined: what this one says overrides what `base` says."""
+        defaults = self._field_defaults
         said = {
-            one.name: value
-            for one in fields(self)
-            if (value := getattr(self, one.name)) != one.default
+            name: value
+            for name, value in self._asdict().items()
+            if name not in defaults or value != defaults[name]
         }
         maybe = base.maybe_profile if self.profile is None else None
-        return replace(base, **said | {"maybe_profile": maybe})
+        return base._replace(**said | {"maybe_profile": maybe})
 
 
 def compute_of(values: Values) -> list[Compute]:
@@ -180,12 +177,12 @@ class _Finder:
         if written is not None:
             launch = launch.over(self._from_template(resource, written))
         address = self._addresses.get(resource, launch.elastic_address)
-        return self._compute(resource, replace(launch, elastic_address=address))
+        return self._compute(resource, launch._replace(elastic_address=address))
 
     def _group(self, resource: Resource) -> Iterator[Compute]:
         subnets = self._subnets(resource, resource.properties.get("VPCZoneIdentifier"))
         for launch in self._launches(resource):
-            yield self._compute(resource, replace(launch, subnets=subnets or launch.subnets))
+            yield self._compute(resource, launch._replace(subnets=subnets or launch.subnets))
 
     def _launches(self, resource: Resource) -> Iterator[_Launch]:
         """Each way in which an Auto Scaling group launches."""
@@ -242,7 +239,7 @@ class _Finder:
             )
             if len(subnets) < len(overrides):  # the others take the template's
                 subnets += launch.subnets or (_DEFAULT_VPC,)
-            yield self._compute(resource, replace(launch, subnets=subnets or launch.subnets))
+            yield self._compute(resource, launch._replace(subnets=subnets or launch.subnets))
 
     def _node_group(self, resource: Resource) -> Compute:
         """The nodes of EKS, to which it gives a profile of its own making for the role."""
@@ -251,15 +248,14 @@ class _Finder:
         launch = _Launch(resource)
         if written is not None:
             launch = self._from_template(resource, written)
-        launch = replace(
-            launch,
+        launch = launch._replace(
             origin=resource if written is None else launch.origin,
             profile=None,
             subnets=self._subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
         role = Written(template, properties.get("NodeRole"))
-        return replace(self._compute(resource, launch), profile=None, role=role)
+        return self._compute(resource, launch)._replace(profile=None, role=role)
 
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""
@@ -306,7 +302,7 @@ class _Finder:
         if launch.profile is not None:
             return launch
         name = launch.origin.logical_id
-        return replace(launch, profile=Unknown(f"who launches from the template {name!r}"))
+        return launch._replace(profile=Unknown(f"who launches from the template {name!r}"))
 
     # How they launch -----------------------------------------------------------------------------
 
@@ -322,7 +318,7 @@ class _Finder:
             return launch
         doubt = self._unknown(found, _version(found, spec.get("Version"), version))
         maybe = launch.profile if isinstance(launch.profile, Written) else None
-        return replace(doubt, maybe_profile=maybe)
+        return doubt._replace(maybe_profile=maybe)
 
     def _specified(
         self, resource: Resource, written: object
@@ -374,8 +370,7 @@ class _Finder:
         interfaces = [*mappings(data.get("NetworkInterfaces"))]
         if interfaces:
             return self._by_interfaces(launch, interfaces)
-        return replace(
-            launch,
+        return launch._replace(
             subnets=self._subnets(origin, data.get("SubnetId")),
             groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
             public_address=_public(data),
@@ -392,7 +387,7 @@ class _Finder:
         ]
         if len(first) != 1:
             doubt = Unknown(f"the network interfaces of {launch.origin.logical_id!r}")
-            return replace(launch, subnets=(doubt,), groups=(doubt,), public_address=doubt)
+            return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
         (data,) = first
         elastic: Fact = False
         origin, given = launch.origin, _public(data)
@@ -403,12 +398,11 @@ class _Finder:
             made = self._values.behind(origin.template, value)
             if not isinstance(made, Resource) or made.type != "AWS::EC2::NetworkInterface":
                 doubt = Unknown(decider(value, "network interface"))
-                return replace(launch, subnets=(doubt,), groups=(doubt,), public_address=doubt)
+                return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
             given = False  # what a subnet gives, it gives to what is made with the instance
             elastic = self._addresses.get(made, False)
             origin, data = made, made.properties
-        return replace(
-            launch,
+        return launch._replace(
             subnets=self._subnets(origin, data.get("SubnetId")),
             groups=self._groups(origin, data, "GroupSet", "Groups"),
             public_address=given,

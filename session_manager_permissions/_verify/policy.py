@@ -150,7 +150,7 @@ def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
             f"--key {arn} is an AWS managed key, which only its own service may use: give a "
             "customer managed key"
         )
-    return _needs.decrypt(resource, alias, _needs.alias_id(alias), sessions_only=sessions_only)
+    return _needs.decrypt(resource, alias, _needs.digest(alias), sessions_only=sessions_only)
 
 
 def _statements(needs: Iterable[_needs.NeededStatement]) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.ec2 import SERVICES, service_of
@@ -52,9 +51,9 @@ def read_endpoints(reading: Reading) -> None:
                     certain[id_].append(endpoint)
                 else:
                     exists = all_of((endpoint.exists, meant))
-                    possible[id_].append(replace(endpoint, exists=exists))
+                    possible[id_].append(endpoint._replace(exists=exists))
     for id_ in dict.fromkeys((*certain, *possible)):
-        vpcs[id_] = replace(vpcs[id_], endpoints=(*certain[id_], *possible[id_]))
+        vpcs[id_] = vpcs[id_]._replace(endpoints=(*certain[id_], *possible[id_]))
 
 
 def _in_doubt(endpoint: Endpoint, doubt: Unknown | None) -> Endpoint:
@@ -62,7 +61,7 @@ def _in_doubt(endpoint: Endpoint, doubt: Unknown | None) -> Endpoint:
     if doubt is None:
         return endpoint
     policy = None if endpoint.policy is None else doubt
-    return replace(endpoint, groups=(*endpoint.groups, doubt), policy=policy)
+    return endpoint._replace(groups=(*endpoint.groups, doubt), policy=policy)
 
 
 def _vpcs_of(
@@ -118,13 +117,13 @@ def _endpoint(reading: Reading, resource: Resource) -> Iterable[Endpoint]:
     )
     if kind == UNKNOWN:
         doubt = Unknown(f"the type of the endpoint {resource.logical_id!r}")
-        endpoint = replace(endpoint, exists=doubt)
+        endpoint = endpoint._replace(exists=doubt)
     if UNKNOWN not in service:
         yield endpoint
         return
     doubt = Unknown(f"the service of the endpoint {resource.logical_id!r}")
     for one in SERVICES:
-        yield replace(endpoint, service=one, exists=doubt)
+        yield endpoint._replace(service=one, exists=doubt)
 
 
 def read_zones(reading: Reading) -> None:
@@ -147,8 +146,8 @@ def read_zones(reading: Reading) -> None:
                 vpc = values.reference(resource.template, value, VPC)
                 for id_, meant in _meant(reading, vpc, resource):
                     found = reading.network.vpcs[id_]
-                    one = replace(zone, exists=all_of((exists, meant, doubt)))
-                    reading.network.vpcs[id_] = replace(found, zones=(*found.zones, one))
+                    one = zone._replace(exists=all_of((exists, meant, doubt)))
+                    reading.network.vpcs[id_] = found._replace(zones=(*found.zones, one))
 
 
 def _led_to(reading: Reading, records: list[Resource], service: str) -> Reference:
