@@ -53,7 +53,7 @@ WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_pol
   readiness/test_policies readiness/test_templates readiness/test_verdicts \
   readiness/test_what_findings_say)) -k 'not mypy and not pyright'
 
-# mypy takes one core for a minute, and environments wait for the network: the tests fill the rest.
+# mypy takes one core alone, and environments wait for the network: the tests fill the rest.
 # The last run is the one whose summary counts: all tests, on the newest versions.
 test:
 	@$(MAKE) --no-print-directory --jobs 2 lint test-lowest $(CHECKOV)/.done $(DOCS)/.done node_modules/.done
