@@ -21,7 +21,7 @@ FILES = ("right.py", "wrong.py")
 
 
 def mypy(folder: Path) -> set[tuple[str, int]]:
-    # CDK's modules take half a minute: `make lint` has read them, where it is of this environment.
+    # CDK's modules take long to read: `make lint` has read them, where it is of this environment.
     cache = ROOT / ".mypy_cache" / ("" if Path(sys.prefix).name == ".venv" else "lowest")
     settings = str(ROOT / "pyproject.toml")
     arguments = ["--config-file", settings, "--cache-dir", str(cache), *FILES]

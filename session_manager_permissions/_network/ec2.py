@@ -22,7 +22,7 @@ ELSEWHERE: Final = {
     "VpcEndpointId": "VPC endpoint",
     "VpcPeeringConnectionId": "VPC peering connection",
 }
-"""The targets of a route behind which nobody sees what is, by the field that names them."""
+"""The targets of a route that the judge can't follow, by the field that names them."""
 
 
 def service_of(name: str) -> tuple[str, bool]:

@@ -51,7 +51,7 @@ class Problem(NamedTuple):
 
 
 class Path(NamedTuple):
-    """The path to one service, or a part of that path. It is open if it has no fields."""
+    """The path to one service, or a part of that path. It is open if both fields are empty."""
 
     problems: tuple[Problem, ...] = ()
     """What closes it."""

@@ -32,8 +32,8 @@ def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], C
 
     Args:
         assembly: the templates.
-        network: whether to look at compute, its network and the trust policies of its roles, and
-            not at its boot order alone.
+        network: whether to look at compute, its network and the trust policies of its roles. The
+            boot order is looked at in any case.
     """
     profiles, values = Profiles(assembly), Values(assembly)
     computes = compute_of(values)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from instances import launch, lead_to_the_internet, systems_manager
 from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, existing_profile
 
 from tests.releases import git
+from tests.test_packaging import UV
 from tests.test_readme import blocks
 
 from .test_demo import assert_shows_before_and_after
@@ -36,11 +38,10 @@ NOT_OF_A_NEWCOMER = re.compile(
 )
 
 
-UV = ROOT / ".venv-uv/bin/uv"
-
-
-def uv(*arguments: str) -> str:
-    return subprocess.check_output([UV, *arguments], text=True).strip()  # noqa: S603
+@cache
+def packages() -> str:
+    """Where uv keeps what it has downloaded."""
+    return subprocess.check_output([UV, "cache", "dir"], text=True).strip()  # noqa: S603
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Newcomer:
             cwd=cwd or self.checkout,
             env=kept
             | {"HOME": f"{self.folder}/home", "PIP_FIND_LINKS": found}
-            | {"UV_CACHE_DIR": uv("cache", "dir")}
+            | {"UV_CACHE_DIR": packages()}
             # the validator takes most of each synthesis; the first snippet's is enough
             | {"CDK_VALIDATION": "false"}
             | (environment or {}),

@@ -84,14 +84,14 @@ def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
 def _verdict(node: Node, checks: Sequence[Check]) -> tuple[NodeVerdict, list[Check]]:
     """Return the verdict, and the checks that it follows from."""
     failing = [check for check in checks if check.verdict == "fail"]
-    besides = [check for check in failing if check.name not in SYMPTOMS]
+    others = [check for check in failing if check.name not in SYMPTOMS]
     if not node.runs:
         return "stopped", [check for check in failing if check.name == "instance-running"]
     if node.connected and not failing:
         return "reachable", []
-    if isinstance(node.connection, CannotAsk) and not besides:
+    if isinstance(node.connection, CannotAsk) and not others:
         return "unknown", [check for check in checks if check.name == "connected"]
-    return "unreachable", besides or failing
+    return "unreachable", others or failing
 
 
 def unjudged(node: Node, why: str) -> NodeResult:
