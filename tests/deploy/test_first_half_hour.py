@@ -75,7 +75,7 @@ class Newcomer:
             cwd=cwd or self.checkout,
             env=kept
             | {"HOME": f"{self.folder}/home", "PIP_FIND_LINKS": found}
-            | {"UV_CACHE_DIR": packages()}
+            | {"UV_CACHE_DIR": packages(), "UV_FIND_LINKS": f"{self.folder}/index"}
             # the validator takes most of each synthesis; the first snippet's is enough
             | {"CDK_VALIDATION": "false"}
             | (environment or {}),
@@ -98,8 +98,9 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
         if (ROOT / name).is_file():
             (one.checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, one.checkout / name)
-    (one.folder / "home").mkdir()
-    one.run(f"{sys.executable} -m pip wheel --quiet --no-deps --wheel-dir ../index .")
+    for name in ("home", "index"):
+        (one.folder / name).mkdir()
+    one.run(f"{UV} build --quiet --system-certs --wheel --out-dir ../index")
     return one
 
 
@@ -132,8 +133,8 @@ def made(newcomer: Newcomer) -> Path:
     folder.mkdir()
     newcomer.run(
         f"{WITH_CLI}cdk init app --language python --generate-only\n"
-        f"{sys.executable} -m venv .venv\n"
-        f"{UV} pip install --quiet --system-certs --python .venv -r requirements.txt",
+        f"{UV} venv --quiet --system-certs --seed --python {sys.executable}\n"
+        f"{WITH_UV} -r requirements.txt",
         cwd=folder,
     )
     return folder
@@ -147,6 +148,7 @@ def app(newcomer: Newcomer, made: Path) -> Path:
 
 
 WITH_CLI = f"PATH={CLI.parent}:$PATH\n"
+WITH_UV = f"{UV} pip install --quiet --system-certs"
 ON_AWS, INSTALL, VERIFY, TRY_IT = (text for _, text in blocks("sh"))
 
 
@@ -219,7 +221,7 @@ def test_each_example_works_in_the_environment_of_an_app_with_its_requirements(
 ) -> None:
     example = newcomer.checkout / "examples" / name
     newcomer.run(
-        f"{WITH_CLI}. {app}/.venv/bin/activate\npip install -r requirements.txt\ncdk synth --quiet",
+        f"{WITH_CLI}. {app}/.venv/bin/activate\n{WITH_UV} -r requirements.txt\ncdk synth --quiet",
         cwd=example,
     )
     assert [*(example / "cdk.out").rglob("*.template.json")]
