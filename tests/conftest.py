@@ -56,10 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Trace neither an `untraced` test nor the threads that it starts.
 
-    In a worker of xdist, pytest-cov starts two traces, and its own marker `no_cover` ends one.
+    In a worker of xdist, pytest-cov starts two traces, and its own marker `no_cover` ends one. Who
+    asks which tests reach a line, by `--cov-context`, asks about these too.
     """
     traces = sys.gettrace(), threading.gettrace()
-    if item.get_closest_marker("untraced"):
+    if item.get_closest_marker("untraced") and not item.config.getoption("cov_context", None):
         sys.settrace(None)
         threading.settrace(None)
     try:

@@ -1,69 +1,62 @@
 """Mutation testing of the package: which changes of a line does no test notice?
 
-`make mutants MODULES="_constructs/keys _constructs/roles"`: each mutant is a run of the tests of
-its module, and all of them take hours; `SAMPLE=50` draws that many for each module. What survives
-is in `tests/mutants.md`, with the reason why none can tell it.
+`make mutants MODULES="_constructs/keys _constructs/roles"`. The tests run once, and coverage tells
+which of them reach each line. Each mutant is then left to those tests, in a fork of a process that
+has imported all that they import but the package. All modules take hours; `SAMPLE=50` draws that
+many mutants of each. What survives is in `tests/mutants.md`, with the reason why none can tell it.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import gc
 import os
 import random
-import re
-import shlex
 import shutil
-import sqlite3
+import signal
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = "session_manager_permissions"
-# The tests that are to notice, those that do so soonest first.
-TESTS = {
-    "__init__": "imports",
-    "_limits": "limits logs keys names verify document",
-    "_patterns": "patterns policies trust",
-    "_needs": "statements policies one_source snapshots document verify logs readiness policy",
-    "_app": "app messages",
-    "_constructs/at_synthesis": "fleet permissions",
-    "_constructs/checks": "messages options preferences hostile",
-    "_constructs/endpoints": "endpoints messages",
-    "_constructs/fleet": "fleet messages gates",
-    "_constructs/fleet_probe": "fleet gates messages",
-    "_constructs/fleet_roles": "fleet gates messages",
-    "_constructs/fleet_tree": "fleet gates",
-    "_constructs/keys": "keys messages logs preferences",
-    "_constructs/logs": "logs messages preferences options",
-    "_constructs/lookup": "lookup messages",
-    "_constructs/names": "names messages options composition",
-    "_constructs/operators": "operators messages hostile",
-    "_constructs/permissions": "permissions messages keys roles names composition round_trips",
-    "_constructs/preferences": "preferences messages operators",
-    "_constructs/roles": "roles messages permissions fleet lookup composition",
-    "_constructs/statements": "statements messages options keys logs snapshots typing",
-    "_constructs/tokens": "logs keys messages roles composition names operators",
-    "_readiness/findings": "readiness boot_order",
-    "_readiness/grammar": "grammar readiness",
-    "_readiness/managed_policies": "managed_policies",
-    "_readiness/plugin": "readiness",
-    "_readiness/policies": "policies readiness verdicts",
-    "_readiness/roles": "roles readiness templates boot_order",
-    "_readiness/rules": "readiness boot_order",
-    "_readiness/templates": "templates readiness hostile_assemblies roles",
-    "_trust": "trust",
-    "_verify/command": "command verify document messages",
-    "_verify/document": "document verify node",
-    "_verify/simulator": "verify document command audit",
-}
-CONFIG = """\
+import coverage
+import pytest
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
+from cosmic_ray.work_db import WorkDB, use_db
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import TypeAlias
+
+    from cosmic_ray.work_item import MutationSpec
+
+    Lines: TypeAlias = "Mapping[int, list[str]]"
+    """The tests that reach each line of a module, as coverage names them."""
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = "session_manager_permissions"
+UNIT: Final = "not deploy and not packaging and not site"
+OPTIONS: Final = (
+    *("-q", "-p", "no:cacheprovider", "-m", UNIT),
+    "--ignore=tests/test_linters.py",  # which are not installed beside the lowest CDK
+    "-Wignore::pytest.PytestAssertRewriteWarning",  # of plug-ins that are imported already
+)
+FIRST, MOST = 50, 500
+"""How many tests run before the others, as most mutants are noticed by the first; and at most."""
+SECONDS: Final = 600
+"""A mutant whose tests take longer never ends, which is noticed."""
+CONFIG: Final = """\
 [cosmic-ray]
-module-path = "{package}/{module}.py"
-timeout = 300.0
+module-path = {module!r}
+timeout = 1.0
 excluded-modules = []
-test-command = {command!r}
+test-command = ""
 [cosmic-ray.distributor]
 name = "local"
 [cosmic-ray.filters.operators-filter]
@@ -73,88 +66,156 @@ exclude-operators = [
   "core/ReplaceComparisonOperator_(?!Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is|Gt_GtE|Lt_LtE|LtE_Lt).*",
 ]
 """
-MAKE = (
-    "cosmic-ray init cosmic-ray.toml session.sqlite",
-    "cr-filter-operators session.sqlite cosmic-ray.toml",
-)
-RUN = (
-    "cosmic-ray baseline cosmic-ray.toml",
-    "cosmic-ray exec cosmic-ray.toml session.sqlite",
-)
-MADE = "select job_id from work_items where job_id not in (select job_id from work_results)"
-SURVIVORS = """\
-select operator_name, start_pos_row, diff from mutation_specs
-join work_results using (job_id) where test_outcome = 'SURVIVED' order by start_pos_row
-"""
-COUNT = "select count(*) from work_results where test_outcome is not null"
 
 
-def survivors(module: str, sample: int | None) -> tuple[int, list[str]]:
-    """How many mutants there were, and the changed lines that no test noticed."""
-    with TemporaryDirectory() as name:
-        folder = Path(name, "copy")
-        ignored = shutil.ignore_patterns(".*", "node_modules", "cdk.out", "__pycache__")
-        shutil.copytree(ROOT, folder, ignore=ignored)
-        tests = [
-            next(
-                found
-                for found in (folder / "tests").rglob(f"test_{test}.py")
-                if found.parent.name != "deploy"
-            )
-            for test in TESTS[module].split()
-        ]
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
-        command = shlex.join([sys.executable, "-m", "pytest", *options, *map(str, tests)])
-        config = CONFIG.format(package=PACKAGE, module=module, command=command)
-        (folder / "cosmic-ray.toml").write_text(config, encoding="utf-8")
-        environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        scripts = Path(sys.executable).parent
+class Chosen:
+    """A plug-in of pytest: runs these tests alone, in this order."""
 
-        def run(steps: tuple[str, ...]) -> None:
-            for step in steps:
-                program, *words = step.split()
-                subprocess.run([scripts / program, *words], cwd=folder, env=environment, check=True)
+    def __init__(self, tests: Iterable[str]) -> None:
+        self._order = {test: number for number, test in enumerate(tests)}
 
-        run(MAKE)
-        if sample is not None:
-            with sqlite3.connect(folder / "session.sqlite") as session:
-                draw(session, sample)
-        run(RUN)
-        with sqlite3.connect(folder / "session.sqlite") as session:
-            (count,) = session.execute(COUNT).fetchone()
-            rows = session.execute(SURVIVORS).fetchall()
-    return count, [shown(module, *row) for row in rows]
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out the others."""
+        items[:] = [item for item in items if item.nodeid in self._order]
+        items.sort(key=lambda item: self._order[item.nodeid])
 
 
-def draw(session: sqlite3.Connection, sample: int) -> None:
-    """Keep that many of the mutants, the same ones for the same code."""
-    made = session.execute(MADE).fetchall()
-    dropped = random.Random(0).sample(made, max(len(made) - sample, 0))  # noqa: S311
-    for table in ("mutation_specs", "work_items"):
-        session.executemany(f"delete from {table} where job_id = ?", dropped)  # noqa: S608
+def copied(folder: Path) -> Path:
+    """Copy what the repository has."""
+    for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split():  # noqa: S607
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
-def shown(module: str, operator: str, line: int, diff: str) -> str:
-    """A mutant on one line."""
-    before, after = (
-        next(
-            iter(
-                re.findall(rf"^{re.escape(sign)}(?!{re.escape(sign)}) *(.*)$", diff, re.MULTILINE)
-            ),
-            "",
-        )
-        for sign in "-+"
+def run_all(folder: Path) -> coverage.CoverageData:
+    """Run the tests, and return which of them reach each line."""
+    traced = ("-n", "2", "--cov", "--cov-context=test", "--cov-report=", "--cov-fail-under=0")
+    subprocess.run([sys.executable, "-m", "pytest", *OPTIONS, *traced], cwd=folder, check=True)
+    data = coverage.CoverageData(str(folder / ".coverage"))
+    data.read()
+    return data
+
+
+def mutations(path: Path, sample: int | None) -> list[MutationSpec]:
+    """List the mutants of a module: all, or a sample that is the same for the same code."""
+    config, session = path.with_suffix(".toml"), path.with_suffix(".sqlite")
+    config.write_text(CONFIG.format(module=str(path)), encoding="utf-8")
+    scripts = Path(sys.executable).parent
+    subprocess.run([scripts / "cosmic-ray", "init", config, session], check=True)
+    subprocess.run([scripts / "cr-filter-operators", session, config], check=True)
+    with use_db(session, WorkDB.Mode.open) as database:
+        found = [one for item in database.pending_work_items for one in item.mutations]
+    if sample is not None:
+        found = random.Random(0).sample(found, min(sample, len(found)))  # noqa: S311
+    lines = path.read_text(encoding="utf-8").splitlines()
+    # Names for annotations alone, which nothing evaluates.
+    found = [one for one in found if lines[one.start_pos[0] - 1] != "if TYPE_CHECKING:"]
+    return sorted(found, key=lambda one: one.start_pos)
+
+
+def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
+    """List the tests that reach the statement of a line, one of each function before the next.
+
+    A statement of a module or a class runs when the module is imported: all tests of the module.
+    """
+    functions, others = (ast.FunctionDef, ast.AsyncFunctionDef), (ast.Module, ast.ClassDef)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    is_in_function = any(isinstance(node, functions) for node in around[:-1])
+    if is_in_function and not isinstance(around[-1], others):
+        inside = range(around[-1].lineno, (around[-1].end_lineno or 0) + 1)
+    else:
+        inside = range(1, max(by_line, default=0) + 1)
+    tests = {context.rpartition("|")[0] for one in inside for context in by_line.get(one, ())}
+    seen: Counter[str] = Counter()
+    turns = []
+    for test in sorted(tests - {""}):
+        function = test.partition("[")[0]
+        seen[function] += 1
+        turns.append((seen[function], test))
+    return [test for _, test in sorted(turns)]
+
+
+def warm_up(folder: Path) -> None:
+    """Import what the tests import of other projects, but for CDK: each fork starts its Node.js."""
+    os.chdir(folder)
+    sys.dont_write_bytecode = True
+    os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
+    script = (
+        "import pytest, sys; pytest.main(['--collect-only', '-qq']);"
+        "print(*(n for n, m in [*sys.modules.items()] "
+        "if 'site-packages' in (getattr(m, '__file__', None) or '')))"
     )
-    return f"{module}:{line} {operator.removeprefix('core/')}: {before} -> {after}"
+    said = subprocess.check_output([sys.executable, "-c", script], text=True)
+    for name in said.splitlines()[-1].split():
+        if not name.startswith(
+            ("aws_cdk", "cdk", "constructs", "jsii", "pytest", "_pytest", "py.")
+        ):
+            with suppress(Exception):
+                import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def passes(tests: list[str]) -> bool:
+    """Run tests in a fork, and tell whether all pass."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with suppress(BaseException):
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for stream in (0, 1, 2):
+                os.dup2(nothing, stream)
+            signal.alarm(SECONDS)
+            files = dict.fromkeys(test.partition("::")[0] for test in tests)
+            status = int(pytest.main(["-x", *OPTIONS, *files], [Chosen(tests)]))
+        os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def survivor(spec: MutationSpec, by_line: Lines) -> str | None:
+    """Return what a mutant changes; None if a test notices it."""
+    path, line = Path(spec.module_path), spec.start_pos[0]
+    tests = reaching(path, line, by_line)
+    operator = get_operator(spec.operator_name)()
+    with use_mutation(path, operator, spec.occurrence) as (before, after):
+        if not all(passes(some) for some in (tests[:FIRST], tests[FIRST:MOST]) if some):
+            return None
+    was, now = (text.splitlines()[line - 1].strip() for text in (before, after))
+    return f"{line} {spec.operator_name.removeprefix('core/')}: {was} -> {now}"
+
+
+def main() -> None:
+    """Print for each module how many mutants there are, and those that no test notices."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*")
+    parser.add_argument("--sample", type=int, help="how many mutants of each module; default: all")
+    given = parser.parse_args()
+    paths = (path.relative_to(ROOT / PACKAGE) for path in sorted((ROOT / PACKAGE).rglob("*.py")))
+    modules = given.modules or [str(path.with_suffix("")) for path in paths]
+    with TemporaryDirectory() as name:
+        folder = copied(Path(name))
+        data = run_all(folder)
+        warm_up(folder)
+        for module in modules:
+            path = folder / PACKAGE / f"{module}.py"
+            shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
+            specs = mutations(path, given.sample)
+            by_line = data.contexts_by_lineno(str(path))
+            survivors = [one for spec in specs if (one := survivor(spec, by_line))]
+            print(  # noqa: T201
+                f"{module}: {len(specs)} mutants, {len(survivors)} survive",
+                *(f"{module}:{one}" for one in survivors),
+                sep="\n",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="*", default=list(TESTS))
-    parser.add_argument("--sample", type=int, help="how many mutants of each module; default: all")
-    given = parser.parse_args()
-    for module in given.modules:
-        count, found = survivors(module, given.sample)
-        print(  # noqa: T201
-            f"{module}: {count} mutants, {len(found)} survive", *found, sep="\n", flush=True
-        )
+    main()
