@@ -6,7 +6,6 @@ these stacks, and `fleet_roles` decides what roles it lists.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -20,7 +19,7 @@ from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wro
 from .fleet_roles import FleetPolicy, list_roles
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
 from .keys import is_in_region, warn_of_no_key_in_region
-from .names import default_policy_name, refuse_invalid_policy_name
+from .names import refuse_invalid_policy_name
 from .roles import inline_policy_names
 from .statements import read_options, statements_by_sid
 from .tokens import Environment
@@ -177,7 +176,7 @@ class SessionManagerFleet(Construct):
             if self._policy_name is not None:
                 self._refuse_overwriting(policy)
             if policy.roles:
-                policy.make()
+                policy.make(self._policy_name)
         if self._policy_name is not None:
             self._refuse_sharing(policies)
 
@@ -192,17 +191,19 @@ class SessionManagerFleet(Construct):
         plain: dict[cdk.Stack, FleetPolicy] = {}
         on_condition: dict[str, FleetPolicy] = {}
         for found in covered:
-            if found.stack not in plain:
-                is_home = found.stack is tree.home
-                plain[found.stack] = self._policy(
-                    found.stack, self if is_home else Construct(found.stack, holder_id)
+            stack = found.stack
+            if stack not in plain:
+                holder = self if stack is tree.home else Construct(stack, holder_id)
+                statements = statements_by_sid(self._options, self._key, stack)
+                plain[stack] = FleetPolicy(
+                    stack, Environment.of(stack), holder, list(statements.values())
                 )
-            policy = plain[found.stack]
+            policy = plain[stack]
             condition = found.resource.cfn_options.condition if tree.has_conditions else None
             if condition is not None:
                 path = condition.node.path
                 if path not in on_condition:
-                    on_condition[path] = self._policy_on(condition, path, policy)
+                    on_condition[path] = policy.on(condition, path)
                 policy = on_condition[path]
             policy.compute.append(found)
         return [*plain.values(), *on_condition.values()]
@@ -260,26 +261,6 @@ class SessionManagerFleet(Construct):
                 "the Aspect visits, or make the profiles before the first synthesis"
             )
         return self._errors
-
-    def _policy(self, stack: cdk.Stack, holder: Construct) -> FleetPolicy:
-        """Return the policy of `stack`, with all but the compute and the roles."""
-        environment = Environment.of(stack)
-        statements = statements_by_sid(self._options, self._key, stack)
-        name = self._policy_name or default_policy_name(holder, environment)
-        return FleetPolicy(stack, environment, holder, name, list(statements.values()))
-
-    def _policy_on(self, condition: cdk.CfnCondition, path: str, plain: FleetPolicy) -> FleetPolicy:
-        """Return the policy for compute on a condition, without which its roles may not exist."""
-        holder = Construct(plain.holder, f"If{plain.stack.resolve(condition.logical_id)}")
-        return dataclasses.replace(
-            plain,
-            holder=holder,
-            policy_name=self._policy_name or default_policy_name(holder, plain.environment),
-            condition=condition,
-            condition_path=path,
-            compute=[],
-            roles={},
-        )
 
     def _check_reach(self, policy: FleetPolicy) -> None:
         """Warn of a key that the instances of the stack may not be able to use."""

@@ -10,21 +10,21 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from constructs import Construct
 
 from session_manager_permissions import _limits
 
 from .fleet_probe import Probe
+from .names import default_policy_name
 from .roles import condition_path, customizes_roles, role_names
 from .tokens import Environment, is_token
 
 if TYPE_CHECKING:
-    from constructs import Construct
-
     from .fleet_tree import Found, Tree
 
 
@@ -36,7 +36,6 @@ class FleetPolicy:
     environment: Environment
     holder: Construct
     """The construct that the policy is made in."""
-    policy_name: str
     statements: list[iam.PolicyStatement]
     condition: cdk.CfnCondition | None = None
     condition_path: str = ""
@@ -47,13 +46,24 @@ class FleetPolicy:
     not_attached: list[str] = field(default_factory=list)
     """The compute whose role can't get the policy, and why. All policies of a stack share it."""
 
-    def make(self) -> None:
-        """Make the resource."""
+    def on(self, condition: cdk.CfnCondition, path: str) -> FleetPolicy:
+        """Return a policy for compute on this condition, without which its roles may not exist."""
+        return replace(
+            self,
+            holder=Construct(self.holder, f"If{self.stack.resolve(condition.logical_id)}"),
+            condition=condition,
+            condition_path=path,
+            compute=[],
+            roles={},
+        )
+
+    def make(self, policy_name: str | None) -> None:
+        """Make the resource, with this name or with a default one."""
         made = iam.CfnPolicy(
             self.holder,
             "Policy",
             policy_document=iam.PolicyDocument(statements=self.statements),
-            policy_name=self.policy_name,
+            policy_name=policy_name or default_policy_name(self.holder, self.environment),
             roles=list(self.roles.values()),
         )
         if self.condition is not None:
