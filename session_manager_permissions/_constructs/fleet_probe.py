@@ -133,11 +133,7 @@ class Probe:
             every = itertools.chain.from_iterable(self.imports.values())
             found += [each for each in every if each.arn == value and each not in found]
         here = self.environment.account
-        return [
-            role
-            for role, _, parts in found
-            if parts is None or not differ(Environment.in_arn(parts).account, here)
-        ]
+        return [role for role, arn in found if not differ(Environment.in_arn(arn).account, here)]
 
     def _report(self, role: iam.IRole) -> None:
         """Add the statements to the report of `iam.Role.customize_roles`, once for each role."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from constructs import Construct, IConstruct
 
-    from .tokens import Arn
-
 COMPUTE: Final = ("AWS::IAM::InstanceProfile", "AWS::EKS::Nodegroup")
 """The types of the resources that give a role to instances. A managed node group of EKS names the
 role itself, and EKS makes the instance profile."""
@@ -38,8 +36,6 @@ class Imported(NamedTuple):
 
     role: iam.IRole
     arn: str
-    parts: Arn | None
-    """The parts of the ARN; None if the whole ARN is a token."""
 
 
 class Tree:
@@ -112,7 +108,7 @@ def _imported(role: iam.IRole) -> tuple[str, Imported]:
     arn = role.role_arn
     parts = parse_arn(arn)
     name = "" if parts is None else parts.resource.partition("/")[2].rpartition("/")[2]
-    return name or role.role_name, Imported(role, arn, parts)
+    return name or role.role_name, Imported(role, arn)
 
 
 def compute_below(scope: IConstruct) -> list[cdk.CfnResource]:

@@ -138,14 +138,13 @@ def is_in_region(scope: IConstruct, key: SessionKey, stack: cdk.Stack, here: Env
         stack: the stack that `scope` is in.
         here: the account and the region of the stack.
     """
-    arn = parse_arn(key.resource)
-    if arn is None:
+    if parse_arn(key.resource) is None:
         owner = cdk.Stack.of(key.given)
         if owner is stack:
             return True
         there = Environment.of(owner)
     else:
-        there = Environment.in_arn(arn)
+        there = Environment.in_arn(key.resource)
     if differ(there.account, here.account):
         cdk.Annotations.of(scope).add_warning_v2(
             "session-manager-permissions:key-of-another-account",

@@ -285,7 +285,5 @@ def _is_of_other_account(
         return False
     owner = cast("IConstruct", grantee if is_policy else principal)
     account = Environment.of(cdk.Stack.of(owner)).account
-    parts = parse_arn(arn or "")
-    return differ(account, Environment.of(stack).account) or (
-        parts is not None and differ(Environment.in_arn(parts).account, account)
-    )
+    in_arn = Environment.in_arn(arn or "").account
+    return differ(account, Environment.of(stack).account) or differ(in_arn, account)

@@ -128,9 +128,9 @@ def attach_or_refuse(policy: iam.Policy, target: Target, stack: cdk.Stack) -> No
     found = stack.resolve({"name": target.name, "roles": cfn_policy.roles})
     if found["name"] in found.get("roles", ()) or is_lookup_dummy(role) or reports_only(role):
         return
-    arn, here = parse_arn(role.role_arn), Environment.of(stack).account
-    if arn is not None and differ(Environment.in_arn(arn).account, here):
-        raise ValueError(_other_account(f"role {str(arn)!r}", arn.account, here))
+    account, here = Environment.in_arn(role.role_arn).account, Environment.of(stack).account
+    if differ(account, here):
+        raise ValueError(_other_account(f"role {role.role_arn!r}", account, here))
     raise ValueError(
         f"role {role.node.path!r} was imported with mutable=False, or comes from "
         "without_policy_updates(), so CDK can't attach a policy to it: give the role itself, or "

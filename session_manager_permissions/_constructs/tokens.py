@@ -116,11 +116,14 @@ class Environment(NamedTuple):
         )
 
     @classmethod
-    def in_arn(cls, arn: Arn) -> Environment:
+    def in_arn(cls, arn: str) -> Environment:
         """Return the environment that an ARN names."""
+        parts = parse_arn(arn)
+        if parts is None:
+            return cls(None, None)
         return cls(
-            None if is_token(arn.account) else arn.account,
-            None if is_token(arn.region) else arn.region,
+            None if is_token(parts.account) else parts.account,
+            None if is_token(parts.region) else parts.region,
         )
 
 
