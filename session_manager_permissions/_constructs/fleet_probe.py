@@ -88,13 +88,12 @@ class Probe:
             ValueError: the role is not known, or can't get the policy.
             RuntimeError: CDK's, for a role that has another policy of the same name.
         """
-        resource = found.resource
-        attribute, value = "role_name", name
+        resource, name_or_arn = found.resource, name
         if isinstance(resource, iam.CfnInstanceProfile):
             target = profile_target(self._stack, self._next_id(), resource, found.stack)
         elif hasattr(type(resource), "node_role"):
             node_group = cast("CfnNodegroup", resource)
-            attribute, value = "role_arn", node_group.node_role
+            name_or_arn = node_group.node_role
             target = node_group_target(self._stack, self._next_id(), node_group, found.stack)
         else:
             raise TypeError(
@@ -103,10 +102,8 @@ class Probe:
             )
         self._attach(target)
         name = target.name or target.role.role_name
-        others = self._imports_of(attribute, value, name)
-        if others and isinstance(
-            role_of_maker(resource, attribute, value), (iam.Role, iam.LazyRole)
-        ):
+        others = self._imports_of(name, name_or_arn)
+        if others and isinstance(role_of_maker(resource, name_or_arn), (iam.Role, iam.LazyRole)):
             others = []  # the compute has the role itself, and immutable views of it do not matter
         for other in others:
             self._attach(role_target(self._stack, self._next_id(), other, found.stack))
@@ -123,15 +120,15 @@ class Probe:
         # Each try has a new policy, as another import may have put the same name on the last one.
         attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
 
-    def _imports_of(self, attribute: str, value: str, name: str) -> list[iam.IRole]:
+    def _imports_of(self, name: str, name_or_arn: str) -> list[iam.IRole]:
         """Return the imports of the role, and the immutable views of it.
 
         An import of the role of the same name in another account is an import of another role.
         """
         found = list(self.imports.get(name, ()))
-        if attribute == "role_arn":  # an import by a token of the ARN has another token as its name
-            every = itertools.chain.from_iterable(self.imports.values())
-            found += [each for each in every if each.arn == value and each not in found]
+        # An import by a token of the ARN has another token as its name.
+        every = itertools.chain.from_iterable(self.imports.values())
+        found += [each for each in every if each.arn == name_or_arn and each not in found]
         here = self.environment.account
         return [role for role, arn in found if not differ(Environment.in_arn(arn).account, here)]
 

@@ -55,7 +55,12 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
             return Target(role, "", role)
         return Target(role, "", _key(cfn_role), cfn_role)
     if isinstance(role, iam.CfnRole):
-        return _cfn_role_target(scope, role_id, role, stack)
+        owner = role.node.scope
+        if isinstance(owner, iam.Role) and role.node.id == "Resource":
+            return role_target(scope, role_id, owner, stack)
+        _refuse_other_account("role", role, stack)
+        imported = iam.Role.from_role_name(scope, role_id, role.ref)
+        return Target(imported, "", _key(role), role)
     arn: str | None = getattr(role, "role_arn", None)
     if arn is None or not hasattr(role, "attach_inline_policy"):
         if not hasattr(role, "role_ref"):
@@ -186,21 +191,16 @@ def _key(cfn_role: iam.CfnRole) -> str:
     return cfn_role.role_name or cfn_role.ref
 
 
+def _referenced_role(name_or_arn: str) -> iam.CfnRole | None:
+    """Return the role of this app that a token refers to."""
+    role = referenced(name_or_arn)
+    return role if isinstance(role, iam.CfnRole) else None
+
+
 def _referenced_key(name_or_arn: str) -> str:
     """Return the key of the role of this app that a token refers to, else `name_or_arn` itself."""
-    role = referenced(name_or_arn)
-    return _key(role) if isinstance(role, iam.CfnRole) else name_or_arn
-
-
-def _cfn_role_target(
-    scope: Construct, role_id: str, cfn_role: iam.CfnRole, stack: cdk.Stack
-) -> Target:
-    owner = cfn_role.node.scope
-    if isinstance(owner, iam.Role) and cfn_role.node.id == "Resource":
-        return role_target(scope, role_id, owner, stack)
-    _refuse_other_account("role", cfn_role, stack)
-    imported = iam.Role.from_role_name(scope, role_id, cfn_role.ref)
-    return Target(imported, "", _key(cfn_role), cfn_role)
+    role = _referenced_role(name_or_arn)
+    return name_or_arn if role is None else _key(role)
 
 
 def _named_target(
@@ -217,28 +217,19 @@ def _named_target(
             f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"
         )
     (name,) = names
-    known = _role_of_app(profile, "role_name", name)
-    if known is not None:
-        return role_target(scope, role_id, known, stack)
-    _refuse_other_account("instance_profile", profile, stack)
-    return role_target(scope, role_id, iam.Role.from_role_name(scope, role_id, name), stack)
+    role = _role_of_app(profile, name)
+    if role is None:
+        _refuse_other_account("instance_profile", profile, stack)
+        role = iam.Role.from_role_name(scope, role_id, name)
+    return role_target(scope, role_id, role, stack)
 
 
-def _role_of_app(
-    resource: cdk.CfnResource, attribute: str, value: str
-) -> iam.IRole | iam.CfnRole | None:
-    """Return the role of an L1, if its maker was given it, or `value` refers to it.
-
-    `attribute` and `value` are as in `role_of_maker`.
-    """
-    given = role_of_maker(resource, attribute, value)
-    if given is not None:
-        return given
-    role = referenced(value)
-    return role if isinstance(role, iam.CfnRole) else None
+def _role_of_app(resource: cdk.CfnResource, name_or_arn: str) -> iam.IRole | iam.CfnRole | None:
+    """Return the role of an L1, if its maker was given it, or `name_or_arn` refers to it."""
+    return role_of_maker(resource, name_or_arn) or _referenced_role(name_or_arn)
 
 
-def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.IRole | None:
+def role_of_maker(resource: cdk.CfnResource, name_or_arn: str) -> iam.IRole | None:
     """Return the role of the construct that `resource` was made in, if `resource` has that role.
 
     `ec2.Instance`, `AutoScalingGroup`, `LaunchTemplate`, the compute environments of AWS Batch and
@@ -247,11 +238,11 @@ def role_of_maker(resource: cdk.CfnResource, attribute: str, value: str) -> iam.
 
     Args:
         resource: the L1.
-        attribute: by what `resource` gives its role: `role_name` or `role_arn`.
-        value: that name or ARN.
+        name_or_arn: what `resource` gives: the name of its role for a profile, else the ARN.
     """
+    attribute = "role_name" if isinstance(resource, iam.CfnInstanceProfile) else "role_arn"
     maker = cast("IConstruct", resource.node.scope)
-    of_maker = (role for role in roles_given_to(maker) if getattr(role, attribute) == value)
+    of_maker = (role for role in roles_given_to(maker) if getattr(role, attribute) == name_or_arn)
     return next(of_maker, None)
 
 
@@ -274,17 +265,16 @@ def node_group_target(
     Raises:
         ValueError: it is no role's ARN, or the role can't be changed from `stack`.
     """
-    arn = node_group.node_role
-    known = _role_of_app(node_group, "role_arn", arn)
-    if known is not None:
-        return role_target(scope, role_id, known, stack)
-    arn = resolved(arn, stack)
-    parts = parse_arn(arn)
-    if not is_token(arn) if parts is None else "/" not in parts.resource:
-        raise ValueError(
-            f"node_role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME"
-        )
-    return role_target(scope, role_id, iam.Role.from_role_arn(scope, role_id, arn), stack)
+    role = _role_of_app(node_group, node_group.node_role)
+    if role is None:
+        arn = resolved(node_group.node_role, stack)
+        parts = parse_arn(arn)
+        if not is_token(arn) if parts is None else "/" not in parts.resource:
+            raise ValueError(
+                f"node_role {arn!r} is not the ARN of a role: arn:…:iam::ACCOUNT:role/NAME"
+            )
+        role = iam.Role.from_role_arn(scope, role_id, arn)
+    return role_target(scope, role_id, role, stack)
 
 
 def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
