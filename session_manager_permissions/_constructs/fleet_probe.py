@@ -52,11 +52,6 @@ class Probe:
         env = cdk.Environment(account=self.environment.account, region=self.environment.region)
         return cdk.Stack(cdk.App(), "Probe", env=env)
 
-    @cached_property
-    def _policy(self) -> iam.Policy:
-        """A policy without statements, which the report of `iam.Role.customize_roles` omits."""
-        return iam.Policy(self._stack, "Policy")
-
     def to_try(self, names: Iterable[str]) -> set[str]:
         """Return the names of the roles that `try_role_of` has to try one by one.
 
@@ -67,10 +62,12 @@ class Probe:
         imported = [name for name in names if name in self.imports]
         if not imported or self.same_name is not None:
             return set(imported)
+        # The report of `iam.Role.customize_roles` omits a policy without statements.
+        policy = iam.Policy(self._stack, "Policy")
         for name in imported:
             for each in self.imports[name]:
-                each.role.attach_inline_policy(self._policy)
-        cfn_policy = cast("iam.CfnPolicy", self._policy.node.default_child)
+                each.role.attach_inline_policy(policy)
+        cfn_policy = cast("iam.CfnPolicy", policy.node.default_child)
         resolved = self._stack.resolve({"names": imported, "roles": cfn_policy.roles})
         listed = Counter(map(json.dumps, resolved.get("roles", [])))
         return {

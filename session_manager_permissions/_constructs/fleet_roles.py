@@ -106,21 +106,18 @@ def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None)
     """
     references, by_name = _uses(policies, tree, policy_name)
     _find_owners(references)
-    owners: dict[RoleKey, list[object]] = {}
-    if by_name:
-        owned = _owned_by_name(tree)
-        owners = {key: [one.owner for one in roles] for key, roles in owned.items()}
-        by_reference = {reference: key for key, roles in owned.items() for reference in roles}
-        for use in references:
-            use.key = by_reference.get(use.key, use.key)
-        for use in by_name:
-            use.token = _reference_here(use.policy, owned.get(use.key, {})) or use.token
+    owned = _owned_by_name(tree) if by_name else {}
+    by_reference = {reference: key for key, roles in owned.items() for reference in roles}
+    for use in references:
+        use.key = by_reference.get(use.key, use.key)
+    for use in by_name:
+        use.token = _reference_here(use.policy, owned.get(use.key, {})) or use.token
     uses = [*references, *by_name]
     used = {(use.policy.stack, use.policy.condition_path, use.key) for use in uses}
     for use in uses:
         stack = use.policy.stack
-        others = (owner for owner in owners.get(use.key, [use.key.owner]) if owner is not stack)
-        by_owner = any((owner, "", use.key) in used for owner in others)
+        owners = [reference.owner for reference in owned.get(use.key, [use.key])]
+        by_owner = any(owner is not stack and (owner, "", use.key) in used for owner in owners)
         by_stack = use.policy.condition is not None and (stack, "", use.key) in used
         if not by_owner and not by_stack:
             use.policy.roles.setdefault(use.key, use.token)
