@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import aws_cdk as cdk
@@ -154,19 +153,33 @@ class SessionManagerEndpoints(Construct):
         groups = list(security_groups or ())
         if missing and not groups:
             groups.append(_group_of_the_vpc(self, vpc, nodes))
-        self._made = self._make_interfaces(missing, subnets, groups)
+        self._made: list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint] = [
+            cdk.aws_ec2.InterfaceVpcEndpoint(
+                self,
+                _IDS[service],
+                vpc=vpc,
+                service=cdk.aws_ec2.InterfaceVpcEndpointAwsService(service),
+                subnets=subnets,
+                security_groups=groups,
+                open=False,
+                private_dns_enabled=True,
+            )
+            for service in missing
+        ]
         if options["log_bucket"] is not None:
             gateways = [one for one in found if one.service == "s3" and one.routes]
             self._make_gateway(gateways)
             there += gateways
         for one in there:
             self._warn_if_uncertain(one)
+            holder = one.resource.node.scope
+            if isinstance(holder, cdk.aws_ec2.InterfaceVpcEndpoint):
+                groups += holder.connections.security_groups  # CDK does not know those of an L1
         if endpoint_policy is not None:
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))
-        all_groups = [*groups, *chain(*(one.groups() for one in there))]
         self._connections = cdk.aws_ec2.Connections(
-            security_groups=[*{group.node.path: group for group in all_groups}.values()],
+            security_groups=[*{group.node.path: group for group in groups}.values()],
             default_port=cdk.aws_ec2.Port.tcp(443),
         )
         self.node.add_validation(AtSynthesis(self._find_clashes))
@@ -180,31 +193,11 @@ class SessionManagerEndpoints(Construct):
         """
         return self._connections
 
-    def _make_interfaces(
-        self,
-        services: list[str],
-        subnets: ec2.SubnetSelection | None,
-        groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
-    ) -> list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint]:
-        return [
-            cdk.aws_ec2.InterfaceVpcEndpoint(
-                self,
-                _IDS[service],
-                vpc=self._vpc,
-                service=cdk.aws_ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=subnets,
-                security_groups=groups,
-                open=False,
-                private_dns_enabled=True,
-            )
-            for service in services
-        ]
-
     def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> None:
         """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""
         selections = None
         if gateways:
-            routed = frozenset(chain(*(gateway.routes for gateway in gateways)))
+            routed = {table for gateway in gateways for table in gateway.routes}
             vpc = self._vpc
             left = [
                 subnet
@@ -270,13 +263,6 @@ class _DefinedEndpoint(NamedTuple):
         shares_names = self.may_serve_names and other.may_serve_names
         shares_routes = not self.routes.isdisjoint(other.routes)
         return self.is_certain and other.is_certain and (shares_names or shares_routes)
-
-    def groups(self) -> list[ec2.ISecurityGroup]:
-        """Its security groups. CDK does not know those of an L1 endpoint."""
-        holder = self.resource.node.scope
-        if not isinstance(holder, cdk.aws_ec2.InterfaceVpcEndpoint):
-            return []
-        return list(holder.connections.security_groups)
 
 
 def _endpoints_of(
