@@ -12,14 +12,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
 
 from .at_synthesis import AtSynthesis
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .fleet_roles import FleetPolicy, list_roles
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
 from .keys import is_in_region, warn_of_no_key_in_region
-from .names import refuse_invalid_policy_name
+from .names import refuse_invalid_name
 from .roles import inline_policy_names
 from .statements import read_options, statements_by_sid
 from .tokens import Environment
@@ -116,7 +116,7 @@ class SessionManagerFleet(Construct):
                 `session_manager_statements` refuses.
         """
         if policy_name is not None:
-            refuse_invalid_policy_name(policy_name)
+            refuse_invalid_name("policy_name", policy_name, _limits.POLICY, "IAM")
         refuse_wrong_type("strict", strict, bool)
         self._options, self._key = read_options(
             encryption_key=encryption_key,

@@ -36,15 +36,13 @@ def default_policy_name(scope: Construct, environment: Environment) -> str:
     return default_name(scope, _limits.POLICY, suffix)
 
 
-def refuse_invalid_policy_name(policy_name: str) -> None:
-    """Refuse a name that IAM does not accept.
+def refuse_invalid_name(argument: str, name: str, limit: _limits.Name, service: str) -> None:
+    """Refuse a name that the service does not accept.
 
     Raises:
         TypeError: it is no string.
         ValueError: it is too short, too long, or has other characters.
     """
-    refuse_wrong_text("policy_name", policy_name)
-    if not is_name(policy_name, _limits.POLICY):
-        raise ValueError(
-            f"policy_name {policy_name!r} is not a name that IAM takes: {_limits.POLICY.rule}"
-        )
+    refuse_wrong_text(argument, name)
+    if not is_name(name, limit):
+        raise ValueError(f"{argument} {name!r} is not a name that {service} takes: {limit.rule}")

@@ -9,10 +9,12 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from session_manager_permissions import _limits
+
 from .at_synthesis import AtSynthesis
 from .checks import refuse_wrong_text
 from .keys import is_in_region, session_key, warn_of_no_key_in_region
-from .names import default_policy_name, refuse_invalid_policy_name
+from .names import default_policy_name, refuse_invalid_name
 from .roles import (
     Target,
     attach_or_refuse,
@@ -113,7 +115,7 @@ class SessionManagerPermissions(Construct):
                 + ("neither" if role is None else "both")
             )
         if policy_name is not None:
-            refuse_invalid_policy_name(policy_name)
+            refuse_invalid_name("policy_name", policy_name, _limits.POLICY, "IAM")
         refuse_wrong_text("construct_id", construct_id)
         self._options, key = read_options(
             encryption_key=encryption_key,

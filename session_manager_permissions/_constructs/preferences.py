@@ -21,9 +21,9 @@ from .logs import (
     normal_prefix,
     warn_if_encrypted_twice,
 )
-from .names import default_name
+from .names import default_name, refuse_invalid_name
 from .operators import Access, grant
-from .tokens import TOKEN, is_name
+from .tokens import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,7 +138,7 @@ class SessionPreferences(Construct):
         _refuse_wrong_profile("linux_shell_profile", linux_shell_profile)
         _refuse_wrong_profile("windows_shell_profile", windows_shell_profile)
         if document_name is not None:
-            _refuse_invalid_document_name(document_name)
+            refuse_invalid_name("document_name", document_name, _limits.DOCUMENT, "Systems Manager")
             _refuse_taken_document_name(document_name)
         prefix = normal_prefix(log_prefix, log_bucket)
         enforces_encryption = log_bucket is not None and enforce_s3_encryption
@@ -221,7 +221,7 @@ class SessionPreferences(Construct):
             ValueError: a name that is not valid; a key that can't decrypt session data; a prefix
                 without a bucket, or a prefix, a bucket or a log group with a wildcard.
         """
-        _refuse_invalid_document_name(document_name)
+        refuse_invalid_name("document_name", document_name, _limits.DOCUMENT, "Systems Manager")
         if encryption_key is not None:
             session_key(encryption_key)
         if log_bucket is not None:
@@ -350,15 +350,6 @@ class _ExistingPreferences(SessionPreferences):
         refuse_wrong_text("construct_id", construct_id)
         Construct.__init__(self, scope, construct_id)
         self._settings = settings
-
-
-def _refuse_invalid_document_name(document_name: str) -> None:
-    refuse_wrong_text("document_name", document_name)
-    if not is_name(document_name, _limits.DOCUMENT):
-        raise ValueError(
-            f"document_name {document_name!r} is not a name that Systems Manager takes: "
-            f"{_limits.DOCUMENT.rule}"
-        )
 
 
 def _refuse_taken_document_name(document_name: str) -> None:
