@@ -11,17 +11,7 @@ from session_manager_permissions import _limits, _needs
 
 from .checks import described, refuse_wrong_text
 from .keys import KeyResource, any_key, key_resource
-from .tokens import (
-    TOKEN,
-    Environment,
-    differ,
-    is_name,
-    is_token,
-    parse_arn,
-    referenced,
-    refuse_wildcards,
-    resolved,
-)
+from .tokens import TOKEN, is_name, is_token, parse_arn, referenced, refuse_wildcards, resolved
 
 if TYPE_CHECKING:
     from aws_cdk.aws_kms import CfnAlias, CfnKey, IKey
@@ -74,7 +64,6 @@ def bucket_key(bucket: IBucketRef) -> KeyResource | None:
     None also for the AWS managed key of S3, which everyone who may use the bucket may use. If CDK
     knows only that there is a key, the bucket gets a warning.
     """
-    found: KeyResource | None
     if isinstance(bucket, cdk.aws_s3.CfnBucket):
         found = _l1_bucket_key(bucket)
     else:
@@ -164,13 +153,6 @@ def warn_if_encrypted_twice(bucket: IBucketRef) -> None:
             "take for encrypted: it refuses every session whose preferences enforce encrypted logs "
             "in S3; encrypt the bucket with aws:kms or AES256, or turn that off in the preferences",
         )
-
-
-def is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
-    """Tell whether the bucket is known to be in another account than `stack`, or its own stack."""
-    here = Environment.of(stack or cdk.Stack.of(bucket)).account
-    there = bucket.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn
-    return differ(here, None if not there or is_token(there) else there)
 
 
 def group_arn(group: ILogGroupRef) -> str:

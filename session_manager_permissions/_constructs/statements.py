@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import _needs
 
 from .checks import described, refuse_wrong_type
 from .keys import SessionKey, session_key
-from .logs import (
-    bucket_arn,
-    bucket_key,
-    group_arn,
-    is_of_other_account,
-    normal_prefix,
-    warn_if_encrypted_twice,
-)
+from .logs import bucket_arn, bucket_key, group_arn, normal_prefix, warn_if_encrypted_twice
 from .preferences import SessionPreferences
-from .tokens import is_token
+from .tokens import Environment, differ, is_token
 
 if TYPE_CHECKING:
-    import aws_cdk as cdk
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
@@ -252,12 +245,19 @@ def statements_by_sid(
         group_arn=None if group is None else group_arn(group),
         allow_registration=options["allow_registration"],
         check_log_encryption=options["check_log_encryption"] is not False,
-        bucket_of_other_account=bucket is not None and is_of_other_account(bucket, stack),
+        bucket_of_other_account=bucket is not None and _is_of_other_account(bucket, stack),
     )
     statements = {need.sid: _statement(need) for need in needs}
     if key is not None:
         allow_decrypt(statements, options, key)
     return statements
+
+
+def _is_of_other_account(bucket: IBucketRef, stack: cdk.Stack | None) -> bool:
+    """Tell whether the bucket is known to be in another account than `stack`, or its own stack."""
+    here = Environment.of(stack or cdk.Stack.of(bucket)).account
+    there = bucket.env.account  # empty for a bucket of s3.CfnBucket.from_bucket_arn
+    return differ(here, None if not there or is_token(there) else there)
 
 
 def allow_decrypt(
