@@ -42,9 +42,8 @@ def lookup_instance_profile(
             f"alone, {_limits.INSTANCE_PROFILE.rule}, not an ARN or a token"
         )
     refuse_wrong_text("construct_id", construct_id)
-    digest = _needs.digest(instance_profile_name)
     until_then = {
-        "Roles": [f"DUMMY_{digest}"],  # one for each profile
+        "Roles": [f"DUMMY_{_needs.digest(instance_profile_name)}"],  # one for each profile
         # By `+`, as an f-string has the name of a member of a `str` enum and not its text.
         "Arn": "arn:aws:iam::123456789012:instance-profile/" + instance_profile_name,
     }

@@ -63,8 +63,11 @@ _CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "tr
 
 
 class Access(NamedTuple):
-    """The instances that an operator may reach, and the kinds of sessions there."""
+    """The instances that an operator may reach, the Session document, and the kinds of sessions."""
 
+    document_arn: str
+    encryption_key: IKeyRef | IAliasRef | None
+    """The key that encrypts sessions with the document."""
     instance_arns: Sequence[str]
     instance_tags: Mapping[str, str | Sequence[str]]
     all_instances: bool
@@ -84,20 +87,12 @@ class _Permission(NamedTuple):
     sid: str | None = None
 
 
-def grant(
-    document_arn: str,
-    encryption_key: IKeyRef | IAliasRef | None,
-    grantee: iam.IGrantable,
-    access: Access,
-    stack: cdk.Stack,
-) -> iam.Grant:
-    """Grant what `access` asks for on a Session document and on the key that it names.
+def grant(grantee: iam.IGrantable, access: Access, stack: cdk.Stack) -> iam.Grant:
+    """Grant what `access` asks for.
 
     Args:
-        document_arn: the document's ARN.
-        encryption_key: the key that encrypts sessions with the document.
         grantee: who gets the permissions.
-        access: the instances and the kinds of sessions.
+        access: what is granted.
         stack: the stack of the document.
 
     Raises:
@@ -105,12 +100,11 @@ def grant(
         ValueError: no instances are chosen, or the grantee takes no permissions from this app.
     """
     _refuse_wrong_types(grantee, access)
-    _refuse_unchosen(access)
-    _refuse_wrong_tags(access)
+    _refuse_wrong_choice(access)
     principal = grantee.grant_principal
     grants = []
     if not _is_of_other_account(grantee, principal, stack):
-        permissions = _permissions(document_arn, encryption_key, access, stack)
+        permissions = _permissions(access, stack)
         grants = [_grant(grantee, permission) for permission in permissions]
     # CDK reports success for some principals that have taken nothing.
     if not (grants and grants[0].success and _takes_policies(principal)):
@@ -137,9 +131,7 @@ def _grant(grantee: iam.IGrantable, permission: _Permission) -> iam.Grant:
     return one
 
 
-def _permissions(
-    document: str, encryption_key: IKeyRef | IAliasRef | None, access: Access, stack: cdk.Stack
-) -> Iterator[_Permission]:
+def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
     """Yield the permissions of "Sample IAM policies for Session Manager" in the user guide.
 
     Instances and documents are in separate statements, as only instances have the tags of the
@@ -157,7 +149,7 @@ def _permissions(
     kinds += ["interactive commands"] if access.allow_interactive_commands else []
     kinds += ["remote desktop"] if access.allow_remote_desktop else []
     # The references of two stacks to their own documents can look the same.
-    asked = json.dumps([stack.node.path, stack.resolve([document, arns, tags, kinds])])
+    asked = json.dumps([stack.node.path, stack.resolve([access.document_arn, arns, tags, kinds])])
     grant_id = _needs.digest(asked)
     yield _Permission(
         ["ssm:StartSession"],
@@ -169,7 +161,7 @@ def _permissions(
     yield _Permission(
         ["ssm:StartSession"],
         [
-            document,
+            access.document_arn,
             *(
                 # The ARNs of AWS's own documents have no account.
                 stack.format_arn(service="ssm", account="", resource="document", resource_name=name)
@@ -190,13 +182,14 @@ def _permissions(
         yield _Permission([*_CONNECT_TO_DESKTOP], ["*"])
     if access.allow_console:
         yield _Permission([*_CONSOLE], ["*"])
-    if encryption_key is not None:
-        found = session_key(encryption_key)
+    if access.encryption_key is not None:
+        found = session_key(access.encryption_key)
         conditions = _needs.having_alias(found.alias_name) or None
         yield _Permission(["kms:GenerateDataKey"], [found.resource], conditions)
 
 
-def _refuse_unchosen(access: Access) -> None:
+def _refuse_wrong_choice(access: Access) -> None:
+    """Refuse instances that are not chosen, or chosen by what no instance has."""
     chosen = bool(access.instance_arns or access.instance_tags)
     if chosen == access.all_instances:
         raise ValueError(
@@ -210,18 +203,6 @@ def _refuse_unchosen(access: Access) -> None:
                 f"instance_arns has {arn!r}, which is not an instance's ARN: "
                 "arn:…:ec2:REGION:ACCOUNT:instance/ID"
             )
-
-
-def _may_be_instance(arn: str) -> bool:
-    parts = parse_arn(arn)
-    if parts is None:  # known at deployment, where CDK holds a list as one text
-        return TOKEN.match(arn) is not None or arn.startswith("#{Token[")
-    kind, _, instance_id = parts.resource.partition("/")
-    is_kind = parts.is_placed and (parts.service, kind) in _INSTANCES
-    return is_kind and is_name(instance_id, _limits.INSTANCE_ID)
-
-
-def _refuse_wrong_tags(access: Access) -> None:
     for key, values in access.instance_tags.items():
         refuse_wrong_text("each key of instance_tags", key)
         argument = f"instance_tags[{key!r}]"
@@ -233,6 +214,15 @@ def _refuse_wrong_tags(access: Access) -> None:
             )
         for value in several:
             refuse_wrong_text(f"each of {argument}", value)
+
+
+def _may_be_instance(arn: str) -> bool:
+    parts = parse_arn(arn)
+    if parts is None:  # known at deployment, where CDK holds a list as one text
+        return TOKEN.match(arn) is not None or arn.startswith("#{Token[")
+    kind, _, instance_id = parts.resource.partition("/")
+    is_kind = parts.is_placed and (parts.service, kind) in _INSTANCES
+    return is_kind and is_name(instance_id, _limits.INSTANCE_ID)
 
 
 def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:

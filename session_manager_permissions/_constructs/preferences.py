@@ -331,6 +331,8 @@ class SessionPreferences(Construct):
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """
         access = Access(
+            self.document_arn,
+            self.encryption_key,
             instance_arns,
             {} if instance_tags is None else instance_tags,
             all_instances=all_instances,
@@ -340,7 +342,7 @@ class SessionPreferences(Construct):
             allow_remote_desktop=allow_remote_desktop,
             allow_console=allow_console,
         )
-        return grant(self.document_arn, self.encryption_key, grantee, access, cdk.Stack.of(self))
+        return grant(grantee, access, cdk.Stack.of(self))
 
 
 class _ExistingPreferences(SessionPreferences):
