@@ -250,12 +250,11 @@ class _Finder:
             launch = self._from_template(resource, written)
         launch = launch._replace(
             origin=resource if written is None else launch.origin,
-            profile=None,
             subnets=self._subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
         role = Written(template, properties.get("NodeRole"))
-        return self._compute(resource, launch)._replace(profile=None, role=role)
+        return self._compute(resource, launch)._replace(profile=None, maybe_profile=None, role=role)
 
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""

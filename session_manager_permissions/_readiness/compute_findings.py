@@ -182,7 +182,7 @@ class Computes:
         profile = self._profiles.profile_of(written.template, written.value)
         if profile is None:
             return None, None, [decider(written.value, "instance profile")]
-        return profile, self._profiles.role(profile), []
+        return profile, self._profiles.role_behind[profile], []
 
     def _of(self, compute: Compute, role: Role | None) -> Iterator[Finding | str]:
         """Yield what keeps Session Manager from compute, and what decides on that."""
@@ -266,7 +266,7 @@ class Computes:
             statement.sid
             for policy, certain in (role.attached if role else ())
             if certain
-            for statement in policy.statements
+            for statement in policy.reading.statements
         ]
         return {
             service: any(sid.startswith(begin) for sid in sids)

@@ -11,7 +11,7 @@ from session_manager_permissions import _limits, _needs
 from . import rules
 from .compute import Written, compute_of
 from .compute_findings import Computes
-from .policies import Answer, Decision, Statement, decide, within
+from .policies import STRICTNESS, Answer, Decision, decide, within
 from .remedies import inner, kind_of
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
 from .rules import Finding
@@ -71,6 +71,11 @@ def _verdict(found: list[Finding]) -> str:
         return "ready"
     is_not_ready = any(rules.RULES[finding.rule].not_ready for finding in found)
     return "not ready" if is_not_ready else "can't be known"
+
+
+def _on_policy(rule: str, policy: Policy, description: str, fix: str) -> Finding:
+    """Return a finding about a policy of the app."""
+    return Finding(rule, (policy.resource,), policy.location, description, fix)
 
 
 def _on_profiles(rule: str, role: Role, description: str, fix: str) -> Finding:
@@ -145,10 +150,9 @@ def _of_quotas(role: Role) -> Iterator[Finding]:
         )
     for policy, certain in role.managed:
         if certain and policy.length > _limits.MAX_MANAGED_POLICY:
-            yield Finding(
+            yield _on_policy(
                 rules.MANAGED_POLICY_TOO_LONG,
-                (policy.resource,),
-                policy.location,
+                policy,
                 f"the deployment will fail: the managed policy {policy.resource.logical_id!r} has "
                 f"at least {policy.length} characters, and IAM allows {_limits.MAX_MANAGED_POLICY}",
                 "move some of its statements to another policy: "
@@ -239,14 +243,8 @@ _CONSTRUCT: Final = 'SessionManagerPermissions(self, "SessionManagerPermissions"
 
 def _deciding(asked: dict[str, _RoleDecision]) -> str:
     """Return the statements that decide about the actions, as a message names them."""
-    names = (_name(statement) for one in asked.values() for statement in one.decision.by)
+    names = (statement.name for one in asked.values() for statement in one.decision.by)
     return " and ".join(dict.fromkeys(names))
-
-
-def _name(statement: Statement) -> str:
-    return (
-        f"statement {statement.sid!r} of {statement.source}" if statement.sid else statement.source
-    )
 
 
 def _of_aws_managed(role: Role) -> Iterator[Finding]:
@@ -266,27 +264,25 @@ def _of_aws_managed(role: Role) -> Iterator[Finding]:
 def _of_keys(policy: Policy) -> Iterator[Finding]:
     """Find statements about KMS keys that grant nothing, or access to every key."""
     fix = f"{_CONSTRUCT}, encryption_key=key)"
-    for statement in policy.statements:
+    for statement in policy.reading.statements:
         on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
         named = statement._replace(actions=on_kms)
         if not statement.allows or statement.not_actions or named.covers_action(_DECRYPT) is False:
             continue
         if named.applies(_DECRYPT, _ANY_KEY):
-            yield Finding(
+            yield _on_policy(
                 rules.DECRYPT_ON_ALL_KEYS,
-                (policy.resource,),
-                policy.location,
-                f"{_name(statement)} allows kms:Decrypt on every key whose key policy leaves "
+                policy,
+                f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
                 "access to IAM",
                 fix,
             )
         for written, _ in listed(statement.written_resource):
             if _is_no_key(written, policy.resource):
-                yield Finding(
+                yield _on_policy(
                     rules.KEY_NOT_BY_ARN,
-                    (policy.resource,),
-                    policy.location,
-                    f"{_name(statement)} allows kms:Decrypt on {shown(written)}, which grants "
+                    policy,
+                    f"{statement.name} allows kms:Decrypt on {shown(written)}, which grants "
                     "nothing: a policy names a key by its ARN alone, not by an alias or a key id",
                     f"{fix}, which takes keys and aliases",
                 )
@@ -309,15 +305,6 @@ def _is_no_key(written: object, resource: Resource) -> bool:
     return _ALIAS_OR_ID.fullmatch(text(written)) is not None
 
 
-class _Late(NamedTuple):
-    """The policies that may be attached to a role after an instance with it has booted."""
-
-    role: Role
-    policies: frozenset[Policy]
-    ours: tuple[Policy, ...]
-    """The late policies that have the statement of `session_manager_statements`."""
-
-
 def _of_boots(
     computes: list[Compute], profiles: Profiles, asked: dict[Role, dict[str, _RoleDecision]]
 ) -> Iterator[Finding]:
@@ -326,22 +313,21 @@ def _of_boots(
     The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes.
     Only policies of the machine's own template count: the order of stacks is another matter.
     """
-    late: defaultdict[tuple[_Late, str, bool], list[Resource]] = defaultdict(list)
+    late: defaultdict[tuple[Role, frozenset[Policy], str, bool], list[Resource]] = defaultdict(list)
     for compute in computes:
         machine, given = compute.resource, compute.profile
         given = given if isinstance(given, Written) else compute.maybe_profile
-        if machine.type not in _BOOTING or given is None or _boots_later(machine):
+        # What a service launches by its own rules has no place.
+        if not compute.placements or given is None or _boots_later(machine):
             continue
         profile = profiles.profile_of(given.template, given.value)
-        if profile is None:
-            continue
-        found = _late(machine, profiles.role(profile))
-        if found.ours:
-            late[found, machine.type, machine.is_l1].append(machine)
-    needed = {found for found, _, _ in late if _matters(found, asked[found.role])}
-    for (found, _, _), machines in late.items():
-        if found in needed:
-            names = " and ".join(repr(policy.resource.logical_id) for policy in found.ours)
+        if profile is not None:
+            role = profiles.role_behind[profile]
+            late[role, _late(machine, role), machine.type, machine.is_l1].append(machine)
+    for (role, policies, _, _), machines in late.items():
+        ours = [policy for policy, _ in role.attached if policy in policies and _is_ours(policy)]
+        if ours and _matters(role, policies, asked[role]):
+            names = " and ".join(repr(policy.resource.logical_id) for policy in ours)
             what = kind_of(machines[0]).instances
             yield Finding(
                 rules.BOOT_ORDER,
@@ -349,38 +335,31 @@ def _of_boots(
                 "DependsOn",
                 f"{what} may boot before the role has the policy {names}, without which the agent "
                 "is denied, and it tries again after 25 minutes or more",
-                _wait(machines[0], found.ours[0].resource),
+                _wait(machines[0], ours[0].resource),
             )
 
 
-_BOOTING: Final = (
-    "AWS::AutoScaling::AutoScalingGroup",
-    "AWS::EC2::EC2Fleet",
-    "AWS::EC2::Instance",
-    "AWS::EC2::SpotFleet",
-)
-
-
-def _late(machine: Resource, role: Role) -> _Late:
-    late = [
+def _late(machine: Resource, role: Role) -> frozenset[Policy]:
+    """Return the policies that may be attached to the role after the machine has booted."""
+    return frozenset(
         policy
         for policy, _ in role.attached
         if policy.resource.template is machine.template
         and policy.resource.type in ATTACHED_BY
         and policy.resource not in machine.waits_for
-    ]
-    ours = [
-        policy for policy in late if any(one.sid == _needs.CHANNELS.sid for one in policy.needed)
-    ]
-    return _Late(role, frozenset(late), tuple(ours))
+    )
 
 
-def _matters(late: _Late, then: dict[str, _RoleDecision]) -> bool:
+def _is_ours(policy: Policy) -> bool:
+    """Tell whether the policy has the statement of `session_manager_statements`."""
+    return any(one.sid == _needs.CHANNELS.sid for one in policy.needed)
+
+
+def _matters(role: Role, late: frozenset[Policy], then: dict[str, _RoleDecision]) -> bool:
     """Tell whether the late policies are needed: the others do not certainly allow everything."""
-    order = list(Answer).index
-    at_boot = _ask(late.role, late.policies)
+    at_boot = _ask(role, late)
     return any(
-        order(then[action].decision.answer) < order(at_boot[action].decision.answer)
+        STRICTNESS(then[action].decision.answer) < STRICTNESS(at_boot[action].decision.answer)
         for action in NEEDED
     )
 

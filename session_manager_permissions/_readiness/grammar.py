@@ -16,7 +16,7 @@ from session_manager_permissions._patterns import UNKNOWN, as_list
 from .templates import PARTITIONS, is_function, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Refusal(NamedTuple):
@@ -35,7 +35,6 @@ _STATEMENT_ELEMENTS: Final = {
 """The elements of a statement of a role's policy, which can't have a `Principal`."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
-_EFFECTS: Final = ("Allow", "Deny")
 _NOT_IN_A_SID: Final = re.compile("[^0-9A-Za-z]")
 _NOT_IN_A_SERVICE: Final = re.compile("[^a-zA-Z0-9.-]")
 _OPERATORS: Final = {
@@ -63,8 +62,7 @@ def refusal(document: dict[str, Any], partition: str | None = None) -> Refusal |
         partition: the partition that it is deployed to, such as `aws-cn`; None if that is not
             known.
     """
-    found = sorted(_refusals(document, partition), key=lambda one: not one.certain)
-    return found[0] if found else None
+    return min(_refusals(document, partition), key=lambda one: not one.certain, default=None)
 
 
 def _is_in_any_case(name: str, known: set[str]) -> bool:
@@ -118,7 +116,7 @@ def _in_statement(entry: object, partition: str | None) -> Iterator[Refusal]:
 def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
     yield from _other_elements(entry, _STATEMENT_ELEMENTS, "a policy of a role")
     if "Effect" in entry:
-        yield from _unless_one_of("Effect", entry["Effect"], _EFFECTS)
+        yield from _unless_one_of("Effect", entry["Effect"], ("Allow", "Deny"))
     else:
         yield Refusal("has no Effect")
     sid = text(entry.get("Sid", ""))
@@ -144,7 +142,10 @@ def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Itera
         yield Refusal(f"has the {element} {written!r}, which is neither {neither}")
 
 
-def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # noqa: ANN401
+def _in_list(
+    element: str, value: object, judge: Callable[[str], Iterator[Refusal]]
+) -> Iterator[Refusal]:
+    """Refuse the entries of an element; `judge` yields how the reasons end."""
     if value == []:
         yield Refusal(f"has an empty {element}")
     for one in as_list(value):
@@ -155,50 +156,44 @@ def _in_list(element: str, value: object, judge: Any) -> Iterator[Refusal]:  # n
             # CloudFormation may convert a number to a string, and refuses null.
             yield Refusal(f"has an entry in its {element} that is not a string", certain=False)
         else:
-            yield from judge(element, written)
+            for found in judge(written):
+                shown = written.replace(UNKNOWN, "…")
+                yield found._replace(reason=f"has {shown!r} in its {element}{found.reason}")
 
 
-def _in_action(element: str, action: str) -> Iterator[Refusal]:
+def _in_action(action: str) -> Iterator[Refusal]:
     service, colon, name = action.partition(":")
     if action == "*" or UNKNOWN in action:
         return
     if not colon:
-        yield Refusal(f"has {action!r} in its {element}: an action is 'service:Name' or '*'")
+        yield Refusal(": an action is 'service:Name' or '*'")
     elif ":" in name:
-        yield Refusal(f"has {action!r} in its {element}: an action has one colon")
+        yield Refusal(": an action has one colon")
     elif service != "*" and _NOT_IN_A_SERVICE.search(service):
-        yield Refusal(f"has {action!r} in its {element}, and no service has such a name")
+        yield Refusal(", and no service has such a name")
     elif not service or not name:
-        yield Refusal(f"has {action!r} in its {element}", certain=False)
+        yield Refusal("", certain=False)
 
 
-def _in_resource(element: str, resource: str, *, deployed_to: str | None) -> Iterator[Refusal]:
-    prefix, colon, rest = resource.partition(":")
-    partition, second_colon, rest = rest.partition(":")
-    if deployed_to and second_colon and partition in PARTITIONS - {deployed_to}:
-        shown = resource.replace(UNKNOWN, "…")
-        yield Refusal(
-            f"has {shown!r} in its {element}, and its stack is deployed to the partition "
-            f"{deployed_to!r}"
-        )
+def _in_resource(resource: str, *, deployed_to: str | None) -> Iterator[Refusal]:
+    parts = resource.split(":")
+    prefix, partition, service = [*parts, "", ""][:3]
+    if deployed_to and parts[2:] and partition in PARTITIONS - {deployed_to}:
+        yield Refusal(f", and its stack is deployed to the partition {deployed_to!r}")
         return
     if resource == "*" or UNKNOWN in resource:
         return
-    reason = f"has {resource!r} in its {element}: a resource is an ARN or '*'"
-    service = rest.partition(":")[0]
-    few = resource.count(":") < _COLONS_OF_AN_ARN  # a `*` at the end also matches colons
-    if not colon:
+    reason = ": a resource is an ARN or '*'"
+    few = not parts[5:]  # an ARN has six parts, but a `*` at the end also matches colons
+    if not parts[1:]:
         yield Refusal(reason, certain=resource != "")
     elif partition not in {"*", *PARTITIONS}:
         # Some partitions are not public, and IAM may accept some wildcards.
         yield Refusal(reason, certain=re.match(r"aws|[^a-z]*[*?$]", partition) is None)
-    elif not second_colon or (few and "::" in resource):
+    elif not parts[2:] or (few and "::" in resource):
         yield Refusal(reason)
-    elif prefix != "arn" or re.search(r"^$|[*?]", service) or (few and rest[-1] != "*"):
+    elif prefix != "arn" or re.search(r"^$|[*?]", service) or (few and resource[-1] != "*"):
         yield Refusal(reason, certain=False)
-
-
-_COLONS_OF_AN_ARN: Final = 5
 
 
 def _in_condition(condition: object) -> Iterator[Refusal]:

@@ -45,7 +45,8 @@ class Answer(Enum):
     EXPLICIT_DENY = "explicitDeny"
 
 
-_BY_STRICTNESS: Final = [*Answer]
+STRICTNESS: Final = [*Answer].index
+"""The place of an answer in the order of strictness."""
 
 
 class Decision(NamedTuple):
@@ -73,6 +74,11 @@ class Statement(NamedTuple):
     """The element `Resource` as the template has it."""
     when: frozenset[World] = _EVERYWHERE
     """The deployments that have the statement: it is in each of these worlds."""
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return f"statement {self.sid!r} of {self.source}" if self.sid else self.source
 
     def is_in(self, world: World) -> bool:
         """Tell whether a deployment with these values of the conditions has the statement."""
@@ -144,7 +150,7 @@ def _statements(resolved: object, source: str, fault: Refusal | None) -> Iterato
         yield from anything(source)
         return
     if fault and fault.certain:
-        yield anything(source)[-1]._replace(certain=True)
+        yield Statement(source, allows=False, certain=True)
     elif fault:
         source = f"{source}, which IAM may refuse: {fault.reason}"
         yield from anything(source)
@@ -183,14 +189,12 @@ def _worlds(document: object, template: Template | None) -> Iterator[tuple[World
 
     With too many conditions, the document is None in the only world.
     """
-    names = dict.fromkeys(_conditions(document))
-    conditions = [Condition(template, name) for name in names]
+    conditions = [*dict.fromkeys(_conditions(document, template))]
     if len(conditions) > _MOST_CONDITIONS:
         yield frozenset(), None
         return
     for world in _combinations(conditions):
-        values = {condition.name: value for condition, value in world}
-        yield world, _resolved(document, values, template)
+        yield world, _resolved(document, world, template)
 
 
 def _combinations(conditions: Sequence[Condition]) -> Iterator[World]:
@@ -209,15 +213,15 @@ def _shortened(worlds: frozenset[World]) -> frozenset[World]:
     return worlds
 
 
-def _conditions(document: object) -> Iterator[str]:
-    """Yield the names of the conditions that an `Fn::If` in the document uses."""
+def _conditions(document: object, template: Template | None) -> Iterator[Condition]:
+    """Yield the conditions that an `Fn::If` in the document uses."""
     for one in mappings_in(document):
         match intrinsic(one):
             case "Fn::If", [str(name), _, _]:
-                yield name
+                yield Condition(template, name)
 
 
-def _resolved(value: object, world: dict[str, bool], template: Template | None) -> object:
+def _resolved(value: object, world: World, template: Template | None) -> object:
     """Return `value` as a deployment has it.
 
     Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
@@ -227,7 +231,8 @@ def _resolved(value: object, world: dict[str, bool], template: Template | None) 
     def known(function: dict[str, Any]) -> object:
         match intrinsic(function):
             case "Fn::If", [str(name), then, otherwise]:
-                return rewritten(then if world[name] else otherwise, known)
+                holds = (Condition(template, name), True) in world
+                return rewritten(then if holds else otherwise, known)
             case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
                 return _arn(template, name) or function
         return {name: rewritten(argument, known) for name, argument in function.items()}
@@ -300,7 +305,7 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    answer = max(identity.answer, boundary.answer, key=_BY_STRICTNESS.index)
+    answer = max(identity.answer, boundary.answer, key=STRICTNESS)
     by = [one.by for one in (identity, boundary) if one.answer is answer]
     return Decision(answer, tuple(statement for those in by for statement in those))
 

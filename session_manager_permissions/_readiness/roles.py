@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .templates import Assembly, Condition, Template, Value
-
-    _Named: TypeAlias = "tuple[str, str | None, Value]"
-    """The type of a resource, its account and its name."""
 
 ATTACHED_BY: Final = {
     "AWS::IAM::Policy": "Roles",
@@ -63,15 +60,10 @@ class Policy:
         """What it says, read once, whatever the number of its roles."""
         return read(self.document, self.source, self.resource.template)
 
-    @property
-    def statements(self) -> list[Statement]:
-        """Its statements."""
-        return self.reading.statements
-
     @cached_property
     def needed(self) -> list[Statement]:
         """Its statements about the actions that an instance needs."""
-        return [one for one in self.statements if _actions_of(one)]
+        return [one for one in self.reading.statements if _actions_of(one)]
 
     @cached_property
     def length(self) -> int:
@@ -138,39 +130,31 @@ class Profiles:
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
-        self._named: defaultdict[_Named, list[Resource]] = defaultdict(list)
-        """Roles and profiles, by the names that they are given."""
+        self._named: defaultdict[tuple[str, str | None, Value], list[Resource]] = defaultdict(list)
+        """Roles and profiles, by their type, their account and the name that they are given."""
         self._managed: dict[Resource, Policy] = {}
         self._attached: defaultdict[Value, list[Attached]] = defaultdict(list)
         """The policies of each role, by the reference or the name with which they give the role."""
-        self._roles: dict[object, Role] = {}
-        self._behind: dict[Resource, Role] = {}
+        self._read_once = cache(self._read_role)
+        self._may_be_of_any = cache(self._of_unmatched)
+        self._roles_elsewhere: dict[object, Role] = {}
+        self.role_behind: dict[Resource, Role] = {}
         """The role of each profile."""
-        self._of_services: dict[Resource, Role] = {}
-        self._anywhere: dict[str | None, list[Statement]] = {}
-        """For each account, the statements of all policies in `_unmatched`."""
         for kind in _NAMED_BY:
             for resource in assembly.by_type[kind]:
                 name = self._name(resource)
                 if name is not None:
-                    self._named[kind, resource.template.account, name].append(resource)
+                    self._named[kind, resource.template.stack.account, name].append(resource)
         for kind, naming in ATTACHED_BY.items():
             for resource in assembly.by_type[kind]:
                 self._index_attached(resource, resource.properties.get(naming))
         self._unmatched = self._without_a_role()
-        self._unread = _unread(assembly)
+        self._unread = [*_unread(assembly)]
         for profile in assembly.by_type["AWS::IAM::InstanceProfile"]:
-            self._behind[profile] = self._role(profile)
-            self._behind[profile].profiles.append(profile)
-
-    @property
-    def roles(self) -> list[Role]:
+            self.role_behind[profile] = self._role(profile)
+            self.role_behind[profile].profiles.append(profile)
+        self.roles = [*dict.fromkeys(self.role_behind.values())]
         """The roles of the profiles, each once."""
-        return list(self._roles.values())
-
-    def role(self, profile: Resource) -> Role:
-        """Return the role of a profile."""
-        return self._behind[profile]
 
     def _name(self, resource: Resource) -> Value | None:
         """Return the name that a resource is given; None if CloudFormation generates one."""
@@ -188,17 +172,17 @@ class Profiles:
                 name = (Unresolved(resource),)  # a list in a parameter: several roles
             self._attached[name].append(Attached(policy, certain))
 
-    def _without_a_role(self) -> list[tuple[Value, Attached]]:
+    def _without_a_role(self) -> list[tuple[Value, Policy]]:
         """Return the policies whose role is not certain to be one of the app."""
         return [
-            (name, attached)
+            (name, policy)
             for name, several in self._attached.items()
             if _role_in(name) is None
-            for attached in several
+            for policy, _ in several
             if all(
                 role.conditions
                 for role in self._named.get(
-                    ("AWS::IAM::Role", attached.policy.resource.template.account, name), ()
+                    ("AWS::IAM::Role", policy.resource.template.stack.account, name), ()
                 )
             )
         ]
@@ -206,26 +190,24 @@ class Profiles:
     # The role of a profile
 
     def _role(self, profile: Resource) -> Role:
-        account = profile.template.account
-        unknown: Value = (Unresolved(profile),)
+        account = profile.template.stack.account
+        name: Value = (Unresolved(profile),)
         match [*listed(profile.properties.get("Roles"))]:
             case [(written, True)]:
                 name = self._assembly.value(profile.template, written)
-            case _:
-                name = unknown
         resource = _role_in(name)
         if resource is not None:
-            if may_be_equal(account, resource.template.account):
+            if may_be_equal(account, resource.template.stack.account):
                 return self._in_app(resource, profile, by_name=False)
-            name = unknown  # the role of that name in its own account
+            name = (Unresolved(profile),)  # the role of that name in its own account
         named = self._named.get(("AWS::IAM::Role", account, name), ())
         if len(named) == 1:
             return self._in_app(named[0], profile, by_name=True)
         return self._elsewhere(profile, name)
 
     def _elsewhere(self, profile: Resource, name: Value) -> Role:
-        key = name, profile.template.account, profile.conditions
-        if key not in self._roles:
+        key = name, profile.template.stack.account, profile.conditions
+        if key not in self._roles_elsewhere:
             role = Role("", profile, in_app=False)
             source = "the role behind the profile"
             match name:
@@ -233,8 +215,8 @@ class Profiles:
                     role.name, source = known, f"the role {known!r}, which is not in this app"
             self._attach(role, name, profile.conditions)
             role.others = anything(source)
-            self._roles[key] = role
-        return self._roles[key]
+            self._roles_elsewhere[key] = role
+        return self._roles_elsewhere[key]
 
     def _in_app(self, resource: Resource, profile: Resource, *, by_name: bool) -> Role:
         """Return the role of the app that a profile refers to or names.
@@ -245,18 +227,15 @@ class Profiles:
             by_name: whether the profile names the role. The name may mean another role if this one
                 is not deployed.
         """
-        elsewhere = by_name and not resource.conditions <= profile.conditions
-        key = resource, profile.conditions - resource.conditions, elsewhere
-        if key not in self._roles:
-            self._roles[key] = self._read_role(resource, resource.conditions | profile.conditions)
-            self._roles[key].may_be_another = elsewhere
-            if elsewhere:
-                self._roles[key].others += anything("the condition on which the role is deployed")
-        return self._roles[key]
+        conditions = resource.conditions | profile.conditions
+        may_be_another = by_name and conditions != profile.conditions
+        return self._read_once(resource, conditions, may_be_another=may_be_another)
 
-    def _read_role(self, resource: Resource, conditions: frozenset[Condition]) -> Role:
+    def _read_role(
+        self, resource: Resource, conditions: frozenset[Condition], *, may_be_another: bool
+    ) -> Role:
         properties = resource.properties
-        role = Role(resource.logical_id, resource, in_app=True)
+        role = Role(resource.logical_id, resource, in_app=True, may_be_another=may_be_another)
         for entry, certain in listed(properties.get("Policies")):
             policy = Policy(resource, "Properties.Policies", mapping(entry).get("PolicyDocument"))
             role.inline.append(Attached(policy, certain))
@@ -272,19 +251,21 @@ class Profiles:
             if not certain:
                 role.boundary = anything("a permissions boundary that the role has on a condition")
             elif isinstance(found, Policy):
-                role.boundary = found.statements
+                role.boundary = found.reading.statements
                 role.boundaries.append(Attached(found, certain))
             else:
                 role.boundary = _not_in_app(found, arn)
+        if may_be_another:
+            role.others += anything("the condition on which the role is deployed")
         return role
 
     # Its policies
 
     def _attach(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
         """Attach the policies that refer to the role, or name it, in its account."""
-        account = role.resource.template.account
+        account = role.resource.template.stack.account
         for policy, certain in self._attached.get(name, ()):
-            there = policy.resource.template.account
+            there = policy.resource.template.stack.account
             if may_be_equal(account, there):
                 policies = role.managed if policy.resource in self._managed else role.inline
                 deployed = policy.resource.conditions <= conditions
@@ -301,20 +282,21 @@ class Profiles:
         disclosed = name is not None or resource in there.disclosed
         for template, source, sees_all in self._unread:
             sees_it = disclosed or (sees_all and template is there)
-            if sees_it and may_be_equal(there.account, template.account):
+            if sees_it and may_be_equal(there.stack.account, template.stack.account):
                 yield from anything(source)
         if len(self._unmatched) <= _MOST_COMPARED:
             may_be_its = (
-                attached.policy
-                for other, attached in self._unmatched
+                policy
+                for other, policy in self._unmatched
                 if other != name and _may_be_named(resource, name, other)
             )
-            yield from _merged(there.account, may_be_its)
-            return
-        if there.account not in self._anywhere:
-            policies = (attached.policy for _, attached in self._unmatched)
-            self._anywhere[there.account] = _merged(there.account, policies)
-        yield from self._anywhere[there.account]
+            yield from _merged(there.stack.account, may_be_its)
+        else:
+            yield from self._may_be_of_any(there.stack.account)
+
+    def _of_unmatched(self, account: str | None) -> list[Statement]:
+        """Return the statements of all policies in `_unmatched`, for the roles of an account."""
+        return _merged(account, (policy for _, policy in self._unmatched))
 
     def _take_managed(self, role: Role, arn: object, *, certain: bool) -> None:
         found = self._managed_behind(role.resource.template, arn)
@@ -350,9 +332,7 @@ class Profiles:
     def role_of(self, template: Template, name: object) -> Role | None:
         """Return the role of the app that a service makes an instance profile for."""
         resource = self._of_kind("AWS::IAM::Role", template, name)
-        if resource is not None and resource not in self._of_services:
-            self._of_services[resource] = self._read_role(resource, resource.conditions)
-        return None if resource is None else self._of_services[resource]
+        return None if resource is None else self._in_app(resource, resource, by_name=False)
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""
@@ -362,7 +342,7 @@ class Profiles:
                 return resource if resource.type == kind else None
             case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
                 value = (last.rpartition("/")[2],)
-        named = self._named.get((kind, template.account, value), ())
+        named = self._named.get((kind, template.stack.account, value), ())
         return named[0] if len(named) == 1 else None
 
 
@@ -389,7 +369,7 @@ def _merged(account: str | None, policies: Iterable[Policy]) -> list[Statement]:
     """Uncertain statements for policies of an account, one for each action and effect."""
     found: dict[tuple[str, bool], Statement] = {}
     for policy in policies:
-        if may_be_equal(account, policy.resource.template.account):
+        if may_be_equal(account, policy.resource.template.stack.account):
             source = f"{policy.source}, which may be attached to this role"
             for statement in policy.needed:
                 for action in _actions_of(statement):
@@ -463,18 +443,16 @@ class _Unread(NamedTuple):
     """Whether it can refer to every resource of its template."""
 
 
-def _unread(assembly: Assembly) -> list[_Unread]:
-    found = [_Unread(template, source, sees_all=False) for template, source in assembly.unread]
+def _unread(assembly: Assembly) -> Iterator[_Unread]:
+    for template, source in assembly.unread:
+        yield _Unread(template, source, sees_all=False)
     for template in assembly.templates:
-        made = [f"the transform {name!r}" for name in template.transforms]
-        made += [
-            repr(name)
-            for name, entry in template.made_later.items()
-            if _may_make_policies(name, entry)
-        ]
         of = f"of the template {template.path.name!r}"
-        found += [_Unread(template, f"{one} {of}", sees_all=True) for one in made]
-    return found
+        for name in template.transforms:
+            yield _Unread(template, f"the transform {name!r} {of}", sees_all=True)
+        for name, entry in template.made_later.items():
+            if _may_make_policies(name, entry):
+                yield _Unread(template, f"{name!r} {of}", sees_all=True)
 
 
 def _may_make_policies(name: str, entry: object) -> bool:

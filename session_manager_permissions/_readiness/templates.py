@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions import _patterns
-from session_manager_permissions._patterns import as_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -51,7 +50,7 @@ def text(value: object) -> str:
 
 def _parts_of_sub(argument: object) -> list[object] | None:
     """Return the parts of an `Fn::Sub`, as an `Fn::Join` has them; None if it is malformed."""
-    pattern, given = [*as_list(argument), {}, {}][:2]
+    pattern, given = [*_patterns.as_list(argument), {}, {}][:2]
     if not isinstance(pattern, str):
         return None
     first, *others = _PLACEHOLDER.split(pattern)
@@ -178,11 +177,6 @@ class Template:
         macros = [text(mapping(one).get("Name", one)) for one, _ in listed(body.get("Transform"))]
         self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
         """The macros that may change the template in any way."""
-
-    @property
-    def account(self) -> str | None:
-        """The account that it is deployed to; None if it is only known at deployment."""
-        return self.stack.account
 
     @cached_property
     def disclosed(self) -> frozenset[Resource]:
@@ -320,13 +314,8 @@ class Stack(NamedTuple):
     @property
     def partition(self) -> str | None:
         """The partition of its region, such as `aws-cn`; None where it is not known."""
-        return _partition(self.region or "")
-
-
-@cache
-def _partition(region: str) -> str | None:
-    found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", region)
-    return _PARTITIONS_BY_REGION.get(found[2] or found[1], "aws") if found else None
+        found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", self.region or "")
+        return _PARTITIONS_BY_REGION.get(found[2] or found[1], "aws") if found else None
 
 
 _PARTITIONS_BY_REGION: Final = {
@@ -451,7 +440,7 @@ class Assembly:
         return (ReturnValue(resource),) if resource else None
 
     def _attribute(self, template: Template, argument: object) -> Value | None:
-        logical_id, _, attribute = ".".join(map(str, as_list(argument))).partition(".")
+        logical_id, _, attribute = ".".join(map(str, _patterns.as_list(argument))).partition(".")
         resource = template.resources.get(logical_id)
         if resource is None:
             return None
@@ -476,13 +465,11 @@ class Assembly:
         return self._once(there, ("arn", role), there, {"Fn::Join": ["", parts]})
 
     def _import(self, template: Template, name: object) -> Value:
-        environment = template.stack.environment
-        key = environment, self.value(template, name)
-        exported = self._exports.get(key, ())
-        if len(exported) != 1:
-            return (Unresolved(environment, key),)
-        ((there, expression),) = exported
-        return self._once(there, key, there, expression)
+        key = template.stack.environment, self.value(template, name)
+        match self._exports.get(key):
+            case [(there, expression)]:
+                return self._once(there, key, there, expression)
+        return (Unresolved(template.stack.environment, key),)
 
     def _stack_output(self, template: Template, argument: object) -> Value | None:
         """Return an output of a stack of the same account, by the stack's name and region.
@@ -498,7 +485,7 @@ class Assembly:
                     there
                     for there in self._by_stack_name.get(stack, ())
                     if self.value(there, _REGION) == region
-                    and ("RoleArn" in given or there.account == template.account)
+                    and ("RoleArn" in given or there.stack.account == template.stack.account)
                 ]
                 if len(found) == 1:
                     return self._output(found[0], output)
@@ -532,7 +519,7 @@ class Assembly:
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
         found: object = template.mappings
-        for name in as_list(argument):
+        for name in _patterns.as_list(argument):
             match self.value(template, name):
                 case (str(key),):
                     found = mapping(found).get(key)
@@ -581,11 +568,10 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
                 parts[-1] += part
             elif part:
                 parts.append(part)
-    if len(parts) > _MOST_PARTS or any(
-        isinstance(part, str) and len(part) > _MOST_CHARACTERS for part in parts
-    ):
+    strings = [part for part in parts if isinstance(part, str)]
+    if len(parts) > _MOST_PARTS or any(len(one) > _MOST_CHARACTERS for one in strings):
         return (Unresolved(object()),)
-    if any(isinstance(part, str) and "{{resolve" in part for part in parts):
+    if any("{{resolve" in one for one in strings):
         # CloudFormation resolves the reference after it joins the parts.
         return (Unresolved(tuple(parts)),)
     return tuple(parts)

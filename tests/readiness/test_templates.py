@@ -239,7 +239,7 @@ def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
     assembly = Assembly(paths)
 
     template = assembly.templates[2]
-    assert template.account == "1"
+    assert template.stack.account == "1"
     assert behind(assembly, template, {"Fn::ImportValue": "shared"}) == "name"
 
 
@@ -254,7 +254,7 @@ def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str
 
     (template,) = Assembly([write(tmp_path / "a.json", {})]).templates
 
-    assert template.account is None
+    assert template.stack.account is None
 
 
 @pytest.mark.parametrize(

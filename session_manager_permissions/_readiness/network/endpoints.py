@@ -113,7 +113,7 @@ def _endpoint(reading: Reading, resource: Resource) -> Iterable[Endpoint]:
         groups=values.references(template, properties.get("SecurityGroupIds"), GROUP),
         tables=values.references(template, properties.get("RouteTableIds"), TABLE),
         policy=present(properties, "PolicyDocument"),
-        own_account=({"Ref": "AWS::AccountId"}, template.account),
+        own_account=({"Ref": "AWS::AccountId"}, template.stack.account),
     )
     if kind == UNKNOWN:
         doubt = Unknown(f"the type of the endpoint {resource.logical_id!r}")
