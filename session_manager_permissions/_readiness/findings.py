@@ -317,7 +317,7 @@ def _of_boots(
     for compute in computes:
         machine, given = compute.resource, compute.profile
         given = given if isinstance(given, Written) else compute.maybe_profile
-        # What a service launches by its own rules has no place.
+        # A template that nothing uses, and what a service launches, are without a place.
         if not compute.placements or given is None or _boots_later(machine):
             continue
         profile = profiles.profile_of(given.template, given.value)
@@ -379,10 +379,9 @@ def _wait(machine: Resource, policy: Resource) -> str:
     """Return the lines of code that make the instance, group or fleet wait for the policy."""
     variable = kind_of(machine).variable
     wait = f"{inner(machine)}.node.add_dependency(permissions)"
-    path = policy.path
-    if path.endswith("/Policy/Resource"):
+    if policy.path.endswith("/Policy/Resource"):
         return wait
     own = f"permissions = {_CONSTRUCT.replace('=role', f'={variable}.role')})"
-    if path.endswith("/Policy"):
+    if policy.path.endswith("/Policy"):
         return f"exclude=[{variable}] in the fleet\n{own}\n{wait}"
     return f"{wait}\nof a fleet, also: exclude=[{variable}] in the fleet\n{own}"

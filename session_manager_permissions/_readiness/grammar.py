@@ -28,15 +28,12 @@ class Refusal(NamedTuple):
     """False where AWS does not document the rule, or where a value decides that is not known."""
 
 
-_ELEMENTS: Final = {"Version", "Id", "Statement"}
 _STATEMENT_ELEMENTS: Final = {
     *("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"),
 }
 """The elements of a statement of a role's policy, which can't have a `Principal`."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
-_NOT_IN_A_SID: Final = re.compile("[^0-9A-Za-z]")
-_NOT_IN_A_SERVICE: Final = re.compile("[^a-zA-Z0-9.-]")
 _OPERATORS: Final = {
     *("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
     *("StringLike", "StringNotLike", "NumericEquals", "NumericNotEquals", "NumericLessThan"),
@@ -74,7 +71,7 @@ def _refusals(document: dict[str, Any], partition: str | None) -> Iterator[Refus
     if is_function(document):
         return
     for found in (
-        *_other_elements(document, _ELEMENTS, "a policy"),
+        *_other_elements(document, {"Version", "Id", "Statement"}, "a policy"),
         *_unless_one_of("Version", document.get("Version", _VERSIONS[0]), _VERSIONS),
     ):
         yield found._replace(reason=f"it {found.reason}")
@@ -122,7 +119,7 @@ def _in_head(entry: dict[str, Any]) -> Iterator[Refusal]:
     sid = text(entry.get("Sid", ""))
     if not isinstance(entry.get("Sid", ""), (str, dict)):
         yield Refusal("has a Sid that is not a string", certain=False)
-    elif UNKNOWN not in sid and _NOT_IN_A_SID.search(sid):
+    elif UNKNOWN not in sid and re.search("[^0-9A-Za-z]", sid):
         yield Refusal(f"has the Sid {sid!r}, and a Sid has letters and digits only")
 
 
@@ -169,7 +166,7 @@ def _in_action(action: str) -> Iterator[Refusal]:
         yield Refusal(": an action is 'service:Name' or '*'")
     elif ":" in name:
         yield Refusal(": an action has one colon")
-    elif service != "*" and _NOT_IN_A_SERVICE.search(service):
+    elif service != "*" and re.search("[^a-zA-Z0-9.-]", service):
         yield Refusal(", and no service has such a name")
     elif not service or not name:
         yield Refusal("", certain=False)

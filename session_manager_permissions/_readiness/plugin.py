@@ -129,8 +129,7 @@ counts in CDK's report |
         """
         for name, value in (("strict", strict), ("network", network)):
             if not isinstance(value, bool):
-                kind = type(value).__name__
-                raise TypeError(f"{name} must be a bool, got {kind} {value!r}")
+                raise TypeError(f"{name} must be a bool, got {type(value).__name__} {value!r}")
         self._strict = strict
         self._network = network
 

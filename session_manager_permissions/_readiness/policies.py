@@ -128,7 +128,11 @@ def read(document: object, source: str, template: Template | None = None) -> Pol
     partition = template.stack.partition if template else None
     found: dict[Statement, tuple[Statement, set[World]]] = {}
     reasons: list[str | None] = []
-    for world, resolved in _worlds(document, template):
+    conditions = [*dict.fromkeys(_conditions(document, template))]
+    if len(conditions) > _MOST_CONDITIONS:
+        return PolicyReading(anything(source), None)
+    for world in _combinations(conditions):
+        resolved = _resolved(document, world, template)
         fault = refusal(resolved, partition) if isinstance(resolved, dict) else None
         reasons.append(fault.reason if fault and fault.certain else None)
         for one in _statements(resolved, source, fault):
@@ -184,20 +188,8 @@ def _patterns(value: object) -> tuple[str, ...]:
     return tuple(map(text, as_list(value)))
 
 
-def _worlds(document: object, template: Template | None) -> Iterator[tuple[World, object]]:
-    """Yield the document in each possible deployment, by the values of its template's conditions.
-
-    With too many conditions, the document is None in the only world.
-    """
-    conditions = [*dict.fromkeys(_conditions(document, template))]
-    if len(conditions) > _MOST_CONDITIONS:
-        yield frozenset(), None
-        return
-    for world in _combinations(conditions):
-        yield world, _resolved(document, world, template)
-
-
 def _combinations(conditions: Sequence[Condition]) -> Iterator[World]:
+    """Yield each possible deployment, by the values of these conditions."""
     for values in product((True, False), repeat=len(conditions)):
         yield frozenset(zip(conditions, values, strict=True))
 

@@ -414,13 +414,11 @@ class Assembly:
             return found
         return (Unresolved(template, json.dumps(expression, sort_keys=True)),)
 
-    def _once(
-        self, template: Template, key: Hashable, there: Template, expression: object
-    ) -> Value:
+    def _once(self, template: Template, key: Hashable, expression: object) -> Value:
         """Return the value of a parameter or an output: read once, following no circle."""
         if (template, key) not in self._values:
             self._values[template, key] = (Unresolved(object()),)
-            self._values[template, key] = self.value(there, expression)
+            self._values[template, key] = self.value(template, expression)
         return self._values[template, key]
 
     def _reference(self, template: Template, name: str) -> Value | None:
@@ -435,7 +433,7 @@ class Assembly:
                 return (known,)
             return (Unresolved(stack.environment, name),) if name in _OF_ENVIRONMENT else None
         if template.parent and name in template.arguments:
-            return self._once(template, name, template.parent, template.arguments[name])
+            return self._once(template.parent, (template, name), template.arguments[name])
         resource = template.resources.get(name)
         return (ReturnValue(resource),) if resource else None
 
@@ -455,20 +453,19 @@ class Assembly:
         if name not in template.outputs:
             return None
         expression = mapping(template.outputs[name]).get("Value")
-        return self._once(template, ("output", name), template, expression)
+        return self._once(template, ("output", name), expression)
 
     def _role_arn(self, role: Resource) -> Value:
         """Return the ARN of a role, with its path before its name."""
-        there, path = role.template, role.properties.get("Path", "/")
-        account = [{"Ref": "AWS::Partition"}, ":iam::", {"Ref": "AWS::AccountId"}]
-        parts = ["arn:", *account, ":role", path, {"Ref": role.logical_id}]
-        return self._once(there, ("arn", role), there, {"Fn::Join": ["", parts]})
+        arn = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role${Path}${Name}"
+        given = {"Path": role.properties.get("Path", "/"), "Name": {"Ref": role.logical_id}}
+        return self._once(role.template, ("arn", role), {"Fn::Sub": [arn, given]})
 
     def _import(self, template: Template, name: object) -> Value:
         key = template.stack.environment, self.value(template, name)
         match self._exports.get(key):
             case [(there, expression)]:
-                return self._once(there, key, there, expression)
+                return self._once(there, key, expression)
         return (Unresolved(template.stack.environment, key),)
 
     def _stack_output(self, template: Template, argument: object) -> Value | None:
@@ -478,13 +475,13 @@ class Assembly:
         `@aws-cdk/core:defaultCrossStackReferences` is `weak` or `both`.
         """
         given = {name: self.value(template, entry) for name, entry in mapping(argument).items()}
-        region = given.get("Region", self.value(template, _REGION))
+        region = given.get("Region", self._reference(template, "AWS::Region"))
         match given:
             case {"StackName": (str(stack),), "OutputName": (str(output),)}:
                 found = [
                     there
                     for there in self._by_stack_name.get(stack, ())
-                    if self.value(there, _REGION) == region
+                    if self._reference(there, "AWS::Region") == region
                     and ("RoleArn" in given or there.stack.account == template.stack.account)
                 ]
                 if len(found) == 1:
@@ -545,7 +542,6 @@ class Assembly:
                 self._add(nested)
 
 
-_REGION: Final = {"Ref": "AWS::Region"}
 _OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::URLSuffix")
 """Pseudo parameters with one value in all stacks of an account and region."""
 
