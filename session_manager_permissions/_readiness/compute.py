@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._network.model import Reference
 
-    from .templates import Template
+    from .templates import Template, Value
 
 _TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
 _CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
-_LAUNCHING: Final = frozenset(
-    {
-        "AWS::AutoScaling::AutoScalingGroup",
-        "AWS::EC2::EC2Fleet",
-        "AWS::EC2::Instance",
-        "AWS::EC2::SpotFleet",
-        "AWS::EKS::Nodegroup",
-    }
+_LAUNCHING: Final = (
+    "AWS::AutoScaling::AutoScalingGroup",
+    "AWS::EC2::EC2Fleet",
+    "AWS::EC2::Instance",
+    "AWS::EC2::SpotFleet",
+    "AWS::EKS::Nodegroup",
 )
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
 _REGISTERS: Final = Unknown("the hybrid activation that the user data registers the agent with")
@@ -38,7 +36,6 @@ _ACTIVATES: Final = re.compile(r"ssm.*-register\b.*-(?:code|id)\b", re.DOTALL | 
 https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
 """
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
-_LATEST: Final = "LatestVersionNumber"
 _NOTHING: Final[tuple[dict[str, Any], None, bool]] = ({}, None, True)
 """The entry to use if `mappings` yields none."""
 
@@ -249,7 +246,6 @@ class _Finder:
         if written is not None:
             launch = self._from_template(resource, written)
         launch = launch._replace(
-            origin=resource if written is None else launch.origin,
             subnets=self._subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
@@ -272,7 +268,9 @@ class _Finder:
                 data = _inner(resource.properties, *path[:-1])
                 if data is None or text(data.get("Type", "")).startswith("FARGATE"):
                     continue  # it has no instances
-                self._use(resource, data.get("LaunchTemplate"))
+                found, _ = self._specified(resource, data.get("LaunchTemplate"))
+                if found is not None:
+                    self._used.add(found)
                 yield self._hidden(resource, service, data.get(path[-1]))
         for type_ in _BEANSTALK:
             for resource in by_type[type_]:
@@ -312,8 +310,9 @@ class _Finder:
             return self._unknown(resource, decider(written, "launch template"))
         self._used.add(found)
         launch = self._launch(found, found.properties.get("LaunchTemplateData"))
-        version = self._values.attribute(resource.template, spec.get("Version"))
-        if version == (found, _LATEST) or spec.get("Version") == "$Latest":
+        version = self._values.assembly.value(resource.template, spec.get("Version"))
+        newest = (ReturnValue(found, "LatestVersionNumber"),)
+        if version == newest or spec.get("Version") == "$Latest":
             return launch
         doubt = self._unknown(found, _version(found, spec.get("Version"), version))
         maybe = launch.profile if isinstance(launch.profile, Written) else None
@@ -329,11 +328,6 @@ class _Finder:
         names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
         value = next((spec[name] for name in names if name in spec), None)
         return self._resource(resource.template, value, _TEMPLATE), spec
-
-    def _use(self, resource: Resource, written: object) -> None:
-        found, _ = self._specified(resource, written)
-        if found is not None:
-            self._used.add(found)
 
     def _resource(self, template: Template, value: object, type_: str) -> Resource | None:
         """The resource of a type that a value refers to, or names."""
@@ -505,13 +499,13 @@ class _Finder:
             )
 
 
-def _version(found: Resource, written: object, version: ReturnValue | None) -> str:
+def _version(found: Resource, written: object, version: Value) -> str:
     """What decides on the version that is launched, if that is not the newest one.
 
     An update of the stack makes a new version, and the default one stays what it was.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-launchtemplate.html
     """
-    if written in (None, "$Default") or version == (found, "DefaultVersionNumber"):
+    if written in (None, "$Default") or version == (ReturnValue(found, "DefaultVersionNumber"),):
         return f"which version of the launch template {found.logical_id!r} is its default"
     return f"the version of the launch template {found.logical_id!r}"
 

@@ -16,17 +16,10 @@ from session_manager_permissions._network.verdicts import (
 )
 from session_manager_permissions._trust import EC2, trust
 
-from . import remedies
+from . import remedies, rules
 from .compute import Written
 from .network import judge_of
-from .rules import (
-    CANNOT_BE_KNOWN,
-    METADATA_OFF,
-    NO_INSTANCE_PROFILE,
-    ROLE_NOT_ASSUMABLE,
-    RULES,
-    Finding,
-)
+from .rules import Finding
 from .templates import (
     UNKNOWN,
     Resource,
@@ -106,7 +99,7 @@ class Computes:
             yield f"{management}, as {found.why}"
         else:
             yield Finding(
-                ROLE_NOT_ASSUMABLE,
+                rules.ROLE_NOT_ASSUMABLE,
                 (role.resource,),
                 "Properties.AssumeRolePolicyDocument",
                 f"the SSM Agent gets no credentials of the role {role.name!r}: {found.why}",
@@ -194,7 +187,7 @@ class Computes:
             yield compute.profile.decides
         elif compute.profile is None and compute.role is None:
             yield self._default_host_management(compute.resource) or Finding(
-                NO_INSTANCE_PROFILE,
+                rules.NO_INSTANCE_PROFILE,
                 (where,),
                 f"Properties.{instances.launch}IamInstanceProfile",
                 f"Session Manager can't reach {instances.instances}: no instance profile "
@@ -206,7 +199,7 @@ class Computes:
             yield from self.of_trust(role)
         if compute.metadata_off is True:
             yield Finding(
-                METADATA_OFF,
+                rules.METADATA_OFF,
                 (where,),
                 f"Properties.{instances.launch}MetadataOptions.HttpEndpoint",
                 f"Session Manager can't reach {instances.instances}: the instance metadata "
@@ -336,7 +329,7 @@ def _worst(resource: Resource, told: list[Finding | str]) -> list[Finding]:
         return found
     instances = remedies.kind_of(resource).instances
     finding = Finding(
-        CANNOT_BE_KNOWN,
+        rules.CANNOT_BE_KNOWN,
         (resource,),
         "Properties",
         f"it can't be known at synthesis whether Session Manager reaches {instances}: that "
@@ -351,7 +344,7 @@ def _each_once(findings: list[Finding]) -> list[Finding]:
     resources: defaultdict[Finding, dict[Resource, None]] = defaultdict(dict)
     for finding in findings:
         resources[finding._replace(resources=())].update(dict.fromkeys(finding.resources))
-    order = [*RULES].index
+    order = [*rules.RULES].index
     found = [one._replace(resources=tuple(where)) for one, where in resources.items()]
     return sorted(found, key=lambda one: order(one.rule))
 

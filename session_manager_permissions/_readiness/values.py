@@ -171,13 +171,6 @@ class Values:
             return self.behind(part.template, part.properties.get("VpcId"))
         return None
 
-    def attribute(self, template: Template, value: object) -> ReturnValue | None:
-        """The attribute of a resource that a value is, None where it is something else."""
-        match self.assembly.value(template, value):
-            case (ReturnValue() as found,):
-                return found
-        return None
-
     def range(self, template: Template, value: object) -> Range | Resource:
         """The CIDR block that a value is, or the resource whose block it is."""
         found = self.behind(template, value)
