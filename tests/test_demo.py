@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import demo
 from rich.console import Console
 
-from session_manager_permissions._verify import simulator
+from .verify.test_verify import (
+    CHANNELS,
+    REGISTER,
+    Account,
+    Run,
+    account,
+    no_account,
+    result,
+    verify,
+)
 
-from .verify.test_verify import CHANNELS, REGISTER, ROLE, Account, account, no_account, result
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-__all__ = ["account", "no_account"]  # fixtures
+__all__ = ["account", "no_account", "verify"]  # fixtures
 
 
-def test_comparison_has_a_column_for_each_time(account: Account) -> None:
-    iam = account.iam.client
-    role = simulator.LiveRole(ROLE, None)
-    asked = simulator.questions(role, simulator.Uses(), None)
-    account.answers(*(result(action, "implicitDeny") for action in CHANNELS))
-    account.allows(REGISTER)
-    account.is_reachable()
-    before = simulator.ask(iam, role, asked, None)
-    after = simulator.ask(iam, role, asked, None)
+def test_comparison_has_a_column_for_each_time(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    times = {}
+    for time, decision in (("before", "implicitDeny"), ("after", "allowed")):
+        account.has_role()
+        account.answers(*(result(action, decision) for action in CHANNELS))
+        account.allows(REGISTER)
+        times[time] = verify("--role", "web-server", "--output", "json").json["capabilities"]
     console = Console(width=80)
 
     with console.capture() as shown:
-        console.print(demo.comparison_table(before=before, after=after))
+        console.print(demo.comparison_table(**times))
 
     assert re.search(r"capability .* before .* after", shown.get())
     assert re.search(r"reach Session Manager .* denied .* allowed", shown.get())

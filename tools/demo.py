@@ -6,6 +6,7 @@ and gives the policy to all profiles that lack it.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from instances import launch, lead_to_the_internet, systems_manager
 from local_aws import (
-    REGION,
     ExistingProfile,
     LocalAws,
     allow_registration,
@@ -27,18 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from session_manager_permissions._verify.command import answer, capability
-from session_manager_permissions._verify.simulator import (
-    LiveKey,
-    Uses,
-    Verdict,
-    find_role,
-    questions,
-    role_of_profile,
-)
-from session_manager_permissions._verify.simulator import ask as simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from session_manager_permissions._verify.answers import CapabilityAnswer
 
 PROFILE = "web-server"
 LACKING = ("api", "batch", "database")
@@ -51,35 +44,35 @@ console = Console(highlight=False, emoji=False)
 class Times(NamedTuple):
     """What the role may do at one time."""
 
-    verdicts: list[Verdict]
-    """IAM's answers, as `session-manager-permissions verify` asks for them."""
+    capabilities: list[CapabilityAnswer]
+    """IAM's answers, by `session-manager-permissions verify`."""
     calls: dict[str, bool]
     """Whether a call, made with credentials of the role, was let through."""
 
     @property
     def allowed(self) -> list[bool]:
         """In the order of the table."""
-        return [verdict.allowed for verdict in self.verdicts]
+        return [found["allowed"] for found in self.capabilities]
 
 
 def ask(profile: ExistingProfile, key: str, other_key: str) -> Times:
     """Ask IAM, and try what there is a call for on a local AWS."""
-    iam = profile.aws.client("iam")
-    role = find_role(iam, role_of_profile(iam, profile.name))
-    uses = Uses(keys=(LiveKey(key, key), LiveKey(other_key, other_key)))
-    verdicts = simulate(iam, role, questions(role, uses, REGION), REGION)
+    keys = ("--key", key, "--key", other_key)
+    run = profile.aws.verify("--instance-profile", profile.name, *keys, "--output", "json")
+    if run.exit_code not in {0, 1}:
+        sys.exit(f"session-manager-permissions verify failed: {run.output}")
     calls = {
         "kms:Decrypt, the key": profile.can_decrypt(key),
         "kms:Decrypt, another key": profile.can_decrypt(other_key),
         "s3:GetEncryptionConfiguration": profile.can_see_log_encryption(),
         "s3:ListBucket, its team's": profile.can_list_bucket(),
     }
-    return Times(verdicts, calls)
+    return Times(json.loads(run.output)["capabilities"], calls)
 
 
 def show(profile: ExistingProfile, **times: Times) -> None:
     """What may be done, each time that IAM was asked, and what else there is to see of it."""
-    console.print(comparison_table(**{name: time.verdicts for name, time in times.items()}))
+    console.print(comparison_table(**{name: time.capabilities for name, time in times.items()}))
     *_, last = times.values()
     let_through = ", ".join(call for call, done in last.calls.items() if done)
     console.print(f"Calls of the role that are let through: {let_through}", soft_wrap=True)
@@ -87,11 +80,11 @@ def show(profile: ExistingProfile, **times: Times) -> None:
     console.print(f"Inline policies of the role: {policies}", soft_wrap=True)
 
 
-def comparison_table(**times: Sequence[Verdict]) -> Table:
+def comparison_table(**times: Sequence[CapabilityAnswer]) -> Table:
     """A table of what a role might do at several times, a column each: the same was asked then."""
     table = Table("capability", *times)
-    for verdicts in zip(*times.values(), strict=True):
-        table.add_row(capability(verdicts[0]), *(answer(verdict) for verdict in verdicts))
+    for found in zip(*times.values(), strict=True):
+        table.add_row(capability(found[0]), *map(answer, found))
     return table
 
 

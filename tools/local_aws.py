@@ -96,6 +96,11 @@ class LocalAws:
         command = [str(CLI), *arguments]
         return _run(command, project or self.project, self._environment(), show, started)
 
+    def verify(self, *arguments: str) -> CliRun:
+        """Run `session-manager-permissions verify` in `self.project`."""
+        command = [str(COMMAND), "verify", *arguments]
+        return _run(command, self.project, self._environment())
+
     def audit(self, *arguments: str, systems_manager: str, show: Callable[[str], object]) -> CliRun:
         """Run `session-manager-permissions audit` in `self.project`.
 
@@ -151,7 +156,7 @@ def _run(
     command: list[str],
     cwd: Path,
     environment: Mapping[str, str],
-    show: Callable[[str], object],
+    show: Callable[[str], object] = lambda _: None,
     started: Callable[[int], object] = lambda _: None,
 ) -> CliRun:
     lines = []

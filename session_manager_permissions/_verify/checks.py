@@ -10,7 +10,8 @@ from .asking import CannotAsk, NotPermitted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .simulator import SimulatedAnswer, Verdict
+    from .answers import SimulatorAnswer
+    from .simulator import Verdict
 
 CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 """`proven`: the connection of the node shows it. `skipped`: the subject does not exist, or is not
@@ -76,6 +77,7 @@ NO_RUN_AS_USER: Final = "failed to start pty since RunAs user ... does not exist
 of amazon-ssm-agent, of the plug-in and of the CLI."""
 
 
+_SIMULATOR: Final = "iam:SimulatePrincipalPolicy"
 NO_ROLE: Final = "the role is not known, or there is none"
 
 
@@ -156,10 +158,10 @@ def failed(
     return Check(name, subject, "fail", (why, *message), fixes, tuple(evidence))
 
 
-def simulated(answers: Iterable[SimulatedAnswer]) -> tuple[Evidence, ...]:
+def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     """Return the evidence that IAM's policy simulator gives."""
     return tuple(
-        Evidence("iam:SimulatePrincipalPolicy", f"{one.action} on {one.resource}", one.decision)
+        Evidence(_SIMULATOR, f"{one['action']} on {one['resource']}", one["decision"])
         for one in answers
     )
 

@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from .answers import CapabilityAnswer, RoleAnswer, SimulatorAnswer
+    from .answers import CapabilityAnswer, RoleAnswer
     from .diagnosis import Diagnosis
     from .document import LiveDocument
-    from .simulator import LiveRole, SimulatedAnswer, Verdict
+    from .simulator import LiveRole, Verdict
 
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
@@ -181,17 +181,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Outcome(NamedTuple):
-    """What IAM answered about a role, and what sessions use."""
-
-    instance_profile: str | None
-    role: LiveRole | None
-    document_name: str | None
-    document: LiveDocument | None
-    verdicts: list[Verdict]
-    ready: bool
-
-
 def _verify(arguments: argparse.Namespace) -> int:
     if arguments.print_permissions:
         _print_json(policy_for_credentials())
@@ -201,18 +190,18 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.output == "table":
         _import_extra("rich")
     found: Mapping[str, object]
-    if arguments.instance_id is None:
-        outcome = _asked(arguments)
-        ready, found, show = outcome.ready, as_json(outcome), partial(_print_role, outcome)
-    else:
-        diagnosis = _diagnosed(arguments)
-        ready, found = diagnosis.ready, _node_as_json(diagnosis)
-        show = partial(print_diagnosis, diagnosis)
+    with said_in_a_line():
+        if arguments.instance_id is None:
+            of_role = _asked(arguments)
+            found, show = of_role, partial(_print_role, of_role)
+        else:
+            diagnosis = _diagnosed(arguments)
+            found, show = _node_as_json(diagnosis), partial(print_diagnosis, diagnosis)
     if arguments.output == "json":
         _print_json(found)
     else:
         _print(lambda: rendered(show))
-    return READY if ready else NOT_READY
+    return READY if found["ready"] else NOT_READY
 
 
 def _policy(arguments: argparse.Namespace) -> int:
@@ -245,17 +234,16 @@ def _audit(arguments: argparse.Namespace) -> int:
 def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     node_id, file = arguments.instance_id, arguments.agent_diagnostics
     tell = line_of(sys.stderr)
-    with said_in_a_line():
-        session = AwsSession(arguments.profile, arguments.region)
-        if session.region is None:
-            raise CannotAsk("a node is in a region, and no region is known: give --region")
-        session.on_call(lambda call: tell(f"asking {call}"))
-        rows = None if file is None else read_diagnostics(file, node_id)
-        try:
-            node = find_node(session, node_id)
-            return diagnose(session, node, arguments.document, arguments.operator, rows)
-        finally:
-            tell("")
+    session = AwsSession(arguments.profile, arguments.region)
+    if session.region is None:
+        raise CannotAsk("a node is in a region, and no region is known: give --region")
+    session.on_call(lambda call: tell(f"asking {call}"))
+    rows = None if file is None else read_diagnostics(file, node_id)
+    try:
+        node = find_node(session, node_id)
+        return diagnose(session, node, arguments.document, arguments.operator, rows)
+    finally:
+        tell("")
 
 
 def _refuse_unused_options(arguments: argparse.Namespace) -> None:
@@ -303,17 +291,16 @@ def _import_extra(module: str) -> None:
         raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[verify]'") from None
 
 
-def _asked(arguments: argparse.Namespace) -> _Outcome:
-    with said_in_a_line():
-        session = AwsSession(arguments.profile, arguments.region)
-        iam, region = session.client("iam"), session.region
-        profile = arguments.instance_profile
-        role = find_role(iam, arguments.role or role_of_profile(iam, profile))
-        document = _document(arguments, session, role)
-        uses = _uses(arguments, document, session)
-        verdicts = ask(iam, role, questions(role, uses, region), region)
+def _asked(arguments: argparse.Namespace) -> RoleAnswer:
+    session = AwsSession(arguments.profile, arguments.region)
+    iam, region = session.client("iam"), session.region
+    profile = arguments.instance_profile
+    role = find_role(iam, arguments.role or role_of_profile(iam, profile))
+    document = _document(arguments, session, role)
+    uses = _uses(arguments, document, session)
+    verdicts = ask(iam, role, questions(role, uses, region), region)
     ready = all(verdict.allowed for verdict in verdicts)
-    return _Outcome(profile, role, arguments.document, document, verdicts, ready)
+    return _as_json(profile, role, document, verdicts, ready=ready)
 
 
 @contextmanager
@@ -381,84 +368,77 @@ def _uses(
 
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
-    identity, preferences = diagnosis.identity, diagnosis.preferences
-    document = preferences.document
-    name = preferences.name if document else None
-    of_role = _Outcome(
-        identity.profile, identity.role, name, document, identity.verdicts, diagnosis.ready
-    )
-    return {**as_json(of_role), **node_as_json(diagnosis)}
+    identity, document = diagnosis.identity, diagnosis.preferences.document
+    profile, role, verdicts = identity.profile, identity.role, identity.verdicts
+    of_role = _as_json(profile, role, document, verdicts, ready=diagnosis.ready)
+    return {**of_role, **node_as_json(diagnosis)}
 
 
-def as_json(outcome: _Outcome) -> RoleAnswer:
+def _as_json(
+    profile: str | None,
+    role: LiveRole | None,
+    document: LiveDocument | None,
+    verdicts: Sequence[Verdict],
+    *,
+    ready: bool,
+) -> RoleAnswer:
     """Return what `--output json` prints about a role."""
-    role, document = outcome.role, outcome.document
     return {
         "version": 1,
-        "ready": outcome.ready,
-        "instance_profile": outcome.instance_profile,
+        "ready": ready,
+        "instance_profile": profile,
         "role": None if role is None else role.arn,
         "permissions_boundary": None if role is None else role.boundary,
-        "document": outcome.document_name,
+        "document": None if document is None else document.name,
         "session_type": None if document is None else document.session_type,
-        "capabilities": _capabilities(outcome.verdicts),
+        "capabilities": [
+            {
+                "capability": verdict.question.capability,
+                "subject": verdict.question.subject,
+                "allowed": verdict.allowed,
+                "why": verdict.why,
+                "fix": verdict.fix,
+                "notes": verdict.notes,
+                "answers": [*verdict.answers],
+            }
+            for verdict in verdicts
+        ],
     }
 
 
-def _capabilities(verdicts: Sequence[Verdict]) -> list[CapabilityAnswer]:
-    return [
-        {
-            "capability": verdict.question.capability,
-            "subject": verdict.question.subject,
-            "allowed": verdict.allowed,
-            "why": verdict.why,
-            "fix": verdict.fix,
-            "notes": verdict.notes,
-            "answers": [_answer_as_json(answer) for answer in verdict.answers],
-        }
-        for verdict in verdicts
-    ]
-
-
-def _answer_as_json(answer: SimulatedAnswer) -> SimulatorAnswer:
-    statements = [statement._asdict() for statement in answer.matched_statements]
-    return cast("SimulatorAnswer", answer._asdict() | {"matched_statements": statements})
-
-
-def _print_role(outcome: _Outcome, console: Console) -> None:
+def _print_role(found: RoleAnswer, console: Console) -> None:
     """Print what a role may do, what denies the rest, and what would allow it."""
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
-    verdicts = outcome.verdicts
+    capabilities = found["capabilities"]
     table = Table("capability", "answer", "why", show_lines=True)
-    for verdict in verdicts:
-        reasons = "\n".join([*verdict.why, *verdict.notes])
-        table.add_row(capability(verdict), answer(verdict), plainly(reasons))
-    names = (outcome.instance_profile, outcome.role and outcome.role.arn)
-    console.print(": ".join(filter(None, names)))
+    for one in capabilities:
+        reasons = "\n".join([*one["why"], *one["notes"]])
+        table.add_row(capability(one), answer(one), plainly(reasons))
+    console.print(": ".join(filter(None, (found["instance_profile"], found["role"]))))
     console.print(table, soft_wrap=False)
-    console.print("ready" if outcome.ready else "not ready", style="bold")
-    for verdict in verdicts:
-        for fix in verdict.fix:  # below the table, whose lines wrap and can't be copied
-            console.print(f"- {_LABELS[verdict.question.capability]}: {fix}")
-    asked = {verdict.question.capability for verdict in verdicts}
-    left_out = [label for capability, label in _LABELS.items() if capability not in asked]
+    console.print("ready" if found["ready"] else "not ready", style="bold")
+    for one in capabilities:
+        for fix in one["fix"]:  # below the table, whose lines wrap and can't be copied
+            console.print(f"- {_LABELS[one['capability']]}: {fix}")
+    asked = {one["capability"] for one in capabilities}
+    left_out = [label for name, label in _LABELS.items() if name not in asked]
     if left_out:
         console.print(f"Not asked: {', '.join(left_out)}.")
-    if outcome.document and outcome.document.session_type == PORT:
+    if found["session_type"] == PORT:
         console.print(
-            f"Sessions with the document {outcome.document_name} have the type {PORT}: the agent "
+            f"Sessions with the document {found['document']} have the type {PORT}: the agent "
             "neither encrypts them with a key nor logs them."
         )
     console.print("Not judged: policies of keys and buckets, the network, the agent.")
 
 
-def capability(verdict: Verdict) -> Text:
+def capability(found: CapabilityAnswer) -> Text:
     """Make the table cell that says what was asked."""
-    label, subject = _LABELS[verdict.question.capability], verdict.question.subject
+    label, subject = _LABELS[found["capability"]], found["subject"]
     return plainly(label if subject is None else f"{label}\n{subject}")
 
 
-def answer(verdict: Verdict) -> Text:
+def answer(found: CapabilityAnswer) -> Text:
     """Make the table cell that says whether it is allowed."""
-    return plainly(*(("allowed", "green") if verdict.allowed else ("denied", "red")))
+    return plainly(*(("allowed", "green") if found["allowed"] else ("denied", "red")))

@@ -25,6 +25,7 @@ _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 class LiveDocument(NamedTuple):
     """What a Session document names; None for what it leaves empty."""
 
+    name: str
     session_type: str
     key: str | None = None
     """The ARN of the key, or of the alias."""
@@ -73,13 +74,14 @@ def read_document(ssm: SSMClient, name: str, home: Home) -> LiveDocument:
             f"{where} is not a Session document: its sessionType is none of "
             f"{', '.join(_LOGGED)} and {PORT}; give the document that sessions are started with"
         )
-    s3, log_group, run_as = (_flag(inputs, name, where) for name in _FLAGS)
+    s3, log_group, run_as = (_flag(inputs, flag, where) for flag in _FLAGS)
     if session_type == PORT:
-        return LiveDocument(PORT)
+        return LiveDocument(name, PORT)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     user = inputs.get("runAsDefaultUser")
     return LiveDocument(
+        name,
         session_type,
         key and key_arn(key, home),
         bucket,

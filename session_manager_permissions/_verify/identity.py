@@ -173,7 +173,7 @@ def _with_boundary(
     """Name the permissions boundary of a role, if IAM says that it has one."""
     verdicts = [one for one in permissions.values() if isinstance(one, Verdict)]
     answers = [answer for one in verdicts for answer in one.answers]
-    has_one = any(answer.allowed_by_permissions_boundary is not None for answer in answers)
+    has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
     if role is None or role.boundary or not has_one:
         return role, permissions
     found = _read_role(session, role.arn.rpartition("/")[2])

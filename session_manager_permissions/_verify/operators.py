@@ -23,7 +23,16 @@ from .checks import (
     unknown,
 )
 from .node import at_least
-from .simulator import Call, ConditionKey, all_of, request_context, session_context, simulate
+from .simulator import (
+    Call,
+    ConditionKey,
+    all_of,
+    is_allowed,
+    missing_keys,
+    request_context,
+    session_context,
+    simulate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -151,19 +160,19 @@ def may_start(
     if isinstance(answers, CannotAsk):
         return unasked(name, arn, answers)
     evidence = simulated(answers)
-    missing = sorted({key for answer in answers for key in answer.missing_context_values})
+    missing = missing_keys(answers)
     note = f"IAM was told no value of the condition keys {', '.join(missing)}"
-    denied = [answer for answer in answers if not answer.allowed]
+    denied = [answer for answer in answers if not is_allowed(answer)]
     if not denied:
         why = (f"IAM allows {arn} to start the session", *([note] if missing else []))
         return Check(name, arn, "pass", why, (), evidence)
-    whats = ", ".join(f"{answer.action} on {answer.resource}" for answer in denied)
+    whats = ", ".join(one.field for one in simulated(denied))
     fix = (
         "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
         f"{arn.rpartition('/')[2]}: {whats}"
     )
     why_not = f"{arn} is denied {whats}"
-    if all(answer.missing_context_values for answer in denied):
+    if all(answer["missing_context_values"] for answer in denied):
         return Check(name, arn, "unknown", (why_not, note), (fix,), evidence)
     return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
 

@@ -78,7 +78,7 @@ class Preferences:
     @property
     def services(self) -> tuple[str, ...]:
         """List the services that the agent calls for a session, besides those of every session."""
-        found = self.document or LiveDocument("")
+        found = self.document or LiveDocument(self.name, "")
         used = (("kms", found.key), ("logs", found.log_group), ("s3", found.log_bucket))
         return tuple(service for service, value in used if value)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types_boto3_iam.client import IAMClient
     from types_boto3_iam.literals import ContextKeyTypeEnumType
 
+    from .answers import SimulatorAnswer
     from .session import AwsSession
 
 _SESSION: Final = "session-0123456789abcdef0"
@@ -94,47 +95,25 @@ class Question(NamedTuple):
     """What a denial leads to, by action."""
 
 
-class MatchedStatement(NamedTuple):
-    """A policy statement that decided, as IAM names it."""
+def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
+    """Tell whether only a resource-based policy denies, which the simulator does not read."""
+    decisions = answer["decision_details"].items()
+    denying = [kind for kind, decision in decisions if decision != "allowed"]
+    return (
+        answer["decision"] == "implicitDeny"
+        and bool(denying)
+        and all("resource" in kind.lower() for kind in denying)
+    )
 
-    policy: str
-    type: str | None
-    line: int | None
+
+def missing_keys(answers: Iterable[SimulatorAnswer]) -> list[str]:
+    """List the condition keys in the policies for which IAM was given no value."""
+    return sorted({key for answer in answers for key in answer["missing_context_values"]})
 
 
-class SimulatedAnswer(NamedTuple):
-    """IAM's answer about one action on one resource: the fields are those of the JSON."""
-
-    action: str
-    resource: str
-    decision: str
-    """`allowed`, `explicitDeny` or `implicitDeny`."""
-    matched_statements: tuple[MatchedStatement, ...]
-    allowed_by_permissions_boundary: bool | None
-    """None if the role has no permissions boundary."""
-    allowed_by_organizations: bool | None
-    """None if the account is in no organization."""
-    decision_details: Mapping[str, str]
-    """The decision of each kind of policy, if role and resource are in different accounts."""
-    missing_context_values: tuple[str, ...]
-    """The condition keys in the role's policies for which IAM was given no value."""
-
-    @property
-    def lacks_resource_policy(self) -> bool:
-        """Tell whether only a resource-based policy denies, which the simulator does not read."""
-        denying = [
-            kind for kind, decision in self.decision_details.items() if decision != "allowed"
-        ]
-        return (
-            self.decision == "implicitDeny"
-            and bool(denying)
-            and all("resource" in kind.lower() for kind in denying)
-        )
-
-    @property
-    def allowed(self) -> bool:
-        """Tell whether the action is allowed, as far as the role's account decides it."""
-        return self.decision == "allowed" or self.lacks_resource_policy
+def is_allowed(answer: SimulatorAnswer) -> bool:
+    """Tell whether the action is allowed, as far as the role's account decides it."""
+    return answer["decision"] == "allowed" or lacks_resource_policy(answer)
 
 
 class Verdict(NamedTuple):
@@ -142,7 +121,7 @@ class Verdict(NamedTuple):
 
     question: Question
     role: LiveRole
-    answers: tuple[SimulatedAnswer, ...]
+    answers: tuple[SimulatorAnswer, ...]
 
     @property
     def allowed(self) -> bool:
@@ -153,9 +132,9 @@ class Verdict(NamedTuple):
         """
         if self.question.is_either:
             *_, of_instance = self.answers
-            is_denied = of_instance.decision == "explicitDeny"
-            return any(answer.allowed for answer in self.answers) and not is_denied
-        return all(answer.allowed for answer in self.answers)
+            is_denied = of_instance["decision"] == "explicitDeny"
+            return any(map(is_allowed, self.answers)) and not is_denied
+        return all(map(is_allowed, self.answers))
 
     @property
     def why(self) -> list[str]:
@@ -163,7 +142,7 @@ class Verdict(NamedTuple):
         denied: dict[str, list[str]] = {}
         for answer in self._denied:
             causes = " and ".join(why for why, _ in self._causes(answer))
-            denied.setdefault(causes, []).append(answer.action)
+            denied.setdefault(causes, []).append(answer["action"])
         return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
 
     @property
@@ -175,44 +154,44 @@ class Verdict(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Tell whether a condition key without a value may turn the denial around."""
-        open_ = [bool(answer.missing_context_values) for answer in self._denied]
+        open_ = [bool(answer["missing_context_values"]) for answer in self._denied]
         return any(open_) if self.question.is_either else any(open_) and all(open_)
 
     @property
     def notes(self) -> list[str]:
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
-        unknown = sorted({key for answer in self.answers for key in answer.missing_context_values})
+        unknown = missing_keys(self.answers)
         if unknown:
             notes.append(
                 f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
                 "their values are not known"
             )
-        if any(answer.lacks_resource_policy for answer in self.answers):
+        if any(map(lacks_resource_policy, self.answers)):
             notes.append(
                 "the resource belongs to another account, whose own policy must allow the action "
                 "too: not judged"
             )
-        denied = {answer.action for answer in self._denied}
+        denied = {answer["action"] for answer in self._denied}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
 
     @property
-    def _denied(self) -> list[SimulatedAnswer]:
+    def _denied(self) -> list[SimulatorAnswer]:
         """List the answers that deny."""
-        return [] if self.allowed else [answer for answer in self.answers if not answer.allowed]
+        return [] if self.allowed else [answer for answer in self.answers if not is_allowed(answer)]
 
-    def _causes(self, answer: SimulatedAnswer) -> list[tuple[str, str]]:
+    def _causes(self, answer: SimulatorAnswer) -> list[tuple[str, str]]:
         """List what denies the action, each with what to do about it."""
-        kind = "explicit" if answer.decision == "explicitDeny" else "implicit"
-        names = ", ".join(dict.fromkeys(one.policy for one in answer.matched_statements))
+        kind = "explicit" if answer["decision"] == "explicitDeny" else "implicit"
+        names = ", ".join(dict.fromkeys(one["policy"] for one in answer["matched_statements"]))
         causes = []
         if kind == "explicit" and names:
             causes = [(f"explicit deny in {names}", f"remove the action from the Deny in {names}")]
         boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
         for allows, policies in (
-            (answer.allowed_by_organizations, "the organization's service control policies"),
-            (answer.allowed_by_permissions_boundary, boundary),
+            (answer["allowed_by_organizations"], "the organization's service control policies"),
+            (answer["allowed_by_permissions_boundary"], boundary),
         ):
             if allows is False:
                 causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
@@ -472,7 +451,7 @@ def ask(
     """
     verdicts = []
     for question in asked:
-        answers: list[SimulatedAnswer] = []
+        answers: list[SimulatorAnswer] = []
         for need in question.needs:
             calls = [call.with_own for call in _calls([need], region, _INSTANCE)]
             answers += _simulate(iam, role.arn, calls)
@@ -499,12 +478,12 @@ def ask_together(
     return verdicts
 
 
-Answers = dict[Call, "SimulatedAnswer | CannotAsk"]
+Answers = dict[Call, "SimulatorAnswer | CannotAsk"]
 
 
-def all_of(answers: Answers, calls: Iterable[Call]) -> tuple[SimulatedAnswer, ...] | CannotAsk:
+def all_of(answers: Answers, calls: Iterable[Call]) -> tuple[SimulatorAnswer, ...] | CannotAsk:
     """Return the answers about calls, or why IAM could not be asked about one of them."""
-    found: list[SimulatedAnswer] = []
+    found: list[SimulatorAnswer] = []
     for call in calls:
         answer = answers[call]
         if isinstance(answer, CannotAsk):
@@ -560,11 +539,11 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
     return {call: known.get(call.with_own) or known[call.without_own] for call in asked}
 
 
-def _holds(answer: SimulatedAnswer | CannotAsk | None) -> bool:
+def _holds(answer: SimulatorAnswer | CannotAsk | None) -> bool:
     """Tell whether an answer holds whatever else the call has in its context."""
-    if isinstance(answer, SimulatedAnswer):
-        return answer.allowed and not answer.missing_context_values
-    return isinstance(answer, NotPermitted)
+    if answer is None or isinstance(answer, CannotAsk):
+        return isinstance(answer, NotPermitted)
+    return is_allowed(answer) and not answer["missing_context_values"]
 
 
 def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
@@ -579,11 +558,11 @@ def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
         call: answer
         for call, answer in found.items()
         # IAM says of an action as a whole whether an organization allows it
-        if not (several and answer.allowed_by_organizations is False)
+        if not (several and answer["allowed_by_organizations"] is False)
     }
 
 
-def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> list[SimulatedAnswer]:
+def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> list[SimulatorAnswer]:
     """Ask about actions on one resource, in a request each if IAM does not take them in one.
 
     IAM refuses actions that "require different authorization information" in one request.
@@ -602,7 +581,7 @@ def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> list[Sim
 
 def _requested(
     iam: IAMClient, principal: str, calls: Sequence[Call]
-) -> dict[Call, SimulatedAnswer]:
+) -> dict[Call, SimulatorAnswer]:
     """Make one request about calls with the same context.
 
     Raises:
@@ -610,7 +589,7 @@ def _requested(
     """
     kind = "user" if ":user/" in principal else "role"
     resources = [*dict.fromkeys(call.resource for call in calls)]
-    found: dict[tuple[str, str], SimulatedAnswer] = {}
+    found: dict[tuple[str, str], SimulatorAnswer] = {}
     with asking("iam", principal, f"there is no {kind} {principal} any more: give another"):
         for page in iam.get_paginator("simulate_principal_policy").paginate(
             PolicySourceArn=principal,
@@ -624,11 +603,11 @@ def _requested(
             for result in page["EvaluationResults"]:
                 for specific in result.get("ResourceSpecificResults") or [None]:
                     answer = _answer(result, specific)
-                    resource = answer.resource if resources[1:] else resources[0]
-                    found[answer.action.lower(), resource] = answer
+                    resource = answer["resource"] if resources[1:] else resources[0]
+                    found[answer["action"].lower(), resource] = answer
     keys = {call: (call.action.lower(), call.resource) for call in calls}
     return {
-        call: found[key]._replace(action=call.action, resource=call.resource)
+        call: {**found[key], "action": call.action, "resource": call.resource}
         for call, key in keys.items()
         if key in found
     }
@@ -664,26 +643,26 @@ def session_context(node_id: str) -> Context:
     )
 
 
-def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> SimulatedAnswer:
+def _answer(result: Mapping[str, Any], specific: Mapping[str, Any] | None) -> SimulatorAnswer:
     """Read what IAM says of an action, and what it says of one resource in particular."""
     told = {**result, **(specific or {})}
     missing = [*result.get("MissingContextValues", []), *told.get("MissingContextValues", [])]
     boundary = told.get("PermissionsBoundaryDecisionDetail") or {}
     organization = result.get("OrganizationsDecisionDetail") or {}
-    return SimulatedAnswer(
-        result["EvalActionName"],
-        told.get("EvalResourceName", ""),
-        told.get("EvalResourceDecision", result["EvalDecision"]),
-        matched_statements=tuple(
-            MatchedStatement(
-                one.get("SourcePolicyId", "a policy without a name"),
-                one.get("SourcePolicyType"),
-                one.get("StartPosition", {}).get("Line"),
-            )
+    return {
+        "action": result["EvalActionName"],
+        "resource": told.get("EvalResourceName", ""),
+        "decision": told.get("EvalResourceDecision", result["EvalDecision"]),
+        "matched_statements": [
+            {
+                "policy": one.get("SourcePolicyId", "a policy without a name"),
+                "type": one.get("SourcePolicyType"),
+                "line": one.get("StartPosition", {}).get("Line"),
+            }
             for one in told.get("MatchedStatements", [])
-        ),
-        allowed_by_permissions_boundary=boundary.get("AllowedByPermissionsBoundary"),
-        allowed_by_organizations=organization.get("AllowedByOrganizations"),
-        decision_details=dict(told.get("EvalDecisionDetails", {})),
-        missing_context_values=tuple(sorted({*missing})),
-    )
+        ],
+        "allowed_by_permissions_boundary": boundary.get("AllowedByPermissionsBoundary"),
+        "allowed_by_organizations": organization.get("AllowedByOrganizations"),
+        "decision_details": told.get("EvalDecisionDetails", {}),
+        "missing_context_values": sorted({*missing}),
+    }
