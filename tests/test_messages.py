@@ -65,7 +65,7 @@ from .conftest import (
 )
 from .verify import accounts, audits, nodes
 from .verify.test_document import has_document, stubbed_ssm
-from .verify.test_verify import CHANNELS, Account, no_account, result, stubbed_account
+from .verify.test_verify import CHANNELS, REGISTER, Account, no_account, stubbed_account
 
 if TYPE_CHECKING:
     import argparse
@@ -503,12 +503,12 @@ def has_no_alias(w: World) -> None:
 
 def loses_its_role(w: World) -> None:
     w.account.has_role()
-    w.account.iam.add_client_error("simulate_principal_policy", "NoSuchEntity")
+    w.account.refusal = "NoSuchEntity"
 
 
 def leaves_an_answer_out(w: World) -> None:
     w.account.has_role()
-    w.account.answers_by_page(CHANNELS, [result(action) for action in CHANNELS[:-1]])
+    w.account.allows(*CHANNELS[:-1], REGISTER)
 
 
 def encrypted_twice(stack: cdk.Stack) -> s3.Bucket:

@@ -298,7 +298,11 @@ def _asked(arguments: argparse.Namespace) -> RoleAnswer:
     role = find_role(iam, arguments.role or role_of_profile(iam, profile))
     document = _document(arguments, session, role)
     uses = _uses(arguments, document, session)
-    verdicts = ask(iam, role, questions(role, uses, region), region)
+    verdicts = []
+    for verdict in ask(session, role, questions(role, uses, region), region):
+        if isinstance(verdict, CannotAsk):
+            raise verdict
+        verdicts.append(verdict)
     ready = all(verdict.allowed for verdict in verdicts)
     return _as_json(profile, role, document, verdicts, ready=ready)
 

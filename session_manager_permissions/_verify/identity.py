@@ -35,7 +35,7 @@ from .simulator import (
     LiveRole,
     Uses,
     Verdict,
-    ask_together,
+    ask,
     find_role,
     questions,
     role_in_profile,
@@ -164,7 +164,8 @@ def _read_role(session: AwsSession, name: str) -> LiveRole:
 def _may(session: AwsSession, node: Node, role: LiveRole, uses: Uses) -> Permissions:
     """Ask IAM whether a role may do what the agent does on a node, by capability."""
     asked = questions(role, uses, node.region, node.arn)
-    return ask_together(session, role, asked, node.region, node.id)
+    verdicts = ask(session, role, asked, node.region, node.id)
+    return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
 
 
 def _with_boundary(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -433,49 +434,34 @@ class Call(NamedTuple):
 
 
 def ask(
-    iam: IAMClient, role: LiveRole, asked: Iterable[Question], region: str | None
-) -> list[Verdict]:
+    session: AwsSession,
+    role: LiveRole,
+    asked: Sequence[Question],
+    region: str | None,
+    node_id: str = _INSTANCE,
+) -> list[Verdict | CannotAsk]:
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
     Nothing is done or changed. The simulator does not read the policies of keys and buckets.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Args:
-        iam: a boto3 client.
+        session: makes the client, and keeps the answers.
         role: the instance's role.
         asked: the `questions`.
         region: the instance's region, if it is known.
-
-    Raises:
-        CannotAsk: the credentials may not call IAM, or IAM does not answer.
-    """
-    verdicts = []
-    for question in asked:
-        answers: list[SimulatorAnswer] = []
-        for need in question.needs:
-            calls = [call.with_own for call in _calls([need], region, _INSTANCE)]
-            answers += _simulate(iam, role.arn, calls)
-        verdicts.append(Verdict(question, role, tuple(answers)))
-    return verdicts
-
-
-def ask_together(
-    session: AwsSession, role: LiveRole, asked: Sequence[Question], region: str, node_id: str
-) -> dict[str, Verdict | CannotAsk]:
-    """Ask the same as `ask` does, in as few requests as IAM's answers allow.
+        node_id: the id of the instance. Default: - a sample
 
     Returns:
-        By the capability of each question the verdict, or why IAM could not be asked.
+        For each question the verdict, or why IAM could not be asked.
     """
     calls = [_calls(question.needs, region, node_id) for question in asked]
-    answers = simulate(session, role.arn, [call for several in calls for call in several])
-    verdicts: dict[str, Verdict | CannotAsk] = {}
-    for question, of_question in zip(asked, calls, strict=True):
-        found = all_of(answers, of_question)
-        verdicts[question.capability] = (
-            found if isinstance(found, CannotAsk) else Verdict(question, role, found)
-        )
-    return verdicts
+    answers = simulate(session, role.arn, chain.from_iterable(calls))
+    found = [all_of(answers, of_question) for of_question in calls]
+    return [
+        one if isinstance(one, CannotAsk) else Verdict(question, role, one)
+        for question, one in zip(asked, found, strict=True)
+    ]
 
 
 Answers = dict[Call, "SimulatorAnswer | CannotAsk"]

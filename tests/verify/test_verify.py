@@ -68,12 +68,54 @@ IN_GROUP = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvent
 
 
 @dataclass
+class Answer:
+    """What IAM's simulator says of an action on a resource."""
+
+    found: dict[str, Any]
+    resource: object
+    context: object
+    role: str
+    is_used: bool = False
+
+    def is_about(self, action: str, resource: str, asked: dict[str, Any]) -> bool:
+        """Whether it is the answer to a part of what is asked."""
+        return (
+            self.found["EvalActionName"] == action
+            and self.resource == resource
+            and self.role == asked["PolicySourceArn"]
+            and self.context == asked["ContextEntries"]
+        )
+
+    def of_resource(self, resource: str) -> dict[str, Any]:
+        """The answer as IAM gives it where it is asked about several resources."""
+        parts = (
+            "MatchedStatements",
+            "MissingContextValues",
+            "EvalDecisionDetails",
+            "PermissionsBoundaryDecisionDetail",
+        )
+        told = {name: value for name, value in self.found.items() if name in parts}
+        decision = {"EvalResourceDecision": self.found["EvalDecision"]}
+        return {"EvalResourceName": resource, **decision, **told}
+
+
+@dataclass
 class Account:
-    """An account whose answers a test gives, in the order in which it will be asked."""
+    """An account whose answers a test gives: those of the simulator in any order.
+
+    It says nothing of an action on a resource that the test gives no answer to.
+    """
 
     iam: Stubber
     kms: Stubber
     kms_regions: list[str] = field(default_factory=list)
+    asked: list[tuple[list[str], list[str]]] = field(default_factory=list)
+    """The actions and the resources of each request to the simulator."""
+    refusal: str | None = None
+    """The code of the error that the simulator answers with."""
+    by_page: bool = False
+    """Whether the simulator's first result is on a page of its own, before an empty page."""
+    simulator: list[Answer] = field(default_factory=list)
 
     def has_profile(self, *roles: str, name: str = "web-server") -> None:
         date = "2026-01-01T00:00:00Z"
@@ -110,40 +152,55 @@ class Account:
     def answers(
         self,
         *results: dict[str, Any],
-        resource: str = "*",
+        resource: object = "*",
         context: object = ANY,
         role: str = ROLE,
     ) -> None:
-        """Expect a call on the results' actions and this resource, and answer it."""
-        asked = {
-            "PolicySourceArn": role,
-            "ActionNames": [one["EvalActionName"] for one in results],
-            "ResourceArns": [resource],
-            "ContextEntries": context,
-        }
-        self._answers_page(list(results), asked, {"IsTruncated": False})
+        """Answer about the results' actions on this resource, as the last that is told of them."""
+        self.simulator[:0] = [Answer(one, resource, context, role) for one in results]
 
-    def answers_by_page(self, actions: tuple[str, ...], *pages: list[dict[str, Any]]) -> None:
-        """Expect a call for each page, on the actions of all."""
-        for number, results in enumerate(pages):
-            asked = {
-                "PolicySourceArn": ROLE,
-                "ActionNames": list(actions),
-                "ResourceArns": ["*"],
-                "ContextEntries": ANY,
-            } | ({"Marker": str(number)} if number else {})
+    def simulate(self, params: dict[str, Any], **_: object) -> None:
+        """Have the stub answer what the simulator is asked now."""
+        if "Marker" in params:  # there are answers for all pages
+            return
+        self.asked.append((params["ActionNames"], params["ResourceArns"]))
+        if self.refusal:
+            self.iam.add_client_error("simulate_principal_policy", self.refusal)
+            return
+        results = [*self._results(params)]
+        pages = [results[:1], [], results[1:]] if self.by_page else [results]
+        for number, page in enumerate(pages):
             more = number + 1 < len(pages)
             end = {"IsTruncated": more} | ({"Marker": str(number + 1)} if more else {})
-            self._answers_page(results, asked, end)
+            of_page = params | ({"Marker": str(number)} if number else {})
+            self.iam.add_response(
+                "simulate_principal_policy", {"EvaluationResults": page} | end, of_page
+            )
 
-    def _answers_page(
-        self, results: list[dict[str, Any]], asked: dict[str, Any], end: dict[str, Any]
-    ) -> None:
-        page = {"EvaluationResults": results} | end
-        self.iam.add_response("simulate_principal_policy", page, asked)
+    def _results(self, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for action in asked["ActionNames"]:
+            told = {one: self._told(action, one, asked) for one in asked["ResourceArns"]}
+            known = {resource: answer for resource, answer in told.items() if answer}
+            if known and not asked["ResourceArns"][1:]:
+                yield next(iter(known.values())).found
+            elif known:
+                specific = [answer.of_resource(resource) for resource, answer in known.items()]
+                of_action = {
+                    name: value
+                    for answer in known.values()
+                    for name, value in answer.found.items()
+                    if name == "OrganizationsDecisionDetail"
+                }
+                yield result(action, "implicitDeny", ResourceSpecificResults=specific, **of_action)
+
+    def _told(self, action: str, resource: str, asked: dict[str, Any]) -> Answer | None:
+        told = [one for one in self.simulator if one.is_about(action, resource, asked)]
+        for one in told:
+            one.is_used = True
+        return told[0] if told else None
 
     def allows(
-        self, *actions: str, resource: str = "*", context: object = ANY, role: str = ROLE
+        self, *actions: str, resource: object = "*", context: object = ANY, role: str = ROLE
     ) -> None:
         allowed = (result(action) for action in actions)
         self.answers(*allowed, resource=resource, context=context, role=role)
@@ -190,7 +247,9 @@ def stubbed_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     iam, kms = client("iam"), client("kms")
     with Stubber(iam) as iam_stub, Stubber(kms) as kms_stub:
         account = Account(iam_stub, kms_stub)
-
+        iam.meta.events.register(
+            "provide-client-params.iam.SimulatePrincipalPolicy", account.simulate
+        )
         made = AwsSession.client
 
         def stubbed(session: AwsSession, service: str, region: str | None = None) -> BaseClient:
@@ -203,6 +262,7 @@ def stubbed_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         yield account
         iam_stub.assert_no_pending_responses()
         kms_stub.assert_no_pending_responses()
+        assert [one for one in account.simulator if not one.is_used] == []
 
 
 @pytest.fixture
@@ -291,7 +351,7 @@ def test_role_whose_name_is_given_in_another_case(
     assert (run.status, run.json["role"]) == (0, ROLE)
 
 
-def test_all_that_is_used_is_asked_on_one_resource_a_call(
+def test_all_that_is_used_is_asked_in_a_request_for_each_context(
     account: Account, verify: Callable[..., Run]
 ) -> None:
     logs = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:"
@@ -314,6 +374,14 @@ def test_all_that_is_used_is_asked_on_one_resource_a_call(
     )
 
     assert run.status == 0
+    bucket = "arn:aws:s3:::session-logs"
+    of_region = [*CHANNELS, REGISTER, "s3:GetEncryptionConfiguration", "logs:DescribeLogGroups"]
+    instance = sample_instance("eu-central-1")
+    assert account.asked == [
+        ([*of_region, *IN_GROUP], ["*", instance, bucket, f"{logs}*", stream]),
+        (["kms:Decrypt", "kms:GenerateDataKey"], [KEY, f"{KEY[:-1]}c"]),
+        (["s3:PutObject"], [sample]),
+    ]
     assert [(one["capability"], one["subject"]) for one in run.json["capabilities"]] == [
         ("reach", None),
         ("register", None),
@@ -654,6 +722,26 @@ def test_organization_denies(account: Account, verify: Callable[..., Run]) -> No
     assert run.capability("register")["answers"][0]["allowed_by_organizations"] is None
 
 
+def test_organization_denies_on_one_of_several_resources(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    """IAM says it of the action as a whole, so each resource is asked about by itself."""
+    instance = sample_instance("eu-west-1")
+    account.has_role()
+    account.allows(*CHANNELS)
+    allowed = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": True}}
+    account.answers(result(REGISTER, "allowed", **allowed))
+    denied = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
+    account.answers(result(REGISTER, "explicitDeny", **denied), resource=instance)
+
+    run = verify("--role", "web-server", "--region", "eu-west-1", "--output", "json")
+
+    assert run.status == 1
+    answers = run.capability("register")["answers"]
+    assert [answer["allowed_by_organizations"] for answer in answers] == [True, False]
+    assert account.asked[1:] == [([REGISTER], ["*"]), ([REGISTER], [instance])]
+
+
 def test_every_cause_is_named(account: Account, verify: Callable[..., Run]) -> None:
     account.has_role(boundary=BOUNDARY)
     account.allows(*CHANNELS)
@@ -742,12 +830,10 @@ def test_key_of_another_account(
 
 
 def test_every_page_is_read(account: Account, verify: Callable[..., Run]) -> None:
+    account.by_page = True
     account.has_role()
-    account.answers_by_page(
-        CHANNELS,
-        [result(CHANNELS[0])],
-        [],
-        [result(action, "implicitDeny") for action in CHANNELS[1:]],
+    account.answers(
+        result(CHANNELS[0]), *(result(action, "implicitDeny") for action in CHANNELS[1:])
     )
     account.allows(REGISTER)
 
@@ -764,7 +850,7 @@ def test_action_without_an_answer_is_not_taken_for_allowed(
     account: Account, verify: Callable[..., Run]
 ) -> None:
     account.has_role()
-    account.answers_by_page(CHANNELS, [result(action) for action in CHANNELS[:3]])
+    account.allows(*CHANNELS[:3], REGISTER)
 
     run = verify("--role", "web-server")
 
@@ -788,7 +874,7 @@ def test_throttling_is_tried_again(
     run = verify("--role", "web-server", "--output", "json")
 
     assert run.status == 0
-    assert sent == ["GetRole"] * 3 + ["SimulatePrincipalPolicy"] * 3
+    assert sent == ["GetRole"] * 3 + ["SimulatePrincipalPolicy"] * 2
     assert len(pauses) == 3
 
 
@@ -823,7 +909,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], tuple[int, st
 
     def served(session: AwsSession, service: str) -> BaseClient:
         client: Any = made(session, service)
-        client.meta.events.register("before-send.iam", send)
+        client.meta.events.register("before-send.iam", send, unique_id="served")
         return client
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -890,7 +976,9 @@ def test_permission_that_is_missing_is_named(
         account.has_profile(ROLE)
     if operation == "simulate_principal_policy":
         account.has_role()
-    account.iam.add_client_error(operation, "AccessDenied")
+        account.refusal = "AccessDenied"
+    else:
+        account.iam.add_client_error(operation, "AccessDenied")
 
     run = verify("--instance-profile", "web-server")
 
