@@ -28,6 +28,7 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._app import main as app_main
 from session_manager_permissions._verify import command
+from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.simulator import _SESSION as SESSION
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
@@ -675,12 +676,10 @@ def asked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> bool:
 
 def holds_on(option: str, value: str, given: argparse.Namespace) -> None:
     """Hold that what is asked about is the text, whole and once."""
-    uses = Uses(
-        keys=tuple(LiveKey(arn, arn) for arn in given.key),
-        log_bucket=given.log_bucket,
-        log_prefix=given.log_prefix or "",
-        log_group=given.log_group,
+    document = LiveDocument(
+        log_bucket=given.log_bucket, log_prefix=given.log_prefix, log_group=given.log_group
     )
+    uses = Uses(document, keys=tuple(LiveKey(arn, arn) for arn in given.key))
     role = LiveRole(role_arn("web"), None)
     found = [need.resource for one in questions(role, uses, REGION) for need in one.needs]
     assert not any(sign in value for sign in PATTERNS)

@@ -39,6 +39,7 @@ from session_manager_permissions._verify import answers
 from session_manager_permissions._verify.audit import result
 from session_manager_permissions._verify.checks import ORDER
 from session_manager_permissions._verify.command import _parser as command_line
+from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
@@ -421,7 +422,7 @@ def capabilities(_: str) -> str:
     """Return what `verify` asks about a role."""
     key = LiveKey("arn:aws:kms:eu-west-1:111122223333:key/1", "key")
     role = LiveRole("arn:aws:iam::111122223333:role/web-server", None)
-    uses = Uses(keys=(key,), log_bucket="logs", log_group="logs")
+    uses = Uses(LiveDocument(log_bucket="logs", log_group="logs"), keys=(key,))
     less, more = (
         {
             question.capability: list(

@@ -19,7 +19,7 @@ from .asking import CannotAsk
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .diagnosis import diagnose
-from .document import PORT, Home, read_document
+from .document import PORT, Home, LiveDocument, read_document
 from .node import find_node
 from .operators import operator_fault
 from .options import add_key_and_bucket, add_option, add_output, refuse, refuse_without_bucket
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from .answers import CapabilityAnswer, RoleAnswer
     from .diagnosis import Diagnosis
-    from .document import LiveDocument
     from .simulator import LiveRole, Verdict
 
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
@@ -297,7 +296,13 @@ def _asked(arguments: argparse.Namespace) -> RoleAnswer:
     profile = arguments.instance_profile
     role = find_role(iam, arguments.role or role_of_profile(iam, profile))
     document = _document(arguments, session, role)
-    uses = _uses(arguments, document, session)
+    keys = [document.key] if document.key else arguments.key
+    bucket_key = arguments.log_bucket_key
+    uses = Uses(
+        document,
+        keys=tuple(find_key(session, arn) for arn in keys),
+        log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
+    )
     verdicts = []
     for verdict in ask(session, role, questions(role, uses, region), region):
         if isinstance(verdict, CannotAsk):
@@ -339,36 +344,21 @@ _BEFORE_AWS: Final = {
 """What to say of errors that botocore raises before it asks AWS."""
 
 
-def _document(
-    arguments: argparse.Namespace, session: AwsSession, role: LiveRole
-) -> LiveDocument | None:
-    """Read the document of `--document`."""
+def _document(arguments: argparse.Namespace, session: AwsSession, role: LiveRole) -> LiveDocument:
+    """Read the document of `--document`; without it, the options say what sessions use."""
     name = arguments.document
     if name is None:
-        return None
+        return LiveDocument(
+            log_bucket=arguments.log_bucket,
+            log_prefix=arguments.log_prefix,
+            log_group=arguments.log_group,
+        )
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     home = Home(role.partition, role.account, session.region)
     document = read_document(session.client("ssm"), name, home)
     refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
     return document
-
-
-def _uses(
-    arguments: argparse.Namespace, document: LiveDocument | None, session: AwsSession
-) -> Uses:
-    """Say what the agent uses, by the document if there is one, else by the options."""
-    said = document or arguments
-    keys = arguments.key if document is None else [key for key in [document.key] if key]
-    bucket_key = arguments.log_bucket_key
-    return Uses(
-        keys=tuple(find_key(session, arn) for arn in keys),
-        log_bucket=said.log_bucket,
-        log_prefix=said.log_prefix or "",
-        log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
-        log_group=said.log_group,
-        enforces_s3_encryption=None if document is None else document.enforces_s3_encryption,
-    )
 
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
@@ -381,7 +371,7 @@ def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
 def _as_json(
     profile: str | None,
     role: LiveRole | None,
-    document: LiveDocument | None,
+    document: LiveDocument,
     verdicts: Sequence[Verdict],
     *,
     ready: bool,
@@ -393,8 +383,8 @@ def _as_json(
         "instance_profile": profile,
         "role": None if role is None else role.arn,
         "permissions_boundary": None if role is None else role.boundary,
-        "document": None if document is None else document.name,
-        "session_type": None if document is None else document.session_type,
+        "document": document.name,
+        "session_type": document.session_type,
         "capabilities": [
             {
                 "capability": verdict.question.capability,

@@ -84,7 +84,7 @@ def diagnose(
     """
     preferences = find_preferences(session, node, document)
     identity = find_identity(session, node, preferences.uses)
-    with_tags = bool(preferences.document and preferences.document.run_as_enabled)
+    with_tags = bool(preferences.document.run_as_enabled)
     who = None if operator is None else find_operator(session, node, operator, with_tags=with_tags)
     checks = [
         *ground_truth(node),

@@ -23,10 +23,11 @@ _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 
 
 class LiveDocument(NamedTuple):
-    """What a Session document names; None for what it leaves empty."""
+    """What sessions use, as a Session document names it; None for what it leaves empty."""
 
-    name: str
-    session_type: str
+    name: str | None = None
+    """None if there is no document, and sessions use what the command line says, or nothing."""
+    session_type: str | None = None
     key: str | None = None
     """The ARN of the key, or of the alias."""
     log_bucket: str | None = None
@@ -39,6 +40,9 @@ class LiveDocument(NamedTuple):
     run_as_enabled: bool | None = False
     """Whether sessions run as a user of the operator's or the document's; None: not known."""
     run_as_user: str | None = None
+
+
+NO_DOCUMENT: Final = LiveDocument()
 
 
 class Home(NamedTuple):

@@ -134,9 +134,9 @@ def _judged(
 def _users_see(preferences: Preferences, service: str) -> str | None:
     """Say what users read if there is no path to a service; None if they can't tell."""
     document = preferences.document
-    if document and document.enforces_log_group_encryption and service == "logs":
+    if document.enforces_log_group_encryption and service == "logs":
         return GROUP_NOT_ENCRYPTED
-    if document and document.enforces_s3_encryption and service == "s3":
+    if document.enforces_s3_encryption and service == "s3":
         return BUCKET_NOT_READ
     return {"ssm": NOT_CONNECTED, "ssmmessages": NOT_CONNECTED, "kms": HANDSHAKE}.get(service)
 

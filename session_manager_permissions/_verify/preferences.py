@@ -27,14 +27,14 @@ from .checks import (
     unknown,
     ways_out,
 )
-from .document import PORT, LiveDocument, key_arn, read_document
+from .document import PORT, key_arn, read_document
 from .identity import unless_replaced
 from .simulator import NO_USES, LiveKey, Uses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .document import Home
+    from .document import Home, LiveDocument
     from .identity import Identity
     from .node import Node
     from .session import AwsSession
@@ -59,16 +59,20 @@ class Preferences:
     """The document's name."""
     checks: list[Check]
     """Whether the key, the bucket and the log group can be used at all."""
-    document: LiveDocument | None = None
-    """None if the account has no default document, or it can't be read."""
     error: CannotAsk | None = None
     """Why it is not known what the sessions use."""
     uses: Uses = NO_USES
-    """What IAM is asked about; without a key that can't be used."""
+    """What IAM is asked about; without a key that can't be used, and with no document if the
+    account has no default one, or it can't be read."""
     bucket_key: LiveKey | CannotAsk | None = None
     """The key that the role needs for the log bucket, or why it is not known; None without one."""
     bucket_region: str | CannotAsk | None = None
     """The region of the log bucket, or why it is not known; None without a bucket."""
+
+    @property
+    def document(self) -> LiveDocument:
+        """What the document says that the sessions use."""
+        return self.uses.document
 
     @property
     def key(self) -> LiveKey | None:
@@ -78,7 +82,7 @@ class Preferences:
     @property
     def services(self) -> tuple[str, ...]:
         """List the services that the agent calls for a session, besides those of every session."""
-        found = self.document or LiveDocument(self.name, "")
+        found = self.document
         used = (("kms", found.key), ("logs", found.log_group), ("s3", found.log_bucket))
         return tuple(service for service, value in used if value)
 
@@ -113,21 +117,16 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
     key = None if found.key is None else _key(session, node, found.key)
     bucket = _bucket(session, node, found)
     uses = Uses(
+        found,
         keys=(key.key,) if key and key.key else (),
-        log_bucket=found.log_bucket,
-        log_prefix=found.log_prefix or "",
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
-        log_group=found.log_group,
-        enforces_s3_encryption=found.enforces_s3_encryption,
     )
     checks = [
         skipped("key-usable", "sessions use no key") if key is None else key.check,
         bucket.check,
         _group(session, node, found),
     ]
-    return Preferences(
-        name, checks, found, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region
-    )
+    return Preferences(name, checks, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region)
 
 
 def _no_document(name: str) -> str:
@@ -144,7 +143,7 @@ def permission_checks(preferences: Preferences, identity: Identity) -> list[Chec
     name, document, error = preferences.name, preferences.document, preferences.error
     if error:
         return [unasked(check, name, error) for check in MAY_USE]
-    if document is None:
+    if document.name is None:
         return [skipped(check, _no_document(name)) for check in MAY_USE]
     unread = BUCKET_NOT_READ if document.enforces_s3_encryption else None
     hidden = GROUP_NOT_ENCRYPTED if document.enforces_log_group_encryption else None

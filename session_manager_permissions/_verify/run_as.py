@@ -25,7 +25,7 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> C
     document = preferences.document
     if preferences.error is not None:
         return unasked(_NAME, preferences.name, preferences.error)
-    if document is None or document.run_as_enabled is False:
+    if document.run_as_enabled is False:
         return skipped(_NAME, "Run As is off, so that sessions run as ssm-user")
     evidence = Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)
     if document.run_as_enabled is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 
 from .asking import CannotAsk, NotPermitted, asking, tried
+from .document import NO_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types_boto3_iam.literals import ContextKeyTypeEnumType
 
     from .answers import SimulatorAnswer
+    from .document import LiveDocument
     from .session import AwsSession
 
 _SESSION: Final = "session-0123456789abcdef0"
@@ -68,13 +70,10 @@ class LiveKey(NamedTuple):
 class Uses(NamedTuple):
     """What the agent uses besides Session Manager itself, by the session preferences."""
 
+    document: LiveDocument = NO_DOCUMENT
     keys: tuple[LiveKey, ...] = ()
-    log_bucket: str | None = None
-    log_prefix: str = ""
+    """The keys that encrypt sessions, of those that can be asked about."""
     log_bucket_key: LiveKey | None = None
-    log_group: str | None = None
-    enforces_s3_encryption: bool | None = None
-    """Whether the agent refuses a session whose log bucket is not encrypted; None: not known."""
 
 
 NO_USES: Final = Uses()
@@ -309,10 +308,11 @@ def questions(
         # The condition says what a session's call has, so a policy that asks for it is satisfied.
         need = _needs.decrypt(key.arn, key.alias_name, sessions_only=True)
         asked.append(Question("encrypt", key.given, (need,), f"encryption_key={key.in_python}"))
-    if uses.log_bucket is not None:
-        asked.append(_logs_in_s3(role, uses, uses.log_bucket))
-    if uses.log_group is not None:
-        asked.append(_logs_in_cloudwatch(role, uses.log_group, region))
+    bucket, group = uses.document.log_bucket, uses.document.log_group
+    if bucket is not None:
+        asked.append(_logs_in_s3(role, uses, bucket))
+    if group is not None:
+        asked.append(_logs_in_cloudwatch(role, group, region))
     return asked
 
 
@@ -342,7 +342,7 @@ def _registration(role: LiveRole, region: str | None, node: str | None) -> Quest
 
 def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     arn = f"arn:{role.partition}:s3:::{bucket}"
-    prefix = _needs.joined(uses.log_prefix)
+    prefix = _needs.joined(uses.document.log_prefix or "")
     objects = _needs.log_objects(arn, prefix, other_account=False)
     encryption = _needs.log_encryption(arn)
     needs = [encryption, _at_sample(objects, f"{_SESSION}.log")]
@@ -357,7 +357,7 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     if prefix:
         grant += f", log_prefix={json.dumps(prefix, ensure_ascii=False)}"  # Python reads it too
     (action,) = encryption.actions
-    note = _ENCRYPTION_NOT_READ[uses.enforces_s3_encryption]
+    note = _ENCRYPTION_NOT_READ[uses.document.enforces_s3_encryption]
     subject = f"{arn}/{prefix}".rstrip("/")
     return Question("log-to-s3", subject, tuple(needs), grant, notes={action: note})
 

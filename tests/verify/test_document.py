@@ -391,13 +391,7 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
     if said.key and ":alias/" in said.key:
         prefix, _, _ = said.key.partition(":alias/")
         key = LiveKey(said.key, f"{prefix}:key/1234")
-    uses = Uses(
-        (key,) if key else (),
-        said.log_bucket,
-        said.log_prefix or "",
-        None,
-        said.log_group,
-    )
+    uses = Uses(said, (key,) if key else ())
     for question in questions(role, uses, REGION):
         for need in question.needs:
             assert {answer(granted, need, action) for action in need.actions} == {Answer.ALLOWED}
