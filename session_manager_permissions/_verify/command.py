@@ -22,7 +22,15 @@ from .diagnosis import diagnose
 from .document import PORT, Home, LiveDocument, read_document
 from .node import find_node
 from .operators import operator_fault
-from .options import add_key_and_bucket, add_option, add_output, refuse, refuse_without_bucket
+from .options import (
+    EXTRAS,
+    add_flag,
+    add_key_and_bucket,
+    add_option,
+    add_output,
+    refuse,
+    refuse_without_bucket,
+)
 from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
@@ -151,11 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     add_option(of, "--role", "NAME_OR_ARN", "this role", _limits.role_fault)
     id_help = "the instance, or the hybrid node (mi-...): why does its session not open?"
     add_option(of, "--instance-id", "ID", id_help, _limits.node_fault)
-    of.add_argument(
-        "--print-permissions",
-        action="store_true",
-        help="print a policy with what the credentials need for --instance-id, and exit",
-    )
+    print_help = "print a policy with what the credentials need for --instance-id, and exit"
+    add_flag(of, "--print-permissions", print_help)
     uses = verify.add_argument_group("the session preferences")
     document_help = (
         "the Session document that sessions are started with: the command reads the key, the "
@@ -185,9 +190,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_credentials())
         return READY
     _refuse_unused_options(arguments)
-    _import_extra("boto3")
-    if arguments.output == "table":
-        _import_extra("rich")
+    _import_extras(arguments.output)
     found: Mapping[str, object]
     with said_in_a_line():
         if arguments.instance_id is None:
@@ -214,8 +217,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_audit())
         return READY
     of_audit.refuse_unusable(arguments)
-    for module in ("boto3", *of_audit.EXTRAS[arguments.output]):
-        _import_extra(module)
+    _import_extras(arguments.output)
     with said_in_a_line():
         result = audits.answer(arguments)
     show = partial(audits.as_text, arguments.output, result)
@@ -283,9 +285,11 @@ def _print(render: Callable[[], str]) -> None:
         ) from None
 
 
-def _import_extra(module: str) -> None:
+def _import_extras(output: str) -> None:
+    """Import what asks AWS and what shows the answer, or say how to install it."""
     try:
-        import_module(module)
+        for module in ("boto3", *EXTRAS[output]):
+            import_module(module)
     except ImportError as error:
         raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[verify]'") from None
 
@@ -308,8 +312,7 @@ def _asked(arguments: argparse.Namespace) -> RoleAnswer:
         if isinstance(verdict, CannotAsk):
             raise verdict
         verdicts.append(verdict)
-    ready = all(verdict.allowed for verdict in verdicts)
-    return _as_json(profile, role, document, verdicts, ready=ready)
+    return _as_json(profile, role, document, verdicts)
 
 
 @contextmanager
@@ -363,23 +366,17 @@ def _document(arguments: argparse.Namespace, session: AwsSession, role: LiveRole
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
     identity, document = diagnosis.identity, diagnosis.preferences.document
-    profile, role, verdicts = identity.profile, identity.role, identity.verdicts
-    of_role = _as_json(profile, role, document, verdicts, ready=diagnosis.ready)
-    return {**of_role, **node_as_json(diagnosis)}
+    of_role = _as_json(identity.profile, identity.role, document, identity.verdicts)
+    return {**of_role, "ready": diagnosis.ready, **node_as_json(diagnosis)}
 
 
 def _as_json(
-    profile: str | None,
-    role: LiveRole | None,
-    document: LiveDocument,
-    verdicts: Sequence[Verdict],
-    *,
-    ready: bool,
+    profile: str | None, role: LiveRole | None, document: LiveDocument, verdicts: Sequence[Verdict]
 ) -> RoleAnswer:
     """Return what `--output json` prints about a role."""
     return {
         "version": 1,
-        "ready": ready,
+        "ready": all(verdict.allowed for verdict in verdicts),
         "instance_profile": profile,
         "role": None if role is None else role.arn,
         "permissions_boundary": None if role is None else role.boundary,

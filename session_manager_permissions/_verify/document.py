@@ -42,9 +42,6 @@ class LiveDocument(NamedTuple):
     run_as_user: str | None = None
 
 
-NO_DOCUMENT: Final = LiveDocument()
-
-
 class Home(NamedTuple):
     """The account and the region in which a name of a document stands for a resource."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 
@@ -46,6 +46,15 @@ def add_option(
         more: other arguments of argparse's `add_argument`.
     """
     to.add_argument(flag, metavar=metavar, help=help_text, type=checked(fault), **more)
+
+
+def add_flag(to: argparse._ActionsContainer, flag: str, help_text: str) -> None:
+    """Add an option without a value."""
+    to.add_argument(flag, action="store_true", help=help_text)
+
+
+EXTRAS: Final = {"table": ("rich",), "json": (), "html": ("jinja2",)}
+"""The modules that each form of the answer needs."""
 
 
 def add_output(to: argparse._ActionsContainer, forms: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 
 from .asking import CannotAsk
-from .options import add_key_and_bucket, add_option, refuse_without_bucket
+from .options import add_flag, add_key_and_bucket, add_option, refuse_without_bucket
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -54,23 +54,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_option(uses, "--log-group", "GROUP_OR_ARN", group_help, _limits.log_group_fault)
     grants = parser.add_argument_group("what is granted")
-    grants.add_argument(
-        "--allow-registration",
-        action="store_true",
-        help="let the role register its instance with Systems Manager; the instance then leaves "
-        "Default Host Management",
+    registration_help = (
+        "let the role register its instance with Systems Manager; the instance then leaves Default "
+        "Host Management"
     )
+    add_flag(grants, "--allow-registration", registration_help)
     grants.add_argument(
         "--no-check-log-encryption",
         dest="check_log_encryption",
         action="store_false",
         help="do not let the role read how the log bucket is encrypted",
     )
-    grants.add_argument(
-        "--decrypt-sessions-only",
-        action="store_true",
-        help="let the keys decrypt session data and nothing else",
-    )
+    only_help = "let the keys decrypt session data and nothing else"
+    add_flag(grants, "--decrypt-sessions-only", only_help)
     aws = parser.add_argument_group("the account")
     add_option(aws, "--region", "REGION", "the region of the log group")
     account_help = "the account of the log group"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
@@ -29,7 +29,7 @@ from .checks import (
 )
 from .document import PORT, key_arn, read_document
 from .identity import unless_replaced
-from .simulator import NO_USES, LiveKey, Uses
+from .simulator import LiveKey, Uses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Preferences:
     """Whether the key, the bucket and the log group can be used at all."""
     error: CannotAsk | None = None
     """Why it is not known what the sessions use."""
-    uses: Uses = NO_USES
+    uses: Uses = field(default_factory=Uses)
     """What IAM is asked about; without a key that can't be used, and with no document if the
     account has no default one, or it can't be read."""
     bucket_key: LiveKey | CannotAsk | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _needs
 
 from .asking import CannotAsk, NotPermitted, asking, tried
-from .document import NO_DOCUMENT
+from .document import LiveDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types_boto3_iam.literals import ContextKeyTypeEnumType
 
     from .answers import SimulatorAnswer
-    from .document import LiveDocument
     from .session import AwsSession
 
 _SESSION: Final = "session-0123456789abcdef0"
@@ -70,13 +69,10 @@ class LiveKey(NamedTuple):
 class Uses(NamedTuple):
     """What the agent uses besides Session Manager itself, by the session preferences."""
 
-    document: LiveDocument = NO_DOCUMENT
+    document: LiveDocument = LiveDocument()
     keys: tuple[LiveKey, ...] = ()
     """The keys that encrypt sessions, of those that can be asked about."""
     log_bucket_key: LiveKey | None = None
-
-
-NO_USES: Final = Uses()
 
 
 class Question(NamedTuple):
@@ -520,8 +516,7 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
             alone.setdefault((full.resource, full.context), []).append(full)
     for same in alone.values():
         found = tried(partial(_simulate, iam, principal, same))
-        each = [found] * len(same) if isinstance(found, CannotAsk) else found
-        known |= zip(same, each, strict=True)
+        known |= dict.fromkeys(same, found) if isinstance(found, CannotAsk) else found
     return {call: known.get(call.with_own) or known[call.without_own] for call in asked}
 
 
@@ -548,7 +543,7 @@ def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
     }
 
 
-def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> list[SimulatorAnswer]:
+def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> dict[Call, SimulatorAnswer]:
     """Ask about actions on one resource, in a request each if IAM does not take them in one.
 
     IAM refuses actions that "require different authorization information" in one request.
@@ -558,11 +553,11 @@ def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> list[Sim
     except CannotAsk as refusal:
         if "InvalidInput" not in str(refusal) or not calls[1:]:
             raise
-        return [answer for call in calls for answer in _simulate(iam, principal, [call])]
+        return {call: _simulate(iam, principal, [call])[call] for call in calls}
     for call in calls:
         if call not in found:
             raise CannotAsk(f"IAM gave no answer about {call.action}: try again")
-    return [found[call] for call in calls]
+    return found
 
 
 def _requested(
@@ -575,7 +570,8 @@ def _requested(
     """
     kind = "user" if ":user/" in principal else "role"
     resources = [*dict.fromkeys(call.resource for call in calls)]
-    found: dict[tuple[str, str], SimulatorAnswer] = {}
+    by_answer = {(call.action.lower(), call.resource): call for call in calls}
+    found: dict[Call, SimulatorAnswer] = {}
     with asking("iam", principal, f"there is no {kind} {principal} any more: give another"):
         for page in iam.get_paginator("simulate_principal_policy").paginate(
             PolicySourceArn=principal,
@@ -590,13 +586,10 @@ def _requested(
                 for specific in result.get("ResourceSpecificResults") or [None]:
                     answer = _answer(result, specific)
                     resource = answer["resource"] if resources[1:] else resources[0]
-                    found[answer["action"].lower(), resource] = answer
-    keys = {call: (call.action.lower(), call.resource) for call in calls}
-    return {
-        call: {**found[key], "action": call.action, "resource": call.resource}
-        for call, key in keys.items()
-        if key in found
-    }
+                    call = by_answer.get((answer["action"].lower(), resource))
+                    if call:
+                        found[call] = {**answer, "action": call.action, "resource": call.resource}
+    return found
 
 
 def _calls(needs: Iterable[_needs.NeededStatement], region: str | None, node_id: str) -> list[Call]:

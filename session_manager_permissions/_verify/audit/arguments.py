@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._verify.asking import CannotAsk
-from session_manager_permissions._verify.options import add_option, add_output, refuse
+from session_manager_permissions._verify.options import (
+    EXTRAS,
+    add_flag,
+    add_option,
+    add_output,
+    refuse,
+)
 from session_manager_permissions._verify.text import PROGRAM
 
 if TYPE_CHECKING:
@@ -33,10 +39,6 @@ exit status:
   1  not every one is, or a region or a call was not answered: the output says which
   2  nothing could be asked, or the answer could not be written: see standard error
 """
-
-
-EXTRAS: Final = {"table": ("rich",), "json": (), "html": ("jinja2",)}
-"""The modules that each form of the answer needs."""
 
 
 def tags_of(arguments: argparse.Namespace) -> dict[str, str]:
@@ -83,11 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
     )
-    regions.add_argument(
-        "--all-regions",
-        action="store_true",
-        help="all regions that are enabled for the account",
-    )
+    add_flag(regions, "--all-regions", "all regions that are enabled for the account")
     add_option(
         which,
         "--tag",
@@ -128,11 +126,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "also add the names of the instance profiles that lack a permission there, one a line, "
         "as the app takes them by -c instance-profiles=FILE",
     )
-    shown.add_argument(
-        "--print-permissions",
-        action="store_true",
-        help="print a policy with what the credentials need, and exit",
-    )
+    print_help = "print a policy with what the credentials need, and exit"
+    add_flag(shown, "--print-permissions", print_help)
 
 
 def _tag_fault(text: str) -> str | None:
