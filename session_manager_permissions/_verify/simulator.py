@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 
-from .asking import CannotAsk, NotPermitted, asking, tried
+from .asking import CannotAsk, NotPermitted, NotThere, asking, tried
 from .document import LiveDocument
 
 if TYPE_CHECKING:
@@ -478,6 +478,10 @@ _ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM does not take it with other actions of S3, as its API call has another name."""
 
 
+_OF_PRINCIPAL: Final = (NotPermitted, NotThere)
+"""Why IAM can't be asked about a user or a role, whatever the question is."""
+
+
 def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answers:
     """Ask IAM's simulator whether a user or a role may make calls, each once in a session.
 
@@ -501,14 +505,13 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
         alike = [call._replace(resource=arn) for arn in session.alike.get(call.resource, ())]
         if alike[1:] and call not in known:
             known |= _shared(iam, principal, alike)
-    shared: dict[tuple[Context, bool], list[Call]] = {}
-    for call in asked:
-        if call.without_own not in known:
-            of_s3 = call.action.startswith("s3:") and call.action != _ALONE
-            shared.setdefault((call.context, of_s3), []).append(call)
-    for group in shared.values():
+    for group in _in_groups(call for call in asked if call.without_own not in known):
         if group[1:] and not all(call.own_context for call in group):
-            known |= _shared(iam, principal, [call.without_own for call in group])
+            several = [call.without_own for call in group]
+            known |= _shared(iam, principal, several)
+            refusal = known.get(several[0])
+            if isinstance(refusal, _OF_PRINCIPAL):
+                return dict.fromkeys(asked, refusal)
     alone: dict[tuple[str, Context], list[Call]] = {}
     for call in asked:
         full = call.with_own
@@ -520,17 +523,26 @@ def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answ
     return {call: known.get(call.with_own) or known[call.without_own] for call in asked}
 
 
+def _in_groups(calls: Iterable[Call]) -> list[list[Call]]:
+    """Group the calls that can share a request."""
+    groups: dict[tuple[Context, bool], list[Call]] = {}
+    for call in calls:
+        of_s3 = call.action.startswith("s3:") and call.action != _ALONE
+        groups.setdefault((call.context, of_s3), []).append(call)
+    return [*groups.values()]
+
+
 def _holds(answer: SimulatorAnswer | CannotAsk | None) -> bool:
     """Tell whether an answer holds whatever else the call has in its context."""
     if answer is None or isinstance(answer, CannotAsk):
-        return isinstance(answer, NotPermitted)
+        return isinstance(answer, _OF_PRINCIPAL)
     return is_allowed(answer) and not answer["missing_context_values"]
 
 
 def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
     """Ask about calls in one request; return the answers that it gives about each by itself."""
     found = tried(partial(_requested, iam, principal, calls))
-    if isinstance(found, NotPermitted):
+    if isinstance(found, _OF_PRINCIPAL):
         return dict.fromkeys(calls, found)
     if isinstance(found, CannotAsk):
         return {}

@@ -988,6 +988,22 @@ def test_permission_that_is_missing_is_named(
     )
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "NoSuchEntity"])
+def test_a_role_that_can_not_be_asked_about_takes_one_request(
+    account: Account, verify: Callable[..., Run], code: str
+) -> None:
+    account.has_role()
+    account.refusal = code
+
+    run = verify(
+        *("--role", "web-server", "--region", "us-west-2"),
+        *("--key", KEY, "--log-bucket", "session-logs", "--log-bucket-key", KEY),
+    )
+
+    assert (run.status, run.out) == (2, "")
+    assert len(account.asked) == 1
+
+
 def test_no_such_profile_in_the_configuration(verify: Callable[..., Run]) -> None:
     run = verify("--role", "web-server", "--profile", "of-no-one")
 
