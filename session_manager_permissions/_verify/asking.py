@@ -102,6 +102,13 @@ def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:
         return CannotAsk(str(error))
 
 
+def answered(found: _Found | CannotAsk) -> _Found:
+    """Return what AWS answers, or raise why it could not be asked."""
+    if isinstance(found, CannotAsk):
+        raise found
+    return found
+
+
 def asked_once(
     ask: Callable[Concatenate[AwsSession, _Asked], _Found],
 ) -> Callable[Concatenate[AwsSession, _Asked], _Found | CannotAsk]:

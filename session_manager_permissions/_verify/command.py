@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _limits
 
 from .agent import read_diagnostics
-from .asking import CannotAsk
+from .asking import CannotAsk, answered
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .diagnosis import diagnose
@@ -296,9 +296,8 @@ def _import_extras(output: str) -> None:
 
 def _asked(arguments: argparse.Namespace) -> RoleAnswer:
     session = AwsSession(arguments.profile, arguments.region)
-    iam, region = session.client("iam"), session.region
-    profile = arguments.instance_profile
-    role = find_role(iam, arguments.role or role_of_profile(iam, profile))
+    profile, region = arguments.instance_profile, session.region
+    role = answered(find_role(session, arguments.role or role_of_profile(session, profile)))
     document = _document(arguments, session, role)
     keys = [document.key] if document.key else arguments.key
     bucket_key = arguments.log_bucket_key
@@ -307,11 +306,8 @@ def _asked(arguments: argparse.Namespace) -> RoleAnswer:
         keys=tuple(find_key(session, arn) for arn in keys),
         log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
     )
-    verdicts = []
-    for verdict in ask(session, role, questions(role, uses, region), region):
-        if isinstance(verdict, CannotAsk):
-            raise verdict
-        verdicts.append(verdict)
+    asked = ask(session, role, questions(role, uses, region), region)
+    verdicts = [answered(verdict) for verdict in asked]
     return _as_json(profile, role, document, verdicts)
 
 
@@ -359,7 +355,7 @@ def _document(arguments: argparse.Namespace, session: AwsSession, role: LiveRole
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     home = Home(role.partition, role.account, session.region)
-    document = read_document(session.client("ssm"), name, home)
+    document = answered(read_document(session, name, home))
     refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
     return document
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits
 
-from .asking import CannotAsk, asking
+from .asking import CannotAsk, asked_once, asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from types_boto3_ssm.client import SSMClient
+    from .session import AwsSession
 
 PORT: Final = "Port"
 """The session type that the agent neither encrypts with a key nor logs, whatever `inputs` has."""
@@ -50,20 +50,22 @@ class Home(NamedTuple):
     region: str
 
 
-def read_document(ssm: SSMClient, name: str, home: Home) -> LiveDocument:
+@asked_once
+def read_document(session: AwsSession, name: str, home: Home) -> LiveDocument:
     """Read the live document of this name.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
 
-    Raises:
-        CannotAsk: the region has no such document, it is not a Session document, the agent can't
-            read it, a value in it is known only when a session starts, AWS would not take a name
-            in it, or the credentials may not call Systems Manager.
+    Returns:
+        What it says; a `CannotAsk` if the region has no such document, it is not a Session
+        document, the agent can't read it, a value in it is known only when a session starts, AWS
+        would not take a name in it, or the credentials may not call Systems Manager.
     """
     where = f"the document {name}"
     missing = f"there is no document {name!r} in {home.region}: give another name, or --region"
     with asking("ssm", where, missing):
-        text = ssm.get_document(Name=name, DocumentFormat="JSON")["Content"]
+        found = session.client("ssm").get_document(Name=name, DocumentFormat="JSON")
+        text = found["Content"]
     try:
         content = json.loads(text)
     except ValueError:

@@ -140,7 +140,7 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
     if node.profile_arn is None:
         return _Profile(fault="the instance has no instance profile")
     name = node.profile_arn.rpartition("/")[2]
-    found = _role_in_profile(session, name)
+    found = role_in_profile(session, name)
     if isinstance(found, NotThere):
         return _Profile(name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
@@ -149,16 +149,6 @@ def _read_profile(session: AwsSession, node: Node) -> _Profile:
         fault = f"the instance profile {name} has no role"
         return _Profile(name, fault=fault, is_empty=True)
     return _Profile(name, found)
-
-
-@asked_once
-def _role_in_profile(session: AwsSession, name: str) -> LiveRole | None:
-    return role_in_profile(session.client("iam"), name)
-
-
-@asked_once
-def _read_role(session: AwsSession, name: str) -> LiveRole:
-    return find_role(session.client("iam"), name)
 
 
 def _may(session: AwsSession, node: Node, role: LiveRole, uses: Uses) -> Permissions:
@@ -177,7 +167,7 @@ def _with_boundary(
     has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
     if role is None or role.boundary or not has_one:
         return role, permissions
-    found = _read_role(session, role.arn.rpartition("/")[2])
+    found = find_role(session, role.arn.rpartition("/")[2])
     if isinstance(found, CannotAsk):
         return role, permissions
     named = role._replace(boundary=found.boundary)
@@ -350,7 +340,7 @@ def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:
     if named is None:
         assumable = skipped("role-assumable", "Systems Manager has no role of the node on record")
     else:
-        found = _read_role(session, named.rpartition("/")[2])
+        found = find_role(session, named.rpartition("/")[2])
         assumable = _of_activation(node, named, found)
         if not isinstance(found, NotThere):
             role = (

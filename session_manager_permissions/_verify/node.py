@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .asking import CannotAsk, NotThere, asking, tried
+from .asking import CannotAsk, NotThere, answered, asking, tried
 from .checks import (
     NOT_CONNECTED,
     Check,
@@ -124,9 +124,7 @@ def find_node(session: AwsSession, node_id: str) -> Node:
     instance, account = (None, "") if hybrid else _instance(session, node_id, region)
     record = tried(lambda: _record(session, node_id))
     if hybrid:
-        if isinstance(record, CannotAsk):
-            raise record
-        if record is None:
+        if answered(record) is None:
             raise CannotAsk(
                 f"there is no managed node {node_id} in {region} in the account of the "
                 "credentials: give --region, or use credentials of its account"

@@ -34,7 +34,7 @@ from .simulator import LiveKey, Uses
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .document import Home, LiveDocument
+    from .document import LiveDocument
     from .identity import Identity
     from .node import Node
     from .session import AwsSession
@@ -107,7 +107,7 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
         CannotAsk: there is no document of the given name, or it is not one of sessions.
     """
     name = given or _needs.DEFAULT_DOCUMENT
-    found = _document(session, name, node.home())
+    found = read_document(session, name, node.home())
     if isinstance(found, NotThere) and given is None:
         return Preferences(name, [skipped(check, _no_document(name)) for check in USABLE])
     if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
@@ -131,11 +131,6 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
 
 def _no_document(name: str) -> str:
     return f"the account has no document {name}, so sessions use no key and are not logged"
-
-
-@asked_once
-def _document(session: AwsSession, name: str, home: Home) -> LiveDocument:
-    return read_document(session.client("ssm"), name, home)
 
 
 def permission_checks(preferences: Preferences, identity: Identity) -> list[Check]:

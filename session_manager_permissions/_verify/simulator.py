@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 
-from .asking import CannotAsk, NotPermitted, NotThere, asking, tried
+from .asking import CannotAsk, NotPermitted, NotThere, answered, asked_once, asking, tried
 from .document import LiveDocument
 
 if TYPE_CHECKING:
@@ -206,15 +206,17 @@ _HERE: Final = (
 )
 
 
-def find_role(iam: IAMClient, role: str) -> LiveRole:
+@asked_once
+def find_role(session: AwsSession, role: str) -> LiveRole:
     """Find the role with this name or ARN.
 
-    Raises:
-        CannotAsk: the account has no such role, or the credentials may not call IAM.
+    Returns:
+        The role; a `CannotAsk` if the account has no such role, or the credentials may not call
+        IAM.
     """
     name = role.rpartition("/")[2]
     with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
-        found = _live_role(iam.get_role(RoleName=name)["Role"])
+        found = _live_role(session.client("iam").get_role(RoleName=name)["Role"])
     # IAM's names are unique regardless of case.
     if role.startswith("arn:") and role.lower() != found.arn.lower():
         raise CannotAsk(
@@ -229,26 +231,28 @@ def _live_role(found: Mapping[str, Any]) -> LiveRole:
     return LiveRole(found["Arn"], boundary, found.get("AssumeRolePolicyDocument"))
 
 
-def role_in_profile(iam: IAMClient, name: str) -> LiveRole | None:
-    """Find the role in an instance profile; None if it has none.
+@asked_once
+def role_in_profile(session: AwsSession, name: str) -> LiveRole | None:
+    """Find the role in an instance profile.
 
-    Raises:
-        CannotAsk: the account has no such profile, or the credentials may not call IAM.
+    Returns:
+        The role; None if the profile has none; a `CannotAsk` if the account has no such profile, or
+        the credentials may not call IAM.
     """
     missing = f"there is no instance profile {name!r} {_HERE}"
     with asking("iam", f"the instance profile {name}", missing):
-        profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        return next(map(_live_role, profile["Roles"]), None)
+        found = session.client("iam").get_instance_profile(InstanceProfileName=name)
+        return next(map(_live_role, found["InstanceProfile"]["Roles"]), None)
 
 
-def role_of_profile(iam: IAMClient, name: str) -> str:
+def role_of_profile(session: AwsSession, name: str) -> str:
     """Find the ARN of the role in an instance profile.
 
     Raises:
         CannotAsk: the account has no such profile, the profile has no role, or the credentials may
             not call IAM.
     """
-    role = role_in_profile(iam, name)
+    role = answered(role_in_profile(session, name))
     if role is None:
         raise CannotAsk(
             f"the instance profile {name!r} has no role, and only a role has permissions: add a "

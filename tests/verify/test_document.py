@@ -18,6 +18,7 @@ from session_manager_permissions import (
     _needs,
 )
 from session_manager_permissions._readiness.policies import Answer, decide, read
+from session_manager_permissions._verify.asking import answered
 from session_manager_permissions._verify.document import Home, read_document
 from session_manager_permissions._verify.session import AwsSession
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["account", "no_account", "verify"]  # fixtures
 
 NAME = "SSM-SessionManagerRunShell"
+HOME = Home("aws", ACCOUNT, REGION)
 ASKED = ("--role", "web-server", "--region", "eu-west-1", "--document", NAME, "--output", "json")
 OF_ALL = {
     "s3BucketName": "session-logs",
@@ -189,7 +191,7 @@ def test_a_boolean_is_read_as_the_agent_reads_it(
 def test_a_missing_boolean_is_false(ssm: Stubber) -> None:
     has_preferences(ssm)
 
-    document = read_document(ssm.client, NAME, Home("aws", ACCOUNT, REGION))
+    document = answered(read_document(AwsSession(None, REGION), NAME, HOME))
 
     assert document.enforces_s3_encryption is False
 
@@ -385,7 +387,7 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
     granted = deployed(stack.resolve(permissions.policy.document))
     role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
 
-    said = read_document(ssm.client, NAME, Home("aws", ACCOUNT, REGION))
+    said = answered(read_document(AwsSession(None, REGION), NAME, HOME))
 
     key = said.key and LiveKey(said.key, said.key)
     if said.key and ":alias/" in said.key:
