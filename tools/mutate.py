@@ -47,7 +47,7 @@ OPTIONS: Final = (
     "--ignore=tests/test_linters.py",  # which are not installed beside the lowest CDK
     "-Wignore::pytest.PytestAssertRewriteWarning",  # of plug-ins that are imported already
 )
-FIRST, MOST = 50, 500
+FIRST, MOST = 30, 500
 """How many tests run before the others, as most mutants are noticed by the first; and at most."""
 SECONDS: Final = 600
 """A mutant whose tests take longer never ends, which is noticed."""
@@ -118,6 +118,7 @@ def mutations(path: Path, sample: int | None) -> list[MutationSpec]:
 def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
     """List the tests that reach the statement of a line, one of each function before the next.
 
+    The tests that are named like the module come first.
     A statement of a module or a class runs when the module is imported: all tests of the module.
     """
     functions, others = (ast.FunctionDef, ast.AsyncFunctionDef), (ast.Module, ast.ClassDef)
@@ -138,8 +139,8 @@ def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
     for test in sorted(tests - {""}):
         function = test.partition("[")[0]
         seen[function] += 1
-        turns.append((seen[function], test))
-    return [test for _, test in sorted(turns)]
+        turns.append((f"/test_{path.stem}.py" not in test, seen[function], test))
+    return [test for *_, test in sorted(turns)]
 
 
 def warm_up(folder: Path) -> None:

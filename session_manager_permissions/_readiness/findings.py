@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERDICTS: Final = ("ready", "not ready", "can't be known")
 
 
-def check(assembly: Assembly, *, network: bool = True) -> tuple[list[Finding], Counter[str]]:
+def check(assembly: Assembly, *, network: bool) -> tuple[list[Finding], Counter[str]]:
     """Return the findings and how many profiles have each verdict.
 
     Args:

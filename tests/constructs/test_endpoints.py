@@ -616,6 +616,17 @@ def test_other_endpoint_of_s3_is_no_gateway(stack_here: cdk.Stack, options: dict
     assert services(stack_here) == ["s3", "s3", *ALWAYS]
 
 
+def test_gateway_of_another_service_does_not_serve(stack_here: cdk.Stack) -> None:
+    service = ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB)
+    vpc = isolated(stack_here, gateway_endpoints={"There": service})
+
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+
+    assert services(stack_here) == ["dynamodb", "s3", *ALWAYS]
+    theirs, ours = (endpoint(stack_here, name)["RouteTableIds"] for name in ("dynamodb", "s3"))
+    assert theirs == ours
+
+
 def test_route_table_that_an_import_does_not_say_is_left_out(stack_here: cdk.Stack) -> None:
     vpc = ec2.Vpc.from_vpc_attributes(
         stack_here,
@@ -766,6 +777,14 @@ def test_endpoint_that_does_not_clash_may_come_after(stack_here: cdk.Stack, ther
     NO_HELP[there](stack_here, vpc)
 
     assert {"ssm", "ssmmessages"} <= {*services(stack_here)}
+
+
+def test_interface_of_s3_may_come_after_the_gateway(stack_here: cdk.Stack) -> None:
+    vpc = isolated(stack_here)
+    SessionManagerEndpoints(stack_here, "Endpoints", vpc=vpc, log_bucket=bucket(stack_here))
+    l1(stack_here, vpc, "s3")
+
+    assert services(stack_here) == ["s3", "s3", *ALWAYS]
 
 
 def test_two_of_others_are_theirs_to_fix(stack_here: cdk.Stack) -> None:

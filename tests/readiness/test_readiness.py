@@ -692,6 +692,18 @@ def test_number_of_managed_policies_that_needs_a_raised_quota(check: Check) -> N
     assert finding.fix == "look up the quota of the account in Service Quotas"
 
 
+def test_what_else_decides_is_asked_of_iam_and_not_of_the_quotas(check: Check) -> None:
+    more = {f"Policy{number}": managed_policy(allow("s3:*")) for number in range(10)}
+    role = inline(ALL) | {"ManagedPolicyArns": ["arn:aws:iam::111122223333:policy/theirs"]}
+
+    finding = check(profile_and_role(role, **more, More=managed_policy(allow("s3:*")))).only(
+        CANNOT_BE_KNOWN
+    )
+
+    assert "the account's quota of managed policies" in finding.description
+    assert finding.fix.startswith("ask IAM after the deployment")
+
+
 def test_managed_policies_on_conditions_are_not_counted(check: Check) -> None:
     more = {
         f"Policy{number}": managed_policy(allow("s3:*"), Condition="Condition")

@@ -44,7 +44,7 @@ def compare(draws: range) -> Figures:
         for draw in draws:
             drawn = template(random.Random(draw))  # noqa: S311
             path.write_text(json.dumps(drawn))
-            findings, verdicts = check(Assembly([str(path)]))
+            findings, verdicts = check(Assembly([str(path)]), network=True)
             (verdict,) = verdicts
             refused += any(finding.rule == REFUSED_POLICY for finding in findings)
             figures.verdicts[verdict] += 1
