@@ -1,6 +1,7 @@
 """The README from the top, as a newcomer tries it: a clean checkout and an empty home.
 
-The packages are the exception: uv has downloaded them for these tests, and takes them again.
+The packages are the exception: uv has downloaded them for these tests and jsii has unpacked them,
+and both take them again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,8 +28,6 @@ from tests.test_readme import blocks
 from .test_demo import assert_shows_before_and_after
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from local_aws import ExistingProfile, LocalAws
 
 pytestmark = [pytest.mark.deploy, pytest.mark.packaging]
@@ -36,6 +36,10 @@ NOT_OF_A_NEWCOMER = re.compile(
     "AWS_|CDK_|COV_|HOME$|JSII_|MAKE|MFLAGS|NODE_|NPM_CONFIG_(CACHE|PREFIX)|PIP_CACHE|"
     "PYTEST|PYTHON|UV_|VIRTUAL_ENV|XDG_"
 )
+
+
+UNPACKED = Path.home() / ".cache/aws/jsii/package-cache"
+"""Where jsii keeps what it has unpacked, if nothing else is said."""
 
 
 @cache
@@ -76,6 +80,7 @@ class Newcomer:
             env=kept
             | {"HOME": f"{self.folder}/home", "PIP_FIND_LINKS": found}
             | {"UV_CACHE_DIR": packages(), "UV_FIND_LINKS": f"{self.folder}/index"}
+            | {"JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(UNPACKED)}
             # the validator takes most of each synthesis; the first snippet's is enough
             | {"CDK_VALIDATION": "false"}
             | (environment or {}),
