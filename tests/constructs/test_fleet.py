@@ -978,6 +978,19 @@ def immutable(stack: cdk.Stack) -> IConstruct:
     return profile(stack, role=role)
 
 
+def test_a_role_that_must_not_change_keeps_the_policy_from_no_other(stack: cdk.Stack) -> None:
+    """With a name for the policy, each role is tried by itself."""
+    fixed = iam.Role.from_role_name(stack, "Fixed", "Fixed", mutable=False)
+    profile(stack, "Other", existing_role(stack))
+    profile(stack, "Its", fixed)
+
+    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+
+    assert roles(stack) == ["Existing"]
+    (warning,) = warnings(stack)
+    assert "'Stack/Fixed' was imported with mutable=False" in warning
+
+
 def of_another_account(stack: cdk.Stack) -> IConstruct:
     role = iam.Role.from_role_arn(stack, "Role", role_arn(account=OTHER_ACCOUNT))
     return profile(stack, role=role)

@@ -34,7 +34,11 @@ for place in range(stacks):
         if kind == "L1":
             iam.CfnInstanceProfile(stack, f"Profile{number}", roles=[f"Existing{number}"])
         else:
-            role = iam.Role(stack, f"Role{number}", assumed_by=ec2)
+            role = (
+                iam.Role(stack, f"Role{number}", assumed_by=ec2)
+                if kind == "L2"
+                else iam.Role.from_role_name(stack, f"Role{number}", f"Existing{number}")
+            )
             iam.InstanceProfile(stack, f"Profile{number}", role=role)
 phase("fleet")
 fleet = SessionManagerFleet(app, "Fleet")
@@ -82,12 +86,20 @@ once, to see whether one is below another."""
 def test_a_profile_costs_one_round_trip_and_no_callback(
     tmp_path: Path, kind: str, profiles: int, stacks: int
 ) -> None:
-    found = cost(tmp_path, kind, profiles, stacks)
     several = SEVERAL[kind] if stacks > 1 else 0
-    expected = Cost(
-        round_trips=FLEET[kind] + STACK[kind] * stacks + several + profiles,
-        callbacks=2,  # the one visit, and the question for errors
-    )
+
+    found = cost(tmp_path, kind, profiles, stacks)
+
+    assert_costs(found, FLEET[kind] + STACK[kind] * stacks + several + profiles)
+
+
+@pytest.mark.parametrize("profiles", [1, 10])
+def test_a_profile_of_an_imported_role_costs_four(tmp_path: Path, profiles: int) -> None:
+    assert_costs(cost(tmp_path, "imported", profiles, 1), 41 + 4 * profiles)
+
+
+def assert_costs(found: Cost, round_trips: int) -> None:
+    expected = Cost(round_trips, callbacks=2)  # the one visit, and the question for errors
     if ON_LOWEST_CDK:
         assert found == expected
     else:
