@@ -180,6 +180,12 @@ def test_decision_names_what_a_condition_of_the_template_decides() -> None:
     assert [one.sid for one in decide(found, ACTION, "*").by] == ["Some"]
 
 
+def test_decision_names_no_condition_that_changes_nothing() -> None:
+    found = read(deny("*", Sid="All"), either(allow("*", Sid="Some"), NO_VALUE))
+
+    assert decide(found, ACTION, "*") == Decision(Answer.EXPLICIT_DENY, (found[0],))
+
+
 @pytest.mark.parametrize(("number", "expected"), [(6, Answer.ALLOWED), (7, Answer.UNKNOWN)])
 def test_many_conditions_in_a_document_are_not_known(number: int, expected: Answer) -> None:
     chosen = [either(allow("*"), allow("ssm:*"), f"C{index}") for index in range(number)]
