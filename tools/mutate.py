@@ -147,7 +147,7 @@ def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
     for test in sorted(tests - {""}):
         function = test.partition("[")[0]
         seen[function] += 1
-        turns.append((f"/test_{path.stem}.py" not in test, seen[function], test))
+        turns.append((f"/test_{path.stem.lstrip('_')}.py" not in test, seen[function], test))
     return [test for *_, test in sorted(turns)]
 
 
