@@ -38,7 +38,9 @@ class Report:
 
     def __init__(self, paths: list[str], *, strict: bool, network: bool = True) -> None:
         context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=paths))
-        report = SessionManagerReadiness(strict=strict, network=network).validate(context)
+        by_default = SessionManagerReadiness(strict=strict)
+        without = SessionManagerReadiness(strict=strict, network=False)
+        report = (by_default if network else without).validate(context)
         self.success = report.success
         self.metadata = dict(report.metadata or {})
         self.violations = [violation.rule_name for violation in report.violations]
