@@ -3,7 +3,7 @@
 `make mutants MODULES="_constructs/keys _constructs/roles"`. The tests run once, and coverage tells
 which of them reach each line. Each mutant is then left to those tests, in a fork of a process that
 has imported all that they import but the package. All modules take hours; `SAMPLE=50` draws that
-many mutants of each. What survives is in `tests/mutants.md`, with the reason why none can tell it.
+many of each. `tests/mutants.md` lists the mutants that survive, and why no test can notice each.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ OPTIONS: Final = (
     "-Wignore::pytest.PytestAssertRewriteWarning",  # of plug-ins that are imported already
 )
 FIRST, MOST = 30, 500
-"""How many tests run before the others, as most mutants are noticed by the first; and at most."""
+"""Run this many tests first, as they notice most mutants, and at most this many in all."""
 UNTRACED: Final = tuple(
     f"tests/{name}"
     for name in (
@@ -56,9 +56,9 @@ UNTRACED: Final = tuple(
         *("test_imports.py", "test_signatures.py", "verify/test_command.py"),
     )
 )
-"""Tests that look at a process of its own, or at a signature: no trace tells what they reach."""
+"""Tests that start another process or read signatures: coverage does not record what they reach."""
 SECONDS: Final = 600
-"""A mutant whose tests take longer never ends, which is noticed."""
+"""Tests that take longer are ended, and count as having noticed a mutant that never ends."""
 CONFIG: Final = """\
 [cosmic-ray]
 module-path = {module!r}
@@ -90,7 +90,7 @@ class Chosen:
 
 
 def copied(folder: Path) -> Path:
-    """Copy what the repository has."""
+    """Copy the files that git tracks."""
     for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split():  # noqa: S607
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -215,6 +215,8 @@ def main() -> None:
         folder = copied(Path(name))
         data = run_all(folder)
         warm_up(folder)
+        if not passes(UNTRACED):
+            sys.exit("the tests fail in a fork, though nothing is changed")
         for module in modules:
             path = folder / PACKAGE / f"{module}.py"
             shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)

@@ -11,7 +11,7 @@ from session_manager_permissions import _limits, _needs
 from . import rules
 from .compute import Written, compute_of
 from .compute_findings import Computes
-from .policies import STRICTNESS, Answer, Decision, decide, within
+from .policies import Answer, Decision, decide, strictness, within
 from .remedies import inner, kind_of
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
 from .rules import Finding
@@ -317,7 +317,7 @@ def _of_boots(
     for compute in computes:
         machine, given = compute.resource, compute.profile
         given = given if isinstance(given, Written) else compute.maybe_profile
-        # A template that nothing uses, and what a service launches, are without a place.
+        # Without a place are a launch template that nothing uses and what a service launches.
         if not compute.placements or given is None or _boots_later(machine):
             continue
         profile = profiles.profile_of(given.template, given.value)
@@ -359,7 +359,7 @@ def _matters(role: Role, late: frozenset[Policy], then: dict[str, _RoleDecision]
     """Tell whether the late policies are needed: the others do not certainly allow everything."""
     at_boot = _ask(role, late)
     return any(
-        STRICTNESS(then[action].decision.answer) < STRICTNESS(at_boot[action].decision.answer)
+        strictness(then[action].decision.answer) < strictness(at_boot[action].decision.answer)
         for action in NEEDED
     )
 

@@ -142,7 +142,7 @@ def _unless_one_of(element: str, value: object, known: tuple[str, ...]) -> Itera
 def _in_list(
     element: str, value: object, judge: Callable[[str], Iterator[Refusal]]
 ) -> Iterator[Refusal]:
-    """Refuse the entries of an element; `judge` yields how the reasons end."""
+    """Refuse the entries of an element; `judge` yields what follows the entry in the reasons."""
     if value == []:
         yield Refusal(f"has an empty {element}")
     for one in as_list(value):

@@ -45,8 +45,9 @@ class Answer(Enum):
     EXPLICIT_DENY = "explicitDeny"
 
 
-STRICTNESS: Final = [*Answer].index
-"""The place of an answer in the order of strictness."""
+def strictness(answer: Answer) -> int:
+    """Return the place of an answer in the order of strictness."""
+    return [*Answer].index(answer)
 
 
 class Decision(NamedTuple):
@@ -297,7 +298,7 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    answer = max(identity.answer, boundary.answer, key=STRICTNESS)
+    answer = max(identity.answer, boundary.answer, key=strictness)
     by = [one.by for one in (identity, boundary) if one.answer is answer]
     return Decision(answer, tuple(statement for those in by for statement in those))
 

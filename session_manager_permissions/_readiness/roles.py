@@ -332,7 +332,9 @@ class Profiles:
     def role_of(self, template: Template, name: object) -> Role | None:
         """Return the role of the app that a service makes an instance profile for."""
         resource = self._of_kind("AWS::IAM::Role", template, name)
-        return None if resource is None else self._in_app(resource, resource, by_name=False)
+        if resource is None:
+            return None
+        return self._read_once(resource, resource.conditions, may_be_another=False)
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""

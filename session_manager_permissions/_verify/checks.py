@@ -77,7 +77,6 @@ NO_RUN_AS_USER: Final = "failed to start pty since RunAs user ... does not exist
 of amazon-ssm-agent, of the plug-in and of the CLI."""
 
 
-_SIMULATOR: Final = "iam:SimulatePrincipalPolicy"
 NO_ROLE: Final = "the role is not known, or there is none"
 
 
@@ -161,7 +160,9 @@ def failed(
 def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     """Return the evidence that IAM's policy simulator gives."""
     return tuple(
-        Evidence(_SIMULATOR, f"{one['action']} on {one['resource']}", one["decision"])
+        Evidence(
+            "iam:SimulatePrincipalPolicy", f"{one['action']} on {one['resource']}", one["decision"]
+        )
         for one in answers
     )
 

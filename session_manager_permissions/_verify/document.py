@@ -23,7 +23,7 @@ _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 
 
 class LiveDocument(NamedTuple):
-    """What sessions use, as a Session document names it; None for what it leaves empty."""
+    """What sessions use, by a Session document or by options; None for what is not given."""
 
     name: str | None = None
     """None if there is no document, and sessions use what the command line says, or nothing."""

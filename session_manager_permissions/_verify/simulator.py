@@ -483,7 +483,7 @@ _ALONE: Final = "s3:GetEncryptionConfiguration"
 
 
 _OF_PRINCIPAL: Final = (NotPermitted, NotThere)
-"""Why IAM can't be asked about a user or a role, whatever the question is."""
+"""The refusals that hold for each question about a user or a role."""
 
 
 def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answers:

@@ -155,7 +155,7 @@ class _AccountAudit:
             for node in inventory.nodes:
                 with_role.setdefault(role_source(node), []).append(node.arn)
             for arns in with_role.values():
-                region.session.ask_together(arns)
+                region.session.share_requests_about(arns)
         region.inventory = inventory
 
     def judge(self, pool: ThreadPoolExecutor, document: str | None, progress: Progress) -> None:

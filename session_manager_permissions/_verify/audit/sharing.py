@@ -87,7 +87,7 @@ class SharingSession:
         """The region that S3 last said a bucket is in."""
         return self._session.bucket_region
 
-    def ask_together(self, arns: Sequence[str]) -> None:
+    def share_requests_about(self, arns: Sequence[str]) -> None:
         """Have IAM asked about several of these nodes in one request, as they share a role."""
         for start in range(0, len(arns), _TOGETHER):
             some = tuple(arns[start : start + _TOGETHER])
