@@ -11,7 +11,7 @@ from session_manager_permissions import _limits, _needs
 from . import rules
 from .compute import Written, compute_of
 from .compute_findings import Computes
-from .policies import Answer, Decision, decide, strictness, within
+from .policies import Answer, Decision, decide, within
 from .remedies import inner, kind_of
 from .roles import ATTACHED_BY, NEEDED, Policy, Profiles, Role
 from .rules import Finding
@@ -358,10 +358,7 @@ def _is_ours(policy: Policy) -> bool:
 def _matters(role: Role, late: frozenset[Policy], then: dict[str, _RoleDecision]) -> bool:
     """Tell whether the late policies are needed: the others do not certainly allow everything."""
     at_boot = _ask(role, late)
-    return any(
-        strictness(then[action].decision.answer) < strictness(at_boot[action].decision.answer)
-        for action in NEEDED
-    )
+    return any(then[action].decision.answer < at_boot[action].decision.answer for action in NEEDED)
 
 
 def _boots_later(machine: Resource) -> bool:

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import IntEnum
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -36,18 +36,13 @@ _HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|Secre
 """Services whose resources have an attribute `Arn` with the service's name in lower case."""
 
 
-class Answer(Enum):
-    """IAM's answers, as its simulator names them, and "unknown"."""
+class Answer(IntEnum):
+    """IAM's answers and "unknown", each stricter than the one before."""
 
-    ALLOWED = "allowed"
-    UNKNOWN = "unknown"
-    IMPLICIT_DENY = "implicitDeny"
-    EXPLICIT_DENY = "explicitDeny"
-
-
-def strictness(answer: Answer) -> int:
-    """Return the place of an answer in the order of strictness."""
-    return [*Answer].index(answer)
+    ALLOWED = 1
+    UNKNOWN = 2
+    IMPLICIT_DENY = 3
+    EXPLICIT_DENY = 4
 
 
 class Decision(NamedTuple):
@@ -298,7 +293,7 @@ def within(identity: Decision, boundary: Decision) -> Decision:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
-    answer = max(identity.answer, boundary.answer, key=strictness)
+    answer = max(identity.answer, boundary.answer)
     by = [one.by for one in (identity, boundary) if one.answer is answer]
     return Decision(answer, tuple(statement for those in by for statement in those))
 
