@@ -43,7 +43,7 @@ lint: .venv/.tools
 
 # What no version of CDK can change. The command and the rules of the check know nothing of CDK, as
 # import-linter holds, and these tests give them answers of AWS and templates that are written out.
-# That a wrong argument is refused is held by the tests of each construct; its message is this library's.
+# The tests of each construct hold that it refuses a wrong argument; the messages are the library's own.
 # Of the type checkers one is enough to see that the lowest CDK has each type. All combinations of
 # options, and a search by chance, are for the newest: on the lowest, each option is held by itself.
 WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_policy.py, \

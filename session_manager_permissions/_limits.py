@@ -59,7 +59,7 @@ ALIAS: Final = Name("the name of a KMS alias", r"\w:/-", 1, 250)
 """Without the `alias/` that it begins with."""
 DOCUMENT: Final = Name("the name of an SSM document", r"\w.-", 3, 128)
 INSTANCE_ID: Final = Name("the id of an instance", r"\w-", 1, 64)
-"""In an ARN of an app, as unit tests have words for ids. For the command, see `node_fault`."""
+"""Wider than EC2's ids, as unit tests of CDK apps use words. `node_fault` checks real ids."""
 ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
 """AWS has twelve digits only, and unit tests of CDK apps have words."""
 

@@ -59,15 +59,15 @@ def ask(profile: ExistingProfile, key: str, other_key: str) -> Times:
     """Ask IAM, and try what there is a call for on a local AWS."""
     keys = ("--key", key, "--key", other_key)
     run = profile.aws.verify("--instance-profile", profile.name, *keys, "--output", "json")
-    if run.exit_code not in {0, 1}:
-        sys.exit(f"session-manager-permissions verify failed: {run.output}")
+    if run.returncode not in {0, 1}:
+        sys.exit(f"session-manager-permissions verify failed: {run.stderr}")
     calls = {
         "kms:Decrypt, the key": profile.can_decrypt(key),
         "kms:Decrypt, another key": profile.can_decrypt(other_key),
         "s3:GetEncryptionConfiguration": profile.can_see_log_encryption(),
         "s3:ListBucket, its team's": profile.can_list_bucket(),
     }
-    return Times(json.loads(run.output)["capabilities"], calls)
+    return Times(json.loads(run.stdout)["capabilities"], calls)
 
 
 def show(profile: ExistingProfile, **times: Times) -> None:

@@ -96,10 +96,16 @@ class LocalAws:
         command = [str(CLI), *arguments]
         return _run(command, project or self.project, self._environment(), show, started)
 
-    def verify(self, *arguments: str) -> CliRun:
-        """Run `session-manager-permissions verify` in `self.project`."""
-        command = [str(COMMAND), "verify", *arguments]
-        return _run(command, self.project, self._environment())
+    def verify(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `session-manager-permissions verify` in `self.project`, apart from its warnings."""
+        return subprocess.run(
+            [COMMAND, "verify", *arguments],
+            cwd=self.project,
+            env=self._environment(),
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+        )
 
     def audit(self, *arguments: str, systems_manager: str, show: Callable[[str], object]) -> CliRun:
         """Run `session-manager-permissions audit` in `self.project`.
@@ -156,7 +162,7 @@ def _run(
     command: list[str],
     cwd: Path,
     environment: Mapping[str, str],
-    show: Callable[[str], object] = lambda _: None,
+    show: Callable[[str], object],
     started: Callable[[int], object] = lambda _: None,
 ) -> CliRun:
     lines = []

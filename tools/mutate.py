@@ -124,10 +124,11 @@ def mutations(path: Path, sample: int | None) -> list[MutationSpec]:
 
 
 def reaching(path: Path, line: int, by_line: Lines) -> list[str]:
-    """List the tests that reach the statement of a line, one of each function before the next.
+    """List the tests that reach the statement of a line.
 
-    The tests that are named like the module come first.
-    A statement of a module or a class runs when the module is imported: all tests of the module.
+    Those in the module's own test file come first. Within each part, one case of every test
+    function comes before the second case of any. A statement of a module or a class runs when the
+    module is imported: the tests are all those of the module.
     """
     functions, others = (ast.FunctionDef, ast.AsyncFunctionDef), (ast.Module, ast.ClassDef)
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -184,7 +185,10 @@ def passes(files: Iterable[str], plugins: Sequence[object] = ()) -> bool:
             signal.alarm(SECONDS)
             status = int(pytest.main(["-x", *OPTIONS, *files], [*plugins]))
         os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise RuntimeError("the tests that were chosen are not there")
+    return status == pytest.ExitCode.OK
 
 
 def survivor(spec: MutationSpec, by_line: Lines) -> str | None:

@@ -189,7 +189,7 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
 
 
 def _refuse_wrong_choice(access: Access) -> None:
-    """Refuse instances that are not chosen, or chosen by what no instance has."""
+    """Refuse a choice of no instances, and an ARN or a tag that no instance can have."""
     chosen = bool(access.instance_arns or access.instance_tags)
     if chosen == access.all_instances:
         raise ValueError(

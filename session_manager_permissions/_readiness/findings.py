@@ -317,7 +317,7 @@ def _of_boots(
     for compute in computes:
         machine, given = compute.resource, compute.profile
         given = given if isinstance(given, Written) else compute.maybe_profile
-        # Without a place are a launch template that nothing uses and what a service launches.
+        # A launch template that nothing uses, and what a service launches, have no placements.
         if not compute.placements or given is None or _boots_later(machine):
             continue
         profile = profiles.profile_of(given.template, given.value)

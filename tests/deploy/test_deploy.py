@@ -23,20 +23,19 @@ class Stack(NamedTuple):
 
     def deploy(self, *options: str, method: str = "direct") -> str:
         """Deploy it without a change set, which takes the CLI longer and comes to the same."""
-        return self._run("deploy", "--method", method, *options)
+        return self._run("deploy", "--method", method, *options, *self.options)
 
     def destroy(self, *options: str) -> str:
-        return self._run("destroy", "--force", *options)
-
-    def _run(self, *arguments: str) -> str:
-        run = self.aws.cdk(*arguments, *self.options)
-        assert run.exit_code == 0, run.output
-        return run.output
+        return self._run("destroy", "--force", *options, *self.options)
 
     def destroy_what_was_deployed(self) -> None:
         """Destroy it by the assembly of the last deployment, which is not synthesized again."""
-        run = self.aws.cdk("destroy", "--force", "--app=cdk.out")
+        self._run("destroy", "--force", "--app=cdk.out")
+
+    def _run(self, *arguments: str) -> str:
+        run = self.aws.cdk(*arguments)
         assert run.exit_code == 0, run.output
+        return run.output
 
 
 def policy_logical_ids(aws: LocalAws, stack_name: str) -> list[str]:

@@ -39,7 +39,7 @@ NOT_OF_A_NEWCOMER = re.compile(
 
 
 UNPACKED = Path.home() / ".cache/aws/jsii/package-cache"
-"""Where jsii keeps what it has unpacked, if nothing else is said."""
+"""The default folder in which jsii keeps the packages that it has unpacked."""
 
 
 @cache
