@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import aws_cdk as cdk
 import pytest
 import tables
+from agent_calls import MEASURED
 from live_causes import CAUSES
 
 from session_manager_permissions import (
@@ -67,6 +68,7 @@ def test_every_table_that_can_be_made_is_somewhere() -> None:
         *tables.MAKERS,
         *(f"arguments {name}" for name in tables.CALLABLES),
         *(f"fields {name}" for name in tables.ANSWERS),
+        *(f"measured {name}" for name in tables.MEASURED),
         *(f"messages {heading}" for heading in {*tables.said()} - {"Warnings"}),
         *(f"options {name}" for name in tables.commands()),
         *(
@@ -129,6 +131,8 @@ def test_each_option_is_documented_alike_wherever_it_means_the_same() -> None:
 )
 def test_a_number_that_pages_repeat_is_that_of_the_code(looks_like: str, number: str) -> None:
     written = "".join(path.read_text("utf-8") for path in tables.pages())
+    for version in MEASURED["versions"].values():  # those of a measurement stay
+        written = written.replace(version, "")
 
     assert {*re.findall(looks_like, written)} == {number}
 
@@ -162,6 +166,16 @@ def test_each_statement_of_an_operator_has_its_resources() -> None:
     everything = tables.granted(dict.fromkeys(tables.KINDS_OF_SESSIONS, True), has_key=True)
 
     assert {*tables.OPERATORS} == {tables.first_action(statement) for statement in everything}
+
+
+def test_an_operator_is_granted_each_call_of_the_client() -> None:
+    granted = {
+        action
+        for statement in tables.granted({}, has_key=True)
+        for action in tables.as_list(statement["Action"])
+    }
+
+    assert {call["action"] for call in MEASURED["operator"]} == granted
 
 
 def test_each_capability_is_asked_about() -> None:

@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
+import agent_calls
 import live_causes
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_iam as iam
@@ -181,6 +182,18 @@ ANSWERS: Final = {
 }
 """What the commands print as JSON."""
 IN_JSON: Final = {bool: "boolean", int: "number", str: "string"}
+
+MEASURED: Final[dict[str, Callable[[], agent_calls.Table]]] = {
+    "versions": agent_calls.versions,
+    "role": lambda: agent_calls.role(
+        {sid: when.removesuffix(", a key") for sid, (_, when) in STATEMENTS.items()}
+    ),
+    "instance": agent_calls.instance,
+    "operator": agent_calls.operator,
+    "retries": agent_calls.retries,
+    "logs": agent_calls.logs,
+}
+"""The tables of what was measured of the agent."""
 
 REGION: Final = re.compile(
     r"<!-- made by: make tables (?P<name>.*?) -->\n\n(?P<text>.*?)\n<!-- end -->", re.DOTALL
@@ -359,6 +372,11 @@ def statements(_: str) -> str:
             actions += f", and {code(more)} in another account's bucket"
         rows.append((f"`{sid}`", actions, resources, when))
     return table(("Sid", "actions", "resources", "when"), rows)
+
+
+def measured(name: str) -> str:
+    """Return a table of what was measured of the agent."""
+    return table(*MEASURED[name]())
 
 
 def endpoints(_: str) -> str:
@@ -613,7 +631,7 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
     )
 }
 OF_SOMETHING: Final = {
-    made.__name__: made for made in (arguments, fields, messages, options, statuses)
+    made.__name__: made for made in (arguments, fields, measured, messages, options, statuses)
 }
 
 PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
