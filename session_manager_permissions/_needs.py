@@ -81,7 +81,8 @@ def joined(prefix: str) -> str:
 def log_objects(bucket_arn: str, prefix: str, *, other_account: bool) -> NeededStatement:
     """Return the statement that lets the agent upload session logs, `PREFIX/SESSION-ID.log`.
 
-    To a bucket of another account it uploads them with an ACL.
+    What a session failed with goes to `PREFIX/Standard_Stream/stderr`. The agent sends an ACL with
+    each upload; the user guide asks for a permission for it if the bucket is of another account.
     """
     acl = ("s3:PutObjectAcl",) if other_account else ()
     path = f"{prefix}/*" if prefix else "*"

@@ -72,7 +72,16 @@ PLUGIN_MISSING: Final = (
     "SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession"
 )
 START_DENIED: Final = "AccessDeniedException ... StartSession"
-NO_RUN_AS_USER: Final = "failed to start pty since RunAs user ... does not exist"
+CHANNEL_DENIED: Final = "Starting session with SessionId: ..., and nothing after it"
+"""What the operator sees whose channel is denied: the plug-in prints no message, and hangs."""
+DATA_KEY_DENIED: Final = (
+    "KMSEncryption failed on client ... Error calling KMS GenerateDataKey API: "
+    "AccessDeniedException"
+)
+LATE_PROMPT: Final = "Starting session with SessionId: ..., and a prompt after two minutes"
+"""What users see while the agent waits for CloudWatch Logs, if the log need not be encrypted."""
+RUN_AS_ROOT: Final = "invalid uid and gid"
+RUN_AS_NOBODY: Final = "please set the RunAs default user"
 """The messages are those of agent/session/config, agent/session/shell and agent/session/datachannel
 of amazon-ssm-agent, of the plug-in and of the CLI."""
 

@@ -242,6 +242,11 @@ def _connected(node: Node) -> Check:
     return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
 
 
+_WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")
+"""The causes after which the agent waits for 25 to 30 minutes. After any other it tries again
+sooner at first, and within an hour at last: agent/…/credentialrefresher_deps.go."""
+
+
 def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
     """Say what to do about a symptom.
 
@@ -253,8 +258,9 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     restart = "sudo systemctl restart amazon-ssm-agent"
     if node.platform == "Windows":
         restart = "Restart-Service AmazonSSMAgent"
+    within = "30 minutes" if causes and {*causes} <= {*_WAITS_HALF_AN_HOUR} else "an hour"
     again = (
-        "restart the agent, or wait up to 30 minutes until it tries again by itself: on the node, "
+        f"restart the agent, or wait until it tries again by itself, within {within}: on the node, "
         f"{restart}"
     )
     if node.instance is not None:

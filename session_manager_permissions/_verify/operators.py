@@ -12,6 +12,8 @@ from session_manager_permissions import _limits
 
 from .asking import CannotAsk, asking, tried
 from .checks import (
+    CHANNEL_DENIED,
+    DATA_KEY_DENIED,
     PLUGIN_MISSING,
     START_DENIED,
     Check,
@@ -174,7 +176,8 @@ def may_start(
     why_not = f"{arn} is denied {whats}"
     if all(answer["missing_context_values"] for answer in denied):
         return Check(name, arn, "unknown", (why_not, note), (fix,), evidence)
-    return failed(name, arn, why_not, fix, evidence, users_see=START_DENIED)
+    first = denied[0]["action"]  # in the order in which the client calls
+    return failed(name, arn, why_not, fix, evidence, users_see=_USERS_SEE[first])
 
 
 def _calls(node: Node, preferences: Preferences, tags: Mapping[str, str]) -> list[Call]:
@@ -201,6 +204,13 @@ def _calls(node: Node, preferences: Preferences, tags: Mapping[str, str]) -> lis
         calls.append(Call("kms:GenerateDataKey", preferences.key.arn, common, of_key))
     return calls
 
+
+_USERS_SEE: Final = {
+    "ssm:StartSession": START_DENIED,
+    "ssmmessages:OpenDataChannel": CHANNEL_DENIED,
+    "kms:GenerateDataKey": DATA_KEY_DENIED,
+}
+"""What the operator sees, by the first call that is denied."""
 
 _SESSION: Final = "operator-0123456789abcdef0"
 """A sample of a session, which does not need to exist."""

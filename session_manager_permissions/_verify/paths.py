@@ -24,6 +24,7 @@ from .checks import (
     BUCKET_NOT_READ,
     GROUP_NOT_ENCRYPTED,
     HANDSHAKE,
+    LATE_PROMPT,
     NOT_CONNECTED,
     PATHS,
     Check,
@@ -138,7 +139,12 @@ def _users_see(preferences: Preferences, service: str) -> str | None:
         return GROUP_NOT_ENCRYPTED
     if document.enforces_s3_encryption and service == "s3":
         return BUCKET_NOT_READ
-    return {"ssm": NOT_CONNECTED, "ssmmessages": NOT_CONNECTED, "kms": HANDSHAKE}.get(service)
+    return {
+        "ssm": NOT_CONNECTED,
+        "ssmmessages": NOT_CONNECTED,
+        "kms": HANDSHAKE,
+        "logs": LATE_PROMPT,
+    }.get(service)
 
 
 def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:

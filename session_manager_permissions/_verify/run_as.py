@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .asking import CannotAsk
-from .checks import NO_RUN_AS_USER, Check, Evidence, failed, passed, skipped, unasked, unknown
+from .checks import (
+    RUN_AS_NOBODY,
+    RUN_AS_ROOT,
+    Check,
+    Evidence,
+    failed,
+    passed,
+    skipped,
+    unasked,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from .node import Node
@@ -54,17 +64,15 @@ def _of_operator(in_document: str | None, operator: Operator | None, evidence: E
     if operator is None or not operator.is_user:
         open_ = f"{why}: the tag {_TAG} of the operator or of the operator's session decides"
         return unknown(_NAME, None, open_, fix if operator else "give --operator", [evidence])
-    no_user = "please set the RunAs default user"
-    return failed(
-        _NAME, None, f"{why}, nor does the operator's tag", fix, [evidence], users_see=no_user
-    )
+    why += ", nor does the operator's tag"
+    return failed(_NAME, None, why, fix, [evidence], users_see=RUN_AS_NOBODY)
 
 
 def _of_user(user: str, source: str, evidence: list[Evidence]) -> Check:
     if user == "root":
         why = f"{source} names root, and no session runs as root"
         fix = "name another user of the node"
-        return failed(_NAME, user, why, fix, evidence, users_see=NO_RUN_AS_USER)
+        return failed(_NAME, user, why, fix, evidence, users_see=RUN_AS_ROOT)
     if user == "ssm-user":
         why = f"{source} names ssm-user, which the agent does not make while Run As is on"
         return unknown(_NAME, user, why, "on the node: id ssm-user", evidence)

@@ -980,3 +980,23 @@ def test_an_error_of_a_bucket_that_is_none_of_these() -> None:
 
     assert isinstance(world.answers["s3:get_bucket_encryption"], ClientError)
     assert "SlowDown" in one(diagnosed(world), "bucket-encryption").why[0]
+
+
+@pytest.mark.parametrize(
+    ("breaks", "within"),
+    [
+        (both(World.never_registered, denying("ssm:UpdateInstanceInformation")), "30 minutes"),
+        (both(World.is_online_only, denying("ssmmessages:CreateControlChannel")), "an hour"),
+        (World.never_registered, "an hour"),
+    ],
+    ids=["registration", "channels", "nothing known"],
+)
+def test_when_the_agent_tries_again_depends_on_what_was_denied(
+    breaks: Callable[[World], object], within: str
+) -> None:
+    world = World()
+    breaks(world)
+
+    found = one(diagnosed(world), "connected")
+
+    assert f"until it tries again by itself, within {within}" in "\n".join(found.fix)

@@ -644,7 +644,7 @@ def test_the_key_s_endpoint_shut_to_a_connected_node() -> None:
         (True, "s3", "unable to validate encryption on Amazon S3 bucket"),
         (True, "logs", "encryption is not set up on the selected CloudWatch Logs log group"),
         (False, "s3", None),
-        (False, "logs", None),
+        (False, "logs", "a prompt after two minutes"),
     ],
 )
 def test_what_users_see_of_a_closed_path_follows_from_what_is_enforced(

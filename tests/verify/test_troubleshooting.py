@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+import shlex
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from session_manager_permissions._verify import checks
 from session_manager_permissions._verify.checks import ORDER
 from tests.conftest import ROOT
+from tests.test_readme import refuse_unknown_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE: Final = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SECTIONS: Final = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE))
@@ -22,23 +27,49 @@ MESSAGES: Final = (
     checks.GROUP_NOT_ENCRYPTED,
     *checks.PLUGIN_MISSING.split(", or "),
     checks.START_DENIED,
-    checks.NO_RUN_AS_USER,
+    checks.CHANNEL_DENIED,
+    checks.DATA_KEY_DENIED,
+    checks.LATE_PROMPT,
+    checks.RUN_AS_ROOT,
+    checks.RUN_AS_NOBODY,
 )
+SEEN: Final = (  # what no check can tell apart, and other things than a message
+    "black or blank screen",
+    "Permission denied (publickey)",
+    "kex_exchange_identification",
+    "Connection to destination port failed",
+    "Plugin with name Port is not supported",
+    "Plugin with name Standard_Stream not found",
+    "unable to validate encryption",
+    "failed to start pty since RunAs user",
+    "Enable advanced-instances tier",
+    "MachineFingerprintDoesNotMatch",
+    "Signature expired",
+    "x509: certificate signed by unknown authority",
+    "Cannot perform start session: EOF",
+    "Another client than the CLI",
+    "Windows loses the metadata service",
+    "Bottlerocket",
+    "a NAT was replaced",
+)
+
+
+def rows(section: str) -> Iterator[dict[str, str]]:
+    """The rows of the tables that have a column of checks."""
+    header: list[str] = []
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
+        if not line.startswith("|"):
+            header = []
+        elif "check" in cells:
+            header = cells
+        elif header and set(line) != {"|", "-"}:
+            yield dict(zip(header, cells, strict=True))
 
 
 def named(section: str) -> set[str]:
     """The checks in the column of that name."""
-    column = None
-    found = set()
-    for line in section.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("|"):
-            column = None
-        elif "check" in cells:
-            column = cells.index("check")
-        elif column is not None:
-            found |= {*re.findall(r"`([^`]+)`", cells[column])}
-    return found
+    return {check for row in rows(section) for check in re.findall(r"`([^`]+)`", row["check"])}
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -52,3 +83,22 @@ def test_each_cause_is_a_check_and_each_check_is_there() -> None:
     causes = {check for section in SECTIONS.values() for check in named(section)}
 
     assert causes == {*ORDER} - {"connected"}  # which is the heading's own
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_what_users_see_is_a_heading(seen: str) -> None:
+    assert [heading for heading in SECTIONS if seen in heading.replace("`", "")]
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_each_cause_says_how_to_tell_that_it_is_this_one(heading: str) -> None:
+    for row in rows(SECTIONS[heading]):
+        symptom = row["check"] in {"", "`registered`"}
+        assert row.get("how to tell") or row.get("what you see") or not symptom, row
+        assert row["cause"]
+        assert row["remedy"]
+
+
+@pytest.mark.parametrize("command", sorted({*re.findall(r"`(aws [^`]+)`", PAGE)}))
+def test_each_command_in_a_row_is_one_of_the_cli(command: str) -> None:
+    refuse_unknown_options(shlex.split(command))
