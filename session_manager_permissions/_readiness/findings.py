@@ -310,7 +310,8 @@ def _of_boots(
 ) -> Iterator[Finding]:
     """Find policies of this library that may be attached after the instance has booted.
 
-    The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes.
+    The agent tries to register at boot. Where that is denied it waits 25 to 30 minutes; where it
+    may register and not open a channel, less at first.
     Only policies of the machine's own template count: the order of stacks is another matter.
     """
     late: defaultdict[tuple[Role, frozenset[Policy], str, bool], list[Resource]] = defaultdict(list)
@@ -334,7 +335,7 @@ def _of_boots(
                 tuple(dict.fromkeys(machines)),
                 "DependsOn",
                 f"{what} may boot before the role has the policy {names}, without which the agent "
-                "is denied, and it tries again after 25 minutes or more",
+                "is denied until it tries again, which can take 30 minutes",
                 _wait(machines[0], ours[0].resource),
             )
 

@@ -56,7 +56,7 @@ def test_instance_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
     assert finding.description == (
         "this instance may boot before the role has the policy 'PermissionsPolicy"
         f"{finding.description.partition('PermissionsPolicy')[2][:8]}', without which the agent "
-        "is denied, and it tries again after 25 minutes or more"
+        "is denied until it tries again, which can take 30 minutes"
     )
     assert finding.fix == "instance.instance.node.add_dependency(permissions)"
 
