@@ -74,10 +74,9 @@ PLUGIN_MISSING: Final = (
 START_DENIED: Final = "AccessDeniedException ... StartSession"
 CHANNEL_DENIED: Final = "Starting session with SessionId: ..., and nothing after it"
 """What the operator sees whose channel is denied: the plug-in prints no message, and hangs."""
-DATA_KEY_DENIED: Final = (
-    "KMSEncryption failed on client ... Error calling KMS GenerateDataKey API: "
-    "AccessDeniedException"
-)
+NO_DATA_KEY: Final = "KMSEncryption failed on client ... Error calling KMS GenerateDataKey API"
+"""What the operator sees if AWS KMS gives the plug-in no data key, which comes before the agent's
+own call: the operator may not use the key, or nobody can."""
 LATE_PROMPT: Final = "Starting session with SessionId: ..., and a prompt after two minutes"
 """What users see while the agent waits for CloudWatch Logs, if the log need not be encrypted."""
 RUN_AS_ROOT: Final = "invalid uid and gid"

@@ -13,7 +13,7 @@ from session_manager_permissions import _limits
 from .asking import CannotAsk, asking, tried
 from .checks import (
     CHANNEL_DENIED,
-    DATA_KEY_DENIED,
+    NO_DATA_KEY,
     PLUGIN_MISSING,
     START_DENIED,
     Check,
@@ -208,7 +208,7 @@ def _calls(node: Node, preferences: Preferences, tags: Mapping[str, str]) -> lis
 _USERS_SEE: Final = {
     "ssm:StartSession": START_DENIED,
     "ssmmessages:OpenDataChannel": CHANNEL_DENIED,
-    "kms:GenerateDataKey": DATA_KEY_DENIED,
+    "kms:GenerateDataKey": NO_DATA_KEY,
 }
 """What the operator sees, by the first call that is denied."""
 

@@ -12,9 +12,9 @@ from .checks import (
     BUCKET_NOT_ENCRYPTED,
     BUCKET_NOT_READ,
     GROUP_NOT_ENCRYPTED,
-    HANDSHAKE,
     KEY_DENIED,
     MAY_USE,
+    NO_DATA_KEY,
     NO_ROLE,
     USABLE,
     Check,
@@ -186,12 +186,12 @@ def _key(session: AwsSession, node: Node, given: str) -> _Key:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         evidence = [Evidence("ssm:GetDocument", "inputs.kmsKeyId", given)]
-        return _Key(failed(name, given, why, fix, evidence, users_see=HANDSHAKE), None)
+        return _Key(failed(name, given, why, fix, evidence, users_see=NO_DATA_KEY), None)
     found = _describe_key(session, given)
     if isinstance(found, NotThere):
         fix = "set kmsKeyId of the document to a key that exists"
         evidence = [Evidence(_KEY, "KeyMetadata", None)]
-        return _Key(failed(name, given, str(found), fix, evidence, users_see=HANDSHAKE), None)
+        return _Key(failed(name, given, str(found), fix, evidence, users_see=NO_DATA_KEY), None)
     if isinstance(found, CannotAsk):
         itself = LiveKey(given, given)
         return _Key(unasked(name, given, found), None if itself.alias_name else itself)
@@ -232,7 +232,7 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
     elif found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
-        return failed(name, given, why, fix, evidence, users_see=HANDSHAKE)
+        return failed(name, given, why, fix, evidence, users_see=NO_DATA_KEY)
     return passed(name, given, "the key encrypts and decrypts", evidence)
 
 

@@ -28,7 +28,7 @@ MESSAGES: Final = (
     *checks.PLUGIN_MISSING.split(", or "),
     checks.START_DENIED,
     checks.CHANNEL_DENIED,
-    checks.DATA_KEY_DENIED,
+    checks.NO_DATA_KEY,
     checks.LATE_PROMPT,
     checks.RUN_AS_ROOT,
     checks.RUN_AS_NOBODY,
