@@ -12,7 +12,7 @@ import os
 import re
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -20,7 +20,7 @@ from constructs import Construct
 
 from session_manager_permissions import SessionManagerPermissions, lookup_instance_profile
 
-from . import _limits, _needs
+from . import _limits, _lists, _needs
 from ._constructs.lookup import look_up
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_logs as logs
     from aws_cdk import aws_s3 as s3
+
+    from ._lists import Line, NameList
 
 TARGETS: Final = {
     "instance-profile": "NAME",
@@ -50,6 +52,8 @@ CONTEXT: Final = {
     "decrypt-sessions-only": "true or false",
 }
 """All options, each with its kind of value."""
+MISREAD: Final = ("key", "log-bucket", "log-bucket-key")
+"""The options of whose wrong values CDK speaks without naming the option."""
 CLI_CONTEXT: Final = ("acknowledged-issue-numbers", "cli-telemetry")
 """What the CLI itself keeps in cdk.context.json."""
 MOST_NAMES: Final = 500
@@ -63,19 +67,6 @@ CONSTRUCT_ID: Final = "SessionManagerPermissions"
 
 class WrongLinesError(ValueError):
     """Errors in a file, an argument for each wrong line."""
-
-
-class Line(NamedTuple):
-    """A line of a file, with the name or the ARN of a role or an instance profile."""
-
-    where: str
-    """The file and the line number, such as `profiles.txt:3`."""
-    text: str
-
-    @property
-    def name(self) -> str:
-        """The name alone."""
-        return self.text.rpartition("/")[2]
 
 
 def context(app: cdk.App) -> dict[str, str]:
@@ -98,6 +89,10 @@ def context(app: cdk.App) -> dict[str, str]:
                 raise ValueError(f"-c {name}={value}: give {kind}")
         elif kind is not None and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
+    for name in MISREAD:
+        fault = _lists.OPTIONS[name](given[name]) if name in given else None
+        if fault:
+            raise ValueError(f"-c {name}: {given[name]!r} {fault}")
     return {name: given[name] for name in CONTEXT if name in given}
 
 
@@ -144,14 +139,48 @@ def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
     # The path decides, in whichever form it is given, so that a new line updates the same stack.
     name = Path(os.path.relpath(path)).as_posix()
     stack = make_stack(app, "Roles" if option == "roles" else "InstanceProfiles", name)
-    lines = read_lines(option, path, stack)
+    listed = read_list(option, path, stack)
+    options = with_options_of(listed, options)
     permissions = None
-    for line, role in look_up_roles(option, lines, stack):
+    for line, role in look_up_roles(option, listed.names, stack):
         with refusing_role(line, stack):
             if permissions is None:
                 permissions = add_permissions(stack, options, role=role)
             else:
                 permissions.attach_to_role(role)
+    for line in listed.options.get(_lists.REPEATED, [])[1:]:
+        key = cdk.aws_kms.Key.from_key_arn(stack, f"Key-{line.text}", line.text)
+        with at(line):
+            cast("SessionManagerPermissions", permissions).add_encryption_key(key)
+    for name in options.keys() - listed.options.keys() - TARGETS.keys():
+        warn_of_option(stack, name, options[name], path)
+
+
+def with_options_of(listed: NameList, options: dict[str, str]) -> dict[str, str]:
+    """Return the options of the command line and of the list; of several keys the first.
+
+    Raises:
+        WrongLinesError: the two contradict each other.
+    """
+    errors = [
+        f"-c {name}={options[name]} contradicts {line.where}: {name} = {line.text}: leave out "
+        f"-c {name}, or change the line"
+        for name, lines in listed.options.items()
+        for line in lines
+        if options.get(name, line.text) != line.text
+    ]
+    if errors:
+        raise WrongLinesError(*errors)
+    return options | {name: lines[0].text for name, lines in listed.options.items()}
+
+
+def warn_of_option(stack: cdk.Stack, name: str, value: str, path: str) -> None:
+    """Warn of an option that the next deployment of the list may forget."""
+    cdk.Annotations.of(stack).add_warning_v2(
+        "session-manager-permissions:option-not-in-list",
+        f"-c {name}={value} is not in {path}: write the line {name} = {value} into it, because a "
+        f"later deployment without -c {name} takes from every role what the option grants",
+    )
 
 
 @contextmanager
@@ -163,6 +192,15 @@ def refusing_role(line: Line, stack: cdk.Stack) -> Generator[None, None, None]:
         # The construct checks the options before it is in the stack, and the role after that.
         if stack.node.try_find_child(CONSTRUCT_ID) is None:
             raise
+        raise ValueError(f"{line.where}: {error}") from None
+
+
+@contextmanager
+def at(line: Line) -> Generator[None, None, None]:
+    """Name the line of an option that is wrong."""
+    try:
+        yield
+    except ValueError as error:
         raise ValueError(f"{line.where}: {error}") from None
 
 
@@ -206,8 +244,8 @@ def add_permissions(
     )
 
 
-def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
-    """Return the lines of the file that have a name or an ARN; `#` begins a comment.
+def read_list(option: str, path: str, stack: cdk.Stack) -> NameList:
+    """Read the names and the options of the file.
 
     Raises:
         WrongLinesError: a line is wrong without asking the account.
@@ -219,39 +257,31 @@ def read_lines(option: str, path: str, stack: cdk.Stack) -> list[Line]:
         raise ValueError(f"-c {option}={path}: {error.strerror}") from None
     except ValueError:
         raise ValueError(f"-c {option}={path}: give a text file in UTF-8") from None
-    lines = [
-        Line(f"{path}:{number}", stripped)
-        for number, line in enumerate(text.split("\n"), start=1)
-        if (stripped := line.partition("#")[0].strip())
-    ]
-    if not lines:
+    fault_of = _limits.role_fault if option == "roles" else _limits.instance_profile_fault
+    listed = _lists.parse(text, path, fault_of)
+    names, faults = listed.names, listed.faults
+    if not names and not faults:
         raise ValueError(
             f"-c {option}={path}: the file has no names; to take the policy from all roles that "
             f"have it, run aws cloudformation delete-stack --stack-name {stack.stack_name}"
         )
-    if len(lines) > MOST_NAMES:
-        parts = math.ceil(len(lines) / MOST_NAMES)
+    if len(names) > MOST_NAMES:
+        parts = math.ceil(len(names) / MOST_NAMES)
         raise ValueError(
-            f"-c {option}={path}: the file has {len(lines)} names, and a stack takes at most "
+            f"-c {option}={path}: the file has {len(names)} names, and a stack takes at most "
             f"{MOST_NAMES}: split the file into {parts}, which have a stack each, and deploy each"
         )
-    errors, seen = [], dict[str, Line]()
-    fault_of = _limits.role_fault if option == "roles" else _limits.instance_profile_fault
-    for line in lines:
-        fault = fault_of(line.text)
-        if fault:
-            errors.append(f"{line.where}: {line.text!r} {fault}")
-        elif "/" in line.text and (account := line.text.split(":")[4]) != stack.account:
-            errors.append(
-                f"{line.where}: {line.text} belongs to account {account}, and the stack to "
-                f"{stack.account}"
-            )
-        elif first := seen.get(line.name.lower()):  # IAM's names are unique regardless of case
-            errors.append(f"{line.where}: {line.name!r} is at {first.where} already")
-        seen.setdefault(line.name.lower(), line)
-    if errors:
-        raise WrongLinesError(*errors)
-    return lines
+    for line in names:
+        if "/" in line.text and line.number not in faults:
+            account = line.text.split(":")[4]
+            if account != stack.account:
+                faults[line.number] = (
+                    f"{line.where}: {line.text} belongs to account {account}, and the stack to "
+                    f"{stack.account}"
+                )
+    if faults:
+        raise WrongLinesError(*(faults[number] for number in sorted(faults)))
+    return listed
 
 
 def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tuple[Line, iam.IRole]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from contextlib import contextmanager
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -30,8 +33,33 @@ _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """The IAM action that an API operation needs, where the two have different names."""
 
 
+_USER_OF_URL: Final = re.compile(r"(?<=://)[^\s\"'<>]*@")
+"""What is before the host of a URL; a password may itself have a `@` or a `/`."""
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""How the variables begin whose URL may have a password."""
+
+
+def without_passwords(text: str) -> str:
+    """Replace passwords of URLs, and those of the environment's URLs wherever they are.
+
+    botocore has the URL that it could not use in its errors, or the part of it that is wrong.
+    """
+    for name, value in os.environ.items():
+        user, at, _ = value.rpartition("@")
+        if at and name.upper().startswith(_ENDPOINTS):
+            user = user.rpartition("://")[2]
+            password = user.partition(":")[2]
+            secrets = {user, password, *re.split(r"[:/?#@]", password)}
+            for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return _USER_OF_URL.sub("***@", text)
+
+
 class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
-    """There is no answer; the text tells the user why, and the way out."""
+    """There is no answer; the text tells the user why, and the way out. It has no passwords."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(without_passwords(text))
 
 
 class NotPermitted(CannotAsk):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions import _limits
 
 from .agent import read_diagnostics
-from .asking import CannotAsk, answered
+from .asking import CannotAsk, answered, without_passwords
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .diagnosis import diagnose
@@ -114,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         text = "interrupted before there was an answer"
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
-        text = f"an error of the program, {type(error).__name__}: {error}: report it"
+        said = f"an error of the program, {type(error).__name__}: {error}: report it"
+        text = without_passwords(said)
     say(text)
     return CANNOT_ASK
 
@@ -220,7 +221,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     _import_extras(arguments.output)
     with said_in_a_line():
         result = audits.answer(arguments)
-    show = partial(audits.as_text, arguments.output, result)
+    show = partial(audits.as_text, arguments, result)
     if arguments.file is None:
         _print(show)
     try:

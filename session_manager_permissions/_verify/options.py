@@ -53,6 +53,10 @@ def add_flag(to: argparse._ActionsContainer, flag: str, help_text: str) -> None:
     to.add_argument(flag, action="store_true", help=help_text)
 
 
+MOST_BYTES: Final = 256 * 2**20
+"""The largest file that is read: the audit of 100,000 nodes has about a third of it."""
+MOST_LEVELS: Final = 50
+"""How deep a file may be nested. No answer of the command has more than ten levels."""
 EXTRAS: Final = {"table": ("rich",), "json": (), "html": ("jinja2",)}
 """The modules that each form of the answer needs."""
 
@@ -87,15 +91,42 @@ def read_json(path: str, option: str, give: str) -> Any:  # noqa: ANN401 # of an
         give: what to give instead, for the errors.
 
     Raises:
-        CannotAsk: the file can't be read, or it is not JSON.
+        CannotAsk: the file can't be read, it is too large, it is not JSON, or it is nested deeper
+            than anything that the command reads.
     """
     where = f"{option} {path}"
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise CannotAsk(f"{where} has more than {MOST_BYTES // 2**20} MiB: {give}")
+        found = json.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise CannotAsk(f"{where} can't be read: {error.strerror}: {give}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise CannotAsk(f"{where} is not JSON: {give}") from None
+    except RecursionError:
+        is_deeper = True
+    else:
+        is_deeper = _is_deeper(found, MOST_LEVELS)
+    if is_deeper:
+        raise CannotAsk(f"{where} is not JSON of at most {MOST_LEVELS} levels: {give}")
+    return found
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Tell whether lists and objects are nested deeper than this."""
+    within = [value]
+    for _ in range(levels + 1):
+        nested: list[object] = []
+        for one in within:
+            nested += (
+                one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            )
+        if not nested:
+            return False
+        within = nested
+    return True
 
 
 def refuse(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:

@@ -6,15 +6,16 @@ import json
 import os
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.session import AwsSession
-from session_manager_permissions._verify.text import rendered, say
+from session_manager_permissions._verify.text import rendered
 
 from .arguments import tags_of
 from .auditing import as_listed, audit, enabled_regions
+from .listing import add_to_list
 from .merge import read, read_file
 from .progress import Progress
 
@@ -85,17 +86,18 @@ def exit_status(result: AuditResult) -> int:
     return ALL_REACHABLE
 
 
-def as_text(output: str, result: AuditResult) -> str:
+def as_text(arguments: argparse.Namespace, result: AuditResult) -> str:
     """Show the result as `--output` says."""
-    if output == "json":
+    if arguments.output == "json":
         return f"{json.dumps(result, indent=2)}\n"
-    if output == "html":
+    if arguments.output == "html":
         from .page import html  # noqa: PLC0415 # the largest part, of one form alone
 
         return html(result)
     from .table import print_audit  # noqa: PLC0415
 
-    return rendered(partial(print_audit, result))
+    list_path, profile = arguments.profiles_file, arguments.profile
+    return rendered(partial(print_audit, result, list_path=list_path, profile=profile))
 
 
 def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:
@@ -106,55 +108,11 @@ def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:
             several accounts.
     """
     if arguments.file is not None:
-        _write(arguments.file, "--file", as_text(arguments.output, result))
+        write(arguments.file, "--file", as_text(arguments, result))
     if arguments.profiles_file is not None:
         if result["account"] is None:  # a stack is in one, whose profiles may have the same names
             raise CannotAsk(
                 "--profiles-file takes the profiles of one account, and these results are of "
                 "several: give --from the results of one"
             )
-        _add_names(arguments.profiles_file, result["profiles"])
-
-
-def _add_names(path: str, names: list[str]) -> None:
-    """Add the names that the file lacks, but for those that stand there commented out.
-
-    A stack may follow the file, and would take the policy from a profile that it no longer names.
-    """
-    file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
-    except (OSError, ValueError) as error:
-        raise CannotAsk(
-            f"--profiles-file {path} can't be read, and names are added to what it has: {error}: "
-            "give another path"
-        ) from None
-    if text and not text.endswith("\n"):
-        text += "\n"
-    lines = text.split("\n")  # as the app does
-    listed = {_name(line.partition("#")[0]) for line in lines}
-    comments = (line.strip("# \t").partition("#")[0].split() for line in lines)
-    commented_out = {_name(words[0]) for words in comments if len(words) == 1}
-    lacking = [name for name in names if _name(name) not in listed]
-    left_out = [name for name in lacking if _name(name) in commented_out]
-    added = "".join(f"{name}\n" for name in lacking if name not in left_out)
-    _write(path, "--profiles-file", text + added)
-    if left_out:
-        say(
-            f"not added to --profiles-file {path}, as commented out there: {', '.join(left_out)}; "
-            "remove the `#` of a profile that is to get the permissions"
-        )
-
-
-def _name(line: str) -> str:
-    """Return the name in a line as IAM compares names: without the path, regardless of case."""
-    return line.strip().rpartition("/")[2].lower()
-
-
-def _write(path: str, option: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CannotAsk(
-            f"{option} {path} can't be written: {error.strerror}: give another path"
-        ) from None
+        add_to_list(arguments.profiles_file, result)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.files import refuse_link
 from session_manager_permissions._verify.options import (
     EXTRAS,
     add_flag,
@@ -57,7 +58,7 @@ def tags_of(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def refuse_unusable(arguments: argparse.Namespace) -> None:
-    """Refuse what `--from` does not use, and files for which there is no folder.
+    """Refuse what `--from` does not use, and files that can't be written.
 
     Raises:
         CannotAsk: there is such an option.
@@ -65,12 +66,17 @@ def refuse_unusable(arguments: argparse.Namespace) -> None:
     if arguments.results:
         unused = ("region", "all_regions", "tag", "document", "profile")
         refuse(arguments, unused, "is not for --from, which asks nothing: leave it out")
-    for flag, path in (("--file", arguments.file), ("--profiles-file", arguments.profiles_file)):
+    file, listed = arguments.file, arguments.profiles_file
+    if file is not None and listed is not None and Path(file).resolve() == Path(listed).resolve():
+        raise CannotAsk(f"--file and --profiles-file are both {file}: give each a file of its own")
+    for flag, path in (("--file", file), ("--profiles-file", listed)):
         if path is not None and not os.access(Path(path).parent, os.W_OK):
             raise CannotAsk(
                 f"{flag} {path} can't be written: its folder does not exist, or you may not write "
                 "to it: give another path"
             )
+        if path is not None:
+            refuse_link(path, flag)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profiles-file",
         "FILE",
         "also add the names of the instance profiles that lack a permission there, one a line, "
-        "as the app takes them by -c instance-profiles=FILE",
+        "and the options that they need, as the app takes them by -c instance-profiles=FILE",
     )
     print_help = "print a policy with what the credentials need, and exit"
     add_flag(shown, "--print-permissions", print_help)

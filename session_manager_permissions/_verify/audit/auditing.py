@@ -14,6 +14,7 @@ from session_manager_permissions._verify.node import own_account
 
 from .inventory import Inventory, list_nodes, role_source
 from .judging import Judged, judge, unjudged
+from .listing import agreed
 from .merge import lacking, summary
 from .sharing import Answers, SharingSession
 
@@ -215,11 +216,11 @@ def _judged(session: SharingSession, node: Node, document: str | None) -> Judged
     try:
         return judge(session, node, document)
     except (BotoCoreError, CannotAsk) as error:  # credentials that expired; no such document
-        why = str(error)
+        why = CannotAsk(str(error))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
-        why = f"an error of the program, {type(error).__name__}: {error}: report it"
-    session.unanswered[why] = CannotAsk(why)
-    return Judged(unjudged(node, why))
+        why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
+    session.unanswered[str(why)] = why
+    return Judged(unjudged(node, str(why)))
 
 
 def _roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:
@@ -241,4 +242,5 @@ def _role(nodes: list[Judged]) -> RoleResult:
         "instances": len(nodes),
         "lacks": [name for name in OF_ROLE if name in lacks],
         "unknown": [name for name in OF_ROLE if name in unknown],
+        "options": agreed([(node.lacks, node.options) for node in nodes]),
     }

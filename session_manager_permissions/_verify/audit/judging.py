@@ -12,6 +12,7 @@ from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import ask_connection, with_status_checks
 
 from .inventory import name_of
+from .listing import Options, known_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,6 +35,8 @@ class Judged(NamedTuple):
     """The checks of the role's permissions that fail."""
     unknown: tuple[str, ...] = ()
     """The checks of the role's permissions that are unknown."""
+    options: Options = {}  # noqa: RUF012 # a NamedTuple's default, which nothing changes
+    """The options of the app whose values the Session document has."""
 
 
 def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
@@ -78,7 +81,8 @@ def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
         tuple(one.name for one in of_role if one.verdict == verdict)
         for verdict in ("fail", "unknown")
     )
-    return Judged(result, not replaced and not node.is_hybrid, lacks, unknown)
+    options = known_options(diagnosis.preferences)
+    return Judged(result, not replaced and not node.is_hybrid, lacks, unknown, options)
 
 
 def _verdict(node: Node, checks: Sequence[Check]) -> tuple[NodeVerdict, list[Check]]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.options import read_json
 
+from .listing import agreed
 from .result import AuditResult
 from .shape import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .listing import Options
     from .result import NodeResult, RegionResult, RoleResult, Summary
 
 AccountRegion = tuple[str, str]
@@ -189,12 +191,14 @@ def _roles(used: Sequence[AuditResult], nodes: Sequence[NodeResult]) -> list[Rol
     latest: dict[str, RoleResult] = {}
     profiles: dict[str, set[str]] = {}
     lacks: dict[str, dict[str, None]] = {}
+    options: dict[str, list[tuple[list[str], Options]]] = {}
     for result in sorted(used, key=lambda one: one.get("asked_at") or ""):
         for role in result["roles"]:
             arn = role["role"]
             latest[arn] = role
             profiles.setdefault(arn, set()).update(role["profiles"])
             lacks.setdefault(arn, {}).update(dict.fromkeys(role["lacks"]))
+            options.setdefault(arn, []).append((role["lacks"], role.get("options", {})))
     using = Counter(node["role"] for node in nodes)
     in_use = {node["profile"] for node in nodes}
     fails = {(node["role"], cause) for node in nodes for cause in node["causes"]}
@@ -210,6 +214,9 @@ def _roles(used: Sequence[AuditResult], nodes: Sequence[NodeResult]) -> list[Rol
             }
             if "unknown" in role:
                 merged["unknown"] = [one for one in role["unknown"] if one not in of_role]
+            if "options" in role:
+                known = [([one for one in was if one in of_role], of) for was, of in options[arn]]
+                merged["options"] = agreed(known)
             found.append(merged)
     return found
 

@@ -24,6 +24,7 @@ from session_manager_permissions._verify.text import shown, shown_time
 
 from .causes import ANY_NODE, grouped
 from .compare import HEADINGS, by_kind
+from .listing import new_list
 from .result import VERDICTS
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def html(result: AuditResult) -> str:
         number_of=lambda checks: numbers.get(tuple(checks)),
         unknown=grouped(unknown),
         lacking=[role for role in result["roles"] if role["lacks"] or role.get("unknown")],
+        listed=new_list(result),
         changes=result.get("changes"),
         by_kind=by_kind,
         headings=HEADINGS,

@@ -99,6 +99,9 @@ class RoleResult(_RoleFields, total=False):
 
     unknown: list[str]
     """Which of them are unknown."""
+    options: dict[str, list[str]]
+    """The options of the app that grant what it lacks, with their values, as far as the Session
+    document has them."""
 
 
 class NodeState(TypedDict):

@@ -9,6 +9,7 @@ from session_manager_permissions._verify.checks import OF_ROLE
 from session_manager_permissions._verify.text import all_shown, plainly
 
 from .causes import grouped
+from .listing import DEFAULT_LIST, deployment, needed
 from .result import VERDICTS
 
 if TYPE_CHECKING:
@@ -22,24 +23,28 @@ if TYPE_CHECKING:
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
 _BY_ROLE: Final = frozenset({"instance-profile", *OF_ROLE})
 """The causes that lie in the role: their nodes are listed by role, and the others by region."""
-_GRANTS: Final = {
-    "register": "allow-registration=true",
-    "encrypt": "key=KEY_ARN",
-    "log-to-s3": "log-bucket=NAME",
-    "log-to-cloudwatch": "log-group=NAME",
-}
-"""The option of the app that gives what a role lacks; `reach` needs none."""
 _IDS: Final = 3
 """How many ids are shown of each line."""
-_DEPLOY: Final = (
-    'npx aws-cdk deploy --app "python -m session_manager_permissions" -c instance-profiles=FILE'
-)
 _LINES: Final = 10
 """How many roles or regions are shown of each cause, and how many profiles."""
 
 
-def print_audit(result: AuditResult, console: Console) -> None:
-    """Print the figures, the groups and what is not known."""
+def print_audit(
+    result: AuditResult,
+    console: Console,
+    *,
+    list_path: str | None = None,
+    profile: str | None = None,
+) -> None:
+    """Print the figures, the groups, what is not known and what to deploy.
+
+    Args:
+        result: the result.
+        console: what to print to.
+        list_path: the list of `--profiles-file`, if it is given.
+        profile: the profile of the AWS configuration, if it is given.
+    """
+    unknown = needed(result)[1]
     result = all_shown(result)
     accounts = dict.fromkeys(region["account"] for region in result["regions"])
     several = len(accounts) > 1
@@ -54,16 +59,6 @@ def print_audit(result: AuditResult, console: Console) -> None:
 
         console.print()
         print_changes(console, result["changes"])
-    profiles = result["profiles"]
-    if profiles:
-        console.print()
-        names = ", ".join(profiles[:_LINES])
-        more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
-        console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
-        console.print(f"  {names}{more}")
-        lacks = {name for role in result["roles"] if role["profiles"] for name in role["lacks"]}
-        options = "".join(f" -c {option}" for name, option in _GRANTS.items() if name in lacks)
-        console.print(f"  - --profiles-file FILE, then {_DEPLOY}{options}")
     incomplete = [region for region in result["regions"] if region["error"]]
     if incomplete:
         console.print()
@@ -71,6 +66,24 @@ def print_audit(result: AuditResult, console: Console) -> None:
         for region in incomplete:
             place = f"{region['account']}, {region['region']}" if several else region["region"]
             console.print(f"  {place}: {region['error']}")
+    if result["profiles"]:
+        console.print()
+        _print_profiles(console, result["profiles"], list_path)
+        if unknown:
+            console.print(f"  - write into the list, if it is not there: {', '.join(unknown)}")
+        console.print(f"  {deployment(list_path or DEFAULT_LIST, profile)}")
+
+
+def _print_profiles(console: Console, profiles: list[str], list_path: str | None) -> None:
+    """Name the profiles that lack permissions, and the list that they are in."""
+    names = ", ".join(profiles[:_LINES])
+    more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
+    console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
+    console.print(f"  {names}{more}")
+    if list_path is None:
+        console.print(f"  - add --profiles-file {DEFAULT_LIST} to the audit, and then run:")
+    else:
+        console.print("  - the list of --profiles-file has them; run:")
 
 
 def _figures(result: AuditResult, *, several: bool) -> Table:

@@ -1,0 +1,208 @@
+"""Adds to the list of `--profiles-file` the profiles that lack permissions, and their options."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions import _limits, _lists
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.files import is_stream, locked, write
+from session_manager_permissions._verify.text import say
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from session_manager_permissions._lists import NameList
+    from session_manager_permissions._verify.preferences import Preferences
+
+    from .result import AuditResult
+
+_FLAG: Final = "--profiles-file"
+DEFAULT_LIST: Final = "profiles.txt"
+"""The name of the list in what is printed, if `--profiles-file` gives none."""
+_GRANTS: Final[dict[str, dict[str, str]]] = {
+    "register": {"allow-registration": "true"},
+    "encrypt": {"key": "KEY_ARN"},
+    "log-to-s3": {"log-bucket": "NAME", "log-prefix": "", "log-bucket-key": ""},
+    "log-to-cloudwatch": {"log-group": "NAME"},
+}
+"""The options of the app that grant what a check asks for, each with a stand-in for its value.
+
+`reach` needs none. Where the stand-in is empty, not every deployment needs the option.
+"""
+_ALWAYS: Final = "register"
+"""The check whose option has the same value everywhere."""
+
+_DEPLOY: Final = 'npx aws-cdk deploy --app "python -m session_manager_permissions"'
+
+Options = dict[str, list[str]]
+"""The values of options of the app; only `key` has several."""
+
+
+def known_options(preferences: Preferences) -> Options:
+    """Return the options of the app whose values the session preferences have."""
+    document = preferences.document
+    found = {
+        "key": document.key,
+        "log-bucket": document.log_bucket,
+        "log-prefix": document.log_prefix,
+        "log-bucket-key": getattr(preferences.bucket_key, "given", None),
+        "log-group": document.log_group,
+    }
+    return {name: [value] for name, value in found.items() if value}
+
+
+def agreed(parts: Sequence[tuple[Collection[str], Options]]) -> Options:
+    """Return the options that grant what all parts lack, where the parts agree about the values.
+
+    Args:
+        parts: the checks that fail for a node or a role, and the options whose values are known.
+    """
+    options: Options = {}
+    for check, grants in _GRANTS.items():
+        found = [
+            {name: known[name] for name in grants if name in known}
+            for lacks, known in parts
+            if check in lacks
+        ]
+        if found and check == _ALWAYS:
+            options |= {name: [value] for name, value in grants.items()}
+        elif _lists.REPEATED in grants:
+            keys = {key for one in found for key in one.get(_lists.REPEATED, ())}
+            options |= {_lists.REPEATED: sorted(keys)} if keys else {}
+        elif found and all(one == found[0] for one in found):
+            options |= found[0]
+    return options
+
+
+def needed(result: AuditResult) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return what a list of the profiles needs besides the names.
+
+    Returns:
+        The options with values that are known and that a line can have, and a line with a
+        stand-in for each other one.
+    """
+    roles = [role for role in result["roles"] if role["profiles"]]
+    options = agreed([(role["lacks"], role.get("options", {})) for role in roles])
+    known: list[tuple[str, str]] = []
+    unknown: list[str] = []
+    for check, grants in _GRANTS.items():
+        if not any(check in role["lacks"] for role in roles):
+            continue
+        of_check = [(name, value) for name in grants for value in options.get(name, ())]
+        if of_check and all(_lists.as_line(*one) for one in of_check):
+            known += of_check
+        else:
+            unknown += [f"{name} = {value}" for name, value in grants.items() if value]
+    return known, unknown
+
+
+def deployment(path: str, profile: str | None) -> str:
+    """Return the command that gives the profiles of a list the permissions.
+
+    Args:
+        path: the list.
+        profile: the profile of the AWS configuration. Default: - that of the environment
+    """
+    options = [] if profile is None else ["--profile", profile]
+    return f"{_DEPLOY} {shlex.join([*options, '-c', f'instance-profiles={path}'])}"
+
+
+def new_list(result: AuditResult) -> list[str]:
+    """Return the lines of a list that has what the result needs, and nothing else."""
+    empty = _lists.parse("", "", _limits.instance_profile_fault)
+    options, _ = _lacking_options(empty, needed(result)[0])
+    names, _ = _lacking_names(empty, result["profiles"])
+    return [*options, *names]
+
+
+def add_to_list(path: str, result: AuditResult) -> None:
+    """Add the names and the options that the list lacks, but for those that are commented out.
+
+    A stack may follow the file, and would take the policy from a profile that it no longer names.
+    So what the file has stays as it is, and two runs that add to it take turns.
+
+    Raises:
+        CannotAsk: the file can't be read or written, or it is no list.
+    """
+    with locked(path, _FLAG):
+        text = _read(path)
+        listed = _lists.parse(text or "", path, _limits.instance_profile_fault)
+        if listed.faults:
+            raise CannotAsk(
+                f"{_FLAG} {path} is no list that the app takes, and is left as it is: "
+                f"{'; '.join(listed.faults.values())}: correct it first"
+            )
+        options, kept = _lacking_options(listed, needed(result)[0])
+        names, refused = _lacking_names(listed, result["profiles"])
+        added = [*options, *names]
+        if added or text is None:
+            write(path, _FLAG, _with_lines(text or "", added))
+    for said in (*kept, *refused):
+        say(f"not added to {_FLAG} {path}, {said}")
+
+
+def _read(path: str) -> str | None:
+    """Return what the file has, with its line ends as they are; None if there is no file."""
+    if is_stream(path):
+        raise CannotAsk(f"{_FLAG} {path} is a device or a pipe, and keeps no list: give a file")
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CannotAsk(
+            f"{_FLAG} {path} can't be read, and names are added to what it has: {error}: "
+            "give another path"
+        ) from None
+
+
+def _with_lines(text: str, added: list[str]) -> str:
+    """Add lines at the end, with the line ends that the text has."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    if text and not text.endswith(("\n", "\r")):
+        text += end
+    return text + "".join(f"{line}{end}" for line in added)
+
+
+def _lacking_options(
+    listed: NameList, options: list[tuple[str, str]]
+) -> tuple[list[str], list[str]]:
+    """Return the lines to add, and what to say of the others."""
+    added, said = [], []
+    for name, value in options:
+        has = [line.text for line in listed.options.get(name, ())]
+        line = f"{name} = {value}"
+        if value in has:
+            continue
+        if (name, value) in listed.left_out_options:
+            said.append(f"as commented out there: {line}")
+        elif has and name != _lists.REPEATED:
+            said.append(f"as it has {name} = {has[0]}: {line}")
+        else:
+            added.append(line)
+    return added, said
+
+
+def _lacking_names(listed: NameList, names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the names to add, and what to say of the others."""
+    has = {_lists.same(line.text) for line in listed.names}
+    added, left_out, said = [], [], []
+    for name in names:
+        # A slash would make it an ARN, and of another profile.
+        fault = _limits.INSTANCE_PROFILE.fault(name) or _lists.name_fault(
+            name, _limits.instance_profile_fault
+        )
+        if fault:
+            said.append(f"as {name!r} {fault}")
+        elif _lists.same(name) not in has:
+            (left_out if _lists.same(name) in listed.left_out_names else added).append(name)
+    if left_out:
+        said.append(
+            f"as commented out there: {', '.join(left_out)}; remove the `#` of a profile that is "
+            "to get the permissions"
+        )
+    return added, said
