@@ -252,6 +252,51 @@ def test_the_roles_of_a_file_are_looked_up_at_once_and_get_one_policy(here: Path
     assert policy(found)["Roles"] == ["web", "db"]
 
 
+@pytest.mark.parametrize("option", ["roles", "instance-profiles"])
+@pytest.mark.parametrize("given", [{}, {"allow-registration": "true", "key": key_arn()}])
+def test_the_options_of_a_file_are_those_of_the_command_line(
+    here: Path, option: str, given: Mapping[str, str]
+) -> None:
+    told = {"key": key_arn(), "allow-registration": "true", "log-bucket": "session-logs"}
+    by_options = build_from_file(here, option, "web\n", **told)
+    lines = "\r\n".join(f"{name} = {value}" for name, value in told.items())
+
+    assert build_from_file(here, option, f"\ufeff{lines} # all\r\nweb", **given) == by_options
+
+
+def test_a_file_has_the_key_of_each_region(here: Path) -> None:
+    keys = [key_arn(region="us-east-1"), key_arn()]
+    text = "".join(f"key = {key}\n" for key in keys)
+    _, found = build_from_file(here, "roles", f"{text}web\ndb\n", key=keys[0])
+
+    assert policy(found)["Roles"] == ["web", "db"]
+    assert policy(found)["PolicyDocument"]["Statement"][-1]["Resource"] == keys
+
+
+def test_an_option_that_contradicts_the_file_is_said_with_its_line(here: Path) -> None:
+    text = f"key = {key_arn()}\nallow-registration = true\nweb\n"
+    (here / "names.txt").write_text(text, encoding="utf-8")
+    other = key_arn(region="us-east-1")
+    with pytest.raises(SystemExit) as error:
+        run_here(here, {"roles": "names.txt", "allow-registration": False, "key": other})
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f"app.py: -c key={other} contradicts names.txt:1: key = {key_arn()}")
+    assert second.startswith("app.py: -c allow-registration=false contradicts names.txt:2: ")
+
+
+def test_an_option_that_the_file_lacks_is_a_warning(here: Path) -> None:
+    build_from_file(here, "roles", f"key = {key_arn()}\nweb\n", key=key_arn())
+    assert "option-not-in-list" not in synthesized(here)
+    build_from_file(here, "roles", "web\n", key=key_arn())
+    assert f"write the line key = {key_arn()} into it" in synthesized(here)
+
+
+def synthesized(folder: Path) -> str:
+    """All that the CLI reads, but for the tree."""
+    files = (folder / "cdk.out").glob("*.json")
+    return "".join(path.read_text() for path in files if path.name != "tree.json")
+
+
 def test_two_profiles_of_one_role_are_no_error(here: Path) -> None:
     (here / "names.txt").write_text("web\ndb\n", encoding="utf-8")
     build(here, {"instance-profiles": "names.txt"})
@@ -393,6 +438,23 @@ NO_ROLE = "names.txt:{}: '{}' is not the name of a role: 1 to 64 characters of A
             b"web\nWeb",
             ["names.txt:2: 'Web' is at names.txt:1 already"],
             id="twice, as IAM's names are unique regardless of case",
+        ),
+        pytest.param(
+            "roles",
+            b"key = alias/a\r\nlog_group = /a\r\nweb\r\ncheck-log-encryption = no\r\nWEB\r\n",
+            [
+                "names.txt:1: key 'alias/a' is not the ARN of a KMS key or an alias",
+                "names.txt:2: there is no option log_group of a list",
+                "names.txt:4: check-log-encryption 'no' is neither true nor false",
+                "names.txt:5: 'WEB' is at names.txt:3 already",
+            ],
+            id="options",
+        ),
+        pytest.param(
+            "roles",
+            b"allow-registration = true\n",
+            ["-c roles=names.txt: the file has no names"],
+            id="options alone",
         ),
     ],
 )
@@ -562,7 +624,7 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         pytest.param({"role": "Existing", "key": ""}, "-c key=: give a value", id="empty option"),
         pytest.param(
             {"role": "Existing", "key": "alias/sessions"},
-            "at least 6 components: alias/sessions",
+            "-c key: 'alias/sessions' is not the ARN of a KMS key or an alias",
             id="key",
         ),
         pytest.param(
@@ -598,12 +660,12 @@ def test_it_gives_the_same_template_in_every_process(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"role": "Existing", "log-bucket": "session-logs", "log-bucket-key": "alias/logs"},
-            "at least 6 components: alias/logs",
+            "-c log-bucket-key: 'alias/logs' is not the ARN of a KMS key",
             id="bucket's key",
         ),
         pytest.param(
             {"role": "Existing", "log-bucket": "arn:aws:s3:::session-logs"},
-            "bucket name",
+            "-c log-bucket: 'arn:aws:s3:::session-logs' is not the name of an S3 bucket",
             id="bucket's ARN",
         ),
         pytest.param(

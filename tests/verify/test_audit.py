@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
@@ -682,7 +683,11 @@ def test_what_a_role_lacks(said: OfRoles, audit: Callable[..., Run], tmp_path: P
     assert {one["role"].rpartition("/")[2]: tuple(one["lacks"]) for one in roles} == said.lacks
     assert [one["unknown"] for one in roles] == [[*said.unknown]] * len(roles)
     assert tuple(run.json["profiles"]) == said.profiles
-    assert file.read_text(encoding="utf-8") == "".join(f"{name}\n" for name in said.profiles)
+    listed = file.read_text(encoding="utf-8").splitlines()
+    assert tuple(line for line in listed if " = " not in line) == said.profiles
+    lacks = {name for one in roles if one["profiles"] for name in one["lacks"]}
+    assert ("allow-registration = true" in listed) == ("register" in lacks)
+    assert any(line.startswith("key = arn:") for line in listed) == ("encrypt" in lacks)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -810,6 +815,32 @@ def test_what_is_no_list_of_names_is_left_as_it_is(
     assert f"--profiles-file {file} can't be read, and names are added" in run.err
     assert file.read_bytes() == b"\xff"
     assert run.found == {A: (R,)}
+
+
+def test_its_last_line_deploys_to_the_list(audit: Callable[..., Run], tmp_path: Path) -> None:
+    file = tmp_path / "my list; $(x).txt"
+    account = with_roles(Account(Machine(A)), web=Role(lacks=(REGISTER,)))
+
+    more = ("--profiles-file", str(file), "--profile", "a b")
+    last = audit(account, "--output", "table", *more).out.splitlines()[-1]
+
+    app = "python -m session_manager_permissions"
+    said = ["npx", "aws-cdk", "deploy", "--app", app, "--profile", "a b", "-c"]
+    assert shlex.split(last) == [*said, f"instance-profiles={file}"]
+    assert file.read_text(encoding="utf-8") == "allow-registration = true\nweb\n"
+
+
+def test_what_the_list_needs_and_the_audit_does_not_know_is_said(
+    audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    role = audits.role(lacks=["encrypt", "log-to-s3"], profiles=["web"])
+    found = audits.written(
+        tmp_path, "a.json", audits.result([audits.node(A)], roles=[role], profiles=["web"])
+    )
+
+    run = audit(Account(), "--from", found, "--output", "table")
+
+    assert "write into the list, if it is not there: key = KEY_ARN, log-bucket = NAME" in run.out
 
 
 def test_an_answer_is_shown_if_its_file_cant_be_written(audit: Callable[..., Run]) -> None:
@@ -1085,6 +1116,7 @@ def test_results_of_files(audit: Callable[..., Run], tmp_path: Path) -> None:
         (["--from", "one.json", "--tag", "env=a"], "--tag is not for --from"),
         (["--from", "one.json", "--all-regions"], "--all-regions is not for --from"),
         (["--document", "a b"], "'a b'"),
+        (["--file", "a", "--profiles-file", "./a"], "--file and --profiles-file are both a"),
         (["--file", "/nowhere/audit.json"], "--file /nowhere/audit.json can't be written: its"),
         (["--profiles-file", "/nowhere/list"], "--profiles-file /nowhere/list can't be written"),
     ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from session_manager_permissions._verify import options
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.merge import read
 
@@ -196,6 +197,41 @@ def test_what_was_asked_about_is_kept_if_all_have_it(
     assert found.get(field, "absent") == kept
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        pytest.param({"key": ["b"]}, {"key": ["a"]}, {"key": ["a", "b"]}, id="keys"),
+        pytest.param(
+            {"log-bucket": ["a"]}, {"log-bucket": ["a"]}, {"log-bucket": ["a"]}, id="same"
+        ),
+        pytest.param({"log-bucket": ["a"]}, {"log-bucket": ["b"]}, {}, id="other bucket"),
+        pytest.param(
+            {"log-bucket": ["a"], "log-prefix": ["p"]}, {"log-bucket": ["a"]}, {}, id="other prefix"
+        ),
+    ],
+)
+def test_options_of_a_role_are_kept_where_the_results_agree(
+    tmp_path: Path, first: object, second: object, kept: object
+) -> None:
+    lacks = ["encrypt", "log-to-s3"]
+    found = merged(
+        tmp_path,
+        *(
+            asked(
+                at,
+                node(f"i-{at}", region=region, causes=lacks),
+                roles=[{**role(lacks=lacks), "options": known}],
+            )
+            for at, region, known in (
+                (EARLIER, REGION, first),
+                (LATER, OTHER_REGION, second),
+            )
+        ),
+    )
+
+    assert found["roles"][0]["options"] == kept
+
+
 def changed(**fields: object) -> str:
     return json.dumps(sample() | fields)
 
@@ -223,6 +259,10 @@ def with_region_twice() -> str:
         ("not JSON", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[]", "it is [], not an object"),
+        ("null", "it is null, not an object"),
+        (changed(added=json.loads("[" * 50 + "]" * 50)), "is not JSON of at most 50 levels"),
+        (changed(added=json.loads('{"a":' * 500 + "1" + "}" * 500)), "of at most 50 levels"),
+        ("[" * 5000 + "]" * 5000, "of at most 50 levels"),
         ('{"version": 1, "ready": true}', "it has no field account, instances"),
         (changed(version=2), "has the version 2, and this program reads version 1"),
         (changed(account=7), "account is 7, not a string"),
@@ -252,6 +292,14 @@ def test_what_is_no_result_is_refused_by_the_name_of_its_file(
     assert str(error.value).startswith(f"--from {path} ")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_nesting_and_size_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = merged(tmp_path, sample() | {"added": json.loads("[" * 49 + "]" * 49)})
+    assert found["regions"] == sample()["regions"]
+    monkeypatch.setattr(options, "MOST_BYTES", 2**20)
+    with pytest.raises(CannotAsk, match="has more than 1 MiB: give what"):
+        merged(tmp_path, sample() | {"added": "a" * 2**20})
 
 
 def test_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:

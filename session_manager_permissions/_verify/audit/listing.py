@@ -190,7 +190,9 @@ def _lacking_options(
 def _lacking_names(listed: NameList, names: list[str]) -> tuple[list[str], list[str]]:
     """Return the names to add, and what to say of the others."""
     has = {_lists.same(line.text) for line in listed.names}
-    added, left_out, said = [], [], []
+    added: list[str] = []
+    left_out: list[str] = []
+    said: list[str] = []
     for name in names:
         # A slash would make it an ARN, and of another profile.
         fault = _limits.INSTANCE_PROFILE.fault(name) or _lists.name_fault(

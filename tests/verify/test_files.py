@@ -1,0 +1,346 @@
+"""The files that the command writes: each is as it was, or whole and new, whatever fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from session_manager_permissions._verify import files
+from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.audit.listing import add_to_list
+from tests.conftest import ROOT
+
+from . import audits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from session_manager_permissions._verify.audit.result import AuditResult
+
+OLD: Final = b"# mine\r\nold-name\r\n"
+WAYS: Final = [
+    pytest.param(lambda path: files.write(path, "--file", "new\n"), id="--file"),
+    pytest.param(lambda path: add_to_list(path, lacking("new")), id="--profiles-file"),
+]
+
+
+def lacking(*names: str, lacks: tuple[str, ...] = ("reach",), **options: list[str]) -> AuditResult:
+    """A result in which these profiles lack permissions."""
+    known = {name.replace("_", "-"): values for name, values in options.items()}
+    role: Any = audits.role(lacks=[*lacks], profiles=[*names]) | {"options": known}
+    return audits.result([], roles=[role], profiles=[*names])
+
+
+def fails(error: BaseException) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> Any:  # noqa: ANN401
+        raise error
+
+    return fail
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "list.txt"
+    path.write_bytes(OLD)
+    yield path
+    assert {one.name for one in tmp_path.iterdir()} <= {"list.txt", "linked.txt"}
+
+
+@pytest.mark.parametrize("does", WAYS)
+@pytest.mark.parametrize("fault", ["open", "write", "sync", "mode", "rename"])
+def test_a_fault_of_the_disk_leaves_the_file_as_it_was(
+    fault: str, does: Callable[[str], None], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with monkeypatch.context() as patch:
+        if fault == "open":
+            patch.setattr(tempfile, "mkstemp", fails(full))
+        elif fault == "sync":
+            patch.setattr(os, "fsync", fails(full))
+        elif fault == "mode":
+            patch.setattr(Path, "chmod", fails(full))
+        elif fault == "rename":
+            patch.setattr(Path, "replace", fails(full))
+        else:
+            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+            before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2, limits[1]))
+        try:
+            with pytest.raises(CannotAsk) as error:
+                does(str(file))
+        finally:
+            if fault == "write":
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+                signal.signal(signal.SIGXFSZ, before)
+
+    assert f" {file} can't be written: " in str(error.value)
+    assert file.read_bytes() == OLD
+
+
+@pytest.mark.parametrize("does", WAYS)
+def test_an_interrupt_leaves_the_file_as_it_was(
+    does: Callable[[str], None], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            does(str(file))
+
+    assert file.read_bytes() == OLD
+
+
+@pytest.mark.parametrize("does", WAYS)
+@pytest.mark.parametrize("target", ["list.txt", "nowhere.txt"])
+def test_a_symbolic_link_is_not_written_through(
+    target: str, does: Callable[[str], None], file: Path
+) -> None:
+    link = file.with_name("linked.txt")
+    link.symlink_to(target)
+
+    with pytest.raises(CannotAsk, match=rf"linked\.txt is a symbolic link to {target}"):
+        does(str(link))
+
+    assert file.read_bytes() == OLD
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize("does", WAYS)
+def test_a_file_that_is_read_only_stays(
+    does: Callable[[str], None], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+
+    with pytest.raises(CannotAsk, match="it is read-only"):
+        does(str(file))
+
+    assert file.read_bytes() == OLD
+
+
+@pytest.mark.parametrize("does", WAYS)
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300])
+def test_a_name_that_no_file_can_have_is_said(
+    name: str, does: Callable[[str], None], tmp_path: Path
+) -> None:
+    with pytest.raises(CannotAsk, match="can't be"):
+        does(f"{tmp_path}/{name}")
+
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("does", WAYS)
+def test_a_new_file_is_the_users_alone_and_another_keeps_its_mode(
+    does: Callable[[str], None], file: Path
+) -> None:
+    before = os.umask(0)
+    try:
+        file.chmod(0o664)
+        does(str(file))
+        assert stat.S_IMODE(file.stat().st_mode) == 0o664
+        file.unlink()
+        does(str(file))
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_text_that_utf_8_lacks_is_escaped(file: Path) -> None:
+    files.write(str(file), "--file", "a\ud800é\n")
+
+    assert file.read_bytes() == b"a\\ud800\xc3\xa9\n"
+
+
+def test_a_pipe_is_written_to_and_keeps_no_list(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    files.write(str(pipe), "--file", "new\n")
+    reader.join()
+    assert read == [b"new\n"]
+
+    with pytest.raises(CannotAsk, match="is a device or a pipe, and keeps no list"):
+        add_to_list(str(pipe), lacking("new"))
+
+
+def test_a_list_keeps_what_it_has_and_its_line_ends(file: Path) -> None:
+    add_to_list(str(file), lacking("new", lacks=("register",)))
+    assert file.read_bytes() == OLD + b"allow-registration = true\r\nnew\r\n"
+    number = file.stat().st_ino
+
+    add_to_list(str(file), lacking("new", lacks=("register",)))
+    assert file.stat().st_ino == number  # nothing to add, nothing written
+
+
+@pytest.mark.parametrize(
+    ("has", "lacks", "options", "added", "says"),
+    [
+        pytest.param("", ("encrypt",), {"key": ["KEY"]}, "key = KEY\n", "", id="a key"),
+        pytest.param("key = KEY\n", ("encrypt",), {"key": ["KEY"]}, "", "", id="has it"),
+        pytest.param(
+            "key = KEY\n",
+            ("encrypt",),
+            {"key": ["ALIAS", "KEY"]},
+            "key = ALIAS\n",
+            "",
+            id="two keys",
+        ),
+        pytest.param(
+            "#key = KEY # not ours\n",
+            ("encrypt",),
+            {"key": ["KEY"]},
+            "",
+            "as commented out there: key = KEY",
+            id="a key that is commented out",
+        ),
+        pytest.param(
+            "allow-registration = false\n",
+            ("register",),
+            {},
+            "",
+            "as it has allow-registration = false: allow-registration = true",
+            id="another value",
+        ),
+        pytest.param("", ("encrypt",), {"key": ["alias/x"]}, "", "", id="no ARN of a key"),
+        pytest.param("", ("encrypt",), {}, "", "", id="a key that is not known"),
+        pytest.param("", (), {"key": ["KEY"]}, "", "", id="a key that is not lacking"),
+        pytest.param(
+            "",
+            ("log-to-s3", "log-to-cloudwatch"),
+            {"log_bucket": ["logs"], "log_prefix": ["a"], "log_group": ["/g"]},
+            "log-bucket = logs\nlog-prefix = a\nlog-group = /g\n",
+            "",
+            id="logs",
+        ),
+        pytest.param(
+            "",
+            ("log-to-s3",),
+            {"log_bucket": ["logs"], "log_prefix": ["a #b"]},
+            "",
+            "",
+            id="a prefix that no line can have",
+        ),
+    ],
+)
+def test_the_options_that_are_known_to_be_needed_are_written(
+    *,
+    has: str,
+    lacks: tuple[str, ...],
+    options: dict[str, list[str]],
+    added: str,
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arns = {"KEY": audits_key("key/1"), "ALIAS": audits_key("alias/a")}
+
+    def filled(text: str) -> str:
+        for name, arn in arns.items():
+            text = text.replace(f" {name}", f" {arn}")
+        return text
+
+    known = {name: [arns.get(one, one) for one in values] for name, values in options.items()}
+    path = tmp_path / "list.txt"
+    path.write_text(filled(f"web\n{has}"), encoding="utf-8")
+
+    add_to_list(str(path), lacking("web", lacks=lacks, **known))
+
+    assert path.read_text(encoding="utf-8") == filled(f"web\n{has}{added}")
+    assert filled(says) in capsys.readouterr().err
+
+
+def audits_key(resource_: str) -> str:
+    return f"arn:aws:kms:eu-west-1:111122223333:{resource_}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ok\nadmin",
+        "a b",
+        "key = x",
+        "allow-registration=true",
+        "../x",
+        "#web",
+        "",
+        "\ud800",
+        "x" * 129,
+    ],
+)
+def test_what_is_no_name_adds_no_line(
+    name: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_to_list(str(file), lacking(name, "fine"))
+
+    assert file.read_bytes() == OLD + b"fine\r\n"
+    assert f"not added to --profiles-file {file}, as " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["a b\n", "foo = bar\n", "web\nweb\n", "key =\n"])
+def test_what_the_app_would_refuse_is_no_list(text: str, file: Path) -> None:
+    file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(CannotAsk, match="is left as it is"):
+        add_to_list(str(file), lacking("new"))
+
+    assert file.read_text(encoding="utf-8") == text
+
+
+RUN: Final = """
+import sys
+from tests.verify.test_files import add_to_list, lacking
+for name in sys.argv[2:]:
+    add_to_list(sys.argv[1], lacking(name))
+"""
+
+
+def test_runs_at_once_lose_nothing(file: Path) -> None:
+    names = [[f"run-{run}-{number}" for number in range(25)] for run in range(4)]
+    runs = [
+        subprocess.Popen([sys.executable, "-c", RUN, str(file), *some], cwd=ROOT)  # noqa: S603
+        for some in names
+    ]
+    assert [run.wait() for run in runs] == [0] * 4
+
+    found = file.read_text(encoding="utf-8").split()
+    assert sorted(found[3:]) == sorted(name for some in names for name in some)
+
+
+def test_a_lock_that_its_owner_has_removed_is_taken_anew(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wait, waits) = (files._wait_for, iter([True, False]))  # noqa: SLF001
+
+    def removed_meanwhile(lock: int) -> None:
+        if next(waits):
+            (path,) = file.parent.glob(".*.lock")
+            path.unlink()
+        wait(lock)
+
+    monkeypatch.setattr(files, "_wait_for", removed_meanwhile)
+    add_to_list(str(file), lacking("new"))
+
+    assert [*waits] == []
+    assert file.read_bytes() == OLD + b"new\r\n"
+
+
+def test_no_lock_no_write(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_wait_for", fails(OSError(errno.ENOLCK, "No locks available")))
+
+    with pytest.raises(CannotAsk, match="No locks available"):
+        add_to_list(str(file), lacking("new"))
+
+    assert file.read_bytes() == OLD
+    for lock in file.parent.glob(".*.lock"):
+        lock.unlink()
