@@ -179,7 +179,7 @@ def warn_of_option(stack: cdk.Stack, name: str, value: str, path: str) -> None:
     cdk.Annotations.of(stack).add_warning_v2(
         "session-manager-permissions:option-not-in-list",
         f"-c {name}={value} is not in {path}: write the line {name} = {value} into it, because a "
-        f"later deployment without -c {name} takes from every role what the option grants",
+        f"later deployment without -c {name} changes the policy of every role",
     )
 
 

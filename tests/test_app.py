@@ -267,7 +267,7 @@ def test_the_options_of_a_file_are_those_of_the_command_line(
 def test_a_file_has_the_key_of_each_region(here: Path) -> None:
     keys = [key_arn(region="us-east-1"), key_arn()]
     text = "".join(f"key = {key}\n" for key in keys)
-    _, found = build_from_file(here, "roles", f"{text}web\ndb\n", key=keys[0])
+    _, found = build_from_file(here, "roles", f"{text}web\ndb\n")
 
     assert policy(found)["Roles"] == ["web", "db"]
     assert policy(found)["PolicyDocument"]["Statement"][-1]["Resource"] == keys

@@ -35,12 +35,15 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
+from session_manager_permissions._app import warn_of_option
 from session_manager_permissions._verify import command as command_module
+from session_manager_permissions._verify import options as options_module
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, NotThere
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.compare import compared
 from session_manager_permissions._verify.audit.merge import read, read_file
 from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
+from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.operators import _principal
 
 from .builders import existing_bucket, l1_bucket, l1_profile
@@ -412,6 +415,34 @@ def audit(
         return _audit(parsed)
 
     return does
+
+
+def on_a_link(w: World) -> object:
+    w.patch.chdir(w.folder)
+    (w.folder / "linked.txt").symlink_to("profiles.txt")
+    return audit("--profiles-file", "linked.txt")(w)
+
+
+def on_a_read_only_file(w: World) -> None:
+    w.patch.chdir(w.folder)
+    (w.folder / "kept.txt").write_text("web", encoding="utf-8")
+    w.patch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    write("kept.txt", "--profiles-file", "web\n")
+
+
+def on_no_list(w: World) -> object:
+    w.patch.chdir(w.folder)
+    (w.folder / "wrong.txt").write_text("web\na b\n", encoding="utf-8")
+    return audit("--profiles-file", "wrong.txt")(w)
+
+
+def of_a_large_file(w: World) -> object:
+    w.patch.setattr(options_module, "MOST_BYTES", 2**20)
+    return from_file(f'"{"a" * 2**20}"')(w)
+
+
+def of_an_option_that_is_not_in_the_file(w: World) -> None:
+    warn_of_option(w.stack, "allow-registration", "true", "names.txt")
 
 
 def of_two_accounts(w: World) -> object:
@@ -815,6 +846,9 @@ WARNINGS: Final = {
         ),
         "warning",
     ),
+    "an option of the app that its list does not have": Row(
+        of_an_option_that_is_not_in_the_file, "warning"
+    ),
     "keys, and none of the region of the stack": Row(
         permissions(
             role=existing_role, encryption_key=lambda s: existing_key(s, region=OTHER_REGION)
@@ -1014,11 +1048,20 @@ AUDIT: Final = {
     ),
     "a `--file` that is a folder": Row(audit("--file", "/tmp"), CannotAsk),  # noqa: S108
     "a `--profiles-file` that is a folder": Row(audit("--profiles-file", "/tmp"), CannotAsk),  # noqa: S108
+    "one path for `--file` and `--profiles-file`": Row(
+        audit("--file", "a.txt", "--profiles-file", "./a.txt"), CannotAsk
+    ),
+    "a `--profiles-file` that is a symbolic link": Row(on_a_link, CannotAsk),
+    "a `--profiles-file` that is a device": Row(audit("--profiles-file", os.devnull), CannotAsk),
+    "a `--profiles-file` that is read-only": Row(on_a_read_only_file, CannotAsk),
+    "a `--profiles-file` that is no list": Row(on_no_list, CannotAsk),
     "`--profiles-file` for the results of two accounts": Row(of_two_accounts, CannotAsk),
     "Ctrl-C before there is an answer": Row(interrupted, "stderr"),
     "`--from` with `--tag`": Row(audit("--from", "audit.json", "--tag", "env=prod"), CannotAsk),
     "a `--from` file that does not exist": Row(from_file(None), CannotAsk),
     "a `--from` file that is not JSON": Row(from_file("┌────"), CannotAsk),
+    "a `--from` file that is nested too deep": Row(from_file("[" * 51 + "]" * 51), CannotAsk),
+    "a `--from` file that is too large": Row(of_a_large_file, CannotAsk),
     "`--from` with the JSON of `verify`": Row(
         from_file('{"version": 1, "ready": true}'), CannotAsk
     ),
@@ -1048,6 +1091,27 @@ APP: Final = {
     ),
     "neither a role nor a profile": Row(app(key=key_arn()), SystemExit),
     "no credentials, or no region": Row(app(role="web", environment={}), SystemExit),
+    "an alias without its ARN for `key`": Row(app(role="web", key="alias/sessions"), SystemExit),
+    "the ARN of a bucket for `log-bucket`": Row(
+        app(role="web", log_bucket="arn:aws:s3:::logs"), SystemExit
+    ),
+    "an option of a file that is not known": Row(
+        app(roles="names.txt", file=b"allow_registration = true\nweb"), SystemExit
+    ),
+    "an option of a file without a space, which can be a name": Row(
+        app(roles="names.txt", file=b"allow-registration=true\nweb"), SystemExit
+    ),
+    "an option that contradicts the file": Row(
+        app(roles="names.txt", file=b"allow-registration = true\nweb", allow_registration="false"),
+        SystemExit,
+    ),
+    "a second key of a file that an AWS service has": Row(
+        app(
+            roles="names.txt",
+            file=f"key = {key_arn()}\nkey = {key_arn(resource='alias/aws/ssm')}\nweb".encode(),
+        ),
+        SystemExit,
+    ),
     "`log-prefix` without `log-bucket`": Row(app(role="web", log_prefix="web"), SystemExit),
     "the ARN of something else for `role`": Row(app(role="arn:aws:s3:::logs"), SystemExit),
     "a file that does not exist": Row(app(roles="nowhere.txt"), SystemExit),

@@ -117,16 +117,13 @@ def read_json(path: str, option: str, give: str) -> Any:  # noqa: ANN401 # of an
 def _is_deeper(value: object, levels: int) -> bool:
     """Tell whether lists and objects are nested deeper than this."""
     within = [value]
-    for _ in range(levels + 1):
+    for _ in range(levels):
         nested: list[object] = []
         for one in within:
-            nested += (
-                one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-            )
-        if not nested:
-            return False
+            nested += one.values() if isinstance(one, dict) else ()
+            nested += one if isinstance(one, list) else ()
         within = nested
-    return True
+    return any(isinstance(one, (dict, list)) for one in within)
 
 
 def refuse(arguments: argparse.Namespace, options: Iterable[str], why: str) -> None:
