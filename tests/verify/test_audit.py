@@ -587,6 +587,7 @@ def test_the_whole_in_json(audit: Callable[..., Run]) -> None:
                 "instances": 2,
                 "lacks": ["register", "reach"],
                 "unknown": [],
+                "options": {"allow-registration": ["true"]},
             },
             {
                 "role": account.role_arn("web"),
@@ -594,6 +595,7 @@ def test_the_whole_in_json(audit: Callable[..., Run]) -> None:
                 "instances": 1,
                 "lacks": [],
                 "unknown": [],
+                "options": {},
             },
         ],
         "profiles": ["db"],
