@@ -270,7 +270,7 @@ def test_a_file_has_the_key_of_each_region(here: Path) -> None:
     _, found = build_from_file(here, "roles", f"{text}web\ndb\n")
 
     assert policy(found)["Roles"] == ["web", "db"]
-    assert policy(found)["PolicyDocument"]["Statement"][-1]["Resource"] == keys
+    assert {*policy(found)["PolicyDocument"]["Statement"][-1]["Resource"]} == {*keys}
 
 
 def test_an_option_that_contradicts_the_file_is_said_with_its_line(here: Path) -> None:
