@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from .deployments import NO_VALUE
 from .policy_table import ACTIONS, AWS, EC2_TRUST, REGISTER
 
 if TYPE_CHECKING:
     from random import Random
 
-NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 CONDITIONS: Final = ("IsProduction", "HasKey", "IsPrivate")
 PARAMETERS: Final = {
     "Action": ("ssm:UpdateInstanceInformation", "s3:GetObject", "*"),

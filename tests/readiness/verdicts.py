@@ -1,6 +1,6 @@
 """Compares the verdicts on drawn templates with what comes of them in each world.
 
-`python -m tests.readiness.verdicts 50000` draws that many and prints the figures.
+`python -m tests.readiness.verdicts 50000` draws that many of each kind and prints the figures.
 """
 
 from __future__ import annotations
@@ -10,76 +10,117 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._readiness.findings import check
-from session_manager_permissions._readiness.rules import REFUSED_POLICY
 from session_manager_permissions._readiness.templates import Assembly
 
-from .drawn import template
-from .worlds import outcomes
+from . import drawn, drawn_networks, packets, worlds
+from .deployments import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 READY, NOT_READY, UNKNOWN = "ready", "not ready", "can't be known"
+VERDICTS: Final = {True: READY, False: NOT_READY, None: UNKNOWN}
+
+Template = dict[str, Any]
+
+
+class Kind(NamedTuple):
+    """What draws templates, and what judges the worlds of one."""
+
+    template: Callable[[random.Random], Template]
+    outcomes: Callable[[Template], Iterable[bool | None]]
+    """For each world whether sessions open; None where that is not in the template."""
+
+
+KINDS: Final = {
+    "policies": Kind(drawn.template, worlds.outcomes),
+    "networks": Kind(partial(drawn_networks.template, conditions=False), packets.outcomes),
+    "networks with conditions": Kind(
+        partial(drawn_networks.template, conditions=True), packets.outcomes
+    ),
+}
 
 
 class Figures(NamedTuple):
     """What came of some draws."""
 
     verdicts: Counter[str]
-    refused: int
-    """How many were not ready as IAM refuses a policy."""
     needless: list[int]
     """The draws that can't be known by the check, though all worlds agree."""
     wrong: list[str]
     """The wrong definite verdicts, with the number of the draw."""
 
 
-def compare(draws: range) -> Figures:
-    """Draw templates by these numbers and compare."""
-    figures = Figures(Counter(), 0, [], [])
-    refused = 0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.template.json"
-        for draw in draws:
-            drawn = template(random.Random(draw))  # noqa: S311
-            path.write_text(json.dumps(drawn))
-            findings, verdicts = check(Assembly([str(path)]), network=True)
-            (verdict,) = verdicts
-            refused += any(finding.rule == REFUSED_POLICY for finding in findings)
-            figures.verdicts[verdict] += 1
-            if verdict == UNKNOWN:
-                if len(_first_two(drawn)) == 1:
-                    figures.needless.append(draw)
-            elif any(outcome is not (verdict == READY) for outcome in outcomes(drawn)):
-                figures.wrong.append(f"draw {draw}: {verdict}")
-    return figures._replace(refused=refused)
+class Checked:
+    """Says what the check says of the one profile of a template."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "a.template.json"
+        artifact = {
+            "type": "aws:cloudformation:stack",
+            "environment": f"aws://{ACCOUNT}/{REGION}",
+            "properties": {"templateFile": self._path.name},
+        }
+        (folder / "manifest.json").write_text(json.dumps({"artifacts": {"a": artifact}}))
+
+    def __call__(self, template: Template) -> str:
+        self._path.write_text(json.dumps(template))
+        (verdict,) = check(Assembly([str(self._path)]), network=True)[1]
+        return verdict
 
 
-def _first_two(drawn: dict[str, object]) -> set[bool]:
-    """The outcomes that there are, no further than to two that differ."""
-    found: set[bool] = set()
-    for outcome in outcomes(drawn):
+def judged(outcomes: Iterable[bool | None]) -> str | None:
+    """The verdict that holds in all worlds; None where there is no world."""
+    found: set[bool | None] = set()
+    for outcome in outcomes:
         found.add(outcome)
-        if len(found) > 1:
-            break
-    return found
+        if None in found or len(found) > 1:
+            return UNKNOWN
+    return VERDICTS[found.pop()] if found else None
+
+
+def compare(kind: Kind, draws: range) -> Figures:
+    """Draw templates by these numbers and compare."""
+    figures = Figures(Counter(), [], [])
+    with tempfile.TemporaryDirectory() as folder:
+        checked = Checked(Path(folder))
+        for draw in draws:
+            template = kind.template(random.Random(draw))  # noqa: S311
+            expected = judged(kind.outcomes(template))
+            if expected is None:
+                continue
+            verdict = checked(template)
+            figures.verdicts[verdict] += 1
+            if verdict == UNKNOWN != expected:
+                figures.needless.append(draw)
+            elif verdict != expected:
+                figures.wrong.append(
+                    f"draw {draw}: the check says {verdict!r}, and {expected!r} holds"
+                )
+    return figures
 
 
 def main(draws: str) -> int:
-    """Print the figures of that many draws; 1 where a verdict is wrong."""
-    figures = compare(range(int(draws)))
-    needless, unknown = len(figures.needless), figures.verdicts[UNKNOWN]
-    share = f"{needless} of {unknown}, {needless / max(1, unknown):.1%}"
-    lines = [
-        f"{draws} draws, {len(figures.wrong)} wrong definite verdicts",
-        *(f"{verdict}: {count}" for verdict, count in figures.verdicts.items()),
-        f"not ready, as IAM refuses a policy: {figures.refused}",
-        f"can't be known, though all worlds agree: {share}",
-        *figures.wrong[:20],
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if figures.wrong else 0
+    """Print the figures of that many draws of each kind; 1 where a verdict is wrong."""
+    wrong = 0
+    for name, kind in KINDS.items():
+        figures = compare(kind, range(int(draws)))
+        needless, unknown = len(figures.needless), figures.verdicts[UNKNOWN]
+        share = needless / figures.verdicts.total()
+        lines = [
+            f"{draws} draws of {name}: {len(figures.wrong)} wrong definite verdicts",
+            *(f"  {verdict}: {count}" for verdict, count in figures.verdicts.items()),
+            f"  can't be known, though all worlds agree: {needless} of {unknown}, {share:.1%} of all",
+            *(f"  {line}" for line in figures.wrong[:20]),
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        wrong += len(figures.wrong)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Judge each deployment that a template could have, by evaluators that are not ours.
 
-CloudFormation is read here once more, in the part that `drawn` draws. MiniStack's evaluator tells
-what the policies allow, and moto's validator which documents IAM refuses.
+MiniStack's evaluator tells what the policies allow, and moto's validator which documents IAM
+refuses.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMPolicyDocumentValidator
 
-from .drawn import CONDITIONS, NO_VALUE, PARAMETERS
+from .deployments import ACCOUNT, PSEUDO, Deployment
+from .drawn import CONDITIONS, PARAMETERS
 from .policy_table import ACTIONS, REGISTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ACCOUNT: Final = "111122223333"
 ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/Role/i-0ab"
 INSTANCES: Final = (
     "*",
@@ -38,13 +38,7 @@ INSTANCES: Final = (
 )
 """What IAM may be asked about where an agent registers."""
 
-PSEUDO: Final = {
-    "AWS::Partition": "aws",
-    "AWS::Region": "eu-west-1",
-    "AWS::AccountId": ACCOUNT,
-    "Bucket": "logs",
-    "Bucket.Arn": "arn:aws:s3:::logs",
-}
+KNOWN: Final = {**PSEUDO, "Bucket": "logs", "Bucket.Arn": "arn:aws:s3:::logs"}
 
 
 class Request(NamedTuple):
@@ -115,52 +109,6 @@ def _parsed(document: str) -> list[ParsedStatement]:
     return list(parse_policy_document(document))
 
 
-class Deployment(NamedTuple):
-    """One deployment: the values of the conditions and the parameters."""
-
-    conditions: dict[str, bool]
-    parameters: dict[str, str]
-
-    def value(self, written: Any) -> Any:  # noqa: ANN401, C901, PLR0911
-        """What CloudFormation makes of a part of a template; `NO_VALUE` where it is left out."""
-        match written:
-            case {"Ref": "AWS::NoValue"}:
-                return NO_VALUE
-            case {"Ref": name}:
-                return self.named(name)
-            case {"Fn::GetAtt": ["Bucket", "Arn"]}:
-                return "arn:aws:s3:::logs"
-            case {"Fn::If": [name, then, otherwise]}:
-                return self.value(then if self.conditions[name] else otherwise)
-            case {"Fn::Join": [separator, parts]}:
-                return separator.join(self.value(part) for part in parts)
-            case {"Fn::Split": [separator, text]}:
-                return self.value(text).split(separator)
-            case {"Fn::Select": [index, entries]}:
-                return self.value(entries)[int(index)]
-            case {"Fn::Sub": [text, names]}:
-                known = {name: self.value(value) for name, value in names.items()}
-                return self._substituted(text, known)
-            case {"Fn::Sub": text}:
-                return self._substituted(text, {})
-            case dict():
-                inner = {name: self.value(one) for name, one in written.items()}
-                return {name: one for name, one in inner.items() if one != NO_VALUE}
-            case list():
-                return [one for one in map(self.value, written) if one != NO_VALUE]
-        return written
-
-    def named(self, name: str) -> Any:  # noqa: ANN401
-        return self.parameters.get(name) or PSEUDO.get(name) or {"Logical": name}
-
-    def _substituted(self, text: str, known: dict[str, str]) -> str:
-        def one(found: re.Match[str]) -> str:
-            name = found[1]
-            return f"${{{name[1:]}}}" if name[0] == "!" else known.get(name) or self.named(name)
-
-        return re.sub(r"\$\{([^}]+)\}", one, text)
-
-
 class Policies(NamedTuple):
     """The documents of a role in a deployment, as texts."""
 
@@ -169,13 +117,15 @@ class Policies(NamedTuple):
 
 
 def outcomes(template: dict[str, Any]) -> Iterator[bool]:
-    """For each world, whether the instance gets through with all that it needs."""
+    """For each world, whether the instance gets through with all that it needs.
+
+    There is none where IAM refuses a document that the template may have: IAM says so itself.
+    """
+    if any(map(is_refused, documents(template))):
+        return
     for deployment in _deployments(template):
         policies = _policies(template["Resources"], deployment)
         if policies is None:
-            continue
-        if any(map(is_refused, (*policies.identity, *policies.boundary))):
-            yield False
             continue
         on_condition = any("Condition" in one for one in (*policies.identity, *policies.boundary))
         variable = any("${" in one for one in (*policies.identity, *policies.boundary))
@@ -204,10 +154,8 @@ def _deployments(template: dict[str, Any]) -> Iterator[Deployment]:
     }
     for values in product((True, False), repeat=len(conditions)):
         for given in product(*parameters.values()):
-            yield Deployment(
-                dict(zip(conditions, values, strict=True)),
-                dict(zip(parameters, given, strict=True)),
-            )
+            names = KNOWN | dict(zip(parameters, given, strict=True))
+            yield Deployment(dict(zip(conditions, values, strict=True)), names)
 
 
 def _policies(resources: dict[str, Any], deployment: Deployment) -> Policies | None:

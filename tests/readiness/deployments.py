@@ -1,0 +1,146 @@
+"""Reads templates as CloudFormation does: each deployment that a template could have.
+
+It reads what `drawn` and `drawn_networks` draw, and shares no code with the package.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NO_VALUE: Final = {"Ref": "AWS::NoValue"}
+ACCOUNT: Final = "111122223333"
+REGION: Final = "eu-west-1"
+PSEUDO: Final = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+
+
+class Deployment(NamedTuple):
+    """One deployment: the values of the conditions, and of what templates refer to."""
+
+    conditions: dict[str, bool]
+    names: dict[str, Any]
+    """What a reference gives: a parameter's value, and what `Bucket` and `Bucket.Arn` stand for."""
+    mappings: dict[str, Any] = {}  # noqa: RUF012 # never changed
+
+    def value(self, written: Any) -> Any:  # noqa: ANN401, C901, PLR0911
+        """What CloudFormation makes of a part of a template; `NO_VALUE` where it is left out."""
+        match written:
+            case {"Ref": "AWS::NoValue"}:
+                return NO_VALUE
+            case {"Ref": name}:
+                return self.named(name)
+            case {"Fn::GetAtt": [name, attribute]}:
+                return self.named(f"{name}.{attribute}")
+            case {"Fn::If": [name, then, otherwise]}:
+                return self.value(then if self.conditions[name] else otherwise)
+            case {"Fn::FindInMap": [name, *keys]}:
+                first, second = map(self.value, keys)
+                return self.mappings[name][first][second]
+            case {"Fn::Join": [separator, parts]}:
+                return separator.join(self.value(part) for part in parts)
+            case {"Fn::Split": [separator, text]}:
+                return self.value(text).split(separator)
+            case {"Fn::Select": [index, entries]}:
+                return self.value(entries)[int(index)]
+            case {"Fn::Sub": [text, names]}:
+                inner = {name: self.value(value) for name, value in names.items()}
+                return self._substituted(text, inner)
+            case {"Fn::Sub": text}:
+                return self._substituted(text, {})
+            case dict():
+                inner = {name: self.value(one) for name, one in written.items()}
+                return {name: one for name, one in inner.items() if one != NO_VALUE}
+            case list():
+                return [one for one in map(self.value, written) if one != NO_VALUE]
+        return written
+
+    def named(self, name: str) -> Any:  # noqa: ANN401
+        """What a reference gives."""
+        return self.names.get(name) or {"Logical": name}
+
+    def _substituted(self, text: str, inner: dict[str, str]) -> str:
+        def one(found: re.Match[str]) -> str:
+            name = found[1]
+            return f"${{{name[1:]}}}" if name[0] == "!" else inner.get(name) or self.named(name)
+
+        return re.sub(r"\$\{([^}]+)\}", one, text)
+
+    def holds(self, condition: Any, declared: dict[str, Any]) -> bool:  # noqa: ANN401
+        """Whether a condition holds, as it is written in the section of the conditions."""
+        match condition:
+            case {"Condition": name}:
+                return self.holds(declared[name], declared)
+            case {"Fn::Not": [one]}:
+                return not self.holds(one, declared)
+            case {"Fn::And": several}:
+                return all(self.holds(one, declared) for one in several)
+            case {"Fn::Or": several}:
+                return any(self.holds(one, declared) for one in several)
+            case {"Fn::Equals": [one, other]}:
+                return bool(self.value(one) == self.value(other))
+        raise ValueError(condition)
+
+
+def deployed(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The resources of each deployment that the template could have, without functions.
+
+    A parameter has each of its allowed values. One that has none listed has each value that a
+    condition compares with, and another.
+    """
+    resources, declared = template["Resources"], template.get("Conditions", {})
+    names = {**PSEUDO, **_made(resources)}
+    parameters = template.get("Parameters", {})
+    values = [
+        one.get("AllowedValues") or [*_compared(name, json.dumps(declared)), "else"]
+        for name, one in parameters.items()
+    ]
+    bodies = {name: json.dumps(one) for name, one in resources.items()}
+    matters = [name for name in declared if any(f'"{name}"' in one for one in bodies.values())]
+    varies = [f'"{name}"' for name in (*matters, *parameters)]
+    always = {
+        name: Deployment({}, names).value(one)
+        for name, one in resources.items()
+        if not any(of in bodies[name] for of in varies)
+    }
+    direct = [name for name in parameters if any(_REF % name in one for one in bodies.values())]
+    seen: set[tuple[object, ...]] = set()
+    for given in product(*values):
+        chosen = dict(zip(parameters, given, strict=True))
+        world = Deployment({}, names | chosen, template.get("Mappings", {}))
+        conditions = {name: world.holds(declared[name], declared) for name in matters}
+        if (key := (*conditions.values(), *(chosen[name] for name in direct))) in seen:
+            continue
+        seen.add(key)
+        world = world._replace(conditions=conditions)
+        made = {
+            name: always.get(name) or world.value(one)
+            for name, one in resources.items()
+            if conditions.get(one.get("Condition"), True)
+        }
+        yield {name: {"Type": one["Type"], **one["Properties"]} for name, one in made.items()}
+
+
+_REF: Final = '{"Ref": "%s"}'
+
+
+def _compared(name: str, conditions: str) -> list[str]:
+    """The constants that conditions compare a parameter with."""
+    ref = re.escape(_REF % name)
+    found = re.findall(rf'\[{ref}, "([^"]*)"\]|\["([^"]*)", {ref}\]', conditions)
+    return [one or other for one, other in found]
+
+
+def _made(resources: dict[str, Any]) -> dict[str, Any]:
+    """What references to resources give: the name of the resource, and what it is given."""
+    made: dict[str, Any] = {}
+    for name, one in resources.items():
+        made |= {f"{name}{of}": name for of in ("", ".GroupId", ".AllocationId", ".PrefixListId")}
+        made[f"{name}.DefaultSecurityGroup"] = f"{name}.DefaultSecurityGroup"
+        made[f"{name}.DnsEntries"] = [f"Z1:{name}"]
+        made[f"{name}.CidrBlock"] = one["Properties"].get("CidrBlock")
+    return made
