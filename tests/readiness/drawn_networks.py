@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 STAGES: Final = ("dev", "test", "prod")
 PARAMETERS: Final = {
     "Stage": {"Type": "String", "AllowedValues": [*STAGES], "Default": "dev"},
-    "Nat": {"Type": "String", "Default": "no"},
+    "UseNat": {"Type": "String", "Default": "no"},
+    "One": {"Type": "String", "AllowedValues": ["yes", "no"], "Default": "no"},
+    "Other": {"Type": "String", "AllowedValues": ["yes", "no"], "Default": "no"},
 }
 MAPPINGS: Final = {
     "Stages": {
@@ -37,16 +39,20 @@ CONDITIONS: Final[dict[str, Any]] = {
     "IsTest": _is("Stage", "test"),
     "IsDevelopment": {"Fn::Not": [{"Fn::Or": [_on("IsProduction"), _on("IsTest")]}]},
     "IsBig": {"Fn::Equals": [{"Fn::FindInMap": ["Stages", {"Ref": "Stage"}, "Size"]}, "big"]},
-    "HasNat": {"Fn::Equals": ["yes", {"Ref": "Nat"}]},
+    "HasNat": {"Fn::Equals": ["yes", {"Ref": "UseNat"}]},
     "HasNone": {"Fn::Not": [_on("HasNat")]},
     "Both": {"Fn::And": [_on("IsBig"), _on("HasNat")]},
     "InRegion": _is("AWS::Region", REGION),
     "InAnother": _is("AWS::Region", "us-east-1"),
+    "HasOne": _is("One", "yes"),
+    "HasOther": _is("Other", "yes"),
+    "HasEither": {"Fn::Or": [_on("HasOne"), _on("HasOther")]},
     "Always": {"Fn::Equals": ["yes", "yes"]},
 }
 EXCLUSIVE: Final = (
     ("IsProduction", "IsTest"),
     ("IsDevelopment", "IsBig"),
+    ("HasNat", "HasNone"),
     ("HasNat", "HasNone"),
     ("InRegion", "InAnother"),
 )
@@ -68,23 +74,23 @@ def _ports(low: int, high: int) -> dict[str, Any]:
     return {"IpProtocol": "tcp", "FromPort": low, "ToPort": high, "CidrIp": ANYWHERE}
 
 
-def _ref(name: str) -> dict[str, str]:
+def ref(name: str) -> dict[str, str]:
     return {"Ref": name}
 
 
-def _att(name: str, attribute: str) -> dict[str, list[str]]:
+def att(name: str, attribute: str) -> dict[str, list[str]]:
     return {"Fn::GetAtt": [name, attribute]}
 
 
 RANGES: Final[tuple[Any, ...]] = (
-    *(VPC, VPC, _att("Vpc", "CidrBlock"), SUBNETS["Private"], SUBNETS["Second"], "10.0.1.0/25"),
+    *(VPC, VPC, att("Vpc", "CidrBlock"), SUBNETS["Private"], SUBNETS["Second"], "10.0.1.0/25"),
     *("10.0.0.0/8", "10.1.0.0/16", "52.94.0.0/16", ANYWHERE, ANYWHERE),
 )
 OUTBOUND: Final = (
     *(_any(CidrIp=ANYWHERE), _https(CidrIp=ANYWHERE), _https(CidrIp=VPC), _any(CidrIp=VPC)),
     *(_ports(80, 80), _ports(0, 65535), _ports(400, 500), _https(CidrIp="52.94.0.0/16")),
-    _https(DestinationSecurityGroupId=_att("Admits", "GroupId")),
-    _https(DestinationPrefixListId=_att("List", "PrefixListId")),
+    _https(DestinationSecurityGroupId=att("Admits", "GroupId")),
+    _https(DestinationPrefixListId=att("List", "PrefixListId")),
     {"IpProtocol": "icmp", "FromPort": 252, "ToPort": 86, "CidrIp": "255.255.255.255/32"},
     _any(CidrIpv6="::/0"),
     _https(CidrIp="0.0.0.0/1"),
@@ -101,7 +107,7 @@ POLICIES: Final = (
     {
         "Effect": "Allow",
         "Action": "*",
-        "Condition": {"StringEquals": {"aws:PrincipalAccount": _ref("AWS::AccountId")}},
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": ref("AWS::AccountId")}},
     },
     {
         "Effect": "Allow",
@@ -135,6 +141,31 @@ BACK: Final = (
 )
 
 
+_STATEMENT: Final = {"Effect": "Allow", "Action": [*ACTIONS], "Resource": "*"}
+_DOCUMENT: Final = {"Version": "2012-10-17", "Statement": [_STATEMENT]}
+IDENTITY: Final = {
+    "Role": {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": EC2_TRUST,
+            "Policies": [{"PolicyName": "Session", "PolicyDocument": _DOCUMENT}],
+        },
+    },
+    "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [ref("Role")]}},
+}
+"""A profile whose role has all permissions, so that the network alone decides."""
+
+
+def body(resources: dict[str, Any]) -> dict[str, Any]:
+    """A template with all conditions."""
+    return {
+        "Parameters": PARAMETERS,
+        "Mappings": MAPPINGS,
+        "Conditions": CONDITIONS,
+        "Resources": resources,
+    }
+
+
 def template(rng: Random, *, conditions: bool) -> dict[str, Any]:
     """One template; the same for the same state of `rng`."""
     return _Draw(rng, conditions=conditions).template()
@@ -151,7 +182,7 @@ class _Draw:
     def _likely(self, share: float) -> bool:
         return self._rng.random() < share
 
-    def _condition(self, share: float = 0.12) -> str:
+    def _condition(self, share: float = 0.1) -> str:
         """The name of a condition, or an empty text."""
         return self._rng.choice([*CONDITIONS]) if self._conditions and self._likely(share) else ""
 
@@ -166,11 +197,11 @@ class _Draw:
 
     def _yes(self, share: float) -> Any:  # noqa: ANN401
         if self._conditions and self._likely(0.05):
-            return {"Fn::FindInMap": ["Stages", _ref("Stage"), "Public"]}
+            return {"Fn::FindInMap": ["Stages", ref("Stage"), "Public"]}
         value = self._likely(share)
         return self._maybe(value, not value)
 
-    def _add(self, name: str, kind: str, condition: str = "", **properties: Any) -> None:  # noqa: ANN401
+    def _add(self, name: str, kind: str, condition: str = "", /, **properties: object) -> None:
         given = {one: value for one, value in properties.items() if value is not None}
         made = {"Condition": condition} if condition else {}
         type_ = kind if "::" in kind else f"AWS::EC2::{kind}"
@@ -194,7 +225,7 @@ class _Draw:
             six = {"Ipv6CidrBlock": f"2600:1f18:0:{number}::/64"} if self._likely(0.05) else {}
             gives = self._yes(0.9 if name == "Public" else 0.02)
             self._add(
-                name, "Subnet", VpcId=_ref("Vpc"), CidrBlock=block, MapPublicIpOnLaunch=gives, **six
+                name, "Subnet", VpcId=ref("Vpc"), CidrBlock=block, MapPublicIpOnLaunch=gives, **six
             )
         self._ways()
         self._groups()
@@ -206,12 +237,7 @@ class _Draw:
                 self._acl(subnet)
         self._rarely()
         self._compute()
-        return {
-            "Parameters": PARAMETERS,
-            "Mappings": MAPPINGS,
-            "Conditions": CONDITIONS if self._conditions else {},
-            "Resources": self._resources,
-        }
+        return body(self._resources) if self._conditions else {"Resources": self._resources}
 
     # Ways out ------------------------------------------------------------------------------------
 
@@ -220,24 +246,24 @@ class _Draw:
         if self._likely(0.95):
             self._add(
                 "Attachment", "VPCGatewayAttachment", self._condition(0.05),
-                VpcId=_ref("Vpc"), InternetGatewayId=_ref("Gateway"),
+                VpcId=ref("Vpc"), InternetGatewayId=ref("Gateway"),
             )  # fmt: skip
         for name in SUBNETS:
-            self._add(f"{name}Table", "RouteTable", VpcId=_ref("Vpc"))
+            self._add(f"{name}Table", "RouteTable", VpcId=ref("Vpc"))
             if self._likely(0.95):
                 tables = [f"{name}Table", f"{self._rng.choice([*SUBNETS])}Table"]
                 self._add(
                     f"{name}Association", "SubnetRouteTableAssociation", self._condition(0.05),
-                    SubnetId=_ref(name), RouteTableId=self._maybe(*map(_ref, tables)),
+                    SubnetId=ref(name), RouteTableId=self._maybe(*map(ref, tables)),
                 )  # fmt: skip
-        public = {"GatewayId": _ref("Gateway")}
+        public = {"GatewayId": ref("Gateway")}
         if self._likely(0.95):
             self._route("Public", self._condition(0.05), public)
         nat = ""
         if self._likely(0.7):
             nat = self._condition()
             self._nat(nat)
-            out: dict[str, Any] = {"NatGatewayId": _ref("NatGateway")}
+            out: dict[str, Any] = {"NatGatewayId": ref("NatGateway")}
         else:
             out = self._rng.choice(({}, {}, public, self._out_of_sight()))
         for name in ("Private", "Second"):
@@ -246,7 +272,12 @@ class _Draw:
         if self._likely(0.1):
             self._route("Private", self._condition(), self._out_of_sight(), "10.9.0.0/16")
         if self._likely(0.03):
-            self._route("Private", "", {"GatewayId": _ref("Gateway")}, "::/0")
+            self._route("Private", "", public, "::/0")
+        if self._likely(0.03):
+            self._add(
+                "ListRoute", "Route", self._condition(), RouteTableId=ref("PrivateTable"),
+                DestinationPrefixListId=att("List", "PrefixListId"), **self._out_of_sight(),
+            )  # fmt: skip
 
     def _route(
         self, name: str, condition: str, target: dict[str, Any], block: str = ANYWHERE
@@ -260,45 +291,40 @@ class _Draw:
         for one in blocks:
             self._add(
                 f"{name}Route{len(self._resources)}", "Route", condition,
-                RouteTableId=_ref(f"{name}Table"),
+                RouteTableId=ref(f"{name}Table"),
                 **{f"Destination{six}CidrBlock": one, **target},
             )  # fmt: skip
         if condition and self._likely(0.5) and block == ANYWHERE:
             for pair in EXCLUSIVE:
                 if condition in pair:
                     other = pair[1 - pair.index(condition)]
-                    igw = {"GatewayId": _ref("Gateway")}
+                    igw = {"GatewayId": ref("Gateway")}
                     self._add(
                         f"{name}Route{len(self._resources)}", "Route", other,
-                        RouteTableId=_ref(f"{name}Table"), DestinationCidrBlock=ANYWHERE, **igw,
+                        RouteTableId=ref(f"{name}Table"), DestinationCidrBlock=ANYWHERE, **igw,
                     )  # fmt: skip
                     return
 
     def _nat(self, condition: str) -> None:
-        self._add("NatAddress", "EIP", condition, Domain="vpc")
+        given: dict[str, Any] = {"SubnetId": ref("Public" if self._likely(0.95) else "Second")}
         if self._likely(0.05):
-            self._add(
-                "NatGateway", "NatGateway", condition,
-                AvailabilityMode="regional", VpcId=_ref("Vpc"),
-            )  # fmt: skip
-            return
-        subnet = "Public" if self._likely(0.95) else "Second"
-        private = self._likely(0.05)
-        self._add(
-            "NatGateway", "NatGateway", condition,
-            SubnetId=self._maybe(_ref(subnet), _ref("Second"), _ref("Public")),
-            AllocationId=None if private else _att("NatAddress", "AllocationId"),
-            ConnectivityType="private" if private else None,
-        )  # fmt: skip
+            given = {"AvailabilityMode": "regional", "VpcId": ref("Vpc")}
+        elif self._likely(0.05):
+            given["ConnectivityType"] = "private"
+        else:
+            self._add("NatAddress", "EIP", condition, Domain="vpc")
+            given["AllocationId"] = att("NatAddress", "AllocationId")
+            given["SubnetId"] = self._maybe(given["SubnetId"], ref("Second"), ref("Public"))
+        self._add("NatGateway", "NatGateway", condition, **given)
 
     def _out_of_sight(self) -> dict[str, Any]:
         if self._likely(0.5):
             self._add("Peer", "VPC", CidrBlock="10.9.0.0/16")
-            self._add("Peering", "VPCPeeringConnection", VpcId=_ref("Vpc"), PeerVpcId=_ref("Peer"))
-            return {"VpcPeeringConnectionId": _ref("Peering")}
+            self._add("Peering", "VPCPeeringConnection", VpcId=ref("Vpc"), PeerVpcId=ref("Peer"))
+            return {"VpcPeeringConnectionId": ref("Peering")}
         self._add(
-            "Transit", "TransitGatewayAttachment", VpcId=_ref("Vpc"),
-            TransitGatewayId="tgw-0a", SubnetIds=[_ref("Private")],
+            "Transit", "TransitGatewayAttachment", VpcId=ref("Vpc"),
+            TransitGatewayId="tgw-0a", SubnetIds=[ref("Private")],
         )  # fmt: skip
         return {"TransitGatewayId": "tgw-0a"}
 
@@ -310,43 +336,43 @@ class _Draw:
             several = [self._rng.choice(OUTBOUND) for _ in range(self._rng.choice((1, 1, 2, 3)))]
             rules = [self._maybe(one, NO_VALUE, *OUTBOUND) for one in several]
         self._add(
-            "Group", "SecurityGroup", GroupDescription="compute", VpcId=_ref("Vpc"),
+            "Group", "SecurityGroup", GroupDescription="compute", VpcId=ref("Vpc"),
             SecurityGroupEgress=rules,
         )  # fmt: skip
         if self._likely(0.25 if rules else 0.03):
             rule = self._rng.choice(OUTBOUND)
             self._add("Leaves", "SecurityGroupEgress", self._condition(0.3),
-                      GroupId=_att("Group", "GroupId"), **rule)  # fmt: skip
+                      GroupId=att("Group", "GroupId"), **rule)  # fmt: skip
         several = [self._inbound()] if self._likely(0.95) else []
         if self._likely(0.2):
             several.append(self._inbound())
         self._add(
-            "Admits", "SecurityGroup", GroupDescription="endpoints", VpcId=_ref("Vpc"),
+            "Admits", "SecurityGroup", GroupDescription="endpoints", VpcId=ref("Vpc"),
             SecurityGroupIngress=[self._maybe(one, NO_VALUE, self._inbound()) for one in several],
         )  # fmt: skip
         if self._likely(0.2):
             self._add("Enters", "SecurityGroupIngress", self._condition(0.3),
-                      GroupId=_att("Admits", "GroupId"), **self._inbound())  # fmt: skip
+                      GroupId=att("Admits", "GroupId"), **self._inbound())  # fmt: skip
 
     def _inbound(self) -> dict[str, Any]:
         choose = self._rng.choice
         if self._likely(0.25):
-            return _https(SourceSecurityGroupId=_att("Group", "GroupId"))
+            return _https(SourceSecurityGroupId=att("Group", "GroupId"))
         if self._likely(0.05):
-            return _https(SourcePrefixListId=_att("List", "PrefixListId"))
+            return _https(SourcePrefixListId=att("List", "PrefixListId"))
         if self._likely(0.07):
             return _ports(80, 80)
         block = self._maybe(choose(RANGES), *RANGES)
         if self._conditions and self._likely(0.04):
-            block = {"Fn::FindInMap": ["Stages", _ref("Stage"), "Range"]}
+            block = {"Fn::FindInMap": ["Stages", ref("Stage"), "Range"]}
         return choose((_https, _any))(CidrIp=block)
 
     def _acl(self, subnet: str) -> None:
         name = f"{subnet}Acl"
-        self._add(name, "NetworkAcl", VpcId=_ref("Vpc"))
+        self._add(name, "NetworkAcl", VpcId=ref("Vpc"))
         self._add(
             f"{name}Association", "SubnetNetworkAclAssociation", self._condition(),
-            SubnetId=_ref(subnet), NetworkAclId=_ref(name),
+            SubnetId=ref(subnet), NetworkAclId=ref(name),
         )  # fmt: skip
         for egress, pool in ((True, OUT), (False, BACK)):
             entries = [self._rng.choice(pool) for _ in range(self._rng.choice((0, 1, 1, 2)))]
@@ -355,7 +381,7 @@ class _Draw:
                 ports = {} if protocol == "-1" else {"PortRange": {"From": low, "To": high}}
                 self._add(
                     f"{name}Entry{egress}{number}", "NetworkAclEntry", self._condition(0.05),
-                    NetworkAclId=_ref(name), RuleNumber=number * 100, Egress=egress,
+                    NetworkAclId=ref(name), RuleNumber=number * 100, Egress=egress,
                     Protocol=int(protocol), CidrBlock=block,
                     RuleAction=self._maybe(action, "allow", "deny"), **ports,
                 )  # fmt: skip
@@ -373,20 +399,20 @@ class _Draw:
         zone = self._likely(0.05)
         condition = self._condition()
         self._add(
-            name, "VPCEndpoint", condition, VpcId=_ref("Vpc"), VpcEndpointType="Interface",
+            name, "VPCEndpoint", condition, VpcId=ref("Vpc"), VpcEndpointType="Interface",
             ServiceName=choose((
                 f"com.amazonaws.{REGION}.{service}",
                 {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"},
-                {"Fn::Join": ["", ["com.amazonaws.", _ref("AWS::Region"), f".{service}"]]},
+                {"Fn::Join": ["", ["com.amazonaws.", ref("AWS::Region"), f".{service}"]]},
             )),
             ServiceRegion="us-east-1" if self._likely(0.01) else None,
             PrivateDnsEnabled=None if zone else self._yes(0.9),
-            SubnetIds=[_ref(one) for one in subnets],
+            SubnetIds=[ref(one) for one in subnets],
             SecurityGroupIds=None if self._likely(0.05) else self._groups_of("Admits"),
             PolicyDocument=policy,
         )  # fmt: skip
         if zone:
-            entry = {"Fn::Select": [0, _att(name, "DnsEntries")]}
+            entry = {"Fn::Select": [0, att(name, "DnsEntries")]}
             parts = {"Fn::Split": [":", entry]}
             target = {
                 n: {"Fn::Select": [i, parts]} for i, n in enumerate(("HostedZoneId", "DNSName"))
@@ -394,16 +420,16 @@ class _Draw:
             domain = f"{service}.{REGION}.amazonaws.com"
             self._add(
                 f"{name}Zone", "AWS::Route53::HostedZone", condition, Name=domain,
-                VPCs=[{"VPCId": _ref("Vpc"), "VPCRegion": REGION}],
+                VPCs=[{"VPCId": ref("Vpc"), "VPCRegion": REGION}],
             )  # fmt: skip
             self._add(
                 f"{name}Record", "AWS::Route53::RecordSet", condition, Type="A", Name=domain,
-                HostedZoneId=_ref(f"{name}Zone"), AliasTarget=target,
+                HostedZoneId=ref(f"{name}Zone"), AliasTarget=target,
             )  # fmt: skip
 
     def _groups_of(self, name: str) -> object:
-        group = _att(name, "GroupId")
-        return [self._maybe(group, _att("Vpc", "DefaultSecurityGroup"))]
+        group = att(name, "GroupId")
+        return [self._maybe(group, att("Vpc", "DefaultSecurityGroup"))]
 
     def _rarely(self) -> None:
         if self._likely(0.03):
@@ -412,7 +438,7 @@ class _Draw:
             self._add("Options", "DHCPOptions", condition, DomainNameServers=servers)
             self._add(
                 "OptionsAssociation", "VPCDHCPOptionsAssociation", condition,
-                VpcId=_ref("Vpc"), DhcpOptionsId=_ref("Options"),
+                VpcId=ref("Vpc"), DhcpOptionsId=ref("Options"),
             )  # fmt: skip
         if self._likely(0.03):
             self._add(
@@ -421,38 +447,32 @@ class _Draw:
             )  # fmt: skip
         if self._likely(0.05):
             self._add(
-                "S3", "VPCEndpoint", self._condition(), VpcId=_ref("Vpc"),
+                "S3", "VPCEndpoint", self._condition(), VpcId=ref("Vpc"),
                 VpcEndpointType="Gateway", ServiceName=f"com.amazonaws.{REGION}.s3",
-                RouteTableIds=[_ref("PrivateTable")],
+                RouteTableIds=[ref("PrivateTable")],
             )  # fmt: skip
 
     # Compute -------------------------------------------------------------------------------------
 
     def _compute(self) -> None:
-        statement = {"Effect": "Allow", "Action": [*ACTIONS], "Resource": "*"}
-        document = {"Version": "2012-10-17", "Statement": [statement]}
-        self._add(
-            "Role", "AWS::IAM::Role", AssumeRolePolicyDocument=EC2_TRUST,
-            Policies=[{"PolicyName": "Session", "PolicyDocument": document}],
-        )  # fmt: skip
-        self._add("Profile", "AWS::IAM::InstanceProfile", Roles=[_ref("Role")])
+        self._resources |= IDENTITY
         choose = self._rng.choice
         subnet: Any = self._maybe(
-            _ref(choose(("Private", "Private", "Private", "Public"))), *map(_ref, SUBNETS)
+            ref(choose(("Private", "Private", "Private", "Public"))), *map(ref, SUBNETS)
         )
         groups = self._groups_of("Group") if self._likely(0.95) else None
         condition = self._condition(0.1)
         kind = choose(("instance", "instance", "interface", "template", "group", "configuration"))
         public = None if self._likely(0.75) else self._yes(0.5)
-        profile = {"IamInstanceProfile": _ref("Profile")}
+        profile = {"IamInstanceProfile": ref("Profile")}
         if kind == "instance":
-            fixed = "10.0.1.77" if subnet == _ref("Private") and self._likely(0.1) else None
+            fixed = "10.0.1.77" if subnet == ref("Private") and self._likely(0.1) else None
             self._add(
                 "Compute", "Instance", condition, SubnetId=subnet, SecurityGroupIds=groups,
                 PrivateIpAddress=fixed, **profile,
             )  # fmt: skip
             if self._likely(0.1):
-                self._add("Elastic", "EIP", condition, InstanceId=_ref("Compute"))
+                self._add("Elastic", "EIP", condition, InstanceId=ref("Compute"))
             return
         interface = {
             name: value
@@ -467,21 +487,21 @@ class _Draw:
             interface["SubnetId"] = subnet
             self._add("Compute", "Instance", condition, NetworkInterfaces=[interface], **profile)
             return
-        several = [_ref(one) for one in self._rng.sample([*SUBNETS], choose((1, 2)))]
+        several = [ref(one) for one in self._rng.sample([*SUBNETS], choose((1, 2)))]
         launch: dict[str, Any] = {"NetworkInterfaces": [interface]}
         if kind == "configuration":
             self._add(
                 "Configuration", "AWS::AutoScaling::LaunchConfiguration", SecurityGroups=groups,
                 AssociatePublicIpAddress=public, **profile,
             )  # fmt: skip
-            by: dict[str, Any] = {"LaunchConfigurationName": _ref("Configuration")}
+            by: dict[str, Any] = {"LaunchConfigurationName": ref("Configuration")}
         else:
             if public is None and self._likely(0.5):
                 launch = {"SecurityGroupIds": groups} if groups else {}
-            data = {"IamInstanceProfile": {"Arn": _att("Profile", "Arn")}, **launch}
+            data = {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}, **launch}
             self._add("Launch", "LaunchTemplate", LaunchTemplateData=data)
-            version = _att("Launch", "LatestVersionNumber")
-            by = {"LaunchTemplate": {"LaunchTemplateId": _ref("Launch"), "Version": version}}
+            version = att("Launch", "LatestVersionNumber")
+            by = {"LaunchTemplate": {"LaunchTemplateId": ref("Launch"), "Version": version}}
         if kind == "template" and launch.keys() == {"SecurityGroupIds"}:
             self._add("Compute", "Instance", condition, SubnetId=subnet, **by)
             return

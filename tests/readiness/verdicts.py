@@ -115,7 +115,7 @@ def main(draws: str) -> int:
         lines = [
             f"{draws} draws of {name}: {len(figures.wrong)} wrong definite verdicts",
             *(f"  {verdict}: {count}" for verdict, count in figures.verdicts.items()),
-            f"  can't be known, though all worlds agree: {needless} of {unknown}, {share:.1%} of all",
+            f"  needless {UNKNOWN}: {needless} of {unknown}, {share:.1%} of all draws",
             *(f"  {line}" for line in figures.wrong[:20]),
         ]
         sys.stdout.write("\n".join(lines) + "\n")
