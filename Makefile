@@ -50,7 +50,7 @@ WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_pol
   $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_limits test_linters test_matrix \
   test_messages constructs/test_composition test_network test_signatures test_tables test_trust readiness/test_grammar \
   readiness/test_hostile_assemblies readiness/test_managed_policies readiness/test_network_agrees \
-  readiness/test_policies readiness/test_templates readiness/test_verdicts \
+  readiness/test_packets readiness/test_policies readiness/test_templates readiness/test_verdicts \
   readiness/test_what_findings_say)) -k 'not mypy and not pyright'
 
 # mypy takes one core alone, and environments wait for the network: the tests fill the rest.
@@ -64,7 +64,7 @@ test-lowest: $(LOWEST)/.done
 	  -m "not deploy and not packaging and not site and not hypothesis" \
 	  $(WITHOUT_CDK)
 
-# The check's verdicts on drawn templates, each compared with an independent evaluator: two minutes.
+# The check's verdicts on drawn templates, each compared with an independent judge: ten minutes.
 verdicts: .venv/.tools
 	$(BIN)/python -m tests.readiness.verdicts $(or $(DRAWS),50000)
 

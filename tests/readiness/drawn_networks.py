@@ -259,6 +259,9 @@ class _Draw:
         public = {"GatewayId": ref("Gateway")}
         if self._likely(0.95):
             self._route("Public", self._condition(0.05), public)
+        self._private_ways(public)
+
+    def _private_ways(self, public: dict[str, Any]) -> None:
         nat = ""
         if self._likely(0.7):
             nat = self._condition()

@@ -158,7 +158,13 @@ class Network:
 
     def reaches(self, interface: Interface) -> Outcome:
         """Whether an agent at an interface reaches all services."""
-        return worst(*(self._by_name(interface, service) for service in SERVICES))
+        return worst(*(self._to(interface, service) for service in SERVICES))
+
+    def _to(self, start: Interface, service: str) -> Outcome:
+        way = self._by_name(start, service)
+        if way is False and "Ipv6CidrBlock" in self.resources[start.subnet]:
+            return agreed([False, self._out(start, PUBLIC6)])  # of agents that are set to use IPv6
+        return way
 
     def _by_name(self, start: Interface, service: str) -> Outcome:
         vpc = self.resources[start.subnet]["VpcId"]
@@ -229,8 +235,8 @@ class Network:
         ways = agreed(self._out(start, address) for address in PUBLIC)
         if ways is not False:
             return ways
-        # Agents that are set to use IPv6, and endpoints of others whose names are shared.
-        elsewhere: list[Address] = [PUBLIC6] if self._has_ipv6(start.subnet) else []
+        # Others may have endpoints there, and share their names.
+        elsewhere: list[Address] = []
         for route in self._tables.get(start.subnet, ()):
             if any(name in route for name in OUT_OF_SIGHT):
                 elsewhere += [
@@ -239,9 +245,6 @@ class Network:
                     if self._route(start.subnet, hosts(block)[0]) is route
                 ]
         return agreed([False, *(self._out(start, address) for address in elsewhere)])
-
-    def _has_ipv6(self, subnet: str) -> bool:
-        return "Ipv6CidrBlock" in self.resources[subnet]
 
     def _out(self, start: Interface, to: Address) -> Outcome:
         if to.version == 6:

@@ -27,26 +27,24 @@ def route(table: str, condition: str = "", /, **more: object) -> dict[str, Any]:
     return ec2("Route", condition, **given)
 
 
-def entry(number: int, action: str, block: str, *, egress: bool, **more: Any) -> dict[str, Any]:
-    given = {"Protocol": -1, "RuleNumber": number, "RuleAction": action, "CidrBlock": block, **more}
-    return ec2("NetworkAclEntry", NetworkAclId=ref("Acl"), Egress=egress, **given)
-
-
 def acl(subnet: str, *, out: list[Any], back: list[Any]) -> dict[str, Any]:
-    """A network ACL of a subnet; an entry is its action, its range and more."""
-    entries = {
-        f"Entry{egress}{number}": entry(
-            number, action, block, egress=egress, **{k: v for one in more for k, v in one.items()}
-        )
-        for egress, several in ((True, out), (False, back))
-        for number, (action, block, *more) in enumerate(several, 1)
-    }
-    of_subnet = {"SubnetId": ref(subnet), "NetworkAclId": ref("Acl")}
-    return {
+    """A network ACL of a subnet. An entry: its action, its range, and TCP ports where not all."""
+    parts = {
         "Acl": ec2("NetworkAcl", VpcId=ref("Vpc")),
-        "AclAssociation": ec2("SubnetNetworkAclAssociation", **of_subnet),
-        **entries,
+        "AclAssociation": ec2(
+            "SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=ref("Acl")
+        ),
     }
+    for egress, entries in ((True, out), (False, back)):
+        for number, (action, block, *ports) in enumerate(entries, 1):
+            of: dict[str, Any] = {"Protocol": -1}
+            for low, high in ports:
+                of = {"Protocol": 6, "PortRange": {"From": low, "To": high}}
+            parts[f"Entry{egress}{number}"] = ec2(
+                "NetworkAclEntry", NetworkAclId=ref("Acl"), RuleNumber=number, Egress=egress,
+                RuleAction=action, CidrBlock=block, **of,
+            )  # fmt: skip
+    return parts
 
 
 def group(*egress: dict[str, Any], **more: object) -> dict[str, Any]:
@@ -112,7 +110,6 @@ def compute(subnet: str, **more: object) -> dict[str, Any]:
 
 
 OPEN: Final = [("allow", ANYWHERE)]
-TCP: Final = {"Protocol": 6}
 OUT: Final = {"IpProtocol": "-1"}
 DNS_SERVERS: Final = {
     "Options": ec2("DHCPOptions", DomainNameServers=["10.0.0.5"]),
@@ -224,17 +221,17 @@ ROWS: Final = [
         acl("Public", out=[("deny", SUBNETS["Public"]), *OPEN], back=OPEN), READY),
     Row("ACL without a way for answers",
         acl("Private", out=OPEN, back=[
-            ("allow", ANYWHERE, TCP, {"PortRange": {"From": 443, "To": 443}})]), NOT_READY),
+            ("allow", ANYWHERE, (443, 443))]), NOT_READY),
     Row("ACL whose entries suffice together",
         acl("Private", out=[("allow", "0.0.0.0/1"), ("allow", "128.0.0.0/1")], back=OPEN), READY,
         ENTRIES),
     Row("ACL whose ports suffice together",
         acl("Private", out=OPEN, back=[
-            ("allow", ANYWHERE, TCP, {"PortRange": {"From": low, "To": high}})
-            for low, high in ((1024, 32767), (32768, 65535))]), READY, ENTRIES),
+            ("allow", ANYWHERE, (1024, 32767)), ("allow", ANYWHERE, (32768, 65535))]), READY,
+        ENTRIES),
     Row("ACL that lets some answers in",
         acl("Private", out=OPEN, back=[
-            ("allow", ANYWHERE, TCP, {"PortRange": {"From": 32768, "To": 65535}})]), UNKNOWN),
+            ("allow", ANYWHERE, (32768, 65535))]), UNKNOWN),
     Row("ACL between an instance and endpoints in one subnet",
         {**endpoints(), **acl("Private", out=[], back=[])}, READY),
     Row("ACL between an instance and endpoints in another subnet",
