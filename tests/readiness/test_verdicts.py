@@ -10,19 +10,19 @@ pytestmark = pytest.mark.untraced
 
 DRAWS = 5_000
 
-
 YET = pytest.mark.xfail(strict=True, reason="the defects that rows of `test_packets` show")
 
 
 @pytest.mark.parametrize(
     ("kind", "needless"),
     [
-        ("policies", 0.08),
+        ("policies", 0.03),
         pytest.param("networks", 0.03, marks=YET),
         pytest.param("networks with conditions", 0.05, marks=YET),
     ],
 )
 def test_no_definite_verdict_is_wrong(kind: str, needless: float) -> None:
+    """Of all draws, at most the share `needless` can't be known though all worlds agree."""
     figures = compare(KINDS[kind], range(DRAWS))
 
     assert figures.wrong == []
