@@ -62,6 +62,8 @@ INSTANCE_ID: Final = Name("the id of an instance", r"\w-", 1, 64)
 """Wider than EC2's ids, as unit tests of CDK apps use words. `node_fault` checks real ids."""
 ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
 """AWS has twelve digits only, and unit tests of CDK apps have words."""
+REGION: Final = Name("the name of a region", r"\w-", 1, 63)
+PARTITION: Final = Name("the name of a partition", r"\w-", 1, 63)
 
 USER: Final = re.compile(r"[A-Za-z_][\w.-]{0,31}|[\w.][\w.-]{0,63}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 """A user of the operating system, or one of a domain, `NAME@DOMAIN`."""

@@ -136,11 +136,25 @@ def decrypt(
         alias_id: letters and digits for the Sid, different for each alias.
         sessions_only: whether to allow it only with the encryption context of a session.
     """
+    conditions = of_session_key(alias_name, sessions_only=sessions_only)
+    sid = f"SessionManagerDecryptAlias{alias_id}" if alias_name else "SessionManagerDecrypt"
+    return NeededStatement(sid, ("kms:Decrypt",), key_arn, conditions or None)
+
+
+def of_session_key(alias_name: str | None, *, sessions_only: bool) -> dict[str, dict[str, str]]:
+    """Return the conditions of a grant on the key of sessions, which may be none.
+
+    Agent and service give KMS an encryption context with the session's id whenever they use the
+    key. The value differs from session to session, so the condition asks only that there is one.
+
+    Args:
+        alias_name: `alias/NAME`, if only the key with that alias is meant.
+        sessions_only: whether the grant is for session data and nothing else.
+    """
     conditions = having_alias(alias_name)
     if sessions_only:
         conditions["Null"] = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
-    sid = f"SessionManagerDecryptAlias{alias_id}" if alias_name else "SessionManagerDecrypt"
-    return NeededStatement(sid, ("kms:Decrypt",), key_arn, conditions or None)
+    return conditions
 
 
 def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:

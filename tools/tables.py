@@ -120,11 +120,12 @@ ENDPOINTS: Final = (
 OPERATORS: Final = {
     "ssm:StartSession": "the instances, on the condition of their tags",
     "ssm:TerminateSession": "`session/*`, on the condition that the session's tag "
-    "`aws:ssmmessages:session-id` begins with the operator's `aws:userid`",
+    "`aws:ssmmessages:session-id` is the operator's `aws:userid`, or that with `-` and more",
     "ssmmessages:OpenDataChannel": "`session/*`",
     "ssm-guiconnect:StartConnection": "`*`",
     "ssm:DescribeSessions": "`*`",
-    "kms:GenerateDataKey": "the key; of an alias, the key that has it",
+    "kms:GenerateDataKey": "the key; of an alias, the key that has it; with "
+    "`decrypt_sessions_only` for session data only",
 }
 """The resources of each statement of an operator's policy, by its first action."""
 KINDS_OF_SESSIONS: Final = tuple(

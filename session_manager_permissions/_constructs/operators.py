@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
 _AWS_DOCUMENTS: Final = {
     "allow_ssh": ["AWS-StartSSHSession"],
-    "allow_port_forwarding": [
-        "AWS-StartPortForwardingSession",
-        "AWS-StartPortForwardingSessionToRemoteHost",
-    ],
+    "allow_port_forwarding": ["AWS-StartPortForwardingSession"],
+    "allow_remote_port_forwarding": ["AWS-StartPortForwardingSessionToRemoteHost"],
     "allow_interactive_commands": ["AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand"],
     "allow_remote_desktop": ["AWS-StartPortForwardingSession"],
 }
@@ -48,13 +46,17 @@ _CONNECT_TO_DESKTOP: Final = (
     "ssm-guiconnect:CancelConnection",
 )
 _OWN_SESSIONS: Final = {
-    "StringLike": {"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}*"}
+    "StringLike": {
+        "ssm:resourceTag/aws:ssmmessages:session-id": ["${aws:userid}", "${aws:userid}-*"]
+    }
 }
 """The condition that the operator has started the session.
 
 Session Manager tags each session with the `aws:userid` of the principal that starts it: `AIDA…` for
-a user, `AROA…:SESSION-NAME` for a role. The session's ARN begins with the user's name or with the
-name of the role session instead, so `session/${aws:userid}-*` matches no session.
+a user, `AROA…:SESSION-NAME` for a role. AWS documents the id as the whole value, and has examples
+that let more follow. The two patterns match the id, and the id with `-` and more. `${aws:userid}*`
+would let `ana` resume, and so take over, the sessions of `anabel`. The session's ARN begins with the
+name of the user or of the role session instead, so `session/${aws:userid}-*` matches no session.
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
 """
 _INSTANCES: Final = (("ec2", "instance"), ("ssm", "managed-instance"))
@@ -73,9 +75,11 @@ class Access(NamedTuple):
     all_instances: bool
     allow_ssh: bool
     allow_port_forwarding: bool
+    allow_remote_port_forwarding: bool
     allow_interactive_commands: bool
     allow_remote_desktop: bool
     allow_console: bool
+    decrypt_sessions_only: bool
 
 
 class _Permission(NamedTuple):
@@ -148,6 +152,7 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
     # Added only where they are allowed: the Sids of all other grants stay as they were in 0.2.0.
     kinds += ["interactive commands"] if access.allow_interactive_commands else []
     kinds += ["remote desktop"] if access.allow_remote_desktop else []
+    kinds += ["remote port forwarding"] if access.allow_remote_port_forwarding else []
     # The references of two stacks to their own documents can look the same.
     asked = json.dumps([stack.node.path, stack.resolve([access.document_arn, arns, tags, kinds])])
     grant_id = _needs.digest(asked)
@@ -184,8 +189,10 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
         yield _Permission([*_CONSOLE], ["*"])
     if access.encryption_key is not None:
         found = session_key(access.encryption_key)
-        conditions = _needs.having_alias(found.alias_name) or None
-        yield _Permission(["kms:GenerateDataKey"], [found.resource], conditions)
+        conditions = _needs.of_session_key(
+            found.alias_name, sessions_only=access.decrypt_sessions_only
+        )
+        yield _Permission(["kms:GenerateDataKey"], [found.resource], conditions or None)
 
 
 def _refuse_wrong_choice(access: Access) -> None:
@@ -234,7 +241,7 @@ def _refuse_wrong_types(grantee: iam.IGrantable, access: Access) -> None:
         )
     refuse_no_sequence("instance_arns", access.instance_arns, "a sequence of ARNs")
     refuse_wrong_type("instance_tags", access.instance_tags, Mapping)
-    for option in ("all_instances", *_AWS_DOCUMENTS, "allow_console"):
+    for option in ("all_instances", *_AWS_DOCUMENTS, "allow_console", "decrypt_sessions_only"):
         refuse_wrong_type(option, getattr(access, option), bool)
 
 

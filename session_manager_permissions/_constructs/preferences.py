@@ -284,9 +284,11 @@ class SessionPreferences(Construct):
         all_instances: bool = False,
         allow_ssh: bool = False,
         allow_port_forwarding: bool = False,
+        allow_remote_port_forwarding: bool = False,
         allow_interactive_commands: bool = False,
         allow_remote_desktop: bool = False,
         allow_console: bool = False,
+        decrypt_sessions_only: bool = False,
     ) -> iam.Grant:
         """Let an operator start sessions with this document on the instances chosen.
 
@@ -308,8 +310,12 @@ class SessionPreferences(Construct):
                 Default: - False: give `instance_arns`, `instance_tags` or both.
             allow_ssh: SSH through Session Manager, `AWS-StartSSHSession`. Such sessions are neither
                 logged nor encrypted with the key. Default: - False.
-            allow_port_forwarding: `AWS-StartPortForwardingSession` and
-                `AWS-StartPortForwardingSessionToRemoteHost`. Default: - False.
+            allow_port_forwarding: forwarding to any port of the instance,
+                `AWS-StartPortForwardingSession`. Default: - False.
+            allow_remote_port_forwarding: forwarding through the instance to any host and port that
+                it can reach, such as a database,
+                `AWS-StartPortForwardingSessionToRemoteHost`. IAM can't restrict the host.
+                Default: - False.
             allow_interactive_commands: single commands in a session,
                 `AWS-StartInteractiveCommand` and `AWS-StartNonInteractiveCommand`. None of this
                 document's settings applies to them. Default: - False.
@@ -321,6 +327,8 @@ class SessionPreferences(Construct):
                 instances and sessions: `ssm:DescribeSessions`, `ssm:GetConnectionStatus`,
                 `ssm:DescribeInstanceProperties`, `ssm:DescribeInstanceInformation` and
                 `ec2:DescribeInstances` on `*`. Default: - False: the CLI needs none of them.
+            decrypt_sessions_only: whether the operator may use the key for session data only.
+                Default: - False: the operator may generate data keys for anything.
 
         Raises:
             TypeError: an argument of the wrong type.
@@ -338,9 +346,11 @@ class SessionPreferences(Construct):
             all_instances=all_instances,
             allow_ssh=allow_ssh,
             allow_port_forwarding=allow_port_forwarding,
+            allow_remote_port_forwarding=allow_remote_port_forwarding,
             allow_interactive_commands=allow_interactive_commands,
             allow_remote_desktop=allow_remote_desktop,
             allow_console=allow_console,
+            decrypt_sessions_only=decrypt_sessions_only,
         )
         return grant(grantee, access, cdk.Stack.of(self))
 

@@ -68,11 +68,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     only_help = "let the keys decrypt session data and nothing else"
     add_flag(grants, "--decrypt-sessions-only", only_help)
     aws = parser.add_argument_group("the account")
-    add_option(aws, "--region", "REGION", "the region of the log group")
+    add_option(aws, "--region", "REGION", "the region of the log group", _limits.REGION.fault)
     account_help = "the account of the log group"
     add_option(aws, "--account", "ACCOUNT", account_help, _limits.ACCOUNT.fault)
     partition_help = "the partition, such as aws-us-gov (default: that of the ARNs, else aws)"
-    add_option(aws, "--partition", "PARTITION", partition_help)
+    add_option(aws, "--partition", "PARTITION", partition_help, _limits.PARTITION.fault)
 
 
 def inline_policy(options: PolicyOptions) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import jsii
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
@@ -55,13 +57,16 @@ MANAGED_INSTANCE: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/mi-0
 OPERATORS: Final = iam.AccountPrincipal(ACCOUNT)
 SSH: Final = "AWS-StartSSHSession"
 COMMANDS: Final = ["AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand"]
-PORTS: Final = ["AWS-StartPortForwardingSession", "AWS-StartPortForwardingSessionToRemoteHost"]
+PORT: Final = "AWS-StartPortForwardingSession"
+REMOTE_PORT: Final = "AWS-StartPortForwardingSessionToRemoteHost"
 EVERY_OPTION: Final[dict[str, Any]] = {
     "allow_ssh": True,
     "allow_port_forwarding": True,
+    "allow_remote_port_forwarding": True,
     "allow_interactive_commands": True,
     "allow_remote_desktop": True,
     "allow_console": True,
+    "decrypt_sessions_only": True,
 }
 CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 
@@ -173,7 +178,9 @@ def test_the_least_is_the_session_on_instances_and_document_and_ones_own_session
         "Action": ["ssm:TerminateSession", "ssm:ResumeSession"],
         "Resource": ANY_SESSION,
         "Condition": {
-            "StringLike": {"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}*"}
+            "StringLike": {
+                "ssm:resourceTag/aws:ssmmessages:session-id": ["${aws:userid}", "${aws:userid}-*"]
+            }
         },
     }
     assert channel == {
@@ -430,13 +437,18 @@ def test_a_list_of_arns_that_only_the_deployment_knows_is_let_through(
     [
         ({}, []),
         ({"allow_ssh": True}, [SSH]),
-        ({"allow_port_forwarding": True}, PORTS),
-        ({"allow_ssh": True, "allow_port_forwarding": True}, [SSH, *PORTS]),
+        ({"allow_port_forwarding": True}, [PORT]),
+        ({"allow_remote_port_forwarding": True}, [REMOTE_PORT]),
+        (
+            {"allow_port_forwarding": True, "allow_remote_port_forwarding": True},
+            [PORT, REMOTE_PORT],
+        ),
+        ({"allow_ssh": True, "allow_port_forwarding": True}, [SSH, PORT]),
         ({"allow_interactive_commands": True}, COMMANDS),
-        ({"allow_remote_desktop": True}, PORTS[:1]),
-        ({"allow_port_forwarding": True, "allow_remote_desktop": True}, PORTS),
+        ({"allow_remote_desktop": True}, [PORT]),
+        ({"allow_port_forwarding": True, "allow_remote_desktop": True}, [PORT]),
         ({"allow_console": True}, []),
-        (EVERY_OPTION, [SSH, *PORTS, *COMMANDS]),
+        (EVERY_OPTION, [SSH, PORT, REMOTE_PORT, *COMMANDS]),
     ],
 )
 def test_awss_own_documents_are_allowed_one_by_one_and_have_no_account(
@@ -559,6 +571,23 @@ def test_a_data_key_may_be_generated_by_the_key_or_the_one_behind_the_alias(
     assert statement.get("Condition") == conditions
 
 
+@pytest.mark.parametrize(
+    ("kind", "of_the_alias"), [("imported key", {}), ("imported alias", OF_THE_ALIAS)]
+)
+def test_a_data_key_may_be_generated_for_session_data_only(
+    stack_here: cdk.Stack, kind: str, of_the_alias: dict[str, object]
+) -> None:
+    found = preferences(stack_here, encryption_key=KEYS[kind](stack_here))
+
+    found.grant_start_session(group(stack_here), all_instances=True, decrypt_sessions_only=True)
+
+    (statement,) = allowing(statements(stack_here), "kms:GenerateDataKey")
+    assert statement["Condition"] == {
+        **of_the_alias,
+        "Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"},
+    }
+
+
 # several grants to one
 
 
@@ -616,6 +645,11 @@ def test_the_same_grant_twice_changes_nothing(make_app: MakeApp, *, minimize: bo
         ({"instance_arns": [INSTANCE]}, {"instance_arns": [OTHER_INSTANCE]}),
         ({"all_instances": True}, {"all_instances": True, "allow_ssh": True}),
         ({"all_instances": True}, {"all_instances": True, "allow_port_forwarding": True}),
+        ({"all_instances": True}, {"all_instances": True, "allow_remote_port_forwarding": True}),
+        (
+            {"all_instances": True, "allow_port_forwarding": True},
+            {"all_instances": True, "allow_remote_port_forwarding": True},
+        ),
         ({"all_instances": True}, {"all_instances": True, "allow_interactive_commands": True}),
         ({"all_instances": True}, {"all_instances": True, "allow_remote_desktop": True}),
         (
@@ -1218,9 +1252,11 @@ def test_what_cdk_can_not_grant_to_is_a_type_error(
         ("all_instances", "no", "must be a bool, got str 'no'"),
         ("allow_ssh", "no", "must be a bool, got str 'no'"),
         ("allow_port_forwarding", 1, "must be a bool, got int 1"),
+        ("allow_remote_port_forwarding", 1, "must be a bool, got int 1"),
         ("allow_interactive_commands", "yes", "must be a bool, got str 'yes'"),
         ("allow_remote_desktop", 0, "must be a bool, got int 0"),
         ("allow_console", None, "must be a bool, got NoneType"),
+        ("decrypt_sessions_only", "yes", "must be a bool, got str 'yes'"),
     ],
 )
 def test_an_argument_of_the_wrong_type_is_a_type_error(
@@ -1294,6 +1330,27 @@ TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
 AWS_DOCUMENT: Final = f"arn:aws:ssm:{REGION}::document/"
 
 
+def evaluator(stack: cdk.Stack, principal: str, user_id: str) -> Callable[..., bool]:
+    """What the deployed statements let the principal do: an action, a resource, condition keys."""
+    document = literal({"Statement": statements(stack), "Version": "2012-10-17"})
+    text = json.dumps(document).replace("${aws:userid}", user_id)
+    policies = [parse_policy_document(text)]
+
+    def may(action: str, resource: str, **context: object) -> bool:
+        request = EvalContext(
+            principal_arn=principal,
+            principal_type="User",
+            principal_account=ACCOUNT,
+            action=action,
+            resource_arn=resource,
+            region=REGION,
+            service_context={name.lower(): value for name, value in context.items()},
+        )
+        return bool(evaluate(request, policies).decision == "Allow")
+
+    return may
+
+
 @pytest.mark.parametrize("minimize", [False, True])
 @pytest.mark.parametrize("kind", OPERATORS_BY_KIND)
 def test_an_operator_may_do_what_was_asked_for_and_no_more_beside_statements_of_others(
@@ -1310,51 +1367,90 @@ def test_an_operator_may_do_what_was_asked_for_and_no_more_beside_statements_of_
         operators.add_to_policy(iam.PolicyStatement(actions=[action], resources=[resource]))
     found = preferences(stack, encryption_key=KEYS["imported alias"](stack))
     access: dict[str, Any] = {"instance_tags": {"team": "web"}, "allow_console": True}
+    access |= {"allow_port_forwarding": True, "decrypt_sessions_only": True}
     found.grant_start_session(operators, **access, allow_interactive_commands=True)
     other = preferences(stack, construct_id="Other", document_name="Other")
     other.grant_start_session(operators, instance_arns=[OTHER_INSTANCE], allow_remote_desktop=True)
     principal, user_id = OPERATORS_BY_KIND[kind]
-    document = literal({"Statement": statements(stack), "Version": "2012-10-17"})
-    text = json.dumps(document).replace("${aws:userid}", user_id)
-
-    def may(action: str, resource: str, **context: object) -> bool:
-        request = EvalContext(
-            principal_arn=principal,
-            principal_type="User",
-            principal_account=ACCOUNT,
-            action=action,
-            resource_arn=resource,
-            region=REGION,
-            service_context={name.lower(): value for name, value in context.items()},
-        )
-        return bool(evaluate(request, [parse_policy_document(text)]).decision == "Allow")
+    may = evaluator(stack, principal, user_id)
 
     own, others = {TAG: user_id}, {TAG: "AIDA9:bob"}
     web, shop = {"ssm:resourceTag/team": "web"}, {"ssm:resourceTag/team": "shop"}
     key, alias = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1", "kms:ResourceAliases"
+    session = {"kms:EncryptionContext:aws:ssm:SessionId": "ana-0123456789abcdef0"}
     allowed = [
         may("ssm:StartSession", INSTANCE, **web),
         may("ssm:StartSession", OTHER_INSTANCE),
-        *(
-            may("ssm:StartSession", f"{AWS_DOCUMENT}{name}")
-            for name in (*COMMANDS, "AWS-StartPortForwardingSession")
-        ),
+        *(may("ssm:StartSession", f"{AWS_DOCUMENT}{name}") for name in (*COMMANDS, PORT)),
         may("ssm:StartSession", f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Other"),
         *(may(f"ssm:{verb}Session", SESSION, **own) for verb in ("Terminate", "Resume")),
         may("ssmmessages:OpenDataChannel", SESSION),
         *(may(action, "*") for action in (*DESKTOP, *LISTS)),
-        may("kms:GenerateDataKey", key, **{alias: [ALIAS]}),
+        may("kms:GenerateDataKey", key, **session, **{alias: [ALIAS]}),
     ]
     denied = [
         may("ssm:StartSession", INSTANCE, **shop),
         may("ssm:StartSession", INSTANCE),
         may("ssm:StartSession", f"{AWS_DOCUMENT}{SSH}"),
-        may("ssm:StartSession", f"{AWS_DOCUMENT}{PORTS[1]}"),
+        may("ssm:StartSession", f"{AWS_DOCUMENT}{REMOTE_PORT}"),
         may("ssm:StartSession", f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/Another"),
         *(may(f"ssm:{verb}Session", SESSION, **others) for verb in ("Terminate", "Resume")),
         *(may(f"ssm:{verb}Session", SESSION) for verb in ("Terminate", "Resume")),
         may("kms:GenerateDataKey", key),
-        may("kms:GenerateDataKey", key, **{alias: ["alias/other"]}),
-        may("kms:Decrypt", key, **{alias: [ALIAS]}),
+        may("kms:GenerateDataKey", key, **session),
+        may("kms:GenerateDataKey", key, **{alias: [ALIAS]}),
+        may("kms:GenerateDataKey", key, **session, **{alias: ["alias/other"]}),
+        may("kms:Decrypt", key, **session, **{alias: [ALIAS]}),
     ]
     assert (set(allowed), set(denied)) == ({True}, {False})
+
+
+SESSION_NAMES: Final = st.from_regex(r"[A-Za-z0-9_+=,.@-]{2,64}", fullmatch=True)
+"""What STS takes as the name of a role session: no wildcard of a policy."""
+ROLE_ID: Final = "AROA0123456789ABCDEF0"
+
+
+def may_take_over(may: Callable[..., bool], tag: str) -> set[bool]:
+    return {may(f"ssm:{verb}Session", SESSION, **{TAG: tag}) for verb in ("Terminate", "Resume")}
+
+
+@pytest.mark.parametrize("behind", ["", "-0123456789abcdef0"])
+@pytest.mark.parametrize(
+    ("own", "another"),
+    [
+        ("AIDA1", "AIDA12"),  # users
+        ("AROA1:ana", "AROA1:anabel"),
+        ("AROA1:ana", "AROA1:ana@example.com"),
+        ("AROA1:ana", "AROA1:ana*"),  # which only a service could name so
+        ("AROA1:ana", "AROA1:*"),
+        ("AROA1:ana", "AROA1:Ana"),
+        ("AROA1:ana", "AROA2:ana"),
+        ("AROA1:ana", "AROA1"),
+        (f"{ACCOUNT}:ana", f"{ACCOUNT}:anabel"),  # federated users
+    ],
+)
+def test_an_operator_has_no_hold_on_the_sessions_of_one_whose_id_begins_like_theirs(
+    stack_here: cdk.Stack, own: str, another: str, behind: str
+) -> None:
+    grant(stack_here, group(stack_here))
+    may = evaluator(stack_here, f"{STS}:assumed-role/operator/ana", own)
+
+    assert may_take_over(may, f"{own}{behind}") == {True}
+    assert may_take_over(may, f"{another}{behind}") == {False}
+
+
+def test_no_name_of_a_role_session_reaches_another_but_those_with_a_hyphen_behind_it(
+    stack_here: cdk.Stack,
+) -> None:
+    grant(stack_here, group(stack_here))
+
+    @settings(max_examples=200, deadline=None)
+    @given(name=SESSION_NAMES, more=SESSION_NAMES, other=SESSION_NAMES)
+    def reaches(name: str, more: str, other: str) -> None:
+        own = f"{ROLE_ID}:{name}"
+        may = evaluator(stack_here, f"{STS}:assumed-role/operator/{name}", own)
+        for another in (other, f"{name}{more}"):
+            hyphenated = another == name or another.startswith(f"{name}-")
+            assert may_take_over(may, f"{ROLE_ID}:{another}") == {hyphenated}
+
+    reaches()

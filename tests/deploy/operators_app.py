@@ -41,12 +41,16 @@ preferences.grant_start_session(group("all"), all_instances=True)
 preferences.grant_start_session(group("ssh"), instance_tags=web, allow_ssh=True)
 preferences.grant_start_session(group("ports"), instance_tags=web, allow_port_forwarding=True)
 preferences.grant_start_session(
+    group("remote-ports"), instance_tags=web, allow_remote_port_forwarding=True
+)
+preferences.grant_start_session(
     group("commands"), instance_tags=web, allow_interactive_commands=True
 )
 preferences.grant_start_session(group("desktop"), instance_tags=web, allow_remote_desktop=True)
 preferences.grant_start_session(group("console"), instance_tags=web, allow_console=True)
 with_key.grant_start_session(group("key"), instance_tags=web)
 with_alias.grant_start_session(group("alias"), instance_tags=web)
+with_key.grant_start_session(group("sessions-only"), instance_tags=web, decrypt_sessions_only=True)
 
 both = group("two-documents")
 preferences.grant_start_session(both, instance_tags=web)

@@ -37,11 +37,13 @@ TEAMS: Final = (
     "all",
     "ssh",
     "ports",
+    "remote-ports",
     "commands",
     "desktop",
     "console",
     "key",
     "alias",
+    "sessions-only",
     "two-documents",
 )
 OPERATORS: Final = (*TEAMS, "user", "role")
@@ -284,12 +286,14 @@ ALLOWED: Final[dict[str, set[str]]] = {
     "arn-and-tag": {"the instance, of web", "the instance, of web and test", *OWN_DOCUMENT},
     "all": ANY_INSTANCE,
     "ssh": OF_WEB | {"SSH"},
-    "ports": OF_WEB | {"a port", "a port of another host"},
+    "ports": OF_WEB | {"a port"},
+    "remote-ports": OF_WEB | {"a port of another host"},
     "commands": OF_WEB | {"a command", "a command without a terminal"},
     "desktop": OF_WEB | {"a port", "a desktop", "the desktop's picture", "the desktop's end"},
     "console": OF_WEB | LISTS,
     "key": OF_WEB,
     "alias": OF_WEB,
+    "sessions-only": OF_WEB,
     "two-documents": OF_WEB
     | {"another document", "the instance, of shop", "another instance, of shop and test"},
     "user": OF_WEB,
@@ -354,7 +358,7 @@ def test_awss_own_documents_take_what_allows_them_by_the_evaluator_with_tags(
     for document, names in (
         (SSH, {"ssh"}),
         (PORT, {"ports", "desktop"}),
-        (REMOTE_PORT, {"ports"}),
+        (REMOTE_PORT, {"remote-ports"}),
         (COMMAND, {"commands"}),
         (SILENT_COMMAND, {"commands"}),
     ):
@@ -416,14 +420,15 @@ def test_ones_own_session_is_ones_own_and_anothers_is_not_by_the_evaluator_with_
 
 
 @pytest.mark.parametrize("action", ON_OWN_SESSIONS)
-def test_two_session_names_of_one_role_of_which_one_begins_with_the_other_are_not_told_apart(
+def test_a_session_name_reaches_of_one_role_no_other_name_but_itself_with_a_hyphen_behind_it(
     operators: dict[str, Operator], action: str
 ) -> None:
-    """As documented."""
+    """The hyphen as documented."""
     bot = operators["role"]
     role_id, _, name = bot.user_id.partition(":")
+    others = {f"{name}-any": True, f"{name}any": False, name[:-1]: False, f"x{name}": False}
 
-    for other, allowed in ((f"{name}any", True), (name[:-1], False), (f"x{name}", False)):
+    for other, allowed in others.items():
         for tag in started_by(f"{role_id}:{other}"):
             assert bot.may(action, bot.session, tag) == allowed
     for tag in started_by(f"AROAOTHER:{name}"):
@@ -497,6 +502,24 @@ def test_a_data_key_of_the_key_behind_the_alias_by_the_evaluator_with_its_aliase
         assert operator.may("kms:GenerateDataKey", keys.other, context) == allowed
         assert not operator.may("kms:Decrypt", keys.other, context)
     assert not operator.may("kms:GenerateDataKey", keys.session)
+
+
+def test_a_data_key_for_session_data_only_by_the_evaluator_with_its_encryption_context(
+    operators: dict[str, Operator], keys: Keys
+) -> None:
+    """MiniStack's KMS does not tell IAM of the encryption context."""
+    operator = operators["sessions-only"]
+    session = {"kms:EncryptionContext:aws:ssm:SessionId": "user-of-key-0a1b2c3d4e5f67890"}
+    target = {"kms:EncryptionContext:aws:ssm:TargetId": "i-0123456789abcdef0"}
+
+    for context, allowed in (
+        (session | target, True),
+        (session, True),
+        (target, False),
+        ({}, False),
+    ):
+        assert operator.may("kms:GenerateDataKey", keys.session, context) == allowed
+        assert not operator.may("kms:GenerateDataKey", keys.other, context)
 
 
 # what the local AWS does not do
