@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RELEASES: Final = {
     "0.1.0": "c0b1578302c9ac2daae645dbbe9e5dff76a98a4f",
     "0.2.0": "bd6740ad5570ae9ad0506cfef0fc070858e5be07",
+    "0.3.0": "d29bd51ca69e00cd3218081405a470cd9d7d5dfd",
 }
 LAST: Final = [*RELEASES][-1]
 

@@ -93,6 +93,44 @@ def test_each_example_is_an_app_that_says_what_it_installs(example: Path) -> Non
     }
 
 
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_installs_the_versions_that_it_is_tested_with(example: Path) -> None:
+    """What a build installs has the build's credentials, which reach every account."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (version,) = re.findall(r'^version = "(.*)"$', project, re.MULTILINE)
+    versions = {
+        **dict(re.findall(r'"(cdk-stacksets)==(.*)"', project)),
+        "session-manager-permissions": version,
+        **json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"],
+    }
+    for line in (example / "requirements.txt").read_text(encoding="utf-8").split():
+        name, found = re.sub(r"\[\w+\]", "", line).split("==")
+        assert found == versions.get(name, found), name
+    app = (example / "app.py").read_text(encoding="utf-8")
+    assert {*re.findall(r'^PACKAGE = ".*==(.*)"$', app, re.MULTILINE)} <= {version}
+    assert {*re.findall(r'^CLI = "(.*)"$', app, re.MULTILINE)} <= {versions["aws-cdk"]}
+
+
+def test_no_build_of_an_example_installs_what_is_not_pinned(
+    audit: tuple[dict[str, Any], dict[str, Any]], pipeline: dict[str, dict[str, Any]]
+) -> None:
+    projects = [
+        json.dumps(project)
+        for template in (audit[0], *pipeline.values())
+        for project in of_type(template, "AWS::CodeBuild::Project")
+    ]
+    installed = {
+        command
+        for project in projects
+        for command in re.findall(r"(?:pip install|npx|npm install)[^\\]*", project)
+    }
+
+    assert installed
+    pip = r"pip install ('[\w\[\]-]+==[\d.]+'|-r requirements.txt)"
+    npm = r"(npx --yes|npm install -g) [\w-]+@\d+\.\d+\.\d+( .*)?"
+    assert [one for one in installed if not re.fullmatch(f"{pip}|{npm}", one)] == []
+
+
 def test_every_account_of_the_unit_gets_the_policy_on_the_role_named_so(
     organization: tuple[dict[str, Any], dict[str, Any]], snapshot: SnapshotAssertion
 ) -> None:
@@ -284,6 +322,28 @@ def test_cdk_nag_finds_in_the_audit_what_costs_more_or_has_no_resource(
         "AwsSolutions-IAM5",
         "AwsSolutions-S1",
     }
+
+
+def test_only_the_project_assumes_the_auditor_and_only_roles_of_the_organization_are_assumed(
+    audit: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    (trust,) = (
+        statement
+        for role in of_type(audit[0], "AWS::IAM::Role")
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        if statement["Principal"] == {"Service": "codebuild.amazonaws.com"}
+    )
+    (project,) = of_type(audit[0], "AWS::CodeBuild::Project")
+    (assume,) = (
+        statement
+        for policy in of_type(audit[0], "AWS::IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "sts:AssumeRole"
+    )
+
+    arn = f"arn:aws:codebuild:eu-west-1:111122223333:project/{project['Name']}"
+    assert deployed(trust["Condition"]) == {"ArnEquals": {"aws:SourceArn": arn}}
+    assert assume["Condition"] == {"StringEquals": {"aws:ResourceOrgID": "${aws:PrincipalOrgID}"}}
 
 
 def test_the_role_may_do_what_an_audit_does(

@@ -10,7 +10,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from tests.cfn_lint import lint
 
-from .builders import as_list
+from .builders import as_list, deployed
 from .conftest import ROOT, run_python
 from .constructs.test_preferences import violations
 
@@ -79,3 +79,19 @@ def test_both_ends_have_what_the_document_says(tmp_path: Path) -> None:
     assert inputs["s3KeyPrefix"] == "web-server"
     assert resources_of["s3:PutObject"]["Fn::Join"][1][-1] == "/web-server/*"
     assert inputs["cloudWatchLogGroupName"] in resources_of["logs:PutLogEvents"]["Fn::Join"][1]
+
+
+def test_cloudwatch_may_use_the_key_for_the_log_group_alone(tmp_path: Path) -> None:
+    resources = template(tmp_path, minimize=False)["Resources"].values()
+    (key,) = (r["Properties"] for r in resources if r["Type"] == "AWS::KMS::Key")
+    (group,) = (r["Properties"] for r in resources if r["Type"] == "AWS::Logs::LogGroup")
+    (service,) = (
+        statement
+        for statement in key["KeyPolicy"]["Statement"]
+        if "logs." in str(statement["Principal"])
+    )
+
+    arn = f"arn:aws:logs:us-west-2:111122223333:log-group:{group['LogGroupName']}"
+    assert deployed(service["Condition"]) == {
+        "ArnEquals": {"kms:EncryptionContext:aws:logs:arn": arn}
+    }

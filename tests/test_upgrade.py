@@ -125,25 +125,13 @@ class Changed(NamedTuple):
 CHANGED: Final[tuple[Changed, ...]] = (
     Changed(
         "Operators",
-        "an operator's own sessions are found by their tag, and the channel is opened without it",
-        frozenset({"ssm:TerminateSession", "ssmmessages:OpenDataChannel"}),
+        "an operator has no hold on the sessions of one whose id begins like theirs",
+        frozenset({"ssm:TerminateSession"}),
     ),
     Changed(
-        "OperatorsByConsole",
-        "the Connect button of the EC2 console lists the nodes",
-        frozenset({"ssm:DescribeSessions"}),
-    ),
-    Changed(
-        "PreferencesUnenforced",
-        "the agent reads the bucket's encryption at every upload, whatever is enforced",
-        frozenset({"s3:GetEncryptionConfiguration"}),
-    ),
-    Changed("FleetOfTwoStacks", "each of two stacks attaches the role that they share"),
-    Changed("FleetOfFixedRole", "a role that must not change behind ec2.Instance is left alone"),
-    Changed(
-        "PreferencesThatExist",
-        "preferences without a bucket need no look at one",
-        frozenset({"s3:GetEncryptionConfiguration"}),
+        "OperatorsBySsh",
+        "the ports of a host behind the instance are an option of their own",
+        frozenset({"ssm:StartSession"}),
     ),
 )
 

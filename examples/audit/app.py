@@ -33,6 +33,9 @@ AUDITED_ROLE = "session-manager-audit"
 """The role in each account."""
 AUDITING_ROLE = "session-manager-auditor"
 """The role of the project, which alone may assume those in the accounts."""
+PROJECT = "session-manager-audit"
+PACKAGE = "session-manager-permissions[verify]==0.3.0"
+"""Pinned, as what is installed can read all accounts."""
 ACCOUNTS_AT_ONCE = 8
 PERMISSIONS = Path(__file__).with_name("permissions.json")
 """Written by `session-manager-permissions audit --print-permissions`."""
@@ -76,7 +79,7 @@ def commands(bucket: s3.IBucket) -> list[str]:
         " || test $? -eq 1 || echo {} >> failed"
     )
     return [
-        "pip install 'session-manager-permissions[verify]'",
+        f"pip install '{PACKAGE}'",
         "mkdir results",
         f"{accounts} > accounts",
         f"while read account; do printf '{profile}' $account $account; done < accounts > config",
@@ -114,16 +117,22 @@ def main() -> None:
         enforce_ssl=True,
         lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(90))],
     )
+    project_arn = stack.format_arn(service="codebuild", resource="project", resource_name=PROJECT)
     auditor = iam.Role(
         stack,
         "Auditor",
         role_name=AUDITING_ROLE,
-        assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com"),
+        # CodeBuild runs projects of all accounts; it may assume the role for this one only.
+        assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com").with_conditions(
+            {"ArnEquals": {"aws:SourceArn": project_arn}}
+        ),
     )
     auditor.add_to_policy(
         iam.PolicyStatement(
             actions=["sts:AssumeRole"],
             resources=[f"arn:{cdk.Aws.PARTITION}:iam::*:role/{AUDITED_ROLE}"],
+            # No role of that name outside of the organization.
+            conditions={"StringEquals": {"aws:ResourceOrgID": "${aws:PrincipalOrgID}"}},
         )
     )
     auditor.add_to_policy(
@@ -133,6 +142,7 @@ def main() -> None:
     project = codebuild.Project(
         stack,
         "Project",
+        project_name=PROJECT,
         role=auditor,
         build_spec=codebuild.BuildSpec.from_object(
             {"version": "0.2", "phases": {"build": {"commands": commands(bucket)}}}

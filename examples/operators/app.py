@@ -30,9 +30,18 @@ stack = cdk.Stack(
     description="Session Manager on the web servers, and who may use it",
 )
 
+LOG_GROUP = "/session-manager/web-server"
+log_group_arn = stack.format_arn(
+    service="logs",
+    resource="log-group",
+    resource_name=LOG_GROUP,
+    arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+)
 key = kms.Key(stack, "Key", description="Sessions and their logs", enable_key_rotation=True)
-key.grant(  # CloudWatch encrypts the log group by itself
-    iam.ServicePrincipal("logs.us-west-2.amazonaws.com"),
+key.grant(  # CloudWatch encrypts the log group by itself, and may use the key for no other
+    iam.ServicePrincipal("logs.us-west-2.amazonaws.com").with_conditions(
+        {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": log_group_arn}}
+    ),
     "kms:Encrypt*",
     "kms:Decrypt*",
     "kms:ReEncrypt*",
@@ -54,7 +63,11 @@ preferences = SessionPreferences(
     ),
     log_prefix="web-server",
     log_group=logs.LogGroup(
-        stack, "LogGroup", encryption_key=key, retention=logs.RetentionDays.ONE_YEAR
+        stack,
+        "LogGroup",
+        log_group_name=LOG_GROUP,
+        encryption_key=key,
+        retention=logs.RetentionDays.ONE_YEAR,
     ),
     enforce_cloudwatch_encryption=True,
     idle_timeout=cdk.Duration.minutes(15),

@@ -19,6 +19,9 @@ PIPELINE = cdk.Environment(account="111122223333", region="eu-west-1")
 REPOSITORY, BRANCH = "example/session-manager", "main"
 CONNECTION = "arn:aws:codeconnections:eu-west-1:111122223333:connection/1234abcd"
 ROLE = "web-server"
+PACKAGE = "session-manager-permissions[verify]==0.3.0"
+CLI = "2.1148.1"
+"""The version of the CDK CLI. Both are pinned, as what is installed can deploy to all accounts."""
 
 
 class Account(NamedTuple):
@@ -66,7 +69,7 @@ def verify(name: str, account: Account, unless: str = "") -> pipelines.CodeBuild
     return pipelines.CodeBuildStep(
         name,
         commands=[
-            "pip install 'session-manager-permissions[verify]'",
+            f"pip install '{PACKAGE}'",
             f"aws configure set profile.account.role_arn {arn}",
             "aws configure set profile.account.credential_source EcsContainer",
             f"{ask} --profile account --region {region} --role {ROLE}{unless}",
@@ -88,8 +91,9 @@ def main() -> None:
             input=pipelines.CodePipelineSource.connection(
                 REPOSITORY, BRANCH, connection_arn=CONNECTION
             ),
-            commands=["pip install -r requirements.txt", "npx aws-cdk synth"],
+            commands=["pip install -r requirements.txt", f"npx --yes aws-cdk@{CLI} synth"],
         ),
+        cli_version=CLI,
     )
     for name, accounts in WAVES.items():
         wave = pipeline.add_wave(name)

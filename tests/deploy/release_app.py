@@ -1,4 +1,4 @@
-"""All that version 0.2.0 could do, with a stack for each: by the version that is on the path."""
+"""All that version 0.3.0 could do, with a stack for each: by the version that is on the path."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from aws_cdk.cloudformation_include import CfnInclude
 from constructs import Construct
 
 from session_manager_permissions import (
+    SessionManagerEndpoints,
     SessionManagerFleet,
     SessionManagerOptions,
     SessionManagerPermissions,
@@ -258,6 +259,7 @@ PREFERENCES: dict[str, Callable[[cdk.Stack], SessionPreferences]] = {
         s, "Preferences", log_bucket=bucket(s), enforce_s3_encryption=False
     ),
     "PreferencesWithAll": all_preferences,
+    "PreferencesByTag": lambda s: SessionPreferences(s, "Preferences", run_as_enabled=True),
     "PreferencesThatExist": lambda s: SessionPreferences.from_document_name(s, "Preferences"),
     "PreferencesToldOfAll": lambda s: SessionPreferences.from_document_name(
         s,
@@ -312,6 +314,12 @@ OPERATORS: dict[str, Callable[[cdk.Stack], None]] = {
     ),
     "OperatorsByConsole": lambda s: operate(
         s, iam.User(s, "User"), all_instances=True, allow_console=True
+    ),
+    "OperatorsByCommand": lambda s: operate(
+        s, iam.User(s, "User"), all_instances=True, allow_interactive_commands=True
+    ),
+    "OperatorsByDesktop": lambda s: operate(
+        s, iam.User(s, "User"), all_instances=True, allow_remote_desktop=True
     ),
     "OperatorsOfTwo": operators_of_two,
 }
@@ -400,7 +408,24 @@ FLEETS: dict[str, Callable[[cdk.Stack], None]] = {
 }
 
 
+def endpoints(stack: cdk.Stack) -> None:
+    network = ec2.Vpc(stack, "Vpc", nat_gateways=0, max_azs=2)
+    made = SessionManagerEndpoints(
+        stack,
+        "Endpoints",
+        vpc=network,
+        subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+        security_groups=[ec2.SecurityGroup(stack, "Group", vpc=network)],
+        endpoint_policy="account",
+        encryption_key=key_by_arn(stack),
+        log_bucket=bucket(stack),
+        log_group=logs.LogGroup(stack, "LogGroup"),
+    )
+    made.connections.allow_default_port_from(ec2.Peer.ipv4("192.0.2.0/24"))
+
+
 OTHERS: dict[str, Callable[[cdk.Stack], object]] = {
+    "Endpoints": endpoints,
     "NamedPolicy": lambda s: permit(s, "Named", policy_name="SessionManager"),
     "Several": several,
     "Statements": statements,
@@ -429,7 +454,7 @@ def main() -> None:
     stack = cdk.Stack(stage, "Stack")
     profile = lookup_instance_profile(stack, "Profile", instance_profile_name="Existing")
     SessionManagerPermissions(stack, "Permissions", instance_profile=profile)
-    cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict=False))
+    cdk.Validations.of(app).add_plugins(SessionManagerReadiness(strict=False, network=True))
     app.synth()
 
 
