@@ -1,6 +1,6 @@
 # Each target sets up what it needs: Python 3.10+, Node.js 20+ and make are all it takes.
 .DELETE_ON_ERROR:
-.PHONY: audit audit-picture bench clean demo dist docs lint managed-policies matrix mutants synth tables test test-aws test-lowest verdicts
+.PHONY: audit audit-picture bench clean demo dist docs lint managed-policies matrix mutants release-lock synth tables test test-aws test-lowest verdicts
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -77,9 +77,9 @@ test-aws: .venv/.tools
 # What a release is made of: both distributions, and the bill of materials of who installs them.
 dist: $(RELEASE)/.done
 	rm -rf $(DIST)
-	$(RELEASE)/bin/python -m build --outdir $(DIST)
+	$(RELEASE)/bin/python -m build --no-isolation --outdir $(DIST)
 	$(PYTHON) -m venv --clear --without-pip $(RELEASE)/user
-	$(INSTALL) $(RELEASE)/user "$$(echo $(DIST)/*.whl)[verify]"
+	$(RELEASE)/bin/uv pip install --quiet --system-certs --python $(RELEASE)/user "$$(echo $(DIST)/*.whl)[verify]"
 	$(RELEASE)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library \
 	  --output-reproducible --output-file $(DIST)/session-manager-permissions.cdx.json \
 	  $(RELEASE)/user/bin/python
@@ -93,6 +93,11 @@ audit: dist .venv/.tools $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done
 	done
 	cp package.json $(RELEASE)
 	cd $(RELEASE) && npm install --package-lock-only --package-lock --no-audit && npm audit
+
+# The lock of what makes a release, with the hash of each file; after a change of the group `release`.
+release-lock: $(UV)/.done
+	$(UV)/bin/uv pip compile --quiet --system-certs --universal --python-version 3.10 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --group release --output-file .ci/release.txt
 
 # The Pythons are those on PATH, python3.10 to python3.14; each Node.js comes from PyPI.
 matrix:
@@ -127,7 +132,7 @@ $(UV)/.done: Makefile
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(DOCS)/.done $(RELEASE)/.done: $(UV)/.done pyproject.toml
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(DOCS)/.done: $(UV)/.done pyproject.toml
 	@echo 'Setting up $(@D): once' >&2
 	@$(PYTHON) -m venv --without-pip $(@D)
 	@$(INSTALL) $(@D) pip==26.3 $(PACKAGES)
@@ -137,11 +142,18 @@ $(UV)/.done: Makefile
 $(CHECKOV)/.done: PACKAGES = --group checkov
 $(RFDK)/.done: PACKAGES = --group bench-rfdk
 $(DOCS)/.done: PACKAGES = --group docs
-$(RELEASE)/.done: PACKAGES = --group release
 $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
 # The lowest version that pyproject.toml declares of each dependency.
 CONSTRAINTS = $(shell sed -n '/^dependencies = /p' pyproject.toml | \
   grep -o '[a-z-]*>=[0-9.]*' | sed 's/>=/==/')
+
+# What makes a release is what its lock says, byte for byte, and no version is looked up.
+$(RELEASE)/.done: .ci/release.txt
+	@echo 'Setting up $(@D): once' >&2
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+	  --require-hashes --requirement .ci/release.txt
+	@touch $@
 
 .venv/.tools: .venv/.done
 	@echo 'Setting up the tools in $(@D): once' >&2
