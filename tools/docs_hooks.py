@@ -26,7 +26,7 @@ from session_manager_permissions._causes import cause as cause_of  # noqa: E402
 
 MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
 SCRIPT: Final = "assets/mermaid.js"
-AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")
+AS_THEY_ARE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")
 FILES: Final = ("LICENSE", "benchmarks/RESULTS.svg")
 LANGUAGES: Final = {".py": "python", ".json": "json", ".txt": "text"}
 """The files of an example that its page shows."""

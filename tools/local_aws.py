@@ -82,6 +82,7 @@ class LocalAws:
         self,
         *arguments: str,
         project: Path | None = None,
+        credentials: Mapping[str, str] = ADMINISTRATOR,
         show: Callable[[str], object] = lambda _: None,
         started: Callable[[int], object] = lambda _: None,
     ) -> CliRun:
@@ -90,11 +91,16 @@ class LocalAws:
         Args:
             arguments: those of the CLI.
             project: the folder to run it in. Default: `self.project`.
+            credentials: an access key. Default: that of the administrator.
             show: gets each line as it comes.
             started: gets the group of the CLI's processes.
         """
         command = [str(CLI), *arguments]
-        return _run(command, project or self.project, self._environment(), show, started)
+        environment = self._environment() | {
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+        }
+        return _run(command, project or self.project, environment, show, started)
 
     def verify(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `session-manager-permissions verify` in `self.project`, apart from its warnings."""
