@@ -213,6 +213,8 @@ def test_parliament_finds_what_is_argued_of_an_operator(tmp_path: Path, *, minim
         instance_tags={"team": "web"},
         allow_ssh=True,
         allow_port_forwarding=True,
+        allow_remote_port_forwarding=True,
+        decrypt_sessions_only=True,
         allow_interactive_commands=True,
         allow_remote_desktop=True,
         allow_console=True,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import venv
+from fnmatch import fnmatch
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -89,7 +90,7 @@ def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) ->
         shutil.copyfile(ROOT / name, sources / name)
     for name in ("notes.txt", "notes.json"):
         (sources / PACKAGE / name).write_text("not for the wheel", encoding="utf-8")
-    build = distributions.parent / "venv/bin/python", "-m", "build"
+    build = distributions.parent / "venv/bin/python", "-m", "build", "--no-isolation"
 
     run(*build, "--sdist", "--wheel", "--outdir", tmp_path / "again", sources, cwd=tmp_path)
 
@@ -188,6 +189,65 @@ def test_every_tool_is_pinned() -> None:
         assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .*)?", tool), tool
     for version in npm.values():
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+
+
+def test_what_makes_a_release_is_locked_with_hashes_and_nothing_else_is_installed() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (group,) = re.findall(r"^release = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
+    lock = (ROOT / ".ci/release.txt").read_text(encoding="utf-8")
+    made = subprocess.check_output(["make", "-nB", "dist"], cwd=ROOT, text=True)  # noqa: S607
+
+    locked = re.split(r"\n(?=\S)", lock.strip())
+    for one in locked:
+        assert re.fullmatch(
+            r"[\w.-]+==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", one
+        ), one
+    assert {*re.findall(r'"(.*?)"', group)} <= {one.split()[0] for one in locked}
+    assert backend in group
+    assert "://" not in lock
+    assert re.search(r"--require-hashes --requirement \.ci/release\.txt$", made, re.MULTILINE)
+    assert "-m build --no-isolation " in made
+    assert ".venv-uv" not in made
+
+
+def test_what_the_release_page_holds_is_attested() -> None:
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    attach = release["jobs"]["attach"]
+    (attest,) = (step for step in attach["steps"] if "attest" in step.get("uses", ""))
+    (create,) = (step["run"] for step in attach["steps"] if "gh release create" in str(step))
+
+    assert attach["steps"].index(attest) == len(attach["steps"]) - 2
+    assert create.split()[-1] == attest["with"]["subject-path"] == "dist/*"
+    assert attach["permissions"] == {
+        "attestations": "write",
+        "contents": "write",
+        "id-token": "write",
+    }
+
+
+def test_updates_are_offered_for_all_that_is_pinned() -> None:
+    text = (ROOT / ".github/dependabot.yml").read_text(encoding="utf-8")
+    updates = {one["package-ecosystem"]: one for one in yaml.safe_load(text)["updates"]}
+
+    assert updates.keys() == {"github-actions", "npm", "pip"}
+    folders = updates["pip"]["directories"]
+    locks = [*ROOT.glob("examples/*/requirements.txt"), ROOT / ".ci/release.txt"]
+    for path in (ROOT / "pyproject.toml", *locks):
+        folder = f"/{path.parent.relative_to(ROOT).as_posix()}".removesuffix("/.")
+        assert any(fnmatch(folder or "/", pattern) for pattern in folders), path
+
+
+@pytest.mark.parametrize("form", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/[bf]*.yml")))
+def test_the_form_of_an_issue_is_one_of_github(form: Path) -> None:
+    found = yaml.safe_load(form.read_text(encoding="utf-8"))
+
+    assert found.keys() == {"name", "description", "labels", "body"}
+    for field in found["body"]:
+        assert field["type"] in {"markdown", "input", "textarea"}
+        assert ("value" if field["type"] == "markdown" else "label") in field["attributes"]
+    fields = [field["id"] for field in found["body"] if "id" in field]
+    assert len(fields) == len({*fields})
 
 
 @pytest.fixture(scope="module")

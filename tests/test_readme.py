@@ -223,6 +223,19 @@ def test_the_proxy_command_of_the_ssh_configuration_is_one_of_the_cli() -> None:
     refuse_unknown_options(shlex.split(command))
 
 
+def refuse_outdated(words: list[str]) -> None:
+    """See to it that a setting is that of the tests, and a version that of the package."""
+    match words:
+        case ["export", setting]:
+            name, _, value = setting.partition("=")
+            assert f'"{name}": "{value}"' in (ROOT / "tools/local_aws.py").read_text("utf-8")
+        case ["gh", "attestation", "verify", wheel, "--repo", "OWNER/REPOSITORY"]:
+            project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+            assert f'\nversion = "{wheel.split("-")[1]}"\n' in project
+        case _:
+            pytest.fail(shlex.join(words))
+
+
 def refuse_unknown_options(words: list[str]) -> None:
     """See to it that the AWS CLI has the command and its options."""
     _, service, operation, *options = words
@@ -244,16 +257,24 @@ def test_each_command_exists(
             assert all(f"$({variable.partition('=')[0]})" in makefile for variable in variables)
         case ["aws", *_]:
             refuse_unknown_options(words)
-        case ["pip", "install", name]:
+        case ["pip", "install", requirement]:
             project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-            name, _, extra = name.removesuffix("]").partition("[")
+            requirement, _, version = requirement.partition("==")
+            name, _, extra = requirement.removesuffix("]").partition("[")
             assert f'\nname = "{name}"\n' in project
+            assert not version or f'\nversion = "{version}"\n' in project
             assert not extra or f"\n{extra} = [" in project
         case ["session-manager-permissions", *arguments]:
             assert _parser().parse_args(arguments)
         case [".", script]:
             assert script == ".venv/bin/activate"
             assert ".venv" in makefile
+        case ["export", *_] | ["gh", *_]:
+            refuse_outdated(words)
+        case ["npx", "--yes", cli, *others] if "@" in cli:
+            pinned = json.loads((ROOT / "package.json").read_text("utf-8"))["devDependencies"]
+            assert cli == f"aws-cdk@{pinned['aws-cdk']}"
+            test_each_command_exists(["npx", "aws-cdk", *others], synthesis, tmp_path, monkeypatch)
         case ["npx", "cdk" | "aws-cdk" as cli, "diff" | "deploy" | "destroy", *options]:
             if cli == "aws-cdk":  # without a checkout
                 assert options[:2] == ["--app", "python -m session_manager_permissions"]
@@ -371,7 +392,7 @@ app.synth()
 
 LANGUAGES: Final = {"python", "sh"}  # which are run, wherever they are
 READ: Final = {  # the language of a block, and the pages on which a test reads it
-    "json": {"docs/audit.md", "docs/statements.md"},  # by tests of these pages
+    "json": {"docs/audit.md", "docs/security.md", "docs/statements.md"},  # by tests of these pages
     "mermaid": {"README.md", "docs/preferences.md"},  # a picture, which nobody can run
     "py": {"docs/scanners.md"},  # by test_linters.py
     # by tests of these pages

@@ -2,14 +2,15 @@
 
 The source is the copy of all of them that moto has, from an account of the partition `aws`. Kept of
 a policy are the statements that match one of the actions, with the actions by name; the rest of a
-statement is as AWS wrote it. Most policies have none: of them only the name is kept.
+statement is as AWS wrote it. Most policies have none: of them only the name is kept. The file names
+its source and the licence of that, and is thus changed from it as said here.
 """
 
 from __future__ import annotations
 
 import json
 from fnmatch import fnmatchcase
-from importlib.metadata import version
+from importlib.metadata import metadata, version
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ def made() -> str:
     found = {name: reduced(document) for name, document in policies().items()}
     data = {
         "source": f"moto {version('moto')}",
+        "source_url": metadata("moto")["Home-page"],
+        "license": f"{metadata('moto')['License']}, Copyright 2012 Steve Pulec",
         "newest": max(updated)[:10],
         "relevant": {name: document for name, document in found.items() if document["Statement"]},
         "others": sorted(name for name, document in found.items() if not document["Statement"]),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from functools import cache
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -62,6 +64,17 @@ def test_the_page_says_of_when_it_is() -> None:
 
     assert f"known as of {data['newest']}, for {len(moto()):,} policies" in page
     assert f"[moto](https://docs.getmoto.org) {data['source'].removeprefix('moto ')} " in page
+
+
+def test_it_names_its_source_and_the_licence_of_that() -> None:
+    data = json.loads(DATA.read_text(encoding="utf-8"))
+    licence = metadata.distribution("moto").read_text("licenses/LICENSE") or ""
+    holder = re.findall(r"^Copyright \d.*$", licence, re.MULTILINE)
+
+    assert data["source_url"] == "https://github.com/getmoto/moto"
+    assert data["license"] == f"Apache-2.0, {holder[0]}"
+    assert "Apache License" in licence
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
 def questions() -> Iterator[tuple[str, str | tuple[str, ...]]]:

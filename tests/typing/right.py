@@ -173,6 +173,12 @@ def operators(
     preferences.grant_start_session(existing_user, all_instances=True, allow_console=True)
     preferences.grant_start_session(existing_group, all_instances=True, allow_port_forwarding=True)
     preferences.grant_start_session(
+        existing_group,
+        all_instances=True,
+        allow_remote_port_forwarding=True,
+        decrypt_sessions_only=True,
+    )
+    preferences.grant_start_session(
         user, all_instances=True, allow_interactive_commands=True, allow_remote_desktop=True
     )
     granted = preferences.grant_start_session(existing_role, all_instances=True)
