@@ -60,6 +60,8 @@ ALIAS: Final = Name("the name of a KMS alias", r"\w:/-", 1, 250)
 DOCUMENT: Final = Name("the name of an SSM document", r"\w.-", 3, 128)
 INSTANCE_ID: Final = Name("the id of an instance", r"\w-", 1, 64)
 """Wider than EC2's ids, as unit tests of CDK apps use words. `node_fault` checks real ids."""
+EC2_ID: Final = Name("the id of a resource of EC2", r"\w-", 1, 64)
+REGION: Final = Name("the name of a region", r"\w-", 1, 63)
 ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
 """AWS has twelve digits only, and unit tests of CDK apps have words."""
 REGION: Final = Name("the name of a region", r"\w-", 1, 63)
@@ -161,6 +163,13 @@ def log_group_fault(name_or_arn: str) -> str | None:
             f"a name of {LOG_GROUP.rule}"
         )
     return None
+
+
+def user_fault(name: str) -> str | None:
+    """Tell why `name` is the name of no user of the operating system or of a domain."""
+    if USER.fullmatch(name):
+        return None
+    return "is not the name of a user: letters, digits and _ . -, or NAME@DOMAIN"
 
 
 def node_fault(node_id: str) -> str | None:

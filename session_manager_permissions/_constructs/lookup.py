@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -70,6 +70,9 @@ def look_up(scope: Construct, kind: str, name: str, until_then: dict[str, Any]) 
         name: its name.
         until_then: the properties to ask for, with the values that they have until the CLI has
             asked: CDK synthesizes once before.
+
+    Raises:
+        ValueError: `cdk.context.json` has an answer of another form than the CLI writes.
     """
     answer = cdk.ContextProvider.get_value(
         scope,
@@ -81,5 +84,30 @@ def look_up(scope: Construct, kind: str, name: str, until_then: dict[str, Any]) 
         },
         dummy_value=[until_then],
     )
-    found: dict[str, Any] = answer.value[0]
+    found = answer.value[0] if isinstance(answer.value, list) and answer.value else None
+    if not _is_answer(found, kind, until_then):
+        raise ValueError(
+            f"the name {name!r} has the answer {answer.value!r} in cdk.context.json, which is not "
+            f"that of an AWS::IAM::{kind}: find its key with `cdk context`, and run `cdk context "
+            "--reset KEY`, so that the CLI asks the account again"
+        )
     return found
+
+
+_ARN_FAULTS: Final = {
+    "InstanceProfile": _limits.instance_profile_fault,
+    "Role": _limits.role_fault,
+}
+
+
+def _is_answer(found: object, kind: str, asked: dict[str, Any]) -> TypeGuard[dict[str, Any]]:
+    """Tell whether an answer has the ARN, and the names of the roles if these were asked for."""
+    if not isinstance(found, dict) or not isinstance(arn := found.get("Arn"), str):
+        return False
+    roles = found.get("Roles") if "Roles" in asked else []
+    return (
+        arn.startswith("arn:")
+        and _ARN_FAULTS[kind](arn) is None
+        and isinstance(roles, list)
+        and all(isinstance(role, str) and _limits.ROLE.fits(role) for role in roles)
+    )

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
+from session_manager_permissions._quoting import in_shell
 
 from . import rules
 from .compute import Written, compute_of
@@ -173,7 +174,7 @@ def _of_what_is_unknown(
 ) -> Iterator[Finding]:
     """Find what no template says, but decides whether Session Manager reaches instances."""
     unknown = _answered(asked, Answer.UNKNOWN)
-    name = role.name if role.name and not role.in_app else "NAME"
+    name = "NAME" if role.in_app else in_shell(role.name or "", _limits.ROLE.fault, "NAME")
     reasons = [*more, *([_deciding(unknown)] if unknown else [])]
     fix = f"ask IAM after the deployment: session-manager-permissions verify --role {name}"
     if role.managed_policies > _limits.MANAGED_POLICIES:

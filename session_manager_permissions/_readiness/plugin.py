@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import jsii
 
 from session_manager_permissions._causes import more, page
+from session_manager_permissions._quoting import shown
 
 from .findings import VERDICTS, check
 from .rules import READY, RULES
@@ -178,7 +179,7 @@ counts in CDK's report |
         is_cause = rule.id != READY
         return cdk.PolicyViolation(
             rule_name=rule.id,
-            description=finding.description,
+            description=shown(finding.description),
             severity=severity,
             fix=f"{finding.fix}\n{more(rule.id)}" if is_cause else finding.fix,
             rule_metadata={"page": page(rule.id)} if is_cause else None,

@@ -9,10 +9,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions._quoting import shown
+
 from .asking import CannotAsk
 from .checks import Check, Evidence
 from .options import read_json
-from .text import shown
 
 if TYPE_CHECKING:
     from .checks import CheckVerdict

@@ -74,6 +74,49 @@ class NotThere(CannotAsk):
     """The resource that AWS was asked about does not exist."""
 
 
+_NO_ANSWER: Final = (KeyError, IndexError, TypeError, AttributeError)
+"""What Python raises where an answer lacks a field, or has another type in it."""
+
+
+def well_formed(text: object, fault: Callable[[str], str | None]) -> str:
+    """Return a text of an answer that AWS itself makes, such as an ARN; use it within `asking`.
+
+    Args:
+        text: the text.
+        fault: says what is wrong with such a text, as `_limits.role_fault` does.
+
+    Raises:
+        TypeError: it is no such text.
+    """
+    if not isinstance(text, str) or fault(text):
+        raise TypeError
+    return text
+
+
+def not_from_aws(service: str) -> CannotAsk:
+    """Say that an answer is none of AWS."""
+    return CannotAsk(
+        f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, or try "
+        "again"
+    )
+
+
+@contextmanager
+def reading(service: str) -> Generator[None, None, None]:
+    """Turn what Python raises while it reads answers, once they are here, into a `CannotAsk`.
+
+    Args:
+        service: the prefix of the actions in IAM.
+
+    Raises:
+        CannotAsk: an answer lacks a field, or has something else in it.
+    """
+    try:
+        yield
+    except (*_NO_ANSWER, ValueError):
+        raise not_from_aws(service) from None
+
+
 @contextmanager
 def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
     """Turn an error of AWS, and an answer that is not AWS's, into a `CannotAsk`.
@@ -88,9 +131,14 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
     Raises:
         NotPermitted: the credentials may not make the call.
         NotThere: the resource does not exist.
-        CannotAsk: AWS refuses for another reason, or does not answer.
+        CannotAsk: AWS refuses for another reason, or does not answer, or botocore makes no such
+            request.
     """
-    from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
+    from botocore.exceptions import (  # noqa: PLC0415 # of an extra
+        ClientError,
+        InvalidRegionError,
+        ParamValidationError,
+    )
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
@@ -109,12 +157,13 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         else:
             text = f"{action} failed: {code}: {reason}"
         raise CannotAsk(text) from None
+    # A name or a region that comes from another answer, and that no request can have.
+    except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
+        said = " ".join(str(error).split())
+        raise CannotAsk(f"{service} can't be asked about {resource}: {said}") from None
     # botocore raises a KeyError too, for a page of HTML
-    except (ResponseParserError, KeyError, IndexError, TypeError, AttributeError):
-        raise CannotAsk(
-            f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, "
-            "or try again"
-        ) from None
+    except (ResponseParserError, *_NO_ANSWER):
+        raise not_from_aws(service) from None
 
 
 def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:

@@ -36,7 +36,7 @@ from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .session import AwsSession
 from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
-from .text import PROGRAM, line_of, plainly, rendered, say
+from .text import PROGRAM, all_shown, line_of, plainly, rendered, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -398,6 +398,7 @@ def _print_role(found: RoleAnswer, console: Console) -> None:
     """Print what a role may do, what denies the rest, and what would allow it."""
     from rich.table import Table  # noqa: PLC0415 # of an extra
 
+    found = all_shown(found)
     capabilities = found["capabilities"]
     table = Table("capability", "answer", "why", show_lines=True)
     for one in capabilities:

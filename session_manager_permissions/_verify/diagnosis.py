@@ -57,7 +57,7 @@ class Diagnosis:
             return [ask_node]
         get_in = "Remote Desktop"
         if not is_windows:
-            of_node = f"--instance-id {self.node.id} --region {self.node.region}"
+            of_node = f"--instance-id {self.node.id_word} --region {self.node.region_word}"
             get_in = f"aws ec2-instance-connect ssh {of_node}"
         return [ask_node, f"the way in without a session: {get_in}, or the EC2 serial console"]
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
+from session_manager_permissions._quoting import in_shell
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
 from .asking import CannotAsk, NotThere, asked_once, asking
@@ -227,12 +228,13 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
         why = f"the instance has the profile {name} with the role {arn}"
         return passed(check, name, why, evidence)
     fix = (
-        f"aws ec2 associate-iam-instance-profile --instance-id {node.id} --region {node.region} "
-        "--iam-instance-profile Name=NAME"
+        f"aws ec2 associate-iam-instance-profile --instance-id {node.id_word} "
+        f"--region {node.region_word} --iam-instance-profile Name=NAME"
     )
     if profile.is_empty:
+        named = in_shell(str(name), _limits.INSTANCE_PROFILE.fault, "PROFILE")
         fix = (
-            f"aws iam add-role-to-instance-profile --instance-profile-name {name} --role-name ROLE"
+            f"aws iam add-role-to-instance-profile --instance-profile-name {named} --role-name ROLE"
         )
     if isinstance(account, LiveRole):
         replaced = (f"{profile.fault}, and the account's role {account.arn} takes its place",)
@@ -250,7 +252,7 @@ def _assumable(
     if found is None:
         return skipped(check, NO_ROLE)
     arn = found.arn
-    name = arn.rpartition("/")[2]
+    name = in_shell(arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
     api = _ROLE if node.is_hybrid else _PROFILE
     evidence = (Evidence(api, "AssumeRolePolicyDocument", trusted.answer),)
     statement = (
@@ -279,8 +281,8 @@ def _metadata(node: Node) -> Check:
     if value == "disabled":
         why = "the metadata endpoint of the instance is off, so that the agent gets no credentials"
         fix = (
-            f"aws ec2 modify-instance-metadata-options --instance-id {node.id} --region "
-            f"{node.region} --http-endpoint enabled"
+            f"aws ec2 modify-instance-metadata-options --instance-id {node.id_word} "
+            f"--region {node.region_word} --http-endpoint enabled"
         )
         return failed(check, node.id, why, fix, evidence, users_see=NOT_CONNECTED)
     if node.connected:
@@ -364,8 +366,8 @@ def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Check
     if isinstance(found, NotThere):
         why = f"the role {named} of the node does not exist any more"
         fix = (
-            f"aws ssm update-managed-instance-role --instance-id {node.id} --region {node.region} "
-            "--iam-role ROLE"
+            f"aws ssm update-managed-instance-role --instance-id {node.id_word} "
+            f"--region {node.region_word} --iam-role ROLE"
         )
         evidence = [Evidence(_ROLE, "Role", None)]
         return failed(check, named, why, fix, evidence, users_see=NOT_CONNECTED)

@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions import _limits
+from session_manager_permissions._quoting import in_shell
+
 from .asking import CannotAsk, NotThere, answered, asking, tried
 from .checks import (
     NOT_CONNECTED,
@@ -68,6 +71,16 @@ class Node:
         kind = "managed-instance" if self.is_hybrid else "instance"
         service = "ssm" if self.is_hybrid else "ec2"
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{kind}/{self.id}"
+
+    @property
+    def id_word(self) -> str:
+        """The id as a word of a shell command."""
+        return in_shell(self.id, _limits.INSTANCE_ID.fault, "ID")
+
+    @property
+    def region_word(self) -> str:
+        """The region as a word of a shell command."""
+        return in_shell(self.region, _limits.REGION.fault, "REGION")
 
     @property
     def connected(self) -> bool:
@@ -195,7 +208,7 @@ def _running(node: Node) -> Check:
     impaired = [kind for kind in status if status[kind] == "impaired"]
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
-        of_node = f"--instance-ids {node.id} --region {node.region}"
+        of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
         fix = f"aws ec2 reboot-instances {of_node}"
         if "SystemStatus" in impaired:
             fix = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
@@ -210,7 +223,7 @@ def _to_run(node: Node) -> str:
         return "launch another instance: a terminated one does not come back"
     if node.state == "pending":
         return "wait until it runs, and run the command again"
-    return f"aws ec2 start-instances --instance-ids {node.id} --region {node.region}"
+    return f"aws ec2 start-instances --instance-ids {node.id_word} --region {node.region_word}"
 
 
 def with_status_checks(session: AwsSession, node: Node) -> Node:
@@ -264,7 +277,8 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
         f"{restart}"
     )
     if node.instance is not None:
-        again += f"; or aws ec2 reboot-instances --instance-ids {node.id} --region {node.region}"
+        of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
+        again += f"; or aws ec2 reboot-instances {of_node}"
     if causes:
         return (f"first fix {', '.join(causes)}", again)
     if open_:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 
-from .asking import CannotAsk, asking, tried
+from .asking import CannotAsk, asking, tried, well_formed
 from .checks import (
     CHANNEL_DENIED,
     NO_DATA_KEY,
@@ -96,10 +96,11 @@ def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: boo
 def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[str, str] | None]:
     """Find the ARN of the user or the role, and its tags if they come along."""
     arn = given
-    if given == CALLER:
-        with asking("sts", "*", "there is no such account"):
+    with asking("sts", "*", "there is no such account"):
+        if given == CALLER:
             arn = str(session.client("sts").get_caller_identity()["Arn"])
-    if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
+        account = arn.split(":")[4]
+    if account != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
             f"{arn} is in another account than the node, which is in {node.account}: give a user "
             "or a role of that account, which starts the session"
@@ -108,7 +109,7 @@ def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[s
         role = arn.split("/")[1]
         with asking("iam", f"the role {role}", f"there is no role {role!r}"):
             found = session.client("iam").get_role(RoleName=role)["Role"]
-            return found["Arn"], _as_dict(found.get("Tags", []))
+            return well_formed(found["Arn"], _limits.role_fault), _as_dict(found.get("Tags", []))
     if _limits.principal_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from session_manager_permissions import _limits
 from session_manager_permissions._network.endpoint_policy import policy_allows
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
@@ -19,7 +20,9 @@ from session_manager_permissions._network.verdicts import (
     Problem,
     State,
 )
+from session_manager_permissions._quoting import in_shell
 
+from .asking import CannotAsk, reading
 from .checks import (
     BUCKET_NOT_READ,
     GROUP_NOT_ENCRYPTED,
@@ -32,6 +35,7 @@ from .checks import (
     on_node,
     passed,
     skipped,
+    unasked,
     unknown,
     ways_out,
 )
@@ -69,7 +73,7 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
         place = (network.vpc, instance["SubnetId"], network.placement, *proven.items())
         of_place = ("paths", *place, preferences.document, preferences.bucket_region)
         if of_place not in session.answers:
-            session.answers[of_place] = [*_judged(node, network, preferences, proven)]
+            session.answers[of_place] = _judged(node, network, preferences, proven)
         judged = {one.name: one for one in session.answers[of_place]}
     checks = []
     for name in PATHS:
@@ -90,6 +94,18 @@ def path_checks(session: AwsSession, node: Node, preferences: Preferences) -> li
 
 
 def _judged(
+    node: Node, network: LiveNetwork, preferences: Preferences, proven: dict[str, str]
+) -> list[Check]:
+    """Judge the paths; if an answer about the network can't be read, none of them is known."""
+    try:
+        with reading("ec2"):
+            return [*_each_judged(node, network, preferences, proven)]
+    except CannotAsk as error:
+        unproven = (service for service in network.services if service not in proven)
+        return [unasked(f"path-{service}", service, error) for service in unproven]
+
+
+def _each_judged(
     node: Node, network: LiveNetwork, preferences: Preferences, proven: dict[str, str]
 ) -> Iterator[Check]:
     paths = network.judge.judge([network.placement], network.services).paths
@@ -121,10 +137,11 @@ def _judged(
                 "may lead to the endpoint"
             )
             zones = (
-                f"aws route53 list-hosted-zones-by-vpc --vpc-id {network.vpc} --vpc-region "
-                f"{node.region}"
+                f"aws route53 list-hosted-zones-by-vpc --vpc-id {_id(network.vpc, 'VPC')} "
+                f"--vpc-region {node.region_word}"
             )
-            fix = _fix_of_endpoint(network, str(problem.subject), "", f"--region {node.region}")
+            of_region = f"--region {node.region_word}"
+            fix = _fix_of_endpoint(network, str(problem.subject), "", of_region)
             yield Check(name, service, "unknown", (why,), (fix, zones, on_it), evidence)
         else:
             fix = _fix(node, network, problem, service)
@@ -148,12 +165,13 @@ def _users_see(preferences: Preferences, service: str) -> str | None:
 
 
 def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> str:
-    of_region = f"--region {node.region}"
-    group = next(iter(network.groups), "GROUP")
+    of_region = f"--region {node.region_word}"
+    group = _id(next(iter(network.groups), ""), "GROUP")
     if problem.cause == EGRESS_CLOSED:
         return (
             f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "
-            "--ip-permissions IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0}]"
+            "--ip-permissions "
+            "'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0}]'"
         )
     if problem.cause == ENDPOINT_UNREACHABLE:
         return _fix_of_endpoint(network, str(problem.subject), group, of_region)
@@ -170,9 +188,9 @@ def _fix(node: Node, network: LiveNetwork, problem: Problem, service: str) -> st
         )
     return (
         "SessionManagerEndpoints(scope, id, vpc=...), or aws ec2 create-vpc-endpoint --vpc-id "
-        f"{network.vpc} {of_region} --vpc-endpoint-type Interface --private-dns-enabled "
-        f"--service-name com.amazonaws.{node.region}.{service} --subnet-ids SUBNETS "
-        "--security-group-ids GROUP, or a default route to a NAT gateway"
+        f"{_id(network.vpc, 'VPC')} {of_region} --vpc-endpoint-type Interface "
+        f"--private-dns-enabled --service-name com.amazonaws.{node.region_word}.{service} "
+        "--subnet-ids SUBNETS --security-group-ids GROUP, or a default route to a NAT gateway"
     )
 
 
@@ -181,8 +199,8 @@ def _fix_of_endpoint(network: LiveNetwork, endpoint_id: str, group: str, of_regi
     (endpoint,) = (one for one in vpc.endpoints if one.id == endpoint_id)
     if endpoint.private_dns is False:
         return (
-            f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {endpoint_id} {of_region} "
-            "--private-dns-enabled"
+            f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {_id(endpoint_id, 'ENDPOINT')} "
+            f"{of_region} --private-dns-enabled"
         )
     for attribute, value in (
         ("dns-support", vpc.dns_support),
@@ -190,13 +208,18 @@ def _fix_of_endpoint(network: LiveNetwork, endpoint_id: str, group: str, of_regi
     ):
         if value is False:
             return (
-                f"aws ec2 modify-vpc-attribute --vpc-id {network.vpc} {of_region} "
+                f"aws ec2 modify-vpc-attribute --vpc-id {_id(network.vpc, 'VPC')} {of_region} "
                 f"--enable-{attribute}"
             )
     if policy_allows(endpoint) is False:
         return f"allow the action in the policy of the endpoint {endpoint_id}"
-    of_endpoint = str(endpoint.groups[0]) if endpoint.groups else "GROUP"
+    of_endpoint = _id(str(next(iter(endpoint.groups), "")), "GROUP")
     return (
         f"aws ec2 authorize-security-group-ingress --group-id {of_endpoint} {of_region} "
         f"--protocol tcp --port 443 --source-group {group}"
     )
+
+
+def _id(value: str, placeholder: str) -> str:
+    """Write the id of a resource of EC2 as a word of a command."""
+    return in_shell(value, _limits.EC2_ID.fault, placeholder)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
+from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NotPermitted, NotThere, asked_once, asking
+from .asking import CannotAsk, NotPermitted, NotThere, asked_once, asking, well_formed
 from .checks import (
     BUCKET_NOT_ENCRYPTED,
     BUCKET_NOT_READ,
@@ -34,7 +35,7 @@ from .simulator import LiveKey, Uses
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .document import LiveDocument
+    from .document import Home, LiveDocument
     from .identity import Identity
     from .node import Node
     from .session import AwsSession
@@ -203,7 +204,7 @@ def _describe_key(session: AwsSession, given: str) -> Mapping[str, Any]:
     with asking("kms", given, f"there is no {given}"):
         kms = session.client("kms", given.split(":")[3])
         found = kms.describe_key(KeyId=given)["KeyMetadata"]
-        return {**found, "Arn": found["Arn"]}
+        return {**found, "Arn": well_formed(found["Arn"], _limits.key_fault)}
 
 
 def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
@@ -216,7 +217,9 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
         Evidence(_KEY, "KeyMetadata.KeyUsage", found.get("KeyUsage")),
         Evidence(_KEY, "KeyMetadata.KeyManager", found.get("KeyManager")),
     ]
-    of_key = f"--key-id {found['Arn']} --region {node.region}"
+    of_key = (
+        f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')} --region {node.region_word}"
+    )
     why, fix = "", "set kmsKeyId of the document to a symmetric customer managed key"
     if state == "Disabled":
         why, fix = "the key is disabled", f"aws kms enable-key {of_key}"
@@ -255,7 +258,7 @@ def _bucket(session: AwsSession, node: Node, document: LiveDocument) -> _Bucket:
         return _Bucket(unasked(name, bucket, found), session.bucket_region or found)
     algorithm, key = found
     region = session.bucket_region or node.region  # S3 would have named another one
-    live_key = None if key is None else _bucket_key(session, key_arn(key, node.home(region)))
+    live_key = None if key is None else _bucket_key(session, bucket, key, node.home(region))
     enforces = document.enforces_s3_encryption
     return _Bucket(_bucket_check(bucket, algorithm, enforces=enforces), region, live_key)
 
@@ -263,8 +266,9 @@ def _bucket(session: AwsSession, node: Node, document: LiveDocument) -> _Bucket:
 def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Check:
     name = "bucket-encryption"
     evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
+    named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     if algorithm == "no such bucket":
-        fix = f"aws s3 mb s3://{bucket}, or set s3BucketName of the document to one that exists"
+        fix = f"aws s3 mb s3://{named}, or set s3BucketName of the document to one that exists"
         why = f"there is no bucket {bucket!r}"
         users_see = BUCKET_NOT_READ if enforces else None
         return failed(name, bucket, why, fix, evidence, users_see=users_see)
@@ -278,7 +282,7 @@ def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Chec
         "that it refuses each session"
     )
     fix = (
-        f"aws s3api put-bucket-encryption --bucket {bucket}, with aws:kms or AES256, or set "
+        f"aws s3api put-bucket-encryption --bucket {named}, with aws:kms or AES256, or set "
         "s3EncryptionEnabled of the document to false"
     )
     if enforces is None:
@@ -308,8 +312,19 @@ def _bucket_encryption(session: AwsSession, bucket: str, partition: str) -> tupl
         return default["SSEAlgorithm"], default.get("KMSMasterKeyID")
 
 
-def _bucket_key(session: AwsSession, arn: str) -> LiveKey | CannotAsk | None:
-    """Find the key of the bucket; None for S3's AWS managed key, which needs no grant."""
+def _bucket_key(
+    session: AwsSession, bucket: str, key: str, home: Home
+) -> LiveKey | CannotAsk | None:
+    """Find the key of the bucket; None for S3's AWS managed key, which needs no grant.
+
+    S3 takes any text for the key of a bucket's default encryption.
+    """
+    arn = key_arn(key, home)
+    if fault := _limits.key_fault(arn):
+        return CannotAsk(
+            f"the default encryption of the bucket {bucket!r} names the key {key!r}, and {arn!r} "
+            f"{fault}; correct the encryption of the bucket"
+        )
     found = _describe_key(session, arn)
     if isinstance(found, CannotAsk):
         itself = LiveKey(arn, arn)
@@ -326,7 +341,8 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
         return unasked(name, group, found)
     enforces = document.enforces_log_group_encryption
     users_see = GROUP_NOT_ENCRYPTED if enforces else None
-    of_group = f"--log-group-name {group} --region {node.region}"
+    named = in_shell(group, _limits.LOG_GROUP.fault, "GROUP")
+    of_group = f"--log-group-name {named} --region {node.region_word}"
     if found is None:
         evidence = [Evidence(_GROUP, "logGroupName", None)]
         why = f"there is no log group {group!r} in {node.region}, and the agent makes none"

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._causes import more, page
 
 from .checks import IDENTITY, NODE, OPERATOR, ORDER, PATHS, PREFERENCES
-from .text import plainly
+from .text import all_shown, plainly
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.text import Text
 
@@ -65,41 +67,42 @@ def _as_json(check: Check) -> CheckAnswer:
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     """Print the cause, the tree of all checks, and the remedies."""
-    node = diagnosis.node
+    found: NodeAnswer = all_shown(node_as_json(diagnosis))
+    node, checks = found["instance"], found["checks"]
     answer = "ready" if diagnosis.ready else "not ready"
-    console.print(f"{node.id} in {node.region}: {answer}", style="bold")
+    console.print(f"{node['id']} in {node['region']}: {answer}", style="bold")
+    told: set[str] = set()
     if diagnosis.cause is not None:
-        _print_cause(console, diagnosis.cause)
-    _print_tree(console, diagnosis)
-    told = {*diagnosis.cause.fix} if diagnosis.cause else set()
-    for check in diagnosis.checks:  # below the tree, whose lines wrap and can't be copied
-        for fix in check.fix:
+        cause: CheckAnswer = all_shown(_as_json(diagnosis.cause))
+        told.update(cause["fix"])
+        _print_cause(console, cause)
+    _print_tree(console, node["id"], checks)
+    for check in checks:  # below the tree, whose lines wrap and can't be copied
+        for fix in check["fix"]:
             if fix not in told:
                 told.add(fix)
-                console.print(f"- {check.name}: {fix}")
-    left_out = [check.name for check in diagnosis.checks if check.verdict == "skipped"]
+                console.print(f"- {check['check']}: {fix}")
+    left_out = [check["check"] for check in checks if check["verdict"] == "skipped"]
     if left_out:
         console.print(f"Not asked: {', '.join(left_out)}.")
-    for line in diagnosis.to_run:
+    for line in found["on_the_node"]:
         console.print(f"{line[0].upper()}{line[1:]}.")
 
 
-def _print_cause(console: Console, cause: Check) -> None:
-    console.print(f"Cause: {cause.name}: {cause.why[0]}", style="bold red")
-    for line in (*cause.why[1:], *cause.fix):
+def _print_cause(console: Console, cause: CheckAnswer) -> None:
+    console.print(f"Cause: {cause['check']}: {cause['why'][0]}", style="bold red")
+    for line in (*cause["why"][1:], *cause["fix"]):
         console.print(f"  {line}")
-    console.print(f"  {more(cause.name)}")
+    console.print(f"  {more(cause['check'])}")
 
 
-def _print_tree(console: Console, diagnosis: Diagnosis) -> None:
+def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -> None:
     from rich.tree import Tree  # noqa: PLC0415 # of an extra
 
-    tree = Tree(plainly(diagnosis.node.id, "bold"))
+    tree = Tree(plainly(node_id, "bold"))
     for title, names in _GROUPS.items():
         shown = [
-            check
-            for check in diagnosis.checks
-            if check.name in names and check.verdict != "skipped"
+            check for check in checks if check["check"] in names and check["verdict"] != "skipped"
         ]
         branch = tree.add(plainly(title)) if shown else tree
         for check in shown:
@@ -107,7 +110,8 @@ def _print_tree(console: Console, diagnosis: Diagnosis) -> None:
     console.print(tree, soft_wrap=False)
 
 
-def _line(check: Check) -> Text:
-    line = plainly(f"{check.verdict:<8}", _STYLES[check.verdict])
-    line.append(f"{check.name:<{_WIDEST}}  {check.why[0] if check.why else ''}", "not bold default")
+def _line(check: CheckAnswer) -> Text:
+    name, verdict, why = check["check"], check["verdict"], "".join(check["why"][:1])
+    line = plainly(f"{verdict:<8}", _STYLES[verdict])
+    line.append(f"{name:<{_WIDEST}}  {why}", "not bold default")
     return line

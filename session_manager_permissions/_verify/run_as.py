@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from session_manager_permissions import _limits
+from session_manager_permissions._quoting import in_shell
+
 from .asking import CannotAsk
 from .checks import (
     RUN_AS_NOBODY,
@@ -76,5 +79,10 @@ def _of_user(user: str, source: str, evidence: list[Evidence]) -> Check:
     if user == "ssm-user":
         why = f"{source} names ssm-user, which the agent does not make while Run As is on"
         return unknown(_NAME, user, why, "on the node: id ssm-user", evidence)
-    why = f"{source} names {user}, and only the node knows whether it exists: id {user}"
+    look = f"id {in_shell(user, _limits.user_fault, 'USER')}"
+    if fault := _limits.user_fault(user):
+        why = f"{source} names {user!r}, which {fault}; only the node knows whether it exists"
+        fix = f"name a user of the node, or ask for this one on the node: {look}"
+        return unknown(_NAME, user, why, fix, evidence)
+    why = f"{source} names {user}, and only the node knows whether it exists: {look}"
     return passed(_NAME, user, why, evidence)

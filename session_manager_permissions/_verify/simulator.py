@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
+from session_manager_permissions._quoting import in_python
 
-from .asking import CannotAsk, NotPermitted, NotThere, answered, asked_once, asking, tried
+from .asking import (
+    CannotAsk,
+    NotPermitted,
+    NotThere,
+    answered,
+    asked_once,
+    asking,
+    tried,
+    well_formed,
+)
 from .document import LiveDocument
 
 if TYPE_CHECKING:
@@ -63,7 +72,7 @@ class LiveKey(NamedTuple):
     @property
     def in_python(self) -> str:
         """The key as an argument of the construct."""
-        return f'kms.Key.from_key_arn(scope, "Key", "{self.given}")'
+        return f'kms.Key.from_key_arn(scope, "Key", {in_python(self.given)})'
 
 
 class Uses(NamedTuple):
@@ -228,7 +237,8 @@ def find_role(session: AwsSession, role: str) -> LiveRole:
 
 def _live_role(found: Mapping[str, Any]) -> LiveRole:
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    return LiveRole(found["Arn"], boundary, found.get("AssumeRolePolicyDocument"))
+    arn = well_formed(found["Arn"], _limits.role_fault)
+    return LiveRole(arn, boundary, found.get("AssumeRolePolicyDocument"))
 
 
 @asked_once
@@ -281,7 +291,8 @@ def find_key(session: AwsSession, arn: str) -> LiveKey:
     ):
         kms = session.client("kms", arn.split(":")[3])
         found = kms.describe_key(KeyId=arn)["KeyMetadata"]
-        return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{found['KeyId']}")
+        id_ = well_formed(found["KeyId"], _limits.KEY_ID.fault)
+        return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{id_}")
 
 
 def questions(
@@ -346,16 +357,16 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     objects = _needs.log_objects(arn, prefix, other_account=False)
     encryption = _needs.log_encryption(arn)
     needs = [encryption, _at_sample(objects, f"{_SESSION}.log")]
-    grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", "{bucket}")'
+    grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
     if uses.log_bucket_key is not None:
         key = uses.log_bucket_key
         needs.append(_needs.log_bucket_key(key.arn, key.alias_name))
         grant = (
-            f'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", bucket_name="{bucket}", '
-            f"encryption_key={key.in_python})"
+            'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", '
+            f"bucket_name={in_python(bucket)}, encryption_key={key.in_python})"
         )
     if prefix:
-        grant += f", log_prefix={json.dumps(prefix, ensure_ascii=False)}"  # Python reads it too
+        grant += f", log_prefix={in_python(prefix)}"
     (action,) = encryption.actions
     note = _ENCRYPTION_NOT_READ[uses.document.enforces_s3_encryption]
     subject = f"{arn}/{prefix}".rstrip("/")
@@ -392,7 +403,7 @@ def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Quest
         for need in _needs.log_group(arn)
         if need.resource != arn  # its action is asked about on the streams
     )
-    grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", "{group}")'
+    grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", {in_python(group)})'
     return Question("log-to-cloudwatch", arn, tuple(needs), grant)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions._quoting import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PROGRAM: Final = "session-manager-permissions"
-_UNSEEN: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, those that turn the direction of text around, and halves of characters."""
-
-
-def shown(text: str) -> str:
-    """Write as an escape what a terminal or a browser would obey instead of showing it."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def all_shown(value: Any) -> Any:  # noqa: ANN401 # of any shape
@@ -66,7 +60,7 @@ def line_of(stream: TextIO | None) -> Callable[[str], None]:
 
     def tell(text: str) -> None:
         if stream and stream.isatty():
-            stream.write(f"\r\x1b[K{text}")
+            stream.write(f"\r\x1b[K{shown(text)}")
             stream.flush()
 
     return tell

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from session_manager_permissions._quoting import shown
 from session_manager_permissions._verify.audit.causes import grouped
 from session_manager_permissions._verify.audit.compare import changes
 from session_manager_permissions._verify.audit.page import STAGES, html, picture
 from session_manager_permissions._verify.checks import ORDER
-from session_manager_permissions._verify.text import shown
 
 from .audits import ASKED_AT, node, result, role, sample
 from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION

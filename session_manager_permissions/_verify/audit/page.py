@@ -12,6 +12,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions._quoting import shown
 from session_manager_permissions._verify.checks import (
     MAY_CONNECT,
     MAY_USE,
@@ -20,7 +21,7 @@ from session_manager_permissions._verify.checks import (
     SYMPTOMS,
     USABLE,
 )
-from session_manager_permissions._verify.text import shown, shown_time
+from session_manager_permissions._verify.text import shown_time
 
 from .causes import ANY_NODE, grouped
 from .compare import HEADINGS, by_kind

@@ -1,0 +1,51 @@
+"""Writes texts that others chose for a terminal, a shell and Python. Knows nothing of CDK.
+
+Tags, names, documents and templates have any text that their owner likes. What shows such a text,
+or puts it into a line to paste, does so by one of these functions.
+"""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""The categories of Unicode whose characters a terminal obeys or hides: control and format
+characters, those that change the direction of text among them, halves of characters, and the
+separators of lines and paragraphs."""
+
+
+def shown(text: str) -> str:
+    """Write a text in one line, with an escape for what a terminal or a browser would obey."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(one) if unicodedata.category(one) in _OBEYED else one for one in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 # as Python does
+
+
+def in_shell(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:
+    """Write a value as one word of a shell command.
+
+    Args:
+        value: the value.
+        fault: says what keeps the value from being one of its kind, as `_limits.ROLE.fault` does.
+        placeholder: the word to write in place of a value with a fault, or of one that the command
+            would take for an option. The message around the command has to show the value itself.
+    """
+    if value.startswith("-") or fault(value):
+        return placeholder
+    return shlex.quote(value)
+
+
+def in_python(value: str) -> str:
+    """Write a value as a literal of Python, in double quotes unless it has quotes itself."""
+    written = repr(value)
+    return written if {"'", '"'} & {*value} else f'"{written[1:-1]}"'
