@@ -1,0 +1,310 @@
+"""Each text of each answer of AWS, and of a template, made hostile: it stays the text that it is.
+
+What a command prints has no character that a terminal obeys and no line that the text forges. The
+lines to paste have the words that they have otherwise, or a placeholder in place of the value.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import unicodedata
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pytest
+
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.audit import answering
+
+from . import accounts
+from .accounts import Account, Machine, Role
+from .nodes import (
+    ALIAS,
+    HYBRID,
+    NODE,
+    USER,
+    Session,
+    World,
+    both,
+    encrypted,
+    endpoint,
+    group,
+    key,
+    trusting,
+    without_a_route,
+)
+from .test_verify import no_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["no_account"]  # a fixture
+
+pytestmark = pytest.mark.untraced
+
+FORGED: Final = "Cause: forged"
+BEFORE: Final = (
+    *("", "-", "#", "'", '"', "\\", "'; touch P; '", '"; touch P; "', "[red]", "{{P}}"),
+)
+HOSTILE: Final = (
+    *("", "$(touch P)", "`touch P`", "; touch P", "| touch P", "&& touch P", " > P", " --role P"),
+    *("'", '"', "\\", "\\'", '"), x("', "'), x('", '""", x("""', "${P}", "{P!r}", "#P", "*", "~"),
+    *(f"\n{FORGED}", f"\r{FORGED}", f"\v{FORGED}", f"\x85{FORGED}", f"\u2028{FORGED}"),
+    *("\x1b]0;P\x07", "\x1b[2J", "\x9b2J", "\0", "\b", "\x7f", "\t", "\ud800", "\udfff"),
+    *("\u061c", "\u200b", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066", "\u2069", "\ufeff"),
+    *("\u2060", "\u00ad", "\u180e", "\U000e0041", "秘密", "\U0001f680", "x" * 3000),
+)
+OBEYED: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+TIMES: Final = 2
+"""How often each text is made hostile."""
+Path = tuple[str | int, ...]
+
+
+class Taint:
+    """Makes one text of the answers hostile, and lists all that there are."""
+
+    def __init__(self, where: Path = (), begin: str = "", end: str = "") -> None:
+        self.where, self.begin, self.end = where, begin, end
+        self.texts: dict[Path, str] = {}
+        self.tainted = ""
+
+    def __call__(self, found: Any, *path: str | int) -> Any:  # noqa: ANN401 # of any shape
+        if isinstance(found, dict):
+            return {name: self(value, *path, name) for name, value in found.items()}
+        if isinstance(found, list):
+            return [self(value, *path, number) for number, value in enumerate(found)]
+        if not isinstance(found, str):
+            return found
+        if path[-1] == "Content":
+            return json.dumps(self(json.loads(found), *path, "JSON"))
+        self.texts[path] = found
+        if path != self.where:
+            return found
+        self.tainted = f"{self.begin}{found}{self.end}"
+        return self.tainted
+
+
+class Said(NamedTuple):
+    """What a run came to."""
+
+    status: object
+    out: str
+    err: str
+
+
+class Case(NamedTuple):
+    """A command, and what answers it."""
+
+    arguments: tuple[str, ...]
+    make: Callable[[], Any]
+    """Makes the world or the account."""
+
+
+def case(breaks: Callable[[World], object], *arguments: str, node: str = NODE) -> Case:
+    def make() -> World:
+        world = World()
+        if node == HYBRID:
+            world.is_hybrid()
+        breaks(world)
+        return world
+
+    return Case(("verify", *(arguments or ("--instance-id", node))), make)
+
+
+def uses(**inputs: object) -> Callable[[World], object]:
+    return lambda world: world.uses(**inputs)
+
+
+def denies(*actions: str) -> Callable[[World], object]:
+    return lambda world: world.denies.update(actions)
+
+
+def has(name: str, answer: object) -> Callable[[World], object]:
+    return lambda world: world.has(name, answer)
+
+
+def shut(world: World) -> None:
+    """Let nothing out."""
+    world.never_registered()
+    groups = [group("sg-web", IpPermissionsEgress=[])]
+    world.has("ec2:describe_security_groups", {"SecurityGroups": groups})
+
+
+def by_endpoints(world: World, **parts: object) -> None:
+    both(World.never_registered, without_a_route)(world)
+    found = [endpoint(service, **parts) for service in ("ssm", "ssmmessages")]
+    groups = [group("sg-web"), group("sg-endpoints")]
+    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": found})
+    world.has("ec2:describe_security_groups", {"SecurityGroups": groups})
+
+
+def has_empty_profile(world: World) -> None:
+    world.never_registered()
+    world.has("iam:get_instance_profile", {"InstanceProfile": {"Roles": []}})
+
+
+def is_in_no_trust(world: World) -> None:
+    world.never_registered()
+    world.trust = {"Statement": [trusting("rds.amazonaws.com")]}
+
+
+BY_KEY: Final = has("s3:get_bucket_encryption", encrypted("aws:kms", ALIAS))
+LOGS: Final = ("s3:PutObject", "s3:GetEncryptionConfiguration", "logs:PutLogEvents", "kms:Decrypt")
+OF_ROLE: Final = ("--role", "web-server", "--document", "Sessions")
+NODES: Final = {
+    "ready": case(both(uses(runAsEnabled=True, runAsDefaultUser="web"), BY_KEY)),
+    "denied": case(both(uses(), BY_KEY, denies(*LOGS, "kms:GenerateDataKey"))),
+    "a role": case(both(uses(), denies(*LOGS)), *OF_ROLE),
+    "operator": case(
+        both(
+            uses(runAsEnabled=True),
+            has("iam:list_user_tags", {"Tags": [{"Key": "SSMSessionRunAs", "Value": "web"}]}),
+            denies(f"{USER} ssm:StartSession"),
+        ),
+        *("--instance-id", NODE, "--operator", "caller"),
+    ),
+    "no log bucket": case(both(uses(), has("s3:get_bucket_encryption", encrypted("aws:fsx")))),
+    "no log group": case(both(uses(), has("logs:describe_log_groups", {"logGroups": []}))),
+    "disabled key": case(
+        both(uses(), has("kms:describe_key", {"KeyMetadata": key(KeyState="Disabled")}))
+    ),
+    "stopped": case(lambda w: (w.never_registered(), w.instance.update(State={"Name": "stopped"}))),
+    "impaired": case(World.is_lost),
+    "empty profile": case(has_empty_profile),
+    "no trust": case(is_in_no_trust),
+    "the account's role": case(
+        both(World.has_host_management, denies("ssm:UpdateInstanceInformation"))
+    ),
+    "no way out": case(both(World.never_registered, without_a_route)),
+    "shut": case(shut),
+    "no admission": case(by_endpoints),
+    "no private DNS": case(lambda world: by_endpoints(world, PrivateDnsEnabled=False)),
+    "hybrid": case(World.is_lost, node=HYBRID),
+}
+
+
+def account() -> Account:
+    found = Account(
+        Machine("i-0123456789abcdef0", tags={"Name": "shop"}),
+        Machine("i-0123456789abcdef1", ping=None, connection="notconnected"),
+        Machine("i-0123456789abcdef2", profile="lacking", ping=None, connection="notconnected"),
+        Machine("i-0123456789abcdef3", metadata="disabled", connection="notconnected"),
+        Machine("mi-0123456789abcdef0", role="web", connection="notconnected"),
+    )
+    found.roles["lacking"] = Role(
+        lacks=("ssm:UpdateInstanceInformation",), trusts="x.amazonaws.com"
+    )
+    found.profiles["lacking"] = "lacking"
+    found.uses()
+    return found
+
+
+AUDITS: Final = {
+    "a region": Case(("audit",), account),
+    "all regions": Case(("audit", "--all-regions"), account),
+}
+
+
+CASES: Final = NODES | AUDITS
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("COLUMNS", "5000")
+
+    def said(of: Case, taint: Taint, *more: str) -> Said:
+        world = of.make()
+        if isinstance(world, World):
+            called = world.call
+            world.call = lambda service, operation, asked: taint(  # type: ignore[method-assign]
+                called(service, operation, asked),
+                f"{service}:{operation}",
+                asked.get("Attribute", ""),
+            )
+            monkeypatch.setattr(command, "AwsSession", lambda *_: Session(world))
+        else:
+            answered = world.answer
+            world.answer = lambda service, region, operation, asked: taint(
+                answered(service, region, operation, asked), f"{service}:{operation}"
+            )
+            monkeypatch.setattr(
+                answering,
+                "AwsSession",
+                lambda _, region, **__: accounts.Session(world, region or accounts.REGION),
+            )
+        status = command.main([*of.arguments, *more])
+        return Said(status, *capsys.readouterr())
+
+    return said
+
+
+COMMAND: Final = re.compile(r"(?:^|[ :(])((?:aws|id|sudo|session-manager-permissions) .+)")
+PYTHON: Final = re.compile(r"give SessionManagerPermissions ([^;]*\(.*)")
+PLACEHOLDERS: Final = {"ID", "REGION", "ROLE", "PROFILE", "KEY", "BUCKET", "GROUP", "VPC"} | {
+    "ENDPOINT",
+    "USER",
+}
+
+
+def words(line: str) -> tuple[str, ...]:
+    """The words of a command as a shell reads them; the calls of Python without their texts."""
+    if found := PYTHON.search(line):
+        tree = ast.parse(f"f({found[1]})")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant):
+                node.value = ""
+        return ("python", ast.dump(tree))
+    found = COMMAND.search(line)
+    said = shlex.split(found[1], comments=True) if found else ()
+    return tuple(re.sub("m?i-[0-9a-f]{17}", "ID", one) for one in said)
+
+
+def commands(said: Said) -> set[tuple[str, ...]]:
+    return {words(line) for line in said.out.split("\n")} - {()}
+
+
+def is_like(said: tuple[str, ...], known: set[tuple[str, ...]], tainted: str) -> bool:
+    """Whether a command is a known one with the value, or a placeholder, as one of its words."""
+    return said in known or any(
+        len(said) == len(other)
+        and all(
+            one == as_known or one in PLACEHOLDERS or one.rpartition("//")[2] in tainted
+            for one, as_known in zip(said, other, strict=True)
+        )
+        for other in known
+    )
+
+
+def holds(said: Said) -> None:
+    text = said.out + said.err
+    assert not [one for one in text if one != "\n" and unicodedata.category(one) in OBEYED]
+    assert not [line for line in text.split("\n") if line.lstrip().startswith(FORGED)]
+    assert "error of the program" not in text
+
+
+@pytest.fixture
+def known(run: Callable[..., Said]) -> set[tuple[str, ...]]:
+    return {said for one in CASES.values() for said in commands(run(one, Taint()))}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_texts_of_an_account_stay_texts(
+    name: str, run: Callable[..., Said], known: set[tuple[str, ...]]
+) -> None:
+    of, draw, plain = CASES[name], Random(name), Taint()
+    run(of, plain)
+    for path in plain.texts:
+        for _ in range(TIMES):
+            begin = draw.choice(BEFORE) if draw.random() < 0.3 else ""
+            taint = Taint(path, begin, draw.choice(HOSTILE))
+            found = run(of, taint)
+            holds(found)
+            for said in commands(found):
+                if not is_like(said, known, taint.tainted):  # as with a harmless text there
+                    known |= commands(run(of, Taint(path, end="x")))
+                    known |= commands(run(of, Taint(path, begin="x")))
+                assert is_like(said, known, taint.tainted), (path, said)
