@@ -320,10 +320,11 @@ def _bucket_key(
     S3 takes any text for the key of a bucket's default encryption.
     """
     arn = key_arn(key, home)
-    if fault := _limits.key_fault(arn):
+    if _limits.key_fault(arn):
         return CannotAsk(
-            f"the default encryption of the bucket {bucket!r} names the key {key!r}, and {arn!r} "
-            f"{fault}; correct the encryption of the bucket"
+            f"the default encryption of the bucket {bucket!r} names the key {key!r}, which is "
+            "neither the id nor the ARN of a KMS key, nor an alias: correct the encryption of the "
+            "bucket"
         )
     found = _describe_key(session, arn)
     if isinstance(found, CannotAsk):

@@ -50,6 +50,31 @@ def test_the_answer_gives_the_profile_and_its_role(make_app: MakeApp) -> None:
     assert str(profile.role.node.path) == "Again/ProfileRole"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "text",
+        7,
+        {},
+        [],
+        [None],
+        ["text"],
+        [{}],
+        [{"Arn": PROFILE_ARN}],
+        [{"Roles": ["ItsRole"]}],
+        [{"Roles": "ItsRole", "Arn": PROFILE_ARN}],
+        [{"Roles": [7], "Arn": PROFILE_ARN}],
+        [{"Roles": ["a b"], "Arn": PROFILE_ARN}],
+        [{"Roles": ["ItsRole"], "Arn": 7}],
+        [{"Roles": ["ItsRole"], "Arn": "arn:x"}],
+        [{"Roles": ["ItsRole"], "Arn": "Existing"}],
+    ],
+)
+def test_an_answer_of_another_form_is_refused(make_app: MakeApp, answer: object) -> None:
+    with pytest.raises(ValueError, match=r"'Existing' has the answer .* `cdk context --reset KEY`"):
+        build(make_app, answer)
+
+
 class Name(str, enum.Enum):
     WEB = "web"
 

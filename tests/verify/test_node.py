@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, InvalidRegionError
 
 from session_manager_permissions._verify.asking import CannotAsk
 
@@ -17,6 +17,7 @@ from .nodes import (
     HYBRID,
     KEY,
     NODE,
+    REGION,
     ROLE,
     USER,
     World,
@@ -377,6 +378,42 @@ ROWS: Final = [
             (KEY, "nothing", (), ""),
         )
     ),
+    *(
+        row(
+            f"a bucket with what is no key: {given}",
+            does=both(using(), having("s3:get_bucket_encryption", encrypted("aws:kms", given))),
+            unknown="log-to-s3",
+            says=f"the default encryption of the bucket 'session-logs' names the key {given!r}",
+        )
+        for given in ("arn:x", "arn:aws:kms:a b:1:key/x", "a/b", 'x", y("')
+    ),
+    row(
+        "a bucket with a key in a region that botocore asks in no request",
+        does=both(
+            using(),
+            having("s3:get_bucket_encryption", encrypted("aws:kms", KEY.replace(REGION, "-x-"))),
+            having("kms:describe_key", InvalidRegionError(region_name="-x-")),
+        ),
+        unknown="key-usable",
+        says="",
+    ),
+    row(
+        "a key whose ARN is none",
+        does=both(using(), having("kms:describe_key", {"KeyMetadata": key(Arn="arn:x")})),
+        unknown="key-usable",
+        says="what answered for kms is not AWS",
+    ),
+    row(
+        "a subnet whose block is none",
+        *SYMPTOMS,
+        does=both(
+            NEVER,
+            lambda w: w.answers["ec2:describe_subnets"]["Subnets"][0].update(
+                CidrBlock="10.0.0.0/x"
+            ),
+        ),
+        unknown="path-ssm path-ssmmessages",
+    ),
     row(
         "a bucket with the key of S3 that AWS manages, which needs no grant",
         does=both(
@@ -426,6 +463,12 @@ ROWS: Final = [
     ),
     # Run As
     row("Run As", does=using(runAsEnabled=True, runAsDefaultUser="web")),
+    row(
+        "Run As what a shell would act on",
+        does=using(runAsEnabled=True, runAsDefaultUser="$(touch P)"),
+        unknown="run-as",
+        says="ask for this one on the node: id USER",
+    ),
     row("Run As root", "run-as", does=using(runAsEnabled="true", runAsDefaultUser="root")),
     row(
         "Run As ssm-user",

@@ -48,7 +48,14 @@ def diagnoses(folder: Path) -> Iterator[Diagnosis]:
         yield broken(row.breaks, row.node)
     for path in test_node_network.ROWS:
         yield broken(both(World.never_registered, path.breaks))
-    for breaks in (nothing, denies, runs_as(""), runs_as("root"), runs_as("web", "ssm-user")):
+    for breaks in (
+        nothing,
+        denies,
+        runs_as(""),
+        runs_as("root"),
+        runs_as("web", "ssm-user"),
+        runs_as("$(id)"),
+    ):
         yield broken(breaks, operator=USER)
     for status in ("Success", "Failed"):
         rows = [(name, status, "a note") for name in (IMDS, PROXY, SERVICE, SSM)]
