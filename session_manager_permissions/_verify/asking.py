@@ -160,7 +160,7 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
     # A name or a region that comes from another answer, and that no request can have.
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
-        raise CannotAsk(f"{service} can't be asked about {resource}: {said}") from None
+        raise CannotAsk(f"{service} can't be asked: {said}") from None
     # botocore raises a KeyError too, for a page of HTML
     except (ResponseParserError, *_NO_ANSWER):
         raise not_from_aws(service) from None
