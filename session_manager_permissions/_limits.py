@@ -61,7 +61,6 @@ DOCUMENT: Final = Name("the name of an SSM document", r"\w.-", 3, 128)
 INSTANCE_ID: Final = Name("the id of an instance", r"\w-", 1, 64)
 """Wider than EC2's ids, as unit tests of CDK apps use words. `node_fault` checks real ids."""
 EC2_ID: Final = Name("the id of a resource of EC2", r"\w-", 1, 64)
-REGION: Final = Name("the name of a region", r"\w-", 1, 63)
 ACCOUNT: Final = Name("an account", r"\w-", 1, 64)
 """AWS has twelve digits only, and unit tests of CDK apps have words."""
 REGION: Final = Name("the name of a region", r"\w-", 1, 63)
