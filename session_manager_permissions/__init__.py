@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "SessionManagerAccess",
     "SessionManagerEndpoints",
     "SessionManagerFleet",
     "SessionManagerOptions",
@@ -17,6 +18,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "SessionManagerAccess": "._constructs.access",
     "SessionManagerEndpoints": "._constructs.endpoints",
     "SessionManagerFleet": "._constructs.fleet",
     "SessionManagerOptions": "._constructs.statements",
@@ -28,6 +30,7 @@ _MODULES = {
 }
 
 if TYPE_CHECKING:
+    from ._constructs.access import SessionManagerAccess
     from ._constructs.endpoints import SessionManagerEndpoints
     from ._constructs.fleet import SessionManagerFleet
     from ._constructs.lookup import lookup_instance_profile

@@ -15,8 +15,8 @@ from aws_cdk import aws_iam as iam
 from .roles import (
     Target,
     attach_or_refuse,
-    node_group_target,
-    profile_target,
+    compute_target,
+    is_node_group,
     refuse_by_arn,
     reports_only,
     role_of_maker,
@@ -86,17 +86,9 @@ class Probe:
             RuntimeError: CDK's, for a role that has another policy of the same name.
         """
         resource, name_or_arn = found.resource, name
-        if isinstance(resource, iam.CfnInstanceProfile):
-            target = profile_target(self._stack, self._next_id(), resource, found.stack)
-        elif hasattr(type(resource), "node_role"):
-            node_group = cast("CfnNodegroup", resource)
-            name_or_arn = node_group.node_role
-            target = node_group_target(self._stack, self._next_id(), node_group, found.stack)
-        else:
-            raise TypeError(
-                "it is a cdk.CfnResource, whose role CDK does not know: make it with "
-                "iam.CfnInstanceProfile or eks.CfnNodegroup"
-            )
+        if is_node_group(resource):
+            name_or_arn = cast("CfnNodegroup", resource).node_role
+        target = compute_target(self._stack, self._next_id(), resource, found.stack)
         self._attach(target)
         name = target.name or target.role.role_name
         others = self._imports_of(name, name_or_arn)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from .keys import SessionKey
     from .preferences import SessionPreferences
+    from .statements import SessionManagerOptions
 
 
 class SessionManagerPermissions(Construct):
@@ -52,6 +53,8 @@ class SessionManagerPermissions(Construct):
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-add-permissions-to-existing-profile.html
     """
+
+    _WAY_TO_THE_KEY = "add the key of that region with add_encryption_key()"
 
     def __init__(
         self,
@@ -116,8 +119,7 @@ class SessionManagerPermissions(Construct):
             )
         if policy_name is not None:
             refuse_invalid_name("policy_name", policy_name, _limits.POLICY, "IAM")
-        refuse_wrong_text("construct_id", construct_id)
-        self._options, key = read_options(
+        options, key = read_options(
             encryption_key=encryption_key,
             allow_registration=allow_registration,
             log_bucket=log_bucket,
@@ -127,8 +129,33 @@ class SessionManagerPermissions(Construct):
             preferences=preferences,
             decrypt_sessions_only=decrypt_sessions_only,
         )
+        self._make(scope, construct_id, policy_name, options, key)
+        if role is not None:
+            self.attach_to_role(role)
+        if instance_profile is not None:
+            self.attach_to_instance_profile(instance_profile)
+
+    def _make(
+        self,
+        scope: Construct,
+        construct_id: str,
+        policy_name: str | None,
+        options: SessionManagerOptions,
+        key: SessionKey | None,
+    ) -> None:
+        """Make the construct with a policy that is attached to no role yet.
+
+        Args:
+            scope: as in `__init__`.
+            construct_id: as in `__init__`.
+            policy_name: as in `__init__`.
+            options: the options that `read_options` gives.
+            key: the key that it gives.
+        """
+        refuse_wrong_text("construct_id", construct_id)
+        self._options = options
         self._stack = cdk.Stack.of(scope)
-        self._statements = statements_by_sid(self._options, key, self._stack)
+        self._statements = statements_by_sid(options, key, self._stack)
         super().__init__(scope, construct_id)
         self._environment = Environment.of(self._stack)
         self._given_name = policy_name
@@ -142,10 +169,6 @@ class SessionManagerPermissions(Construct):
         self._role_ids = (f"Role{number}" for number in itertools.count(1))
         self._keys: dict[tuple[str, str | None], bool] = {}  # with whether each is in the region
         self._l1_roles: list[iam.CfnRole] = []
-        if role is not None:
-            self.attach_to_role(role)
-        if instance_profile is not None:
-            self.attach_to_instance_profile(instance_profile)
         if key is not None:
             self._check_reach(key)
 
@@ -270,5 +293,4 @@ class SessionManagerPermissions(Construct):
 
     def _warn_of_no_key_in_region(self) -> None:
         if not any(self._keys.values()):
-            way_out = "add the key of that region with add_encryption_key()"
-            warn_of_no_key_in_region(self, self._environment.region, way_out)
+            warn_of_no_key_in_region(self, self._environment.region, self._WAY_TO_THE_KEY)

@@ -277,6 +277,28 @@ def node_group_target(
     return role_target(scope, role_id, role, stack)
 
 
+def compute_target(scope: Construct, role_id: str, compute: IConstruct, stack: cdk.Stack) -> Target:
+    """Return the role of an instance profile or an L1 node group, as an L2.
+
+    Raises:
+        TypeError: CDK does not know what role the compute has.
+        ValueError: the role is not known, or can't be changed from `stack`.
+    """
+    if is_node_group(compute):
+        return node_group_target(scope, role_id, cast("CfnNodegroup", compute), stack)
+    if type(compute) is cdk.CfnResource:
+        raise TypeError(
+            f"{compute.node.path!r} is a cdk.CfnResource, whose role CDK does not know: make it "
+            "with iam.CfnInstanceProfile or eks.CfnNodegroup"
+        )
+    return profile_target(scope, role_id, cast("IInstanceProfileRef", compute), stack)
+
+
+def is_node_group(construct: IConstruct) -> bool:
+    """Tell whether it is an L1 node group of EKS, without loading `aws_eks`."""
+    return hasattr(type(construct), "node_role")
+
+
 def role_names(profile: iam.CfnInstanceProfile) -> list[str]:
     """Return the names of an L1 profile's roles, or tokens of them."""
     try:

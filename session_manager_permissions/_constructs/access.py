@@ -1,0 +1,195 @@
+"""`SessionManagerAccess`: the mixin for the instance profiles and node groups that are there now.
+
+CDK calls `supports` and `apply_to` for each construct that a mixin is applied to, which are all below
+the one that is named: https://docs.aws.amazon.com/cdk/v2/guide/mixins.html
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, cast
+
+import aws_cdk as cdk
+import jsii
+from constructs import IMixin
+
+from .fleet_tree import COMPUTE
+from .permissions import SessionManagerPermissions
+from .roles import compute_target
+from .statements import read_options, statements_by_sid
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_iam as iam
+    from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
+    from aws_cdk.interfaces.aws_logs import ILogGroupRef
+    from aws_cdk.interfaces.aws_s3 import IBucketRef
+    from constructs import IConstruct
+
+    from .keys import SessionKey
+    from .preferences import SessionPreferences
+    from .statements import SessionManagerOptions
+
+
+@jsii.implements(IMixin)
+class SessionManagerAccess:
+    """Session Manager on the instance profiles and node groups that a CDK mixin is applied to.
+
+    `profile.with_(SessionManagerAccess())` covers one profile, `instance.with_(…)` the profile of an
+    `ec2.Instance`, and `cdk.Mixins.of(app).apply(…)` all that is below `app` at that moment, in stages
+    too. `cdk.ConstructSelector` narrows that down. For what is made later, use `SessionManagerFleet`.
+
+    The mixin supports instance profiles and managed node groups of EKS, L1 and L2, those of
+    `CfnInclude`, and profiles that are imported with their role or looked up. Their roles get one
+    inline policy in each stack, that of `SessionManagerPermissions` with the same options, made below
+    the stack as `SessionManagerAccess`. A profile or a node group that is deployed on a condition has
+    its role in a policy on the same condition.
+
+    To apply it again changes nothing, be it the same object or another one with the same options. One
+    with other options adds a policy of its own: the role may then do what either allows.
+
+    A role that can't be changed is refused with the error of `SessionManagerPermissions`. CDK calls
+    the mixin from JavaScript, so `with_` and `apply` raise it as a `RuntimeError` with the same text.
+    """
+
+    def __init__(
+        self,
+        *,
+        encryption_key: IKeyRef | IAliasRef | None = None,
+        allow_registration: bool = False,
+        log_bucket: IBucketRef | None = None,
+        log_prefix: str | None = None,
+        log_group: ILogGroupRef | None = None,
+        check_log_encryption: bool | None = None,
+        preferences: SessionPreferences | None = None,
+        decrypt_sessions_only: bool = False,
+    ) -> None:
+        """Make a mixin with these options. Nothing changes until it is applied.
+
+        Args:
+            encryption_key: the KMS key that encrypts session data, or an alias of it: owned,
+                imported or L1.
+                Default: - none: session data is not encrypted with a KMS key.
+            allow_registration: whether the role may register its instance with Systems Manager.
+                Default: - False: it registers by another policy, or under Default Host Management.
+            log_bucket: the S3 bucket for session logs: owned, imported or L1.
+                Default: - none: no logs in S3.
+            log_prefix: the key prefix of the session logs in `log_bucket`.
+                Default: - the top of the bucket.
+            log_group: the CloudWatch log group for session logs: owned, imported or L1.
+                Default: - none: no logs in CloudWatch Logs.
+            check_log_encryption: whether the role may read how the log bucket encrypts.
+                Default: - True; with `preferences`, True only if they have a log bucket.
+            preferences: the Session document that sessions are started with, which decides the key,
+                the bucket, the prefix and the log group.
+                Default: - none: each option is given by itself.
+            decrypt_sessions_only: whether the role may use the key for session data only.
+                Default: - False: it may decrypt everything that the key has encrypted.
+
+        Raises:
+            TypeError: an option of the wrong type.
+            ValueError: options that `session_manager_statements` refuses.
+        """
+        self._options, self._key = read_options(
+            encryption_key=encryption_key,
+            allow_registration=allow_registration,
+            log_bucket=log_bucket,
+            log_prefix=log_prefix,
+            log_group=log_group,
+            check_log_encryption=check_log_encryption,
+            preferences=preferences,
+            decrypt_sessions_only=decrypt_sessions_only,
+        )
+        # Raises what is wrong with the options now, and not where the mixin is applied.
+        statements_by_sid(self._options, self._key, None)
+
+    def supports(self, construct: IConstruct) -> bool:
+        """Tell whether it is an instance profile or a managed node group of EKS.
+
+        Args:
+            construct: any construct.
+        """
+        if type(construct) is cdk.CfnResource:
+            return construct.cfn_resource_type in COMPUTE
+        return _has(construct, "instance_profile_ref") or _has(construct, "nodegroup_ref")
+
+    def apply_to(self, construct: IConstruct) -> None:
+        """Attach the policy of the construct's stack to the role of the construct.
+
+        Args:
+            construct: an instance profile or a managed node group of EKS.
+
+        Raises:
+            TypeError: it is neither, or CDK does not know what role it has.
+            ValueError: its role is not known, or can't be changed from its stack.
+        """
+        if not self.supports(construct):
+            raise TypeError(f"{construct.node.path!r} is no instance profile and no node group")
+        compute = _resource(construct)
+        condition = compute.cfn_options.condition if isinstance(compute, cdk.CfnResource) else None
+        self._policy_for(cdk.Stack.of(compute), condition).attach_to_compute(compute)
+
+    def _policy_for(self, stack: cdk.Stack, condition: cdk.CfnCondition | None) -> _StackAccess:
+        """Return the policy of a stack with these options, on this condition; make it if need be."""
+        construct_id = "SessionManagerAccess"
+        if condition is not None:
+            construct_id += f"If{stack.resolve(condition.logical_id)}"
+        for number in itertools.count(1):
+            one_id = construct_id if number == 1 else f"{construct_id}{number}"
+            found = stack.node.try_find_child(one_id)
+            if found is None:
+                return _StackAccess(stack, one_id, self._options, self._key, condition)
+            if isinstance(found, _StackAccess) and found.has(self._options):
+                return found
+        raise AssertionError  # pragma: no cover
+
+
+class _StackAccess(SessionManagerPermissions):
+    """The policy that mixins with the same options attach to roles in one stack."""
+
+    _WAY_TO_THE_KEY = "apply a SessionManagerAccess with the key of that region in this stack"
+
+    def __init__(
+        self,
+        stack: cdk.Stack,
+        construct_id: str,
+        options: SessionManagerOptions,
+        key: SessionKey | None,
+        condition: cdk.CfnCondition | None,
+    ) -> None:
+        self._make(stack, construct_id, None, options, key)
+        if condition is not None:
+            cfn_policy = cast("iam.CfnPolicy", self.policy.node.default_child)
+            cfn_policy.cfn_options.condition = condition
+
+    def has(self, options: SessionManagerOptions) -> bool:
+        """Tell whether the policy is that of these options."""
+        return self._options == options
+
+    def attach_to_compute(self, compute: IConstruct) -> None:
+        """Attach the policy to the role of an instance profile or an L1 node group."""
+        self._attach(compute_target(self, next(self._role_ids), compute, self._stack))
+
+
+def _resource(construct: IConstruct) -> IConstruct:
+    """Return the L1 of a profile or a node group; an imported profile, which has none, as it is.
+
+    Raises:
+        ValueError: it is a node group that was imported, and so without its role.
+    """
+    if isinstance(construct, cdk.CfnResource):
+        return construct
+    resource = construct.node.default_child
+    if resource is None and _has(construct, "nodegroup_ref"):
+        raise ValueError(
+            f"node group {construct.node.path!r} was imported without its role, which alone has "
+            "policies: give the role to SessionManagerPermissions"
+        )
+    return resource or construct
+
+
+def _has(construct: IConstruct, reference: str) -> bool:
+    """Tell whether the construct has a reference, by which CDK tells L1, L2 and imports alike."""
+    try:
+        return hasattr(type(construct), reference) or hasattr(construct, reference)
+    except RuntimeError:  # a node group that is imported has one that can't be read
+        return True
