@@ -164,6 +164,33 @@ def having_alias(alias_name: str | None) -> dict[str, dict[str, str]]:
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": alias_name}}
 
 
+ALIAS: Final = "alias/"
+"""How the name of an alias begins, and the resource in its ARN."""
+
+AWS_MANAGED_ALIAS: Final = "alias/aws/"
+"""How the alias of an AWS managed key begins, which only its own service may use."""
+
+
+def key_of_alias(arn: str) -> tuple[str, str | None]:
+    """Return the resource by which a policy reaches a key, and the alias that the key must have.
+
+    IAM knows a key by its ARN alone, and a statement on an alias's ARN grants nothing. For an alias
+    the resource is all keys of its account and region, and a condition narrows them to the key that
+    has the alias.
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+
+    Args:
+        arn: the ARN of a key or an alias.
+    """
+    head, _, resource = arn.rpartition(":")
+    return (f"{head}:key/*", resource) if resource.startswith(ALIAS) else (arn, None)
+
+
+def key_in_arn(key_id: str) -> str:
+    """Return how an ARN names the key, or the alias, with this id or name."""
+    return key_id if key_id.startswith(ALIAS) else f"key/{key_id}"
+
+
 def digest(text: str) -> str:
     """Return the eight hexadecimal digits that tell one text from another in a Sid or an id."""
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, and most policies need none

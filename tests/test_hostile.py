@@ -164,7 +164,6 @@ def key_of(arn: str) -> Callable[[cdk.Stack, str], object]:
 INSTANCES: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{}}"
 TEXTS: Final = {
     "policy_name": Place("policy_name", permissions("policy_name"), has_default=True),
-    "policy_name of a fleet": Place("policy_name", fleet("policy_name"), has_default=True),
     "log_prefix": Place("log_prefix", permissions("log_prefix"), written=joined, has_default=True),
     "log_prefix of a fleet": Place(
         "log_prefix", fleet("log_prefix"), written=joined, has_default=True

@@ -263,11 +263,9 @@ def over_a_stage(w: World) -> None:
     SessionManagerFleet(w.app, "Fleet")
 
 
-def over_a_role_with_a_policy(w: World) -> None:
-    role = owned_role(w.stack)
-    iam.InstanceProfile(w.stack, "Profile", role=role)
-    SessionManagerPermissions(w.stack, "Permissions", role=role, policy_name="Sessions")
-    SessionManagerFleet(w.stack, "Fleet", policy_name="Sessions")
+def over_an_idle_exclusion(w: World) -> None:
+    iam.InstanceProfile(w.stack, "Profile")
+    SessionManagerFleet(w.stack, "Fleet", exclude=[Construct(w.stack, "Group")])
 
 
 @jsii.implements(cdk.IAspect)
@@ -281,13 +279,6 @@ def before_an_aspect(w: World) -> None:
     SessionManagerFleet(w.stack, "Fleet")
     existing_role(w.stack)
     cdk.Aspects.of(w.stack).add(MakeProfile())
-
-
-def over_two_stacks_with_one_role(w: World) -> None:
-    role = owned_role(w.stack)
-    for name in ("Web", "Batch"):
-        iam.InstanceProfile(cdk.Stack(w.app, name, env=HERE), "Profile", role=role)
-    SessionManagerFleet(w.app, "Fleet", policy_name="Sessions")
 
 
 def over_a_node_group(node_role: str) -> Callable[[World], object]:
@@ -754,12 +745,6 @@ FLEETS: Final = {
     "a role in `exclude`": Row(fleet(exclude=lambda s: [existing_role(s)]), TypeError),
     "a stage below a fleet that has no fleet of its own": Row(over_a_stage, "synthesis"),
     "a profile that an Aspect makes after a fleet's turn": Row(before_an_aspect, "synthesis"),
-    "a fleet's `policy_name` that another policy of one of its roles has": Row(
-        over_a_role_with_a_policy, "synthesis"
-    ),
-    "a fleet's `policy_name` where two stacks use one role": Row(
-        over_two_stacks_with_one_role, "synthesis"
-    ),
     "a profile that a fleet with `strict=True` can't attach to": Row(
         of_a_bare_resource(strict=True), "synthesis"
     ),
@@ -863,6 +848,7 @@ WARNINGS: Final = {
     "an L1 endpoint that has a condition": Row(beside_an_endpoint_on_a_condition, "warning"),
     "a profile that a fleet can't attach to": Row(of_a_bare_resource(strict=False), "warning"),
     "a fleet that covers nothing": Row(lambda w: SessionManagerFleet(w.stack, "Fleet"), "warning"),
+    "in `exclude` of a fleet what has no compute": Row(over_an_idle_exclusion, "warning"),
     "`ssm-user` for `run_as_user`": Row(preferences(run_as_user="ssm-user"), "warning"),
 }
 VERIFY: Final = {

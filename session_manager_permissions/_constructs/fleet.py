@@ -9,18 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from session_manager_permissions import _limits, _needs
+from session_manager_permissions import _needs
 
 from .at_synthesis import AtSynthesis
 from .checks import described, refuse_no_sequence, refuse_wrong_text, refuse_wrong_type
 from .fleet_roles import FleetPolicy, list_roles
 from .fleet_tree import COMPUTE, Found, Tree, compute_below, is_below, refs_below
 from .keys import is_in_region, warn_of_no_key_in_region
-from .names import refuse_invalid_name
-from .roles import inline_policy_names
 from .statements import read_options, statements_by_sid
 from .tokens import Environment
 
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_s3 import IBucketRef
     from constructs import IConstruct
 
-    from .fleet_roles import RoleKey
     from .preferences import SessionPreferences
 
 
@@ -56,7 +52,8 @@ class SessionManagerFleet(Construct):
     comes from `without_policy_updates()`, belongs to another account, is service-linked, or is
     reserved by AWS. The warning `session-manager-permissions:fleet-not-attached` on the stack names
     it, and all else that can't be attached to. A fleet that finds nothing to cover is warned of
-    too: `session-manager-permissions:fleet-covers-nothing`.
+    too, `session-manager-permissions:fleet-covers-nothing`, and so is what is excluded though no
+    compute is below it, `session-manager-permissions:fleet-excludes-nothing`.
 
     Boots are not held back. Exclude an instance that has to find the policy at its first boot, and
     make it depend on a `SessionManagerPermissions` of its own.
@@ -69,7 +66,6 @@ class SessionManagerFleet(Construct):
         *,
         exclude: Sequence[IConstruct] = (),
         strict: bool = False,
-        policy_name: str | None = None,
         encryption_key: IKeyRef | IAliasRef | None = None,
         allow_registration: bool = False,
         log_bucket: IBucketRef | None = None,
@@ -86,11 +82,9 @@ class SessionManagerFleet(Construct):
             construct_id: the construct's id, unique in `scope`.
             exclude: constructs that are left alone, each with all that is below it; for a role,
                 give its instance profiles or node groups. Default: - none.
-            strict: whether the synthesis fails if the fleet can't attach to a role, or covers
-                nothing. Default: - False: a warning on the stack says so.
-            policy_name: the name of each stack's policy, 1 to 128 characters of
-                `A-Z a-z 0-9 _+=,.@-`. It can't be given where two stacks attach one role.
-                Default: - a name unique to the stack, its region where known, and the fleet.
+            strict: whether the synthesis fails if the fleet can't attach to a role, covers nothing,
+                or excludes something without effect.
+                Default: - False: a warning on the stack says so.
             encryption_key: the KMS key that encrypts session data, or an alias of it: owned,
                 imported or L1.
                 Default: - none: session data is not encrypted with a KMS key.
@@ -112,11 +106,8 @@ class SessionManagerFleet(Construct):
 
         Raises:
             TypeError: an argument of the wrong type.
-            ValueError: an invalid `policy_name`; a key that can't decrypt session data; what
-                `session_manager_statements` refuses.
+            ValueError: options that `session_manager_statements` refuses.
         """
-        if policy_name is not None:
-            refuse_invalid_name("policy_name", policy_name, _limits.POLICY, "IAM")
         refuse_wrong_type("strict", strict, bool)
         self._options, self._key = read_options(
             encryption_key=encryption_key,
@@ -137,7 +128,6 @@ class SessionManagerFleet(Construct):
         super().__init__(scope, construct_id)
         self._scope = scope
         self._strict = strict
-        self._policy_name = policy_name
         self._errors: list[str] = []
         self._compute: list[Found] = []
         self._left_alone: list[IConstruct] = []
@@ -156,14 +146,16 @@ class SessionManagerFleet(Construct):
         tree = Tree(self._scope)
         self._compute = tree.resources(*COMPUTE)
         self._leave_alone(tree.nodes)
-        if not self._compute:
+        if self._compute:
+            self._report_idle_exclusions(tree)
+        else:
             self._report_no_compute(tree)
         alone = refs_below(self._left_alone)
         for fleet in self._earlier:
             alone |= {found.resource.ref for found in self._compute} - refs_below(fleet._excluded)
         covered = [found for found in self._compute if not alone or found.resource.ref not in alone]
         policies = self._policies(covered, tree)
-        list_roles(policies, tree, self._policy_name)
+        list_roles(policies, tree)
         for policy in policies:
             if policy.condition is None:
                 self._check_reach(policy)
@@ -173,12 +165,8 @@ class SessionManagerFleet(Construct):
                     self._report(
                         "session-manager-permissions:fleet-not-attached", text, policy.stack
                     )
-            if self._policy_name is not None:
-                self._refuse_overwriting(policy)
             if policy.roles:
-                policy.make(self._policy_name)
-        if self._policy_name is not None:
-            self._refuse_sharing(policies)
+                policy.make()
 
     def _policies(self, covered: list[Found], tree: Tree) -> list[FleetPolicy]:
         """Return a policy for each stack with compute, and then one for each condition of compute.
@@ -269,42 +257,6 @@ class SessionManagerFleet(Construct):
             way_out = "give that stack a fleet of its own with the key of that region"
             warn_of_no_key_in_region(stack, here.region, way_out)
 
-    def _refuse_overwriting(self, policy: FleetPolicy) -> None:
-        """Refuse a second policy of one name on a role: IAM keeps only the one put last."""
-        listed = policy.stack.resolve([*policy.roles.values()])
-        for node in policy.stack.node.find_all():
-            if isinstance(node, iam.CfnPolicy) and node.policy_name == self._policy_name:
-                holders = policy.stack.resolve(node.roles) or []
-                whose = f"{node.node.path!r} on the same role, which would lose its statements"
-            elif isinstance(node, iam.CfnRole) and self._policy_name in inline_policy_names(node):
-                holders = [policy.stack.resolve(node.ref)]
-                whose = (
-                    f"a policy which the role {node.node.path!r} is made with, and which would be "
-                    "lost"
-                )
-            else:
-                continue
-            is_here = node.stack.node.path == policy.stack.node.path  # and in no stack nested in it
-            if is_here and any(holder in listed for holder in holders):
-                self._errors.append(
-                    f"policy_name {self._policy_name!r} is that of {whose}: give each policy of a "
-                    "role a name of its own"
-                )
-
-    def _refuse_sharing(self, policies: list[FleetPolicy]) -> None:
-        """Refuse a name of the user's for the policies of two stacks on one role."""
-        first: dict[RoleKey, cdk.Stack] = {}
-        uses = [(key, policy.stack) for policy in policies for key in policy.roles]
-        for key, stack in uses:
-            other = first.setdefault(key, stack)
-            if other is not stack:
-                self._errors.append(
-                    f"policy_name {self._policy_name!r} is that of two policies on one role, which "
-                    f"the stacks {other.node.path!r} and {stack.node.path!r} use: leave "
-                    "policy_name out, because destroying one of them would take the policy away "
-                    "from the other"
-                )
-
     def _report_no_compute(self, tree: Tree) -> None:
         """Warn on a stack that the CLI shows, as it shows no warning of an app or a stage.
 
@@ -318,11 +270,33 @@ class SessionManagerFleet(Construct):
             f"and no node group of EKS below {repr(path) if path else 'the app'}; make the fleet "
             "in the construct that has them, and give imported roles to SessionManagerPermissions"
         )
+        near = self._stack_nearby(tree)
+        self._report("session-manager-permissions:fleet-covers-nothing", text, near)
+
+    def _report_idle_exclusions(self, tree: Tree) -> None:
+        """Report what is excluded without effect, as the fleet covers what it was to leave alone.
+
+        A stage is excluded for its own sake, as otherwise it needs a fleet.
+        """
+        covers = {found.resource.ref for found in self._compute} if self._excluded else set()
+        for construct in self._excluded:
+            if isinstance(construct, cdk.Stage) or not covers.isdisjoint(refs_below([construct])):
+                continue
+            text = (
+                f"SessionManagerFleet {self.node.path!r} excludes {construct.node.path!r} without "
+                "effect: no instance profile and no node group of EKS that the fleet would cover "
+                "is below it; exclude the construct that has the profile, such as the "
+                "LaunchTemplate of an AutoScalingGroup"
+            )
+            near = self._stack_nearby(tree)
+            self._report("session-manager-permissions:fleet-excludes-nothing", text, near)
+
+    def _stack_nearby(self, tree: Tree) -> cdk.Stack | None:
+        """Return the stack nearest to the fleet of those that are synthesized with it."""
         stage = _stage_path(self)
         nearest_first = (tree.home, *tree.stacks, *tree.in_app)
         stacks = (node for node in nearest_first if isinstance(node, cdk.Stack))
-        near = (stack for stack in stacks if _stage_path(stack) == stage)
-        self._report("session-manager-permissions:fleet-covers-nothing", text, next(near, None))
+        return next((stack for stack in stacks if _stage_path(stack) == stage), None)
 
     def _report(self, warning: str, text: str, stack: cdk.Stack | None) -> None:
         """Fail the synthesis where the fleet is strict; otherwise warn on the stack."""

@@ -42,15 +42,15 @@ class Probe:
     """What the policy allows."""
     imports: Mapping[str, list[Imported]]
     """The app's imports of roles, and its immutable views of roles, by name."""
-    same_name: iam.Policy | None
-    """A policy with the name that the user gave; None where the name is a default."""
     _reported: set[str] = field(default_factory=set, init=False)
 
     @cached_property
     def _stack(self) -> cdk.Stack:
         """A stack of the same environment, as CDK attaches to no role of another account."""
         env = cdk.Environment(account=self.environment.account, region=self.environment.region)
-        return cdk.Stack(cdk.App(), "Probe", env=env)
+        # Without `auto_synth=False`, an app is synthesized when the process ends if `CDK_OUTDIR` is
+        # set, as the CLI sets it, and would overwrite there what the user's app has written.
+        return cdk.Stack(cdk.App(auto_synth=False), "Probe", env=env)
 
     def to_try(self, names: Iterable[str]) -> set[str]:
         """Return the names of the roles that `try_role_of` has to try one by one.
@@ -60,7 +60,7 @@ class Probe:
         there are imports has an import that CDK can't attach it to.
         """
         imported = [name for name in names if name in self.imports]
-        if not imported or self.same_name is not None:
+        if not imported:
             return set(imported)
         # The report of `iam.Role.customize_roles` omits a policy without statements.
         policy = iam.Policy(self._stack, "Policy")
@@ -83,7 +83,6 @@ class Probe:
         Raises:
             TypeError: CDK does not know what role the compute has.
             ValueError: the role is not known, or can't get the policy.
-            RuntimeError: CDK's, for a role that has another policy of the same name.
         """
         resource, name_or_arn = found.resource, name
         if is_node_group(resource):
@@ -104,8 +103,6 @@ class Probe:
     def _attach(self, target: Target) -> None:
         if not target.name:
             return  # CDK always attaches a policy to an owned role of the account
-        if self.same_name is not None:
-            target.role.attach_inline_policy(self.same_name)
         # Each try has a new policy, as another import may have put the same name on the last one.
         attach_or_refuse(iam.Policy(self._stack, self._next_id()), target, self._stack)
 

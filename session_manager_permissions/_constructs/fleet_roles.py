@@ -57,13 +57,13 @@ class FleetPolicy:
             roles={},
         )
 
-    def make(self, policy_name: str | None) -> None:
-        """Make the resource, with this name or with a default one."""
+    def make(self) -> None:
+        """Make the resource."""
         made = iam.CfnPolicy(
             self.holder,
             "Policy",
             policy_document=iam.PolicyDocument(statements=self.statements),
-            policy_name=policy_name or default_policy_name(self.holder, self.environment),
+            policy_name=default_policy_name(self.holder, self.environment),
             roles=list(self.roles.values()),
         )
         if self.condition is not None:
@@ -91,7 +91,7 @@ class _Use:
     key: RoleKey
 
 
-def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None) -> None:
+def list_roles(policies: list[FleetPolicy], tree: Tree) -> None:
     """List the roles in each policy, and note the compute whose role can't get it.
 
     Each stack lists the roles that its compute has, so that it can be deployed and destroyed
@@ -102,9 +102,8 @@ def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None)
     Args:
         policies: those of the stacks first, then those on conditions.
         tree: the scope that the compute is in.
-        policy_name: the name that the user gave; None where each policy has a default name.
     """
-    references, by_name = _uses(policies, tree, policy_name)
+    references, by_name = _uses(policies, tree)
     _find_owners(references)
     owned = _owned_by_name(tree) if by_name else {}
     by_reference = {reference: key for key, roles in owned.items() for reference in roles}
@@ -123,9 +122,7 @@ def list_roles(policies: list[FleetPolicy], tree: Tree, policy_name: str | None)
             use.policy.roles.setdefault(use.key, use.token)
 
 
-def _uses(
-    policies: list[FleetPolicy], tree: Tree, policy_name: str | None
-) -> tuple[list[_Use], list[_Use]]:
+def _uses(policies: list[FleetPolicy], tree: Tree) -> tuple[list[_Use], list[_Use]]:
     """Return the roles of the compute: those by references, and those by their names."""
     named = {
         policy: [(found, _name_in(found.resource)) for found in policy.compute]
@@ -138,13 +135,10 @@ def _uses(
         for name, imported in tree.roles_given():
             if name in literal:
                 imports.setdefault(name, [imported])
-    same_name = None
-    if policy_name is not None:
-        same_name = iam.Policy(cdk.Stack(cdk.App(), "Probe"), "Policy", policy_name=policy_name)
     references: list[_Use] = []
     by_name: list[_Use] = []
     for policy in policies:
-        probe = Probe(policy.environment, policy.statements, imports, same_name)
+        probe = Probe(policy.environment, policy.statements, imports)
         roles = _roles_of(policy, named[policy], probe, is_customized=policy in customized)
         for token, value in roles.items():
             if isinstance(value, str):
@@ -172,7 +166,7 @@ def _roles_of(
             continue
         try:
             role = probe.try_role_of(found, name)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError) as error:
             policy.not_attached.append(f"{found.resource.node.path}: {error}")
             continue
         if role:

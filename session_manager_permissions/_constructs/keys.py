@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import aws_cdk as cdk
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 
 from .checks import described
 from .tokens import (
@@ -37,7 +37,7 @@ class KeyResource(NamedTuple):
     @property
     def is_aws_managed(self) -> bool:
         """Whether it is an AWS managed key, such as `alias/aws/s3`."""
-        return self.alias_name is not None and self.alias_name.startswith("alias/aws/")
+        return self.alias_name is not None and self.alias_name.startswith(_needs.AWS_MANAGED_ALIAS)
 
 
 class SessionKey(NamedTuple):
@@ -86,12 +86,7 @@ def any_key(argument: str, key: IKeyRef | IAliasRef) -> KeyResource:
 
 
 def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyResource:
-    """Return the resource of the key or the alias with this ARN.
-
-    IAM knows a key by its ARN alone, and a statement on an alias's ARN grants nothing. For an alias
-    the resource is all keys of its account and region, and a condition narrows them to the key that
-    has the alias.
-    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+    """Return the resource of the key or the alias with this ARN, as `key_of_alias` has it.
 
     Raises:
         ValueError: a policy can't name it.
@@ -100,7 +95,7 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
     refuse_wildcards(argument, alias_name or (parts.resource if parts else arn))
     if parts is None and without_tokens(arn) != arn:  # known at deployment only
         return KeyResource(arn)
-    if parts is not None and alias_name is None and parts.resource.startswith("alias/"):
+    if parts is not None and alias_name is None and parts.resource.startswith(_needs.ALIAS):
         alias_name = parts.resource
     if (
         parts is None
@@ -113,12 +108,13 @@ def key_resource(argument: str, arn: str, alias_name: str | None = None) -> KeyR
         )
     if alias_name is None:
         return KeyResource(arn)
-    if not _may_be(alias_name, "alias/", _limits.ALIAS):
+    if not _may_be(alias_name, _needs.ALIAS, _limits.ALIAS):
         raise ValueError(
             f"{argument} has the alias name {alias_name!r}, which no key can have: "
             f"give it as 'alias/NAME', with a name of {_limits.ALIAS.rule}"
         )
-    return KeyResource(str(parts._replace(resource="key/*")), alias_name)
+    of_its_keys, _ = _needs.key_of_alias(str(parts._replace(resource=_needs.ALIAS)))
+    return KeyResource(of_its_keys, alias_name)
 
 
 def _may_be(text: str, prefix: str, limit: _limits.Name) -> bool:
@@ -175,13 +171,8 @@ def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
         arn = cdk.Stack.of(key).format_arn(service="kms", resource=name)
         return arn, name, cast("IKeyRef | None", referenced(key.target_key_id))
     found: str | None = getattr(key, "key_arn", None)
-    if found is None:  # neither L1 nor L2: what `kms.CfnKey.from_key_arn` gives
-        reference = getattr(key, "key_ref", None)
-        if reference is None:
-            raise TypeError(
-                f"encryption_key must be a KMS key or alias, got {described(key)}: {_BY_ARN}"
-            )
-        return reference.key_arn, None, None
+    if found is None:  # neither L1 nor L2: what `kms.CfnKey.from_key_arn` gives, or a user's class
+        return _read_reference(key)
     alias_name: str | None = getattr(key, "alias_name", None)
     if alias_name is None:
         return found, None, cast("IKeyRef", key)
@@ -193,6 +184,16 @@ def _read(key: IKeyRef | IAliasRef) -> tuple[str, str | None, IKeyRef | None]:
         return found, alias_name, alias.alias_target_key
     except RuntimeError:  # CDK does not know the key of an alias that is imported by name
         return found, alias_name, None
+
+
+def _read_reference(key: IKeyRef | IAliasRef) -> tuple[str, str | None, None]:
+    """Return the ARN and the alias name of what has a reference alone."""
+    if hasattr(key, "key_ref"):
+        return key.key_ref.key_arn, None, None
+    if hasattr(key, "alias_ref"):
+        name = key.alias_ref.alias_name
+        return cdk.Stack.of(key).format_arn(service="kms", resource=name), name, None
+    raise TypeError(f"encryption_key must be a KMS key or alias, got {described(key)}: {_BY_ARN}")
 
 
 def _refuse_unfit(key: IKeyRef | None) -> None:

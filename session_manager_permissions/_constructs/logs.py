@@ -98,8 +98,8 @@ def _l1_bucket_key(bucket: CfnBucket) -> KeyResource | None:
             "bucket_arn=bucket.attr_arn, encryption_key=key)",
         )
         return None
-    resource = key_id if key_id.startswith("alias/") else f"key/{key_id}"
-    return key_resource(_BUCKET_KEY, stack.format_arn(service="kms", resource=resource))
+    arn = stack.format_arn(service="kms", resource=_needs.key_in_arn(key_id))
+    return key_resource(_BUCKET_KEY, arn)
 
 
 _SUBSTITUTED: Final = r"(?:arn:[^/]+:key/)?\$\{(\w+)(?:\.Arn)?\}"

@@ -101,8 +101,7 @@ def key_arn(key: str, home: Home) -> str:
     """Return the ARN of a key or an alias that is given by its ARN, its id or its name."""
     if key.startswith("arn:"):
         return key
-    resource = key if key.startswith("alias/") else f"key/{key}"
-    return f"arn:{home.partition}:kms:{home.region}:{home.account}:{resource}"
+    return f"arn:{home.partition}:kms:{home.region}:{home.account}:{_needs.key_in_arn(key)}"
 
 
 def _text(

@@ -123,25 +123,16 @@ def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
     return f"arn:{partition}:logs:{options.region}:{options.account}:log-group:{group}"
 
 
-def _key(arn: str) -> tuple[str, str | None]:
-    """Return what IAM can grant on, and the alias that the key must have.
-
-    IAM knows a key by its ARN alone, so an alias stands for the keys of its account and region.
-    """
-    head, _, resource = arn.rpartition(":")
-    return (f"{head}:key/*", resource) if resource.startswith("alias/") else (arn, None)
-
-
 def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
     """Return the key and its alias; None for S3's AWS managed key too, which needs no grant."""
-    return None if arn is None or ":alias/aws/" in arn else _key(arn)
+    return None if arn is None or f":{_needs.AWS_MANAGED_ALIAS}" in arn else _needs.key_of_alias(arn)
 
 
 def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:
-    resource, alias = _key(arn)
+    resource, alias = _needs.key_of_alias(arn)
     if alias is None:
         return _needs.decrypt(resource, sessions_only=sessions_only)
-    if alias.startswith("alias/aws/"):
+    if alias.startswith(_needs.AWS_MANAGED_ALIAS):
         raise CannotAsk(
             f"--key {arn} is an AWS managed key, which only its own service may use: give a "
             "customer managed key"

@@ -26,7 +26,6 @@ from session_manager_permissions import (
     SessionManagerFleet,
     SessionManagerPermissions,
     SessionPreferences,
-    session_manager_statements,
 )
 from session_manager_permissions._constructs.fleet_tree import Tree
 from session_manager_permissions._limits import MAX_INLINE_POLICIES
@@ -542,16 +541,6 @@ def test_what_can_t_be_attached_to_on_conditions_is_in_the_stack_s_one_warning(
     assert "Stack/ProfileTest: " in warning
 
 
-def test_one_policy_name_for_one_role_on_two_conditions_is_an_error(
-    stack: cdk.Stack, tmp_path: Path
-) -> None:
-    """When one condition becomes false, CloudFormation deletes the policy of the other too."""
-    profiles = {name: included_profile(ALWAYS, name) for name in ("Prod", "Test")}
-    include(stack, tmp_path, {f"{name}Profile": body for name, body in profiles.items()})
-    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
-    assert "policy_name 'Sessions' is that of 'Stack/Fleet/IfProd/Policy' on" in failure(stack)
-
-
 # one policy
 
 
@@ -788,19 +777,6 @@ def test_a_role_of_the_parent_is_attached_by_each_nested_stack_that_uses_it(
     assert not resources(stack, "AWS::IAM::Policy")
 
 
-def test_one_policy_name_for_two_stacks_with_one_role_is_an_error(make_app: MakeApp) -> None:
-    """Destroying one stack would delete the policy of the other."""
-    app = make_app()
-    SessionManagerFleet(app, "Fleet", policy_name="Sessions")
-    owner, *users = (cdk.Stack(app, name, env=HERE) for name in ("Owner", "First", "Second"))
-    role = owned_role(owner)
-    for stack in users:
-        profile(stack, role=role)
-    said = failure(app)
-    assert "policy_name 'Sessions' is that of two policies on one role" in said
-    assert "'First' and 'Second'" in said
-
-
 def test_a_role_on_a_condition_and_without_one_is_listed_once_in_another_stack(
     make_app: MakeApp,
 ) -> None:
@@ -840,18 +816,6 @@ def test_a_role_that_exists_is_attached_by_each_stack_that_uses_it(
     assert [roles(stack) for stack in stacks] == [["Existing"], ["Existing"]]
     assert len({policy(stack)["PolicyName"] for stack in stacks}) == 2
     assert not any(warnings(stack) for stack in stacks)
-
-
-def test_one_policy_name_for_two_stacks_with_one_role_that_exists_is_an_error(
-    make_app: MakeApp,
-) -> None:
-    app = make_app()
-    SessionManagerFleet(app, "Fleet", policy_name="Sessions")
-    for name, env in (("First", HERE), ("Second", HERE), ("Far", ELSEWHERE)):
-        l1_profile(cdk.Stack(app, name, env=env), "Existing")
-    said = failure(app)
-    assert "'First' and 'Second'" in said
-    assert "'Far'" not in said
 
 
 def test_an_import_of_a_role_that_an_l1_names_keeps_no_other_from_the_policy(
@@ -979,12 +943,11 @@ def immutable(stack: cdk.Stack) -> IConstruct:
 
 
 def test_a_role_that_must_not_change_keeps_the_policy_from_no_other(stack: cdk.Stack) -> None:
-    """With a name for the policy, each role is tried by itself."""
     fixed = iam.Role.from_role_name(stack, "Fixed", "Fixed", mutable=False)
     profile(stack, "Other", existing_role(stack))
     profile(stack, "Its", fixed)
 
-    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
+    SessionManagerFleet(stack, "Fleet")
 
     assert roles(stack) == ["Existing"]
     (warning,) = warnings(stack)
@@ -1635,93 +1598,6 @@ def test_the_warning_can_be_acknowledged(stack_here: cdk.Stack) -> None:
     assert not warnings(stack_here)
 
 
-def test_a_policy_name_that_an_imported_role_has_is_said(stack: cdk.Stack) -> None:
-    role = existing_role(stack)
-    role.attach_inline_policy(
-        iam.Policy(stack, "Theirs", policy_name="Sessions", statements=session_manager_statements())
-    )
-    profile(stack, role=role)
-    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
-    (warning,) = warnings(stack)
-    assert "Stack/Profile/Resource: " in warning
-    assert 'A policy named "Sessions" is already attached' in warning
-
-
-def made_with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
-    documents = {name: iam.PolicyDocument(statements=session_manager_statements())}
-    return iam.Role(stack, "Owned", assumed_by=EC2, inline_policies=documents)
-
-
-def with_a_policy(stack: cdk.Stack, name: str) -> iam.Role:
-    role = owned_role(stack)
-    iam.Policy(
-        stack, "Theirs", policy_name=name, roles=[role], statements=session_manager_statements()
-    )
-    return role
-
-
-def with_the_construct_s_policy(stack: cdk.Stack, name: str) -> iam.Role:
-    role = owned_role(stack)
-    SessionManagerPermissions(stack, "Theirs", role=role, policy_name=name)
-    return role
-
-
-TAKEN = [
-    (made_with_a_policy, "a policy which the role 'Stack/Owned/Resource' is made with"),
-    (with_a_policy, "'Stack/Theirs/Resource' on the same role"),
-    (with_the_construct_s_policy, "'Stack/Theirs/Policy/Resource' on the same role"),
-]
-
-
-@pytest.mark.parametrize(("make", "whose"), TAKEN, ids=[make.__name__ for make, _ in TAKEN])
-@pytest.mark.parametrize("scope", ["stack", "construct"])
-def test_a_policy_name_that_an_owned_role_has_is_an_error(
-    stack: cdk.Stack, scope: str, make: Callable[[cdk.Stack, str], iam.Role], whose: str
-) -> None:
-    group = Construct(stack, "Group")
-    profile(group, role=make(stack, "Sessions"))
-    SessionManagerFleet(group if scope == "construct" else stack, "Fleet", policy_name="Sessions")
-    said = failure(stack)
-    assert said.count("policy_name 'Sessions' is that of") == 1
-    assert whose in said
-
-
-@pytest.mark.parametrize("make", [make for make, _ in TAKEN], ids=lambda make: make.__name__)
-def test_a_policy_name_that_is_taken_on_no_role_of_the_fleet_s_is_no_error(
-    stack: cdk.Stack, make: Callable[[cdk.Stack, str], iam.Role]
-) -> None:
-    nested = cdk.NestedStack(stack, "Nested")  # its roles have the logical ids of the outer ones
-    for holder, name in ((stack, "Other"), (nested, "Sessions")):
-        make(holder, name)
-    make(cdk.Stack(stack, "Beside"), "Sessions")
-    iam.Policy(
-        stack,
-        "OfAGroup",
-        policy_name="Sessions",
-        groups=[iam.Group(stack, "Group")],
-        statements=session_manager_statements(),
-    )
-    owned = stack.node.find_child("Owned")
-    assert isinstance(owned, iam.Role)
-    profile(stack, role=owned)
-    SessionManagerFleet(stack, "Fleet", policy_name="Sessions")
-    assert "Sessions" in {
-        found["Properties"]["PolicyName"]
-        for name, found in resources(stack, "AWS::IAM::Policy").items()
-        if name.startswith("Fleet")
-    }
-
-
-def test_two_fleets_with_one_policy_name_on_one_role_are_an_error(stack: cdk.Stack) -> None:
-    group = Construct(stack, "Group")
-    role = owned_role(stack)
-    profile(stack, role=role)
-    profile(group, role=role)
-    for scope in (stack, group):
-        SessionManagerFleet(scope, "Fleet", policy_name="Sessions")
-    assert "policy_name 'Sessions' is that of 'Stack/Group/Fleet/Policy' on" in failure(stack)
-
-
 def test_an_immutable_import_of_a_role_does_not_hide_the_role(stack: cdk.Stack) -> None:
     """Only that construct must not change the role. The profile was given the role itself."""
     role = owned_role(stack)
@@ -2127,9 +2003,9 @@ def test_of_two_fleets_with_one_scope_the_first_covers(make_app: MakeApp, scope:
     group = Construct(stack, "Group")
     profile(group)
     of = {"app": app, "stack": stack, "construct": group}[scope]
-    SessionManagerFleet(of, "First", policy_name="First")
-    SessionManagerFleet(of, "Second", policy_name="Second")
-    assert policy(stack)["PolicyName"] == "First"
+    SessionManagerFleet(of, "First")
+    SessionManagerFleet(of, "Second")
+    assert "-First" in policy(stack)["PolicyName"]
     assert roles(stack) == role_ids(stack)
 
 
@@ -2141,11 +2017,11 @@ def test_of_two_fleets_with_one_scope_the_second_covers_what_the_first_excludes(
     group = Construct(another, "Group")
     for scope in (one, another, group):
         profile(scope)
-    SessionManagerFleet(app, "First", exclude=[another], policy_name="First")
-    SessionManagerFleet(app, "Second", exclude=[one], policy_name="Second")
-    SessionManagerFleet(app, "Third", policy_name="Third")
-    assert policy(one)["PolicyName"] == "First"
-    assert policy(another)["PolicyName"] == "Second"
+    SessionManagerFleet(app, "First", exclude=[another])
+    SessionManagerFleet(app, "Second", exclude=[one])
+    SessionManagerFleet(app, "Third")
+    assert "-First" in policy(one)["PolicyName"]
+    assert "-Second" in policy(another)["PolicyName"]
     assert [len(roles(stack)) for stack in (one, another)] == [1, 2]
 
 
@@ -2224,11 +2100,11 @@ WRONG: Any = "wrong"
     [
         ({"allow_everything": True}, "unexpected keyword argument 'allow_everything'"),
         ({"role": None}, "unexpected keyword argument 'role'"),
+        ({"policy_name": "Sessions"}, "unexpected keyword argument 'policy_name'"),
         ({"allow_registration": WRONG}, "allow_registration must be a bool"),
         ({"strict": WRONG}, "strict must be a bool, got str 'wrong'"),
         ({"exclude": [WRONG]}, "exclude must be a sequence of constructs, got str 'wrong' in"),
         ({"exclude": WRONG}, "exclude must be a sequence of constructs, got str 'wrong': g"),
-        ({"policy_name": 7}, "policy_name must be a str"),
         ({"encryption_key": WRONG}, "encryption_key must be a KMS key or alias"),
         ({"preferences": WRONG}, "preferences must be SessionPreferences"),
     ],
@@ -2244,7 +2120,6 @@ def test_a_wrong_option_is_a_type_error_at_once(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"policy_name": "not a name"}, "is not a name that IAM takes"),
         ({"log_prefix": "sessions"}, "log_prefix 'sessions' has no bucket"),
     ],
 )
@@ -2316,15 +2191,6 @@ def test_a_name_differs_from_stack_to_stack_and_region_to_region(make_app: MakeA
     assert len(set(names)) == 3
     assert names[0].endswith(f"-{REGION}")
     assert names[1].endswith(f"-{OTHER_REGION}")
-
-
-def test_a_policy_name_is_that_of_each_stack_s_policy(make_app: MakeApp) -> None:
-    app = make_app()
-    SessionManagerFleet(app, "Fleet", policy_name="Sessions")
-    stacks = [cdk.Stack(app, name) for name in ("One", "Another")]
-    for stack in stacks:
-        profile(stack)
-    assert [policy(stack)["PolicyName"] for stack in stacks] == ["Sessions", "Sessions"]
 
 
 @pytest.mark.parametrize(

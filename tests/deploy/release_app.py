@@ -339,7 +339,7 @@ def fleet(stack: cdk.Stack) -> None:
     iam.InstanceProfile(stack, "Profile", role=owned(stack))
     l1_profile(cdk.NestedStack(stack, "Nested"), ["Existing"])
     group = Construct(stack, "Group")
-    SessionManagerFleet(group, "Fleet", policy_name="SessionManager")
+    SessionManagerFleet(group, "Fleet")
     iam.InstanceProfile(group, "Profile")
 
 
