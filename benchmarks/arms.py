@@ -119,6 +119,18 @@ def fleet(profiles: int, stacks: int) -> None:
     app.synth()
 
 
+def mixin(profiles: int, stacks: int) -> None:
+    """A `SessionManagerAccess`, applied to each L1 profile of the app."""
+    import aws_cdk as cdk
+
+    from session_manager_permissions import SessionManagerAccess
+
+    app, _ = app_with(profiles, stacks)
+    profiles_alone = cdk.ConstructSelector.resources_of_type("AWS::IAM::InstanceProfile")
+    cdk.Mixins.of(app, profiles_alone).apply(SessionManagerAccess())
+    app.synth()
+
+
 def aspect(profiles: int, stacks: int) -> None:
     """A Python Aspect that visits each node and keeps a policy for each stack."""
     import aws_cdk as cdk
@@ -262,6 +274,7 @@ ARMS = {
         rfdk,
         construct,
         fleet,
+        mixin,
         aspect,
         limit,
         web,

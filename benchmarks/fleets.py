@@ -19,6 +19,7 @@ APPS = {
     "the floor again": "floor",
     LIMIT: "limit",
     FLEET: "fleet",
+    "`SessionManagerAccess`": "mixin",
     "a Python Aspect": "aspect",
     "a construct for each role": "construct",
 }

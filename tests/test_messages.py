@@ -23,6 +23,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from botocore.exceptions import ClientError
+from constructs import Construct
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 import session_manager_permissions

@@ -10,6 +10,7 @@ import jedi
 import pytest
 
 from session_manager_permissions import (
+    SessionManagerAccess,
     SessionManagerEndpoints,
     SessionManagerFleet,
     SessionManagerOptions,
@@ -29,6 +30,7 @@ CALLEES: Final[dict[str, Callable[..., Any]]] = {
     "SessionManagerPermissions": SessionManagerPermissions.__init__,
     "SessionManagerFleet": SessionManagerFleet.__init__,
     "SessionManagerEndpoints": SessionManagerEndpoints.__init__,
+    "SessionManagerAccess": SessionManagerAccess.__init__,
 }
 
 
@@ -92,7 +94,8 @@ def test_jedi_shows_each_option_with_its_default(name: str) -> None:
 
 def test_the_language_server_of_pyright_shows_each_option_with_its_default(tmp_path: Path) -> None:
     """One server for all: most of its time, it reads CDK."""
-    calls = [name + ("(" if name.islower() else '(stack, "Id", ') for name in CALLEES]
+    alone = ("session_manager_statements", "SessionManagerAccess")
+    calls = [name + ("(" if name in alone else '(stack, "Id", ') for name in CALLEES]
     code = "\n".join(
         [
             f"from session_manager_permissions import {', '.join(CALLEES)}",

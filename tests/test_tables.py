@@ -13,6 +13,7 @@ from agent_calls import MEASURED
 from live_causes import CAUSES
 
 from session_manager_permissions import (
+    SessionManagerAccess,
     SessionManagerFleet,
     SessionManagerOptions,
     SessionManagerPermissions,
@@ -113,10 +114,11 @@ def test_each_option_is_documented_alike_wherever_it_means_the_same() -> None:
             session_manager_statements,
             SessionManagerPermissions.__init__,
             SessionManagerFleet.__init__,
+            SessionManagerAccess.__init__,
         )
     )
 
-    assert others == [first, first]
+    assert others == [first, first, first]
 
 
 @pytest.mark.parametrize(

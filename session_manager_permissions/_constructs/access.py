@@ -1,8 +1,4 @@
-"""`SessionManagerAccess`: the mixin for the instance profiles and node groups that are there now.
-
-CDK calls `supports` and `apply_to` for each construct that a mixin is applied to, which are all below
-the one that is named: https://docs.aws.amazon.com/cdk/v2/guide/mixins.html
-"""
+"""`SessionManagerAccess`: the mixin for instance profiles and node groups that exist already."""
 
 from __future__ import annotations
 
@@ -32,23 +28,26 @@ if TYPE_CHECKING:
 
 @jsii.implements(IMixin)
 class SessionManagerAccess:
-    """Session Manager on the instance profiles and node groups that a CDK mixin is applied to.
+    """Session Manager on the instance profiles and node groups that this mixin is applied to.
 
-    `profile.with_(SessionManagerAccess())` covers one profile, `instance.with_(…)` the profile of an
-    `ec2.Instance`, and `cdk.Mixins.of(app).apply(…)` all that is below `app` at that moment, in stages
-    too. `cdk.ConstructSelector` narrows that down. For what is made later, use `SessionManagerFleet`.
+    `profile.with_(SessionManagerAccess())` covers a profile, and `instance.with_(…)` the profile of
+    an `ec2.Instance`. `cdk.Mixins.of(app).apply(…)` covers all that is below `app` at that moment,
+    in stages too; a `cdk.ConstructSelector` narrows that down. For what is made later, use
+    `SessionManagerFleet`.
 
-    The mixin supports instance profiles and managed node groups of EKS, L1 and L2, those of
-    `CfnInclude`, and profiles that are imported with their role or looked up. Their roles get one
-    inline policy in each stack, that of `SessionManagerPermissions` with the same options, made below
-    the stack as `SessionManagerAccess`. A profile or a node group that is deployed on a condition has
-    its role in a policy on the same condition.
+    The mixin supports instance profiles and managed node groups of EKS: L1, those of `CfnInclude`,
+    L2, and profiles that are looked up or imported with their role. In each stack their roles get
+    one inline policy, that of `SessionManagerPermissions` with the same options. It is in a
+    construct `SessionManagerAccess` below the stack. For compute on a condition, a policy on the
+    same condition is made.
 
-    To apply it again changes nothing, be it the same object or another one with the same options. One
-    with other options adds a policy of its own: the role may then do what either allows.
+    To apply the mixin again changes nothing, even if it is another object with the same options.
+    One with other options adds a policy: the role may then do what either of them allows.
 
-    A role that can't be changed is refused with the error of `SessionManagerPermissions`. CDK calls
-    the mixin from JavaScript, so `with_` and `apply` raise it as a `RuntimeError` with the same text.
+    A role that can't be changed is refused with the message of `SessionManagerPermissions`. CDK
+    calls a mixin from JavaScript, so `with_` and `apply` raise each error as a `RuntimeError`.
+
+    https://docs.aws.amazon.com/cdk/v2/guide/mixins.html
     """
 
     def __init__(
@@ -129,7 +128,7 @@ class SessionManagerAccess:
         self._policy_for(cdk.Stack.of(compute), condition).attach_to_compute(compute)
 
     def _policy_for(self, stack: cdk.Stack, condition: cdk.CfnCondition | None) -> _StackAccess:
-        """Return the policy of a stack with these options, on this condition; make it if need be."""
+        """Return the policy of a stack with these options, and make it the first time."""
         construct_id = "SessionManagerAccess"
         if condition is not None:
             construct_id += f"If{stack.resolve(condition.logical_id)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import aws_cdk as cdk
 import jsii
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct
 
@@ -19,7 +20,6 @@ from .tokens import is_token, referenced, resolved, without_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aws_cdk import aws_ec2 as ec2
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
@@ -30,6 +30,7 @@ _IDS: Final = {"ssm": "Ssm", "ssmmessages": "SsmMessages", "kms": "Kms", "logs":
 """The construct id of each interface endpoint, by its service."""
 
 
+@jsii.implements(ec2.IConnectable)  # whoever has a VPC has loaded `aws_ec2`
 class SessionManagerEndpoints(Construct):
     """The VPC endpoints that Session Manager needs where a subnet has no way to the internet.
 
@@ -42,8 +43,9 @@ class SessionManagerEndpoints(Construct):
     | `s3` | gateway | with `log_bucket` | writing session logs to the bucket |
 
     The options are those of `SessionManagerPermissions`, so that one dictionary of options serves
-    both. The key of a log bucket or a log group needs no endpoint, as S3 and CloudWatch Logs call
-    KMS themselves.
+    both. Four of them change nothing here: `allow_registration`, `log_prefix`,
+    `check_log_encryption` and `decrypt_sessions_only`. The key of a log bucket or a log group needs
+    no endpoint, as S3 and CloudWatch Logs call KMS themselves.
 
     Each interface endpoint has private DNS, and so serves every subnet of the VPC. AWS bills it by
     the hour for each Availability Zone, and for the data that it processes. A gateway endpoint is
@@ -96,20 +98,20 @@ class SessionManagerEndpoints(Construct):
                 Default: - no policy: AWS then admits everyone.
             encryption_key: the KMS key that encrypts session data, or an alias of it.
                 Default: - none: no endpoint of `kms`.
-            allow_registration: as in `SessionManagerPermissions`; it needs no endpoint of its own.
+            allow_registration: as in `SessionManagerPermissions`; it changes nothing here.
                 Default: - False.
             log_bucket: the S3 bucket for session logs.
                 Default: - none: no endpoint of `s3`.
-            log_prefix: as in `SessionManagerPermissions`; it needs no endpoint.
+            log_prefix: as in `SessionManagerPermissions`; it changes nothing here.
                 Default: - the top of the bucket.
             log_group: the CloudWatch log group for session logs.
                 Default: - none: no endpoint of `logs`.
-            check_log_encryption: as in `SessionManagerPermissions`; it needs no endpoint of its
-                own. Default: - as there.
+            check_log_encryption: as in `SessionManagerPermissions`; it changes nothing here.
+                Default: - as there.
             preferences: the Session document that sessions are started with, which decides the key,
                 the bucket and the log group. Default: - none: each option by itself.
-            decrypt_sessions_only: as in `SessionManagerPermissions`; it needs no endpoint of its
-                own. Default: - False.
+            decrypt_sessions_only: as in `SessionManagerPermissions`; it changes nothing here.
+                Default: - False.
 
         Raises:
             TypeError: an argument of the wrong type.
@@ -139,49 +141,31 @@ class SessionManagerEndpoints(Construct):
                 "principals of the stack's account, or None; for a policy of your own make the "
                 "endpoint first, with vpc.add_interface_endpoint()"
             )
-        _implement_connectable()
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._vpc = vpc
-        optional = {"kms": key, "logs": options["log_group"]}
-        needed = ["ssm", "ssmmessages", *(name for name in optional if optional[name] is not None)]
         nodes = self.node.root.node.find_all()
         found = [*_endpoints_of(vpc, self, nodes)]
+        optional = {"kms": key, "logs": options["log_group"]}
+        needed = ["ssm", "ssmmessages", *(name for name in optional if optional[name] is not None)]
         there = [one for one in found if one.service in needed and one.may_serve_names]
         served = {one.service for one in there}
         missing = [service for service in needed if service not in served]
         groups = list(security_groups or ())
         if missing and not groups:
             groups.append(_group_of_the_vpc(self, vpc, nodes))
-        self._made: list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint] = [
-            cdk.aws_ec2.InterfaceVpcEndpoint(
-                self,
-                _IDS[service],
-                vpc=vpc,
-                service=cdk.aws_ec2.InterfaceVpcEndpointAwsService(service),
-                subnets=subnets,
-                security_groups=groups,
-                open=False,
-                private_dns_enabled=True,
-            )
-            for service in missing
-        ]
+        self._interface_endpoints = self._make_interfaces(missing, subnets, groups)
+        self._gateway_endpoint: ec2.GatewayVpcEndpoint | None = None
         if options["log_bucket"] is not None:
             gateways = [one for one in found if one.service == "s3" and one.routes]
-            self._make_gateway(gateways)
+            self._gateway_endpoint = self._make_gateway(gateways)
             there += gateways
         for one in there:
             self._warn_if_uncertain(one)
-            holder = one.resource.node.scope
-            if isinstance(holder, cdk.aws_ec2.InterfaceVpcEndpoint):
-                groups += holder.connections.security_groups  # CDK does not know those of an L1
         if endpoint_policy is not None:
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))
-        self._connections = cdk.aws_ec2.Connections(
-            security_groups=[*{group.node.path: group for group in groups}.values()],
-            default_port=cdk.aws_ec2.Port.tcp(443),
-        )
+        self._connections = _connections([*groups, *_groups_of(there)])
         self.node.add_validation(AtSynthesis(self._find_clashes))
 
     @property
@@ -193,7 +177,43 @@ class SessionManagerEndpoints(Construct):
         """
         return self._connections
 
-    def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> None:
+    @property
+    def interface_endpoints(self) -> list[ec2.InterfaceVpcEndpoint]:
+        """The interface endpoints that this construct has made, without those that it found."""
+        return [*self._interface_endpoints]
+
+    @property
+    def gateway_endpoint(self) -> ec2.GatewayVpcEndpoint | None:
+        """The gateway endpoint of S3; None without a log bucket, or if the VPC has one already."""
+        return self._gateway_endpoint
+
+    @property
+    def _made(self) -> list[ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint]:
+        gateway = self._gateway_endpoint
+        return [*self._interface_endpoints, *([] if gateway is None else [gateway])]
+
+    def _make_interfaces(
+        self,
+        services: list[str],
+        subnets: ec2.SubnetSelection | None,
+        groups: list[ec2.ISecurityGroup | ec2.SecurityGroup],
+    ) -> list[ec2.InterfaceVpcEndpoint]:
+        """Make the interface endpoints of these services."""
+        return [
+            ec2.InterfaceVpcEndpoint(
+                self,
+                _IDS[service],
+                vpc=self._vpc,
+                service=ec2.InterfaceVpcEndpointAwsService(service),
+                subnets=subnets,
+                security_groups=groups,
+                open=False,
+                private_dns_enabled=True,
+            )
+            for service in services
+        ]
+
+    def _make_gateway(self, gateways: list[_DefinedEndpoint]) -> ec2.GatewayVpcEndpoint | None:
         """Make the gateway endpoint of S3 for the route tables that are not in `gateways`."""
         selections = None
         if gateways:
@@ -205,13 +225,12 @@ class SessionManagerEndpoints(Construct):
                 if _ANY not in routed and _route_table(subnet) not in {None, *routed}
             ]
             if not left:
-                return
-            selections = [cdk.aws_ec2.SubnetSelection(subnets=left)]
-        service = cdk.aws_ec2.GatewayVpcEndpointAwsService.S3
-        gateway = cdk.aws_ec2.GatewayVpcEndpoint(
+                return None
+            selections = [ec2.SubnetSelection(subnets=left)]
+        service = ec2.GatewayVpcEndpointAwsService.S3
+        return ec2.GatewayVpcEndpoint(
             self, "S3", vpc=self._vpc, service=service, subnets=selections
         )
-        self._made.append(gateway)
 
     def _warn_if_uncertain(self, endpoint: _DefinedEndpoint) -> None:
         if not endpoint.is_certain:
@@ -271,10 +290,7 @@ def _endpoints_of(
     """Yield the endpoints that the app has defined for the VPC, out of its constructs."""
     vpc_id = _identity(vpc.vpc_id, construct)
     for node in nodes:
-        if (
-            not isinstance(node, cdk.aws_ec2.CfnVPCEndpoint)
-            or _identity(node.vpc_id, node) != vpc_id
-        ):
+        if not isinstance(node, ec2.CfnVPCEndpoint) or _identity(node.vpc_id, node) != vpc_id:
             continue
         name = resolved(node.service_name or "", node.stack)
         service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
@@ -292,6 +308,20 @@ def _endpoints_of(
             is_certain=knows and not condition_path(node),
             routes=routes,
         )
+
+
+def _groups_of(endpoints: list[_DefinedEndpoint]) -> Iterator[ec2.ISecurityGroup]:
+    """Yield the security groups of endpoints, as far as CDK knows them: not those of an L1."""
+    for endpoint in endpoints:
+        holder = endpoint.resource.node.scope
+        if isinstance(holder, ec2.InterfaceVpcEndpoint):
+            yield from holder.connections.security_groups
+
+
+def _connections(groups: list[ec2.ISecurityGroup | ec2.SecurityGroup]) -> ec2.Connections:
+    """Return the connections of the groups, each once."""
+    each = {group.node.path: group for group in groups}
+    return ec2.Connections(security_groups=[*each.values()], default_port=ec2.Port.tcp(443))
 
 
 def _identity(resource_id: str, construct: IConstruct) -> str:
@@ -324,7 +354,7 @@ def _group_of_the_vpc(
 
     CDK's own VPC constructs know the first range of a VPC alone. The others are in `nodes`.
     """
-    group = cdk.aws_ec2.SecurityGroup(
+    group = ec2.SecurityGroup(
         scope,
         "SecurityGroup",
         vpc=vpc,
@@ -333,31 +363,20 @@ def _group_of_the_vpc(
     )
     cfn_vpc = referenced(vpc.vpc_id)
     cidr = vpc.vpc_cidr_block
-    if isinstance(cfn_vpc, cdk.aws_ec2.CfnVPC):
+    if isinstance(cfn_vpc, ec2.CfnVPC):
         literal = cfn_vpc.cidr_block  # unlike a reference, linters can read it
         cidr = cidr if literal is None or is_token(literal) else literal
     vpc_id = _identity(vpc.vpc_id, scope)
     more = [
         node.cidr_block
         for node in nodes
-        if isinstance(node, cdk.aws_ec2.CfnVPCCidrBlock)
+        if isinstance(node, ec2.CfnVPCCidrBlock)
         and node.cidr_block is not None
         and _identity(node.vpc_id, node) == vpc_id
     ]
     for block in dict.fromkeys((cidr, *more)):
-        group.add_ingress_rule(
-            cdk.aws_ec2.Peer.ipv4(block), cdk.aws_ec2.Port.tcp(443), "HTTPS from the VPC"
-        )
+        group.add_ingress_rule(ec2.Peer.ipv4(block), ec2.Port.tcp(443), "HTTPS from the VPC")
     return group
-
-
-def _implement_connectable() -> None:
-    """Declare to CDK that `SessionManagerEndpoints` has connections.
-
-    A decorator would load `aws_ec2` with the package. Whoever holds a VPC has loaded it.
-    """
-    if cdk.aws_ec2.IConnectable not in getattr(SessionManagerEndpoints, "__jsii_ifaces__", ()):
-        jsii.implements(cdk.aws_ec2.IConnectable)(SessionManagerEndpoints)
 
 
 def _of_account(account: str) -> iam.PolicyStatement:

@@ -42,7 +42,6 @@ class _Settings(NamedTuple):
     log_bucket: IBucketRef | None
     log_prefix: str | None
     log_group: ILogGroupRef | None
-    enforce_s3_encryption: bool
 
 
 class SessionPreferences(Construct):
@@ -188,7 +187,11 @@ class SessionPreferences(Construct):
             update_method="NewVersion",
         )
         self._settings = _Settings(
-            document.ref, encryption_key, log_bucket, prefix or None, log_group, enforces_encryption
+            document_name=document.ref,
+            encryption_key=encryption_key,
+            log_bucket=log_bucket,
+            log_prefix=prefix or None,
+            log_group=log_group,
         )
 
     @staticmethod
@@ -231,7 +234,11 @@ class SessionPreferences(Construct):
             group_arn(log_group)
         prefix = normal_prefix(log_prefix, log_bucket) or None
         settings = _Settings(
-            document_name, encryption_key, log_bucket, prefix, log_group, enforce_s3_encryption=True
+            document_name=document_name,
+            encryption_key=encryption_key,
+            log_bucket=log_bucket,
+            log_prefix=prefix,
+            log_group=log_group,
         )
         return _ExistingPreferences(scope, construct_id, settings)
 
@@ -266,14 +273,6 @@ class SessionPreferences(Construct):
     def log_group(self) -> ILogGroupRef | None:
         """The log group of the session logs."""
         return self._settings.log_group
-
-    @property
-    def enforce_s3_encryption(self) -> bool:
-        """Whether the agent refuses a session if it does not take the log bucket for encrypted.
-
-        Of a document that exists, True is assumed.
-        """
-        return self._settings.enforce_s3_encryption
 
     def grant_start_session(
         self,

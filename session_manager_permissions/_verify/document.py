@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions import _limits
+from session_manager_permissions import _limits, _needs
 
 from .asking import CannotAsk, asked_once, asking
 

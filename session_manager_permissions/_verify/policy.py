@@ -125,7 +125,9 @@ def _log_group_arn(options: PolicyOptions, partition: str) -> str | None:
 
 def _bucket_key(arn: str | None) -> tuple[str, str | None] | None:
     """Return the key and its alias; None for S3's AWS managed key too, which needs no grant."""
-    return None if arn is None or f":{_needs.AWS_MANAGED_ALIAS}" in arn else _needs.key_of_alias(arn)
+    return (
+        None if arn is None or f":{_needs.AWS_MANAGED_ALIAS}" in arn else _needs.key_of_alias(arn)
+    )
 
 
 def _decrypt(arn: str, *, sessions_only: bool) -> _needs.NeededStatement:

@@ -940,3 +940,28 @@ def test_the_template_is_as_it_was(make_app: MakeApp, snapshot: SnapshotAssertio
     found = template(stack)
     assert found == snapshot.use_extension(JSONSnapshotExtension)
     assert lint(json.dumps(found)) == []
+
+
+# what it has made
+
+
+def test_the_endpoints_that_it_made_can_be_had(stack: cdk.Stack) -> None:
+    made = SessionManagerEndpoints(
+        stack, "Endpoints", vpc=isolated(stack), log_bucket=s3.Bucket(stack, "Logs")
+    )
+
+    paths = [one.node.path for one in made.interface_endpoints]
+    assert paths == ["Stack/Endpoints/Ssm", "Stack/Endpoints/SsmMessages"]
+    assert made.gateway_endpoint is not None
+    assert made.gateway_endpoint.node.path == "Stack/Endpoints/S3"
+
+
+def test_the_endpoints_that_it_found_are_not_among_those_that_it_made(stack: cdk.Stack) -> None:
+    vpc = isolated(stack)
+    vpc.add_interface_endpoint("Theirs", service=SERVICES.SSM)
+    vpc.add_gateway_endpoint("TheirS3", service=ec2.GatewayVpcEndpointAwsService.S3)
+
+    made = SessionManagerEndpoints(stack, "Endpoints", vpc=vpc, log_bucket=s3.Bucket(stack, "Logs"))
+
+    assert [one.node.id for one in made.interface_endpoints] == ["SsmMessages"]
+    assert made.gateway_endpoint is None

@@ -50,6 +50,7 @@ from tests.conftest import (
     policy,
     resources,
     role_arn,
+    run_python,
     statements,
     synth,
     template,
@@ -1761,6 +1762,20 @@ def test_what_is_excluded_is_left_alone_with_all_below(
     assert not warnings(stack)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exclusion_without_effect_is_said(make_app: MakeApp, *, strict: bool) -> None:
+    app = make_app()
+    stack, outside, empty = (cdk.Stack(app, name) for name in ("Stack", "Outside", "Empty"))
+    found, elsewhere = profile(stack), profile(outside)
+    group = Construct(stack, "Group")
+    SessionManagerFleet(stack, "Fleet", exclude=[group, elsewhere, empty, found], strict=strict)
+    said = [failure(app)] if strict else warnings(stack)
+    for path in ("Stack/Group", "Outside/Profile", "Empty"):
+        assert any(f"excludes '{path}' without effect" in text for text in said)
+    assert not any("'Stack/Profile'" in text for text in said)
+    assert len(said) == (1 if strict else 3)
+
+
 def test_a_role_that_its_profile_is_below_is_excluded_with_it(stack: cdk.Stack) -> None:
     role = owned_role(stack)
     iam.InstanceProfile(role, "Profile", role=role)
@@ -2293,3 +2308,25 @@ def test_an_instance_that_waited_for_the_fleet_s_policy_could_wait_for_itself(
 
 def circles(stack: cdk.Stack) -> list[str]:
     return [str(match) for match in lint(template_text(stack)) if match.rule.id == "E3004"]
+
+
+CLI = """
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from session_manager_permissions import SessionManagerFleet
+app = cdk.App()
+stack = cdk.Stack(app, "Stack")
+role = iam.Role.from_role_name(stack, "Role", "web", mutable=False)
+iam.InstanceProfile(stack, "Profile", role=role)
+SessionManagerFleet(stack, "Fleet")
+app.synth()
+"""
+
+
+def test_what_the_fleet_tries_is_not_synthesized_where_the_cli_reads(tmp_path: Path) -> None:
+    """CDK synthesizes an app as the process ends if the CLI has set `CDK_OUTDIR`."""
+    done = run_python("-c", CLI, cwd=tmp_path, env={"CDK_OUTDIR": str(tmp_path / "cdk.out")})
+    assert done.returncode == 0, done.stderr
+    made = {path.name for path in (tmp_path / "cdk.out").glob("*.template.json")}
+    assert made == {"Stack.template.json"}
+    assert "Probe" not in (tmp_path / "cdk.out" / "manifest.json").read_text()

@@ -486,6 +486,22 @@ def test_a_key_of_ones_own_making_is_refused_without_a_keys_arn(stack: cdk.Stack
         permit(stack, Key(stack, "Key"))
 
 
+def test_an_alias_of_ones_own_making_is_taken(stack_here: cdk.Stack) -> None:
+    @jsii.implements(kms_interfaces.IAliasRef)
+    class Alias(cdk.Resource):
+        @property
+        def alias_ref(self) -> kms_interfaces.AliasReference:
+            return kms_interfaces.AliasReference(alias_name="alias/sessions")
+
+    permit(stack_here, Alias(stack_here, "Alias"))
+
+    (found,) = (one for sid, one in statements(stack_here).items() if "Decrypt" in sid)
+    assert found["Condition"] == {
+        "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/sessions"}
+    }
+    assert found["Resource"]["Fn::Join"][1][-1] == f":kms:{REGION}:{ACCOUNT}:key/*"
+
+
 @pytest.mark.parametrize(
     "wrong_of",
     [

@@ -600,10 +600,9 @@ def test_nothing_is_streamed_without_a_log_group(stack: cdk.Stack) -> None:
 def test_encryption_in_s3_is_enforced_unless_that_is_turned_off(
     stack: cdk.Stack, arguments: dict[str, bool], *, enforced: bool
 ) -> None:
-    made = preferences(stack, log_bucket=BUCKETS["imported bucket"](stack), **arguments)
+    preferences(stack, log_bucket=BUCKETS["imported bucket"](stack), **arguments)
 
     assert inputs(stack)["s3EncryptionEnabled"] is enforced
-    assert made.enforce_s3_encryption is enforced
 
 
 TWICE: Final = "aws:kms:dsse"
@@ -730,10 +729,9 @@ def test_a_bucket_that_may_be_encrypted_as_the_agent_wants_it_is_taken_without_a
 
 
 def test_encryption_in_s3_is_not_enforced_without_a_bucket(stack: cdk.Stack) -> None:
-    made = preferences(stack, enforce_s3_encryption=True)
+    preferences(stack, enforce_s3_encryption=True)
 
     assert inputs(stack)["s3EncryptionEnabled"] is False
-    assert made.enforce_s3_encryption is False
 
 
 @pytest.mark.parametrize("kind", [kind for kind in GROUPS if kind not in UNENCRYPTED_GROUPS])
@@ -1056,7 +1054,6 @@ def test_what_it_says_can_be_had(stack_here: cdk.Stack) -> None:
         assert found.log_bucket is given_as["log_bucket"]
         assert found.log_prefix == "sessions"
         assert found.log_group is given_as["log_group"]
-        assert found.enforce_s3_encryption is True
 
 
 def test_what_it_does_not_say_is_none(stack: cdk.Stack) -> None:
@@ -1109,10 +1106,6 @@ def test_one_that_exists_is_no_resource_and_is_preferences(stack: cdk.Stack) -> 
     assert existing.node.path == "Stack/Preferences"
     assert existing.document_name == "aws-theirs"
     assert resources(stack, "AWS::SSM::Document") == {}
-
-
-def test_of_one_that_exists_enforced_encryption_is_assumed(stack: cdk.Stack) -> None:
-    assert SessionPreferences.from_document_name(stack, "Preferences").enforce_s3_encryption
 
 
 # what it costs those who do not use it

@@ -285,7 +285,6 @@ def prefer(stack: cdk.Stack, kind: str) -> None:
         "log_bucket": preferences.log_bucket is not None,
         "log_prefix": preferences.log_prefix,
         "log_group": preferences.log_group is not None,
-        "enforce_s3_encryption": preferences.enforce_s3_encryption,
     }
     cdk.CfnOutput(stack, "Says", value=json.dumps(says))
 

@@ -1,0 +1,262 @@
+"""The mixin: what it covers, that it may be applied twice, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_eks as eks
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
+from tests.builders import include_profile, l1_profile
+from tests.conftest import (
+    HERE,
+    OTHER_ACCOUNT,
+    OTHER_REGION,
+    MakeApp,
+    existing_key,
+    existing_role,
+    l1_role,
+    owned_role,
+    policy,
+    resources,
+    role_arn,
+    statements,
+    template,
+    warnings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from constructs import IConstruct
+
+PROFILES: Final = cdk.ConstructSelector.resources_of_type("AWS::IAM::InstanceProfile")
+
+
+def nodes(stack: cdk.Stack, role: str = role_arn()) -> eks.CfnNodegroup:
+    return eks.CfnNodegroup(stack, "Nodes", cluster_name="c", node_role=role, subnets=["subnet-1"])
+
+
+def l2_nodes(stack: cdk.Stack) -> eks.Nodegroup:
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
+    given: dict[str, Any] = {"cluster_name": "shop", "vpc": vpc}
+    cluster = eks.Cluster.from_cluster_attributes(stack, "Cluster", **given)
+    role = iam.Role(stack, "NodeRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    return eks.Nodegroup(stack, "L2Nodes", cluster=cluster, node_role=role)
+
+
+def imported(stack: cdk.Stack, role: iam.IRole | None = None) -> iam.IInstanceProfile:
+    return iam.InstanceProfile.from_instance_profile_attributes(
+        stack,
+        "Imported",
+        instance_profile_arn="arn:aws:iam::111122223333:instance-profile/web",
+        role=role,
+    )
+
+
+def instance(stack: cdk.Stack) -> ec2.Instance:
+    return ec2.Instance(
+        stack,
+        "Instance",
+        vpc=ec2.Vpc(stack, "Vpc", max_azs=1),
+        instance_type=ec2.InstanceType("t3.micro"),
+        machine_image=ec2.MachineImage.latest_amazon_linux2023(),
+    )
+
+
+COMPUTE: Final[dict[str, Callable[[cdk.Stack], IConstruct]]] = {
+    "L2 profile": lambda s: iam.InstanceProfile(s, "Profile"),
+    "L2 profile of a role that exists": lambda s: iam.InstanceProfile(
+        s, "Profile", role=existing_role(s)
+    ),
+    "L1 profile": l1_profile,
+    "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "P").node.find_child("Resource"),
+    "imported profile": lambda s: imported(s, existing_role(s)),
+    "profile of an instance": instance,
+    "L1 node group": nodes,
+    "L2 node group": l2_nodes,
+}
+
+
+@pytest.mark.parametrize("kind", COMPUTE)
+def test_the_role_gets_the_policy_of_the_construct_once(stack_here: cdk.Stack, kind: str) -> None:
+    compute = COMPUTE[kind](stack_here)
+
+    for _ in range(2):
+        compute.with_(SessionManagerAccess(allow_registration=True))
+
+    found = statements(stack_here)
+    assert set(found) == {
+        "SessionManagerChannels",
+        "SessionManagerRegistration",
+        "SessionManagerLogEncryption",
+    }
+    assert len(policy(stack_here)["Roles"]) == 1
+
+
+@pytest.mark.parametrize("kind", [kind for kind in COMPUTE if kind != "profile of an instance"])
+def test_the_compute_alone_is_enough_for_cdk_to_apply_the_mixin_to(
+    stack_here: cdk.Stack, kind: str
+) -> None:
+    compute = COMPUTE[kind](stack_here)
+    only = cdk.ConstructSelector.only_itself()
+
+    cdk.Mixins.of(compute, only).require_all().apply(SessionManagerAccess())
+
+    assert len(policy(stack_here)["Roles"]) == 1
+
+
+def test_an_included_profile_gets_the_policy(stack: cdk.Stack, tmp_path: Path) -> None:
+    include_profile(stack, tmp_path)
+
+    cdk.Mixins.of(stack, PROFILES).require_any().apply(SessionManagerAccess())
+
+    assert len(policy(stack)["Roles"]) == 1
+
+
+def test_all_that_is_there_is_covered_in_one_policy_of_each_stack_and_nothing_later(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+    one, staged = cdk.Stack(app, "One"), cdk.Stack(cdk.Stage(app, "Prod"), "Two")
+    role = owned_role(one)
+    for number, given in enumerate([None, None, role, role]):
+        iam.InstanceProfile(one, f"Profile{number}", role=given)
+    l1_profile(staged)
+    sns.Topic(one, "Topic")
+
+    cdk.Mixins.of(app).apply(SessionManagerAccess())
+    iam.InstanceProfile(one, "Later")
+
+    assert len(policy(one)["Roles"]) == 3
+    assert len(policy(staged)["Roles"]) == 1
+
+
+def test_the_logical_id_and_the_name_are_a_contract(stack_here: cdk.Stack) -> None:
+    l1_profile(stack_here).with_(SessionManagerAccess())
+
+    ((logical_id, made),) = resources(stack_here, "AWS::IAM::Policy").items()
+    assert logical_id == "SessionManagerAccessPolicy3339F070"
+    assert re.fullmatch(
+        r"Stack-SessionManagerAccess-\w{8}-eu-west-1", made["Properties"]["PolicyName"]
+    )
+
+
+def test_other_options_add_a_policy_and_the_same_options_do_not(stack: cdk.Stack) -> None:
+    Construct(stack, "SessionManagerAccess2")  # of the user's own
+    profile = iam.InstanceProfile(stack, "Profile")
+    key = existing_key(stack)
+
+    for _ in range(2):
+        profile.with_(SessionManagerAccess(), SessionManagerAccess(encryption_key=key))
+
+    made = resources(stack, "AWS::IAM::Policy")
+    assert [name[:-8] for name in made] == [
+        "SessionManagerAccessPolicy",
+        "SessionManagerAccess3Policy",
+    ]
+    assert [len(one["Properties"]["Roles"]) for one in made.values()] == [1, 1]
+
+
+def test_a_construct_of_the_users_own_is_left_as_it_is(stack: cdk.Stack) -> None:
+    theirs = SessionManagerPermissions(stack, "SessionManagerAccess", role=owned_role(stack))
+
+    iam.InstanceProfile(stack, "Profile").with_(SessionManagerAccess())
+
+    assert len(theirs.roles) == 1
+    assert len(resources(stack, "AWS::IAM::Policy")) == 2
+
+
+def test_compute_on_a_condition_has_a_policy_on_it(stack: cdk.Stack) -> None:
+    condition = cdk.CfnCondition(stack, "Prod")
+    role = l1_role(stack)
+    conditional = iam.CfnInstanceProfile(stack, "Conditional", roles=[role.ref])
+    role.cfn_options.condition = conditional.cfn_options.condition = condition
+    l1_profile(stack)
+
+    cdk.Mixins.of(stack).apply(SessionManagerAccess())
+
+    found = {
+        made.get("Condition"): len(made["Properties"]["Roles"])
+        for made in resources(stack, "AWS::IAM::Policy").values()
+    }
+    assert found == {"Prod": 1, None: 1}
+    assert warnings(stack) == []
+
+
+def immutable(stack: cdk.Stack) -> IConstruct:
+    role = iam.Role.from_role_name(stack, "Role", "web", mutable=False)
+    return iam.InstanceProfile(stack, "Profile", role=role)
+
+
+def of_another_account(stack: cdk.Stack) -> IConstruct:
+    role = iam.Role.from_role_arn(stack, "Role", role_arn(account=OTHER_ACCOUNT))
+    return iam.InstanceProfile(stack, "Profile", role=role)
+
+
+REFUSED: Final[dict[str, tuple[Callable[[cdk.Stack], IConstruct], str]]] = {
+    "immutable": (immutable, "'Stack/Role' was imported with mutable=False"),
+    "another account's": (of_another_account, f"belongs to account {OTHER_ACCOUNT}"),
+    "import without its role": (imported, "'Stack/Imported' was imported without its role"),
+    "two roles": (
+        lambda s: iam.CfnInstanceProfile(s, "Profile", roles=["a", "b"]),
+        "'Stack/Profile' has 2 roles",
+    ),
+    "bare resource": (
+        lambda s: cdk.CfnResource(s, "Profile", type="AWS::IAM::InstanceProfile"),
+        "'Stack/Profile' is a cdk.CfnResource, whose role CDK does not know",
+    ),
+    "imported node group": (
+        lambda s: eks.Nodegroup.from_nodegroup_name(s, "Nodes", "workers"),
+        "node group 'Stack/Nodes' was imported without its role",
+    ),
+    "node group of no role": (lambda s: nodes(s, "worker"), "'worker' is not the ARN of a role"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_the_construct_refuses_is_refused(stack_here: cdk.Stack, kind: str) -> None:
+    make, says = REFUSED[kind]
+    compute = make(stack_here)
+
+    with pytest.raises((TypeError, ValueError), match=says):
+        SessionManagerAccess().apply_to(compute)
+    with pytest.raises(RuntimeError, match=says):
+        compute.with_(SessionManagerAccess())
+
+
+def test_what_is_no_compute_is_not_supported(stack: cdk.Stack) -> None:
+    others = (stack, owned_role(stack), sns.Topic(stack, "Topic"), sns.CfnTopic(stack, "L1Topic"))
+    bare = cdk.CfnResource(stack, "Bare", type="AWS::SNS::Topic")
+    before = template(stack)
+
+    for other in (*others, bare):
+        assert not SessionManagerAccess().supports(other)
+        with pytest.raises(TypeError, match="is no instance profile and no node group"):
+            SessionManagerAccess().apply_to(other)
+
+    stack.with_(SessionManagerAccess())
+    assert template(stack) == before
+
+
+def test_a_wrong_option_is_refused_when_the_mixin_is_made() -> None:
+    with pytest.raises(ValueError, match="log_prefix 'sessions' has no bucket"):
+        SessionManagerAccess(log_prefix="sessions")
+
+
+def test_a_key_of_another_region_is_warned_of_with_the_way_out(make_app: MakeApp) -> None:
+    stack = cdk.Stack(make_app(), "Stack", env=HERE)
+    key = existing_key(stack, region=OTHER_REGION)
+
+    l1_profile(stack).with_(SessionManagerAccess(encryption_key=key))
+
+    (warning,) = warnings(stack)
+    assert "apply a SessionManagerAccess with the key of that region" in warning
