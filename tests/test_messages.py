@@ -28,6 +28,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 import session_manager_permissions
 from session_manager_permissions import (
+    SessionManagerAccess,
     SessionManagerEndpoints,
     SessionManagerFleet,
     SessionManagerPermissions,
@@ -744,6 +745,15 @@ FLEETS: Final = {
     ),
     "a string in `exclude`": Row(fleet(exclude=["Web"]), TypeError),
     "a role in `exclude`": Row(fleet(exclude=lambda s: [existing_role(s)]), TypeError),
+    "what is no compute for `SessionManagerAccess.apply_to`": Row(
+        lambda w: SessionManagerAccess().apply_to(owned_role(w.stack)), TypeError
+    ),
+    "an imported node group for `SessionManagerAccess.apply_to`": Row(
+        lambda w: SessionManagerAccess().apply_to(
+            eks.Nodegroup.from_nodegroup_name(w.stack, "Nodes", "workers")
+        ),
+        ValueError,
+    ),
     "a stage below a fleet that has no fleet of its own": Row(over_a_stage, "synthesis"),
     "a profile that an Aspect makes after a fleet's turn": Row(before_an_aspect, "synthesis"),
     "a profile that a fleet with `strict=True` can't attach to": Row(

@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import jsii
 from constructs import IMixin
 
+from .checks import described
 from .fleet_tree import COMPUTE
 from .permissions import SessionManagerPermissions
 from .roles import compute_target
@@ -122,7 +123,10 @@ class SessionManagerAccess:
             ValueError: its role is not known, or can't be changed from its stack.
         """
         if not self.supports(construct):
-            raise TypeError(f"{construct.node.path!r} is no instance profile and no node group")
+            raise TypeError(
+                f"SessionManagerAccess can't be applied to {described(construct)}: give an instance "
+                "profile or a managed node group of EKS; for a role use SessionManagerPermissions"
+            )
         compute = _resource(construct)
         condition = compute.cfn_options.condition if isinstance(compute, cdk.CfnResource) else None
         self._policy_for(cdk.Stack.of(compute), condition).attach_to_compute(compute)
@@ -132,14 +136,14 @@ class SessionManagerAccess:
         construct_id = "SessionManagerAccess"
         if condition is not None:
             construct_id += f"If{stack.resolve(condition.logical_id)}"
-        for number in itertools.count(1):
-            one_id = construct_id if number == 1 else f"{construct_id}{number}"
+        ids = itertools.chain([construct_id], (f"{construct_id}{n}" for n in itertools.count(2)))
+        while True:
+            one_id = next(ids)
             found = stack.node.try_find_child(one_id)
             if found is None:
                 return _StackAccess(stack, one_id, self._options, self._key, condition)
             if isinstance(found, _StackAccess) and found.has(self._options):
                 return found
-        raise AssertionError  # pragma: no cover
 
 
 class _StackAccess(SessionManagerPermissions):

@@ -14,7 +14,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
-from tests.builders import include_profile, l1_profile
+from tests.builders import ROLES_OF_AN_INCLUDED_PROFILE, include_profile, l1_profile
 from tests.conftest import (
     HERE,
     OTHER_ACCOUNT,
@@ -77,7 +77,7 @@ COMPUTE: Final[dict[str, Callable[[cdk.Stack], IConstruct]]] = {
     "L2 profile of a role that exists": lambda s: iam.InstanceProfile(
         s, "Profile", role=existing_role(s)
     ),
-    "L1 profile": l1_profile,
+    "L1 profile": lambda s: l1_profile(s, "web"),
     "L1 of an L2 profile": lambda s: iam.InstanceProfile(s, "P").node.find_child("Resource"),
     "imported profile": lambda s: imported(s, existing_role(s)),
     "profile of an instance": instance,
@@ -114,12 +114,15 @@ def test_the_compute_alone_is_enough_for_cdk_to_apply_the_mixin_to(
     assert len(policy(stack_here)["Roles"]) == 1
 
 
-def test_an_included_profile_gets_the_policy(stack: cdk.Stack, tmp_path: Path) -> None:
-    include_profile(stack, tmp_path)
+@pytest.mark.parametrize(("given", "attached"), ROLES_OF_AN_INCLUDED_PROFILE)
+def test_the_role_of_two_included_profiles_gets_the_policy(
+    stack: cdk.Stack, tmp_path: Path, given: object, attached: object
+) -> None:
+    include_profile(stack, tmp_path, given)
 
     cdk.Mixins.of(stack, PROFILES).require_any().apply(SessionManagerAccess())
 
-    assert len(policy(stack)["Roles"]) == 1
+    assert policy(stack)["Roles"] == [attached]
 
 
 def test_all_that_is_there_is_covered_in_one_policy_of_each_stack_and_nothing_later(
@@ -130,7 +133,7 @@ def test_all_that_is_there_is_covered_in_one_policy_of_each_stack_and_nothing_la
     role = owned_role(one)
     for number, given in enumerate([None, None, role, role]):
         iam.InstanceProfile(one, f"Profile{number}", role=given)
-    l1_profile(staged)
+    l1_profile(staged, "web")
     sns.Topic(one, "Topic")
 
     cdk.Mixins.of(app).apply(SessionManagerAccess())
@@ -141,7 +144,7 @@ def test_all_that_is_there_is_covered_in_one_policy_of_each_stack_and_nothing_la
 
 
 def test_the_logical_id_and_the_name_are_a_contract(stack_here: cdk.Stack) -> None:
-    l1_profile(stack_here).with_(SessionManagerAccess())
+    l1_profile(stack_here, "web").with_(SessionManagerAccess())
 
     ((logical_id, made),) = resources(stack_here, "AWS::IAM::Policy").items()
     assert logical_id == "SessionManagerAccessPolicy3339F070"
@@ -180,7 +183,7 @@ def test_compute_on_a_condition_has_a_policy_on_it(stack: cdk.Stack) -> None:
     role = l1_role(stack)
     conditional = iam.CfnInstanceProfile(stack, "Conditional", roles=[role.ref])
     role.cfn_options.condition = conditional.cfn_options.condition = condition
-    l1_profile(stack)
+    l1_profile(stack, "web")
 
     cdk.Mixins.of(stack).apply(SessionManagerAccess())
 
@@ -240,7 +243,7 @@ def test_what_is_no_compute_is_not_supported(stack: cdk.Stack) -> None:
 
     for other in (*others, bare):
         assert not SessionManagerAccess().supports(other)
-        with pytest.raises(TypeError, match="is no instance profile and no node group"):
+        with pytest.raises(TypeError, match="can't be applied to the construct 'Stack"):
             SessionManagerAccess().apply_to(other)
 
     stack.with_(SessionManagerAccess())
@@ -256,7 +259,7 @@ def test_a_key_of_another_region_is_warned_of_with_the_way_out(make_app: MakeApp
     stack = cdk.Stack(make_app(), "Stack", env=HERE)
     key = existing_key(stack, region=OTHER_REGION)
 
-    l1_profile(stack).with_(SessionManagerAccess(encryption_key=key))
+    l1_profile(stack, "web").with_(SessionManagerAccess(encryption_key=key))
 
     (warning,) = warnings(stack)
     assert "apply a SessionManagerAccess with the key of that region" in warning
