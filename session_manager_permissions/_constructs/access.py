@@ -124,8 +124,9 @@ class SessionManagerAccess:
         """
         if not self.supports(construct):
             raise TypeError(
-                f"SessionManagerAccess can't be applied to {described(construct)}: give an instance "
-                "profile or a managed node group of EKS; for a role use SessionManagerPermissions"
+                f"SessionManagerAccess can't be applied to {described(construct)}: give an "
+                "instance profile or a managed node group of EKS; for a role use "
+                "SessionManagerPermissions"
             )
         compute = _resource(construct)
         condition = compute.cfn_options.condition if isinstance(compute, cdk.CfnResource) else None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import aws_cdk as cdk
 import jsii
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct
 
@@ -20,6 +19,7 @@ from .tokens import is_token, referenced, resolved, without_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from aws_cdk import aws_ec2 as ec2
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
     from aws_cdk.interfaces.aws_logs import ILogGroupRef
     from aws_cdk.interfaces.aws_s3 import IBucketRef
@@ -30,7 +30,19 @@ _IDS: Final = {"ssm": "Ssm", "ssmmessages": "SsmMessages", "kms": "Kms", "logs":
 """The construct id of each interface endpoint, by its service."""
 
 
-@jsii.implements(ec2.IConnectable)  # whoever has a VPC has loaded `aws_ec2`
+class _Connectable:
+    """`aws_ec2.IConnectable` as far as jsii reads it, without loading `aws_ec2`."""
+
+    __jsii_type__ = "aws-cdk-lib.aws_ec2.IConnectable"
+
+    @property
+    @jsii.member(jsii_name="connections")
+    def connections(self) -> ec2.Connections:
+        """The network connections."""
+        raise NotImplementedError  # pragma: no cover
+
+
+@jsii.implements(_Connectable)
 class SessionManagerEndpoints(Construct):
     """The VPC endpoints that Session Manager needs where a subnet has no way to the internet.
 
@@ -200,11 +212,11 @@ class SessionManagerEndpoints(Construct):
     ) -> list[ec2.InterfaceVpcEndpoint]:
         """Make the interface endpoints of these services."""
         return [
-            ec2.InterfaceVpcEndpoint(
+            cdk.aws_ec2.InterfaceVpcEndpoint(
                 self,
                 _IDS[service],
                 vpc=self._vpc,
-                service=ec2.InterfaceVpcEndpointAwsService(service),
+                service=cdk.aws_ec2.InterfaceVpcEndpointAwsService(service),
                 subnets=subnets,
                 security_groups=groups,
                 open=False,
@@ -226,9 +238,9 @@ class SessionManagerEndpoints(Construct):
             ]
             if not left:
                 return None
-            selections = [ec2.SubnetSelection(subnets=left)]
-        service = ec2.GatewayVpcEndpointAwsService.S3
-        return ec2.GatewayVpcEndpoint(
+            selections = [cdk.aws_ec2.SubnetSelection(subnets=left)]
+        service = cdk.aws_ec2.GatewayVpcEndpointAwsService.S3
+        return cdk.aws_ec2.GatewayVpcEndpoint(
             self, "S3", vpc=self._vpc, service=service, subnets=selections
         )
 
@@ -290,7 +302,10 @@ def _endpoints_of(
     """Yield the endpoints that the app has defined for the VPC, out of its constructs."""
     vpc_id = _identity(vpc.vpc_id, construct)
     for node in nodes:
-        if not isinstance(node, ec2.CfnVPCEndpoint) or _identity(node.vpc_id, node) != vpc_id:
+        if (
+            not isinstance(node, cdk.aws_ec2.CfnVPCEndpoint)
+            or _identity(node.vpc_id, node) != vpc_id
+        ):
             continue
         name = resolved(node.service_name or "", node.stack)
         service = "" if node.service_region else without_tokens(name).rpartition(".")[2]
@@ -314,14 +329,16 @@ def _groups_of(endpoints: list[_DefinedEndpoint]) -> Iterator[ec2.ISecurityGroup
     """Yield the security groups of endpoints, as far as CDK knows them: not those of an L1."""
     for endpoint in endpoints:
         holder = endpoint.resource.node.scope
-        if isinstance(holder, ec2.InterfaceVpcEndpoint):
+        if isinstance(holder, cdk.aws_ec2.InterfaceVpcEndpoint):
             yield from holder.connections.security_groups
 
 
 def _connections(groups: list[ec2.ISecurityGroup | ec2.SecurityGroup]) -> ec2.Connections:
     """Return the connections of the groups, each once."""
     each = {group.node.path: group for group in groups}
-    return ec2.Connections(security_groups=[*each.values()], default_port=ec2.Port.tcp(443))
+    return cdk.aws_ec2.Connections(
+        security_groups=[*each.values()], default_port=cdk.aws_ec2.Port.tcp(443)
+    )
 
 
 def _identity(resource_id: str, construct: IConstruct) -> str:
@@ -354,7 +371,7 @@ def _group_of_the_vpc(
 
     CDK's own VPC constructs know the first range of a VPC alone. The others are in `nodes`.
     """
-    group = ec2.SecurityGroup(
+    group = cdk.aws_ec2.SecurityGroup(
         scope,
         "SecurityGroup",
         vpc=vpc,
@@ -363,19 +380,21 @@ def _group_of_the_vpc(
     )
     cfn_vpc = referenced(vpc.vpc_id)
     cidr = vpc.vpc_cidr_block
-    if isinstance(cfn_vpc, ec2.CfnVPC):
+    if isinstance(cfn_vpc, cdk.aws_ec2.CfnVPC):
         literal = cfn_vpc.cidr_block  # unlike a reference, linters can read it
         cidr = cidr if literal is None or is_token(literal) else literal
     vpc_id = _identity(vpc.vpc_id, scope)
     more = [
         node.cidr_block
         for node in nodes
-        if isinstance(node, ec2.CfnVPCCidrBlock)
+        if isinstance(node, cdk.aws_ec2.CfnVPCCidrBlock)
         and node.cidr_block is not None
         and _identity(node.vpc_id, node) == vpc_id
     ]
     for block in dict.fromkeys((cidr, *more)):
-        group.add_ingress_rule(ec2.Peer.ipv4(block), ec2.Port.tcp(443), "HTTPS from the VPC")
+        group.add_ingress_rule(
+            cdk.aws_ec2.Peer.ipv4(block), cdk.aws_ec2.Port.tcp(443), "HTTPS from the VPC"
+        )
     return group
 
 

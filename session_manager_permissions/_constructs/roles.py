@@ -8,6 +8,7 @@ account (`attach_or_refuse`). `operators` checks by itself whom it grants permis
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -74,10 +75,10 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     imported = cast("iam.IRole", role)
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
-        return Target(imported, imported.role_name, _referenced_key(arn))
+        return Target(imported, imported.role_name, _referenced_key(arn, stack))
     refuse_by_arn(arn)
     name = parts.resource.rpartition("/")[2]
-    return Target(imported, name, _referenced_key(name))
+    return Target(imported, name, _referenced_key(name, stack))
 
 
 def profile_target(
@@ -197,10 +198,15 @@ def _referenced_role(name_or_arn: str) -> iam.CfnRole | None:
     return role if isinstance(role, iam.CfnRole) else None
 
 
-def _referenced_key(name_or_arn: str) -> str:
-    """Return the key of the role of this app that a token refers to, else `name_or_arn` itself."""
+def _referenced_key(name_or_arn: str, stack: cdk.Stack) -> str:
+    """Return the key of the role that a name or an ARN refers to, which is itself if it is literal.
+
+    A token that refers to no role of this app is known by what it resolves to in `stack`.
+    """
+    if not is_token(name_or_arn):
+        return name_or_arn
     role = _referenced_role(name_or_arn)
-    return name_or_arn if role is None else _key(role)
+    return json.dumps(stack.resolve(name_or_arn)) if role is None else _key(role)
 
 
 def _named_target(

@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_sns as sns
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from session_manager_permissions import SessionManagerAccess, SessionManagerPermissions
@@ -134,7 +134,7 @@ def test_all_that_is_there_is_covered_in_one_policy_of_each_stack_and_nothing_la
     for number, given in enumerate([None, None, role, role]):
         iam.InstanceProfile(one, f"Profile{number}", role=given)
     l1_profile(staged, "web")
-    sns.Topic(one, "Topic")
+    s3.Bucket(one, "Bucket")
 
     cdk.Mixins.of(app).apply(SessionManagerAccess())
     iam.InstanceProfile(one, "Later")
@@ -237,8 +237,8 @@ def test_what_the_construct_refuses_is_refused(stack_here: cdk.Stack, kind: str)
 
 
 def test_what_is_no_compute_is_not_supported(stack: cdk.Stack) -> None:
-    others = (stack, owned_role(stack), sns.Topic(stack, "Topic"), sns.CfnTopic(stack, "L1Topic"))
-    bare = cdk.CfnResource(stack, "Bare", type="AWS::SNS::Topic")
+    others = (stack, owned_role(stack), s3.Bucket(stack, "Bucket"), s3.CfnBucket(stack, "L1"))
+    bare = cdk.CfnResource(stack, "Bare", type="AWS::S3::Bucket")
     before = template(stack)
 
     for other in (*others, bare):
