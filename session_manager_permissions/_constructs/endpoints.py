@@ -33,7 +33,7 @@ _IDS: Final = {"ssm": "Ssm", "ssmmessages": "SsmMessages", "kms": "Kms", "logs":
 class _Connectable(Protocol):
     """`aws_ec2.IConnectable` as far as jsii reads it, without loading `aws_ec2`."""
 
-    __jsii_type__ = "aws-cdk-lib.aws_ec2.IConnectable"
+    __jsii_type__: str = "aws-cdk-lib.aws_ec2.IConnectable"
 
     @property
     @jsii.member(jsii_name="connections")

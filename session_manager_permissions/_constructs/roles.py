@@ -201,12 +201,16 @@ def _referenced_role(name_or_arn: str) -> iam.CfnRole | None:
 def _referenced_key(name_or_arn: str, stack: cdk.Stack) -> str:
     """Return the key of the role that a name or an ARN refers to, which is itself if it is literal.
 
-    A token that refers to no role of this app is known by what it resolves to in `stack`.
+    CDK makes a new token of each `Fn::Sub` and `Fn::ImportValue`, so these are known by what they
+    resolve to. A `Ref` is not: two stacks may each have something of the same logical id.
     """
     if not is_token(name_or_arn):
         return name_or_arn
     role = _referenced_role(name_or_arn)
-    return json.dumps(stack.resolve(name_or_arn)) if role is None else _key(role)
+    if role is not None:
+        return _key(role)
+    text = json.dumps(stack.resolve(name_or_arn))
+    return name_or_arn if '"Ref"' in text or '"Fn::GetAtt"' in text else text
 
 
 def _named_target(
