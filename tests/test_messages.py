@@ -22,7 +22,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, InvalidRegionError
 from constructs import Construct
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
@@ -986,6 +986,10 @@ VERIFY: Final = {
     ),
     "`AWS_ENDPOINT_URL` without a region": Row(
         with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1", "--role", "web"), CannotAsk
+    ),
+    "a region that no host name can have": Row(
+        command("--role", "web", answers=fails_by(InvalidRegionError(region_name="a_b"))),
+        CannotAsk,
     ),
     "a proxy that answers in place of AWS": Row(
         command("--role", "web", answers=fails_by(KeyError("GetRoleResult"))), CannotAsk
