@@ -74,7 +74,7 @@ class NotThere(CannotAsk):
     """The resource that AWS was asked about does not exist."""
 
 
-_NO_ANSWER: Final = (KeyError, IndexError, TypeError, AttributeError)
+NO_ANSWER: Final = (KeyError, IndexError, TypeError, AttributeError)
 """What Python raises where an answer lacks a field, or has another type in it."""
 
 
@@ -99,22 +99,6 @@ def not_from_aws(service: str) -> CannotAsk:
         f"what answered for {service} is not AWS: look for a proxy, check AWS_ENDPOINT_URL, or try "
         "again"
     )
-
-
-@contextmanager
-def reading(service: str) -> Generator[None, None, None]:
-    """Turn what Python raises while it reads answers, once they are here, into a `CannotAsk`.
-
-    Args:
-        service: the prefix of the actions in IAM.
-
-    Raises:
-        CannotAsk: an answer lacks a field, or has something else in it.
-    """
-    try:
-        yield
-    except (*_NO_ANSWER, ValueError):
-        raise not_from_aws(service) from None
 
 
 @contextmanager
@@ -162,7 +146,7 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         said = " ".join(str(error).split())
         raise CannotAsk(f"{service} can't be asked: {said}") from None
     # botocore raises a KeyError too, for a page of HTML
-    except (ResponseParserError, *_NO_ANSWER):
+    except (ResponseParserError, *NO_ANSWER):
         raise not_from_aws(service) from None
 
 

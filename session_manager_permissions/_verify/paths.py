@@ -22,7 +22,7 @@ from session_manager_permissions._network.verdicts import (
 )
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, reading
+from .asking import NO_ANSWER, not_from_aws
 from .checks import (
     BUCKET_NOT_READ,
     GROUP_NOT_ENCRYPTED,
@@ -98,9 +98,9 @@ def _judged(
 ) -> list[Check]:
     """Judge the paths; if an answer about the network can't be read, none of them is known."""
     try:
-        with reading("ec2"):
-            return [*_each_judged(node, network, preferences, proven)]
-    except CannotAsk as error:
+        return [*_each_judged(node, network, preferences, proven)]
+    except (*NO_ANSWER, ValueError):
+        error = not_from_aws("ec2")
         unproven = (service for service in network.services if service not in proven)
         return [unasked(f"path-{service}", service, error) for service in unproven]
 
