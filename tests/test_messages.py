@@ -994,6 +994,12 @@ VERIFY: Final = {
     "a proxy that answers in place of AWS": Row(
         command("--role", "web", answers=fails_by(KeyError("GetRoleResult"))), CannotAsk
     ),
+    "a role whose ARN is none": Row(
+        command(
+            "--role", "web", answers=lambda w: w.account.has_role(arn="the role of a web server")
+        ),
+        CannotAsk,
+    ),
     "a call that AWS refuses": Row(
         command("--role", "web", answers=says_no("get_role", "Throttling")), CannotAsk
     ),
