@@ -996,7 +996,7 @@ VERIFY: Final = {
     ),
     "a role whose ARN is none": Row(
         command(
-            "--role", "web", answers=lambda w: w.account.has_role(arn="the role of a web server")
+            "--role", "web", answers=lambda w: w.account.has_role(arn="no ARN of a role/web")
         ),
         CannotAsk,
     ),
