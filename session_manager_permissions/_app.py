@@ -22,6 +22,7 @@ from session_manager_permissions import SessionManagerPermissions, lookup_instan
 
 from . import _limits, _lists, _needs
 from ._constructs.lookup import look_up
+from ._quoting import shown
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -54,6 +55,12 @@ CONTEXT: Final = {
 """All options, each with its kind of value."""
 MISREAD: Final = ("key", "log-bucket", "log-bucket-key")
 """The options of whose wrong values CDK speaks without naming the option."""
+FLAGS: Final = {
+    "allow-registration": "false",
+    "check-log-encryption": "true",
+    "decrypt-sessions-only": "false",
+}
+"""The options that are true or false, each with its default."""
 CLI_CONTEXT: Final = ("acknowledged-issue-numbers", "cli-telemetry")
 """What the CLI itself keeps in cdk.context.json."""
 MOST_NAMES: Final = 500
@@ -82,7 +89,7 @@ def context(app: cdk.App) -> dict[str, str]:
                 f"{', '.join(CONTEXT)}"
             )
         kind = CONTEXT.get(name)
-        if kind == "true or false":
+        if name in FLAGS:
             # cdk.json may have as a boolean what `-c` gives as a string.
             given[name] = json.dumps(value) if isinstance(value, bool) else value
             if given[name] not in ("true", "false"):
@@ -90,8 +97,7 @@ def context(app: cdk.App) -> dict[str, str]:
         elif kind is not None and not (isinstance(value, str) and value):
             raise ValueError(f"-c {name}={value}: give a value")
     for name in MISREAD:
-        fault = _lists.OPTIONS[name](given[name]) if name in given else None
-        if fault:
+        if name in given and (fault := _lists.OPTIONS[name](given[name])):
             raise ValueError(f"-c {name}: {given[name]!r} {fault}")
     return {name: given[name] for name in CONTEXT if name in given}
 
@@ -152,8 +158,9 @@ def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
         key = cdk.aws_kms.Key.from_key_arn(stack, f"Key-{line.text}", line.text)
         with at(line):
             cast("SessionManagerPermissions", permissions).add_encryption_key(key)
-    for name in options.keys() - listed.options.keys() - TARGETS.keys():
-        warn_of_option(stack, name, options[name], path)
+    for name, value in options.items():
+        if name not in {*listed.options, *TARGETS} and value != FLAGS.get(name):
+            warn_of_option(stack, name, value, path)
 
 
 def with_options_of(listed: NameList, options: dict[str, str]) -> dict[str, str]:
@@ -176,10 +183,16 @@ def with_options_of(listed: NameList, options: dict[str, str]) -> dict[str, str]
 
 def warn_of_option(stack: cdk.Stack, name: str, value: str, path: str) -> None:
     """Warn of an option that the next deployment of the list may forget."""
+    line = _lists.as_line(name, value)
+    way_out = (
+        f"write the line {line} into it"
+        if line
+        else "repeat the option with each deployment, as no line can have this value"
+    )
     cdk.Annotations.of(stack).add_warning_v2(
         "session-manager-permissions:option-not-in-list",
-        f"-c {name}={value} is not in {path}: write the line {name} = {value} into it, because a "
-        f"later deployment without -c {name} changes the policy of every role",
+        f"-c {name}={value} is not in {path}: {way_out}, because a later deployment without "
+        f"-c {name} changes the policy of every role",
     )
 
 
@@ -235,13 +248,18 @@ def add_permissions(
         instance_profile=instance_profile,
         policy_name=options.get("policy-name"),
         encryption_key=import_key(stack, "Key", "key", options),
-        allow_registration=options.get("allow-registration") == "true",
+        allow_registration=is_on("allow-registration", options),
         log_bucket=import_bucket(stack, options),
         log_prefix=options.get("log-prefix"),
         log_group=import_log_group(stack, options),
-        check_log_encryption=options.get("check-log-encryption") != "false",
-        decrypt_sessions_only=options.get("decrypt-sessions-only") == "true",
+        check_log_encryption=is_on("check-log-encryption", options),
+        decrypt_sessions_only=is_on("decrypt-sessions-only", options),
     )
+
+
+def is_on(flag: str, options: dict[str, str]) -> bool:
+    """Tell whether an option is true, be it given or by default."""
+    return options.get(flag, FLAGS[flag]) == "true"
 
 
 def read_list(option: str, path: str, stack: cdk.Stack) -> NameList:
@@ -401,5 +419,5 @@ def main(program: str) -> None:
         app.synth()
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: CDK's own checks
         errors = error.args if isinstance(error, WrongLinesError) else [error]
-        lines = (" ".join(str(said).split()) for said in errors)
+        lines = (shown(" ".join(str(said).split())) for said in errors)
         raise SystemExit("\n".join(f"{program}: {line}" for line in lines)) from None

@@ -289,12 +289,28 @@ def test_an_option_that_the_file_lacks_is_a_warning(here: Path) -> None:
     assert "option-not-in-list" not in synthesized(here)
     build_from_file(here, "roles", "web\n", key=key_arn())
     assert f"write the line key = {key_arn()} into it" in synthesized(here)
+    build_from_file(here, "roles", "web\n", **{"log-bucket": "logs", "log-prefix": "a #b"})
+    assert "repeat the option with each deployment, as no line can" in synthesized(here)
+
+
+def test_a_default_that_the_file_lacks_is_no_warning(here: Path) -> None:
+    defaults = {"allow-registration": "false", "check-log-encryption": "true"}
+    build_from_file(here, "roles", "web\n", **defaults, **{"decrypt-sessions-only": "false"})
+    assert "option-not-in-list" not in synthesized(here)
 
 
 def synthesized(folder: Path) -> str:
     """All that the CLI reads, but for the tree."""
     files = (folder / "cdk.out").glob("*.json")
     return "".join(path.read_text() for path in files if path.name != "tree.json")
+
+
+@pytest.mark.parametrize("value", ["\x1b[2J", "\u202e"])
+@pytest.mark.parametrize("option", ["x{}", "roles", "role", "log-prefix", "log-group", "key"])
+def test_an_error_shows_what_a_terminal_would_obey(here: Path, option: str, value: str) -> None:
+    with pytest.raises(SystemExit) as error:
+        run_here(here, {option.format(value): value, "log-bucket": "logs"})
+    assert value not in str(error.value)
 
 
 def test_two_profiles_of_one_role_are_no_error(here: Path) -> None:

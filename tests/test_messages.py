@@ -1102,6 +1102,9 @@ APP: Final = {
     "the ARN of a bucket for `log-bucket`": Row(
         app(role="web", log_bucket="arn:aws:s3:::logs"), SystemExit
     ),
+    "an answer in `cdk.context.json` that the CLI has not written": Row(
+        app(roles="names.txt", file=b"web", answer=[{"Arn": "web"}]), SystemExit
+    ),
     "an option of a file that is not known": Row(
         app(roles="names.txt", file=b"allow_registration = true\nweb"), SystemExit
     ),
