@@ -9,8 +9,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions._quoting import shown
-
 from .asking import CannotAsk
 from .checks import Check, Evidence
 from .options import read_json
@@ -62,7 +60,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
     rows = []
     for entry in entries:
         said = (str(entry.get(name, "")) for name in ("Check", "Status", "Note"))
-        rows.append(_Row(*(shown(" ".join(one.split())) for one in said)))  # a node may be hostile
+        rows.append(_Row(*(" ".join(one.split()) for one in said)))
     for row in rows:
         of = re.search(r"instance id (m?i-\w+)", row.note)
         if of and of[1] != node_id:

@@ -109,9 +109,15 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _give_owner_and_mode(status: os.stat_result, temporary: str) -> None:
-    with suppress(AttributeError, OSError):  # Windows has no owner; only root may give files away
-        os.chown(temporary, status.st_uid, status.st_gid)
-    Path(temporary).chmod(stat.S_IMODE(status.st_mode))
+    mode = stat.S_IMODE(status.st_mode)
+    if sys.platform != "win32":  # pragma: no branch
+        with suppress(OSError):  # only root may give files away
+            os.chown(temporary, status.st_uid, -1)
+        try:
+            os.chown(temporary, -1, status.st_gid)
+        except OSError:
+            mode &= ~stat.S_IRWXG  # the rights of its group are not for the user's
+    Path(temporary).chmod(mode)
 
 
 @contextmanager

@@ -832,6 +832,19 @@ def test_its_last_line_deploys_to_the_list(audit: Callable[..., Run], tmp_path: 
     assert file.read_text(encoding="utf-8") == "allow-registration = true\nweb\n"
 
 
+@pytest.mark.parametrize("hostile", ["\x1b]0;x\x07", "a\nb", "\u202e"])
+def test_its_last_line_is_for_a_terminal(
+    hostile: str, audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    account = with_roles(Account(Machine(A)), web=Role(lacks=CHANNELS))
+    more = ("--profiles-file", str(tmp_path / hostile), "--profile", hostile)
+
+    out = audit(account, "--output", "table", *more).out
+
+    assert hostile not in out
+    assert out.endswith(" --profile PROFILE -c instance-profiles=FILE\n")
+
+
 def test_what_the_list_needs_and_the_audit_does_not_know_is_said(
     audit: Callable[..., Run], tmp_path: Path
 ) -> None:

@@ -96,6 +96,26 @@ def test_text_of_the_account_is_text(text: str) -> None:
     assert hostile.text.count("text ") == harmless.text.count("text ")
 
 
+def test_page_has_the_list_and_the_command_that_deploys_it() -> None:
+    lacking = [role("web", lacks=["register", "encrypt"], profiles=["web"])]
+    found = result([node("i-1", causes=["register"])], roles=lacking, profiles=["web"])
+
+    text = Page(html(found, list_path="my list.txt", profile="a b")).flat
+
+    assert "Write the file my list.txt of these lines, with key = KEY_ARN, and run npx" in text
+    assert "--profile 'a b' -c 'instance-profiles=my list.txt' allow-registration = true" in text
+
+
+def test_page_of_two_accounts_has_no_list_of_both() -> None:
+    nodes = [node("i-1", causes=["reach"]), node("i-2", account=OTHER_ACCOUNT)]
+    found = result(nodes, roles=[role("web", lacks=["reach"], profiles=["web"])], profiles=["web"])
+
+    text = Page(html(found)).flat
+
+    assert "A list is deployed to one account" in text
+    assert "npx" not in text
+
+
 def test_page_is_ascii_in_any_language() -> None:
     assert html(of_all(HOSTILE[-1])).isascii()
 

@@ -154,6 +154,17 @@ def test_a_new_file_is_the_users_alone_and_another_keeps_its_mode(
         os.umask(before)
 
 
+def test_the_rights_of_a_group_are_for_no_other_group(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "chown", fails(PermissionError(errno.EPERM, "not yours")))
+    file.chmod(0o664)
+
+    files.write(str(file), "--file", "new\n")
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o604
+
+
 def test_text_that_utf_8_lacks_is_escaped(file: Path) -> None:
     files.write(str(file), "--file", "a\ud800é\n")
 

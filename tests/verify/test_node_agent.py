@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.report import print_diagnosis
+from session_manager_permissions._verify.text import rendered
 
 from .nodes import (
     HYBRID,
@@ -239,14 +242,13 @@ def test_the_file_of_another_node(tmp_path: Path) -> None:
         diagnosed(World(), diagnostics=written(tmp_path, (IMDS, "Success", note)))
 
 
-def test_what_a_node_says_moves_no_cursor(tmp_path: Path) -> None:
-    path = written(tmp_path, (SSM, "Failed", "no\nanswer\x1b[2J"))
-
+def test_what_a_node_says_moves_no_cursor_and_is_whole_in_json(tmp_path: Path) -> None:
     world = World()
     world.never_registered()
 
-    found = diagnosed(world, diagnostics=path)
+    found = diagnosed(world, diagnostics=written(tmp_path, (SSM, "Failed", "no\nanswer\x1b[2J")))
 
-    assert [line for line in one(found, "path-ssm").why if "answer" in line] == [
-        "on the node it fails: no answer\\u001b[2J"
-    ]
+    assert "on the node it fails: no answer\x1b[2J" in one(found, "path-ssm").why
+    out = rendered(partial(print_diagnosis, found))
+    assert "on the node it fails: no answer\\u001b[2J" in out
+    assert "\x1b" not in out

@@ -90,14 +90,14 @@ def as_text(arguments: argparse.Namespace, result: AuditResult) -> str:
     """Show the result as `--output` says."""
     if arguments.output == "json":
         return f"{json.dumps(result, indent=2)}\n"
+    of = {"list_path": arguments.profiles_file, "profile": arguments.profile}
     if arguments.output == "html":
         from .page import html  # noqa: PLC0415 # the largest part, of one form alone
 
-        return html(result)
+        return html(result, **of)
     from .table import print_audit  # noqa: PLC0415
 
-    list_path, profile = arguments.profiles_file, arguments.profile
-    return rendered(partial(print_audit, result, list_path=list_path, profile=profile))
+    return rendered(partial(print_audit, result, **of))
 
 
 def write_files(arguments: argparse.Namespace, result: AuditResult) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits, _lists
+from session_manager_permissions._quoting import in_shell, shown
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import is_stream, locked, write
 from session_manager_permissions._verify.text import say
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _FLAG: Final = "--profiles-file"
 DEFAULT_LIST: Final = "profiles.txt"
 """The name of the list in what is printed, if `--profiles-file` gives none."""
+ONE_ACCOUNT: Final = (
+    "a list is deployed to one account: give --profiles-file with --from the results of one"
+)
+"""What to do about the profiles of several accounts."""
 _GRANTS: Final[dict[str, dict[str, str]]] = {
     "register": {"allow-registration": "true"},
     "encrypt": {"key": "KEY_ARN"},
@@ -106,8 +110,13 @@ def deployment(path: str, profile: str | None) -> str:
         path: the list.
         profile: the profile of the AWS configuration. Default: - that of the environment
     """
-    options = [] if profile is None else ["--profile", profile]
-    return f"{_DEPLOY} {shlex.join([*options, '-c', f'instance-profiles={path}'])}"
+    of_profile = "" if profile is None else f" --profile {in_shell(profile, _hidden, 'PROFILE')}"
+    listed = in_shell(f"instance-profiles={path}", _hidden, "instance-profiles=FILE")
+    return f"{_DEPLOY}{of_profile} -c {listed}"
+
+
+def _hidden(text: str) -> str | None:
+    return None if shown(text) == text else "has a character that a terminal obeys"
 
 
 def new_list(result: AuditResult) -> list[str]:

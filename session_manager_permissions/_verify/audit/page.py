@@ -25,7 +25,7 @@ from session_manager_permissions._verify.text import shown_time
 
 from .causes import ANY_NODE, grouped
 from .compare import HEADINGS, by_kind
-from .listing import new_list
+from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed, new_list
 from .result import VERDICTS
 
 if TYPE_CHECKING:
@@ -102,8 +102,16 @@ class Cause(NamedTuple):
     picture: Picture
 
 
-def html(result: AuditResult) -> str:
-    """Return the page."""
+def html(
+    result: AuditResult, *, list_path: str | None = None, profile: str | None = None
+) -> str:
+    """Return the page.
+
+    Args:
+        result: the result.
+        list_path: the list of `--profiles-file`, if it is given.
+        profile: the profile of the AWS configuration, if it is given.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 # of an extra
     from markupsafe import Markup  # noqa: PLC0415 # of an extra
 
@@ -130,6 +138,10 @@ def html(result: AuditResult) -> str:
         unknown=grouped(unknown),
         lacking=[role for role in result["roles"] if role["lacks"] or role.get("unknown")],
         listed=new_list(result),
+        to_write=needed(result)[1],
+        deployment=deployment(list_path or DEFAULT_LIST, profile),
+        list_name=list_path or DEFAULT_LIST,
+        one_account=ONE_ACCOUNT,
         changes=result.get("changes"),
         by_kind=by_kind,
         headings=HEADINGS,

@@ -9,7 +9,7 @@ from session_manager_permissions._verify.checks import OF_ROLE
 from session_manager_permissions._verify.text import all_shown, plainly
 
 from .causes import grouped
-from .listing import DEFAULT_LIST, deployment, needed
+from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed
 from .result import VERDICTS
 
 if TYPE_CHECKING:
@@ -68,22 +68,25 @@ def print_audit(
             console.print(f"  {place}: {region['error']}")
     if result["profiles"]:
         console.print()
-        _print_profiles(console, result["profiles"], list_path)
+        _print_profiles(console, result["profiles"])
+        if several:
+            console.print(f"  - {ONE_ACCOUNT}")
+            return
+        if list_path is None:
+            console.print(f"  - add --profiles-file {DEFAULT_LIST} to the audit, and then run:")
+        else:
+            console.print("  - the list of --profiles-file has them; run:")
         if unknown:
             console.print(f"  - write into the list, if it is not there: {', '.join(unknown)}")
         console.print(f"  {deployment(list_path or DEFAULT_LIST, profile)}")
 
 
-def _print_profiles(console: Console, profiles: list[str], list_path: str | None) -> None:
-    """Name the profiles that lack permissions, and the list that they are in."""
+def _print_profiles(console: Console, profiles: list[str]) -> None:
+    """Name the profiles that lack permissions."""
     names = ", ".join(profiles[:_LINES])
     more = f" and {len(profiles) - _LINES} more" if profiles[_LINES:] else ""
     console.print(f"{_counted(len(profiles), 'instance profile')} without the permissions:")
     console.print(f"  {names}{more}")
-    if list_path is None:
-        console.print(f"  - add --profiles-file {DEFAULT_LIST} to the audit, and then run:")
-    else:
-        console.print("  - the list of --profiles-file has them; run:")
 
 
 def _figures(result: AuditResult, *, several: bool) -> Table:
