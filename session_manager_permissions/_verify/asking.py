@@ -33,8 +33,11 @@ _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """The IAM action that an API operation needs, where the two have different names."""
 
 
-_USER_OF_URL: Final = re.compile(r"(?<=://)[^\s\"'<>]*@")
-"""What is before the host of a URL; a password may itself have a `@` or a `/`."""
+_USER_OF_URL: Final = re.compile(r"(?:(?<=://)|(?<=Invalid endpoint: ))[^\s\"'<>]*@")
+"""What is before the host of a URL; a password may itself have a `@` or a `/`.
+
+botocore calls a URL of the AWS configuration that has no `://` an invalid endpoint.
+"""
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 """How the variables begin whose URL may have a password."""
 

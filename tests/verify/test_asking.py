@@ -63,6 +63,7 @@ def test_a_password_of_an_endpoint_is_never_printed(
     ("text", "shown"),
     [
         ("see https://a:b@host/x, and http://c@d", "see https://***@host/x, and http://***@d"),
+        ("Invalid endpoint: me:Pa55@host: correct it", "Invalid endpoint: ***@host: correct it"),
         ("mail me@example.org of https://host", "mail me@example.org of https://host"),
         ('"arn:aws:iam::1:user/a@b"', '"arn:aws:iam::1:user/a@b"'),
     ],

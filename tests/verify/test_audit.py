@@ -858,6 +858,18 @@ def test_what_the_list_needs_and_the_audit_does_not_know_is_said(
     assert "write into the list, if it is not there: key = KEY_ARN, log-bucket = NAME" in run.out
 
 
+def test_links_that_lead_to_each_other_are_refused(
+    audit: Callable[..., Run], tmp_path: Path
+) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to(link)
+
+    run = audit(Account(), "--file", str(link), "--profiles-file", str(tmp_path / "list.txt"))
+
+    assert run.status == 2
+    assert f"--file {link} is a symbolic link to {link}" in run.err
+
+
 def test_an_answer_is_shown_if_its_file_cant_be_written(audit: Callable[..., Run]) -> None:
     run = audit(Account(Machine(A)), "--file", "/dev/full")
 

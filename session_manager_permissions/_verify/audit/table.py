@@ -75,7 +75,7 @@ def print_audit(
         if list_path is None:
             console.print(f"  - add --profiles-file {DEFAULT_LIST} to the audit, and then run:")
         else:
-            console.print("  - the list of --profiles-file has them; run:")
+            console.print("  - once the list of --profiles-file has them, run:")
         if unknown:
             console.print(f"  - write into the list, if it is not there: {', '.join(unknown)}")
         console.print(f"  {deployment(list_path or DEFAULT_LIST, profile)}")
