@@ -343,9 +343,11 @@ from aws_cdk import aws_ec2 as ec2, aws_iam as iam, aws_kms as kms, aws_s3 as s3
 from session_manager_permissions import (
     SessionManagerEndpoints, SessionManagerFleet, SessionManagerPermissions, SessionPreferences
 )
+from session_manager_permissions._app import warn_of_option
 
 app = cdk.App()
 stack = cdk.Stack(app, "Stack", env=cdk.Environment(account="{ACCOUNT}", region="{REGION}"))
+warn_of_option(stack, "allow-registration", "true", "names.txt")
 SessionPreferences(stack, "AsSsmUser", run_as_user="ssm-user")
 twice = s3.Bucket(stack, "EncryptedTwice", encryption=s3.BucketEncryption.DSSE_MANAGED)
 SessionPreferences.from_document_name(stack, "Existing", log_bucket=twice)

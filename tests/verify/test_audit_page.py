@@ -102,7 +102,7 @@ def test_page_has_the_list_and_the_command_that_deploys_it() -> None:
 
     text = Page(html(found, list_path="my list.txt", profile="a b")).flat
 
-    assert "Write the file my list.txt of these lines, with key = KEY_ARN, and run npx" in text
+    assert "Add to the list my list.txt what it lacks of these lines, and key = KEY_ARN." in text
     assert "--profile 'a b' -c 'instance-profiles=my list.txt' allow-registration = true" in text
 
 

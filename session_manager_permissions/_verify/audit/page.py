@@ -102,9 +102,7 @@ class Cause(NamedTuple):
     picture: Picture
 
 
-def html(
-    result: AuditResult, *, list_path: str | None = None, profile: str | None = None
-) -> str:
+def html(result: AuditResult, *, list_path: str | None = None, profile: str | None = None) -> str:
     """Return the page.
 
     Args:
