@@ -995,9 +995,7 @@ VERIFY: Final = {
         command("--role", "web", answers=fails_by(KeyError("GetRoleResult"))), CannotAsk
     ),
     "a role whose ARN is none": Row(
-        command(
-            "--role", "web", answers=lambda w: w.account.has_role(arn="no ARN of a role/web")
-        ),
+        command("--role", "web", answers=lambda w: w.account.has_role(arn="no ARN of a role/web")),
         CannotAsk,
     ),
     "a call that AWS refuses": Row(
