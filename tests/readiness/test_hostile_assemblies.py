@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,7 @@ from .policy_table import ALL, AWS, DENIED, NEITHER, READY, REFUSED, UNKNOWN, al
 from .reports import NAMED, Check, Report, inline, machine, policy, profile_and_role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -484,3 +486,30 @@ def test_each_resource_is_read_once(check: Check, monkeypatch: pytest.MonkeyPatc
         counts.append(counted.calls)
 
     assert counts[1] < 11 * counts[0]
+
+
+OPENED: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+    "Fn::Sub": lambda times: policy(ALL, roles=[{"Fn::Sub": "${" * times}]),
+    "Fn::Sub that closes": lambda times: policy(ALL, roles=[{"Fn::Sub": "${a}-" * times}]),
+    "dynamic reference": lambda times: policy(ALL, roles=["{{resolve:" * times]),
+    "dynamic reference that closes": lambda times: policy(ALL, roles=["{{resolve:a}}" * times]),
+    "action": lambda times: policy(allow("${" * times)),
+    "action that closes": lambda times: policy(allow("${a}" * times)),
+    "resource": lambda times: policy(allow("ssm:*", on="${" * times)),
+}
+
+
+@pytest.mark.parametrize("kind", OPENED)
+def test_cost_of_a_text_that_opens_over_and_over(check: Check, kind: str) -> None:
+    """Ten times as long a text takes about ten times as long, and not a hundred times."""
+    took = []
+    for times in (10_000, 100_000):
+        body = profile_and_role(NAMED | inline(ALL), Policy=OPENED[kind](times))
+        runs = []
+        for _ in range(3):
+            start = time.process_time()
+            check(body)
+            runs.append(time.process_time() - start)
+        took.append(min(runs))
+
+    assert took[1] < 40 * took[0]
