@@ -48,8 +48,8 @@ lint: .venv/.tools
 # options, and a search by chance, are for the newest: on the lowest, each option is held by itself.
 WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_policy.py, \
   $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_limits test_linters test_matrix \
-  test_messages constructs/test_composition test_network test_signatures test_tables test_trust readiness/test_grammar \
-  readiness/test_hostile_assemblies readiness/test_managed_policies readiness/test_network_agrees \
+  test_messages constructs/test_composition test_network test_signatures test_tables test_trust \
+  readiness/test_hostile_assemblies readiness/test_managed_policies \
   readiness/test_packets readiness/test_policies readiness/test_templates readiness/test_verdicts \
   readiness/test_what_findings_say)) -k 'not mypy and not pyright'
 

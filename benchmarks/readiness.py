@@ -170,10 +170,44 @@ def of_places(size: int) -> dict[str, Any]:
     }
 
 
+def on_conditions(resources: dict[str, Any]) -> dict[str, Any]:
+    """A template whose profiles and places depend on four conditions, each of its own parameter."""
+    for name, resource in resources.items():
+        properties, kind = resource.setdefault("Properties", {}), resource["Type"]
+        if name.startswith("Ours"):
+            resource["Condition"] = "C0"
+        elif kind == "AWS::IAM::Role":
+            arns = properties["ManagedPolicyArns"]
+            properties["ManagedPolicyArns"] = {"Fn::If": ["C1", arns, {"Ref": "AWS::NoValue"}]}
+        elif kind == "AWS::EC2::Instance" and "SubnetId" in properties:
+            subnet = {"Ref": properties["SubnetId"]["Ref"][:-1] + "B"}
+            properties["SubnetId"] = {"Fn::If": ["C2", properties["SubnetId"], subnet]}
+        elif kind == "AWS::EC2::Instance":
+            off = {"HttpEndpoint": {"Fn::If": ["C2", "enabled", "disabled"]}}
+            properties["MetadataOptions"] = off
+        elif kind == "AWS::EC2::Route":
+            resource["Condition"] = "C3"
+        elif kind == "AWS::EC2::SecurityGroup":
+            out = {"Fn::If": ["C1", OUT, OUT | {"CidrIp": "10.0.0.0/8"}]}
+            properties["SecurityGroupEgress"] = [out]
+        elif kind == "AWS::EC2::VPCGatewayAttachment":
+            resource["Condition"] = "C0"
+    return {
+        "Parameters": {f"P{number}": {"Type": "String"} for number in range(4)},
+        "Conditions": {
+            f"C{number}": {"Fn::Equals": [{"Ref": f"P{number}"}, "yes"]} for number in range(4)
+        },
+        "Resources": resources,
+    }
+
+
 def main() -> None:
     """Print Markdown tables."""
-    measure("profiles", of_machines)
-    measure("subnets", of_places)
+    measure("profiles", lambda size: {"Resources": of_machines(size)})
+    measure("subnets", lambda size: {"Resources": of_places(size)})
+    print("With four conditions:\n")
+    measure("profiles", lambda size: on_conditions(of_machines(size)))
+    measure("subnets", lambda size: on_conditions(of_places(size)))
 
 
 def measure(kind: str, made: Callable[[int], dict[str, Any]]) -> None:
@@ -182,11 +216,12 @@ def measure(kind: str, made: Callable[[int], dict[str, Any]]) -> None:
     print(f"| resources | {kind} | findings | ms, median | lowest to highest | µs a resource |")
     print("|--:|--:|--:|--:|--:|--:|")
     for size in SIZES:
-        resources = made(size)
+        template = made(size)
+        resources = template["Resources"]
         count = [body["Type"] for body in resources.values()].count(types[kind])
         with TemporaryDirectory() as folder:
             path = Path(folder) / "Stack.template.json"
-            path.write_text(json.dumps({"Resources": resources}, indent=1), encoding="utf-8")
+            path.write_text(json.dumps(template, indent=1), encoding="utf-8")
             context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=[path]))
             check, times = SessionManagerReadiness(), []
             for _ in range(RUNS):

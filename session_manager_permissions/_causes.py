@@ -13,31 +13,12 @@ PAGE: Final = "docs/causes/{}.md"
 MORE: Final = "More: {} in the repository of session-manager-permissions"
 """Tells where the page is to those who have installed the package, which does not contain it."""
 
-RULES_OF_CHECKS: Final = {
-    "instance-profile": "no-instance-profile",
-    "role-assumable": "role-not-assumable",
-    "metadata": "metadata-off",
-    "register": "registration-missing",
-    "reach": "channel-missing",
-    "path-ssm": "no-network-path",
-    "path-ssmmessages": "no-network-path",
-    "path-kms": "endpoint-missing",
-    "path-logs": "endpoint-missing",
-    "path-s3": "endpoint-missing",
-}
-"""The checks on the live account that find the cause of a rule, each with that rule."""
+
+def page(cause: str) -> str:
+    """Return the page about a cause."""
+    return PAGE.format(cause)
 
 
-def cause(name: str) -> str:
-    """Return the name of the cause that a rule or a check finds."""
-    return RULES_OF_CHECKS.get(name, name)
-
-
-def page(name: str) -> str:
-    """Return the page about what a rule or a check finds."""
-    return PAGE.format(cause(name))
-
-
-def more(name: str) -> str:
-    """Return the line that points to the page about what a rule or a check finds."""
-    return MORE.format(page(name))
+def more(cause: str) -> str:
+    """Return the line that points to the page about a cause."""
+    return MORE.format(page(cause))

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_res
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +25,24 @@ def matches(pattern: str, asked: str) -> bool | None:
 
 def widest(pattern: str) -> str:
     """Return the pattern with a wildcard for each part that the deployment or request decides."""
-    return re.sub(r"\$\{[^{}]*\}", "*", pattern.replace(UNKNOWN, "*"))
+    return "*".join(split_at(pattern.replace(UNKNOWN, "*"), "${", "}")[::2])
+
+
+def split_at(text: str, opens: str, closes: str) -> list[str]:
+    """Split a text at what stands between two marks, which is every second entry.
+
+    Takes one pass, however often a mark opens that none closes.
+    """
+    first, *others = text.split(opens)
+    parts, between = [], [first]
+    for other in others:
+        inner, closed, rest = other.partition(closes)
+        if closed:
+            parts += ["".join(between), inner]
+            between = [rest]
+        else:
+            between += [opens, other]
+    return [*parts, "".join(between)]
 
 
 def covers_action(statement: Mapping[str, Any], action: str) -> bool | None:

@@ -6,7 +6,6 @@ were simpler: what must not be called closed, or open, and for which reason.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from session_manager_permissions._network.facts import Fact, Unknown, all_of, an
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
     AclEntry,
+    ByService,
     Endpoint,
     GroupPeer,
     NatGateway,
@@ -46,7 +46,7 @@ from session_manager_permissions._network.verdicts import (
 
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
 MAYBE: Final = Unknown("the parameter 'Maybe'")
-ON: Final = Unknown("the condition 'Production'", frozenset({"Production"}))
+ON: Final = Unknown("whether it is there")
 
 
 def cidr(written: str) -> IPv4Network:
@@ -121,17 +121,15 @@ def network(
             "vpc": Vpc(
                 "vpc",
                 (INSIDE,),
-                endpoints=endpoints,
+                endpoints=ByService(endpoints),
                 internet_gateways=(("igw", True),),
                 default_group="default",
             )._replace(**(vpc or {}))
         },
         subnets={
-            "here": Subnet("here", "vpc", HERE, tables=(("private", True),))._replace(
-                **(subnet or {})
-            ),
+            "here": Subnet("here", "vpc", HERE, table="private")._replace(**(subnet or {})),
             "there": Subnet("there", "vpc", THERE),
-            "exit": Subnet("exit", "vpc", cidr("10.0.3.0/24"), tables=(("public", True),)),
+            "exit": Subnet("exit", "vpc", cidr("10.0.3.0/24"), table="public"),
         },
         tables={
             "private": RouteTable("private", (LOCAL, *routes))._replace(**(table or {})),
@@ -195,19 +193,6 @@ def table(*rows: Row) -> pytest.MarkDecorator:
     ("a transit gateway", network(routes=(TO_TRANSIT,)), UNKNOWN),
     ("a peered VPC, which may have central endpoints", network(routes=(TO_CENTER,)), UNKNOWN),
     ("a peered VPC beside the NAT", network(routes=(TO_NAT, TO_CENTER)), OPEN),
-    ("a route on a condition", network(routes=(TO_NAT._replace(exists=ON),)), UNKNOWN),
-    ("a route that is not there", network(routes=(TO_NAT._replace(exists=False),)),
-     NO_NETWORK_PATH),
-    (
-        "a detour on a condition",
-        network(routes=(TO_NAT, BLACKHOLE._replace(destination=cidr("52.0.0.0/8"), exists=ON))),
-        UNKNOWN,
-    ),
-    (
-        "private routes on a condition",
-        network(routes=(TO_CENTER._replace(exists=ON),)),
-        UNKNOWN,
-    ),
     ("routes that are not seen", network(table={"complete": MAYBE}), UNKNOWN),
     ("routes that are not seen beside NAT", network(routes=(TO_NAT,), table={"complete": MAYBE,
         "routes": (TO_NAT,)}), OPEN),
@@ -243,32 +228,15 @@ def table(*rows: Row) -> pytest.MarkDecorator:
         network(routes=(TO_NAT, TO_INTERNET._replace(destination="ipv6")), subnet={"ipv6": True}),
         OPEN,
     ),
-    ("main table", network(vpc={"main_table": "main"}, subnet={"tables": ()}), OPEN),
-    ("main table without routes", network(subnet={"tables": ()}), NO_NETWORK_PATH),
-    ("main table not seen", network(vpc={"main_table": MAYBE}, subnet={"tables": ()}), UNKNOWN),
+    ("main table", network(vpc={"main_table": "main"}, subnet={"table": None}), OPEN),
+    ("main table without routes", network(subnet={"table": None}), NO_NETWORK_PATH),
+    ("main table not seen", network(vpc={"main_table": MAYBE}, subnet={"table": None}), UNKNOWN),
     ("a table over the main one", network(vpc={"main_table": "main"}), NO_NETWORK_PATH),
-    (
-        "a table on a condition, and the main one has a way",
-        network(vpc={"main_table": "main"}, subnet={"tables": (("private", ON),)}),
-        UNKNOWN,
-    ),
-    (
-        "a table on a condition, and the main one has none either",
-        network(subnet={"tables": (("private", ON),)}),
-        NO_NETWORK_PATH,
-    ),
-    (
-        "a table on a condition, with a way as the main one",
-        network(
-            routes=(TO_NAT,), vpc={"main_table": "main"}, subnet={"tables": (("private", ON),)}
-        ),
-        OPEN,
-    ),
-    ("a table that is not seen", network(subnet={"tables": (("rtb-1", True),)}), UNKNOWN),
-    ("a table by parameter", network(subnet={"tables": ((MAYBE, True),)}), UNKNOWN),
+    ("a table that is not seen", network(subnet={"table": "rtb-1"}), UNKNOWN),
+    ("a table by parameter", network(subnet={"table": MAYBE}), UNKNOWN),
     ("no DNS beside NAT", network(routes=(TO_NAT,), vpc={"dns_support": False}), UNKNOWN),
     ("no DNS and no way", network(vpc={"dns_support": False}), NO_NETWORK_PATH),
-    ("own DNS servers beside NAT", network(routes=(TO_NAT,), vpc={"resolver": MAYBE}), OPEN),
+    ("own DNS servers beside NAT", network(routes=(TO_NAT,), vpc={"resolver": MAYBE}), UNKNOWN),
 )  # fmt: skip
 def test_routes(net: Network, expected: str) -> None:
     assert said(net) == expected
@@ -413,7 +381,7 @@ def test_nat_gateway_in_a_vpc_that_is_not_seen() -> None:
      network(endpoints=both(private_dns=False), vpc={"resolver": MAYBE}), UNKNOWN),
     ("own DNS servers, and no endpoint", network(vpc={"resolver": MAYBE}), NO_NETWORK_PATH),
     ("own DNS servers, and both are open",
-     network(routes=(TO_NAT,), endpoints=both(), vpc={"resolver": MAYBE}), OPEN),
+     network(routes=(TO_NAT,), endpoints=both(), vpc={"resolver": MAYBE}), UNKNOWN),
     ("on a condition", network(endpoints=both(exists=ON)), UNKNOWN),
     ("not available", network(endpoints=both(exists=False)), NO_NETWORK_PATH),
     ("a VPC whose endpoints are not seen", network(vpc={"complete": MAYBE}), UNKNOWN),
@@ -443,7 +411,7 @@ def test_endpoints(net: Network, expected: str) -> None:
     assert said(net) == expected
 
 
-ADMITTED_BY_SECOND = Unknown("whether the rule is there", frozenset({"Other"}))
+ADMITTED_BY_SECOND = Unknown("whether the rule is there")
 
 
 @pytest.mark.parametrize(
@@ -617,15 +585,14 @@ GATEWAY = Endpoint("gw", "gw", "s3", gateway=True, tables=("private",))
         (network(endpoints=(GATEWAY._replace(tables=()),), routes=(TO_NAT,)), OPEN),
         (network(endpoints=(GATEWAY._replace(exists=ON),)), UNKNOWN),
         (network(endpoints=(GATEWAY._replace(exists=False),)), ENDPOINT_MISSING),
-        (network(endpoints=(GATEWAY,), subnet={"tables": ()}), ENDPOINT_MISSING),
-        (network(endpoints=(GATEWAY,), subnet={"tables": (("private", ON),)}), UNKNOWN),
-        (network(endpoints=(GATEWAY,), subnet={"tables": (("public", ON),)}), ENDPOINT_MISSING),
+        (network(endpoints=(GATEWAY,), subnet={"table": None}), ENDPOINT_MISSING),
+        (network(endpoints=(GATEWAY,), subnet={"table": "public"}), ENDPOINT_MISSING),
         (
-            network(endpoints=(GATEWAY._replace(tables=("main",)),), subnet={"tables": ()},
+            network(endpoints=(GATEWAY._replace(tables=("main",)),), subnet={"table": None},
                     vpc={"main_table": "main"}),
             OPEN,
         ),
-        (network(endpoints=(GATEWAY,), subnet={"tables": ((MAYBE, True),)}), UNKNOWN),
+        (network(endpoints=(GATEWAY,), subnet={"table": MAYBE}), UNKNOWN),
         (network(endpoints=(GATEWAY,), outbound=rules(PrefixList("pl-1", "s3"))), OPEN),
         (network(endpoints=(GATEWAY,), outbound=rules(INSIDE)), EGRESS_CLOSED),
         (network(endpoints=(GATEWAY._replace(policy={"Statement": [DENY]}),)),
@@ -662,12 +629,12 @@ def test_gateway_of_s3_is_no_way_to_anything_else() -> None:
 def test_hosted_zone_of_ones_own_stands_in_for_private_dns(
     zone: Zone, endpoints: tuple[Endpoint, ...], expected: str
 ) -> None:
-    net = network(endpoints=endpoints, vpc={"zones": (zone,)})
+    net = network(endpoints=endpoints, vpc={"zones": ByService((zone,))})
     assert said(net, services=("ssm",)) == expected
 
 
 def test_hosted_zone_decides_before_the_nat() -> None:
-    net = network(routes=(TO_NAT,), vpc={"zones": (Zone("z", "ssm", MAYBE),)})
+    net = network(routes=(TO_NAT,), vpc={"zones": ByService((Zone("z", "ssm", MAYBE),))})
     assert verdict(net).decides == ("where the hosted zone 'z' leads",)
 
 
@@ -735,12 +702,6 @@ def test_network_acl_of_the_nat_gateways_subnet() -> None:
         acl = NetworkAcl("acl", entries)
         net.subnets["exit"] = net.subnets["exit"]._replace(acl=acl)
         assert said(net) == expected
-
-
-def test_a_condition_that_the_compute_has_as_well_holds() -> None:
-    net = network(routes=(TO_NAT._replace(exists=ON),), nat={"available": ON})
-    assert said(net, PLACE, PLACE._replace(conditions=frozenset({"Staging"}))) == UNKNOWN
-    assert said(net, PLACE._replace(conditions=frozenset({"Production", "Staging"}))) == OPEN
 
 
 def test_another_interface_may_offer_another_way() -> None:
@@ -877,7 +838,7 @@ ISOLATED = "the route table 'private' of the subnet 'here'"
         (
             network(
                 endpoints=(endpoint("ssm", private_dns=False), endpoint("ssmmessages")),
-                vpc={"dns_hostnames": False, "zones": (Zone("z", "ssm", "ssm"),)},
+                vpc={"dns_hostnames": False, "zones": ByService((Zone("z", "ssm", "ssm"),))},
             ),
             "ssmmessages",
             (
@@ -958,12 +919,9 @@ def test_service_of_an_endpoint(name: str, expected: tuple[str, bool]) -> None:
 def test_facts() -> None:
     assert any_of([False, MAYBE, ON]) == MAYBE
     assert any_of([False, ON]) is ON
-    assert any_of([ON, replace(ON, decides="other")]) == Unknown(ON.decides)
     assert any_of([MAYBE, True]) is True
     assert any_of([]) is False
     assert all_of([True, MAYBE, ON]) == MAYBE
     assert all_of([True, ON]) is ON
-    both_hold = frozenset({"Production", "Other"})
-    assert all_of([ON, Unknown("other", frozenset({"Other"}))]) == replace(ON, conditions=both_hold)
     assert all_of([MAYBE, False]) is False
     assert all_of([]) is True

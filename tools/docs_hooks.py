@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from session_manager_permissions._causes import cause as cause_of  # noqa: E402
+from session_manager_permissions._verify.checks import CHECKS  # noqa: E402
 
 MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
 SCRIPT: Final = "assets/mermaid.js"
@@ -114,7 +114,7 @@ def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
 
 def cause(name: re.Match[str]) -> str:
     """Return the name of a check with a link to its page, and any other as it is."""
-    target = f"causes/{cause_of(name[1])}.md"
+    target = f"causes/{CHECKS[name[1]].page if name[1] in CHECKS else name[1]}.md"
     return f"[{name[0]}]({target})" if (ROOT / "docs" / target).is_file() else name[0]
 
 

@@ -34,11 +34,11 @@ from session_manager_permissions import (
     _needs,
 )
 from session_manager_permissions._app import CONTEXT
-from session_manager_permissions._causes import cause as cause_of
+from session_manager_permissions._causes import more
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify import answers
 from session_manager_permissions._verify.audit import result
-from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.checks import CHECKS, ORDER
 from session_manager_permissions._verify.command import _parser as command_line
 from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
@@ -52,40 +52,10 @@ FINDINGS: Final = (
     ROOT / "tests/readiness/__snapshots__/test_what_findings_say/test_what_each_finding_says.txt"
 )
 """What the check at synthesis says of each cause. A test holds that it does."""
+FIXES: Final = ROOT / "tests/readiness/__snapshots__/test_fixes/test_what_the_pages_show.txt"
+"""The same of apps, each with a fix that a test has used as it stands."""
 MESSAGES: Final = ROOT / "tests/__snapshots__/test_messages/test_the_messages.txt"
 """Every error and warning, by the heading of its table. A test holds that there is no other."""
-
-CHECKS: Final = {
-    "instance-running": "the instance runs, and neither of its status checks is impaired",
-    "connected": "the agent is connected to Session Manager",
-    "registered": "Systems Manager has a record of the node, with the ping status `Online`",
-    "instance-profile": "the instance has an instance profile, and the profile has a role",
-    "role-assumable": "the trust policy lets EC2 assume the role; for a hybrid node, Systems "
-    "Manager",
-    "metadata": "the instance metadata service is on",
-    "register": "the role may register the node",
-    "reach": "the role may open the channels",
-    "default-host-management": "the agent works with the role of the instance profile, and not "
-    "with the account's role",
-    "path-ssm": "the network leads to `ssm`",
-    "path-ssmmessages": "the network leads to `ssmmessages`",
-    "path-kms": "the network leads to `kms`, if the document names a key",
-    "path-logs": "the network leads to `logs`, if the document names a log group",
-    "path-s3": "the network leads to `s3`, if the document names a bucket",
-    "encrypt": "the role may decrypt with the key that the document names",
-    "log-to-s3": "the role may put logs into the bucket that the document names",
-    "log-to-cloudwatch": "the role may write to the log group that the document names",
-    "key-usable": "the key is enabled, symmetric, for encryption, customer managed and in the "
-    "node's region",
-    "bucket-encryption": "the bucket exists, and is encrypted as the document enforces",
-    "log-group-encryption": "the log group exists, and has a KMS key if the document enforces "
-    "encryption",
-    "run-as": "the user that sessions run as can exist: `root` fails, and `ssm-user` is unknown",
-    "operator": "the operator may start the session on this node with this document, open its "
-    "channel and use its key",
-    "plugin": "the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",
-}
-"""What each check of the live account passes for, in the order of the checks."""
 
 ALIAS_SID: Final = "SessionManagerDecryptAlias…"
 STATEMENTS: Final = {
@@ -219,6 +189,11 @@ def code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def cause_of(name: str) -> str:
+    """Return the name of the cause that a rule or a check finds."""
+    return CHECKS[name].page if name in CHECKS else name
+
+
 def linked(name: str, here: str) -> str:
     """Return the name of a rule or a check as a link, from a page to what is said about it."""
     target = posixpath.relpath(f"docs/causes/{cause_of(name)}.md", posixpath.dirname(here))
@@ -246,7 +221,7 @@ def checks(here: str) -> str:
     """Return what each check on the live account passes for, and what it asks."""
     return table(
         ("check", "passes if", "the calls that it makes"),
-        ((linked(check, here), CHECKS[check], calls(check)) for check in ORDER),
+        ((linked(check, here), CHECKS[check].passes_if, calls(check)) for check in ORDER),
     )
 
 
@@ -254,14 +229,14 @@ def calls(check: str) -> str:
     """Return the actions without which a check is unknown."""
     if check.startswith("path-"):
         return "`ec2:Describe…` of what is on the way"
-    return code(name for name, of in PERMISSIONS.items() if check in of.split(", ")) or "none"
+    return code(sorted(CHECKS[check].asks)) or "none"
 
 
 def permissions(_: str) -> str:
     """Return what is unknown without each action."""
     return table(
         ("action", "without it these checks are unknown"),
-        ((f"`{action}`", code(PERMISSIONS[action].split(", "))) for action in sorted(PERMISSIONS)),
+        ((f"`{action}`", code(names)) for action, names in PERMISSIONS.items()),
     )
 
 
@@ -294,7 +269,7 @@ def cause(here: str) -> str:
             (f"at synthesis, the rule `{name}`", f"finds {rule.finds}", f"on {rule.reported_on}")
         )
     rows += [
-        (f"live, the check `{check}`", f"passes if {CHECKS[check]}", "on the node")
+        (f"live, the check `{check}`", f"passes if {CHECKS[check].passes_if}", "on the node")
         for check in ORDER
         if cause_of(check) == name
     ]
@@ -306,12 +281,12 @@ def synthesis(here: str) -> str:
     name = Path(here).stem
     found = re.findall(
         r"^(?P<case>[^\n]+): ([\w-]+)\n  (.*?)\n  Fix: (.*?)\n$",
-        FINDINGS.read_text("utf-8") + "\n",
+        "\n".join(one.read_text("utf-8") for one in (FIXES, FINDINGS)) + "\n",
         re.MULTILINE | re.DOTALL,
     )
     description, fix = next((says, fix) for _, rule, says, fix in found if rule == name)
     severity = RULES[name].severity.partition(";")[0].upper()
-    lines = "\n   ".join(fix.splitlines())
+    lines = "\n   ".join([*fix.splitlines(), f"# {more(name)}"])
     return (
         f"```text\n{severity} {description} (SessionManagerReadiness)\n"
         f"   Suggested fix: {lines}\n"

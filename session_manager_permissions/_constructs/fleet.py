@@ -124,6 +124,24 @@ class SessionManagerFleet(Construct):
         refuse_no_sequence("exclude", exclude, "a sequence of constructs")
         self._excluded = list(exclude)
         _refuse_wrong_exclusions(self._excluded)
+        given: dict[str, object] = {
+            "exclude": self._excluded,
+            "strict": strict,
+            "encryption_key": encryption_key,
+            "log_bucket": log_bucket,
+            "log_prefix": log_prefix,
+            "log_group": log_group,
+            "check_log_encryption": check_log_encryption,
+            "preferences": preferences,
+            "decrypt_sessions_only": decrypt_sessions_only,
+        }
+        defaults: tuple[object, ...] = (None, False, [])
+        self._arguments = {
+            name: value
+            for name, value in given.items()
+            if value not in defaults or (name == "check_log_encryption" and value is False)
+        }
+        """What a fix that adds `allow_registration` has to repeat."""
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._scope = scope

@@ -10,6 +10,8 @@ from session_manager_permissions._patterns import as_list, covers_action
 from .facts import Fact, Unknown, all_of, any_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .model import Endpoint
 
 ACTIONS: Final = {
@@ -22,7 +24,12 @@ ACTIONS: Final = {
 """What the policy of an endpoint has to allow, by its service."""
 
 
-def policy_allows(endpoint: Endpoint) -> Fact:
+def called(service: str, more: Iterable[str] = ()) -> tuple[str, ...]:
+    """What the agent asks a service for: what it always does, and its part of `more`."""
+    return (*ACTIONS[service], *(one for one in more if one.startswith(f"{service}:")))
+
+
+def policy_allows(endpoint: Endpoint, actions: Iterable[str]) -> Fact:
     """Whether the policy of an endpoint allows what the agent asks its service for.
 
     Only what is said of every principal and every resource, without a condition, is certain.
@@ -38,8 +45,7 @@ def policy_allows(endpoint: Endpoint) -> Fact:
     ):
         return unknown
     return all_of(
-        _statements_allow(statements, action.lower(), endpoint, unknown)
-        for action in ACTIONS[endpoint.service]
+        _statements_allow(statements, action.lower(), endpoint, unknown) for action in actions
     )
 
 
@@ -58,11 +64,41 @@ def _statements_allow(
 
 def _is_plain(statement: dict[str, Any], endpoint: Endpoint) -> bool:
     """Whether a statement covers every resource, and every principal or those of the account."""
-    for_account = [
-        {"StringEquals": {"aws:PrincipalAccount": account}} for account in endpoint.own_account
-    ]
     return (
-        statement.get("Principal") in ("*", {"AWS": "*"})
+        _is_of_all(statement.get("Principal"), endpoint)
         and statement.get("Resource") in ("*", ["*"])
-        and statement.get("Condition") in (None, *for_account)
+        and _is_met(statement.get("Condition"), endpoint)
+    )
+
+
+def _is_of_all(principal: object, endpoint: Endpoint) -> bool:
+    """Whether a principal is everybody, or the account.
+
+    To a gateway endpoint, the account stands for its root user alone.
+    https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
+    """
+    if principal == "*":
+        return True
+    named = as_list(principal.get("AWS")) if isinstance(principal, dict) else []
+    accounts = () if endpoint.gateway else tuple(map(str, endpoint.own_account))
+    return any(
+        one == "*" or one in accounts or str(one).endswith(tuple(f"::{a}:root" for a in accounts))
+        for one in named
+        if one is not None
+    )
+
+
+def _is_met(condition: object, endpoint: Endpoint) -> bool:
+    """Whether a condition holds for each principal of the account."""
+    if condition is None or not isinstance(condition, dict):
+        return condition is None
+    return bool(condition) and all(
+        operator in ("StringEquals", "StringLike")
+        and isinstance(keys, dict)
+        and all(
+            key.lower() == "aws:principalaccount"
+            and any(one in as_list(values) for one in endpoint.own_account)
+            for key, values in keys.items()
+        )
+        for operator, keys in condition.items()
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ class Unknown:
 
     decides: str
     """What decides it, as a noun of a message: "the parameter 'VpcId'"."""
-    conditions: frozenset[Hashable] = frozenset()
-    """If not empty, the conditions that alone decide: the fact is yes where all of them hold."""
 
 
 Fact = bool | Unknown
@@ -30,23 +27,21 @@ def doubts(facts: Iterable[Fact]) -> list[Unknown]:
 
 def any_of(facts: Iterable[Fact]) -> Fact:
     """Yes if one of the facts is yes; no if all are no."""
-    known = [*facts]
-    if any(fact is True for fact in known):
-        return True
-    unknown = doubts(known)
-    if unknown[1:]:
-        return Unknown(unknown[0].decides)
-    return unknown[0] if unknown else False
+    found: Fact = False
+    for fact in facts:
+        if fact is True:
+            return True
+        if found is False:
+            found = fact
+    return found
 
 
 def all_of(facts: Iterable[Fact]) -> Fact:
     """Yes if all of the facts are yes; no if one is no."""
-    known = [*facts]
-    if any(fact is False for fact in known):
-        return False
-    unknown = doubts(known)
-    if unknown[1:]:
-        on_conditions = all(fact.conditions for fact in unknown)
-        conditions = frozenset[Hashable]().union(*(fact.conditions for fact in unknown))
-        return Unknown(unknown[0].decides, conditions if on_conditions else frozenset())
-    return unknown[0] if unknown else True
+    found: Fact = True
+    for fact in facts:
+        if fact is False:
+            return False
+        if found is True:
+            found = fact
+    return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, collapse_addresses
+from ipaddress import IPv4Network
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from .ec2 import HTTPS
 from .facts import Fact, Unknown, all_of, any_of, doubts
 from .model import GroupPeer, PrefixList
-from .place import PUBLIC, Place, decider, found, is_one_of
+from .place import PUBLIC, Place, decider, found, is_one_of, without
 from .verdicts import (
     EGRESS_CLOSED,
     NETWORK_ACL,
@@ -22,9 +23,9 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from .model import NetworkAcl, Peer, Range, Reference, Subnet
+    from .model import AclEntry, NetworkAcl, Peer, Range, Reference, Rule, Subnet, Vpc
 
 WHICH_SUBNET: Final = "which of its subnets an endpoint is reached in"
 """What decides where only some of the subnets can be reached.
@@ -38,6 +39,10 @@ _ANSWERS: Final = (1024, 65535)
 
 https://docs.aws.amazon.com/vpc/latest/userguide/custom-network-acl.html#nacl-ephemeral-ports
 """
+
+
+_SPARED: Final = 0.01
+"""A denial of less than this part of the ports stops no agent, which tries again by another."""
 
 
 class End(NamedTuple):
@@ -59,7 +64,7 @@ def leaves(place: Place) -> Path:
         if group is None:
             return OPEN
         facts += [
-            all_of((place.holds(rule.exists), _by_ipv6(place) if rule.peer == "ipv6" else True))
+            all_of((rule.exists, _by_ipv6(place) if rule.peer == "ipv6" else True))
             for rule in group.outbound
         ]
         facts += doubts([group.complete])
@@ -78,14 +83,43 @@ def let_out(place: Place, to: str, end: End) -> Path:
         to: the destination as a message names it, such as "public addresses".
         end: where it goes.
     """
-    why = f"no rule of {place.named(place.groups)} lets TCP 443 out to the {to} of {OF_SERVICES}"
-    passed = _passes(place, place.groups, "outbound", end)
-    return unless(passed, Problem(EGRESS_CLOSED, why))
+
+    def problem() -> Problem:
+        groups = place.named(place.groups)
+        why = f"no rule of {groups} lets TCP 443 out to the {to} of {OF_SERVICES}"
+        return Problem(EGRESS_CLOSED, why)
+
+    return unless(_passes(place, place.groups, "outbound", end), problem)
 
 
-def let_in(place: Place, groups: tuple[Reference, ...], subnet: Subnet, problem: Problem) -> Path:
+def lets_out_of(place: Place, vpc: Vpc, destination: IPv4Network) -> bool:
+    """Whether the security groups of the compute may let TCP 443 out of the VPC to a range."""
+    groups = [found(place.network.groups, one) for one in place.groups]
+    return any(
+        group is None
+        or group.complete is not True
+        or any(_is_beyond(place, vpc, rule.peer, destination) for rule in group.outbound)
+        for group in groups
+    )
+
+
+def _is_beyond(place: Place, vpc: Vpc, peer: Peer, destination: IPv4Network) -> bool:
+    if isinstance(peer, GroupPeer):
+        return found(place.network.groups, peer.group) is None
+    if not isinstance(peer, IPv4Network):
+        return peer != "ipv6"
+    inside = (isinstance(one, IPv4Network) and peer.subnet_of(one) for one in vpc.ranges)
+    return peer.overlaps(destination) and not any(inside)
+
+
+def let_in(
+    place: Place,
+    groups: tuple[Reference, ...],
+    subnet: Subnet,
+    problem: Callable[[], Problem],
+) -> Path:
     """What security groups let in from the compute in its subnet."""
-    end = End([subnet.range], place.groups)
+    end = End([place.address_in(subnet)], place.groups)
     return unless(_passes(place, groups, "inbound", end), problem)
 
 
@@ -100,7 +134,7 @@ def _passes(
     The rules of all groups count together. A rule that names a group covers the addresses of all of
     its members.
     """
-    rules: list[tuple[Peer, Fact]] = []
+    rules: list[Rule] = []
     unseen: list[Unknown] = []
     for reference in groups:
         group = found(place.network.groups, reference)
@@ -108,30 +142,37 @@ def _passes(
             unseen.append(Unknown(decider(reference, "security group")))
             continue
         of_side = group.inbound if side == "inbound" else group.outbound
-        rules += [(rule.peer, place.holds(rule.exists)) for rule in of_side]
+        rules += of_side
         unseen += doubts([group.complete])
-    sure = [peer for peer, exists in rules if exists is True and isinstance(peer, IPv4Network)]
-    if sure[1:]:
-        rules = [*((joined, True) for joined in collapse_addresses(sure)), *rules]
-    facts = [
-        any_of(
-            [*(all_of((exists, _admits(place, peer, one, end))) for peer, exists in rules), *unseen]
-        )
-        for one in end.ranges
-    ]
+    facts = [_admitted(place, rules, unseen, one, end) for one in end.ranges]
     if False in facts and facts.count(False) < len(facts):
         return Unknown(WHICH_SUBNET)
     return all_of(facts)
 
 
+def _admitted(
+    place: Place, rules: list[Rule], unseen: list[Unknown], range_: Range, end: End
+) -> Fact:
+    """Whether rules let every address of a range pass; several may only do so together."""
+    facts = [*(all_of((exists, _admits(place, peer, range_, end))) for peer, exists in rules)]
+    fact = any_of([*facts, *unseen])
+    sure = [peer for peer, exists in rules if isinstance(peer, IPv4Network) and exists is True]
+    if fact is True or not sure[1:]:
+        return fact
+    left = place.blocks(range_)
+    for peer in sure:
+        left = without(left, peer)
+    return fact if left else True
+
+
 def _admits(place: Place, peer: Peer, range_: Range, end: End) -> Fact:
-    if peer == "ipv6":
-        return _by_ipv6(place)
+    if isinstance(peer, (IPv4Network, Unknown)):
+        return place.covers(peer, range_)
     if isinstance(peer, GroupPeer):
         return is_one_of(peer.group, end.groups)
     if isinstance(peer, PrefixList):
         return peer.service == end.service if peer.service else Unknown(peer.name)
-    return place.covers(peer, range_)
+    return _by_ipv6(place)
 
 
 def _by_ipv6(place: Place) -> Fact:
@@ -150,8 +191,15 @@ def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
     if subnet is other:
         return OPEN
     near = _acl(place, subnet, other.range, _REQUESTS, _ANSWERS)
-    far = _acl(place, other, subnet.range, _ANSWERS, _REQUESTS)
+    far = acl_from(place, other, subnet)
     return near if near.problems else far if far.problems else unknown(*near.decides, *far.decides)
+
+
+def acl_from(place: Place, subnet: Subnet, other: Subnet) -> Path:
+    """What the network ACL of a subnet lets in from another subnet, and back."""
+    if subnet is other:
+        return OPEN
+    return _acl(place, subnet, place.address_in(other), _ANSWERS, _REQUESTS)
 
 
 def _acl(
@@ -172,21 +220,43 @@ def _acl(
         f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or the "
         "answers to it pass"
     )
-    return unless(passed, Problem(NO_NETWORK_PATH, why, fault=NETWORK_ACL))
+    return unless(passed, lambda: Problem(NO_NETWORK_PATH, why, fault=NETWORK_ACL))
 
 
 def _acl_passes(
     place: Place, acl: NetworkAcl, peer: Range, ports: tuple[int, int], *, egress: bool
 ) -> Fact:
-    """What the first entry that matches says, in the order of their numbers."""
+    """What the first entry that matches says, of all ports and of all addresses."""
     first, last = ports
-    for entry in sorted(acl.entries, key=lambda entry: entry.number):
-        low, high = entry.ports
-        if entry.egress is not egress or high < first or last < low:
-            continue
+    entries = sorted(
+        (one for one in acl.entries if one.egress is egress), key=lambda one: one.number
+    )
+    bounds = {bound for one in entries for bound in (one.ports[0], one.ports[1] + 1)}
+    starts = [first, *sorted(bound for bound in bounds if first < bound <= last), last + 1]
+    found: set[bool] = set()
+    denied = 0
+    for low, after in pairwise(starts):
+        said = _first_matches(
+            place, [one for one in entries if one.ports[0] <= low <= one.ports[1]], peer
+        )
+        found |= said
+        denied += after - low if False in said else 0
+    if found == {True} or denied < _SPARED * (last + 1 - first):
+        return True
+    return Unknown(f"the network ACL {acl.name!r}") if True in found else False
+
+
+def _first_matches(place: Place, entries: list[AclEntry], peer: Range) -> set[bool]:
+    """What the first entries say that match some of the addresses of a range."""
+    left, said = place.blocks(peer), set[bool]()
+    for entry in entries:
         covers = place.covers(entry.range, peer)
-        if covers is True and low <= first and last <= high:
-            return entry.allows
-        if covers is not False:
-            return Unknown(f"the network ACL {acl.name!r}")
-    return False
+        if covers is True:
+            return {*said, entry.allows}
+        if isinstance(entry.range, Unknown):
+            said |= {entry.allows} if covers is not False else set()
+            continue
+        rest = without(left, entry.range)
+        said |= {entry.allows} if rest != left else set()
+        left = rest
+    return {*said, False} if left else said

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from .endpoint_policy import ACTIONS, policy_allows
-from .facts import Fact, Unknown, all_of, any_of
+from .endpoint_policy import called, policy_allows
+from .facts import Fact, Unknown, all_of, any_of, doubts
 from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
 from .model import Endpoint, Placement
 from .place import PUBLIC, Place, decider, found
-from .routes import Start, bypassed, in_table, out_of
+from .routes import Start, by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
     ENDPOINT_UNREACHABLE,
@@ -43,22 +42,31 @@ _STATES: Final = [*State]
 _NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
+class Once(Protocol):
+    """Returns what `judge` returns for a key, judged once."""
+
+    def __call__(self, key: Hashable, judge: Callable[[], Path], /) -> Path:
+        """Judge, or return what was judged before."""
+
+
 class Judge:
     """Judges network paths, each distinct one once."""
 
     def __init__(
-        self, network: Network, in_doubt: Callable[[], Network | None] = lambda: None
+        self, network: Network, in_doubt: Network | None = None, once: Once | None = None
     ) -> None:
         """Judge paths in a network.
 
         Args:
             network: the network.
-            in_doubt: reads the same network again, and takes less for granted; None if all is
-                certain. A path is closed only if it is closed in that network too.
+            in_doubt: the same network, in which less is taken for granted; None if all is certain.
+                A path is closed only if it is closed in that network too.
+            once: judges what a key stands for once. Default: - Each is judged once.
         """
         self._network = network
-        self._read_in_doubt = in_doubt
-        self._known: dict[tuple[Placement, tuple[str, ...]], PathVerdict] = {}
+        self._in_doubt = Judge(in_doubt, once=once) if in_doubt is not None else None
+        self._known: dict[Hashable, Path] = {}
+        self._once = once or self._once_for_all
 
     def judge(
         self, placements: Iterable[Placement], services: Iterable[str] = ALWAYS_NEEDED
@@ -87,21 +95,23 @@ class Judge:
         )
 
     def _of(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
-        key = (placement, services)
-        if key not in self._known:
-            place = Place(self._network, placement)
-            paths = {service: _way(place, service) for service in services}
-            closed = tuple(service for service, path in paths.items() if path.problems)
-            if closed and self._in_doubt is not None:
-                paths |= self._in_doubt._of(placement, closed).paths  # noqa: SLF001 # a judge too
-            decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
-            self._known[key] = PathVerdict(paths, merged(paths), decides)
-        return self._known[key]
+        paths = {service: self._path(placement, service) for service in services}
+        decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
+        return PathVerdict(paths, merged(paths), decides)
 
-    @cached_property
-    def _in_doubt(self) -> Judge | None:
-        network = self._read_in_doubt()
-        return None if network is None else Judge(network)
+    def _path(self, placement: Placement, service: str) -> Path:
+        def judged() -> Path:
+            path = _way(Place(self._network, placement), service)
+            if path.problems and self._in_doubt is not None:
+                return self._in_doubt._path(placement, service)  # noqa: SLF001 # a judge too
+            return path
+
+        return self._once((self, placement, service), judged)
+
+    def _once_for_all(self, key: Hashable, judge: Callable[[], Path]) -> Path:
+        if key not in self._known:
+            self._known[key] = judge()
+        return self._known[key]
 
 
 def _way(place: Place, service: str) -> Path:
@@ -111,6 +121,8 @@ def _way(place: Place, service: str) -> Path:
         return unknown("another network interface of the instance")
     if path.problems and place.placement.changed_by:
         return unknown(place.placement.changed_by)
+    if path.problems and place.subnet and place.vpc and by_ipv6(place, place.subnet, place.vpc):
+        return unknown("whether the agent uses IPv6")
     if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
         return through(path, unknown(place.vpc.names_pass.decides))
     return path
@@ -123,13 +135,18 @@ def _by_name(place: Place, service: str) -> Path:
         return unknown(decider(place.placement.subnet, "subnet"))
     if vpc is None:
         return unknown(decider(subnet.vpc, "VPC"))
-    endpoints = {
-        endpoint.id: endpoint
-        for endpoint in vpc.endpoints
-        if endpoint.service == service and not endpoint.gateway
-    }
+    served = vpc.endpoints.of(service)
+    endpoints = {endpoint.id: endpoint for endpoint in served if not endpoint.gateway}
+    if isinstance(vpc.resolver, Unknown):  # it may answer with anything
+        ways = [
+            _by_route(place, service, subnet, vpc, [*endpoints.values()]),
+            *(_by_endpoint(place, endpoint, subnet, vpc) for endpoint in endpoints.values()),
+        ]
+        closed = vpc.complete is True and all(way.problems for way in ways)
+        deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
+        return ways[0] if closed else unknown(*deciders)
     maybe: list[tuple[Fact, Path]] = []
-    for fact, endpoint in _leads_to(place, service, vpc, endpoints):
+    for fact, endpoint in _leads_to(service, vpc, endpoints):
         if fact is False:
             continue
         path = (
@@ -150,28 +167,22 @@ def _by_name(place: Place, service: str) -> Path:
 
 
 def _leads_to(
-    place: Place, service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
+    service: str, vpc: Vpc, endpoints: dict[Hashable, Endpoint]
 ) -> Iterator[tuple[Fact, Endpoint | str]]:
     """Yield where the service's name may lead, each with whether it does.
 
     The first one to which it leads counts. It is an endpoint, or a text that says what is unknown.
     """
-    for zone in vpc.zones:
-        if zone.service == service:
-            led = found(endpoints, zone.endpoint)
-            yield place.holds(zone.exists), led or f"where the hosted zone {zone.name!r} leads"
+    for zone in vpc.zones.of(service):
+        led = found(endpoints, zone.endpoint)
+        yield zone.exists, led or f"where the hosted zone {zone.name!r} leads"
     for endpoint in endpoints.values():
-        yield _resolves(place, endpoint, vpc), endpoint
+        yield _resolves(endpoint, vpc), endpoint
 
 
-def _resolves(place: Place, endpoint: Endpoint, vpc: Vpc) -> Fact:
-    """Whether the public name of the endpoint's service leads to it.
-
-    DNS servers of one's own may answer with anything, whatever the VPC and the endpoint are given.
-    """
-    by_amazon = (endpoint.private_dns, vpc.dns_support, vpc.dns_hostnames)
-    facts = by_amazon if vpc.resolver is True else (vpc.resolver,)
-    return all_of(place.holds(fact) for fact in (endpoint.exists, *facts))
+def _resolves(endpoint: Endpoint, vpc: Vpc) -> Fact:
+    """Whether Amazon's resolver leads the public name of the endpoint's service to it."""
+    return all_of((endpoint.exists, endpoint.private_dns, vpc.dns_support, vpc.dns_hostnames))
 
 
 def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Path:
@@ -180,16 +191,19 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
     ranges = [one.range if one else nowhere for one in subnets] or [nowhere]
     groups = place.groups_or_default(endpoint.groups)
-    why = (
-        f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 from "
-        f"{place.named(place.groups)} or the subnet {subnet.name!r}"
-    )
+
+    def shut() -> Problem:
+        why = (
+            f"no rule of {place.named(groups)} of the endpoint {endpoint.name!r} admits TCP 443 "
+            f"from {place.named(place.groups)} or the subnet {subnet.name!r}"
+        )
+        return Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=GROUPS)
+
     return through(
         let_out(place, "VPC endpoint", End(ranges, groups)),
-        let_in(
-            place, groups, subnet, Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=GROUPS)
-        ),
-        _by_policy(endpoint),
+        let_in(place, groups, subnet, shut),
+        _by_policy(place, endpoint),
+        OPEN if endpoint.ipv4 is True else _by_ipv6(endpoint.ipv4),
         OPEN if endpoint.subnets else unknown(nowhere.decides),
         *_in_any([acls_between(place, subnet, one) for one in subnets if one]),
         *(bypassed(place, subnet, vpc, one) for one in ranges),
@@ -203,11 +217,19 @@ def _in_any(paths: list[Path]) -> list[Path]:
     return [unknown(WHICH_SUBNET) if path.problems else path for path in paths]
 
 
-def _by_policy(endpoint: Endpoint) -> Path:
-    actions = in_words(ACTIONS[endpoint.service])
-    why = f"the policy of the endpoint {endpoint.name!r} does not allow {actions}"
-    problem = Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=POLICY)
-    return unless(policy_allows(endpoint), problem)
+def _by_ipv6(ipv4: Fact) -> Path:
+    """The way to an endpoint that may have addresses of IPv6 alone."""
+    return unknown(ipv4.decides if isinstance(ipv4, Unknown) else "whether the agent uses IPv6")
+
+
+def _by_policy(place: Place, endpoint: Endpoint) -> Path:
+    actions = called(endpoint.service, place.placement.more_actions)
+
+    def problem() -> Problem:
+        why = f"the policy of the endpoint {endpoint.name!r} does not allow {in_words(actions)}"
+        return Problem(ENDPOINT_UNREACHABLE, why, endpoint.id, fault=POLICY)
+
+    return unless(policy_allows(endpoint, actions), problem)
 
 
 def _by_route(
@@ -217,29 +239,30 @@ def _by_route(
     given = place.placement.public_address
     launched_with = subnet.public_addresses if given is None else given
     gets = place.placement.elastic_address
-    address = any_of((place.holds(launched_with), place.holds(gets)))
-    if place.way_out is None:
-        place.way_out = out_of(place, Start(subnet, vpc, address))
-    path = place.way_out
+    address = any_of((launched_with, gets))
+    path = out_of(place, Start(subnet, vpc, address))
     released = let_out(place, "public addresses", End([PUBLIC], service=service))
-    if path.problems:  # without a route the security groups do not matter
-        path = _explained(place, path.problems[0], vpc, unnamed)
-    else:
-        path = through(path, released)
-    for endpoint in vpc.endpoints:
-        if endpoint.service == service and endpoint.gateway:
-            by_gateway = through(released, _by_policy(endpoint), acls_to_public(place, subnet))
-            path = either(in_table(place, endpoint, subnet, vpc), by_gateway, path)
-    if not path.problems and place.holds(vpc.dns_support) is not True:
+    # Without a route the security groups do not matter.
+    explained = _explained(path.problems[0], vpc, unnamed) if path.problems else None
+    path = explained or through(path, released)
+    for endpoint in vpc.endpoints.of(service):
+        if endpoint.gateway:
+            by_gateway = through(
+                released, _by_policy(place, endpoint), acls_to_public(place, subnet)
+            )
+            path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
+    if path.problems and (ways := elsewhere(place, subnet, vpc)):
+        return unknown(*ways)
+    if not path.problems and vpc.dns_support is not True:
         return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
     return path
 
 
-def _explained(place: Place, problem: Problem, vpc: Vpc, unnamed: list[Endpoint]) -> Path:
+def _explained(problem: Problem, vpc: Vpc, unnamed: list[Endpoint]) -> Path:
     """What is missing where no route leads out: an endpoint, or the name of one."""
     for endpoint in unnamed:
-        if place.holds(endpoint.exists) is True and _resolves(place, endpoint, vpc) is False:
-            unnamed_itself = place.holds(endpoint.private_dns) is False
+        if endpoint.exists is True and _resolves(endpoint, vpc) is False:
+            unnamed_itself = endpoint.private_dns is False
             off = (
                 f"the endpoint {endpoint.name!r} has its private DNS off"
                 if unnamed_itself

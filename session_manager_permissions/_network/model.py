@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from .facts import Fact, Unknown
 
@@ -42,8 +42,8 @@ class SecurityGroup(NamedTuple):
     """What a security group lets pass of TCP 443."""
 
     name: str
-    inbound: tuple[Rule, ...] = ()
-    outbound: tuple[Rule, ...] = ()
+    inbound: Iterable[Rule] = ()
+    outbound: Iterable[Rule] = ()
     complete: Fact = True
     """Whether these are all of its rules."""
 
@@ -78,6 +78,8 @@ class Endpoint(NamedTuple):
     """True for a gateway endpoint, which is in route tables; False for an interface endpoint."""
     private_dns: Fact = False
     """Whether, in the VPC, the service's public name leads to it, DNS attributes aside."""
+    ipv4: Fact = True
+    """Whether its names have IPv4 addresses, which agents use by default."""
     subnets: tuple[Reference, ...] = ()
     groups: tuple[Reference, ...] = ()
     """Its security groups; none stands for the VPC's default group."""
@@ -98,6 +100,23 @@ class Zone(NamedTuple):
     exists: Fact = True
 
 
+_OfService = TypeVar("_OfService", Endpoint, Zone)
+
+
+class ByService(Generic[_OfService]):
+    """Endpoints, or hosted zones, by the services that they are of."""
+
+    def __init__(self, several: Iterable[_OfService] = ()) -> None:
+        self._several = (*several,)
+
+    def __iter__(self) -> Iterator[_OfService]:
+        return iter(self._several)
+
+    def of(self, service: str) -> Sequence[_OfService]:
+        """Return those of a service."""
+        return [one for one in self._several if one.service == service]
+
+
 class Vpc(NamedTuple):
     """A VPC."""
 
@@ -109,11 +128,11 @@ class Vpc(NamedTuple):
     """Whether its instances ask Amazon's DNS resolver."""
     names_pass: Fact = True
     """Whether its DNS firewall lets them ask for the names of the services."""
-    endpoints: tuple[Endpoint, ...] = ()
-    zones: tuple[Zone, ...] = ()
+    endpoints: ByService[Endpoint] = ByService()
+    zones: ByService[Zone] = ByService()
     complete: Fact = True
     """Whether these are all of its endpoints."""
-    internet_gateways: tuple[tuple[Reference, Fact], ...] = ()
+    internet_gateways: Iterable[tuple[Reference, Fact]] = ()
     """Each with whether it is attached."""
     main_table: Reference | None = None
     """Its main route table; None where that has local routes alone."""
@@ -129,10 +148,13 @@ class Subnet(NamedTuple):
     public_addresses: Fact = False
     """Whether it gives interfaces a public IPv4 address (`MapPublicIpOnLaunch`)."""
     ipv6: Fact = False
-    tables: tuple[tuple[Reference, Fact], ...] = ()
-    """The route tables that are associated with it; none stands for the VPC's main table."""
+    table: Reference | None = None
+    """Its route table; None stands for the VPC's main table."""
     acl: NetworkAcl | Unknown | None = None
     """Its network ACL; None where that lets everything pass, as the default one does."""
+    blocked: str = "off"
+    """What VPC Block Public Access does here: `off`, `block-ingress`, which lets NAT gateways out,
+    or `block-bidirectional`."""
 
 
 Destination = IPv4Network | PrefixList | Unknown | Literal["ipv6"]
@@ -148,7 +170,6 @@ class Route(NamedTuple):
     target: Reference = None
     name: str = ""
     """The target as a noun of a message: "the transit gateway 'tgw-1'"."""
-    exists: Fact = True
 
 
 class RouteTable(NamedTuple):
@@ -192,9 +213,11 @@ class Placement(NamedTuple):
     """Whether it is given a public IPv4 address; None where the subnet decides."""
     elastic_address: Fact = False
     """Whether it gets an Elastic IP address."""
-    conditions: frozenset[Hashable] = frozenset()
-    """The conditions that hold where the compute exists."""
     other_interfaces: bool = False
     """Whether the compute has more interfaces, which may offer another path."""
     changed_by: str = ""
     """What may give the compute another path after its launch, as a noun of a message."""
+    address: IPv4Network | None = None
+    """Its private address, if it is known and any rule is about less than the subnet."""
+    more_actions: tuple[str, ...] = ()
+    """What it calls besides what each agent does, such as `logs:DescribeLogGroups`."""

@@ -10,10 +10,9 @@ from .facts import Fact, Unknown, any_of
 from .verdicts import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
     from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
-    from .verdicts import Path
 
 PUBLIC: Final = IPv4Network("0.0.0.0/0")
 """As a destination, the public addresses of a service; as a range of a rule, every address."""
@@ -57,6 +56,28 @@ def may_be_public(network: IPv4Network) -> bool:
     return not any(network.subnet_of(private) for private in _NOT_PUBLIC)
 
 
+def without(blocks: Iterable[IPv4Network], taken: IPv4Network) -> list[IPv4Network]:
+    """Return what is left of blocks of addresses without those of another."""
+    left: list[IPv4Network] = []
+    for block in blocks:
+        if block != taken and taken.subnet_of(block):
+            left += block.address_exclude(taken)
+        elif not block.subnet_of(taken):
+            left.append(block)
+    return left
+
+
+def _public_blocks() -> list[IPv4Network]:
+    left = [PUBLIC]
+    for taken in _NOT_PUBLIC:
+        left = without(left, taken)
+    return left
+
+
+_PUBLIC_BLOCKS: Final = _public_blocks()
+"""The blocks of addresses of which a service may have some."""
+
+
 class Place:
     """A placement in a network."""
 
@@ -66,14 +87,6 @@ class Place:
         self.subnet: Subnet | None = found(network.subnets, placement.subnet)
         self.vpc: Vpc | None = found(network.vpcs, self.subnet.vpc) if self.subnet else None
         self.groups = self.groups_or_default(placement.groups)
-        self.way_out: Path | None = None
-        """The path to public addresses, the same for all services; None until it is found."""
-
-    def holds(self, fact: Fact) -> Fact:
-        """Return the fact, given the conditions on which the compute exists."""
-        if isinstance(fact, Unknown) and fact.conditions:
-            return fact.conditions <= self.placement.conditions or fact
-        return fact
 
     def groups_or_default(self, groups: tuple[Reference, ...]) -> tuple[Reference, ...]:
         """Security groups, or the VPC's default one where there are none."""
@@ -88,6 +101,19 @@ class Place:
         if not names:
             return "the compute's security groups"
         return f"the security group{'s' if names[1:] else ''} {in_words(names)}"
+
+    def address_in(self, subnet: Subnet) -> Range:
+        """Where the address is that the compute, or what is on its way, has in a subnet."""
+        return (subnet is self.subnet and self.placement.address) or subnet.range
+
+    def blocks(self, range_: Range) -> list[IPv4Network]:
+        """The blocks that all addresses of a range are in."""
+        if range_ == PUBLIC:
+            return _PUBLIC_BLOCKS
+        ranges = self.vpc.ranges if self.vpc else ()
+        of_range = ranges if isinstance(range_, Unknown) else (range_,)
+        known = [one for one in of_range if isinstance(one, IPv4Network)]
+        return known if known and len(known) == len(of_range) else [PUBLIC]
 
     def covers(self, outer: Range, inner: Range) -> Fact:
         """Whether one range holds another."""

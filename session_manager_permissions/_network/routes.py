@@ -6,8 +6,8 @@ from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .facts import Fact, Unknown, all_of, any_of
-from .filters import acls_between, acls_to_public
-from .model import RouteTable
+from .filters import acl_from, acls_to_public, lets_out_of
+from .model import PrefixList, RouteTable
 from .place import PUBLIC, Place, decider, found, is_one_of, may_be_public
 from .verdicts import (
     NO_NETWORK_PATH,
@@ -15,7 +15,6 @@ from .verdicts import (
     Path,
     Problem,
     State,
-    either,
     through,
     unknown,
     unless,
@@ -42,48 +41,27 @@ class Start(NamedTuple):
 
 def out_of(place: Place, start: Start) -> Path:
     """The way from a subnet to public addresses."""
-    path = OPEN
-    for table, of_subnet in _tables(place, start.subnet, start.vpc):
-        by_table = (
-            unknown(table.decides) if isinstance(table, Unknown) else _by_table(place, table, start)
-        )
-        path = either(of_subnet, by_table, path)
+    table = _table(place, start.subnet, start.vpc)
+    if isinstance(table, Unknown):
+        return unknown(table.decides)
+    path = _by_table(place, table, start)
     return path if path.problems else through(path, acls_to_public(place, start.subnet))
 
 
-def _tables(place: Place, subnet: Subnet, vpc: Vpc) -> list[tuple[RouteTable | Unknown, Fact]]:
-    """Return the route tables that the subnet may use, each with whether it is in use.
-
-    A table that is in use takes the place of those before it. One of the others is in use only if
-    no later one is.
-    """
-    main = RouteTable(f"main route table of {vpc.name}")
-    tables: list[tuple[RouteTable | Unknown, Fact]] = []
-    table: RouteTable | Unknown
-    for reference, exists in ((vpc.main_table, True), *subnet.tables):
-        of_subnet = place.holds(exists)
-        if of_subnet is True:
-            tables.clear()
-        if reference is None:
-            table = main
-        else:
-            seen = found(place.network.tables, reference)
-            table = seen or Unknown(decider(reference, "route table"))
-        tables.append((table, of_subnet))
-    return tables
+def _table(place: Place, subnet: Subnet, vpc: Vpc) -> RouteTable | Unknown:
+    """Return the route table of a subnet."""
+    reference = vpc.main_table if subnet.table is None else subnet.table
+    if reference is None:
+        return RouteTable(f"main route table of {vpc.name}")
+    table = found(place.network.tables, reference)
+    return table or Unknown(decider(reference, "route table"))
 
 
-def in_table(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Fact:
+def in_table(endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> Fact:
     """Whether a gateway endpoint is in the route table of the subnet."""
-    answer: Fact = False
-    for reference, exists in ((vpc.main_table, True), *subnet.tables):
-        there = is_one_of(reference, endpoint.tables) if reference is not None else False
-        of_subnet = place.holds(exists)
-        if of_subnet is True:
-            answer = there
-        elif there is not answer:
-            answer = of_subnet
-    return all_of((place.holds(endpoint.exists), answer))
+    reference = vpc.main_table if subnet.table is None else subnet.table
+    there = is_one_of(reference, endpoint.tables) if reference is not None else False
+    return all_of((endpoint.exists, there))
 
 
 def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path:
@@ -91,8 +69,8 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
 
     https://docs.aws.amazon.com/vpc/latest/userguide/route-table-options.html#route-tables-appliance-routing
     """
-    tables = [table for table, _ in _tables(place, subnet, vpc) if isinstance(table, RouteTable)]
-    for route in (route for table in tables for route in table.routes):
+    table = _table(place, subnet, vpc)
+    for route in () if isinstance(table, Unknown) else table.routes:
         to = route.destination
         if not isinstance(to, IPv4Network) or route.leads == "local":
             continue
@@ -102,6 +80,27 @@ def bypassed(place: Place, subnet: Subnet, vpc: Vpc, destination: Range) -> Path
     return OPEN
 
 
+def elsewhere(place: Place, subnet: Subnet, vpc: Vpc) -> list[str]:
+    """Where the routes of a subnet lead that others may have endpoints, with names for this VPC."""
+    table = _table(place, subnet, vpc)
+    return [
+        route.name
+        for route in (() if isinstance(table, Unknown) else table.routes)
+        if route.leads == "elsewhere"
+        and isinstance(route.destination, IPv4Network)
+        and lets_out_of(place, vpc, route.destination)
+    ]
+
+
+def by_ipv6(place: Place, subnet: Subnet, vpc: Vpc) -> bool:
+    """Whether agents that are set to use IPv6, with names of its own, may have another way out."""
+    table = _table(place, subnet, vpc)
+    return subnet.ipv6 is not False and not (
+        isinstance(table, RouteTable)
+        and all(route.destination != "ipv6" or route.leads == "local" for route in table.routes)
+    )
+
+
 def _by_table(place: Place, table: RouteTable, start: Start) -> Path:
     """Judge the path by all routes of a table, as it is not known which addresses a service has."""
     where = f"the route table {table.name!r} of the subnet {start.subnet.name!r}"
@@ -109,35 +108,18 @@ def _by_table(place: Place, table: RouteTable, start: Start) -> Path:
     opens = [table.complete.decides] if isinstance(table.complete, Unknown) else []
     diverts: list[str] = []
     for route in table.routes:
-        exists = place.holds(route.exists)
-        if exists is False or route.leads == "local":
+        if route.leads == "local":
             continue
         to = route.destination
         if to == "ipv6":
-            opens += [] if start.subnet.ipv6 is False else ["whether the agent uses IPv6"]
-        elif isinstance(to, IPv4Network) and may_be_public(to) and exists is True:
+            continue
+        if isinstance(to, IPv4Network) and may_be_public(to):
             ways.append((to, _by_target(place, route, where, start)))
-        else:
-            opens_, diverts_ = _in_doubt(route, exists)
-            opens += opens_
-            diverts += diverts_
+        elif isinstance(to, Unknown):
+            diverts.append(to.decides)
+        elif isinstance(to, PrefixList) and not to.service:
+            diverts.append(to.name)
     return _agreed(ways, opens, diverts, where)
-
-
-def _in_doubt(route: Route, exists: Fact) -> tuple[list[str], list[str]]:
-    """Say why a route may matter: it may not exist, or it may not cover public addresses.
-
-    Returns:
-        What may open a path if the other routes offer none, and what may change any path.
-    """
-    to = route.destination
-    if isinstance(to, IPv4Network) and may_be_public(to):
-        return [], [exists.decides] if isinstance(exists, Unknown) else []
-    if isinstance(to, IPv4Network):  # central endpoints may be there
-        return [route.name] if route.leads == "elsewhere" else [], []
-    if isinstance(to, Unknown):
-        return [], [to.decides]
-    return [], [] if isinstance(to, str) or to.service else [to.name]
 
 
 def _agreed(
@@ -157,20 +139,33 @@ def _agreed(
     return unknown(*(deciders or [f"which route of {where} the service's addresses take"]))
 
 
+def _is_blocked(start: Start) -> bool:
+    """Whether VPC Block Public Access may keep a subnet from an internet gateway.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
+    """
+    is_nat = bool(start.seen)
+    return start.subnet.blocked != "off" and not (
+        start.subnet.blocked == "block-ingress" and is_nat
+    )
+
+
 def _by_target(place: Place, route: Route, where: str, start: Start) -> Path:
     if route.leads == "nowhere":
         return _closed(f"the default route of {where} is a blackhole")
     if route.leads == "internet-gateway":
         attached = any_of(
-            all_of((is_one_of(route.target, (gateway,)), place.holds(fact)))
+            all_of((is_one_of(route.target, (gateway,)), fact))
             for gateway, fact in start.vpc.internet_gateways
         )
         if isinstance(route.target, Unknown):
             attached = route.target
+        detached = f"{route.name} of {where} is not attached"
         without = f"{where} leads to an internet gateway, which needs a public IPv4 address"
         return through(
-            unless(attached, Problem(NO_NETWORK_PATH, f"{route.name} of {where} is not attached")),
-            unless(place.holds(start.address), Problem(NO_NETWORK_PATH, without)),
+            unknown("VPC Block Public Access") if _is_blocked(start) else OPEN,
+            unless(attached, lambda: Problem(NO_NETWORK_PATH, detached)),
+            unless(start.address, lambda: Problem(NO_NETWORK_PATH, without)),
         )
     if route.leads == "nat-gateway":
         nat = found(place.network.nat_gateways, route.target)
@@ -184,13 +179,11 @@ def _by_target(place: Place, route: Route, where: str, start: Start) -> Path:
 
 def _by_nat(place: Place, nat: NatGateway, where: str, start: Start) -> Path:
     name = f"the NAT gateway {nat.name!r}, to which {where} leads,"
-    available = unless(
-        place.holds(nat.available), Problem(NO_NETWORK_PATH, f"{name} is not available")
-    )
+    available = unless(nat.available, lambda: Problem(NO_NETWORK_PATH, f"{name} is not available"))
     if nat.subnet is None:
         vpc = found(place.network.vpcs, nat.vpc)
         gateways = vpc.internet_gateways if vpc else ()
-        attached = any(place.holds(fact) is True for _, fact in gateways)
+        attached = any(fact is True for _, fact in gateways) and not _is_blocked(start)
         return through(available, OPEN if attached else unknown(f"whether {name} has a way out"))
     subnet = found(place.network.subnets, nat.subnet)
     if subnet is None:
@@ -201,7 +194,7 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: Start) -> Path:
     out = out_of(place, Start(subnet, vpc, nat.public, start.seen))
     if out.problems:
         out = _closed(f"{name} {_NEVER}: {out.problems[0].why}")
-    return through(available, out, acls_between(place, start.subnet, subnet))
+    return through(available, out, acl_from(place, subnet, start.subnet))
 
 
 def _closed(why: str) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .facts import Fact, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
 NO_NETWORK_PATH: Final = "no-network-path"
 ENDPOINT_MISSING: Final = "endpoint-missing"
@@ -85,8 +85,8 @@ class PathVerdict(NamedTuple):
 
 
 def unknown(*deciders: str) -> Path:
-    """A path whose state is unknown for these reasons, each named once."""
-    return Path(decides=tuple(dict.fromkeys(deciders)))
+    """A path whose state is unknown for these reasons, each named once; open without one."""
+    return Path(decides=tuple(dict.fromkeys(deciders))) if deciders else OPEN
 
 
 def through(*paths: Path) -> Path:
@@ -106,9 +106,14 @@ def either(fact: Fact, yes: Path, no: Path) -> Path:
     return unknown(fact.decides, *yes.decides, *no.decides)
 
 
-def unless(fact: Fact, problem: Problem) -> Path:
-    """The way that is open where the fact is yes, and closed by the problem where it is no."""
-    return either(fact, OPEN, Path((problem,)))
+def unless(fact: Fact, problem: Callable[[], Problem]) -> Path:
+    """The way that is open where the fact is yes, and closed where it is no.
+
+    `problem` says why it is closed. It is called only then: most paths are open.
+    """
+    if isinstance(fact, Unknown):
+        return unknown(fact.decides)
+    return OPEN if fact else Path((problem(),))
 
 
 def in_words(names: Sequence[str]) -> str:

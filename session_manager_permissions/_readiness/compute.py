@@ -2,70 +2,108 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
-from .templates import Resource, ReturnValue, is_function, present, shown, text
-from .values import CLUSTERS, GROUP, SUBNET, Values, decider, fact, mappings
+from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Scripts, Written
+from .parts import CLUSTERS, GROUP, SUBNET, PartKind, decider, inner, mappings
+from .templates.files import PRODUCT
+from .templates.functions import UNKNOWN, intrinsic, is_function, mapping, mappings_in, shown
+from .templates.model import APART, Resource, ReturnValue, Unresolved
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from session_manager_permissions._network.model import Reference
 
-    from .templates import Template, Value
+    from .parts import Parts
+    from .templates.model import Template
 
-_TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
-_CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
-_LAUNCHING: Final = (
-    "AWS::AutoScaling::AutoScalingGroup",
-    "AWS::EC2::EC2Fleet",
-    "AWS::EC2::Instance",
-    "AWS::EC2::SpotFleet",
-    "AWS::EKS::Nodegroup",
-)
+PROFILE: Final = "AWS::IAM::InstanceProfile"
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
-_REGISTERS: Final = Unknown("the hybrid activation that the user data registers the agent with")
-_ACTIVATES: Final = re.compile(r"ssm.*-register\b.*-(?:code|id)\b", re.DOTALL | re.IGNORECASE)
-"""The command line that registers the agent with an activation in place of a profile.
-
-https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
-"""
 _DEFAULT_VPC: Final = Unknown("the default VPC of the account")
-_NOTHING: Final[tuple[dict[str, Any], None, bool]] = ({}, None, True)
-"""The entry to use if `mappings` yields none."""
 
-_OPAQUE: Final = {
-    "AWS::Batch::ComputeEnvironment": ("AWS Batch", "ComputeResources", "InstanceRole"),
-    "AWS::ECS::CapacityProvider": (
-        "Amazon ECS",
-        "ManagedInstancesProvider",
-        "InstanceLaunchTemplate",
-        "Ec2InstanceProfileArn",
+
+_CROSSING: Final = ("Fn::ImportValue", "Fn::GetStackOutput", "Ref")
+
+
+class _Launcher(NamedTuple):
+    """Who launches the instances of a resource, and where it is written what and where."""
+
+    name: str
+    inner: tuple[str, ...]
+    """The property that has the others; nothing where they are properties of the resource."""
+    profile: str
+    subnets: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+    """The security groups of each kind of instance."""
+    public_address: Fact | None = None
+
+
+_EMR: Final = "Amazon EMR"
+_SERVICES: Final = {
+    "AWS::Batch::ComputeEnvironment": _Launcher(
+        "AWS Batch", ("ComputeResources",), "InstanceRole", ("Subnets",), (("SecurityGroupIds",),)
     ),
-    "AWS::EMR::Cluster": ("Amazon EMR", "JobFlowRole"),
-    "AWS::ImageBuilder::InfrastructureConfiguration": (
-        "EC2 Image Builder",
-        "InstanceProfileName",
+    "AWS::EMR::Cluster": _Launcher(
+        _EMR,
+        ("Instances",),
+        "JobFlowRole",
+        ("Ec2SubnetId", "Ec2SubnetIds"),
+        (
+            ("EmrManagedMasterSecurityGroup", "AdditionalMasterSecurityGroups"),
+            ("EmrManagedSlaveSecurityGroup", "AdditionalSlaveSecurityGroups"),
+        ),
+        Unknown(f"whether {_EMR} gives its nodes public addresses"),
+    ),
+    "AWS::ImageBuilder::InfrastructureConfiguration": _Launcher(
+        "EC2 Image Builder", (), "InstanceProfileName", ("SubnetId",), (("SecurityGroupIds",),)
     ),
 }
-"""Who launches the instances of a resource by its own rules, and where their profile is written."""
+"""The services whose instances are judged by what is written. One that is not here, and that is
+given an instance profile, launches instances by rules that are not known here.
+"""
 
-_BEANSTALK: Final = (
-    "AWS::ElasticBeanstalk::ConfigurationTemplate",
-    "AWS::ElasticBeanstalk::Environment",
+_BEANSTALK: Final = "AWS::ElasticBeanstalk::Environment"
+_OPTIONS: Final = {
+    "IamInstanceProfile": "aws:autoscaling:launchconfiguration",
+    "SecurityGroups": "aws:autoscaling:launchconfiguration",
+    "Subnets": "aws:ec2:vpc",
+    "AssociatePublicIpAddress": "aws:ec2:vpc",
+}
+"""The options of Elastic Beanstalk that are read, each with its namespace.
+
+https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
+"""
+
+_ONLY_READ: Final = (
+    "AWS::CloudFormation::",
+    "AWS::Config::",
+    "AWS::DMS::",
+    "AWS::DeviceFarm::",
+    "AWS::EC2::EIP",
+    "AWS::EC2::InternetGateway",
+    "AWS::EC2::NatGateway",
+    "AWS::EC2::Network",
+    "AWS::EC2::Route",
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::Subnet",
+    "AWS::EC2::VPC",
+    "AWS::IAM::",
+    "AWS::SecurityHub::",
+    *APART,
 )
+"""Types that launch no instances under a profile that they name. Those of AWS DMS and of Device
+Farm name another kind of profile.
+"""
 
-
-class Written(NamedTuple):
-    """A value, and the template that it is in."""
-
-    template: Template
-    value: object
+_PROFILE: Final = re.compile("instance[_-]?profile", re.IGNORECASE)
+"""The name of a property, or of an option, that gives instances a profile."""
 
 
 class Compute(NamedTuple):
@@ -85,386 +123,334 @@ class Compute(NamedTuple):
     """The name or the ARN of the role that a service makes a profile for, as EKS does."""
     maybe_profile: Written | None = None
     """The profile that they may be given, where that depends on a version of their template."""
+    activation: Unknown | None = None
+    """What registers them with a hybrid activation, or may do so; they need no profile then."""
     opaque: str = ""
     """The service that launches them by its own rules, which the templates do not show."""
+    uses: tuple[Resource, ...] = ()
+    """The launch templates that they are launched from."""
+    image: Written | None = None
+    user_data: Written | None = None
 
 
-class _Launch(NamedTuple):
-    """How to launch instances, by what one resource says. It does not say what has its default."""
-
-    origin: Resource
-    profile: Written | Unknown | None = None
-    metadata_off: Fact | None = None
-    subnets: tuple[Reference, ...] = ()
-    groups: tuple[Reference, ...] = ()
-    public_address: Fact | None = None
-    elastic_address: Fact = False
-    other_interfaces: bool = False
-    maybe_profile: Written | None = None
-    sets_proxy: bool = False
-    registers: bool = False
-
-    def over(self, base: _Launch) -> _Launch:
-        """Return the two combined: what this one says overrides what `base` says."""
-        defaults = self._field_defaults
-        said = {
-            name: value
-            for name, value in self._asdict().items()
-            if name not in defaults or value != defaults[name]
-        }
-        maybe = base.maybe_profile if self.profile is None else None
-        return base._replace(**said | {"maybe_profile": maybe})
-
-
-def compute_of(values: Values) -> list[Compute]:
-    """The compute of an app, in the order of the types of what launches it.
+class Launchers:
+    """Finds what launches instances, and how it does so in the world that is judged.
 
     A launch template is part of what launches from it. One that nothing of the app launches from is
     compute of its own without a place, and who launches from it may give it a profile.
     """
-    return [*_Finder(values).found()]
 
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._reader = LaunchReader(parts)
+        self._read: dict[str, Callable[[Resource], Iterable[Compute]]] = {
+            "AWS::EC2::Instance": self._instance,
+            "AWS::AutoScaling::AutoScalingGroup": self._group,
+            "AWS::EC2::SpotFleet": self._spot_fleet,
+            "AWS::EC2::EC2Fleet": lambda one: self._by_templates(one, one.properties),
+            "AWS::EKS::Nodegroup": self._node_group,
+            **dict.fromkeys(_SERVICES, self._of_service),
+            _BEANSTALK: self._of_beanstalk,
+            PRODUCT: self._of_product,
+        }
+        """What reads the compute of each type of resource, in the order of the findings."""
 
-class _Finder:
-    def __init__(self, values: Values) -> None:
-        self._values = values
-        self._named: defaultdict[tuple[str, str], list[Resource]] = defaultdict(list)
-        for type_, name in (
-            (_TEMPLATE, "LaunchTemplateName"),
-            (_CONFIGURATION, "LaunchConfigurationName"),
-            ("AWS::EKS::Cluster", "Name"),
-        ):
-            for resource in values.by_type[type_]:
-                written = text(resource.properties.get(name))
-                self._named[type_, written].append(resource)
-        self._used: set[Resource] = set()
-        self._addresses = self._elastic_addresses()
-        self._floating = self._floating_address()
-        attached = [
-            values.behind(one.template, one.properties.get("InstanceId"))
-            for one in values.by_type["AWS::EC2::NetworkInterfaceAttachment"]
-        ]
-        self._attached = {one for one in attached if isinstance(one, Resource)}
-        self._attached_anywhere = len(self._attached) < len({*attached})
+    def resources(self) -> Iterator[Resource]:
+        """Yield what launches instances, without the launch templates."""
+        for type_ in self._read:
+            yield from self._parts.by_type[type_]
+        for type_, resources in [*self._parts.by_type.items()]:
+            if type_ in {*self._read, TEMPLATE, CONFIGURATION} or type_.startswith(_ONLY_READ):
+                continue
+            yield from filter(self._may_name_a_profile, resources)
+        for template in self._parts.assembly.templates:
+            for name in template.makers:
+                types = template.types_made[name]
+                if types & {UNKNOWN, *self._read} or _PROFILE.search(
+                    shown(template.made_later[name])
+                ):
+                    yield Resource(template, name, {})
 
-    def found(self) -> Iterator[Compute]:
-        by_type = self._values.by_type
-        for resource in by_type["AWS::EC2::Instance"]:
-            yield self._instance(resource)
-        for resource in by_type["AWS::AutoScaling::AutoScalingGroup"]:
-            yield from self._group(resource)
-        for resource in by_type["AWS::EC2::SpotFleet"]:
-            yield from self._spot_fleet(resource)
-        for resource in by_type["AWS::EC2::EC2Fleet"]:
-            yield from self._by_templates(resource, resource.properties)
-        for resource in by_type["AWS::EKS::Nodegroup"]:
-            yield self._node_group(resource)
-        yield from self._opaque()
-        yield from self._made_later()
-        for resource in by_type[_TEMPLATE]:
-            if resource not in self._used:
-                launch = self._launch(resource, resource.properties.get("LaunchTemplateData"))
-                yield self._compute(resource, self._by_others(launch), placed=False)
+    def templates(self) -> list[Resource]:
+        """Return the launch templates, of which those count that nothing launches from."""
+        return self._parts.by_type[TEMPLATE]
+
+    def of(self, resource: Resource) -> list[Compute]:
+        """Return the instances that a resource launches; none if the world does not have it."""
+        if not resource.exists:
+            return []
+        if resource.logical_id in resource.template.made_later:
+            return [self._hidden(resource, f"the loop {resource.logical_id!r}", None)]
+        if resource.type == TEMPLATE:
+            return [self._by_others(resource)]
+        return [*self._read.get(resource.type, self._of_others)(resource)]
+
+    # Who else launches ---------------------------------------------------------------------------
+
+    def _may_name_a_profile(self, resource: Resource) -> bool:
+        """Whether a resource that is not read as compute names a profile in any world."""
+        if resource in self._custom:
+            return False
+        properties = resource.body.get("Properties")
+        written = json.dumps(properties)
+        if self._naming.search(written):
+            return True
+        return any(one in written for one in self._crossing(resource.template)) and any(
+            self._is_profile(resource, value)
+            for value in mappings_in(properties)
+            if intrinsic(value)[0] in _CROSSING
+        )
+
+    @cached_property
+    def _naming(self) -> re.Pattern[str]:
+        """What is in the properties that may name a profile of their own template, or any."""
+        names = (re.escape(one.logical_id) for one in self._parts.by_type[PROFILE])
+        return re.compile("|".join([_PROFILE.pattern, *names]), re.IGNORECASE)
+
+    @staticmethod
+    def _crossing(template: Template) -> tuple[str, ...]:
+        """The functions that may refer to a profile of another template."""
+        return _CROSSING if template.nested_as else _CROSSING[:-1]
+
+    @cached_property
+    def _custom(self) -> frozenset[Resource]:
+        """The custom resources, which may change what they are given."""
+        return frozenset(one for one in self._parts.custom if "Custom" in one.type)
+
+    def _of_others(self, resource: Resource) -> Iterator[Compute]:
+        """The instances of whatever else names a profile: it launches them by rules of its own."""
+        for profile in self._profiles_in(resource, resource.properties, ""):
+            yield self._hidden(resource, resource.type, profile)
+
+    def _profiles_in(self, resource: Resource, value: object, name: str) -> Iterator[object]:
+        """Yield what names a profile in a value, by the property's name or by what it refers to."""
+        if isinstance(value, list):
+            for one in value:
+                yield from self._profiles_in(resource, one, name)
+        elif isinstance(value, dict) and not is_function(value):
+            for inner_name, one in value.items():
+                if inner_name not in {"Tags", "Description"}:
+                    its = name if _PROFILE.search(name) else inner_name
+                    yield from self._profiles_in(resource, one, its)
+        elif _PROFILE.search(name) or self._is_profile(resource, value):
+            yield value
+
+    def _is_profile(self, resource: Resource, value: object) -> bool:
+        """Whether a whole value is the name or the ARN of a profile, in any world."""
+        if isinstance(value, str):
+            return re.match("arn:[^:]*:iam::[^:]*:instance-profile/", value) is not None
+        for found in self._parts.assembly.possible(resource.template, value):
+            match found:
+                case (ReturnValue(one, _),) | (str(), *_, ReturnValue(one, "")):
+                    return one.type == PROFILE and (
+                        len(found) == 1 or str(found[0]).startswith("arn:")
+                    )
+        return False
 
     # What launches -------------------------------------------------------------------------------
 
-    def _instance(self, resource: Resource) -> Compute:
-        launch = self._launch(resource, resource.properties)
-        written = present(resource.properties, "LaunchTemplate")
+    def _instance(self, resource: Resource) -> Iterator[Compute]:
+        launch = self._reader.read(resource, resource.properties)
+        written = resource.properties.get("LaunchTemplate")
         if written is not None:
-            launch = launch.over(self._from_template(resource, written))
-        address = self._addresses.get(resource, launch.elastic_address)
-        return self._compute(resource, launch._replace(elastic_address=address))
+            launch = launch.over(self._reader.from_template(resource, written))
+        address = self._reader.has_elastic_address(resource) or launch.elastic_address
+        yield self._compute(resource, launch._replace(elastic_address=address))
 
     def _group(self, resource: Resource) -> Iterator[Compute]:
-        subnets = self._subnets(resource, resource.properties.get("VPCZoneIdentifier"))
+        subnets = self._reader.subnets(resource, resource.properties.get("VPCZoneIdentifier"))
         for launch in self._launches(resource):
             yield self._compute(resource, launch._replace(subnets=subnets or launch.subnets))
 
-    def _launches(self, resource: Resource) -> Iterator[_Launch]:
+    def _launches(self, resource: Resource) -> Iterator[Launch]:
         """Each way in which an Auto Scaling group launches."""
-        properties = resource.properties
-        configuration = present(properties, "LaunchConfigurationName")
+        properties, reader = resource.properties, self._reader
+        configuration = properties.get("LaunchConfigurationName")
         if configuration is not None:
-            named = self._resource(resource.template, configuration, _CONFIGURATION)
+            named = reader.resource(resource.template, configuration, CONFIGURATION)
             if named is None:
-                yield self._unknown(resource, decider(configuration, "launch configuration"))
+                yield reader.unknown(resource, decider(configuration, "launch configuration"))
             else:
-                yield self._launch(named, named.properties)
+                yield reader.read(named, named.properties)
             return
-        written = present(properties, "LaunchTemplate")
+        written = properties.get("LaunchTemplate")
         if written is not None:
-            yield self._from_template(resource, written)
+            yield reader.from_template(resource, written)
             return
-        mixed = _inner(properties, "MixedInstancesPolicy", "LaunchTemplate")
+        mixed = inner(properties, "MixedInstancesPolicy", "LaunchTemplate")
         if mixed is None:
-            yield self._unknown(resource, f"what {resource.logical_id!r} launches from")
+            yield reader.unknown(resource, f"what {resource.logical_id!r} launches from")
             return
-        base = self._from_template(resource, mixed.get("LaunchTemplateSpecification"))
+        base = reader.from_template(resource, mixed.get("LaunchTemplateSpecification"))
         others = [
-            (present(entry, "LaunchTemplateSpecification") if entry else written, certain)
-            for entry, written, certain in mappings(mixed.get("Overrides"))
+            entry.get("LaunchTemplateSpecification") if entry else written
+            for entry, written in mappings(mixed.get("Overrides"))
         ]
-        certain = any(certain for _, certain in others)
-        if not certain or any(other is None for other, _ in others):
+        if not others or None in others:
             yield base  # only overrides without a launch template of their own use it
-        for other, _ in others:
+        for other in others:
             if other is not None:
-                yield self._from_template(resource, other)
+                launch = reader.from_template(resource, other)
+                yield launch._replace(uses=(*launch.uses, *base.uses))
 
     def _spot_fleet(self, resource: Resource) -> Iterator[Compute]:
-        data = _inner(resource.properties, "SpotFleetRequestConfigData") or {}
-        for entry, written, certain in mappings(data.get("LaunchSpecifications")):
-            if entry is None or not certain:
-                launch = self._unknown(resource, decider(written, "launch specification"))
+        data = inner(resource.properties, "SpotFleetRequestConfigData") or {}
+        for entry, written in mappings(data.get("LaunchSpecifications")):
+            if entry is None:
+                launch = self._reader.unknown(resource, decider(written, "launch specification"))
             else:
-                launch = self._launch(resource, entry)
+                launch = self._reader.read(resource, entry)
             yield self._compute(resource, launch)
         yield from self._by_templates(resource, data)
 
     def _by_templates(self, resource: Resource, data: dict[str, Any]) -> Iterator[Compute]:
         """The launches of a fleet, one for each launch template."""
-        for entry, written, _ in mappings(data.get("LaunchTemplateConfigs")):
-            launch = self._from_template(
+        for entry, written in mappings(data.get("LaunchTemplateConfigs")):
+            launch = self._reader.from_template(
                 resource, entry.get("LaunchTemplateSpecification") if entry else written
             )
             overrides = [*mappings(entry.get("Overrides") if entry else None)]
             subnets = tuple(
-                self._values.reference(resource.template, override["SubnetId"], SUBNET)
-                for override, _, _ in overrides
+                self._parts.reference(resource.template, override["SubnetId"], SUBNET)
+                for override, _ in overrides
                 if override is not None and "SubnetId" in override
             )
             if len(subnets) < len(overrides):  # the others take the template's
                 subnets += launch.subnets or (_DEFAULT_VPC,)
-            yield self._compute(resource, launch._replace(subnets=subnets or launch.subnets))
+            launch = launch._replace(subnets=subnets or launch.subnets)
+            yield self._compute(resource, launch)
+            for override, _ in overrides:
+                if override is not None and "IamInstanceProfile" in override:
+                    own = self._reader.read(
+                        resource, {"IamInstanceProfile": override["IamInstanceProfile"]}
+                    )
+                    yield self._compute(resource, launch._replace(profile=own.profile))
 
-    def _node_group(self, resource: Resource) -> Compute:
+    def _node_group(self, resource: Resource) -> Iterator[Compute]:
         """The nodes of EKS, to which it gives a profile of its own making for the role."""
-        template, properties = resource.template, resource.properties
-        written = present(properties, "LaunchTemplate")
-        launch = _Launch(resource)
+        properties = resource.properties
+        written = properties.get("LaunchTemplate")
+        launch = Launch(resource)
         if written is not None:
-            launch = self._from_template(resource, written)
+            launch = self._reader.from_template(resource, written)
         launch = launch._replace(
-            subnets=self._subnets(resource, properties.get("Subnets")),
+            profile=None,
+            maybe_profile=None,
+            subnets=self._reader.subnets(resource, properties.get("Subnets")),
             groups=launch.groups or (self._cluster(resource),),
         )
-        role = Written(template, properties.get("NodeRole"))
-        return self._compute(resource, launch)._replace(profile=None, maybe_profile=None, role=role)
+        role = Written(resource.template, properties.get("NodeRole"))
+        yield self._compute(resource, launch)._replace(profile=None, role=role)
 
     def _cluster(self, resource: Resource) -> Reference:
         """The security group that EKS makes for a cluster, by the cluster."""
         written = resource.properties.get("ClusterName")
         for type_ in CLUSTERS:
-            found = self._resource(resource.template, written, type_)
+            found = self._reader.resource(resource.template, written, type_)
             if found is not None:
                 return found
         return Unknown(f"the security group of {decider(written, 'cluster')}")
 
-    def _opaque(self) -> Iterator[Compute]:
-        by_type = self._values.by_type
-        for type_, (service, *path) in _OPAQUE.items():
-            for resource in by_type[type_]:
-                data = _inner(resource.properties, *path[:-1])
-                if data is None or text(data.get("Type", "")).startswith("FARGATE"):
-                    continue  # it has no instances
-                found, _ = self._specified(resource, data.get("LaunchTemplate"))
-                if found is not None:
-                    self._used.add(found)
-                yield self._hidden(resource, service, data.get(path[-1]))
-        for type_ in _BEANSTALK:
-            for resource in by_type[type_]:
-                profile = None
-                for entry, _, _ in mappings(resource.properties.get("OptionSettings")):
-                    if entry and text(entry.get("OptionName")) == "IamInstanceProfile":
-                        profile = entry.get("Value")
-                yield self._hidden(resource, "AWS Elastic Beanstalk", profile)
+    def _of_service(self, resource: Resource) -> Iterator[Compute]:
+        service = _SERVICES[resource.type]
+        data = inner(resource.properties, *service.inner) or {}
+        written = data.get(service.profile, resource.properties.get(service.profile))
+        if "ManagedInstancesProvider" in data:
+            yield from self._of_others(resource)
+            return
+        if not (data or written) or self._has_no_instances(resource, data.get("Type")):
+            return
+        specified = data.get("LaunchTemplate")
+        base = Launch(resource)
+        if specified is not None:
+            base = self._reader.from_template(resource, specified)
+            if "Overrides" in mapping(specified):
+                base = self._reader.unknown(resource, "its launch templates")._replace(
+                    uses=base.uses
+                )
+        subnets = self._named(resource, data, service.subnets, SUBNET)
+        for names in service.groups:
+            groups = self._named(resource, data, names, GROUP) or base.groups
+            if written is None or not subnets or not groups:
+                yield self._hidden(resource, service.name, written)._replace(uses=base.uses)
+                return
+            launch = base._replace(
+                profile=Written(resource.template, written),
+                maybe_profile=None,
+                subnets=subnets,
+                groups=groups,
+                public_address=service.public_address or base.public_address,
+            )
+            yield self._compute(resource, launch)
 
-    def _made_later(self) -> Iterator[Compute]:
-        """What the loops of the templates launch instances by."""
-        for template in self._values.assembly.templates:
-            for name, entry in template.made_later.items():
-                written = shown(entry)
-                if any(type_ in written for type_ in _LAUNCHING):
-                    loop = Resource(template, name, {})
-                    yield self._hidden(loop, f"the loop {name!r}", None)
+    def _named(
+        self, resource: Resource, data: dict[str, Any], names: tuple[str, ...], to: PartKind
+    ) -> tuple[Reference, ...]:
+        return tuple(
+            one
+            for name in names
+            for one in self._parts.references(resource.template, data.get(name), to)
+        )
+
+    def _has_no_instances(self, resource: Resource, type_: object) -> bool:
+        """Whether a compute environment is one of Fargate. The world decides on a parameter."""
+        match self._parts.assembly.value(resource.template, type_ or ""):
+            case (str(known), *_):
+                return known.startswith("FARGATE")
+            case (Unresolved() as open_,):
+                deciding = decider(type_, "type")
+                return self._parts.worlds.is_one_of(open_, _FARGATE, deciding, open_.allowed)
+        return False
+
+    def _of_beanstalk(self, resource: Resource) -> Iterator[Compute]:
+        """The instances of an environment, whose own options override those of its template."""
+        options: dict[str, object] = {}
+        for entry, _ in mappings(resource.properties.get("OptionSettings")):
+            name = self._parts.text(resource, entry.get("OptionName")) if entry else UNKNOWN
+            namespace = self._parts.text(resource, mapping(entry).get("Namespace"))
+            if namespace in {_OPTIONS.get(name), UNKNOWN}:
+                options[name] = mapping(entry).get("Value")
+        profile = options.get("IamInstanceProfile")
+        subnets = self._parts.split(resource.template, options.get("Subnets", ""), SUBNET)
+        if profile is None or not subnets or UNKNOWN in options:
+            yield self._hidden(resource, _ELASTIC_BEANSTALK, profile)
+            return
+        groups = self._parts.split(resource.template, options.get("SecurityGroups", ""), GROUP)
+        given = options.get("AssociatePublicIpAddress")
+        launch = Launch(
+            resource,
+            Written(resource.template, profile),
+            subnets=subnets,
+            groups=(*groups, Unknown(f"the security group that {_ELASTIC_BEANSTALK} makes")),
+            public_address=self._parts.fact(resource, given, "public address", default=None),
+        )
+        yield self._compute(resource, launch)
+
+    def _of_product(self, resource: Resource) -> Iterator[Compute]:
+        if resource in self._parts.assembly.products_unread:
+            yield self._hidden(resource, "its template, which can't be read,", None)
 
     def _hidden(self, resource: Resource, service: str, profile: object) -> Compute:
         doubt = Unknown(service)
         known = doubt if profile is None else Written(resource.template, profile)
         return Compute(resource, resource, known, doubt, opaque=service)
 
-    def _by_others(self, launch: _Launch) -> _Launch:
+    def _by_others(self, resource: Resource) -> Compute:
         """What is known of a launch template without who launches from it."""
-        if launch.profile is not None:
-            return launch
-        name = launch.origin.logical_id
-        return launch._replace(profile=Unknown(f"who launches from the template {name!r}"))
-
-    # How they launch -----------------------------------------------------------------------------
-
-    def _from_template(self, resource: Resource, written: object) -> _Launch:
-        """The launch settings of the launch template that `written`, of `resource`, names."""
-        found, spec = self._specified(resource, written)
-        if found is None:
-            return self._unknown(resource, decider(written, "launch template"))
-        self._used.add(found)
-        launch = self._launch(found, found.properties.get("LaunchTemplateData"))
-        version = self._values.assembly.value(resource.template, spec.get("Version"))
-        newest = (ReturnValue(found, "LatestVersionNumber"),)
-        if version == newest or spec.get("Version") == "$Latest":
-            return launch
-        doubt = self._unknown(found, _version(found, spec.get("Version"), version))
-        maybe = launch.profile if isinstance(launch.profile, Written) else None
-        return doubt._replace(maybe_profile=maybe)
-
-    def _specified(
-        self, resource: Resource, written: object
-    ) -> tuple[Resource | None, dict[str, Any]]:
-        """The launch template of the app that a specification names, and the specification."""
-        spec, _, certain = next(mappings(written), _NOTHING)
-        if spec is None or not certain:
-            return None, {}
-        names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
-        value = next((spec[name] for name in names if name in spec), None)
-        return self._resource(resource.template, value, _TEMPLATE), spec
-
-    def _resource(self, template: Template, value: object, type_: str) -> Resource | None:
-        """The resource of a type that a value refers to, or names."""
-        found = self._values.behind(template, value)
-        if isinstance(found, Resource):
-            return found if found.type == type_ else None
-        named = [
-            one
-            for one in self._named.get((type_, found or ""), ())
-            if one.template.stack.environment == template.stack.environment
-        ]
-        return named[0] if len(named) == 1 else None
-
-    def _unknown(self, origin: Resource, decides: str) -> _Launch:
-        """Launch settings of which nothing is known; `decides` is the reason."""
-        doubt = Unknown(decides)
-        return _Launch(origin, doubt, doubt, groups=(doubt,), public_address=doubt)
-
-    def _launch(self, origin: Resource, written: object) -> _Launch:
-        """Read launch settings, which instances and launch templates write in the same form."""
-        data, entry, certain = next(mappings(written), _NOTHING)
-        if data is None or not certain:
-            decides = decider(entry if certain else written, "launch template data")
-            return self._unknown(origin, decides)
-        user_data = shown(data.get("UserData"))
-        launch = _Launch(
-            origin,
-            self._profile(origin, data),
-            _metadata_off(data),
-            sets_proxy="proxy" in user_data.lower(),
-            registers=_ACTIVATES.search(user_data) is not None,
-        )
-        interfaces = [*mappings(data.get("NetworkInterfaces"))]
-        if interfaces:
-            return self._by_interfaces(launch, interfaces)
-        return launch._replace(
-            subnets=self._subnets(origin, data.get("SubnetId")),
-            groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
-            public_address=_public(data),
-        )
-
-    def _by_interfaces(
-        self, launch: _Launch, interfaces: list[tuple[dict[str, Any] | None, object, bool]]
-    ) -> _Launch:
-        """What the primary network interface says: the one of device index 0."""
-        first = [
-            entry
-            for entry, _, certain in interfaces
-            if entry is not None and certain and str(entry.get("DeviceIndex", "0")) == "0"
-        ]
-        if len(first) != 1:
-            doubt = Unknown(f"the network interfaces of {launch.origin.logical_id!r}")
-            return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
-        (data,) = first
-        elastic: Fact = False
-        origin, given = launch.origin, _public(data)
-        if given is None and len(interfaces) > 1:  # what is documented of it differs
-            given = Unknown(f"what gives {launch.origin.logical_id!r} a public IPv4 address")
-        if "NetworkInterfaceId" in data:
-            value = data["NetworkInterfaceId"]
-            made = self._values.behind(origin.template, value)
-            if not isinstance(made, Resource) or made.type != "AWS::EC2::NetworkInterface":
-                doubt = Unknown(decider(value, "network interface"))
-                return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
-            given = False  # what a subnet gives, it gives to what is made with the instance
-            elastic = self._addresses.get(made, False)
-            origin, data = made, made.properties
-        return launch._replace(
-            subnets=self._subnets(origin, data.get("SubnetId")),
-            groups=self._groups(origin, data, "GroupSet", "Groups"),
-            public_address=given,
-            elastic_address=elastic,
-            other_interfaces=len(interfaces) > 1,
-        )
-
-    def _subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
-        return self._values.references(origin.template, written, SUBNET)
-
-    def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
-        found: list[Reference] = []
-        for name in names:
-            for entry, written, certain in mappings(data.get(name)):
-                value = entry["GroupId"] if entry and "GroupId" in entry else written
-                group = self._values.reference(origin.template, value, GROUP)
-                found.append(group if certain else Unknown(decider(data[name], "security group")))
-        return tuple(found)
-
-    def _profile(self, origin: Resource, data: dict[str, Any]) -> Written | Unknown | None:
-        value = present(data, "IamInstanceProfile")
-        if isinstance(value, dict) and ("Arn" in value or "Name" in value):
-            value = value.get("Arn", value.get("Name"))
-        if value is None or value == {}:
-            return None
-        if isinstance(value, dict) and "Fn::If" in value:
-            return Unknown(decider(value, "instance profile"))
-        return Written(origin.template, value)
-
-    # Addresses -----------------------------------------------------------------------------------
-
-    def _elastic_addresses(self) -> dict[Hashable, Fact]:
-        """The instances and network interfaces that get an Elastic IP address."""
-        found: dict[Hashable, Fact] = {}
-        for type_ in ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation"):
-            for resource in self._values.by_type[type_]:
-                owner = self._owner(resource)
-                if isinstance(owner, Resource):
-                    found[owner] = self._values.exists(resource)
-        return found
-
-    def _floating_address(self) -> Unknown | None:
-        """An Elastic IP address of the app that something may give to an instance as it runs."""
-        bound: set[Resource] = set()
-        for type_ in ("AWS::EC2::NatGateway", "AWS::ElasticLoadBalancingV2::LoadBalancer"):
-            for resource in self._values.by_type[type_]:
-                bound.update(resource.mentions)
-        for resource in self._values.by_type["AWS::EC2::EIPAssociation"]:
-            if not isinstance(self._owner(resource), Resource):
-                return Unknown(f"what {resource.logical_id!r} gives its address to")
-            bound.update(resource.mentions)
-        for resource in self._values.by_type["AWS::EC2::EIP"]:
-            if resource not in bound and not isinstance(self._owner(resource), Resource):
-                return Unknown(f"what gets the Elastic IP address {resource.logical_id!r}")
-        return None
-
-    def _owner(self, resource: Resource) -> Resource | str | None:
-        """The instance or the network interface that gets an Elastic IP address."""
-        properties = resource.properties
-        value = present(properties, "InstanceId") or present(properties, "NetworkInterfaceId")
-        return self._values.behind(resource.template, value)
+        launch = self._reader.read(resource, resource.properties.get("LaunchTemplateData"))
+        if launch.profile is None:
+            doubt = Unknown(f"who launches from the template {resource.logical_id!r}")
+            launch = launch._replace(profile=doubt)
+        return self._compute(resource, launch, placed=False)
 
     # Places --------------------------------------------------------------------------------------
 
-    def _compute(self, resource: Resource, launch: _Launch, *, placed: bool = True) -> Compute:
-        customised = self._values.customised
-        doubt = customised.get(resource) or customised.get(launch.origin)
+    def _compute(self, resource: Resource, launch: Launch, *, placed: bool = True) -> Compute:
+        changed = self._parts.changed
+        doubt = changed(resource) or changed(launch.origin)
         profile, off = launch.profile, launch.metadata_off or False
-        credentials = doubt or (_REGISTERS if launch.registers else None)
+        scripts = launch.scripts.and_(self._reader.of_init(resource))
+        credentials = doubt or scripts.credentials
         if credentials is not None:
             profile = credentials if profile is None else profile
             off = credentials if off is True else off
@@ -473,65 +459,32 @@ class _Finder:
             launch.origin,
             profile,
             off,
-            tuple(self._places(resource, launch, doubt)) if placed else (),
+            self._places(resource, launch, doubt, scripts) if placed else (),
             maybe_profile=launch.maybe_profile,
+            activation=scripts.credentials,
+            uses=launch.uses,
+            image=launch.image,
+            user_data=launch.user_data,
         )
 
     def _places(
-        self, resource: Resource, launch: _Launch, doubt: Unknown | None
-    ) -> Iterable[Placement]:
-        known = resource.conditions | launch.origin.conditions
-        for subnet in launch.subnets or (_DEFAULT_VPC,):
-            conditions: frozenset[Hashable] = known
-            for other in (subnet, self._values.vpc_of(subnet), *launch.groups):
-                if isinstance(other, Resource):
-                    conditions |= other.conditions
-            yield Placement(
+        self, resource: Resource, launch: Launch, doubt: Unknown | None, scripts: Scripts
+    ) -> tuple[Placement, ...]:
+        more = launch.other_interfaces or self._reader.may_have_more_interfaces(resource)
+        proxy = _PROXY if scripts.set_proxy else ""
+        return tuple(
+            Placement(
                 subnet,
                 launch.groups,
                 launch.public_address,
-                launch.elastic_address or self._floating or False,
-                conditions,
-                other_interfaces=launch.other_interfaces
-                or self._attached_anywhere
-                or resource in self._attached,
-                changed_by=doubt.decides if doubt else _PROXY if launch.sets_proxy else "",
+                launch.elastic_address or self._reader.floating_address() or False,
+                other_interfaces=more,
+                changed_by=doubt.decides if doubt else proxy,
+                address=launch.address,
             )
+            for subnet in launch.subnets or (_DEFAULT_VPC,)
+        )
 
 
-def _version(found: Resource, written: object, version: Value) -> str:
-    """What decides on the version that is launched, if that is not the newest one.
-
-    An update of the stack makes a new version, and the default one stays what it was.
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-launchtemplate.html
-    """
-    if written in (None, "$Default") or version == (ReturnValue(found, "DefaultVersionNumber"),):
-        return f"which version of the launch template {found.logical_id!r} is its default"
-    return f"the version of the launch template {found.logical_id!r}"
-
-
-def _public(data: dict[str, Any]) -> Fact | None:
-    """Whether a public IPv4 address is given; None where that is not written."""
-    return fact(data.get("AssociatePublicIpAddress"), "public address", default=None)
-
-
-def _metadata_off(data: dict[str, Any]) -> Fact | None:
-    """Whether the metadata endpoint is disabled; None where that is not written."""
-    options = present(data, "MetadataOptions")
-    if options is None:
-        return None
-    if not isinstance(options, dict) or is_function(options):
-        return Unknown(decider(options, "metadata options"))
-    value = present(options, "HttpEndpoint")
-    if value is None:
-        return None
-    known = {"disabled": True, "enabled": False}.get(text(value))
-    return Unknown(decider(value, "metadata endpoint")) if known is None else known
-
-
-def _inner(properties: dict[str, Any], *names: str) -> dict[str, Any] | None:
-    """The mapping under these names, None where there is none."""
-    current: Any = properties
-    for name in names:
-        current = current.get(name) if isinstance(current, dict) else None
-    return current if isinstance(current, dict) else None
+_FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})
+_ELASTIC_BEANSTALK: Final = "AWS Elastic Beanstalk"

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .policies import anything, read
+from .policies import NEEDED, anything, read
 
 if TYPE_CHECKING:
     from .policies import Statement
@@ -30,7 +30,7 @@ def aws_managed(name: str) -> list[Statement]:
     data = _data()
     source = f"the AWS managed policy {name!r}"
     if name in data["relevant"]:
-        return read(data["relevant"][name], source).statements
+        return read(data["relevant"][name], source, about=tuple(NEEDED))
     if name in data["others"]:
         return []
     return anything(f"{source}, which AWS did not list on {data['newest']}")

@@ -11,9 +11,11 @@ import jsii
 from session_manager_permissions._causes import more, page
 from session_manager_permissions._quoting import shown
 
-from .findings import VERDICTS, check
+from .check import VERDICTS, check
 from .rules import READY, RULES
+from .rules.fixes import ByTemplate
 from .templates import Assembly
+from .tree import ConstructTree
 
 if TYPE_CHECKING:
     from .rules import Finding
@@ -31,11 +33,13 @@ class SessionManagerReadiness:
     `AWS::IAM::ManagedPolicy`, the AWS managed policies whose content is known, and the permissions
     boundary. A profile is *ready* if they allow the four channel actions and the registration, and
     if nothing is wrong with its compute; the check then reports nothing. It is *not ready* if one
-    of these actions is denied, if IAM refuses the role's policies, or if its compute can't reach
-    Systems Manager. It *can't be known* if something decides that is in no template, such as a
-    role of another app, the `Condition` of a statement, a policy given by its ARN, or a policy on
-    a role that is only known at deployment. The check does not look at policies that others attach
-    to the role, at service control policies or at the agent.
+    of these actions is denied, if the role's policies are beyond IAM's quotas, or if its compute
+    can't reach Systems Manager. It *can't be known* if something decides that is in no template,
+    such as a role of another app, the `Condition` of a statement, a policy given by its ARN, or a
+    policy on a role that is only known at deployment. A verdict holds for every deployment that
+    the conditions of the templates allow; where these deployments differ, it can't be known. The
+    check does not look at policies that others attach to the role, at service control policies or
+    at the agent.
 
     For all compute of the app, the check finds its role, and follows TCP 443 from each of its
     subnets to the VPC endpoints of `ssm` and `ssmmessages`, or along a route out of the VPC. The
@@ -46,7 +50,8 @@ class SessionManagerReadiness:
     | rule | severity | reported on | what it finds |
     |---|---|---|---|
     | `channel-missing` | warning; error if strict | the profile | a `ssmmessages` channel action \
-that no policy allows, or the permissions boundary does not |
+that no policy allows, or the permissions boundary does not; it says as well if the registration \
+is missing |
     | `registration-missing` | warning; error if strict | the profile | that no policy allows \
 `ssm:UpdateInstanceInformation`, or the permissions boundary does not; Default Host Management \
 Configuration can stand in for it |
@@ -58,8 +63,6 @@ role with more than 10,240 characters, which IAM refuses |
 role with more than 6,144 characters, which IAM refuses |
     | `too-many-managed-policies` | warning; error if strict | the profile | more than 25 managed \
 policies on its role, the most that the quota can be raised to |
-    | `refused-policy` | warning; error if strict | the profile | a policy of its role that breaks \
-the grammar of IAM policies, so that the deployment fails |
     | `no-instance-profile` | warning; error if strict | the instance, launch template or launch \
 configuration | compute without an instance profile: the agent has no credentials, unless Default \
 Host Management Configuration gives it some |
@@ -67,6 +70,8 @@ Host Management Configuration gives it some |
 let EC2 assume the role |
     | `metadata-off` | warning; error if strict | the instance, launch template or launch \
 configuration | `HttpEndpoint: disabled`: the agent gets no credentials |
+    | `agent-missing` | warning; error if strict | the instance or launch template | an image that \
+AWS ships without the SSM Agent, as Amazon Linux *minimal*, and nothing that installs it |
     | `no-network-path` | warning; error if strict | the instance, group, fleet or node group | a \
 subnet without a way out, and without VPC endpoints of `ssm` and `ssmmessages` |
     | `endpoint-missing` | warning; error if strict | the instance, group, fleet or node group | \
@@ -76,6 +81,16 @@ off, security groups that do not admit TCP 443 from the compute, or a policy tha
 the agent's calls |
     | `egress-closed` | warning; error if strict | the instance or launch template | security \
 groups that do not let TCP 443 out |
+    | `session-denied` | warning; error if strict | the Session document | a Session document \
+whose key or enforced logs a role of the app may not use, or that runs sessions as `root`; the \
+profile is not ready only if the document is the account's default, `SSM-SessionManagerRunShell` |
+    | `log-lost` | warning | the Session document or the compute | logs of sessions that do not \
+arrive: the role may not write them, or the network does not lead there |
+    | `exec-denied` | warning | the ECS service | `EnableExecuteCommand` with a container whose \
+root file system is read-only or that has AWS keys in its environment, or with a task role that \
+may not open the channels |
+    | `tags-match-nothing` | warning | the policy of the grant | `instance_tags` of a grant to \
+operators that no compute of the app has |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \
 grants nothing |
     | `decrypt-on-all-keys` | warning | the policy | `kms:Decrypt` on every key, unconditionally |
@@ -98,8 +113,6 @@ counts in CDK's report |
     https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
     What allows and denies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-    The grammar of policies:
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
     The length and the number of policies:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     Keys in policies:
@@ -163,7 +176,12 @@ counts in CDK's report |
             known. Where there is nothing to report, one finding on no resource keeps these counts,
             as CDK drops a report without findings.
         """
-        findings, verdicts = check(Assembly(context.template_paths), network=self._network)
+        app = getattr(context, "app_construct", None)
+        findings, verdicts = check(
+            Assembly(context.template_paths),
+            network=self._network,
+            constructs=ByTemplate() if app is None else ConstructTree(app),
+        )
         return cdk.PolicyValidationPluginReport(
             success=not (self._strict and any(RULES[one.rule].not_ready for one in findings)),
             violations=[self._violation(finding) for finding in findings],
@@ -177,11 +195,12 @@ counts in CDK's report |
         if rule.not_ready:
             severity = "error" if self._strict else "warning"
         is_cause = rule.id != READY
+        link = [f"# {more(rule.id)}"] if is_cause else []
         return cdk.PolicyViolation(
             rule_name=rule.id,
             description=shown(finding.description),
             severity=severity,
-            fix=f"{finding.fix}\n{more(rule.id)}" if is_cause else finding.fix,
+            fix="\n".join([str(finding.fix)] * bool(finding.fix) + link),
             rule_metadata={"page": page(rule.id)} if is_cause else None,
             violating_resources=[
                 cdk.PolicyViolatingResource(

@@ -8,32 +8,27 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 from functools import lru_cache
-from itertools import product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from session_manager_permissions import _needs
 from session_manager_permissions._needs import ARN_PART
-from session_manager_permissions._patterns import UNKNOWN, any_matches, as_list, matches, widest
+from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
-from .grammar import Refusal, refusal
-from .templates import Condition, intrinsic, is_function, mappings_in, rewritten, text
+from .parts import decider
+from .templates.files import parsed
+from .templates.functions import Deployed, candidates, is_function, listed, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from .templates import Template
-
-World: TypeAlias = "frozenset[tuple[Condition, bool]]"
-"""One possible deployment: a value for each of some conditions of templates."""
-
-_EVERYWHERE: Final[frozenset[World]] = frozenset({frozenset()})
-_MOST_CONDITIONS: Final = 6
-"""How many conditions are tried as true and as false; with more, nothing is known."""
-
-_HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|SecretsManager|SQS)::")
-"""Services whose resources have an attribute `Arn` with the service's name in lower case."""
+NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
+    **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
+    # A policy may allow it on some instances, and it is not known which will have the profile.
+    **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_RESOURCES),
+}
+"""The actions that an instance needs, each with its resource."""
 
 
 class Answer(IntEnum):
@@ -65,20 +60,18 @@ class Statement(NamedTuple):
     resources: tuple[str, ...] = ("*",)
     not_resources: bool = False
     certain: bool = False
-    """Whether the statement is certainly deployed, and its `Condition` certainly holds."""
+    """Whether it is certainly attached, and its `Condition` certainly holds."""
     written_resource: object = None
     """The element `Resource` as the template has it."""
-    when: frozenset[World] = _EVERYWHERE
-    """The deployments that have the statement: it is in each of these worlds."""
+    condition: object = None
+    """The element `Condition` as the template has it."""
+    doubt: str = ""
+    """Why it is not certain whether it applies, as what follows its name in a message."""
 
     @property
     def name(self) -> str:
         """What a message calls it."""
         return f"statement {self.sid!r} of {self.source}" if self.sid else self.source
-
-    def is_in(self, world: World) -> bool:
-        """Tell whether a deployment with these values of the conditions has the statement."""
-        return any(when <= world for when in self.when)
 
     def covers_action(self, action: str) -> bool | None:
         """Tell whether it matches `action`, whatever the resource."""
@@ -100,140 +93,109 @@ class Statement(NamedTuple):
         return True if actions and resources and self.certain else None
 
 
-class PolicyReading(NamedTuple):
-    """A policy document of a template, as it was read."""
+def read(
+    document: object,
+    source: str,
+    known: Callable[[object], str] = text,
+    about: tuple[str, ...] | None = None,
+) -> list[Statement]:
+    """Read the statements of a policy document that may be about some actions.
 
-    statements: list[Statement]
-    refused: str | None
-    """Why IAM refuses the document, whatever the values of its template's conditions. None if IAM
-    accepts it, if that depends on a condition, or if AWS does not document it."""
-
-
-def read(document: object, source: str, template: Template | None = None) -> PolicyReading:
-    """Read a policy document, with the intrinsic functions in it.
-
-    The `Condition` of a statement may hold or not, because its keys come from the request. Each
-    condition of the template that an `Fn::If` uses is tried as true and as false.
+    The `Condition` of a statement may hold or not, because its keys come from the request.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
 
     Args:
-        document: the document.
+        document: the document, as the world has it. What IAM refuses is left out.
         source: what a message calls the policy.
-        template: the template of the document, whose conditions and resources it refers to.
+        known: reads a value of the document as a text, with `UNKNOWN` for what is not known.
+        about: the actions that matter. A statement about others is left out before it asks the
+            world for anything. Default: - All actions matter.
     """
-    partition = template.stack.partition if template else None
-    found: dict[Statement, tuple[Statement, set[World]]] = {}
-    reasons: list[str | None] = []
-    conditions = [*dict.fromkeys(_conditions(document, template))]
-    if len(conditions) > _MOST_CONDITIONS:
-        return PolicyReading(anything(source), None)
-    for world in _combinations(conditions):
-        resolved = _resolved(document, world, template)
-        fault = refusal(resolved, partition) if isinstance(resolved, dict) else None
-        reasons.append(fault.reason if fault and fault.certain else None)
-        for one in _statements(resolved, source, fault):
-            found.setdefault(one._replace(written_resource=None), (one, set()))[1].add(world)
-    statements = [
-        one if when == _EVERYWHERE else one._replace(when=_shortened(frozenset(when)))
-        for one, when in found.values()
-    ]
-    return PolicyReading(statements, reasons[0] if all(reasons) else None)
-
-
-def _statements(resolved: object, source: str, fault: Refusal | None) -> Iterator[Statement]:
-    """Yield the statements of a document without `Fn::If`.
-
-    A document that IAM refuses makes the deployment fail. It therefore counts as a Deny of
-    everything. Its own statements are read as uncertain ones, for the other rules of the check.
-    """
-    if not isinstance(resolved, dict) or is_function(resolved):
-        yield from anything(source)
-        return
-    if fault and fault.certain:
-        yield Statement(source, allows=False, certain=True)
-    elif fault:
-        source = f"{source}, which IAM may refuse: {fault.reason}"
-        yield from anything(source)
-    for entry in as_list(resolved.get("Statement")):
+    if isinstance(document, str):
+        document = parsed(document)
+    if not isinstance(document, dict) or is_function(document):
+        return anything(source)
+    found: list[Statement] = []
+    for candidate in candidates(document, "Statement"):
+        entry = candidate.value
         if is_function(entry):
-            yield from anything(source)
-        elif isinstance(entry, dict) and "Effect" in entry:
-            yield from _of_entry(entry, source, certain=fault is None)
+            found += anything(source) if candidate.is_there else []
+        elif not isinstance(entry, dict) or (about and not _may_be_about(entry, about)):
+            continue
+        elif candidate.is_there:
+            found += _of_entry(entry, source, known)
+    return found
 
 
-def _of_entry(entry: dict[str, Any], source: str, *, certain: bool) -> Iterator[Statement]:
+def may_be_about(document: object, about: tuple[str, ...]) -> bool:
+    """Tell whether a document may have a statement about one of the actions, in any world."""
+    if isinstance(document, str):
+        document = parsed(document)
+    if not isinstance(document, dict) or is_function(document):
+        return True
+    entries = (candidate.value for candidate in candidates(document, "Statement"))
+    return any(is_function(one) or _may_be_about(one, about) for one in entries)
+
+
+def _may_be_about(entry: object, about: tuple[str, ...]) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    if "NotAction" in dict.keys(entry) or "Action" not in dict.keys(entry):
+        return True
+    actions = [one.value for one in candidates(entry, "Action")]
+    if any(isinstance(one, Deployed) for one in actions):
+        return True
+    return _may_match(tuple(map(text, actions)), about)
+
+
+@lru_cache(maxsize=4096)  # the policies of most roles have the same few statements
+def _may_match(patterns: tuple[str, ...], about: tuple[str, ...]) -> bool:
+    return any(
+        matches(pattern.lower(), action.lower()) is not False
+        for pattern in patterns
+        for action in about
+    )
+
+
+def _of_entry(
+    entry: dict[str, Any], source: str, known: Callable[[object], str]
+) -> Iterator[Statement]:
     not_actions, not_resources = "NotAction" in entry, "NotResource" in entry
-    actions = _patterns(entry.get("NotAction" if not_actions else "Action"))
-    written = text(entry["Effect"])
-    known = UNKNOWN not in written
-    for effect in [written] if known else ["Allow", "Deny"]:
+    actions = _patterns(entry, "NotAction" if not_actions else "Action", known)
+    effect = known(entry.get("Effect"))
+    certain = effect in {"Allow", "Deny"}
+    for allows in [effect == "Allow"] if certain else [True, False]:
         yield Statement(
             source=source,
             sid=text(entry.get("Sid", "")).replace(UNKNOWN, ""),
-            allows=effect == "Allow",
+            allows=allows,
             actions=tuple(action.lower() for action in actions),
             not_actions=not_actions,
-            resources=_patterns(entry.get("NotResource" if not_resources else "Resource")),
+            resources=_patterns(entry, "NotResource" if not_resources else "Resource", known),
             not_resources=not_resources,
-            certain=certain and known and not entry.get("Condition"),
+            certain=certain and not entry.get("Condition"),
             written_resource=entry.get("Resource"),
+            condition=entry.get("Condition"),
+            doubt=_doubt(entry),
         )
 
 
-def _patterns(value: object) -> tuple[str, ...]:
-    return tuple(map(text, as_list(value)))
+def _doubt(entry: dict[str, Any]) -> str:
+    """Say which element of a statement decides, beyond the template, whether it applies."""
+    condition = entry.get("Condition")
+    if condition:
+        keys = [key for one in mapping(condition).values() for key in mapping(one)]
+        on = f" on {' and '.join(map(repr, keys))}" if keys and not is_function(condition) else ""
+        return f", whose Condition{on} may not hold for the agent's calls"
+    for name in ("Effect", "Action", "NotAction", "Resource", "NotResource"):
+        for written in listed(entry.get(name)):
+            if UNKNOWN in text(written):
+                return f", whose {name} is {decider(written, 'value')}"
+    return ""
 
 
-def _combinations(conditions: Sequence[Condition]) -> Iterator[World]:
-    """Yield each possible deployment, by the values of these conditions."""
-    for values in product((True, False), repeat=len(conditions)):
-        yield frozenset(zip(conditions, values, strict=True))
-
-
-def _shortened(worlds: frozenset[World]) -> frozenset[World]:
-    """Return the same worlds, without the conditions that make no difference."""
-    for condition in {name for world in worlds for name, _ in world}:
-        shorter = frozenset(
-            frozenset(one for one in world if one[0] != condition) for world in worlds
-        )
-        if 2 * len(shorter) == len(worlds):
-            worlds = shorter
-    return worlds
-
-
-def _conditions(document: object, template: Template | None) -> Iterator[Condition]:
-    """Yield the conditions that an `Fn::If` in the document uses."""
-    for one in mappings_in(document):
-        match intrinsic(one):
-            case "Fn::If", [str(name), _, _]:
-                yield Condition(template, name)
-
-
-def _resolved(value: object, world: World, template: Template | None) -> object:
-    """Return `value` as a deployment has it.
-
-    Each `Fn::If` is replaced by the branch that the deployment takes, each `AWS::NoValue` is
-    removed, and each `Fn::GetAtt` of an ARN is replaced by what is known of that ARN.
-    """
-
-    def known(function: dict[str, Any]) -> object:
-        match intrinsic(function):
-            case "Fn::If", [str(name), then, otherwise]:
-                holds = (Condition(template, name), True) in world
-                return rewritten(then if holds else otherwise, known)
-            case "Fn::GetAtt", [str(name), "Arn"] if template is not None:
-                return _arn(template, name) or function
-        return {name: rewritten(argument, known) for name, argument in function.items()}
-
-    return rewritten(value, known)
-
-
-def _arn(template: Template, name: str) -> str | None:
-    """Return the ARN of a resource of the template, as far as the type of the resource tells it."""
-    resource = template.resources.get(name)
-    found = _HAVING_ARN.match(resource.type) if resource else None
-    # The partition makes no difference: no ARN that is asked about is of one of these services.
-    return f"arn:aws:{found[1].lower()}:{UNKNOWN}" if found else None
+def _patterns(entry: dict[str, Any], name: str, known: Callable[[object], str]) -> tuple[str, ...]:
+    return tuple(map(known, listed(entry.get(name)))) or (UNKNOWN,)
 
 
 def anything(source: str) -> list[Statement]:
@@ -253,29 +215,6 @@ def decide(found: Iterable[Statement], action: str, resource: str | tuple[str, .
     matched = [
         (one, applies) for one in found if (applies := one.applies(action, resource)) is not False
     ]
-    conditions = [*{name for one, _ in matched for world in one.when for name, _ in world}]
-    if not conditions:
-        return _decide(matched)
-    if len(conditions) > _MOST_CONDITIONS:
-        return _decide(
-            [(one, applies if one.when == _EVERYWHERE else None) for one, applies in matched]
-        )
-    decisions = [
-        _decide([(one, applies) for one, applies in matched if one.is_in(world)])
-        for world in _combinations(conditions)
-    ]
-    answers = {one.answer for one in decisions}
-    named = {id(statement) for one in decisions for statement in one.by}
-    if answers == {Answer.IMPLICIT_DENY, Answer.EXPLICIT_DENY}:
-        return Decision(Answer.IMPLICIT_DENY)
-    if len(answers) > 1:
-        named |= {id(one) for one, _ in matched if one.when != _EVERYWHERE}
-    answer = answers.pop() if len(answers) == 1 else Answer.UNKNOWN
-    return Decision(answer, tuple(one for one, _ in matched if id(one) in named))
-
-
-def _decide(matched: Sequence[tuple[Statement, bool | None]]) -> Decision:
-    """Return the decision in one deployment; a statement with None may apply or not."""
     denies = tuple(one for one, applies in matched if applies and not one.allows)
     if denies:
         return Decision(Answer.EXPLICIT_DENY, denies)

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions import _needs
+from session_manager_permissions import _limits, _needs
+from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
-from .policies import PolicyReading, Statement, anything, read
-from .templates import (
+from .parts import decider
+from .policies import (
+    NEEDED,
+    Answer,
+    Decision,
+    Statement,
+    anything,
+    decide,
+    may_be_about,
+    read,
+    within,
+)
+from .templates.functions import (
     UNKNOWN,
-    Resource,
-    ReturnValue,
-    Unresolved,
+    Candidate,
+    candidates,
     listed,
     mapping,
-    may_be_equal,
-    present,
     shortest,
-    shown,
     text,
 )
+from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal
+from .templates.values import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from .templates import Assembly, Condition, Template, Value
+    from .templates import Assembly
+    from .templates.model import Template, Value
 
 ATTACHED_BY: Final = {
     "AWS::IAM::Policy": "Roles",
@@ -38,6 +50,13 @@ ATTACHED_BY: Final = {
 }
 """The policies that are resources, and the property that names their roles."""
 
+_NODES: Final = "AWS::EKS::Nodegroup"
+ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", _NODES: "NodeRole"}
+"""What holds a role for instances, and the property that names the role."""
+
+DECRYPT: Final = "kms:Decrypt"
+_NEEDED: Final = tuple(NEEDED)
+_MANAGED: Final = "AWS::IAM::ManagedPolicy"
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
@@ -47,7 +66,8 @@ class Policy:
 
     resource: Resource
     location: str
-    document: object
+    owner: dict[str, Any]
+    """What has the document, as its `PolicyDocument`."""
 
     @property
     def source(self) -> str:
@@ -56,272 +76,489 @@ class Policy:
         return f"{called} {self.resource.logical_id!r}"
 
     @cached_property
-    def reading(self) -> PolicyReading:
-        """What it says, read once, whatever the number of its roles."""
-        return read(self.document, self.source, self.resource.template)
+    def matters(self) -> bool:
+        """Whether it may have a statement about what an instance needs, in any world."""
+        documents = [one.value for one in candidates(self.owner, "PolicyDocument")]
+        return not documents or any(may_be_about(one, _NEEDED) for one in documents)
 
     @cached_property
-    def needed(self) -> list[Statement]:
-        """Its statements about the actions that an instance needs."""
-        return [one for one in self.reading.statements if _actions_of(one)]
+    def may_decrypt(self) -> bool:
+        """Whether it may have a statement about the decryption by a key, in any world."""
+        documents = (one.value for one in candidates(self.owner, "PolicyDocument"))
+        return any(may_be_about(one, (DECRYPT,)) for one in documents)
 
     @cached_property
     def length(self) -> int:
         """The least number of characters that IAM counts."""
-        return shortest(self.document)
+        return shortest(dict.get(self.owner, "PolicyDocument"))
+
+    @cached_property
+    def longest(self) -> int:
+        """A number of characters that it has at most."""
+        return len(json.dumps(dict.get(self.owner, "PolicyDocument")))
+
+    @cached_property
+    def sids(self) -> list[str]:
+        """The Sids of its statements, in any world."""
+        return [
+            text(dict.get(mapping(statement.value), "Sid", ""))
+            for document in candidates(self.owner, "PolicyDocument")
+            for statement in candidates(mapping(document.value), "Statement")
+        ]
 
 
 class Attached(NamedTuple):
-    """A policy of a role."""
+    """A policy that a role may have."""
 
     policy: Policy
-    certain: bool
-    """Whether the deployment certainly attaches it."""
+    entry: Candidate
+    """What attaches it, in a list."""
+    named: Value | None = None
+    """What the entry has to refer to; None where it can't refer to anything else."""
 
 
 @dataclass(eq=False)
 class Role:
-    """The role of one or more instance profiles, with its policies as far as the app has them."""
+    """The role of one or more instance profiles, with all policies that it has in a world."""
 
     name: str
     resource: Resource
     """The role, or one of its profiles if the role is not in the app."""
     in_app: bool
-    may_be_another: bool = False
-    """Whether a profile names it, and so means another role if this one is not deployed."""
-    profiles: list[Resource] = field(default_factory=list)
     inline: list[Attached] = field(default_factory=list)
     managed: list[Attached] = field(default_factory=list)
     """The managed policies that are in the app."""
-    aws_managed: list[str] = field(default_factory=list)
-    arns: set[str] = field(default_factory=set)
-    """The ARNs of the other managed policies that it certainly has."""
-    others: list[Statement] = field(default_factory=list)
-    """The statements of AWS managed policies, and those for policies that can't be read."""
-    boundary: list[Statement] | None = None
-    """The statements of its permissions boundary."""
-    boundaries: list[Attached] = field(default_factory=list)
-    """The permissions boundary, if it is in the app."""
-
-    @property
-    def attached(self) -> list[Attached]:
-        """The policies that are in the app, without the permissions boundary."""
-        return [*self.inline, *self.managed]
-
-    def statements(self, without: frozenset[Policy] = frozenset()) -> list[Statement]:
-        """Return the statements of its policies about the actions that an instance needs."""
-        found = [*self.others]
-        for policy, certain in self.attached:
-            if policy not in without:
-                found += policy.needed if certain else _uncertain(policy.needed)
-        return found
-
-    @property
-    def managed_policies(self) -> int:
-        """The least number of managed policies that it has."""
-        in_app = {policy for policy, certain in self.managed if certain}
-        # a policy of the app may also be given by its ARN
-        aws = {arn for arn in self.arns if ":aws:policy/" in arn}
-        return len(aws) + max(len(in_app), len(self.arns - aws))
+    others: list[Candidate] = field(default_factory=list)
+    """The ARNs of the other managed policies."""
 
 
-class Profiles:
-    """The instance profiles of an assembly, and their roles, found in one pass."""
+class Asked(NamedTuple):
+    """The resource of an action."""
+
+    value: Value
+    service: str
+    """The service in its ARN."""
+
+    def is_covered_by(self, pattern: Value) -> bool | None:
+        """Tell whether the resource of a statement covers it; None if that is not known."""
+        text = as_text(pattern)
+        if text == "*" or matches(_identified(pattern), _identified(self.value)):
+            return True
+        theirs = {part.resource for part in pattern if isinstance(part, ReturnValue)}
+        ours = {part.resource for part in self.value if isinstance(part, ReturnValue)}
+        if theirs and ours and not theirs & ours:
+            return False
+        service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
+        return False if service and service[1] != self.service else None
+
+
+def _identified(value: Value) -> str:
+    """Return a value as a text in which each part that is only known at deployment has a name."""
+    return "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
+
+
+_OF_SESSIONS: Final = _needs.of_session_key(None, sessions_only=True)
+"""The condition that each use of a key by a session meets."""
+
+_WITHOUT_DATA: Final = (
+    "AmazonSSMManagedInstanceCore",
+    "AmazonSSMPatchAssociation",
+    "AmazonEC2ContainerRegistryReadOnly",
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+)
+"""Policies of AWS that allow nothing of KMS, S3 and CloudWatch Logs, and deny nothing."""
+
+
+class Ability(NamedTuple):
+    """IAM's decision about one action of a role."""
+
+    identity: Decision
+    """By the role's policies alone."""
+    boundary: Decision
+    """By its permissions boundary alone."""
+    decision: Decision
+    """By both together."""
+
+
+class Roles:
+    """The roles of an assembly, with what names and attaches, found in one pass.
+
+    What is found is what there is in any world. What is asked is answered for the world that is
+    judged.
+    """
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
+        self._once = assembly.worlds.once
         self._named: defaultdict[tuple[str, str | None, Value], list[Resource]] = defaultdict(list)
-        """Roles and profiles, by their type, their account and the name that they are given."""
+        """Roles and profiles, by their type, their account and the names that they are given."""
         self._managed: dict[Resource, Policy] = {}
         self._attached: defaultdict[Value, list[Attached]] = defaultdict(list)
         """The policies of each role, by the reference or the name with which they give the role."""
-        self._read_once = cache(self._read_role)
-        self._may_be_of_any = cache(self._of_unmatched)
-        self._roles_elsewhere: dict[object, Role] = {}
-        self.role_behind: dict[Resource, Role] = {}
-        """The role of each profile."""
-        for kind in _NAMED_BY:
+        self._roles: dict[object, Role] = {}
+        for kind, naming in _NAMED_BY.items():
             for resource in assembly.by_type[kind]:
-                name = self._name(resource)
-                if name is not None:
+                for name in self._possible_names(resource, naming):
                     self._named[kind, resource.template.stack.account, name].append(resource)
         for kind, naming in ATTACHED_BY.items():
             for resource in assembly.by_type[kind]:
-                self._index_attached(resource, resource.properties.get(naming))
-        self._unmatched = self._without_a_role()
+                self._index_attached(resource, naming)
+        self._roleless = self._without_a_role()
+        self._unmatched = [one for one in self._roleless if one[1].policy.matters]
         self._unread = [*_unread(assembly)]
-        for profile in assembly.by_type["AWS::IAM::InstanceProfile"]:
-            self.role_behind[profile] = self._role(profile)
-            self.role_behind[profile].profiles.append(profile)
-        self.roles = [*dict.fromkeys(self.role_behind.values())]
-        """The roles of the profiles, each once."""
 
-    def _name(self, resource: Resource) -> Value | None:
-        """Return the name that a resource is given; None if CloudFormation generates one."""
-        name = present(resource.properties, _NAMED_BY[resource.type])
-        return None if name is None else self._assembly.value(resource.template, name)
+    def _possible_names(self, resource: Resource, naming: str) -> list[Value]:
+        """Return the names that a resource may be given, other than one that is generated."""
+        return [
+            name
+            for candidate in candidates(resource.properties, naming)
+            for name in self._assembly.possible(resource.template, candidate.value)
+        ]
 
-    def _index_attached(self, resource: Resource, roles: object) -> None:
-        document = resource.properties.get("PolicyDocument")
-        policy = Policy(resource, "Properties.PolicyDocument", document)
-        if resource.type == "AWS::IAM::ManagedPolicy":
+    def _index_attached(self, resource: Resource, naming: str) -> None:
+        policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
+        if resource.type == _MANAGED:
             self._managed[resource] = policy
-        for value, certain in listed(roles):
-            name = self._assembly.value(resource.template, value)
-            if not isinstance(roles, list) and any("," in _folded(part) for part in name):
-                name = (Unresolved(resource),)  # a list in a parameter: several roles
-            self._attached[name].append(Attached(policy, certain))
+        is_list = isinstance(mapping(resource.body.get("Properties")).get(naming), list)
+        for entry in candidates(resource.properties, naming):
+            names = self._assembly.possible(resource.template, entry.value)
+            for name in names:
+                attached = Attached(policy, entry, name if names[1:] else None)
+                is_several = not is_list and any("," in _folded(part) for part in name)
+                self._attached[(Unresolved(resource),) if is_several else name].append(attached)
 
-    def _without_a_role(self) -> list[tuple[Value, Policy]]:
+    def _without_a_role(self) -> list[tuple[Value, Attached]]:
         """Return the policies whose role is not certain to be one of the app."""
         return [
-            (name, policy)
+            (name, attached)
             for name, several in self._attached.items()
             if _role_in(name) is None
-            for policy, _ in several
-            if all(
-                role.conditions
-                for role in self._named.get(
-                    ("AWS::IAM::Role", policy.resource.template.stack.account, name), ()
-                )
-            )
+            for attached in several
+            if not any(one.is_certain for one in self._roles_named(attached.policy.resource, name))
         ]
+
+    def _roles_named(self, by: Resource, name: Value) -> list[Resource]:
+        return self._named.get(("AWS::IAM::Role", by.template.stack.account, name), [])
 
     # The role of a profile
 
-    def _role(self, profile: Resource) -> Role:
-        account = profile.template.stack.account
-        name: Value = (Unresolved(profile),)
-        match [*listed(profile.properties.get("Roles"))]:
-            case [(written, True)]:
-                name = self._assembly.value(profile.template, written)
+    def of_holder(self, holder: Resource) -> Role:
+        """Return the role of a profile, or of a node group, which EKS makes a profile for."""
+        return self._once(("role of", holder), lambda: self._of_holder(holder))
+
+    def _of_holder(self, holder: Resource) -> Role:
+        account = holder.template.stack.account
+        name: Value = (Unresolved(holder),)
+        match [*listed(holder.properties.get(ROLE_IN[holder.type]))]:
+            case [written] if holder.type == _NODES:
+                name = self._name_behind(holder.template, written)
+            case [written]:
+                name = self._assembly.value(holder.template, written)
         resource = _role_in(name)
         if resource is not None:
             if may_be_equal(account, resource.template.stack.account):
-                return self._in_app(resource, profile, by_name=False)
-            name = (Unresolved(profile),)  # the role of that name in its own account
-        named = self._named.get(("AWS::IAM::Role", account, name), ())
+                return self.of_resource(resource)
+            name = (Unresolved(holder),)  # the role of that name in its own account
+        named = [one for one in self._roles_named(holder, name) if one.exists]
         if len(named) == 1:
-            return self._in_app(named[0], profile, by_name=True)
-        return self._elsewhere(profile, name)
-
-    def _elsewhere(self, profile: Resource, name: Value) -> Role:
-        key = name, profile.template.stack.account, profile.conditions
-        if key not in self._roles_elsewhere:
-            role = Role("", profile, in_app=False)
-            source = "the role behind the profile"
+            return self.of_resource(named[0])
+        key = name, account
+        if key not in self._roles:
+            role = Role("", holder, in_app=False)
             match name:
                 case (str(known),):
-                    role.name, source = known, f"the role {known!r}, which is not in this app"
-            self._attach(role, name, profile.conditions)
-            role.others = anything(source)
-            self._roles_elsewhere[key] = role
-        return self._roles_elsewhere[key]
+                    role.name = known
+            self._attach(role, name)
+            self._roles[key] = role
+        return self._roles[key]
 
-    def _in_app(self, resource: Resource, profile: Resource, *, by_name: bool) -> Role:
-        """Return the role of the app that a profile refers to or names.
+    def of_resource(self, resource: Resource) -> Role:
+        """Return a role of the app."""
+        if resource not in self._roles:
+            self._roles[resource] = self._read_role(resource)
+        return self._roles[resource]
 
-        Args:
-            resource: the role.
-            profile: the profile. What has the conditions of both is deployed with them.
-            by_name: whether the profile names the role. The name may mean another role if this one
-                is not deployed.
-        """
-        conditions = resource.conditions | profile.conditions
-        may_be_another = by_name and conditions != profile.conditions
-        return self._read_once(resource, conditions, may_be_another=may_be_another)
-
-    def _read_role(
-        self, resource: Resource, conditions: frozenset[Condition], *, may_be_another: bool
-    ) -> Role:
-        properties = resource.properties
-        role = Role(resource.logical_id, resource, in_app=True, may_be_another=may_be_another)
-        for entry, certain in listed(properties.get("Policies")):
-            policy = Policy(resource, "Properties.Policies", mapping(entry).get("PolicyDocument"))
-            role.inline.append(Attached(policy, certain))
-        self._attach(role, (ReturnValue(resource),), conditions)
-        name = self._name(resource)
-        if name is not None:
-            self._attach(role, name, conditions)
-        role.others += self._of_others(resource, name)
-        for value, certain in listed(properties.get("ManagedPolicyArns")):
-            self._take_managed(role, value, certain=certain)
-        for arn, certain in listed(properties.get("PermissionsBoundary")):
-            found = self._managed_behind(resource.template, arn)
-            if not certain:
-                role.boundary = anything("a permissions boundary that the role has on a condition")
-            elif isinstance(found, Policy):
-                role.boundary = found.reading.statements
-                role.boundaries.append(Attached(found, certain))
-            else:
-                role.boundary = _not_in_app(found, arn)
-        if may_be_another:
-            role.others += anything("the condition on which the role is deployed")
+    def _read_role(self, resource: Resource) -> Role:
+        role = Role(resource.logical_id, resource, in_app=True)
+        for entry in candidates(resource.properties, "Policies"):
+            policy = Policy(resource, "Properties.Policies", mapping(entry.value))
+            role.inline.append(Attached(policy, entry))
+        self._attach(role, (ReturnValue(resource),))
+        names = self._possible_names(resource, "RoleName")
+        guarded = any(one.guards for one in candidates(resource.properties, "RoleName"))
+        for name in names:
+            self._attach(role, name, is_certain=not (guarded or names[1:]))
+        for entry in candidates(resource.properties, "ManagedPolicyArns"):
+            match self._assembly.possible(resource.template, entry.value):
+                case [(ReturnValue(found, _),)] if found in self._managed:
+                    role.managed.append(Attached(self._managed[found], entry))
+                case _:
+                    role.others.append(entry)
         return role
 
     # Its policies
 
-    def _attach(self, role: Role, name: Value, conditions: frozenset[Condition]) -> None:
+    def _attach(self, role: Role, name: Value, *, is_certain: bool = True) -> None:
         """Attach the policies that refer to the role, or name it, in its account."""
         account = role.resource.template.stack.account
-        for policy, certain in self._attached.get(name, ()):
-            there = policy.resource.template.stack.account
-            if may_be_equal(account, there):
-                policies = role.managed if policy.resource in self._managed else role.inline
-                deployed = policy.resource.conditions <= conditions
-                policies.append(Attached(policy, certain and deployed and account == there))
+        for attached in self._attached.get(name, ()):
+            policy = attached.policy.resource
+            if may_be_equal(account, policy.template.stack.account):
+                one = attached if is_certain else attached._replace(named=name)
+                (role.managed if policy in self._managed else role.inline).append(one)
 
-    def _of_others(self, resource: Resource, name: Value | None) -> Iterator[Statement]:
+    def has(self, role: Role, attached: Attached) -> bool:
+        """Tell whether a role has a policy in the world that is judged."""
+        resource = attached.policy.resource
+        if not resource.exists or not attached.entry.is_there:
+            return False
+        if attached.named is None:
+            return True
+        name = self._assembly.value(resource.template, attached.entry.value)
+        mine = (ReturnValue(role.resource),), self._name(role)
+        return name == attached.named and (not role.in_app or name in mine)
+
+    def _name(self, role: Role) -> Value | None:
+        """Return the name that a role of the app is given; None if CloudFormation generates one."""
+        name = role.resource.properties.get("RoleName")
+        return None if name is None else self._assembly.value(role.resource.template, name)
+
+    def statements(self, policy: Policy, about: tuple[str, ...] = _NEEDED) -> list[Statement]:
+        """Return the statements of a policy about some actions. Default: - what is needed."""
+
+        def reads() -> list[Statement]:
+            known = partial(self._assembly.text, policy.resource.template)
+            found = read(policy.owner.get("PolicyDocument"), policy.source, known, about)
+            return [one for one in found if about is not _NEEDED or _actions_of(one)]
+
+        return self._once((policy, about), reads)
+
+    def has_statement(self, role: Role, begin: str) -> bool:
+        """Tell whether a policy of the role has a statement whose Sid begins so."""
+        return any(
+            self.has(role, attached)
+            for attached in (*role.inline, *role.managed)
+            if any(sid.startswith(begin) for sid in attached.policy.sids)
+        )
+
+    # Quotas, of which each counts what the role has if all that it may have is too much.
+
+    def inline_length(self, role: Role) -> int:
+        """Return the least length of the inline policies of a role."""
+        if sum(one.policy.longest for one in role.inline) <= _limits.MAX_INLINE_POLICIES:
+            return 0
+        lengths = [one for one in role.inline if self._is_certain(role, one)]
+        return sum(one.policy.length for one in lengths if self.has(role, one))
+
+    def long_managed(self, role: Role) -> list[Policy]:
+        """Return the managed policies of a role that are certainly too long."""
+        most = _limits.MAX_MANAGED_POLICY
+        return [
+            one.policy
+            for one in role.managed
+            if one.policy.longest > most
+            and one.policy.length > most
+            and self._is_certain(role, one)
+            and self.has(role, one)
+        ]
+
+    def managed_policies(self, role: Role) -> int:
+        """Return the least number of managed policies that a role has."""
+        if len(role.managed) + len(role.others) <= _limits.MANAGED_POLICIES:
+            return 0
+        in_app = {
+            one.policy
+            for one in role.managed
+            if self._is_certain(role, one) and self.has(role, one)
+        }
+        arns = {text(entry.value) for entry in role.others if entry.is_there}
+        arns = {arn for arn in arns if arn.startswith("arn:")}
+        # a policy of the app may also be given by its ARN
+        aws = {arn for arn in arns if ":aws:policy/" in arn}
+        return len(aws) + max(len(in_app), len(arns - aws))
+
+    def aws_managed(self, role: Role) -> list[str]:
+        """Return the policies that AWS manages, by their paths and names."""
+        entries = [one for one in role.others if "AmazonEC2RoleforSSM" in text(one.value)]
+        found = [self.managed_behind(role.resource, one.value) for one in entries if one.is_there]
+        return [one for one in found if isinstance(one, str)]
+
+    @staticmethod
+    def _is_certain(role: Role, attached: Attached) -> bool:
+        """Tell whether a policy is certain to be in the role's account."""
+        stack = attached.policy.resource.template.stack
+        return stack.account == role.resource.template.stack.account
+
+    def attached(self, role: Role) -> list[Policy]:
+        """Return the policies of the app that a role has, of those about what an instance needs."""
+        several = (*role.inline, *role.managed)
+        return self._once(
+            (role, "policies"),
+            lambda: [one.policy for one in several if one.policy.matters and self.has(role, one)],
+        )
+
+    def abilities(self, role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, Ability]:
+        """Decide about each action that an instance needs, leaving out the policies `without`."""
+        return self._once((role, without), lambda: self._decided(role, without))
+
+    def _decided(self, role: Role, without: frozenset[Policy]) -> dict[str, Ability]:
+        account = role.resource.template.stack.account
+        statements = [*self._of_others(role)]
+        for policy in self.attached(role):
+            if policy not in without:
+                is_sure = policy.resource.template.stack.account == account
+                needed = self.statements(policy)
+                statements += needed if is_sure else _uncertain(needed)
+        boundary = self._boundary(role)
+        found = {}
+        for action, resource in NEEDED.items():
+            identity = decide(statements, action, resource)
+            limit = Decision(Answer.ALLOWED)
+            if boundary is not None:
+                limit = decide(boundary, action, resource)
+            found[action] = Ability(identity, limit, within(identity, limit))
+        return found
+
+    def answer(self, role: Role, action: str, asked: Asked) -> Answer:
+        """Decide about an action that some sessions need, by the role's own policies."""
+        return self._once((role, action, asked), lambda: self._answered(role, action, asked))
+
+    def _answered(self, role: Role, action: str, asked: Asked) -> Answer:
+        found = [*self._of_others(role, (action,))]
+        for attached in (*role.inline, *role.managed):
+            if self._may_grant(attached.policy, action) and self.has(role, attached):
+                found += self._about(attached.policy, action, asked)
+        name = self._name(role)
+        for other, attached in self._roleless:
+            if self._may_grant(attached.policy, action) and _may_be_named(
+                role.resource, name, other
+            ):
+                found += anything(attached.policy.source)
+        decided = decide(found, action, "*").answer
+        return max(decided, self.limit(role, action, asked))
+
+    def limit(self, role: Role, action: str, asked: Asked) -> Answer:
+        """Decide about an action that some sessions need, by the permissions boundary alone."""
+        arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
+        if arn is None:
+            return Answer.ALLOWED
+        match self.managed_behind(role.resource, arn):
+            case Policy() as policy:
+                return decide(self._about(policy, action, asked), action, "*").answer
+        return Answer.UNKNOWN
+
+    def _may_grant(self, policy: Policy, action: str) -> bool:
+        documents = (one.value for one in candidates(policy.owner, "PolicyDocument"))
+        return any(may_be_about(one, (action,)) for one in documents)
+
+    def _about(self, policy: Policy, action: str, asked: Asked) -> Iterator[Statement]:
+        """Yield the statements about an action, each on `*` if it is on what is asked about."""
+        template = policy.resource.template
+        for one in self.statements(policy, (action,)):
+            covered: bool | None = None
+            if not one.not_resources:
+                values = [self._assembly.value(template, on) for on in listed(one.written_resource)]
+                covered = any_matches(
+                    [asked.is_covered_by(value) for value in values], negated=False
+                )
+            if covered is not False:
+                certain = one.certain or one.condition == _OF_SESSIONS
+                on = ("*",) if covered else (UNKNOWN,)
+                yield one._replace(resources=on, not_resources=False, certain=certain)
+
+    def _of_others(self, role: Role, about: tuple[str, ...] = _NEEDED) -> Iterator[Statement]:
+        """Yield the statements of policies that are not in the app, or may be the role's."""
+        if not role.in_app:
+            known = f"the role {role.name!r}, which is not in this app"
+            named = next(listed(role.resource.properties.get("Roles")), None)
+            yield from anything(known if role.name else decider(named, "role of the profile"))
+            return
+        for entry in role.others:
+            if entry.is_there:
+                yield from self._behind(role.resource, entry.value, about)
+        yield from self._of_unknown_roles(role)
+
+    def _boundary(self, role: Role) -> list[Statement] | None:
+        """Return the statements of a role's permissions boundary, None without one."""
+        arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
+        return None if arn is None else self._behind(role.resource, arn)
+
+    def _behind(
+        self, resource: Resource, arn: object, about: tuple[str, ...] = _NEEDED
+    ) -> list[Statement]:
+        """Return the statements of the managed policy with this ARN."""
+        found = self.managed_behind(resource, arn)
+        if isinstance(found, Policy):
+            return self.statements(found)
+        if found in _WITHOUT_DATA and about is not _NEEDED:
+            return []
+        if found and about is _NEEDED:
+            return aws_managed(found)
+        return anything(f"{decider(arn, 'managed policy')}, which is not in this app")
+
+    def _of_unknown_roles(self, role: Role) -> Iterator[Statement]:
         """Yield statements for the policies that may be attached to the role.
 
         Such policies are in what can't be read, or their name of a role may mean this one. A role
         without a `RoleName` has a generated name, which another template knows only if the
         template of the role discloses it.
         """
-        there = resource.template
-        disclosed = name is not None or resource in there.disclosed
+        there, name = role.resource.template, self._name(role)
         for template, source, sees_all in self._unread:
+            disclosed = name is not None or role.resource in there.disclosed
             sees_it = disclosed or (sees_all and template is there)
             if sees_it and may_be_equal(there.stack.account, template.stack.account):
                 yield from anything(source)
+        account = there.stack.account
         if len(self._unmatched) <= _MOST_COMPARED:
-            may_be_its = (
-                policy
-                for other, policy in self._unmatched
-                if other != name and _may_be_named(resource, name, other)
-            )
-            yield from _merged(there.stack.account, may_be_its)
+            may_be_its = [
+                (other, attached)
+                for other, attached in self._unmatched
+                if other != name and _may_be_named(role.resource, name, other)
+            ]
+            yield from self._merged(account, may_be_its)
         else:
-            yield from self._may_be_of_any(there.stack.account)
+            yield from self._once(
+                ("unmatched", account), lambda: self._merged(account, self._unmatched)
+            )
 
-    def _of_unmatched(self, account: str | None) -> list[Statement]:
-        """Return the statements of all policies in `_unmatched`, for the roles of an account."""
-        return _merged(account, (policy for _, policy in self._unmatched))
+    def _merged(
+        self, account: str | None, several: list[tuple[Value, Attached]]
+    ) -> list[Statement]:
+        """Uncertain statements for policies of an account, one for each action and effect."""
+        found: dict[tuple[str, bool], Statement] = {}
+        for name, (policy, entry, named) in several:
+            resource = policy.resource
+            if not may_be_equal(account, resource.template.stack.account):
+                continue
+            if any(one.exists for one in self._roles_named(resource, name)):
+                continue
+            is_its = named is None or self._assembly.value(resource.template, entry.value) == named
+            if not resource.exists or not entry.is_there or not is_its:
+                continue
+            source = f"{policy.source}, which may be attached to this role"
+            for statement in self.statements(policy):
+                for action in _actions_of(statement):
+                    shared = statement._replace(source=source, certain=False)
+                    found.setdefault((action, statement.allows), shared)
+        return [*found.values()]
 
-    def _take_managed(self, role: Role, arn: object, *, certain: bool) -> None:
-        found = self._managed_behind(role.resource.template, arn)
-        if isinstance(found, Policy):
-            role.managed.append(Attached(found, certain))
-            return
-        if isinstance(found, str):
-            role.aws_managed.append(found)
-        known = text(arn)
-        if certain and known.startswith("arn:"):
-            role.arns.add(known)
-        others = _not_in_app(found, arn)
-        role.others += others if certain else _uncertain(others)
+    def managed_behind(self, resource: Resource, arn: object) -> Policy | str:
+        """Return the managed policy with this ARN; the path and name of one that AWS manages.
 
-    def _managed_behind(self, template: Template, arn: object) -> Policy | str | None:
-        """Return the managed policy with this ARN; the path and name of one that AWS manages."""
-        found = self._assembly.value(template, arn)
+        An empty text stands for one that is neither of the app nor of AWS.
+        """
+        found = self._assembly.value(resource.template, arn)
         match found:
-            case (ReturnValue(resource, _),):
-                return self._managed.get(resource)
+            case (ReturnValue(policy, _),):
+                return self._managed.get(policy, "")
         known = "".join(part if isinstance(part, str) else UNKNOWN for part in found)
         of_aws = re.fullmatch(rf"arn:([^:]*):iam::aws:policy/([^,{UNKNOWN}]+)", known)
-        if of_aws and of_aws[1] in {UNKNOWN, template.stack.partition or of_aws[1]}:
+        partition = resource.template.stack.partition
+        if of_aws and of_aws[1] in {UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
-        return None
+        return ""
 
     # What launches instances
 
@@ -330,22 +567,34 @@ class Profiles:
         return self._of_kind("AWS::IAM::InstanceProfile", template, name)
 
     def role_of(self, template: Template, name: object) -> Role | None:
-        """Return the role of the app that a service makes an instance profile for."""
+        """Return the role of the app that is referred to, or named, or named in an ARN."""
         resource = self._of_kind("AWS::IAM::Role", template, name)
-        if resource is None:
-            return None
-        return self._read_once(resource, resource.conditions, may_be_another=False)
+        return None if resource is None else self.of_resource(resource)
+
+    def _name_behind(self, template: Template, arn: object) -> Value:
+        """Return the name of the role with this ARN, or what refers to the role."""
+        role = self._of_kind("AWS::IAM::Role", template, arn)
+        if role is not None:
+            return (ReturnValue(role),)
+        match self._assembly.value(template, arn):
+            case [*_, str(last)] if ":role/" in last:
+                return (last.rpartition("/")[2],)
+            case found:
+                return found
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""
         value = self._assembly.value(template, name)
         match value:
-            case (ReturnValue(resource, _),) | ("arn:", *_, ReturnValue(resource, "")):
+            case (ReturnValue(resource, _),):
+                return resource if resource.type == kind else None
+            case (str(first), *_, ReturnValue(resource, "")) if first.startswith("arn:"):
                 return resource if resource.type == kind else None
             case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
                 value = (last.rpartition("/")[2],)
         named = self._named.get((kind, template.stack.account, value), ())
-        return named[0] if len(named) == 1 else None
+        existing = [one for one in named if one.exists]
+        return existing[0] if len(existing) == 1 else None
 
 
 _NAMED_BY: Final = {
@@ -354,30 +603,10 @@ _NAMED_BY: Final = {
 }
 """The property that names a resource of these types."""
 
-NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
-    **dict.fromkeys(_needs.CHANNELS.actions, _needs.CHANNELS.resource),
-    # A policy may allow it on some instances, and it is not known which will have the profile.
-    **dict.fromkeys(_needs.REGISTRATION.actions, _needs.REGISTRATION_RESOURCES),
-}
-"""The actions that an instance needs, each with its resource."""
-
 
 def _actions_of(statement: Statement) -> list[str]:
     """Return the needed actions that a statement may match."""
     return [one for one, on in NEEDED.items() if statement.applies(one, on) is not False]
-
-
-def _merged(account: str | None, policies: Iterable[Policy]) -> list[Statement]:
-    """Uncertain statements for policies of an account, one for each action and effect."""
-    found: dict[tuple[str, bool], Statement] = {}
-    for policy in policies:
-        if may_be_equal(account, policy.resource.template.stack.account):
-            source = f"{policy.source}, which may be attached to this role"
-            for statement in policy.needed:
-                for action in _actions_of(statement):
-                    shared = statement._replace(source=source, certain=False)
-                    found.setdefault((action, statement.allows), shared)
-    return [*found.values()]
 
 
 def _role_in(name: Value) -> Resource | None:
@@ -452,28 +681,12 @@ def _unread(assembly: Assembly) -> Iterator[_Unread]:
         of = f"of the template {template.path.name!r}"
         for name in template.transforms:
             yield _Unread(template, f"the transform {name!r} {of}", sees_all=True)
-        for name, entry in template.made_later.items():
-            if _may_make_policies(name, entry):
+        for name, types in template.types_made.items():
+            if types & _MAY_ATTACH:
                 yield _Unread(template, f"{name!r} {of}", sees_all=True)
 
 
-def _may_make_policies(name: str, entry: object) -> bool:
-    """Tell whether an entry, or a loop, may make policies or nested stacks with policies."""
-    if not name.startswith("Fn::ForEach::"):
-        kind = mapping(entry).get("Type")
-        return not isinstance(kind, str) or "{" in kind or kind in _MAY_ATTACH
-    fragments = entry[-1] if isinstance(entry, list) and entry else None
-    return not isinstance(fragments, dict) or any(
-        _may_make_policies(*fragment) for fragment in fragments.items()
-    )
-
-
-_MAY_ATTACH: Final = {*ATTACHED_BY, "AWS::CloudFormation::Stack"}
-
-
-def _not_in_app(name: str | None, arn: object) -> list[Statement]:
-    """Return the statements of an AWS managed policy, or those for one that can't be read."""
-    return anything(f"the managed policy {shown(arn)}") if name is None else aws_managed(name)
+_MAY_ATTACH: Final = frozenset({*ATTACHED_BY, "AWS::CloudFormation::Stack", UNKNOWN})
 
 
 def _uncertain(found: list[Statement]) -> list[Statement]:

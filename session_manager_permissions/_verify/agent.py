@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .asking import CannotAsk
-from .checks import Check, Evidence
+from .checks import Evidence, Outcome
 from .options import read_json
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_diagnostics(path: str, node_id: str) -> Diagnostics:
     return {row.name: row for row in rows}
 
 
-def merged(check: Check, rows: Diagnostics, node: Node) -> Check:
+def merged(check: Outcome, rows: Diagnostics, node: Node) -> Outcome:
     """Return a check, with what only the node knows.
 
     What is proven stays so, as the file may be older.
@@ -87,7 +87,7 @@ def merged(check: Check, rows: Diagnostics, node: Node) -> Check:
     return check
 
 
-def _path(check: Check, row: _Row | None, proxy: _Row | None) -> Check:
+def _path(check: Outcome, row: _Row | None, proxy: _Row | None) -> Outcome:
     found = _seen(check, row)
     if found is check and check.verdict == "fail" and proxy and proxy.status == "Success":
         why = (
@@ -99,7 +99,7 @@ def _path(check: Check, row: _Row | None, proxy: _Row | None) -> Check:
     return found
 
 
-def _seen(check: Check, row: _Row | None) -> Check:
+def _seen(check: Outcome, row: _Row | None) -> Outcome:
     """Return the check, with what the node has tried."""
     if row is None or row.status not in ("Success", "Failed"):
         return check
@@ -115,14 +115,14 @@ def _seen(check: Check, row: _Row | None) -> Check:
     return replace(check, verdict=verdict, why=why, fix=fix, evidence=evidence)
 
 
-def _noted(check: Check, row: _Row | None) -> Check:
+def _noted(check: Outcome, row: _Row | None) -> Outcome:
     if row is None:
         return check
     why = (*check.why, f"on the node: {row.note}")
     return replace(check, why=why, evidence=(*check.evidence, row.evidence))
 
 
-def _service(check: Check, row: _Row | None, node: Node) -> Check:
+def _service(check: Outcome, row: _Row | None, node: Node) -> Outcome:
     noted = _noted(check, row)
     if row is None or row.status != "Failed":
         return noted

@@ -46,6 +46,8 @@ class CapabilityAnswer(TypedDict):
     """The key as you named it, the bucket and prefix, the log group."""
     allowed: bool
     """Whether every action is allowed; for `register`, whether it is on one of its resources."""
+    verdict: str
+    """`allowed`, `denied`, or `unknown` if what IAM does not know may turn a denial around."""
     why: list[str]
     """Which actions are denied and by what, in English; empty if allowed."""
     fix: list[str]
@@ -56,9 +58,18 @@ class CapabilityAnswer(TypedDict):
     """IAM's answers, one for each action and resource."""
 
 
-class RoleAnswer(TypedDict):
-    """What every answer has."""
+class TrustAnswer(TypedDict):
+    """Whether the role may be assumed."""
 
+    verdict: str
+    """`allowed`, `denied` or `unknown`."""
+    why: list[str]
+    """Why, in English."""
+    fix: list[str]
+    """What would allow it, in English; empty if allowed."""
+
+
+class _AnyFields(TypedDict):
     version: int
     """The version of this shape: 1."""
     ready: bool
@@ -75,6 +86,14 @@ class RoleAnswer(TypedDict):
     """The document's `sessionType`."""
     capabilities: list[CapabilityAnswer]
     """What IAM was asked about the role, in the order of [the table](#what-is-asked)."""
+
+
+class RoleAnswer(_AnyFields, total=False):
+    """What every answer has."""
+
+    trust: TrustAnswer
+    """Only about a role: whether its trust policy lets EC2 assume it or, with `--role`, Systems
+    Manager."""
 
 
 class InstanceAnswer(TypedDict):

@@ -1,20 +1,19 @@
-"""Asks AWS, each question once, and says in words why AWS gave no answer."""
+"""Says in words why AWS gave no answer, and the way out."""
 
 from __future__ import annotations
 
 import os
 import re
 from contextlib import contextmanager
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote
+
+from session_manager_permissions import _limits
+from session_manager_permissions._quoting import in_shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from .session import AwsSession
-
-_Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
@@ -23,14 +22,29 @@ _MISSING: Final = frozenset(
         "InvalidDocument",
         "InvalidInstanceId",
         "NoSuchBucket",
+        "NoSuchBucketPolicy",
         "NoSuchEntity",
         "NotFoundException",
         "ServerSideEncryptionConfigurationNotFoundError",
         "ServiceSettingNotFound",
     }
 )
+_EXPIRED: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+)
+_UNKNOWN_HERE: Final = frozenset(
+    {
+        "AuthFailure",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "OptInRequired",
+        "UnrecognizedClientException",
+    }
+)
+"""What a region says to credentials that it does not know."""
 _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """The IAM action that an API operation needs, where the two have different names."""
+SIGN_IN: Final = "sign in with the AWS CLI, such as by aws sso login or aws login"
 
 
 _USER_OF_URL: Final = re.compile(r"(?:(?<=://)|(?<=Invalid endpoint: ))[^\s\"'<>]*@")
@@ -64,6 +78,9 @@ class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
     def __init__(self, text: str) -> None:
         super().__init__(without_passwords(text))
 
+    bucket_region: str | None = None
+    """The region that S3 says the bucket is in, of an answer that says nothing else."""
+
 
 class NotPermitted(CannotAsk):
     """The credentials may not make a call."""
@@ -75,6 +92,9 @@ class NotPermitted(CannotAsk):
 
 class NotThere(CannotAsk):
     """The resource that AWS was asked about does not exist."""
+
+    code: str = ""
+    """How AWS says so."""
 
 
 NO_ANSWER: Final = (KeyError, IndexError, TypeError, AttributeError)
@@ -105,13 +125,16 @@ def not_from_aws(service: str) -> CannotAsk:
 
 
 @contextmanager
-def asking(service: str, resource: str, missing: str) -> Generator[None, None, None]:
+def asking(
+    service: str, region: str | None, resource: str, missing: str
+) -> Generator[None, None, None]:
     """Turn an error of AWS, and an answer that is not AWS's, into a `CannotAsk`.
 
     Read the answer's fields within: if one is missing, whatever answered is not AWS.
 
     Args:
         service: the prefix of the actions in IAM.
+        region: where the service is asked.
         resource: what the credentials need the action on.
         missing: what to say if the resource does not exist.
 
@@ -123,27 +146,24 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
     """
     from botocore.exceptions import (  # noqa: PLC0415 # of an extra
         ClientError,
+        EndpointConnectionError,
+        HTTPClientError,
         InvalidRegionError,
         ParamValidationError,
     )
+    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         yield
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        reason = error.response["Error"].get("Message")
-        action = f"{service}:{error.operation_name}"
-        # botocore makes these calls to get the credentials of a profile.
-        if error.operation_name.startswith(("Assume", "GetRoleCredentials")):
-            text = f"no credentials: {error.operation_name} failed: {code}: {reason}"
-        elif code in _DENIED:
-            raise NotPermitted(_ACTIONS.get(action, action), resource) from None
-        elif code in _MISSING or code.endswith(".NotFound"):
-            raise NotThere(missing) from None
-        else:
-            text = f"{action} failed: {code}: {reason}"
+        raise _refusal(error, service, region, resource, missing) from None
+    except EndpointConnectionError as error:
+        of_region = f", and whether there is a region {region}" if region else ""
+        text = f"{error}: check the network{of_region}"
         raise CannotAsk(text) from None
+    except (NoConnection, HTTPClientError) as error:
+        raise CannotAsk(f"{error}: check the network") from None
     # A name or a region that comes from another answer, and that no request can have.
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
@@ -153,17 +173,41 @@ def asking(service: str, resource: str, missing: str) -> Generator[None, None, N
         raise not_from_aws(service) from None
 
 
+def _refusal(
+    error: Exception, service: str, region: str | None, resource: str, missing: str
+) -> CannotAsk:
+    response, operation = error.response, error.operation_name  # type: ignore[attr-defined]
+    code, reason = response["Error"]["Code"], response["Error"].get("Message")
+    action = f"{service}:{operation}"
+    found: CannotAsk
+    # botocore makes these calls to get the credentials of a profile.
+    if operation.startswith(("Assume", "GetRoleCredentials")):
+        found = CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {SIGN_IN}")
+    elif code in _DENIED:
+        found = NotPermitted(_ACTIONS.get(action, action), resource)
+    elif code in _MISSING or code.endswith(".NotFound"):
+        found = NotThere(missing)
+        found.code = code
+    elif code in _EXPIRED:
+        found = CannotAsk(f"{action} failed: {code}: the credentials have expired: {SIGN_IN}")
+    elif code in _UNKNOWN_HERE:
+        named = in_shell(region or "", _limits.REGION.fault, "REGION")
+        found = CannotAsk(
+            f"{action} failed: {code}: {reason}: AWS does not know the credentials there: "
+            f"{SIGN_IN}, or enable the region: aws account enable-region --region-name {named}"
+        )
+    else:
+        found = CannotAsk(f"{action} failed: {code}: {reason}")
+    found.bucket_region = response.get("BucketRegion")
+    return found
+
+
 def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:
     """Return what AWS answers, or why it could not be asked."""
-    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415 # of an extra
-    from botocore.exceptions import HTTPClientError  # noqa: PLC0415
-
     try:
         return ask()
     except CannotAsk as error:
         return error
-    except (NoConnection, HTTPClientError) as error:
-        return CannotAsk(str(error))
 
 
 def answered(found: _Found | CannotAsk) -> _Found:
@@ -171,25 +215,3 @@ def answered(found: _Found | CannotAsk) -> _Found:
     if isinstance(found, CannotAsk):
         raise found
     return found
-
-
-def asked_once(
-    ask: Callable[Concatenate[AwsSession, _Asked], _Found],
-) -> Callable[Concatenate[AwsSession, _Asked], _Found | CannotAsk]:
-    """Have a function ask AWS once in a session for each of its arguments.
-
-    The decorated function returns a `CannotAsk` instead of raising it. The arguments have to be
-    hashable. What is known already can be put into `session.answers`.
-    """
-
-    @wraps(ask)
-    def once(
-        session: AwsSession, /, *args: _Asked.args, **kwargs: _Asked.kwargs
-    ) -> _Found | CannotAsk:
-        asked = (ask.__qualname__, *args, *kwargs.items())
-        if asked not in session.answers:
-            session.answers[asked] = tried(partial(ask, session, *args, **kwargs))
-        found: _Found | CannotAsk = session.answers[asked]
-        return found
-
-    return once

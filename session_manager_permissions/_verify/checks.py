@@ -1,4 +1,8 @@
-"""The checks of a node: each has a verdict, the reasons, the remedy and the evidence."""
+"""The checks of a node: what each is called, what it asks, what users see, and its outcomes.
+
+Everything that lists checks is made of these records: the tree and the JSON of `verify`, the page
+and the table of `audit`, the policies that `--print-permissions` prints, and the docs' tables.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from .asking import CannotAsk, NotPermitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .answers import SimulatorAnswer
     from .simulator import Verdict
@@ -16,59 +20,24 @@ if TYPE_CHECKING:
 CheckVerdict = Literal["pass", "fail", "unknown", "proven", "skipped"]
 """`proven`: the connection of the node shows it. `skipped`: the subject does not exist, or is not
 used."""
+Group = Literal["node", "identity", "network", "session preferences", "operator"]
+Stage = Literal["Instance", "Profile, role", "Network", "Endpoint", "Session Manager", "Operator"]
 
-NODE: Final = ("instance-running", "connected", "registered")
-MAY_CONNECT: Final = ("register", "reach")
-"""The checks of what the role may do to connect."""
-MAY_USE: Final = ("encrypt", "log-to-s3", "log-to-cloudwatch")
-"""The checks of whether the role may use what the Session document names."""
-OF_ROLE: Final = ("role-assumable", *MAY_CONNECT, *MAY_USE)
-"""The checks of what the policies of the role allow, its trust policy among them."""
-USABLE: Final = ("key-usable", "bucket-encryption", "log-group-encryption")
-"""The checks of whether what the Session document names can be used at all."""
-
-IDENTITY: Final = (
-    "instance-profile",
-    "role-assumable",
-    "metadata",
-    *MAY_CONNECT,
-    "default-host-management",
-)
-PATHS: Final = ("path-ssm", "path-ssmmessages", "path-kms", "path-logs", "path-s3")
-PREFERENCES: Final = (*MAY_USE, *USABLE, "run-as")
-OPERATOR: Final = ("operator", "plugin")
-ORDER: Final = (*NODE, *IDENTITY, *PATHS, *PREFERENCES, *OPERATOR)
-"""All checks, from the instance outwards."""
-
-SYMPTOMS: Final = ("connected", "registered")
-"""The checks that fail because another one does."""
-
-CONNECTING: Final = ("instance-running", *IDENTITY, "path-ssm", "path-ssmmessages")
-"""The checks that can be the cause of a symptom, and so are none themselves. The others are about
-sessions, which need a connection first."""
-
-HANDSHAKE: Final = (
+NO_ROLE: Final = "the role is not known, or there is none"
+_NOT_CONNECTED: Final = "TargetNotConnected: ... is not connected."
+_HANDSHAKE: Final = (
     "Handshake timed out. Please ensure that you have the latest version of the session manager "
     "plugin."
 )
 """What the plug-in prints when the agent gets no answer from AWS KMS, or is denied."""
-KEY_DENIED: Final = (
-    "Fetching data key failed: ... Error when decrypting data key AccessDeniedException, or "
-    f"{HANDSHAKE}"
-)
-NOT_CONNECTED: Final = "TargetNotConnected: ... is not connected."
 BUCKET_NOT_READ: Final = (
     "Couldn't start the session because we are unable to validate encryption on Amazon S3 bucket."
 )
-BUCKET_NOT_ENCRYPTED: Final = (
-    "We couldn't start the session because encryption is not set up on the selected Amazon S3 "
-    "bucket."
-)
-GROUP_NOT_ENCRYPTED: Final = (
+_GROUP_NOT_ENCRYPTED: Final = (
     "We couldn't start the session because encryption is not set up on the selected CloudWatch "
     "Logs log group."
 )
-PLUGIN_MISSING: Final = (
+_PLUGIN_MISSING: Final = (
     "SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession"
 )
 START_DENIED: Final = "AccessDeniedException ... StartSession"
@@ -85,9 +54,6 @@ RUN_AS_NOBODY: Final = "please set the RunAs default user"
 of amazon-ssm-agent, of the plug-in and of the CLI."""
 
 
-NO_ROLE: Final = "the role is not known, or there is none"
-
-
 class Evidence(NamedTuple):
     """A field of an answer that a verdict rests on."""
 
@@ -98,11 +64,10 @@ class Evidence(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Check:
-    """One check of a node."""
+class Outcome:
+    """What a check of a node has come to."""
 
-    name: str
-    """One of `ORDER`."""
+    check: Check
     subject: str | None
     """What is checked: an ARN, an id or a name."""
     verdict: CheckVerdict
@@ -112,27 +77,115 @@ class Check:
     """Lines to run or to write."""
     evidence: tuple[Evidence, ...] = ()
 
-
-def skipped(name: str, why: str, subject: str | None = None) -> Check:
-    """Return a check that was skipped, as its subject does not exist or is not used."""
-    return Check(name, subject, "skipped", (why,))
-
-
-def passed(name: str, subject: str | None, why: str, evidence: Iterable[Evidence]) -> Check:
-    """Return a check that passes."""
-    return Check(name, subject, "pass", (why,), (), tuple(evidence))
+    @property
+    def name(self) -> str:
+        """The name of the check."""
+        return self.check.name
 
 
-def unknown(
-    name: str, subject: str | None, why: str, fix: str, evidence: Iterable[Evidence]
-) -> Check:
-    """Return a check that is unknown, with what to do to find out."""
-    return Check(name, subject, "unknown", (why,), (fix,), tuple(evidence))
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of a node, and how it is told."""
+
+    name: str
+    group: Group
+    """The branch of the tree that shows it."""
+    stage: Stage
+    """Where it stands on the path from the instance to the operator."""
+    is_link: bool = False
+    """Whether it is about the link that leads to the stage, and not about the stage itself."""
+    passes_if: str
+    """What the docs say of it."""
+    asks: tuple[str, ...] = ()
+    """The actions without which it is unknown."""
+    cause: str = ""
+    """The rule at synthesis that finds the same, and names the page. Default: - its own name"""
+    users_see: str | None = None
+    """The messages that users read if it fails."""
+    connects: bool = False
+    """Whether a node can't connect if it fails. Others are about sessions, which need a
+    connection first."""
+    is_symptom: bool = False
+    """Whether it fails because another one does."""
+    of_role: bool = False
+    """Whether it is about what the policies of the role allow, its trust policy among them."""
+    label: str = ""
+    """What the role may do, as `verify --role` names it; only where IAM's simulator is asked."""
+
+    @property
+    def page(self) -> str:
+        """The name of the page about the cause."""
+        return self.cause or self.name
+
+    def skipped(self, why: str, subject: str | None = None, *, fix: str = "") -> Outcome:
+        """Return the outcome for a subject that does not exist or is not used."""
+        return Outcome(self, subject, "skipped", (why,), _lines(fix))
+
+    def passed(
+        self,
+        subject: str | None,
+        *why: str,
+        evidence: Iterable[Evidence] = (),
+        proven: bool = False,
+    ) -> Outcome:
+        """Return the outcome that the check passes, and whether the connection proves it."""
+        return Outcome(self, subject, "proven" if proven else "pass", why, (), tuple(evidence))
+
+    def unknown(
+        self, subject: str | None, *why: str, fix: str = "", evidence: Iterable[Evidence] = ()
+    ) -> Outcome:
+        """Return the outcome that it is not known, with what to do to find out."""
+        return Outcome(self, subject, "unknown", why, _lines(fix), tuple(evidence))
+
+    def unasked(self, subject: str | None, error: CannotAsk) -> Outcome:
+        """Return the outcome that AWS did not answer."""
+        return Outcome(self, subject, "unknown", (str(error),), ways_out([error]))
+
+    def failed(
+        self,
+        subject: str | None,
+        *why: str,
+        fix: str | tuple[str, ...],
+        evidence: Iterable[Evidence] = (),
+        is_seen: bool = True,
+        users_see: str | None = None,
+    ) -> Outcome:
+        """Return the outcome that it fails, with the message that users read because of it.
+
+        Args:
+            subject: what is checked.
+            why: the reasons.
+            fix: what to do. That of a symptom is "", as it follows from the other checks.
+            evidence: what the verdict rests on.
+            is_seen: whether users read a message.
+            users_see: the message. Default: - that of the check
+        """
+        fixes = _lines(fix) if isinstance(fix, str) else fix
+        whys = (*why, *_seen(users_see or self.users_see, is_seen=is_seen))
+        return Outcome(self, subject, "fail", whys, fixes, tuple(evidence))
+
+    def simulated(
+        self, subject: str | None, verdict: Verdict | CannotAsk, *, is_seen: bool = True
+    ) -> Outcome:
+        """Return the outcome that IAM's policy simulator has given."""
+        if isinstance(verdict, CannotAsk):
+            return self.unasked(subject, verdict)
+        evidence = simulated(verdict.answers)
+        if verdict.allowed:
+            why = (f"the policies of {verdict.role.arn} allow it", *verdict.notes)
+            return self.passed(subject, *why, evidence=evidence)
+        whys = (*verdict.why, *verdict.notes, *_seen(self.users_see, is_seen=is_seen))
+        kind: CheckVerdict = "unknown" if verdict.is_open else "fail"
+        return Outcome(self, subject, kind, whys, tuple(verdict.fix), evidence)
 
 
-def unasked(name: str, subject: str | None, error: CannotAsk) -> Check:
-    """Return a check that is unknown, as AWS did not answer."""
-    return Check(name, subject, "unknown", (str(error),), ways_out([error]))
+def _seen(users_see: str | None, *, is_seen: bool) -> tuple[str, ...]:
+    """Return the line with what users read."""
+    return (f'Users see: "{users_see}"',) if users_see and is_seen else ()
+
+
+def _lines(fix: str) -> tuple[str, ...]:
+    return (fix,) if fix else ()
 
 
 def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
@@ -147,24 +200,6 @@ def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
     return (way_out,)
 
 
-def failed(
-    name: str,
-    subject: str | None,
-    why: str,
-    fix: str,
-    evidence: Iterable[Evidence],
-    *,
-    users_see: str | None = None,
-) -> Check:
-    """Return a check that fails, with the message that users read because of it.
-
-    The `fix` of a symptom is "", as it follows from the other checks.
-    """
-    message = (f'Users see: "{users_see}"',) if users_see else ()
-    fixes = (fix,) if fix else ()
-    return Check(name, subject, "fail", (why, *message), fixes, tuple(evidence))
-
-
 def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     """Return the evidence that IAM's policy simulator gives."""
     return tuple(
@@ -175,25 +210,256 @@ def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     )
 
 
-def by_simulator(
-    name: str, subject: str | None, verdict: Verdict | CannotAsk, users_see: str | None
+_SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
+_WAY: Final = (
+    "ec2:DescribeNatGateways",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcAttribute",
+    "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeVpcs",
+    "route53:ListHostedZonesByVPC",
+    "route53resolver:ListFirewallRuleGroupAssociations",
+)
+
+RUNNING: Final = Check(
+    name="instance-running",
+    group="node",
+    stage="Instance",
+    passes_if="the instance runs, and none of its status checks is impaired",
+    asks=("ec2:DescribeInstances", "ec2:DescribeInstanceStatus"),
+    users_see=_NOT_CONNECTED,
+    connects=True,
+)
+CONNECTED: Final = Check(
+    name="connected",
+    group="node",
+    stage="Session Manager",
+    is_link=True,
+    passes_if="the agent is connected to Session Manager",
+    asks=("ssm:GetConnectionStatus",),
+    users_see=_NOT_CONNECTED,
+    is_symptom=True,
+)
+REGISTERED: Final = Check(
+    name="registered",
+    group="node",
+    stage="Session Manager",
+    is_link=True,
+    passes_if="Systems Manager has a record of the node, with the ping status `Online`",
+    asks=("ssm:DescribeInstanceInformation",),
+    users_see=_NOT_CONNECTED,
+    is_symptom=True,
+)
+PROFILE: Final = Check(
+    name="instance-profile",
+    group="identity",
+    stage="Profile, role",
+    passes_if="the instance has an instance profile, and the profile has a role",
+    asks=("ec2:DescribeInstances", "iam:GetInstanceProfile"),
+    cause="no-instance-profile",
+    users_see=_NOT_CONNECTED,
+    connects=True,
+)
+ASSUMABLE: Final = Check(
+    name="role-assumable",
+    group="identity",
+    stage="Profile, role",
+    passes_if="the trust policy lets EC2 assume the role; for a hybrid node, Systems Manager",
+    asks=("iam:GetInstanceProfile", "iam:GetRole"),
+    cause="role-not-assumable",
+    users_see=_NOT_CONNECTED,
+    connects=True,
+    of_role=True,
+)
+METADATA: Final = Check(
+    name="metadata",
+    group="identity",
+    stage="Instance",
+    passes_if="the instance metadata service is on",
+    asks=("ec2:DescribeInstances",),
+    cause="metadata-off",
+    users_see=_NOT_CONNECTED,
+    connects=True,
+)
+REGISTER: Final = Check(
+    name="register",
+    group="identity",
+    stage="Profile, role",
+    passes_if="the role may register the node",
+    asks=("iam:GetInstanceProfile", *_SIMULATES),
+    cause="registration-missing",
+    users_see=_NOT_CONNECTED,
+    connects=True,
+    of_role=True,
+    label="register the instance",
+)
+REACH: Final = Check(
+    name="reach",
+    group="identity",
+    stage="Profile, role",
+    passes_if="the role may open the channels",
+    asks=("iam:GetInstanceProfile", *_SIMULATES),
+    cause="channel-missing",
+    users_see=_NOT_CONNECTED,
+    connects=True,
+    of_role=True,
+    label="reach Session Manager",
+)
+HOST_MANAGEMENT: Final = Check(
+    name="default-host-management",
+    group="identity",
+    stage="Profile, role",
+    passes_if="the agent works with the role of the instance profile, and not with the account's "
+    "role",
+    asks=("ssm:GetServiceSetting",),
+    connects=True,
+)
+
+
+def _path(
+    service: str, *, used: str, cause: str, users_see: str | None, asks: tuple[str, ...] = ()
 ) -> Check:
-    """Return a check that IAM's policy simulator has answered."""
-    if isinstance(verdict, CannotAsk):
-        return unasked(name, subject, verdict)
-    evidence = simulated(verdict.answers)
-    if verdict.allowed:
-        why = (f"the policies of {verdict.role.arn} allow it", *verdict.notes)
-        return Check(name, subject, "pass", why, (), evidence)
-    message = (f'Users see: "{users_see}"',) if users_see else ()
     return Check(
-        name,
-        subject,
-        "unknown" if verdict.is_open else "fail",
-        (*verdict.why, *verdict.notes, *message),
-        tuple(verdict.fix),
-        evidence,
+        name=f"path-{service}",
+        group="network",
+        stage="Endpoint",
+        is_link=True,
+        passes_if=f"the network leads to `{service}`{used}",
+        asks=(*_WAY, *asks),
+        cause=cause,
+        users_see=users_see,
+        connects=not used,
     )
+
+
+PATHS: Final = {
+    "ssm": _path("ssm", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
+    "ssmmessages": _path("ssmmessages", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
+    "kms": _path(
+        "kms",
+        used=", if the document names a key",
+        cause="endpoint-missing",
+        users_see=_HANDSHAKE,
+    ),
+    "logs": _path(
+        "logs",
+        used=", if the document names a log group",
+        cause="endpoint-missing",
+        users_see=_GROUP_NOT_ENCRYPTED,
+    ),
+    "s3": _path(
+        "s3",
+        used=", if the document names a bucket",
+        cause="endpoint-missing",
+        users_see=BUCKET_NOT_READ,
+        asks=("s3:GetEncryptionConfiguration",),
+    ),
+}
+"""The checks of the network, by the service that it has to lead to."""
+
+ENCRYPT: Final = Check(
+    name="encrypt",
+    group="session preferences",
+    stage="Profile, role",
+    passes_if="the role may decrypt with the key that the document names",
+    asks=("iam:GetInstanceProfile", "ssm:GetDocument", "kms:GetKeyPolicy", *_SIMULATES),
+    users_see="Fetching data key failed: ... Error when decrypting data key "
+    f"AccessDeniedException, or {_HANDSHAKE}",
+    of_role=True,
+    label="encrypt sessions",
+)
+LOG_TO_S3: Final = Check(
+    name="log-to-s3",
+    group="session preferences",
+    stage="Profile, role",
+    passes_if="the role may put logs into the bucket that the document names",
+    asks=("iam:GetInstanceProfile", "ssm:GetDocument", "s3:GetBucketPolicy", *_SIMULATES),
+    users_see=BUCKET_NOT_READ,
+    of_role=True,
+    label="log to S3",
+)
+LOG_TO_CLOUDWATCH: Final = Check(
+    name="log-to-cloudwatch",
+    group="session preferences",
+    stage="Profile, role",
+    passes_if="the role may write to the log group that the document names",
+    asks=("iam:GetInstanceProfile", "ssm:GetDocument", *_SIMULATES),
+    users_see=_GROUP_NOT_ENCRYPTED,
+    of_role=True,
+    label="log to CloudWatch",
+)
+KEY_USABLE: Final = Check(
+    name="key-usable",
+    group="session preferences",
+    stage="Session Manager",
+    passes_if="the key is enabled, symmetric, for encryption, customer managed and in the node's "
+    "region, and its own policy lets the account or the role use it",
+    asks=("ssm:GetDocument", "kms:DescribeKey", "kms:GetKeyPolicy"),
+    users_see=NO_DATA_KEY,
+)
+BUCKET: Final = Check(
+    name="bucket-encryption",
+    group="session preferences",
+    stage="Session Manager",
+    passes_if="the bucket exists, and is encrypted as the document enforces",
+    asks=("ssm:GetDocument", "s3:GetEncryptionConfiguration"),
+    users_see="We couldn't start the session because encryption is not set up on the selected "
+    "Amazon S3 bucket.",
+)
+LOG_GROUP: Final = Check(
+    name="log-group-encryption",
+    group="session preferences",
+    stage="Session Manager",
+    passes_if="the log group exists, and has a KMS key if the document enforces encryption",
+    asks=("ssm:GetDocument", "logs:DescribeLogGroups"),
+    users_see=_GROUP_NOT_ENCRYPTED,
+)
+RUN_AS: Final = Check(
+    name="run-as",
+    group="session preferences",
+    stage="Session Manager",
+    passes_if="the user that sessions run as can exist: `root` fails where no tag of the operator "
+    "can win, and `ssm-user` is unknown",
+    asks=("ssm:GetDocument", "iam:ListRoleTags", "iam:ListUserTags"),
+    users_see=f"{RUN_AS_ROOT}, or {RUN_AS_NOBODY}",
+)
+OPERATOR: Final = Check(
+    name="operator",
+    group="operator",
+    stage="Operator",
+    passes_if="the operator may start the session on this node with this document, open its "
+    "channel and use its key",
+    asks=("kms:GetKeyPolicy", "ssm:ListTagsForResource", *_SIMULATES),
+    users_see=f"{START_DENIED}, or {CHANNEL_DENIED}, or {NO_DATA_KEY}",
+)
+PLUGIN: Final = Check(
+    name="plugin",
+    group="operator",
+    stage="Operator",
+    passes_if="the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",
+    users_see=_PLUGIN_MISSING,
+)
+
+CHECKS: Final[Mapping[str, Check]] = {
+    check.name: check
+    for check in (
+        *(RUNNING, CONNECTED, REGISTERED),
+        *(PROFILE, ASSUMABLE, METADATA, REGISTER, REACH, HOST_MANAGEMENT),
+        *PATHS.values(),
+        *(ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH, KEY_USABLE, BUCKET, LOG_GROUP, RUN_AS),
+        *(OPERATOR, PLUGIN),
+    )
+}
+"""All checks by their names, from the instance outwards."""
+ORDER: Final = (*CHECKS,)
+MAY_USE: Final = (ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH)
+"""The checks of whether the role may use what the Session document names."""
+USABLE: Final = (KEY_USABLE, BUCKET, LOG_GROUP)
+"""The checks of whether what the Session document names can be used at all."""
 
 
 def get_diagnostics(platform: str | None) -> str:

@@ -10,16 +10,20 @@ import sys
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module, metadata
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
+from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
 
 from .agent import read_diagnostics
-from .asking import CannotAsk, answered, without_passwords
+from .asking import SIGN_IN, CannotAsk, answered, without_passwords
 from .audit import answering as audits
 from .audit import arguments as of_audit
+from .checks import CHECKS
 from .diagnosis import diagnose
 from .document import PORT, Home, LiveDocument, read_document
+from .identity import let_assume
 from .node import find_node
 from .operators import operator_fault
 from .options import (
@@ -28,6 +32,7 @@ from .options import (
     add_key_and_bucket,
     add_option,
     add_output,
+    document_fault,
     refuse,
     refuse_without_bucket,
 )
@@ -44,20 +49,19 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from .answers import CapabilityAnswer, RoleAnswer
+    from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
     from .diagnosis import Diagnosis
+    from .session import Session
     from .simulator import LiveRole, Verdict
 
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
 
-_LABELS: Final = {
-    "reach": "reach Session Manager",
-    "register": "register the instance",
-    "encrypt": "encrypt sessions",
-    "log-to-s3": "log to S3",
-    "log-to-cloudwatch": "log to CloudWatch",
-}
+INTERRUPTED: Final = Event()
+"""Set once a Ctrl-C has ended what the command waited for."""
+
+_LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.label}
+"""What a role may do, in the order of the checks."""
 _DESCRIPTION: Final = """\
 Why does the session not open? With --instance-id, the command checks all that stands between a node
 and a session: the instance, its role, its network, the session preferences and the operator. With
@@ -112,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotAsk as error:
         text = str(error)
     except KeyboardInterrupt:
+        INTERRUPTED.set()
         text = "interrupted before there was an answer"
     except Exception as error:  # noqa: BLE001 # Python would exit with 1, which is an answer
         said = f"an error of the program, {type(error).__name__}: {error}: report it"
@@ -168,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         "bucket, the prefix and the log group from it (default, with --instance-id: "
         "SSM-SessionManagerRunShell, where it exists)"
     )
-    add_option(uses, "--document", "NAME", document_help, _limits.DOCUMENT.fault)
+    add_option(uses, "--document", "NAME_OR_ARN", document_help, document_fault)
     add_key_and_bucket(uses)
     group_help = "the CloudWatch log group for session logs"
     add_option(uses, "--log-group", "GROUP", group_help, _limits.LOG_GROUP.fault)
@@ -195,7 +200,9 @@ def _verify(arguments: argparse.Namespace) -> int:
     found: Mapping[str, object]
     with said_in_a_line():
         if arguments.instance_id is None:
-            of_role = _asked(arguments)
+            session = AwsSession(arguments.profile, arguments.region)
+            with session.waiting.said(say):
+                of_role = _asked(arguments, session)
             found, show = of_role, partial(_print_role, of_role)
         else:
             diagnosis = _diagnosed(arguments)
@@ -239,11 +246,12 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     session = AwsSession(arguments.profile, arguments.region)
     if session.region is None:
         raise CannotAsk("a node is in a region, and no region is known: give --region")
-    session.on_call(lambda call: tell(f"asking {call}"))
+    session.waiting.tell = lambda call: tell(f"asking {call}")
     rows = None if file is None else read_diagnostics(file, node_id)
     try:
-        node = find_node(session, node_id)
-        return diagnose(session, node, arguments.document, arguments.operator, rows)
+        with session.waiting.said(say):
+            node = find_node(session, node_id)
+            return diagnose(session, node, arguments.document, arguments.operator, rows)
     finally:
         tell("")
 
@@ -295,10 +303,9 @@ def _import_extras(output: str) -> None:
         raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[verify]'") from None
 
 
-def _asked(arguments: argparse.Namespace) -> RoleAnswer:
-    session = AwsSession(arguments.profile, arguments.region)
+def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     profile, region = arguments.instance_profile, session.region
-    role = answered(find_role(session, arguments.role or role_of_profile(session, profile)))
+    role = find_role(session, arguments.role or role_of_profile(session, profile))
     document = _document(arguments, session, role)
     keys = [document.key] if document.key else arguments.key
     bucket_key = arguments.log_bucket_key
@@ -307,9 +314,29 @@ def _asked(arguments: argparse.Namespace) -> RoleAnswer:
         keys=tuple(find_key(session, arn) for arn in keys),
         log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
     )
-    asked = ask(session, role, questions(role, uses, region), region)
+    asked = ask(session, role, questions(role, uses, region), region, with_policies=False)
     verdicts = [answered(verdict) for verdict in asked]
-    return _as_json(profile, role, document, verdicts)
+    found = _as_json(profile, role, document, verdicts)
+    trusted = _trusted(role, of_instances=profile is not None)
+    if trusted is not None:
+        found["trust"] = trusted
+        found["ready"] = found["ready"] and trusted["verdict"] == "allowed"
+    return found
+
+
+def _trusted(role: LiveRole, *, of_instances: bool) -> TrustAnswer | None:
+    """Tell whether the trust policy lets EC2 or, of a role, Systems Manager assume the role."""
+    if role.trust_policy is None:
+        return None
+    services = (EC2,) if of_instances else (EC2, SYSTEMS_MANAGER)
+    found = [trust(role.trust_policy, service) for service in services]
+    best = next((one for one in found if one.answer == "allowed"), None)
+    best = best or next((one for one in found if one.answer == "unknown"), found[0])
+    why = [best.why]
+    if best.answer == "allowed" and best is not found[0]:
+        why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
+    fix = [] if best.answer == "allowed" else [let_assume(role.arn.rpartition("/")[2], EC2)]
+    return {"verdict": best.answer, "why": why, "fix": fix}
 
 
 @contextmanager
@@ -321,17 +348,22 @@ def said_in_a_line() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, EOFError) as error:
-        raise CannotAsk(_BEFORE_AWS.get(type(error).__name__, str(error))) from None
+        raise CannotAsk(_before_aws(error)) from None
     except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that does not exist
         raise CannotAsk(
             f"a variable or a setting of AWS can't be used: {error}: correct it"
         ) from None
 
 
-_BEFORE_AWS: Final = {
-    "NoCredentialsError": (
-        "no credentials: sign in with the AWS CLI, or give --profile or AWS_PROFILE"
-    ),
+def _before_aws(error: Exception) -> str:
+    """Say what botocore raises before it asks AWS, and the way out."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "")
+    return way_out.format(error=error) or str(error)
+
+
+_WAYS_OUT: Final = {
+    "NoCredentialsError": f"no credentials: {SIGN_IN}, or give --profile or AWS_PROFILE",
     "EOFError": (
         "no credentials: the profile asks for an MFA code, and there is no terminal to enter it: "
         "sign in with the AWS CLI first, or run this in a terminal"
@@ -340,11 +372,19 @@ _BEFORE_AWS: Final = {
     "NoRegionError": (
         "a request needs a region, and no region is known: give --region or AWS_REGION"
     ),
+    "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
+    "SSOError": "no credentials: {error}: aws sso login, with the profile that you use",
+    "TokenRetrievalError": "no credentials: {error}: aws sso login, with the profile that you use",
+    "CredentialRetrievalError": (
+        "no credentials: {error}: run the credential_process of the profile by itself, and see "
+        "what it prints"
+    ),
+    "InvalidRegionError": "{error}: correct --region, or the region of the profile",
 }
-"""What to say of errors that botocore raises before it asks AWS."""
+"""The ways out of errors that botocore raises before it asks AWS, by their names."""
 
 
-def _document(arguments: argparse.Namespace, session: AwsSession, role: LiveRole) -> LiveDocument:
+def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -> LiveDocument:
     """Read the document of `--document`; without it, the options say what sessions use."""
     name = arguments.document
     if name is None:
@@ -356,7 +396,7 @@ def _document(arguments: argparse.Namespace, session: AwsSession, role: LiveRole
     if session.region is None:
         raise CannotAsk("a document is in a region, and no region is known: give --region")
     home = Home(role.partition, role.account, session.region)
-    document = answered(read_document(session, name, home))
+    document = read_document(session, name, home)
     refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
     return document
 
@@ -384,6 +424,7 @@ def _as_json(
                 "capability": verdict.question.capability,
                 "subject": verdict.question.subject,
                 "allowed": verdict.allowed,
+                "verdict": _verdict(verdict),
                 "why": verdict.why,
                 "fix": verdict.fix,
                 "notes": verdict.notes,
@@ -392,6 +433,12 @@ def _as_json(
             for verdict in verdicts
         ],
     }
+
+
+def _verdict(verdict: Verdict) -> str:
+    if verdict.allowed:
+        return "allowed"
+    return "unknown" if verdict.is_open else "denied"
 
 
 def _print_role(found: RoleAnswer, console: Console) -> None:
@@ -404,9 +451,17 @@ def _print_role(found: RoleAnswer, console: Console) -> None:
     for one in capabilities:
         reasons = "\n".join([*one["why"], *one["notes"]])
         table.add_row(capability(one), answer(one), plainly(reasons))
+    trusted = found.get("trust")
+    verdicts = {one["verdict"] for one in capabilities}
+    if trusted and trusted["fix"]:
+        verdicts.add(trusted["verdict"])
+        table.add_row("be assumed", _cell(trusted["verdict"]), plainly("\n".join(trusted["why"])))
     console.print(": ".join(filter(None, (found["instance_profile"], found["role"]))))
     console.print(table, soft_wrap=False)
-    console.print("ready" if found["ready"] else "not ready", style="bold")
+    result = "not ready" if "denied" in verdicts else "it can't be known whether it is ready"
+    console.print("ready" if found["ready"] else result, style="bold")
+    for fix in trusted["fix"] if trusted else ():
+        console.print(f"- be assumed: {fix}")
     for one in capabilities:
         for fix in one["fix"]:  # below the table, whose lines wrap and can't be copied
             console.print(f"- {_LABELS[one['capability']]}: {fix}")
@@ -430,4 +485,8 @@ def capability(found: CapabilityAnswer) -> Text:
 
 def answer(found: CapabilityAnswer) -> Text:
     """Make the table cell that says whether it is allowed."""
-    return plainly(*(("allowed", "green") if found["allowed"] else ("denied", "red")))
+    return _cell(found["verdict"])
+
+
+def _cell(verdict: str) -> Text:
+    return plainly(verdict, {"allowed": "green", "denied": "red"}.get(verdict, "yellow"))

@@ -6,27 +6,27 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .agent import merged
-from .checks import CONNECTING, ORDER, SYMPTOMS, Check, get_diagnostics
+from .checks import ORDER, Outcome, get_diagnostics
 from .identity import Identity, find_identity
 from .node import Node, ground_truth, remedies
 from .operators import find_operator, may_start, plugin
-from .paths import path_checks
-from .preferences import Preferences, find_preferences, permission_checks
+from .paths import path_outcomes
+from .preferences import Preferences, find_preferences, uses_outcomes
 from .run_as import run_as
 
 if TYPE_CHECKING:
     from .agent import Diagnostics
-    from .session import AwsSession
+    from .session import Session
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """A node, and the checks of all that stands between it and a session."""
 
     node: Node
     identity: Identity
     preferences: Preferences
-    checks: list[Check]
+    checks: list[Outcome]
 
     @property
     def ready(self) -> bool:
@@ -34,11 +34,11 @@ class Diagnosis:
         return self.node.connected and not any(check.verdict == "fail" for check in self.checks)
 
     @property
-    def cause(self) -> Check | None:
+    def cause(self) -> Outcome | None:
         """Find the first check that fails; for a symptom, the first that can be its cause."""
-        failing = [check for check in self.checks if check.verdict == "fail"]
-        if any(check.name in SYMPTOMS for check in failing):
-            failing.sort(key=lambda check: check.name not in CONNECTING)
+        failing = [one for one in self.checks if one.verdict == "fail"]
+        if any(one.check.is_symptom for one in failing):
+            failing.sort(key=lambda one: not one.check.connects)
         return next(iter(failing), None)
 
     @property
@@ -63,7 +63,7 @@ class Diagnosis:
 
 
 def diagnose(
-    session: AwsSession,
+    session: Session,
     node: Node,
     document: str | None = None,
     operator: str | None = None,
@@ -72,7 +72,7 @@ def diagnose(
     """Check all that stands between a node and a session.
 
     Args:
-        session: makes the clients.
+        session: asks AWS.
         node: the node.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, where
             it exists
@@ -88,10 +88,9 @@ def diagnose(
     who = None if operator is None else find_operator(session, node, operator, with_tags=with_tags)
     checks = [
         *ground_truth(node),
-        *identity.checks,
-        *preferences.checks,
-        *permission_checks(preferences, identity),
-        *path_checks(session, node, preferences),
+        *identity.outcomes,
+        *uses_outcomes(session, preferences, identity),
+        *path_outcomes(session, node, preferences, identity),
         run_as(node, preferences, who),
     ]
     if who is not None:
@@ -99,17 +98,22 @@ def diagnose(
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
     checks.sort(key=lambda check: ORDER.index(check.name))
-    return Diagnosis(node, identity, preferences, _with_remedies(checks, node))
+    return Diagnosis(
+        node=node,
+        identity=identity,
+        preferences=preferences,
+        checks=_with_remedies(checks, node),
+    )
 
 
-def _with_remedies(checks: list[Check], node: Node) -> list[Check]:
-    """Return the checks, with a remedy for each symptom."""
-    connecting = [check for check in checks if check.name in CONNECTING]
-    causes = [check.name for check in connecting if check.verdict == "fail"]
-    unknown = [check.name for check in connecting if check.verdict == "unknown"]
+def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
+    """Return the outcomes, with a remedy for each symptom."""
+    connecting = [one for one in outcomes if one.check.connects]
+    causes = [one.name for one in connecting if one.verdict == "fail"]
+    unknown = [one.name for one in connecting if one.verdict == "unknown"]
     return [
-        replace(check, fix=(*check.fix, *remedies(node, causes, unknown)))
-        if check.name in SYMPTOMS and check.verdict == "fail"
-        else check
-        for check in checks
+        replace(one, fix=(*one.fix, *remedies(node, causes, unknown)))
+        if one.check.is_symptom and one.verdict == "fail"
+        else one
+        for one in outcomes
     ]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
 
-from .asking import CannotAsk, asked_once, asking
+from .asking import CannotAsk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .session import AwsSession
+    from .session import Session
 
 PORT: Final = "Port"
 """The session type that the agent neither encrypts with a key nor logs, whatever `inputs` has."""
@@ -50,22 +50,25 @@ class Home(NamedTuple):
     region: str
 
 
-@asked_once
-def read_document(session: AwsSession, name: str, home: Home) -> LiveDocument:
-    """Read the live document of this name.
+def read_document(session: Session, name: str, home: Home) -> LiveDocument:
+    """Read the live document of this name, or of this ARN if another account shares it.
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-schema.html
 
-    Returns:
-        What it says; a `CannotAsk` if the region has no such document, it is not a Session
-        document, the agent can't read it, a value in it is known only when a session starts, AWS
-        would not take a name in it, or the credentials may not call Systems Manager.
+    Raises:
+        CannotAsk: the region has no such document, it is not a Session document, the agent can't
+            read it, a value in it is known only when a session starts, AWS would not take a name in
+            it, or the credentials may not call Systems Manager.
     """
     where = f"the document {name}"
-    missing = f"there is no document {name!r} in {home.region}: give another name, or --region"
-    with asking("ssm", where, missing):
-        found = session.client("ssm").get_document(Name=name, DocumentFormat="JSON")
-        text = found["Content"]
+    text = session.ask(
+        "ssm:GetDocument",
+        lambda found: str(found["Content"]),
+        on=where,
+        missing=f"there is no document {name!r} in {home.region}: give another name, or --region",
+        Name=name,
+        DocumentFormat="JSON",
+    )
     try:
         content = json.loads(text)
     except ValueError:

@@ -15,41 +15,36 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_shell
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
-from .asking import CannotAsk, NotThere, asked_once, asking
+from .asking import CannotAsk, NotThere, tried
 from .checks import (
-    IDENTITY,
-    MAY_CONNECT,
+    ASSUMABLE,
+    CHECKS,
+    HOST_MANAGEMENT,
+    METADATA,
     NO_ROLE,
-    NOT_CONNECTED,
-    Check,
+    PROFILE,
+    REACH,
+    REGISTER,
     Evidence,
-    by_simulator,
-    failed,
+    Outcome,
     on_node,
-    passed,
-    skipped,
-    unasked,
-    unknown,
 )
 from .node import at_least
-from .simulator import (
-    LiveRole,
-    Uses,
-    Verdict,
-    ask,
-    find_role,
-    questions,
-    role_in_profile,
-)
+from .simulator import LiveRole, Uses, Verdict, ask, find_profile, find_role, questions
 
 if TYPE_CHECKING:
     from .node import Node
-    from .session import AwsSession
+    from .session import Session
 
 _PROFILE: Final = "iam:GetInstanceProfile"
 _ROLE: Final = "iam:GetRole"
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING
 _OFF: Final = "$None"
+_UNIQUE_ID: Final = "AIPA"
+"""How the unique id of an instance profile begins.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
+"""
 _TAKES_ACCOUNT_ROLE: Final = "3.2.582.0"
 """The first agent that takes the account's role.
 
@@ -66,6 +61,8 @@ class _Profile(NamedTuple):
     """What is wrong with it, if there is no role to work with."""
     is_empty: bool = False
     """Whether the profile exists, and has no role."""
+    is_replaced: bool = False
+    """Whether another profile has its name now."""
     error: CannotAsk | None = None
 
 
@@ -75,15 +72,17 @@ _AccountRole = LiveRole | CannotAsk | str
 """The role of Default Host Management; why it could not be asked about, or why there is none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """Whose permissions the agent has."""
 
-    checks: list[Check]
+    outcomes: list[Outcome]
     profile: str | None = None
     """The name of the instance profile."""
     role: LiveRole | None = None
     """The role that does the work; None if it is not known, or there is none."""
+    error: CannotAsk | None = None
+    """Why the role is not known."""
     permissions: Permissions = field(default_factory=dict)
     """What that role may do."""
     replaced: bool = False
@@ -97,16 +96,18 @@ class Identity:
         return [one for one in self.permissions.values() if isinstance(one, Verdict)]
 
 
-def find_identity(session: AwsSession, node: Node, uses: Uses) -> Identity:
+def find_identity(session: Session, node: Node, uses: Uses) -> Identity:
     """Find the role that the agent works with, and ask IAM whether it may do what sessions use."""
     if node.instance is None:
         return _of_hybrid(session, node, uses)
     if node.state == "terminated":
-        return Identity([skipped(check, "the instance is terminated") for check in IDENTITY])
+        why = "the instance is terminated"
+        skipped = [check.skipped(why) for check in CHECKS.values() if check.group == "identity"]
+        return Identity(outcomes=skipped)
     return _of_instance(session, node, uses)
 
 
-def _of_instance(session: AwsSession, node: Node, uses: Uses) -> Identity:
+def _of_instance(session: Session, node: Node, uses: Uses) -> Identity:
     profile = _read_profile(session, node)
     own = profile.role
     trusted = Trust("unknown", "") if own is None else trust(own.trust_policy, EC2)
@@ -116,51 +117,71 @@ def _of_instance(session: AwsSession, node: Node, uses: Uses) -> Identity:
     if registers is False and isinstance(account, LiveRole):
         worker, replaced = account, True
     permissions = {} if worker is None else _may(session, node, worker, uses)
-    worker, permissions = _with_boundary(session, worker, permissions)
+    if not replaced:
+        worker, permissions = _with_boundary(session, worker, permissions)
     in_doubt = not registers and not replaced and not isinstance(account, str)
-    assumable = _assumable(node, own, trusted, EC2, replaced=replaced)
-    of_role = [assumable, *_permissions(worker, permissions)]
-    checks = [
+    assumable = _assumable(node, own, trusted, EC2, replaced=replaced, error=profile.error)
+    of_role = [assumable, *_permissions(worker, permissions, profile.error)]
+    outcomes = [
         _profile(node, profile, account),
         _metadata(node),
         *(map(unless_replaced, of_role) if in_doubt else of_role),
         _host_management(node, profile, permissions, account, registers=registers),
     ]
-    return Identity(checks, profile.name, worker, permissions, replaced=replaced, in_doubt=in_doubt)
+    return Identity(
+        outcomes=outcomes,
+        profile=profile.name,
+        role=worker,
+        error=profile.error,
+        permissions=permissions,
+        replaced=replaced,
+        in_doubt=in_doubt,
+    )
 
 
-def unless_replaced(check: Check) -> Check:
+def unless_replaced(outcome: Outcome) -> Outcome:
     """Make a failed check of the profile's role unknown, as the account's role may do the work."""
-    if check.verdict != "fail":
-        return check
+    if outcome.verdict != "fail":
+        return outcome
     why = "whether the account's role does the work in its place is not known"
-    return replace(check, verdict="unknown", why=(*check.why, why))
+    return replace(outcome, verdict="unknown", why=(*outcome.why, why))
 
 
-def _read_profile(session: AwsSession, node: Node) -> _Profile:
+def _read_profile(session: Session, node: Node) -> _Profile:
     if node.profile_arn is None:
         return _Profile(fault="the instance has no instance profile")
     name = node.profile_arn.rpartition("/")[2]
-    found = role_in_profile(session, name)
+    found = tried(lambda: find_profile(session, name))
     if isinstance(found, NotThere):
-        return _Profile(name, fault=f"the instance profile {name} does not exist any more")
+        return _Profile(name=name, fault=f"the instance profile {name} does not exist any more")
     if isinstance(found, CannotAsk):
-        return _Profile(name, error=found)
-    if found is None:
+        return _Profile(name=name, error=found)
+    ids = {node.profile_id or "", found.id or ""}
+    if all(one.startswith(_UNIQUE_ID) for one in ids) and len(ids) > 1:
+        fault = (
+            f"the instance profile {name} was deleted and made again, and the instance still has "
+            "the deleted one"
+        )
+        return _Profile(name=name, fault=fault, is_replaced=True)
+    if found.role is None:
         fault = f"the instance profile {name} has no role"
-        return _Profile(name, fault=fault, is_empty=True)
-    return _Profile(name, found)
+        return _Profile(name=name, fault=fault, is_empty=True)
+    return _Profile(name=name, role=found.role)
 
 
-def _may(session: AwsSession, node: Node, role: LiveRole, uses: Uses) -> Permissions:
+def _may(
+    session: Session, node: Node, role: LiveRole, uses: Uses, *, only_connects: bool = False
+) -> Permissions:
     """Ask IAM whether a role may do what the agent does on a node, by capability."""
     asked = questions(role, uses, node.region, node.arn)
-    verdicts = ask(session, role, asked, node.region, node.id)
+    if only_connects:
+        asked = [one for one in asked if one.capability in (REACH.name, REGISTER.name)]
+    verdicts = ask(session, role, asked, node.region, node_id=node.id, alike=node.alike)
     return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
 
 
 def _with_boundary(
-    session: AwsSession, role: LiveRole | None, permissions: Permissions
+    session: Session, role: LiveRole | None, permissions: Permissions
 ) -> tuple[LiveRole | None, Permissions]:
     """Name the permissions boundary of a role, if IAM says that it has one."""
     verdicts = [one for one in permissions.values() if isinstance(one, Verdict)]
@@ -168,7 +189,7 @@ def _with_boundary(
     has_one = any(answer["allowed_by_permissions_boundary"] is not None for answer in answers)
     if role is None or role.boundary or not has_one:
         return role, permissions
-    found = find_role(session, role.arn.rpartition("/")[2])
+    found = tried(lambda: find_role(session, role.arn.rpartition("/")[2]))
     if isinstance(found, CannotAsk):
         return role, permissions
     named = role._replace(boundary=found.boundary)
@@ -179,20 +200,22 @@ def _with_boundary(
 
 
 def _does_register(
-    session: AwsSession, node: Node, uses: Uses, profile: _Profile, trusted: Trust
+    session: Session, node: Node, uses: Uses, profile: _Profile, trusted: Trust
 ) -> bool | None:
     """Tell whether the agent registers with the role of the profile; None if that is not known."""
     if profile.error:
         return None
     if profile.role is None or trusted.answer == "denied":
         return False
-    register = _may(session, node, profile.role, uses)["register"]
+    # Nodes that are alike have the whole answer in common.
+    may = _may(session, node, profile.role, uses, only_connects=not node.alike)
+    register = may["register"]
     if isinstance(register, CannotAsk) or register.is_open:
         return None
     return None if register.allowed and trusted.answer == "unknown" else register.allowed
 
 
-def _account_role(session: AwsSession, node: Node) -> _AccountRole:
+def _account_role(session: Session, node: Node) -> _AccountRole:
     value = _setting(session)
     if isinstance(value, CannotAsk):
         return value
@@ -204,29 +227,30 @@ def _account_role(session: AwsSession, node: Node) -> _AccountRole:
             f"the agent has version {version}, and Default Host Management Configuration takes "
             f"{_TAKES_ACCOUNT_ROLE} or a newer one"
         )
-    return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}", None)
+    return LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{value.lstrip('/')}")
 
 
-@asked_once
-def _setting(session: AwsSession) -> str:
-    try:
-        with asking("ssm", f"the service setting {_SETTING}", "there is no such setting"):
-            found = session.client("ssm").get_service_setting(SettingId=_SETTING)["ServiceSetting"]
-            return found.get("SettingValue") or _OFF
-    except NotThere:
-        return _OFF
+def _setting(session: Session) -> str | CannotAsk:
+    found = session.tried(
+        "ssm:GetServiceSetting",
+        lambda found: str(found["ServiceSetting"].get("SettingValue") or _OFF),
+        on=f"the service setting {_SETTING}",
+        missing="there is no such setting",
+        SettingId=_SETTING,
+    )
+    return _OFF if isinstance(found, NotThere) else found
 
 
-def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
-    check, name = "instance-profile", profile.name
+def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
+    name = profile.name
     if profile.error:
-        return unasked(check, name, profile.error)
+        return PROFILE.unasked(name, profile.error)
     evidence = [Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)]
     if profile.role:
         arn = profile.role.arn
         evidence.append(Evidence(_PROFILE, "Roles[0].Arn", arn))
         why = f"the instance has the profile {name} with the role {arn}"
-        return passed(check, name, why, evidence)
+        return PROFILE.passed(name, why, evidence=evidence)
     fix = (
         f"aws ec2 associate-iam-instance-profile --instance-id {node.id_word} "
         f"--region {node.region_word} --iam-instance-profile Name=NAME"
@@ -236,45 +260,64 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Check:
         fix = (
             f"aws iam add-role-to-instance-profile --instance-profile-name {named} --role-name ROLE"
         )
+    if profile.is_replaced:
+        named = in_shell(str(name), _limits.INSTANCE_PROFILE.fault, "PROFILE")
+        of_node = f"--region {node.region_word} --filters Name=instance-id,Values={node.id_word}"
+        fix = (
+            f"aws ec2 replace-iam-instance-profile-association --region {node.region_word} "
+            f"--iam-instance-profile Name={named} --association-id ASSOCIATION, with the id that "
+            f"aws ec2 describe-iam-instance-profile-associations {of_node} shows"
+        )
+        evidence.append(Evidence(_PROFILE, "InstanceProfileId", "another one"))
     if isinstance(account, LiveRole):
-        replaced = (f"{profile.fault}, and the account's role {account.arn} takes its place",)
-        return Check(check, name, "skipped", replaced, (), tuple(evidence))
+        replaced = f"{profile.fault}, and the account's role {account.arn} takes its place"
+        return replace(PROFILE.skipped(replaced, name), evidence=tuple(evidence))
     if isinstance(account, CannotAsk):
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
-        return unknown(check, name, why, fix, evidence)
-    return failed(check, name, profile.fault, fix, evidence, users_see=NOT_CONNECTED)
+        return PROFILE.unknown(name, why, fix=fix, evidence=evidence)
+    return PROFILE.failed(name, profile.fault, fix=fix, evidence=evidence)
 
 
 def _assumable(
-    node: Node, found: LiveRole | None, trusted: Trust, service: str, *, replaced: bool
-) -> Check:
-    check = "role-assumable"
+    node: Node,
+    found: LiveRole | None,
+    trusted: Trust,
+    service: str,
+    *,
+    replaced: bool = False,
+    error: CannotAsk | None = None,
+) -> Outcome:
     if found is None:
-        return skipped(check, NO_ROLE)
+        return ASSUMABLE.unasked(None, error) if error else ASSUMABLE.skipped(NO_ROLE)
     arn = found.arn
     name = in_shell(arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
     api = _ROLE if node.is_hybrid else _PROFILE
     evidence = (Evidence(api, "AssumeRolePolicyDocument", trusted.answer),)
-    statement = (
+    fix = let_assume(name, service)
+    if trusted.answer == "denied" and replaced:
+        why = f"{trusted.why}, and the account's role takes its place"
+        return ASSUMABLE.unknown(arn, why, fix=fix, evidence=evidence)
+    if trusted.answer == "denied":
+        return ASSUMABLE.failed(arn, trusted.why, fix=fix, evidence=evidence)
+    if node.connected and not replaced:
+        why = "the agent is connected, and so it has credentials of the role"
+        return ASSUMABLE.passed(arn, why, evidence=evidence, proven=True)
+    if trusted.answer == "unknown":
+        fix = f"aws iam get-role --role-name {name}"
+        return ASSUMABLE.unknown(arn, trusted.why, fix=fix, evidence=evidence)
+    return ASSUMABLE.passed(arn, trusted.why, evidence=evidence)
+
+
+def let_assume(name: str, service: str) -> str:
+    """Say how to let a service assume the role of this name."""
+    return (
         f"add to the trust policy of {name}, by aws iam update-assume-role-policy: "
         f'{{"Effect": "Allow", "Principal": {{"Service": "{service}"}}, "Action": '
         '"sts:AssumeRole"}'
     )
-    if trusted.answer == "denied" and replaced:
-        why = f"{trusted.why}, and the account's role takes its place"
-        return unknown(check, arn, why, statement, evidence)
-    if trusted.answer == "denied":
-        return failed(check, arn, trusted.why, statement, evidence, users_see=NOT_CONNECTED)
-    if node.connected and not replaced:
-        why = "the agent is connected, and so it has credentials of the role"
-        return Check(check, arn, "proven", (why,), (), evidence)
-    if trusted.answer == "unknown":
-        return unknown(check, arn, trusted.why, f"aws iam get-role --role-name {name}", evidence)
-    return passed(check, arn, trusted.why, evidence)
 
 
-def _metadata(node: Node) -> Check:
-    check = "metadata"
+def _metadata(node: Node) -> Outcome:
     options = (node.instance or {}).get("MetadataOptions", {})
     value = options.get("HttpEndpoint")
     evidence = (Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value),)
@@ -284,22 +327,26 @@ def _metadata(node: Node) -> Check:
             f"aws ec2 modify-instance-metadata-options --instance-id {node.id_word} "
             f"--region {node.region_word} --http-endpoint enabled"
         )
-        return failed(check, node.id, why, fix, evidence, users_see=NOT_CONNECTED)
+        return METADATA.failed(node.id, why, fix=fix, evidence=evidence)
     if node.connected:
-        proof = ("the agent is connected, and so it has credentials",)
-        return Check(check, node.id, "proven", proof, (), evidence)
+        why = "the agent is connected, and so it has credentials"
+        return METADATA.passed(node.id, why, evidence=evidence, proven=True)
     if value is None:
         why = "EC2 does not say whether the metadata endpoint is on"
-        return unknown(check, node.id, why, on_node("EC2 IMDS", node.platform), evidence)
-    return passed(check, node.id, "the metadata endpoint is on", evidence)
+        fix = on_node("EC2 IMDS", node.platform)
+        return METADATA.unknown(node.id, why, fix=fix, evidence=evidence)
+    return METADATA.passed(node.id, "the metadata endpoint is on", evidence=evidence)
 
 
-def _permissions(worker: LiveRole | None, permissions: Permissions) -> list[Check]:
+def _permissions(
+    worker: LiveRole | None, permissions: Permissions, error: CannotAsk | None = None
+) -> list[Outcome]:
+    checks = (REGISTER, REACH)
+    if worker is None and error:
+        return [check.unasked(None, error) for check in checks]
     if worker is None:
-        return [skipped(name, NO_ROLE) for name in MAY_CONNECT]
-    return [
-        by_simulator(name, worker.arn, permissions[name], NOT_CONNECTED) for name in MAY_CONNECT
-    ]
+        return [check.skipped(NO_ROLE) for check in checks]
+    return [check.simulated(worker.arn, permissions[check.name]) for check in checks]
 
 
 def _host_management(
@@ -309,60 +356,56 @@ def _host_management(
     account: _AccountRole,
     *,
     registers: bool | None,
-) -> Check:
-    check = "default-host-management"
+) -> Outcome:
     if registers and profile.role:
         arn = profile.role.arn
         why = [f"the role {arn} of the profile registers the instance, and does the work"]
         reach = permissions["reach"]
         if isinstance(reach, Verdict) and not reach.allowed:
             why.append("the account's role takes its place only if it may not register")
-        return Check(check, arn, "pass", tuple(why))
+        return HOST_MANAGEMENT.passed(arn, *why)
     if isinstance(account, CannotAsk):
-        return unasked(check, None, account)
+        return HOST_MANAGEMENT.unasked(None, account)
     if isinstance(account, str):
-        return skipped(check, account)
+        return HOST_MANAGEMENT.skipped(account)
     why = [f"the role {account.arn} of the account does the work, and needs the permissions"]
     if registers is None:
         either = f"the profile's role or the account's role {account.arn}"
         why = [f"whether {either} does the work is not known"]
     elif profile.role:
         why.append(f"the policies of {profile.role.arn} go unused")
-    fix = (on_node("AWS Credentials", node.platform),)
-    evidence = (Evidence("ssm:GetServiceSetting", _SETTING, account.arn),)
-    return Check(check, account.arn, "unknown", tuple(why), fix, evidence)
+    fix = on_node("AWS Credentials", node.platform)
+    evidence = [Evidence("ssm:GetServiceSetting", _SETTING, account.arn)]
+    return HOST_MANAGEMENT.unknown(account.arn, *why, fix=fix, evidence=evidence)
 
 
-def _of_hybrid(session: AwsSession, node: Node, uses: Uses) -> Identity:
+def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
     """Find the role of a hybrid node's activation, which Systems Manager assumes."""
     outside = "the node is outside of EC2"
     named = node.recorded("IamRole")
     role: LiveRole | None = None
     permissions: Permissions = {}
     if named is None:
-        assumable = skipped("role-assumable", "Systems Manager has no role of the node on record")
+        assumable = ASSUMABLE.skipped("Systems Manager has no role of the node on record")
     else:
-        found = find_role(session, named.rpartition("/")[2])
+        name = named.rpartition("/")[2]
+        found = tried(lambda: find_role(session, name))
         assumable = _of_activation(node, named, found)
         if not isinstance(found, NotThere):
-            role = (
-                LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}", None)
-                if isinstance(found, CannotAsk)
-                else found
-            )
+            itself = LiveRole(f"arn:{node.partition}:iam::{node.account}:role/{named}")
+            role = itself if isinstance(found, CannotAsk) else found
             permissions = _may(session, node, role, uses)
-    checks = [
-        skipped("instance-profile", outside),
+    outcomes = [
+        PROFILE.skipped(outside),
         assumable,
-        skipped("metadata", outside),
+        METADATA.skipped(outside),
         *_permissions(role, permissions),
-        skipped("default-host-management", outside),
+        HOST_MANAGEMENT.skipped(outside),
     ]
-    return Identity(checks, None, role, permissions)
+    return Identity(outcomes=outcomes, role=role, permissions=permissions)
 
 
-def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Check:
-    check = "role-assumable"
+def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Outcome:
     if isinstance(found, NotThere):
         why = f"the role {named} of the node does not exist any more"
         fix = (
@@ -370,8 +413,7 @@ def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Check
             f"--region {node.region_word} --iam-role ROLE"
         )
         evidence = [Evidence(_ROLE, "Role", None)]
-        return failed(check, named, why, fix, evidence, users_see=NOT_CONNECTED)
+        return ASSUMABLE.failed(named, why, fix=fix, evidence=evidence)
     if isinstance(found, CannotAsk):
-        return unasked(check, named, found)
-    trusted = trust(found.trust_policy, SYSTEMS_MANAGER)
-    return _assumable(node, found, trusted, SYSTEMS_MANAGER, replaced=False)
+        return ASSUMABLE.unasked(named, found)
+    return _assumable(node, found, trust(found.trust_policy, SYSTEMS_MANAGER), SYSTEMS_MANAGER)

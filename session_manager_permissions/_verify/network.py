@@ -1,20 +1,22 @@
 """Reads the network around a live instance from the EC2 API, for the judge of network paths.
 
-A call that is denied leaves a part of the network unknown, and so what depends on it.
+A call that is denied leaves a part of the network unknown, and so what depends on it. What is read
+is that of a VPC, so that all instances in it have it in common.
 """
 
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.ec2 import ELSEWHERE, admits_https, service_of
-from session_manager_permissions._network.facts import Fact, Unknown
+from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
     AclEntry,
+    ByService,
     Endpoint,
     GroupPeer,
     NatGateway,
@@ -28,161 +30,215 @@ from session_manager_permissions._network.model import (
     SecurityGroup,
     Subnet,
     Vpc,
+    Zone,
 )
 
-from .asking import CannotAsk, asking, tried
+from .asking import CannotAsk
 from .checks import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from session_manager_permissions._network.model import Leads, Peer
+
+    from .session import Session
 
 _Described = dict[str, Any]
 
 _ALL_PROTOCOLS: Final = "-1"
 _TCP: Final = "6"
 
-_AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253"})
+_AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253", "fd00:ec2::253"})
 """How DHCP options name Amazon's DNS resolver, other than by its address in the VPC."""
+_RESOLVER: Final = 2
+"""The resolver has this address, counted from the first one of the VPC's primary range."""
+_OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
+"""Owns the private hosted zones that endpoints with private DNS make."""
 
 
-class LiveNetwork:
-    """The VPC of an instance, of which each part is read once, and only if it is needed."""
+@dataclass(frozen=True, kw_only=True)
+class LiveVpc:
+    """A VPC, as far as it could be read."""
+
+    id: str
+    network: Network
+    judge: Judge
+    only_ipv6: frozenset[str]
+    """The ids of the subnets without IPv4."""
+    errors: tuple[CannotAsk, ...]
+    """Why a part of it could not be read."""
+    knows_zones: bool
+    """Whether all private hosted zones are known that its instances ask."""
+
+    def placement(self, instance: _Described, more_actions: tuple[str, ...]) -> Placement:
+        """Say where an instance is.
+
+        Args:
+            instance: the instance, as `DescribeInstances` has it.
+            more_actions: what it calls besides what every agent does.
+        """
+        own = instance["SubnetId"]
+        subnet = self.network.subnets.get(own)
+        only_ipv6 = own in self.only_ipv6
+        return Placement(
+            Unknown("whether the agent uses IPv6, as the subnet has no IPv4") if only_ipv6 else own,
+            groups_of(instance),
+            _public_address(instance),
+            other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,
+            address=self._address(instance, subnet),
+            more_actions=more_actions,
+        )
+
+    def _address(self, instance: _Described, subnet: Subnet | None) -> IPv4Network | None:
+        """Return the address of an instance, if a rule is about some addresses of its subnet."""
+        address = instance.get("PrivateIpAddress")
+        if address is None or subnet is None or not isinstance(subnet.range, IPv4Network):
+            return None
+        rules = (rule for group in self.network.groups.values() for rule in group.inbound)
+        narrow = any(
+            isinstance(rule.peer, IPv4Network)
+            and rule.peer != subnet.range
+            and rule.peer.subnet_of(subnet.range)
+            for rule in rules
+        )
+        return IPv4Network(address) if narrow else None
+
+    def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
+        """List what the judge's answer about a service rests on."""
+        vpc, subnet = self.network.vpcs[self.id], self.network.subnets.get(subnet_id)
+        endpoints: list[str | None] = [
+            str(one.id) for one in vpc.endpoints if one.service == service
+        ]
+        if not endpoints and vpc.complete is True:
+            endpoints = [None]
+        table = subnet.table if subnet and subnet.table else vpc.main_table
+        return (
+            Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
+            *(Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", one) for one in endpoints),
+            *(
+                Evidence("ec2:DescribeRouteTables", "RouteTableId", one)
+                for one in (table,)
+                if isinstance(one, str)
+            ),
+        )
+
+
+def read_vpc(
+    session: Session,
+    vpc: str,
+    account: str,
+    services: tuple[str, ...],
+    bucket_region: str | None,
+    *,
+    groups: tuple[str, ...] = (),
+) -> LiveVpc:
+    """Read what is in a VPC.
+
+    Args:
+        session: asks AWS.
+        vpc: the id of the VPC.
+        account: the account of its instances.
+        services: the services that are judged, of which the endpoints are read.
+        bucket_region: the region of the log bucket, if it is known.
+        groups: the ids of security groups that are not of the VPC. Default: - there are none
+    """
+    return session.once(
+        ("VPC", session.region, vpc, account, services, bucket_region, groups),
+        lambda: _Reader(session, vpc, account, services, bucket_region).vpc(groups),
+    )
+
+
+class _Reader:
+    """Reads a VPC."""
 
     def __init__(
         self,
-        ec2: Any,  # noqa: ANN401 # as boto3's
-        instance: _Described,
+        session: Session,
+        vpc: str,
         account: str,
         services: tuple[str, ...],
-        bucket_region: str | CannotAsk | None,
+        bucket_region: str | None,
     ) -> None:
-        """Prepare to read; nothing is asked yet.
-
-        Args:
-            ec2: a boto3 client.
-            instance: the instance, as `DescribeInstances` has it.
-            account: its account.
-            services: the services that are judged, of which the endpoints are read.
-            bucket_region: the region of the log bucket, or why it is not known; None without one.
-        """
-        self._ec2 = ec2
+        self._session = session
+        self._vpc = vpc
         self._account = account
-        self._instance = instance
-        self.groups = _groups_of(instance)
-        """The ids of the security groups of the instance's first network interface."""
-        self.bucket_region = bucket_region if isinstance(bucket_region, str) else None
-        self._bucket_error = bucket_region if isinstance(bucket_region, CannotAsk) else None
-        self.services = services
-        self.vpc: str = instance["VpcId"]
-        self.denied: list[CannotAsk] = []
-        """Why a part of the network could not be read."""
+        self._services = services
+        self._region = str(session.region)
+        self._bucket_region = bucket_region
+        self._unanswered: list[CannotAsk] = []
+        of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
+        self._subnets = self._described("DescribeSubnets", "Subnets", Filters=of_vpc) or []
+        self._tables = self._described("DescribeRouteTables", "RouteTables", Filters=of_vpc) or []
+        self._acls = self._described("DescribeNetworkAcls", "NetworkAcls", Filters=of_vpc) or []
+        self._endpoints = self._described("DescribeVpcEndpoints", "VpcEndpoints", Filters=of_vpc)
+        self._lists = self._services_of_lists()
 
-    def denied_for(self, service: str) -> list[CannotAsk]:
-        """List why a part of what the path to a service depends on could not be read."""
-        of_bucket = [self._bucket_error] if service == "s3" and self._bucket_error else []
-        return [*self.denied, *of_bucket]
-
-    @cached_property
-    def placement(self) -> Placement:
-        """Say where the instance is."""
-        instance, own = self._instance, self._instance["SubnetId"]
-        only_ipv6 = any("CidrBlock" not in one for one in self._subnets if one["SubnetId"] == own)
-        return Placement(
-            Unknown("whether the agent uses IPv6, as the subnet has no IPv4") if only_ipv6 else own,
-            self.groups,
-            _public_address(instance),
-            other_interfaces=len(instance.get("NetworkInterfaces", [])) > 1,
-        )
-
-    @cached_property
-    def judge(self) -> Judge:
-        """Make the judge of paths through the VPC."""
-        return Judge(self.network)
-
-    @cached_property
-    def network(self) -> Network:
-        """Read what is around the instance."""
-        tables = {table["RouteTableId"]: self._table(table) for table in self._tables}
+    def vpc(self, more_groups: tuple[str, ...]) -> LiveVpc:
+        """Read all that is around the instances of the VPC."""
+        zones = self._zones()
         network = Network(
-            vpcs={self.vpc: self._as_vpc()},
+            vpcs={self._vpc: self._as_vpc(zones)},
             subnets={
                 one["SubnetId"]: self._as_subnet(one) for one in self._subnets if "CidrBlock" in one
             },
-            tables={**tables},
+            tables={table["RouteTableId"]: self._table(table) for table in self._tables},
         )
-        if any(route.leads == "nat-gateway" for table in tables.values() for route in table.routes):
-            network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in self._nat_gateways()}
-        groups: set[Hashable] = {*self.groups}
-        for endpoint in network.vpcs[self.vpc].endpoints:
-            groups |= {*endpoint.groups}
-        network.groups = {
-            one["GroupId"]: self._group(one) for one in self._groups(sorted(map(str, groups)))
-        }
-        return network
+        of_vpc = [{"Name": "vpc-id", "Values": [self._vpc]}]
+        routes = [route for table in network.tables.values() for route in table.routes]
+        if any(route.leads == "nat-gateway" for route in routes):
+            found = self._described("DescribeNatGateways", "NatGateways", Filter=of_vpc)
+            network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in found or []}
+        groups = self._described("DescribeSecurityGroups", "SecurityGroups", Filters=of_vpc)
+        if more_groups:
+            by_id = [{"Name": "group-id", "Values": [*more_groups]}]
+            more = self._described("DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
+            groups = [*(groups or []), *(more or [])]
+        network.groups = {one["GroupId"]: self._group(one) for one in groups or []}
+        return LiveVpc(
+            id=self._vpc,
+            network=network,
+            judge=Judge(network),
+            only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
+            errors=tuple(self._unanswered),
+            knows_zones=zones is not None and self._owner == self._account,
+        )
 
-    def _described(self, operation: str, result: str, **asked: object) -> list[_Described] | None:
-        """Return all that a call of EC2 describes; None if it can't be asked."""
-
-        def ask() -> list[_Described]:
-            with asking("ec2", "*", f"the VPC {self.vpc} has none"):
-                pages = self._ec2.get_paginator(operation).paginate(**asked)
-                return [one for page in pages for one in page[result]]
-
-        found = tried(ask)
+    def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
+        """Return all that a call lists; None if it can't be asked."""
+        missing = f"the VPC {self._vpc} has none"
+        found = self._session.tried(call, lambda found: [*found[result]], missing=missing, **asked)
         if isinstance(found, CannotAsk):
-            self.denied.append(found)
+            if str(found) not in map(str, self._unanswered):
+                self._unanswered.append(found)
             return None
         return found
 
-    def _of_vpc(self, operation: str, result: str) -> list[_Described] | None:
-        return self._described(
-            operation, result, Filters=[{"Name": "vpc-id", "Values": [self.vpc]}]
-        )
-
-    @cached_property
-    def _subnets(self) -> list[_Described]:
-        return self._of_vpc("describe_subnets", "Subnets") or []
-
-    @cached_property
-    def _tables(self) -> list[_Described]:
-        return self._of_vpc("describe_route_tables", "RouteTables") or []
-
-    def _nat_gateways(self) -> list[_Described]:
-        filters = [{"Name": "vpc-id", "Values": [self.vpc]}]
-        return self._described("describe_nat_gateways", "NatGateways", Filter=filters) or []
-
-    def _groups(self, ids: list[str]) -> list[_Described]:
-        filters = [{"Name": "group-id", "Values": ids}]
-        return self._described("describe_security_groups", "SecurityGroups", Filters=filters) or []
-
-    @cached_property
-    def _acls(self) -> list[_Described] | None:
-        return self._of_vpc("describe_network_acls", "NetworkAcls")
-
-    @cached_property
-    def _endpoints(self) -> list[_Described] | None:
-        return self._of_vpc("describe_vpc_endpoints", "VpcEndpoints")
+    def _described(self, operation: str, result: str, **asked: object) -> list[_Described] | None:
+        return self._asked(f"ec2:{operation}", result, **asked)
 
     def _attribute(self, name: str) -> Fact:
-        def ask() -> bool:
-            with asking("ec2", "*", f"there is no VPC {self.vpc}"):
-                found = self._ec2.describe_vpc_attribute(VpcId=self.vpc, Attribute=name)
-                return bool(found[f"{name[0].upper()}{name[1:]}"]["Value"])
+        found = self._session.tried(
+            "ec2:DescribeVpcAttribute",
+            lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
+            missing=f"there is no VPC {self._vpc}",
+            VpcId=self._vpc,
+            Attribute=name,
+        )
+        if isinstance(found, CannotAsk):
+            if str(found) not in map(str, self._unanswered):
+                self._unanswered.append(found)
+            return Unknown(f"the attribute {name} of the VPC {self._vpc!r}")
+        return found
 
-        answer = tried(ask)
-        if isinstance(answer, CannotAsk):
-            if str(answer) not in map(str, self.denied):
-                self.denied.append(answer)
-            return Unknown(f"the attribute {name} of the VPC {self.vpc!r}")
-        return answer
+    @property
+    def _owner(self) -> str:
+        return next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self._account)
 
-    def _as_vpc(self) -> Vpc:
-        owner = next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self._account)
-        endpoints = tuple(self._as_endpoint(one) for one in self._used_endpoints)
+    def _as_vpc(self, found_zones: list[_Described] | None) -> Vpc:
+        zones = found_zones or []
+        endpoints = ByService(self._as_endpoint(one) for one in self._used_endpoints)
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
-        resolver = self._resolver(owner) if named else True
+        resolver = self._resolver()
         routes = [route for table in self._tables for route in table["Routes"]]
         mains = (
             table["RouteTableId"]
@@ -191,25 +247,30 @@ class LiveNetwork:
         )
         complete: Fact = True
         if self._endpoints is None:
-            complete = Unknown(f"the endpoints of the VPC {self.vpc!r}")
-        elif owner != self._account:  # a shared VPC, whose endpoints only its owner can see
-            complete = Unknown(f"the endpoints of the VPC {self.vpc!r}, which {owner} shares")
+            complete = Unknown(f"the endpoints of the VPC {self._vpc!r}")
+        elif self._owner != self._account:  # a shared VPC, whose endpoints only its owner can see
+            complete = Unknown(
+                f"the endpoints of the VPC {self._vpc!r}, which {self._owner} shares"
+            )
+        support = self._attribute("enableDnsSupport")
+        asks_hostnames = (named or zones) and resolver is True
+        hostnames = self._attribute("enableDnsHostnames") if asks_hostnames else True
         return Vpc(
-            self.vpc,
-            tuple(
-                IPv4Network(cidr)
-                for cidr in dict.fromkeys(
-                    route["DestinationCidrBlock"]
-                    for route in routes
-                    if route.get("GatewayId") == "local" and "DestinationCidrBlock" in route
-                )
-            ),
-            dns_support=self._attribute("enableDnsSupport"),
-            dns_hostnames=self._attribute("enableDnsHostnames")
-            if named and resolver is True
-            else True,
+            self._vpc,
+            self._ranges(),
+            dns_support=support,
+            dns_hostnames=hostnames,
             resolver=resolver,
+            names_pass=Unknown(f"the private hosted zones of the VPC {self._vpc!r}")
+            if found_zones is None
+            else self._names_pass(resolver),
             endpoints=endpoints,
+            zones=ByService(
+                Zone(zone["Name"], service, Unknown("its records"), all_of((support, hostnames)))
+                for zone in zones
+                for service in self._services
+                if self._is_below(service, zone["Name"])
+            ),
             complete=complete,
             # a route to a gateway that is not attached is a blackhole
             internet_gateways=tuple(
@@ -217,40 +278,85 @@ class LiveNetwork:
                 for gateway in dict.fromkeys(route.get("GatewayId", "") for route in routes)
                 if gateway.startswith("igw-")
             ),
-            main_table=next(mains, Unknown(f"the main route table of the VPC {self.vpc!r}")),
+            main_table=next(mains, Unknown(f"the main route table of the VPC {self._vpc!r}")),
         )
 
-    def _resolver(self, owner: str) -> Fact:
+    def _ranges(self) -> tuple[IPv4Network, ...]:
+        """Return the ranges of the VPC, to which each route table has a local route."""
+        local = (
+            route["DestinationCidrBlock"]
+            for table in self._tables
+            for route in table["Routes"]
+            if route.get("GatewayId") == "local" and "DestinationCidrBlock" in route
+        )
+        return tuple(map(IPv4Network, dict.fromkeys(local)))
+
+    def _names_pass(self, resolver: Fact) -> Fact:
+        """Tell whether the public names of the services lead where AWS has them lead.
+
+        DNS servers of one's own, and a DNS firewall, may answer with something else.
+        """
+        if isinstance(resolver, Unknown):
+            return resolver
+        found = self._asked(
+            "route53resolver:ListFirewallRuleGroupAssociations",
+            "FirewallRuleGroupAssociations",
+            VpcId=self._vpc,
+        )
+        firewall = Unknown(f"the DNS firewall of the VPC {self._vpc!r}")
+        return firewall if found is None or found else True
+
+    def _zones(self) -> list[_Described] | None:
+        """List the private hosted zones of the VPC but those of endpoints; None if not known."""
+        found = self._asked(
+            "route53:ListHostedZonesByVPC",
+            "HostedZoneSummaries",
+            VPCId=self._vpc,
+            VPCRegion=self._region,
+        )
+        if found is None:
+            return None
+        owned = [one.get("Owner", {}).get("OwningService") for one in found]
+        return [one for one, by in zip(found, owned, strict=True) if by != _OWNER_OF_ENDPOINTS]
+
+    def _is_below(self, service: str, zone: str) -> bool:
+        """Tell whether the public name of a service is in a hosted zone."""
+        region = self._bucket_region if service == "s3" and self._bucket_region else self._region
+        name = f".{service}.{region}.{self._session.dns_suffix}"
+        return name.endswith(f".{zone.rstrip('.')}")
+
+    def _resolver(self) -> Fact:
         """Tell whether the VPC's instances ask Amazon's DNS resolver, by its DHCP options.
 
         The options of the VPC are looked up only if the account has some with other servers.
         https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
         """
-        own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.vpc!r}")
-        options = self._described("describe_dhcp_options", "DhcpOptions")
-        if options is None or owner != self._account:
+        own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self._vpc!r}")
+        options = self._described("DescribeDhcpOptions", "DhcpOptions")
+        if options is None or self._owner != self._account:
             return own_servers
-        by_amazon = {one["DhcpOptionsId"] for one in options if _resolves_by_amazon(one)}
-        if options and len(by_amazon) == len(options):
+        if options and all({*_dns_servers(one)} <= _AMAZON_DNS for one in options):
             return True
-        vpcs = self._described("describe_vpcs", "Vpcs", VpcIds=[self.vpc]) or []
-        return True if any(one["DhcpOptionsId"] in by_amazon for one in vpcs) else own_servers
+        for vpc in self._described("DescribeVpcs", "Vpcs", VpcIds=[self._vpc]) or []:
+            amazon = {*_AMAZON_DNS}
+            if "CidrBlock" in vpc:
+                amazon.add(str(IPv4Network(vpc["CidrBlock"])[_RESOLVER]))
+            for one in options:
+                if one["DhcpOptionsId"] == vpc["DhcpOptionsId"]:
+                    return {*_dns_servers(one)} <= amazon or own_servers
+        return own_servers
 
     @property
     def _used_endpoints(self) -> Iterator[_Described]:
         for endpoint in self._endpoints or ():
             # that of a resource or of a service network has no service
             service, is_fips = service_of(endpoint.get("ServiceName", ""))
-            called = (service == "s3" and self.bucket_region) or self._region
+            called = (service == "s3" and self._bucket_region) or self._region
             of_region = endpoint.get("ServiceRegion", self._region) == called
             kind = endpoint.get("VpcEndpointType", "Interface")
-            is_one = kind in ("Interface", "Gateway") and service in self.services
+            is_one = kind in ("Interface", "Gateway") and service in self._services
             if is_one and of_region and not is_fips:
                 yield endpoint
-
-    @property
-    def _region(self) -> str:
-        return str(self._ec2.meta.region_name)
 
     def _as_endpoint(self, found: _Described) -> Endpoint:
         service, _ = service_of(found["ServiceName"])
@@ -259,8 +365,13 @@ class LiveNetwork:
         exists: Fact = state == "available"
         if state in ("pending", "partial"):
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
-        elif exists and service == "s3" and self.bucket_region is None:
+        elif exists and service == "s3" and self._bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
+        kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
+        only_ipv6 = Unknown(
+            f"whether the agent uses IPv6, of which alone the endpoint {found['VpcEndpointId']!r} "
+            "has addresses"
+        )
         return Endpoint(
             found["VpcEndpointId"],
             found["VpcEndpointId"],
@@ -268,6 +379,7 @@ class LiveNetwork:
             exists=exists,
             gateway=gateway,
             private_dns=False if gateway else _private_dns(found, service),
+            ipv4=only_ipv6 if "ipv6" in kinds else True,
             subnets=tuple(found.get("SubnetIds", ())),
             groups=tuple(group["GroupId"] for group in found.get("Groups", ())),
             tables=tuple(found.get("RouteTableIds", ())),
@@ -276,8 +388,8 @@ class LiveNetwork:
         )
 
     def _as_subnet(self, found: _Described) -> Subnet:
-        tables = tuple(
-            (table["RouteTableId"], True)
+        tables = (
+            table["RouteTableId"]
             for table in self._tables
             if any(
                 one.get("SubnetId") == found["SubnetId"] for one in table.get("Associations", [])
@@ -285,16 +397,17 @@ class LiveNetwork:
         )
         return Subnet(
             found["SubnetId"],
-            self.vpc,
+            self._vpc,
             IPv4Network(found["CidrBlock"]),
             public_addresses=bool(found.get("MapPublicIpOnLaunch")),
             ipv6=bool(found.get("Ipv6CidrBlockAssociationSet")),
-            tables=tables,
+            table=next(tables, None),
             acl=self._acl(found["SubnetId"]),
+            blocked=found.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode", "off"),
         )
 
     def _acl(self, subnet: str) -> NetworkAcl | Unknown:
-        for acl in self._acls or ():
+        for acl in self._acls:
             if any(one.get("SubnetId") == subnet for one in acl["Associations"]):
                 return NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
         return Unknown(f"the network ACL of the subnet {subnet!r}")
@@ -304,7 +417,7 @@ class LiveNetwork:
         return RouteTable(found["RouteTableId"], routes)
 
     def _route(self, route: _Described) -> Route:
-        leads, target, name = self._target(route)
+        leads, target, name = _target(route)
         if route.get("State") == "blackhole":
             leads = "nowhere"
         if "DestinationCidrBlock" in route:
@@ -314,17 +427,18 @@ class LiveNetwork:
         return Route("ipv6", leads, target, name)
 
     def _prefix_list(self, prefix_list: str) -> PrefixList:
-        service = self._services_of_lists.get(prefix_list, "")
-        return PrefixList(f"the prefix list {prefix_list!r}", service)
+        return PrefixList(f"the prefix list {prefix_list!r}", self._lists.get(prefix_list, ""))
 
-    @cached_property
-    def _services_of_lists(self) -> dict[str, str]:
+    def _services_of_lists(self) -> Mapping[str, str]:
         """Name the service behind each prefix list that a gateway endpoint has put into a table."""
         services = {
             one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
-        if self.bucket_region not in (None, self._region):  # this region's S3 is not the one called
+        if self._bucket_region not in (
+            None,
+            self._region,
+        ):  # this region's S3 is not the one called
             elsewhere = f"s3 in {self._region}"
             services = {
                 one: elsewhere if service == "s3" else service for one, service in services.items()
@@ -356,59 +470,31 @@ class LiveNetwork:
                     *(GroupPeer(pair["GroupId"]) for pair in one.get("UserIdGroupPairs", ())),
                     *(
                         self._prefix_list(listed["PrefixListId"])
-                        if self.bucket_region
+                        if self._bucket_region
                         else PrefixList(f"the prefix list {listed['PrefixListId']!r}")
                         for listed in one.get("PrefixListIds", ())
                     ),
                 ]
                 yield from map(Rule, peers)
 
-    def evidence(self, service: str) -> tuple[Evidence, ...]:
-        """List what the judge's answer about a service rests on."""
-        vpc, subnet_id = self.network.vpcs[self.vpc], self._instance["SubnetId"]
-        subnet = self.network.subnets.get(subnet_id)
-        endpoints: list[str | None] = [
-            str(one.id) for one in vpc.endpoints if one.service == service
-        ]
-        if not endpoints and vpc.complete is True:
-            endpoints = [None]
-        tables = subnet.tables if subnet and subnet.tables else ((vpc.main_table, True),)
-        return (
-            Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
-            *(Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", one) for one in endpoints),
-            *(
-                Evidence("ec2:DescribeRouteTables", "RouteTableId", table)
-                for table, _ in tables
-                if isinstance(table, str)
-            ),
-        )
 
-    def _target(self, route: _Described) -> tuple[Leads, str, str]:
-        gateway = route.get("GatewayId", "")
-        if gateway == "local":
-            return "local", gateway, ""
-        if gateway.startswith("igw-"):
-            if self._blocks_public_access:
-                return "elsewhere", gateway, "VPC Block Public Access"
-            return "internet-gateway", gateway, f"the internet gateway {gateway!r}"
-        if nat := route.get("NatGatewayId"):
-            return "nat-gateway", nat, f"the NAT gateway {nat!r}"
-        for field, what in ELSEWHERE.items():
-            if route.get(field):
-                return "elsewhere", route[field], f"the {what} {route[field]!r}"
-        what = "the virtual private gateway" if gateway.startswith("vgw-") else "the appliance"
-        return "elsewhere", gateway, f"{what} {gateway!r}"
-
-    @cached_property
-    def _blocks_public_access(self) -> bool:
-        modes = (
-            subnet.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode", "off")
-            for subnet in self._subnets
-        )
-        return any(mode != "off" for mode in modes)
+def _target(route: _Described) -> tuple[Leads, str, str]:
+    gateway = route.get("GatewayId", "")
+    if gateway == "local":
+        return "local", gateway, ""
+    if gateway.startswith("igw-"):
+        return "internet-gateway", gateway, f"the internet gateway {gateway!r}"
+    if nat := route.get("NatGatewayId"):
+        return "nat-gateway", nat, f"the NAT gateway {nat!r}"
+    for field, what in ELSEWHERE.items():
+        if route.get(field):
+            return "elsewhere", route[field], f"the {what} {route[field]!r}"
+    what = "the virtual private gateway" if gateway.startswith("vgw-") else "the appliance"
+    return "elsewhere", gateway, f"{what} {gateway!r}"
 
 
-def _groups_of(instance: _Described) -> tuple[str, ...]:
+def groups_of(instance: _Described) -> tuple[str, ...]:
+    """Return the ids of the security groups of an instance's first network interface."""
     groups = _primary(instance).get("Groups") or instance.get("SecurityGroups", [])
     return tuple(group["GroupId"] for group in groups)
 
@@ -433,14 +519,15 @@ def _public_address(instance: _Described) -> Fact:
     return Unknown("whether the start of the instance gives it a public IPv4 address")
 
 
-def _resolves_by_amazon(options: _Described) -> bool:
+def _dns_servers(options: _Described) -> list[str]:
+    """List the DNS servers of DHCP options; those without any have none, which is not Amazon's."""
     servers = [
         one["Value"]
         for listed in options["DhcpConfigurations"]
         if listed["Key"] == "domain-name-servers"
         for one in listed["Values"]
     ]
-    return bool(servers) and {*servers} <= _AMAZON_DNS
+    return servers or ["none"]
 
 
 def _private_dns(found: _Described, service: str) -> Fact:

@@ -13,30 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NotThere, answered, asking, tried
-from .checks import (
-    NOT_CONNECTED,
-    Check,
-    Evidence,
-    failed,
-    on_node,
-    passed,
-    skipped,
-    unasked,
-    unknown,
-)
+from .asking import CannotAsk, NotThere, answered, tried
+from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome, on_node
 from .document import Home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .checks import CheckVerdict
-    from .session import AwsSession
+    from .session import Session
 
 RECORD: Final = "ssm:DescribeInstanceInformation"
 CONNECTION: Final = "ssm:GetConnectionStatus"
 _INSTANCES: Final = "ec2:DescribeInstances"
 _STATUS: Final = "ec2:DescribeInstanceStatus"
+_KINDS: Final = ("SystemStatus", "InstanceStatus")
 
 
 @dataclass(frozen=True)
@@ -55,6 +45,8 @@ class Node:
     """`connected` or `notconnected`."""
     status_checks: dict[str, str] | CannotAsk | None = None
     """What EC2's status checks say of a running instance that does not report in."""
+    alike: tuple[str, ...] = ()
+    """The ARNs of the nodes about which IAM is asked together, as they have the same role."""
 
     @property
     def is_hybrid(self) -> bool:
@@ -104,6 +96,12 @@ class Node:
         return None if arn is None else str(arn)
 
     @property
+    def profile_id(self) -> str | None:
+        """The unique id of its instance profile."""
+        found = (self.instance or {}).get("IamInstanceProfile", {}).get("Id")
+        return None if found is None else str(found)
+
+    @property
     def ping(self) -> str | None:
         """The PingStatus: `Online`, `ConnectionLost` or `Inactive`."""
         return self.recorded("PingStatus")
@@ -126,7 +124,7 @@ class Node:
         return None if value is None else str(value)
 
 
-def find_node(session: AwsSession, node_id: str) -> Node:
+def find_node(session: Session, node_id: str) -> Node:
     """Find the node, and ask whether it is registered and connected.
 
     Raises:
@@ -143,79 +141,107 @@ def find_node(session: AwsSession, node_id: str) -> Node:
                 "credentials: give --region, or use credentials of its account"
             )
         account = own_account(session)
-    connection = tried(lambda: ask_connection(session, node_id))
-    node = Node(node_id, region, session.partition, account, instance, record, connection)
-    return with_status_checks(session, node)
+    node = Node(
+        id=node_id,
+        region=region,
+        partition=session.partition,
+        account=account,
+        instance=instance,
+        record=record,
+        connection=ask_connection(session, node_id),
+    )
+    return with_status_checks(session, node, InstanceIds=[node_id])
 
 
-def _instance(session: AwsSession, node_id: str, region: str) -> tuple[dict[str, Any], str]:
+def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, Any], str]:
     missing = (
         f"there is no instance {node_id} in {region} in the account of the credentials: give "
         "--region, or use credentials of its account"
     )
-    with asking("ec2", "*", missing):
-        found = session.client("ec2").describe_instances(InstanceIds=[node_id])["Reservations"]
-        instances = [(one, entry["OwnerId"]) for entry in found for one in entry["Instances"]]
+    instances = session.ask(
+        "ec2:DescribeInstances",
+        lambda found: [
+            (one, entry["OwnerId"]) for entry in found["Reservations"] for one in entry["Instances"]
+        ],
+        missing=missing,
+        InstanceIds=[node_id],
+    )
     if not instances:
         raise CannotAsk(missing)
     return instances[0]
 
 
-def own_account(session: AwsSession) -> str:
-    """Return the id of the account of the credentials."""
-    with asking("sts", "*", "there is no such account"):
-        return str(session.client("sts").get_caller_identity()["Account"])
+def own_account(session: Session) -> str:
+    """Return the id of the account of the credentials.
+
+    Raises:
+        CannotAsk: AWS does not answer.
+    """
+    return who_asks(session).split(":")[4]
 
 
-def _record(session: AwsSession, node_id: str) -> dict[str, Any] | None:
-    filters = [{"Key": "InstanceIds", "Values": [node_id]}]
+def who_asks(session: Session) -> str:
+    """Return the ARN of the identity of the credentials.
+
+    Raises:
+        CannotAsk: AWS does not answer.
+    """
+    missing = "there is no such account"
+    return session.ask("sts:GetCallerIdentity", lambda found: str(found["Arn"]), missing=missing)
+
+
+def _record(session: Session, node_id: str) -> dict[str, Any] | None:
     try:
-        with asking("ssm", "*", f"Systems Manager has no record of {node_id}"):
-            pages = session.client("ssm").get_paginator("describe_instance_information")
-            found = [
-                one
-                for page in pages.paginate(Filters=filters)
-                for one in page["InstanceInformationList"]
-            ]
+        found = session.ask(
+            "ssm:DescribeInstanceInformation",
+            lambda found: found["InstanceInformationList"],
+            missing=f"Systems Manager has no record of {node_id}",
+            Filters=[{"Key": "InstanceIds", "Values": [node_id]}],
+        )
     except NotThere:
         return None
     return dict(found[0]) if found else None
 
 
-def ask_connection(session: AwsSession, node_id: str) -> str:
+def ask_connection(session: Session, node_id: str) -> str | CannotAsk:
     """Ask whether the agent holds a connection to Session Manager."""
-    with asking("ssm", node_id, f"Systems Manager has no target {node_id}"):
-        return str(session.client("ssm").get_connection_status(Target=node_id)["Status"])
+    return session.tried(
+        "ssm:GetConnectionStatus",
+        lambda found: str(found["Status"]),
+        on=node_id,
+        missing=f"Systems Manager has no target {node_id}",
+        kept=False,
+        Target=node_id,
+    )
 
 
-def ground_truth(node: Node) -> list[Check]:
+def ground_truth(node: Node) -> list[Outcome]:
     """Check whether the node runs, is registered and is connected."""
     return [_running(node), _connected(node), _registered(node)]
 
 
-def _running(node: Node) -> Check:
-    name = "instance-running"
+def _running(node: Node) -> Outcome:
     if node.state is None:
-        return skipped(name, "the node is outside of EC2", node.id)
+        return RUNNING.skipped("the node is outside of EC2", node.id)
     evidence = [Evidence(_INSTANCES, "State.Name", node.state)]
     if node.state != "running":
         why = f"the instance is {node.state}"
-        return failed(name, node.id, why, _to_run(node), evidence, users_see=NOT_CONNECTED)
+        return RUNNING.failed(node.id, why, fix=_to_run(node), evidence=evidence)
     reports = node.connected or node.online
     status = {} if reports else node.status_checks or {}
     if isinstance(status, CannotAsk):
-        return unasked(name, node.id, status)
+        return RUNNING.unasked(node.id, status)
     impaired = [kind for kind in status if status[kind] == "impaired"]
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
         of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
         fix = f"aws ec2 reboot-instances {of_node}"
-        if "SystemStatus" in impaired:
+        if impaired != ["InstanceStatus"]:
             fix = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
         why = f"a status check of the instance fails: {', '.join(impaired)}"
-        return failed(name, node.id, why, fix, evidence, users_see=NOT_CONNECTED)
-    verdict: CheckVerdict = "proven" if node.connected else "pass"
-    return Check(name, node.id, verdict, ("the instance is running",), (), tuple(evidence))
+        return RUNNING.failed(node.id, why, fix=fix, evidence=evidence)
+    why = "the instance is running"
+    return RUNNING.passed(node.id, why, evidence=evidence, proven=node.connected)
 
 
 def _to_run(node: Node) -> str:
@@ -226,33 +252,44 @@ def _to_run(node: Node) -> str:
     return f"aws ec2 start-instances --instance-ids {node.id_word} --region {node.region_word}"
 
 
-def with_status_checks(session: AwsSession, node: Node) -> Node:
-    """Return the node with EC2's status checks, if it is an instance that runs and is silent."""
+def with_status_checks(session: Session, node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it
+    """Return the node with EC2's status checks, if it is an instance that runs and is silent.
+
+    Args:
+        session: asks AWS.
+        node: the node.
+        asked: which instances EC2 is asked about.
+    """
     if node.state != "running" or node.connected or node.online:
         return node
-    return replace(node, status_checks=tried(lambda: _status_checks(session, node.id)))
+    found: dict[str, dict[str, str]] | CannotAsk = session.tried(
+        "ec2:DescribeInstanceStatus",
+        lambda found: {one["InstanceId"]: _kinds(one) for one in found["InstanceStatuses"]},
+        missing=f"there is no instance {node.id} any more",
+        **asked,
+    )
+    if isinstance(found, CannotAsk):
+        return replace(node, status_checks=found)
+    unreported = dict.fromkeys(_KINDS, "not reported")
+    return replace(node, status_checks=found.get(node.id, unreported))
 
 
-def _status_checks(session: AwsSession, node_id: str) -> dict[str, str]:
-    with asking("ec2", "*", f"there is no instance {node_id} any more"):
-        found = session.client("ec2").describe_instance_status(InstanceIds=[node_id])[
-            "InstanceStatuses"
-        ]
-        kinds = ("SystemStatus", "InstanceStatus")
-        return {kind: one[kind]["Status"] for one in found[:1] for kind in kinds} or dict.fromkeys(
-            kinds, "not reported"
-        )
+def _kinds(status: dict[str, Any]) -> dict[str, str]:
+    """Read the status checks; that of the volumes is there for some types of instances alone."""
+    kinds = {kind: status[kind]["Status"] for kind in _KINDS}
+    volumes = status.get("AttachedEbsStatus")
+    return kinds | ({"AttachedEbsStatus": volumes["Status"]} if volumes else {})
 
 
-def _connected(node: Node) -> Check:
-    name = "connected"
+def _connected(node: Node) -> Outcome:
     if isinstance(node.connection, CannotAsk):
-        return unasked(name, node.id, node.connection)
+        return CONNECTED.unasked(node.id, node.connection)
     evidence = [Evidence(CONNECTION, "Status", node.connection)]
     if node.connected:
-        return passed(name, node.id, "the agent is connected to Session Manager", evidence)
+        why = "the agent is connected to Session Manager"
+        return CONNECTED.passed(node.id, why, evidence=evidence)
     why = "the agent is not connected to Session Manager"
-    return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
+    return CONNECTED.failed(node.id, why, fix="", evidence=evidence)
 
 
 _WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")
@@ -290,30 +327,30 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     return (f"{late}: {again}", on_node("Agent service", node.platform))
 
 
-def _registered(node: Node) -> Check:
-    name = "registered"
+def _registered(node: Node) -> Outcome:
     if isinstance(node.record, CannotAsk):
-        return unasked(name, node.id, node.record)
+        return REGISTERED.unasked(node.id, node.record)
     if node.record is None:
         evidence = [Evidence(RECORD, "InstanceInformationList", "empty")]
         if node.connected:
             why = "Systems Manager has no record of the node, although it is connected"
-            return unknown(name, node.id, why, "run the command again", evidence)
+            fix = "run the command again"
+            return REGISTERED.unknown(node.id, why, fix=fix, evidence=evidence)
         why = "Systems Manager has no record of the instance: it never registered, or is stopped"
-        return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
+        return REGISTERED.failed(node.id, why, fix="", evidence=evidence)
     evidence = [
         Evidence(RECORD, field, node.recorded(field))
         for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
         if node.recorded(field) is not None
     ]
     if node.online:
-        return passed(name, node.id, "the agent reports in", evidence)
+        return REGISTERED.passed(node.id, "the agent reports in", evidence=evidence)
     last = node.recorded("LastPingDateTime")
     why = f"the agent was registered and last reported in at {last}: PingStatus is {node.ping}"
     if node.connected:
         fix = "check whether the node reaches the endpoint of ssm"
-        return unknown(name, node.id, why, fix, evidence)
-    return failed(name, node.id, why, "", evidence, users_see=NOT_CONNECTED)
+        return REGISTERED.unknown(node.id, why, fix=fix, evidence=evidence)
+    return REGISTERED.failed(node.id, why, fix="", evidence=evidence)
 
 
 def at_least(version: str, least: str) -> bool | None:

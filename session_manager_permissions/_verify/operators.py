@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
 
-from .asking import CannotAsk, asking, tried, well_formed
+from .asking import CannotAsk, tried
 from .checks import (
     CHANNEL_DENIED,
     NO_DATA_KEY,
-    PLUGIN_MISSING,
+    OPERATOR,
+    PLUGIN,
     START_DENIED,
-    Check,
     Evidence,
-    failed,
-    passed,
+    Outcome,
     simulated,
-    unasked,
-    unknown,
 )
-from .node import at_least
+from .node import at_least, who_asks
 from .simulator import (
     Call,
     ConditionKey,
     all_of,
+    by_resource,
+    find_role,
     is_allowed,
     missing_keys,
     request_context,
@@ -39,9 +37,11 @@ from .simulator import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .answers import SimulatorAnswer
     from .node import Node
     from .preferences import Preferences
-    from .session import AwsSession
+    from .resource_policy import Admission
+    from .session import Session
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -60,14 +60,16 @@ def operator_fault(text: str) -> str | None:
     return None if text == CALLER or fault is None else f"{fault}, nor {CALLER!r}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Operator:
     """Who starts the session."""
 
     arn: str | CannotAsk
     """The ARN of the user or the role, or why IAM can't be asked about it."""
-    tags: Mapping[str, str] | CannotAsk = field(default_factory=dict)
-    """Read only if Run As is on."""
+    tags: Mapping[str, str] | CannotAsk | None = None
+    """None if they were not read, as only Run As needs them."""
+    session_name: str = "operator"
+    """How the session of a role is called, if that is known."""
 
     @property
     def is_user(self) -> bool:
@@ -75,128 +77,185 @@ class Operator:
         return isinstance(self.arn, str) and ":user/" in self.arn
 
 
-def find_operator(session: AwsSession, node: Node, given: str, *, with_tags: bool) -> Operator:
+def find_operator(session: Session, node: Node, given: str, *, with_tags: bool) -> Operator:
     """Find the user or the role behind an ARN, or the caller.
 
     Args:
-        session: makes the clients.
+        session: asks AWS.
         node: the node.
         given: the ARN of a user, a role or an assumed role, or `caller`.
         with_tags: whether its tags are asked for.
     """
-    found = tried(partial(_principal, session, node, given))
+    found = tried(lambda: _principal(session, node, given))
     if isinstance(found, CannotAsk):
-        return Operator(found)
-    arn, tags = found
-    if tags is not None:
-        return Operator(arn, tags=tags)
-    return Operator(arn, tags=tried(partial(_tags, session, arn)) if with_tags else {})
+        return Operator(arn=found, tags=found)
+    if found.tags is None and with_tags and isinstance(found.arn, str):
+        return replace(found, tags=_tags(session, found.arn))
+    return found
 
 
-def _principal(session: AwsSession, node: Node, given: str) -> tuple[str, dict[str, str] | None]:
+def _principal(session: Session, node: Node, given: str) -> Operator:
     """Find the ARN of the user or the role, and its tags if they come along."""
-    arn = given
-    with asking("sts", "*", "there is no such account"):
-        if given == CALLER:
-            arn = str(session.client("sts").get_caller_identity()["Arn"])
-        account = arn.split(":")[4]
-    if account != node.account:  # IAM is asked by names, which are those of one account
+    arn = who_asks(session) if given == CALLER else given
+    if arn.split(":")[4] != node.account:  # IAM is asked by names, which are those of one account
         raise CannotAsk(
             f"{arn} is in another account than the node, which is in {node.account}: give a user "
             "or a role of that account, which starts the session"
         )
     if ":assumed-role/" in arn:
-        role = arn.split("/")[1]
-        with asking("iam", f"the role {role}", f"there is no role {role!r}"):
-            found = session.client("iam").get_role(RoleName=role)["Role"]
-            return well_formed(found["Arn"], _limits.role_fault), _as_dict(found.get("Tags", []))
+        role = find_role(session, arn.split("/")[1])
+        return Operator(arn=role.arn, tags=role.tags, session_name=arn.rpartition("/")[2])
     if _limits.principal_fault(arn):
         raise CannotAsk(
             f"IAM's policy simulator takes users and roles, and the caller is {arn}: give the ARN "
             "of another operator"
         )
-    return arn, None
+    return Operator(arn=arn)
 
 
 def _as_dict(tags: Iterable[Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def _tags(session: AwsSession, arn: str) -> dict[str, str]:
+def _tags(session: Session, arn: str) -> dict[str, str] | CannotAsk:
     name = arn.rpartition("/")[2]
-    with asking("iam", arn, f"there is no {arn}"):
-        iam = session.client("iam")
-        if ":user/" in arn:
-            pages = iam.get_paginator("list_user_tags").paginate(UserName=name)
-        else:
-            pages = iam.get_paginator("list_role_tags").paginate(RoleName=name)
-        return _as_dict(tag for page in pages for tag in page["Tags"])
+    call, asked = "iam:ListRoleTags", {"RoleName": name}
+    if ":user/" in arn:
+        call, asked = "iam:ListUserTags", {"UserName": name}
+    missing = f"there is no {arn}"
+    return session.tried(
+        call, lambda found: _as_dict(found["Tags"]), on=arn, missing=missing, **asked
+    )
 
 
-def _node_tags(session: AwsSession, node: Node) -> dict[str, str]:
-    """Read the node's tags, which an operator's policy may ask for.
-
-    Raises:
-        CannotAsk: the credentials may not list those of a hybrid node.
-    """
+def _node_tags(session: Session, node: Node) -> dict[str, str] | CannotAsk:
+    """Read the node's tags, which an operator's policy may ask for."""
     if node.instance is not None:
         return _as_dict(node.instance.get("Tags", []))
-    with asking("ssm", node.arn, f"there is no {node.id}"):
-        ssm = session.client("ssm")
-        found = ssm.list_tags_for_resource(ResourceType="ManagedInstance", ResourceId=node.id)
-        return _as_dict(found["TagList"])
+    return session.tried(
+        "ssm:ListTagsForResource",
+        lambda found: _as_dict(found["TagList"]),
+        on=node.arn,
+        missing=f"there is no {node.id}",
+        ResourceType="ManagedInstance",
+        ResourceId=node.id,
+    )
 
 
 def may_start(
-    session: AwsSession, node: Node, preferences: Preferences, operator: Operator
-) -> Check:
+    session: Session, node: Node, preferences: Preferences, operator: Operator
+) -> Outcome:
     """Check whether the operator may start a session with the document, and use its key."""
-    name = "operator"
     arn = operator.arn
     if isinstance(arn, CannotAsk):
-        return unasked(name, None, arn)
-    tags = tried(partial(_node_tags, session, node))
+        return OPERATOR.unasked(None, arn)
+    tags = _node_tags(session, node)
     if isinstance(tags, CannotAsk):
-        return unasked(name, arn, tags)
-    calls = _calls(node, preferences, tags)
-    answers = all_of(simulate(session, arn, calls), calls)
+        return OPERATOR.unasked(arn, tags)
+    calls = _calls(node, preferences, operator, tags)
+    found = simulate(session, arn, calls)
+    answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
-        return unasked(name, arn, answers)
+        return OPERATOR.unasked(arn, answers)
+    admissions = by_resource(session, arn, answers)
+    needs = _Needs(node=node, admissions=admissions)
+    denied = [answer for answer in answers if not needs.allows(answer)]
+    if len([one for one in denied if one["action"] == _CHANNEL]) == 1:  # either of both is enough
+        denied = [one for one in denied if one["action"] != _CHANNEL]
     evidence = simulated(answers)
-    missing = missing_keys(answers)
-    note = f"IAM was told no value of the condition keys {', '.join(missing)}"
-    denied = [answer for answer in answers if not is_allowed(answer)]
+    missing = sorted({key for answer in answers for key in needs.open_keys(answer)})
+    notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
     if not denied:
-        why = (f"IAM allows {arn} to start the session", *([note] if missing else []))
-        return Check(name, arn, "pass", why, (), evidence)
+        why = f"IAM allows {arn} to start the session"
+        return OPERATOR.passed(arn, why, *notes, evidence=evidence)
     whats = ", ".join(one.field for one in simulated(denied))
     fix = (
         "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
         f"{arn.rpartition('/')[2]}: {whats}"
     )
     why_not = f"{arn} is denied {whats}"
-    if all(answer["missing_context_values"] for answer in denied):
-        return Check(name, arn, "unknown", (why_not, note), (fix,), evidence)
+    if all(needs.is_open(answer) for answer in denied):
+        open_ = {needs.admission(one) for one in denied} - {""}
+        return OPERATOR.unknown(arn, why_not, *notes, *sorted(open_), fix=fix, evidence=evidence)
     first = denied[0]["action"]  # in the order in which the client calls
-    return failed(name, arn, why_not, fix, evidence, users_see=_USERS_SEE[first])
+    return OPERATOR.failed(arn, why_not, fix=fix, evidence=evidence, users_see=_USERS_SEE[first])
 
 
-def _calls(node: Node, preferences: Preferences, tags: Mapping[str, str]) -> list[Call]:
-    """List the operator's calls."""
+@dataclass(frozen=True, kw_only=True)
+class _Needs:
+    """What is known about the operator's calls besides IAM's answers."""
+
+    node: Node
+    admissions: Mapping[tuple[str, str], Admission]
+
+    def _of(self, answer: SimulatorAnswer) -> Admission | None:
+        return self.admissions.get((answer["action"], answer["resource"]))
+
+    def allows(self, answer: SimulatorAnswer) -> bool:
+        """Tell whether IAM or the policy of the key allows a call."""
+        found = self._of(answer)
+        return is_allowed(answer) or bool(found and found.answer == "named")
+
+    def admission(self, answer: SimulatorAnswer) -> str:
+        """Say what in the policy of the key may allow a call; "" if nothing does."""
+        found = self._of(answer)
+        return found.why if found and found.answer == "unknown" else ""
+
+    def open_keys(self, answer: SimulatorAnswer) -> list[str]:
+        """List the condition keys that the call may have, and IAM was told no value of.
+
+        All tags of the node are known, so that the others are those that it lacks.
+        """
+        lacks = _NEITHER_OF_PLUGIN
+        tagged = () if answer["resource"] != self.node.arn else _TAGS
+        return [
+            key
+            for key in missing_keys([answer], lacks)
+            if not key.lower().startswith(tuple(one.lower() for one in tagged))
+        ]
+
+    def is_open(self, answer: SimulatorAnswer) -> bool:
+        """Tell whether what is not known may turn a denial around."""
+        return bool(self.open_keys(answer) or self.admission(answer))
+
+
+_CHANNEL: Final = "ssmmessages:OpenDataChannel"
+_TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
+_NEITHER_OF_PLUGIN: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
+"""The condition keys that no call of the plug-in has, as it calls KMS itself."""
+
+
+def _calls(
+    node: Node, preferences: Preferences, operator: Operator, tags: Mapping[str, str]
+) -> list[Call]:
+    """List the operator's calls, of which the first is on the node.
+
+    The id of a session begins with the name of the user or of the role's session. The policies that
+    AWS shows to begin with expect the user id there, so the channel is asked about with either.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+    """
     start = "ssm:StartSession"
-    common = request_context(node.region)
-    checks = (*common, ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean"))
+    name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
+    identity: tuple[ConditionKey, ...] = ()
+    if operator.is_user:
+        name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
+        identity = (ConditionKey("aws:username", name),)
+    common = (*request_context(node.region), ConditionKey("aws:userid", user_id), *identity)
+    checked = ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean")
     tagged = tuple(
-        ConditionKey(f"{prefix}{key}", value)
-        for key, value in tags.items()
-        for prefix in ("ssm:resourceTag/", "aws:ResourceTag/")
+        ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in _TAGS
     )
     owner = "" if preferences.name.startswith("AWS-") else node.account
     where = f"arn:{node.partition}:ssm:{node.region}"
+    document = f"{where}:{owner}:document/{preferences.name}"
+    if preferences.name.startswith("arn:"):
+        document = preferences.name
+    sessions = f"{where}:{node.account}:session/"
     calls = [
-        Call(start, node.arn, checks, tagged),
-        Call(start, f"{where}:{owner}:document/{preferences.name}", checks),
-        Call("ssmmessages:OpenDataChannel", f"{where}:{node.account}:session/{_SESSION}", common),
+        Call(start, node.arn, common, (checked, *tagged)),
+        Call(start, document, common, (checked,)),
+        Call(_CHANNEL, f"{sessions}{name}{_SESSION}", common),
+        Call(_CHANNEL, f"{sessions}{user_id}{_SESSION}", common),
     ]
     if preferences.key is not None:
         of_key, alias = session_context(node.id), preferences.key.alias_name
@@ -212,19 +271,17 @@ _USERS_SEE: Final = {
     "kms:GenerateDataKey": NO_DATA_KEY,
 }
 """What the operator sees, by the first call that is denied."""
+_SESSION: Final = "-0123456789abcdef0"
+"""The end of the id of a session, which does not need to exist."""
 
-_SESSION: Final = "operator-0123456789abcdef0"
-"""A sample of a session, which does not need to exist."""
 
-
-def plugin() -> Check:
+def plugin() -> Outcome:
     """Check whether the plug-in on this machine is new enough."""
-    name = "plugin"
     path = shutil.which(_PLUGIN)
     evidence = [Evidence(_PLUGIN, "path", path)]
     if path is None:
         why = f"{_PLUGIN} is not on PATH"
-        return failed(name, None, why, _PLUGIN_PAGE, evidence, users_see=PLUGIN_MISSING)
+        return PLUGIN.failed(None, why, fix=_PLUGIN_PAGE, evidence=evidence)
     try:
         run = subprocess.run(  # noqa: S603 # the plug-in that the CLI would run
             [path, "--version"], capture_output=True, text=True, check=False, timeout=10
@@ -236,8 +293,8 @@ def plugin() -> Check:
     new = at_least(version, _SIGNS_CHANNEL)
     if new is None:
         why = f"{path} does not say its version"
-        return unknown(name, path, why, f"{path} --version", evidence)
+        return PLUGIN.unknown(path, why, fix=f"{path} --version", evidence=evidence)
     if new:
-        return passed(name, path, f"the plug-in has version {version}", evidence)
+        return PLUGIN.passed(path, f"the plug-in has version {version}", evidence=evidence)
     why = f"the plug-in has version {version}, and {_SIGNS_CHANNEL} is the oldest that will work"
-    return failed(name, path, why, _PLUGIN_PAGE, evidence)
+    return PLUGIN.failed(path, why, fix=_PLUGIN_PAGE, evidence=evidence, is_seen=False)

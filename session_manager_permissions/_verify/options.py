@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +52,12 @@ def add_option(
 def add_flag(to: argparse._ActionsContainer, flag: str, help_text: str) -> None:
     """Add an option without a value."""
     to.add_argument(flag, action="store_true", help=help_text)
+
+
+def document_fault(name_or_arn: str) -> str | None:
+    """Say why a text is neither the name nor the ARN of a document, as one that is shared has."""
+    arn = re.fullmatch(r"arn:[\w-]+:ssm:[\w-]+:\d{12}:document/(.*)", name_or_arn, re.ASCII)
+    return _limits.DOCUMENT.fault(arn[1] if arn else name_or_arn)
 
 
 MOST_BYTES: Final = 256 * 2**20

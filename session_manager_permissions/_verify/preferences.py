@@ -8,37 +8,34 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NotPermitted, NotThere, asked_once, asking, well_formed
+from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import (
-    BUCKET_NOT_ENCRYPTED,
+    BUCKET,
     BUCKET_NOT_READ,
-    GROUP_NOT_ENCRYPTED,
-    KEY_DENIED,
+    ENCRYPT,
+    KEY_USABLE,
+    LOG_GROUP,
+    LOG_TO_CLOUDWATCH,
+    LOG_TO_S3,
     MAY_USE,
-    NO_DATA_KEY,
     NO_ROLE,
     USABLE,
-    Check,
     Evidence,
-    by_simulator,
-    failed,
-    passed,
-    skipped,
-    unasked,
-    unknown,
+    Outcome,
     ways_out,
 )
 from .document import PORT, key_arn, read_document
 from .identity import unless_replaced
-from .simulator import LiveKey, Uses
+from .resource_policy import key_policy
+from .simulator import LiveKey, Uses, describe_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .document import Home, LiveDocument
     from .identity import Identity
     from .node import Node
-    from .session import AwsSession
+    from .session import Session
 
 _KEY: Final = "kms:DescribeKey"
 _BUCKET: Final = "s3:GetBucketEncryption"
@@ -52,13 +49,13 @@ _TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preferences:
     """What the sessions use, and the checks of it."""
 
     name: str
     """The document's name."""
-    checks: list[Check]
+    outcomes: list[Outcome]
     """Whether the key, the bucket and the log group can be used at all."""
     error: CannotAsk | None = None
     """Why it is not known what the sessions use."""
@@ -91,16 +88,16 @@ class Preferences:
 class _Key(NamedTuple):
     """A key, as far as it is known, and its check."""
 
-    check: Check
+    outcome: Outcome
     key: LiveKey | None
     """None if it does not exist, or if it is not known which key an alias points to."""
 
 
-def find_preferences(session: AwsSession, node: Node, given: str | None) -> Preferences:
+def find_preferences(session: Session, node: Node, given: str | None) -> Preferences:
     """Read the document, and check whether what it names can be used.
 
     Args:
-        session: makes the clients.
+        session: asks AWS.
         node: the node.
         given: the document's name. Default: - `SSM-SessionManagerRunShell`, if it exists
 
@@ -108,13 +105,15 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
         CannotAsk: there is no document of the given name, or it is not one of sessions.
     """
     name = given or _needs.DEFAULT_DOCUMENT
-    found = read_document(session, name, node.home())
+    found = tried(lambda: read_document(session, name, node.home()))
     if isinstance(found, NotThere) and given is None:
-        return Preferences(name, [skipped(check, _no_document(name)) for check in USABLE])
+        why = _no_document(name)
+        return Preferences(name=name, outcomes=[check.skipped(why) for check in USABLE])
     if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
         raise found
     if isinstance(found, CannotAsk):
-        return Preferences(name, [unasked(check, name, found) for check in USABLE], error=found)
+        outcomes = [check.unasked(name, found) for check in USABLE]
+        return Preferences(name=name, outcomes=outcomes, error=found)
     key = None if found.key is None else _key(session, node, found.key)
     bucket = _bucket(session, node, found)
     uses = Uses(
@@ -122,93 +121,107 @@ def find_preferences(session: AwsSession, node: Node, given: str | None) -> Pref
         keys=(key.key,) if key and key.key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
     )
-    checks = [
-        skipped("key-usable", "sessions use no key") if key is None else key.check,
-        bucket.check,
+    outcomes = [
+        KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
+        bucket.outcome,
         _group(session, node, found),
     ]
-    return Preferences(name, checks, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region)
+    return Preferences(
+        name=name,
+        outcomes=outcomes,
+        uses=uses,
+        bucket_key=bucket.key,
+        bucket_region=bucket.region,
+    )
 
 
 def _no_document(name: str) -> str:
     return f"the account has no document {name}, so sessions use no key and are not logged"
 
 
-def permission_checks(preferences: Preferences, identity: Identity) -> list[Check]:
+def uses_outcomes(session: Session, preferences: Preferences, identity: Identity) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
+    outcomes = [*_permissions(preferences, identity)]
+    if identity.in_doubt:
+        outcomes = [unless_replaced(one) for one in outcomes]
+    key_usable, *others = preferences.outcomes
+    if key_usable.verdict == "pass" and preferences.key:
+        key_usable = _by_policy(session, key_usable, preferences.key, identity)
+    return [*outcomes, key_usable, *others]
+
+
+def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
     name, document, error = preferences.name, preferences.document, preferences.error
-    if error:
-        return [unasked(check, name, error) for check in MAY_USE]
-    if document.name is None:
-        return [skipped(check, _no_document(name)) for check in MAY_USE]
-    unread = BUCKET_NOT_READ if document.enforces_s3_encryption else None
-    hidden = GROUP_NOT_ENCRYPTED if document.enforces_log_group_encryption else None
+    if error or document.name is None:
+        for check in MAY_USE:
+            yield check.unasked(name, error) if error else check.skipped(_no_document(name))
+        return
     no_key = "sessions use no key"
     if document.session_type == PORT:
         no_key = f"the agent neither encrypts nor logs a session of the type {PORT}"
-    checks = []
-    for check, subject, users_see, unused in (
-        ("encrypt", document.key, KEY_DENIED, no_key),
-        ("log-to-s3", document.log_bucket, unread, "sessions are not logged in S3"),
-        ("log-to-cloudwatch", document.log_group, hidden, "sessions are not logged in CloudWatch"),
+    enforces_s3, enforces_group = (
+        bool(document.enforces_s3_encryption),
+        bool(document.enforces_log_group_encryption),
+    )
+    for check, subject, is_seen, unused in (
+        (ENCRYPT, document.key, True, no_key),
+        (LOG_TO_S3, document.log_bucket, enforces_s3, "sessions are not logged in S3"),
+        (
+            LOG_TO_CLOUDWATCH,
+            document.log_group,
+            enforces_group,
+            "sessions are not logged in CloudWatch",
+        ),
     ):
         if subject is None:
-            checks.append(skipped(check, unused))
-        elif check in identity.permissions:
-            checks.append(by_simulator(check, subject, identity.permissions[check], users_see))
-            if check == "log-to-s3" and isinstance(preferences.bucket_key, CannotAsk):
-                checks[-1] = _without_bucket_key(checks[-1], preferences.bucket_key)
+            yield check.skipped(unused)
+        elif check.name in identity.permissions:
+            found = identity.permissions[check.name]
+            outcome = check.simulated(subject, found, is_seen=is_seen)
+            is_open = check is LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
+            yield _without_bucket_key(outcome, preferences.bucket_key) if is_open else outcome
+        elif identity.role is None and identity.error:
+            yield check.unasked(subject, identity.error)
         elif identity.role is None:
-            checks.append(skipped(check, NO_ROLE, subject))
+            yield check.skipped(NO_ROLE, subject)
         else:
-            checks.append(_without_key(subject, preferences.checks[0]))
-    return [unless_replaced(one) for one in checks] if identity.in_doubt else checks
+            yield _without_key(subject, preferences.outcomes[0])
 
 
-def _without_bucket_key(check: Check, error: CannotAsk) -> Check:
+def _without_bucket_key(outcome: Outcome, error: object) -> Outcome:
     """Leave the permission open, as IAM could not be asked about the bucket's key."""
-    if check.verdict != "pass":
-        return check
+    if outcome.verdict != "pass" or not isinstance(error, CannotAsk):
+        return outcome
     why = (f"whether the role may use the key of the bucket is not known: {error}",)
-    return replace(check, verdict="unknown", why=why, fix=ways_out([error]))
+    return replace(outcome, verdict="unknown", why=why, fix=ways_out([error]))
 
 
-def _without_key(subject: str, key_usable: Check) -> Check:
+def _without_key(subject: str, key_usable: Outcome) -> Outcome:
     """Check the permission on a key that is not known."""
     if key_usable.verdict == "unknown":
-        return replace(key_usable, name="encrypt", subject=subject)
-    return skipped("encrypt", "the key can't be used, whatever the role may do", subject)
+        return replace(key_usable, check=ENCRYPT, subject=subject)
+    return ENCRYPT.skipped("the key can't be used, whatever the role may do", subject)
 
 
-def _key(session: AwsSession, node: Node, given: str) -> _Key:
-    name = "key-usable"
+def _key(session: Session, node: Node, given: str) -> _Key:
     region = given.split(":")[3]
     if region != node.region:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         evidence = [Evidence("ssm:GetDocument", "inputs.kmsKeyId", given)]
-        return _Key(failed(name, given, why, fix, evidence, users_see=NO_DATA_KEY), None)
-    found = _describe_key(session, given)
+        return _Key(KEY_USABLE.failed(given, why, fix=fix, evidence=evidence), None)
+    found = tried(lambda: describe_key(session, given))
     if isinstance(found, NotThere):
         fix = "set kmsKeyId of the document to a key that exists"
         evidence = [Evidence(_KEY, "KeyMetadata", None)]
-        return _Key(failed(name, given, str(found), fix, evidence, users_see=NO_DATA_KEY), None)
+        return _Key(KEY_USABLE.failed(given, str(found), fix=fix, evidence=evidence), None)
     if isinstance(found, CannotAsk):
         itself = LiveKey(given, given)
-        return _Key(unasked(name, given, found), None if itself.alias_name else itself)
+        return _Key(KEY_USABLE.unasked(given, found), None if itself.alias_name else itself)
     return _Key(_usable(node, given, found), LiveKey(given, found["Arn"]))
 
 
-@asked_once
-def _describe_key(session: AwsSession, given: str) -> Mapping[str, Any]:
-    with asking("kms", given, f"there is no {given}"):
-        kms = session.client("kms", given.split(":")[3])
-        found = kms.describe_key(KeyId=given)["KeyMetadata"]
-        return {**found, "Arn": well_formed(found["Arn"], _limits.key_fault)}
-
-
-def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
-    name = "key-usable"
+def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     spec = found.get("KeySpec") or found.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
     state = found.get("KeyState", "Enabled")
     evidence = [
@@ -235,49 +248,92 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Check:
     elif found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
-        return failed(name, given, why, fix, evidence, users_see=NO_DATA_KEY)
-    return passed(name, given, "the key encrypts and decrypts", evidence)
+        return KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
+    return KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
+
+
+def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
+    """Judge the key by its own policy, without which no policy of the role counts."""
+    partition, account = (key.arn.split(":")[part] for part in (1, 4))
+    policy = key_policy(session, key.arn)
+    if policy.error:
+        why = f"whether the key's own policy lets the role use it is not known: {policy.error}"
+        return replace(usable, verdict="unknown", why=(why,), fix=ways_out([policy.error]))
+    role = identity.role.arn if identity.role else f"arn:{partition}:iam::{account}:role/ROLE"
+    admission = policy.admits(role, "kms:Decrypt", key.arn)
+    evidence = (*usable.evidence, Evidence("kms:GetKeyPolicy", "Policy", admission.answer))
+    if admission.answer in ("named", "account"):
+        return replace(usable, why=(*usable.why, admission.why), evidence=evidence)
+    named = in_shell(key.arn, _limits.key_fault, "KEY")
+    fix = (
+        f"allow arn:{partition}:iam::{account}:root kms:* in the key's policy, by aws kms "
+        f"put-key-policy --key-id {named} --policy-name default --policy file://POLICY"
+    )
+    if admission.answer == "unknown" or identity.role is None:
+        why = admission.why
+        return KEY_USABLE.unknown(usable.subject, why, fix=fix, evidence=evidence)
+    return KEY_USABLE.failed(usable.subject, admission.why, fix=fix, evidence=evidence)
 
 
 class _Bucket(NamedTuple):
     """The log bucket."""
 
-    check: Check
+    outcome: Outcome
     region: str | CannotAsk | None = None
     """Its region, or why it is not known; None without a bucket."""
     key: LiveKey | CannotAsk | None = None
     """The key that the role needs; None if it needs none."""
 
 
-def _bucket(session: AwsSession, node: Node, document: LiveDocument) -> _Bucket:
-    name, bucket = "bucket-encryption", document.log_bucket
+class _Encryption(NamedTuple):
+    """How a bucket encrypts."""
+
+    algorithm: str
+    key: str | None = None
+    """The key, if it is named."""
+    region: str | None = None
+    """The region of the bucket, if it is another than that of the session."""
+
+
+def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
+    bucket = document.log_bucket
     if bucket is None:
-        return _Bucket(skipped(name, "sessions are not logged in S3"))
-    found = _bucket_encryption(session, bucket, node.partition)
+        return _Bucket(BUCKET.skipped("sessions are not logged in S3"))
+    found = _encryption(session, bucket, node.partition)
     if isinstance(found, CannotAsk):
-        return _Bucket(unasked(name, bucket, found), session.bucket_region or found)
-    algorithm, key = found
-    region = session.bucket_region or node.region  # S3 would have named another one
-    live_key = None if key is None else _bucket_key(session, bucket, key, node.home(region))
+        return _Bucket(BUCKET.unasked(bucket, found), region=found.bucket_region or found)
+    region = found.region or node.region  # S3 would have named another one
+    key = None
+    if found.key is not None:
+        key = _bucket_key(session, bucket, found.key, node.home(region))
     enforces = document.enforces_s3_encryption
-    return _Bucket(_bucket_check(bucket, algorithm, enforces=enforces), region, live_key)
+    outcome = _bucket_outcome(bucket, found.algorithm, enforces=enforces)
+    return _Bucket(outcome, region=region, key=key)
 
 
-def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Check:
-    name = "bucket-encryption"
+_NO_BUCKET: Final = "no such bucket"
+
+
+def _bucket_outcome(bucket: str, algorithm: str, *, enforces: bool | None) -> Outcome:
     evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
-    if algorithm == "no such bucket":
+    if algorithm == _NO_BUCKET:
         fix = f"aws s3 mb s3://{named}, or set s3BucketName of the document to one that exists"
         why = f"there is no bucket {bucket!r}"
-        users_see = BUCKET_NOT_READ if enforces else None
-        return failed(name, bucket, why, fix, evidence, users_see=users_see)
+        return BUCKET.failed(
+            bucket,
+            why,
+            fix=fix,
+            evidence=evidence,
+            is_seen=bool(enforces),
+            users_see=BUCKET_NOT_READ,
+        )
     if algorithm in _TAKEN or enforces is False:
-        why = f"the bucket encrypts with {algorithm}"
+        text = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
-            why += ", which the agent does not count as encrypted, but nothing enforces encryption"
-        return passed(name, bucket, why, evidence)
-    why = (
+            text += ", which the agent does not count as encrypted, but nothing enforces encryption"
+        return BUCKET.passed(bucket, text, evidence=evidence)
+    text = (
         f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
         "that it refuses each session"
     )
@@ -286,35 +342,34 @@ def _bucket_check(bucket: str, algorithm: str, *, enforces: bool | None) -> Chec
         "s3EncryptionEnabled of the document to false"
     )
     if enforces is None:
-        why += " if the document's parameter enforces encryption"
-        return unknown(name, bucket, why, fix, evidence)
-    return failed(name, bucket, why, fix, evidence, users_see=BUCKET_NOT_ENCRYPTED)
+        text += " if the document's parameter enforces encryption"
+        return BUCKET.unknown(bucket, text, fix=fix, evidence=evidence)
+    return BUCKET.failed(bucket, text, fix=fix, evidence=evidence)
 
 
-@asked_once
-def _bucket_encryption(session: AwsSession, bucket: str, partition: str) -> tuple[str, str | None]:
+def _encryption(session: Session, bucket: str, partition: str) -> _Encryption | CannotAsk:
     """Read how the bucket encrypts, and with which key, if that is named."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 # of an extra
 
-    with asking("s3", f"arn:{partition}:s3:::{bucket}", f"there is no bucket {bucket!r}"):
-        try:
-            found = session.client("s3").get_bucket_encryption(Bucket=bucket)
-        except ClientError as error:
-            absent = {
-                "NoSuchBucket": "no such bucket",
-                "ServerSideEncryptionConfigurationNotFoundError": "nothing",
-            }.get(error.response["Error"]["Code"])
-            if absent is None:
-                raise
-            return absent, None
+    def read(found: Mapping[str, Any]) -> _Encryption:
         rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
         default = rule["ApplyServerSideEncryptionByDefault"]
-        return default["SSEAlgorithm"], default.get("KMSMasterKeyID")
+        key = default.get("KMSMasterKeyID")
+        return _Encryption(default["SSEAlgorithm"], key=key, region=found.get("BucketRegion"))
+
+    found = session.tried(
+        _BUCKET,
+        read,
+        on=f"arn:{partition}:s3:::{bucket}",
+        missing=f"there is no bucket {bucket!r}",
+        Bucket=bucket,
+    )
+    if isinstance(found, NotThere):
+        absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
+        return _Encryption(absent, region=found.bucket_region)
+    return found
 
 
-def _bucket_key(
-    session: AwsSession, bucket: str, key: str, home: Home
-) -> LiveKey | CannotAsk | None:
+def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey | CannotAsk | None:
     """Find the key of the bucket; None for S3's AWS managed key, which needs no grant.
 
     S3 takes any text for the key of a bucket's default encryption.
@@ -326,34 +381,41 @@ def _bucket_key(
             "neither the id nor the ARN of a KMS key, nor an alias: correct the encryption of the "
             "bucket"
         )
-    found = _describe_key(session, arn)
+    found = tried(lambda: describe_key(session, arn))
     if isinstance(found, CannotAsk):
         itself = LiveKey(arn, arn)
         return found if itself.alias_name else itself
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
 
 
-def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
-    name, group = "log-group-encryption", document.log_group
+def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
+    group = document.log_group
     if group is None:
-        return skipped(name, "sessions are not logged in CloudWatch")
-    found = _find_group(session, group)
-    if isinstance(found, CannotAsk):
-        return unasked(name, group, found)
+        return LOG_GROUP.skipped("sessions are not logged in CloudWatch")
+    # The log group of just this name is the first of those that begin with it.
+    groups = session.tried(
+        _GROUP,
+        lambda found: [{**one, "logGroupName": one["logGroupName"]} for one in found["logGroups"]],
+        missing=f"there is no log group {group!r}",
+        logGroupNamePrefix=group,
+        PaginationConfig={"MaxItems": 1},
+    )
+    if isinstance(groups, CannotAsk):
+        return LOG_GROUP.unasked(group, groups)
+    found = next((one for one in groups if one["logGroupName"] == group), None)
     enforces = document.enforces_log_group_encryption
-    users_see = GROUP_NOT_ENCRYPTED if enforces else None
     named = in_shell(group, _limits.LOG_GROUP.fault, "GROUP")
     of_group = f"--log-group-name {named} --region {node.region_word}"
     if found is None:
         evidence = [Evidence(_GROUP, "logGroupName", None)]
         why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
         fix = f"aws logs create-log-group {of_group}" + (" --kms-key-id KEY" if enforces else "")
-        return failed(name, group, why, fix, evidence, users_see=users_see)
+        return LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, is_seen=bool(enforces))
     key = found.get("kmsKeyId")
     evidence = [Evidence(_GROUP, "kmsKeyId", key)]
     if key or enforces is False:
         why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
-        return passed(name, group, why, evidence)
+        return LOG_GROUP.passed(group, why, evidence=evidence)
     why = "the log group has no KMS key, so that the agent refuses each session"
     fix = (
         f"aws logs associate-kms-key {of_group} --kms-key-id KEY, or set "
@@ -361,16 +423,5 @@ def _group(session: AwsSession, node: Node, document: LiveDocument) -> Check:
     )
     if enforces is None:
         why += " if the document's parameter enforces encryption"
-        return unknown(name, group, why, fix, evidence)
-    return failed(name, group, why, fix, evidence, users_see=users_see)
-
-
-@asked_once
-def _find_group(session: AwsSession, group: str) -> Mapping[str, Any] | None:
-    """Find the log group of just this name, which is the first of those that begin with it."""
-    with asking("logs", "*", f"there is no log group {group!r}"):
-        pages = session.client("logs").get_paginator("describe_log_groups")
-        for page in pages.paginate(logGroupNamePrefix=group):
-            for first in page["logGroups"]:
-                return first if first["logGroupName"] == group else None
-    return None
+        return LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
+    return LOG_GROUP.failed(group, why, fix=fix, evidence=evidence)

@@ -6,26 +6,27 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._causes import more, page
 
-from .checks import IDENTITY, NODE, OPERATOR, ORDER, PATHS, PREFERENCES
+from .checks import CHECKS, ORDER
 from .text import all_shown, plainly
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
     from rich.text import Text
 
     from .answers import CheckAnswer, NodeAnswer
-    from .checks import Check
+    from .checks import Group, Outcome
     from .diagnosis import Diagnosis
 
-_GROUPS: Final = {
-    "the node": NODE,
-    "its identity": IDENTITY,
-    "its network": PATHS,
-    "the session preferences": PREFERENCES,
-    "the operator": OPERATOR,
+_TITLES: Final[Mapping[Group, str]] = {
+    "node": "the node",
+    "identity": "its identity",
+    "network": "its network",
+    "session preferences": "the session preferences",
+    "operator": "the operator",
 }
+"""The branches of the tree, by the group of their checks."""
 _STYLES: Final = {"pass": "green", "proven": "green", "fail": "bold red", "unknown": "yellow"}
 _WIDEST: Final = max(map(len, ORDER))
 
@@ -51,14 +52,14 @@ def node_as_json(diagnosis: Diagnosis) -> NodeAnswer:
     }
 
 
-def _as_json(check: Check) -> CheckAnswer:
+def _as_json(check: Outcome) -> CheckAnswer:
     return {
         "check": check.name,
         "subject": check.subject,
         "verdict": check.verdict,
         "why": list(check.why),
         "fix": list(check.fix),
-        "page": page(check.name),
+        "page": page(check.check.page),
         "evidence": [
             {"api": one.api, "field": one.field, "value": one.value} for one in check.evidence
         ],
@@ -93,16 +94,18 @@ def _print_cause(console: Console, cause: CheckAnswer) -> None:
     console.print(f"Cause: {cause['check']}: {cause['why'][0]}", style="bold red")
     for line in (*cause["why"][1:], *cause["fix"]):
         console.print(f"  {line}")
-    console.print(f"  {more(cause['check'])}")
+    console.print(f"  {more(CHECKS[cause['check']].page)}")
 
 
 def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -> None:
     from rich.tree import Tree  # noqa: PLC0415 # of an extra
 
     tree = Tree(plainly(node_id, "bold"))
-    for title, names in _GROUPS.items():
+    for group, title in _TITLES.items():
         shown = [
-            check for check in checks if check["check"] in names and check["verdict"] != "skipped"
+            check
+            for check in checks
+            if CHECKS[check["check"]].group == group and check["verdict"] != "skipped"
         ]
         branch = tree.add(plainly(title)) if shown else tree
         for check in shown:

@@ -12,77 +12,78 @@ from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk
-from .checks import (
-    RUN_AS_NOBODY,
-    RUN_AS_ROOT,
-    Check,
-    Evidence,
-    failed,
-    passed,
-    skipped,
-    unasked,
-    unknown,
-)
+from .checks import RUN_AS, RUN_AS_NOBODY, RUN_AS_ROOT, Evidence, Outcome
 
 if TYPE_CHECKING:
     from .node import Node
     from .operators import Operator
     from .preferences import Preferences
 
-_NAME: Final = "run-as"
 _TAG: Final = "SSMSessionRunAs"
 
 
-def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> Check:
+def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> Outcome:
     """Check whether the user that sessions run as can exist."""
     document = preferences.document
     if preferences.error is not None:
-        return unasked(_NAME, preferences.name, preferences.error)
+        return RUN_AS.unasked(preferences.name, preferences.error)
     if document.run_as_enabled is False:
-        return skipped(_NAME, "Run As is off, so that sessions run as ssm-user")
-    evidence = Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)
+        return RUN_AS.skipped("Run As is off, so that sessions run as ssm-user")
+    evidence = [Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)]
     if document.run_as_enabled is None:
         why = "a parameter of the document decides whether Run As is on"
-        return unknown(_NAME, None, why, "set runAsEnabled of the document", [evidence])
+        fix = "set runAsEnabled of the document"
+        return RUN_AS.unknown(None, why, fix=fix, evidence=evidence)
     if node.platform == "Windows":
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
-        return unknown(
-            _NAME, None, why, "start the session with a document in which it is off", [evidence]
-        )
+        fix = "start the session with a document in which it is off"
+        return RUN_AS.unknown(None, why, fix=fix, evidence=evidence)
     return _of_operator(document.run_as_user, operator, evidence)
 
 
-def _of_operator(in_document: str | None, operator: Operator | None, evidence: Evidence) -> Check:
-    tags = operator.tags if operator else {}
+def _of_operator(
+    in_document: str | None, operator: Operator | None, evidence: list[Evidence]
+) -> Outcome:
+    """Judge the user by the operator's tag, which wins over the document.
+
+    A role's session may have the tag instead of the role, and nothing shows it beforehand.
+    """
+    tags = operator.tags if operator else None
     if isinstance(tags, CannotAsk):
-        return unasked(_NAME, in_document, tags)
-    tag = tags.get(_TAG)
+        return RUN_AS.unasked(in_document, tags)
+    tag = (tags or {}).get(_TAG)
+    is_sure = operator is not None and operator.is_user
     if operator and tag:
-        of_tag = Evidence("iam:ListUserTags" if operator.is_user else "iam:ListRoleTags", _TAG, tag)
-        return _of_user(tag, f"the tag {_TAG} of the operator", [evidence, of_tag])
+        call = "iam:ListUserTags" if is_sure else "iam:ListRoleTags"
+        evidence = [*evidence, Evidence(call, _TAG, tag)]
+        return _of_user(tag, f"the tag {_TAG} of the operator", evidence, is_sure=is_sure)
     if in_document:
-        return _of_user(in_document, "the document", [evidence])
+        return _of_user(in_document, "the document", evidence, is_sure=is_sure)
     why = "Run As is on, and the document names no user"
     fix = f"set runAsDefaultUser of the document, or the tag {_TAG} of the operator"
-    if operator is None or not operator.is_user:
+    if not is_sure:
         open_ = f"{why}: the tag {_TAG} of the operator or of the operator's session decides"
-        return unknown(_NAME, None, open_, fix if operator else "give --operator", [evidence])
+        fix = fix if operator else "give --operator"
+        return RUN_AS.unknown(None, open_, fix=fix, evidence=evidence)
     why += ", nor does the operator's tag"
-    return failed(_NAME, None, why, fix, [evidence], users_see=RUN_AS_NOBODY)
+    return RUN_AS.failed(None, why, fix=fix, evidence=evidence, users_see=RUN_AS_NOBODY)
 
 
-def _of_user(user: str, source: str, evidence: list[Evidence]) -> Check:
+def _of_user(user: str, source: str, evidence: list[Evidence], *, is_sure: bool) -> Outcome:
     if user == "root":
         why = f"{source} names root, and no session runs as root"
         fix = "name another user of the node"
-        return failed(_NAME, user, why, fix, evidence, users_see=RUN_AS_ROOT)
+        if is_sure:
+            return RUN_AS.failed(user, why, fix=fix, evidence=evidence, users_see=RUN_AS_ROOT)
+        wins = f"a tag {_TAG} of the operator or of the operator's session wins over it"
+        return RUN_AS.unknown(user, why, wins, fix=fix, evidence=evidence)
     if user == "ssm-user":
         why = f"{source} names ssm-user, which the agent does not make while Run As is on"
-        return unknown(_NAME, user, why, "on the node: id ssm-user", evidence)
+        return RUN_AS.unknown(user, why, fix="on the node: id ssm-user", evidence=evidence)
     look = f"id {in_shell(user, _limits.user_fault, 'USER')}"
     if fault := _limits.user_fault(user):
         why = f"{source} names {user!r}, which {fault}; only the node knows whether it exists"
         fix = f"name a user of the node, or ask for this one on the node: {look}"
-        return unknown(_NAME, user, why, fix, evidence)
+        return RUN_AS.unknown(user, why, fix=fix, evidence=evidence)
     why = f"{source} names {user}, and only the node knows whether it exists: {look}"
-    return passed(_NAME, user, why, evidence)
+    return RUN_AS.passed(user, why, evidence=evidence)

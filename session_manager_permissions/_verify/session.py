@@ -1,54 +1,80 @@
-"""Makes the clients of boto3, each when it is first used."""
+"""Asks AWS, each question once, whichever thread asks it first."""
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from .asking import CannotAsk, NotThere, asking, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
+_Found = TypeVar("_Found")
+_Described = dict[str, Any]
 
 _USER_AGENT: Final = "session-manager-permissions"
 _RETRIES: Final = {"mode": "standard"}
 """In this mode botocore waits and tries again when AWS throttles, AWS_MAX_ATTEMPTS times."""
+_CONNECT, _READ = 5, 10
+"""How many seconds a service has to accept a connection, and to answer."""
+_LONG: Final = 4
+"""After so many seconds a wait is told."""
+_GLOBAL: Final = ("iam", "route53")
+"""The services that answer the same in every region."""
+_told_region: ContextVar[list[str] | None] = ContextVar("told_region", default=None)
 
 
-class AwsSession:
-    """Clients of boto3 for a profile and a region, or for those of the environment."""
+class Calls(Protocol):
+    """Makes calls to AWS."""
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region."""
+
+    @property
+    def dns_suffix(self) -> str:
+        """What the names of its services end in, such as `amazonaws.com`."""
+
+    def pages(
+        self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]
+    ) -> Iterable[_Described]:
+        """Make a call, and return the pages of its answer."""
+
+
+class Boto:
+    """Makes calls by boto3, with a profile and a region, or those of the environment."""
 
     def __init__(
         self, profile: str | None, region: str | None, *, retries: Mapping[str, object] = _RETRIES
     ) -> None:
-        from boto3 import Session  # noqa: PLC0415 # of an extra
+        from boto3 import Session as Boto3Session  # noqa: PLC0415 # of an extra
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.session import get_session  # noqa: PLC0415
 
         # Of all that AWS makes, only boto3 does not read AWS_REGION.
         region = region or os.environ.get("AWS_REGION") or None
-        self._session: Any = Session(profile_name=profile, region_name=region)
-        self._config = Config(retries={**retries}, user_agent_extra=_USER_AGENT)
+        self._core: Any = get_session()
+        self._session: Any = Boto3Session(
+            botocore_session=self._core, profile_name=profile, region_name=region
+        )
+        self._config = Config(
+            retries={**retries},
+            user_agent_extra=_USER_AGENT,
+            connect_timeout=_CONNECT,
+            read_timeout=_READ,
+        )
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._lock = Lock()
         self.region: str | None = self._session.region_name
         """The region, if one is known."""
-        self._begin()
-
-    def _begin(self) -> None:
-        """Begin with no answer, and with no client."""
-        self.answers: dict[object, Any] = {}
-        """What AWS has answered, by the question; see `asked_once`."""
-        self.bucket_region: str | None = None
-        """The region of a bucket, which S3 names when a call goes to another region."""
-        self.alike: dict[str, tuple[str, ...]] = {}
-        """By the ARN of a node, the nodes with the same role, about which IAM is asked together."""
-        self._client = cache(self._make)  # a client takes longer to make than a call does
-
-    def in_region(self, region: str) -> AwsSession:
-        """Return a session with the same credentials in another region."""
-        other = copy(self)
-        other.region = region
-        other._begin()  # noqa: SLF001 # of its own class
-        return other
 
     @property
     def partition(self) -> str:
@@ -56,31 +82,237 @@ class AwsSession:
         partition: str = self._session.get_partition_for_region(self.region)
         return partition
 
-    def on_call(self, tell: Callable[[str], None]) -> None:
-        """Call `tell` before each call to AWS, with its `service:Operation`."""
+    @property
+    def dns_suffix(self) -> str:
+        """What the names of its services end in, such as `amazonaws.com`."""
+        partitions = self._core.get_data("endpoints")["partitions"]
+        return str(next(p["dnsSuffix"] for p in partitions if p["partition"] == self.partition))
 
-        def of_model(model: Any, **_: object) -> None:  # noqa: ANN401 # an OperationModel
-            tell(f"{model.service_model.service_name}:{model.name}")
+    def pages(
+        self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]
+    ) -> Iterator[_Described]:
+        """Make a call, and yield the pages of its answer.
 
-        self._session.events.register("before-call", of_model)
+        That of S3 has `BucketRegion` too, if S3 said that the bucket is in another region.
+        """
+        from botocore import xform_name  # noqa: PLC0415 # of an extra
+        from botocore.exceptions import ClientError  # noqa: PLC0415
 
-    def client(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 # as boto3's
-        """Return the client of a service.
+        client, name = self.client(service, region), xform_name(operation)
+        if client.can_paginate(name):
+            yield from client.get_paginator(name).paginate(**asked)
+            return
+        told: list[str] = []
+        token = _told_region.set(told)
+        try:
+            found = getattr(client, name)(**asked)
+        except ClientError as error:
+            error.response |= {"BucketRegion": told[-1]} if told else {}
+            raise
+        finally:
+            _told_region.reset(token)
+        yield found | ({"BucketRegion": told[-1]} if told else {})
+
+    def client(self, service: str, region: str | None) -> Any:  # noqa: ANN401 # as boto3's
+        """Return the client of a service in a region, made when it is first used."""
+        with self._lock:  # to make a client is not safe in threads, and takes longer than a call
+            if (service, region) not in self._clients:
+                made = self._session.client(service, region_name=region, config=self._config)
+                if service == "s3":
+                    made.meta.events.register("response-received.s3", _note_bucket_region)
+                self._clients[service, region] = made
+            return self._clients[service, region]
+
+
+def _note_bucket_region(response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape
+    headers = (response_dict or {}).get("headers", {})
+    error = (parsed_response or {}).get("Error", {})
+    region = headers.get("x-amz-bucket-region") or error.get("Region")
+    told = _told_region.get()
+    if told is not None and region:
+        told.append(region)
+
+
+class Waiting:
+    """The calls that AWS has not answered yet."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, tuple[str, float]] = {}
+        self.tell: Callable[[str], None] = lambda _: None
+        """Is told of each call before it is made."""
+
+    @contextmanager
+    def on(self, call: str) -> Iterator[None]:
+        """Wait for a call as long as the block lasts."""
+        self.tell(call)
+        number = id(entry := (call, time.monotonic()))
+        self._since[number] = entry
+        try:
+            yield
+        finally:
+            del self._since[number]
+
+    @contextmanager
+    def said(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Say of each service for which call the program waits, if that takes long."""
+        done = Event()
+        Thread(target=self._watch, args=(say, done), daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _watch(self, say: Callable[[str], None], done: Event) -> None:
+        told: set[str] = set()
+        while not done.wait(1):
+            for call, since in [*self._since.values()]:
+                service = call.partition(":")[0]
+                if service not in told and time.monotonic() - since > _LONG:
+                    told.add(service)
+                    say(f"still waiting for an answer to {call}")
+
+
+class Session:
+    """Asks AWS in one region. A session in another region shares the answers."""
+
+    def __init__(self, calls: Calls, region: str | None) -> None:
+        self._calls = calls
+        self.region = region
+        self.waiting = Waiting()
+        self.unanswered: dict[str, CannotAsk] = {}
+        """Why calls in this region were not answered, each reason once."""
+        self._lock = Lock()
+        self._answers: dict[Hashable, Future[Any]] = {}
+        self._silent: dict[tuple[str, str | None], CannotAsk] = {}
+
+    def in_region(self, region: str) -> Session:
+        """Return a session with the same credentials in another region."""
+        other = copy(self)
+        other.region, other.unanswered = region, {}
+        return other
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region."""
+        return self._calls.partition
+
+    @property
+    def dns_suffix(self) -> str:
+        """What the public names of services end in."""
+        return self._calls.dns_suffix
+
+    def ask(
+        self,
+        call: str,
+        read: Callable[[Any], _Found],
+        *,
+        missing: str,
+        on: str = "*",
+        region: str | None = None,
+        kept: bool = True,
+        asked_again_if: str | None = None,
+        **asked: object,
+    ) -> _Found:
+        """Ask AWS, once for the same parameters, and read the answer, of which all pages are one.
 
         Args:
-            service: the service, as boto3 names it.
-            region: the region. Default: - the region of the session
+            call: the call, as `service:Operation`.
+            read: reads the answer, for all who ask the same. If a field is missing, whatever
+                answered is not AWS.
+            missing: what to say if the resource does not exist.
+            on: what the credentials need the action on. Default: - `*`
+            region: the region. Default: - that of the session
+            kept: whether to keep the answer, as somebody may ask the same.
+            asked_again_if: a part of the reason after which it is asked in another way.
+            asked: the parameters.
+
+        Raises:
+            NotPermitted: the credentials may not make the call.
+            NotThere: the resource does not exist.
+            CannotAsk: AWS refuses for another reason, or does not answer.
         """
-        return self._client(service, region or self.region)
+        service = call.partition(":")[0]
+        where = region or self.region
 
-    def _note_bucket_region(self, response_dict: Any, parsed_response: Any, **_: object) -> None:  # noqa: ANN401 # of any shape
-        headers = (response_dict or {}).get("headers", {})
-        error = (parsed_response or {}).get("Error", {})
-        told = headers.get("x-amz-bucket-region") or error.get("Region")
-        self.bucket_region = told or self.bucket_region
+        def find() -> _Found:
+            answer = self._asked(call, where, on, missing, asked)
+            with asking(service, where, on, missing):
+                return read(answer)
 
-    def _make(self, service: str, region: str | None) -> Any:  # noqa: ANN401 # as boto3's
-        client = self._session.client(service, region_name=region, config=self._config)
-        if service == "s3":
-            client.meta.events.register("response-received.s3", self._note_bucket_region)
-        return client
+        shared = None if service in _GLOBAL else where
+        try:
+            if not kept:
+                return find()
+            return self.once((call, shared, json.dumps(asked, sort_keys=True)), find)
+        except CannotAsk as error:
+            is_asked_again = asked_again_if is not None and asked_again_if in str(error)
+            if not is_asked_again and not isinstance(error, NotThere):
+                self.unanswered[str(error)] = error
+            raise
+
+    def pages(
+        self, call: str, *, missing: str, on: str = "*", region: str | None = None, **asked: object
+    ) -> Iterator[Any]:
+        """Ask AWS, and yield the pages of the answer, which are not kept.
+
+        Raises:
+            NotPermitted: the credentials may not make the call.
+            NotThere: the resource does not exist.
+            CannotAsk: AWS refuses for another reason, or does not answer.
+        """
+        from botocore.exceptions import (  # noqa: PLC0415 # of an extra
+            ConnectTimeoutError,
+            ReadTimeoutError,
+        )
+
+        service, _, operation = call.partition(":")
+        where = region or self.region
+        if silent := self._silent.get((service, where)):
+            raise silent
+        with asking(service, where, on, missing):
+            try:
+                with self.waiting.on(call):
+                    yield from self._calls.pages(service, where, operation, asked)
+            except (ConnectTimeoutError, ReadTimeoutError) as error:
+                text = f"{service} in {where} does not answer: {error}: check the network"
+                raise self._silent.setdefault((service, where), CannotAsk(text)) from None
+
+    def _asked(
+        self, call: str, region: str | None, on: str, missing: str, asked: Mapping[str, object]
+    ) -> _Described:
+        whole: _Described = {}
+        for page in self.pages(call, missing=missing, on=on, region=region, **asked):
+            for name, value in page.items():
+                more = isinstance(value, list) and name in whole
+                whole[name] = whole[name] + value if more else value
+        whole.pop("ResponseMetadata", None)
+        return whole
+
+    def once(self, key: Hashable, find: Callable[[], _Found]) -> _Found:
+        """Return what is found by this key, once for the session, whichever thread is first."""
+        with self._lock:
+            known = self._answers.get(key)
+            answer = self._answers.setdefault(key, Future())
+        if known is None:
+            try:
+                answer.set_result(find())
+            except BaseException as error:  # noqa: BLE001 # else the others wait for ever
+                answer.set_exception(error)
+        failure = answer.exception()
+        if failure is not None:
+            raise failure.with_traceback(None)  # else it grows with each that asks
+        return answer.result()  # type: ignore[no-any-return]
+
+    def tried(self, call: str, read: Callable[[Any], _Found], **more: Any) -> _Found | CannotAsk:  # noqa: ANN401 # as `ask` takes it
+        """Ask AWS, and return what it answers, or why it could not be asked."""
+        return tried(lambda: self.ask(call, read, **more))
+
+
+class AwsSession(Session):
+    """Asks AWS by boto3."""
+
+    def __init__(
+        self, profile: str | None, region: str | None, *, retries: Mapping[str, object] = _RETRIES
+    ) -> None:
+        calls = Boto(profile, region, retries=retries)
+        super().__init__(calls, calls.region)

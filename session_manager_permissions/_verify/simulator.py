@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import in_python
 
-from .asking import (
-    CannotAsk,
-    NotPermitted,
-    NotThere,
-    answered,
-    asked_once,
-    asking,
-    tried,
-    well_formed,
-)
+from .asking import CannotAsk, NotPermitted, NotThere, tried, well_formed
 from .document import LiveDocument
+from .resource_policy import Admission, policy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from types_boto3_iam.client import IAMClient
     from types_boto3_iam.literals import ContextKeyTypeEnumType
 
     from .answers import SimulatorAnswer
-    from .session import AwsSession
+    from .session import Session
 
 _SESSION: Final = "session-0123456789abcdef0"
 _INSTANCE: Final = "i-0123456789abcdef0"
+TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 """Samples for the simulator, which needs a session and an instance. Neither has to exist."""
 
 
@@ -39,10 +30,11 @@ class LiveRole(NamedTuple):
     """The instance's role, as the account has it."""
 
     arn: str
-    boundary: str | None
+    boundary: str | None = None
     """The ARN of its permissions boundary."""
     trust_policy: object = None
     """What says who may assume it; None if it was not read."""
+    tags: Mapping[str, str] = {}
 
     @property
     def partition(self) -> str:
@@ -84,6 +76,25 @@ class Uses(NamedTuple):
     log_bucket_key: LiveKey | None = None
 
 
+_VIA: Final = "kms:viaservice"
+_LACKS: Final = frozenset(
+    {
+        "aws:calledvia",
+        "aws:calledviafirst",
+        "aws:calledvialast",
+        "aws:multifactorauthage",
+        "aws:multifactorauthpresent",
+        "aws:sourceaccount",
+        "aws:sourcearn",
+        "aws:sourceorgid",
+        "aws:sourceorgpaths",
+        "kms:grantisforawsresource",
+    }
+)
+"""The condition keys that no call of the agent has, as no service makes it for the agent, and as
+the agent has the credentials of a role that a service assumes."""
+
+
 class Question(NamedTuple):
     """One thing that the agent does, and what it needs for that."""
 
@@ -98,6 +109,8 @@ class Question(NamedTuple):
     """Whether one of the needs is enough."""
     notes: Mapping[str, str] = {}
     """What a denial leads to, by action."""
+    lacks: frozenset[str] = _LACKS
+    """The condition keys that the calls certainly do not have, in lower case."""
 
 
 def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
@@ -111,9 +124,17 @@ def lacks_resource_policy(answer: SimulatorAnswer) -> bool:
     )
 
 
-def missing_keys(answers: Iterable[SimulatorAnswer]) -> list[str]:
-    """List the condition keys in the policies for which IAM was given no value."""
-    return sorted({key for answer in answers for key in answer["missing_context_values"]})
+def missing_keys(
+    answers: Iterable[SimulatorAnswer], lacks: Collection[str] = frozenset()
+) -> list[str]:
+    """List the condition keys in the policies that a call may have, and IAM was given no value of.
+
+    Args:
+        answers: what IAM said.
+        lacks: the keys that the calls certainly do not have, in lower case.
+    """
+    found = {key for answer in answers for key in answer["missing_context_values"]}
+    return sorted(key for key in found if key.lower() not in lacks)
 
 
 def is_allowed(answer: SimulatorAnswer) -> bool:
@@ -127,6 +148,8 @@ class Verdict(NamedTuple):
     question: Question
     role: LiveRole
     answers: tuple[SimulatorAnswer, ...]
+    by_resource: Mapping[tuple[str, str], Admission] = {}
+    """What the policy of a key or a bucket says of an action on a resource that IAM denies."""
 
     @property
     def allowed(self) -> bool:
@@ -138,8 +161,8 @@ class Verdict(NamedTuple):
         if self.question.is_either:
             *_, of_instance = self.answers
             is_denied = of_instance["decision"] == "explicitDeny"
-            return any(map(is_allowed, self.answers)) and not is_denied
-        return all(map(is_allowed, self.answers))
+            return any(map(self._is_allowed, self.answers)) and not is_denied
+        return all(map(self._is_allowed, self.answers))
 
     @property
     def why(self) -> list[str]:
@@ -158,33 +181,61 @@ class Verdict(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether a condition key without a value may turn the denial around."""
-        open_ = [bool(answer["missing_context_values"]) for answer in self._denied]
+        """Tell whether what is not known may turn the denial around.
+
+        That is a condition key without a value, or the policy of a key or a bucket.
+        """
+        open_ = [
+            bool(self._missing([answer])) or self._admission(answer).answer == "unknown"
+            for answer in self._denied
+        ]
         return any(open_) if self.question.is_either else any(open_) and all(open_)
 
     @property
     def notes(self) -> list[str]:
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
-        unknown = missing_keys(self.answers)
+        unknown = self._missing(self.answers)
         if unknown:
             notes.append(
                 f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
                 "their values are not known"
+            )
+        absent = {*missing_keys(self._denied)} - {*unknown}
+        if absent:
+            notes.append(
+                f"the role's policies have conditions on {', '.join(sorted(absent))}, which the "
+                "agent's calls do not have"
             )
         if any(map(lacks_resource_policy, self.answers)):
             notes.append(
                 "the resource belongs to another account, whose own policy must allow the action "
                 "too: not judged"
             )
+        notes += dict.fromkeys(
+            admission.why
+            for answer in self.answers
+            if not is_allowed(answer)
+            and (admission := self._admission(answer)).answer in ("named", "unknown")
+        )
         denied = {answer["action"] for answer in self._denied}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
 
+    def _admission(self, answer: SimulatorAnswer) -> Admission:
+        of_answer = answer["action"], answer["resource"]
+        return self.by_resource.get(of_answer, Admission("closed", ""))
+
+    def _is_allowed(self, answer: SimulatorAnswer) -> bool:
+        return is_allowed(answer) or self._admission(answer).answer == "named"
+
+    def _missing(self, answers: Iterable[SimulatorAnswer]) -> list[str]:
+        return missing_keys(answers, self.question.lacks)
+
     @property
     def _denied(self) -> list[SimulatorAnswer]:
         """List the answers that deny."""
-        return [] if self.allowed else [answer for answer in self.answers if not is_allowed(answer)]
+        return [] if self.allowed else [one for one in self.answers if not self._is_allowed(one)]
 
     def _causes(self, answer: SimulatorAnswer) -> list[tuple[str, str]]:
         """List what denies the action, each with what to do about it."""
@@ -215,17 +266,20 @@ _HERE: Final = (
 )
 
 
-@asked_once
-def find_role(session: AwsSession, role: str) -> LiveRole:
+def find_role(session: Session, role: str) -> LiveRole:
     """Find the role with this name or ARN.
 
-    Returns:
-        The role; a `CannotAsk` if the account has no such role, or the credentials may not call
-        IAM.
+    Raises:
+        CannotAsk: the account has no such role, or the credentials may not call IAM.
     """
     name = role.rpartition("/")[2]
-    with asking("iam", f"the role {name}", f"there is no role {name!r} {_HERE}"):
-        found = _live_role(session.client("iam").get_role(RoleName=name)["Role"])
+    found = session.ask(
+        "iam:GetRole",
+        lambda found: _live_role(found["Role"]),
+        on=f"the role {name}",
+        missing=f"there is no role {name!r} {_HERE}",
+        RoleName=name,
+    )
     # IAM's names are unique regardless of case.
     if role.startswith("arn:") and role.lower() != found.arn.lower():
         raise CannotAsk(
@@ -237,32 +291,51 @@ def find_role(session: AwsSession, role: str) -> LiveRole:
 
 def _live_role(found: Mapping[str, Any]) -> LiveRole:
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-    arn = well_formed(found["Arn"], _limits.role_fault)
-    return LiveRole(arn, boundary, found.get("AssumeRolePolicyDocument"))
+    return LiveRole(
+        well_formed(found["Arn"], _limits.role_fault),
+        boundary=boundary,
+        trust_policy=found.get("AssumeRolePolicyDocument"),
+        tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
+    )
 
 
-@asked_once
-def role_in_profile(session: AwsSession, name: str) -> LiveRole | None:
-    """Find the role in an instance profile.
+class LiveProfile(NamedTuple):
+    """An instance profile, as the account has it."""
 
-    Returns:
-        The role; None if the profile has none; a `CannotAsk` if the account has no such profile, or
-        the credentials may not call IAM.
+    id: str | None
+    """Its unique id, which a profile that is made again under the same name does not have."""
+    role: LiveRole | None
+
+
+def find_profile(session: Session, name: str) -> LiveProfile:
+    """Find the instance profile of this name.
+
+    Raises:
+        CannotAsk: the account has no such profile, or the credentials may not call IAM.
     """
-    missing = f"there is no instance profile {name!r} {_HERE}"
-    with asking("iam", f"the instance profile {name}", missing):
-        found = session.client("iam").get_instance_profile(InstanceProfileName=name)
-        return next(map(_live_role, found["InstanceProfile"]["Roles"]), None)
+
+    def read(found: Mapping[str, Any]) -> LiveProfile:
+        profile = found["InstanceProfile"]
+        role = next(map(_live_role, profile["Roles"]), None)
+        return LiveProfile(profile.get("InstanceProfileId"), role)
+
+    return session.ask(
+        "iam:GetInstanceProfile",
+        read,
+        on=f"the instance profile {name}",
+        missing=f"there is no instance profile {name!r} {_HERE}",
+        InstanceProfileName=name,
+    )
 
 
-def role_of_profile(session: AwsSession, name: str) -> str:
+def role_of_profile(session: Session, name: str) -> str:
     """Find the ARN of the role in an instance profile.
 
     Raises:
         CannotAsk: the account has no such profile, the profile has no role, or the credentials may
             not call IAM.
     """
-    role = answered(role_in_profile(session, name))
+    role = find_profile(session, name).role
     if role is None:
         raise CannotAsk(
             f"the instance profile {name!r} has no role, and only a role has permissions: add a "
@@ -271,7 +344,7 @@ def role_of_profile(session: AwsSession, name: str) -> str:
     return role.arn
 
 
-def find_key(session: AwsSession, arn: str) -> LiveKey:
+def find_key(session: Session, arn: str) -> LiveKey:
     """Find the key with this ARN; for an alias, ask KMS which key it points to.
 
     Args:
@@ -284,15 +357,37 @@ def find_key(session: AwsSession, arn: str) -> LiveKey:
     key = LiveKey(arn, arn)
     if key.alias_name is None:
         return key
-    with asking(
-        "kms",
-        f"the key behind {arn}, unless you give the key's own ARN",
-        f"there is no {arn}: give the key's own ARN",
-    ):
-        kms = session.client("kms", arn.split(":")[3])
-        found = kms.describe_key(KeyId=arn)["KeyMetadata"]
-        id_ = well_formed(found["KeyId"], _limits.KEY_ID.fault)
-        return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{id_}")
+    found = describe_key(
+        session,
+        arn,
+        on=f"the key behind {arn}, unless you give the key's own ARN",
+        missing=f"there is no {arn}: give the key's own ARN",
+    )
+    return LiveKey(arn, f"{arn.removesuffix(key.alias_name)}key/{found['KeyId']}")
+
+
+def describe_key(
+    session: Session, arn: str, *, on: str = "", missing: str = ""
+) -> Mapping[str, Any]:
+    """Ask KMS about the key with this ARN, or behind this alias.
+
+    Raises:
+        CannotAsk: there is no such key, or the credentials may not call KMS.
+    """
+
+    def read(found: Mapping[str, Any]) -> Mapping[str, Any]:
+        key = found["KeyMetadata"]
+        id_ = well_formed(key["KeyId"], _limits.KEY_ID.fault)
+        return {**key, "KeyId": id_, "Arn": well_formed(key.get("Arn", arn), _limits.key_fault)}
+
+    return session.ask(
+        "kms:DescribeKey",
+        read,
+        on=on or arn,
+        missing=missing or f"there is no {arn}",
+        region=arn.split(":")[3],
+        KeyId=arn,
+    )
 
 
 def questions(
@@ -318,7 +413,9 @@ def questions(
     for key in uses.keys:
         # The condition says what a session's call has, so a policy that asks for it is satisfied.
         need = _needs.decrypt(key.arn, key.alias_name, sessions_only=True)
-        asked.append(Question("encrypt", key.given, (need,), f"encryption_key={key.in_python}"))
+        grant = f"encryption_key={key.in_python}"
+        # The agent calls KMS itself.
+        asked.append(Question("encrypt", key.given, (need,), grant, lacks=_LACKS | {_VIA}))
     bucket, group = uses.document.log_bucket, uses.document.log_group
     if bucket is not None:
         asked.append(_logs_in_s3(role, uses, bucket))
@@ -443,36 +540,69 @@ class Call(NamedTuple):
         """Return the call without the condition keys that others do not have."""
         return self._replace(own_context=())
 
+    @property
+    def for_any_node(self) -> Call:
+        """Return the call with all its condition keys, but the id of the node."""
+        known = (key for key in self.own_context if key.name != TARGET)
+        return Call(self.action, self.resource, (*self.context, *known))
+
 
 def ask(
-    session: AwsSession,
+    session: Session,
     role: LiveRole,
     asked: Sequence[Question],
     region: str | None,
+    *,
     node_id: str = _INSTANCE,
+    alike: Sequence[str] = (),
+    with_policies: bool = True,
 ) -> list[Verdict | CannotAsk]:
     """Ask IAM's simulator about the role's policies, its boundary and the organization's policies.
 
-    Nothing is done or changed. The simulator does not read the policies of keys and buckets.
+    Nothing is done or changed. The simulator does not read the policies of keys and buckets. So if
+    only the role's policies lack an action on one, its own policy is read as well.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
     Args:
-        session: makes the client, and keeps the answers.
+        session: asks AWS.
         role: the instance's role.
         asked: the `questions`.
         region: the instance's region, if it is known.
         node_id: the id of the instance. Default: - a sample
+        alike: the ARNs of the nodes about which IAM is asked together, as they share the role.
+        with_policies: whether the policies of keys and buckets are read.
 
     Returns:
         For each question the verdict, or why IAM could not be asked.
     """
-    calls = [_calls(question.needs, region, node_id) for question in asked]
-    answers = simulate(session, role.arn, chain.from_iterable(calls))
-    found = [all_of(answers, of_question) for of_question in calls]
-    return [
-        one if isinstance(one, CannotAsk) else Verdict(question, role, one)
-        for question, one in zip(asked, found, strict=True)
-    ]
+    calls = [_calls(question, region, node_id) for question in asked]
+    answers = simulate(session, role.arn, chain.from_iterable(calls), alike)
+    verdicts: list[Verdict | CannotAsk] = []
+    for question, of_question in zip(asked, calls, strict=True):
+        found = all_of(answers, of_question)
+        if isinstance(found, CannotAsk):
+            verdicts.append(found)
+        else:
+            admissions = by_resource(session, role.arn, found) if with_policies else {}
+            verdicts.append(Verdict(question, role, found, admissions))
+    return verdicts
+
+
+def by_resource(
+    session: Session, principal: str, answers: Iterable[SimulatorAnswer]
+) -> dict[tuple[str, str], Admission]:
+    """Read what the policies of keys and buckets say of what only IAM's policies do not allow."""
+    found = {}
+    for answer in answers:
+        blocked = False in (
+            answer["allowed_by_permissions_boundary"],
+            answer["allowed_by_organizations"],
+        )
+        if answer["decision"] == "implicitDeny" and not blocked and not is_allowed(answer):
+            action, resource = answer["action"], answer["resource"]
+            if policy := policy_of(session, resource):
+                found[action, resource] = policy.admits(principal, action, resource)
+    return found
 
 
 Answers = dict[Call, "SimulatorAnswer | CannotAsk"]
@@ -489,6 +619,8 @@ def all_of(answers: Answers, calls: Iterable[Call]) -> tuple[SimulatorAnswer, ..
     return tuple(found)
 
 
+_ONE_BY_ONE: Final = "InvalidInput"
+"""The error of IAM if it takes actions or resources only one by one."""
 _ALONE: Final = "s3:GetEncryptionConfiguration"
 """IAM does not take it with other actions of S3, as its API call has another name."""
 
@@ -497,45 +629,64 @@ _OF_PRINCIPAL: Final = (NotPermitted, NotThere)
 """The refusals that hold for each question about a user or a role."""
 
 
-def simulate(session: AwsSession, principal: str, calls: Iterable[Call]) -> Answers:
-    """Ask IAM's simulator whether a user or a role may make calls, each once in a session.
+def simulate(
+    session: Session, principal: str, calls: Iterable[Call], alike: Sequence[str] = ()
+) -> Answers:
+    """Ask IAM's simulator whether a user or a role may make calls.
 
     First, calls with the same `context` share a request, without their `own_context`. Such an
     answer holds if the call is allowed and no policy has a condition on a key without a value, as
-    then none depends on the keys that were left out. Any other call is asked about with all its
-    keys. A call on a node shares a request with those on the nodes of `session.alike`.
+    then none depends on the keys that were left out. Any other call is asked about with its own
+    keys; where nodes are alike, at first without the id of the node, as the answer is then that of
+    each of them.
 
     Args:
-        session: makes the client, and keeps the answers.
+        session: asks AWS.
         principal: the ARN of the user or the role.
         calls: what it does.
+        alike: the ARNs of the nodes with the same role. A call on one of them shares a request with
+            those on the others.
 
     Returns:
         The answer about each call, or why IAM could not be asked.
     """
-    iam = session.client("iam")
-    known: Answers = session.answers.setdefault(("simulated", principal), {})
+    known: Answers = {}
     asked = [*dict.fromkeys(calls)]
+    of_nodes = alike if alike[1:] else ()
     for call in asked:
-        alike = [call._replace(resource=arn) for arn in session.alike.get(call.resource, ())]
-        if alike[1:] and call not in known:
-            known |= _shared(iam, principal, alike)
-    for group in _in_groups(call for call in asked if call.without_own not in known):
+        if call.resource in of_nodes:
+            several = [call.without_own._replace(resource=arn) for arn in of_nodes]
+            known |= _shared(session, principal, several)
+    for group in _in_groups(call for call in asked if call.resource not in of_nodes):
         if group[1:] and not all(call.own_context for call in group):
             several = [call.without_own for call in group]
-            known |= _shared(iam, principal, several)
+            known |= _shared(session, principal, several)
             refusal = known.get(several[0])
             if isinstance(refusal, _OF_PRINCIPAL):
                 return dict.fromkeys(asked, refusal)
-    alone: dict[tuple[str, Context], list[Call]] = {}
-    for call in asked:
-        full = call.with_own
-        if full not in known and not _holds(known.get(call.without_own)):
-            alone.setdefault((full.resource, full.context), []).append(full)
-    for same in alone.values():
-        found = tried(partial(_simulate, iam, principal, same))
-        known |= dict.fromkeys(same, found) if isinstance(found, CannotAsk) else found
-    return {call: known.get(call.with_own) or known[call.without_own] for call in asked}
+    found = {call: (call.without_own, known.get(call.without_own)) for call in asked}
+    for name in ("for_any_node", "with_own") if alike else ("with_own",):
+        alone: dict[tuple[str, Context], dict[Call, Call]] = {}
+        for call in asked:
+            if not _is_settled(call, *found[call]):
+                full: Call = getattr(call, name)
+                alone.setdefault((full.resource, full.context), {})[call] = full
+        for same in alone.values():
+            answers = _by_themselves(session, principal, [*same.values()])
+            found |= {call: (full, answers[full]) for call, full in same.items()}
+    return {call: answer for call, (_, answer) in found.items() if answer is not None}
+
+
+def _is_settled(call: Call, asked: Call, answer: SimulatorAnswer | CannotAsk | None) -> bool:
+    """Tell whether an answer holds, although the call was asked about with fewer keys."""
+    if answer is None:
+        return False
+    if isinstance(answer, CannotAsk) or asked == call.with_own:
+        return True
+    missing = {key.lower() for key in answer["missing_context_values"]}
+    if asked == call.without_own:
+        return is_allowed(answer) and not missing
+    return TARGET.lower() not in missing
 
 
 def _in_groups(calls: Iterable[Call]) -> list[list[Call]]:
@@ -547,16 +698,9 @@ def _in_groups(calls: Iterable[Call]) -> list[list[Call]]:
     return [*groups.values()]
 
 
-def _holds(answer: SimulatorAnswer | CannotAsk | None) -> bool:
-    """Tell whether an answer holds whatever else the call has in its context."""
-    if answer is None or isinstance(answer, CannotAsk):
-        return isinstance(answer, _OF_PRINCIPAL)
-    return is_allowed(answer) and not answer["missing_context_values"]
-
-
-def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
+def _shared(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
     """Ask about calls in one request; return the answers that it gives about each by itself."""
-    found = tried(partial(_requested, iam, principal, calls))
+    found = tried(lambda: _requested(session, principal, calls))
     if isinstance(found, _OF_PRINCIPAL):
         return dict.fromkeys(calls, found)
     if isinstance(found, CannotAsk):
@@ -570,25 +714,22 @@ def _shared(iam: IAMClient, principal: str, calls: Sequence[Call]) -> Answers:
     }
 
 
-def _simulate(iam: IAMClient, principal: str, calls: Sequence[Call]) -> dict[Call, SimulatorAnswer]:
+def _by_themselves(session: Session, principal: str, calls: Sequence[Call]) -> Answers:
     """Ask about actions on one resource, in a request each if IAM does not take them in one.
 
     IAM refuses actions that "require different authorization information" in one request.
     """
-    try:
-        found = _requested(iam, principal, calls)
-    except CannotAsk as refusal:
-        if "InvalidInput" not in str(refusal) or not calls[1:]:
-            raise
-        return {call: _simulate(iam, principal, [call])[call] for call in calls}
-    for call in calls:
-        if call not in found:
-            raise CannotAsk(f"IAM gave no answer about {call.action}: try again")
-    return found
+    found = tried(lambda: _requested(session, principal, calls))
+    if isinstance(found, CannotAsk) and calls[1:] and _ONE_BY_ONE in str(found):
+        return {call: _by_themselves(session, principal, [call])[call] for call in calls}
+    if isinstance(found, CannotAsk):
+        return dict.fromkeys(calls, found)
+    none = {call: CannotAsk(f"IAM gave no answer about {call.action}: try again") for call in calls}
+    return {**none, **found}
 
 
 def _requested(
-    iam: IAMClient, principal: str, calls: Sequence[Call]
+    session: Session, principal: str, calls: Sequence[Call]
 ) -> dict[Call, SimulatorAnswer]:
     """Make one request about calls with the same context.
 
@@ -597,32 +738,41 @@ def _requested(
     """
     kind = "user" if ":user/" in principal else "role"
     resources = [*dict.fromkeys(call.resource for call in calls)]
-    by_answer = {(call.action.lower(), call.resource): call for call in calls}
-    found: dict[Call, SimulatorAnswer] = {}
-    with asking("iam", principal, f"there is no {kind} {principal} any more: give another"):
-        for page in iam.get_paginator("simulate_principal_policy").paginate(
-            PolicySourceArn=principal,
-            ActionNames=[*dict.fromkeys(call.action for call in calls)],
-            ResourceArns=resources,
-            ContextEntries=[
-                {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": kind_}
-                for name, value, kind_ in calls[0].context
-            ],
-        ):
-            for result in page["EvaluationResults"]:
-                for specific in result.get("ResourceSpecificResults") or [None]:
-                    answer = _answer(result, specific)
-                    resource = answer["resource"] if resources[1:] else resources[0]
-                    call = by_answer.get((answer["action"].lower(), resource))
-                    if call:
-                        found[call] = {**answer, "action": call.action, "resource": call.resource}
-    return found
+    actions = {call.action.lower(): call.action for call in calls}
+    context = calls[0].context
+
+    def read(answer: Mapping[str, Any]) -> dict[Call, SimulatorAnswer]:
+        found: dict[Call, SimulatorAnswer] = {}
+        for result in answer["EvaluationResults"]:
+            action = actions.get(result["EvalActionName"].lower(), "")
+            for specific in result.get("ResourceSpecificResults") or [None]:
+                one = _answer(result, specific)
+                resource = one["resource"] if resources[1:] else resources[0]
+                call = Call(action, resource, context)
+                found[call] = {**one, "action": action, "resource": resource}
+        return found
+
+    found = session.ask(
+        "iam:SimulatePrincipalPolicy",
+        read,
+        on=principal,
+        missing=f"there is no {kind} {principal} any more: give another",
+        asked_again_if=_ONE_BY_ONE if calls[1:] else None,
+        PolicySourceArn=principal,
+        ActionNames=[*actions.values()],
+        ResourceArns=resources,
+        ContextEntries=[
+            {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": kind_}
+            for name, value, kind_ in context
+        ],
+    )
+    return {call: found[call] for call in calls if call in found}
 
 
-def _calls(needs: Iterable[_needs.NeededStatement], region: str | None, node_id: str) -> list[Call]:
+def _calls(question: Question, region: str | None, node_id: str) -> list[Call]:
     """List the agent's calls, each with the condition keys whose values are known beforehand."""
     calls = []
-    for need in needs:
+    for need in question.needs:
         own: list[ConditionKey] = []
         for operator, keys in (need.conditions or {}).items():
             if operator == "Null":  # a session's call has them, whatever their values
@@ -645,7 +795,7 @@ def session_context(node_id: str) -> Context:
     """Return the encryption context of a session: agent/session/crypto/blockcipher.go."""
     return (
         ConditionKey("kms:EncryptionContext:aws:ssm:SessionId", _SESSION),
-        ConditionKey("kms:EncryptionContext:aws:ssm:TargetId", node_id),
+        ConditionKey(TARGET, node_id),
     )
 
 

@@ -89,6 +89,7 @@ class Diagnosis:
     out: str
     err: str
     calls: list[Call]
+    questions: list[tuple[Call, str, bytes]]
 
     @property
     def found(self) -> dict[str, Any]:
@@ -157,7 +158,7 @@ class Diagnoser:
         for call in gateway.calls:  # whatever it comes to, it only reads
             assert READS.match(call.operation), call
             assert call.action in {*PERMISSIONS, "sts:GetCallerIdentity"}  # which needs none
-        return Diagnosis(*run, gateway.calls)
+        return Diagnosis(*run, gateway.calls, gateway.questions)
 
     def audit(self, scenarios: Sequence[Scenario]) -> tuple[Diagnosis, dict[str, Scenario]]:
         """Run `audit` on an account with the nodes of these scenarios, which share the rest.
@@ -193,7 +194,8 @@ class Diagnoser:
             )
         for call in gateway.calls:
             assert READS.match(call.operation), call
-        return Diagnosis(run.returncode, run.stdout, run.stderr, gateway.calls), named
+        said_ = run.returncode, run.stdout, run.stderr
+        return Diagnosis(*said_, gateway.calls, gateway.questions), named
 
     def _node(self, said: Scenario) -> tuple[str, str | None]:
         """The id of the node, and the name of its role if that is known without EC2."""

@@ -228,17 +228,18 @@ NETWORK: Final = (
         preferences=Preferences(key=None),
     ),
     never(
-        "private DNS off, where a private hosted zone may stand in",
-        unknown=["path-ssm"],
+        "private DNS off, and no private hosted zone stands in",
+        "path-ssm",
         network=Network(without_private_dns=("ssm",)),
     ),
     never(
         "DNS servers of one's own",
-        unknown=PATHS[:4],
+        unknown=PATHS,
         network=Network(dns_servers=("10.0.0.53", "AmazonProvidedDNS")),
     ),
     never(
         "DNS servers of one's own, and a NAT gateway",
+        unknown=PATHS,
         network=Network(endpoints=(), route="nat", dns_servers=("10.0.0.53",)),
     ),
     row("a log bucket of another region", "path-s3", bucket_region="eu-west-1"),
@@ -370,7 +371,8 @@ def run_as(user: str | None) -> Preferences:
 
 
 RUN_AS: Final = (
-    row("Run As root", "run-as", preferences=run_as("root")),
+    row("Run As root", "run-as", preferences=run_as("root"), operator=Operator()),
+    row("Run As root, of which a tag may win", preferences=run_as("root"), unknown=["run-as"]),
     row("Run As ssm-user", preferences=run_as("ssm-user"), unknown=["run-as"]),
     row("Run As a user", preferences=run_as("web")),
     row(
@@ -482,6 +484,7 @@ SEVERAL: Final = (
         "encrypt",
         "log-group-encryption",
         "run-as",
+        operator=Operator(),
         role=Role(lacks=("kms:Decrypt",)),
         preferences=Preferences(
             Key(state="Disabled"), group="plain", run_as="root", run_as_enabled=True

@@ -30,12 +30,20 @@ if TYPE_CHECKING:
 
     from .systems_manager import SystemsManager
 
-S3_OPERATIONS: Final = {"encryption": "GetBucketEncryption", "location": "GetBucketLocation"}
+S3_OPERATIONS: Final = {
+    "encryption": "GetBucketEncryption",
+    "location": "GetBucketLocation",
+    "policy": "GetBucketPolicy",
+}
 """By the query of a `GET` on a bucket."""
 ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """Where an action in IAM is not named as the call is."""
 _THROTTLED: Final = {"ec2": "RequestLimitExceeded", "iam": "Throttling", "s3": "SlowDown"}
-_DENIED: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied"}
+_DENIED: Final = {
+    "ec2": "UnauthorizedOperation",
+    "iam": "AccessDenied",
+    "route53": "AccessDenied",
+}
 _SIMULATE: Final = "SimulatePrincipalPolicy"
 _RESOURCES: Final = "ResourceArns.member."
 _LISTS: Final = {
@@ -73,6 +81,18 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+_WITHOUT_NAMES: Final = {
+    "route53": Answer(
+        200,
+        b"<ListHostedZonesByVPCResponse><HostedZoneSummaries/><MaxItems>100</MaxItems>"
+        b"</ListHostedZonesByVPCResponse>",
+        "text/xml",
+    ),
+    "route53resolver": Answer(200, b'{"FirewallRuleGroupAssociations": []}'),
+}
+"""No hosted zone and no DNS firewall, by the service that is asked."""
+
+
 @dataclass
 class Gateway:
     """What one command is answered."""
@@ -95,19 +115,28 @@ class Gateway:
     """The region of the buckets; empty: that of whoever asks."""
     calls: list[Call] = field(default_factory=list)
     """All that was asked, throttled calls included."""
+    questions: list[tuple[Call, str, bytes]] = field(default_factory=list)
+    """What was asked, without what was throttled and without the next pages of an answer."""
     seen: Counter[Call] = field(default_factory=Counter)
 
-    def answer(self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler) -> Answer:
+    def answer(  # noqa: PLR0911 # one for each who knows
+        self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
+    ) -> Answer:
         """Answer one call, by whoever knows."""
         self.calls.append(call)
         self.seen[call] += 1
         if self.seen[call] <= self.throttles:
             return error_of(call, _THROTTLED.get(call.service, "ThrottlingException"), 503, 400)
+        if b"nexttoken" not in body.lower():
+            self.questions.append((call, path, body))
         if call.action in self.errors:
             return error_of(call, self.errors[call.action], 500, 500)
-        enforced_here = call.service in {"ec2", "ssm"} or call.operation == _SIMULATE
+        of_names = call.service in {"route53", "route53resolver"}
+        enforced_here = of_names or call.service in {"ec2", "ssm"} or call.operation == _SIMULATE
         if enforced_here and not self.may_call(call.action):
             return error_of(call, _DENIED.get(call.service, "AccessDeniedException"), 403, 400)
+        if of_names:
+            return _WITHOUT_NAMES[call.service]
         if call.service == "ssm":
             return self._of_systems_manager(call, json.loads(body))
         if call.service == "ec2":
@@ -213,7 +242,7 @@ def error_of(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
     if call.service == "s3":
         error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
         return Answer(of_xml, error.encode(), "application/xml")
-    if call.service in {"iam", "sts"}:
+    if call.service in {"iam", "route53", "sts"}:
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         return Answer(of_xml, f"<ErrorResponse>{error}</ErrorResponse>".encode(), "text/xml")
     return Answer(of_json, json.dumps({"__type": code, "message": message}).encode())
@@ -307,5 +336,7 @@ def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
         query = urlsplit(request.path).query.partition("&")[0].rstrip("=")
         found = S3_OPERATIONS.get(query) if request.command == "GET" else None
         return Call(service, region, found or f"{request.command}{query}")
+    if service == "route53":  # which has the call in its path
+        return Call(service, region, "ListHostedZonesByVPC")
     (operation,) = parse_qs(body.decode())["Action"]
     return Call(service, region, operation)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from session_manager_permissions._verify.checks import SYMPTOMS
+from session_manager_permissions._verify.checks import CHECKS
 
 from .account import Preferences
 from .diagnosis_table import SCENARIOS, Scenario
@@ -38,7 +38,7 @@ def expected(said: Scenario) -> tuple[str, set[str]]:
     failing = said.fails - ({"connected"} if said.node is None else set())
     if not failing:
         return "reachable", set()
-    return "unreachable", {*failing} - {*SYMPTOMS} or {*failing}
+    return "unreachable", {one for one in failing if not CHECKS[one].is_symptom} or {*failing}
 
 
 def test_each_node_of_one_account(diagnoser: Diagnoser, subtests: pytest.Subtests) -> None:

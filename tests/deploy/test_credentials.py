@@ -31,7 +31,9 @@ HYBRID: Final = row(
 )
 RUN_AS: Final = Preferences(run_as_enabled=True, run_as="web")
 WHERE_CALLED: Final = {
-    **dict.fromkeys((action for action in PERMISSIONS if action.startswith("ec2:")), PATHS),
+    **dict.fromkeys(
+        (action for action in PERMISSIONS if action.startswith(("ec2:", "route53"))), PATHS
+    ),
     "ec2:DescribeNatGateways": NAT,
     # to an endpoint in the instance's own subnet leads no route, and no network ACL is in between
     "ec2:DescribeNetworkAcls": NAT,
@@ -39,6 +41,13 @@ WHERE_CALLED: Final = {
     "iam:GetRole": HYBRID,
     "iam:ListRoleTags": row("a role", preferences=RUN_AS, operator=Operator(is_role=True)),
     "iam:ListUserTags": row("a user", preferences=RUN_AS, operator=Operator()),
+    # of what IAM denies, the policies of keys and buckets are read
+    "kms:GetKeyPolicy": row(
+        "a key that IAM denies",
+        role=Role(lacks=("kms:Decrypt",)),
+        operator=Operator(lacks=("kms:GenerateDataKey",)),
+    ),
+    "s3:GetBucketPolicy": row("a bucket that IAM denies", role=Role(lacks=("s3:PutObject",))),
     "ssm:GetServiceSetting": row(
         "a role that EC2 may assume, perhaps", role=Role(trusts="ec2.eu-west-1.amazonaws.com")
     ),
@@ -73,7 +82,7 @@ def test_without_one_its_checks_are_unknown_and_no_other(action: str, diagnoser:
 
     assert run.status != CANNOT_ASK, run.err
     unknown = run.checks("unknown") - before.checks("unknown")
-    assert unknown == {*PERMISSIONS[action].split(", ")}
+    assert unknown == {*PERMISSIONS[action]}
     for name in unknown:
         assert action in json.dumps(run.check(name)), run.check(name)
 

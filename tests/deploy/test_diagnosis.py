@@ -53,7 +53,8 @@ def test_each_failing_check_is_the_right_one(said: Scenario, diagnoser: Diagnose
             assert one["why"], one
             assert one["fix"], one
             assert one["evidence"], one
-    if not said.throttles:
+    assert len({*run.questions}) == len(run.questions) <= CALLS
+    if not said.throttles and not said.pages:  # each page is a call
         assert len(run.calls) <= CALLS
 
 

@@ -109,7 +109,7 @@ def test_simulator_agrees_or_the_row_says_why_not(aws: LocalAws, row: Row) -> No
 def test_simulator_agrees_on_a_resource(aws: LocalAws, row: ResourceRow) -> None:
     role = DeployedRole(aws, Row(row.name, frozenset(), (row.statements,)))
 
-    decision = decide(read(document(row.statements), row.name).statements, row.action, row.resource)
+    decision = decide(read(document(row.statements), row.name), row.action, row.resource)
 
     assert decision.answer is row.answer
     if row.answer is not Answer.UNKNOWN:

@@ -75,17 +75,20 @@ REGISTRATION = """\
 allowed to call ssm:UpdateInstanceInformation, so they depend on the account's Default Host \
 Management Configuration (SessionManagerReadiness)
    Stack/Profile/Resource (Profile6F32097C) aws-cdk-lib.aws_iam.CfnInstanceProfile
-   Suggested fix: SessionManagerPermissions(self, "SessionManagerPermissions", role=role, \
+   Suggested fix: # In the stack "Stack":
+   from session_manager_permissions import SessionManagerPermissions
+   role = self.node.find_child("Role")
+   permissions = SessionManagerPermissions(self, "RoleSessionManager", role=role, \
 allow_registration=True)
-   More: docs/causes/registration-missing.md in the repository of session-manager-permissions
+   # More: docs/causes/registration-missing.md in the repository of session-manager-permissions
    Acknowledge with 'SessionManagerReadiness::registration-missing'
 """
 UNKNOWN = """\
 INFO it can't be known at synthesis whether Session Manager reaches instances of this profile: \
 that depends on the role 'existing', which is not in this app (SessionManagerReadiness)
    Stack/Nested/Inner/Resource (Inner09E1DD49) aws-cdk-lib.aws_iam.CfnInstanceProfile
-   Suggested fix: ask IAM after the deployment: session-manager-permissions verify --role existing
-   More: docs/causes/cannot-be-known.md in the repository of session-manager-permissions
+   Suggested fix: # Ask IAM after the deployment: session-manager-permissions verify --role existing
+   # More: docs/causes/cannot-be-known.md in the repository of session-manager-permissions
    Acknowledge with 'SessionManagerReadiness::cannot-be-known'
 """
 
@@ -149,10 +152,11 @@ def test_output_in_the_readme_is_real(tmp_path: Path) -> None:
 def test_output_in_the_readme_fixes_the_app(tmp_path: Path) -> None:
     """The lines that the output shows are put into the app, as a reader would."""
     output = synth(tmp_path, text=BROKEN).output
-    fixes = re.findall(r"^   Suggested fix: (.*)$", output, re.MULTILINE)
+    shown = re.findall(r"^   Suggested fix: (.*?)^   Acknowledge", output, re.DOTALL | re.MULTILINE)
+    fixes = [one.replace("\n   ", "\n") for one in shown]
 
     assert len(fixes) == 2
-    fixed = BROKEN.replace("app.synth()", "\n".join([*fixes, "app.synth()"]))
+    fixed = BROKEN.replace("app.synth()", "\n".join(["self = stack", *fixes, "app.synth()"]))
     assert "SessionManagerReadiness" not in synth(tmp_path, text=fixed).output
 
 

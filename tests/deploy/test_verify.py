@@ -20,7 +20,7 @@ from aws_cdk import aws_s3 as s3
 
 from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._verify import command
-from session_manager_permissions._verify.session import AwsSession
+from session_manager_permissions._verify.session import Boto
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,7 +231,7 @@ def test_alias_is_the_key_it_stands_for(
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     role = f"aliased-{region}"
-    client = AwsSession(None, None).client("kms", region)
+    client = Boto(None, None).client("kms", region)
     key = client.create_key()["KeyMetadata"]["Arn"]
     client.create_alias(AliasName="alias/verified", TargetKeyId=key)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.verdicts import (
@@ -13,15 +14,18 @@ from session_manager_permissions._network.verdicts import (
     NO_NETWORK_PATH,
     PathVerdict,
 )
-from session_manager_permissions._readiness.compute import Compute, compute_of
+from session_manager_permissions._readiness.compute import Compute, Launchers
 from session_manager_permissions._readiness.network import judge_of
-from session_manager_permissions._readiness.templates import Assembly, Resource
-from session_manager_permissions._readiness.values import Values
+from session_manager_permissions._readiness.parts import Parts
+from session_manager_permissions._readiness.templates import Assembly
+from session_manager_permissions._readiness.worlds import World, deciders
 
 from .reports import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from session_manager_permissions._readiness.templates.model import Resource
 
 REGION = "eu-west-1"
 
@@ -77,7 +81,15 @@ def nested(name: str, **more: object) -> dict[str, Any]:
 
 
 def computes(paths: list[str]) -> list[Compute]:
-    return compute_of(Values(Assembly(paths)))
+    """What launches instances, where there is one world."""
+    assembly = Assembly(paths)
+    launchers = Launchers(Parts(assembly))
+    found: list[Compute] = []
+    for resource in (*launchers.resources(), *launchers.templates()):
+        if not any(resource in one.uses for one in found):
+            (world,) = assembly.worlds.each(partial(launchers.of, resource))
+            found += world.judged
+    return found
 
 
 def verdicts(
@@ -87,14 +99,32 @@ def verdicts(
 
     What the check reports is the same.
     """
-    values = Values(Assembly(paths))
-    judge = judge_of(values)
-    computes = [compute for compute in compute_of(values) if compute.placements]
-    found = {one.resource: judge.judge(one.placements, services) for one in computes}
-    if services == ALWAYS_NEEDED and len(found) == len(computes):
+    assembly = Assembly(paths)
+    judge, launchers = judge_of(assembly), Launchers(Parts(assembly))
+
+    def judged(resource: Resource) -> list[PathVerdict]:
+        placed = (one.placements for one in launchers.of(resource) if one.placements)
+        return [judge.judge(placements, services) for placements in placed]
+
+    found = {}
+    for resource in launchers.resources():
+        worlds = assembly.worlds.each(partial(judged, resource))
+        several = [World(one.answers, verdict) for one in worlds for verdict in one.judged]
+        if several:
+            found[resource] = in_all(several)
+    if services == ALWAYS_NEEDED:
         problems = {problem.cause for one in found.values() for problem in one.problems}
         assert Report(paths, strict=False).rules & NETWORK == problems
     return found
+
+
+def in_all(worlds: list[World[PathVerdict]]) -> PathVerdict:
+    """The verdict that holds in all worlds."""
+    first, states = worlds[0].judged, [one.judged.state for one in worlds]
+    if len({*states}) == 1:
+        return first
+    decides = [name for one in worlds for name in one.judged.decides]
+    return PathVerdict(first.paths, (), (*dict.fromkeys([*decides, *deciders(worlds, states)]),))
 
 
 NETWORK: Final = {NO_NETWORK_PATH, ENDPOINT_MISSING, ENDPOINT_UNREACHABLE, EGRESS_CLOSED}

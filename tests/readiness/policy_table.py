@@ -10,7 +10,6 @@ from session_manager_permissions._readiness.rules import (
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
     EXPLICIT_DENY,
-    REFUSED_POLICY,
     REGISTRATION_MISSING,
 )
 
@@ -23,10 +22,9 @@ AWS = "arn:aws:iam::aws:policy/"
 READY = frozenset[str]()
 NO_CHANNEL = frozenset({CHANNEL_MISSING})
 NO_REGISTRATION = frozenset({REGISTRATION_MISSING})
-NEITHER = NO_CHANNEL | NO_REGISTRATION
+NEITHER = NO_CHANNEL  # one finding says both
 DENIED = frozenset({EXPLICIT_DENY})
 UNKNOWN = frozenset({CANNOT_BE_KNOWN})
-REFUSED = frozenset({REFUSED_POLICY})
 
 IN_REQUEST = "the simulator is asked with a context; an instance's is not known"
 NO_BOUNDARY = "the local AWS's simulator leaves the permissions boundary out"

@@ -36,8 +36,16 @@ class Finding(NamedTuple):
 class Report:
     """What the check says of some templates."""
 
-    def __init__(self, paths: list[str], *, strict: bool, network: bool = True) -> None:
-        context = cast("cdk.IPolicyValidationContext", SimpleNamespace(template_paths=paths))
+    def __init__(
+        self,
+        paths: list[str],
+        *,
+        strict: bool,
+        network: bool = True,
+        app: Construct | None = None,
+    ) -> None:
+        given = SimpleNamespace(template_paths=paths, app_construct=app)
+        context = cast("cdk.IPolicyValidationContext", given)
         by_default = SessionManagerReadiness(strict=strict)
         without = SessionManagerReadiness(strict=strict, network=False)
         report = (by_default if network else without).validate(context)
@@ -74,11 +82,11 @@ def fix_alone(violation: cdk.PolicyViolation) -> str:
     if violation.rule_name == "ready":
         return fix
     page = f"docs/causes/{violation.rule_name}.md"
-    link = f"\nMore: {page} in the repository of session-manager-permissions"
+    link = f"# More: {page} in the repository of session-manager-permissions"
     assert fix.endswith(link)
     assert violation.rule_metadata == {"page": page}
     assert (ROOT / page).is_file()
-    return fix.removesuffix(link)
+    return fix.removesuffix(link).removesuffix("\n")
 
 
 class Check:
@@ -123,7 +131,7 @@ def check_app(construct: Construct, *, strict: bool = False, network: bool = Tru
     app = cast("cdk.App", construct.node.root)
     stacks = app.synth(force=True).stacks_recursively
     paths = [stack.template_full_path for stack in stacks]
-    return Report(paths, strict=strict, network=network)
+    return Report(paths, strict=strict, network=network, app=app)
 
 
 def profile_and_role(

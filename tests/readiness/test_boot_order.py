@@ -45,9 +45,7 @@ def stack(make_app: MakeApp) -> cdk.Stack:
 
 def test_instance_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
     instance = ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE)
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=instance.role, allow_registration=True
-    )
+    SessionManagerPermissions(stack, "Permissions", role=instance.role, allow_registration=True)
 
     (finding,) = check_app(stack).findings
 
@@ -58,26 +56,19 @@ def test_instance_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
         f"{finding.description.partition('PermissionsPolicy')[2][:8]}', without which the agent "
         "is denied until it tries again, which can take 30 minutes"
     )
-    assert finding.fix == "instance.instance.node.add_dependency(permissions)"
-
-    instance.instance.node.add_dependency(permissions)
+    exec(finding.fix, {"self": stack})  # noqa: S102 # as it is shown
 
     assert check_app(stack).rules == READY
 
 
 def test_group_with_a_policy_of_its_own(stack: cdk.Stack) -> None:
     group = autoscaling.AutoScalingGroup(stack, "Group", vpc=public_vpc(stack), **MACHINE)
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=group.role, allow_registration=True
-    )
+    SessionManagerPermissions(stack, "Permissions", role=group.role, allow_registration=True)
 
     (finding,) = check_app(stack).findings
 
     assert finding.rule == BOOT_ORDER
-    assert finding.fix == "group.node.default_child.node.add_dependency(permissions)"
-
-    assert group.node.default_child
-    group.node.default_child.node.add_dependency(permissions)
+    exec(finding.fix, {"self": stack})  # noqa: S102 # as it is shown
 
     assert check_app(stack).rules == READY
 
@@ -86,27 +77,23 @@ def test_instance_of_a_fleet(stack: cdk.Stack) -> None:
     ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE)
     SessionManagerFleet(stack, "Fleet", allow_registration=True)
 
-    assert check_app(stack).only(BOOT_ORDER).fix.splitlines() == [
-        "exclude=[instance] in the fleet",
-        (
-            'permissions = SessionManagerPermissions(self, "SessionManagerPermissions", '
-            "role=instance.role)"
-        ),
-        "instance.instance.node.add_dependency(permissions)",
-    ]
+    fix = check_app(stack).only(BOOT_ORDER).fix
+    exec(fix, {"self": stack})  # noqa: S102 # as it is shown
+
+    assert "SessionManagerPermissions(" in fix
+    assert check_app(stack).rules == READY
 
 
 def test_group_of_a_fleet(stack: cdk.Stack) -> None:
     autoscaling.AutoScalingGroup(stack, "Group", vpc=public_vpc(stack), **MACHINE)
     SessionManagerFleet(stack, "Fleet", allow_registration=True)
 
-    lines = check_app(stack).only(BOOT_ORDER).fix.splitlines()
+    exec(check_app(stack).only(BOOT_ORDER).fix, {"self": stack})  # noqa: S102 # as it is shown
 
-    assert lines[0] == "exclude=[group] in the fleet"
-    assert lines[2] == "group.node.default_child.node.add_dependency(permissions)"
+    assert check_app(stack).rules == READY
 
 
-def test_what_a_fleets_finding_shows_fixes_it(stack: cdk.Stack) -> None:
+def test_instance_that_a_fleet_excludes_may_wait_for_a_policy_of_its_own(stack: cdk.Stack) -> None:
     instance = ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE)
     permissions = SessionManagerPermissions(
         stack, "SessionManagerPermissions", role=instance.role, allow_registration=True
@@ -146,7 +133,8 @@ def test_l1_instance(stack: cdk.Stack) -> None:
     ec2.CfnInstance(stack, "Machine", iam_instance_profile=profile.instance_profile_name)
     SessionManagerPermissions(stack, "Permissions", role=role, allow_registration=True)
 
-    assert check_app(stack).only(BOOT_ORDER).fix == "instance.node.add_dependency(permissions)"
+    fix = check_app(stack).only(BOOT_ORDER).fix
+    assert fix.splitlines()[-1] == "machine.node.add_dependency(permissions)"
 
 
 def test_policy_that_is_written_by_hand(stack: cdk.Stack) -> None:
@@ -158,7 +146,7 @@ def test_policy_that_is_written_by_hand(stack: cdk.Stack) -> None:
 
     fix = check_app(stack).only(BOOT_ORDER).fix
 
-    assert fix.startswith("instance.instance.node.add_dependency(permissions)\n")
+    assert fix.splitlines()[-1] == "cfn_instance.node.add_dependency(cfn_by_hand)"
 
 
 # Templates
@@ -343,7 +331,7 @@ def test_fleets(check: Check, machine: dict[str, Any], found: frozenset[str]) ->
     if found:
         finding = report.only(BOOT_ORDER)
         assert finding.description.startswith("instances of this fleet may boot before")
-        assert finding.fix.splitlines()[0] == "fleet.node.add_dependency(permissions)"
+        assert finding.fix.splitlines()[-1] == "machine.node.add_dependency(policy)"
 
 
 def test_one_finding_for_all_instances_of_a_role(check: Check) -> None:
@@ -366,3 +354,22 @@ def test_policy_of_another_template_is_not_in_the_order(check: Check) -> None:
     elsewhere = {"Resources": {"Policy": policy(ALL, OURS, roles=["role"])}}
 
     assert check(role, elsewhere, network=False).rules == READY
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, FIRES),
+        ({"DependsOn": "Policy"}, READY),
+        ({"ScalingConfig": {"DesiredSize": 0}}, READY),
+        ({"NodeRole": "arn:aws:iam::111122223333:role/other"}, READY),
+    ],
+)
+def test_node_groups(check: Check, changes: dict[str, Any], found: frozenset[str]) -> None:
+    properties = {"NodeRole": {"Fn::GetAtt": ["Role", "Arn"]}, "Subnets": ["subnet-1"]}
+    entry: dict[str, Any] = {"Type": "AWS::EKS::Nodegroup", "Properties": properties}
+    (entry if "DependsOn" in changes else properties).update(changes)
+
+    report = check(profile_and_role(Machine=entry, Policy=policy(ALL, OURS)), network=False)
+
+    assert {one.rule for one in report.findings if one.rule == BOOT_ORDER} == found

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
+import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
@@ -13,14 +18,17 @@ from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
 
 from session_manager_permissions._network.facts import Unknown
-from session_manager_permissions._readiness.compute import Compute, Written
-from session_manager_permissions._readiness.templates import Resource
+from session_manager_permissions._readiness.launch import Written
+from session_manager_permissions._readiness.templates.model import Resource
 from tests.conftest import synth
 
-from .judging import att, computes, on, ref, resource, write
+from .judging import att, computes, ref, resource, write
+from .reports import Report
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+    from session_manager_permissions._readiness.compute import Compute
 
 MACHINE: dict[str, Any] = {
     "instance_type": ec2.InstanceType("t3.micro"),
@@ -28,7 +36,6 @@ MACHINE: dict[str, Any] = {
 }
 NO_VALUE = {"Ref": "AWS::NoValue"}
 PARAMETER = ref("Given")
-BY_CONDITION = {"Fn::If": ["Production", "a", "b"]}
 
 
 def shown(value: object) -> object:
@@ -111,10 +118,6 @@ INTERFACES = "? the network interfaces of 'Instance'"
             {"profile": None, "places": HERE},
         ),
         (
-            {"Instance": instance(IamInstanceProfile=BY_CONDITION)},
-            {"profile": "? the condition 'Production'", "places": HERE},
-        ),
-        (
             {"Instance": instance(MetadataOptions={"HttpEndpoint": "disabled"})},
             {"profile": None, "places": HERE, "metadata_off": True},
         ),
@@ -131,10 +134,6 @@ INTERFACES = "? the network interfaces of 'Instance'"
             {"profile": None, "places": HERE, "metadata_off": "? the parameter 'Given'"},
         ),
         (
-            {"Instance": instance(MetadataOptions=BY_CONDITION)},
-            {"profile": None, "places": HERE, "metadata_off": "? the condition 'Production'"},
-        ),
-        (
             {"Instance": resource("AWS::EC2::Instance")},
             {"profile": None, "places": [(DEFAULT_VPC, [], None)]},
         ),
@@ -144,10 +143,6 @@ INTERFACES = "? the network interfaces of 'Instance'"
                 "profile": None,
                 "places": [("subnet-1", ["sg-1", "? the parameter 'Given'"], None)],
             },
-        ),
-        (
-            {"Instance": instance(SecurityGroupIds={"Fn::If": ["Production", [GROUP], []]})},
-            {"profile": None, "places": [("Subnet", ["? the condition 'Production'"], None)]},
         ),
         (
             {"Instance": instance(SubnetId=ref("Vpc"))},
@@ -182,10 +177,6 @@ INTERFACES = "? the network interfaces of 'Instance'"
         ),
         (
             {"Instance": with_interfaces(interface(DeviceIndex=PARAMETER))},
-            {"profile": None, "places": [(INTERFACES, [INTERFACES], INTERFACES)]},
-        ),
-        (
-            {"Instance": with_interfaces({"Fn::If": ["Production", interface(), interface()]})},
             {"profile": None, "places": [(INTERFACES, [INTERFACES], INTERFACES)]},
         ),
         (
@@ -255,8 +246,6 @@ BY_TEMPLATE = {
          {"profile": "Named", "places": HERE}),
         ({}, template(IamInstanceProfile={}, SecurityGroupIds=[GROUP]),
          {"profile": None, "places": HERE}),
-        ({}, template(IamInstanceProfile=BY_CONDITION, SecurityGroupIds=[GROUP]),
-         {"profile": "? the condition 'Production'", "places": HERE}),
         (
             {"SubnetId": NO_VALUE},
             template(
@@ -308,7 +297,6 @@ DEFAULT_VERSION = "which version of the launch template 'Template' is its defaul
          'the launch template {"LaunchTemplateName": "Other"}'),
         ({"LaunchTemplateId": ref("Group")},
          'the launch template {"LaunchTemplateId": {"Ref": "Group"}}'),
-        (BY_CONDITION, "the condition 'Production'"),
         (PARAMETER, "the parameter 'Given'"),
     ],
 )  # fmt: skip
@@ -676,7 +664,8 @@ def opaque(kind: str, **properties: object) -> dict[str, dict[str, Any]]:
          "", None),
         (opaque("AWS::Batch::ComputeEnvironment", Type="UNMANAGED"), "", None),
         (opaque("AWS::ECS::CapacityProvider", ManagedInstancesProvider={
-            "InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}}), "Amazon ECS", "arn"),
+            "InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}}),
+         "AWS::ECS::CapacityProvider", "arn"),
         (opaque("AWS::ECS::CapacityProvider", AutoScalingGroupProvider={}), "", None),
         (opaque("AWS::EMR::Cluster", JobFlowRole="Role"), "Amazon EMR", "Role"),
         (opaque("AWS::ImageBuilder::InfrastructureConfiguration", InstanceProfileName="P"),
@@ -685,8 +674,35 @@ def opaque(kind: str, **properties: object) -> dict[str, dict[str, Any]]:
             {"OptionName": "InstanceType", "Value": "t3.micro"},
             {"OptionName": "IamInstanceProfile", "Value": ref("Profile")}]),
          "AWS Elastic Beanstalk", ref("Profile")),
-        (opaque("AWS::ElasticBeanstalk::ConfigurationTemplate", OptionSettings=PARAMETER),
+        (opaque("AWS::ElasticBeanstalk::Environment", OptionSettings=PARAMETER),
          "AWS Elastic Beanstalk", "? AWS Elastic Beanstalk"),
+        (opaque("AWS::ElasticBeanstalk::ConfigurationTemplate", OptionSettings=[
+            {"OptionName": "IamInstanceProfile", "Value": ref("Profile")}]),
+         "AWS::ElasticBeanstalk::ConfigurationTemplate", ref("Profile")),
+        (opaque("AWS::Batch::ComputeEnvironment", ComputeResources={
+            "Type": "EC2", "ManagedInstancesProvider": {
+                "InstanceLaunchTemplate": {"Ec2InstanceProfileArn": "arn"}}}),
+         "AWS::Batch::ComputeEnvironment", "arn"),
+        (opaque("AWS::PCS::ComputeNodeGroup", IamInstanceProfileArn=att("Profile", "Arn")),
+         "AWS::PCS::ComputeNodeGroup", att("Profile", "Arn")),
+        (opaque("AWS::New::Fleet", Runs={"As": [{"Who": att("Profile", "Arn")}]}),
+         "AWS::New::Fleet", att("Profile", "Arn")),
+        (opaque("AWS::New::Fleet", As="arn:aws:iam::111122223333:instance-profile/web"),
+         "AWS::New::Fleet", "arn:aws:iam::111122223333:instance-profile/web"),
+        (opaque("AWS::New::Fleet", As={"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),
+         "AWS::New::Fleet", {"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),
+        # What only speaks of a profile launches nothing.
+        (opaque("AWS::New::Fleet", Says={"Fn::Sub": "instances under ${Profile}"}), "", None),
+        (opaque("AWS::New::Fleet", Tags=[{"Key": "InstanceProfile", "Value": ref("Profile")}]),
+         "", None),
+        (opaque("AWS::New::Fleet", Description=ref("Profile")), "", None),
+        (opaque("AWS::New::Fleet", InstanceProfile=NO_VALUE), "", None),
+        (opaque("AWS::SSM::Parameter", Value=ref("Profile")), "", None),
+        (opaque("AWS::IAM::Policy", Resource=att("Profile", "Arn")), "", None),
+        (opaque("AWS::DMS::MigrationProject", InstanceProfileIdentifier="dms"), "", None),
+        (opaque("AWS::ServiceCatalog::CloudFormationProduct", ProvisioningArtifactParameters=[
+            {"Info": {"LoadTemplateFromURL": "https://example.com/product.yaml"}}]),
+         "its template, which can't be read,", "? its template, which can't be read,"),
     ],
 )  # fmt: skip
 def test_compute_that_a_service_launches(
@@ -698,6 +714,91 @@ def test_compute_that_a_service_launches(
         "places": [], "opaque": service,
     }  # fmt: skip
     assert found == ([expected] if service else [])
+
+
+PLACE = {"Subnets": [ref("Subnet")], "SecurityGroupIds": [GROUP]}
+EMR = {
+    "Ec2SubnetId": ref("Subnet"),
+    "EmrManagedMasterSecurityGroup": GROUP,
+    "EmrManagedSlaveSecurityGroup": "sg-1",
+}
+EMR_ADDRESS = "? whether Amazon EMR gives its nodes public addresses"
+
+
+def options(**given: object) -> dict[str, dict[str, Any]]:
+    namespaces = {"Subnets": "aws:ec2:vpc", "AssociatePublicIpAddress": "aws:ec2:vpc"}
+    launch = "aws:autoscaling:launchconfiguration"
+    settings = [
+        {"Namespace": namespaces.get(name, launch), "OptionName": name, "Value": value}
+        for name, value in given.items()
+    ]
+    return opaque("AWS::ElasticBeanstalk::Environment", OptionSettings=settings)
+
+
+BEANSTALK = "? the security group that AWS Elastic Beanstalk makes"
+
+
+@pytest.mark.parametrize(
+    ("parts", "places_"),
+    [
+        (opaque("AWS::Batch::ComputeEnvironment", ComputeResources={
+            "Type": "EC2", "InstanceRole": "P", **PLACE}), [HERE]),
+        (opaque("AWS::Batch::ComputeEnvironment", ComputeResources={
+            "Type": "EC2", "InstanceRole": "P", "Subnets": [ref("Subnet")],
+            "LaunchTemplate": SPEC}), [HERE]),
+        (opaque("AWS::Batch::ComputeEnvironment", ComputeResources={
+            "Type": "EC2", "InstanceRole": "P", **PLACE,
+            "LaunchTemplate": SPEC | {"Overrides": [{}]}}),
+         [[("Subnet", ["Group"], "? its launch templates")]]),
+        (opaque("AWS::ImageBuilder::InfrastructureConfiguration", InstanceProfileName="P",
+                SubnetId=ref("Subnet"), SecurityGroupIds=[GROUP]), [HERE]),
+        (opaque("AWS::EMR::Cluster", JobFlowRole="P", Instances=EMR),
+         [[("Subnet", ["Group"], EMR_ADDRESS)], [("Subnet", ["sg-1"], EMR_ADDRESS)]]),
+        (options(IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
+                 Subnets={"Fn::Join": ["", [ref("Subnet"), ",", ref("Other"), ",", PARAMETER]]}),
+         [[(name, ["Group", BEANSTALK], True)
+           for name in ("Subnet", "Other", "? the subnet '…,…,…'")]]),
+    ],
+)  # fmt: skip
+def test_compute_of_a_service_that_is_judged(
+    tmp_path: Path, parts: dict[str, dict[str, Any]], places_: object
+) -> None:
+    found = of(tmp_path, Template=template(SecurityGroupIds=[GROUP]), **parts)
+    assert [one["places"] for one in found if one["by"] == "It"] == places_
+    assert {one["profile"] for one in found if one["by"] == "It"} == {"P"}
+
+
+@pytest.mark.parametrize(
+    ("values", "launches"),
+    [
+        (["FARGATE", "FARGATE_SPOT"], False),
+        (["FARGATE", "EC2"], True),
+        (None, True),
+    ],
+)
+def test_batch_by_the_types_that_it_may_have(
+    tmp_path: Path,
+    values: list[str] | None,
+    launches: bool,  # noqa: FBT001
+) -> None:
+    parameter = {"Type": "String"} | ({} if values is None else {"AllowedValues": values})
+    environment = resource("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": PARAMETER})
+    body = {"Parameters": {"Given": parameter}, "Resources": {"It": environment}}
+    assert bool(Report(write(tmp_path, Stack=body), strict=False).rules) is launches
+
+
+def test_product_is_read(tmp_path: Path) -> None:
+    hash_ = "0" * 64
+    url = {"Fn::Sub": f"https://s3.${{AWS::Region}}.amazonaws.com/assets/{hash_}.json"}
+    product = opaque(
+        "AWS::ServiceCatalog::CloudFormationProduct",
+        ProvisioningArtifactParameters=[{"Info": {"LoadTemplateFromURL": url}}],
+    )
+    paths = write(tmp_path, Stack={"Resources": product})
+    assets = {"files": {hash_: {"source": {"path": "product.json"}}}}
+    (tmp_path / "Stack.assets.json").write_text(json.dumps(assets))
+    (tmp_path / "product.json").write_text(json.dumps({"Resources": {"Sold": instance()}}))
+    assert [one.resource.logical_id for one in computes(paths)] == ["Sold"]
 
 
 def batch(spec: object) -> dict[str, Any]:
@@ -712,12 +813,6 @@ def test_template_that_only_others_use_needs_no_profile(tmp_path: Path) -> None:
     for user in (batch(spec), own, nodes(LaunchTemplate={"Id": ref("Template")})):
         found = of(tmp_path, Template=template(), User=user, Cluster=cluster)
         assert [one["by"] for one in found] == ["User"]
-
-
-def test_template_that_a_condition_decides(tmp_path: Path) -> None:
-    data = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=BY_CONDITION)
-    (found,) = of(tmp_path, Template=data, Fleet=scaling(LaunchTemplate=SPEC))
-    assert found["profile"] == found["metadata_off"] == "? the condition 'Production'"
 
 
 def test_template_without_data(tmp_path: Path) -> None:
@@ -770,8 +865,6 @@ GIVEN = "AWS::EC2::EIPAssociation"
     [
         ({}, False),
         ({"Eip": resource(ADDRESS, InstanceId=ref("Instance"))}, True),
-        ({"Eip": on(resource(ADDRESS, InstanceId=ref("Instance")))},
-         "? the condition 'Production'"),
         ({"Eip": resource(ADDRESS), "Gives": resource(
             GIVEN, AllocationId=att("Eip", "AllocationId"), InstanceId=ref("Instance"))}, True),
         ({"Eip": resource(ADDRESS), "Gives": resource(
@@ -786,6 +879,19 @@ GIVEN = "AWS::EC2::EIPAssociation"
         ({"Eip": resource(ADDRESS), "Balancer": resource(
             "AWS::ElasticLoadBalancingV2::LoadBalancer",
             SubnetMappings=[{"AllocationId": att("Eip", "AllocationId")}])}, False),
+        ({"Eip": resource(ADDRESS), "Server": resource("AWS::Transfer::Server", EndpointDetails={
+            "AddressAllocationIds": [att("Eip", "AllocationId")]})}, False),
+        ({"Eip": resource(ADDRESS), "Cluster": resource(
+            "AWS::Redshift::Cluster", ElasticIp=ref("Eip"))}, False),
+        ({"Eip": resource(ADDRESS), "Record": resource(
+            "AWS::Route53::RecordSet", ResourceRecords=[ref("Eip")])},
+         "? what gets the Elastic IP address 'Eip'"),
+        ({"Eip": resource(ADDRESS), "Stack": resource("AWS::CloudFormation::Stack", Parameters={
+            "AllocationId": att("Eip", "AllocationId")})},
+         "? what gets the Elastic IP address 'Eip'"),
+        ({"Eip": resource(ADDRESS), "Custom": resource(
+            "Custom::Address", AllocationId=att("Eip", "AllocationId"))},
+         "? what gets the Elastic IP address 'Eip'"),
     ],
 )  # fmt: skip
 def test_elastic_address(
@@ -808,17 +914,6 @@ def test_other_interfaces_are_noted(tmp_path: Path) -> None:
     machine = with_interfaces(interface(), interface(DeviceIndex="1"))
     (found,) = computes(write(tmp_path, Stack={"Resources": {**NETWORK, "Instance": machine}}))
     assert found.placements[0].other_interfaces
-
-
-def test_conditions_of_all_that_it_refers_to_hold(tmp_path: Path) -> None:
-    parts = {name: on(part, name) for name, part in NETWORK.items()}
-    parts["Template"] = on(FULL, "Template")
-    parts["Instance"] = on(
-        resource("AWS::EC2::Instance", SubnetId=ref("Subnet"), LaunchTemplate=SPEC), "Instance"
-    )
-    (found,) = computes(write(tmp_path, Stack={"Resources": parts}))
-    names = {condition[1] for condition in found.placements[0].conditions}  # type: ignore[index]
-    assert names == {"Instance", "Subnet", "Vpc", "Group"}
 
 
 def test_compute_of_cdk(stack_here: cdk.Stack) -> None:
@@ -862,3 +957,55 @@ def test_compute_of_cdk(stack_here: cdk.Stack) -> None:
         ("Nodegroup", "Nodegroup", False, False, 2),
     ]
     assert found[-1].role is not None
+
+
+# Whatever CDK has that names a profile
+
+NO_COMPUTE = {
+    "AWS::AutoScaling::LaunchConfiguration",  # which only groups launch from
+    "AWS::DMS::InstanceProfile",  # of another kind
+    "AWS::DMS::MigrationProject",
+    "AWS::IAM::InstanceProfile",
+    "AWS::SecurityHub::Insight",
+}
+
+
+def named_by_cdk() -> set[tuple[str, tuple[str, ...]]]:
+    """The type and the path of each property of CDK's L1 constructs that names a profile."""
+    (library,) = (Path(cdk.__file__).parent / "_jsii").glob("aws-cdk-lib@*.tgz")
+    with tarfile.open(library) as package:
+        written = package.extractfile("package/.jsii.gz")
+        assert written is not None
+        classes: dict[str, Any] = json.loads(gzip.decompress(written.read()))["types"]
+
+    def paths(name: str, seen: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for one in classes[name].get("properties", ()):
+            called = one["name"][0].upper() + one["name"][1:]
+            is_role = called.endswith("Role") and "instance profile" in json.dumps(one).lower()
+            if "nstanceprofile" in called.lower() or is_role:
+                yield (called,)
+                continue
+            for inner in re.findall(r"aws-cdk-lib\.[\w.]+Property(?=\")", json.dumps(one["type"])):
+                if inner not in seen:
+                    yield from ((called, *path) for path in paths(inner, (*seen, inner)))
+
+    return {
+        (of_type, path)
+        for name, one in classes.items()
+        if (of_type := one.get("docs", {}).get("custom", {}).get("cloudformationResource"))
+        and f"{name}Props" in classes
+        for path in paths(f"{name}Props", ())
+    }
+
+
+def test_every_type_of_cdk_that_names_a_profile_is_compute(tmp_path: Path) -> None:
+    """All are read in one test: the description of CDK's constructs takes seconds to load."""
+    named = named_by_cdk()
+    assert len(named) >= 20
+    for type_, path in sorted(named):
+        value: object = att("Profile", "Arn")
+        for name in reversed(path):
+            value = {name: value}
+        found = of(tmp_path, It={"Type": type_, "Properties": value})
+        profiles = [profile for one in found for profile in (one["profile"], one.get("role"))]
+        assert (att("Profile", "Arn") in profiles) is (type_ not in NO_COMPUTE), type_

@@ -87,7 +87,7 @@ def questions() -> Iterator[tuple[str, str | tuple[str, ...]]]:
 
 def test_it_answers_as_the_whole_documents_do() -> None:
     for name, document in moto().items():
-        known, whole = aws_managed(name), read(document, name).statements
+        known, whole = aws_managed(name), read(document, name)
         for action, resource in questions():
             found, expected = (decide(these, action, resource) for these in (known, whole))
             assert found.answer is expected.answer, (name, action, resource)

@@ -169,7 +169,7 @@ def test_references_to_stacks_in_other_regions(make_app: MakeApp) -> None:
         ({"Fn::GetStackOutput": {"StackName": "Stack", "OutputName": "Else"}}, UNKNOWN),
         ("{{resolve:ssm:/role}}", UNKNOWN),
         ({"Fn::Join": ["", ["{{resolve:ssm:", {"Ref": "Name"}, "}}"]]}, UNKNOWN),
-        (3, UNKNOWN),
+        (3, NEITHER),
         (ARN, UNKNOWN),  # IAM takes no ARN, and the deployment fails
         # as CloudFormation names a role
         ("Stack-Role-1A2B3C4D5E6F", UNKNOWN),
@@ -228,7 +228,7 @@ JOINED = {"Fn::Join": ["-", ["web", {"Ref": "Name"}]]}
         ("", "", READY),
         ({"Fn::Sub": "web-${AWS::Region}"}, "web-eu-west-1", READY),
         ({"Fn::Sub": "web-${AWS::Region}"}, "web-eu-west-2", NEITHER),
-        ({"Fn::Sub": "web-${AWS::Partition}"}, "web-aws", UNKNOWN),
+        ({"Fn::Sub": "web-${AWS::Partition}"}, "web-aws", READY),
         ({"Fn::Sub": "${AWS::StackName}-role"}, "Stack-role", READY),
         (NO_VALUE, NO_VALUE, NEITHER),
         ({"Fn::If": ["Condition", "web", NO_VALUE]}, "web", UNKNOWN),

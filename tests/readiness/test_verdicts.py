@@ -10,15 +10,13 @@ pytestmark = pytest.mark.untraced
 
 DRAWS = 5_000
 
-YET = pytest.mark.xfail(strict=True, reason="the defects that rows of `test_packets` show")
-
 
 @pytest.mark.parametrize(
     ("kind", "needless"),
     [
         ("policies", 0.03),
-        pytest.param("networks", 0.03, marks=YET),
-        pytest.param("networks with conditions", 0.05, marks=YET),
+        ("networks", 0.03),
+        ("networks with conditions", 0.05),
     ],
 )
 def test_no_definite_verdict_is_wrong(kind: str, needless: float) -> None:

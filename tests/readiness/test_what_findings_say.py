@@ -51,6 +51,32 @@ ELEVEN = (
 )
 OURS = policy(ALL | {"Sid": CHANNELS.sid})
 MACHINE = {"IamInstanceProfile": {"Ref": "Profile"}}
+MINIMAL = (
+    "{{resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64}}"
+)
+
+
+def session(**inputs: object) -> dict[str, Any]:
+    content = {"schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs}
+    properties = {"DocumentType": "Session", "Content": content}
+    return {"Type": "AWS::SSM::Document", "Properties": properties}
+
+
+SESSION = session(kmsKeyId={"Fn::GetAtt": ["Key", "Arn"]})
+AS_ROOT = session(runAsEnabled=True, runAsDefaultUser="root")
+LOGGED = session(cloudWatchLogGroupName="sessions")
+SERVICE = {
+    "Type": "AWS::ECS::Service",
+    "Properties": {"EnableExecuteCommand": True, "TaskDefinition": {"Ref": "Task"}},
+}
+TASK = {
+    "Type": "AWS::ECS::TaskDefinition",
+    "Properties": {"ContainerDefinitions": [{"Name": "app", "ReadonlyRootFilesystem": True}]},
+}
+GRANT = policy(
+    allow("ssm:StartSession", Condition={"StringEquals": {"ssm:resourceTag/Team": "web"}}),
+    roles=["operators"],
+)
 GROUP: dict[str, Any] = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"VpcId": {"Ref": "Vpc"}}}
 RDS = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "rds.amazonaws.com"}}
 
@@ -104,7 +130,6 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
     ),
     "a Deny with a Sid": (profile_and_role(inline(ALL, deny("ssm:*", Sid="NoSsm"))),),
     "a Deny of all else": (profile_and_role(inline(ALL, not_actions("Deny", "s3:*"))),),
-    "a refused policy": (profile_and_role(Policy=policy(allow("ssm"))),),
     "long inline policies": (profile_and_role(inline(ALL, long(11_000))),),
     "a long managed policy": (profile_and_role(inline(ALL), Policy=managed_policy(long(7_000))),),
     "too many managed policies": (profile_and_role(inline(ALL) | arns(26)),),
@@ -112,7 +137,6 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
         profile_and_role({"ManagedPolicyArns": [f"{AWS}{name}" for name in ELEVEN]}),
     ),
     "a condition of a request": (profile_and_role(inline(MAYBE | {"Sid": "Maybe"})),),
-    "a policy that IAM may refuse": (profile_and_role(inline(allow("*", on="arn:aws:*:*:*:*"))),),
     "a role that is not in the app": (profile_and_role(roles=["web"]),),
     "a role that is not known": (profile_and_role(roles=[{"Ref": "Name"}]),),
     "a role on a condition": (on_a_condition(profile_and_role(NAMED, roles=["web"])),),
@@ -174,6 +198,20 @@ EXAMPLES: dict[str, tuple[object, ...]] = {
                 }
             },
         ),
+    ),
+    "an image without the agent": (
+        profile_and_role(inline(ALL), Machine=machine(**MACHINE, ImageId=MINIMAL)),
+    ),
+    "a Session document whose key the role may not use": (
+        profile_and_role(inline(ALL), Key={"Type": "AWS::KMS::Key"}, Document=SESSION),
+    ),
+    "a Session document that runs sessions as root": (
+        profile_and_role(inline(ALL), Document=AS_ROOT),
+    ),
+    "a log group that the role may not use": (profile_and_role(inline(ALL), Document=LOGGED),),
+    "a service that executes no commands": ({"Resources": {"Service": SERVICE, "Task": TASK}},),
+    "a grant by a tag that nothing has": (
+        profile_and_role(inline(ALL), Machine=machine(**MACHINE), Grant=GRANT),
     ),
     "an instance that boots early": (profile_and_role(Policy=OURS, Machine=machine(**MACHINE)),),
 }

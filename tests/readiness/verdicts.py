@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._readiness.findings import check
+from session_manager_permissions._readiness.check import check
 from session_manager_permissions._readiness.templates import Assembly
 
 from . import drawn, drawn_networks, packets, worlds

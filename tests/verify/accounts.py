@@ -10,15 +10,20 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from session_manager_permissions._verify.session import Session as _Session
+
 from .nodes import (
     ACCOUNT,
     KEY,
     REGION,
     acl,
+    allowing,
     default_route,
+    dhcp_options,
     endpoint,
     group,
     key,
+    policy,
     refusal,
     status,
     table,
@@ -26,7 +31,7 @@ from .nodes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 OTHER_REGION: Final = "us-west-2"
 REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")
@@ -84,10 +89,18 @@ class Machine:
         return self.id.startswith("mi-")
 
 
+class Session(_Session):
+    """Asks an account in memory."""
+
+    def __init__(self, account: Account, region: str | None = REGION) -> None:
+        super().__init__(account, region)
+
+
 class Account:
     """What AWS answers about it, in all regions; and what it was asked."""
 
     def __init__(self, *machines: Machine) -> None:
+        self.dns_suffix = "amazonaws.com"
         self.partition = "aws"
         self.machines = [*machines]
         self.roles: dict[str, Role] = {"web": Role()}
@@ -111,6 +124,19 @@ class Account:
     def uses(self, region: str = REGION, name: str = DOCUMENT, **inputs: object) -> None:
         """Have a Session document with these inputs."""
         self.documents[region, name] = inputs
+
+    def pages(
+        self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        asked = {**asked}
+        size = asked.pop("PaginationConfig", {}).get("PageSize")
+        asked |= {"MaxResults": size} if size else {}
+        while True:
+            page = self.answer(service, str(region), operation, asked)
+            yield page
+            if "NextToken" not in page:
+                return
+            asked["NextToken"] = page["NextToken"]
 
     def answer(self, service: str, region: str, operation: str, asked: dict[str, Any]) -> Any:  # noqa: ANN401
         call = f"{service}:{operation}"
@@ -263,7 +289,19 @@ class Account:
     def _DescribeKey(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"KeyMetadata": key(Arn=asked["KeyId"], KeyId="1234abcd")}
 
+    def _GetKeyPolicy(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return policy(allowing(self.arn("root"), "kms:*"))
+
     # The network
+
+    def _ListHostedZonesByVPC(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"HostedZoneSummaries": []}
+
+    def _ListFirewallRuleGroupAssociations(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"FirewallRuleGroupAssociations": []}
+
+    def _DescribeDhcpOptions(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"DhcpOptions": [dhcp_options("dopt-1", "AmazonProvidedDNS")]}
 
     def _DescribeSubnets(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         subnets = sorted({one.subnet for one in self.machines} | {"subnet-private"})
@@ -345,53 +383,6 @@ def _decision(role: Role, action: str, resource: str, told: dict[str, list[str]]
     lacks = action in role.lacks or action in role.organization_denies or bool(role.if_told)
     allowed = resource in role.only_on.get(action, (resource,))
     return "allowed" if allowed and not lacks else "implicitDeny"
-
-
-class Client:
-    """A boto3 client of the account, in one region."""
-
-    def __init__(self, account: Account, service: str, region: str) -> None:
-        self._account = account
-        self._service = service
-        self.meta = type("Meta", (), {"region_name": region})
-        self._region = region
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        name = "".join(part.capitalize() for part in operation.split("_"))
-        return lambda **asked: self._account.answer(self._service, self._region, name, asked)
-
-    def get_paginator(self, operation: str) -> Any:  # noqa: ANN401
-        call = getattr(self, operation)
-
-        def pages(_: object, **asked: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-            size = asked.pop("PaginationConfig", {}).get("PageSize")
-            asked |= {"MaxResults": size} if size else {}
-            while True:
-                page = call(**asked)
-                yield page
-                if "NextToken" not in page:
-                    return
-                asked["NextToken"] = page["NextToken"]
-
-        return type("Paginator", (), {"paginate": pages})()
-
-
-class Session:
-    """Makes clients of the account, as `AwsSession` makes those of AWS."""
-
-    def __init__(self, account: Account, region: str | None = REGION) -> None:
-        self._account = account
-        self.region = region
-        self.partition = account.partition
-        self.answers: dict[object, Any] = {}
-        self.alike: dict[str, tuple[str, ...]] = {}
-        self.bucket_region: str | None = None
-
-    def in_region(self, region: str) -> Session:
-        return Session(self._account, region)
-
-    def client(self, service: str, region: str | None = None) -> Client:
-        return Client(self._account, service, region or str(self.region))
 
 
 def fleet(instances: int) -> Account:

@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._verify.audit.merge import summary
-from session_manager_permissions._verify.checks import SYMPTOMS
 
 from .nodes import ACCOUNT, NODE, REGION, ROLE, World, diagnosed, trusting
 
@@ -125,7 +124,7 @@ def broken_by(fault: Callable[[World], object]) -> Diagnosis:
 def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
     found = broken_by(kind.fault)
     failing = [check for check in found.checks if check.verdict == "fail"]
-    causes = [check for check in failing if check.name not in SYMPTOMS] or failing
+    causes = [check for check in failing if not check.check.is_symptom] or failing
     verdict: NodeVerdict = "unreachable" if causes else "reachable"
     if kind.fault is is_stopped:
         verdict = "stopped"

@@ -7,16 +7,18 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from session_manager_permissions._verify.agent import read_diagnostics
 from session_manager_permissions._verify.diagnosis import Diagnosis, diagnose
 from session_manager_permissions._verify.node import find_node
+from session_manager_permissions._verify.session import Session as _Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
-    from session_manager_permissions._verify.checks import Check
+    from session_manager_permissions._verify.checks import Outcome
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION: Final = "eu-west-1"
@@ -52,12 +54,16 @@ class World:
         self.simulates: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         """What answers for IAM's simulator instead of what `denies` and `missing` say."""
         self.partition = "aws"
+        self.dns_suffix = "amazonaws.com"
         self.bucket_region: str | None = None
         """What S3 says where a bucket is in another region."""
         self.instance: dict[str, Any] = {
             "InstanceId": NODE,
             "State": {"Name": "running"},
-            "IamInstanceProfile": {"Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web-server"},
+            "IamInstanceProfile": {
+                "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web-server",
+                "Id": "AIPA1",
+            },
             "MetadataOptions": {"HttpEndpoint": "enabled"},
             "VpcId": "vpc-1",
             "SubnetId": "subnet-private",
@@ -90,7 +96,13 @@ class World:
             "iam:list_user_tags": {"Tags": []},
             "iam:list_role_tags": {"Tags": []},
             "kms:describe_key": {"KeyMetadata": key()},
+            "kms:get_key_policy": policy(allowing(f"arn:aws:iam::{ACCOUNT}:root", "kms:*")),
             "s3:get_bucket_encryption": encrypted("AES256"),
+            "s3:get_bucket_policy": refusal("GetBucketPolicy", "NoSuchBucketPolicy"),
+            "route53:list_hosted_zones_by_vpc": {"HostedZoneSummaries": []},
+            "route53resolver:list_firewall_rule_group_associations": {
+                "FirewallRuleGroupAssociations": []
+            },
             "logs:describe_log_groups": {
                 "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]
             },
@@ -105,8 +117,7 @@ class World:
     def refuses(self, operation: str, code: str = "AccessDeniedException") -> None:
         """Have a call fail, named as AWS names it: `ssm:GetDocument`."""
         service, _, name = operation.partition(":")
-        snake = "".join(f"_{one.lower()}" if one.isupper() else one for one in name).lstrip("_")
-        self.has(f"{service}:{snake}", refusal(name, code))
+        self.has(f"{service}:{xform_name(name)}", refusal(name, code))
 
     def uses(self, **inputs: object) -> None:
         """Have a Session document with these inputs."""
@@ -134,6 +145,21 @@ class World:
     def has_host_management(self, value: str = "service-role/DefaultNodes") -> None:
         self.has("ssm:get_service_setting", {"ServiceSetting": {"SettingValue": value}})
 
+    def pages(
+        self,
+        service: str,
+        region: str | None,  # noqa: ARG002 # the world has one
+        operation: str,
+        asked: Mapping[str, Any],
+    ) -> Iterator[dict[str, Any]]:
+        told = {"BucketRegion": self.bucket_region} if self.bucket_region else {}
+        try:
+            found = self.call(service, xform_name(operation), {**asked})
+        except ClientError as error:
+            error.response |= told
+            raise
+        yield found | told if service == "s3" else found
+
     def call(self, service: str, operation: str, asked: dict[str, Any]) -> Any:  # noqa: ANN401
         self.calls.append(f"{service}:{operation}")
         self.asked.append(asked)
@@ -158,7 +184,7 @@ class World:
         return {"Content": json.dumps(self.document)}
 
     def _profile(self) -> dict[str, Any]:
-        return {"InstanceProfile": {"Roles": [self._role()]}}
+        return {"InstanceProfile": {"InstanceProfileId": "AIPA1", "Roles": [self._role()]}}
 
     def _role(self) -> dict[str, Any]:
         return {"Arn": ROLE, "AssumeRolePolicyDocument": self.trust}
@@ -188,42 +214,11 @@ class World:
         return {"EvaluationResults": [result(action) for action in asked["ActionNames"]]}
 
 
-class Client:
-    """A boto3 client of the world."""
-
-    def __init__(self, world: World, service: str) -> None:
-        self._world = world
-        self._service = service
-        self.meta = type("Meta", (), {"region_name": REGION})
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        return lambda **asked: self._world.call(self._service, operation, asked)
-
-    def get_paginator(self, operation: str) -> Any:  # noqa: ANN401
-        def pages(_: object, **asked: object) -> list[Any]:
-            return [self._world.call(self._service, operation, asked)]
-
-        return type("Paginator", (), {"paginate": pages})()
-
-
-class Session:
-    """Makes clients of the world, as `AwsSession` makes those of AWS."""
-
-    region = REGION
+class Session(_Session):
+    """Asks the world."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
-        self.partition = world.partition
-        self.answers: dict[object, Any] = {}
-        self.bucket_region = world.bucket_region
-        self.alike: dict[str, tuple[str, ...]] = {}
-        self.told: Callable[[str], None] | None = None
-
-    def on_call(self, tell: Callable[[str], None]) -> None:
-        tell("ec2:DescribeInstances")
-
-    def client(self, service: str, _: str | None = None) -> Client:
-        return Client(self._world, service)
+        super().__init__(world, REGION)
 
 
 def diagnosed(
@@ -232,7 +227,7 @@ def diagnosed(
     diagnostics: str | None = None,
     **arguments: Any,  # noqa: ANN401
 ) -> Diagnosis:
-    session: Any = Session(world)
+    session = Session(world)
     rows = None if diagnostics is None else read_diagnostics(diagnostics, node)
     return diagnose(session, find_node(session, node), rows=rows, **arguments)
 
@@ -241,7 +236,7 @@ def of_verdict(found: Diagnosis, verdict: str) -> set[str]:
     return {check.name for check in found.checks if check.verdict == verdict}
 
 
-def one(found: Diagnosis, name: str) -> Check:
+def one(found: Diagnosis, name: str) -> Outcome:
     (check,) = (check for check in found.checks if check.name == name)
     return check
 
@@ -276,6 +271,15 @@ def trusting(service: str) -> dict[str, Any]:
     }
 
 
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Policy": json.dumps({"Statement": statements})}
+
+
+def allowing(principal: str, *actions: str, **parts: object) -> dict[str, Any]:
+    found = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": actions, "Resource": "*"}
+    return found | parts
+
+
 def status(system: str = "ok", instance: str = "ok") -> dict[str, Any]:
     checks = {"SystemStatus": {"Status": system}, "InstanceStatus": {"Status": instance}}
     return {"InstanceId": NODE, **checks}
@@ -284,6 +288,7 @@ def status(system: str = "ok", instance: str = "ok") -> dict[str, Any]:
 def key(**parts: object) -> dict[str, Any]:
     found: dict[str, Any] = {
         "Arn": KEY,
+        "KeyId": KEY.rpartition("/")[2],
         "KeyState": "Enabled",
         "KeySpec": "SYMMETRIC_DEFAULT",
         "KeyUsage": "ENCRYPT_DECRYPT",
@@ -387,7 +392,9 @@ NETWORK: Final[dict[str, Any]] = {
     "ec2:describe_security_groups": {"SecurityGroups": [group("sg-web")]},
     "ec2:describe_network_acls": {"NetworkAcls": [acl("acl-1")]},
     "ec2:describe_dhcp_options": {"DhcpOptions": [dhcp_options("dopt-1", "AmazonProvidedDNS")]},
-    "ec2:describe_vpcs": {"Vpcs": [{"VpcId": "vpc-1", "DhcpOptionsId": "dopt-1"}]},
+    "ec2:describe_vpcs": {
+        "Vpcs": [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16", "DhcpOptionsId": "dopt-1"}]
+    },
     "ec2:describe_vpc_attribute": {
         "enableDnsSupport": {"EnableDnsSupport": {"Value": True}},
         "enableDnsHostnames": {"EnableDnsHostnames": {"Value": True}},

@@ -81,7 +81,8 @@ class Served:
         protocol = "ec2" if call.service == "ec2" else model.service_model.protocol
         values = MultiDict({key: found[0] for key, found in parse_qs(body.decode()).items()})
         parts: Any = {"body": body, "values": values, "headers": {}, "url_path": path}
-        asked = PROTOCOL_PARSERS[protocol](model).parse(parts)
+        of_path = call.service == "route53"
+        asked = {} if of_path else PROTOCOL_PARSERS[protocol](model).parse(parts)
         try:
             found = self._account.answer(call.service, call.region, call.operation, asked)
         except ClientError as error:

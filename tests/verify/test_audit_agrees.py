@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.audit.auditing import audit
 from session_manager_permissions._verify.audit.progress import Progress
-from session_manager_permissions._verify.checks import SYMPTOMS
+from session_manager_permissions._verify.checks import CHECKS
 
 from .nodes import REGION, Session, World, diagnosed
 from .test_node import ROWS
@@ -20,22 +20,16 @@ if TYPE_CHECKING:
     from .test_node import Row
 
 OF_ONE_NODE: Final = {
-    "connected without a record",  # whose connection an audit does not ask about
     "no managed node by an error",  # which only a request for one node gives
 }
-
-
-class OneRegion(Session):
-    def in_region(self, _: str) -> OneRegion:
-        return self
 
 
 def expected(diagnosis: Diagnosis) -> tuple[str, list[str]]:
     node = diagnosis.node
     failing = [one.name for one in diagnosis.checks if one.verdict == "fail"]
-    if node.record is None:  # its connection is not asked about
+    if node.record is None:  # that it is not connected says nothing more
         failing = [one for one in failing if one != "connected"]
-    causes = [one for one in failing if one not in SYMPTOMS]
+    causes = [one for one in failing if not CHECKS[one].is_symptom]
     if node.state not in (None, "running"):
         return "stopped", []
     if diagnosis.ready:
@@ -52,7 +46,7 @@ def test_the_verdict_follows_from_the_checks(said: Row) -> None:
     world = World()
     said.breaks(world)
     diagnosis = diagnosed(world, said.node)
-    session: Any = OneRegion(world)
+    session = Session(world)
 
     result = audit(session, [REGION], {}, None, Progress(None))
 

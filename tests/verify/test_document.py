@@ -18,9 +18,8 @@ from session_manager_permissions import (
     _needs,
 )
 from session_manager_permissions._readiness.policies import Answer, decide, read
-from session_manager_permissions._verify.asking import answered
 from session_manager_permissions._verify.document import Home, read_document
-from session_manager_permissions._verify.session import AwsSession
+from session_manager_permissions._verify.session import AwsSession, Boto
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 from tests.builders import deployed
 from tests.conftest import HERE, REGION, existing_role
@@ -61,12 +60,12 @@ OF_ALL = {
 @contextmanager
 def stubbed_ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     systems_manager = client("ssm")
-    made = AwsSession.client
+    made = Boto.client
 
-    def stubbed(session: AwsSession, service: str, region: str | None = None) -> BaseClient:
-        return systems_manager if service == "ssm" else made(session, service, region)
+    def stubbed(calls: Boto, service: str, region: str | None) -> BaseClient:
+        return systems_manager if service == "ssm" else made(calls, service, region)
 
-    monkeypatch.setattr(AwsSession, "client", stubbed)
+    monkeypatch.setattr(Boto, "client", stubbed)
     with Stubber(systems_manager) as stub:
         yield stub
         stub.assert_no_pending_responses()
@@ -191,7 +190,7 @@ def test_a_boolean_is_read_as_the_agent_reads_it(
 def test_a_missing_boolean_is_false(ssm: Stubber) -> None:
     has_preferences(ssm)
 
-    document = answered(read_document(AwsSession(None, REGION), NAME, HOME))
+    document = read_document(AwsSession(None, REGION), NAME, HOME)
 
     assert document.enforces_s3_encryption is False
 
@@ -354,7 +353,7 @@ def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
 
 
 def test_systems_manager_is_asked_in_the_region() -> None:
-    assert AwsSession(None, "eu-west-1").client("ssm").meta.region_name == "eu-west-1"
+    assert Boto(None, None).client("ssm", "eu-west-1").meta.region_name == "eu-west-1"
 
 
 def is_of_this_app(chosen: Given) -> bool:
@@ -387,7 +386,7 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
     granted = deployed(stack.resolve(permissions.policy.document))
     role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
 
-    said = answered(read_document(AwsSession(None, REGION), NAME, HOME))
+    said = read_document(AwsSession(None, REGION), NAME, HOME)
 
     key = said.key and LiveKey(said.key, said.key)
     if said.key and ":alias/" in said.key:
@@ -407,4 +406,4 @@ def answer(granted: dict[str, Any], need: _needs.NeededStatement, action: str) -
         for statement in granted["Statement"]
         if statement.get("Condition", {}).items() <= told.items()
     ]
-    return decide(read({"Statement": holding}, "policy").statements, action, need.resource).answer
+    return decide(read({"Statement": holding}, "policy"), action, need.resource).answer

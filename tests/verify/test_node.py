@@ -21,15 +21,18 @@ from .nodes import (
     ROLE,
     USER,
     World,
+    allowing,
     both,
     dhcp_options,
     diagnosed,
     encrypted,
     endpoint,
+    group,
     key,
     nothing,
     of_verdict,
     one,
+    policy,
     refusal,
     status,
     trusting,
@@ -99,6 +102,25 @@ def trusting_perhaps(world: World) -> None:
     world.trust = {"Statement": [trusting("ec2.amazonaws.com") | {"Condition": {"Bool": {}}}]}
 
 
+def profile_id(found: str) -> Callable[[World], object]:
+    """Have the account's profile of this name have another id than the instance's."""
+
+    def change(world: World) -> None:
+        answer = world._profile()  # noqa: SLF001 # the answer of the world itself
+        answer["InstanceProfile"]["InstanceProfileId"] = found
+        world.has("iam:get_instance_profile", answer)
+
+    return change
+
+
+def only(service: str, action: str) -> dict[str, Any]:
+    """An endpoint whose policy allows this alone."""
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": "*"}
+    names = {"PrivateDnsOnlyForInboundResolverEndpoint": False}  # of the endpoint of S3
+    policy_ = json.dumps({"Statement": [allowed]})
+    return endpoint(service, PolicyDocument=policy_, DnsOptions=names)
+
+
 def without_profile(world: World) -> None:
     del world.instance["IamInstanceProfile"]
 
@@ -107,6 +129,12 @@ def agent(version: str) -> Callable[[World], object]:
     return lambda world: (world.record or {}).update(AgentVersion=version)
 
 
+ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
+VIA: Final = {"Condition": {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}}
+BY_TAG: Final = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "web"}}}
+OPEN_TO_ALL: Final = group(
+    "sg-endpoints", IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+)
 NEVER: Final = World.never_registered
 LOST: Final = World.is_lost
 ONLINE: Final = World.is_online_only
@@ -184,6 +212,19 @@ ROWS: Final = [
         ]
     ),
     row(
+        "volumes impaired",
+        "instance-running",
+        *SYMPTOMS,
+        does=both(
+            LOST,
+            having(
+                "ec2:describe_instance_status",
+                {"InstanceStatuses": [status() | {"AttachedEbsStatus": {"Status": "impaired"}}]},
+            ),
+        ),
+        says="aws ec2 stop-instances",
+    ),
+    row(
         "no status yet",
         *SYMPTOMS,
         does=both(NEVER, having("ec2:describe_instance_status", {"InstanceStatuses": []})),
@@ -204,6 +245,15 @@ ROWS: Final = [
         does=both(NEVER, refusing("iam:GetInstanceProfile", "NoSuchEntity")),
         says="does not exist any more",
     ),
+    row(
+        "a profile that was deleted and made again",
+        "instance-profile",
+        *SYMPTOMS,
+        does=both(NEVER, profile_id("AIPA2")),
+        says="aws ec2 replace-iam-instance-profile-association --region eu-west-1 "
+        "--iam-instance-profile Name=web-server",
+    ),
+    row("a profile whose id is none of AWS", does=profile_id("unknown")),
     row("no trust", "role-assumable", *SYMPTOMS, does=both(NEVER, not_trusting)),
     row("no trust any more", "role-assumable", does=not_trusting),
     row(
@@ -316,6 +366,131 @@ ROWS: Final = [
         says="kms:DescribeKey",
     ),
     row("may not decrypt", "encrypt", does=both(using(), denying("kms:Decrypt"))),
+    *(
+        row(
+            f"the policy of the key: {name}; {denied} denied",
+            *fails,
+            does=both(
+                using(),
+                having("kms:get_key_policy", policy(*statements)),
+                denying(denied),
+            ),
+            unknown=unknown,
+            says="",
+        )
+        for name, statements, denied, fails, unknown in (
+            ("names the role", [allowing(ROLE, "kms:Decrypt")], "kms:Decrypt", (), ""),
+            ("names all", [allowing("*", "kms:*")], "kms:Decrypt", (), ""),
+            ("names nobody", [], "nothing", ("key-usable",), ""),
+            ("names another", [allowing(USER, "kms:*")], "nothing", ("key-usable",), ""),
+            ("is by a service", [allowing(ROOT, "kms:*", **VIA)], "nothing", ("key-usable",), ""),
+            (
+                "is by an unknown condition",
+                [allowing(ROLE, "kms:*", **BY_TAG)],
+                "nothing",
+                (),
+                "key-usable",
+            ),
+            (
+                "may allow what IAM denies",
+                [allowing(ROLE, "kms:*", **BY_TAG)],
+                "kms:Decrypt",
+                (),
+                "key-usable encrypt",
+            ),
+            (
+                "denies the role",
+                [allowing(ROOT, "kms:*"), allowing(ROLE, "kms:*") | {"Effect": "Deny"}],
+                "nothing",
+                ("key-usable",),
+                "",
+            ),
+            (
+                "denies all but another",
+                [
+                    allowing(ROOT, "kms:*"),
+                    {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": "kms:*"},
+                ],
+                "nothing",
+                (),
+                "key-usable",
+            ),
+        )
+    ),
+    row(
+        "a condition on the service that a call comes by, which no call of the agent does",
+        "encrypt",
+        does=both(
+            using(), denying("kms:Decrypt"), lambda w: setattr(w, "missing", ["kms:ViaService"])
+        ),
+    ),
+    row(
+        "the policy of the bucket names the role",
+        does=both(
+            using(),
+            denying("s3:PutObject"),
+            having("s3:get_bucket_policy", policy(allowing(ROLE, "s3:PutObject"))),
+        ),
+    ),
+    row(
+        "the policy of the bucket names another role",
+        "log-to-s3",
+        does=both(
+            using(),
+            denying("s3:PutObject"),
+            having("s3:get_bucket_policy", policy(allowing(ACCOUNT_ROLE, "s3:PutObject"))),
+        ),
+    ),
+    row(
+        "the policy of the bucket may not be read",
+        does=both(using(), denying("s3:PutObject"), refusing("s3:GetBucketPolicy", "AccessDenied")),
+        unknown="log-to-s3",
+        says="s3:GetBucketPolicy",
+    ),
+    *(
+        row(
+            f"logs enforced, and the endpoint of {service} allows {allowed} alone",
+            *fails,
+            does=both(
+                using(s3EncryptionEnabled=enforced, cloudWatchEncryptionEnabled=enforced),
+                having("ec2:describe_vpc_endpoints", {"VpcEndpoints": [only(service, allowed)]}),
+                having(
+                    "ec2:describe_security_groups",
+                    {"SecurityGroups": [group("sg-web"), OPEN_TO_ALL]},
+                ),
+            ),
+            unknown=unknown,
+            says="",
+        )
+        for service, allowed, enforced, fails, unknown in (
+            ("s3", "s3:PutObject", True, ("path-s3",), ""),
+            ("s3", "s3:PutObject", "{{enforce}}", (), "path-s3"),
+            ("s3", "s3:PutObject", False, (), ""),
+            ("s3", "s3:*", True, (), ""),
+            ("logs", "logs:*Stream*", True, ("path-logs",), ""),
+            ("logs", "logs:*", True, (), ""),
+        )
+    ),
+    *(
+        row(
+            f"Default Host Management, and the endpoint of ssm allows {allowed} alone",
+            *fails,
+            *SYMPTOMS,
+            does=both(
+                NEVER,
+                without_profile,
+                UNDER_ACCOUNT,
+                having("ec2:describe_vpc_endpoints", {"VpcEndpoints": [only("ssm", allowed)]}),
+                having(
+                    "ec2:describe_security_groups",
+                    {"SecurityGroups": [group("sg-web"), OPEN_TO_ALL]},
+                ),
+            ),
+            unknown="default-host-management",
+            says="",
+        )
+        for allowed, fails in (("ssm:Update*", ("path-ssm",)), ("ssm:*", ()))
+    ),
     # logs
     row("a bucket by dsse", "bucket-encryption", does=both(using(), dsse)),
     row("a bucket by dsse, not enforced", does=both(using(s3EncryptionEnabled=False), dsse)),
@@ -464,12 +639,17 @@ ROWS: Final = [
     # Run As
     row("Run As", does=using(runAsEnabled=True, runAsDefaultUser="web")),
     row(
+        "Run As root, where a tag of the operator may win",
+        does=using(runAsEnabled="true", runAsDefaultUser="root"),
+        unknown="run-as",
+        says="wins over it",
+    ),
+    row(
         "Run As what a shell would act on",
         does=using(runAsEnabled=True, runAsDefaultUser="$(touch P)"),
         unknown="run-as",
         says="ask for this one on the node: id USER",
     ),
-    row("Run As root", "run-as", does=using(runAsEnabled="true", runAsDefaultUser="root")),
     row(
         "Run As ssm-user",
         does=using(runAsEnabled=True, runAsDefaultUser="ssm-user"),
@@ -513,12 +693,12 @@ ROWS: Final = [
     row(
         "no profile by a denial",
         does=refusing("iam:GetInstanceProfile", "AccessDenied"),
-        unknown="instance-profile",
+        unknown="instance-profile role-assumable register reach",
     ),
     row(
         "no profile by a denial, and an account's role",
         does=both(refusing("iam:GetInstanceProfile", "AccessDenied"), UNDER_ACCOUNT),
-        unknown="instance-profile default-host-management",
+        unknown="instance-profile role-assumable register reach default-host-management",
     ),
     row(
         "no setting by a denial",
@@ -984,7 +1164,7 @@ def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
 
     found = diagnosed(world)
 
-    assert one(found, "encrypt").verdict == "skipped"
+    assert one(found, "encrypt").verdict == "unknown"
     assert not any("simulate" in name for name in world.calls)
 
 

@@ -98,6 +98,12 @@ def dns(*servers: list[str]) -> Callable[[World], object]:
     return lambda w: w.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
 
 
+def blocked(mode: str) -> Callable[[World], object]:
+    """Have VPC Block Public Access on for the subnet of the NAT gateway."""
+    states = {"BlockPublicAccessStates": {"InternetGatewayBlockMode": mode}}
+    return lambda w: w.answers["ec2:describe_subnets"]["Subnets"][1].update(states)
+
+
 def instance(**parts: object) -> Callable[[World], object]:
     return lambda w: w.instance.update(parts)
 
@@ -134,6 +140,19 @@ ALLOW: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": 
 
 def policy(**parts: object) -> str:
     return json.dumps({"Statement": [ALLOW | parts]})
+
+
+SSM_ZONE: Final = f"ssm.{REGION}.amazonaws.com."
+OWN_ACCOUNT: Final[dict[str, dict[str, object]]] = {
+    "by the id": {"Principal": {"AWS": ACCOUNT}},
+    "by the root": {"Principal": {"AWS": [f"arn:aws:iam::{ACCOUNT}:root"]}},
+    "by a condition": {"Condition": {"StringEquals": {"aws:PrincipalAccount": [ACCOUNT]}}},
+}
+
+
+def zones(*found: dict[str, Any]) -> Callable[[World], object]:
+    """Have private hosted zones."""
+    return lambda w: w.has("route53:list_hosted_zones_by_vpc", {"HostedZoneSummaries": [*found]})
 
 
 ROWS: Final = [
@@ -190,6 +209,27 @@ ROWS: Final = [
         ]
     ),
     Row(
+        "public access blocked in another subnet",
+        lambda w: w.answers["ec2:describe_subnets"]["Subnets"].append(
+            {
+                "SubnetId": "subnet-other",
+                "CidrBlock": "10.0.2.0/24",
+                "BlockPublicAccessStates": BLOCKED,
+            }
+        ),
+    ),
+    *(
+        Row(
+            f"public access blocked for what comes in, behind a NAT gateway: {mode}",
+            blocked(mode),
+            unknown=unknown,
+        )
+        for mode, unknown in (
+            ("block-ingress", frozenset[str]()),
+            ("block-bidirectional", CHANNELS),
+        )
+    ),
+    Row(
         "public access blocked",
         both(
             routes(default_route(GatewayId="igw-1")),
@@ -244,6 +284,55 @@ ROWS: Final = [
             ("IPv6", admitting({"Ipv6Ranges": [{"CidrIpv6": "::/0"}]}), frozenset({"path-ssm"})),
         ]
     ),
+    *(
+        Row(
+            f"an endpoint that admits {peer} alone",
+            both(
+                endpoints(endpoint("ssm")),
+                groups(group("sg-web"), admitting({"IpRanges": [{"CidrIp": peer}]})),
+                instance(PrivateIpAddress="10.0.0.5"),
+            ),
+            fails,
+        )
+        for peer, fails in (
+            ("10.0.0.5/32", frozenset[str]()),
+            ("10.0.0.6/32", frozenset({"path-ssm"})),
+        )
+    ),
+    *(
+        Row(
+            f"an endpoint with addresses of IPv6 alone, by {sorted(field)}",
+            both(endpoints(endpoint("ssm", **field)), groups(group("sg-web"), OPEN)),
+            unknown=frozenset({"path-ssm"}),
+            says="whether the agent uses IPv6",
+        )
+        for field in (
+            {"IpAddressType": "ipv6"},
+            {"DnsOptions": {"DnsRecordIpType": "ipv6"}},
+        )
+    ),
+    *(
+        Row(f"beside a NAT gateway, a hosted zone {zone}", zones(found), unknown=unknown)
+        for zone, found, unknown in (
+            ("of a service", {"Name": SSM_ZONE}, frozenset({"path-ssm"})),
+            ("of all", {"Name": "amazonaws.com."}, CHANNELS),
+            ("of something else", {"Name": "example.com."}, frozenset[str]()),
+            (
+                "that an endpoint has made",
+                {"Name": SSM_ZONE, "Owner": {"OwningService": "vpce.amazonaws.com"}},
+                frozenset[str](),
+            ),
+        )
+    ),
+    Row(
+        "beside a NAT gateway, a DNS firewall",
+        lambda w: w.has(
+            "route53resolver:list_firewall_rule_group_associations",
+            {"FirewallRuleGroupAssociations": [{"Id": "rslvr-frgassoc-1"}]},
+        ),
+        unknown=CHANNELS,
+        says="the DNS firewall of the VPC 'vpc-1'",
+    ),
     Row(
         "an endpoint that admits a prefix list",
         both(
@@ -260,9 +349,20 @@ ROWS: Final = [
             endpoints(endpoint("ssm", PrivateDnsEnabled=False), endpoint("ssmmessages")),
             groups(group("sg-web"), OPEN),
         ),
-        unknown=frozenset({"path-ssm"}),
+        frozenset({"path-ssm"}),
         says="modify-vpc-endpoint --vpc-endpoint-id vpce-ssm --region eu-west-1 "
-        "--private-dns-enabled aws route53 list-hosted-zones-by-vpc --vpc-id vpc-1",
+        "--private-dns-enabled",
+    ),
+    Row(
+        "private DNS off, and hosted zones that may not be listed",
+        both(
+            NO_ROUTE,
+            endpoints(endpoint("ssm", PrivateDnsEnabled=False), endpoint("ssmmessages")),
+            groups(group("sg-web"), OPEN),
+            lambda w: w.refuses("route53:ListHostedZonesByVPC", "AccessDenied"),
+        ),
+        unknown=CHANNELS,
+        says="route53:ListHostedZonesByVPC",
     ),
     *(
         Row(
@@ -278,6 +378,8 @@ ROWS: Final = [
             ("no DNS servers", ([],), CHANNELS),
             ("Amazon's DNS and one's own", (["AmazonProvidedDNS", "10.0.0.53"],), CHANNELS),
             ("Amazon's DNS by its address", (["169.254.169.253"],), frozenset()),
+            ("Amazon's DNS by its address in the VPC", (["10.0.0.2"],), frozenset()),
+            ("DNS servers at another address of the VPC", (["10.0.0.3"],), CHANNELS),
             ("DNS servers of another VPC", (["AmazonProvidedDNS"], ["10.0.0.53"]), frozenset()),
         )
     ),
@@ -291,7 +393,7 @@ ROWS: Final = [
         unknown=CHANNELS,
         says="the DNS servers in the DHCP options",
     ),
-    Row("a NAT gateway, and DNS servers of one's own", dns(["10.0.0.53"])),
+    Row("a NAT gateway, and DNS servers of one's own", dns(["10.0.0.53"]), unknown=CHANNELS),
     Row(
         "private DNS off beside a NAT gateway", endpoints(endpoint("ssm", PrivateDnsEnabled=False))
     ),
@@ -302,8 +404,7 @@ ROWS: Final = [
             instance(SecurityGroups=[], NetworkInterfaces=[]),
             endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
         ),
-        frozenset({"path-ssmmessages"}),
-        frozenset({"path-ssm"}),
+        CHANNELS,
         says="modify-vpc-endpoint --vpc-endpoint-id vpce-ssm",
     ),
     *(
@@ -346,6 +447,17 @@ ROWS: Final = [
         )
         for name, text, fails, unknown, says in [
             ("all", policy(), frozenset[str](), frozenset[str](), ""),
+            *(
+                (f"{of} the own account", policy(**parts), frozenset[str](), frozenset[str](), "")
+                for of, parts in OWN_ACCOUNT.items()
+            ),
+            (
+                "on another account",
+                policy(Principal={"AWS": OTHER_ACCOUNT}),
+                frozenset[str](),
+                frozenset({"path-ssm"}),
+                "the policy of the endpoint",
+            ),
             (
                 "nothing of it",
                 policy(Action="s3:*"),
@@ -384,6 +496,17 @@ ROWS: Final = [
         both(subnets(Ipv6CidrBlockAssociationSet=[{}]), groups(ONLY_IPV6)),
         unknown=CHANNELS,
         says="whether the agent uses IPv6",
+    ),
+    Row(
+        "a network ACL that denies Remote Desktop alone",
+        acls(entry(1, egress=False, PortRange={"From": 3389, "To": 3389})),
+    ),
+    Row(
+        "a network ACL that denies the subnet of the NAT gateway, through which no packet is sent",
+        acls(
+            entry(1, egress=True, CidrBlock="10.0.1.0/24"),
+            entry(2, egress=False, CidrBlock="10.0.1.0/24"),
+        ),
     ),
     Row(
         "a network ACL that denies",
@@ -550,7 +673,7 @@ TO_S3: Final = group(
             )
             for options, verdict in [
                 ({"PrivateDnsOnlyForInboundResolverEndpoint": False}, "pass"),
-                ({"PrivateDnsOnlyForInboundResolverEndpoint": True}, "unknown"),
+                ({"PrivateDnsOnlyForInboundResolverEndpoint": True}, "fail"),
                 ({}, "unknown"),
             ]
         ),

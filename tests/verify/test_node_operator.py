@@ -20,8 +20,10 @@ from .nodes import (
     ROLE,
     USER,
     World,
+    allowing,
     diagnosed,
     one,
+    policy,
     refusal,
 )
 
@@ -72,8 +74,10 @@ def test_an_operator_who_may() -> None:
     assert tags["ssm:resourceTag/team"] == tags["aws:ResourceTag/team"] == ["web"]
     assert document == f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/SSM-SessionManagerRunShell"
     assert not any("Tag" in name for name in none)
-    ((session, _),) = asked_of(world, "ssmmessages:OpenDataChannel")
-    assert session.startswith(f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/")
+    sessions = f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/"
+    (of_name, of_id) = asked_of(world, "ssmmessages:OpenDataChannel")
+    assert of_name[0] == f"{sessions}alice-0123456789abcdef0"
+    assert of_id[0] == f"{sessions}{of_id[1]['aws:userid'][0]}-0123456789abcdef0"
     ((found, context),) = asked_of(world, "kms:GenerateDataKey")
     assert found == KEY
     assert context["kms:EncryptionContext:aws:ssm:TargetId"] == [NODE]
@@ -136,6 +140,63 @@ def test_an_operator_who_may_not(action: str, sees: str) -> None:
     assert check.why[0].startswith(f"{USER} is denied {action} on arn:")
     assert sees in check.why[1]
     assert "grant_start_session" in check.fix[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict"), [((USER, "kms:GenerateDataKey"), "pass"), ((ROLE, "kms:*"), "fail")]
+)
+def test_the_policy_of_the_key_may_name_the_operator(names: tuple[str, str], verdict: str) -> None:
+    world = World()
+    world.uses()
+    world.denies.add(f"{USER} kms:GenerateDataKey")
+    root = allowing(f"arn:aws:iam::{ACCOUNT}:root", "kms:*")
+    world.has("kms:get_key_policy", policy(root, allowing(*names)))
+
+    assert one(diagnosed(world, operator=USER), "operator").verdict == verdict
+
+
+@pytest.mark.parametrize("form", ["name", "id"])
+def test_the_channel_by_the_name_or_by_the_id_of_the_user_is_enough(form: str) -> None:
+    world = World()
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["ResourceArns"][1:]:
+            raise refusal("SimulatePrincipalPolicy", "InvalidInput")
+        of_name = asked["ResourceArns"][0].partition(":session/")[2].startswith("alice-")
+        is_channel = asked["ActionNames"] == ["ssmmessages:OpenDataChannel"]
+        denied = is_channel and of_name is (form == "id")
+        result = {
+            "EvalActionName": asked["ActionNames"][0],
+            "EvalDecision": "implicitDeny" if denied else "allowed",
+        }
+        return {"EvaluationResults": [result]}
+
+    world.simulates = simulate
+
+    assert one(diagnosed(world, operator=USER), "operator").verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("key", "verdict"),
+    [("ssm:resourceTag/owner", "fail"), ("aws:PrincipalTag/team", "unknown")],
+)
+def test_a_condition_on_a_tag_that_the_node_lacks_is_not_met(key: str, verdict: str) -> None:
+    world = World()
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["ResourceArns"][1:]:
+            raise refusal("SimulatePrincipalPolicy", "InvalidInput")
+        denied = ":instance/" in asked["ResourceArns"][0] and asked["ActionNames"] == [START]
+        result = {
+            "EvalActionName": asked["ActionNames"][0],
+            "EvalDecision": "implicitDeny" if denied else "allowed",
+            "MissingContextValues": [key] if denied else [],
+        }
+        return {"EvaluationResults": [result]}
+
+    world.simulates = simulate
+
+    assert one(diagnosed(world, operator=USER), "operator").verdict == verdict
 
 
 @pytest.mark.parametrize(("denied", "verdict"), [(True, "unknown"), (False, "pass")])
@@ -226,7 +287,7 @@ def test_a_role_behind_a_session_that_may_not_be_read() -> None:
 
     assert one(found, "operator").verdict == "unknown"
     assert "iam:GetRole" in one(found, "operator").why[0]
-    assert one(found, "run-as").verdict == "pass"
+    assert one(found, "run-as").verdict == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +344,7 @@ def test_the_tags_of_a_caller_come_with_the_role() -> None:
 
     found = diagnosed(world, operator=f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/x")
 
-    assert one(found, "run-as").verdict == "fail"
+    assert one(found, "run-as").subject == "root"
     assert "iam:list_role_tags" not in world.calls
 
 

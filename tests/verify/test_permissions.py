@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPERATOR_ROLE = f"arn:aws:iam::{ACCOUNT}:role/alice"
-OF_SEVERAL = {"ec2:DescribeInstances", "iam:SimulatePrincipalPolicy", "ssm:GetDocument"}
+OF_SEVERAL = {
+    "ec2:DescribeInstances",
+    "iam:GetInstanceProfile",
+    "iam:SimulatePrincipalPolicy",
+    "ssm:GetDocument",
+}
 """Without the first there is no answer, and several checks rest on each of the others."""
 
 
@@ -55,18 +60,28 @@ def run_as(world: World) -> None:
     world.uses(runAsEnabled=True, runAsDefaultUser="web")
 
 
+def may_not_put(world: World) -> None:
+    world.uses()
+    world.denies.add("s3:PutObject")
+
+
 def trusting_perhaps(world: World) -> None:
     world.trust = {"Statement": [trusting(f"ec2.{REGION}.amazonaws.com")]}
 
 
 WHERE_ASKED: dict[str, tuple[Callable[[World], object], str, str | None]] = {
-    **{action: (one_path, NODE, None) for action in PERMISSIONS if action.startswith("ec2:")},
+    **{
+        action: (one_path, NODE, None)
+        for action in PERMISSIONS
+        if action.startswith(("ec2:", "route53"))
+    },
     "ec2:DescribeDhcpOptions": (by_endpoints, NODE, None),
     "ec2:DescribeInstanceStatus": (World.never_registered, NODE, None),
     "ec2:DescribeVpcs": (by_endpoints, NODE, None),
     "iam:GetRole": (World.is_hybrid, HYBRID, None),
     "iam:ListRoleTags": (run_as, NODE, OPERATOR_ROLE),
     "iam:ListUserTags": (run_as, NODE, USER),
+    "s3:GetBucketPolicy": (may_not_put, NODE, None),
     "ssm:GetServiceSetting": (trusting_perhaps, NODE, None),
     "ssm:ListTagsForResource": (World.is_hybrid, HYBRID, USER),
 }
@@ -82,7 +97,7 @@ def test_each_action_reads() -> None:
 
 
 def test_each_check_is_one_that_exists() -> None:
-    assert {check for checks in PERMISSIONS.values() for check in checks.split(", ")} <= {*ORDER}
+    assert {check for checks in PERMISSIONS.values() for check in checks} <= {*ORDER}
 
 
 @pytest.mark.parametrize("action", sorted(PERMISSIONS.keys() - OF_SEVERAL))
@@ -98,6 +113,6 @@ def test_without_one_exactly_one_check_is_unknown(action: str) -> None:
     found = diagnosed(world, node, operator=operator)
 
     (unknown,) = of_verdict(found, "unknown") - with_it
-    assert unknown in PERMISSIONS[action].split(", ")
+    assert unknown in PERMISSIONS[action]
     (check,) = (one for one in found.checks if one.name == unknown)
     assert action in " ".join([*check.why, *check.fix])

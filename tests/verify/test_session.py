@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from session_manager_permissions._verify.session import AwsSession
+from session_manager_permissions._verify.session import Boto
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -45,17 +45,16 @@ def test_s3_names_another_region(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    session = AwsSession(None, HERE)
-    client = session.client("s3")
+    calls = Boto(None, HERE)
     left = iter(answers)
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         status, text, headers = next(left)
         return AWSResponse(request.url, status, headers, Raw(text.encode()))
 
-    client.meta.events.register("before-send.s3", send)
+    calls.client("s3", HERE).meta.events.register("before-send.s3", send)
 
-    client.get_bucket_encryption(Bucket="session-logs")
+    (found,) = calls.pages("s3", HERE, "GetBucketEncryption", {"Bucket": "session-logs"})
 
     assert [*left] == []
-    assert session.bucket_region == region
+    assert found.get("BucketRegion") == region

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from session_manager_permissions._verify import checks
-from session_manager_permissions._verify.checks import ORDER
+from session_manager_permissions._verify.checks import CHECKS, ORDER
 from tests.conftest import ROOT
 from tests.test_readme import refuse_unknown_options
 
@@ -18,20 +18,9 @@ if TYPE_CHECKING:
 
 PAGE: Final = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SECTIONS: Final = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE))
-MESSAGES: Final = (
-    checks.HANDSHAKE,
-    *checks.KEY_DENIED.split(", or "),
-    checks.NOT_CONNECTED,
-    checks.BUCKET_NOT_READ,
-    checks.BUCKET_NOT_ENCRYPTED,
-    checks.GROUP_NOT_ENCRYPTED,
-    *checks.PLUGIN_MISSING.split(", or "),
-    checks.START_DENIED,
-    checks.CHANNEL_DENIED,
-    checks.NO_DATA_KEY,
-    checks.LATE_PROMPT,
-    checks.RUN_AS_ROOT,
-    checks.RUN_AS_NOBODY,
+MESSAGES: Final = sorted(
+    {said for one in CHECKS.values() if one.users_see for said in one.users_see.split(", or ")}
+    | {checks.LATE_PROMPT}
 )
 SEEN: Final = (  # what no check can tell apart, and other things than a message
     "black or blank screen",

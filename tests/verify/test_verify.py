@@ -24,7 +24,9 @@ from botocore.stub import ANY, Stubber
 
 from session_manager_permissions._constructs.statements import SessionManagerOptions
 from session_manager_permissions._verify import command
-from session_manager_permissions._verify.session import AwsSession
+from session_manager_permissions._verify.session import Boto
+
+from .nodes import trusting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,6 +113,8 @@ class Account:
     kms_regions: list[str] = field(default_factory=list)
     asked: list[tuple[list[str], list[str]]] = field(default_factory=list)
     """The actions and the resources of each request to the simulator."""
+    trusts: str = "ec2.amazonaws.com"
+    """The service that may assume the roles."""
     refusal: str | None = None
     """The code of the error that the simulator answers with."""
     by_page: bool = False
@@ -147,6 +151,7 @@ class Account:
             "RoleId": "AROA0123456789ABCDEF",
             "Arn": arn,
             "CreateDate": "2026-01-01T00:00:00Z",
+            "AssumeRolePolicyDocument": json.dumps({"Statement": [trusting(self.trusts)]}),
         }
 
     def answers(
@@ -250,15 +255,15 @@ def stubbed_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         iam.meta.events.register(
             "provide-client-params.iam.SimulatePrincipalPolicy", account.simulate
         )
-        made = AwsSession.client
+        made = Boto.client
 
-        def stubbed(session: AwsSession, service: str, region: str | None = None) -> BaseClient:
+        def stubbed(calls: Boto, service: str, region: str | None) -> BaseClient:
             if service == "kms":
                 account.kms_regions.append(str(region))
                 return kms
-            return iam if service == "iam" else made(session, service, region)
+            return iam if service == "iam" else made(calls, service, region)
 
-        monkeypatch.setattr(AwsSession, "client", stubbed)
+        monkeypatch.setattr(Boto, "client", stubbed)
         yield account
         iam_stub.assert_no_pending_responses()
         kms_stub.assert_no_pending_responses()
@@ -901,20 +906,20 @@ def test_throttling_without_end_is_said(
 
 def serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], tuple[int, str]]) -> None:
     """Answer each request to IAM by its body, in place of AWS and below botocore's retries."""
-    made = AwsSession.client
+    made = Boto.client
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         status, text = answer(request.body)
         return AWSResponse(request.url, status, {}, Raw(text.encode()))
 
-    def served(session: AwsSession, service: str) -> BaseClient:
-        client: Any = made(session, service)
+    def served(calls: Boto, service: str, region: str | None) -> BaseClient:
+        client: Any = made(calls, service, region)
         client.meta.events.register("before-send.iam", send, unique_id="served")
         return client
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setattr(AwsSession, "client", served)
+    monkeypatch.setattr(Boto, "client", served)
 
 
 def answered(body: str, denied: str | None = None) -> tuple[int, str]:
@@ -1016,11 +1021,11 @@ def test_no_such_profile_in_the_configuration(verify: Callable[..., Run]) -> Non
 def test_clients_are_where_the_key_is(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "us-west-2")
 
-    session = AwsSession(None, None)
+    calls = Boto(None, None)
 
-    assert session.region == "us-west-2"
-    assert session.client("kms", "eu-west-1").meta.region_name == "eu-west-1"
-    assert AwsSession(None, "eu-west-3").region == "eu-west-3"
+    assert calls.region == "us-west-2"
+    assert calls.client("kms", "eu-west-1").meta.region_name == "eu-west-1"
+    assert Boto(None, "eu-west-3").region == "eu-west-3"
 
 
 @pytest.mark.parametrize(
@@ -1370,3 +1375,51 @@ def test_documented_actions_are_those_that_are_asked(
         (one["capability"], [*dict.fromkeys(answer["action"] for answer in one["answers"])])
         for one in run.json["capabilities"]
     ] == [(name, re.findall(r"`(\w+:\w+)`", actions)) for name, actions in rows]
+
+
+@pytest.mark.parametrize(
+    ("trusts", "asked", "status"),
+    [
+        ("ec2.amazonaws.com", ("--role", "web-server"), 0),
+        ("ssm.amazonaws.com", ("--role", "web-server"), 0),
+        ("lambda.amazonaws.com", ("--role", "web-server"), 1),
+        ("ssm.amazonaws.com", ("--instance-profile", "web-server"), 1),
+    ],
+)
+def test_a_role_has_to_be_one_that_instances_can_have(
+    trusts: str,
+    asked: tuple[str, ...],
+    status: int,
+    account: Account,
+    verify: Callable[..., Run],
+) -> None:
+    account.trusts = trusts
+    if "--instance-profile" in asked:
+        account.has_profile(ROLE)
+    account.has_role()
+    account.allows(*CHANNELS, REGISTER)
+
+    run = verify(*asked, "--output", "json")
+
+    assert (run.status, run.json["ready"]) == (status, status == 0)
+    assert (run.json["trust"]["verdict"] == "allowed") is (status == 0)
+    assert bool(run.json["trust"]["fix"]) is (status == 1)
+
+
+def test_a_condition_that_the_agent_may_meet_is_no_denial(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    account.has_role()
+    account.answers(
+        *(
+            result(action, "implicitDeny", MissingContextValues=["aws:SourceVpc"])
+            for action in CHANNELS
+        )
+    )
+    account.allows(REGISTER)
+
+    run = verify("--role", "web-server")
+
+    assert run.status == 1
+    assert "it can't be known whether it is ready" in run.out
+    assert "denied" not in run.out

@@ -1,49 +1,45 @@
-"""Reads the network of an app out of its synthesized templates."""
+"""Reads the network of an app out of its synthesized templates, each part when it is asked for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from session_manager_permissions._network.judge import Judge
+from session_manager_permissions._network.model import Network
+from session_manager_permissions._readiness.parts import Parts
 
-from .endpoints import read_endpoints, read_zones
-from .groups import read_groups
-from .reading import Reading, given_ids
-from .routes import read_nat_gateways, read_tables
-from .vpcs import read_subnets, read_vpcs
+from .groups import GroupReader
+from .reading import Reading
+from .routes import RouteReader
+from .vpcs import SubnetReader, VpcReader
 
 if TYPE_CHECKING:
-    from session_manager_permissions._network.model import Network
-    from session_manager_permissions._readiness.values import Values
+    from session_manager_permissions._readiness.templates import Assembly
 
 
-def judge_of(values: Values) -> Judge:
+def judge_of(assembly: Assembly) -> Judge:
     """The judge of the network of an app.
 
     A literal id, such as `vpc-1a2b3c4d`, stands for what another app has made. But an app may also
     look up in one stack what it makes in another, so no path is closed unless it is closed
     whatever the literal ids stand for.
     """
-
-    def in_doubt() -> Network | None:
-        has_ids = values.ids or given_ids(values)
-        return network_of(values.with_ids_in_doubt()) if has_ids else None
-
-    return Judge(network_of(values), in_doubt)
+    in_doubt = network_of(Parts(assembly, doubts_ids=True)) if assembly.has_ids else None
+    return Judge(network_of(Parts(assembly)), in_doubt, assembly.worlds.once)
 
 
-def network_of(values: Values) -> Network:
-    """The network that the templates of an app describe.
+def network_of(parts: Parts) -> Network:
+    """The network that the templates of an app describe, in the world that is judged.
 
     It does not have what people or other apps add to these VPCs. What the templates leave open, and
     what a custom resource or a loop may add, is unknown.
     """
-    reading = Reading(values)
-    read_vpcs(reading)
-    read_subnets(reading)
-    read_tables(reading)
-    read_nat_gateways(reading)
-    read_groups(reading)
-    read_endpoints(reading)
-    read_zones(reading)
-    return reading.network
+    reading = Reading(parts)
+    routes = RouteReader(reading)
+    return Network(
+        vpcs=reading.lazily("VPC", VpcReader(reading).read),
+        subnets=reading.lazily("subnet", SubnetReader(reading).read),
+        tables=reading.lazily("table", routes.read_table),
+        nat_gateways=reading.lazily("NAT gateway", routes.read_nat_gateway),
+        groups=reading.lazily("group", GroupReader(reading).read),
+    )

@@ -4,68 +4,68 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._network.facts import Unknown, all_of
+from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.model import AclEntry, NetworkAcl
-from session_manager_permissions._readiness.templates import Resource, text
-from session_manager_permissions._readiness.values import SUBNET, VPC, PartKind, decider, fact
+from session_manager_permissions._readiness.parts import SUBNET, VPC, PartKind, decider
+from session_manager_permissions._readiness.templates.functions import mapping
+from session_manager_permissions._readiness.templates.model import Resource
+
+from .reading import PartOf
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from .reading import Reading
 
 
-ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
+_ACL: Final = PartKind("network ACL", ("AWS::EC2::NetworkAcl", *VPC.types))
 """A VPC stands for its default network ACL."""
 
+_ASSOCIATION: Final = PartOf("AWS::EC2::SubnetNetworkAclAssociation", "SubnetId", SUBNET)
+_ENTRY: Final = PartOf("AWS::EC2::NetworkAclEntry", "NetworkAclId", _ACL)
 _TCP: Final = {"6", "-1"}
 
 
-def acls_of(
-    reading: Reading, entries: dict[Hashable, list[Resource]]
-) -> dict[Hashable, NetworkAcl | Unknown]:
-    """The network ACL of each subnet that is given one, of the entries of each."""
-    values = reading.values
-    found: dict[Hashable, NetworkAcl | Unknown] = {}
-    for resource in values.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
-        template, properties = resource.template, resource.properties
-        subnet = values.reference(template, properties.get("SubnetId"), SUBNET)
-        if isinstance(subnet, Unknown):
-            reading.leave_open("acls", template, subnet.decides)
-            continue
-        acl = values.behind(template, properties.get("NetworkAclId"))
-        if not isinstance(acl, Resource):
-            found[subnet] = Unknown(decider(properties.get("NetworkAclId"), ACL.noun))
-            continue
-        own = entries.get(acl, [])
-        read = [_entry(reading, entry) for entry in own]
-        known = [entry for entry in read if isinstance(entry, AclEntry)]
-        facts = [values.exists(one) for one in (resource, *own)]
-        facts += [reading.complete("entries", acl), values.customised.get(acl, True)]
-        facts += [entry for entry in read if isinstance(entry, Unknown)]
-        doubt = all_of(facts)
-        found[subnet] = (
-            doubt if isinstance(doubt, Unknown) else NetworkAcl(acl.logical_id, tuple(known))
-        )
-    return found
+def acl_of(reading: Reading, subnet: Resource, vpc: object) -> NetworkAcl | Unknown | None:
+    """The network ACL of a subnet; None where that is the default one of its VPC, as it is made."""
+    unseen = reading.unseen(subnet, _ASSOCIATION)
+    if unseen is not None:
+        return unseen
+    for association in reading.of(subnet, _ASSOCIATION):
+        value = association.properties.get("NetworkAclId")
+        acl = reading.parts.behind(association.template, value)
+        if isinstance(acl, Resource):
+            return _acl(reading, acl)
+        return Unknown(decider(value, _ACL.noun))
+    if reading.of(vpc, _ENTRY) and isinstance(vpc, Resource):
+        return Unknown(f"the default network ACL of {vpc.logical_id!r}")
+    return None
+
+
+def _acl(reading: Reading, acl: Resource) -> NetworkAcl | Unknown:
+    read = [_entry(reading, entry) for entry in reading.of(acl, _ENTRY)]
+    facts: list[Fact] = [reading.complete(acl, _ENTRY), reading.parts.changed(acl) or True]
+    doubt = all_of([*facts, *(entry for entry in read if isinstance(entry, Unknown))])
+    if isinstance(doubt, Unknown):
+        return doubt
+    return NetworkAcl(acl.logical_id, tuple(one for one in read if isinstance(one, AclEntry)))
 
 
 def _entry(reading: Reading, resource: Resource) -> AclEntry | Unknown | None:
     """An entry; None where it is not of TCP over IPv4."""
-    properties = resource.properties
-    protocol = str(properties.get("Protocol"))
+    properties, parts = resource.properties, reading.parts
+    protocol = parts.text(resource, properties.get("Protocol"))
     doubt = Unknown(f"the network ACL entry {resource.logical_id!r}")
     if "CidrBlock" not in properties or (protocol.isdecimal() and protocol not in _TCP):
         return None
-    ports = properties.get("PortRange", {"From": 0, "To": 65535})
-    egress = fact(properties.get("Egress"), "direction", default=False)
+    ports = mapping(properties.get("PortRange", {"From": 0, "To": 65535}))
+    egress = parts.fact(resource, properties.get("Egress"), "direction", default=False)
     try:
-        number = int(str(properties.get("RuleNumber")))
-        low, high = int(str(ports["From"])), int(str(ports["To"]))
-    except (KeyError, TypeError, ValueError):
+        number = int(parts.text(resource, properties.get("RuleNumber")))
+        low, high = (int(parts.text(resource, ports.get(name))) for name in ("From", "To"))
+    except ValueError:
         return doubt
-    allows = {"allow": True, "deny": False}.get(text(properties.get("RuleAction")))
+    action = parts.text(resource, properties.get("RuleAction"))
+    allows = {"allow": True, "deny": False}.get(action)
     if protocol not in _TCP or allows is None or isinstance(egress, Unknown):
         return doubt
-    ports = (0, 65535) if protocol == "-1" else (low, high)
-    return AclEntry(number, egress, allows, reading.range(resource, properties["CidrBlock"]), ports)
+    range_ = reading.range(resource, properties["CidrBlock"])
+    return AclEntry(number, egress, allows, range_, (0, 65535) if protocol == "-1" else (low, high))

@@ -1,35 +1,41 @@
-"""Reads VPC endpoints, and hosted zones that lead to them."""
+"""Reads VPC endpoints."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.ec2 import SERVICES, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
-from session_manager_permissions._network.model import Endpoint, Zone
-from session_manager_permissions._readiness.templates import UNKNOWN, Resource, present, text
-from session_manager_permissions._readiness.values import (
+from session_manager_permissions._network.model import Endpoint
+from session_manager_permissions._readiness.parts import (
     GROUP,
     SUBNET,
     VPC,
     decider,
-    fact,
-    mappings,
     may_be_one_region,
 )
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    candidates,
+    is_function,
+    mapping,
+)
+from session_manager_permissions._readiness.templates.model import Resource
+from session_manager_permissions._readiness.templates.values import as_text
 
-from .reading import TABLE
+from .reading import TABLE, PartOf
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Iterable
 
     from session_manager_permissions._network.model import Reference
 
     from .reading import Reading
 
-
+_ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
+_OF_VPC: Final = PartOf(_ENDPOINT, "VpcId", VPC)
+_REGION: Final = {"Ref": "AWS::Region"}
 _ONLY_INBOUND: Final = "PrivateDnsOnlyForInboundResolverEndpoint"
 """Whether the private DNS of an interface endpoint of S3 is only for those who ask from outside the
 VPC, by a resolver endpoint.
@@ -38,160 +44,163 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endp
 """
 
 
-def read_endpoints(reading: Reading) -> None:
-    """Add to each VPC its endpoints, and after them those that may be its own or another VPC's."""
-    vpcs = reading.network.vpcs
-    certain: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
-    possible: defaultdict[Hashable, list[Endpoint]] = defaultdict(list)
-    for resource in reading.values.by_type["AWS::EC2::VPCEndpoint"]:
-        for read in _endpoint(reading, resource):
-            endpoint = _in_doubt(read, reading.values.customised.get(resource))
-            for id_, meant in _vpcs_of(reading, resource, endpoint):
-                if meant is True:
-                    certain[id_].append(endpoint)
-                else:
-                    exists = all_of((endpoint.exists, meant))
-                    possible[id_].append(endpoint._replace(exists=exists))
-    for id_ in dict.fromkeys((*certain, *possible)):
-        vpcs[id_] = vpcs[id_]._replace(endpoints=(*certain[id_], *possible[id_]))
+class EndpointReader:
+    """Reads the endpoints of VPCs, by the services that they are of."""
 
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._parts = reading.parts
 
-def _in_doubt(endpoint: Endpoint, doubt: Unknown | None) -> Endpoint:
-    """Return the endpoint with its groups and its policy in doubt, if something may change them."""
-    if doubt is None:
-        return endpoint
-    policy = None if endpoint.policy is None else doubt
-    return endpoint._replace(groups=(*endpoint.groups, doubt), policy=policy)
+    def endpoints(self, vpc: Resource, service: str) -> list[Endpoint]:
+        """Read the endpoints of a service: those of a VPC, and after them those that may be."""
 
+        def may_be_of_it(resource: Resource) -> bool:
+            return service in self._services[resource]
 
-def _vpcs_of(
-    reading: Reading, resource: Resource, endpoint: Endpoint
-) -> list[tuple[Hashable, Fact]]:
-    """Return the VPC of an endpoint, or each VPC that it may be in.
+        certain, possible = [], []
+        for resource in self._reading.of(vpc, _OF_VPC, may_be_of_it):
+            endpoint = self._endpoint(resource, service)
+            certain += [endpoint] if endpoint else []
+        for resource in filter(may_be_of_it, self._elsewhere):
+            endpoint = self._endpoint(resource, service) if resource.exists else None
+            meant = self._is_in(vpc, resource, endpoint) if endpoint else False
+            if endpoint and meant is True:
+                certain.append(endpoint)
+            elif endpoint and meant is not False:
+                exists = all_of((endpoint.exists, meant))
+                possible.append(endpoint._replace(exists=exists))
+        return [*certain, *possible]
 
-    If the endpoint does not name its VPC, its subnets, groups and route tables may.
-    """
-    values, vpcs = reading.values, reading.network.vpcs
-    value = resource.properties.get("VpcId")
-    vpc = values.reference(resource.template, value, VPC)
-    if vpc not in vpcs:
+    @cached_property
+    def _services(self) -> dict[Resource, set[str]]:
+        """The services that each endpoint may be of, in any world."""
+        assembly = self._parts.assembly
+        return {
+            one: {
+                service
+                for candidate in candidates(one.properties, "ServiceName")
+                for name in assembly.possible(one.template, candidate.value)
+                for service in _services_of(as_text(name))
+            }
+            for one in self._parts.by_type[_ENDPOINT]
+        }
+
+    @cached_property
+    def _elsewhere(self) -> list[Resource]:
+        """The endpoints of which it is not certain that they name a VPC of the app."""
+        return [
+            one
+            for one in self._parts.by_type[_ENDPOINT]
+            if not any(
+                certain and _is_of_app(vpc)
+                for vpc, certain in self._parts.possible(one, _OF_VPC.by, VPC).items()
+            )
+        ]
+
+    def _endpoint(self, resource: Resource, service: str) -> Endpoint | None:
+        """Read an endpoint; None where it is of no use to any VPC here."""
+        parts, template, properties = self._parts, resource.template, resource.properties
+        kind = parts.text(resource, properties.get("VpcEndpointType", "Gateway"))
+        name = parts.text(resource, properties.get("ServiceName"))
+        in_region = self._in_region(resource, name)
+        is_its = service in _services_of(name) and in_region is not False
+        if kind not in {"Interface", "Gateway", UNKNOWN} or not is_its:
+            return None
+        _, fips = service_of(name)
+        exists = in_region
+        if UNKNOWN in service_of(name)[0]:
+            exists = Unknown(f"the service of the endpoint {resource.logical_id!r}")
+        elif kind == UNKNOWN:
+            exists = Unknown(f"the type of the endpoint {resource.logical_id!r}")
+        doubt = parts.changed(resource)
+        policy = properties.get("PolicyDocument")
+        groups = parts.references(template, properties.get("SecurityGroupIds"), GROUP)
+        return Endpoint(
+            resource,
+            resource.logical_id,
+            service,
+            exists,
+            gateway=kind == "Gateway",
+            private_dns=self._private_dns(resource, service, fips=fips),
+            ipv4=self._ipv4(resource),
+            subnets=parts.references(template, properties.get("SubnetIds"), SUBNET),
+            groups=groups if doubt is None else (*groups, doubt),
+            tables=parts.references(template, properties.get("RouteTableIds"), TABLE),
+            policy=policy if policy is None or doubt is None else doubt,
+            own_account=({"Ref": "AWS::AccountId"}, template.stack.account),
+        )
+
+    def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:
+        """Whether an endpoint is in a VPC.
+
+        If the endpoint does not name its VPC, its subnets, groups and route tables may.
+        """
+        value = resource.properties.get("VpcId")
+        named = self._parts.reference(resource.template, value, VPC)
+        if _is_of_app(named):
+            return False  # it is found by what it names
         for part in (*endpoint.subnets, *endpoint.groups, *endpoint.tables):
-            of_part = values.vpc_of(part)
-            if of_part in vpcs:
-                return [(of_part, True)]
-    return _meant(reading, vpc, resource)
+            of_part = self._parts.vpc_of(part)
+            if _is_of_app(of_part):
+                return of_part is vpc
+        return self._means(named, vpc, resource)
+
+    def _means(self, named: Reference, vpc: Resource, resource: Resource) -> Fact:
+        """Whether what a resource refers to is a VPC."""
+        if not isinstance(named, Unknown):
+            return named is vpc
+        stack = resource.template.stack
+        return named if may_be_one_region(vpc.template.stack, stack) else False
+
+    def _private_dns(self, resource: Resource, service: str, *, fips: bool) -> Fact:
+        """Whether the public name of the service leads to an endpoint, DNS attributes aside."""
+        properties, parts = resource.properties, self._parts
+        value = properties.get("PrivateDnsEnabled")
+        enabled = parts.fact(resource, value, "private DNS", default=False)
+        if enabled is not False and fips:
+            return Unknown("whether the agent uses the FIPS endpoint")
+        if service != "s3":
+            return enabled
+        inbound = mapping(properties.get("DnsOptions")).get(_ONLY_INBOUND)
+        for_vpc = {"AllResolvers": True, "OnlyInboundResolver": False}.get(str(inbound))
+        doubt = Unknown("whether the private DNS of the S3 endpoint is for the VPC")
+        return all_of((enabled, doubt if for_vpc is None else for_vpc))
+
+    def _ipv4(self, resource: Resource) -> Fact:
+        """Whether the names of an endpoint have addresses of IPv4."""
+        properties, parts = resource.properties, self._parts
+        options = properties.get("DnsOptions", {})
+        addresses = parts.text(resource, properties.get("IpAddressType", "ipv4"))
+        records = mapping(options).get(
+            "DnsRecordIpType", None if is_function(options) else addresses
+        )
+        kinds = {addresses, parts.text(resource, records)}
+        if "ipv6" in kinds:
+            return Unknown("whether the agent uses IPv6")
+        known = kinds <= {"ipv4", "dualstack"}
+        return known or Unknown(
+            f"the type of the addresses of the endpoint {resource.logical_id!r}"
+        )
+
+    def _in_region(self, resource: Resource, name: str) -> Fact:
+        """Whether an endpoint is of a service in the region of its VPC, as far as that is known."""
+        own = resource.template.stack.region
+        of_name = name.split(".")[-2:-1]
+        if own is not None and any(UNKNOWN not in one and one != own for one in of_name):
+            return False
+        value = resource.properties.get("ServiceRegion", _REGION)
+        written, here = (self._parts.text(resource, one) for one in (value, _REGION))
+        if written == here != UNKNOWN or value == _REGION:
+            return True
+        doubt = Unknown(decider(value, "region"))
+        return doubt if UNKNOWN in (written, here) else False
 
 
-def _meant(reading: Reading, vpc: Reference, resource: Resource) -> list[tuple[Hashable, Fact]]:
-    """The VPC that a resource refers to, or each that may be meant."""
-    if not isinstance(vpc, Unknown):
-        return [(vpc, True)] if vpc in reading.network.vpcs else []
-    stack = resource.template.stack
-    return [
-        (found, vpc)
-        for found in reading.network.vpcs
-        if isinstance(found, Resource) and may_be_one_region(found.template.stack, stack)
-    ]
+def _is_of_app(part: Reference) -> bool:
+    return isinstance(part, Resource) and part.type in VPC.types
 
 
-def _endpoint(reading: Reading, resource: Resource) -> Iterable[Endpoint]:
-    """The endpoint, once for each service that it may be of."""
-    values, template, properties = reading.values, resource.template, resource.properties
-    kind = text(properties.get("VpcEndpointType", "Gateway"))
-    name = text(properties.get("ServiceName"))
-    service, fips = service_of(name)
-    if kind not in {"Interface", "Gateway", UNKNOWN} or not _in_region(resource, name):
-        return
-    endpoint = Endpoint(
-        resource,
-        resource.logical_id,
-        service,
-        values.exists(resource),
-        gateway=kind == "Gateway",
-        private_dns=_private_dns(properties, service, fips=fips),
-        subnets=values.references(template, properties.get("SubnetIds"), SUBNET),
-        groups=values.references(template, properties.get("SecurityGroupIds"), GROUP),
-        tables=values.references(template, properties.get("RouteTableIds"), TABLE),
-        policy=present(properties, "PolicyDocument"),
-        own_account=({"Ref": "AWS::AccountId"}, template.stack.account),
-    )
-    if kind == UNKNOWN:
-        doubt = Unknown(f"the type of the endpoint {resource.logical_id!r}")
-        endpoint = endpoint._replace(exists=doubt)
-    if UNKNOWN not in service:
-        yield endpoint
-        return
-    doubt = Unknown(f"the service of the endpoint {resource.logical_id!r}")
-    for one in SERVICES:
-        yield endpoint._replace(service=one, exists=doubt)
-
-
-def read_zones(reading: Reading) -> None:
-    """Read the private hosted zones for public names of services into their VPCs."""
-    values = reading.values
-    records: defaultdict[Hashable, list[Resource]] = defaultdict(list)
-    for type_ in ("AWS::Route53::RecordSet", "AWS::Route53::RecordSetGroup"):
-        for record in values.by_type[type_]:
-            of = values.behind(record.template, record.properties.get("HostedZoneId"))
-            records[of].append(record)
-    for resource in values.by_type["AWS::Route53::HostedZone"]:
-        for service in _zone_services(text(resource.properties.get("Name"))):
-            endpoint = _led_to(reading, records[resource], service)
-            exists = values.exists(resource)
-            zone = Zone(resource.logical_id, service, endpoint, exists)
-            vpcs = resource.properties.get("VPCs")
-            for entry, written, certain in mappings(vpcs):
-                doubt = certain or Unknown(decider(vpcs, "VPC"))
-                value = entry.get("VPCId") if entry else written
-                vpc = values.reference(resource.template, value, VPC)
-                for id_, meant in _meant(reading, vpc, resource):
-                    found = reading.network.vpcs[id_]
-                    one = zone._replace(exists=all_of((exists, meant, doubt)))
-                    reading.network.vpcs[id_] = found._replace(zones=(*found.zones, one))
-
-
-def _led_to(reading: Reading, records: list[Resource], service: str) -> Reference:
-    """The endpoint that the records of a hosted zone lead to."""
-    found = {
-        endpoint
-        for record in records
-        for endpoint in record.mentions
-        if endpoint.type == "AWS::EC2::VPCEndpoint"
-        and service_of(text(endpoint.properties.get("ServiceName"))) == (service, False)
-    }
-    certain = all(reading.values.exists(record) is True for record in records)
-    return found.pop() if len(found) == 1 and certain else Unknown("the hosted zone's records")
-
-
-def _private_dns(properties: dict[str, Any], service: str, *, fips: bool) -> Fact:
-    """Whether the public name of the service leads to an endpoint, DNS attributes aside."""
-    enabled = fact(properties.get("PrivateDnsEnabled"), "private DNS", default=False)
-    if enabled is not False and fips:
-        return Unknown("whether the agent uses the FIPS endpoint")
-    if enabled is not False and text(properties.get("IpAddressType", "ipv4")) == "ipv6":
-        return Unknown("whether the agent uses IPv6")
-    if service != "s3":
-        return enabled
-    options = properties.get("DnsOptions")
-    inbound = options.get(_ONLY_INBOUND) if isinstance(options, dict) else None
-    for_vpc = {"AllResolvers": True, "OnlyInboundResolver": False}.get(str(inbound))
-    doubt = Unknown("whether the private DNS of the S3 endpoint is for the VPC")
-    return all_of((enabled, doubt if for_vpc is None else for_vpc))
-
-
-def _in_region(resource: Resource, name: str) -> bool:
-    """Whether an endpoint is of a service in the region of its VPC, as far as that is known."""
-    own = resource.template.stack.region
-    regions = {text(resource.properties.get("ServiceRegion", own)), *name.split(".")[-2:-1]}
-    return own is None or all(UNKNOWN in region or region == own for region in regions)
-
-
-def _zone_services(name: str) -> list[str]:
-    """The services whose public name is in a hosted zone of this name."""
-    region, suffix = rf"[a-z0-9{UNKNOWN}-]+", r"amazonaws\.com(?:\.cn)?"
-    of_service = rf"({'|'.join(SERVICES)})\.{region}\.(?:{suffix}|{UNKNOWN})"
-    of_all = rf"(?:(?:{UNKNOWN}\.)?{region}\.)?{suffix}"
-    found = re.fullmatch(rf"(?:{of_service}|{of_all})\.?", name.lower())
-    if not found:
-        return []
-    return [found[1]] if found[1] else [*SERVICES]
+def _services_of(name: str) -> Iterable[str]:
+    """The services that an endpoint of a service's name may be of."""
+    service, _ = service_of(name)
+    return SERVICES if UNKNOWN in service else [one for one in SERVICES if one == service]

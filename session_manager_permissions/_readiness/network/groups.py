@@ -2,80 +2,140 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.ec2 import admits_https
-from session_manager_permissions._network.facts import Fact, Unknown, all_of, doubts
+from session_manager_permissions._network.facts import Fact, Unknown, doubts
 from session_manager_permissions._network.model import (
     GroupPeer,
     Peer,
-    PrefixList,
     Rule,
     SecurityGroup,
 )
 from session_manager_permissions._network.place import PUBLIC
-from session_manager_permissions._readiness.templates import Resource, listed, present, shown
-from session_manager_permissions._readiness.values import (
-    CLUSTERS,
-    GROUP,
-    RESTRICTED,
-    decider,
-    mappings,
+from session_manager_permissions._readiness.parts import CLUSTERS, GROUP, RESTRICTED, VPC, decider
+from session_manager_permissions._readiness.templates.functions import (
+    candidates,
+    is_function,
 )
 
-from .reading import INBOUND, OUTBOUND
+from .reading import PartOf, Several
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Sequence
+
+    from session_manager_permissions._readiness.templates.model import Resource
 
     from .reading import Reading
 
+_EGRESS: Final = PartOf("AWS::EC2::SecurityGroupEgress", "GroupId", GROUP)
+_INGRESS: Final = PartOf("AWS::EC2::SecurityGroupIngress", "GroupId", GROUP)
+_RESTRICTED: Final = PartOf(RESTRICTED, "DefaultSecurityGroupId", GROUP)
 
-def read_groups(reading: Reading) -> None:
-    """Read the security groups, with those that AWS makes for each VPC and each cluster of EKS."""
-    values = reading.values
-    inbound = _separate(reading, "AWS::EC2::SecurityGroupIngress", "Source", INBOUND)
-    outbound = _separate(reading, "AWS::EC2::SecurityGroupEgress", "Destination", OUTBOUND)
 
-    def add(group: Resource, name: str, into: list[Rule], out: list[Rule]) -> None:
-        reading.network.groups[group] = SecurityGroup(
-            name,
-            (*into, *inbound[group], *_unseen(reading, INBOUND, group)),
-            (*out, *outbound[group], *_unseen(reading, OUTBOUND, group)),
-            values.customised.get(group, True),
+class GroupReader:
+    """Reads security groups, with those that AWS makes for each VPC and each cluster of EKS."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._parts = reading.parts
+
+    def read(self, resource: Resource) -> SecurityGroup | None:
+        """Read a group."""
+        if resource.type not in GROUP.types:
+            return None
+        made = resource.type in (*VPC.types, *CLUSTERS)
+        once = self._parts.worlds.once
+
+        def rules(side: str, read: Callable[[Resource], list[Rule]]) -> Several[Rule]:
+            return Several(lambda: once((self._parts, side, resource), lambda: read(resource)))
+
+        return SecurityGroup(
+            f"default of {resource.logical_id}" if made else resource.logical_id,
+            rules("inbound", self._inbound),
+            rules("outbound", self._outbound),
+            self._parts.changed(resource) or True,
         )
 
-    for resource in values.by_type["AWS::EC2::SecurityGroup"]:
-        egress = present(resource.properties, "SecurityGroupEgress")
-        out = _inline(reading, resource, egress, "Destination")
-        out += _default_egress(resource, egress, separate=resource in outbound)
-        ingress = resource.properties.get("SecurityGroupIngress")
-        add(resource, resource.logical_id, _inline(reading, resource, ingress, "Source"), out)
-    restricted = {
-        values.behind(resource.template, resource.properties.get("DefaultSecurityGroupId"))
-        for resource in values.by_type[RESTRICTED]
-    }
-    owners = [*reading.network.vpcs, *(one for type_ in CLUSTERS for one in values.by_type[type_])]
-    for owner in owners:
-        assert isinstance(owner, Resource)  # noqa: S101 # as all ids of this network
-        into, out = [Rule(GroupPeer(owner))], [Rule(PUBLIC)]
-        if owner in restricted:
-            into, out = [], []
-        add(owner, f"default of {owner.logical_id}", into, out)
+    def _inbound(self, group: Resource) -> list[Rule]:
+        rules = self._inline(group, "SecurityGroupIngress", "Source")
+        if self._is_default(group):
+            rules.append(Rule(GroupPeer(group)))
+        return [*rules, *self._separate(group, _INGRESS, "Source")]
+
+    def _outbound(self, group: Resource) -> list[Rule]:
+        rules = self._inline(group, "SecurityGroupEgress", "Destination")
+        if group.type in _WRITTEN:
+            rules += self._default_egress(group)
+        elif self._is_default(group):
+            rules.append(Rule(PUBLIC))
+        return [*rules, *self._separate(group, _EGRESS, "Destination")]
+
+    def _is_default(self, group: Resource) -> bool:
+        """Whether AWS makes a group, and CDK does not empty it."""
+        return group.type not in _WRITTEN and not self._reading.of(group, _RESTRICTED)
+
+    def _separate(self, group: Resource, kind: PartOf, side: str) -> list[Rule]:
+        """The rules that are resources of their own, and one for those that can't be seen."""
+        rules = [
+            rule
+            for one in self._reading.of(group, kind, _may_admit)
+            for rule in self._rule(one, one.properties, side)
+        ]
+        doubt = self._reading.complete(group, kind, _may_admit)
+        return [*rules, *(Rule(one, one) for one in doubts([doubt]))]
+
+    def _inline(self, group: Resource, name: str, side: str) -> list[Rule]:
+        rules: list[Rule] = []
+        for entry in candidates(group.properties, name):
+            if not isinstance(entry.value, dict) or is_function(entry.value):
+                if entry.is_there:
+                    rules.append(Rule(Unknown(decider(entry.value, "rule"))))
+            elif _admits(entry.value) is not False and entry.is_there:
+                rules += self._rule(group, entry.value, side)
+        return rules
+
+    def _rule(self, resource: Resource, entry: dict[str, Any], side: str) -> list[Rule]:
+        """A rule, where it is about TCP 443."""
+        admits = _admits(entry)
+        if admits is False:
+            return []
+        ports: Fact = admits or Unknown(f"the ports of a rule of {resource.logical_id!r}")
+        return [Rule(peer, ports) for peer in self._peers(resource, entry, side)]
+
+    def _peers(self, resource: Resource, entry: dict[str, Any], side: str) -> Sequence[Peer]:
+        """The peer of a rule, which are several where it is a prefix list of the app."""
+        block, block6 = entry.get("CidrIp"), entry.get("CidrIpv6")
+        if block is not None:
+            return [self._reading.range(resource, block)]
+        group = entry.get(f"{side}SecurityGroupId")
+        if group is not None:
+            return [GroupPeer(self._parts.reference(resource.template, group, GROUP))]
+        list_ = entry.get(f"{side}PrefixListId")
+        if list_ is not None:
+            return self._reading.of_list(resource, list_)
+        if block6 is None:
+            return [Unknown(f"the peer of a rule of {resource.logical_id!r}")]
+        return ["ipv6"]
+
+    def _default_egress(self, group: Resource) -> list[Rule]:
+        """The rule that lets everything out, which a group has by default.
+
+        With inline rules it is gone. If the rules are separate resources, the CloudFormation
+        reference says that it stays, and an issue of CDK says that it goes: it can't be known.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
+        """
+        if any(one.is_there for one in candidates(group.properties, "SecurityGroupEgress")):
+            return []
+        stays = f"whether the default egress of {group.logical_id!r} stays"
+        if group.properties.get("SecurityGroupEgress") is not None:
+            return [Rule(PUBLIC, Unknown(stays))]
+        if self._reading.of(group, _EGRESS):
+            return [Rule(PUBLIC, Unknown(f"{stays} beside its rules"))]
+        return [Rule(PUBLIC)]
 
 
-def _separate(
-    reading: Reading, type_: str, side: str, kind: str
-) -> defaultdict[Hashable, list[Rule]]:
-    """The rules that are resources of their own, by group."""
-    rules: defaultdict[Hashable, list[Rule]] = defaultdict(list)
-    gathered = reading.gathered(type_, "GroupId", GROUP, kind, detail=_may_admit)
-    for group, resources in gathered.items():
-        for resource in resources:
-            exists = reading.values.exists(resource)
-            rules[group] += _rule(reading, resource, resource.properties, side, exists)
-    return rules
+_WRITTEN: Final = ("AWS::EC2::SecurityGroup",)
 
 
 def _may_admit(resource: Resource) -> bool:
@@ -84,64 +144,3 @@ def _may_admit(resource: Resource) -> bool:
 
 def _admits(entry: dict[str, Any]) -> bool | None:
     return admits_https(entry.get("IpProtocol"), entry.get("FromPort"), entry.get("ToPort"))
-
-
-def _unseen(reading: Reading, kind: str, group: Resource) -> list[Rule]:
-    """Return a rule that stands for those that may be defined where they can't be seen."""
-    return [Rule(doubt, doubt) for doubt in doubts([reading.complete(kind, group)])]
-
-
-def _inline(reading: Reading, resource: Resource, value: object, side: str) -> list[Rule]:
-    rules: list[Rule] = []
-    for entry, written, certain in mappings(value):
-        doubt = Unknown(decider(written if certain else value, "rule"))
-        if entry is None:
-            rules.append(Rule(doubt))
-        else:
-            rules += _rule(reading, resource, entry, side, certain or doubt)
-    return rules
-
-
-def _rule(
-    reading: Reading, resource: Resource, entry: dict[str, Any], side: str, exists: Fact
-) -> list[Rule]:
-    """A rule, where it is about TCP 443."""
-    admits = _admits(entry)
-    peer = _peer(reading, resource, entry, side)
-    if admits is False:
-        return []
-    ports = admits or Unknown(f"the ports of a rule of {resource.logical_id!r}")
-    return [Rule(peer, all_of((ports, exists)))]
-
-
-def _peer(reading: Reading, resource: Resource, entry: dict[str, Any], side: str) -> Peer:
-    """The peer of a rule."""
-    block, block6 = present(entry, "CidrIp"), present(entry, "CidrIpv6")
-    if block is not None:
-        return reading.range(resource, block)
-    group = present(entry, f"{side}SecurityGroupId")
-    if group is not None:
-        return GroupPeer(reading.values.reference(resource.template, group, GROUP))
-    list_ = present(entry, f"{side}PrefixListId")
-    if list_ is not None:
-        return PrefixList(f"the prefix list {shown(list_)}")
-    return Unknown(f"the peer of a rule of {resource.logical_id!r}") if block6 is None else "ipv6"
-
-
-def _default_egress(resource: Resource, written: object, *, separate: bool) -> list[Rule]:
-    """The rule that lets everything out, which a group has by default.
-
-    With inline rules it is gone. If the rules are separate resources, the CloudFormation
-    reference says that it stays, and an issue of CDK says that it goes: it can't be known.
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroup.html
-    """
-    if any(certain for _, certain in listed(written)):
-        return []
-    name = resource.logical_id
-    if written is not None:
-        return [Rule(PUBLIC, Unknown(f"whether the default egress of {name!r} stays"))]
-    if separate:
-        return [
-            Rule(PUBLIC, Unknown(f"whether the default egress of {name!r} stays beside its rules"))
-        ]
-    return [Rule(PUBLIC)]

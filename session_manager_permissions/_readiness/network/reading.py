@@ -4,127 +4,225 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from session_manager_permissions._network.facts import Fact, Unknown
-from session_manager_permissions._network.model import Network
-from session_manager_permissions._readiness.templates import UNKNOWN, Resource, Stack, shown
-from session_manager_permissions._readiness.values import PartKind, may_be_one_region
+from session_manager_permissions._network.model import PrefixList
+from session_manager_permissions._readiness.parts import (
+    SUBNET,
+    VPC,
+    PartKind,
+    Parts,
+    may_be_one_region,
+)
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    listed,
+    mapping,
+    shown,
+)
+from session_manager_permissions._readiness.templates.model import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
-    from session_manager_permissions._network.model import Range
-    from session_manager_permissions._readiness.templates import Template
-    from session_manager_permissions._readiness.values import Values
-
+    from session_manager_permissions._network.model import Range, Reference
+    from session_manager_permissions._readiness.templates.model import Template
 
 INTERNET_GATEWAY: Final = PartKind("internet gateway", ("AWS::EC2::InternetGateway",))
 TABLE: Final = PartKind("route table", ("AWS::EC2::RouteTable",))
 
-INBOUND, OUTBOUND = "inbound rules", "outbound rules"
-
-_MADE_UNSEEN: Final = ("endpoints", "entries", "routes", INBOUND, OUTBOUND)
-"""The kinds of parts that a loop, a macro or a custom resource may make."""
-
 _ID: Final = re.compile(r"\b(?:rtb|sg|subnet|vpc|vpce)-[0-9a-z]")
 
+_Part = TypeVar("_Part")
 
-def given_ids(values: Values) -> list[Resource]:
-    """The custom resources and unread stacks that are given literal ids."""
-    unseen = (*values.custom(), *values.unread_stacks())
-    return [one for one in unseen if _ID.search(shown(one.properties))]
+
+class Lazily(dict["Hashable", _Part]):
+    """Parts of a network, each read when it is asked for: once in all worlds where it is equal."""
+
+    def __init__(self, parts: Parts, kind: str, read: Callable[[Resource], _Part | None]) -> None:
+        super().__init__()
+        self._once = parts.worlds.once
+        self._key = parts, kind
+        self._read = read
+
+    def get(self, id_: Hashable, default: object = None, /) -> Any:  # noqa: ANN401, ARG002
+        """Return a part; None if it is not one of the app."""
+        if not isinstance(id_, Resource):
+            return None
+        return self._once((*self._key, id_), lambda: self._read(id_))
+
+
+class Several(Generic[_Part]):
+    """Parts of one part, read when they are asked for."""
+
+    def __init__(self, read: Callable[[], Iterable[_Part]]) -> None:
+        self._read = read
+
+    def __iter__(self) -> Iterator[_Part]:
+        return iter(self._read())
+
+
+@dataclass(frozen=True, eq=False)
+class PartOf:
+    """Resources that are parts of others."""
+
+    type: str
+    by: str
+    """The property that refers to what a resource is a part of."""
+    to: PartKind
+    """What it refers to."""
+
+
+ROUTE: Final = PartOf("AWS::EC2::Route", "RouteTableId", TABLE)
+
+
+class _Index(NamedTuple):
+    by_parent: dict[Hashable, list[tuple[Resource, bool]]]
+    """The resources that may be parts of each parent, each with whether they certainly are."""
+    unknown: list[Resource]
+    """Those that may be parts of any parent."""
 
 
 class Reading:
-    """A network while it is read, and the parts of it that the templates do not show."""
+    """Finds the parts of a network, and says which of them the templates do not show."""
 
-    def __init__(self, values: Values) -> None:
-        self.values = values
-        self.network = Network()
-        self._open: defaultdict[str, dict[tuple[Stack, Hashable], str]] = defaultdict(dict)
-        for template in values.assembly.templates:
-            generates = _generates(template)
-            if generates:
-                self._leave_all_open(template, generates)
-        for resource in given_ids(values) if values.doubts_ids else ():
-            by = f"what {resource.logical_id!r} does by the ids that it is given"
-            self._leave_all_open(resource.template, by)
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._indexes: dict[PartOf, _Index] = {}
 
-    def _leave_all_open(self, template: Template, decides: str) -> None:
-        for kind in _MADE_UNSEEN:
-            self.leave_open(kind, template, decides)
+    def lazily(self, kind: str, read: Callable[[Resource], _Part | None]) -> Lazily[_Part]:
+        """Return parts of the network that are read when they are asked for."""
+        return Lazily(self.parts, kind, read)
 
-    def leave_open(
-        self, kind: str, template: Template, decides: str, detail: Hashable = None
-    ) -> None:
-        """Note that more of a kind may be anywhere in the environment of a template."""
-        anywhere = template.stack._replace(name="")
-        self._open[kind].setdefault((anywhere, detail), decides)
+    def of(
+        self,
+        parent: Hashable,
+        kind: PartOf,
+        matters: Callable[[Resource], Any] = lambda _: True,
+    ) -> list[Resource]:
+        """Return the resources that are parts of a parent. Those that don't matter are left out."""
+        index = self._indexes.get(kind) or self._index(kind)
+        found = index.by_parent.get(parent)
+        if not found:
+            return []
+        return [
+            one
+            for one, certain in found
+            if matters(one) and one.exists and (certain or parent in self._parents(one, kind))
+        ]
+
+    def unseen(
+        self,
+        parent: Resource,
+        kind: PartOf,
+        matters: Callable[[Resource], Any] = lambda _: True,
+        key: Hashable = None,
+    ) -> Unknown | None:
+        """Say what decides whether a parent has more parts of a kind than those that are found.
+
+        Args:
+            parent: the parent.
+            kind: the kind.
+            matters: whether a resource matters, if it is a part of the parent.
+            key: stands for `matters` where what matters depends on the parent.
+        """
+        unknown = (self._indexes.get(kind) or self._index(kind)).unknown
+        if not unknown:
+            return None
+        stack = parent.template.stack._replace(name="")
+
+        def found() -> Unknown | None:
+            for one in unknown:
+                if not may_be_one_region(one.template.stack, stack) or not matters(one):
+                    continue
+                if one.exists:
+                    for reference in self._parents(one, kind):
+                        if isinstance(reference, Unknown):
+                            return reference
+            return None
+
+        return self.parts.worlds.once((self.parts, kind, stack, key), found)
+
+    def _parents(self, resource: Resource, kind: PartOf) -> tuple[Reference, ...]:
+        value = resource.properties.get(kind.by)
+        return self.parts.references(resource.template, value, kind.to)
+
+    def _index(self, kind: PartOf) -> _Index:
+        found = self._indexes[kind] = _Index(defaultdict(list), [])
+        for resource in self.parts.by_type[kind.type]:
+            for parent, certain in self.parts.possible(resource, kind.by, kind.to).items():
+                if isinstance(parent, Unknown):
+                    found.unknown.append(resource)
+                else:
+                    found.by_parent[parent].append((resource, certain))
+        return found
+
+    def made_unseen(self, resource: Resource) -> Unknown | None:
+        """Say what may make more parts where it can't be seen: a loop, a macro, a custom resource.
+
+        It may do so in its account and region.
+        """
+        for template, decides in self._makers:
+            if may_be_one_region(template.stack, resource.template.stack):
+                return Unknown(decides)
+        return None
+
+    @cached_property
+    def _makers(self) -> list[tuple[Template, str]]:
+        made = [(one, _generates(one)) for one in self.parts.assembly.templates]
+        found = [(template, decides) for template, decides in made if decides]
+        if self.parts.doubts_ids:
+            for one in (*self.parts.custom, *self.parts.unread_stacks):
+                if _ID.search(shown(one.body.get("Properties"))):
+                    by = f"what {one.logical_id!r} does by the ids that it is given"
+                    found.append((one.template, by))
+        return found
 
     def complete(
-        self, kind: str, resource: Resource, matters: Callable[[Hashable], bool] | None = None
-    ) -> Fact:
-        """Whether all of a kind is seen in the environment of a resource.
-
-        Args:
-            kind: the kind.
-            resource: the resource.
-            matters: whether more of the kind matters, by its detail.
-        """
-        for (anywhere, detail), decides in self._open[kind].items():
-            if may_be_one_region(anywhere, resource.template.stack) and (
-                matters is None or matters(detail)
-            ):
-                return Unknown(decides)
-        return True
-
-    def gathered(
         self,
-        type_: str,
-        by: str,
-        to: PartKind,
-        kind: str,
-        *,
-        detail: Callable[[Resource], Hashable] = lambda _: True,
-    ) -> defaultdict[Hashable, list[Resource]]:
-        """The resources of a type by what one of their properties refers to.
-
-        If a parent can't be known, the resource may belong to any of its kind.
-
-        Args:
-            type_: the type.
-            by: the property.
-            to: what the property refers to.
-            kind: what the resources are to their parent, as `complete` asks for it.
-            detail: what decides whether a resource matters to a parent; False where it does not.
-        """
-        gathered: defaultdict[Hashable, list[Resource]] = defaultdict(list)
-        for resource in self.values.by_type[type_]:
-            value = resource.properties.get(by)
-            for reference in self.values.references(resource.template, value, to):
-                if not isinstance(reference, Unknown):
-                    gathered[reference].append(resource)
-                elif (of := detail(resource)) is not False:
-                    self.leave_open(kind, resource.template, reference.decides, of)
-        return gathered
+        parent: Resource,
+        kind: PartOf,
+        matters: Callable[[Resource], Any] = lambda _: True,
+        key: Hashable = None,
+    ) -> Fact:
+        """Whether a parent has no other parts of a kind than those that are found."""
+        return self.made_unseen(parent) or self.unseen(parent, kind, matters, key) or True
 
     def range(self, resource: Resource, value: object) -> Range:
         """A CIDR block, also where a value refers to a VPC or a subnet for it."""
-        found = self.values.range(resource.template, value)
+        found = self.parts.range(resource.template, value)
         if not isinstance(found, Resource):
             return found
-        if found in self.network.vpcs:
-            return self.network.vpcs[found].ranges[0]
-        if found in self.network.subnets:
-            return self.network.subnets[found].range
+        if found.type in (*VPC.types, *SUBNET.types):
+            return self.block(found)
         return Unknown(f"the CIDR block of {found.logical_id!r}")
+
+    def of_list(self, resource: Resource, value: object) -> list[Range | PrefixList]:
+        """What is in a prefix list, where the app makes it; else the list itself."""
+        found = self.parts.behind(resource.template, value)
+        if not isinstance(found, Resource) or found.type != "AWS::EC2::PrefixList":
+            return [PrefixList(f"the prefix list {shown(value)}")]
+        doubt = self.parts.changed(found)
+        return [
+            doubt or self.range(found, mapping(entry).get("Cidr"))
+            for entry in listed(found.properties.get("Entries"))
+        ]
+
+    def block(self, resource: Resource) -> Range:
+        """The CIDR block that a VPC or a subnet is given when it is made."""
+        block = self.parts.range(resource.template, resource.properties.get("CidrBlock"))
+        if isinstance(block, Resource):
+            return Unknown(f"the CIDR block of {resource.logical_id!r}")
+        return block
 
 
 def _generates(template: Template) -> str:
     """What makes resources that are not written in a template; empty where nothing does."""
     modules = (one for one in template.resources.values() if one.type.endswith("::MODULE"))
-    for name in (*template.made_later, *(module.logical_id for module in modules)):
+    for name in (*template.makers, *(module.logical_id for module in modules)):
         return f"what {name!r} makes"
     for macro in template.transforms:
         return f"the macro {macro.replace(UNKNOWN, '')!r}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.session import AwsSession
-from session_manager_permissions._verify.text import rendered
+from session_manager_permissions._verify.text import rendered, say
 
 from .arguments import tags_of
 from .auditing import as_listed, audit, enabled_regions
@@ -21,7 +21,9 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from session_manager_permissions._verify.session import Session
 
     from .result import AuditResult
 
@@ -60,6 +62,16 @@ def _of_account(arguments: argparse.Namespace, tags: Mapping[str, str]) -> Audit
         retries["total_max_attempts"] = _ATTEMPTS
     regions = arguments.region
     session = AwsSession(arguments.profile, next(iter(regions), None), retries=retries)
+    with session.waiting.said(say):
+        return _asked(session, arguments, regions, tags)
+
+
+def _asked(
+    session: Session,
+    arguments: argparse.Namespace,
+    regions: Sequence[str],
+    tags: Mapping[str, str],
+) -> AuditResult:
     if arguments.all_regions:
         regions = enabled_regions(session)
     elif not regions:

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions import _limits
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import refuse_link
 from session_manager_permissions._verify.options import (
@@ -14,6 +13,7 @@ from session_manager_permissions._verify.options import (
     add_flag,
     add_option,
     add_output,
+    document_fault,
     refuse,
 )
 from session_manager_permissions._verify.text import PROGRAM
@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "NAME",
         "the Session document that sessions are started with (default: "
         "SSM-SessionManagerRunShell, where it exists)",
-        _limits.DOCUMENT.fault,
+        document_fault,
     )
     add_option(which, "--profile", "PROFILE", "a profile of the AWS configuration")
     results = parser.add_argument_group("results in files")

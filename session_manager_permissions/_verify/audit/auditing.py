@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, asking
-from session_manager_permissions._verify.checks import OF_ROLE
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted
+from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.node import own_account
 
 from .inventory import Inventory, list_nodes, role_source
 from .judging import Judged, judge, unjudged
 from .listing import agreed
 from .merge import lacking, summary
-from .sharing import Answers, SharingSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from session_manager_permissions._verify.node import Node
-    from session_manager_permissions._verify.session import AwsSession
+    from session_manager_permissions._verify.session import Session
 
     from .progress import Progress
     from .result import AuditResult, RegionResult, RoleResult
 
+_OF_ROLE: Final = tuple(name for name, check in CHECKS.items() if check.of_role)
+_TOGETHER: Final = 50
+"""How many nodes one request to IAM's simulator names."""
 AT_ONCE: Final = 10
 """How many calls are made side by side, at most."""
 
 
-def enabled_regions(session: AwsSession) -> list[str]:
+def enabled_regions(session: Session) -> list[str]:
     """List the regions that are enabled for the account.
 
     Raises:
         CannotAsk: the credentials may not ask.
     """
-    with asking("ec2", "*", "there are no regions"):
-        found = session.client("ec2").describe_regions()
-        return sorted(one["RegionName"] for one in found["Regions"])
+    return session.ask(
+        "ec2:DescribeRegions",
+        lambda found: sorted(one["RegionName"] for one in found["Regions"]),
+        missing="there are no regions",
+    )
 
 
-def _account(session: AwsSession, regions: Sequence[str]) -> str:
+def _account(session: Session, regions: Sequence[str]) -> str:
     """Return the id of the account of the credentials, as the first region says that answers.
 
     Raises:
@@ -60,7 +64,7 @@ def _account(session: AwsSession, regions: Sequence[str]) -> str:
 
 
 def audit(
-    session: AwsSession,
+    session: Session,
     regions: Sequence[str],
     tags: Mapping[str, str],
     document: str | None,
@@ -71,7 +75,7 @@ def audit(
     After Ctrl-C, the result has what is known so far, and each region that is not complete says so.
 
     Args:
-        session: makes the clients.
+        session: asks AWS.
         regions: the regions.
         tags: the values, by key, of the tags that a node must have.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
@@ -100,7 +104,7 @@ def audit(
 class _RegionAudit:
     """The audit of a region, as far as it has come."""
 
-    session: SharingSession | None = None
+    session: Session | None = None
     inventory: Inventory | None = None
     judged: list[Judged] = field(default_factory=list)
 
@@ -125,10 +129,9 @@ class _RegionAudit:
 class _AccountAudit:
     """The audit of an account, as far as it has come."""
 
-    def __init__(self, session: AwsSession, account: str, regions: Iterable[str]) -> None:
+    def __init__(self, session: Session, account: str, regions: Iterable[str]) -> None:
         self._session = session
         self._account = account
-        self._answers = Answers()
         self._regions = {region: _RegionAudit() for region in sorted({*regions})}
         self.interrupted = False
 
@@ -147,17 +150,11 @@ class _AccountAudit:
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
         try:
-            region.session = SharingSession(self._session.in_region(name), self._answers)
+            region.session = self._session.in_region(name)
             inventory = list_nodes(region.session, self._account, tags)
         except BotoCoreError as error:  # there is no such region
             inventory = Inventory([], [CannotAsk(str(error))])
-        else:
-            with_role: dict[str | None, list[str]] = {}
-            for node in inventory.nodes:
-                with_role.setdefault(role_source(node), []).append(node.arn)
-            for arns in with_role.values():
-                region.session.share_requests_about(arns)
-        region.inventory = inventory
+        region.inventory = inventory._replace(nodes=_asked_together(inventory.nodes))
 
     def judge(self, pool: ThreadPoolExecutor, document: str | None, progress: Progress) -> None:
         """Judge all nodes, of all regions by turns, as AWS limits the calls in each region."""
@@ -205,12 +202,26 @@ class _AccountAudit:
         }
 
 
+def _asked_together(nodes: Iterable[Node]) -> list[Node]:
+    """Name with each node those that share its role, about which IAM is asked in one request."""
+    with_role: dict[str | None, list[Node]] = {}
+    for node in nodes:
+        with_role.setdefault(role_source(node), []).append(node)
+    together = []
+    for alike in with_role.values():
+        for start in range(0, len(alike), _TOGETHER):
+            some = alike[start : start + _TOGETHER]
+            arns = tuple(node.arn for node in some)
+            together += [replace(node, alike=arns) for node in some]
+    return together
+
+
 def as_listed(tags: Mapping[str, str]) -> list[str]:
     """List tags as the result has them."""
     return sorted(f"{key}={value}" for key, value in tags.items())
 
 
-def _judged(session: SharingSession, node: Node, document: str | None) -> Judged:
+def _judged(session: Session, node: Node, document: str | None) -> Judged:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
     try:
@@ -240,7 +251,7 @@ def _role(nodes: list[Judged]) -> RoleResult:
         "role": str(nodes[0].result["role"]),
         "profiles": sorted(filter(None, profiles)),
         "instances": len(nodes),
-        "lacks": [name for name in OF_ROLE if name in lacks],
-        "unknown": [name for name in OF_ROLE if name in unknown],
+        "lacks": [name for name in _OF_ROLE if name in lacks],
+        "unknown": [name for name in _OF_ROLE if name in unknown],
         "options": agreed([(node.lacks, node.options) for node in nodes]),
     }

@@ -10,7 +10,7 @@ from session_manager_permissions._verify.node import Node
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .sharing import SharingClient, SharingSession
+    from session_manager_permissions._verify.session import Session
 
 _Described = dict[str, Any]
 _Found = TypeVar("_Found")
@@ -18,7 +18,7 @@ _Found = TypeVar("_Found")
 _GONE: Final = "terminated"
 _NOT_ASKED: Final = "notconnected"
 """The connection of a node until it is asked."""
-_PAGES: Final = {"describe_instances": 1000, "describe_instance_information": 50}
+_PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation": 50}
 """The largest page that each call gives."""
 _USED: Final = frozenset(
     {
@@ -27,6 +27,7 @@ _USED: Final = frozenset(
         "MetadataOptions",
         "NetworkInterfaces",
         "Platform",
+        "PrivateIpAddress",
         "PublicIpAddress",
         "SecurityGroups",
         "State",
@@ -59,7 +60,7 @@ class Inventory(NamedTuple):
     errors: list[CannotAsk]
 
 
-def list_nodes(session: SharingSession, account: str, tags: Mapping[str, str]) -> Inventory:
+def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inventory:
     """List the nodes of a region that have all the tags; an instance that is terminated is none.
 
     If a page can't be read, the nodes of the pages before it are listed.
@@ -70,23 +71,38 @@ def list_nodes(session: SharingSession, account: str, tags: Mapping[str, str]) -
         tags: the values, by key.
     """
     region = str(session.region)
-    ec2, ssm = session.client("ec2"), session.client("ssm")
     records: dict[str, _Described] = {}
-    without_records = _read(records, lambda: _records(ssm, []))
+    without_records = _read(records, lambda: _records(session, []))
     instances: dict[str, tuple[_Described, str]] = {}
-    errors = [without_records, _read(instances, lambda: _instances(ec2, tags))]
+    errors = [without_records, _read(instances, lambda: _instances(session, tags))]
     hybrid = records
     if tags:  # the records do not have them
         hybrid = {}
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
-        errors.append(_read(hybrid, lambda: _records(ssm, filters)))
+        errors.append(_read(hybrid, lambda: _records(session, filters)))
     partition = session.partition
     nodes = [
-        Node(name, region, partition, owner, one, records.get(name, without_records), _NOT_ASKED)
+        Node(
+            id=name,
+            region=region,
+            partition=partition,
+            account=owner,
+            instance=one,
+            record=records.get(name, without_records),
+            connection=_NOT_ASKED,
+        )
         for name, (one, owner) in instances.items()
     ]
     nodes += [
-        Node(name, region, partition, account, None, record, _NOT_ASKED)
+        Node(
+            id=name,
+            region=region,
+            partition=partition,
+            account=account,
+            instance=None,
+            record=record,
+            connection=_NOT_ASKED,
+        )
         for name, record in hybrid.items()
         if name.startswith("mi-")
     ]
@@ -101,32 +117,29 @@ def _read(
 
 
 def _instances(
-    ec2: SharingClient, tags: Mapping[str, str]
+    session: Session, tags: Mapping[str, str]
 ) -> Iterator[tuple[str, tuple[_Described, str]]]:
     filters = [{"Name": f"tag:{key}", "Values": [_plain(value)]} for key, value in tags.items()]
-    with asking("ec2", "*", "there are no instances"):
-        for page in _pages(ec2, "describe_instances", filters):
+    with asking("ec2", session.region, "*", "there are no instances"):
+        for page in _pages(session, "ec2:DescribeInstances", filters):
             for entry in page["Reservations"]:
                 for one in entry["Instances"]:
                     if one["State"]["Name"] != _GONE:
                         yield one["InstanceId"], (_used(one), entry["OwnerId"])
 
 
-def _records(ssm: SharingClient, filters: list[dict[str, Any]]) -> Iterator[tuple[str, _Described]]:
-    with asking("ssm", "*", "there are no managed nodes"):
-        for page in _pages(ssm, "describe_instance_information", filters):
+def _records(session: Session, filters: list[dict[str, Any]]) -> Iterator[tuple[str, _Described]]:
+    with asking("ssm", session.region, "*", "there are no managed nodes"):
+        for page in _pages(session, "ssm:DescribeInstanceInformation", filters):
             for one in page["InstanceInformationList"]:
                 yield one["InstanceId"], one
 
 
-def _pages(
-    client: SharingClient, operation: str, filters: list[dict[str, Any]]
-) -> Iterable[dict[str, Any]]:
-    asked: dict[str, Any] = {"PaginationConfig": {"PageSize": _PAGES[operation]}}
+def _pages(session: Session, call: str, filters: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    asked: dict[str, Any] = {"PaginationConfig": {"PageSize": _PAGES[call]}}
     if filters:
         asked["Filters"] = filters
-    pages: Iterable[dict[str, Any]] = client.client.get_paginator(operation).paginate(**asked)
-    return pages
+    return session.pages(call, missing="there is none", **asked)
 
 
 def _plain(value: str) -> str:

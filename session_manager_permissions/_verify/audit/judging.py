@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._verify.asking import CannotAsk, tried
-from session_manager_permissions._verify.checks import OF_ROLE, SYMPTOMS
+from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import ask_connection, with_status_checks
 
@@ -17,12 +15,14 @@ from .listing import Options, known_options
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from session_manager_permissions._verify.checks import Check
+    from session_manager_permissions._verify.checks import Outcome
     from session_manager_permissions._verify.node import Node
-    from session_manager_permissions._verify.session import AwsSession
+    from session_manager_permissions._verify.session import Session
 
     from .result import NodeResult, NodeVerdict
-    from .sharing import SharingSession
+
+_ALL: Final[dict[str, Any]] = {"PaginationConfig": {"PageSize": 1000}}
+"""Asks about the status of all instances, on the largest pages."""
 
 
 class Judged(NamedTuple):
@@ -39,14 +39,11 @@ class Judged(NamedTuple):
     """The options of the app whose values the Session document has."""
 
 
-def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
+def judge(session: Session, node: Node, document: str | None) -> Judged:
     """Ask whether the node is connected, and check all that stands between it and a session.
 
-    A node that Systems Manager has no record of has never been connected, so its connection is not
-    asked.
-
     Args:
-        session: makes the clients, in the node's region.
+        session: asks AWS, in the node's region.
         node: the node, as it is listed.
         document: the name of the Session document. Default: - `SSM-SessionManagerRunShell`, if it
             exists
@@ -54,13 +51,14 @@ def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
     Raises:
         CannotAsk: the document can't be read.
     """
-    stand_in = cast("AwsSession", session)
-    is_asked = node.runs and node.record is not None
+    is_asked = node.runs
     if is_asked:
-        node = replace(node, connection=tried(partial(ask_connection, stand_in, node.id)))
-    node = with_status_checks(stand_in, node)
-    diagnosis = diagnose(stand_in, node, document)
-    checks = [one for one in diagnosis.checks if is_asked or one.name != "connected"]
+        node = replace(node, connection=ask_connection(session, node.id))
+    node = with_status_checks(session, node, **_ALL)
+    diagnosis = diagnose(session, node, document)
+    # One that never registered is not connected either, which says nothing more.
+    is_told = is_asked and (node.record is not None or node.connected)
+    checks = [one for one in diagnosis.checks if is_told or one.name != "connected"]
     verdict, because = _verdict(node, checks)
     connection = node.connection if is_asked and isinstance(node.connection, str) else None
     result: NodeResult = {
@@ -74,7 +72,7 @@ def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
         "fix": _each(line for check in because for line in check.fix),
     }
     replaced = diagnosis.identity.replaced
-    of_role = [one for one in checks if one.name in OF_ROLE]
+    of_role = [one for one in checks if one.check.of_role]
     if replaced:  # `role-assumable` is about the profile's role, which does not do the work
         of_role = [one for one in of_role if one.name != "role-assumable"]
     lacks, unknown = (
@@ -85,10 +83,10 @@ def judge(session: SharingSession, node: Node, document: str | None) -> Judged:
     return Judged(result, not replaced and not node.is_hybrid, lacks, unknown, options)
 
 
-def _verdict(node: Node, checks: Sequence[Check]) -> tuple[NodeVerdict, list[Check]]:
+def _verdict(node: Node, checks: Sequence[Outcome]) -> tuple[NodeVerdict, list[Outcome]]:
     """Return the verdict, and the checks that it follows from."""
     failing = [check for check in checks if check.verdict == "fail"]
-    others = [check for check in failing if check.name not in SYMPTOMS]
+    others = [one for one in failing if not one.check.is_symptom]
     if not node.runs:
         return "stopped", [check for check in failing if check.name == "instance-running"]
     if node.connected and not failing:

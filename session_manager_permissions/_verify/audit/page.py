@@ -13,14 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions._quoting import shown
-from session_manager_permissions._verify.checks import (
-    MAY_CONNECT,
-    MAY_USE,
-    OPERATOR,
-    PATHS,
-    SYMPTOMS,
-    USABLE,
-)
+from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.text import shown_time
 
 from .causes import ANY_NODE, grouped
@@ -57,28 +50,24 @@ class Stage(NamedTuple):
         return Stage(self.name, self.icon, *failing)
 
 
-STAGES: Final = (
-    Stage("Instance", "instance", ("instance-running", "metadata")),
+_ICONS: Final[dict[str, str]] = {
+    "Instance": "instance",
+    "Profile, role": "role",
+    "Network": "network",
+    "Endpoint": "endpoint",
+    "Session Manager": "session",
+    "Operator": "operator",
+}
+STAGES: Final = tuple(
     Stage(
-        "Profile, role",
-        "role",
-        (
-            "instance-profile",
-            "role-assumable",
-            *MAY_CONNECT,
-            "default-host-management",
-            *MAY_USE,
+        stage,
+        icon,
+        *(
+            tuple(n for n, one in CHECKS.items() if one.stage == stage and one.is_link is is_link)
+            for is_link in (False, True)
         ),
-    ),
-    Stage("Network", "network", ()),
-    Stage("Endpoint", "endpoint", (), PATHS),
-    Stage(
-        "Session Manager",
-        "session",
-        (*USABLE, "run-as"),
-        SYMPTOMS,
-    ),
-    Stage("Operator", "operator", OPERATOR),
+    )
+    for stage, icon in _ICONS.items()
 )
 """Each check of `verify` is about one stage, or one link."""
 

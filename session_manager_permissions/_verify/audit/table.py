@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.checks import OF_ROLE
+from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.text import all_shown, plainly
 
 from .causes import grouped
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .result import AuditResult, NodeResult
 
 _STYLES: Final = {"reachable": "green", "unreachable": "bold red", "unknown": "yellow"}
-_BY_ROLE: Final = frozenset({"instance-profile", *OF_ROLE})
+_BY_ROLE: Final = frozenset(
+    {"instance-profile", *(name for name, check in CHECKS.items() if check.of_role)}
+)
 """The causes that lie in the role: their nodes are listed by role, and the others by region."""
 _IDS: Final = 3
 """How many ids are shown of each line."""

@@ -1,0 +1,446 @@
+"""Judge the instance profiles of an assembly by the findings on them, their roles and compute."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from session_manager_permissions import _limits, _needs
+from session_manager_permissions._quoting import in_shell
+
+from . import rules
+from .compute import Launchers
+from .host_management import HostManagement
+from .launch import Written
+from .network import judge_of
+from .parts import Parts, decider
+from .policies import Answer
+from .roles import ATTACHED_BY, ROLE_IN, Roles
+from .rules import (
+    CANNOT_BE_KNOWN,
+    Finding,
+    advice,
+    agent,
+    boot_order,
+    containers,
+    credentials,
+    network,
+    permissions,
+    quotas,
+    sessions,
+    tags,
+)
+from .rules.fixes import Code, LaunchedBy, Writer
+from .rules.kinds import kind_of
+from .sessions import Sessions
+from .worlds import TooManyWorlds, World, deciders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .compute import Compute
+    from .roles import Role
+    from .rules import Told
+    from .rules.fixes import Constructs, Fix
+    from .templates import Assembly
+    from .templates.model import Resource
+
+_Found = TypeVar("_Found")
+
+VERDICTS: Final = ("ready", "not ready", "can't be known")
+
+
+def check(
+    assembly: Assembly, *, network: bool, constructs: Constructs | None = None
+) -> tuple[list[Finding], Counter[str]]:
+    """Return the findings and how many profiles have each verdict.
+
+    Args:
+        assembly: the templates.
+        constructs: knows what makes the resources, for the code of fixes. Default: - no fix has
+            code.
+        network: whether to look at compute, its network and the trust policies of its roles. The
+            boot order is looked at in any case.
+    """
+    checked = _Checking(assembly, network=network)
+    found, verdicts = checked.findings()
+    found = checked.written(found, constructs)
+    if not found and verdicts["ready"]:
+        description = f"instances of all {verdicts['ready']} profiles are ready"
+        found.append(Finding(rules.READY, (), "", description, ""))
+    return found, verdicts
+
+
+class _Merged(NamedTuple):
+    """What came of all worlds of what is judged."""
+
+    found: list[Finding]
+    """What is wrong."""
+    decides: list[str]
+    """If it can't be known whether something is wrong, what decides."""
+
+    @property
+    def verdict(self) -> str:
+        if self.found:
+            return "not ready"
+        return "can't be known" if self.decides else "ready"
+
+
+class _OfCompute(NamedTuple):
+    """What is told of what a resource launches, in a world."""
+
+    profiles: list[Resource | None]
+    """The profile of each of its kinds of instances; None where it is not known."""
+    told: list[Told]
+    uses: list[Resource]
+    """The launch templates that it launches from."""
+
+
+class _Checking:
+    def __init__(self, assembly: Assembly, *, network: bool) -> None:
+        self._assembly = assembly
+        self._network = network
+        self._worlds = assembly.worlds
+        self._roles = Roles(assembly)
+        self._parts = Parts(assembly)
+        self._launchers = Launchers(self._parts)
+        self._management = HostManagement(self._parts, self._roles)
+        self._sessions = Sessions(self._parts, self._roles)
+        self._session_rules = sessions.SessionRules(self._parts, self._roles, self._sessions)
+        self._judge = judge_of(assembly)
+
+    def findings(self) -> tuple[list[Finding], Counter[str]]:
+        merged: defaultdict[Any, dict[Resource, None]] = defaultdict(dict)
+        by_profile: dict[Resource, list[Finding]] = {}
+        roles: dict[Role, None] = {}
+        for profile in (one for type_ in ROLE_IN for one in self._assembly.by_type[type_]):
+            judged = self._of_profile(profile)
+            if judged is None:
+                continue
+            behind, of_role = judged
+            roles |= dict.fromkeys(behind)
+            by_profile[profile] = of_role
+            for finding in of_role:
+                key = behind, finding._replace(resources=())
+                merged[key].update(dict.fromkeys(finding.resources))
+        found = [one._replace(resources=tuple(where)) for (_, one), where in merged.items()]
+        found += self._of_all_compute(by_profile) if self._network else []
+        found += self._of_policies([*roles])
+        found += self._of_warnings()
+        for service in self._assembly.by_type["AWS::ECS::Service"]:
+            judge = partial(containers.of_service, self._parts, self._roles, service)
+            found += self._in_each_world(judge)
+        found += self._in_each_world(partial(tags.of_grants, self._parts, self._launchers))
+        for profile in [one for one, of_role in by_profile.items() if not of_role]:
+            found += self._of_sessions(profile)
+        verdicts = Counter(map(_verdict, by_profile.values()))
+        return [*dict.fromkeys(found)], verdicts
+
+    def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
+        """Return the findings with their fixes as code."""
+        if constructs is None:
+            return [one._replace(fix="") for one in found]
+        writer = Writer(self._parts, constructs, self._launches)
+        return [_written(writer, one) for one in found]
+
+    def _launches(self) -> list[LaunchedBy]:
+        """Return what launches instances in any world, each with its role."""
+
+        def of(resource: Resource) -> Iterator[LaunchedBy]:
+            for compute in self._launched(resource):
+                _, role, _ = self._identity(compute)
+                yield LaunchedBy(compute.resource, compute.set_in, role.resource if role else None)
+
+        return [
+            launch
+            for resource in self._launchers.resources()
+            for launch in self._in_any_world(partial(of, resource))
+        ]
+
+    # Profiles and their roles --------------------------------------------------------------------
+
+    def _of_profile(self, profile: Resource) -> tuple[tuple[Role, ...], list[Finding]] | None:
+        """Judge a profile by the roles behind it; None where no world has it."""
+
+        def judge() -> tuple[Role, list[Told]] | None:
+            if not profile.exists:
+                return None
+            role = self._roles.of_holder(profile)
+            return role, self._told_of_role(role, profile)
+
+        try:
+            worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
+        except TooManyWorlds as many:
+            return (), [_unknown_profile(profile, "NAME", many.deciders)]
+        if not worlds:
+            return None
+        behind = (*dict.fromkeys(role for _, (role, _) in worlds),)
+        judged = _merged([World(one.answers, told) for one, (_, told) in worlds])
+        name = "NAME"
+        match behind:
+            case [role] if not role.in_app:
+                name = in_shell(role.name, _limits.ROLE.fault, name)
+        if judged.decides:
+            return behind, [_unknown_profile(profile, name, judged.decides)]
+        return behind, permissions.together(judged.found)
+
+    def _told_of_role(self, role: Role, profile: Resource) -> list[Told]:
+        abilities = self._roles.abilities(role)
+        told: list[Told] = [*permissions.of_abilities(role, profile, abilities)]
+        told = self._unless_mended(role, profile, told) if told else told
+        if self._network:
+            told += credentials.of_trust(self._parts, self._management, role)
+        told += permissions.undecided(abilities)
+        told += self._session_rules.of_role(role, profile)
+        told += quotas.of_role(self._roles, role, profile)
+        return told
+
+    def _unless_mended(self, role: Role, profile: Resource, told: list[Told]) -> list[Told]:
+        """Return what is told of the permissions of a role, or what may mend it."""
+        answers = (self._roles.abilities(role)[one] for one in _needs.REGISTRATION.actions)
+        registers = all(one.decision.answer is Answer.ALLOWED for one in answers)
+        mends = self._management.stands_in(role, profile, registers=registers)
+        for resource in () if mends else self._activating:
+            for compute in self._launched(resource):
+                if compute.activation is not None and self._identity(compute)[0] is profile:
+                    mends = compute.activation.decides
+        return [mends] if mends else told
+
+    @cached_property
+    def _activating(self) -> list[Resource]:
+        """What may launch instances that have a hybrid activation beside a profile."""
+
+        def activations(resource: Resource) -> list[str]:
+            return [str(one.activation) for one in self._launched(resource) if one.activation]
+
+        launchers = (*self._launchers.resources(), *self._launchers.templates())
+        return [one for one in launchers if self._in_any_world(partial(activations, one))]
+
+    def _of_policies(self, roles: list[Role]) -> Iterator[Finding]:
+        """Find what is worth a warning about the policies of roles."""
+        for role in roles:
+            if role.in_app:
+                yield from self._in_any_world(partial(advice.of_role, self._roles, role))
+        policies = (one.policy for role in roles for one in (*role.inline, *role.managed))
+        for policy in dict.fromkeys(policies):
+            if policy.may_decrypt:
+                yield from self._in_any_world(partial(advice.of_policy, self._roles, policy))
+
+    def _in_any_world(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
+        try:
+            worlds: list[World[list[_Found]]] = self._worlds.each(lambda: [*find()])
+        except TooManyWorlds:
+            return []
+        return [*dict.fromkeys(one for world in worlds for one in world.judged)]
+
+    def _of_sessions(self, profile: Resource) -> Iterable[Finding]:
+        """Find what a role that is ready may not do for sessions."""
+
+        def find() -> Iterable[Finding] | None:
+            if not profile.exists:
+                return None
+            return self._session_rules.of_documents(self._roles.of_holder(profile), profile)
+
+        return self._in_each_world(find)
+
+    def _in_each_world(self, find: Callable[[], Iterable[Finding] | None]) -> Iterable[Finding]:
+        """Return what is found in each world; `find` returns None in those that do not count."""
+        try:
+            worlds = self._worlds.each(lambda: None if (found := find()) is None else [*found])
+        except TooManyWorlds:
+            return []
+        several = [one.judged for one in worlds if one.judged is not None]
+        first = several[0] if several else []
+        return [one for one in first if all(one in other for other in several)]
+
+    # Compute -------------------------------------------------------------------------------------
+
+    def _of_all_compute(self, by_profile: dict[Resource, list[Finding]]) -> list[Finding]:
+        """Return all findings, each cause once, and add them to those about each profile."""
+        found: list[Finding] = []
+        used: set[Resource] = set()
+        not_ready = {one for one, of_role in by_profile.items() if _verdict(of_role) == "not ready"}
+        for resource in (*self._launchers.resources(), *self._launchers.templates()):
+            if resource in used:
+                continue
+            of_resource, profiles, uses = self._of_launcher(resource)
+            used.update(uses)
+            if profiles <= not_ready and any(one.rule == CANNOT_BE_KNOWN for one in of_resource):
+                continue  # the finding on the profile says that it is not ready
+            found += of_resource
+            for profile in profiles:
+                if profile is not None:
+                    by_profile.setdefault(profile, []).extend(of_resource)
+        return _each_once(found)
+
+    def _of_launcher(
+        self, resource: Resource
+    ) -> tuple[list[Finding], set[Resource | None], set[Resource]]:
+        """Judge what a resource launches; return its profiles and its launch templates as well.
+
+        None is among the profiles if one of them is not known, or is none.
+        """
+
+        def judge() -> _OfCompute | None:
+            computes = self._launched(resource)
+            return self._told_of_compute(computes) if computes else None
+
+        try:
+            worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
+        except TooManyWorlds as many:
+            return [_unknown_compute(resource, many.deciders)], {None}, set()
+        judged = _merged([World(one.answers, of_it.told) for one, of_it in worlds])
+        found = [_unknown_compute(resource, judged.decides)] if judged.decides else judged.found
+        profiles = {profile for _, of_it in worlds for profile in of_it.profiles}
+        return found, profiles, {template for _, of_it in worlds for template in of_it.uses}
+
+    def _launched(self, resource: Resource) -> list[Compute]:
+        return self._worlds.once(("launched", resource), lambda: self._launchers.of(resource))
+
+    def _told_of_compute(self, computes: list[Compute]) -> _OfCompute:
+        profiles: list[Resource | None] = []
+        told: dict[Told, None] = {}
+        for compute in computes:
+            profile, role, unknown = self._identity(compute)
+            profiles.append(profile)
+            told |= dict.fromkeys([*unknown, *self._of(compute, role)])
+        return _OfCompute(profiles, [*told], [one for each in computes for one in each.uses])
+
+    def _of_warnings(self) -> list[Finding]:
+        """Find what changes no verdict about compute: a late policy, and logs that are lost."""
+        attaches = any(self._assembly.by_type[one] for one in ATTACHED_BY)
+
+        def found(resource: Resource) -> Iterator[Finding]:
+            for compute in self._launched(resource):
+                if attaches:
+                    yield from boot_order.of_compute(self._roles, compute)
+                if self._network and compute.placements and not compute.opaque:
+                    _, role, _ = self._identity(compute)
+                    uses = self._sessions.uses(compute.resource, role)
+                    yield from network.of_logs(self._parts, self._judge, compute, uses)
+
+        return _together(
+            finding
+            for resource in self._launchers.resources()
+            for finding in self._in_any_world(partial(found, resource))
+        )
+
+    def _identity(self, compute: Compute) -> tuple[Resource | None, Role | None, list[str]]:
+        """Return the profile and the role of compute, and if they are not known, what decides."""
+        written = compute.profile
+        if compute.resource.type in ROLE_IN:
+            return compute.resource, self._roles.of_holder(compute.resource), []
+        if not isinstance(written, Written):
+            return None, None, []
+        profile = self._roles.profile_of(written.template, written.value)
+        if profile is None:
+            return None, None, [decider(written.value, "instance profile")]
+        return profile, self._roles.of_holder(profile), []
+
+    def _of(self, compute: Compute, role: Role | None) -> Iterator[Told]:
+        """Yield what keeps Session Manager from compute, and what decides on that."""
+        if compute.opaque:
+            yield f"how {compute.opaque} launches them"
+            return
+        yield from credentials.of_profile(self._management, compute)
+        yield from credentials.of_metadata(compute)
+        yield from agent.of_compute(self._parts, compute)
+        uses = self._sessions.uses(compute.resource, role)
+        yield from network.of_compute(self._parts, self._judge, compute, uses)
+
+
+def _merged(worlds: list[World[list[Told]]]) -> _Merged:
+    """Merge what is told in each world: a verdict holds if it holds in all of them."""
+    findings = [[one for one in world.judged if isinstance(one, Finding)] for world in worlds]
+    reasons = [[one for one in world.judged if isinstance(one, str)] for world in worlds]
+    if all(findings):
+        rules_of = [{one.rule for one in told} for told in findings]
+        common = set.intersection(*rules_of) if rules_of else set()
+        by_place: defaultdict[Any, list[Finding]] = defaultdict(list)
+        for one in (one for told in findings for one in told):
+            if one.rule in common or not common:
+                by_place[one.rule, one.resources, one.location].append(one)
+        # Of several that differ the shortest claims the least, such as an action that is missing.
+        return _Merged([min(several, key=_claim) for several in by_place.values()], [])
+    verdicts = [_Merged(*both).verdict for both in zip(findings, reasons, strict=True)]
+    decides = [
+        reason
+        for found, several in zip(findings, reasons, strict=True)
+        for reason in several
+        if not found
+    ]
+    return _Merged([], [*dict.fromkeys([*decides, *deciders(worlds, verdicts)])])
+
+
+def _claim(finding: Finding) -> tuple[int, str]:
+    return len(finding.description), finding.description
+
+
+def _verdict(found: list[Finding]) -> str:
+    """Return the verdict on a profile: with any finding, it is not ready or can't be known."""
+    if not found:
+        return "ready"
+    is_not_ready = any(rules.RULES[finding.rule].not_ready for finding in found)
+    return "not ready" if is_not_ready else "can't be known"
+
+
+def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Finding:
+    of_quota = len(decides) == 1 and decides[0].startswith(quotas.QUOTA)
+    return Finding(
+        CANNOT_BE_KNOWN,
+        (profile,),
+        f"Properties.{ROLE_IN[profile.type]}",
+        "it can't be known at synthesis whether Session Manager reaches "
+        f"{kind_of(profile).instances}: that depends on {', and on '.join(decides)}",
+        quotas.LOOK_UP
+        if of_quota
+        else f"# Ask IAM after the deployment: session-manager-permissions verify --role {role}",
+    )
+
+
+def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:
+    return Finding(
+        CANNOT_BE_KNOWN,
+        (resource,),
+        "Properties",
+        f"it can't be known at synthesis whether Session Manager reaches "
+        f"{kind_of(resource).instances}: that depends on {', and on '.join(decides)}",
+        "# Ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
+    )
+
+
+def _together(findings: Iterable[Finding]) -> list[Finding]:
+    """Merge the findings of one cause, and list all of its resources, with what mends each."""
+    several: defaultdict[Any, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        several[finding._replace(resources=(), fix="")].append(finding)
+    return [
+        one._replace(
+            resources=tuple(dict.fromkeys(where for each in found for where in each.resources)),
+            fix=_fixes(found),
+        )
+        for one, found in ((found[0], found) for found in several.values())
+    ]
+
+
+def _written(writer: Writer, finding: Finding) -> Finding:
+    """Return a finding with its fix as code, and with what code can't mend in words."""
+    if isinstance(finding.fix, str):
+        return finding
+    code = Code(writer, finding.resources)
+    clauses = [fix.write(code, finding.resources) for fix in finding.fix]
+    said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
+    return finding._replace(description="; ".join(said), fix=code.text())
+
+
+def _fixes(several: list[Finding]) -> tuple[Fix, ...] | str:
+    """Return what mends several findings of one cause."""
+    of_each = [one.fix for one in several if not isinstance(one.fix, str)]
+    return tuple(dict.fromkeys(fix for fixes in of_each for fix in fixes)) or several[0].fix
+
+
+def _each_once(findings: list[Finding]) -> list[Finding]:
+    """Merge the findings of one cause, and sort them by `RULES`."""
+    order = [*rules.RULES].index
+    return sorted(_together(findings), key=lambda one: order(one.rule))

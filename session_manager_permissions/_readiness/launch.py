@@ -1,0 +1,382 @@
+"""Reads how instances are launched: by what their own resource and its launch template say."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections import defaultdict
+from functools import cached_property
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions._network.facts import Fact, Unknown
+
+from .network.reading import PartOf, Reading
+from .parts import GROUP, SUBNET, PartKind, decider, mappings
+from .templates.functions import (
+    UNKNOWN,
+    candidates,
+    intrinsic,
+    is_function,
+    mapping,
+    mappings_in,
+    shown,
+)
+from .templates.model import Resource, ReturnValue
+
+if TYPE_CHECKING:
+    from session_manager_permissions._network.model import Reference
+
+    from .parts import Parts
+    from .templates.model import Template, Value
+
+TEMPLATE: Final = "AWS::EC2::LaunchTemplate"
+CONFIGURATION: Final = "AWS::AutoScaling::LaunchConfiguration"
+
+_NAMED_BY: Final = {
+    TEMPLATE: "LaunchTemplateName",
+    CONFIGURATION: "LaunchConfigurationName",
+    "AWS::EKS::Cluster": "Name",
+}
+"""The property that names a resource of these types."""
+
+_ACTIVATES: Final = re.compile(r"ssm.*-register\b.*-(?:code|id)\b", re.DOTALL | re.IGNORECASE)
+"""The command line that registers the agent with an activation in place of a profile.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-ssm-agent-install-linux.html
+"""
+
+_ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")
+
+_INSTANCE: Final = PartKind("instance", ("AWS::EC2::Instance",))
+_INTERFACE: Final = PartKind("network interface", ("AWS::EC2::NetworkInterface",))
+_ADDRESSES: Final = ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation")
+_GIVES_ADDRESS: Final = [
+    PartOf(type_, by, to)
+    for type_ in _ADDRESSES
+    for by, to in (("InstanceId", _INSTANCE), ("NetworkInterfaceId", _INTERFACE))
+]
+"""What gives an instance or a network interface an Elastic IP address."""
+_HOLDS: Final = re.compile("AllocationIds?$|^ElasticIp$|^EndpointId$")
+"""The properties by which a resource takes an Elastic IP address for itself."""
+_GIVE_ON: Final = (
+    "AWS::CloudFormation::CustomResource",
+    "AWS::CloudFormation::Stack",
+    "AWS::EC2::EIPAssociation",
+)
+"""The types that may give such an address to something else."""
+_ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)
+
+
+class Written(NamedTuple):
+    """A value, and the template that it is in."""
+
+    template: Template
+    value: object
+
+
+class Scripts(NamedTuple):
+    """What matters of the scripts that instances run when they boot."""
+
+    credentials: Unknown | None = None
+    """What gives the agent credentials in place of a profile, or may do so."""
+    set_proxy: bool = False
+    """Whether they speak of a proxy."""
+
+    def and_(self, other: Scripts) -> Scripts:
+        """Return what matters of these and of others."""
+        return Scripts(self.credentials or other.credentials, self.set_proxy or other.set_proxy)
+
+
+class Launch(NamedTuple):
+    """How to launch instances, by what one resource says. It does not say what has its default."""
+
+    origin: Resource
+    profile: Written | Unknown | None = None
+    metadata_off: Fact | None = None
+    subnets: tuple[Reference, ...] = ()
+    groups: tuple[Reference, ...] = ()
+    public_address: Fact | None = None
+    elastic_address: Fact = False
+    address: IPv4Network | None = None
+    """The private address that is written, if one is."""
+    other_interfaces: bool = False
+    maybe_profile: Written | None = None
+    scripts: Scripts = Scripts()
+    image: Written | None = None
+    user_data: Written | None = None
+    uses: tuple[Resource, ...] = ()
+    """The launch templates that it is launched from."""
+
+    def over(self, base: Launch) -> Launch:
+        """Return the two combined: what this one says overrides what `base` says."""
+        defaults = self._field_defaults
+        said = {
+            name: value
+            for name, value in self._asdict().items()
+            if name not in defaults or value != defaults[name]
+        }
+        maybe = base.maybe_profile if self.profile is None else None
+        return base._replace(**said | {"maybe_profile": maybe})
+
+
+class LaunchReader:
+    """Reads launch settings in the world that is judged."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._reading = Reading(parts)
+
+    def from_template(self, resource: Resource, written: object) -> Launch:
+        """The launch settings of the launch template that `written`, of `resource`, names."""
+        found, spec = self.specified(resource, written)
+        if found is None:
+            return self.unknown(resource, decider(written, "launch template"))
+        launch = self.read(found, found.properties.get("LaunchTemplateData"))
+        given = spec.get("Version")
+        version = self.parts.assembly.value(resource.template, given)
+        newest = (ReturnValue(found, "LatestVersionNumber"),)
+        if version != newest and given != "$Latest":
+            maybe = launch.profile if isinstance(launch.profile, Written) else None
+            launch = self.unknown(found, _version(found, given, version))
+            launch = launch._replace(maybe_profile=maybe)
+        return launch._replace(uses=(found,))
+
+    def specified(
+        self, resource: Resource, written: object
+    ) -> tuple[Resource | None, dict[str, Any]]:
+        """The launch template of the app that a specification names, and the specification."""
+        if not isinstance(written, dict) or is_function(written):
+            return None, {}
+        names = ("LaunchTemplateId", "Id", "LaunchTemplateName", "Name")
+        value = next((written[name] for name in names if name in written), None)
+        return self.resource(resource.template, value, TEMPLATE), written
+
+    def resource(self, template: Template, value: object, type_: str) -> Resource | None:
+        """The resource of a type that a value refers to, or names."""
+        found = self.parts.behind(template, value)
+        if isinstance(found, Resource):
+            return found if found.type == type_ else None
+        named = [
+            one
+            for one in self._named.get((type_, found), ())
+            if one.template.stack.environment == template.stack.environment and one.exists
+        ]
+        return named[0] if len(named) == 1 else None
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, str | None], list[Resource]]:
+        found = defaultdict[tuple[str, str | None], list[Resource]](list)
+        for type_, by in _NAMED_BY.items():
+            for resource in self.parts.by_type[type_]:
+                for candidate in candidates(resource.properties, by):
+                    for name in self.parts.assembly.possible(resource.template, candidate.value):
+                        match name:
+                            case (str(known),):
+                                found[type_, known].append(resource)
+        return found
+
+    def unknown(self, origin: Resource, decides: str) -> Launch:
+        """Launch settings of which nothing is known; `decides` is the reason."""
+        doubt = Unknown(decides)
+        return Launch(origin, doubt, doubt, groups=(doubt,), public_address=doubt)
+
+    def read(self, origin: Resource, data: object) -> Launch:
+        """Read launch settings, which instances and launch templates write in the same form."""
+        if data is None:
+            data = {}
+        if not isinstance(data, dict) or is_function(data):
+            return self.unknown(origin, decider(data, "launch template data"))
+        launch = Launch(
+            origin,
+            self._profile(origin, data),
+            self._metadata_off(origin, data),
+            scripts=self._of_user_data(origin, data.get("UserData")).and_(self.of_init(origin)),
+            image=Written(origin.template, data["ImageId"]) if "ImageId" in data else None,
+            user_data=Written(origin.template, data["UserData"]) if "UserData" in data else None,
+        )
+        interfaces = [*mappings(data.get("NetworkInterfaces"))]
+        if interfaces:
+            return self._by_interfaces(launch, interfaces)
+        return launch._replace(
+            subnets=self.subnets(origin, data.get("SubnetId")),
+            groups=self._groups(origin, data, "SecurityGroupIds", "SecurityGroups"),
+            public_address=self._public(origin, data),
+            address=self._address(origin, data),
+        )
+
+    def _of_user_data(self, origin: Resource, written: object) -> Scripts:
+        """What the user data says, which is encoded unless `Fn::Base64` encodes it."""
+        script = mapping(written).get("Fn::Base64", written)
+        if script is None:
+            return Scripts()
+        known = self.parts.text(origin, script)
+        if script is written:
+            known = _decoded(known)
+        if known == UNKNOWN and intrinsic(script)[0] not in {"Fn::Join", "Fn::Sub"}:
+            return Scripts(Unknown(f"whether {decider(script, 'user data')} has an activation"))
+        return _scripts(known + shown(script))
+
+    @staticmethod
+    def of_init(resource: Resource) -> Scripts:
+        """What the metadata of a resource says that `cfn-init` runs on its instances."""
+        written = mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
+        return Scripts() if written is None else _scripts(shown(written))
+
+    def _by_interfaces(
+        self, launch: Launch, interfaces: list[tuple[dict[str, Any] | None, object]]
+    ) -> Launch:
+        """What the primary network interface says: the one of device index 0."""
+        origin, parts = launch.origin, self.parts
+        first = [
+            entry
+            for entry, _ in interfaces
+            if entry is not None and parts.text(origin, entry.get("DeviceIndex", "0")) == "0"
+        ]
+        if len(first) != 1:
+            doubt = Unknown(f"the network interfaces of {origin.logical_id!r}")
+            return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
+        (data,) = first
+        elastic: Fact = False
+        given = self._public(origin, data)
+        if given is None and len(interfaces) > 1:  # what is documented of it differs
+            given = Unknown(f"what gives {origin.logical_id!r} a public IPv4 address")
+        if "NetworkInterfaceId" in data:
+            value = data["NetworkInterfaceId"]
+            made = parts.behind(origin.template, value)
+            if not isinstance(made, Resource) or made.type != "AWS::EC2::NetworkInterface":
+                doubt = Unknown(decider(value, "network interface"))
+                return launch._replace(subnets=(doubt,), groups=(doubt,), public_address=doubt)
+            given = False  # what a subnet gives, it gives to what is made with the instance
+            elastic = self.has_elastic_address(made)
+            origin, data = made, made.properties
+        return launch._replace(
+            subnets=self.subnets(origin, data.get("SubnetId")),
+            groups=self._groups(origin, data, "GroupSet", "Groups"),
+            public_address=given,
+            elastic_address=elastic,
+            address=self._address(origin, data),
+            other_interfaces=len(interfaces) > 1,
+        )
+
+    def subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
+        """The subnets that a property names."""
+        return self.parts.references(origin.template, written, SUBNET)
+
+    def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
+        return tuple(
+            self.parts.reference(
+                origin.template, entry["GroupId"] if entry and "GroupId" in entry else value, GROUP
+            )
+            for name in names
+            for entry, value in mappings(data.get(name))
+        )
+
+    def _profile(self, origin: Resource, data: dict[str, Any]) -> Written | None:
+        value = data.get("IamInstanceProfile")
+        if isinstance(value, dict) and ("Arn" in value or "Name" in value):
+            value = value.get("Arn", value.get("Name"))
+        return None if value is None or value == {} else Written(origin.template, value)
+
+    def _address(self, origin: Resource, data: dict[str, Any]) -> IPv4Network | None:
+        """The private IPv4 address that is written, if it is known."""
+        written = data.get("PrivateIpAddress")
+        if written is None:
+            return None
+        found = self.parts.range(origin.template, written)
+        return found if isinstance(found, IPv4Network) else None
+
+    def _public(self, origin: Resource, data: dict[str, Any]) -> Fact | None:
+        """Whether a public IPv4 address is given; None where that is not written."""
+        value = data.get("AssociatePublicIpAddress")
+        return self.parts.fact(origin, value, "public address", default=None)
+
+    def _metadata_off(self, origin: Resource, data: dict[str, Any]) -> Fact | None:
+        """Whether the metadata endpoint is disabled; None where that is not written."""
+        options = data.get("MetadataOptions")
+        if options is not None and (not isinstance(options, dict) or is_function(options)):
+            return Unknown(decider(options, "metadata options"))
+        value = mapping(options).get("HttpEndpoint")
+        if value is None:
+            return None
+        known = {"disabled": True, "enabled": False}.get(self.parts.text(origin, value))
+        return Unknown(decider(value, "metadata endpoint")) if known is None else known
+
+    # Addresses and interfaces --------------------------------------------------------------------
+
+    def has_elastic_address(self, owner: Resource) -> bool:
+        """Whether an instance or a network interface gets an Elastic IP address."""
+        return any(
+            self._reading.of(owner, kind)
+            for kind in _GIVES_ADDRESS
+            if self.parts.by_type[kind.type]
+        )
+
+    def floating_address(self) -> Unknown | None:
+        """An Elastic IP address of the app that something may give to an instance as it runs."""
+        return self.parts.worlds.once("floating address", self._floating_address)
+
+    def _floating_address(self) -> Unknown | None:
+        bound: set[Resource] = {*self._held} if self.parts.by_type["AWS::EC2::EIP"] else set()
+        for resource in self.parts.by_type["AWS::EC2::EIPAssociation"]:
+            if resource.exists and not isinstance(self._owner(resource), Resource):
+                return Unknown(f"what {resource.logical_id!r} gives its address to")
+            bound.update(resource.mentions)
+        for resource in self.parts.by_type["AWS::EC2::EIP"]:
+            is_bound = resource in bound or not resource.exists
+            if not is_bound and not isinstance(self._owner(resource), Resource):
+                return Unknown(f"what gets the Elastic IP address {resource.logical_id!r}")
+        return None
+
+    @cached_property
+    def _held(self) -> set[Resource]:
+        """The addresses that resources of other types are given, such as a NAT gateway."""
+        return {
+            address
+            for type_, resources in self.parts.by_type.items()
+            if type_.startswith("AWS::") and type_ not in _GIVE_ON
+            for resource in resources
+            for one in mappings_in(resource.body.get("Properties"))
+            for name in dict.keys(one)
+            if _HOLDS.search(name)
+            for address in resource.template.mentioned_in(dict.get(one, name))
+        }
+
+    def _owner(self, resource: Resource) -> Resource | str | None:
+        """The instance or the network interface that gets an Elastic IP address."""
+        properties = resource.properties
+        value = properties.get("InstanceId") or properties.get("NetworkInterfaceId")
+        return self.parts.behind(resource.template, value)
+
+    def may_have_more_interfaces(self, resource: Resource) -> bool:
+        """Whether a network interface may be attached to an instance by a resource of its own."""
+        if not self.parts.by_type[_ATTACHMENT.type]:
+            return False
+        unseen = self._reading.unseen(resource, _ATTACHMENT)
+        return unseen is not None or bool(self._reading.of(resource, _ATTACHMENT))
+
+
+def _scripts(text: str) -> Scripts:
+    activates = _ACTIVATES.search(text) is not None
+    return Scripts(_ACTIVATION if activates else None, "proxy" in text.lower())
+
+
+def _decoded(script: str) -> str:
+    """Decode user data; what is compressed as well is unknown."""
+    try:
+        return b64decode(script, validate=True).decode()
+    except UnicodeDecodeError:
+        return UNKNOWN
+    except ValueError:
+        return script
+
+
+def _version(found: Resource, written: object, version: Value) -> str:
+    """What decides on the version that is launched, if that is not the newest one.
+
+    An update of the stack makes a new version, and the default one stays what it was.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-launchtemplate.html
+    """
+    if written in (None, "$Default") or version == (ReturnValue(found, "DefaultVersionNumber"),):
+        return f"which version of the launch template {found.logical_id!r} is its default"
+    return f"the version of the launch template {found.logical_id!r}"

@@ -1,0 +1,288 @@
+"""Reads who resolves the names of services in a VPC, and where private hosted zones lead."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions._network.ec2 import SERVICES, service_of
+from session_manager_permissions._network.facts import Fact, Unknown, all_of
+from session_manager_permissions._network.model import Zone
+from session_manager_permissions._readiness.parts import VPC, PartKind, mappings
+from session_manager_permissions._readiness.templates.functions import UNKNOWN, listed
+from session_manager_permissions._readiness.templates.model import (
+    SUFFIXES,
+    Resource,
+    may_be_equal,
+)
+
+from .reading import PartOf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_manager_permissions._network.model import Reference
+    from session_manager_permissions._readiness.templates.model import Stack
+
+    from .reading import Reading
+
+_DHCP: Final = PartOf("AWS::EC2::VPCDHCPOptionsAssociation", "VpcId", VPC)
+_PROFILE: Final = PartOf("AWS::Route53Profiles::ProfileAssociation", "ResourceId", VPC)
+_RULE: Final = PartOf("AWS::Route53Resolver::ResolverRuleAssociation", "VPCId", VPC)
+_FIREWALL: Final = PartOf("AWS::Route53Resolver::FirewallRuleGroupAssociation", "VpcId", VPC)
+_RULE_GROUP: Final = "AWS::Route53Resolver::FirewallRuleGroup"
+_ZONE: Final = PartKind("hosted zone", ("AWS::Route53::HostedZone",))
+_RECORDS: Final = (
+    PartOf("AWS::Route53::RecordSet", "HostedZoneId", _ZONE),
+    PartOf("AWS::Route53::RecordSetGroup", "HostedZoneId", _ZONE),
+)
+
+
+class NameReader:
+    """Reads what decides where the names of services lead in a VPC, besides its endpoints."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._parts = reading.parts
+
+    # The VPC -------------------------------------------------------------------------------------
+
+    def supported(self, vpc: Resource) -> Fact:
+        """Whether a VPC has DNS support."""
+        value = vpc.properties.get("EnableDnsSupport")
+        return self._parts.fact(vpc, value, "DNS support", default=True)
+
+    def host_names(self, vpc: Resource) -> Fact:
+        """Whether a VPC has DNS host names, without which it has no private names."""
+        value = vpc.properties.get("EnableDnsHostnames")
+        return self._parts.fact(vpc, value, "DNS host names", default=False)
+
+    # Resolvers -----------------------------------------------------------------------------------
+
+    def resolver(self, vpc: Resource) -> Fact:
+        """Whether the instances of a VPC ask Amazon's resolver alone for the names of services."""
+        for one in self._reading.of(vpc, _DHCP):
+            if not self._is_of_amazon(one):
+                return Unknown(f"the DNS servers of {one.logical_id!r}")
+        for one in self._reading.of(vpc, _PROFILE):
+            return Unknown(f"the DNS rules of {one.logical_id!r}")
+        for name in _all_asked(vpc):
+            forwarded = self._forwarded(self._reading.of(vpc, _RULE), name)
+            if forwarded is not None:
+                return forwarded
+
+        def forwards(one: Resource) -> bool:
+            return any(self._forwarded([one], name) for name in _all_asked(vpc))
+
+        unseen = self._reading.unseen
+        return (
+            unseen(vpc, _DHCP, lambda one: not self._is_of_amazon(one))
+            or unseen(vpc, _PROFILE)
+            or unseen(vpc, _RULE, forwards, vpc.template.stack)
+            or True
+        )
+
+    def _is_of_amazon(self, association: Resource) -> bool:
+        value = association.properties.get("DhcpOptionsId")
+        options = self._parts.behind(association.template, value)
+        amazon = ["AmazonProvidedDNS"]
+        return isinstance(options, Resource) and (
+            options.properties.get("DomainNameServers", amazon) == amazon
+        )
+
+    def _forwarded(self, associations: list[Resource], name: str) -> Unknown | None:
+        """The rule that may send the question for a name elsewhere; the most specific one decides.
+
+        https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-overview-forward-vpc-to-network-domain-name-matches.html
+        """
+        by_amazon = -1
+        elsewhere: list[tuple[float, Unknown]] = []
+        for one in associations:
+            doubt = Unknown(f"the DNS rules of {one.logical_id!r}")
+            rule = self._parts.behind(one.template, one.properties.get("ResolverRuleId"))
+            if not isinstance(rule, Resource) or "DomainName" not in rule.properties:
+                return doubt
+            domain = self._parts.text(rule, rule.properties["DomainName"]).rstrip(".")
+            within = _is_within(domain, name)
+            if within is False:
+                continue
+            kind = self._parts.text(rule, rule.properties.get("RuleType"))
+            if kind != "SYSTEM":
+                elsewhere.append((len(domain) if within else float("inf"), doubt))
+            elif within:
+                by_amazon = max(by_amazon, len(domain))
+        return next((doubt for length, doubt in elsewhere if length > by_amazon), None)
+
+    # Firewalls -----------------------------------------------------------------------------------
+
+    def names_pass(self, vpc: Resource) -> Fact:
+        """Whether the DNS firewall of a VPC lets the names of services pass.
+
+        https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resolver-dns-firewall.html
+        """
+        stopped = self._stopped(self._reading.of(vpc, _FIREWALL), vpc)
+        unseen = self._reading.unseen(
+            vpc, _FIREWALL, lambda one: self._stopped([one], vpc), vpc.template.stack
+        )
+        return stopped or unseen or True
+
+    def _stopped(self, associations: list[Resource], vpc: Resource) -> Unknown | None:
+        """What may stop the name of a service."""
+        rules: list[_FirewallRule] = []
+        for one in associations:
+            group = self._parts.behind(one.template, one.properties.get("FirewallRuleGroupId"))
+            if isinstance(group, Resource) and group.type == _RULE_GROUP:
+                entries = mappings(group.properties.get("FirewallRules"))
+                rules += [self._firewall_rule(one, group, entry) for entry, _ in entries]
+            else:
+                rules.append(_FirewallRule(one))
+        is_ordered = all(rule.order is not None for rule in rules)
+        if is_ordered:
+            rules.sort(key=lambda rule: rule.order or ())
+        for name in _all_asked(vpc):
+            for rule in rules:
+                matches = rule.matches(name)
+                if rule.blocks and matches is not False:
+                    return Unknown(f"the DNS firewall rules of {rule.association.logical_id!r}")
+                if matches and is_ordered:  # the first rule that matches decides
+                    break
+        return None
+
+    def _firewall_rule(
+        self, association: Resource, group: Resource, entry: dict[str, Any] | None
+    ) -> _FirewallRule:
+        if entry is None:
+            return _FirewallRule(association)
+        text = self._parts.text
+        numbers = (
+            text(association, association.properties.get("Priority")),
+            text(group, entry.get("Priority")),
+        )
+        domains = self._parts.behind(group.template, entry.get("FirewallDomainListId"))
+        patterns: list[str] | None = None
+        kind = text(group, entry.get("Qtype", "A"))
+        if kind not in {"A", UNKNOWN}:
+            patterns = []  # the agent asks for addresses of IPv4
+        elif kind == "A" and isinstance(domains, Resource) and "Domains" in domains.properties:
+            patterns = [text(domains, one) for one in listed(domains.properties["Domains"])]
+        return _FirewallRule(
+            association,
+            patterns,
+            text(group, entry.get("Action")) not in {"ALLOW", "ALERT"},
+            tuple(map(int, numbers)) if all(map(str.isdecimal, numbers)) else None,
+        )
+
+    # Hosted zones --------------------------------------------------------------------------------
+
+    def zones(self, vpc: Resource, service: str) -> Iterator[Zone]:
+        """Read the private hosted zones that a VPC has for the public name of a service."""
+        names = _asked(service, vpc.template.stack)
+        for resource in self._parts.by_type[_ZONE.types[0]]:
+            domain = self._parts.text(resource, resource.properties.get("Name"))
+            if all(_is_within(domain, name) is False for name in names) or not resource.exists:
+                continue
+            for written in listed(resource.properties.get("VPCs")):
+                meant = self._is_of(vpc, resource, written)
+                if meant is not False:
+                    led = self._led_to(resource, service, names)
+                    exists = all_of((meant, self.supported(vpc), self.host_names(vpc)))
+                    yield Zone(resource.logical_id, service, led, exists)
+
+    def _is_of(self, vpc: Resource, zone: Resource, written: object) -> Fact:
+        """Whether an entry of a hosted zone, which is of no region itself, is about a VPC."""
+        entry = written if isinstance(written, dict) and "VPCId" in written else {"VPCId": written}
+        named = self._parts.reference(zone.template, entry["VPCId"], VPC)
+        region = self._parts.text(zone, entry.get("VPCRegion"))
+        there, own = zone.template.stack, vpc.template.stack
+        if not may_be_equal(there.account, own.account) or not may_be_equal(
+            None if UNKNOWN in region else region, own.region
+        ):
+            return False
+        return named if isinstance(named, Unknown) else named is vpc
+
+    def _led_to(self, zone: Resource, service: str, names: list[str]) -> Reference:
+        """The endpoint that the records of a hosted zone lead to."""
+        found: set[Resource | None] = set()
+        for kind in _RECORDS:
+            for resource in self._reading.of(zone, kind):
+                records = mappings(resource.properties.get("RecordSets", [resource.properties]))
+                for record, _ in records:
+                    found |= self._targets(resource, record, service, names)
+        led = found.pop() if len(found) == 1 else None
+        return self._parts.changed(zone) or led or Unknown("the hosted zone's records")
+
+    def _targets(
+        self, resource: Resource, record: dict[str, Any] | None, service: str, names: list[str]
+    ) -> set[Resource | None]:
+        """The endpoint that a record of the name of a service leads to; None where that is open."""
+        if record is None:
+            return {None}
+        text = self._parts.text
+        name, kind = (text(resource, record.get(one)) for one in ("Name", "Type"))
+        if all(_matches(name, one) is False for one in names) or kind not in {
+            "A",
+            "CNAME",
+            UNKNOWN,
+        }:
+            return set()
+        found = {
+            one
+            for one in resource.template.mentioned_in(record)
+            if one.type == "AWS::EC2::VPCEndpoint"
+            and service_of(text(one, one.properties.get("ServiceName"))) == (service, False)
+        }
+        return {*found} or {None}
+
+
+class _FirewallRule(NamedTuple):
+    """A rule of a DNS firewall, as far as it is known."""
+
+    association: Resource
+    domains: list[str] | None = None
+    """What it matches; None where that is not known."""
+    blocks: bool = True
+    order: tuple[int, ...] | None = None
+
+    def matches(self, name: str) -> bool | None:
+        """Whether it matches a name; None where that is not known."""
+        if self.domains is None:
+            return None
+        found = {_matches(domain, name) for domain in self.domains}
+        return True if True in found else None if None in found else False
+
+
+def _asked(service: str, stack: Stack) -> list[str]:
+    """The public names of a service in the region of a stack, with `*` for what is not known."""
+    suffixes = [stack.partition.suffix] if stack.partition else SUFFIXES
+    names = [f"{service}.{stack.region or '*'}.{suffix}" for suffix in suffixes]
+    return [*names, *(f"*.{name}" for name in names)] if service == "s3" else names
+
+
+def _all_asked(vpc: Resource) -> list[str]:
+    return [name for service in SERVICES for name in _asked(service, vpc.template.stack)]
+
+
+def _is_within(domain: str, name: str) -> bool | None:
+    """Whether a name is a domain's, or in it; None where that is not known."""
+    domain = domain.rstrip(".")
+    found = {_matches(one, name) for one in ((domain, f"*.{domain}") if domain else ("*",))}
+    return True if True in found else None if None in found else False
+
+
+def _matches(pattern: str, name: str) -> bool | None:
+    """Whether a name matches a pattern, both of which may have unknown parts; None if it may."""
+    glob = pattern.lower().rstrip(".").replace(UNKNOWN, "*")
+    if fnmatchcase(name, glob):
+        return None if UNKNOWN in pattern else True
+    return None if _may_be_one(glob, name) else False
+
+
+def _may_be_one(one: str, other: str) -> bool:
+    """Whether some text matches two patterns, as far as their ends tell."""
+    if "*" not in one or "*" not in other:
+        return fnmatchcase(one, other) or fnmatchcase(other, one)
+    ends = [(text.partition("*")[0], text.rpartition("*")[2]) for text in (one, other)]
+    (start, end), (other_start, other_end) = ends
+    return (start.startswith(other_start) or other_start.startswith(start)) and (
+        end.endswith(other_end) or other_end.endswith(end)
+    )

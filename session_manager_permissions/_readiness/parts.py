@@ -1,0 +1,283 @@
+"""What the properties of compute and of networks refer to, in the world that is judged."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from session_manager_permissions._network.facts import Unknown
+
+from .templates.functions import (
+    UNKNOWN,
+    intrinsic,
+    is_function,
+    listed,
+    mapping,
+    mappings_in,
+    shown,
+    text,
+)
+from .templates.model import Resource, ReturnValue, may_be_equal
+from .worlds import TooManyWorlds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_manager_permissions._network.model import Range, Reference
+
+    from .templates import Assembly
+    from .templates.model import Stack, Template, Value
+
+
+class PartKind(NamedTuple):
+    """A kind of part of a network, to which a property refers."""
+
+    noun: str
+    """What a message calls such a part."""
+    types: tuple[str, ...]
+    """The types of resource that may be such a part."""
+
+
+SUBNET: Final = PartKind("subnet", ("AWS::EC2::Subnet",))
+VPC: Final = PartKind("VPC", ("AWS::EC2::VPC",))
+CLUSTERS: Final = ("AWS::EKS::Cluster", "Custom::AWSCDK-EKS-Cluster")
+GROUP: Final = PartKind("security group", ("AWS::EC2::SecurityGroup", *VPC.types, *CLUSTERS))
+"""A VPC stands for its default group, and a cluster of EKS for the group that EKS makes for it."""
+
+RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
+"""What CDK makes for `restrict_default_security_group`: it empties a VPC's default group."""
+
+_KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS", "Custom::CrossRegionExport", RESTRICTED)
+"""How the names of those types begin that change no other resource in a way that matters here."""
+
+_STACKS: Final = (
+    "AWS::CloudFormation::Stack",
+    "AWS::CloudFormation::StackSet",
+    "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
+)
+
+
+_Default = TypeVar("_Default", bool, None)
+
+
+class Parts:
+    """Reads what values of the templates of an assembly refer to."""
+
+    def __init__(self, assembly: Assembly, *, doubts_ids: bool = False) -> None:
+        """Prepare to read.
+
+        Args:
+            assembly: the templates.
+            doubts_ids: whether a literal id, such as `vpc-1a2b3c4d`, may be that of any resource of
+                the app: an app may look up in one stack what it makes in another.
+        """
+        self.assembly = assembly
+        self.doubts_ids = doubts_ids
+        self.by_type = assembly.by_type
+        self.worlds = assembly.worlds
+
+    @cached_property
+    def custom(self) -> list[Resource]:
+        """The resources that may do anything: custom resources, and types that are not of AWS."""
+        return [
+            resource
+            for type_, resources in self.by_type.items()
+            if not type_.startswith((*_KNOWN, UNKNOWN))
+            or type_ == "AWS::CloudFormation::CustomResource"
+            for resource in resources
+        ]
+
+    @cached_property
+    def unread_stacks(self) -> list[Resource]:
+        """The resources that deploy a stack whose template is not here."""
+        return [
+            one
+            for type_ in _STACKS
+            for one in self.by_type[type_]
+            if one.logical_id not in one.template.nested
+        ]
+
+    def changed(self, resource: object) -> Unknown | None:
+        """What may change a resource.
+
+        A macro of its template may, a custom resource that is given it, or a stack whose template
+        is not here.
+        """
+        if isinstance(resource, Resource):
+            for macro in resource.template.transforms:
+                return Unknown(f"the macro {shown(macro)}")
+        return self.given_away(resource) or self._first(
+            self._customised, resource, "the custom resource"
+        )
+
+    def given_away(self, resource: object) -> Unknown | None:
+        """The stack that refers to a resource, and whose template is not here."""
+        return self._first(self._given_away, resource, "the template of")
+
+    def _first(
+        self, by_mentioned: dict[Resource, list[Resource]], resource: object, what: str
+    ) -> Unknown | None:
+        if not by_mentioned or not isinstance(resource, Resource):
+            return None
+        for one in by_mentioned.get(resource, ()):
+            if one.exists:
+                return Unknown(f"{what} {one.logical_id!r}")
+        return None
+
+    @cached_property
+    def _customised(self) -> dict[Resource, list[Resource]]:
+        return self._by_mentioned(self.custom)
+
+    @cached_property
+    def _given_away(self) -> dict[Resource, list[Resource]]:
+        return self._by_mentioned(self.unread_stacks)
+
+    @cached_property
+    def given(self) -> list[Resource]:
+        """The resources that a custom resource refers to, or a stack whose template is not here."""
+        return [*dict.fromkeys((*self._given_away, *self._customised))]
+
+    def _by_mentioned(self, resources: list[Resource]) -> dict[Resource, list[Resource]]:
+        """Map each resource that others refer to, to these. The last one is named first."""
+        found: dict[Resource, list[Resource]] = {}
+        for resource in reversed(resources):
+            for mentioned in dict.fromkeys(self._mentioned_by(resource)):
+                found.setdefault(mentioned, []).append(resource)
+        return found
+
+    def _mentioned_by(self, resource: Resource) -> Iterator[Resource]:
+        """The resources that another refers to in a world, those of other stacks as well."""
+        yield from resource.mentions
+        for value in mappings_in(resource.body.get("Properties")):
+            if intrinsic(value)[0]:
+                for found in self.assembly.possible(resource.template, value):
+                    match found:
+                        case (ReturnValue(mentioned, _),):
+                            yield mentioned
+
+    def reference(self, template: Template, value: object, to: PartKind) -> Reference:
+        """The resource or the id that a value in a template refers to."""
+        return self._referred(self.behind(template, value), value, to)
+
+    def split(self, template: Template, written: object, to: PartKind) -> tuple[Reference, ...]:
+        """What each entry refers to of a list that is written as a text with commas."""
+        entries: list[list[Any]] = [[]]
+        for part in self.assembly.value(template, written):
+            first, *others = part.split(",") if isinstance(part, str) else [part]
+            entries[-1].append(first)
+            entries += [[one] for one in others]
+        several = [[one for one in entry if one] for entry in entries]
+        return tuple(self._referred(_known((*one,)), written, to) for one in several if one)
+
+    def _referred(self, found: Resource | str | None, value: object, to: PartKind) -> Reference:
+        if isinstance(found, Resource):
+            is_one = found.type in to.types
+            return found if is_one else Unknown(f"the {to.noun} {found.logical_id!r}")
+        if found is None:
+            return Unknown(decider(value, to.noun))
+        if self.doubts_ids:
+            return Unknown(f"whether this app makes the {to.noun} {found!r}")
+        return found
+
+    def references(self, template: Template, value: object, to: PartKind) -> tuple[Reference, ...]:
+        """What each entry of a list refers to."""
+        return tuple(self.reference(template, entry, to) for entry in listed(value))
+
+    def possible(self, resource: Resource, by: str, to: PartKind) -> dict[Reference, bool]:
+        """What a property of a resource refers to in any world, each with whether in each world."""
+
+        def refers() -> tuple[Reference, ...]:
+            return self.references(resource.template, resource.properties.get(by), to)
+
+        if self.assembly.is_certain(resource.template, dict.get(resource.properties, by)):
+            return dict.fromkeys(refers(), True)
+        try:
+            worlds = self.worlds.each(refers)
+        except TooManyWorlds as many:
+            return {Unknown(decider): False for decider in many.deciders[:1]}
+        several = [world.judged for world in worlds]
+        return {one: all(one in others for others in several) for those in several for one in those}
+
+    def behind(self, template: Template, value: object) -> Resource | str | None:
+        """The resource or the text behind a value, None where it is not known."""
+        return _known(self.assembly.value(template, value))
+
+    def text(self, resource: Resource, value: object) -> str:
+        """The value of a resource as a text, with `UNKNOWN` for what is not known."""
+        return self.assembly.text(resource.template, value)
+
+    def fact(
+        self, resource: Resource, value: object, noun: str, *, default: _Default
+    ) -> bool | Unknown | _Default:
+        """A value that is true or false; the default if the property is absent."""
+        if value is None:
+            return default
+        known = self.text(resource, value).lower()
+        return known == "true" if known in {"true", "false"} else Unknown(decider(value, noun))
+
+    def vpc_of(self, part: Reference) -> Resource | str | None:
+        """The VPC that a subnet or another part of it names, None where it is not known."""
+        if isinstance(part, Resource):
+            return self.behind(part.template, part.properties.get("VpcId"))
+        return None
+
+    def range(self, template: Template, value: object) -> Range | Resource:
+        """The CIDR block that a value is, or the resource whose block it is."""
+        found = self.behind(template, value)
+        if isinstance(found, Resource):
+            return found
+        try:
+            return _block(found or "")
+        except ValueError:
+            # The file's name keeps apart what two templates call the same.
+            return Unknown(f"{decider(value, 'CIDR block')} of {template.path.name!r}")
+
+
+def _known(value: Value) -> Resource | str | None:
+    match value:
+        case (ReturnValue(resource, _),):
+            return resource
+        case (str(known),):
+            return known.strip()
+    return None
+
+
+@lru_cache(maxsize=4096)  # the rules of most groups have the same few blocks
+def _block(written: str) -> IPv4Network:
+    return IPv4Network(written, strict=False)
+
+
+def may_be_one_region(stack: Stack, other: Stack) -> bool:
+    """Whether two stacks may be deployed to the same account and region."""
+    of_one_account = may_be_equal(stack.account, other.account)
+    return of_one_account and may_be_equal(stack.region, other.region)
+
+
+def decider(value: object, noun: str) -> str:
+    """What decides on a value that is in no template, as a message names it."""
+    match value:
+        case {"Ref": str(name)}:
+            return f"the parameter {name!r}"
+        case {"Fn::ImportValue": name} if UNKNOWN not in text(name):
+            return f"the import {text(name)!r}"
+        case {"Fn::Transform": macro}:
+            return f"the macro {shown(mapping(macro).get('Name', macro))}"
+        case {"Fn::Select": [_, {**source}]} | {"Fn::Split": [_, {**source}]}:
+            return decider(source, noun)
+    return f"the {noun} {shown(value)}"
+
+
+def mappings(value: object) -> Iterator[tuple[dict[str, Any] | None, object]]:
+    """Each entry of a list: as a mapping, or None; and as written."""
+    for entry in listed(value):
+        is_read = isinstance(entry, dict) and not is_function(entry)
+        yield (entry if is_read else None), entry
+
+
+def inner(properties: dict[str, Any], *names: str) -> dict[str, Any] | None:
+    """The mapping under these names, None where there is none."""
+    current: Any = properties
+    for name in names:
+        current = mapping(current).get(name)
+    return current if isinstance(current, dict) else None

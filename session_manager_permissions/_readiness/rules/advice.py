@@ -1,0 +1,118 @@
+"""Policies that grant more than is meant, or less, and change no verdict."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions import _needs
+from session_manager_permissions._readiness.roles import DECRYPT
+from session_manager_permissions._readiness.templates.functions import listed, shown, text
+
+from .fixes import override
+from .fixes import written as as_written
+from .rule import Finding, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_manager_permissions._readiness.roles import Policy, Role, Roles
+    from session_manager_permissions._readiness.templates.model import Resource
+
+    from .fixes import Code
+
+KEY_NOT_BY_ARN: Final = "key-not-by-arn"
+DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
+DEPRECATED_POLICY: Final = "deprecated-policy"
+RULES: Final = (
+    warning(
+        KEY_NOT_BY_ARN,
+        "`kms:Decrypt` on an alias or a bare key id, which grants nothing",
+        "the policy",
+    ),
+    warning(DECRYPT_ON_ALL_KEYS, "`kms:Decrypt` on every key, unconditionally", "the policy"),
+    warning(DEPRECATED_POLICY, "`AmazonEC2RoleforSSM`", "the role"),
+)
+
+_ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # matches only patterns that name no particular key
+_ALIAS_OR_ID: Final = re.compile(
+    r"(arn:[^:]*:kms:[^:]*:[^:]*:)?alias/.*"
+    r"|(key/)?(mrk-[0-9a-f]{32}|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12})",
+    re.DOTALL,
+)
+
+
+def of_role(roles: Roles, role: Role) -> Iterator[Finding]:
+    """Find policies of AWS that it advises against."""
+    for name in roles.aws_managed(role):
+        instead = _needs.AWS_MANAGED_DEPRECATED.get(name)
+        if instead is not None:
+            yield Finding(
+                DEPRECATED_POLICY,
+                (role.resource,),
+                "Properties.ManagedPolicyArns",
+                f"the AWS managed policy {name} is deprecated: it allows more than the agent "
+                "needs, such as reading every S3 object",
+                (Replace(name, instead),),
+            )
+
+
+def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
+    """Find statements about KMS keys that grant nothing, or access to every key."""
+    for statement in roles.statements(policy, (DECRYPT,)):
+        on_kms = tuple(action for action in statement.actions if action.startswith("kms:"))
+        named = statement._replace(actions=on_kms)
+        if not statement.allows or statement.not_actions or named.covers_action(DECRYPT) is False:
+            continue
+        if named.applies(DECRYPT, _ANY_KEY):
+            yield Finding(
+                DECRYPT_ON_ALL_KEYS,
+                (policy.resource,),
+                policy.location,
+                f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
+                "access to IAM: name the keys that encrypt sessions, as the argument "
+                "encryption_key of SessionManagerPermissions does",
+                (),
+            )
+        for written in listed(statement.written_resource):
+            if _is_no_key(written, policy.resource):
+                yield Finding(
+                    KEY_NOT_BY_ARN,
+                    (policy.resource,),
+                    policy.location,
+                    f"{statement.name} allows kms:Decrypt on {shown(written)}, which grants "
+                    "nothing: a policy names a key by its ARN alone, not by an alias or a key "
+                    "id; give the key or its alias to the argument encryption_key of "
+                    "SessionManagerPermissions instead",
+                    (),
+                )
+
+
+def _is_no_key(written: object, resource: Resource) -> bool:
+    """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
+    if isinstance(written, dict) and "Ref" in written:
+        referenced = resource.template.resources.get(str(written["Ref"]))
+        return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
+    return _ALIAS_OR_ID.fullmatch(text(written)) is not None
+
+
+class Replace(NamedTuple):
+    """Gives a role one AWS managed policy in place of another."""
+
+    name: str
+    instead: str
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
+        """Write the entry of the list that names the policy."""
+        (role,) = resources
+        arns = as_written(role, "ManagedPolicyArns")
+        names = [text(one).rpartition("/")[2] for one in (arns if isinstance(arns, list) else ())]
+        name, instead = (one.rpartition("/")[2] for one in (self.name, self.instead))
+        if names.count(name) != 1 or instead in names:
+            return (
+                f"take {self.name} from the role, and give it {self.instead} if it has not got it"
+            )
+        arn = f'{code.cdk("iam")}.ManagedPolicy.from_aws_managed_policy_name("{self.instead}")'
+        path = f"ManagedPolicyArns.{names.index(name)}"
+        override(code, role, path, f"{arn}.managed_policy_arn")
+        return ""

@@ -1,0 +1,123 @@
+"""Images that AWS ships without the SSM Agent.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._readiness.templates.functions import mapping
+from session_manager_permissions._readiness.templates.model import Unresolved
+
+from .fixes import override
+from .kinds import kind_of
+from .rule import Finding, Told, not_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.launch import Written
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.templates.model import Resource
+
+    from .fixes import Code
+
+AGENT_MISSING: Final = "agent-missing"
+RULES: Final = (
+    not_ready(
+        AGENT_MISSING,
+        "an image that AWS ships without the SSM Agent, as Amazon Linux *minimal*, and nothing "
+        "that installs it",
+        "the instance or launch template",
+    ),
+)
+
+_MINIMAL: Final = re.compile("/aws/service/ami-amazon-linux-latest/(al2023|amzn2?)-ami-minimal-.*")
+"""The public parameters of the images without the agent."""
+
+_OF_CDK: Final = "C96584B6F00A464EAD1953AFF4B05118Parameter"
+"""How CDK ends the names of the parameters that it makes for an image. Nobody passes them."""
+
+_HARMLESS: Final = re.compile(
+    r"#.*|(sudo )?(dnf|yum|systemctl|service|set|export|useradd|usermod|mkdir|hostnamectl|"
+    r"timedatectl|echo)( [^;&|`$()<>]*)?|"
+)
+"""Lines of a script that install nothing but the packages that they name."""
+
+
+def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
+    """Find compute whose image has no agent."""
+    image = compute.image
+    if image is None:
+        return
+    path, may_be_other = _parameter(parts, image)
+    if _MINIMAL.fullmatch(path) is None:
+        return
+    where, instances = compute.set_in, kind_of(compute.set_in)
+    if may_be_other:
+        yield may_be_other
+    elif _may_install(parts, compute):
+        yield f"whether the user data installs the SSM Agent, which the image {path!r} lacks"
+    elif parts.changed(where) is None:
+        yield Finding(
+            AGENT_MISSING,
+            (where,),
+            f"Properties.{instances.launch}ImageId",
+            f"Session Manager can't reach {instances.instances}: the image {path!r} has no SSM "
+            "Agent, and the user data does not install it",
+            (UseImage(path),),
+        )
+
+
+def _parameter(parts: Parts, image: Written) -> tuple[str, str]:
+    """Return the public parameter of an image, and what may choose another one."""
+    match parts.assembly.value(image.template, image.value):
+        case (Unresolved(template, str(name)),) if name.startswith("{{resolve:ssm:"):
+            return name.removeprefix("{{resolve:ssm:").rstrip("}").partition(":")[0], ""
+        case (Unresolved(template, str(name)),) if template in parts.assembly.templates:
+            given = mapping(template.parameters.get(name))
+            if str(given.get("Type")).startswith("AWS::SSM::Parameter::Value<"):
+                by_others = "" if name.endswith(_OF_CDK) else f"the parameter {name!r}"
+                return str(given.get("Default", "")), by_others
+        case (str(known),):
+            return known.removeprefix("resolve:ssm:").partition(":")[0], ""
+    return "", ""
+
+
+def _may_install(parts: Parts, compute: Compute) -> bool:
+    """Tell whether the user data does anything that may install the agent."""
+    written = compute.user_data
+    if written is None:
+        return False
+    script = written.value
+    if isinstance(script, dict) and "Fn::Base64" in script:
+        script = script["Fn::Base64"]
+    text = parts.assembly.text(written.template, script)
+    return "ssm" in text or any(
+        "://" in line or not _HARMLESS.fullmatch(line.strip()) for line in text.splitlines()
+    )
+
+
+# Fixes -------------------------------------------------------------------------------------------
+
+
+class UseImage(NamedTuple):
+    """Uses the image with the agent, of the same Amazon Linux and processor."""
+
+    minimal: str
+    """The public parameter of the image without the agent."""
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
+        """Write the property."""
+        ec2 = code.cdk("ec2")
+        latest = "latest_amazon_linux2023" if "al2023" in self.minimal else "latest_amazon_linux2"
+        is_arm = self.minimal.endswith("arm64")
+        processor = f"cpu_type={ec2}.AmazonLinuxCpuType.ARM_64" if is_arm else ""
+        image = f"{ec2}.MachineImage.{latest}({processor})"
+        for one in resources:
+            path = f"{kind_of(one).launch}ImageId"
+            override(code, one, path, f"{image}.get_image({code.stack(one)}).image_id")
+        return ""

@@ -1,0 +1,461 @@
+"""The way of compute through its network to the services that Session Manager needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._network import endpoint_policy, verdicts
+from session_manager_permissions._network.facts import Unknown
+from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, in_words
+from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.parts import GROUP, SUBNET
+from session_manager_permissions._readiness.templates.functions import listed, mapping
+from session_manager_permissions._readiness.templates.model import Resource
+
+from .fixes import add_statement, is_true, literal, override, written
+from .kinds import kind_of
+from .rule import Finding, Told, not_ready
+from .sessions import LOG_LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_manager_permissions._network.judge import Judge
+    from session_manager_permissions._network.verdicts import Problem
+    from session_manager_permissions._readiness.compute import Compute
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.sessions import ServiceUse
+
+    from .fixes import Code, Fix
+
+# `_network` names the rules, as the command has them too.
+RULES: Final = (
+    not_ready(
+        verdicts.NO_NETWORK_PATH,
+        "a subnet without a way out, and without VPC endpoints of `ssm` and `ssmmessages`",
+        "the instance, group, fleet or node group",
+    ),
+    not_ready(
+        verdicts.ENDPOINT_MISSING,
+        "VPC endpoints as the only way out, of which one that is needed is missing",
+        "the instance, group, fleet or node group",
+    ),
+    not_ready(
+        verdicts.ENDPOINT_UNREACHABLE,
+        "private DNS that is off, security groups that do not admit TCP 443 from the compute, "
+        "or a policy that does not allow the agent's calls",
+        "the VPC endpoint",
+    ),
+    not_ready(
+        verdicts.EGRESS_CLOSED,
+        "security groups that do not let TCP 443 out",
+        "the instance or launch template",
+    ),
+)
+
+_BY_ENDPOINTS: Final = (verdicts.NO_NETWORK_PATH, verdicts.ENDPOINT_MISSING)
+"""The causes that endpoints mend."""
+
+
+def of_compute(
+    parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
+) -> Iterator[Told]:
+    """Find what keeps compute from the services that it needs.
+
+    Args:
+        parts: reads what the compute refers to.
+        judge: judges paths.
+        compute: the compute.
+        uses: how sessions use each service that not every session needs.
+    """
+    if not compute.placements:
+        yield "what launches from it, and where"
+        return
+    needed = (*ALWAYS_NEEDED, *(name for name, use in uses.items() if use.needed is True))
+    verdict = judge.judge(compute.placements, needed)
+    yield from verdict.decides
+    for service, use in uses.items():
+        if isinstance(use.needed, Unknown) and judge.judge(compute.placements, (service,)).problems:
+            yield use.needed.decides
+    for problem in verdict.problems:
+        yield _of_problem(parts, judge, problem, compute, (*needed, *_of_lost_logs(uses)))
+
+
+def of_logs(
+    parts: Parts, judge: Judge, compute: Compute, uses: dict[str, ServiceUse]
+) -> Iterator[Finding]:
+    """Find logs that do not arrive, of compute that can otherwise be reached."""
+    lost = _of_lost_logs(uses)
+    if not lost or judge.judge(compute.placements, ALWAYS_NEEDED).problems:
+        return
+    for problem in judge.judge(compute.placements, lost).problems:
+        found = _of_problem(parts, judge, problem, compute, lost)
+        why = f"the logs of sessions on {kind_of(compute.resource).instances} are lost: "
+        yield found._replace(
+            rule=LOG_LOST,
+            resources=(compute.resource,),
+            location="Properties",
+            description=why + problem.why,
+        )
+
+
+def _of_lost_logs(uses: dict[str, ServiceUse]) -> tuple[str, ...]:
+    """Return the services without which sessions lose their logs, and do not fail."""
+    return tuple(name for name, use in uses.items() if use.used is True and use.needed is False)
+
+
+def _of_problem(
+    parts: Parts, judge: Judge, problem: Problem, compute: Compute, used: tuple[str, ...]
+) -> Finding:
+    kind = kind_of(compute.resource)
+    why = f"Session Manager can't reach {kind.instances}: {problem.why}"
+    where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
+    if problem.cause == verdicts.EGRESS_CLOSED:
+        where, location = compute.set_in, "Properties"
+    elif problem.cause == verdicts.ENDPOINT_UNREACHABLE and isinstance(problem.subject, Resource):
+        where, location = problem.subject, "Properties"
+    if not any(service in ALWAYS_NEEDED for service in problem.services):
+        services = in_words(problem.services)
+        why = f"sessions on {kind.instances} that use {services} fail: {problem.why}"
+    if problem.cause in _BY_ENDPOINTS:
+        others = (
+            service
+            for other in judge.judge(compute.placements, used).problems
+            if other.cause in _BY_ENDPOINTS
+            for service in other.services
+        )
+        missing = tuple(dict.fromkeys((*problem.services, *others)))
+        fix = _fix(parts, compute, problem._replace(services=missing))
+    else:
+        fix = _fix(parts, compute, problem)
+    if problem.cause == verdicts.EGRESS_CLOSED:
+        fix += _behind_closed_groups(parts, judge, compute, used)
+    return Finding(problem.cause, (where,), location, why, fix)
+
+
+# Fixes -------------------------------------------------------------------------------------------
+
+
+def _fix(parts: Parts, compute: Compute, problem: Problem) -> tuple[Fix, ...]:
+    """Return what opens the way that a problem closes."""
+    place = compute.placements[0]
+    subnet, vpc = place.subnet, _resource(parts.vpc_of(place.subnet))
+    if problem.fault == verdicts.NETWORK_ACL:
+        return (LetPass(vpc, _resource(subnet)),)
+    if problem.cause in _BY_ENDPOINTS:
+        return (MakeEndpoints(vpc, problem.services, _resource(subnet)),)
+    if problem.cause == verdicts.EGRESS_CLOSED:
+        groups = (_resource(one) for one in place.groups or (vpc,))
+        return (LetOut(next((one for one in groups if one is not None), None)),)
+    return (_open_endpoint(parts, problem, vpc),)
+
+
+def _open_endpoint(parts: Parts, problem: Problem, vpc: Resource | None) -> Fix:
+    """Return what opens an endpoint."""
+    endpoint = _resource(problem.subject)
+    assert endpoint is not None  # noqa: S101 # as all subjects of templates
+    if problem.fault == verdicts.PRIVATE_DNS:
+        return NameEndpoint(endpoint, vpc)
+    if problem.fault == verdicts.VPC_DNS:
+        return NameEndpoint(None, vpc)
+    if problem.fault == verdicts.GROUPS:
+        given = endpoint.properties.get("SecurityGroupIds")
+        of_endpoint = parts.references(endpoint.template, given, GROUP) or (vpc,)
+        groups = (_resource(one) for one in of_endpoint)
+        return Admit(next((one for one in groups if one is not None), None), vpc)
+    return AllowCalls(endpoint, problem.services)
+
+
+def _behind_closed_groups(
+    parts: Parts, judge: Judge, compute: Compute, used: tuple[str, ...]
+) -> tuple[Fix, ...]:
+    """Return what makes the endpoints that are missing once the security groups let TCP 443 out.
+
+    The default group of the VPC, which lets everything out, stands for the groups as they are then.
+    """
+    opened = [place._replace(groups=()) for place in compute.placements]
+    return tuple(
+        fix
+        for problem in judge.judge(opened, used).problems
+        if problem.cause in _BY_ENDPOINTS
+        for fix in _fix(parts, compute, problem)
+    )
+
+
+def _resource(part: object) -> Resource | None:
+    return part if isinstance(part, Resource) else None
+
+
+_SERVICES: Final = {"kms": "KMS", "logs": "CLOUDWATCH_LOGS"}
+"""The services of interface endpoints that not every session needs, as `ec2` calls them."""
+
+
+@dataclass(frozen=True)
+class MakeEndpoints:
+    """Makes the VPC endpoints of services, once for all subnets of a VPC."""
+
+    vpc: Resource | None
+    services: tuple[str, ...]
+    subnet: Resource | None = field(compare=False)
+    """A subnet of the compute."""
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Write the endpoints, and turn on the DNS of the VPC that leads to them."""
+        services = in_words(self.services)
+        if self.vpc is None or (self.subnet is None and not code.is_l2(self.vpc)):
+            return f"make VPC endpoints of {services} where the VPC is defined"
+        gateways, interfaces = self._routes(code), [one for one in self.services if one != "s3"]
+        if not gateways and "s3" in self.services:
+            return f"make VPC endpoints of {services} where the route tables are defined"
+        stack = code.stack(self.vpc)
+        if interfaces:
+            turn_on_dns(code, self.vpc)
+            vpc = self._as_l2(code, stack)
+            if not {*interfaces}.isdisjoint(ALWAYS_NEEDED):
+                new = code.new_id(self.vpc, "SessionManagerEndpoints")
+                code.add(f"{code.library('SessionManagerEndpoints')}({stack}, {new}, vpc={vpc})")
+            for service in interfaces:
+                if service in _SERVICES:
+                    self._interface(code, service, vpc)
+        if "s3" in self.services:
+            code.add(
+                f"{code.cdk('ec2')}.CfnVPCEndpoint({stack}, {code.new_id(self.vpc, 'S3')}, "
+                f"vpc_id={code.l1(self.vpc)}.ref, "
+                f'service_name=f"com.amazonaws.{{{stack}.region}}.s3", '
+                f"route_table_ids=[{', '.join(gateways)}])"
+            )
+        return ""
+
+    def _as_l2(self, code: Code, stack: str) -> str:
+        """Return a variable with the VPC as an L2 construct, as only that takes endpoints."""
+        assert self.vpc is not None  # noqa: S101 # as `write` has seen
+        if code.is_l2(self.vpc) or self.subnet is None:
+            return code.l2(self.vpc)
+        vpc, subnet, new = code.l1(self.vpc), code.l1(self.subnet), code.new_id(self.vpc, "Import")
+        return code.new(
+            f"imported_{vpc}",
+            f"{code.cdk('ec2')}.Vpc.from_vpc_attributes({stack}, {new}, vpc_id={vpc}.ref, "
+            f"vpc_cidr_block={vpc}.attr_cidr_block, "
+            f"availability_zones=[{subnet}.attr_availability_zone], "
+            f"private_subnet_ids=[{subnet}.ref])",
+        )
+
+    def _interface(self, code: Code, service: str, vpc: str) -> None:
+        """Make one interface endpoint, which admits each range of the VPC."""
+        assert self.vpc is not None  # noqa: S101 # as `write` has seen
+        ec2, stack, name = code.cdk("ec2"), code.stack(self.vpc), _SERVICES[service]
+        endpoint = code.new(
+            f"{service}_endpoint",
+            f"{ec2}.InterfaceVpcEndpoint({stack}, {code.new_id(self.vpc, service.title())}, "
+            f"vpc={vpc}, service={ec2}.InterfaceVpcEndpointAwsService.{name}, open=False)",
+        )
+        for block in _blocks(code, self.vpc):
+            peer = f"{ec2}.Peer.ipv4({block})"
+            code.add(f"{endpoint}.connections.allow_default_port_from({peer})")
+
+    def _routes(self, code: Code) -> list[str]:
+        """Return the ids of the route tables of the compute's VPC, for a gateway endpoint."""
+        if "s3" not in self.services:
+            return []
+        tables = [
+            one
+            for one in code.parts.by_type["AWS::EC2::RouteTable"]
+            if code.parts.vpc_of(one) is self.vpc
+        ]
+        return [f"{code.l1(one)}.ref" for one in tables]
+
+
+class NameEndpoint(NamedTuple):
+    """Has the public name of a service lead to its endpoint."""
+
+    endpoint: Resource | None
+    """The endpoint whose private DNS is off."""
+    vpc: Resource | None
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Turn on the private DNS of the endpoint, and the DNS of the VPC that it needs."""
+        if self.endpoint is not None:
+            override(code, self.endpoint, "PrivateDnsEnabled", "True")
+        if self.vpc is None:
+            return "" if self.endpoint else "turn on DNS support and DNS host names of the VPC"
+        turn_on_dns(code, self.vpc)
+        return ""
+
+
+def turn_on_dns(code: Code, vpc: Resource) -> None:
+    """Have names in a VPC lead to private addresses. Without these, only the DNS support is on."""
+    for name in ("EnableDnsSupport", "EnableDnsHostnames"):
+        is_default = name == "EnableDnsSupport" and written(vpc, name) is None
+        if not is_default and not is_true(vpc, name):
+            override(code, vpc, name, "True")
+
+
+class LetOut(NamedTuple):
+    """Lets TCP 443 out of a security group, or a VPC's default one."""
+
+    group: Resource | None
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Write the rule."""
+        if self.group is None:
+            return "let TCP 443 out of one of them, where it is defined"
+        add_rule(code, self.group, "Egress", '"0.0.0.0/0"')
+        return ""
+
+
+class Admit(NamedTuple):
+    """Admits TCP 443 from a VPC to a security group of an endpoint, or a VPC's default one."""
+
+    group: Resource | None
+    vpc: Resource | None
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Write a rule for each range of the VPC."""
+        if self.group is None or self.vpc is None:
+            return "admit TCP 443 from the VPC to one of them, where it is defined"
+        for block in _blocks(code, self.vpc):
+            add_rule(code, self.group, "Ingress", block)
+        return ""
+
+
+def add_rule(code: Code, group: Resource, direction: str, block: str) -> None:
+    """Let TCP 443 pass by a rule of a security group, or of a VPC's default one."""
+    ec2 = code.cdk("ec2")
+    if code.is_l2(group) and group.type == "AWS::EC2::SecurityGroup":
+        rule = f"{ec2}.Peer.ipv4({block}), {ec2}.Port.tcp(443)"
+        code.add(f"{code.l2(group)}.add_{direction.lower()}_rule({rule})")
+        return
+    attribute = _GROUP_IDS.get(group.type, "attr_group_id")
+    code.add(
+        f"{ec2}.CfnSecurityGroup{direction}({code.stack(group)}, "
+        f"{code.new_id(group, f'Https{direction}')}, group_id={code.l1(group)}.{attribute}, "
+        f'ip_protocol="tcp", from_port=443, to_port=443, cidr_ip={block})'
+    )
+
+
+_GROUP_IDS: Final = {
+    "AWS::EC2::VPC": "attr_default_security_group",
+    "AWS::EKS::Cluster": "attr_cluster_security_group_id",
+}
+"""The attribute with the id of the security group that AWS makes with a resource."""
+
+
+def _blocks(code: Code, vpc: Resource) -> Iterator[str]:
+    """Yield each IPv4 range of a VPC, as the code gives it."""
+    yield _block(code, vpc) or f"{code.l1(vpc)}.attr_cidr_block"
+    for more in code.parts.by_type["AWS::EC2::VPCCidrBlock"]:
+        if code.parts.vpc_of(more) is vpc and written(more, "CidrBlock") is not None:
+            yield _block(code, more) or f"{code.l1(more)}.cidr_block"
+
+
+def _block(code: Code, resource: Resource) -> str:
+    known = code.parts.behind(resource.template, written(resource, "CidrBlock"))
+    return in_python(known) if isinstance(known, str) else ""
+
+
+class AllowCalls(NamedTuple):
+    """Allows the agent's calls in the policy of an endpoint."""
+
+    endpoint: Resource
+    services: tuple[str, ...]
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Add a statement to the policy."""
+        actions = [*endpoint_policy.ACTIONS[self.services[0]]]
+        document = mapping(self.endpoint.properties.get("PolicyDocument"))
+        if any(mapping(one).get("Effect") == "Deny" for one in listed(document.get("Statement"))):
+            return f"leave {in_words(actions)} out of the Deny of the endpoint's policy"
+        if code.is_l2(self.endpoint):
+            iam = code.cdk("iam")
+            code.add(
+                f"{code.l2(self.endpoint)}.add_to_policy({iam}.PolicyStatement("
+                f"principals=[{iam}.AnyPrincipal()], actions={literal(actions)}, "
+                'resources=["*"]))'
+            )
+            return ""
+        to_all = {"Effect": "Allow", "Principal": "*", "Action": actions, "Resource": "*"}
+        if add_statement(code, self.endpoint, "PolicyDocument", to_all):
+            return ""
+        return f"allow {in_words(actions)} in the policy of the endpoint"
+
+
+_ACL: Final = "AWS::EC2::NetworkAcl"
+_MOST_ENTRIES: Final = 32766  # the highest number of an entry that a network ACL takes
+_HTTPS_PORTS: Final = (443, 443)
+_ANSWERS: Final = (1024, 65535)
+
+
+class LetPass(NamedTuple):
+    """Lets TCP 443, and the answers to it, pass the network ACLs on the way."""
+
+    vpc: Resource | None
+    subnet: Resource | None
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Write the entries that the ACLs of the compute, NAT gateways and endpoints need."""
+        needed: dict[Resource, dict[tuple[bool, tuple[int, int]], None]] = {}
+        for subnet, entries in self._subnets(code):
+            for acl in _acls(code, subnet):
+                needed.setdefault(acl, {}).update(dict.fromkeys(entries))
+        if not needed:
+            return "let TCP 443 and the answers to it, TCP 1024 to 65535, pass the network ACLs"
+        for acl, passing in needed.items():
+            numbers = code.numbers(acl, partial(_free_numbers, code, acl))
+            if len(numbers) < len(passing):
+                return (
+                    f"let TCP 443 and the answers to it pass, before {acl.logical_id!r} denies it"
+                )
+            for egress, ports in passing:
+                if code.is_new((acl, egress, ports)):
+                    code.add(_entry(code, acl, numbers.pop(0), ports, egress=egress))
+        return ""
+
+    def _subnets(self, code: Code) -> Iterator[tuple[Resource, list[tuple[bool, tuple[int, int]]]]]:
+        """Yield the subnets on the way, with what has to pass: out or in, and which ports."""
+        parts = code.parts
+        starts = [(True, _HTTPS_PORTS), (False, _ANSWERS)]
+        ends = [(False, _HTTPS_PORTS), (True, _ANSWERS)]
+        if self.subnet is not None:
+            yield self.subnet, starts
+        for type_, by, entries in (
+            ("AWS::EC2::NatGateway", "SubnetId", [*ends, *starts]),
+            ("AWS::EC2::VPCEndpoint", "SubnetIds", ends),
+        ):
+            for resource in parts.by_type[type_]:
+                for one in parts.references(resource.template, written(resource, by), SUBNET):
+                    if isinstance(one, Resource) and parts.vpc_of(one) is self.vpc:
+                        yield one, entries
+
+
+def _acls(code: Code, subnet: Resource) -> Iterator[Resource]:
+    """Yield the network ACL of a subnet, if the app makes it."""
+    for one in code.parts.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
+        if code.parts.behind(one.template, written(one, "SubnetId")) is subnet:
+            acl = code.parts.behind(one.template, written(one, "NetworkAclId"))
+            if isinstance(acl, Resource) and acl.type == _ACL:
+                yield acl
+
+
+def _free_numbers(code: Code, acl: Resource) -> list[int]:
+    """Return the numbers before any Deny that no entry of an ACL has, the lowest first."""
+    parts, taken, denied = code.parts, set[str](), _MOST_ENTRIES
+    for entry in parts.by_type["AWS::EC2::NetworkAclEntry"]:
+        if parts.behind(entry.template, written(entry, "NetworkAclId")) is acl:
+            number = parts.text(entry, written(entry, "RuleNumber"))
+            taken.add(number)
+            if parts.text(entry, written(entry, "RuleAction")) == "deny" and number.isdecimal():
+                denied = min(denied, int(number))
+    return [one for one in range(1, denied) if str(one) not in taken]
+
+
+def _entry(code: Code, acl: Resource, number: int, ports: tuple[int, int], *, egress: bool) -> str:
+    ec2, (first, last) = code.cdk("ec2"), ports
+    new = code.new_id(acl, f"{'Out' if egress else 'In'}{first}")
+    port_range = f"{ec2}.CfnNetworkAclEntry.PortRangeProperty(from_={first}, to={last})"
+    return (
+        f"{ec2}.CfnNetworkAclEntry({code.stack(acl)}, {new}, network_acl_id={code.l1(acl)}.ref, "
+        f'rule_number={number}, protocol=6, rule_action="allow", egress={egress}, '
+        f'cidr_block="0.0.0.0/0", port_range={port_range})'
+    )

@@ -1,0 +1,87 @@
+"""The policies of a role that are beyond IAM's quotas, so that the deployment fails.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions import _limits
+from session_manager_permissions._readiness.roles import ROLE_IN
+
+from .permissions import its_role
+from .rule import Finding, Told, not_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_manager_permissions._readiness.roles import Role, Roles
+    from session_manager_permissions._readiness.templates.model import Resource
+
+POLICIES_TOO_LONG: Final = "inline-policies-too-long"
+MANAGED_POLICY_TOO_LONG: Final = "managed-policy-too-long"
+TOO_MANY_MANAGED_POLICIES: Final = "too-many-managed-policies"
+RULES: Final = (
+    not_ready(
+        POLICIES_TOO_LONG,
+        f"inline policies of its role with more than {_limits.MAX_INLINE_POLICIES:,} characters, "
+        "which IAM refuses",
+    ),
+    not_ready(
+        MANAGED_POLICY_TOO_LONG,
+        f"a managed policy of the role with more than {_limits.MAX_MANAGED_POLICY:,} characters, "
+        "which IAM refuses",
+        "the policy",
+    ),
+    not_ready(
+        TOO_MANY_MANAGED_POLICIES,
+        f"more than {_limits.MAX_MANAGED_POLICIES} managed policies on its role, the most that the "
+        "quota can be raised to",
+    ),
+)
+
+QUOTA: Final = "the account's quota of managed policies on a role, which is "
+"""How the reason begins that the account's quota decides."""
+LOOK_UP: Final = "# Look up the quota of the account in Service Quotas"
+
+
+def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
+    """Find policies beyond IAM's quotas."""
+    length = roles.inline_length(role)
+    if length > _limits.MAX_INLINE_POLICIES:
+        yield Finding(
+            POLICIES_TOO_LONG,
+            (profile,),
+            f"Properties.{ROLE_IN[profile.type]}",
+            f"the deployment will fail: the inline policies of {its_role(role)} have at least "
+            f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: "
+            "make a managed policy of one of them",
+            (),
+        )
+    for policy in roles.long_managed(role):
+        yield Finding(
+            MANAGED_POLICY_TOO_LONG,
+            (policy.resource,),
+            policy.location,
+            f"the deployment will fail: the managed policy {policy.resource.logical_id!r} has "
+            f"at least {policy.length} characters, and IAM allows {_limits.MAX_MANAGED_POLICY}: "
+            "move some of its statements to another managed policy",
+            (),
+        )
+    number = roles.managed_policies(role)
+    if number > _limits.MAX_MANAGED_POLICIES:
+        yield Finding(
+            TOO_MANY_MANAGED_POLICIES,
+            (profile,),
+            f"Properties.{ROLE_IN[profile.type]}",
+            f"the deployment will fail: {its_role(role)} has at least {number} "
+            f"managed policies, and IAM allows at most {_limits.MAX_MANAGED_POLICIES} on a role: "
+            "merge several of them into one, or use inline policies",
+            (),
+        )
+    elif number > _limits.MANAGED_POLICIES:
+        yield (
+            f"{QUOTA}{_limits.MANAGED_POLICIES} unless it was raised ({its_role(role)} has "
+            f"{number})"
+        )

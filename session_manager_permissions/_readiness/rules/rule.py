@@ -1,0 +1,48 @@
+"""What a rule of the check is, and what it finds."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from session_manager_permissions._readiness.templates.model import Resource
+
+    from .fixes import Fix
+
+_NOT_READY: Final = "warning; error if strict"
+
+
+class ReadinessRule(NamedTuple):
+    """A rule of the check."""
+
+    severity: str
+    """`warning`, `info`, or a warning that is an error with `strict`."""
+    id: str
+    finds: str
+    reported_on: str = "the profile"
+
+    @property
+    def not_ready(self) -> bool:
+        """Whether a profile with such a finding is not ready."""
+        return self.severity == _NOT_READY
+
+
+not_ready = partial(ReadinessRule, _NOT_READY)
+warning = partial(ReadinessRule, "warning")
+info = partial(ReadinessRule, "info")
+
+
+class Finding(NamedTuple):
+    """What a rule finds, on all the resources that it concerns."""
+
+    rule: str
+    resources: tuple[Resource, ...]
+    location: str
+    description: str
+    fix: tuple[Fix, ...] | str
+    """What mends it; of a finding that is reported, the code of that, empty if there is none."""
+
+
+Told: TypeAlias = "Finding | str"
+"""What is wrong in a world; or what decides on that, if it can't be known, as a noun."""

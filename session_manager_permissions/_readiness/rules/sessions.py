@@ -1,0 +1,300 @@
+"""The Session documents of the app: what the roles of its instances may not do for sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions import _needs
+from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.policies import Answer, may_be_about
+from session_manager_permissions._readiness.roles import DECRYPT, Asked
+from session_manager_permissions._readiness.templates.functions import listed, mapping
+from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
+
+from .fixes import Advice
+from .permissions import LEAVE_OUT, give_policy
+from .rule import Finding, Told, not_ready, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.roles import Role, Roles
+    from session_manager_permissions._readiness.sessions import Document, Sessions
+    from session_manager_permissions._readiness.templates.model import Value
+
+    from .fixes import Code, Fix
+
+SESSION_DENIED: Final = "session-denied"
+LOG_LOST: Final = "log-lost"
+RULES: Final = (
+    not_ready(
+        SESSION_DENIED,
+        "a Session document whose key or enforced logs a role of the app may not use, or that "
+        "runs sessions as `root`; the profile is not ready only if the document is the account's "
+        "default, `SSM-SessionManagerRunShell`",
+        "the Session document",
+    ),
+    warning(
+        LOG_LOST,
+        "logs of sessions that do not arrive: the role may not write them, or the network does "
+        "not lead there",
+        "the Session document or the compute",
+    ),
+)
+
+_INPUTS: Final = "Properties.Content"
+
+
+class Option(NamedTuple):
+    """An argument of `SessionManagerPermissions`."""
+
+    name: str
+    value: Resource | str
+    """What the app makes, or a text."""
+
+
+class AgentCall(NamedTuple):
+    """A call that the agent makes for a session with a document."""
+
+    action: str
+    on: Asked
+    options: tuple[Option, ...]
+    """The options of `SessionManagerPermissions` that allow it; none where they are not known."""
+    ends: bool
+    """Whether the session is refused without it; else its log is lost."""
+    resource: Resource | None = None
+    """What has a policy of its own that may allow the call."""
+
+
+class SessionRules:
+    """Judges the Session documents of the app by the roles of its instances."""
+
+    def __init__(self, parts: Parts, roles: Roles, sessions: Sessions) -> None:
+        self._parts = parts
+        self._roles = roles
+        self._sessions = sessions
+
+    def of_role(self, role: Role, profile: Resource) -> Iterator[Told]:
+        """Find what keeps sessions that name no document from instances under a profile."""
+        for finding in self._found(role, profile):
+            if finding.rule == SESSION_DENIED and self._is_default(finding.resources[0]):
+                yield finding
+        for document in self._sessions.documents(profile.template.stack):
+            if self._is_default(document.resource):
+                for call in self._calls(document):
+                    if call.ends and self._answer(role, call) is Answer.UNKNOWN:
+                        name = document.resource.logical_id
+                        yield f"whether the role may call {call.action}, as {name!r} asks for"
+
+    def of_documents(self, role: Role, profile: Resource) -> Iterator[Finding]:
+        """Find what other sessions lack on instances under a profile, and the logs that are lost.
+
+        A session may be started with any of the documents, so a role that may use one is fine.
+        """
+        for finding in self._found(role, profile):
+            if finding.rule == LOG_LOST or not self._is_default(finding.resources[0]):
+                yield finding
+
+    def _is_default(self, document: Resource) -> bool:
+        name = document.properties.get("Name")
+        return self._parts.text(document, name) == _needs.DEFAULT_DOCUMENT
+
+    def _found(self, role: Role, profile: Resource) -> Iterator[Finding]:
+        documents = self._sessions.documents(profile.template.stack)
+        for document in documents:
+            if self._runs_as_root(document):
+                yield _as_root(document)
+        for ends in (True, False):
+            denied = [(one, [*self._denied(one, role, ends=ends)]) for one in documents]
+            if denied and all(calls for _, calls in denied):
+                for document, calls in denied:
+                    fix = self._fix(role, calls)
+                    yield _finding(document, role, calls, fix, ends=ends)
+                return  # a session that is refused has no log
+
+    def _fix(self, role: Role, calls: list[AgentCall]) -> Fix:
+        """Return what allows a role the calls."""
+        if any(self._answer(role, call) is Answer.EXPLICIT_DENY for call in calls):
+            return Advice(LEAVE_OUT)
+        for call in calls:
+            if self._roles.limit(role, call.action, call.on) is not Answer.ALLOWED:
+                return Advice("allow these actions in the permissions boundary and in a policy")
+        if not all(call.options for call in calls):
+            return Advice("allow them on the log group")
+        return AllowSessions(
+            role.resource, tuple(dict.fromkeys(one for call in calls for one in call.options))
+        )
+
+    def _denied(self, document: Document, role: Role, *, ends: bool) -> Iterator[AgentCall]:
+        for call in self._calls(document):
+            if call.ends is ends and self._answer(role, call) >= Answer.IMPLICIT_DENY:
+                yield call
+
+    def _answer(self, role: Role, call: AgentCall) -> Answer:
+        answer = self._roles.answer(role, call.action, call.on)
+        if answer is Answer.IMPLICIT_DENY and call.on.service != "logs":
+            mine = call.resource is not None and not self._may_allow(call.resource, role, call)
+            return answer if mine else Answer.UNKNOWN
+        return answer
+
+    def _may_allow(self, resource: Resource, role: Role, call: AgentCall) -> bool:
+        """Tell whether the own policy of a key or a bucket may let a role in by itself."""
+        if resource.type == "AWS::KMS::Key":
+            policies = [(resource, resource.properties.get("KeyPolicy", {}))]
+        else:
+            policies = [
+                (one, one.properties.get("PolicyDocument"))
+                for one in self._parts.by_type["AWS::S3::BucketPolicy"]
+                if one.exists and resource in one.mentions
+            ]
+        return any(
+            not isinstance(document, dict)
+            or any(
+                may_be_about({"Statement": [one]}, (call.action,))
+                and self._lets_in(owner, one, role)
+                for one in listed(document.get("Statement"))
+            )
+            for owner, document in policies
+        )
+
+    def _lets_in(self, owner: Resource, statement: object, role: Role) -> bool:
+        """Tell whether a statement may let a role in: not the account, a service, or another."""
+        effect, principal = map(mapping(statement).get, ("Effect", "Principal"))
+        if effect == "Deny":
+            return False
+        if not isinstance(principal, dict):
+            return True
+        others = {kind: one for kind, one in principal.items() if kind != "Service"}
+        for named in listed([*others.values()]):
+            match self._parts.assembly.value(owner.template, named):
+                case [*_, ReturnValue(other, _)] if other.type == role.resource.type:
+                    if other is role.resource:
+                        return True
+                case [*_, str(last)] if last.endswith(":root"):
+                    pass
+                case _:
+                    return True
+        return False
+
+    def _runs_as_root(self, document: Document) -> bool:
+        user = self._sessions.input(document, "runAsDefaultUser")
+        return user == ("root",) and self._sessions.is_on(document, "runAsEnabled") is True
+
+    def _calls(self, document: Document) -> Iterator[AgentCall]:
+        read, is_on = self._sessions.input, self._sessions.is_on
+        key = self._key(read(document, "kmsKeyId"))
+        if key is not None:
+            on = Asked((ReturnValue(key, "Arn"),), "kms")
+            yield AgentCall(DECRYPT, on, (Option("encryption_key", key),), ends=True, resource=key)
+        bucket = _made(read(document, "s3BucketName"), "AWS::S3::Bucket")
+        if bucket is not None:
+            arn = ReturnValue(bucket, "Arn")
+            options: tuple[Option, ...] = (Option("log_bucket", bucket),)
+            if is_on(document, "s3EncryptionEnabled") is True:
+                action = "s3:GetEncryptionConfiguration"
+                yield AgentCall(action, Asked((arn,), "s3"), options, ends=True, resource=bucket)
+            prefix = read(document, "s3KeyPrefix")
+            log = (arn, "/", *prefix, "/log") if prefix else (arn, "/log")
+            on = Asked(_merged(log), "s3")
+            match prefix:
+                case (str(known),) if known:
+                    options = (*options, Option("log_prefix", known))
+            yield AgentCall("s3:PutObject", on, options, ends=False, resource=bucket)
+        name = read(document, "cloudWatchLogGroupName")
+        if name:
+            options, on = _log_group(name), Asked(name, "logs")
+            enforced = is_on(document, "cloudWatchEncryptionEnabled") is True
+            if enforced or is_on(document, "cloudWatchStreamingEnabled") is True:
+                yield AgentCall("logs:DescribeLogGroups", on, options, ends=enforced)
+            for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+                yield AgentCall(action, on, options, ends=False)
+
+    def _key(self, value: Value) -> Resource | None:
+        """The key of the app that an input names, by itself or by an alias."""
+        alias = _made(value, "AWS::KMS::Alias")
+        if alias is not None:
+            target = alias.properties.get("TargetKeyId")
+            return _made(self._parts.assembly.value(alias.template, target), "AWS::KMS::Key")
+        return _made(value, "AWS::KMS::Key")
+
+
+def _made(value: Value, type_: str) -> Resource | None:
+    match value:
+        case (ReturnValue(resource, _),) if resource.type == type_:
+            return resource
+    return None
+
+
+def _log_group(name: Value) -> tuple[Option, ...]:
+    group = _made(name, "AWS::Logs::LogGroup")
+    match name:
+        case _ if group is not None:
+            return (Option("log_group", group),)
+        case (str(known),):
+            return (Option("log_group", known),)
+    return ()
+
+
+def _merged(value: Iterable[object]) -> Value:
+    """Put texts that are next to each other into one."""
+    parts: list[object] = []
+    for part in value:
+        if isinstance(part, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return tuple(parts)  # type: ignore[arg-type]
+
+
+def _as_root(document: Document) -> Finding:
+    name = document.resource.logical_id
+    return Finding(
+        SESSION_DENIED,
+        (document.resource,),
+        _INPUTS,
+        f"sessions with the Session document {name!r} are refused: they run as 'root', which "
+        "Session Manager does not allow",
+        (Advice("set runAsDefaultUser to a user who may use sudo"),),
+    )
+
+
+def _finding(
+    document: Document, role: Role, calls: list[AgentCall], fix: Fix, *, ends: bool
+) -> Finding:
+    name = document.resource.logical_id
+    sessions = f"sessions with the Session document {name!r} on instances of the role {role.name!r}"
+    what = f"{sessions} are refused" if ends else f"the logs of {sessions} are lost"
+    return Finding(
+        SESSION_DENIED if ends else LOG_LOST,
+        (document.resource,),
+        _INPUTS,
+        f"{what}: the role is not allowed to call "
+        f"{', '.join(dict.fromkeys(call.action for call in calls))}",
+        (fix,),
+    )
+
+
+# Fixes -------------------------------------------------------------------------------------------
+
+
+class AllowSessions(NamedTuple):
+    """Allows a role what sessions with a document need."""
+
+    role: Resource
+    options: tuple[Option, ...]
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Write a policy with the key, the bucket or the log group."""
+        given = [f"{name}={self._argument(code, name, value)}" for name, value in self.options]
+        give_policy(code, self.role, options=given)
+        return ""
+
+    def _argument(self, code: Code, name: str, value: Resource | str) -> str:
+        if isinstance(value, Resource):
+            return code.construct(value)
+        if name != "log_group":
+            return in_python(value)
+        stack, new = code.stack(self.role), code.new_id(self.role, "LogGroup")
+        made_by = f"{code.cdk('logs')}.LogGroup.from_log_group_name"
+        return code.new("log_group", f"{made_by}({stack}, {new}, {in_python(value)})")

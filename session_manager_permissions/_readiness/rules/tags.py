@@ -1,0 +1,146 @@
+"""Grants of operators by tags that no compute of the app has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.parts import mappings
+from session_manager_permissions._readiness.policies import may_be_about
+from session_manager_permissions._readiness.templates.functions import (
+    UNKNOWN,
+    candidates,
+    listed,
+    mapping,
+)
+
+from .fixes import Advice
+from .rule import Finding, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from session_manager_permissions._readiness.compute import Launchers
+    from session_manager_permissions._readiness.parts import Parts
+    from session_manager_permissions._readiness.templates.functions import Candidate
+    from session_manager_permissions._readiness.templates.model import Resource
+
+    from .fixes import Code, Fix
+
+TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
+RULES: Final = (
+    warning(
+        TAGS_MATCH_NOTHING,
+        "`instance_tags` of a grant to operators that no compute of the app has",
+        "the policy of the grant",
+    ),
+)
+
+_START: Final = ("ssm:StartSession",)
+_TAG: Final = "ssm:resourceTag/"
+_POLICIES: Final = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+_GROUP: Final = "AWS::AutoScaling::AutoScalingGroup"
+_TAGGED: Final = ("AWS::EC2::Instance", _GROUP)
+"""Compute whose own tags reach its instances."""
+_READ: Final = (*_TAGGED, "AWS::EKS::Nodegroup")
+"""Compute whose tags are known, with those of its launch templates."""
+
+
+def of_grants(parts: Parts, launchers: Launchers) -> list[Finding]:
+    """Find tags of grants that no compute has. A stack's own tags reach it as well."""
+    grants = [
+        (policy, key, values)
+        for type_ in _POLICIES
+        for policy in parts.by_type[type_]
+        if any(may_be_about(one.value, _START) for one in _documents(policy)) and policy.exists
+        for key, values in _asked(parts, policy)
+    ]
+    if not grants:
+        return []
+    compute = [one for one in launchers.resources() if one.exists]
+    if not compute or any(one.type not in _READ or one.template.stack.tagged for one in compute):
+        return []
+    tags = [tag for one in compute for tag in _tags(parts, one)]
+    tags += [tag for one in launchers.templates() if one.exists for tag in _of_template(parts, one)]
+    return [
+        Finding(
+            TAGS_MATCH_NOTHING,
+            (policy,),
+            "Properties.PolicyDocument",
+            f"the grant to start sessions is for instances with the tag {key!r}, and no compute "
+            f"of the app has it with {' or '.join(map(repr, values))}",
+            (_fix(compute, {name for name, _ in tags}, key, values[0]),),
+        )
+        for policy, key, values in grants
+        if not any(
+            UNKNOWN in name + value or (name == key and value in values) for name, value in tags
+        )
+    ]
+
+
+def _documents(policy: Resource) -> Iterable[Candidate]:
+    """Return the documents that a policy has in any world."""
+    return candidates(policy.properties, "PolicyDocument")
+
+
+def _asked(parts: Parts, policy: Resource) -> Iterator[tuple[str, list[str]]]:
+    """Yield each tag that a grant asks for, with its values, if these are known."""
+    document = mapping(policy.properties.get("PolicyDocument"))
+    for statement, _ in mappings(document.get("Statement")):
+        if may_be_about({"Statement": [statement]}, _START):
+            condition = mapping(mapping(statement).get("Condition"))
+            for key, written in mapping(condition.get("StringEquals")).items():
+                values = [parts.text(policy, one) for one in listed(written)]
+                is_known = values and not any(UNKNOWN in one for one in values)
+                if is_known and key.startswith(_TAG) and not key.startswith(f"{_TAG}aws:"):
+                    yield key.removeprefix(_TAG), values
+
+
+def _tags(parts: Parts, compute: Resource) -> Iterator[tuple[str, str]]:
+    if compute.type == "AWS::EKS::Nodegroup":
+        return  # its own tags do not reach its instances
+    for entry, _ in mappings(compute.properties.get("Tags")):
+        if entry is None:
+            yield UNKNOWN, UNKNOWN
+        elif (
+            compute.type != _GROUP or parts.text(compute, entry.get("PropagateAtLaunch")) != "false"
+        ):
+            yield parts.text(compute, entry.get("Key")), parts.text(compute, entry.get("Value"))
+
+
+def _of_template(parts: Parts, template: Resource) -> Iterator[tuple[str, str]]:
+    data = mapping(template.properties.get("LaunchTemplateData"))
+    for entry, _ in mappings(data.get("TagSpecifications")):
+        if parts.text(template, mapping(entry).get("ResourceType", UNKNOWN)) in {
+            "instance",
+            UNKNOWN,
+        }:
+            for tag, _ in mappings(mapping(entry).get("Tags", UNKNOWN)):
+                yield (
+                    parts.text(template, mapping(tag).get("Key", UNKNOWN)),
+                    parts.text(template, mapping(tag).get("Value", UNKNOWN)),
+                )
+
+
+# Fixes -------------------------------------------------------------------------------------------
+
+
+def _fix(compute: list[Resource], tagged: set[str], key: str, value: str) -> Fix:
+    """Return what tags the compute; only whoever wrote the grant knows which of several it is."""
+    if len(compute) == 1 and compute[0].type in _TAGGED and key not in tagged:
+        return Tag(compute[0], key, value)
+    return Advice("tag the compute that the grant is for, or name a tag that it has in the grant")
+
+
+class Tag(NamedTuple):
+    """Gives an instance, or the instances of a group, the tag."""
+
+    compute: Resource
+    key: str
+    value: str
+
+    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Write the tag."""
+        given = f"{in_python(self.key)}, {in_python(self.value)}"
+        code.add(f"{code.core('Tags')}.of({code.l1(self.compute)}).add({given})")
+        return ""

@@ -1,0 +1,175 @@
+"""What the sessions of an app use besides what every session needs, by its Session documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions import _needs
+from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
+
+from .parts import decider
+from .templates.files import parsed
+from .templates.functions import UNKNOWN, is_function, mapping
+from .templates.model import ReturnValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .parts import Parts
+    from .roles import Role, Roles
+    from .templates.model import Resource, Stack, Value
+
+
+class _Inputs(NamedTuple):
+    """How a Session document speaks of a service, and the Sid of the statement about it."""
+
+    given: str
+    enforced: str
+    sid: str
+
+
+_SERVICES: Final = {
+    "kms": _Inputs("kmsKeyId", "", _needs.decrypt("*", sessions_only=False).sid),
+    "s3": _Inputs(
+        "s3BucketName",
+        "s3EncryptionEnabled",
+        _needs.log_objects("*", "", other_account=False).sid,
+    ),
+    "logs": _Inputs(
+        "cloudWatchLogGroupName", "cloudWatchEncryptionEnabled", _needs.log_group("*")[-1].sid
+    ),
+}
+_SESSION: Final = "Session"
+_SCHEMA: Final = "1.0"
+_WITHOUT_INPUTS: Final = "Port"
+"""The type of sessions that use neither a key nor logs."""
+
+
+class ServiceUse(NamedTuple):
+    """Whether sessions use a service, and whether they fail without it."""
+
+    used: Fact
+    needed: Fact
+    """Where it is not needed, a session without the service loses its log."""
+
+
+class Document(NamedTuple):
+    """What the template says of a Session document."""
+
+    resource: Resource
+    inputs: dict[str, Any] | None
+    """None where they can't be read."""
+
+
+class Sessions:
+    """Tells which services sessions use, in the world that is judged."""
+
+    def __init__(self, parts: Parts, roles: Roles) -> None:
+        self._parts = parts
+        self._roles = roles
+        self._documents = parts.by_type["AWS::SSM::Document"]
+
+    def uses(self, resource: Resource, role: Role | None) -> dict[str, ServiceUse]:
+        """Whether sessions on an instance use each service that not every session needs.
+
+        The Session documents of its stack say so, else those of its region. If there are none, the
+        Sids of this library on the role do. These do not say whether encrypted logs are enforced.
+        """
+        stack = resource.template.stack
+        key = "uses", stack, role
+        return self._parts.worlds.once(key, lambda: self._uses(stack, role))
+
+    def _uses(self, stack: Stack, role: Role | None) -> dict[str, ServiceUse]:
+        documents = self.documents(stack)
+        if documents:
+            return self._used_by(documents)
+        found = {
+            service: role is not None and self._roles.has_statement(role, one.sid)
+            for service, one in _SERVICES.items()
+        }
+        return {
+            service: ServiceUse(used, used and service == "kms") for service, used in found.items()
+        }
+
+    def documents(self, stack: Stack) -> list[Document]:
+        """The Session documents of a stack, else those of its region."""
+        return self._parts.worlds.once(("documents", stack), lambda: [*self._found(stack)])
+
+    def _found(self, stack: Stack) -> Iterator[Document]:
+        existing = [one for one in self._documents if one.exists]
+        beside = [one for one in existing if one.template.stack.environment == stack.environment]
+        own = [one for one in beside if one.template.stack == stack]
+        for resource in self._of_sessions(own) or self._of_sessions(beside):
+            content = _content(resource)
+            inputs = None
+            if isinstance(content, dict) and "schemaVersion" in content:
+                inputs = content.get("inputs", {})
+                if content.get("sessionType") == _WITHOUT_INPUTS:
+                    inputs = {}
+            is_read = isinstance(inputs, dict) and not is_function(inputs)
+            is_read = is_read and self._type(resource) == _SESSION
+            yield Document(resource, inputs if is_read else None)
+
+    def _of_sessions(self, resources: list[Resource]) -> list[Resource]:
+        return [one for one in resources if self._may_be_of_sessions(one)]
+
+    def _may_be_of_sessions(self, resource: Resource) -> bool:
+        """Whether a document may be one of sessions, which have a schema of their own."""
+        schema = mapping(_content(resource)).get("schemaVersion", _SCHEMA)
+        return self._type(resource) == _SESSION or (
+            self._type(resource) == UNKNOWN
+            and self._parts.text(resource, schema) in {_SCHEMA, UNKNOWN}
+        )
+
+    def _type(self, resource: Resource) -> str:
+        return self._parts.text(resource, resource.properties.get("DocumentType", "Command"))
+
+    def _used_by(self, documents: list[Document]) -> dict[str, ServiceUse]:
+        found = {}
+        for service in _SERVICES:
+            several = [self._of_service(one, service) for one in documents]
+            used = _of_all([one.used for one in several])
+            found[service] = ServiceUse(used, _of_all([one.needed for one in several]))
+        return found
+
+    def _of_service(self, document: Document, service: str) -> ServiceUse:
+        """Whether the sessions of a document use a service, and whether they need it."""
+        doubt = Unknown(f"the Session document {document.resource.logical_id!r}")
+        if self._type(document.resource) == UNKNOWN:
+            doubt = Unknown(decider(document.resource.properties.get("DocumentType"), "type"))
+        if document.inputs is None:
+            return ServiceUse(doubt, doubt if service == "kms" else False)
+        names = _SERVICES[service]
+        value = self.input(document, names.given)
+        used: Fact = bool(value)
+        if value and not any(isinstance(part, (str, ReturnValue)) for part in value):
+            used = doubt
+        return ServiceUse(
+            used, all_of([used, not names.enforced or self.is_on(document, names.enforced)])
+        )
+
+    def input(self, document: Document, name: str) -> Value:
+        """The value of an input of a document; empty if it is not given."""
+        written = (document.inputs or {}).get(name)
+        if written is None:
+            return ()
+        return self._parts.assembly.value(document.resource.template, written)
+
+    def is_on(self, document: Document, name: str) -> Fact:
+        """Whether an input of a document is true."""
+        written = (document.inputs or {}).get(name)
+        noun = f"input {name!r} of the Session document {document.resource.logical_id!r}"
+        return self._parts.fact(document.resource, written, noun, default=False)
+
+
+def _content(document: Resource) -> object:
+    content = document.properties.get("Content")
+    return parsed(content) if isinstance(content, str) else content
+
+
+def _of_all(facts: list[Fact]) -> Fact:
+    """Whether sessions use a service, of the documents that they may be started with."""
+    used = all_of(facts)
+    if used is False and any_of(facts) is not False:
+        return Unknown("the Session document that a session is started with")
+    return used

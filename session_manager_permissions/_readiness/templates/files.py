@@ -1,0 +1,166 @@
+"""Read the files of an assembly: its templates, its manifest and its assets."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .functions import listed, mapping, text
+from .model import Resource, Stack, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
+
+_MOST_DEEP: Final = 100  # levels of a template; those below are read as one unknown value
+_MOST_NESTED: Final = 50  # nested stacks within nested stacks
+_MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
+_ID: Final = re.compile(rb"\b(?:acl|dopt|eni|i|igw|nat|rtb|sg|subnet|vpc|vpce)-")
+_CHOICES: Final = (b"Fn::If", b"AWS::NoValue", b"Fn::Transform", b"Fn::ForEach")
+_TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}
+
+
+class Files:
+    """The templates of an app or a stage, with those of nested stacks; each is read once."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.templates: list[Template] = []
+        self.unread: list[tuple[Template, str]] = []
+        """The stacks that can't be read: the template that deploys each, and what to call it."""
+        self.has_ids = False
+        """Whether a text in a template may be the id of a part of a network."""
+        self.products_unread: list[Resource] = []
+        """The products of AWS Service Catalog of which a template can't be read."""
+        self._assets = cache(_assets)
+        files = [Path(name) for name in dict.fromkeys(map(str, paths))]
+        stacks = {folder: _stacks(folder) for folder in {path.parent for path in files}}
+        for path in files:
+            stack = stacks[path.parent].get(path.name, Stack())
+            template = self._read(path, stack)
+            if template is None:
+                template = Template(path, {}, stack)
+                self.unread.append((template, f"the template {path.name!r}, which can't be read"))
+            self._add(template)
+
+    def _add(self, template: Template) -> None:
+        """Add a template and those that are nested in it."""
+        self.templates.append(template)
+        for resource in template.resources.values():
+            properties = mapping(resource.body.get("Properties"))
+            if resource.type == "AWS::CloudFormation::Stack":
+                self._add_nested(resource, properties.get("TemplateURL"))
+            elif resource.type == PRODUCT:
+                self._add_products(resource, properties)
+
+    def _add_nested(self, resource: Resource, url: object) -> None:
+        template = resource.template
+        path = mapping(resource.body.get("Metadata")).get("aws:asset:path")
+        file = template.path.parent / (
+            path if isinstance(path, str) else self._asset(resource, url)
+        )
+        nested = self._read(file, template.stack, resource) if self._has_room(template) else None
+        if nested is None:
+            what = f"the nested stack {resource.logical_id!r}, whose template can't be read"
+            self.unread.append((template, what))
+        else:
+            template.nested[resource.logical_id] = nested
+            self._add(nested)
+
+    def _add_products(self, resource: Resource, properties: dict[str, Any]) -> None:
+        """Add the templates of a product of AWS Service Catalog, which may be deployed anywhere."""
+        for version in listed(properties.get("ProvisioningArtifactParameters")):
+            url = mapping(mapping(version).get("Info")).get("LoadTemplateFromURL")
+            file = resource.template.path.parent / self._asset(resource, url)
+            template = self._read(file, Stack()) if self._has_room(resource.template) else None
+            if template is None:
+                self.products_unread.append(resource)
+            else:
+                template.depth = resource.template.depth + 1
+                self._add(template)
+
+    def _read(self, path: Path, stack: Stack, nested_as: Resource | None = None) -> Template | None:
+        """Read a template; None if the file can't be read, such as a YAML asset."""
+        written = _bytes(path)
+        body = parsed(written)
+        if body is None:
+            return None
+        template = Template(path, body, stack, nested_as)
+        template.has_choices = any(one in written for one in _CHOICES)
+        self.has_ids = self.has_ids or _ID.search(written) is not None
+        return template
+
+    def _has_room(self, template: Template) -> bool:
+        return template.depth < _MOST_NESTED and len(self.templates) < _MOST_TEMPLATES
+
+    def _asset(self, resource: Resource, url: object) -> str:
+        """Return the file of a template that is an asset, by the hash in its URL.
+
+        CDK writes the file of a nested stack into its metadata as well, where the CLI runs it.
+        """
+        found = re.search(r"[0-9a-f]{64}", text(url))
+        template = resource.template
+        while template.parent:
+            template = template.parent
+        asset = self._assets(template.path).get(found[0]) if found else None
+        path = mapping(mapping(asset).get("source")).get("path")
+        return path if isinstance(path, str) else ""
+
+
+def _assets(path: Path) -> dict[str, Any]:
+    """Return the entries of a stack's assets file, by their hashes."""
+    stem = path.name.removesuffix(".template.json")
+    return mapping(mapping(parsed(_bytes(path.with_name(f"{stem}.assets.json")))).get("files"))
+
+
+def _stacks(directory: Path) -> dict[str, Stack]:
+    """Return the stack of each template file in the assembly's manifest."""
+    found = {}
+    artifacts = mapping(mapping(parsed(_bytes(directory / "manifest.json"))).get("artifacts"))
+    for name, artifact in artifacts.items():
+        match artifact:
+            case {
+                "type": "aws:cloudformation:stack",
+                "environment": str(environment),
+                "properties": {"templateFile": str(file), **properties},
+            }:
+                parts = [*environment.removeprefix("aws://").split("/"), "", ""]
+                known = [None if one.startswith("unknown-") else one or None for one in parts]
+                named = str(properties.get("stackName", name))
+                found[file] = Stack(named, known[0], known[1], tagged=bool(properties.get("tags")))
+    return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return b""
+
+
+def parsed(written: str | bytes) -> dict[str, Any] | None:
+    """Return the mapping that a JSON text is, cut at a depth; None if it is none."""
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    level: list[Any] = [found]
+    for _ in range(_MOST_DEEP):
+        level = [
+            one
+            for several in level
+            for one in (several.values() if type(several) is dict else several)
+            if type(one) is dict or type(one) is list
+        ]
+    for one in level:
+        if isinstance(one, list):
+            one[:] = [_TOO_DEEP for _ in one]
+        else:
+            one.clear()
+            one.update(_TOO_DEEP)
+    return found

@@ -1,0 +1,252 @@
+"""The intrinsic functions of CloudFormation."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions import _patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+UNKNOWN: Final = _patterns.UNKNOWN
+"""In a text, stands for a part that is only known at deployment."""
+
+NO_VALUE: Final = {"Ref": "AWS::NoValue"}
+
+MACRO: Final = "Fn::Transform"
+_INCLUDE: Final = "AWS::Include"
+"""The macro that only adds entries."""
+
+
+def text(value: object) -> str:
+    """Return `value` as a text, with `UNKNOWN` for each part that is only known at deployment.
+
+    Does not follow references; `Assembly.text` does.
+    """
+    if isinstance(value, str):
+        return UNKNOWN.join(split_dynamic(value)[::2]) if "{{" in value else value
+    match intrinsic(value):
+        case "Fn::Join", [separator, [*parts]]:
+            return text(text(separator).join(map(text, parts)))
+        case "Fn::Sub", argument:
+            return text({"Fn::Join": ["", parts_of_sub(argument)]})
+    return UNKNOWN
+
+
+def split_dynamic(value: str) -> list[str]:
+    """Split a text at its dynamic references, which are every second entry."""
+    return _patterns.split_at(value, "{{resolve:", "}}")
+
+
+def parts_of_sub(argument: object) -> list[object] | None:
+    """Return the parts of an `Fn::Sub`, as an `Fn::Join` has them; None if it is malformed."""
+    pattern, given = [*_patterns.as_list(argument), {}, {}][:2]
+    if not isinstance(pattern, str):
+        return None
+    parts: list[object] = []
+    for place, part in enumerate(_patterns.split_at(pattern, "${", "}")):
+        if place % 2 == 0:
+            parts.append(part)
+        elif part.startswith("!"):
+            parts.append(f"${{{part[1:]}}}")
+        else:
+            name = part.strip()
+            reference = {"Fn::GetAtt" if "." in name else "Ref": name}
+            parts.append(mapping(given).get(name, reference))
+    return parts
+
+
+def shown(value: object) -> str:
+    """Return `value` as a message shows it."""
+    known = text(value)
+    return json.dumps(value) if known == UNKNOWN else repr(known.replace(UNKNOWN, "…"))
+
+
+def listed(value: object) -> Iterator[Any]:
+    """Yield each entry of a list. A value that is not a list counts as a list with one entry."""
+    for entry in value if isinstance(value, list) else (value,):
+        if isinstance(entry, list):
+            yield from listed(entry)
+        elif entry is not None and entry != NO_VALUE:
+            yield entry
+
+
+def shortest(value: object) -> int:
+    """Return the least length of `value` as JSON at deployment, without white space."""
+    return len(re.sub(r"\s", "", json.dumps(rewritten(value, _shortest), ensure_ascii=False)))
+
+
+def _shortest(value: object) -> object:
+    match intrinsic(value):
+        case "Fn::If", [_, *branches]:
+            known = [rewritten(one, _shortest) for one in branches]
+            return NO_VALUE if NO_VALUE in known else min(known, key=shortest, default="")
+    return text(value).replace(UNKNOWN, "")
+
+
+def rewritten(value: object, read: Callable[[Any], object]) -> object:
+    """Return `value` with what `read` returns in place of each intrinsic function and each text.
+
+    Entries that are `AWS::NoValue` after that are left out, as CloudFormation removes them.
+    """
+    if isinstance(value, dict):
+        if is_function(value):
+            return value if value == NO_VALUE else read(value)
+        entries = {name: rewritten(one, read) for name, one in value.items()}
+        return {name: one for name, one in entries.items() if one != NO_VALUE}
+    if isinstance(value, list):
+        return [one for entry in value if (one := rewritten(entry, read)) != NO_VALUE]
+    return read(value) if isinstance(value, str) else value
+
+
+def intrinsic(value: object) -> tuple[str, Any]:
+    """Return the name and the argument of an intrinsic function; else an empty name and None."""
+    if isinstance(value, dict) and dict.__len__(value) == 1:
+        (function,) = dict.keys(value)
+        if function == "Ref":
+            argument = dict.get(value, function)
+            return function, argument if isinstance(argument, str) else ""
+        if function.startswith("Fn::"):
+            return function, value.get(function)
+    return "", None
+
+
+def is_function(value: object) -> bool:
+    """Tell whether `value` is an intrinsic function, or a mapping that one may add entries to."""
+    return isinstance(value, dict) and any(
+        name == "Ref" or name.startswith("Fn::") for name in dict.keys(value)
+    )
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """Return `value` if it is a mapping, else an empty mapping."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings_in(value: object) -> list[dict[str, Any]]:
+    """Return each mapping in `value`, at any depth, in the order in which they are written."""
+    found, left = [], [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            found.append(one)
+            left += reversed(dict.values(one))
+        elif isinstance(one, list):
+            left += reversed(one)
+    return found
+
+
+class Deployed(dict[str, Any]):
+    """A mapping of a template as the world has it: without `Fn::If` and `AWS::NoValue`.
+
+    An entry asks the world for its conditions when it is read.
+    """
+
+    def __init__(self, written: dict[str, Any], holds: Callable[[object], bool]) -> None:
+        super().__init__(written)
+        self._holds = holds
+        self._maker = maker_in(written)
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
+        """Return an entry; the default if the world does not have it."""
+        value = deployed(self.written(name), self._holds)
+        return default if value is None or value == NO_VALUE else value
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        return deployed(super().__getitem__(name), self._holds)
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in super().__iter__() if name in self)
+
+    def items(self) -> Any:  # noqa: ANN401
+        """Return the entries that the world has."""
+        return [(name, self[name]) for name in self]
+
+    def values(self) -> Any:  # noqa: ANN401
+        """Return the values that the world has."""
+        return [self[name] for name in self]
+
+    def written(self, name: str) -> object:
+        """Return an entry as the template has it, None if it has none.
+
+        A macro or a loop in the mapping stands for each entry that it may make or change.
+        """
+        if not self._maker or name in self._maker:
+            return super().get(name)
+        may_change = MACRO in self._maker and self._maker[MACRO] != _INCLUDE
+        return self._maker if may_change else super().get(name, self._maker)
+
+    def candidate(self, value: Any, guards: tuple[tuple[object, bool], ...]) -> Candidate:  # noqa: ANN401
+        """Return an entry of a list that is there where these conditions hold, or do not."""
+        return Candidate(deployed(value, self._holds), guards, self._holds)
+
+
+def maker_in(written: dict[str, Any]) -> dict[str, Any]:
+    """Return the macro or the loop among the entries of a mapping; an empty mapping without one."""
+    for name in dict.keys(written):
+        if name == MACRO:
+            macro = dict.get(written, name)
+            return {name: mapping(macro).get("Name", macro)}
+        if name.startswith("Fn::ForEach::"):
+            return {name: dict.get(written, name)}
+    return {}
+
+
+def deployed(value: Any, holds: Callable[[object], bool]) -> Any:  # noqa: ANN401
+    """Return a value of a template as the world has it."""
+    while type(value) is dict and len(value) == 1:
+        match value.get("Fn::If"):
+            case [name, then, otherwise]:
+                value = then if then == otherwise or holds(name) else otherwise
+            case _:
+                break
+    if type(value) is dict:
+        return value if value == NO_VALUE else Deployed(value, holds)
+    if isinstance(value, list):
+        return [one for entry in value if (one := deployed(entry, holds)) != NO_VALUE]
+    return value
+
+
+class Candidate(NamedTuple):
+    """An entry of a list, which the world may have or not."""
+
+    value: Any
+    guards: tuple[tuple[object, bool], ...] = ()
+    """The conditions that decide, each with whether it has to hold."""
+    holds: Callable[[object], bool] = bool
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the world has the entry."""
+        return all(self.holds(name) is wanted for name, wanted in self.guards)
+
+
+def candidates(owner: dict[str, Any], name: str) -> Iterable[Candidate]:
+    """Return what the worlds have in a list, without asking the world which of it is there.
+
+    So whoever reads a list can leave out what does not matter before it asks.
+    """
+    if isinstance(owner, Deployed):
+        return _candidates(owner, name)
+    return map(Candidate, listed(owner.get(name)))
+
+
+def _candidates(owner: Deployed, name: str) -> Iterator[Candidate]:
+    left: list[tuple[Any, tuple[tuple[object, bool], ...]]] = [(owner.written(name), ())]
+    while left:
+        value, guards = left.pop()
+        match intrinsic(value):
+            case "Fn::If", [condition, then, otherwise]:
+                left.append((otherwise, (*guards, (condition, False))))
+                left.append((then, (*guards, (condition, True))))
+                continue
+        if isinstance(value, list):
+            left += [(one, guards) for one in reversed(value)]
+        elif value is not None and value != NO_VALUE:
+            yield owner.candidate(value, guards)

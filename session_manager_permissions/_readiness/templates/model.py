@@ -1,0 +1,292 @@
+"""The parts of templates: stacks, resources, and the values that refer to them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from .functions import NO_VALUE, UNKNOWN, Deployed, listed, maker_in, mapping, mappings_in, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+    from pathlib import Path
+
+
+class Stack(NamedTuple):
+    """A stack of the app, as the manifest describes it."""
+
+    name: str = ""
+    account: str | None = None
+    """Its account; None if it is only known at deployment."""
+    region: str | None = None
+    """Its region; None if it is only known at deployment."""
+    tagged: bool = False
+    """Whether it has tags, which CloudFormation gives to its resources."""
+
+    @property
+    def environment(self) -> tuple[str | None, str | None]:
+        """Its account and its region."""
+        return self.account, self.region
+
+    @property
+    def partition(self) -> Partition | None:
+        """The partition of its region; None where it is not known."""
+        return _partition(self.region) if self.region else None
+
+
+class Partition(NamedTuple):
+    """A group of regions, such as those of China."""
+
+    name: str
+    suffix: str
+    """How the names of its services end."""
+
+
+_PARTITIONS: Final = {
+    "cn": Partition("aws-cn", "amazonaws.com.cn"),
+    "eusc": Partition("aws-eusc", "amazonaws.eu"),
+    "-gov": Partition("aws-us-gov", "amazonaws.com"),
+    "-iso": Partition("aws-iso", "c2s.ic.gov"),
+    "-isob": Partition("aws-iso-b", "sc2s.sgov.gov"),
+    "-isoe": Partition("aws-iso-e", "cloud.adc-e.uk"),
+    "-isof": Partition("aws-iso-f", "csp.hci.ic.gov"),
+}
+"""The partitions other than `aws`, by the part of a region's name that tells them.
+
+https://docs.aws.amazon.com/general/latest/gr/rande.html
+"""
+_ORDINARY: Final = Partition("aws", "amazonaws.com")
+
+SUFFIXES: Final = (*dict.fromkeys(one.suffix for one in (_ORDINARY, *_PARTITIONS.values())),)
+"""How the names of services may end."""
+
+
+@cache
+def _partition(region: str) -> Partition | None:
+    found = re.fullmatch("([a-z]+)(-gov|-iso[bef]?)?(-[a-z]+)+-[0-9]+", region)
+    return _PARTITIONS.get(found[2] or found[1], _ORDINARY) if found else None
+
+
+class ReturnValue(NamedTuple):
+    """A value that AWS gives a resource: that of `Ref`, or an attribute of `Fn::GetAtt`."""
+
+    resource: Resource
+    attribute: str = ""
+
+
+class Unresolved(NamedTuple):
+    """A value that is only known at deployment. Two that are equal have the same value."""
+
+    scope: Hashable
+    """Where `expression` has one value, such as a template or an environment."""
+    expression: Hashable = ""
+    """What the template has in place of the value."""
+    allowed: frozenset[str] | None = None
+    """All values that it can have, as a parameter with `AllowedValues`; None where that is open."""
+
+
+Value: TypeAlias = "tuple[str | ReturnValue | Unresolved, ...]"
+"""A text in parts. No part is empty, and no two strings are next to each other."""
+
+
+class Template:
+    """One synthesized template. That of a nested stack knows its parent and its arguments."""
+
+    def __init__(
+        self, path: Path, body: dict[str, Any], stack: Stack, nested_as: Resource | None = None
+    ) -> None:
+        self.path = path
+        self.has_choices = True
+        """Whether a property of it may be other in another world."""
+        self.stack = stack
+        """The stack that is deployed; for a nested stack, the top-level stack around it."""
+        self.parent = nested_as.template if nested_as else None
+        self.nested_as = nested_as
+        self.depth: int = self.parent.depth + 1 if self.parent else 0
+        self.holds: Callable[[object], bool] = bool
+        """Tells whether a condition of the template holds in the world that is judged."""
+        self.conditions = mapping(body.get("Conditions"))
+        self.parameters = mapping(body.get("Parameters"))
+        self.outputs = mapping(body.get("Outputs"))
+        self.mappings = mapping(body.get("Mappings"))
+        self.nested: dict[str, Template] = {}
+        entries = mapping(body.get("Resources"))
+        self.made_later = {
+            name: entry
+            for name, entry in entries.items()
+            if name.startswith("Fn::")
+            or ("Type" not in mapping(entry) and maker_in(mapping(entry)))
+        }
+        """The entries that CloudFormation makes resources from: `Fn::ForEach`, `Fn::Transform`."""
+        self.resources = {
+            logical_id: Resource(self, logical_id, entry)
+            for logical_id, entry in entries.items()
+            if isinstance(entry, dict) and logical_id not in self.made_later
+        }
+        self.types_made = {
+            name: frozenset(_types_made(name, entry)) for name, entry in self.made_later.items()
+        }
+        """The types of resource that each of them makes, with `UNKNOWN` for any type."""
+        macros = [text(mapping(one).get("Name", one)) for one in listed(body.get("Transform"))]
+        self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
+        """The macros that may change the template in any way."""
+
+    @property
+    def makers(self) -> list[str]:
+        """The loops and the macros that may make a part of what is judged."""
+        return [
+            name
+            for name, types in self.types_made.items()
+            if not all(one.startswith(APART) for one in types)
+        ]
+
+    @cached_property
+    def disclosed(self) -> frozenset[Resource]:
+        """The resources whose generated names another template may be able to read.
+
+        A template reads them from an output, from its parameters, or from a resource that stores
+        a value, such as an SSM parameter. It can't read them from resources of these services.
+        """
+        found = self.mentioned_in([self.outputs, self.made_later])
+        for resource in self.resources.values():
+            if not resource.type.startswith(_NEVER_STORE):
+                found += resource.mentions
+        return frozenset(found)
+
+    def mentioned_in(self, value: object) -> list[Resource]:
+        """Return the resources that a part of the template refers to or depends on."""
+        return [
+            self.resources[mentioned]
+            for one in mappings_in(value)
+            for name, entry in one.items()
+            if name in _REFERRING
+            for mentioned in _mentioned(name, entry)
+            if mentioned in self.resources
+        ]
+
+
+APART: Final = (
+    "AWS::ApiGateway",
+    "AWS::CloudWatch::",
+    "AWS::DynamoDB::",
+    "AWS::ECR::",
+    "AWS::Events::",
+    "AWS::KMS::",
+    "AWS::Kinesis",
+    "AWS::Logs::",
+    "AWS::S3::",
+    "AWS::SNS::",
+    "AWS::SQS::",
+    "AWS::SSM::Parameter",
+    "AWS::SecretsManager::",
+)
+"""Types whose resources launch nothing, and are no part of a network or a role."""
+
+_NEVER_STORE: Final = ("AWS::AutoScaling::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::S3::")
+"""Services none of whose resources gives a role's name back by `Ref` or `Fn::GetAtt`."""
+
+_HARMLESS_TRANSFORMS: Final = {
+    "AWS::CodeDeployBlueGreen",
+    "AWS::LanguageExtensions",
+    "AWS::SecretsManager-2020-07-23",
+    "AWS::SecretsManager-2024-09-16",
+    "AWS::Serverless-2016-10-31",
+}
+"""Transforms that do not change the resources of IAM and EC2."""
+
+
+class Resource:
+    """One resource of a template."""
+
+    def __init__(self, template: Template, logical_id: str, body: dict[str, Any]) -> None:
+        self.template = template
+        self.logical_id = logical_id
+        self.body = body
+        type_ = body.get("Type")
+        self.type = type_ if isinstance(type_, str) else UNKNOWN
+        self.condition = body.get("Condition")
+
+    @cached_property
+    def properties(self) -> dict[str, Any]:
+        """Its properties, of which each one read is as the world has it that is judged."""
+        written = mapping(self.body.get("Properties"))
+        if self.template.has_choices:
+            maker = maker_in(self.body)
+            if maker:
+                return Deployed(written | maker, self.template.holds)
+            for one in mappings_in(written):
+                if "Fn::If" in one or one == NO_VALUE or maker_in(one):
+                    return Deployed(written, self.template.holds)
+        return written
+
+    @property
+    def exists(self) -> bool:
+        """Whether the world that is judged has it: by its condition, and those of its stack."""
+        nested_as = self.template.nested_as
+        if nested_as is not None and not nested_as.exists:
+            return False
+        return self.condition is None or self.template.holds(self.condition)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether each world has it."""
+        nested_as = self.template.nested_as
+        return self.condition is None and (nested_as is None or nested_as.is_certain)
+
+    @property
+    def path(self) -> str:
+        """Its construct's path; empty where the template does not have it."""
+        return text(mapping(self.body.get("Metadata")).get("aws:cdk:path", ""))
+
+    @property
+    def is_l1(self) -> bool:
+        """Whether it is known to be a construct of its own, and not the inside of another."""
+        return self.path.rpartition("/")[2] not in {"", "Resource", "ASG"}
+
+    @cached_property
+    def mentions(self) -> list[Resource]:
+        """The resources of its template that it refers to or depends on."""
+        return self.template.mentioned_in(self.body)
+
+    @cached_property
+    def waits_for(self) -> set[Resource]:
+        """The resources of its template that CloudFormation creates before it."""
+        found: set[Resource] = set()
+        left = [self]
+        while left:
+            new = {*left.pop().mentions} - found
+            found |= new
+            left += new
+        return found
+
+
+def _types_made(name: str, entry: object) -> Iterator[str]:
+    """Yield the types of resource that an entry or a loop makes, `UNKNOWN` for any type."""
+    if not name.startswith("Fn::ForEach::"):
+        type_ = text(mapping(entry).get("Type"))
+        yield UNKNOWN if "{" in type_ else type_
+        return
+    fragments = entry[-1] if isinstance(entry, list) and entry else None
+    for fragment in mapping(fragments).items() or [("", None)]:
+        yield from _types_made(*fragment)
+
+
+_REFERRING: Final = {"DependsOn", "Fn::GetAtt", "Fn::Sub", "Ref"}
+
+
+def _mentioned(name: str, entry: object) -> list[str]:
+    """Return the logical ids in the argument of a function or in `DependsOn`, and other names."""
+    match name, entry:
+        case "Fn::Sub", str(pattern) | [str(pattern), *_]:
+            return re.findall(r"\$\{([^}.!]+)", pattern)
+        case _, str(found):
+            return [found.partition(".")[0]]
+        case _, [*names]:
+            return [found for found in names if isinstance(found, str)]
+    return []
+
+
+def may_be_equal(one: str | None, other: str | None) -> bool:
+    """Tell whether two accounts, or two regions, may be one, as None stands for any."""
+    return one is None or other is None or one == other

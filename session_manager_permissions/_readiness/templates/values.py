@@ -1,0 +1,421 @@
+"""Find out what a value in a template refers to, in the world that is judged."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions import _patterns
+from session_manager_permissions._readiness.worlds import NoSuchDeployment, TooManyWorlds, Worlds
+
+from .conditions import Conditions
+from .files import Files, parsed
+from .functions import (
+    UNKNOWN,
+    Deployed,
+    deployed,
+    intrinsic,
+    mapping,
+    parts_of_sub,
+    rewritten,
+    shown,
+    split_dynamic,
+)
+from .model import ReturnValue, Unresolved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from .model import Resource, Template, Value
+
+_MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
+_MOST_CHARACTERS: Final = 10_000  # of such a text
+
+_OF_ENVIRONMENT: Final = ("AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::URLSuffix")
+"""Pseudo parameters with one value in all stacks of an account and region."""
+
+_HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|SecretsManager|SQS)::")
+"""Services whose resources have an attribute `Arn` with the service's name in lower case."""
+
+
+class Assembly:
+    """The templates of an app or a stage, with those of nested stacks, and their worlds."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        files = Files(paths)
+        self.templates = files.templates
+        self.unread = files.unread
+        self.has_ids = files.has_ids
+        self.products_unread = files.products_unread
+        self.worlds = Worlds()
+        self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
+        """The resources of each type, in the order of the templates."""
+        self._open: set[Hashable] = set()
+        self._functions: dict[str, Callable[[Template, Any], Value | None]] = {
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::GetAtt": self._attribute,
+            "Fn::GetStackOutput": self._stack_output,
+            "Fn::If": self._chosen,
+            "Fn::ImportValue": self._import,
+            "Fn::Join": self._join,
+            "Fn::Select": self._select,
+            "Fn::Sub": self._substitute,
+            "Ref": self._reference,
+        }
+        """Each reads a function of a template, and returns None if its value is not known."""
+        conditions = Conditions(self.worlds, self.value)
+        for template in self.templates:
+            template.holds = partial(conditions.holds, template)
+            for resource in template.resources.values():
+                self.by_type[resource.type].append(resource)
+
+    def value(self, template: Template, expression: object) -> Value:
+        """Return the value of an expression in `template`, as far as it is known.
+
+        Follows references, the parameters and outputs of nested stacks, exports of the same account
+        and region, and outputs that are read by the name of a stack.
+        """
+        if isinstance(expression, str):
+            return _literal(template, expression)
+        function, argument = intrinsic(expression)
+        read = self._functions.get(function)
+        try:
+            found = read(template, argument) if read else _scalar(expression)
+        except RecursionError:  # a reference from stack to stack to stack
+            found = (Unresolved((template, id(expression))),)
+        if found is not None:
+            return found
+        return (Unresolved(template, json.dumps(expression, sort_keys=True)),)
+
+    def text(self, template: Template, expression: object) -> str:
+        """Return the value of an expression, with `UNKNOWN` for what only the deployment knows."""
+        if isinstance(expression, str) and "{{" not in expression:
+            return expression
+        return as_text(self.value(template, expression))
+
+    def document(self, template: Template, written: object) -> object:
+        """Return a document without functions, with `UNKNOWN` for what is not known.
+
+        Args:
+            template: where the document is.
+            written: the document, or its JSON, as the world has it.
+        """
+        found = rewritten(written, partial(self.text, template))
+        return parsed(found) if isinstance(found, str) else found
+
+    def possible(self, template: Template, expression: object) -> list[Value]:
+        """Return each value that an expression has in a world."""
+        if isinstance(expression, str) or self.is_certain(template, expression):
+            return [self.value(template, expression)]
+        try:
+            worlds = self.worlds.each(lambda: self.value(template, expression))
+        except TooManyWorlds:
+            return [(Unresolved(template, json.dumps(expression, sort_keys=True)),)]
+        return [*dict.fromkeys(world.judged for world in worlds)]
+
+    def is_certain(self, template: Template, expression: object) -> bool:
+        """Tell whether an expression certainly refers to one resource, as most do."""
+        function, argument = intrinsic(expression)
+        match argument:
+            case [str(name), _] | str(name):
+                resource = template.resources.get(name)
+            case _:
+                return False
+        return (
+            function in {"Ref", "Fn::GetAtt"}
+            and resource is not None
+            and resource.is_certain
+            and name not in template.nested
+            and not isinstance(resource.properties, Deployed)
+        )
+
+    def _once(self, key: Hashable, read: Callable[[], Value]) -> Value:
+        """Return the value of a parameter or an output: read once, following no circle."""
+        if key in self._open:
+            return (Unresolved(("a circle", key)),)
+        self._open.add(key)
+        try:
+            return self.worlds.once(("value", key), read)
+        finally:
+            self._open.remove(key)
+
+    def _chosen(self, template: Template, argument: object) -> Value | None:
+        match argument:
+            case [name, then, otherwise]:
+                return self.value(template, then if template.holds(name) else otherwise)
+        return None
+
+    def _reference(self, template: Template, name: str) -> Value | None:
+        if name.startswith("AWS::"):
+            return _pseudo(template, name)
+        if name in template.resources:
+            return (ReturnValue(_existing(template.resources[name])),)
+        if template.nested_as is None:
+            return _parameter(template, name)
+        return self._once((template, name), lambda: self._argument(template, name))
+
+    def _argument(self, template: Template, name: str) -> Value:
+        """Return the value of a parameter of a nested stack: what it is given, or its default."""
+        parameter = mapping(template.parameters.get(name))
+        stack = template.nested_as
+        given = mapping(stack.properties.get("Parameters")).get(name) if stack else None
+        if given is None:
+            given = parameter.get("Default")
+        if (
+            stack is None
+            or given is None
+            or stack.template.transforms
+            or str(parameter.get("Type")).startswith("AWS::SSM::")
+        ):
+            return _parameter(template, name)
+        return self.value(stack.template, given)
+
+    def _attribute(self, template: Template, argument: object) -> Value | None:
+        logical_id, _, attribute = ".".join(map(str, _patterns.as_list(argument))).partition(".")
+        resource = template.resources.get(logical_id)
+        if resource is None:
+            return None
+        nested = template.nested.get(logical_id)
+        if nested is not None:
+            return self._output(nested, attribute.removeprefix("Outputs."))
+        _existing(resource)
+        if resource.type == "AWS::IAM::Role" and attribute == "Arn":
+            return self._role_arn(resource)
+        return (ReturnValue(resource, attribute),)
+
+    def _output(self, template: Template, name: str) -> Value | None:
+        output = mapping(template.outputs.get(name))
+        if "Value" not in output:
+            return None
+        if template.nested_as is not None:
+            _existing(template.nested_as)
+        if "Condition" in output and not template.holds(output["Condition"]):
+            raise NoSuchDeployment
+        written = output["Value"]
+        return self._once((template, "output", name), lambda: self.value(template, written))
+
+    def _role_arn(self, role: Resource) -> Value:
+        """Return the ARN of a role, with its path before its name."""
+        arn = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role${Path}${Name}"
+
+        def read() -> Value:
+            given = {"Path": role.properties.get("Path", "/"), "Name": {"Ref": role.logical_id}}
+            return self.value(role.template, {"Fn::Sub": [arn, given]})
+
+        return self._once(("arn", role), read)
+
+    @cached_property
+    def _exports(self) -> dict[Hashable, list[tuple[Template, str]]]:
+        """The outputs that are exported, by their environment and the name of the export."""
+        found = defaultdict[Any, list[Any]](list)
+        for template in self.templates:
+            for name, output in template.outputs.items():
+                exported = mapping(mapping(output).get("Export")).get("Name")
+                if exported is not None:
+                    for value in self.possible(template, exported):
+                        found[template.stack.environment, value].append((template, name))
+        return found
+
+    def _import(self, template: Template, name: object) -> Value:
+        key = template.stack.environment, self.value(template, name)
+        match self._exports.get(key):
+            case [(there, output)]:
+                found = self._output(there, output)
+                return (Unresolved(*key),) if found is None else found
+        return (Unresolved(*key),)
+
+    def _stack_output(self, template: Template, argument: object) -> Value | None:
+        """Return an output of a stack of the same account, by the stack's name and region.
+
+        CDK writes this function for a reference between stacks where
+        `@aws-cdk/core:defaultCrossStackReferences` is `weak` or `both`.
+        """
+        given = {name: self.value(template, entry) for name, entry in mapping(argument).items()}
+        region = given.get("Region", _pseudo(template, "AWS::Region"))
+        match given:
+            case {"StackName": (str(stack),), "OutputName": (str(output),)}:
+                found = [
+                    there
+                    for there in self._by_stack_name.get(stack, ())
+                    if _pseudo(there, "AWS::Region") == region
+                    and ("RoleArn" in given or there.stack.account == template.stack.account)
+                ]
+                if len(found) == 1:
+                    return self._output(found[0], output)
+        return None
+
+    @cached_property
+    def _by_stack_name(self) -> dict[str, list[Template]]:
+        found = defaultdict[str, list[Any]](list)
+        for template in self.templates:
+            if template.parent is None:
+                found[template.stack.name].append(template)
+        return found
+
+    def _join(self, template: Template, argument: object) -> Value | None:
+        match argument:
+            case [str(separator), entries]:
+                parts = self._list(template, entries)
+                return None if parts is None else _joined(parts, separator)
+        return None
+
+    def _substitute(self, template: Template, argument: object) -> Value | None:
+        return self._join(template, ["", parts_of_sub(argument)])
+
+    def _select(self, template: Template, argument: object) -> Value | None:
+        match argument:
+            case [index, entries] if re.fullmatch("[0-9]{1,4}", str(index)):
+                parts = self._list(template, entries) or []
+                return parts[int(str(index))] if int(str(index)) < len(parts) else None
+        return None
+
+    def _list(self, template: Template, expression: object) -> list[Value] | None:
+        """Return the entries of a list, or the first entries of a split text that are known."""
+        expression = deployed(expression, template.holds)
+        if isinstance(expression, list):
+            return [self.value(template, entry) for entry in expression]
+        match intrinsic(expression):
+            case "Fn::Split", [str(separator), source] if separator:
+                return _split(self.value(template, source), separator)
+        return None
+
+    def _find_in_map(self, template: Template, argument: object) -> Value | None:
+        match argument:
+            case [str(name), *keys] if len(keys) in {2, 3}:
+                found: object = template.mappings.get(name)
+            case _:
+                return None
+        for key in keys[:2]:
+            match self.value(template, key):
+                case (str(known),):
+                    found = mapping(found).get(known)
+                case (Unresolved() as unknown,):
+                    ref = mapping(key).get("Ref")
+                    decider = f"the parameter {ref!r}" if ref else f"the value {shown(key)}"
+                    found = self._entry(mapping(found), unknown, decider)
+                    if found is None and len(keys) == len(keys[:2]):
+                        raise NoSuchDeployment  # CloudFormation finds no such entry
+        return _literal(template, found) if isinstance(found, str) else _scalar(found)
+
+    def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
+        """Return the entry of a mapping that the world chooses by the value of a parameter."""
+        by_entry = defaultdict[str, list[str]](list)
+        for key, entry in among.items():
+            by_entry[json.dumps(entry, sort_keys=True)].append(key)
+        for keys in by_entry.values():
+            if self.worlds.is_one_of(unknown, frozenset(keys), decider, unknown.allowed):
+                return among[keys[0]]
+        return None
+
+
+def as_text(value: Value) -> str:
+    """Return a value as a text, with `UNKNOWN` for each part that is only known at deployment."""
+    return "".join(map(_text, value))
+
+
+def _text(part: str | ReturnValue | Unresolved) -> str:
+    if isinstance(part, ReturnValue) and part.attribute == "Arn":
+        of_service = _HAVING_ARN.match(part.resource.type)
+        # The partition makes no difference: nothing is asked about an ARN of these services.
+        return f"arn:aws:{of_service[1].lower()}:{UNKNOWN}" if of_service else UNKNOWN
+    return part if isinstance(part, str) else UNKNOWN
+
+
+def _existing(resource: Resource) -> Resource:
+    """Return the resource: CloudFormation refuses to refer to one that is not deployed."""
+    if not resource.exists:
+        raise NoSuchDeployment
+    return resource
+
+
+def _pseudo(template: Template, name: str) -> Value | None:
+    stack = template.stack
+    partition = stack.partition
+    known = {
+        "AWS::AccountId": stack.account,
+        "AWS::Partition": partition and partition.name,
+        "AWS::Region": stack.region,
+        "AWS::StackName": None if template.parent else stack.name,
+        "AWS::URLSuffix": partition and partition.suffix,
+    }.get(name)
+    if known:
+        return (known,)
+    return (Unresolved(stack.environment, name),) if name in _OF_ENVIRONMENT else None
+
+
+def _parameter(template: Template, name: str) -> Value:
+    """Return the value that a parameter has at the deployment.
+
+    The `AllowedValues` of a list, and those of a parameter of Systems Manager, are other values.
+    """
+    parameter = mapping(template.parameters.get(name))
+    allowed = parameter.get("AllowedValues")
+    if not isinstance(allowed, list) or str(parameter.get("Type")) not in {"String", "Number"}:
+        return (Unresolved(template, name),)
+    texts = ["".join(map(str, _scalar(one) or (one,))) for one in allowed]
+    return (Unresolved(template, name, frozenset(texts)),)
+
+
+def _scalar(value: object) -> Value | None:
+    """Return a number, or what is true or false, as the text that CloudFormation makes of it."""
+    if isinstance(value, (bool, int, float)):
+        return (json.dumps(value),)
+    return None
+
+
+def _literal(template: Template, string: str) -> Value:
+    """Return a string of a template, with its dynamic references as unknown parts."""
+    if "{{" not in string:
+        return (string,) if string else ()
+    return _joined(
+        (Unresolved(template, f"{{{{resolve:{part}}}}}") if place % 2 else part,)
+        for place, part in enumerate(split_dynamic(string))
+    )
+
+
+def _joined(values: Iterable[Value], separator: str = "") -> Value:
+    parts: list[str | ReturnValue | Unresolved] = []
+    text: list[str] = []
+    for place, value in enumerate(values):
+        for part in (separator, *value) if place else value:
+            if isinstance(part, str):
+                text.append(part)
+                continue
+            if any(text):
+                parts.append("".join(text))
+            text = []
+            parts.append(part)
+    if any(text):
+        parts.append("".join(text))
+    strings = [part for part in parts if isinstance(part, str)]
+    if len(parts) > _MOST_PARTS or any(len(one) > _MOST_CHARACTERS for one in strings):
+        return (Unresolved(tuple(parts)),)
+    if any("{{resolve" in one for one in strings):
+        # CloudFormation resolves the reference after it joins the parts.
+        return (Unresolved(tuple(parts)),)
+    return tuple(parts)
+
+
+def _split(value: Value, separator: str) -> list[Value]:
+    """Return the entries of a text that is split, up to a part that may contain the separator."""
+    entries: list[list[str | ReturnValue | Unresolved]] = [[]]
+    for part in value:
+        if isinstance(part, str):
+            first, *others = part.split(separator)
+            entries[-1].append(first)
+            entries += [[other] for other in others]
+        elif separator in {":", "/"} and _is_plain(part):
+            entries[-1].append(part)
+        else:
+            return [_joined([tuple(entry)]) for entry in entries[:-1]]
+    return [_joined([tuple(entry)]) for entry in entries]
+
+
+def _is_plain(part: ReturnValue | Unresolved) -> bool:
+    """Tell whether the value certainly contains neither a colon nor a slash."""
+    if isinstance(part, Unresolved):
+        return part.expression in _OF_ENVIRONMENT
+    return part.resource.type == "AWS::IAM::Role" and not part.attribute

@@ -1,0 +1,153 @@
+"""Tells what makes the resources of the templates, by the construct tree of the app.
+
+CDK is asked only about the resources that a fix names. Each property is a request to CDK's Node.js.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+import aws_cdk as cdk
+
+from .rules.fixes import Argument, ByTemplate, ConstructPath, FleetMade, Made
+
+if TYPE_CHECKING:
+    from constructs import IConstruct
+
+    from .templates.model import Resource, Template
+
+_FLEET: Final = "SessionManagerFleet"
+
+
+class ConstructTree:
+    """The construct tree of an app that has been synthesized."""
+
+    def __init__(self, app: IConstruct) -> None:
+        """Prepare to answer.
+
+        Args:
+            app: the app, or the stage, that is validated.
+        """
+        self._app = app
+        self._by_template = ByTemplate()
+        self._resources: dict[tuple[str, str], dict[str, IConstruct]] = {}
+        self._made: dict[Resource, Made] = {}
+
+    @cached_property
+    def _nodes(self) -> list[IConstruct]:
+        return self._app.node.find_all()
+
+    @cached_property
+    def _stacks(self) -> dict[str, cdk.Stack]:
+        """The stacks, nested ones as well, by the names of their templates' files."""
+        stacks = (one for one in self._nodes if isinstance(one, cdk.Stack))
+        return {PurePath(stack.template_file).name: stack for stack in stacks}
+
+    def made(self, resource: Resource) -> Made:
+        """Return the construct that makes a resource."""
+        if resource not in self._made:
+            self._made[resource] = self._find(resource)
+        return self._made[resource]
+
+    def _find(self, resource: Resource) -> Made:
+        stack = self._stacks.get(resource.template.path.name)
+        construct = None if stack is None else self._construct(stack, resource)
+        if stack is None or construct is None:
+            return self._by_template.made(resource)  # what a macro makes, or a file of the user's
+        stack_path = stack.node.path
+        ids = construct.node.path.removeprefix(f"{stack_path}/").split("/")
+        parent = construct.node.scope
+        names = _classes(parent)
+        l2, is_included = "", "CfnInclude" in names
+        if parent is not None and not is_included and not isinstance(parent, cdk.Stack):
+            child = parent.node.default_child
+            if child is not None and child.node.path == construct.node.path:
+                l2 = _first(names)
+        return Made(tuple(stack_path.split("/")), tuple(ids), l2, is_included)
+
+    def _construct(self, stack: cdk.Stack, resource: Resource) -> IConstruct | None:
+        """Find a resource among those of its type, whose logical ids CDK gives in one request."""
+        key = stack.node.path, resource.type
+        if key not in self._resources:
+            found: list[Any] = cdk.ConstructSelector.resources_of_type(resource.type).select(stack)
+            ids = stack.resolve([one.logical_id for one in found])
+            pairs = [*zip(ids, found, strict=True)]
+            if len({*ids}) < len(ids):  # a nested stack has logical ids of its own
+                pairs = [(one, it) for one, it in pairs if it.stack is stack]
+            self._resources[key] = dict(pairs)
+        return self._resources[key].get(resource.logical_id)
+
+    def has(self, template: Template, construct_id: str) -> bool:
+        """Tell whether the stack of a template has a child of this id."""
+        stack = self._stacks.get(template.path.name)
+        if stack is None:
+            return self._by_template.has(template, construct_id)
+        return stack.node.try_find_child(construct_id) is not None
+
+    def maker(self, policy: Resource) -> tuple[str, ...] | None:
+        """Return the ids from the stack to the construct that a policy is a part of."""
+        ids = self.made(policy).ids
+        return ids[:-2] if ids[-2:] == ("Policy", "Resource") and ids[:-2] else None
+
+    def is_of_fleet(self, policy: Resource) -> bool:
+        """Tell whether a fleet makes a policy: an L1 one, in the fleet or beside it."""
+        made = self.made(policy)
+        return bool(self._fleets) and not made.l2 and not made.is_included and len(made.ids) > 1
+
+    @cached_property
+    def _fleets(self) -> list[tuple[str, Any]]:
+        """The fleets, each with the path of its scope."""
+        fleets: list[Any] = [one for one in self._nodes if _FLEET in _classes(one)]
+        return [(_above(one.node.path), one) for one in fleets]
+
+    def fleet(self, resource: Resource) -> FleetMade | None:
+        """Return the fleet that covers an instance profile or a node group: the nearest above."""
+        made = self.made(resource)
+        path = "/".join((*made.stack, *made.ids))
+        above = [one for one in self._fleets if _is_below(path, one[0])]
+        for scope, fleet in sorted(above, key=lambda one: -len(one[0])):
+            excluded = [one.node.path for one in fleet._excluded]  # noqa: SLF001
+            if not any(_is_below(path, one) for one in excluded):
+                ids = tuple(scope.split("/")) if scope else ()
+                return FleetMade(ids, fleet.node.id, _written(fleet._arguments))  # noqa: SLF001
+            if not [other for other, _ in above if other == scope][1:]:
+                return None  # left alone by the fleet whose scope it is in
+        return None
+
+
+def _classes(construct: object) -> list[str]:
+    """Return the names of the classes of a construct that CDK or this library defines."""
+    known = ("aws_cdk", "session_manager_permissions")
+    return [one.__name__ for one in type(construct).__mro__ if one.__module__.startswith(known)]
+
+
+def _first(names: list[str]) -> str:
+    return names[0] if names else ""
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _is_below(path: str, other: str) -> bool:
+    return other in ("", path) or path.startswith(f"{other}/")
+
+
+def _written(arguments: dict[str, object]) -> dict[str, Argument] | None:
+    """Return arguments as code can write them; None if there is one that it can't."""
+    found = {name: _argument(value) for name, value in arguments.items()}
+    known = {name: value for name, value in found.items() if value is not None}
+    return known if len(known) == len(found) else None
+
+
+def _argument(value: object) -> Argument | None:
+    if isinstance(value, (bool, str)):
+        return None if cdk.Token.is_unresolved(value) else value
+    if isinstance(value, (list, tuple)):
+        several = [_argument(one) for one in value]
+        paths = tuple(one for one in several if isinstance(one, ConstructPath))
+        return paths if len(paths) == len(several) else None
+    node = getattr(value, "node", None)
+    return None if node is None else ConstructPath(tuple(node.path.split("/")))

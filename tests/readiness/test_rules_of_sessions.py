@@ -1,0 +1,315 @@
+"""The rules about images, Session documents, commands of ECS, and grants by tags."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from session_manager_permissions._needs import DEFAULT_DOCUMENT
+from session_manager_permissions._readiness.rules import (
+    AGENT_MISSING,
+    CANNOT_BE_KNOWN,
+    EXEC_DENIED,
+    LOG_LOST,
+    SESSION_DENIED,
+    TAGS_MATCH_NOTHING,
+)
+
+from .judging import att, on, ref, resource
+from .policy_table import ALL, AWS, CHANNELS_ONLY, READY, UNKNOWN, Statement, allow, deny
+from .reports import Check, inline, machine, managed_policy, policy, profile_and_role
+
+DENIED: Final = frozenset({SESSION_DENIED})
+LOST: Final = frozenset({LOG_LOST})
+
+# Session documents
+
+
+def document(name: str = "", kind: str = "Standard_Stream", **inputs: object) -> dict[str, Any]:
+    content = {"schemaVersion": "1.0", "sessionType": kind, "inputs": inputs}
+    named = {"Name": name} if name else {}
+    return resource("AWS::SSM::Document", DocumentType="Session", Content=content, **named)
+
+
+def key(*principals: object) -> dict[str, Any]:
+    """A key whose policy lets the account in, and these principals."""
+    root = {"Fn::Join": ["", ["arn:", ref("AWS::Partition"), ":iam::1:root"]]}
+    statements = [allow("kms:*", Principal={"AWS": one}) for one in (root, *principals)]
+    return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
+
+
+ARN: Final = att("Key", "Arn")
+WITH_KEY: Final = document(kmsKeyId=ARN)
+SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
+OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
+TO_BUCKET: Final = document(s3BucketName=ref("Bucket"), s3KeyPrefix="logs")
+TO_GROUP: Final = {"cloudWatchLogGroupName": "sessions"}
+
+
+def decrypt(on: object = ARN, **more: object) -> Statement:
+    return allow("kms:Decrypt", on=on, **more)
+
+
+DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]]]] = {
+    "a key": ({"A": WITH_KEY}, [], DENIED),
+    "a key that is granted": ({"A": WITH_KEY}, [decrypt()], READY),
+    "all keys": ({"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
+    "a key that is granted for sessions": (
+        {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)},
+        [decrypt(Condition={"Null": {SESSION_ID: "false"}})],
+        READY,
+    ),
+    "another key": ({"A": WITH_KEY}, [decrypt(att("Other", "Arn"))], DENIED),
+    "a key that is denied": ({"A": WITH_KEY}, [decrypt(), deny("kms:*")], DENIED),
+    "a key by a literal ARN": (
+        {"A": WITH_KEY},
+        [decrypt("arn:aws:kms:eu-west-1:1:key/1234")],
+        READY,
+    ),
+    "a key by its alias": (
+        {"A": document(kmsKeyId=ref("Alias"))},
+        [
+            decrypt(
+                {"Fn::Sub": "arn:aws:kms:${AWS::Region}:1:key/*"},
+                Condition={"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/a"}},
+            )
+        ],
+        READY,
+    ),
+    "a key by its alias that is not granted": ({"A": document(kmsKeyId=ref("Alias"))}, [], DENIED),
+    "a key of another app": ({"A": document(kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")}, [], READY),
+    "a key whose policy lets the role in": (
+        {"A": WITH_KEY, "Key": key(att("Role", "Arn"))},
+        [],
+        READY,
+    ),
+    "a key whose policy lets anyone in": ({"A": WITH_KEY, "Key": key("*")}, [], READY),
+    "a key whose policy lets another role in": (
+        {"A": WITH_KEY, "Key": key(att("Other", "Arn")), "Other": resource("AWS::IAM::Role")},
+        [],
+        DENIED,
+    ),
+    "two documents, of which one can be used": ({"A": WITH_KEY, "B": document()}, [], READY),
+    "two documents, of which none can be used": ({"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
+    "the default document": ({"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)}, [], DENIED),
+    "the default document, and a condition": (
+        {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)},
+        [decrypt(Condition={"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}})],
+        UNKNOWN,
+    ),
+    "a document of ports": ({"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
+    "a document on a condition": ({"A": on(WITH_KEY, "Free")}, [], READY),
+    "a policy on a condition": (
+        {"A": WITH_KEY, "P": on(policy(decrypt()), "Free")},
+        [],
+        READY,
+    ),
+    "a policy on an unknown role": (
+        {"A": WITH_KEY, "P": policy(decrypt(), roles=[ref("Somebody")])},
+        [],
+        READY,
+    ),
+    "a managed policy": ({"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
+    "as root": ({"A": document(runAsEnabled=True, runAsDefaultUser="root")}, [], DENIED),
+    "as root, switched off": (
+        {"A": document(runAsEnabled=False, runAsDefaultUser="root")},
+        [],
+        READY,
+    ),
+    "a bucket": ({"A": TO_BUCKET}, [], LOST),
+    "a bucket that is granted": ({"A": TO_BUCKET}, [allow("s3:PutObject", on=OBJECTS)], READY),
+    "a bucket whose policy lets somebody in": (
+        {
+            "A": TO_BUCKET,
+            "P": resource(
+                "AWS::S3::BucketPolicy",
+                Bucket=ref("Bucket"),
+                PolicyDocument={"Statement": [allow("s3:PutObject", Principal="*")]},
+            ),
+        },
+        [],
+        READY,
+    ),
+    "a bucket that is enforced": (
+        {"A": document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)},
+        [allow("s3:PutObject")],
+        DENIED,
+    ),
+    "a group": ({"A": document(**TO_GROUP)}, [], LOST),
+    "a group that is granted": ({"A": document(**TO_GROUP)}, [allow("logs:*")], READY),
+    "a group that is enforced": (
+        {"A": document(**TO_GROUP, cloudWatchEncryptionEnabled=True)},
+        [],
+        DENIED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("added", "statements", "found"), DOCUMENTS.values(), ids=DOCUMENTS.keys())
+def test_session_documents(
+    check: Check, added: dict[str, Any], statements: list[Statement], found: frozenset[str]
+) -> None:
+    alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
+    parts = {"Key": key(), "Alias": alias, "Bucket": resource("AWS::S3::Bucket")}
+    parts["Other"] = key()
+    body = profile_and_role(inline(ALL, *statements), **parts | added)
+    body["Conditions"] = {"Free": {"Fn::Equals": [ref("Free"), "yes"]}}
+    body["Parameters"] = {"Free": {"Type": "String"}}
+    report = check(body, a="1")
+
+    verdict = {UNKNOWN: "can't be known", DENIED: "not ready"}.get(found, "ready")
+    assert report.rules == found
+    assert report.verdicts == {verdict if DEFAULT_DOCUMENT in str(added) else "ready": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("AmazonSSMManagedInstanceCore", DENIED), ("AdministratorAccess", READY)],
+)
+def test_managed_policies_of_aws(check: Check, name: str, found: frozenset[str]) -> None:
+    role = {"ManagedPolicyArns": [f"{AWS}{name}"]}
+
+    assert check(profile_and_role(role, Key=key(), A=WITH_KEY)).rules == found
+
+
+# Images
+
+PARAMETER: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
+OF_CDK: Final = "SsmParameterValueC96584B6F00A464EAD1953AFF4B05118Parameter"
+
+
+def image(written: object, *lines: str) -> dict[str, object]:
+    script = "\n".join(("#!/bin/bash", *lines))
+    return {"ImageId": written, "UserData": {"Fn::Base64": script}}
+
+
+RESOLVED: Final = f"{{{{resolve:ssm:{PARAMETER}}}}}"
+IMAGES: Final[list[tuple[dict[str, object], str]]] = [
+    (image(RESOLVED), AGENT_MISSING),
+    (image(f"resolve:ssm:{PARAMETER}"), AGENT_MISSING),
+    (image(ref(OF_CDK)), AGENT_MISSING),
+    (image(RESOLVED, "dnf -y update", "", "# all is new"), AGENT_MISSING),
+    ({"ImageId": RESOLVED}, AGENT_MISSING),
+    (image(RESOLVED, "dnf install -y amazon-ssm-agent"), CANNOT_BE_KNOWN),
+    (image(RESOLVED, "curl https://example.com/boot | sh"), CANNOT_BE_KNOWN),
+    (image(RESOLVED, "yum install -y https://example.com/all.rpm"), CANNOT_BE_KNOWN),
+    ({"ImageId": RESOLVED, "UserData": ref("Script")}, CANNOT_BE_KNOWN),
+    (image(ref("Image")), CANNOT_BE_KNOWN),  # whoever deploys may pass another one
+    (image(ref("Id")), ""),
+    (image("ami-12345678"), ""),
+    (image(RESOLVED.replace("-minimal", "")), ""),
+    ({}, ""),
+]
+
+
+@pytest.mark.parametrize(("given", "found"), IMAGES)
+def test_images(check: Check, given: dict[str, object], found: str) -> None:
+    typed = {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "Default": PARAMETER}
+    instance = machine(IamInstanceProfile=ref("Profile"), **given)
+    body = profile_and_role(inline(ALL), Machine=instance)
+    body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}}
+    report = check(body)
+    (finding,) = report.findings
+    is_about_image = PARAMETER in finding.description or "'Image'" in finding.description
+
+    assert finding.rule == (found or CANNOT_BE_KNOWN)  # the default VPC can't be known
+    assert is_about_image is bool(found)
+
+
+# Commands in containers
+
+
+def service(**more: object) -> dict[str, Any]:
+    given = {"EnableExecuteCommand": True, "TaskDefinition": ref("Task")}
+    return resource("AWS::ECS::Service", **given | more)
+
+
+def task(**more: object) -> dict[str, Any]:
+    containers = [{"Name": "app"} | more]
+    role = {"TaskRoleArn": att("Role", "Arn")}
+    return resource("AWS::ECS::TaskDefinition", ContainerDefinitions=containers, **role)
+
+
+TASKS: Final[list[tuple[dict[str, Any], int]]] = [
+    ({}, 0),
+    ({"Task": task(ReadonlyRootFilesystem=True)}, 1),
+    ({"Task": task(ReadonlyRootFilesystem="false")}, 0),
+    ({"Task": task(ReadonlyRootFilesystem=ref("Free"))}, 0),
+    ({"Task": task(ReadonlyRootFilesystem=True,
+                   MountPoints=[{"ContainerPath": "/var/lib/amazon"}])}, 0),
+    ({"Task": task(Environment=[{"Name": "AWS_ACCESS_KEY_ID", "Value": "a"}])}, 1),
+    ({"Task": task(Secrets=[{"Name": "AWS_SECRET_ACCESS_KEY", "ValueFrom": "a"}])}, 1),
+    ({"Task": task(Environment=[{"Name": "AWS_REGION", "Value": "a"}])}, 0),
+    ({"Role": resource("AWS::IAM::Role")}, 1),
+    ({"Role": resource("AWS::IAM::Role"), "Service": service(EnableExecuteCommand=False)}, 0),
+    ({"Task": resource("AWS::ECS::TaskDefinition", RequiresCompatibilities=["FARGATE"])}, 1),
+    ({"Task": resource("AWS::ECS::TaskDefinition")}, 0),  # the instance's role may stand in
+    ({"Task": resource("AWS::ECS::TaskDefinition", TaskRoleArn=ref("Free"))}, 0),
+    ({"Service": service(TaskDefinition="elsewhere:1")}, 0),
+    ({"Service": service(TaskDefinition=ref("Role"))}, 0),
+    ({"Task": resource("AWS::ECS::TaskDefinition", ContainerDefinitions=ref("Free"),
+                       TaskRoleArn=att("Role", "Arn"))}, 0),
+    ({"Service": on(service(), "Never"), "Role": resource("AWS::IAM::Role")}, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "number"), TASKS)
+def test_commands_in_containers(check: Check, changes: dict[str, Any], number: int) -> None:
+    role = resource("AWS::IAM::Role", **inline(CHANNELS_ONLY))
+    resources = {"Service": service(), "Task": task(), "Role": role} | changes
+    conditions = {"Never": {"Fn::Equals": ["a", "b"]}}
+
+    report = check({"Resources": resources, "Conditions": conditions})
+
+    assert [one.rule for one in report.findings] == [EXEC_DENIED] * number
+
+
+# Grants by tags
+
+
+def grant(**tags: object) -> dict[str, Any]:
+    condition = {f"ssm:resourceTag/{name}": value for name, value in tags.items()}
+    return policy(
+        allow("ssm:StartSession", Condition={"StringEquals": condition}), roles=["operators"]
+    )
+
+
+def tagged(name: str, value: object, **more: object) -> list[dict[str, object]]:
+    return [{"Key": name, "Value": value, **more}]
+
+
+def template(kind: str) -> dict[str, Any]:
+    given = {"TagSpecifications": [{"ResourceType": kind, "Tags": tagged("Team", "web")}]}
+    return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=given)
+
+
+def group(**more: object) -> dict[str, Any]:
+    return resource("AWS::AutoScaling::AutoScalingGroup", **more)
+
+
+TAGS: Final[list[tuple[dict[str, Any], bool]]] = [
+    ({}, False),  # no compute of the app: the grant is for another's
+    ({"M": machine()}, True),
+    ({"M": machine(Tags=tagged("Team", "web"))}, False),
+    ({"M": machine(Tags=tagged("team", "web"))}, True),
+    ({"M": machine(Tags=tagged("Team", "db"))}, True),
+    ({"M": machine(Tags=tagged("Team", ref("Free")))}, False),
+    ({"M": machine(Tags=ref("Free"))}, False),
+    ({"M": machine(), "G": grant(Team=["web", "db"])}, True),
+    ({"M": machine(Tags=tagged("Team", "db")), "G": grant(Team=["web", "db"])}, False),
+    ({"M": machine(), "G": grant(Team=ref("Free"))}, False),
+    ({"M": group(Tags=tagged("Team", "web", PropagateAtLaunch=True))}, False),
+    ({"M": group(Tags=tagged("Team", "web", PropagateAtLaunch=False))}, True),
+    ({"M": machine(), "T": template("instance")}, False),
+    ({"M": machine(), "T": template("volume")}, True),
+    ({"M": resource("AWS::EKS::Nodegroup", Tags={"Team": "web"})}, True),
+    ({"M": resource("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": "EC2"})}, False),
+]
+
+
+@pytest.mark.parametrize(("changes", "is_found"), TAGS)
+def test_grants_by_tags(check: Check, changes: dict[str, Any], is_found: bool) -> None:  # noqa: FBT001
+    report = check({"Resources": {"G": grant(Team="web")} | changes})
+
+    assert (TAGS_MATCH_NOTHING in report.rules) is is_found

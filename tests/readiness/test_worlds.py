@@ -1,0 +1,248 @@
+"""A verdict holds in every world that the conditions of templates allow, and in no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
+from session_manager_permissions._readiness.worlds import MOST
+
+from .judging import att, on, ref, resource
+from .policy_table import (
+    ALL,
+    CHANNELS_ONLY,
+    DENIED,
+    NEITHER,
+    NO_REGISTRATION,
+    READY,
+    UNKNOWN,
+    allow,
+    deny,
+)
+from .reports import Check, inline, policy, profile_and_role
+from .test_network import templated, with_endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NO_VALUE = ref("AWS::NoValue")
+
+
+def equals(one: object, other: object) -> dict[str, Any]:
+    return {"Fn::Equals": [one, other]}
+
+
+def neither(*conditions: object) -> dict[str, Any]:
+    return {"Fn::Not": [{"Fn::Or": [*conditions]}]}
+
+
+def named(name: str) -> dict[str, str]:
+    return {"Condition": name}
+
+
+def either(one: object, other: object = NO_VALUE, condition: str = "C") -> dict[str, Any]:
+    return {"Fn::If": [condition, one, other]}
+
+
+TWO: Final = {"Env": {"Type": "String", "AllowedValues": ["prod", "dev"]}}
+FREE: Final = {"Env": {"Type": "String"}}
+PROD, DEV = equals(ref("Env"), "prod"), equals("dev", ref("Env"))
+
+CONDITIONS: Final[list[tuple[str, dict[str, Any], dict[str, Any], frozenset[str]]]] = [
+    # that the role has ALL on the condition A, and on the condition B
+    ("of nothing", {}, {}, UNKNOWN),
+    ("of a free parameter", FREE, {"A": PROD, "B": DEV}, UNKNOWN),
+    ("of all allowed values", TWO, {"A": PROD, "B": DEV}, READY),
+    ("of a value that is not allowed", TWO, {"A": PROD, "B": equals(ref("Env"), "test")}, UNKNOWN),
+    ("and the opposite", FREE, {"A": PROD, "B": {"Fn::Not": [PROD]}}, READY),
+    ("and the opposite by name", FREE, {"A": PROD, "B": {"Fn::Not": [named("A")]}}, READY),
+    ("and neither", FREE, {"A": {"Fn::Or": [PROD, DEV]}, "B": neither(PROD, DEV)}, READY),
+    ("and neither of some", FREE, {"A": PROD, "B": neither(PROD, DEV)}, UNKNOWN),
+    ("both at once", FREE, {"A": {"Fn::And": [PROD, DEV]}, "B": {"Fn::And": [PROD, DEV]}}, NEITHER),
+    ("always", FREE, {"A": equals("a", "a"), "B": PROD}, READY),
+    ("never", FREE, {"A": equals("a", "b"), "B": equals("a", "")}, NEITHER),
+    ("of the region", {}, {"A": equals(ref("AWS::Region"), "eu-west-1"), "B": equals(1, 2)}, READY),
+    ("of another region", {},
+     {"A": equals(ref("AWS::Region"), "us-east-1"), "B": equals(ref("AWS::Partition"), "aws-cn")},
+     NEITHER),
+    ("of the account, which is not known", {},
+     {"A": equals(ref("AWS::AccountId"), "1"), "B": {"Fn::Not": [named("A")]}}, READY),
+    ("of a map", TWO | {"Map": {}},
+     {"A": equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large"), "B": DEV}, READY),
+    ("of a map, by any parameter", FREE,
+     {"A": equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large"), "B": DEV}, READY),
+    ("of a boolean", {"Env": {"Type": "String", "AllowedValues": [True, False]}},
+     {"A": equals(ref("Env"), "true"), "B": equals(ref("Env"), "false")}, READY),
+    ("of a text with a parameter in it", FREE,
+     {"A": equals({"Fn::Sub": "${Env}-1"}, "prod-1"), "B": {"Fn::Not": [PROD]}}, READY),
+    ("of a text that can't be", FREE,
+     {"A": equals({"Fn::Sub": "${Env}-1"}, "prod"), "B": equals({"Fn::Sub": "a${Env}"}, "")},
+     NEITHER),
+    ("of two parameters", FREE | {"Other": {"Type": "String"}},
+     {"A": equals(ref("Env"), ref("Other")), "B": {"Fn::Not": [equals(ref("Other"), ref("Env"))]}},
+     READY),
+    ("of a parameter and itself", FREE, {"A": equals(ref("Env"), ref("Env")), "B": PROD}, READY),
+    ("of a parameter of Systems Manager",
+     {"Env": {"Type": "AWS::SSM::Parameter::Value<String>", "AllowedValues": ["prod", "dev"]}},
+     {"A": PROD, "B": DEV}, UNKNOWN),
+    ("in a circle", {}, {"A": named("B"), "B": named("A")}, NEITHER),
+    ("malformed", {}, {"A": {"Fn::Equals": "a"}, "B": {"Fn::Not": [named("A")]}}, READY),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameters", "conditions", "expected"),
+    [pytest.param(*row[1:], id=row[0]) for row in CONDITIONS],
+)
+def test_condition(
+    check: Check,
+    parameters: dict[str, Any],
+    conditions: dict[str, Any],
+    expected: frozenset[str],
+) -> None:
+    sizes = {"Sizes": {"prod": {"size": "large"}, "dev": {"size": "small"}}}
+    of_a, of_b = policy(ALL, Condition="A"), policy(ALL, Condition="B")
+    body = profile_and_role(OfA=of_a, OfB=of_b)
+    more = {"Parameters": parameters, "Conditions": conditions, "Mappings": sizes}
+
+    assert check(body | more).rules == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (allow("*", NotAction=NO_VALUE), READY),
+        (allow("*", Condition=either({})), READY),
+        (allow("*", Condition=either({"Bool": {"aws:SecureTransport": "true"}})), UNKNOWN),
+        (allow("s3:*", NotAction=NO_VALUE), NEITHER),
+        (either(ALL, allow("ssm:*", "ssmmessages:*")), READY),
+        (either(ALL, deny("*")), UNKNOWN),
+        (either(deny("*"), deny("ssm:*", "ssmmessages:*")), DENIED),
+        (either(ALL, CHANNELS_ONLY), UNKNOWN),
+        (either(CHANNELS_ONLY, allow("ssmmessages:*", "s3:*")), NO_REGISTRATION),
+        (either(either(ALL, deny("s3:*")), ALL), READY),
+        (either(either(ALL, ALL, "D"), deny("*")), UNKNOWN),
+        (allow(either("ssm:*", ["ssm:Update*", "s3:*"]), "ssmmessages:*"), READY),
+        (allow("*", on=either("*", ["*"])), READY),
+        (allow({"Fn::Sub": ["${A}:*", {"A": either("ssm", "s3")}]}, "ssmmessages:*"), UNKNOWN),
+        (allow("*") | {"Effect": either("Allow", "Allow")}, READY),
+        (allow("*") | {"Effect": either("Allow", "Deny")}, UNKNOWN),
+        ({"Effect": "Allow", "NotAction": either("s3:*", "iam:*"), "Resource": "*"}, READY),
+    ],
+)
+def test_statement(check: Check, statement: dict[str, Any], expected: frozenset[str]) -> None:
+    assert check(profile_and_role(inline(statement))).rules == expected
+
+
+def many(number: int, one: Callable[[int], Any]) -> list[Any]:
+    return [either(one(index), condition=f"C{index}") for index in range(number)]
+
+
+DECIDES_NOTHING: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+    "statements about something else": lambda number: profile_and_role(
+        inline(ALL, *many(number, lambda _: deny("s3:*")))
+    ),
+    "actions of something else": lambda number: profile_and_role(
+        inline(ALL, allow(*many(number, lambda one: f"s3:Get{one}")))
+    ),
+    "policies about something else": lambda number: profile_and_role(
+        inline(ALL),
+        **{f"P{one}": policy(deny("s3:*"), Condition=f"C{one}") for one in range(number)},
+    ),
+    "properties of the instance that say nothing": lambda number: with_endpoints(
+        Instance=resource(
+            "AWS::EC2::Instance",
+            SubnetId=ref("Private"),
+            SecurityGroupIds=[ref("Group")],
+            IamInstanceProfile="other",
+            **{f"Property{one}": either(one, condition=f"C{one}") for one in range(number)},
+        )
+    ),
+    "other parts of the network": lambda number: with_endpoints(
+        **{
+            f"Part{one}": on(resource("AWS::EC2::Subnet", VpcId=ref("Vpc")), f"C{one}")
+            for one in range(number)
+        }
+    ),
+    "rules of the group that let something else in": lambda number: with_endpoints(
+        **{
+            f"Rule{one}": on(
+                resource("AWS::EC2::SecurityGroupIngress", GroupId=att("Group", "GroupId"),
+                         IpProtocol="-1", CidrIp="10.9.0.0/16"), f"C{one}")
+            for one in range(number)
+        }
+    ),
+    "endpoints of other services": lambda number: with_endpoints(
+        **{
+            f"Endpoint{one}": on(
+                resource("AWS::EC2::VPCEndpoint", VpcId=ref("Vpc"), VpcEndpointType="Interface",
+                         ServiceName=f"com.amazonaws.eu-west-1.s{one}"), f"C{one}")
+            for one in range(number)
+        }
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DECIDES_NOTHING)
+def test_conditions_that_decide_nothing(check: Check, kind: str) -> None:
+    made = DECIDES_NOTHING[kind]
+
+    assert check(made(12)).rules == check(made(0)).rules
+
+
+@pytest.mark.parametrize(("number", "expected"), [(6, DENIED), (7, UNKNOWN)])
+def test_too_many_worlds(check: Check, number: int, expected: frozenset[str]) -> None:
+    """2**6 are judged, and 2**7 are too many."""
+    assert MOST == 2**6
+    several = {f"P{one}": policy(deny("ssm:*"), Condition=f"C{one}") for one in range(number)}
+    body = profile_and_role(inline(deny("*")), **several)
+
+    found = check(body)
+
+    assert found.rules == expected
+    if expected == UNKNOWN:
+        assert "on the condition 'C0', and on the condition 'C1'" in found.findings[0].description
+
+
+def test_what_decides_between_worlds_is_named(check: Check) -> None:
+    given = {"Ref": "Profile"}
+    instance = resource(
+        "AWS::EC2::Instance",
+        SubnetId=ref("Private"),
+        SecurityGroupIds=[ref("Group")],
+        IamInstanceProfile=given,
+    )
+    route = on(templated()["Resources"]["PrivateRoute"], "HasRoute")
+    with_profile = profile_and_role(inline(ALL))["Resources"]
+    (finding,) = check(templated(PrivateRoute=route, Instance=instance, **with_profile)).findings
+
+    assert finding.description.endswith("depends on the condition 'HasRoute'")
+
+
+def test_conditions_of_the_instance_and_of_its_way_are_one(check: Check) -> None:
+    route = templated()["Resources"]["PrivateRoute"]
+    instance = templated()["Resources"]["Instance"]
+    conditions = {"A": PROD, "B": {"Fn::Not": [PROD]}}
+
+    def found(of_route: str, of_instance: str) -> frozenset[str]:
+        body = templated(PrivateRoute=on(route, of_route), Instance=on(instance, of_instance))
+        return check(body | {"Conditions": conditions, "Parameters": FREE}).rules
+
+    assert NO_NETWORK_PATH not in found("A", "A")
+    assert NO_NETWORK_PATH in found("A", "B")
+    assert NO_NETWORK_PATH not in found("A", "")
+
+
+def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> None:
+    """CloudFormation refuses to refer to what is not deployed."""
+    body = profile_and_role(Policy=policy(ALL, Condition="C"))
+    body["Resources"]["Role"]["Condition"] = "C"
+
+    assert check(body).rules == READY
+
+    del body["Resources"]["Policy"]
+    body["Resources"]["Role"] |= {"Condition": "Never"}
+
+    assert check(body | {"Conditions": {"Never": equals("a", "b")}}).verdicts == {}

@@ -1,0 +1,168 @@
+"""How the command ends after a Ctrl-C: soon, and with one line, whatever it waits for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from session_manager_permissions._verify import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COMMAND: Final = Path(sys.executable).with_name("session-manager-permissions")
+SAID: Final = "session-manager-permissions: interrupted before there was an answer\n"
+
+
+class Ended(Exception):  # noqa: N818 # it is not an error
+    """The process would have ended with this status."""
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is written to standard error before the process ends, which it does not."""
+
+    def end(status: int) -> None:
+        raise Ended(status)
+
+    written: list[bytes] = []
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(os, "write", lambda _, text: written.append(text))
+    return written
+
+
+@pytest.fixture
+def load() -> Iterator[Callable[..., Any]]:
+    """Load the module in a process that takes Ctrl-C or ignores it."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def load(handler: object = signal.default_int_handler) -> Any:  # noqa: ANN401 # a module
+        signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
+        return importlib.reload(
+            importlib.import_module("session_manager_permissions._verify.entry")
+        )
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield load
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, before)
+    command.INTERRUPTED.clear()
+
+
+def interrupt() -> object:
+    """Call what takes a Ctrl-C."""
+    handler: Any = signal.getsignal(signal.SIGINT)
+    return handler(signal.SIGINT, None)
+
+
+def test_while_the_modules_load_it_ends_at_once(
+    load: Callable[..., Any], said: list[bytes]
+) -> None:
+    load()
+
+    with pytest.raises(Ended, match="2"):
+        interrupt()
+
+    assert said == [SAID.encode()]
+
+
+def test_the_first_interrupts_and_the_second_ends_it(
+    load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = load()
+    monkeypatch.setattr(command, "main", lambda: 7)
+    monkeypatch.setattr(sys, "stdout", None)  # as `>&-` has it
+    with pytest.raises(Ended, match="7"):
+        entry.main()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    with pytest.raises(Ended, match="2"):
+        interrupt()
+
+    assert said == []
+
+
+def test_who_ignores_ctrl_c_goes_on_ignoring_it(
+    load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = load(signal.SIG_IGN)
+    monkeypatch.setattr(command, "main", lambda: 0)
+
+    with pytest.raises(Ended, match="0"):
+        entry.main()
+
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    assert said == []
+
+
+class Told:
+    """A socket that gets a byte for each Ctrl-C, of which the second comes so late."""
+
+    def __init__(self, *, late: bool) -> None:
+        self._late = late
+        self._asked = 0
+
+    def settimeout(self, _: float | None) -> None:
+        """Take it."""
+
+    def recv(self, _: int) -> bytes:
+        self._asked += 1
+        if self._late and self._asked == 2:
+            raise TimeoutError
+        return b"\2"
+
+
+@pytest.mark.parametrize(
+    ("late", "has_ended", "lines"), [(True, False, 1), (True, True, 0), (False, False, 0)]
+)
+def test_what_hangs_is_ended(
+    load: Callable[..., Any], said: list[bytes], *, late: bool, has_ended: bool, lines: int
+) -> None:
+    entry = load()
+    if has_ended:
+        command.INTERRUPTED.set()
+
+    with pytest.raises(Ended, match="2"):
+        entry._end_late(Told(late=late), None)  # noqa: SLF001 # what its thread runs
+
+    assert said == [SAID.encode()] * lines
+
+
+@pytest.mark.parametrize("asked", [("verify", "--role", "web"), ("audit",)])
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.usefixtures("load")  # a process of a test in the background would ignore Ctrl-C
+def test_ctrl_c_ends_the_command_while_aws_is_silent(asked: tuple[str, ...], presses: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        environment = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        with subprocess.Popen(  # noqa: S603 # the installed command
+            [COMMAND, *asked],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            silent, _ = server.accept()
+            with silent:
+                for _ in range(presses):
+                    process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert out == ""
+    assert err in ({SAID} if presses == 1 else {SAID, ""})
