@@ -26,7 +26,7 @@ def matches(pattern: str, asked: str) -> bool | None:
 
 def widest(pattern: str) -> str:
     """Return the pattern with a wildcard for each part that the deployment or request decides."""
-    return re.sub(r"\$\{[^{}]*\}", "*", pattern.replace(UNKNOWN, "*"))
+    return re.sub(r"\$\{(?:(?!\$\{)[^}])*\}", "*", pattern.replace(UNKNOWN, "*"))
 
 
 def covers_action(statement: Mapping[str, Any], action: str) -> bool | None:

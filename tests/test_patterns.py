@@ -27,6 +27,7 @@ ACTION = "ssm:updateinstanceinformation"
         (f"s3:{UNKNOWN}", False),
         ("ssm:${aws:userid}*", None),
         ("s3:${aws:userid}*", False),
+        ("ssm:${aws:PrincipalTag/team, 'a{b'}*", None),
         # a variable that does not end is none
         ("ssm:${", False),
         ("*${", False),

@@ -29,8 +29,8 @@ _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which 
 _MOST_PARTS: Final = 100  # of a text that is put together; a name or an ARN has a few
 _MOST_CHARACTERS: Final = 10_000  # of such a text
 
-_DYNAMIC: Final = re.compile(r"(\{\{resolve:[^{}]*\}\})")
-_PLACEHOLDER: Final = re.compile(r"\$\{(!?)([^{}]*)\}")
+_DYNAMIC: Final = re.compile(r"(\{\{resolve:(?:(?!\{\{resolve:)[^}])*\}\})")
+_PLACEHOLDER: Final = re.compile(r"\$\{(!?)((?:(?!\$\{)[^}])*)\}")
 
 
 def text(value: object) -> str:

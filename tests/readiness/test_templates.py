@@ -209,6 +209,7 @@ def test_each_template_is_read_once(stacks: Stacks) -> None:
         ("second", None, None),
         ("first", "", ""),
         ("first", {"Fn::Sub": "${!aws:userid}-x"}, "${aws:userid}-x"),
+        ("first", "{{resolve:secretsmanager:names:SecretString:a{b}}", None),
         ("first", {"Ref": "AWS::Region"}, None),
         ("first", {"Fn::FindInMap": ["Names", "a", "b"]}, "c"),
         ("first", {"Fn::FindInMap": ["Names", {"Ref": "Name"}, "b"]}, None),
