@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import socket
     from types import FrameType
 
 _STATUS: Final = 2
@@ -46,27 +47,29 @@ def main() -> None:
 
 
 def _watch() -> None:
-    import socket  # noqa: PLC0415 # as above
-    from threading import Thread  # noqa: PLC0415
-
-    told, tells = socket.socketpair()
-    tells.settimeout(0)
-    signal.set_wakeup_fd(tells.fileno())
+    told, tells = os.pipe()
+    if sys.platform != "win32":  # pragma: no branch # Windows asks for no such pipe
+        os.set_blocking(tells, False)
+    signal.set_wakeup_fd(tells)
     signal.signal(signal.SIGINT, _interrupt)
-    Thread(target=_end_late, args=(told, tells), daemon=True).start()
+    pressed = Event()
+    Thread(target=_end_at_the_second, args=(told, pressed), daemon=True).start()
+    Thread(target=_end_late, args=(pressed,), daemon=True).start()
 
 
-def _end_late(told: socket.socket, _: socket.socket) -> None:
-    """End the process some time after a Ctrl-C, or at once after a second one."""
-    from . import command  # noqa: PLC0415 # as above
-
-    told.recv(1)
-    told.settimeout(_GRACE)
-    try:
-        told.recv(1)
-    except TimeoutError:
-        if not command.INTERRUPTED.is_set():
-            _end()
-        told.settimeout(None)
-        told.recv(1)
+def _end_at_the_second(told: int, pressed: Event) -> None:
+    """End the process at a second Ctrl-C, of which each is a byte in the pipe."""
+    os.read(told, 1)
+    pressed.set()
+    os.read(told, 1)
     os._exit(_STATUS)
+
+
+def _end_late(pressed: Event) -> None:
+    """End the process some time after a Ctrl-C, if it does not end by itself."""
+    from . import command  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
+
+    pressed.wait()
+    time.sleep(_GRACE)
+    if not command.INTERRUPTED.is_set():
+        _end()

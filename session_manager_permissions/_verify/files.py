@@ -153,8 +153,9 @@ def _take(lock: Path) -> int:
         try:
             _wait_for(handle)
             # Whoever had it before has removed it, and the next run makes another one.
-            if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
-                return handle
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), lock.stat()):
+                    return handle
         except BaseException:
             os.close(handle)
             raise

@@ -85,11 +85,12 @@ class DeployedRole:
 def rules_of(answers: dict[str, str]) -> frozenset[str]:
     """What the simulator's answers come to, by the rules of the check."""
     implicit = {action for action, answer in answers.items() if answer == "implicitDeny"}
+    channels = implicit & {*CHANNELS.actions}  # it says that the registration is missing as well
     return frozenset(
         rule
         for rule, fires in (
-            (CHANNEL_MISSING, implicit & {*CHANNELS.actions}),
-            (REGISTRATION_MISSING, implicit & {*REGISTRATION.actions}),
+            (CHANNEL_MISSING, channels),
+            (REGISTRATION_MISSING, not channels and implicit & {*REGISTRATION.actions}),
             (EXPLICIT_DENY, "explicitDeny" in answers.values()),
         )
         if fires

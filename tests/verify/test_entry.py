@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,37 +105,34 @@ def test_who_ignores_ctrl_c_goes_on_ignoring_it(
     assert said == []
 
 
-class Told:
-    """A socket that gets a byte for each Ctrl-C, of which the second comes so late."""
-
-    def __init__(self, *, late: bool) -> None:
-        self._late = late
-        self._asked = 0
-
-    def settimeout(self, _: float | None) -> None:
-        """Take it."""
-
-    def recv(self, _: int) -> bytes:
-        self._asked += 1
-        if self._late and self._asked == 2:
-            raise TimeoutError
-        return b"\2"
-
-
-@pytest.mark.parametrize(
-    ("late", "has_ended", "lines"), [(True, False, 1), (True, True, 0), (False, False, 0)]
-)
-def test_what_hangs_is_ended(
-    load: Callable[..., Any], said: list[bytes], *, late: bool, has_ended: bool, lines: int
+def test_what_hangs_is_ended_late(
+    load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = load()
-    if has_ended:
-        command.INTERRUPTED.set()
+    entry, pressed = load(), threading.Event()
+    monkeypatch.setattr(entry, "_GRACE", 0)
+    pressed.set()
 
     with pytest.raises(Ended, match="2"):
-        entry._end_late(Told(late=late), None)  # noqa: SLF001 # what its thread runs
+        entry._end_late(pressed)  # noqa: SLF001 # what its thread runs
+    command.INTERRUPTED.set()
+    entry._end_late(pressed)  # noqa: SLF001
 
-    assert said == [SAID.encode()] * lines
+    assert said == [SAID.encode()]
+
+
+def test_a_second_ctrl_c_ends_at_once_what_hangs(
+    load: Callable[..., Any], said: list[bytes]
+) -> None:
+    entry, pressed = load(), threading.Event()
+    told, tells = os.pipe()
+    with open(tells, "wb") as presses:  # noqa: PTH123 # it is open already
+        presses.write(bytes([signal.SIGINT] * 2))
+
+    with pytest.raises(Ended, match="2"):
+        entry._end_at_the_second(told, pressed)  # noqa: SLF001 # what its thread runs
+
+    assert pressed.is_set()
+    assert said == []
 
 
 @pytest.mark.parametrize("asked", [("verify", "--role", "web"), ("audit",)])
