@@ -195,12 +195,12 @@ def table(*rows: Row) -> pytest.MarkDecorator:
     ("a peered VPC beside the NAT", network(routes=(TO_NAT, TO_CENTER)), OPEN),
     *[
         (f"a peered VPC, and {what} let out to",
-         network(routes=(TO_CENTER,), outbound=rules(peer)), expected)
-        for what, peer, expected in (
-            ("its group", GroupPeer("sg-1"), UNKNOWN),
-            ("a group of this VPC", GroupPeer("admits"), NO_NETWORK_PATH),
-            ("a prefix list", PrefixList("pl-1"), UNKNOWN),
-            ("IPv6", "ipv6", NO_NETWORK_PATH),
+         network(routes=(TO_CENTER,), outbound=outbound), expected)
+        for what, outbound, expected in (
+            ("its group", rules(GroupPeer("sg-1")), UNKNOWN),
+            ("a group of this VPC", rules(GroupPeer("admits")), NO_NETWORK_PATH),
+            ("a prefix list", rules(PrefixList("pl-1")), UNKNOWN),
+            ("IPv6", rules("ipv6"), EGRESS_CLOSED),
         )
     ],
     ("routes that are not seen", network(table={"complete": MAYBE}), UNKNOWN),
