@@ -1,4 +1,4 @@
-"""What S3 says of a bucket's region, as botocore sees it on the way to the answer, and long waits."""
+"""What a session sees on the way to an answer: the region of a bucket, and a long wait."""
 
 from __future__ import annotations
 
