@@ -932,6 +932,7 @@ def nodes(**properties: object) -> dict[str, Any]:
         (BARE, att("Role", "Arn"), NEITHER),
         (trusting(may_assume(PARAMETER)), att("Role", "Arn"), UNKNOWN),
         (trusting(EC2), "arn:aws:iam::111122223333:role/other", UNKNOWN),
+        (trusting(EC2), PARAMETER, UNKNOWN),
     ],
 )
 def test_role_of_nodes(

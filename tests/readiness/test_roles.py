@@ -224,7 +224,6 @@ JOINED = {"Fn::Join": ["-", ["web", {"Ref": "Name"}]]}
         ("web", "api", NEITHER),
         ("web", {"Ref": "Name"}, UNKNOWN),
         ("web", {"Fn::Sub": "${Name}eb"}, UNKNOWN),
-        ("web", of_arn({"Ref": "Another"}), UNKNOWN),
         ("web", {"Fn::Sub": "${Name}-api"}, NEITHER),
         ("", "", READY),
         ({"Fn::Sub": "web-${AWS::Region}"}, "web-eu-west-1", READY),
