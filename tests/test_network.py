@@ -193,6 +193,16 @@ def table(*rows: Row) -> pytest.MarkDecorator:
     ("a transit gateway", network(routes=(TO_TRANSIT,)), UNKNOWN),
     ("a peered VPC, which may have central endpoints", network(routes=(TO_CENTER,)), UNKNOWN),
     ("a peered VPC beside the NAT", network(routes=(TO_NAT, TO_CENTER)), OPEN),
+    *[
+        (f"a peered VPC, and {what} let out to",
+         network(routes=(TO_CENTER,), outbound=outbound), expected)
+        for what, outbound, expected in (
+            ("its group", rules(GroupPeer("sg-1")), UNKNOWN),
+            ("a group of this VPC", rules(GroupPeer("admits")), NO_NETWORK_PATH),
+            ("a prefix list", rules(PrefixList("pl-1")), UNKNOWN),
+            ("IPv6", rules("ipv6"), EGRESS_CLOSED),
+        )
+    ],
     ("routes that are not seen", network(table={"complete": MAYBE}), UNKNOWN),
     ("routes that are not seen beside NAT", network(routes=(TO_NAT,), table={"complete": MAYBE,
         "routes": (TO_NAT,)}), OPEN),

@@ -197,8 +197,6 @@ def acls_between(place: Place, subnet: Subnet, other: Subnet) -> Path:
 
 def acl_from(place: Place, subnet: Subnet, other: Subnet) -> Path:
     """What the network ACL of a subnet lets in from another subnet, and back."""
-    if subnet is other:
-        return OPEN
     return _acl(place, subnet, place.address_in(other), _ANSWERS, _REQUESTS)
 
 

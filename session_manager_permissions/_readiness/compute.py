@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
 
     from .parts import Parts
-    from .templates.model import Template
+    from .templates.model import Template, Value
 
 PROFILE: Final = "AWS::IAM::InstanceProfile"
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
@@ -239,13 +239,8 @@ class Launchers:
         """Whether a whole value is the name or the ARN of a profile, in any world."""
         if isinstance(value, str):
             return re.match("arn:[^:]*:iam::[^:]*:instance-profile/", value) is not None
-        for found in self._parts.assembly.possible(resource.template, value):
-            match found:
-                case (ReturnValue(one, _),) | (str(), *_, ReturnValue(one, "")):
-                    return one.type == PROFILE and (
-                        len(found) == 1 or str(found[0]).startswith("arn:")
-                    )
-        return False
+        values = self._parts.assembly.possible(resource.template, value)
+        return any(map(_names_profile, values))
 
     # What launches -------------------------------------------------------------------------------
 
@@ -484,6 +479,16 @@ class Launchers:
             )
             for subnet in launch.subnets or (_DEFAULT_VPC,)
         )
+
+
+def _names_profile(value: Value) -> bool:
+    """Whether a value is the name or the ARN of a profile of the app."""
+    match value:
+        case (ReturnValue(one, _),):
+            return one.type == PROFILE
+        case (str(start), *_, ReturnValue(one, "")):
+            return one.type == PROFILE and start.startswith("arn:")
+    return False
 
 
 _FARGATE: Final = frozenset({"FARGATE", "FARGATE_SPOT"})

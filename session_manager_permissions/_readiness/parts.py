@@ -98,28 +98,25 @@ class Parts:
             if one.logical_id not in one.template.nested
         ]
 
-    def changed(self, resource: object) -> Unknown | None:
+    def changed(self, resource: Resource) -> Unknown | None:
         """What may change a resource.
 
         A macro of its template may, a custom resource that is given it, or a stack whose template
         is not here.
         """
-        if isinstance(resource, Resource):
-            for macro in resource.template.transforms:
-                return Unknown(f"the macro {shown(macro)}")
+        for macro in resource.template.transforms:
+            return Unknown(f"the macro {shown(macro)}")
         return self.given_away(resource) or self._first(
             self._customised, resource, "the custom resource"
         )
 
-    def given_away(self, resource: object) -> Unknown | None:
+    def given_away(self, resource: Resource) -> Unknown | None:
         """The stack that refers to a resource, and whose template is not here."""
         return self._first(self._given_away, resource, "the template of")
 
     def _first(
-        self, by_mentioned: dict[Resource, list[Resource]], resource: object, what: str
+        self, by_mentioned: dict[Resource, list[Resource]], resource: Resource, what: str
     ) -> Unknown | None:
-        if not by_mentioned or not isinstance(resource, Resource):
-            return None
         for one in by_mentioned.get(resource, ()):
             if one.exists:
                 return Unknown(f"{what} {one.logical_id!r}")

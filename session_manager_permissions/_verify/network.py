@@ -338,12 +338,12 @@ class _Reader:
         if options and all({*_dns_servers(one)} <= _AMAZON_DNS for one in options):
             return True
         for vpc in self._described("DescribeVpcs", "Vpcs", VpcIds=[self._vpc]) or []:
-            amazon = {*_AMAZON_DNS}
-            if "CidrBlock" in vpc:
-                amazon.add(str(IPv4Network(vpc["CidrBlock"])[_RESOLVER]))
-            for one in options:
-                if one["DhcpOptionsId"] == vpc["DhcpOptionsId"]:
-                    return {*_dns_servers(one)} <= amazon or own_servers
+            amazon = {*_AMAZON_DNS, str(IPv4Network(vpc["CidrBlock"])[_RESOLVER])}
+            by_amazon = (
+                one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
+                for one in options
+            )
+            return any(by_amazon) or own_servers
         return own_servers
 
     @property

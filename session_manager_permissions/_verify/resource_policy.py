@@ -25,7 +25,6 @@ _POSITIVE: Final = (
     "arnlike",
     "bool",
     "stringequals",
-    "stringequalsignorecase",
     "stringlike",
 )
 """The operators of conditions that fail if the key is absent."""
@@ -82,9 +81,6 @@ class ResourcePolicy(NamedTuple):
     ) -> Iterator[tuple[str, str, bool | None]]:
         """Yield the effect of each statement, whom it is about, and whether it applies."""
         for entry in self.statements:
-            if not isinstance(entry, dict) or entry.get("Effect") not in ("Allow", "Deny"):
-                yield "Allow", "named", None
-                continue
             about = _is_about(entry, principal)
             if about is None:
                 continue
@@ -93,36 +89,28 @@ class ResourcePolicy(NamedTuple):
                 is_sure or None,
                 covers_action(entry, action.lower()),
                 _covers_resource(entry, resource),
-                _holds(entry.get("Condition"), principal),
+                _holds(entry.get("Condition", {}), principal),
             )
             applies = False if False in facts else None if None in facts else True
             yield entry["Effect"], kind, applies
 
 
-def _is_about(  # noqa: PLR0911 # one for each form of a principal
-    entry: Mapping[str, Any], principal: str
-) -> tuple[str, bool] | None:
+def _is_about(entry: Mapping[str, Any], principal: str) -> tuple[str, bool] | None:
     """Tell whom a statement is about, and whether that is certain; None if about others."""
     if "NotPrincipal" in entry:
         return "named", False
-    named = entry.get("Principal")
-    if named == "*":
-        return "named", True
-    if not isinstance(named, dict):
-        return "named", False
+    named = entry["Principal"]
+    listed = as_list(named if named == "*" else named.get("AWS", []))
     account = principal.split(":")[4]
     # A deny on the account is one on each of its principals.
     of_account = "account" if entry["Effect"] == "Allow" else "named"
-    listed = as_list(named.get("AWS", []))
     if "*" in listed or principal in listed:
         return "named", True
-    if {account, f"{principal.split(':iam:', maxsplit=1)[0]}:iam::{account}:root"} & {
-        *map(str, listed)
-    }:
+    if {account, f"{principal.split(':iam:', maxsplit=1)[0]}:iam::{account}:root"} & {*listed}:
         return of_account, True
     name = principal.rpartition("/")[2]
     sessions = f":assumed-role/{name}/"
-    if any(not isinstance(one, str) or sessions in one for one in listed):
+    if any(sessions in one for one in listed):
         return "named", False
     return None
 
@@ -130,21 +118,16 @@ def _is_about(  # noqa: PLR0911 # one for each form of a principal
 def _covers_resource(entry: Mapping[str, Any], resource: str) -> bool | None:
     negated = "NotResource" in entry
     patterns = as_list(entry.get("NotResource" if negated else "Resource", "*"))
-    answers = [matches(one, resource) if isinstance(one, str) else None for one in patterns]
-    return any_matches(answers, negated=negated)
+    return any_matches([matches(one, resource) for one in patterns], negated=negated)
 
 
-def _holds(condition: object, principal: str) -> bool | None:
+def _holds(condition: Mapping[str, Any], principal: str) -> bool | None:
     """Tell whether a condition holds for a call that the principal makes itself."""
-    if condition is None or condition == {}:
-        return True
-    if not isinstance(condition, dict):
-        return None
-    facts: list[bool | None] = []
-    for operator, keys in condition.items():
-        if not isinstance(keys, dict):
-            return None
-        facts += [_one_holds(operator.lower(), key.lower(), keys[key], principal) for key in keys]
+    facts = [
+        _one_holds(operator.lower(), key.lower(), values, principal)
+        for operator, keys in condition.items()
+        for key, values in keys.items()
+    ]
     return False if False in facts else None if None in facts else True
 
 
@@ -161,16 +144,9 @@ def _one_holds(operator: str, key: str, values: object, principal: str) -> bool 
         return False
     if key not in known:
         return None
-    wanted = [str(one).lower() if key == "aws:securetransport" else one for one in as_list(values)]
-    exact = operator.startswith("stringequals")
-    return any_matches(
-        [
-            (one == known[key] if exact else matches(one, known[key]))
-            if isinstance(one, str)
-            else None
-            for one in wanted
-        ]
-    )
+    wanted = [str(one).lower() if operator == "bool" else str(one) for one in as_list(values)]
+    exact = operator == "stringequals"
+    return any_matches([one == known[key] if exact else matches(one, known[key]) for one in wanted])
 
 
 def policy_of(session: Session, resource: str) -> ResourcePolicy | None:

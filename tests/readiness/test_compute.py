@@ -134,6 +134,10 @@ INTERFACES = "? the network interfaces of 'Instance'"
             {"profile": None, "places": HERE, "metadata_off": "? the parameter 'Given'"},
         ),
         (
+            {"Instance": instance(MetadataOptions=PARAMETER)},
+            {"profile": None, "places": HERE, "metadata_off": "? the parameter 'Given'"},
+        ),
+        (
             {"Instance": resource("AWS::EC2::Instance")},
             {"profile": None, "places": [(DEFAULT_VPC, [], None)]},
         ),
@@ -691,6 +695,8 @@ def opaque(kind: str, **properties: object) -> dict[str, dict[str, Any]]:
          "AWS::New::Fleet", "arn:aws:iam::111122223333:instance-profile/web"),
         (opaque("AWS::New::Fleet", As={"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),
          "AWS::New::Fleet", {"Fn::Sub": "arn:aws:iam::1:instance-profile/${Profile}"}),
+        (opaque("AWS::New::Fleet", For=PARAMETER, As=ref("Profile")),
+         "AWS::New::Fleet", ref("Profile")),
         # What only speaks of a profile launches nothing.
         (opaque("AWS::New::Fleet", Says={"Fn::Sub": "instances under ${Profile}"}), "", None),
         (opaque("AWS::New::Fleet", Tags=[{"Key": "InstanceProfile", "Value": ref("Profile")}]),
@@ -755,6 +761,7 @@ BEANSTALK = "? the security group that AWS Elastic Beanstalk makes"
         (opaque("AWS::EMR::Cluster", JobFlowRole="P", Instances=EMR),
          [[("Subnet", ["Group"], EMR_ADDRESS)], [("Subnet", ["sg-1"], EMR_ADDRESS)]]),
         (options(IamInstanceProfile="P", SecurityGroups=GROUP, AssociatePublicIpAddress="true",
+                 InstanceType="t3.micro",
                  Subnets={"Fn::Join": ["", [ref("Subnet"), ",", ref("Other"), ",", PARAMETER]]}),
          [[(name, ["Group", BEANSTALK], True)
            for name in ("Subnet", "Other", "? the subnet '…,…,…'")]]),
@@ -825,7 +832,9 @@ def test_template_without_data(tmp_path: Path) -> None:
 def test_name_that_only_the_deployment_knows_is_of_none(tmp_path: Path, named_by: str) -> None:
     """The only template of an app need not be the one that a parameter names."""
     fleet = scaling(LaunchTemplate={named_by: PARAMETER, "Version": "$Latest"})
-    (found, *_) = of(tmp_path, Template=template(), Fleet=fleet)
+    named = template()
+    named["Properties"]["LaunchTemplateName"] = ref("Name")
+    (found, *_) = of(tmp_path, Template=named, Fleet=fleet)
     assert str(found["profile"]).startswith("? the launch template {")
 
 

@@ -705,6 +705,9 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
     ("no profile, association that attaches one",
      NO_PROFILE | {"Attach": resource("AWS::SSM::Association", Name="AWS-AttachIAMToInstance")},
      UNKNOWN),
+    ("no profile, association on a condition that attaches one",
+     NO_PROFILE | {"Attach": on(resource("AWS::SSM::Association", Name="AWS-AttachIAMToInstance"))},
+     UNKNOWN),
     ("no profile, another association",
      NO_PROFILE | {"Attach": resource("AWS::SSM::Association", Name="AWS-RunPatchBaseline")},
      frozenset({NO_INSTANCE_PROFILE})),
@@ -929,6 +932,7 @@ def nodes(**properties: object) -> dict[str, Any]:
         (BARE, att("Role", "Arn"), NEITHER),
         (trusting(may_assume(PARAMETER)), att("Role", "Arn"), UNKNOWN),
         (trusting(EC2), "arn:aws:iam::111122223333:role/other", UNKNOWN),
+        (trusting(EC2), PARAMETER, UNKNOWN),
     ],
 )
 def test_role_of_nodes(

@@ -97,6 +97,8 @@ RESOLVER_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("rule for either of two domains", forwarding(Rule=EITHER), OPEN),
     ("rule for AWS in one world", forwarding(Rule={"Fn::If": [ON, "com", "org"]}), UNKNOWN),
     ("rule for everything but AWS", forwarding(Rule=".", But=("SYSTEM", "amazonaws.com")), OPEN),
+    ("rule for everything but a domain by parameter",
+     forwarding(Rule=".", But=("SYSTEM", PARAMETER)), UNKNOWN),
     ("rule for a part of AWS",
      forwarding(Rule="eu-west-1.amazonaws.com", But=("SYSTEM", "amazonaws.com")), UNKNOWN),
     ("rule for another part of AWS",

@@ -1021,6 +1021,20 @@ def ingress(**changes: object) -> dict[str, Any]:
     return resource("AWS::EC2::SecurityGroupIngress", **rule | changes)
 
 
+def addressed(address: object) -> dict[str, Any]:
+    return resource(
+        "AWS::EC2::Instance",
+        SubnetId=ref("Private"),
+        SecurityGroupIds=[ref("Group")],
+        PrivateIpAddress=address,
+    )
+
+
+ONE_OF_MANY: Final = {
+    "Fn::Join": ["-", ["sg", *({"Fn::If": [f"{ON}{bit}", "0", "1"]} for bit in range(7))]]
+}
+"""A group in twice as many worlds as are judged."""
+
 FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 """What an endpoint is in, by ids."""
 
@@ -1065,6 +1079,8 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("custom resource with the default group, which admits itself alone",
      with_endpoints(Ssm=made("ssm", SecurityGroupIds=None),
                     Custom=resource(CUSTOM, Group=att("Vpc", "DefaultSecurityGroup"))), UNKNOWN),
+    ("in the VPC or in one by parameter, in a subnet of the VPC",
+     with_endpoints(Ssm=made("ssm", VpcId={"Fn::If": [ON, ref("Vpc"), PARAMETER]})), OPEN),
     ("in subnets by parameter", with_endpoints(Ssm=made("ssm", SubnetIds=PARAMETER)), OPEN),
     ("groups by parameter", with_endpoints(Ssm=made("ssm", SecurityGroupIds=PARAMETER)), UNKNOWN),
     ("no groups", with_endpoints(Ssm=made("ssm", SecurityGroupIds=None)), ENDPOINT_UNREACHABLE),
@@ -1095,14 +1111,35 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("admitting by parameter",
      with_endpoints(Admits=resource("AWS::EC2::SecurityGroup", SecurityGroupIngress=PARAMETER)),
      UNKNOWN),
+    ("admitting by parameter on a condition",
+     with_endpoints(Admits=resource("AWS::EC2::SecurityGroup", SecurityGroupIngress=[
+         {"Fn::If": [ON, PARAMETER, NO_VALUE]}])), UNKNOWN),
+    ("admitting the address of the instance",
+     with_endpoints(Instance=addressed("10.0.1.7"), Admits=admitting(CidrIp="10.0.1.7/32")), OPEN),
+    ("admitting another address of its subnet",
+     with_endpoints(Instance=addressed("10.0.1.8"), Admits=admitting(CidrIp="10.0.1.7/32")),
+     ENDPOINT_UNREACHABLE),
+    ("admitting an address, which the instance has by parameter",
+     with_endpoints(Instance=addressed(PARAMETER), Admits=admitting(CidrIp="10.0.1.7/32")),
+     UNKNOWN),
     ("admitting by a rule of another group",
      with_endpoints(**SELF, Rule=ingress(GroupId=ref("Group"))), ENDPOINT_UNREACHABLE),
     ("admitting by a rule of a group by parameter",
      with_endpoints(**SELF, Rule=ingress(GroupId=PARAMETER)), UNKNOWN),
+    ("admitting by a rule of a group by parameter, on a condition",
+     with_endpoints(**SELF, Rule=on(ingress(GroupId=PARAMETER))), UNKNOWN),
+    ("admitting by a rule of the group or of one by parameter",
+     with_endpoints(**SELF, Rule=ingress(GroupId={"Fn::If": [ON, ref("Admits"), PARAMETER]})),
+     UNKNOWN),
+    ("not admitting by a rule of one of too many groups",
+     with_endpoints(**SELF, Rule=ingress(GroupId=ONE_OF_MANY, IpProtocol="udp")),
+     ENDPOINT_UNREACHABLE),
     ("admitting by a rule of a group by id",
      with_endpoints(**SELF, Rule=ingress(GroupId="sg-1")), UNKNOWN),
     ("admitting by a custom resource",
      with_endpoints(**SELF, Rule=resource(CUSTOM, Group=ref("Admits"))), UNKNOWN),
+    ("admitting by a custom resource on a condition",
+     with_endpoints(**SELF, Rule=on(resource(CUSTOM, Group=ref("Admits")))), UNKNOWN),
     ("admitting IPv6 in a subnet with IPv6",
      with_endpoints(Admits=admitting(CidrIp=None, CidrIpv6="::/0"), Block=IPV6), UNKNOWN),
     ("private DNS that a custom resource may turn on",
@@ -1275,6 +1312,9 @@ BY_ID_ROWS: Final[list[tuple[str, dict[str, Any], dict[str, Any], str]]] = [
     ("custom resource", ALONE, {"Custom": resource(CUSTOM, Table="rtb-0a1b2c3d")}, UNKNOWN),
     ("custom resource with something else", ALONE, {"Custom": resource(CUSTOM, Name="subnet")},
      NO_NETWORK_PATH),
+    ("custom resource with something else, beside an id", ALONE,
+     {"Custom": resource(CUSTOM, Name="subnet"),
+      "Other": resource("AWS::EC2::Instance", SubnetId="subnet-1")}, NO_NETWORK_PATH),
     ("stack that is not here", ALONE,
      {"Stack": resource("AWS::CloudFormation::Stack", Parameters={"Vpc": "vpc-0a1b2c3d"})},
      UNKNOWN),
@@ -1305,14 +1345,21 @@ def test_ids_that_another_stack_may_have_looked_up(
         ("111122223333/unknown-region", "444455556666/us-east-1", NO_NETWORK_PATH),
     ],
 )
-@pytest.mark.parametrize("value", ["vpc-1", PARAMETER])
-def test_ids_of_another_account_or_region_are_of_something_else(
-    tmp_path: Path, value: object, here: str, there: str, expected: str
+@pytest.mark.parametrize(
+    "parts",
+    [
+        *(
+            {"Ssm": made("ssm", VpcId=vpc_, **FOREIGN),
+             "Messages": made("ssmmessages", VpcId=vpc_, **FOREIGN)}
+            for vpc_ in ("vpc-1", PARAMETER)
+        ),
+        LOOP,
+    ],
+    ids=["by id", "by parameter", "by a loop"],
+)  # fmt: skip
+def test_what_another_account_or_region_adds_is_of_something_else(
+    tmp_path: Path, parts: dict[str, Any], here: str, there: str, expected: str
 ) -> None:
-    parts = {
-        name: made(service, VpcId=value, **FOREIGN)
-        for name, service in (("Ssm", "ssm"), ("Messages", "ssmmessages"))
-    }
     paths = write(tmp_path, Here=ALONE, There={"Resources": parts})
     deployed_to(tmp_path, "Here", here)
     deployed_to(tmp_path, "There", there)

@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.rules import (
 
 from .judging import att, on, ref, resource
 from .policy_table import ALL, AWS, CHANNELS_ONLY, READY, UNKNOWN, Statement, allow, deny
-from .reports import Check, inline, machine, managed_policy, policy, profile_and_role
+from .reports import TRUST, Check, inline, machine, managed_policy, policy, profile_and_role
 
 DENIED: Final = frozenset({SESSION_DENIED})
 LOST: Final = frozenset({LOG_LOST})
@@ -51,6 +51,15 @@ def decrypt(on: object = ARN, **more: object) -> Statement:
     return allow("kms:Decrypt", on=on, **more)
 
 
+def bounded(by: object, *statements: Statement) -> dict[str, Any]:
+    """A role that may decrypt within a boundary, and the boundary `B` with these statements."""
+    role = TRUST | inline(ALL, decrypt()) | {"PermissionsBoundary": by}
+    return {
+        "Role": resource("AWS::IAM::Role", **role),
+        "B": managed_policy(ALL, *statements, roles=[]),
+    }
+
+
 DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]]]] = {
     "a key": ({"A": WITH_KEY}, [], DENIED),
     "a key that is granted": ({"A": WITH_KEY}, [decrypt()], READY),
@@ -62,6 +71,18 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
     ),
     "another key": ({"A": WITH_KEY}, [decrypt(att("Other", "Arn"))], DENIED),
     "a key that is denied": ({"A": WITH_KEY}, [decrypt(), deny("kms:*")], DENIED),
+    "all but another key": (
+        {"A": WITH_KEY},
+        [{"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": att("Other", "Arn")}],
+        READY,
+    ),
+    "a key beyond the boundary": ({"A": WITH_KEY} | bounded(ref("B")), [], DENIED),
+    "a key within the boundary": ({"A": WITH_KEY} | bounded(ref("B"), decrypt()), [], READY),
+    "a key, and a boundary that can't be known": (
+        {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)} | bounded(ref("Free")),
+        [],
+        UNKNOWN,
+    ),
     "a key by a literal ARN": (
         {"A": WITH_KEY},
         [decrypt("arn:aws:kms:eu-west-1:1:key/1234")],
@@ -109,6 +130,11 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
         {"A": WITH_KEY, "P": policy(decrypt(), roles=[ref("Somebody")])},
         [],
         READY,
+    ),
+    "a policy on a role that is sure to be another": (
+        {"A": WITH_KEY, "P": policy(decrypt(), roles=["another"])},
+        [],
+        DENIED,
     ),
     "a managed policy": ({"A": WITH_KEY, "P": managed_policy(decrypt())}, [], READY),
     "as root": ({"A": document(runAsEnabled=True, runAsDefaultUser="root")}, [], DENIED),

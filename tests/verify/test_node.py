@@ -130,8 +130,15 @@ def agent(version: str) -> Callable[[World], object]:
 
 
 ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
-VIA: Final = {"Condition": {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}}
-BY_TAG: Final = {"Condition": {"StringEquals": {"aws:ResourceTag/team": "web"}}}
+PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+
+
+def by(operator: str, key: str, value: object) -> dict[str, Any]:
+    return {"Condition": {operator: {key: value}}}
+
+
+VIA: Final = by("StringEquals", "kms:ViaService", "s3.eu-west-1.amazonaws.com")
+BY_TAG: Final = by("StringEquals", "aws:ResourceTag/team", "web")
 OPEN_TO_ALL: Final = group(
     "sg-endpoints", IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
 )
@@ -381,6 +388,41 @@ ROWS: Final = [
         for name, statements, denied, fails, unknown in (
             ("names the role", [allowing(ROLE, "kms:Decrypt")], "kms:Decrypt", (), ""),
             ("names all", [allowing("*", "kms:*")], "kms:Decrypt", (), ""),
+            ("is for all", [PUBLIC], "kms:Decrypt", (), ""),
+            (
+                "names a session of the role",
+                [allowing(f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{NODE}", "kms:*")],
+                "nothing",
+                (),
+                "key-usable",
+            ),
+            *(
+                (
+                    f"is by {operator} {key_}: {value}",
+                    [PUBLIC | by(operator, key_, value)],
+                    "nothing",
+                    fails,
+                    unknown,
+                )
+                for operator, key_, value, fails, unknown in (
+                    ("StringEquals", "kms:CallerAccount", ACCOUNT, (), ""),
+                    ("StringEquals", "kms:CallerAccount", "4" * 12, ("key-usable",), ""),
+                    ("StringEquals", "aws:PrincipalArn", "*", ("key-usable",), ""),
+                    ("ArnLike", "aws:PrincipalArn", [USER, "arn:aws:iam::*:role/*"], (), ""),
+                    ("Bool", "aws:SecureTransport", True, (), ""),
+                    ("StringNotEquals", "kms:CallerAccount", "4" * 12, (), "key-usable"),
+                )
+            ),
+            (
+                "denies calls without TLS",
+                [
+                    allowing(ROOT, "kms:*"),
+                    PUBLIC | {"Effect": "Deny"} | by("Bool", "aws:SecureTransport", "false"),
+                ],
+                "nothing",
+                (),
+                "",
+            ),
             ("names nobody", [], "nothing", ("key-usable",), ""),
             ("names another", [allowing(USER, "kms:*")], "nothing", ("key-usable",), ""),
             ("is by a service", [allowing(ROOT, "kms:*", **VIA)], "nothing", ("key-usable",), ""),

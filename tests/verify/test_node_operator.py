@@ -107,6 +107,16 @@ def test_a_document_of_aws_is_in_no_account() -> None:
     assert documents == [f"arn:aws:ssm:{REGION}::document/AWS-StartPortForwardingSession"]
 
 
+def test_a_document_that_another_account_shares_is_in_that_account() -> None:
+    world = World()
+    world.uses()
+    asks_one_by_one(world)
+    shared = f"arn:aws:ssm:{REGION}:{OTHER_ACCOUNT}:document/Shared"
+    diagnosed(world, document=shared, operator=USER)
+
+    assert [arn for arn, _ in asked_of(world, START)] == [INSTANCE, shared]
+
+
 def test_the_tags_of_a_hybrid_node() -> None:
     world = World()
     world.is_hybrid()

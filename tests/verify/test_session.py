@@ -1,14 +1,16 @@
-"""What S3 says of a bucket's region, as botocore sees it on the way to the answer."""
+"""What a session sees on the way to an answer: the region of a bucket, and a long wait."""
 
 from __future__ import annotations
 
 from io import BytesIO
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from session_manager_permissions._verify.session import Boto
+from session_manager_permissions._verify import session
+from session_manager_permissions._verify.session import Boto, Waiting
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -58,3 +60,19 @@ def test_s3_names_another_region(
 
     assert [*left] == []
     assert found.get("BucketRegion") == region
+
+
+def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_LONG", 0)
+    told: list[str] = []
+    is_told = Event()
+
+    def say(line: str) -> None:
+        told.append(line)
+        is_told.set()
+
+    waiting = Waiting()
+    with waiting.said(say), waiting.on("ssm:GetDocument"), waiting.on("ssm:GetServiceSetting"):
+        assert is_told.wait(60)
+
+    assert told == ["still waiting for an answer to ssm:GetDocument"]

@@ -1406,6 +1406,20 @@ def test_a_role_has_to_be_one_that_instances_can_have(
     assert bool(run.json["trust"]["fix"]) is (status == 1)
 
 
+def test_a_role_that_no_instance_can_have_is_in_the_table(
+    account: Account, verify: Callable[..., Run]
+) -> None:
+    account.trusts = "lambda.amazonaws.com"
+    account.has_role()
+    account.allows(*CHANNELS, REGISTER)
+
+    run = verify("--role", "web-server")
+
+    assert run.status == 1
+    assert "be assumed denied" in run.words
+    assert "\nnot ready\n- be assumed: " in run.out
+
+
 def test_a_condition_that_the_agent_may_meet_is_no_denial(
     account: Account, verify: Callable[..., Run]
 ) -> None:

@@ -40,10 +40,8 @@ class GroupReader:
         self._reading = reading
         self._parts = reading.parts
 
-    def read(self, resource: Resource) -> SecurityGroup | None:
+    def read(self, resource: Resource) -> SecurityGroup:
         """Read a group."""
-        if resource.type not in GROUP.types:
-            return None
         made = resource.type in (*VPC.types, *CLUSTERS)
         once = self._parts.worlds.once
 
@@ -96,11 +94,8 @@ class GroupReader:
         return rules
 
     def _rule(self, resource: Resource, entry: dict[str, Any], side: str) -> list[Rule]:
-        """A rule, where it is about TCP 443."""
-        admits = _admits(entry)
-        if admits is False:
-            return []
-        ports: Fact = admits or Unknown(f"the ports of a rule of {resource.logical_id!r}")
+        """A rule that may be about TCP 443."""
+        ports: Fact = _admits(entry) or Unknown(f"the ports of a rule of {resource.logical_id!r}")
         return [Rule(peer, ports) for peer in self._peers(resource, entry, side)]
 
     def _peers(self, resource: Resource, entry: dict[str, Any], side: str) -> Sequence[Peer]:

@@ -42,7 +42,7 @@ _Part = TypeVar("_Part")
 class Lazily(dict["Hashable", _Part]):
     """Parts of a network, each read when it is asked for: once in all worlds where it is equal."""
 
-    def __init__(self, parts: Parts, kind: str, read: Callable[[Resource], _Part | None]) -> None:
+    def __init__(self, parts: Parts, kind: str, read: Callable[[Resource], _Part]) -> None:
         super().__init__()
         self._once = parts.worlds.once
         self._key = parts, kind
@@ -93,7 +93,7 @@ class Reading:
         self.parts = parts
         self._indexes: dict[PartOf, _Index] = {}
 
-    def lazily(self, kind: str, read: Callable[[Resource], _Part | None]) -> Lazily[_Part]:
+    def lazily(self, kind: str, read: Callable[[Resource], _Part]) -> Lazily[_Part]:
         """Return parts of the network that are read when they are asked for."""
         return Lazily(self.parts, kind, read)
 

@@ -43,14 +43,12 @@ class RouteReader:
         self._reading = reading
         self._parts = reading.parts
 
-    def read_table(self, resource: Resource) -> RouteTable | None:
+    def read_table(self, resource: Resource) -> RouteTable:
         """Read a route table. A VPC stands for its main one, to which templates add no routes."""
         if resource.type in VPC.types:
             return RouteTable(
                 f"main route table of {resource.logical_id}", (), self._seen(resource)
             )
-        if resource.type not in TABLE.types:
-            return None
         routes = [one for route in self._reading.of(resource, ROUTE) for one in self._routes(route)]
         for kind in _PROPAGATIONS:
             routes += [_propagated(one) for one in self._reading.of(resource, kind)]
@@ -134,10 +132,8 @@ class RouteReader:
             return f"the {noun} {found.logical_id!r}"
         return decider(value, noun)
 
-    def read_nat_gateway(self, resource: Resource) -> NatGateway | None:
+    def read_nat_gateway(self, resource: Resource) -> NatGateway:
         """Read a NAT gateway."""
-        if resource.type not in _NAT.types:
-            return None
         template, properties, parts = resource.template, resource.properties, self._parts
         regional = parts.text(resource, properties.get("AvailabilityMode")) == "regional"
         kind = properties.get("ConnectivityType", "public")

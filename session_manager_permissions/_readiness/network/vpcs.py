@@ -61,10 +61,8 @@ class VpcReader:
         self._endpoints = EndpointReader(reading)
         self._names = NameReader(reading)
 
-    def read(self, vpc: Resource) -> Vpc | None:
+    def read(self, vpc: Resource) -> Vpc:
         """Read a VPC."""
-        if vpc.type not in VPC.types:
-            return None
         once = self._parts.worlds.once
         endpoints, zones = self._endpoints.endpoints, self._names.zones
         return Vpc(
@@ -146,10 +144,8 @@ class SubnetReader:
         self._reading = reading
         self._parts = reading.parts
 
-    def read(self, subnet: Resource) -> Subnet | None:
+    def read(self, subnet: Resource) -> Subnet:
         """Read a subnet."""
-        if subnet.type not in SUBNET.types:
-            return None
         properties, parts = subnet.properties, self._parts
         vpc = parts.reference(subnet.template, properties.get("VpcId"), VPC)
         acl = acl_of(self._reading, subnet, vpc)
