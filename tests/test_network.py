@@ -198,7 +198,8 @@ def table(*rows: Row) -> pytest.MarkDecorator:
          network(routes=(TO_CENTER,), outbound=outbound), expected)
         for what, outbound, expected in (
             ("its group", rules(GroupPeer("sg-1")), UNKNOWN),
-            ("a group of this VPC", rules(GroupPeer("admits")), NO_NETWORK_PATH),
+            ("another group of the app", rules(GroupPeer("admits")), UNKNOWN),
+            ("the own group", rules(GroupPeer("own")), NO_NETWORK_PATH),
             ("a prefix list", rules(PrefixList("pl-1")), UNKNOWN),
             ("IPv6", rules("ipv6"), EGRESS_CLOSED),
         )

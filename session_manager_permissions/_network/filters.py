@@ -105,7 +105,7 @@ def lets_out_of(place: Place, vpc: Vpc, destination: IPv4Network) -> bool:
 
 def _is_beyond(place: Place, vpc: Vpc, peer: Peer, destination: IPv4Network) -> bool:
     if isinstance(peer, GroupPeer):
-        return found(place.network.groups, peer.group) is None
+        return peer.group not in place.groups  # another one may be of a VPC that is peered
     if not isinstance(peer, IPv4Network):
         return peer != "ipv6"
     inside = (isinstance(one, IPv4Network) and peer.subnet_of(one) for one in vpc.ranges)
