@@ -52,8 +52,9 @@ from session_manager_permissions._readiness.rules import (
 )
 from tests.conftest import HERE, ROOT
 
+from .judging import ref, resource
 from .policy_table import ALL, AWS, allow
-from .reports import Report, inline, machine, profile_and_role
+from .reports import TRUST, Report, inline, machine, managed_policy, profile_and_role
 from .test_compute_findings import (
     BROKEN,
     isolated_instance,
@@ -68,7 +69,9 @@ from .test_compute_findings import (
     without_an_endpoint_of_messages,
 )
 from .test_network import ISOLATED, MACHINE, instance, isolated, vpc
-from .test_what_findings_say import Text
+from .test_what_findings_say import MACHINE as PROFILE
+from .test_what_findings_say import OURS, Text, endpoint, session
+from .test_what_findings_say import isolated as isolated_in_l1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +79,7 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-    from .reports import Finding
-
-pytestmark = pytest.mark.untraced
+    from .reports import Check, Finding
 
 EC2: Final = iam.ServicePrincipal("ec2.amazonaws.com")
 TEMPLATES: Final = sorted(
@@ -450,6 +451,59 @@ RDS: Final = {
     "Action": "sts:AssumeRole",
     "Principal": {"Service": "rds.amazonaws.com"},
 }
+def uses_acl(subnet: str, acl: object) -> dict[str, Any]:
+    return resource(
+        "AWS::EC2::SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=acl
+    )
+
+
+def behind_an_acl(**more: object) -> dict[str, Any]:
+    """An instance with a NAT gateway in its own subnet, whose network ACL has no entry."""
+    route = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": ref("Nat")}
+    parts: dict[str, Any] = {
+        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        "Uses": uses_acl("Subnet", ref("Acl")),
+        "Route": resource("AWS::EC2::Route", RouteTableId=ref("Table"), **route),
+        "Nat": resource("AWS::EC2::NatGateway", SubnetId=ref("Public")),
+        "Public": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.9.0/24"),
+        "PublicTable": resource("AWS::EC2::RouteTable", VpcId=ref("Vpc")),
+        "PublicAssociation": resource(
+            "AWS::EC2::SubnetRouteTableAssociation",
+            SubnetId=ref("Public"),
+            RouteTableId=ref("PublicTable"),
+        ),
+        "Gateway": resource("AWS::EC2::InternetGateway"),
+        "Attachment": resource(
+            "AWS::EC2::VPCGatewayAttachment", VpcId=ref("Vpc"), InternetGatewayId=ref("Gateway")
+        ),
+        "PublicRoute": resource(
+            "AWS::EC2::Route",
+            RouteTableId=ref("PublicTable"),
+            DestinationCidrBlock="0.0.0.0/0",
+            GatewayId=ref("Gateway"),
+        ),
+    }
+    return isolated_in_l1(**(parts | more))
+
+
+def of_one_acl() -> dict[str, Any]:
+    """Two instances in subnets of one ACL, and a NAT gateway of another VPC."""
+    second = {"SubnetId": ref("Second"), "SecurityGroupIds": [ref("Group")]}
+    return behind_an_acl(
+        Second=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.1.0/24"),
+        SecondAssociation=resource(
+            "AWS::EC2::SubnetRouteTableAssociation",
+            SubnetId=ref("Second"),
+            RouteTableId=ref("Table"),
+        ),
+        UsesToo=uses_acl("Second", ref("Acl")),
+        SecondMachine=machine(IamInstanceProfile=ref("Profile"), **second),
+        OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.9.0.0/16"),
+        OtherSubnet=resource("AWS::EC2::Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
+        OtherNat=resource("AWS::EC2::NatGateway", SubnetId=ref("OtherSubnet")),
+    )
+
+
 INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "a trust policy of one statement": (
         ROLE_NOT_ASSUMABLE,
@@ -503,6 +557,7 @@ INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             ),
         ),
     ),
+    "two subnets of one network ACL": (NO_NETWORK_PATH, of_one_acl()),
 }
 FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     *((build, rule) for build, rule, _ in BROKEN),
@@ -553,6 +608,7 @@ def test_each_fix_mends_what_shows_it(build: Callable[[cdk.Stack], object], rule
     assert all(is_code(one.fix) for one in found.findings)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("build", [pytest.param(row[0], id=row[0].__name__) for row in FAULTS])
 def test_each_fix_mends_what_shows_it_in_a_stage_with_a_fleet(
     build: Callable[[cdk.Stack], object],
@@ -570,6 +626,7 @@ def test_each_fix_mends_a_template_that_is_included(name: str, tmp_path: Path) -
     assert all(is_code(one.fix) for one in found.findings)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
 def test_each_fix_mends_a_template_of_others(path: Path) -> None:
     def build(stack: cdk.Stack) -> None:
@@ -740,6 +797,12 @@ def group_by_a_part_of_its_name(stack: cdk.Stack) -> None:
     session_document(stack, cloudWatchLogGroupName=f"a-{group.log_group_name}")
 
 
+def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack))
+    prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
+    SessionManagerFleet(stack, "Fleet", log_bucket=s3.Bucket(stack, "Bucket"), log_prefix=prefix)
+
+
 def two_without_the_tag(stack: cdk.Stack) -> None:
     instance_without_the_tag(stack)
     l1_instance(stack)
@@ -748,6 +811,7 @@ def two_without_the_tag(stack: cdk.Stack) -> None:
 @pytest.mark.parametrize(
     ("build", "rule", "says"),
     [
+        (covered_by_a_fleet_of_a_parameter, REGISTRATION_MISSING, "to the fleet 'Fleet'"),
         (keys_in_a_container, EXEC_DENIED, "no AWS keys"),
         (denied_task, EXEC_DENIED, "leave these actions out of the Deny"),
         (runs_as_root, SESSION_DENIED, "set runAsDefaultUser"),
@@ -767,6 +831,116 @@ def test_what_code_cannot_mend_is_said_in_words(
 
     assert found
     assert all(says in one.description and not is_code(one.fix) for one in found)
+
+
+CHOSEN: Final = {"Fn::If": ["C", {"Ref": "Acl"}, {"Ref": "Second"}]}
+ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
+EITHER_BOUNDARY: Final = {"Fn::If": ["C", ref("Boundary"), ref("Second")]}
+GETS_PARAMETERS: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
+BOTH_DEPRECATED: Final = [
+    f"{AWS}AmazonSSMManagedInstanceCore",
+    f"{AWS}service-role/AmazonEC2RoleforSSM",
+]
+WITH_BUCKET: Final = {
+    "Bucket": resource("AWS::S3::Bucket"),
+    "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+}
+IN_WORDS: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
+    "both policies of AWS": (
+        DEPRECATED_POLICY,
+        profile_and_role({"ManagedPolicyArns": BOTH_DEPRECATED}),
+        "take service-role/AmazonEC2RoleforSSM from the role",
+    ),
+    "a policy that waits for the instance": (
+        BOOT_ORDER,
+        profile_and_role(Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
+        "'Machine' can't wait for 'Policy'",
+    ),
+    "a boundary whose statements a condition chooses": (
+        CHANNEL_MISSING,
+        profile_and_role(
+            inline(ALL) | {"PermissionsBoundary": ref("Boundary")},
+            Boundary=resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": ONLY_S3}),
+        ),
+        "or give the role another boundary",
+    ),
+    "a boundary that a condition chooses": (
+        CHANNEL_MISSING,
+        profile_and_role(
+            inline(ALL) | {"PermissionsBoundary": EITHER_BOUNDARY},
+            Boundary=managed_policy(allow("s3:*"), roles=[]),
+            Second=managed_policy(allow("s3:*"), roles=[]),
+        ),
+        "or give the role another boundary",
+    ),
+    "a bucket, and no route table": (
+        ENDPOINT_MISSING,
+        isolated_in_l1(
+            Ssm=endpoint("ssm"),
+            Messages=endpoint("ssmmessages"),
+            Table=None,
+            Association=None,
+            Role=resource("AWS::IAM::Role", **TRUST, **inline(allow("*"))),
+            **WITH_BUCKET,
+        ),
+        "where the route tables are defined",
+    ),
+    "an endpoint whose statements a condition chooses": (
+        ENDPOINT_UNREACHABLE,
+        isolated_in_l1(
+            Ssm=endpoint("ssm", PolicyDocument={"Statement": GETS_PARAMETERS}),
+            Messages=endpoint("ssmmessages"),
+        ),
+        "in the policy of the endpoint",
+    ),
+    "a network ACL that a condition chooses": (
+        NO_NETWORK_PATH,
+        behind_an_acl(
+            Uses=uses_acl("Subnet", CHOSEN),
+            Second=resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        ),
+        "TCP 1024 to 65535, pass the network ACLs",
+    ),
+    "a network ACL that denies at first": (
+        NO_NETWORK_PATH,
+        behind_an_acl(
+            Entry=resource(
+                "AWS::EC2::NetworkAclEntry",
+                NetworkAclId=ref("Acl"),
+                RuleNumber=1,
+                Protocol=-1,
+                RuleAction="deny",
+                Egress=True,
+                CidrBlock="0.0.0.0/0",
+            )
+        ),
+        "before 'Acl' denies it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_what_code_cannot_mend_of_a_template_is_said_in_words(name: str, check: Check) -> None:
+    rule, body, says = IN_WORDS[name]
+    body["Resources"] = {key: one for key, one in body["Resources"].items() if one is not None}
+    body |= {"Parameters": {"P": {"Type": "String"}}}
+    body |= {"Conditions": {"C": {"Fn::Equals": [ref("P"), "yes"]}}}
+
+    found = [one for one in check(body, a="1").findings if one.rule == rule]
+
+    assert found
+    assert all(says in one.description and not is_code(one.fix) for one in found)
+
+
+def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -> None:
+    body = profile_and_role()
+    for name in ("Profile", "Role"):
+        body["Resources"][name]["Metadata"] = {"aws:cdk:path": f"Web/{name}/Resource"}
+
+    (finding,) = check(body, a="1").findings
+
+    assert finding.fix.splitlines()[0] == '# In the stack "Web":'
+    assert 'role = self.node.find_child("Role")' in finding.fix.splitlines()
 
 
 def test_fix_takes_what_is_in_several_stacks_from_the_app(tmp_path: Path) -> None:
