@@ -451,10 +451,10 @@ RDS: Final = {
     "Action": "sts:AssumeRole",
     "Principal": {"Service": "rds.amazonaws.com"},
 }
+
+
 def uses_acl(subnet: str, acl: object) -> dict[str, Any]:
-    return resource(
-        "AWS::EC2::SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=acl
-    )
+    return resource("AWS::EC2::SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=acl)
 
 
 def behind_an_acl(**more: object) -> dict[str, Any]:
@@ -486,22 +486,33 @@ def behind_an_acl(**more: object) -> dict[str, Any]:
     return isolated_in_l1(**(parts | more))
 
 
-def of_one_acl() -> dict[str, Any]:
-    """Two instances in subnets of one ACL, and a NAT gateway of another VPC."""
+def endpoints_of_two_subnets() -> dict[str, Any]:
+    """Instances in two subnets, one with an ACL of another app, and endpoints behind an ACL.
+
+    Another VPC has a NAT gateway.
+    """
     second = {"SubnetId": ref("Second"), "SecurityGroupIds": [ref("Group")]}
-    return behind_an_acl(
+    body = behind_an_acl(
+        Ssm=endpoint("ssm", SubnetIds=[ref("Public")]),
+        Messages=endpoint("ssmmessages", SubnetIds=[ref("Public")]),
+        Uses=uses_acl("Public", ref("Acl")),
         Second=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.1.0/24"),
         SecondAssociation=resource(
             "AWS::EC2::SubnetRouteTableAssociation",
             SubnetId=ref("Second"),
             RouteTableId=ref("Table"),
         ),
-        UsesToo=uses_acl("Second", ref("Acl")),
+        UsesOther=uses_acl("Second", "acl-12345678"),
         SecondMachine=machine(IamInstanceProfile=ref("Profile"), **second),
         OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.9.0.0/16"),
         OtherSubnet=resource("AWS::EC2::Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
         OtherNat=resource("AWS::EC2::NatGateway", SubnetId=ref("OtherSubnet")),
     )
+    for name in ("Group", "Open"):
+        group = body["Resources"][name]
+        described = group["Properties"] | {"GroupDescription": name}
+        body["Resources"][name] = group | {"Properties": described}
+    return body
 
 
 INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
@@ -557,7 +568,10 @@ INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             ),
         ),
     ),
-    "two subnets of one network ACL": (NO_NETWORK_PATH, of_one_acl()),
+    "endpoints behind a network ACL, of two subnets": (
+        NO_NETWORK_PATH,
+        endpoints_of_two_subnets(),
+    ),
 }
 FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     *((build, rule) for build, rule, _ in BROKEN),
@@ -941,6 +955,20 @@ def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -
 
     assert finding.fix.splitlines()[0] == '# In the stack "Web":'
     assert 'role = self.node.find_child("Role")' in finding.fix.splitlines()
+
+
+def test_fix_of_a_nested_template_that_is_a_file_includes_it(tmp_path: Path) -> None:
+    file = tmp_path / "inner.json"
+    file.write_text(json.dumps(profile_and_role()))
+
+    def build(stack: cdk.Stack) -> None:
+        url = "https://example.com/inner.json"
+        cdk.CfnStack(stack, "Nested", template_url=url).add_metadata("aws:asset:path", str(file))
+
+    (finding,) = Judged(in_app(build)).findings
+
+    assert (finding.rule, finding.file) == (CHANNEL_MISSING, file.name)
+    assert 'role = template_include.get_resource("Role")' in finding.fix.splitlines()
 
 
 def test_fix_takes_what_is_in_several_stacks_from_the_app(tmp_path: Path) -> None:
