@@ -267,6 +267,7 @@ def template_without_a_group(stack: cdk.Stack) -> None:
 def second_range(stack: cdk.Stack) -> None:
     found = l1_isolated(stack)
     ec2.CfnVPCCidrBlock(stack, "More", vpc_id=found["vpc"].ref, cidr_block="10.1.0.0/16")
+    ec2.CfnVPCCidrBlock(stack, "Six", vpc_id=found["vpc"].ref, amazon_provided_ipv6_cidr_block=True)
     found["cfn_subnet"].cidr_block = "10.1.1.0/24"
     shut = ec2.CfnSecurityGroup(stack, "Shut", group_description="-", vpc_id=found["vpc"].ref)
     for service in ("ssm", "ssmmessages"):
@@ -507,6 +508,15 @@ def endpoints_of_two_subnets() -> dict[str, Any]:
         OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.9.0.0/16"),
         OtherSubnet=resource("AWS::EC2::Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
         OtherNat=resource("AWS::EC2::NatGateway", SubnetId=ref("OtherSubnet")),
+        OtherAcl=resource("AWS::EC2::NetworkAcl", VpcId=ref("OtherVpc")),
+        OtherEntry=resource(
+            "AWS::EC2::NetworkAclEntry",
+            NetworkAclId=ref("OtherAcl"),
+            RuleNumber=1,
+            Protocol=-1,
+            RuleAction="deny",
+            CidrBlock="0.0.0.0/0",
+        ),
     )
     for name in ("Group", "Open"):
         group = body["Resources"][name]
@@ -701,6 +711,21 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
     assert not mended(build).wrong
 
 
+def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web", env=HERE)
+    network = vpc(stack)
+    one, other = (ec2.Instance(stack, name, vpc=network, **MACHINE) for name in ("One", "Other"))
+    SessionManagerFleet(stack, "OfOne", exclude=[other])
+    SessionManagerFleet(stack, "OfOther", exclude=[one])
+
+    fixes = [one.fix for one in Judged(app).findings if one.rule == REGISTRATION_MISSING]
+
+    assert [name in "".join(fixes) for name in ('scope, "OfOne", ', 'scope, "OfOther", ')] == [
+        True
+    ] * 2
+
+
 def test_five_faults_are_silent_after_two_passes() -> None:
     def build(stack: cdk.Stack) -> None:
         role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
@@ -851,6 +876,9 @@ CHOSEN: Final = {"Fn::If": ["C", {"Ref": "Acl"}, {"Ref": "Second"}]}
 ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
 EITHER_BOUNDARY: Final = {"Fn::If": ["C", ref("Boundary"), ref("Second")]}
 GETS_PARAMETERS: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
+EITHER_DOCUMENT: Final = {
+    "Fn::If": ["C", {"Statement": allow("s3:*")}, {"Statement": [allow("s3:Get*")]}]
+}
 BOTH_DEPRECATED: Final = [
     f"{AWS}AmazonSSMManagedInstanceCore",
     f"{AWS}service-role/AmazonEC2RoleforSSM",
@@ -904,6 +932,13 @@ IN_WORDS: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
         isolated_in_l1(
             Ssm=endpoint("ssm", PolicyDocument={"Statement": GETS_PARAMETERS}),
             Messages=endpoint("ssmmessages"),
+        ),
+        "in the policy of the endpoint",
+    ),
+    "an endpoint whose policy a condition chooses": (
+        ENDPOINT_UNREACHABLE,
+        isolated_in_l1(
+            Ssm=endpoint("ssm", PolicyDocument=EITHER_DOCUMENT), Messages=endpoint("ssmmessages")
         ),
         "in the policy of the endpoint",
     ),
