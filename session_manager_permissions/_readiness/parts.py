@@ -200,6 +200,16 @@ class Parts:
         """The resource or the text behind a value, None where it is not known."""
         return _known(self.assembly.value(template, value))
 
+    def in_each_world(self, resource: Resource, written: object) -> Iterator[Resource | str]:
+        """Yield what each entry of a list is in every world, of those of which that is known.
+
+        Unlike the others, this may be asked outside of a world.
+        """
+        for entry in listed(written):
+            match [*map(_known, self.assembly.possible(resource.template, entry))]:
+                case [Resource() | str() as known]:
+                    yield known
+
     def text(self, resource: Resource, value: object) -> str:
         """The value of a resource as a text, with `UNKNOWN` for what is not known."""
         return self.assembly.text(resource.template, value)

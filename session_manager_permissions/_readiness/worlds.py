@@ -92,9 +92,7 @@ class _Current:
         return answer
 
     def _decided(self, question: WorldQuestion) -> bool:
-        if self.wanted is None:
-            message = f"asked about {question.decider} outside of a world"
-            raise RuntimeError(message)
+        assert self.wanted is not None, question.decider  # noqa: S101 # only a world is asked
         number = len(self.answers)
         answer = self.wanted[number] if number < len(self.wanted) else True
         self.answers.append((question, answer))

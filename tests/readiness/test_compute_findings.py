@@ -32,6 +32,7 @@ from session_manager_permissions._network.verdicts import (
 )
 from session_manager_permissions._readiness.check import check as judge_all
 from session_manager_permissions._readiness.rules import (
+    AGENT_MISSING,
     CANNOT_BE_KNOWN,
     CHANNEL_MISSING,
     LOG_LOST,
@@ -43,7 +44,7 @@ from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
 from .judging import att, deployed_to, on, ref, resource, write
-from .policy_table import allow
+from .policy_table import AWS, allow
 from .reports import TRUST, Report, check_app, policy
 from .test_network import (
     ANYTHING,
@@ -603,6 +604,9 @@ def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
 CORE: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 ROLE: Final = resource("AWS::IAM::Role", ManagedPolicyArns=[CORE], **TRUST)
 PARAMETER: Final = ref("Given")
+MINIMAL: Final = (
+    "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
+)
 IF: Final = {"Fn::If": ["Production", PARAMETER, "other"]}
 
 
@@ -768,7 +772,22 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
         UserData=b64encode(b"yum update").decode()), frozenset({NO_NETWORK_PATH})),
     ("bare role, activation", BARE | launched(UserData=registering(
         "amazon-ssm-agent -register -code ", " -id ", "")), UNKNOWN),
+    ("bare role, activation under another profile", BARE | launched(
+        IamInstanceProfile=ref("Other"),
+        UserData=registering("amazon-ssm-agent -register -code ", " -id ", "")) | {
+            "Other": resource("AWS::IAM::InstanceProfile", Roles=[ref("OtherRole")]),
+            "OtherRole": trusting(EC2)["Role"]}, frozenset({CHANNEL_MISSING})),
     ("bare role", BARE, frozenset({CHANNEL_MISSING})),
+    ("bare role, policy in JSON", BARE | {"Policy": resource(
+        "AWS::IAM::Policy", Roles=[ref("Role")], PolicyDocument=json.dumps(
+            {"Statement": [may("Allow", "ssm:*", "ssmmessages:*")]}))}, READY),
+    ("policy of AWS that has the name of a deprecated one", {"Role": resource(
+        "AWS::IAM::Role", **TRUST, ManagedPolicyArns=[CORE, f"{AWS}AmazonEC2RoleforSSM"])},
+     UNKNOWN),
+    ("image without the agent", launched(ImageId=MINIMAL), frozenset({AGENT_MISSING})),
+    ("image without the agent, custom resource with the instance",
+     launched(ImageId=MINIMAL) | {"Custom": resource("Custom::Image", Instance=ref("Instance"))},
+     UNKNOWN),
     ("bare role, Default Host Management", BARE | HOST_MANAGEMENT, UNKNOWN),
     ("bare role, role that may give a profile", BARE | {"Other": associating()},
      frozenset({CHANNEL_MISSING})),
@@ -795,6 +814,7 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
         IamInstanceProfile=NO_VALUE, **{"Fn::Transform": {"Name": "AWS::Include"}}), UNKNOWN),
     ("no profile, loop in its tags", launched(IamInstanceProfile=NO_VALUE, Tags={
         "Fn::ForEach::Tags": ["T", ["a"], {}]}), frozenset({NO_INSTANCE_PROFILE})),
+    ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),
     ("no profile, macro beside its properties", {"Instance": {"Type": "AWS::EC2::Instance",
         "Properties": {}, "Fn::Transform": {"Name": "M"}}}, UNKNOWN),
     ("loop of topics", {"Fn::ForEach::Topics": ["T", ["A"], {

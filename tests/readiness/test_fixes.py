@@ -52,8 +52,9 @@ from session_manager_permissions._readiness.rules import (
 )
 from tests.conftest import HERE, ROOT
 
+from .judging import ref, resource
 from .policy_table import ALL, AWS, allow
-from .reports import Report, inline, machine, profile_and_role
+from .reports import TRUST, Report, inline, machine, managed_policy, profile_and_role
 from .test_compute_findings import (
     BROKEN,
     isolated_instance,
@@ -68,7 +69,9 @@ from .test_compute_findings import (
     without_an_endpoint_of_messages,
 )
 from .test_network import ISOLATED, MACHINE, instance, isolated, vpc
-from .test_what_findings_say import Text
+from .test_what_findings_say import MACHINE as PROFILE
+from .test_what_findings_say import OURS, Text, endpoint, session
+from .test_what_findings_say import isolated as isolated_in_l1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +79,7 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
-    from .reports import Finding
-
-pytestmark = pytest.mark.untraced
+    from .reports import Check, Finding
 
 EC2: Final = iam.ServicePrincipal("ec2.amazonaws.com")
 TEMPLATES: Final = sorted(
@@ -266,6 +267,7 @@ def template_without_a_group(stack: cdk.Stack) -> None:
 def second_range(stack: cdk.Stack) -> None:
     found = l1_isolated(stack)
     ec2.CfnVPCCidrBlock(stack, "More", vpc_id=found["vpc"].ref, cidr_block="10.1.0.0/16")
+    ec2.CfnVPCCidrBlock(stack, "Six", vpc_id=found["vpc"].ref, amazon_provided_ipv6_cidr_block=True)
     found["cfn_subnet"].cidr_block = "10.1.1.0/24"
     shut = ec2.CfnSecurityGroup(stack, "Shut", group_description="-", vpc_id=found["vpc"].ref)
     for service in ("ssm", "ssmmessages"):
@@ -450,6 +452,79 @@ RDS: Final = {
     "Action": "sts:AssumeRole",
     "Principal": {"Service": "rds.amazonaws.com"},
 }
+
+
+def uses_acl(subnet: str, acl: object) -> dict[str, Any]:
+    return resource("AWS::EC2::SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=acl)
+
+
+def behind_an_acl(**more: object) -> dict[str, Any]:
+    """An instance with a NAT gateway in its own subnet, whose network ACL has no entry."""
+    route = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": ref("Nat")}
+    parts: dict[str, Any] = {
+        "Acl": resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        "Uses": uses_acl("Subnet", ref("Acl")),
+        "Route": resource("AWS::EC2::Route", RouteTableId=ref("Table"), **route),
+        "Nat": resource("AWS::EC2::NatGateway", SubnetId=ref("Public")),
+        "Public": resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.9.0/24"),
+        "PublicTable": resource("AWS::EC2::RouteTable", VpcId=ref("Vpc")),
+        "PublicAssociation": resource(
+            "AWS::EC2::SubnetRouteTableAssociation",
+            SubnetId=ref("Public"),
+            RouteTableId=ref("PublicTable"),
+        ),
+        "Gateway": resource("AWS::EC2::InternetGateway"),
+        "Attachment": resource(
+            "AWS::EC2::VPCGatewayAttachment", VpcId=ref("Vpc"), InternetGatewayId=ref("Gateway")
+        ),
+        "PublicRoute": resource(
+            "AWS::EC2::Route",
+            RouteTableId=ref("PublicTable"),
+            DestinationCidrBlock="0.0.0.0/0",
+            GatewayId=ref("Gateway"),
+        ),
+    }
+    return isolated_in_l1(**(parts | more))
+
+
+def endpoints_of_two_subnets() -> dict[str, Any]:
+    """Instances in two subnets, one with an ACL of another app, and endpoints behind an ACL.
+
+    Another VPC has a NAT gateway.
+    """
+    second = {"SubnetId": ref("Second"), "SecurityGroupIds": [ref("Group")]}
+    body = behind_an_acl(
+        Ssm=endpoint("ssm", SubnetIds=[ref("Public")]),
+        Messages=endpoint("ssmmessages", SubnetIds=[ref("Public")]),
+        Uses=uses_acl("Public", ref("Acl")),
+        Second=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.0.1.0/24"),
+        SecondAssociation=resource(
+            "AWS::EC2::SubnetRouteTableAssociation",
+            SubnetId=ref("Second"),
+            RouteTableId=ref("Table"),
+        ),
+        UsesOther=uses_acl("Second", "acl-12345678"),
+        SecondMachine=machine(IamInstanceProfile=ref("Profile"), **second),
+        OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.9.0.0/16"),
+        OtherSubnet=resource("AWS::EC2::Subnet", VpcId=ref("OtherVpc"), CidrBlock="10.9.0.0/24"),
+        OtherNat=resource("AWS::EC2::NatGateway", SubnetId=ref("OtherSubnet")),
+        OtherAcl=resource("AWS::EC2::NetworkAcl", VpcId=ref("OtherVpc")),
+        OtherEntry=resource(
+            "AWS::EC2::NetworkAclEntry",
+            NetworkAclId=ref("OtherAcl"),
+            RuleNumber=1,
+            Protocol=-1,
+            RuleAction="deny",
+            CidrBlock="0.0.0.0/0",
+        ),
+    )
+    for name in ("Group", "Open"):
+        group = body["Resources"][name]
+        described = group["Properties"] | {"GroupDescription": name}
+        body["Resources"][name] = group | {"Properties": described}
+    return body
+
+
 INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "a trust policy of one statement": (
         ROLE_NOT_ASSUMABLE,
@@ -503,6 +578,10 @@ INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             ),
         ),
     ),
+    "endpoints behind a network ACL, of two subnets": (
+        NO_NETWORK_PATH,
+        endpoints_of_two_subnets(),
+    ),
 }
 FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     *((build, rule) for build, rule, _ in BROKEN),
@@ -553,6 +632,7 @@ def test_each_fix_mends_what_shows_it(build: Callable[[cdk.Stack], object], rule
     assert all(is_code(one.fix) for one in found.findings)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("build", [pytest.param(row[0], id=row[0].__name__) for row in FAULTS])
 def test_each_fix_mends_what_shows_it_in_a_stage_with_a_fleet(
     build: Callable[[cdk.Stack], object],
@@ -570,6 +650,7 @@ def test_each_fix_mends_a_template_that_is_included(name: str, tmp_path: Path) -
     assert all(is_code(one.fix) for one in found.findings)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
 def test_each_fix_mends_a_template_of_others(path: Path) -> None:
     def build(stack: cdk.Stack) -> None:
@@ -628,6 +709,21 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
         "allow_registration=True)"
     )
     assert not mended(build).wrong
+
+
+def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web", env=HERE)
+    network = vpc(stack)
+    one, other = (ec2.Instance(stack, name, vpc=network, **MACHINE) for name in ("One", "Other"))
+    SessionManagerFleet(stack, "OfOne", exclude=[other])
+    SessionManagerFleet(stack, "OfOther", exclude=[one])
+
+    fixes = [one.fix for one in Judged(app).findings if one.rule == REGISTRATION_MISSING]
+
+    assert [name in "".join(fixes) for name in ('scope, "OfOne", ', 'scope, "OfOther", ')] == [
+        True
+    ] * 2
 
 
 def test_five_faults_are_silent_after_two_passes() -> None:
@@ -740,6 +836,12 @@ def group_by_a_part_of_its_name(stack: cdk.Stack) -> None:
     session_document(stack, cloudWatchLogGroupName=f"a-{group.log_group_name}")
 
 
+def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack))
+    prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
+    SessionManagerFleet(stack, "Fleet", log_bucket=s3.Bucket(stack, "Bucket"), log_prefix=prefix)
+
+
 def two_without_the_tag(stack: cdk.Stack) -> None:
     instance_without_the_tag(stack)
     l1_instance(stack)
@@ -748,6 +850,7 @@ def two_without_the_tag(stack: cdk.Stack) -> None:
 @pytest.mark.parametrize(
     ("build", "rule", "says"),
     [
+        (covered_by_a_fleet_of_a_parameter, REGISTRATION_MISSING, "to the fleet 'Fleet'"),
         (keys_in_a_container, EXEC_DENIED, "no AWS keys"),
         (denied_task, EXEC_DENIED, "leave these actions out of the Deny"),
         (runs_as_root, SESSION_DENIED, "set runAsDefaultUser"),
@@ -767,6 +870,140 @@ def test_what_code_cannot_mend_is_said_in_words(
 
     assert found
     assert all(says in one.description and not is_code(one.fix) for one in found)
+
+
+CHOSEN: Final = {"Fn::If": ["C", {"Ref": "Acl"}, {"Ref": "Second"}]}
+ONLY_S3: Final = {"Fn::If": ["C", allow("s3:*"), [allow("s3:Get*")]]}
+EITHER_BOUNDARY: Final = {"Fn::If": ["C", ref("Boundary"), ref("Second")]}
+GETS_PARAMETERS: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm:Get*")]]}
+EITHER_DOCUMENT: Final = {
+    "Fn::If": ["C", {"Statement": allow("s3:*")}, {"Statement": [allow("s3:Get*")]}]
+}
+BOTH_DEPRECATED: Final = [
+    f"{AWS}AmazonSSMManagedInstanceCore",
+    f"{AWS}service-role/AmazonEC2RoleforSSM",
+]
+WITH_BUCKET: Final = {
+    "Bucket": resource("AWS::S3::Bucket"),
+    "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+}
+IN_WORDS: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
+    "both policies of AWS": (
+        DEPRECATED_POLICY,
+        profile_and_role({"ManagedPolicyArns": BOTH_DEPRECATED}),
+        "take service-role/AmazonEC2RoleforSSM from the role",
+    ),
+    "a policy that waits for the instance": (
+        BOOT_ORDER,
+        profile_and_role(Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
+        "'Machine' can't wait for 'Policy'",
+    ),
+    "a boundary whose statements a condition chooses": (
+        CHANNEL_MISSING,
+        profile_and_role(
+            inline(ALL) | {"PermissionsBoundary": ref("Boundary")},
+            Boundary=resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": ONLY_S3}),
+        ),
+        "or give the role another boundary",
+    ),
+    "a boundary that a condition chooses": (
+        CHANNEL_MISSING,
+        profile_and_role(
+            inline(ALL) | {"PermissionsBoundary": EITHER_BOUNDARY},
+            Boundary=managed_policy(allow("s3:*"), roles=[]),
+            Second=managed_policy(allow("s3:*"), roles=[]),
+        ),
+        "or give the role another boundary",
+    ),
+    "a bucket, and no route table": (
+        ENDPOINT_MISSING,
+        isolated_in_l1(
+            Ssm=endpoint("ssm"),
+            Messages=endpoint("ssmmessages"),
+            Table=None,
+            Association=None,
+            Role=resource("AWS::IAM::Role", **TRUST, **inline(allow("*"))),
+            **WITH_BUCKET,
+        ),
+        "where the route tables are defined",
+    ),
+    "an endpoint whose statements a condition chooses": (
+        ENDPOINT_UNREACHABLE,
+        isolated_in_l1(
+            Ssm=endpoint("ssm", PolicyDocument={"Statement": GETS_PARAMETERS}),
+            Messages=endpoint("ssmmessages"),
+        ),
+        "in the policy of the endpoint",
+    ),
+    "an endpoint whose policy a condition chooses": (
+        ENDPOINT_UNREACHABLE,
+        isolated_in_l1(
+            Ssm=endpoint("ssm", PolicyDocument=EITHER_DOCUMENT), Messages=endpoint("ssmmessages")
+        ),
+        "in the policy of the endpoint",
+    ),
+    "a network ACL that a condition chooses": (
+        NO_NETWORK_PATH,
+        behind_an_acl(
+            Uses=uses_acl("Subnet", CHOSEN),
+            Second=resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc")),
+        ),
+        "TCP 1024 to 65535, pass the network ACLs",
+    ),
+    "a network ACL that denies at first": (
+        NO_NETWORK_PATH,
+        behind_an_acl(
+            Entry=resource(
+                "AWS::EC2::NetworkAclEntry",
+                NetworkAclId=ref("Acl"),
+                RuleNumber=1,
+                Protocol=-1,
+                RuleAction="deny",
+                Egress=True,
+                CidrBlock="0.0.0.0/0",
+            )
+        ),
+        "before 'Acl' denies it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_what_code_cannot_mend_of_a_template_is_said_in_words(name: str, check: Check) -> None:
+    rule, body, says = IN_WORDS[name]
+    body["Resources"] = {key: one for key, one in body["Resources"].items() if one is not None}
+    body |= {"Parameters": {"P": {"Type": "String"}}}
+    body |= {"Conditions": {"C": {"Fn::Equals": [ref("P"), "yes"]}}}
+
+    found = [one for one in check(body, a="1").findings if one.rule == rule]
+
+    assert found
+    assert all(says in one.description and not is_code(one.fix) for one in found)
+
+
+def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -> None:
+    body = profile_and_role()
+    for name in ("Profile", "Role"):
+        body["Resources"][name]["Metadata"] = {"aws:cdk:path": f"Web/{name}/Resource"}
+
+    (finding,) = check(body, a="1").findings
+
+    assert finding.fix.splitlines()[0] == '# In the stack "Web":'
+    assert 'role = self.node.find_child("Role")' in finding.fix.splitlines()
+
+
+def test_fix_of_a_nested_template_that_is_a_file_includes_it(tmp_path: Path) -> None:
+    file = tmp_path / "inner.json"
+    file.write_text(json.dumps(profile_and_role()))
+
+    def build(stack: cdk.Stack) -> None:
+        url = "https://example.com/inner.json"
+        cdk.CfnStack(stack, "Nested", template_url=url).add_metadata("aws:asset:path", str(file))
+
+    (finding,) = Judged(in_app(build)).findings
+
+    assert (finding.rule, finding.file) == (CHANNEL_MISSING, file.name)
+    assert 'role = template_include.get_resource("Role")' in finding.fix.splitlines()
 
 
 def test_fix_takes_what_is_in_several_stacks_from_the_app(tmp_path: Path) -> None:

@@ -111,6 +111,16 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
         [],
         DENIED,
     ),
+    "a key whose policy denies": (
+        {
+            "A": WITH_KEY,
+            "Key": resource(
+                "AWS::KMS::Key", KeyPolicy={"Statement": [deny("kms:*", Principal="*")]}
+            ),
+        },
+        [],
+        DENIED,
+    ),
     "two documents, of which one can be used": ({"A": WITH_KEY, "B": document()}, [], READY),
     "two documents, of which none can be used": ({"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
     "the default document": ({"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN)}, [], DENIED),
@@ -223,6 +233,7 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     ({"ImageId": RESOLVED, "UserData": ref("Script")}, CANNOT_BE_KNOWN),
     (image(ref("Image")), CANNOT_BE_KNOWN),  # whoever deploys may pass another one
     (image(ref("Id")), ""),
+    (image({"Fn::Sub": "ami-${Id}"}), ""),
     (image("ami-12345678"), ""),
     (image(RESOLVED.replace("-minimal", "")), ""),
     ({}, ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -123,7 +123,12 @@ class Stacks:
                 "Inner": nested_stack({"Passed": {"Ref": "Given"}}, **by_metadata("inner.json")),
                 "MiddleRole": resource(),
             },
-            "Outputs": {"Deep": {"Value": {"Fn::GetAtt": ["Inner", "Outputs.Name"]}}},
+            "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
+            "Outputs": {
+                "Deep": {"Value": {"Fn::GetAtt": ["Inner", "Outputs.Name"]}},
+                "Chosen": {"Value": {"Fn::If": ["Always", {"Ref": "MiddleRole"}, "else"]}},
+                "Absent": {"Value": "a name", "Condition": "Never"},
+            },
         }
         first = {
             "Resources": {
@@ -180,6 +185,9 @@ def test_each_template_is_read_once(stacks: Stacks) -> None:
     ]
 
 
+CHOICES: Final = [{"Fn::If": [f"C{number}", "a", "b"]} for number in range(7)]
+
+
 @pytest.mark.parametrize(
     ("template", "value", "found"),
     [
@@ -193,6 +201,11 @@ def test_each_template_is_read_once(stacks: Stacks) -> None:
         ("first", {"Fn::GetAtt": []}, None),
         ("first", {"Fn::GetAtt": ["Middle", "Outputs.Deep"]}, "InnerRole"),
         ("first", {"Fn::GetAtt": ["Middle", "Outputs.Nothing"]}, None),
+        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Chosen"]}, "MiddleRole"),
+        ("first", {"Fn::GetAtt": ["Middle", "Outputs.Absent"]}, None),
+        ("first", {"Fn::Select": [0, ["a", *CHOICES[:6]]]}, "a"),
+        ("first", {"Fn::Select": [0, ["a", *CHOICES]]}, None),  # more worlds than are judged
+        ("first", {"Fn::If": ["C", "a"]}, None),
         ("middle", {"Ref": "Given"}, "Role"),
         ("middle", {"Ref": "Text"}, "a name"),
         ("middle", {"Ref": "MiddleRole"}, "MiddleRole"),
@@ -211,13 +224,14 @@ def test_each_template_is_read_once(stacks: Stacks) -> None:
         ("first", {"Fn::FindInMap": ["Names", "a", "b"]}, "c"),
         ("first", {"Fn::FindInMap": ["Names", {"Ref": "Name"}, "b"]}, "c"),  # the only entry
         ("first", {"Fn::FindInMap": ["Names", "z", "b"]}, None),
+        ("first", {"Fn::FindInMap": ["Names", {"Fn::Sub": "${Name}-x"}, {"Ref": "Name"}]}, None),
         ("first", {"Fn::FindInMap": ["Names", "a"]}, None),
         ("first", {"Fn::Select": [0, {"Fn::Split": ["-", "a-b"]}]}, "a"),
         ("first", {"Fn::Select": [0, {"Fn::Split": ["-", {"Ref": "Role"}]}]}, None),
         ("first", {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "a-${Role}"}]}]}, "a"),
         ("second", {"Fn::GetStackOutput": {"StackName": "", "OutputName": "Role"}}, None),
     ],
-)
+)  # fmt: skip
 def test_behind(stacks: Stacks, template: str, value: object, found: str | None) -> None:
     assert behind(stacks.assembly, getattr(stacks, template), value) == found
 

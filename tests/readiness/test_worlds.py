@@ -206,6 +206,14 @@ def test_too_many_worlds(check: Check, number: int, expected: frozenset[str]) ->
         assert "on the condition 'C0', and on the condition 'C1'" in found.findings[0].description
 
 
+def test_too_many_worlds_of_compute(check: Check) -> None:
+    groups = many(7, lambda _: ref("Group"))
+    instance = resource("AWS::EC2::Instance", SubnetId=ref("Private"), SecurityGroupIds=groups)
+    (finding,) = check(with_endpoints(Instance=instance)).findings
+
+    assert "on the condition 'C0', and on the condition 'C1'" in finding.description
+
+
 def test_what_decides_between_worlds_is_named(check: Check) -> None:
     given = {"Ref": "Profile"}
     instance = resource(

@@ -61,7 +61,9 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
         yield may_be_other
     elif _may_install(parts, compute):
         yield f"whether the user data installs the SSM Agent, which the image {path!r} lacks"
-    elif parts.changed(where) is None:
+    elif changed_by := parts.changed(where):
+        yield changed_by.decides
+    else:
         yield Finding(
             AGENT_MISSING,
             (where,),

@@ -242,6 +242,10 @@ class Code:
         """Return the numbers that are free for entries of a network ACL; `pop` those you take."""
         return self._writer.numbers(acl, free)
 
+    def named(self, resource: Resource, path: str) -> list[Resource | str]:
+        """Return what the entries of a property are, of those that are the same in every world."""
+        return [*self.parts.in_each_world(resource, written(resource, path))]
+
     def is_new(self, part: object) -> bool:
         """Tell whether this is the first time that the code is asked about a part."""
         is_new = part not in self._written
@@ -390,12 +394,9 @@ def written(resource: Resource, path: str) -> object:
     """Return a property as the template has it, in no particular world; None without it."""
     found: Any = resource.body.get("Properties")
     for name in path.split("."):
-        if isinstance(found, list):
-            found = found[int(name)]
-        elif not isinstance(found, dict) or is_function(found):
+        if not isinstance(found, dict) or is_function(found):
             return None
-        else:
-            found = dict.get(found, name)
+        found = dict.get(found, name)
     return found
 
 

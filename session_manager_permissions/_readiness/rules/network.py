@@ -10,7 +10,7 @@ from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._network.verdicts import ALWAYS_NEEDED, in_words
 from session_manager_permissions._quoting import in_python
-from session_manager_permissions._readiness.parts import GROUP, SUBNET
+from session_manager_permissions._readiness.parts import GROUP
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
@@ -20,9 +20,10 @@ from .rule import Finding, Told, not_ready
 from .sessions import LOG_LOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from session_manager_permissions._network.judge import Judge
+    from session_manager_permissions._network.model import Placement
     from session_manager_permissions._network.verdicts import Problem
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.parts import Parts
@@ -110,6 +111,7 @@ def _of_problem(
     parts: Parts, judge: Judge, problem: Problem, compute: Compute, used: tuple[str, ...]
 ) -> Finding:
     kind = kind_of(compute.resource)
+    place = _closed(judge, compute.placements, problem.services)
     why = f"Session Manager can't reach {kind.instances}: {problem.why}"
     where, location = compute.resource, f"Properties.{kind.subnets}".removesuffix(".")
     if problem.cause == verdicts.EGRESS_CLOSED:
@@ -126,10 +128,8 @@ def _of_problem(
             if other.cause in _BY_ENDPOINTS
             for service in other.services
         )
-        missing = tuple(dict.fromkeys((*problem.services, *others)))
-        fix = _fix(parts, compute, problem._replace(services=missing))
-    else:
-        fix = _fix(parts, compute, problem)
+        problem = problem._replace(services=(*dict.fromkeys((*problem.services, *others)),))
+    fix = _fix(parts, place, problem)
     if problem.cause == verdicts.EGRESS_CLOSED:
         fix += _behind_closed_groups(parts, judge, compute, used)
     return Finding(problem.cause, (where,), location, why, fix)
@@ -138,33 +138,35 @@ def _of_problem(
 # Fixes -------------------------------------------------------------------------------------------
 
 
-def _fix(parts: Parts, compute: Compute, problem: Problem) -> tuple[Fix, ...]:
-    """Return what opens the way that a problem closes."""
-    place = compute.placements[0]
-    subnet, vpc = place.subnet, _resource(parts.vpc_of(place.subnet))
-    if problem.fault == verdicts.NETWORK_ACL:
-        return (LetPass(vpc, _resource(subnet)),)
-    if problem.cause in _BY_ENDPOINTS:
-        return (MakeEndpoints(vpc, problem.services, _resource(subnet)),)
+def _closed(judge: Judge, places: Iterable[Placement], services: tuple[str, ...]) -> Placement:
+    """Return the place that a problem with services is about: the first that is closed."""
+    return next(one for one in places if judge.judge([one], services).problems)
+
+
+def _fix(parts: Parts, place: Placement, problem: Problem) -> tuple[Fix, ...]:
+    """Return what opens the way that a problem closes from a place."""
     if problem.cause == verdicts.EGRESS_CLOSED:
-        groups = (_resource(one) for one in place.groups or (vpc,))
-        return (LetOut(next((one for one in groups if one is not None), None)),)
+        groups = place.groups or (parts.vpc_of(place.subnet),)
+        return (LetOut(_made(groups[0])),)
+    subnet, vpc = _made(place.subnet), _made(parts.vpc_of(place.subnet))
+    if problem.fault == verdicts.NETWORK_ACL:
+        return (LetPass(vpc, subnet),)
+    if problem.cause in _BY_ENDPOINTS:
+        return (MakeEndpoints(vpc, problem.services, subnet),)
     return (_open_endpoint(parts, problem, vpc),)
 
 
-def _open_endpoint(parts: Parts, problem: Problem, vpc: Resource | None) -> Fix:
+def _open_endpoint(parts: Parts, problem: Problem, vpc: Resource) -> Fix:
     """Return what opens an endpoint."""
-    endpoint = _resource(problem.subject)
-    assert endpoint is not None  # noqa: S101 # as all subjects of templates
+    endpoint = _made(problem.subject)
     if problem.fault == verdicts.PRIVATE_DNS:
         return NameEndpoint(endpoint, vpc)
     if problem.fault == verdicts.VPC_DNS:
         return NameEndpoint(None, vpc)
     if problem.fault == verdicts.GROUPS:
         given = endpoint.properties.get("SecurityGroupIds")
-        of_endpoint = parts.references(endpoint.template, given, GROUP) or (vpc,)
-        groups = (_resource(one) for one in of_endpoint)
-        return Admit(next((one for one in groups if one is not None), None), vpc)
+        groups = parts.references(endpoint.template, given, GROUP) or (vpc,)
+        return Admit(_made(groups[0]), vpc)
     return AllowCalls(endpoint, problem.services)
 
 
@@ -180,12 +182,13 @@ def _behind_closed_groups(
         fix
         for problem in judge.judge(opened, used).problems
         if problem.cause in _BY_ENDPOINTS
-        for fix in _fix(parts, compute, problem)
+        for fix in _fix(parts, _closed(judge, opened, problem.services), problem)
     )
 
 
-def _resource(part: object) -> Resource | None:
-    return part if isinstance(part, Resource) else None
+def _made(part: object) -> Resource:
+    assert isinstance(part, Resource)  # noqa: S101 # nothing else certainly closes a way
+    return part
 
 
 _SERVICES: Final = {"kms": "KMS", "logs": "CLOUDWATCH_LOGS"}
@@ -196,18 +199,16 @@ _SERVICES: Final = {"kms": "KMS", "logs": "CLOUDWATCH_LOGS"}
 class MakeEndpoints:
     """Makes the VPC endpoints of services, once for all subnets of a VPC."""
 
-    vpc: Resource | None
+    vpc: Resource
     services: tuple[str, ...]
-    subnet: Resource | None = field(compare=False)
+    subnet: Resource = field(compare=False)
     """A subnet of the compute."""
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Write the endpoints, and turn on the DNS of the VPC that leads to them."""
-        services = in_words(self.services)
-        if self.vpc is None or (self.subnet is None and not code.is_l2(self.vpc)):
-            return f"make VPC endpoints of {services} where the VPC is defined"
         gateways, interfaces = self._routes(code), [one for one in self.services if one != "s3"]
         if not gateways and "s3" in self.services:
+            services = in_words(self.services)
             return f"make VPC endpoints of {services} where the route tables are defined"
         stack = code.stack(self.vpc)
         if interfaces:
@@ -230,8 +231,7 @@ class MakeEndpoints:
 
     def _as_l2(self, code: Code, stack: str) -> str:
         """Return a variable with the VPC as an L2 construct, as only that takes endpoints."""
-        assert self.vpc is not None  # noqa: S101 # as `write` has seen
-        if code.is_l2(self.vpc) or self.subnet is None:
+        if code.is_l2(self.vpc):
             return code.l2(self.vpc)
         vpc, subnet, new = code.l1(self.vpc), code.l1(self.subnet), code.new_id(self.vpc, "Import")
         return code.new(
@@ -244,7 +244,6 @@ class MakeEndpoints:
 
     def _interface(self, code: Code, service: str, vpc: str) -> None:
         """Make one interface endpoint, which admits each range of the VPC."""
-        assert self.vpc is not None  # noqa: S101 # as `write` has seen
         ec2, stack, name = code.cdk("ec2"), code.stack(self.vpc), _SERVICES[service]
         endpoint = code.new(
             f"{service}_endpoint",
@@ -262,7 +261,7 @@ class MakeEndpoints:
         tables = [
             one
             for one in code.parts.by_type["AWS::EC2::RouteTable"]
-            if code.parts.vpc_of(one) is self.vpc
+            if self.vpc in code.named(one, "VpcId")
         ]
         return [f"{code.l1(one)}.ref" for one in tables]
 
@@ -272,14 +271,12 @@ class NameEndpoint(NamedTuple):
 
     endpoint: Resource | None
     """The endpoint whose private DNS is off."""
-    vpc: Resource | None
+    vpc: Resource
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Turn on the private DNS of the endpoint, and the DNS of the VPC that it needs."""
         if self.endpoint is not None:
             override(code, self.endpoint, "PrivateDnsEnabled", "True")
-        if self.vpc is None:
-            return "" if self.endpoint else "turn on DNS support and DNS host names of the VPC"
         turn_on_dns(code, self.vpc)
         return ""
 
@@ -295,12 +292,10 @@ def turn_on_dns(code: Code, vpc: Resource) -> None:
 class LetOut(NamedTuple):
     """Lets TCP 443 out of a security group, or a VPC's default one."""
 
-    group: Resource | None
+    group: Resource
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Write the rule."""
-        if self.group is None:
-            return "let TCP 443 out of one of them, where it is defined"
         add_rule(code, self.group, "Egress", '"0.0.0.0/0"')
         return ""
 
@@ -308,13 +303,11 @@ class LetOut(NamedTuple):
 class Admit(NamedTuple):
     """Admits TCP 443 from a VPC to a security group of an endpoint, or a VPC's default one."""
 
-    group: Resource | None
-    vpc: Resource | None
+    group: Resource
+    vpc: Resource
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Write a rule for each range of the VPC."""
-        if self.group is None or self.vpc is None:
-            return "admit TCP 443 from the VPC to one of them, where it is defined"
         for block in _blocks(code, self.vpc):
             add_rule(code, self.group, "Ingress", block)
         return ""
@@ -346,13 +339,13 @@ def _blocks(code: Code, vpc: Resource) -> Iterator[str]:
     """Yield each IPv4 range of a VPC, as the code gives it."""
     yield _block(code, vpc) or f"{code.l1(vpc)}.attr_cidr_block"
     for more in code.parts.by_type["AWS::EC2::VPCCidrBlock"]:
-        if code.parts.vpc_of(more) is vpc and written(more, "CidrBlock") is not None:
+        if vpc in code.named(more, "VpcId") and written(more, "CidrBlock") is not None:
             yield _block(code, more) or f"{code.l1(more)}.cidr_block"
 
 
 def _block(code: Code, resource: Resource) -> str:
-    known = code.parts.behind(resource.template, written(resource, "CidrBlock"))
-    return in_python(known) if isinstance(known, str) else ""
+    known = [one for one in code.named(resource, "CidrBlock") if isinstance(one, str)]
+    return in_python(known[0]) if known else ""
 
 
 class AllowCalls(NamedTuple):
@@ -364,8 +357,8 @@ class AllowCalls(NamedTuple):
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Add a statement to the policy."""
         actions = [*endpoint_policy.ACTIONS[self.services[0]]]
-        document = mapping(self.endpoint.properties.get("PolicyDocument"))
-        if any(mapping(one).get("Effect") == "Deny" for one in listed(document.get("Statement"))):
+        statements = listed(written(self.endpoint, "PolicyDocument.Statement"))
+        if any(mapping(one).get("Effect") == "Deny" for one in statements):
             return f"leave {in_words(actions)} out of the Deny of the endpoint's policy"
         if code.is_l2(self.endpoint):
             iam = code.cdk("iam")
@@ -390,8 +383,8 @@ _ANSWERS: Final = (1024, 65535)
 class LetPass(NamedTuple):
     """Lets TCP 443, and the answers to it, pass the network ACLs on the way."""
 
-    vpc: Resource | None
-    subnet: Resource | None
+    vpc: Resource
+    subnet: Resource
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Write the entries that the ACLs of the compute, NAT gateways and endpoints need."""
@@ -414,39 +407,37 @@ class LetPass(NamedTuple):
 
     def _subnets(self, code: Code) -> Iterator[tuple[Resource, list[tuple[bool, tuple[int, int]]]]]:
         """Yield the subnets on the way, with what has to pass: out or in, and which ports."""
-        parts = code.parts
         starts = [(True, _HTTPS_PORTS), (False, _ANSWERS)]
         ends = [(False, _HTTPS_PORTS), (True, _ANSWERS)]
-        if self.subnet is not None:
-            yield self.subnet, starts
+        yield self.subnet, starts
         for type_, by, entries in (
             ("AWS::EC2::NatGateway", "SubnetId", [*ends, *starts]),
             ("AWS::EC2::VPCEndpoint", "SubnetIds", ends),
         ):
-            for resource in parts.by_type[type_]:
-                for one in parts.references(resource.template, written(resource, by), SUBNET):
-                    if isinstance(one, Resource) and parts.vpc_of(one) is self.vpc:
+            for resource in code.parts.by_type[type_]:
+                for one in code.named(resource, by):
+                    if isinstance(one, Resource) and self.vpc in code.named(one, "VpcId"):
                         yield one, entries
 
 
 def _acls(code: Code, subnet: Resource) -> Iterator[Resource]:
     """Yield the network ACL of a subnet, if the app makes it."""
     for one in code.parts.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
-        if code.parts.behind(one.template, written(one, "SubnetId")) is subnet:
-            acl = code.parts.behind(one.template, written(one, "NetworkAclId"))
-            if isinstance(acl, Resource) and acl.type == _ACL:
-                yield acl
+        if subnet in code.named(one, "SubnetId"):
+            for acl in code.named(one, "NetworkAclId"):
+                if isinstance(acl, Resource) and acl.type == _ACL:
+                    yield acl
 
 
 def _free_numbers(code: Code, acl: Resource) -> list[int]:
     """Return the numbers before any Deny that no entry of an ACL has, the lowest first."""
-    parts, taken, denied = code.parts, set[str](), _MOST_ENTRIES
-    for entry in parts.by_type["AWS::EC2::NetworkAclEntry"]:
-        if parts.behind(entry.template, written(entry, "NetworkAclId")) is acl:
-            number = parts.text(entry, written(entry, "RuleNumber"))
-            taken.add(number)
-            if parts.text(entry, written(entry, "RuleAction")) == "deny" and number.isdecimal():
-                denied = min(denied, int(number))
+    taken, denied = set[str](), _MOST_ENTRIES
+    for entry in code.parts.by_type["AWS::EC2::NetworkAclEntry"]:
+        if acl in code.named(entry, "NetworkAclId"):
+            numbers = [one for one in map(str, code.named(entry, "RuleNumber")) if one.isdecimal()]
+            taken.update(numbers)
+            if code.named(entry, "RuleAction") != ["allow"]:
+                denied = min([denied, *map(int, numbers)])
     return [one for one in range(1, denied) if str(one) not in taken]
 
 

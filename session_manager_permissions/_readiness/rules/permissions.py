@@ -10,7 +10,7 @@ from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.roles import ROLE_IN
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .fixes import ConstructPath, add_statement, literal, written
+from .fixes import ConstructPath, add_statement, literal
 from .kinds import kind_of
 from .rule import Finding, Told, not_ready
 
@@ -148,10 +148,9 @@ class Allow(NamedTuple):
         return ""
 
     def _widen_boundary(self, code: Code) -> str:
-        arn = written(self.role, "PermissionsBoundary")
-        boundary = code.parts.behind(self.role.template, arn)
         allow = {"Effect": "Allow", "Action": [*self.by_boundary], "Resource": "*"}
-        if isinstance(boundary, Resource) and boundary.type == "AWS::IAM::ManagedPolicy":
+        boundary = next(iter(code.named(self.role, "PermissionsBoundary")), None)
+        if isinstance(boundary, Resource):
             if code.is_l2(boundary):
                 option = "allow_registration=True" if registers(self.by_boundary) else ""
                 statements = f"{code.library('session_manager_statements')}({option})"

@@ -88,13 +88,11 @@ class SessionRules:
                         yield f"whether the role may call {call.action}, as {name!r} asks for"
 
     def of_documents(self, role: Role, profile: Resource) -> Iterator[Finding]:
-        """Find what other sessions lack on instances under a profile, and the logs that are lost.
+        """Find what sessions lack on instances under a profile that is ready, and lost logs.
 
         A session may be started with any of the documents, so a role that may use one is fine.
         """
-        for finding in self._found(role, profile):
-            if finding.rule == LOG_LOST or not self._is_default(finding.resources[0]):
-                yield finding
+        return self._found(role, profile)
 
     def _is_default(self, document: Resource) -> bool:
         name = document.properties.get("Name")

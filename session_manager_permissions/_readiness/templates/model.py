@@ -239,11 +239,6 @@ class Resource:
         """Its construct's path; empty where the template does not have it."""
         return text(mapping(self.body.get("Metadata")).get("aws:cdk:path", ""))
 
-    @property
-    def is_l1(self) -> bool:
-        """Whether it is known to be a construct of its own, and not the inside of another."""
-        return self.path.rpartition("/")[2] not in {"", "Resource", "ASG"}
-
     @cached_property
     def mentions(self) -> list[Resource]:
         """The resources of its template that it refers to or depends on."""

@@ -298,6 +298,8 @@ class Assembly:
                     found = self._entry(mapping(found), unknown, decider)
                     if found is None and len(keys) == len(keys[:2]):
                         raise NoSuchDeployment  # CloudFormation finds no such entry
+                case _:
+                    return None
         return _literal(template, found) if isinstance(found, str) else _scalar(found)
 
     def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
