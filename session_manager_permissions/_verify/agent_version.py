@@ -40,7 +40,7 @@ def agent_version(node: Node, preferences: Preferences) -> Outcome:
         is_new = at_least(version, least)
         if is_new is None:
             why = f"the version of the agent, {version!r}, can't be read"
-            return AGENT.unknown(node.id, why, fix=_update(node), evidence=evidence)
+            return AGENT.unknown(node.id, why, fix=_update(node))
         if not is_new:
             why = f"the agent has version {version}, and {what} takes {least} or a newer one"
             is_port = preferences.document.session_type == PORT

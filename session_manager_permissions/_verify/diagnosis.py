@@ -127,7 +127,9 @@ def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
     """Return the outcomes, with a remedy for each symptom."""
     connecting = [one for one in outcomes if one.check.connects]
     causes = [one.name for one in connecting if one.verdict == "fail"]
-    unknown = [one.name for one in connecting if one.verdict == "unknown"]
+    unknown = [
+        one.name for one in connecting if one.verdict == "unknown" and one.check is not AGENT
+    ]
     shown = next((one.fix for one in outcomes if one.check is AGENT and one.is_shown), None)
     fix = remedies(node, causes, unknown) if causes or shown is None else shown
     return [

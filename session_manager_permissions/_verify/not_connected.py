@@ -122,6 +122,8 @@ def explained(
     asking = _Asking(session)
     all_pass = not any(one.verdict == "unknown" for one in needed)
     clue = next(_clues(asking, node, identity, all_pass=all_pass), None)
+    if clue is None and not all_pass:
+        return [*outcomes]  # what is unknown comes first
     return [_with(one, clue, node, asking) if one.check is AGENT else one for one in outcomes]
 
 

@@ -166,10 +166,8 @@ def may_start(
         denied = [one for one in denied if one["action"] != _CHANNEL]
     evidence = simulated(answers)
     missing = sorted({key for answer in answers for key in needs.open_keys(answer)})
-    notes = [*_about_own_session(all_of(found, on_own))]
-    notes += (
-        [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
-    )
+    notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
+    notes += _about_own_session(all_of(found, on_own))
     if not denied:
         why = f"IAM allows {arn} to start the session"
         return OPERATOR.passed(arn, why, *notes, evidence=evidence)
@@ -269,10 +267,13 @@ def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iter
         return
     missing = missing_keys(one for one in answers if not is_allowed(one))
     is_open = f", unless {', '.join(missing)} has a value that allows it" if missing else ""
-    what = " and ".join(_OWN[action] for action in denied)
+    what = " nor ".join(_OWN[action] for action in denied)
     yield (
-        f"the session opens, and the operator may not {what} it, as IAM denies "
-        f"{', '.join(denied)} on a session of their own{is_open}"
+        f"IAM denies the operator {', '.join(denied)} on a session of their own{is_open}: a "
+        f"session opens, and they can neither {what} it"
+        if denied[1:]
+        else f"IAM denies the operator {denied[0]} on a session of their own{is_open}: a session "
+        f"opens, and they can't {what} it"
     )
 
 

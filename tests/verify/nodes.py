@@ -179,7 +179,7 @@ class World:
             raise answer
         if answer == self._simulate:
             return self._simulated(asked)
-        if asked.get("SettingId") == TIER:
+        if asked.get("SettingId") == TIER and isinstance(answer, dict):
             return {"ServiceSetting": {"SettingValue": self.tier}}
         if {"Key": "ResourceType", "Values": ["ManagedInstance"]} in asked.get("Filters", ()):
             return {"InstanceInformationList": self.hybrid_nodes}
