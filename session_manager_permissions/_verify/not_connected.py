@@ -32,6 +32,8 @@ _RETRIES: Final = timedelta(hours=1)
 """Within this an agent tries again, whatever it was denied."""
 _MOST_HYBRID_NODES: Final = 100
 """Of how many hybrid nodes the address is compared."""
+_LONGEST: Final = 300
+"""How many characters of a line of the console are shown."""
 _INSTALL: Final = (
     "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
     "manually-install-ssm-agent-linux.html"
@@ -307,7 +309,7 @@ def _in_console(asking: _Asking, node: Node) -> Iterator[Clue]:
     if output is None and asking.errors and unsupported in str(asking.errors[-1]):
         asking.errors.pop()
         output = asking.ask(call, read, on=node.arn, InstanceId=node.id)
-    lines = [line.strip() for line in (output or "").splitlines()]
+    lines = [line.strip()[:_LONGEST] for line in (output or "").splitlines()]
     for line in reversed(lines):
         if found := _CLOCK.search(line):
             why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"

@@ -806,8 +806,7 @@ ROWS: Final = [
                 ", and Run As",
                 using(runAsEnabled=True, runAsDefaultUser="web"),
                 ("agent",),
-                "aws ssm send-command --instance-ids i-0123456789abcdef0 --document-name "
-                "AWS-UpdateSSMAgent --region eu-west-1",
+                f"aws ssm send-command --instance-ids {NODE} --document-name AWS-UpdateSSMAgent",
             ),
             (
                 "2.3.672.0",
@@ -885,8 +884,8 @@ def test_checks_are_in_their_order_and_each_is_there() -> None:
 
     names = """
         instance-running connected registered instance-profile role-assumable metadata agent tier
-        register reach default-host-management path-ssm path-ssmmessages path-kms path-logs path-s3 encrypt
-        log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as
+        register reach default-host-management path-ssm path-ssmmessages path-kms path-logs path-s3
+        encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as
         operator plugin
     """
     assert [check.name for check in found.checks] == names.split()
