@@ -26,7 +26,8 @@ pytestmark = pytest.mark.deploy
 
 CALLS: Final = 30
 """At most, for one node with everything used."""
-INSTANCE: Final = re.compile("i-[0-9a-f]{17}")
+INSTANCE: Final = re.compile(r"i-[0-9a-f]{17}|\d\d:\d\d:\d\d")
+"""What differs from run to run: the id of the instance, and when it started."""
 
 
 AS_PROCESSES: Final = [said.name for said in SCENARIOS if not said.throttles][::2]
@@ -45,7 +46,9 @@ def test_each_failing_check_is_the_right_one(said: Scenario, diagnoser: Diagnose
         return
     assert run.checks("fail") == said.fails
     if said.unknown is not None:
-        assert run.checks("unknown") == said.unknown
+        # an instance of moto has just started, which is told if nothing else is the cause
+        is_told = said.machine is not None and {*said.fails} - {"registered"} == {"connected"}
+        assert run.checks("unknown") == said.unknown | ({"agent"} if is_told else set())
     found = run.found
     assert found["ready"] is (run.status == READY)
     for one in found["checks"]:
