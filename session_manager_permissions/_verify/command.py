@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .simulator import LiveRole, Verdict
 
-_WAIT: Final = 600
+_WAIT: Final = "600"
 """How many seconds `--wait` waits, if it is not said."""
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
@@ -191,9 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "ask again until the node is ready, for so many seconds at most, or until a check fails "
         "that waiting can't mend (default: %(const)s)"
     )
-    node.add_argument(
-        "--wait", metavar="SECONDS", nargs="?", type=_seconds, const=_WAIT, help=wait_help
-    )
+    add_option(node, "--wait", "SECONDS", wait_help, _seconds_fault, nargs="?", const=_WAIT)
     aws = verify.add_argument_group("the account")
     add_option(aws, "--profile", "PROFILE", "a profile of the AWS configuration")
     region_help = "the region of the instances (default: the profile's or the environment's)"
@@ -273,15 +271,14 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
     if arguments.wait is None:
         return diagnosed(session)
     return wait_until_ready(
-        lambda is_last: diagnosed(session.anew(), explains=is_last), arguments.wait, say
+        lambda is_last: diagnosed(session.anew(), explains=is_last), int(arguments.wait), say
     )
 
 
-def _seconds(text: str) -> int:
-    """Read how long to wait."""
-    if not re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of 1 or more")
-    return int(text)
+def _seconds_fault(text: str) -> str | None:
+    """Say why a text is no time to wait."""
+    is_one = re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII)
+    return None if is_one else "is not a number of seconds: 1 to 999999"
 
 
 def _refuse_unused_options(arguments: argparse.Namespace) -> None:

@@ -34,7 +34,6 @@ from .nodes import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOW: Final = datetime.now(timezone.utc)
 NEVER, LOST, ONLINE = World.never_registered, World.is_lost, World.is_online_only
 OWN: Final = f"arn:aws:iam::{ACCOUNT}:policy/sessions"
 CLOCK: Final = (
@@ -46,7 +45,7 @@ DISK: Final = "amazon-ssm-agent[611]: write /var/lib/amazon/ssm: No space left o
 
 
 def ago(**units: float) -> datetime:
-    return NOW - timedelta(**units)
+    return datetime.now(timezone.utc) - timedelta(**units)
 
 
 def started(**units: float) -> Callable[[World], object]:
@@ -118,6 +117,10 @@ class Row(NamedTuple):
 
 ROWS: Final = [
     Row("nothing is known", NEVER),
+    Row(
+        "the role is not known",
+        both(NEVER, lambda w: w.refuses("iam:GetInstanceProfile", "AccessDenied")),
+    ),
     # dates
     Row(
         "the profile came later",
