@@ -914,7 +914,7 @@ def test_a_symptom_says_what_to_fix_first() -> None:
     late = one(diagnosed(world), "registered").fix
     assert not_said[0] == "first fix instance-profile"
     assert "sudo systemctl restart amazon-ssm-agent" in not_said[1]
-    assert late[0].startswith("nothing that the connection needs fails, and nothing in the account")
+    assert late[0].startswith("nothing that the connection needs fails: restart the agent")
     assert "aws ec2 reboot-instances" in late[0]
 
 
