@@ -13,6 +13,7 @@ from rich.console import Console
 
 from session_manager_permissions._verify.report import print_diagnosis
 from tests.verify.nodes import (
+    HYBRID,
     NODE,
     USER,
     World,
@@ -76,6 +77,11 @@ def not_trusted(world: World) -> None:
     world.trust = {"Statement": [trusting("lambda.amazonaws.com")]}
 
 
+def on_standard_tier(world: World) -> None:
+    """Have a region without sessions on hybrid nodes."""
+    world.tier = "standard"
+
+
 def isolated(world: World) -> None:
     """Take the default routes away."""
     for table in world.answers["ec2:describe_route_tables"]["RouteTables"]:
@@ -110,6 +116,25 @@ CAUSES: Final[dict[str, tuple[str, Change]]] = {
         all_of(never(), denied("ssm:UpdateInstanceInformation")),
     ),
     "channel-missing": ("reach", all_of(World.is_online_only, denied(*CHANNELS))),
+    "agent": (
+        "agent",
+        all_of(
+            never(ImageId="ami-0123456789abcdef0"),
+            answered(
+                "ec2:describe_images",
+                {
+                    "Images": [
+                        {
+                            "Name": "al2023-ami-minimal-2023.8.20250707.0-kernel-6.1-x86_64",
+                            "OwnerId": "137112412989",
+                            "ImageOwnerAlias": "amazon",
+                        }
+                    ]
+                },
+            ),
+        ),
+    ),
+    "tier": ("tier", all_of(World.is_hybrid, on_standard_tier)),
     "default-host-management": (
         "default-host-management",
         all_of(World.has_host_management, without_profile),
@@ -183,12 +208,13 @@ def printed(page: str) -> str:
     world = World()
     change(world)
     given: dict[str, Any] = {"operator": USER} if check in {"operator", "plugin"} else {}
+    node = HYBRID if check == "tier" else NODE
     with patch.dict(os.environ, {"PATH": ""}):  # which has no plug-in
-        diagnosis = diagnosed(world, **given)
+        diagnosis = diagnosed(world, node, **given)
     out = StringIO()
     print_diagnosis(diagnosis, Console(file=out, width=10_000, highlight=False))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     if lines[1].startswith(f"Cause: {check}: "):
-        return "\n".join(line for line in lines[1 : lines.index(NODE)] if "  More: " not in line)
+        return "\n".join(line for line in lines[1 : lines.index(node)] if "  More: " not in line)
     (line,) = (line for line in lines if line[:1] in "│ " and f" {check} " in line)
     return line.lstrip("│├└─ ")

@@ -49,6 +49,10 @@ own call: the operator may not use the key, or nobody can."""
 LATE_PROMPT: Final = "Starting session with SessionId: ..., and a prompt after two minutes"
 """What users see while the agent waits for CloudWatch Logs, if the log need not be encrypted."""
 RUN_AS_ROOT: Final = "invalid uid and gid"
+PORT_NOT_SUPPORTED: Final = "Plugin with name Port is not supported by this version of ssm agent"
+_NO_TIER: Final = (
+    "Enable advanced-instances tier to use Session Manager with your on-premises instances"
+)
 RUN_AS_NOBODY: Final = "please set the RunAs default user"
 """The messages are those of agent/session/config, agent/session/shell and agent/session/datachannel
 of amazon-ssm-agent, of the plug-in and of the CLI."""
@@ -76,6 +80,18 @@ class Outcome:
     fix: tuple[str, ...] = ()
     """Lines to run or to write."""
     evidence: tuple[Evidence, ...] = ()
+    is_passing: bool = False
+    """Whether what fails is on its way, and passes if one waits."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Tell whether it is not certain, and something shows it."""
+        return self.verdict == "unknown" and bool(self.evidence)
+
+    @property
+    def passes_in_time(self) -> bool:
+        """Tell whether it can pass later, although nobody changes anything."""
+        return self.is_passing or self.check.mended_by_waiting
 
     @property
     def name(self) -> str:
@@ -102,9 +118,11 @@ class Check:
     """The rule at synthesis that finds the same, and names the page. Default: - its own name"""
     users_see: str | None = None
     """The messages that users read if it fails."""
+    mended_by_waiting: bool = False
+    """Whether it can pass later, although nobody changes anything."""
     connects: bool = False
-    """Whether a node can't connect if it fails. Others are about sessions, which need a
-    connection first."""
+    """Whether no session can start if it fails, as the node can't connect. Others are about what
+    a session uses, which needs a connection first."""
     is_symptom: bool = False
     """Whether it fails because another one does."""
     of_role: bool = False
@@ -242,6 +260,7 @@ CONNECTED: Final = Check(
     passes_if="the agent is connected to Session Manager",
     asks=("ssm:GetConnectionStatus",),
     users_see=_NOT_CONNECTED,
+    mended_by_waiting=True,
     is_symptom=True,
 )
 REGISTERED: Final = Check(
@@ -252,6 +271,7 @@ REGISTERED: Final = Check(
     passes_if="Systems Manager has a record of the node, with the ping status `Online`",
     asks=("ssm:DescribeInstanceInformation",),
     users_see=_NOT_CONNECTED,
+    mended_by_waiting=True,
     is_symptom=True,
 )
 PROFILE: Final = Check(
@@ -283,6 +303,32 @@ METADATA: Final = Check(
     asks=("ec2:DescribeInstances",),
     cause="metadata-off",
     users_see=_NOT_CONNECTED,
+    connects=True,
+)
+AGENT: Final = Check(
+    name="agent",
+    group="node",
+    stage="Instance",
+    passes_if="the version of the agent can do what the document asks. If nothing that the "
+    "connection needs fails, it is unknown, with what shows why the agent is not connected",
+    asks=(
+        "ssm:DescribeInstanceInformation",
+        "ec2:DescribeIamInstanceProfileAssociations",
+        "ec2:DescribeImages",
+        "ec2:GetConsoleOutput",
+        "iam:GetPolicy",
+        "iam:ListAttachedRolePolicies",
+    ),
+    users_see=PORT_NOT_SUPPORTED,
+    connects=True,
+)
+TIER: Final = Check(
+    name="tier",
+    group="node",
+    stage="Session Manager",
+    passes_if="the region is on the advanced-instances tier, if the node is a hybrid one",
+    asks=("ssm:GetServiceSetting",),
+    users_see=_NO_TIER,
     connects=True,
 )
 REGISTER: Final = Check(
@@ -448,7 +494,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     check.name: check
     for check in (
         *(RUNNING, CONNECTED, REGISTERED),
-        *(PROFILE, ASSUMABLE, METADATA, REGISTER, REACH, HOST_MANAGEMENT),
+        *(PROFILE, ASSUMABLE, METADATA, AGENT, TIER, REGISTER, REACH, HOST_MANAGEMENT),
         *PATHS.values(),
         *(ENCRYPT, LOG_TO_S3, LOG_TO_CLOUDWATCH, KEY_USABLE, BUCKET, LOG_GROUP, RUN_AS),
         *(OPERATOR, PLUGIN),

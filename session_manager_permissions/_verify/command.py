@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -42,6 +43,7 @@ from .report import node_as_json, print_diagnosis
 from .session import AwsSession
 from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
 from .text import PROGRAM, all_shown, line_of, plainly, rendered, say
+from .waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from .session import Session
     from .simulator import LiveRole, Verdict
 
+_WAIT: Final = "600"
+"""How many seconds `--wait` waits, if it is not said."""
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
 
@@ -77,6 +81,7 @@ _USAGE: Final = f"""\
 _EPILOG: Final = f"""\
 examples:
   {PROGRAM} verify --instance-id i-0123456789abcdef0 --operator caller
+  {PROGRAM} verify --instance-id i-0123456789abcdef0 --wait 300
   {PROGRAM} verify --instance-profile web-server
   {PROGRAM} verify --role web-server --region us-west-2 \\
       --key arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab \\
@@ -182,6 +187,11 @@ def _parser() -> argparse.ArgumentParser:
     add_option(node, "--operator", "ARN", operator_help, operator_fault)
     diagnostics_help = "what `sudo ssm-cli get-diagnostics --output json` printed on the node"
     add_option(node, "--agent-diagnostics", "FILE", diagnostics_help)
+    wait_help = (
+        "ask again until the node is ready, for so many seconds at most, or until a check fails "
+        "that waiting can't mend (default: %(const)s)"
+    )
+    add_option(node, "--wait", "SECONDS", wait_help, _seconds_fault, nargs="?", const=_WAIT)
     aws = verify.add_argument_group("the account")
     add_option(aws, "--profile", "PROFILE", "a profile of the AWS configuration")
     region_help = "the region of the instances (default: the profile's or the environment's)"
@@ -248,18 +258,33 @@ def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
         raise CannotAsk("a node is in a region, and no region is known: give --region")
     session.waiting.tell = lambda call: tell(f"asking {call}")
     rows = None if file is None else read_diagnostics(file, node_id)
-    try:
-        with session.waiting.said(say):
-            node = find_node(session, node_id)
-            return diagnose(session, node, arguments.document, arguments.operator, rows)
-    finally:
-        tell("")
+
+    def diagnosed(anew: Session, *, explains: bool = True) -> Diagnosis:
+        try:
+            with anew.waiting.said(say):
+                node = find_node(anew, node_id)
+                named = arguments.document, arguments.operator, rows
+                return diagnose(anew, node, *named, explains=explains)
+        finally:
+            tell("")
+
+    if arguments.wait is None:
+        return diagnosed(session)
+    return wait_until_ready(
+        lambda is_last: diagnosed(session.anew(), explains=is_last), int(arguments.wait), say
+    )
+
+
+def _seconds_fault(text: str) -> str | None:
+    """Say why a text is no time to wait."""
+    is_one = re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII)
+    return None if is_one else "is not a number of seconds: 1 to 999999"
 
 
 def _refuse_unused_options(arguments: argparse.Namespace) -> None:
     """Refuse options that what is asked about does not use, or that say the same twice."""
     of_document = ("key", "log_bucket", "log_prefix", "log_group")
-    unused: tuple[str, ...] = ("operator", "agent_diagnostics")
+    unused: tuple[str, ...] = ("operator", "agent_diagnostics", "wait")
     why = "needs --instance-id: give it too, or leave out {flag}"
     if arguments.instance_id is not None:
         unused = (*of_document, "log_bucket_key")

@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .agent import merged
-from .checks import ORDER, Outcome, get_diagnostics
+from .agent_version import agent_version
+from .checks import AGENT, ORDER, Outcome, get_diagnostics
 from .identity import Identity, find_identity
-from .node import Node, ground_truth, remedies
+from .node import Node, ground_truth
+from .not_connected import explained
 from .operators import find_operator, may_start, plugin
 from .paths import path_outcomes
 from .preferences import Preferences, find_preferences, uses_outcomes
+from .remedies import remedies
 from .run_as import run_as
+from .tier import tier
 
 if TYPE_CHECKING:
     from .agent import Diagnostics
@@ -35,10 +39,16 @@ class Diagnosis:
 
     @property
     def cause(self) -> Outcome | None:
-        """Find the first check that fails; for a symptom, the first that can be its cause."""
+        """Find the first check that fails; for a symptom, the first that can be its cause.
+
+        If nothing but symptoms fails, it is what shows why the agent is not connected.
+        """
         failing = [one for one in self.checks if one.verdict == "fail"]
         if any(one.check.is_symptom for one in failing):
             failing.sort(key=lambda one: not one.check.connects)
+            if not failing[0].check.connects:
+                shown = [one for one in self.checks if one.check is AGENT and one.is_shown]
+                failing = [*shown, *failing]
         return next(iter(failing), None)
 
     @property
@@ -68,6 +78,8 @@ def diagnose(
     document: str | None = None,
     operator: str | None = None,
     rows: Diagnostics | None = None,
+    *,
+    explains: bool = True,
 ) -> Diagnosis:
     """Check all that stands between a node and a session.
 
@@ -78,6 +90,7 @@ def diagnose(
             it exists
         operator: the ARN of a user or a role, or `caller`. Default: - no operator is checked
         rows: the agent's diagnostics. Default: - there are none
+        explains: whether to ask what shows why the agent is not connected, if nothing else fails
 
     Raises:
         CannotAsk: what an argument names can't be read.
@@ -89,7 +102,9 @@ def diagnose(
     checks = [
         *ground_truth(node),
         *identity.outcomes,
-        *uses_outcomes(session, preferences, identity),
+        agent_version(node, preferences),
+        tier(session, node),
+        *uses_outcomes(session, node, preferences, identity),
         *path_outcomes(session, node, preferences, identity),
         run_as(node, preferences, who),
     ]
@@ -97,6 +112,8 @@ def diagnose(
         checks += [may_start(session, node, preferences, who), plugin()]
     if rows is not None:
         checks = [merged(check, rows, node) for check in checks]
+    if explains:
+        checks = explained(session, node, identity, checks)
     checks.sort(key=lambda check: ORDER.index(check.name))
     return Diagnosis(
         node=node,
@@ -110,9 +127,13 @@ def _with_remedies(outcomes: list[Outcome], node: Node) -> list[Outcome]:
     """Return the outcomes, with a remedy for each symptom."""
     connecting = [one for one in outcomes if one.check.connects]
     causes = [one.name for one in connecting if one.verdict == "fail"]
-    unknown = [one.name for one in connecting if one.verdict == "unknown"]
+    unknown = [
+        one.name for one in connecting if one.verdict == "unknown" and one.check is not AGENT
+    ]
+    shown = next((one.fix for one in outcomes if one.check is AGENT and one.is_shown), None)
+    fix = remedies(node, causes, unknown) if causes or shown is None else shown
     return [
-        replace(one, fix=(*one.fix, *remedies(node, causes, unknown)))
+        replace(one, fix=(*one.fix, *fix))
         if one.check.is_symptom and one.verdict == "fail"
         else one
         for one in outcomes

@@ -40,6 +40,8 @@ class LiveDocument(NamedTuple):
     run_as_enabled: bool | None = False
     """Whether sessions run as a user of the operator's or the document's; None: not known."""
     run_as_user: str | None = None
+    to_other_hosts: bool = False
+    """Whether it forwards the ports of hosts that the node reaches."""
 
 
 class Home(NamedTuple):
@@ -82,7 +84,9 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
         )
     s3, log_group, run_as = (_flag(inputs, flag, where) for flag in _FLAGS)
     if session_type == PORT:
-        return LiveDocument(name, PORT)
+        properties = content.get("properties")
+        to_others = isinstance(properties, dict) and "host" in properties
+        return LiveDocument(name, PORT, to_other_hosts=to_others)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     user = inputs.get("runAsDefaultUser")

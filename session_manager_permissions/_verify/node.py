@@ -14,12 +14,10 @@ from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, NotThere, answered, tried
-from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome, on_node
+from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
 from .document import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .session import Session
 
 RECORD: Final = "ssm:DescribeInstanceInformation"
@@ -45,6 +43,8 @@ class Node:
     """`connected` or `notconnected`."""
     status_checks: dict[str, str] | CannotAsk | None = None
     """What EC2's status checks say of a running instance that does not report in."""
+    aws_profile: str | None = None
+    """The profile of the AWS configuration that the user named."""
     alike: tuple[str, ...] = ()
     """The ARNs of the nodes about which IAM is asked together, as they have the same role."""
 
@@ -73,6 +73,14 @@ class Node:
     def region_word(self) -> str:
         """The region as a word of a shell command."""
         return in_shell(self.region, _limits.REGION.fault, "REGION")
+
+    @property
+    def cli_options(self) -> str:
+        """The region, and the profile if the user named one, as options of a shell command."""
+        found = f"--region {self.region_word}"
+        if self.aws_profile is None:
+            return found
+        return f"{found} --profile {in_shell(self.aws_profile, lambda _: None, 'PROFILE')}"
 
     @property
     def connected(self) -> bool:
@@ -149,6 +157,7 @@ def find_node(session: Session, node_id: str) -> Node:
         instance=instance,
         record=record,
         connection=ask_connection(session, node_id),
+        aws_profile=session.profile,
     )
     return with_status_checks(session, node, InstanceIds=[node_id])
 
@@ -226,7 +235,8 @@ def _running(node: Node) -> Outcome:
     evidence = [Evidence(_INSTANCES, "State.Name", node.state)]
     if node.state != "running":
         why = f"the instance is {node.state}"
-        return RUNNING.failed(node.id, why, fix=_to_run(node), evidence=evidence)
+        failed = RUNNING.failed(node.id, why, fix=_to_run(node), evidence=evidence)
+        return replace(failed, is_passing=node.state == "pending")
     reports = node.connected or node.online
     status = {} if reports else node.status_checks or {}
     if isinstance(status, CannotAsk):
@@ -290,41 +300,6 @@ def _connected(node: Node) -> Outcome:
         return CONNECTED.passed(node.id, why, evidence=evidence)
     why = "the agent is not connected to Session Manager"
     return CONNECTED.failed(node.id, why, fix="", evidence=evidence)
-
-
-_WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")
-"""The causes after which the agent waits for 25 to 30 minutes. After any other it tries again
-sooner at first, and within an hour at last: agent/…/credentialrefresher_deps.go."""
-
-
-def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
-    """Say what to do about a symptom.
-
-    Args:
-        node: the node.
-        causes: the checks that fail and can be its cause.
-        open_: the checks that are unknown and can be its cause.
-    """
-    restart = "sudo systemctl restart amazon-ssm-agent"
-    if node.platform == "Windows":
-        restart = "Restart-Service AmazonSSMAgent"
-    within = "30 minutes" if causes and {*causes} <= {*_WAITS_HALF_AN_HOUR} else "an hour"
-    again = (
-        f"restart the agent, or wait until it tries again by itself, within {within}: on the node, "
-        f"{restart}"
-    )
-    if node.instance is not None:
-        of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
-        again += f"; or aws ec2 reboot-instances {of_node}"
-    if causes:
-        return (f"first fix {', '.join(causes)}", again)
-    if open_:
-        return (f"look at what is unknown: {', '.join(open_)}", again)
-    late = (
-        "nothing that the connection needs fails, so the role or its policy may be newer than the "
-        "agent's last try"
-    )
-    return (f"{late}: {again}", on_node("Agent service", node.platform))
 
 
 def _registered(node: Node) -> Outcome:

@@ -35,13 +35,14 @@ from .simulator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .answers import SimulatorAnswer
     from .node import Node
     from .preferences import Preferences
     from .resource_policy import Admission
     from .session import Session
+    from .simulator import Context
 
 CALLER: Final = "caller"
 """Stands for the identity of the credentials."""
@@ -153,7 +154,8 @@ def may_start(
     if isinstance(tags, CannotAsk):
         return OPERATOR.unasked(arn, tags)
     calls = _calls(node, preferences, operator, tags)
-    found = simulate(session, arn, calls)
+    on_own = _on_own_session(node, operator)
+    found = simulate(session, arn, [*calls, *on_own])
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.unasked(arn, answers)
@@ -165,6 +167,7 @@ def may_start(
     evidence = simulated(answers)
     missing = sorted({key for answer in answers for key in needs.open_keys(answer)})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
+    notes += _about_own_session(all_of(found, on_own))
     if not denied:
         why = f"IAM allows {arn} to start the session"
         return OPERATOR.passed(arn, why, *notes, evidence=evidence)
@@ -219,10 +222,59 @@ class _Needs:
         return bool(self.open_keys(answer) or self.admission(answer))
 
 
+_OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
+"""What an operator does with a session of their own, by the action."""
+_SESSION_TAG: Final = "aws:ssmmessages:session-id"
 _CHANNEL: Final = "ssmmessages:OpenDataChannel"
 _TAGS: Final = ("ssm:resourceTag/", "aws:ResourceTag/")
 _NEITHER_OF_PLUGIN: Final = frozenset({"kms:viaservice", "kms:grantisforawsresource"})
 """The condition keys that no call of the plug-in has, as it calls KMS itself."""
+
+
+def _identity(node: Node, operator: Operator) -> tuple[str, str, Context]:
+    """Return the operator's name in ids of sessions, their user id, and what each call has."""
+    name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
+    identity: Context = ()
+    if operator.is_user:
+        name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
+        identity = (ConditionKey("aws:username", name),)
+    return (
+        name,
+        user_id,
+        (*request_context(node.region), ConditionKey("aws:userid", user_id), *identity),
+    )
+
+
+def _on_own_session(node: Node, operator: Operator) -> list[Call]:
+    """List the calls that resume and end a session of the operator's own.
+
+    Systems Manager gives each session a tag with the id of who has started it.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
+    """
+    name, user_id, common = _identity(node, operator)
+    arn = f"arn:{node.partition}:ssm:{node.region}:{node.account}:session/{name}{_SESSION}"
+    tagged = tuple(ConditionKey(f"{prefix}{_SESSION_TAG}", user_id) for prefix in _TAGS)
+    return [Call(action, arn, common, tagged) for action in _OWN]
+
+
+def _about_own_session(answers: tuple[SimulatorAnswer, ...] | CannotAsk) -> Iterator[str]:
+    """Say whether the operator may resume and end a session, without which one opens as well."""
+    if isinstance(answers, CannotAsk):
+        return
+    denied = [one["action"] for one in answers if not is_allowed(one)]
+    if not denied:
+        yield "IAM allows the operator to resume and end sessions of their own"
+        return
+    missing = missing_keys(one for one in answers if not is_allowed(one))
+    is_open = f", unless {', '.join(missing)} has a value that allows it" if missing else ""
+    what = " nor ".join(_OWN[action] for action in denied)
+    yield (
+        f"IAM denies the operator {', '.join(denied)} on a session of their own{is_open}: a "
+        f"session opens, and they can neither {what} it"
+        if denied[1:]
+        else f"IAM denies the operator {denied[0]} on a session of their own{is_open}: a session "
+        f"opens, and they can't {what} it"
+    )
 
 
 def _calls(
@@ -235,12 +287,7 @@ def _calls(
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
     """
     start = "ssm:StartSession"
-    name, user_id = operator.session_name, f"AROAEXAMPLEID:{operator.session_name}"
-    identity: tuple[ConditionKey, ...] = ()
-    if operator.is_user:
-        name, user_id = str(operator.arn).rpartition("/")[2], "AIDAEXAMPLEID"
-        identity = (ConditionKey("aws:username", name),)
-    common = (*request_context(node.region), ConditionKey("aws:userid", user_id), *identity)
+    name, user_id, common = _identity(node, operator)
     checked = ConditionKey("ssm:SessionDocumentAccessCheck", "true", "boolean")
     tagged = tuple(
         ConditionKey(f"{prefix}{key}", value) for key, value in tags.items() for prefix in _TAGS

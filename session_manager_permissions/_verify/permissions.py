@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .checks import CHECKS
+from .checks import AGENT, CHECKS, REGISTERED
 
 PERMISSIONS: Final[dict[str, list[str]]] = {
     action: [name for name, check in CHECKS.items() if action in check.asks]
     for action in sorted({action for check in CHECKS.values() for action in check.asks})
 }
 """Each action, and the checks that are unknown without it."""
-_OF_OPERATORS: Final = frozenset(
+_OF_VERIFY: Final = frozenset(
     {"iam:ListRoleTags", "iam:ListUserTags", "ssm:ListTagsForResource"}
+    | {*AGENT.asks} - {*REGISTERED.asks}
 )
-"""What only `verify --operator` calls."""
+"""What only `verify` calls: about operators, and about a node that is not connected."""
 
 
 def policy_for_credentials() -> dict[str, Any]:
@@ -27,7 +28,7 @@ def policy_for_credentials() -> dict[str, Any]:
 
 def policy_for_audit() -> dict[str, Any]:
     """Return the policy that `audit --print-permissions` prints: all that the command calls."""
-    return _policy("SessionManagerAudit", {*PERMISSIONS, "ec2:DescribeRegions"} - _OF_OPERATORS)
+    return _policy("SessionManagerAudit", {*PERMISSIONS, "ec2:DescribeRegions"} - _OF_VERIFY)
 
 
 def _policy(sid: str, actions: set[str]) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class Preferences:
     """The key that the role needs for the log bucket, or why it is not known; None without one."""
     bucket_region: str | CannotAsk | None = None
     """The region of the log bucket, or why it is not known; None without a bucket."""
+    bucket_is_foreign: bool = False
+    """Whether the log bucket is of another account than the node."""
 
     @property
     def document(self) -> LiveDocument:
@@ -132,6 +134,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         uses=uses,
         bucket_key=bucket.key,
         bucket_region=bucket.region,
+        bucket_is_foreign=bucket.is_foreign,
     )
 
 
@@ -139,9 +142,15 @@ def _no_document(name: str) -> str:
     return f"the account has no document {name}, so sessions use no key and are not logged"
 
 
-def uses_outcomes(session: Session, preferences: Preferences, identity: Identity) -> list[Outcome]:
+def uses_outcomes(
+    session: Session, node: Node, preferences: Preferences, identity: Identity
+) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
     outcomes = [*_permissions(preferences, identity)]
+    if preferences.bucket_is_foreign:
+        outcomes = [
+            _unless_theirs(one, node) if one.check is LOG_TO_S3 else one for one in outcomes
+        ]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
     key_usable, *others = preferences.outcomes
@@ -283,6 +292,8 @@ class _Bucket(NamedTuple):
     """Its region, or why it is not known; None without a bucket."""
     key: LiveKey | CannotAsk | None = None
     """The key that the role needs; None if it needs none."""
+    is_foreign: bool = False
+    """Whether it is of another account than the node."""
 
 
 class _Encryption(NamedTuple):
@@ -293,13 +304,15 @@ class _Encryption(NamedTuple):
     """The key, if it is named."""
     region: str | None = None
     """The region of the bucket, if it is another than that of the session."""
+    is_foreign: bool = False
+    """Whether it is of another account than the node."""
 
 
 def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
     bucket = document.log_bucket
     if bucket is None:
         return _Bucket(BUCKET.skipped("sessions are not logged in S3"))
-    found = _encryption(session, bucket, node.partition)
+    found = _encryption(session, bucket, node)
     if isinstance(found, CannotAsk):
         return _Bucket(BUCKET.unasked(bucket, found), region=found.bucket_region or found)
     region = found.region or node.region  # S3 would have named another one
@@ -308,7 +321,21 @@ def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
         key = _bucket_key(session, bucket, found.key, node.home(region))
     enforces = document.enforces_s3_encryption
     outcome = _bucket_outcome(bucket, found.algorithm, enforces=enforces)
-    return _Bucket(outcome, region=region, key=key)
+    if found.is_foreign:
+        outcome = _unless_theirs(outcome, node)
+    return _Bucket(outcome, region=region, key=key, is_foreign=found.is_foreign)
+
+
+def _unless_theirs(outcome: Outcome, node: Node) -> Outcome:
+    """Leave open what passes and rests on a bucket of another account."""
+    if outcome.verdict != "pass":
+        return outcome
+    why = (
+        f"the bucket {outcome.subject} is not of the account {node.account} of the node, so that "
+        "its own policy decides as well, and the role needs s3:PutObjectAcl on its objects"
+    )
+    fix = "set s3BucketName of the document to a bucket of the account, or ask the bucket's owner"
+    return replace(outcome, verdict="unknown", why=(why, *outcome.why), fix=(fix,))
 
 
 _NO_BUCKET: Final = "no such bucket"
@@ -347,8 +374,11 @@ def _bucket_outcome(bucket: str, algorithm: str, *, enforces: bool | None) -> Ou
     return BUCKET.failed(bucket, text, fix=fix, evidence=evidence)
 
 
-def _encryption(session: Session, bucket: str, partition: str) -> _Encryption | CannotAsk:
-    """Read how the bucket encrypts, and with which key, if that is named."""
+def _encryption(session: Session, bucket: str, node: Node) -> _Encryption | CannotAsk:
+    """Read how the bucket encrypts, and with which key, if that is named.
+
+    S3 denies a call that expects another owner of the bucket, as it denies one that is not allowed.
+    """
 
     def read(found: Mapping[str, Any]) -> _Encryption:
         rule = found["ServerSideEncryptionConfiguration"]["Rules"][0]
@@ -356,13 +386,17 @@ def _encryption(session: Session, bucket: str, partition: str) -> _Encryption | 
         key = default.get("KMSMasterKeyID")
         return _Encryption(default["SSEAlgorithm"], key=key, region=found.get("BucketRegion"))
 
-    found = session.tried(
-        _BUCKET,
-        read,
-        on=f"arn:{partition}:s3:::{bucket}",
-        missing=f"there is no bucket {bucket!r}",
-        Bucket=bucket,
-    )
+    asked = {
+        "on": f"arn:{node.partition}:s3:::{bucket}",
+        "missing": f"there is no bucket {bucket!r}",
+        "Bucket": bucket,
+    }
+    found = session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
+    if isinstance(found, NotPermitted):
+        of_anyone = session.tried(_BUCKET, read, **asked)
+        if isinstance(of_anyone, _Encryption):
+            session.unanswered.pop(str(found), None)
+            return of_anyone._replace(is_foreign=True)
     if isinstance(found, NotThere):
         absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
         return _Encryption(absent, region=found.bucket_region)

@@ -13,6 +13,7 @@ from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk
 from .checks import RUN_AS, RUN_AS_NOBODY, RUN_AS_ROOT, Evidence, Outcome
+from .node import RECORD
 
 if TYPE_CHECKING:
     from .node import Node
@@ -38,7 +39,34 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> O
         why = "Run As is on, which is for Linux and macOS, and the node runs Windows"
         fix = "start the session with a document in which it is off"
         return RUN_AS.unknown(None, why, fix=fix, evidence=evidence)
-    return _of_operator(document.run_as_user, operator, evidence)
+    return _unless_usual_elsewhere(_of_operator(document.run_as_user, operator, evidence), node)
+
+
+_USUAL: Final = {
+    "admin": ("Debian",),
+    "centos": ("CentOS",),
+    "ec2-user": ("Amazon Linux", "CentOS", "macOS", "Oracle Linux", "Red Hat", "SLES", "SUSE"),
+    "fedora": ("Fedora",),
+    "rocky": ("Rocky",),
+    "ubuntu": ("Ubuntu",),
+}
+"""The users that images come with, and how the names of their platforms begin."""
+
+
+def _unless_usual_elsewhere(outcome: Outcome, node: Node) -> Outcome:
+    """Leave it open whether a user exists that the images of another platform come with."""
+    runs = node.recorded("PlatformName")
+    usual = _USUAL.get(str(outcome.subject), ())
+    if outcome.verdict != "pass" or not usual or not runs or runs.startswith(usual):
+        return outcome
+    why = (
+        f"images of {usual[0]} come with the user {outcome.subject}, and the node "
+        f"runs {runs}: only the node knows whether somebody has made that user"
+    )
+    evidence = (*outcome.evidence, Evidence(RECORD, "PlatformName", runs))
+    return RUN_AS.unknown(
+        outcome.subject, why, fix=f"on the node: id {outcome.subject}", evidence=evidence
+    )
 
 
 def _of_operator(

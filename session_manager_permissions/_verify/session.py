@@ -137,6 +137,8 @@ class Waiting:
     """The calls that AWS has not answered yet."""
 
     def __init__(self) -> None:
+        self.calls = 0
+        """How many calls were made."""
         self._since: dict[int, tuple[str, float]] = {}
         self.tell: Callable[[str], None] = lambda _: None
         """Is told of each call before it is made."""
@@ -145,6 +147,7 @@ class Waiting:
     def on(self, call: str) -> Iterator[None]:
         """Wait for a call as long as the block lasts."""
         self.tell(call)
+        self.calls += 1
         number = id(entry := (call, time.monotonic()))
         self._since[number] = entry
         try:
@@ -175,15 +178,23 @@ class Waiting:
 class Session:
     """Asks AWS in one region. A session in another region shares the answers."""
 
-    def __init__(self, calls: Calls, region: str | None) -> None:
+    def __init__(self, calls: Calls, region: str | None, profile: str | None = None) -> None:
         self._calls = calls
         self.region = region
+        self.profile = profile
+        """The profile of the AWS configuration that the user named."""
         self.waiting = Waiting()
         self.unanswered: dict[str, CannotAsk] = {}
         """Why calls in this region were not answered, each reason once."""
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
         self._silent: dict[tuple[str, str | None], CannotAsk] = {}
+
+    def anew(self) -> Session:
+        """Return a session that asks the same calls, and knows no answer yet."""
+        other = Session(self._calls, self.region, self.profile)
+        other.waiting.tell = self.waiting.tell
+        return other
 
     def in_region(self, region: str) -> Session:
         """Return a session with the same credentials in another region."""
@@ -315,4 +326,4 @@ class AwsSession(Session):
         self, profile: str | None, region: str | None, *, retries: Mapping[str, object] = _RETRIES
     ) -> None:
         calls = Boto(profile, region, retries=retries)
-        super().__init__(calls, calls.region)
+        super().__init__(calls, calls.region, profile)

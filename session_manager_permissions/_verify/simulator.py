@@ -14,6 +14,7 @@ from .resource_policy import Admission, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from types_boto3_iam.literals import ContextKeyTypeEnumType
 
@@ -32,6 +33,7 @@ class LiveRole(NamedTuple):
     arn: str
     boundary: str | None = None
     """The ARN of its permissions boundary."""
+    created: datetime | None = None
     trust_policy: object = None
     """What says who may assume it; None if it was not read."""
     tags: Mapping[str, str] = {}
@@ -294,6 +296,7 @@ def _live_role(found: Mapping[str, Any]) -> LiveRole:
     return LiveRole(
         well_formed(found["Arn"], _limits.role_fault),
         boundary=boundary,
+        created=found.get("CreateDate"),
         trust_policy=found.get("AssumeRolePolicyDocument"),
         tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", [])},
     )

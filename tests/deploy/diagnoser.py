@@ -216,6 +216,7 @@ class Diagnoser:
         return SystemsManager(
             nodes={node: replace(said.node, role=role)} if said.node else {},
             host_management=setting,
+            tier=said.tier,
             documents={FORWARDING: {"sessionType": "Port"}} | own,
             refuses_unknown_nodes=said.refuses_unknown_nodes,
         )

@@ -75,6 +75,7 @@ class Scenario:
     """None: a hybrid node."""
     network: Network = field(default_factory=Network)
     role: Role = field(default_factory=Role)
+    tier: str = "advanced"
     host_management: Role | None = None
     """The role of Default Host Management; None: it is off."""
     preferences: Preferences | None = field(default_factory=Preferences)
@@ -106,7 +107,7 @@ def never(name: str, *fails: str, unknown: Iterable[str] | None = (), **setup: o
 
 def online(name: str, *fails: str, unknown: Iterable[str] | None = (), **setup: object) -> Scenario:
     """A scenario of a node that registered, and has no connection."""
-    return row(name, "connected", *fails, unknown=unknown, node=ONLINE, **setup)
+    return row(name, "connected", *fails, unknown=unknown, **{"node": ONLINE, **setup})
 
 
 STATES: Final = (
@@ -124,6 +125,12 @@ STATES: Final = (
         "stopped, and was there", "instance-running", machine=Machine(state="stopped"), node=LOST
     ),
     never("terminated", "instance-running", machine=Machine(state="terminated"), unknown=None),
+    online(
+        "an agent from before Session Manager",
+        "agent",
+        node=Node(connection="notconnected", agent="2.3.50.0"),
+        preferences=None,
+    ),
     never("status checks failed", "instance-running", machine=Machine(impaired=True)),
 )
 
@@ -410,6 +417,7 @@ OPERATORS: Final = (
 HYBRID_ROLE: Final = Role(trusts="ssm.amazonaws.com")
 HYBRID: Final = (
     row("hybrid, and all is well", machine=None, role=HYBRID_ROLE),
+    row("hybrid, on the standard tier", "tier", machine=None, role=HYBRID_ROLE, tier="standard"),
     never("hybrid, and lost", machine=None, role=HYBRID_ROLE, node=LOST),
     never("hybrid, and EC2 is trusted instead", "role-assumable", machine=None, node=LOST),
     online(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TIER: Final = "/ssm/managed-instance/activation-tier"
 DEFAULT_HOST_MANAGEMENT: Final = "/ssm/managed-instance/default-ec2-instance-management-role"
 OFF: Final = "$None"
 """The value of the setting where Default Host Management is off."""
@@ -49,6 +50,7 @@ class SystemsManager:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     """By id; what is not here never registered, or is stopped."""
     host_management: str = OFF
+    tier: str = "advanced"
     documents: Mapping[str, object] = field(default_factory=dict)
     """The content of each Session document, by name."""
     refuses_unknown_nodes: bool = False
@@ -129,13 +131,18 @@ class SystemsManager:
 
     def _setting(self, asked: str) -> dict[str, Any]:
         setting = asked.partition(":servicesetting")[2] or asked  # the ARN is taken too
-        if setting != DEFAULT_HOST_MANAGEMENT:
+        values = {
+            DEFAULT_HOST_MANAGEMENT: (self.host_management, OFF),
+            TIER: (self.tier, "standard"),
+        }
+        if setting not in values:
             raise Refused("ServiceSettingNotFound")
-        status = "Default" if self.host_management == OFF else "Customized"
+        value, default = values[setting]
+        status = "Default" if value == default else "Customized"
         return {
             "ServiceSetting": {
                 "SettingId": setting,
-                "SettingValue": self.host_management,
+                "SettingValue": value,
                 "LastModifiedUser": "System",
                 "Status": status,
             }

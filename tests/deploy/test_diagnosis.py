@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.permissions import policy_for_credentials
 
 from .diagnosis_table import CANNOT_ASK, NOT_READY, READY, SCENARIOS, Scenario
@@ -26,7 +27,8 @@ pytestmark = pytest.mark.deploy
 
 CALLS: Final = 30
 """At most, for one node with everything used."""
-INSTANCE: Final = re.compile("i-[0-9a-f]{17}")
+INSTANCE: Final = re.compile(r"i-[0-9a-f]{17}|\d\d:\d\d:\d\d")
+"""What differs from run to run: the id of the instance, and when it started."""
 
 
 AS_PROCESSES: Final = [said.name for said in SCENARIOS if not said.throttles][::2]
@@ -45,7 +47,10 @@ def test_each_failing_check_is_the_right_one(said: Scenario, diagnoser: Diagnose
         return
     assert run.checks("fail") == said.fails
     if said.unknown is not None:
-        assert run.checks("unknown") == said.unknown
+        # the instances of moto and the roles of MiniStack are new, which shows if all else passes
+        causes = [name for name in said.fails if CHECKS[name].connects]
+        is_told = "connected" in said.fails and not causes
+        assert run.checks("unknown") == said.unknown | ({"agent"} if is_told else set())
     found = run.found
     assert found["ready"] is (run.status == READY)
     for one in found["checks"]:

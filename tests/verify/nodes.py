@@ -29,6 +29,7 @@ ACCOUNT_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/service-role/DefaultNodes"
 USER: Final = f"arn:aws:iam::{ACCOUNT}:user/alice"
 KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ALIAS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/sessions"
+TIER: Final = "/ssm/managed-instance/activation-tier"
 DOCUMENT: Final = "SSM-SessionManagerRunShell"
 EVERYTHING: Final = {
     "kmsKeyId": KEY,
@@ -80,11 +81,21 @@ class World:
             "AgentVersion": "3.3.3270.0",
             "PlatformType": "Linux",
         }
+        self.tier = "advanced"
+        self.hybrid_nodes: list[dict[str, Any]] = []
+        """The records of nodes outside of EC2."""
         self.trust: Any = {"Statement": [trusting("ec2.amazonaws.com")]}
         self.document: Any = None
         self.answers: dict[str, Any] = {
             "ec2:describe_instances": self._instances,
             "ec2:describe_instance_status": {"InstanceStatuses": [status()]},
+            "ec2:describe_iam_instance_profile_associations": {
+                "IamInstanceProfileAssociations": []
+            },
+            "ec2:describe_images": {"Images": []},
+            "ec2:get_console_output": {},
+            "iam:list_attached_role_policies": {"AttachedPolicies": []},
+            "iam:get_policy": {"Policy": {}},
             "ssm:describe_instance_information": self._records,
             "ssm:get_connection_status": {"Status": "connected"},
             "ssm:get_service_setting": {"ServiceSetting": {"SettingValue": "$None"}},
@@ -168,6 +179,10 @@ class World:
             raise answer
         if answer == self._simulate:
             return self._simulated(asked)
+        if asked.get("SettingId") == TIER and isinstance(answer, dict):
+            return {"ServiceSetting": {"SettingValue": self.tier}}
+        if {"Key": "ResourceType", "Values": ["ManagedInstance"]} in asked.get("Filters", ()):
+            return {"InstanceInformationList": self.hybrid_nodes}
         if operation == "describe_vpc_attribute":
             return answer[asked["Attribute"]]
         return answer() if callable(answer) else answer

@@ -938,7 +938,7 @@ def test_no_region_says_which_account_it_is(audit: Callable[..., Run]) -> None:
 def test_an_error_of_the_program_is_no_verdict(
     audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise RuntimeError("surprise")
 
     monkeypatch.setattr(judging, "diagnose", fails)
@@ -1111,6 +1111,11 @@ def test_the_permissions_are_all_that_an_audit_calls(
 
     assert json.loads(audit(Account(), "--print-permissions").out) == policy_for_audit()
     assert {*PERMISSIONS} - allowed == {
+        "ec2:DescribeIamInstanceProfileAssociations",
+        "ec2:DescribeImages",
+        "ec2:GetConsoleOutput",
+        "iam:GetPolicy",
+        "iam:ListAttachedRolePolicies",
         "iam:ListRoleTags",
         "iam:ListUserTags",
         "ssm:ListTagsForResource",

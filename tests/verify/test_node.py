@@ -175,7 +175,7 @@ ROWS: Final = [
     # states
     row("connected", does=nothing),
     row("connected, with everything used", does=using()),
-    row("never registered", *SYMPTOMS, does=NEVER),
+    row("never registered", *SYMPTOMS, does=NEVER, unknown="agent"),
     row("lost", *SYMPTOMS, does=LOST),
     row("online and not connected", "connected", does=ONLINE),
     row("connected though lost", does=lambda w: w.is_lost("connected"), unknown="registered"),
@@ -188,6 +188,7 @@ ROWS: Final = [
         "no managed node by an error",
         *SYMPTOMS,
         does=both(NEVER, refusing("ssm:DescribeInstanceInformation", "InvalidInstanceId")),
+        unknown="agent",
     ),
     *(
         row(
@@ -235,6 +236,7 @@ ROWS: Final = [
         "no status yet",
         *SYMPTOMS,
         does=both(NEVER, having("ec2:describe_instance_status", {"InstanceStatuses": []})),
+        unknown="agent",
     ),
     # identity
     row("no profile", "instance-profile", *SYMPTOMS, does=both(NEVER, without_profile)),
@@ -822,6 +824,55 @@ ROWS: Final = [
         unknown="log-group-encryption",
         says="Could not connect",
     ),
+    # the agent's version, and the tier
+    *(
+        row(f"an agent of {version}{name}", *fails, does=both(agent(version), does), says=says)
+        for version, name, does, fails, says in [
+            ("2.3.50.0", ", connected", nothing, (), ""),
+            (
+                "2.3.50.0",
+                ", not connected",
+                ONLINE,
+                ("agent", "connected"),
+                "Session Manager takes",
+            ),
+            (
+                "2.3.68.0",
+                ", and a key",
+                using(),
+                ("agent",),
+                "the key of the document takes 2.3.539",
+            ),
+            (
+                "2.3.539.0",
+                ", and Run As",
+                using(runAsEnabled=True, runAsDefaultUser="web"),
+                ("agent",),
+                f"aws ssm send-command --instance-ids {NODE} --document-name AWS-UpdateSSMAgent",
+            ),
+            (
+                "2.3.672.0",
+                ", and all of it",
+                using(runAsEnabled=True, runAsDefaultUser="web"),
+                (),
+                "",
+            ),
+            ("2.3.50.0", ", and lost", LOST, ("agent", *SYMPTOMS), "install the newest agent"),
+        ]
+    ),
+    row("a version that is none", "connected", does=both(ONLINE, agent("new")), unknown="agent"),
+    hybrid("hybrid, standard tier", "tier", does=lambda w: setattr(w, "tier", "standard")),
+    hybrid(
+        "hybrid, standard tier, and lost",
+        "tier",
+        *SYMPTOMS,
+        does=both(LOST, lambda w: setattr(w, "tier", "standard")),
+        says="aws ssm update-service-setting --setting-id /ssm/managed-instance/activation-tier "
+        "--setting-value advanced --region eu-west-1",
+    ),
+    hybrid("hybrid, another tier", does=lambda w: setattr(w, "tier", "golden"), unknown="tier"),
+    hybrid("hybrid, no tiers", does=refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")),
+    hybrid("hybrid, no tier by a denial", does=refusing("ssm:GetServiceSetting"), unknown="tier"),
     # hybrid nodes
     hybrid("hybrid", does=nothing),
     hybrid("hybrid, with everything used", does=using()),
@@ -874,9 +925,9 @@ def test_checks_are_in_their_order_and_each_is_there() -> None:
     found = diagnosed(world, operator=USER)
 
     names = """
-        instance-running connected registered instance-profile role-assumable metadata register
-        reach default-host-management path-ssm path-ssmmessages path-kms path-logs path-s3 encrypt
-        log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as
+        instance-running connected registered instance-profile role-assumable metadata agent tier
+        register reach default-host-management path-ssm path-ssmmessages path-kms path-logs path-s3
+        encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as
         operator plugin
     """
     assert [check.name for check in found.checks] == names.split()
@@ -905,7 +956,7 @@ def test_a_symptom_says_what_to_fix_first() -> None:
     late = one(diagnosed(world), "registered").fix
     assert not_said[0] == "first fix instance-profile"
     assert "sudo systemctl restart amazon-ssm-agent" in not_said[1]
-    assert late[0].startswith("nothing that the connection needs fails, so the role or its policy")
+    assert late[0].startswith("nothing that the connection needs fails: restart the agent")
     assert "aws ec2 reboot-instances" in late[0]
 
 
@@ -1265,3 +1316,72 @@ def test_when_the_agent_tries_again_depends_on_what_was_denied(
     found = one(diagnosed(world), "connected")
 
     assert f"until it tries again by itself, within {within}" in "\n".join(found.fix)
+
+
+@pytest.mark.parametrize(
+    ("enforced", "breaks", "verdicts"),
+    [
+        pytest.param(True, nothing, ("unknown", "unknown"), id="foreign"),
+        pytest.param(True, dsse, ("fail", "unknown"), id="foreign, and no encryption counts"),
+        pytest.param(True, denying("s3:PutObject"), ("unknown", "fail"), id="foreign, and denied"),
+    ],
+)
+def test_a_bucket_of_another_account_is_not_known(
+    enforced: bool,  # noqa: FBT001 # a parameter of the table
+    breaks: Callable[[World], object],
+    verdicts: tuple[str, str],
+) -> None:
+    world = World()
+    world.uses(s3EncryptionEnabled=enforced)
+    breaks(world)
+    answer = world.answers["s3:get_bucket_encryption"]
+
+    def of_owner() -> Any:  # noqa: ANN401
+        if "ExpectedBucketOwner" in world.asked[-1]:
+            assert world.asked[-1]["ExpectedBucketOwner"] == ACCOUNT
+            raise refusal("GetBucketEncryption", "AccessDenied")
+        return answer
+
+    world.has("s3:get_bucket_encryption", of_owner)
+
+    found = diagnosed(world)
+
+    checks = [one(found, name) for name in ("bucket-encryption", "log-to-s3")]
+    assert tuple(check.verdict for check in checks) == verdicts
+    for check in checks:
+        assert check.verdict == "fail" or f"is not of the account {ACCOUNT}" in check.why[0]
+
+
+@pytest.mark.parametrize(
+    ("document", "version", "says"),
+    [
+        ({"portNumber": "80"}, "2.3.600.0", "forwarding a port takes 2.3.672.0"),
+        ({"portNumber": "80"}, "2.3.672.0", ""),
+        (
+            {"host": "{{ host }}"},
+            "3.1.1373.9",
+            "forwarding the port of another host takes 3.1.1374",
+        ),
+        ({"host": "{{ host }}"}, "3.1.1374.0", ""),
+        (None, "3.1.1.0", ""),
+    ],
+)
+def test_what_forwards_ports_needs_a_newer_agent(
+    document: dict[str, str] | None, version: str, says: str
+) -> None:
+    world = World()
+    world.document = {"sessionType": "Port", "properties": document}
+    agent(version)(world)
+
+    check = one(diagnosed(world, document="Ports"), "agent")
+
+    assert check.verdict == ("fail" if says else "pass")
+    assert says in check.why[0]
+    assert not says or "Plugin with name Port is not supported" in check.why[1]
+
+
+def test_a_record_that_can_not_be_read_has_no_version() -> None:
+    world = World()
+    world.refuses("ssm:DescribeInstanceInformation")
+
+    assert one(diagnosed(world), "agent").verdict == "skipped"

@@ -215,7 +215,7 @@ def test_the_tree_of_a_node_that_is_ready(run: Callable[..., Run]) -> None:
     assert found.status == 0
     assert found.out.startswith(f"{NODE} in {REGION}: ready\n{NODE}\n")
     assert "the operator" not in found.out
-    assert "Not asked: path-kms, path-logs, path-s3, encrypt," in found.out
+    assert "Not asked: tier, path-kms, path-logs, path-s3, encrypt," in found.out
     assert found.out.endswith("a full disk.\n")
 
 

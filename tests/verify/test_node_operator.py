@@ -406,3 +406,104 @@ def test_a_plug_in_that_can_not_be_run(tmp_path: Path, monkeypatch: pytest.Monke
 
     assert check.verdict == "unknown"
     assert "No such file" in str(check.evidence[1].value)
+
+
+@pytest.mark.parametrize(
+    ("denied", "says"),
+    [
+        ([], "IAM allows the operator to resume and end sessions of their own"),
+        (["ssm:ResumeSession"], "denies the operator ssm:ResumeSession on a session of their own"),
+        (["ssm:TerminateSession"], "a session opens, and they can't end it"),
+        (
+            ["ssm:ResumeSession", "ssm:TerminateSession"],
+            "a session opens, and they can neither resume nor end it",
+        ),
+    ],
+)
+def test_what_the_operator_may_do_with_a_session_fails_nothing(
+    denied: list[str], says: str
+) -> None:
+    world = World()
+    world.denies |= {f"{USER} {action}" for action in denied}
+
+    check = one(diagnosed(world, operator=USER), "operator")
+
+    assert check.verdict == "pass"
+    assert says in check.why[-1]
+
+
+def test_a_policy_by_the_tag_of_the_session_lets_the_operator_end_it() -> None:
+    world = World()
+    tag_ = "ssm:resourceTag/aws:ssmmessages:session-id"
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        context = {
+            one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]
+        }
+        found = world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+        for result in found["EvaluationResults"]:
+            of_session = result["EvalActionName"] in {"ssm:ResumeSession", "ssm:TerminateSession"}
+            if of_session and context.get(tag_) != context.get("aws:userid"):
+                result["EvalDecision"], result["MissingContextValues"] = "implicitDeny", [tag_]
+                result.pop("ResourceSpecificResults", None)
+        return found
+
+    world.simulates = simulate
+
+    check = one(diagnosed(world, operator=USER), "operator")
+
+    assert (check.verdict, check.why[-1][:10]) == ("pass", "IAM allows")
+
+
+def test_what_the_operator_may_do_with_a_session_is_not_known() -> None:
+    world = World()
+    world.missing = ["aws:MultiFactorAuthPresent"]
+    world.denies.add(f"{USER} ssm:ResumeSession")
+
+    said = one(diagnosed(world, operator=USER), "operator").why[-1]
+
+    assert "unless aws:MultiFactorAuthPresent has a value that allows it" in said
+
+
+def test_of_a_session_nothing_is_said_if_iam_gives_no_answer() -> None:
+    world = World()
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        found = world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+        results = found["EvaluationResults"]
+        kept = [one for one in results if one["EvalActionName"] != "ssm:ResumeSession"]
+        return {"EvaluationResults": kept}
+
+    world.simulates = simulate
+
+    check = one(diagnosed(world, operator=USER), "operator")
+
+    assert (check.verdict, len(check.why)) == ("pass", 1)
+
+
+@pytest.mark.parametrize(
+    ("user", "platform", "verdict", "says"),
+    [
+        ("ubuntu", "Amazon Linux", "unknown", "images of Ubuntu come with the user ubuntu"),
+        ("ubuntu", "Ubuntu", "pass", "names ubuntu"),
+        ("ubuntu", None, "pass", "names ubuntu"),
+        ("ec2-user", "Ubuntu", "unknown", "the node runs Ubuntu"),
+        ("ec2-user", "Amazon Linux AMI", "pass", "names ec2-user"),
+        ("admin", "Debian GNU/Linux", "pass", "names admin"),
+        ("centos", "Red Hat Enterprise Linux Server", "unknown", "on the node"),
+        ("web", "Amazon Linux", "pass", "names web"),
+        ("ssm-user", "Amazon Linux", "unknown", "does not make"),
+    ],
+)
+def test_a_user_that_comes_with_images_of_another_platform(
+    user: str, platform: str | None, verdict: str, says: str
+) -> None:
+    world = World()
+    world.uses(runAsEnabled=True, runAsDefaultUser=user)
+    assert world.record
+    world.record["PlatformName"] = platform
+
+    check = one(diagnosed(world), "run-as")
+
+    assert check.verdict == verdict
+    assert says in "\n".join([*check.why, *check.fix])

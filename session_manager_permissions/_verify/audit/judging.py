@@ -55,7 +55,7 @@ def judge(session: Session, node: Node, document: str | None) -> Judged:
     if is_asked:
         node = replace(node, connection=ask_connection(session, node.id))
     node = with_status_checks(session, node, **_ALL)
-    diagnosis = diagnose(session, node, document)
+    diagnosis = diagnose(session, node, document, explains=False)
     # One that never registered is not connected either, which says nothing more.
     is_told = is_asked and (node.record is not None or node.connected)
     checks = [one for one in diagnosis.checks if is_told or one.name != "connected"]

@@ -1,0 +1,330 @@
+"""Finds what shows why an agent is not connected, although nothing that it needs fails."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from .asking import CannotAsk, NotThere
+from .checks import AGENT, CONNECTED, Evidence, Outcome, ways_out
+from .remedies import ask_node, restart, restart_on_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from .identity import Identity
+    from .node import Node
+    from .session import Session
+
+_Found = TypeVar("_Found")
+
+MOST_CALLS: Final = 30
+"""How many calls a diagnosis makes at most."""
+_SPARED: Final = 4
+"""How many of them are left for what shows more than the dates of policies."""
+_BOOT: Final = timedelta(minutes=1)
+"""How long after its launch an agent makes its first try, at the soonest."""
+_UP: Final = timedelta(minutes=5)
+"""After so long an agent has registered, if nothing keeps it from that."""
+_RETRIES: Final = timedelta(hours=1)
+"""Within this an agent tries again, whatever it was denied."""
+_MOST_HYBRID_NODES: Final = 100
+"""Of how many hybrid nodes the address is compared."""
+_LONGEST: Final = 300
+"""How many characters of a line of the console are shown."""
+_INSTALL: Final = (
+    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+    "manually-install-ssm-agent-linux.html"
+)
+_AMAZON: Final = "amazon"
+_WITHOUT_AGENT: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    _AMAZON: (
+        (r"(al2023|amzn2?)-ami-minimal-", "a minimal image of Amazon Linux"),
+        (r"amzn-ami-[\w.]+-amazon-ecs-optimized", "an image of Amazon Linux 1 for ECS"),
+        # The first with the agent is v20210621: the change log of amazon-eks-ami.
+        (
+            r"amazon-eks-[\w-]*node-[\d.]+-v(201|2020|20210[1-5]|202106[01]|20210620)",
+            "an image for EKS from before June 2021",
+        ),
+    ),
+    "309956199498": ((r"RHEL-", "an image of Red Hat Enterprise Linux"),),
+    "219670896067": ((r"RHEL-", "an image of Red Hat Enterprise Linux"),),
+    "136693071363": ((r"debian-", "an image of Debian"),),
+}
+"""The names of images that have no agent, by their owner: `amazon`, or an account.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-agent.html
+"""
+_CLOCK: Final = re.compile(
+    r"Signature (?:expired|not yet current): (\d{8}T\d{6}Z) is (?:now earlier|still later) than "
+    r"\d{8}T\d{6}Z \((\d{8}T\d{6}Z) [-+] "
+)
+"""What AWS answers to a request that a wrong clock has signed, with the two times."""
+
+
+class Clue(NamedTuple):
+    """What shows why the agent is not connected."""
+
+    why: str
+    fix: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+
+class _Change(NamedTuple):
+    """Something that the agent may have tried without."""
+
+    what: str
+    when: datetime
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Asks what may show a cause, as long as calls are left."""
+
+    session: Session
+    errors: list[CannotAsk] = field(default_factory=list)
+
+    def ask(
+        self,
+        call: str,
+        read: Callable[[Any], _Found],
+        spared: int = 0,
+        **asked: Any,  # noqa: ANN401 # as `Session.ask` takes it
+    ) -> _Found | None:
+        """Return an answer; None if there is none."""
+        if self.session.waiting.calls + spared >= MOST_CALLS:
+            return None
+        missing = "there is none"
+        found = self.session.tried(call, read, missing=missing, **asked)
+        if isinstance(found, CannotAsk):
+            if not isinstance(found, NotThere):
+                self.errors.append(found)
+            return None
+        return found
+
+
+def explained(
+    session: Session, node: Node, identity: Identity, outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    """Say of an agent that is not connected, although nothing else fails, what shows why.
+
+    Args:
+        session: asks AWS.
+        node: the node.
+        identity: the role that the agent works with.
+        outcomes: the outcomes of all checks.
+    """
+    needed = [one for one in outcomes if one.check.connects]
+    is_silent = any(one.check is CONNECTED and one.verdict == "fail" for one in outcomes)
+    if not is_silent or any(one.verdict == "fail" for one in needed):
+        return [*outcomes]
+    asking = _Asking(session)
+    all_pass = not any(one.verdict == "unknown" for one in needed)
+    clue = next(_clues(asking, node, identity, all_pass=all_pass), None)
+    if clue is None and not all_pass:
+        return [*outcomes]  # what is unknown comes first
+    return [_with(one, clue, node, asking) if one.check is AGENT else one for one in outcomes]
+
+
+def _with(outcome: Outcome, clue: Clue | None, node: Node, asking: _Asking) -> Outcome:
+    if clue is not None:
+        return replace(AGENT.unknown(node.id, clue.why, evidence=clue.evidence), fix=clue.fix)
+    if outcome.verdict != "skipped":
+        return outcome
+    why = "nothing in the account shows whether the agent is installed and runs"
+    unanswered = tuple(map(str, asking.errors))
+    fix = (*ask_node(node), *ways_out(asking.errors))
+    return replace(AGENT.unknown(node.id, why, *unanswered), fix=fix)
+
+
+def _clues(asking: _Asking, node: Node, identity: Identity, *, all_pass: bool) -> Iterator[Clue]:
+    now, launched = datetime.now(timezone.utc), _time(node.instance, "LaunchTime")
+    earlier: list[Clue] = []
+    for change in _changes(asking, node, identity):
+        if change.when > _last_try(node, launched):
+            clue = _late(node, change)
+            if now - change.when < _RETRIES:
+                yield clue
+            earlier.append(clue)
+    if launched is not None and now - launched < _UP:
+        yield _just_up(node, launched)
+    if node.instance is not None and node.record is None:
+        yield from _of_image(asking, node.instance)
+        yield from _hybrid(asking, node, node.instance)
+    if node.instance is not None and all_pass:
+        yield from _in_console(asking, node)
+    yield from earlier
+
+
+def _time(found: object, name: str) -> datetime | None:
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, datetime) else None
+
+
+def _last_try(node: Node, launched: datetime | None) -> datetime:
+    """Return when the agent has certainly tried; the end of time if that is not known."""
+    pinged = _time(node.record, "LastPingDateTime")
+    known = [one for one in (launched and launched + _BOOT, pinged) if one]
+    return max(known, default=datetime.max.replace(tzinfo=timezone.utc))
+
+
+def _changes(asking: _Asking, node: Node, identity: Identity) -> Iterator[_Change]:
+    """Yield what gave the agent its role and its permissions, with its date.
+
+    IAM has no date of an inline policy, and none of the attachment of a policy.
+    """
+    role = identity.role
+    if role is not None and role.created is not None:
+        evidence = Evidence(_api_of_role(node), "CreateDate", str(role.created))
+        yield _Change(f"the role {role.arn} was made", role.created, evidence)
+    if node.profile_arn and not identity.replaced:
+        call = "ec2:DescribeIamInstanceProfileAssociations"
+        times = asking.ask(
+            call,
+            lambda found: [
+                one.get("Timestamp")
+                for one in found["IamInstanceProfileAssociations"]
+                if one.get("State") in ("associating", "associated")
+            ],
+            Filters=[{"Name": "instance-id", "Values": [node.id]}],
+        )
+        for when in times or ():
+            if isinstance(when, datetime):
+                evidence = Evidence(call, "Timestamp", str(when))
+                yield _Change("the instance got its instance profile", when, evidence)
+    if role is not None:
+        yield from _policies(asking, role.arn)
+
+
+def _api_of_role(node: Node) -> str:
+    """Return the call that has told of the role."""
+    return "iam:GetRole" if node.is_hybrid else "iam:GetInstanceProfile"
+
+
+def _policies(asking: _Asking, role: str) -> Iterator[_Change]:
+    """Yield the managed policies of the role, but those of AWS, by their last change."""
+    account = role.split(":")[4]
+    arns = asking.ask(
+        "iam:ListAttachedRolePolicies",
+        lambda found: [one["PolicyArn"] for one in found["AttachedPolicies"]],
+        on=role,
+        RoleName=role.rpartition("/")[2],
+    )
+    for arn in arns or ():
+        if f"::{account}:" in arn:
+            when = asking.ask(
+                "iam:GetPolicy",
+                lambda found: _time(found["Policy"], "UpdateDate"),
+                spared=_SPARED,
+                on=arn,
+                PolicyArn=arn,
+            )
+            if when is not None:
+                evidence = Evidence("iam:GetPolicy", "UpdateDate", str(when))
+                yield _Change(f"the policy {arn} of the role was changed", when, evidence)
+
+
+def _late(node: Node, change: _Change) -> Clue:
+    at = f"{change.when:%Y-%m-%d %H:%M:%S} UTC"
+    why = f"{change.what} at {at}, after the agent's last try that is known"
+    return Clue(why, (restart(node),), (change.evidence,))
+
+
+def _just_up(node: Node, launched: datetime) -> Clue:
+    why = f"the instance started at {launched:%H:%M:%S} UTC, less than five minutes ago: wait"
+    wait = f"session-manager-permissions verify --instance-id {node.id_word} --wait"
+    evidence = Evidence("ec2:DescribeInstances", "LaunchTime", str(launched))
+    return Clue(why, (f"{wait} {node.cli_options}",), (evidence,))
+
+
+def _of_image(asking: _Asking, instance: Mapping[str, Any]) -> Iterator[Clue]:
+    image = instance.get("ImageId")
+    found = image and asking.ask(
+        "ec2:DescribeImages", lambda found: [*found["Images"]], ImageIds=[image]
+    )
+    for one in found or ():
+        name, owner = str(one.get("Name")), one.get("ImageOwnerAlias") or one.get("OwnerId")
+        named = [*_WITHOUT_AGENT.get(str(owner), ())]
+        named += _WITHOUT_AGENT.get(str(one.get("OwnerId")), ())
+        for pattern, what in named:
+            if re.match(pattern, name):
+                evidence = (
+                    Evidence("ec2:DescribeImages", "Name", name),
+                    Evidence("ec2:DescribeImages", "OwnerId", one.get("OwnerId")),
+                )
+                why = f"the image {image} is {what}, {name}, which has no SSM Agent"
+                yield Clue(why, _to_install(name), evidence)
+
+
+def _to_install(name: str) -> tuple[str, ...]:
+    start = "sudo systemctl enable --now amazon-ssm-agent"
+    packages = "dnf" if name.startswith("al2023") else "yum"
+    install = f"sudo {packages} install -y amazon-ssm-agent && {start}"
+    if not name.startswith(("al2023-", "amzn2-", "amazon-eks-")):
+        return (f"install the agent on the node, or in the user data: {_INSTALL}",)
+    return (
+        f"on the node, or in the user data: {install}",
+        "or launch it from the standard image, which has the agent",
+    )
+
+
+def _hybrid(asking: _Asking, node: Node, instance: Mapping[str, Any]) -> Iterator[Clue]:
+    """Yield the hybrid node that the agent has registered as, by its address."""
+    own = {instance.get("PrivateIpAddress"), instance.get("PublicIpAddress")} - {None}
+    call = "ssm:DescribeInstanceInformation"
+    found = asking.ask(
+        call,
+        lambda found: [
+            (str(one["InstanceId"]), one.get("IPAddress"))
+            for one in found["InstanceInformationList"]
+        ],
+        Filters=[{"Key": "ResourceType", "Values": ["ManagedInstance"]}],
+        PaginationConfig={"MaxItems": _MOST_HYBRID_NODES, "PageSize": 50},
+    )
+    for name, address in found or ():
+        if name.startswith("mi-") and address in own:
+            why = (
+                f"Systems Manager has the hybrid node {name} with the address {address} of the "
+                "instance: the agent has an earlier registration, perhaps that of another machine"
+            )
+            clear = "sudo amazon-ssm-agent -register -clear"
+            fix = f"on the node: {clear}, then {restart_on_node(node)}"
+            yield Clue(why, (fix,), (Evidence(call, f"{name}: IPAddress", address),))
+
+
+def _in_console(asking: _Asking, node: Node) -> Iterator[Clue]:
+    """Yield what the console output says of the clock, the memory and the disk.
+
+    Only an instance on the Nitro System has an output that is not of its last start.
+    """
+    call = "ec2:GetConsoleOutput"
+    read: Callable[[Any], str] = lambda found: str(found.get("Output") or "")  # noqa: E731 # of two calls
+    unsupported = "UnsupportedOperation"
+    output = asking.ask(
+        call, read, on=node.arn, asked_again_if=unsupported, InstanceId=node.id, Latest=True
+    )
+    if output is None and asking.errors and unsupported in str(asking.errors[-1]):
+        asking.errors.pop()
+        output = asking.ask(call, read, on=node.arn, InstanceId=node.id)
+    lines = [line.strip()[:_LONGEST] for line in (output or "").splitlines()]
+    for line in reversed(lines):
+        if found := _CLOCK.search(line):
+            why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"
+            fix = "on the node: sudo chronyc makestep, with 169.254.169.123 as its server"
+            if node.platform == "Windows":
+                fix = "on the node: w32tm /resync /force, with 169.254.169.123 as its server"
+            yield Clue(why, (fix, restart(node)), (Evidence(call, "Output", line),))
+    for text, what, fix in (
+        ("Out of memory", "has run out of memory", "take a type with more memory"),
+        (
+            "No space left on device",
+            "has a full disk",
+            "make room on the node, or enlarge the volume",
+        ),
+    ):
+        if line := next((one for one in reversed(lines) if text in one), ""):
+            why = f"the instance {what}, as its console output says: {line}"
+            yield Clue(why, (fix, restart(node)), (Evidence(call, "Output", line),))

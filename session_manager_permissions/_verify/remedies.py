@@ -1,0 +1,108 @@
+"""Says what to do about an agent that is not connected: restart it, or ask the node itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .checks import on_node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .node import Node
+
+_SERVICE: Final = "amazon-ssm-agent"
+_SNAP: Final = f"snap restart {_SERVICE}"
+_SYSTEMD: Final = f"systemctl restart {_SERVICE}"
+
+
+def _command(node: Node) -> str | None:
+    """Return what restarts the agent as root; None if no command of the system does.
+
+    On Ubuntu the agent is a snap, unless somebody has installed the package.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-status-and-restart.html
+    """
+    name = node.recorded("PlatformName") or ""
+    if node.platform == "Windows":
+        return "Restart-Service AmazonSSMAgent"
+    if node.platform == "MacOS":
+        return "launchctl kickstart -k system/com.amazon.aws.ssm"
+    if name.startswith("Bottlerocket"):  # the agent is in a container of the host
+        return None
+    if name.startswith("Ubuntu"):
+        return f"{_SNAP} || {_SYSTEMD}"
+    return f"restart {_SERVICE}" if name == "Amazon Linux AMI" else _SYSTEMD
+
+
+def restart_on_node(node: Node) -> str | None:
+    """Return the line that restarts the agent, for somebody who is on the node."""
+    command = _command(node)
+    if command is None or node.platform == "Windows":
+        return command
+    if command == _SYSTEMD and node.recorded("PlatformName") is None:
+        return f"sudo {_SYSTEMD}, or for a snap sudo {_SNAP}"
+    return " || ".join(f"sudo {one}" for one in command.split(" || "))
+
+
+def run_command(node: Node, command: str) -> str:
+    """Return the line that runs a command on a node that is online, without a login."""
+    document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
+    return (
+        f"aws ssm send-command --instance-ids {node.id_word} --document-name {document} "
+        f'--parameters "commands={command}" {node.cli_options}'
+    )
+
+
+def restart(node: Node) -> str:
+    """Return the line that restarts the agent; from outside of the node, if that is possible."""
+    command = _command(node)
+    if node.online and command:
+        return run_command(node, command)
+    here = restart_on_node(node)
+    lines = [f"on the node, {here}"] if here else []
+    if node.instance is not None:
+        of_node = f"--instance-ids {node.id_word} {node.cli_options}"
+        lines.append(f"aws ec2 reboot-instances {of_node}")
+    return "; or ".join(lines) or "reboot the node"
+
+
+def ask_node(node: Node) -> tuple[str, ...]:
+    """Say what only the node can tell, the most frequent cause first."""
+    if node.platform == "Windows":
+        return (
+            on_node("Agent service", node.platform),
+            "on the node: Get-PSDrive; systeminfo, for too little memory or a full disk",
+            "on the node: route print 169.254.169.254, for a gateway of another subnet",
+            "on the node: w32tm /query /status, for a clock that is not synchronized",
+        )
+    return (
+        on_node("Agent service", node.platform),
+        "on the node: free -m; df -h, for too little memory or a full disk",
+        "on the node: sudo ls /var/lib/amazon/ssm/registration, for an earlier registration",
+        "on the node: timedatectl, for a clock that is not synchronized",
+    )
+
+
+_WAITS_HALF_AN_HOUR: Final = ("instance-profile", "role-assumable", "register")
+"""The causes after which the agent waits for 25 to 30 minutes. After any other it tries again
+sooner at first, and within an hour at last: agent/…/credentialrefresher_deps.go."""
+
+
+def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[str, ...]:
+    """Say what to do about a symptom.
+
+    Args:
+        node: the node.
+        causes: the checks that fail and can be its cause.
+        open_: the checks that are unknown and can be its cause.
+    """
+    within = "30 minutes" if causes and {*causes} <= {*_WAITS_HALF_AN_HOUR} else "an hour"
+    again = f"restart the agent, or wait until it tries again by itself, within {within}"
+    # the line that restarts it from outside can be run as it stands
+    lines = (again, restart(node)) if node.online else (f"{again}: {restart(node)}",)
+    if causes:
+        return (f"first fix {', '.join(causes)}", *lines)
+    if open_:
+        return (f"look at what is unknown: {', '.join(open_)}", *lines)
+    nothing = "nothing that the connection needs fails"
+    return (f"{nothing}: {lines[0]}", *lines[1:], *ask_node(node))

@@ -1,0 +1,51 @@
+"""Checks whether sessions on hybrid nodes are turned on in the region.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-configure-instance-tiers.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .asking import CannotAsk, NotThere
+from .checks import TIER, Evidence, Outcome
+
+if TYPE_CHECKING:
+    from .node import Node
+    from .session import Session
+
+_SETTING: Final = "/ssm/managed-instance/activation-tier"
+_ADVANCED, _STANDARD = "advanced", "standard"
+
+
+def tier(session: Session, node: Node) -> Outcome:
+    """Check whether the region has the tier that sessions on hybrid nodes take."""
+    if not node.is_hybrid:
+        return TIER.skipped("the node is an instance of EC2, which needs no tier", node.region)
+    found = session.tried(
+        "ssm:GetServiceSetting",
+        lambda found: str(found["ServiceSetting"].get("SettingValue")),
+        on=f"the service setting {_SETTING}",
+        missing="the region has no tiers of hybrid nodes",
+        SettingId=_SETTING,
+    )
+    if isinstance(found, NotThere):
+        return TIER.skipped(str(found), node.region)
+    if isinstance(found, CannotAsk):
+        return TIER.unasked(node.region, found)
+    evidence = [Evidence("ssm:GetServiceSetting", _SETTING, found)]
+    if found == _ADVANCED:
+        why = f"{node.region} is on the advanced-instances tier"
+        return TIER.passed(node.region, why, evidence=evidence)
+    fix = (
+        f"aws ssm update-service-setting --setting-id {_SETTING} --setting-value {_ADVANCED} "
+        f"{node.cli_options}"
+    )
+    if found != _STANDARD:
+        why = f"the tier of {node.region} is {found!r}, which is neither of the two that are known"
+        return TIER.unknown(node.region, why, fix=fix, evidence=evidence)
+    why = (
+        f"{node.region} is on the standard-instances tier, on which no session opens on a hybrid "
+        "node; AWS charges the advanced one for each node"
+    )
+    return TIER.failed(node.region, why, fix=fix, evidence=evidence)

@@ -1,0 +1,54 @@
+"""Diagnoses a node again and again, until it is ready or waiting can't help."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from .asking import NotPermitted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .diagnosis import Diagnosis
+
+_BETWEEN: Final = 5
+"""How many seconds pass between an answer and the next question."""
+
+
+def wait_until_ready(
+    diagnosed: Callable[[bool], Diagnosis], seconds: int, say: Callable[[str], None]
+) -> Diagnosis:
+    """Return the last diagnosis of a node: it is ready, waiting can't help, or the time is over.
+
+    Args:
+        diagnosed: diagnoses the node anew. It is told whether it is for the last time.
+        seconds: how long to wait.
+        say: tells the progress.
+    """
+    began = time.monotonic()
+    while True:
+        is_last = time.monotonic() - began >= seconds
+        found = diagnosed(is_last)
+        node, spent = found.node.id, round(time.monotonic() - began)
+        if found.ready:
+            say(f"{node} is ready after {spent} s")
+            return found
+        if stays := _stays(found):
+            say(f"{node} is not ready, and waiting does not change that: {', '.join(stays)}")
+            return found
+        missing = ", ".join(one.name for one in found.checks if one.verdict == "fail")
+        missing = missing or "whether it is connected is not known"
+        if is_last:
+            say(f"{node} is not ready after {spent} s: {missing}")
+            return found
+        say(f"{node} is not ready after {spent} of {seconds} s: {missing}")
+        time.sleep(max(0, min(_BETWEEN, seconds - (time.monotonic() - began))))
+
+
+def _stays(found: Diagnosis) -> list[str]:
+    """Name the checks that waiting can't mend."""
+    failing = [one for one in found.checks if one.verdict == "fail"]
+    names = [one.name for one in failing if not one.passes_in_time]
+    denied = isinstance(found.node.connection, NotPermitted)
+    return [*names, *(("connected, which the credentials may not ask",) if denied else ())]

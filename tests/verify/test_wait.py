@@ -1,0 +1,189 @@
+"""`verify --instance-id --wait`: until the node is ready, or waiting can't help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from session_manager_permissions._verify import waiting
+from session_manager_permissions._verify.checks import CHECKS
+
+from .nodes import NODE, World, both
+from .test_node_command import Run, run, world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["run", "world"]  # fixtures
+
+SAID: Final = "session-manager-permissions: "
+
+
+class Clock:
+    """A clock that only sleeping moves on; the world changes with it."""
+
+    def __init__(self, world_: World) -> None:
+        self.now = 0.0
+        self.world = world_
+        self.changes: dict[float, Callable[[World], object]] = {}
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.now += seconds
+        for when in sorted(self.changes):
+            if when <= self.now:
+                self.changes.pop(when)(self.world)
+
+
+@pytest.fixture
+def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Clock:  # a fixture
+    found = Clock(world)
+    monkeypatch.setattr(waiting, "time", found)
+    return found
+
+
+def connects(world_: World) -> None:
+    world_.record = World().record
+    world_.has("ssm:get_connection_status", {"Status": "connected"})
+
+
+def runs(world_: World) -> None:
+    world_.instance["State"] = {"Name": "running"}
+
+
+def pending(world_: World) -> None:
+    world_.never_registered()
+    world_.instance["State"] = {"Name": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("breaks", "changes", "status", "spent", "says"),
+    [
+        pytest.param(World.never_registered, {7: connects}, 0, 10, "is ready", id="later"),
+        pytest.param(lambda _: None, {}, 0, 0, "is ready after 0 s", id="at once"),
+        pytest.param(pending, {3: runs, 6: connects}, 0, 10, "is ready", id="while it starts"),
+        pytest.param(
+            World.never_registered,
+            {},
+            1,
+            12,
+            "is not ready after 12 s: connected, registered",
+            id="never",
+        ),
+        pytest.param(
+            both(World.never_registered, lambda w: w.instance.pop("IamInstanceProfile")),
+            {},
+            1,
+            0,
+            "waiting does not change that: instance-profile",
+            id="no profile",
+        ),
+        pytest.param(
+            both(World.never_registered, lambda w: w.instance.update(State={"Name": "stopped"})),
+            {},
+            1,
+            0,
+            "waiting does not change that: instance-running",
+            id="stopped",
+        ),
+        pytest.param(
+            lambda w: w.refuses("ssm:GetConnectionStatus"),
+            {},
+            1,
+            0,
+            "connected, which the credentials may not ask",
+            id="may not be asked",
+        ),
+        pytest.param(
+            lambda w: w.refuses("ssm:GetConnectionStatus", "ThrottlingException"),
+            {4: connects},
+            0,
+            5,
+            "whether it is connected is not known",
+            id="throttled",
+        ),
+    ],
+)
+def test_it_waits_as_long_as_that_can_help(  # noqa: PLR0917 # the columns of the table
+    breaks: Callable[[World], object],
+    changes: dict[float, Callable[[World], object]],
+    status: int,
+    spent: float,
+    says: str,
+    clock: Clock,
+    run: Callable[..., Run],  # a fixture
+) -> None:
+    breaks(clock.world)
+    clock.changes = changes
+
+    found = run("--instance-id", NODE, "--wait", "12", "--output", "json")
+
+    assert (found.status, clock.now) == (status, spent)
+    assert found.json["ready"] is (status == 0)
+    lines = found.err.splitlines()
+    assert all(line.startswith(f"{SAID}{NODE} is ") for line in lines)
+    assert says in found.err
+    assert len(lines) == -(-spent // 5) + 1
+
+
+def test_by_default_it_waits_ten_minutes(
+    clock: Clock,
+    run: Callable[..., Run],  # a fixture
+) -> None:
+    clock.world.never_registered()
+
+    assert run("--instance-id", NODE, "--wait").status == 1
+    assert clock.now == 600
+
+
+def test_each_round_asks_anew_and_the_last_alone_asks_why(
+    clock: Clock,
+    run: Callable[..., Run],  # a fixture
+) -> None:
+    clock.world.never_registered()
+
+    run("--instance-id", NODE, "--wait", "10")
+
+    assert clock.world.calls.count("ec2:describe_route_tables") == 3
+    assert clock.world.calls.count("ec2:get_console_output") == 1
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "1.5", "soon", "9999999"])
+def test_what_is_no_time(seconds: str, run: Callable[..., Run]) -> None:  # a fixture
+    found = run("--instance-id", NODE, f"--wait={seconds}")
+
+    assert found.status == 2
+    assert f"{seconds!r} is not a number of seconds" in found.err
+
+
+def test_only_a_node_can_be_waited_for(run: Callable[..., Run]) -> None:  # a fixture
+    found = run("--role", "web", "--wait")
+
+    assert found.status == 2
+    assert "--wait needs --instance-id" in found.err
+
+
+def test_ctrl_c_ends_it(
+    clock: Clock,
+    run: Callable[..., Run],  # a fixture
+) -> None:
+    def interrupt(_: World) -> None:
+        raise KeyboardInterrupt
+
+    clock.world.never_registered()
+    clock.changes = {1: interrupt}
+
+    found = run("--instance-id", NODE, "--wait")
+
+    assert (found.status, found.out) == (2, "")
+    assert found.err.endswith("interrupted before there was an answer\n")
+
+
+def test_waiting_mends_symptoms_alone() -> None:
+    mended = {name for name, check in CHECKS.items() if check.mended_by_waiting}
+
+    assert mended == {"connected", "registered"}
