@@ -378,6 +378,35 @@ def python(distributions: Path) -> Path:
     return folder / "bin" / "python"
 
 
+def test_the_command_alone_has_no_cdk_and_the_size_on_the_page(
+    distributions: Path, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/verify.md").read_text(encoding="utf-8")
+    (size,) = re.findall(r"It takes some (\d+) MB", page)
+    (packages,) = re.findall(r"^pip install ([\w ]+) && pip install --no-deps", page, re.MULTILINE)
+    (wheel,) = distributions.glob("*.whl")
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv/bin/python"
+    install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", python)
+    run(*install, *packages.split(), cwd=tmp_path)
+    run(*install, "--no-deps", wheel, cwd=tmp_path)
+
+    (command,) = (tmp_path / "venv/bin").glob("session-manager-permissions")
+    run(command, "--version", cwd=tmp_path)
+    run(command, "verify", "--print-permissions", cwd=tmp_path)
+    with local_aws() as aws:
+        profile = existing_profile(aws, "web-server")
+        told = aws.verify("--instance-profile", profile.name, command=command)
+    assert told.returncode == 1, told.stderr
+    assert "not ready" in told.stdout
+
+    files = [path for path in (tmp_path / "venv/lib").rglob("*") if path.is_file()]
+    assert [path for path in files if path.parent.name in {"aws_cdk", "jsii"}] == []
+    # pip compiles the modules too, which makes them larger by a third
+    modules = sum(path.stat().st_size for path in files if path.suffix != ".pyc")
+    assert 0.6 * int(size) < modules / 1e6 < int(size)
+
+
 def test_readme_starts_on_the_wheel_alone(python: Path, tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     first = re.search(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)

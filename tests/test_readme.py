@@ -257,6 +257,13 @@ def test_each_command_exists(
             assert all(f"$({variable.partition('=')[0]})" in makefile for variable in variables)
         case ["aws", *_]:
             refuse_unknown_options(words)
+        case ["pip", "install", *packages, "&&", "pip", "install", "--no-deps", itself]:
+            project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+            (extra,) = re.findall(r"^verify = \[(.*)\]$", project, re.MULTILINE)
+            assert packages == re.findall(r'"([\w-]+)', extra)
+            assert f'\nname = "{itself}"\n' in project
+        case ["pip", "install", "." | ".[verify]"]:
+            assert re.search("from a checkout", README)
         case ["pip", "install", requirement]:
             project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
             requirement, _, version = requirement.partition("==")

@@ -154,7 +154,7 @@ def app(newcomer: Newcomer, made: Path) -> Path:
 
 WITH_CLI = f"PATH={CLI.parent}:$PATH\n"
 WITH_UV = f"{UV} pip install --quiet --system-certs"
-ON_AWS, INSTALL, VERIFY, TRY_IT = (text for _, text in blocks("sh"))
+TRY_IT, ON_AWS, VERIFY = (text for _, text in blocks("sh"))
 
 
 def test_the_demo_works_from_a_clone(newcomer: Newcomer, tmp_path: Path) -> None:
