@@ -102,9 +102,7 @@ class LocalAws:
         }
         return _run(command, project or self.project, environment, show, started)
 
-    def verify(
-        self, *arguments: str, command: Path = COMMAND
-    ) -> subprocess.CompletedProcess[str]:
+    def verify(self, *arguments: str, command: Path = COMMAND) -> subprocess.CompletedProcess[str]:
         """Run `session-manager-permissions verify` in `self.project`, apart from its warnings."""
         return subprocess.run(
             [command, "verify", *arguments],

@@ -89,15 +89,11 @@ for team in TEAMS:
             reason="the endpoints, which the group waits for, take longer than the policy",
         )
     )
-SessionManagerFleet(
-    stack, "Fleet", preferences=preferences, allow_registration=True, strict=True
-)
+SessionManagerFleet(stack, "Fleet", preferences=preferences, allow_registration=True, strict=True)
 
 # Each team may start sessions on the instances with its tag, and with this document alone.
 for team in TEAMS:
-    operators = iam.Role(
-        stack, f"{team.title()}Operators", assumed_by=iam.AccountRootPrincipal()
-    )
+    operators = iam.Role(stack, f"{team.title()}Operators", assumed_by=iam.AccountRootPrincipal())
     preferences.grant_start_session(operators, instance_tags={"team": team})
 cdk.CfnOutput(
     stack,
