@@ -9,7 +9,7 @@ from ._address import SITE
 
 
 def page(cause: str) -> str:
-    """Return the page about a cause: on the site, or its path in a repository without an address."""
+    """Return the page about a cause: on the site, or its path in a repository without one."""
     return f"{SITE}causes/{cause}/" if SITE else f"docs/causes/{cause}.md"
 
 

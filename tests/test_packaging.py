@@ -139,8 +139,7 @@ def public(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     build = distributions.parent / "venv/bin/python", "-m", "build", "--no-isolation"
     run(*build, "--wheel", "--outdir", folder, sources, cwd=folder)
     (wheel,) = folder.glob("*.whl")
-    with ZipFile(wheel) as archive:
-        archive.extractall(folder / "wheel")
+    shutil.unpack_archive(wheel, folder / "wheel", "zip")
     return folder / "wheel"
 
 

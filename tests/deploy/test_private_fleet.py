@@ -1,4 +1,4 @@
-"""The example of what most apps join, deployed by the real CLI on moto and read back by the APIs."""
+"""The example of what most apps join, deployed by the real CLI on moto and read back."""
 
 from __future__ import annotations
 
