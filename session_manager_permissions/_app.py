@@ -154,10 +154,11 @@ def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
                 permissions = add_permissions(stack, options, role=role)
             else:
                 permissions.attach_to_role(role)
-    for line in listed.options.get(_lists.REPEATED, [])[1:] if permissions else []:
-        key = cdk.aws_kms.Key.from_key_arn(stack, f"Key-{line.text}", line.text)
-        with at(line):
-            permissions.add_encryption_key(key)
+    if permissions is not None:  # else each name has an error
+        for line in listed.options.get(_lists.REPEATED, [])[1:]:
+            key = cdk.aws_kms.Key.from_key_arn(stack, f"Key-{line.text}", line.text)
+            with at(line):
+                permissions.add_encryption_key(key)
     for name, value in options.items():
         if name not in {*listed.options, *TARGETS} and value != FLAGS.get(name):
             warn_of_option(stack, name, value, path)
