@@ -154,10 +154,11 @@ def deploy_to_file(app: cdk.App, option: str, options: dict[str, str]) -> None:
                 permissions = add_permissions(stack, options, role=role)
             else:
                 permissions.attach_to_role(role)
-    for line in listed.options.get(_lists.REPEATED, [])[1:]:
-        key = cdk.aws_kms.Key.from_key_arn(stack, f"Key-{line.text}", line.text)
-        with at(line):
-            cast("SessionManagerPermissions", permissions).add_encryption_key(key)
+    if permissions is not None:  # else each name has an error
+        for line in listed.options.get(_lists.REPEATED, [])[1:]:
+            key = cdk.aws_kms.Key.from_key_arn(stack, f"Key-{line.text}", line.text)
+            with at(line):
+                permissions.add_encryption_key(key)
     for name, value in options.items():
         if name not in {*listed.options, *TARGETS} and value != FLAGS.get(name):
             warn_of_option(stack, name, value, path)
@@ -306,13 +307,12 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
     """Find the role of each line in the account.
 
     CDK notes what the CLI has to look up, and on its next pass the error of a look-up that failed.
-
-    Raises:
-        WrongLinesError: a line has no role.
+    A line without a role has an error in the tree, as such a look-up has: the CLI shows it with the
+    path, which names the line, and refuses to deploy. It destroys the stack all the same.
     """
-    found, errors = [], []
+    found = []
     for line in lines:
-        scope = Construct(stack, f"LookUp-{line.name}")
+        scope = Construct(stack, f"{Path(line.path).name}:{line.number}")
         try:
             if option == "roles":
                 role = look_up_role(scope, line.name)
@@ -322,16 +322,9 @@ def look_up_roles(option: str, lines: list[Line], stack: cdk.Stack) -> list[tupl
                 )
                 role = cast("iam.IRole", profile.role)
         except ValueError as error:
-            errors.append(f"{line.where}: {error}")
-            continue
-        found.append((line, role))
-        errors += [
-            f"{line.where}: {entry.data}"
-            for entry in scope.node.metadata
-            if entry.type == "aws:cdk:error"
-        ]
-    if errors:
-        raise WrongLinesError(*errors)
+            cdk.Annotations.of(scope).add_error(shown(str(error)))
+        else:
+            found.append((line, role))
     return found
 
 

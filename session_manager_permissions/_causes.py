@@ -5,20 +5,18 @@ A rule at synthesis and a check on the live account share a page if they find th
 
 from __future__ import annotations
 
-from typing import Final
-
-PAGE: Final = "docs/causes/{}.md"
-"""Where the page of a cause is in the repository, until the site has a public address."""
-
-MORE: Final = "More: {} in the repository of session-manager-permissions"
-"""Tells where the page is to those who have installed the package, which does not contain it."""
+from ._address import SITE
 
 
 def page(cause: str) -> str:
-    """Return the page about a cause."""
-    return PAGE.format(cause)
+    """Return the page about a cause: on the site, or its path in a repository without one."""
+    return f"{SITE}causes/{cause}/" if SITE else f"docs/causes/{cause}.md"
 
 
 def more(cause: str) -> str:
-    """Return the line that points to the page about a cause."""
-    return MORE.format(page(cause))
+    """Return the line that points to the page about a cause.
+
+    Those who have installed the package do not have the page.
+    """
+    where = "" if SITE else " in the repository of session-manager-permissions"
+    return f"More: {page(cause)}{where}"

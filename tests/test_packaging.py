@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.policy
+import io
 import json
 import os
 import re
@@ -9,17 +11,34 @@ import shutil
 import subprocess
 import tarfile
 import venv
+from email import message_from_string
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import pytest
 import yaml
 from local_aws import existing_profile, local_aws
+from readme_renderer import markdown
+
+from .conftest import run_python
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "session_manager_permissions"
 UV = ROOT / ".venv-uv/bin/uv"
+SOURCES = (
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "hatch_build.py",
+    "pyproject.toml",
+)
+"""What a build reads besides the package."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 pytestmark = pytest.mark.packaging
@@ -77,17 +96,21 @@ def test_sdist_holds_what_the_wheel_is_built_of(distributions: Path) -> None:
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    files = {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    assert names == modules() | {*SOURCES, "PKG-INFO"}
 
-    assert names == modules() | files
+
+def copied_sources(folder: Path) -> Path:
+    """What a build reads, in a folder of its own."""
+    sources = folder / "sources"
+    shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, copy_function=shutil.copyfile)
+    for name in SOURCES:
+        shutil.copyfile(ROOT / name, sources / name)
+    return sources
 
 
 def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) -> None:
     """From the sdist, from the sources, of another age, in another folder, with notes in it."""
-    sources = tmp_path / "sources"
-    shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, copy_function=shutil.copyfile)
-    for name in ("README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", ".gitignore"):
-        shutil.copyfile(ROOT / name, sources / name)
+    sources = copied_sources(tmp_path)
     for name in ("notes.txt", "notes.json"):
         (sources / PACKAGE / name).write_text("not for the wheel", encoding="utf-8")
     build = distributions.parent / "venv/bin/python", "-m", "build", "--no-isolation"
@@ -96,6 +119,98 @@ def test_each_build_gives_the_same_bytes(distributions: Path, tmp_path: Path) ->
 
     for built in (*distributions.glob("*.whl"), *distributions.glob("*.tar.gz")):
         assert built.read_bytes() == (tmp_path / "again" / built.name).read_bytes()
+
+
+REPOSITORY = "https://github.com/Owner/session-manager-permissions"
+SITE = "https://owner.github.io/session-manager-permissions/"
+
+
+@pytest.fixture(scope="module")
+def public(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked, of a project that has an address."""
+    folder = tmp_path_factory.mktemp("public")
+    sources = copied_sources(folder)
+    address = sources / PACKAGE / "_address.py"
+    text = address.read_text(encoding="utf-8")
+    assert text.count('REPOSITORY: Final[str] = ""') == 1
+    address.write_text(
+        text.replace('Final[str] = ""', f'Final[str] = "{REPOSITORY}"'), encoding="utf-8"
+    )
+    build = distributions.parent / "venv/bin/python", "-m", "build", "--no-isolation"
+    run(*build, "--wheel", "--outdir", folder, sources, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    shutil.unpack_archive(wheel, folder / "wheel", "zip")
+    return folder / "wheel"
+
+
+def metadata(text: str) -> Message:
+    """The metadata of a wheel, whose payload is the README."""
+    return message_from_string(text, policy=email.policy.HTTP)
+
+
+def rendered(readme: str) -> str:
+    """What PyPI makes of the README."""
+    warnings = io.StringIO()
+    page = markdown.render(readme, stream=warnings)
+    assert page is not None, warnings.getvalue()
+    assert warnings.getvalue() == ""
+    return page
+
+
+def test_without_an_address_the_metadata_has_the_readme_as_it_is_and_no_links(
+    distributions: Path,
+) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        found = metadata(archive.read(name).decode())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert {"Project-URL", "Dynamic"}.isdisjoint(found.keys())
+    assert found["Description-Content-Type"] == "text/markdown"
+    assert found.get_payload() == readme
+    assert re.search("<h1[^>]*>session-manager-permissions<", rendered(readme))
+
+
+def test_with_an_address_each_link_of_the_readme_and_of_the_metadata_is_absolute(
+    public: Path,
+) -> None:
+    (dist_info,) = public.glob("*.dist-info")
+    found = metadata((dist_info / "METADATA").read_text(encoding="utf-8"))
+    readme = str(found.get_payload())
+    release = f"v{found['Version']}"
+    at_release = f"{REPOSITORY}/blob/{release}/", f"{REPOSITORY}/raw/{release}/"
+
+    assert found.get_all("Project-URL") == [
+        f"Documentation, {SITE}",
+        f"Repository, {REPOSITORY}",
+        f"Issues, {REPOSITORY}/issues",
+        f"Changelog, {at_release[0]}CHANGELOG.md",
+    ]
+    assert "Dynamic" not in found
+    page = rendered(readme)
+    links = re.findall(r'href="([^#].*?)"', page)
+    pictures = re.findall(r'src="(.*?)"', page)
+    assert len(links) > 20
+    assert len(pictures) == 2
+    for link in links:
+        path = link.removeprefix(at_release[0])
+        assert path.startswith("https://") or (ROOT / path.partition("#")[0]).is_file(), link
+    for picture in pictures:
+        assert (ROOT / picture.removeprefix(at_release[1])).is_file(), picture
+    # and nothing else of it differs
+    for added in at_release:
+        readme = readme.replace(f"]({added}", "](")
+    assert readme == (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_with_an_address_messages_and_json_have_the_pages_of_the_site(
+    public: Path, tmp_path: Path
+) -> None:
+    script = "from session_manager_permissions._causes import *; print(page('x'), more('x'))"
+    done = run_python("-c", script, cwd=tmp_path, env={"PYTHONPATH": str(public)})
+
+    assert done.stdout == f"{SITE}causes/x/ More: {SITE}causes/x/\n"
 
 
 def test_bill_of_materials_lists_what_a_user_installs(distributions: Path) -> None:
@@ -178,6 +293,7 @@ def test_every_tool_is_pinned() -> None:
     (groups,) = re.findall(r"^\[dependency-groups\]\n(.*?)^\[", project, re.MULTILINE | re.DOTALL)
     tools = re.findall(r'"([^"]+)"', re.sub("include-group = .*", "", groups))
     (backend,) = re.findall(r"^requires = \[(.*)\]$", project, re.MULTILINE)
+    backends = re.findall(r'"(.*?)"', backend)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     installers = re.findall(r" ((?:pip|uv)\b[=<>~!]\S*)", makefile)
     matrix = (ROOT / "tools/matrix.py").read_text(encoding="utf-8")
@@ -185,7 +301,7 @@ def test_every_tool_is_pinned() -> None:
     npm = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
 
     assert {re.split("[=<>~!]", tool)[0] for tool in installers} == {"pip", "uv"}
-    for tool in (*tools, backend.strip('"'), *installers, pip_there):
+    for tool in (*tools, *backends, *installers, pip_there):
         assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .*)?", tool), tool
     for version in npm.values():
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
@@ -204,7 +320,7 @@ def test_what_makes_a_release_is_locked_with_hashes_and_nothing_else_is_installe
             r"[\w.-]+==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", one
         ), one
     assert {*re.findall(r'"(.*?)"', group)} <= {one.split()[0] for one in locked}
-    assert backend in group
+    assert {*re.findall(r'".*?"', backend)} <= {*re.findall(r'".*?"', group)}
     assert "://" not in lock
     assert re.search(r"--require-hashes --requirement \.ci/release\.txt$", made, re.MULTILINE)
     assert "-m build --no-isolation " in made
@@ -259,6 +375,35 @@ def python(distributions: Path) -> Path:
     install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", folder)
     run(*install, wheel, cwd=distributions.parent)
     return folder / "bin" / "python"
+
+
+def test_the_command_alone_has_no_cdk_and_the_size_on_the_page(
+    distributions: Path, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/verify.md").read_text(encoding="utf-8")
+    (size,) = re.findall(r"It takes some (\d+) MB", page)
+    (packages,) = re.findall(r"^pip install ([\w ]+) && pip install --no-deps", page, re.MULTILINE)
+    (wheel,) = distributions.glob("*.whl")
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv/bin/python"
+    install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", python)
+    run(*install, *packages.split(), cwd=tmp_path)
+    run(*install, "--no-deps", wheel, cwd=tmp_path)
+
+    (command,) = (tmp_path / "venv/bin").glob("session-manager-permissions")
+    run(command, "--version", cwd=tmp_path)
+    run(command, "verify", "--print-permissions", cwd=tmp_path)
+    with local_aws() as aws:
+        profile = existing_profile(aws, "web-server")
+        told = aws.verify("--instance-profile", profile.name, command=command)
+    assert told.returncode == 1, told.stderr
+    assert "not ready" in told.stdout
+
+    files = [path for path in (tmp_path / "venv/lib").rglob("*") if path.is_file()]
+    assert [path for path in files if path.parent.name in {"aws_cdk", "jsii"}] == []
+    # pip compiles the modules too, which makes them larger by a third
+    modules = sum(path.stat().st_size for path in files if path.suffix != ".pyc")
+    assert 0.6 * int(size) < modules / 1e6 < int(size)
 
 
 def test_readme_starts_on_the_wheel_alone(python: Path, tmp_path: Path) -> None:

@@ -236,6 +236,25 @@ def refuse_outdated(words: list[str]) -> None:
             pytest.fail(shlex.join(words))
 
 
+def refuse_other_packages(words: list[str]) -> None:
+    """See to it that a command of pip installs this package, or what its command needs."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    match words[2:]:
+        case [*packages, "&&", "pip", "install", "--no-deps", itself]:
+            (needed,) = re.findall(r"^verify = \[(.*)\]$", project, re.MULTILINE)
+            assert packages == re.findall(r'"([\w-]+)', needed)
+            assert f'\nname = "{itself}"\n' in project
+        case [requirement]:
+            requirement, _, version = requirement.partition("==")
+            name, _, extra = requirement.removesuffix("]").partition("[")
+            # on the README, which runs in a checkout
+            assert f'\nname = "{name}"\n' in project or name == "."
+            assert not version or f'\nversion = "{version}"\n' in project
+            assert not extra or f"\n{extra} = [" in project
+        case _:
+            pytest.fail(shlex.join(words))
+
+
 def refuse_unknown_options(words: list[str]) -> None:
     """See to it that the AWS CLI has the command and its options."""
     _, service, operation, *options = words
@@ -257,13 +276,8 @@ def test_each_command_exists(
             assert all(f"$({variable.partition('=')[0]})" in makefile for variable in variables)
         case ["aws", *_]:
             refuse_unknown_options(words)
-        case ["pip", "install", requirement]:
-            project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-            requirement, _, version = requirement.partition("==")
-            name, _, extra = requirement.removesuffix("]").partition("[")
-            assert f'\nname = "{name}"\n' in project
-            assert not version or f'\nversion = "{version}"\n' in project
-            assert not extra or f"\n{extra} = [" in project
+        case ["pip", "install", *_]:
+            refuse_other_packages(words)
         case ["session-manager-permissions", *arguments]:
             assert _parser().parse_args(arguments)
         case [".", script]:

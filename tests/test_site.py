@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import inspect
+import os
 import re
 import subprocess
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -64,6 +65,39 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stdout
     return folder
+
+
+WITH_AN_ADDRESS: Final = """
+import sys
+from mkdocs.config import load_config
+from session_manager_permissions import _address
+
+_address.REPOSITORY, _address.SITE = sys.argv[1:]
+config = load_config("mkdocs.yml")
+config.plugins.run_event("config", config)
+print(config.site_url, config.repo_url, config.repo_name)
+page = type("Page", (), {"file": None})
+print(config.plugins.run_event("post_page", '<a data-md-component="source">', page=page))
+"""
+
+
+def test_with_an_address_of_the_project_the_site_has_its_own_and_asks_no_other_host(
+    site: Path,
+) -> None:
+    assert not re.search(r'rel="canonical"', (site / "index.html").read_text("utf-8"))
+    address = "https://github.com/owner/name", "https://owner.github.io/name/"
+
+    done = subprocess.run(  # noqa: S603
+        [ROOT / ".venv-docs/bin/python", "-c", WITH_AN_ADDRESS, *address],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{address[1]} {address[0]} name\n<a>\n"
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from session_manager_permissions._address import REPOSITORY, SITE  # noqa: E402
 from session_manager_permissions._verify.checks import CHECKS  # noqa: E402
 
 MERMAID: Final = "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"
@@ -40,7 +41,10 @@ _LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add the page of each cause and of each example to the navigation."""
+    """Add the project's address, and to the navigation the page of each cause and each example."""
+    if REPOSITORY:
+        config.site_url, config.repo_url = SITE, REPOSITORY
+        config.repo_name = REPOSITORY.rpartition("/")[2]
     names = sorted(path.name for path in (ROOT / "docs/causes").glob("*.md"))
     causes = [f"causes/{name}" for name in names if name != "index.md"]
     sections = {title: pages for entry in config.nav or () for title, pages in entry.items()}
@@ -126,6 +130,8 @@ def on_post_template(output: str, *, template_name: str, **_: object) -> str:
 def on_post_page(output: str, *, page: Page, **_: object) -> str:
     """Name the search, and load what draws Mermaid on the pages that have some."""
     output = with_a_name_of_the_search(output)
+    # The theme would ask GitHub's API for the stars of the repository: another host.
+    output = output.replace(' data-md-component="source"', "")
     if 'class="mermaid"' not in output:
         return output
     script = posixpath.relpath(SCRIPT, posixpath.dirname(page.file.dest_uri) or ".")

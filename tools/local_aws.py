@@ -102,10 +102,10 @@ class LocalAws:
         }
         return _run(command, project or self.project, environment, show, started)
 
-    def verify(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def verify(self, *arguments: str, command: Path = COMMAND) -> subprocess.CompletedProcess[str]:
         """Run `session-manager-permissions verify` in `self.project`, apart from its warnings."""
         return subprocess.run(
-            [COMMAND, "verify", *arguments],
+            [command, "verify", *arguments],
             cwd=self.project,
             env=self._environment(),
             capture_output=True,

@@ -34,7 +34,7 @@ AUDITED_ROLE = "session-manager-audit"
 AUDITING_ROLE = "session-manager-auditor"
 """The role of the project, which alone may assume those in the accounts."""
 PROJECT = "session-manager-audit"
-PACKAGE = "session-manager-permissions[verify]==0.3.0"
+PACKAGE = "session-manager-permissions[verify]==0.4.0"
 """Pinned, as what is installed can read all accounts."""
 ACCOUNTS_AT_ONCE = 8
 PERMISSIONS = Path(__file__).with_name("permissions.json")

@@ -19,7 +19,7 @@ PIPELINE = cdk.Environment(account="111122223333", region="eu-west-1")
 REPOSITORY, BRANCH = "example/session-manager", "main"
 CONNECTION = "arn:aws:codeconnections:eu-west-1:111122223333:connection/1234abcd"
 ROLE = "web-server"
-PACKAGE = "session-manager-permissions[verify]==0.3.0"
+PACKAGE = "session-manager-permissions[verify]==0.4.0"
 CLI = "2.1148.1"
 """The version of the CDK CLI. Both are pinned, as what is installed can deploy to all accounts."""
 

@@ -144,7 +144,7 @@ class CheckAnswer(TypedDict):
     fix: list[str]
     """What to run or to write."""
     page: str
-    """The page about the cause: its path in the repository of session-manager-permissions."""
+    """The page about the cause: its address, or its path in the repository without a site."""
     evidence: list[EvidenceAnswer]
     """What the verdict rests on."""
 

@@ -184,6 +184,25 @@ def test_file_of_names_is_one_stack_which_follows_it(aws: LocalAws, option: str)
         assert_bare(profile)
 
 
+def test_a_file_is_destroyed_that_names_a_profile_that_is_gone(aws: LocalAws) -> None:
+    profiles = [existing_profile(aws, name) for name in ("stays", "goes")]
+    (aws.project / "gone.txt").write_text("stays\ngoes", encoding="utf-8")
+    stack = Stack(aws, ("-c", "instance-profiles=gone.txt"))
+    stack.deploy()
+    gone = {"InstanceProfileName": "goes"}
+    iam = aws.client("iam")
+    iam.remove_role_from_instance_profile(**gone, RoleName=profiles[1].role_name)
+    iam.delete_instance_profile(**gone)
+    kind = "AWS::IAM::InstanceProfile"
+    aws.client("cloudcontrol").delete_resource(TypeName=kind, Identifier="goes")
+    (aws.project / "cdk.context.json").unlink()
+
+    stack.destroy()
+
+    for profile in profiles:
+        assert_bare(profile)
+
+
 @pytest.mark.parametrize("option", ["instance-profiles", "roles"])
 def test_each_name_of_a_file_that_does_not_exist_is_said_and_nothing_is_deployed(
     aws: LocalAws, option: str
@@ -195,11 +214,9 @@ def test_each_name_of_a_file_that_does_not_exist_is_said_and_nothing_is_deployed
     run = aws.cdk("deploy", "-c", f"{option}=names.txt")
 
     assert run.exit_code != 0
-    said = [line for line in run.output.splitlines() if line.startswith("app.py: ")]
-    assert [re.findall(r"^app\.py: (names\.txt:\d): .*: (\w+)$", line) for line in said] == [
-        [("names.txt:1", "nowhere")],
-        [("names.txt:4", "neither")],
-    ]
+    shown = r"^ERROR No resource .*: (\w+) \(Construct Annotations\)\n +\S+/(names\.txt:\d)$"
+    said = re.findall(shown, run.output, re.MULTILINE)
+    assert said == [("nowhere", "names.txt:1"), ("neither", "names.txt:4")]
     assert "Traceback" not in run.output
     assert_bare(profile)
 

@@ -58,6 +58,11 @@ class Newcomer:
     def checkout(self) -> Path:
         return self.folder / "checkout"
 
+    def from_checkout(self, script: str) -> str:
+        """The script, which installs what is in the checkout from wherever it runs."""
+        install = rf"(cd {self.checkout} && \1)"
+        return re.sub(r"^(pip install .*)$", install, script, flags=re.MULTILINE)
+
     def run(
         self,
         script: str,
@@ -148,13 +153,14 @@ def made(newcomer: Newcomer) -> Path:
 @pytest.fixture(scope="module")
 def app(newcomer: Newcomer, made: Path) -> Path:
     """The app of `cdk init`, with the library."""
-    newcomer.run(f". .venv/bin/activate\n{INSTALL}", cwd=made)
+    install, _ = ON_AWS.splitlines()
+    newcomer.run(f". .venv/bin/activate\n{newcomer.from_checkout(install)}", cwd=made)
     return made
 
 
 WITH_CLI = f"PATH={CLI.parent}:$PATH\n"
 WITH_UV = f"{UV} pip install --quiet --system-certs"
-ON_AWS, INSTALL, VERIFY, TRY_IT = (text for _, text in blocks("sh"))
+TRY_IT, ON_AWS, VERIFY = (text for _, text in blocks("sh"))
 
 
 def test_the_demo_works_from_a_clone(newcomer: Newcomer, tmp_path: Path) -> None:
@@ -174,7 +180,7 @@ def test_the_two_commands_deploy(
     folder = newcomer.folder / "empty"
     folder.mkdir()
     with_cli = WITH_CLI + ON_AWS.replace("npx aws-cdk", "cdk")  # the one that is there already
-    in_venv = f". {made}/.venv/bin/activate\n{with_cli}"
+    in_venv = f". {made}/.venv/bin/activate\n{newcomer.from_checkout(with_cli)}"
 
     iam = aws.client("iam")
     (role,) = iam.get_instance_profile(InstanceProfileName="web-server")["InstanceProfile"]["Roles"]
@@ -253,7 +259,8 @@ def test_the_command_answers_who_installs_it(
     key = iam.create_access_key(**operator)["AccessKey"]
     lead_to_the_internet(profile)
     instance = launch(profile)
-    lines = VERIFY.replace("i-0123456789abcdef0", instance).splitlines()
+    script = newcomer.from_checkout(VERIFY.replace("i-0123456789abcdef0", instance))
+    lines = script.splitlines()
 
     with systems_manager({instance: profile}) as address:
         said = newcomer.run(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_eks as eks
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -13,6 +14,7 @@ from aws_cdk import aws_s3 as s3
 from typing_extensions import assert_type
 
 from session_manager_permissions import (
+    SessionManagerAccess,
     SessionManagerEndpoints,
     SessionManagerOptions,
     SessionManagerPermissions,
@@ -65,6 +67,24 @@ def profiles(stack: cdk.Stack, role: iam.IRole) -> SessionManagerPermissions:
     permissions.attach_to_instance_profile(looked_up)
     permissions.attach_to_instance_profile(l1)
     return permissions
+
+
+def mixin(
+    app: cdk.App, looked_up: iam.IInstanceProfile, nodes: eks.Nodegroup, key: kms.Key
+) -> SessionManagerAccess:
+    access = SessionManagerAccess(encryption_key=key, allow_registration=True)
+    profile = iam.InstanceProfile(app, "Profile")
+    profile.with_(access)
+    iam.CfnInstanceProfile(app, "L1", roles=["Existing"]).with_(access, SessionManagerAccess())
+    looked_up.with_(access)
+    nodes.with_(access)
+    l1_nodes = eks.CfnNodegroup(app, "Nodes", cluster_name="c", node_role="arn", subnets=["a"])
+    l1_nodes.with_(access)
+    cdk.Mixins.of(app).apply(access)
+    profiles = cdk.ConstructSelector.resources_of_type("AWS::IAM::InstanceProfile")
+    cdk.Mixins.of(app, profiles).require_any().apply(access)
+    assert_type(access.supports(profile), bool)
+    return access
 
 
 def keys(stack: cdk.Stack, role: iam.Role) -> list[iam.PolicyStatement]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from session_manager_permissions import (
+    SessionManagerAccess,
     SessionManagerEndpoints,
     SessionManagerFleet,
     SessionManagerPermissions,
@@ -94,6 +95,14 @@ def operators(preferences: SessionPreferences, user: iam.IUser, l1: iam.CfnRole)
 def fleet(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "A", allow_registraton=True)  # wrong
     SessionManagerFleet(stack, "B", log_prefix=7)  # wrong
+
+
+def mixin(role: iam.Role) -> None:
+    SessionManagerAccess(role)  # wrong
+    SessionManagerAccess(allow_registraton=True)  # wrong
+    SessionManagerAccess(encryption_key=role)  # wrong
+    SessionManagerAccess(policy_name="Sessions")  # wrong
+    SessionManagerAccess().supports("Role")  # wrong
 
 
 def endpoints(stack: cdk.Stack, vpc: ec2.IVpc, role: iam.IRole) -> None:

@@ -1,0 +1,24 @@
+"""Where the project is on the web: the one place that has its address.
+
+The metadata of a build, the links of the README in it, the site and all messages follow from it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+REPOSITORY: Final[str] = ""
+"""The repository, such as `https://github.com/OWNER/NAME`; empty until it is public."""
+
+
+def _of_pages(repository: str) -> str:
+    """Return where GitHub Pages serves the site of a repository.
+
+    https://docs.github.com/en/pages/getting-started-with-github-pages/what-is-github-pages
+    """
+    owner, name = repository.split("/")[-2:]
+    return f"https://{owner.lower()}.github.io/{name}/"
+
+
+SITE: Final = REPOSITORY and _of_pages(REPOSITORY)
+"""The documentation site, with a slash at the end; empty as long as `REPOSITORY` is."""

@@ -1,0 +1,82 @@
+"""The example of what most apps join, deployed by the real CLI on moto and read back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from local_aws import ROOT
+
+from .test_preferences import running_moto
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .test_preferences import Moto
+
+pytestmark = pytest.mark.deploy
+
+EXAMPLE: Final = ROOT / "examples" / "private_fleet"
+TEAMS: Final = {"web", "shop"}
+
+
+def granted(moto: Moto, role_name: str) -> list[dict[str, Any]]:
+    """The statements of a role's inline policies."""
+    iam = moto.client("iam")
+    return [
+        statement
+        for name in iam.list_role_policies(RoleName=role_name)["PolicyNames"]
+        for statement in iam.get_role_policy(RoleName=role_name, PolicyName=name)["PolicyDocument"][
+            "Statement"
+        ]
+    ]
+
+
+def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(tmp_path: Path) -> None:
+    project = tmp_path / "example"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("cdk.out"))
+    app = shlex.join([sys.executable, "app.py"])
+    with running_moto(tmp_path) as moto:
+        options = ("--method=direct", "--require-approval=never", "--app", app)
+        run = moto.cdk("deploy", *options, project=project)
+        assert run.exit_code == 0, run.output
+        assert "SessionManagerReadiness" not in run.output
+
+        endpoints = moto.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+        services = {one["ServiceName"].rpartition(".")[2] for one in endpoints}
+        assert services == {"ssm", "ssmmessages", "kms", "logs", "s3"}
+
+        reservations = moto.client("ec2").describe_instances()["Reservations"]
+        launched = [instance for one in reservations for instance in one["Instances"]]
+        tags = {tag["Value"] for one in launched for tag in one["Tags"] if tag["Key"] == "team"}
+        assert tags == TEAMS
+        assert {one["VpcId"] for one in launched} == {one["VpcId"] for one in endpoints}
+
+        document = moto.client("ssm").get_document(Name="PrivateFleet-Sessions")
+        inputs = json.loads(document["Content"])["inputs"]
+        iam = moto.client("iam")
+        profiles = iam.list_instance_profiles()["InstanceProfiles"]
+        assert len(profiles) == len(TEAMS)
+        for profile in profiles:
+            (role,) = profile["Roles"]
+            agent = {one["Sid"]: one for one in granted(moto, role["RoleName"])}
+            assert agent["SessionManagerDecrypt"]["Resource"] == inputs["kmsKeyId"]
+            assert inputs["s3BucketName"] in json.dumps(agent)
+            assert inputs["cloudWatchLogGroupName"] in json.dumps(agent)
+            assert "SessionManagerRegistration" in agent
+
+        operators = [one for one in iam.list_roles()["Roles"] if "Operators" in one["RoleName"]]
+        reached = [
+            value
+            for one in operators
+            for value in {
+                statement["Condition"]["StringEquals"]["ssm:resourceTag/team"]
+                for statement in granted(moto, one["RoleName"])
+                if "ssm:resourceTag/team" in json.dumps(statement)
+            }
+        ]
+        assert sorted(reached) == sorted(TEAMS)
