@@ -14,6 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
+from session_manager_permissions._quoting import in_shell
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
 
 from .agent import read_diagnostics
@@ -24,6 +25,7 @@ from .checks import CHECKS
 from .diagnosis import diagnose
 from .document import PORT, Home, LiveDocument, read_document
 from .identity import let_assume
+from .lines import with_profile
 from .node import find_node
 from .operators import operator_fault
 from .options import (
@@ -40,7 +42,15 @@ from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .session import AwsSession
-from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
+from .simulator import (
+    Uses,
+    ask,
+    find_key,
+    find_role,
+    questions,
+    role_of_profile,
+    with_deployment,
+)
 from .text import PROGRAM, all_shown, line_of, plainly, rendered, say
 
 if TYPE_CHECKING:
@@ -315,16 +325,18 @@ def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
         log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
     )
     asked = ask(session, role, questions(role, uses, region), region, with_policies=False)
-    verdicts = [answered(verdict) for verdict in asked]
+    verdicts = [answered(verdict) for verdict in with_deployment(asked, profile)]
     found = _as_json(profile, role, document, verdicts)
-    trusted = _trusted(role, of_instances=profile is not None)
+    for one in found["capabilities"]:
+        one["fix"] = [*with_profile(one["fix"], session.profile)]
+    trusted = _trusted(role, session, of_instances=profile is not None)
     if trusted is not None:
         found["trust"] = trusted
         found["ready"] = found["ready"] and trusted["verdict"] == "allowed"
     return found
 
 
-def _trusted(role: LiveRole, *, of_instances: bool) -> TrustAnswer | None:
+def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAnswer | None:
     """Tell whether the trust policy lets EC2 or, of a role, Systems Manager assume the role."""
     if role.trust_policy is None:
         return None
@@ -335,8 +347,11 @@ def _trusted(role: LiveRole, *, of_instances: bool) -> TrustAnswer | None:
     why = [best.why]
     if best.answer == "allowed" and best is not found[0]:
         why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
-    fix = [] if best.answer == "allowed" else [let_assume(role.arn.rpartition("/")[2], EC2)]
-    return {"verdict": best.answer, "why": why, "fix": fix}
+    fix: tuple[str, ...] = ()
+    if best.answer != "allowed":
+        region = in_shell(session.region or "", _limits.REGION.fault, "REGION")
+        fix = with_profile(let_assume(role, best, EC2, region), session.profile)
+    return {"verdict": best.answer, "why": why, "fix": [*fix]}
 
 
 @contextmanager

@@ -235,9 +235,13 @@ def _running(node: Node) -> Outcome:
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
         of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
-        fix = f"aws ec2 reboot-instances {of_node}"
+        fix: tuple[str, ...] = (f"aws ec2 reboot-instances {of_node}",)
         if impaired != ["InstanceStatus"]:
-            fix = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
+            fix = (
+                f"aws ec2 stop-instances {of_node}",
+                f"aws ec2 start-instances {of_node}",
+                "start it once it has stopped: it then runs on another host",
+            )
         why = f"a status check of the instance fails: {', '.join(impaired)}"
         return RUNNING.failed(node.id, why, fix=fix, evidence=evidence)
     why = "the instance is running"
@@ -313,18 +317,19 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
         f"restart the agent, or wait until it tries again by itself, within {within}: on the node, "
         f"{restart}"
     )
+    by_reboot: tuple[str, ...] = ()
     if node.instance is not None:
         of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
-        again += f"; or aws ec2 reboot-instances {of_node}"
+        by_reboot = (f"aws ec2 reboot-instances {of_node}",)
     if causes:
-        return (f"first fix {', '.join(causes)}", again)
+        return (f"first fix {', '.join(causes)}", again, *by_reboot)
     if open_:
-        return (f"look at what is unknown: {', '.join(open_)}", again)
+        return (f"look at what is unknown: {', '.join(open_)}", again, *by_reboot)
     late = (
         "nothing that the connection needs fails, so the role or its policy may be newer than the "
         "agent's last try"
     )
-    return (f"{late}: {again}", on_node("Agent service", node.platform))
+    return (f"{late}: {again}", *by_reboot, on_node("Agent service", node.platform))
 
 
 def _registered(node: Node) -> Outcome:

@@ -178,6 +178,8 @@ class Session:
     def __init__(self, calls: Calls, region: str | None) -> None:
         self._calls = calls
         self.region = region
+        self.profile: str | None = None
+        """The profile of the AWS configuration that was asked for, if there is one."""
         self.waiting = Waiting()
         self.unanswered: dict[str, CannotAsk] = {}
         """Why calls in this region were not answered, each reason once."""
@@ -316,3 +318,4 @@ class AwsSession(Session):
     ) -> None:
         calls = Boto(profile, region, retries=retries)
         super().__init__(calls, calls.region)
+        self.profile = profile
