@@ -132,7 +132,11 @@ class Check:
         return Outcome(self, subject, "proven" if proven else "pass", why, (), tuple(evidence))
 
     def unknown(
-        self, subject: str | None, *why: str, fix: str = "", evidence: Iterable[Evidence] = ()
+        self,
+        subject: str | None,
+        *why: str,
+        fix: str | tuple[str, ...] = (),
+        evidence: Iterable[Evidence] = (),
     ) -> Outcome:
         """Return the outcome that it is not known, with what to do to find out."""
         return Outcome(self, subject, "unknown", why, _lines(fix), tuple(evidence))
@@ -160,9 +164,8 @@ class Check:
             is_seen: whether users read a message.
             users_see: the message. Default: - that of the check
         """
-        fixes = _lines(fix) if isinstance(fix, str) else fix
         whys = (*why, *_seen(users_see or self.users_see, is_seen=is_seen))
-        return Outcome(self, subject, "fail", whys, fixes, tuple(evidence))
+        return Outcome(self, subject, "fail", whys, _lines(fix), tuple(evidence))
 
     def simulated(
         self, subject: str | None, verdict: Verdict | CannotAsk, *, is_seen: bool = True
@@ -184,8 +187,8 @@ def _seen(users_see: str | None, *, is_seen: bool) -> tuple[str, ...]:
     return (f'Users see: "{users_see}"',) if users_see and is_seen else ()
 
 
-def _lines(fix: str) -> tuple[str, ...]:
-    return (fix,) if fix else ()
+def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:
+    return fix if isinstance(fix, tuple) else (fix,) if fix else ()
 
 
 def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:

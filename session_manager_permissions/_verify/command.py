@@ -14,7 +14,6 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
-from session_manager_permissions._quoting import in_shell
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
 
 from .agent import read_diagnostics
@@ -25,7 +24,7 @@ from .checks import CHECKS
 from .diagnosis import diagnose
 from .document import PORT, Home, LiveDocument, read_document
 from .identity import let_assume
-from .lines import with_profile
+from .lines import region_word, with_profile
 from .node import find_node
 from .operators import operator_fault
 from .options import (
@@ -349,7 +348,7 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
         why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
     fix: tuple[str, ...] = ()
     if best.answer != "allowed":
-        region = in_shell(session.region or "", _limits.REGION.fault, "REGION")
+        region = region_word(session.region or "")
         fix = with_profile(let_assume(role, best, EC2, region), session.profile)
     return {"verdict": best.answer, "why": why, "fix": [*fix]}
 

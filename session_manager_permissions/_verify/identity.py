@@ -287,7 +287,7 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
         return replace(PROFILE.skipped(replaced, name), evidence=tuple(evidence))
     if isinstance(account, CannotAsk):
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
-        return replace(PROFILE.unknown(name, why, evidence=evidence), fix=fix)
+        return PROFILE.unknown(name, why, fix=fix, evidence=evidence)
     return PROFILE.failed(name, profile.fault, fix=fix, evidence=evidence)
 
 
@@ -297,22 +297,30 @@ def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
     name = fitting(profile.name or "NAME", _limits.INSTANCE_PROFILE.fault, "PROFILE")
     if profile.is_empty:
         return (
-            f"aws iam add-role-to-instance-profile --instance-profile-name {word(name)} {region} "
-            "--role-name ROLE",
+            (
+                f"aws iam add-role-to-instance-profile --instance-profile-name {word(name)} {region} "
+                "--role-name ROLE"
+            ),
         )
     if profile.name is None:
         return (
-            f"aws ec2 associate-iam-instance-profile --instance-id {node.id_word} {region} "
-            f"--iam-instance-profile Name={name}",
+            (
+                f"aws ec2 associate-iam-instance-profile --instance-id {node.id_word} {region} "
+                f"--iam-instance-profile Name={name}"
+            ),
         )
     # An instance that still has a deleted profile can't be given another, but for a replacement.
     of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
     put = word(f"Name={name if profile.is_replaced else 'NAME'}")
     return (
-        f"aws ec2 describe-iam-instance-profile-associations {region} "
-        f"--filters {word(f'Name=instance-id,Values={of_node}')}",
-        f"aws ec2 replace-iam-instance-profile-association {region} --iam-instance-profile {put} "
-        "--association-id ASSOCIATION",
+        (
+            f"aws ec2 describe-iam-instance-profile-associations {region} "
+            f"--filters {word(f'Name=instance-id,Values={of_node}')}"
+        ),
+        (
+            f"aws ec2 replace-iam-instance-profile-association {region} --iam-instance-profile {put} "
+            "--association-id ASSOCIATION"
+        ),
         "ASSOCIATION is the AssociationId that the first command prints",
     )
 
@@ -335,7 +343,7 @@ def _assumable(
     fix = let_assume(found, trusted, service, node.region_word)
     if trusted.answer == "denied" and replaced:
         why = f"{trusted.why}, and the account's role takes its place"
-        return replace(ASSUMABLE.unknown(arn, why, evidence=evidence), fix=fix)
+        return ASSUMABLE.unknown(arn, why, fix=fix, evidence=evidence)
     if trusted.answer == "denied":
         return ASSUMABLE.failed(arn, trusted.why, fix=fix, evidence=evidence)
     if node.connected and not replaced:
@@ -363,8 +371,10 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
         return (f"{sentence} or a condition: {json.dumps(statement)}",)
     policy = with_statement(role.trust_policy, statement)
     return (
-        f"aws iam update-assume-role-policy --role-name {name} --region {region} "
-        f"--policy-document {in_json(policy)}",
+        (
+            f"aws iam update-assume-role-policy --role-name {name} --region {region} "
+            f"--policy-document {in_json(policy)}"
+        ),
     )
 
 

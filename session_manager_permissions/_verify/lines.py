@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions import _lists
+from session_manager_permissions import _limits, _lists
 from session_manager_permissions._patterns import as_list
 from session_manager_permissions._quoting import fitting, in_shell, shown, word
 
@@ -45,6 +45,11 @@ def hidden(text: str) -> str | None:
 def of_profile(profile: str) -> str:
     """Return the option of a command that names a profile of the AWS configuration."""
     return f"--profile {in_shell(profile, hidden, 'PROFILE')}"
+
+
+def region_word(region: str) -> str:
+    """Return a region as a word of a command."""
+    return in_shell(region, _limits.REGION.fault, "REGION")
 
 
 def with_profile(lines: Iterable[str], profile: str | None) -> tuple[str, ...]:

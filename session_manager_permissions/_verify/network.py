@@ -69,6 +69,8 @@ class LiveVpc:
     """Why a part of it could not be read."""
     knows_zones: bool
     """Whether all private hosted zones are known that its instances ask."""
+    acls: Mapping[str, _Described]
+    """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
 
     def placement(self, instance: _Described, more_actions: tuple[str, ...]) -> Placement:
         """Say where an instance is.
@@ -148,6 +150,17 @@ def read_vpc(
     )
 
 
+def vpc_attribute(session: Session, vpc: str, name: str) -> bool | CannotAsk:
+    """Ask whether an attribute of a VPC is on, such as `enableDnsSupport`."""
+    return session.tried(
+        "ec2:DescribeVpcAttribute",
+        lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
+        missing=f"there is no VPC {vpc}",
+        VpcId=vpc,
+        Attribute=name,
+    )
+
+
 class _Reader:
     """Reads a VPC."""
 
@@ -201,6 +214,12 @@ class _Reader:
             only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
             errors=tuple(self._unanswered),
             knows_zones=zones is not None and self._owner == self._account,
+            acls={
+                of["SubnetId"]: one
+                for one in reversed(self._acls)
+                for of in one["Associations"]
+                if "SubnetId" in of
+            },
         )
 
     def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
@@ -217,13 +236,7 @@ class _Reader:
         return self._asked(f"ec2:{operation}", result, **asked)
 
     def _attribute(self, name: str) -> Fact:
-        found = self._session.tried(
-            "ec2:DescribeVpcAttribute",
-            lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
-            missing=f"there is no VPC {self._vpc}",
-            VpcId=self._vpc,
-            Attribute=name,
-        )
+        found = vpc_attribute(self._session, self._vpc, name)
         if isinstance(found, CannotAsk):
             if str(found) not in map(str, self._unanswered):
                 self._unanswered.append(found)

@@ -16,6 +16,7 @@ from session_manager_permissions._quoting import in_shell
 from .asking import CannotAsk, NotThere, answered, tried
 from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome, on_node
 from .document import Home
+from .lines import region_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ class Node:
     @property
     def region_word(self) -> str:
         """The region as a word of a shell command."""
-        return in_shell(self.region, _limits.REGION.fault, "REGION")
+        return region_word(self.region)
 
     @property
     def connected(self) -> bool:

@@ -248,7 +248,9 @@ class Verdict(NamedTuple):
         names = ", ".join(dict.fromkeys(one["policy"] for one in answer["matched_statements"]))
         causes = []
         if kind == "explicit" and names:
-            causes = [(f"explicit deny in {names}", [f"remove the action from the Deny in {names}"])]
+            causes = [
+                (f"explicit deny in {names}", [f"remove the action from the Deny in {names}"])
+            ]
         boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
         for allows, policies in (
             (answer["allowed_by_organizations"], "the organization's service control policies"),
