@@ -56,7 +56,7 @@ def word(text: str) -> str:
 
 
 def in_shell(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:
-    """Write a value, or a placeholder in its place as `fitting` has it, as one word of a command."""
+    """Write a value as one word of a command, or a placeholder as `fitting` has it."""
     return word(fitting(value, fault, placeholder))
 
 

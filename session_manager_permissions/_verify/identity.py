@@ -298,8 +298,8 @@ def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
     if profile.is_empty:
         return (
             (
-                f"aws iam add-role-to-instance-profile --instance-profile-name {word(name)} {region} "
-                "--role-name ROLE"
+                f"aws iam add-role-to-instance-profile --instance-profile-name {word(name)} "
+                f"{region} --role-name ROLE"
             ),
         )
     if profile.name is None:
@@ -318,8 +318,8 @@ def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
             f"--filters {word(f'Name=instance-id,Values={of_node}')}"
         ),
         (
-            f"aws ec2 replace-iam-instance-profile-association {region} --iam-instance-profile {put} "
-            "--association-id ASSOCIATION"
+            f"aws ec2 replace-iam-instance-profile-association {region} "
+            f"--iam-instance-profile {put} --association-id ASSOCIATION"
         ),
         "ASSOCIATION is the AssociationId that the first command prints",
     )

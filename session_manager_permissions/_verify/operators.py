@@ -174,7 +174,7 @@ def may_start(
     fix = (
         *_by_hand(node, arn, denied),
         (
-            "SessionPreferences.grant_start_session(...) writes the policy in a CDK app; by hand, allow "
+            "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
             f"{arn.rpartition('/')[2]}: {whats}"
         ),
     )
@@ -210,9 +210,10 @@ def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[s
         for action, of in resources.items()
     ]
     kind = "user" if ":user/" in arn else "role"
+    named = in_shell(name, _limits.ROLE.fault, "OPERATOR")
     return (
         (
-            f"aws iam put-{kind}-policy --{kind}-name {in_shell(name, _limits.ROLE.fault, 'OPERATOR')} "
+            f"aws iam put-{kind}-policy --{kind}-name {named} "
             f"--region {node.region_word} --policy-name SessionManager-{node.id_word} "
             f"--policy-document {in_json({'Version': '2012-10-17', 'Statement': statements})}"
         ),

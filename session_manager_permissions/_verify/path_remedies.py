@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits
 from session_manager_permissions._network.endpoint_policy import called, policy_allows
@@ -21,7 +21,7 @@ from .lines import in_json, with_statement
 from .network import groups_of, vpc_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from session_manager_permissions._network.model import Endpoint, Subnet, Vpc
     from session_manager_permissions._network.verdicts import AclFault, Problem
@@ -52,7 +52,7 @@ class PathRemedies(NamedTuple):
     opened: Collection[str]
     """The services whose paths are open."""
 
-    def of(self, problem: Problem) -> tuple[str, ...]:
+    def of(self, problem: Problem) -> tuple[str, ...]:  # noqa: PLR0911 # one for each fault
         """Return the remedy of one problem: the commands, and then what else there is to do."""
         if problem.cause == EGRESS_CLOSED:
             to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
@@ -102,31 +102,29 @@ class PathRemedies(NamedTuple):
         return f"{command} --ip-permissions {allowed}"
 
     def _of_acl(self, fault: AclFault) -> tuple[str, ...]:
-        """Let TCP pass by entries with numbers that are free and come before those that deny."""
+        """Let TCP pass by entries that come before those that deny."""
         acl = self.vpc.acls[fault.subnet]
-        of_acl = f"--network-acl-id {word(_id(acl['NetworkAclId'], 'ACL'))}"
-        peer = str(fault.peer) if isinstance(fault.peer, IPv4Network) else "CIDR"
-        lines = []
-        for egress, (first, last) in fault.ports:
-            entries = [one for one in acl["Entries"] if one["Egress"] is egress]
-            denying = [one["RuleNumber"] for one in entries if one["RuleAction"] == "deny"]
-            taken = {one["RuleNumber"] for one in entries}
-            before = range(min([*denying, _LAST_ENTRY + 1]) - 1, 0, -1)
-            number = next((one for one in before if one not in taken), None)
-            side = "egress" if egress else "ingress"
-            if number is None:
-                lines.append(
-                    f"no number is free before the {side} entry that denies: give it a larger one, "
-                    f"and allow TCP {first} to {last} before it"
-                )
-                continue
-            lines.append(
-                f"{self._ec2(f'create-network-acl-entry {of_acl}')} --{side} "
-                f"--rule-number {number} --protocol 6 "
-                f"--port-range {word(f'From={first},To={last}')} "
-                f"--rule-action allow --cidr-block {peer}"
+        named = word(_id(acl["NetworkAclId"], "ACL"))
+        return tuple(
+            line
+            for egress, ports in fault.ports
+            for line in self._by_entries(
+                _Entries(acl["Entries"], egress=egress), named, _allowing(fault.peer, ports)
             )
-        return tuple(lines)
+        )
+
+    def _by_entries(self, entries: _Entries, acl: str, allowing: str) -> Iterator[str]:
+        side = f"--network-acl-id {acl} --{'egress' if entries.egress else 'ingress'}"
+        create = self._ec2(f"create-network-acl-entry {side}")
+        if number := entries.before_denials:
+            yield f"{create} --rule-number {number} {allowing}"
+        elif moved := entries.for_first:
+            number, first = entries.first_denial, entries.by_number[entries.first_denial]
+            yield f"{create} --rule-number {moved} {_as_it_is(first)}"
+            replaced = self._ec2(f"replace-network-acl-entry {side}")
+            yield f"{replaced} --rule-number {number} {allowing}"
+        else:
+            yield f"before entry {entries.first_denial}, which denies it, add one with: {allowing}"
 
     def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
         """Allow the account what the agent calls, unless a Deny says no."""
@@ -161,8 +159,8 @@ class PathRemedies(NamedTuple):
             return (
                 (
                     f"the log bucket is in {self.bucket_region}, to which no endpoint of {region} "
-                    "leads: add a default route to a NAT gateway, or set s3BucketName of the document "
-                    f"to a bucket of {region}"
+                    "leads: add a default route to a NAT gateway, or set s3BucketName of the "
+                    f"document to a bucket of {region}"
                 ),
             )
         return (
@@ -220,7 +218,7 @@ class PathRemedies(NamedTuple):
         return []
 
     def _admits_itself(self) -> bool:
-        """Tell whether the groups of the instance let it in to what else is in the first of them."""
+        """Tell whether the first group of the instance lets it in to what else is in it."""
         own, groups = self._own_groups, self.vpc.network.groups
         rules = groups[own[0]].inbound if own[0] in groups else ()
         return any(
@@ -233,6 +231,53 @@ class PathRemedies(NamedTuple):
             )
             for peer, _ in rules
         )
+
+
+class _Entries:
+    """The entries of a network ACL in one direction."""
+
+    def __init__(self, listed: Iterable[dict[str, Any]], *, egress: bool) -> None:
+        self.egress = egress
+        self.by_number = {one["RuleNumber"]: one for one in listed if one["Egress"] is egress}
+        denials = (number for number, one in self.by_number.items() if _denies_tcp(one))
+        self.first_denial: int = min(denials, default=_LAST_ENTRY + 1)
+
+    @property
+    def before_denials(self) -> int | None:
+        """The last number that is free before the entries that deny TCP; None without one."""
+        return next((n for n in range(self.first_denial - 1, 0, -1) if self._is_free(n)), None)
+
+    @property
+    def for_first(self) -> int | None:
+        """The number that the first entry that denies can have as well; None without one."""
+        after = range(self.first_denial + 1, _LAST_ENTRY + 1)
+        free = next((number for number in after if self._is_free(number)), _LAST_ENTRY)
+        passed = (self.by_number[number] for number in range(self.first_denial + 1, free))
+        return free if all(one["RuleAction"] == "deny" for one in passed) else None
+
+    def _is_free(self, number: int) -> bool:
+        return number not in self.by_number
+
+
+def _denies_tcp(entry: dict[str, Any]) -> bool:
+    of_tcp = entry["Protocol"] in ("-1", "6") and "CidrBlock" in entry
+    return of_tcp and entry["RuleAction"] == "deny"
+
+
+def _allowing(peer: object, ports: tuple[int, int]) -> str:
+    cidr = str(peer) if isinstance(peer, IPv4Network) else "CIDR"
+    return f"--protocol 6 {_range(*ports)} --rule-action allow --cidr-block {cidr}"
+
+
+def _as_it_is(entry: dict[str, Any]) -> str:
+    ports = entry.get("PortRange")
+    of_ports = f" {_range(ports['From'], ports['To'])}" if ports else ""
+    cidr = IPv4Network(entry["CidrBlock"], strict=False)
+    return f"--protocol {entry['Protocol']}{of_ports} --rule-action deny --cidr-block {cidr}"
+
+
+def _range(first: int, last: int) -> str:
+    return f"--port-range {word(f'From={first},To={last}')}"
 
 
 def _id(value: object, placeholder: str) -> str:

@@ -270,16 +270,14 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
     fix: tuple[str, ...] = (f"remove the Deny from the key's policy, and allow {root} kms:* there",)
     if admission.answer == "closed":
         named = in_shell(key.arn, _limits.key_fault, "KEY")
+        of_key = f"--key-id {named} --region {region_word(key.arn.split(':')[3])}"
         open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
         whole = with_statement({"Version": "2012-10-17", "Statement": [*policy.statements]}, open_)
         fix = (
+            (f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"),
             (
-                f"aws kms put-key-policy --key-id {named} --region {region_word(key.arn.split(':')[3])} "
-                f"--policy-name default --policy {in_json(whole)}"
-            ),
-            (
-                f"that keeps what the key's policy has and allows {root} kms:*; whoever the policy lets "
-                "change it may run it"
+                f"that keeps what the key's policy has and allows {root} kms:*; whoever the policy "
+                "lets change it may run it"
             ),
         )
     elif admission.answer == "unknown":

@@ -158,7 +158,7 @@ def shut_acl(world: World) -> None:
     subnets = world.answers["ec2:describe_subnets"]["Subnets"]
     subnets.append({"SubnetId": "subnet-e", "CidrBlock": "10.0.2.0/24"})
     listed = world.answers["ec2:describe_network_acls"]["NetworkAcls"]
-    denying = [entry(1, egress=True, Protocol="17"), entry(3, egress=False), entry(2, egress=True)]
+    denying = [entry(1, egress=True, Protocol="17"), entry(3, egress=False), entry(3, egress=True)]
     associated = [{"SubnetId": "subnet-e"}, {"Other": "subnet"}]
     entries = [*denying, *listed[0]["Entries"]]
     listed.append({"NetworkAclId": "acl-e", "Associations": associated, "Entries": entries})
@@ -166,9 +166,7 @@ def shut_acl(world: World) -> None:
 
 IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
 TO_ALL: Final = group("sg-endpoints", IpPermissionsEgress=[])
-DENIED: Final = (
-    '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]}'
-)
+DENIED: Final = test_node_network.policy(Effect="Deny")
 NEVER: Final = World.never_registered
 MORE: Final[dict[str, Callable[[World], object]]] = {
     **{
@@ -202,8 +200,12 @@ MORE: Final[dict[str, Callable[[World], object]]] = {
         groups(group("sg-web"), OPEN),
         shut_acl,
     ),
-    "a network ACL whose first entry denies": both(
-        NEVER, acls(entry(1, egress=True), entry(2, egress=False))
+    "a network ACL whose first entries deny": both(
+        NEVER,
+        acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False)),
+    ),
+    "a network ACL whose first entry denies, and the second allows": both(
+        NEVER, acls(entry(1, egress=True), entry(2, egress=True, RuleAction="allow"))
     ),
     "a network ACL that allows nothing": both(NEVER, acls(entry(90, egress=True))),
     "no way to S3": both(World.uses, NO_ROUTE),
@@ -275,6 +277,7 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
         *("ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcAttribute"),
         *("ec2:DescribeIamInstanceProfileAssociations", "ec2:ModifyInstanceMetadataOptions"),
         *("ec2:ModifyVpcEndpoint", "ec2:RebootInstances", "ec2:StartInstances"),
+        *("ec2:ReplaceNetworkAclEntry",),
         *("ec2:ReplaceIamInstanceProfileAssociation", "ec2:StopInstances"),
         *("iam:AddRoleToInstanceProfile", "iam:GetRole", "iam:PutUserPolicy"),
         *("iam:UpdateAssumeRolePolicy", "ssm:UpdateManagedInstanceRole"),
@@ -364,6 +367,16 @@ class Repair:
                 assert asked["RuleNumber"] not in taken
                 one["Entries"].append(asked)
 
+    def replace_network_acl_entry(self, asked: dict[str, Any]) -> None:
+        for one in self._listed("describe_network_acls", "NetworkAcls"):
+            if one["NetworkAclId"] == asked["NetworkAclId"]:
+                (old,) = (
+                    entry
+                    for entry in one["Entries"]
+                    if all(entry[name] == asked[name] for name in ("RuleNumber", "Egress"))
+                )
+                one["Entries"][one["Entries"].index(old)] = asked
+
     def modify_instance_metadata_options(self, asked: dict[str, Any]) -> None:
         self._world.instance["MetadataOptions"] = {"HttpEndpoint": asked["HttpEndpoint"]}
 
@@ -416,7 +429,11 @@ REPAIRED: Final = {
     **{f"path: {row.name}": (both(NEVER, row.breaks), NODE) for row in test_node_network.ROWS},
     **{f"more: {name}": (breaks, NODE) for name, breaks in MORE.items()},
 }
-UNREPAIRABLE: Final = {"more: a network ACL whose first entry denies"}
+UNREPAIRABLE: Final = {
+    "more: a network ACL whose first entry denies, and the second allows",
+    "more: endpoints with a shut group and a policy that denies",
+}
+"""What no command mends without undoing what somebody meant."""
 
 
 @pytest.mark.parametrize("name", REPAIRED)
