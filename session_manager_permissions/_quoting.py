@@ -19,9 +19,10 @@ _OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 characters, those that change the direction of text among them, halves of characters, and the
 separators of lines and paragraphs."""
 _PLAIN: Final = re.compile(r"[\w./:=-]+", re.ASCII)
-"""A word that each shell takes as it is; a comma makes a list in PowerShell, and `@` a variable."""
-_OF_SHELLS: Final = frozenset('"$`\\!%')
-"""What has a meaning between double quotes, to a POSIX shell, PowerShell or cmd."""
+"""A word that each shell takes as it is."""
+_QUOTED: Final = re.compile(r"[\w./:=,@+{}\[\]-]+", re.ASCII)
+"""A word that each shell takes in double quotes. Without them a comma makes a list in PowerShell,
+where `@` begins a variable, and brackets name files. cmd knows no single quotes."""
 
 
 def shown(text: str) -> str:
@@ -49,10 +50,10 @@ def fitting(value: str, fault: Callable[[str], str | None], placeholder: str) ->
 
 
 def word(text: str) -> str:
-    """Write a text as one word of a command: of any shell, as far as double quotes can do that."""
+    """Write a text as one word of a command: of any shell, if it has no space or the like."""
     if _PLAIN.fullmatch(text):
         return text
-    return shlex.quote(text) if {*text} & _OF_SHELLS or not text else f'"{text}"'
+    return f'"{text}"' if _QUOTED.fullmatch(text) else shlex.quote(text)
 
 
 def in_shell(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:

@@ -88,6 +88,8 @@ class Check:
     """One check of a node, and how it is told."""
 
     name: str
+    title: str
+    """What is wrong if it fails, for readers who do not know the checks."""
     group: Group
     """The branch of the tree that shows it."""
     stage: Stage
@@ -230,6 +232,7 @@ _WAY: Final = (
 
 RUNNING: Final = Check(
     name="instance-running",
+    title="The instance does not run",
     group="node",
     stage="Instance",
     passes_if="the instance runs, and none of its status checks is impaired",
@@ -239,6 +242,7 @@ RUNNING: Final = Check(
 )
 CONNECTED: Final = Check(
     name="connected",
+    title="The agent is not connected",
     group="node",
     stage="Session Manager",
     is_link=True,
@@ -249,6 +253,7 @@ CONNECTED: Final = Check(
 )
 REGISTERED: Final = Check(
     name="registered",
+    title="The agent is not registered",
     group="node",
     stage="Session Manager",
     is_link=True,
@@ -259,6 +264,7 @@ REGISTERED: Final = Check(
 )
 PROFILE: Final = Check(
     name="instance-profile",
+    title="No instance profile with a role",
     group="identity",
     stage="Profile, role",
     passes_if="the instance has an instance profile, and the profile has a role",
@@ -269,6 +275,7 @@ PROFILE: Final = Check(
 )
 ASSUMABLE: Final = Check(
     name="role-assumable",
+    title="The role can't be assumed",
     group="identity",
     stage="Profile, role",
     passes_if="the trust policy lets EC2 assume the role; for a hybrid node, Systems Manager",
@@ -280,6 +287,7 @@ ASSUMABLE: Final = Check(
 )
 METADATA: Final = Check(
     name="metadata",
+    title="The instance metadata service is off",
     group="identity",
     stage="Instance",
     passes_if="the instance metadata service is on",
@@ -290,6 +298,7 @@ METADATA: Final = Check(
 )
 REGISTER: Final = Check(
     name="register",
+    title="The role may not register the instance",
     group="identity",
     stage="Profile, role",
     passes_if="the role may register the node",
@@ -302,6 +311,7 @@ REGISTER: Final = Check(
 )
 REACH: Final = Check(
     name="reach",
+    title="The role may not connect to Session Manager",
     group="identity",
     stage="Profile, role",
     passes_if="the role may open the channels",
@@ -314,6 +324,7 @@ REACH: Final = Check(
 )
 HOST_MANAGEMENT: Final = Check(
     name="default-host-management",
+    title="Another role does the work",
     group="identity",
     stage="Profile, role",
     passes_if="the agent works with the role of the instance profile, and not with the account's "
@@ -324,10 +335,11 @@ HOST_MANAGEMENT: Final = Check(
 
 
 def _path(
-    service: str, *, used: str, cause: str, users_see: str | None, asks: tuple[str, ...] = ()
+    service: str, called: str, *, used: str, cause: str, users_see: str | None, asks: tuple[str, ...] = ()
 ) -> Check:
     return Check(
         name=f"path-{service}",
+        title=f"No network path to {called}",
         group="network",
         stage="Endpoint",
         is_link=True,
@@ -340,22 +352,25 @@ def _path(
 
 
 PATHS: Final = {
-    "ssm": _path("ssm", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
-    "ssmmessages": _path("ssmmessages", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
+    "ssm": _path("ssm", "Systems Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
+    "ssmmessages": _path("ssmmessages", "Session Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
     "kms": _path(
         "kms",
+        "AWS KMS",
         used=", if the document names a key",
         cause="endpoint-missing",
         users_see=_HANDSHAKE,
     ),
     "logs": _path(
         "logs",
+        "CloudWatch Logs",
         used=", if the document names a log group",
         cause="endpoint-missing",
         users_see=_GROUP_NOT_ENCRYPTED,
     ),
     "s3": _path(
         "s3",
+        "Amazon S3",
         used=", if the document names a bucket",
         cause="endpoint-missing",
         users_see=BUCKET_NOT_READ,
@@ -366,6 +381,7 @@ PATHS: Final = {
 
 ENCRYPT: Final = Check(
     name="encrypt",
+    title="The role may not use the key of sessions",
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may decrypt with the key that the document names",
@@ -377,6 +393,7 @@ ENCRYPT: Final = Check(
 )
 LOG_TO_S3: Final = Check(
     name="log-to-s3",
+    title="The role may not log to Amazon S3",
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may put logs into the bucket that the document names",
@@ -387,6 +404,7 @@ LOG_TO_S3: Final = Check(
 )
 LOG_TO_CLOUDWATCH: Final = Check(
     name="log-to-cloudwatch",
+    title="The role may not log to CloudWatch Logs",
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may write to the log group that the document names",
@@ -397,6 +415,7 @@ LOG_TO_CLOUDWATCH: Final = Check(
 )
 KEY_USABLE: Final = Check(
     name="key-usable",
+    title="The key of sessions can't be used",
     group="session preferences",
     stage="Session Manager",
     passes_if="the key is enabled, symmetric, for encryption, customer managed and in the node's "
@@ -406,6 +425,7 @@ KEY_USABLE: Final = Check(
 )
 BUCKET: Final = Check(
     name="bucket-encryption",
+    title="The log bucket does not exist, or is not encrypted as enforced",
     group="session preferences",
     stage="Session Manager",
     passes_if="the bucket exists, and is encrypted as the document enforces",
@@ -415,6 +435,7 @@ BUCKET: Final = Check(
 )
 LOG_GROUP: Final = Check(
     name="log-group-encryption",
+    title="The log group does not exist, or is not encrypted as enforced",
     group="session preferences",
     stage="Session Manager",
     passes_if="the log group exists, and has a KMS key if the document enforces encryption",
@@ -423,6 +444,7 @@ LOG_GROUP: Final = Check(
 )
 RUN_AS: Final = Check(
     name="run-as",
+    title="The user that sessions run as can't exist",
     group="session preferences",
     stage="Session Manager",
     passes_if="the user that sessions run as can exist: `root` fails where no tag of the operator "
@@ -432,6 +454,7 @@ RUN_AS: Final = Check(
 )
 OPERATOR: Final = Check(
     name="operator",
+    title="The operator may not start the session",
     group="operator",
     stage="Operator",
     passes_if="the operator may start the session on this node with this document, open its "
@@ -441,6 +464,7 @@ OPERATOR: Final = Check(
 )
 PLUGIN: Final = Check(
     name="plugin",
+    title="The Session Manager plug-in is absent or too old",
     group="operator",
     stage="Operator",
     passes_if="the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",

@@ -10,14 +10,13 @@ import sys
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module, metadata
-from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
 
 from .agent import read_diagnostics
-from .asking import SIGN_IN, CannotAsk, answered, without_passwords
+from .asking import CannotAsk, answered, before_aws, without_passwords
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .checks import CHECKS
@@ -50,7 +49,7 @@ from .simulator import (
     role_of_profile,
     with_deployment,
 )
-from .text import PROGRAM, all_shown, line_of, plainly, rendered, say
+from .text import INTERRUPTED, PROGRAM, all_shown, line_of, plainly, rendered, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,15 +58,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
+    from .audit.result import AuditResult
     from .diagnosis import Diagnosis
     from .session import Session
     from .simulator import LiveRole, Verdict
 
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
-
-INTERRUPTED: Final = Event()
-"""Set once a Ctrl-C has ended what the command waited for."""
 
 _LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.label}
 """What a role may do, in the order of the checks."""
@@ -207,7 +204,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     _refuse_unused_options(arguments)
     _import_extras(arguments.output)
     found: Mapping[str, object]
-    with said_in_a_line():
+    with said_in_a_line(arguments.profile):
         if arguments.instance_id is None:
             session = AwsSession(arguments.profile, arguments.region)
             with session.waiting.said(say):
@@ -235,8 +232,16 @@ def _audit(arguments: argparse.Namespace) -> int:
         return READY
     of_audit.refuse_unusable(arguments)
     _import_extras(arguments.output)
-    with said_in_a_line():
-        result = audits.answer(arguments)
+    try:
+        with said_in_a_line(arguments.profile):
+            result = audits.answer(arguments)
+        _show_audit(arguments, result)
+    finally:
+        INTERRUPTED.clear()
+    return audits.exit_status(result)
+
+
+def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
     show = partial(audits.as_text, arguments, result)
     if arguments.file is None:
         _print(show)
@@ -246,7 +251,6 @@ def _audit(arguments: argparse.Namespace) -> int:
         if arguments.file is not None:  # what was asked for a long time is not lost
             _print(show)
         raise
-    return audits.exit_status(result)
 
 
 def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
@@ -354,48 +358,23 @@ def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAn
 
 
 @contextmanager
-def said_in_a_line() -> Iterator[None]:
-    """Turn what boto3 raises before AWS answers into one line."""
+def said_in_a_line(profile: str | None) -> Iterator[None]:
+    """Turn what boto3 raises before AWS answers into one line.
+
+    Args:
+        profile: the profile of the AWS configuration, if it is given.
+    """
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
     sys.stdin = sys.stdin or io.StringIO()  # `<&-` closed it, and botocore may ask for an MFA code
     try:
         yield
     except (BotoCoreError, EOFError) as error:
-        raise CannotAsk(_before_aws(error)) from None
+        raise CannotAsk(before_aws(error, profile)) from None
     except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that does not exist
         raise CannotAsk(
             f"a variable or a setting of AWS can't be used: {error}: correct it"
         ) from None
-
-
-def _before_aws(error: Exception) -> str:
-    """Say what botocore raises before it asks AWS, and the way out."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "")
-    return way_out.format(error=error) or str(error)
-
-
-_WAYS_OUT: Final = {
-    "NoCredentialsError": f"no credentials: {SIGN_IN}, or give --profile or AWS_PROFILE",
-    "EOFError": (
-        "no credentials: the profile asks for an MFA code, and there is no terminal to enter it: "
-        "sign in with the AWS CLI first, or run this in a terminal"
-    ),
-    # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
-    "NoRegionError": (
-        "a request needs a region, and no region is known: give --region or AWS_REGION"
-    ),
-    "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
-    "SSOError": "no credentials: {error}: aws sso login, with the profile that you use",
-    "TokenRetrievalError": "no credentials: {error}: aws sso login, with the profile that you use",
-    "CredentialRetrievalError": (
-        "no credentials: {error}: run the credential_process of the profile by itself, and see "
-        "what it prints"
-    ),
-    "InvalidRegionError": "{error}: correct --region, or the region of the profile",
-}
-"""The ways out of errors that botocore raises before it asks AWS, by their names."""
 
 
 def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -> LiveDocument:

@@ -39,6 +39,7 @@ def main() -> None:
     if not _IS_IGNORED:
         _watch()
     status = command.main()
+    command.INTERRUPTED.set()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

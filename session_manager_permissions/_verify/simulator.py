@@ -270,11 +270,8 @@ class Verdict(NamedTuple):
     @property
     def _granting(self) -> list[str]:
         """Say how to give the role the permission, without code first."""
-        by_construct, *notes = self.question.grant.split("; ")
-        by_construct = f"give SessionManagerPermissions {by_construct}"
-        if not self.deployment:
-            return ["; ".join([by_construct, *notes])]
-        return [self.deployment, "; ".join([f"{by_construct}; that is for a CDK app", *notes])]
+        by_construct = f"give SessionManagerPermissions {self.question.grant}"
+        return [*filter(None, [self.deployment, by_construct])]
 
 
 def with_deployment(

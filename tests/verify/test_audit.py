@@ -538,7 +538,8 @@ def test_a_node_in_json(audit: Callable[..., Run]) -> None:
         "causes": ["register"],
     }
     assert found["why"][0].startswith(f"{REGISTER}: implicit deny")
-    assert found["fix"][0].startswith("give SessionManagerPermissions allow_registration=True")
+    assert found["fix"][0].endswith(" -c instance-profile=db -c allow-registration=true")
+    assert found["fix"][1].startswith("give SessionManagerPermissions allow_registration=True")
 
 
 def test_the_whole_in_json(audit: Callable[..., Run]) -> None:

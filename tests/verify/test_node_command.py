@@ -137,7 +137,7 @@ def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:
             'npx aws-cdk deploy --app "python -m session_manager_permissions" '
             f"-c instance-profile=web-server -c allow-registration=true -c key={KEY} "
             "-c log-bucket=session-logs -c log-prefix=web -c log-group=/ssm/sessions",
-            f"give SessionManagerPermissions encryption_key={key}; that is for a CDK app",
+            f"give SessionManagerPermissions encryption_key={key}",
         ],
         "page": "docs/causes/encrypt.md",
         "evidence": [

@@ -489,8 +489,8 @@ def test_commands_have_the_profile_that_was_given() -> None:
     lines = ("aws iam get-role", "npx aws-cdk deploy", "wait")
 
     assert with_profile(lines, "prod account") == (
-        'aws iam get-role --profile "prod account"',
-        'npx aws-cdk deploy --profile "prod account"',
+        "aws iam get-role --profile 'prod account'",
+        "npx aws-cdk deploy --profile 'prod account'",
         "wait",
     )
     assert with_profile(lines, None) == lines
