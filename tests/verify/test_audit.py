@@ -1025,7 +1025,10 @@ def test_credentials_may_end_half_way(audit: Callable[..., Run]) -> None:
     run = audit(account)
 
     assert (run.status, run.found) == (1, {A: (Q,), B: (Q,)})
-    assert run.error() == "Error when retrieving credentials from sso: the token has expired"
+    assert run.error() == (
+        "no credentials: Error when retrieving credentials from sso: the token has expired: sign "
+        "in with the AWS CLI, such as by aws sso login or aws login"
+    )
 
 
 @pytest.mark.parametrize("code", ["InvalidInput", "Throttling"])
