@@ -1020,9 +1020,7 @@ VERIFY: Final = {
     "a `credential_process` that prints nothing": Row(
         with_profile("credential_process = true"), CannotAsk
     ),
-    "a `credential_process` that fails": Row(
-        with_profile("credential_process = false"), CannotAsk
-    ),
+    "a `credential_process` that fails": Row(with_profile("credential_process = false"), CannotAsk),
     "a profile of IAM Identity Center, not signed in": Row(
         with_profile(
             "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"

@@ -48,9 +48,7 @@ _UNKNOWN_HERE: Final = frozenset(
 _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """The IAM action that an API operation needs, where the two have different names."""
 _NO_CREDENTIALS: Final = "no credentials: {error}: "
-_PROCESS: Final = (
-    "run the credential_process of the profile by itself, and see what it prints"
-)
+_PROCESS: Final = "run the credential_process of the profile by itself, and see what it prints"
 _WAYS_OUT: Final = {
     "NoCredentialsError": "no credentials: {sign_in}, or give --profile or AWS_PROFILE",
     "EOFError": (
@@ -217,7 +215,9 @@ def asking(
     try:
         yield
     except ClientError as error:
-        raise _refusal(error, service, region, resource, missing, profile) from None
+        raise _refusal(
+            error, service, region=region, resource=resource, missing=missing, profile=profile
+        ) from None
     except EndpointConnectionError as error:
         of_region = ""
         if region:
@@ -235,9 +235,10 @@ def asking(
         raise not_from_aws(service) from None
 
 
-def _refusal(  # noqa: PLR0913 # what `asking` was told
+def _refusal(
     error: Exception,
     service: str,
+    *,
     region: str | None,
     resource: str,
     missing: str,

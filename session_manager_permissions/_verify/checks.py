@@ -335,7 +335,13 @@ HOST_MANAGEMENT: Final = Check(
 
 
 def _path(
-    service: str, called: str, *, used: str, cause: str, users_see: str | None, asks: tuple[str, ...] = ()
+    service: str,
+    called: str,
+    *,
+    used: str,
+    cause: str,
+    users_see: str | None,
+    asks: tuple[str, ...] = (),
 ) -> Check:
     return Check(
         name=f"path-{service}",
@@ -352,8 +358,12 @@ def _path(
 
 
 PATHS: Final = {
-    "ssm": _path("ssm", "Systems Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
-    "ssmmessages": _path("ssmmessages", "Session Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
+    "ssm": _path(
+        "ssm", "Systems Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED
+    ),
+    "ssmmessages": _path(
+        "ssmmessages", "Session Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED
+    ),
     "kms": _path(
         "kms",
         "AWS KMS",

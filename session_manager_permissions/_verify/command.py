@@ -441,6 +441,8 @@ def _print_role(found: RoleAnswer, console: Console) -> None:
     found = all_shown(found)
     capabilities = found["capabilities"]
     table = Table("capability", "answer", "why", show_lines=True)
+    for column in table.columns[:2]:  # at their heads no word is cut off, however narrow it is
+        column.min_width = len(str(column.header))
     for one in capabilities:
         reasons = "\n".join([*one["why"], *one["notes"]])
         table.add_row(capability(one), answer(one), plainly(reasons))

@@ -34,12 +34,12 @@ if not _IS_IGNORED:
 
 def main() -> None:
     """Run the command, and end the process with its exit status."""
-    from . import command  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
+    from . import command, text  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
 
     if not _IS_IGNORED:
         _watch()
     status = command.main()
-    command.INTERRUPTED.set()
+    text.INTERRUPTED.set()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -59,14 +59,14 @@ def _watch() -> None:
 
 def _end_late(told: socket.socket, _: socket.socket) -> None:
     """End the process some time after a Ctrl-C, or at once after a second one."""
-    from . import command  # noqa: PLC0415 # as above
+    from .text import INTERRUPTED  # noqa: PLC0415 # as above
 
     told.recv(1)
     told.settimeout(_GRACE)
     try:
         told.recv(1)
     except TimeoutError:
-        if not command.INTERRUPTED.is_set():
+        if not INTERRUPTED.is_set():
             _end()
         told.settimeout(None)
         told.recv(1)

@@ -18,6 +18,7 @@ from botocore.exceptions import (
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
+from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 
 from . import audits
@@ -1222,6 +1223,23 @@ def test_the_rate_adapts_to_throttling(
 
     assert command.main(["audit", "--output", "json"]) == 0
     assert asked == {"retries": retries}
+
+
+@pytest.mark.parametrize(("columns", "is_table"), [("40", False), ("80", True)])
+def test_no_head_of_a_column_is_cut_off(
+    columns: str, *, is_table: bool, audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    account = Account(Machine(A), Machine(B, state="stopped"), Machine(C, OTHER_REGION))
+
+    out = audit(account, "--output", "table", "--all-regions").out
+
+    assert "\u2026" not in out
+    if is_table:
+        assert all(head in out for head in ("region", "nodes", *VERDICTS))
+    else:
+        assert f"\n{REGION}: 2 nodes\n  1 reachable\n  1 stopped\n" in out
+        assert f"\n{OTHER_REGION}: 1 node\n  1 reachable\n" in out
 
 
 def test_the_table(audit: Callable[..., Run], snapshot: SnapshotAssertion) -> None:

@@ -347,8 +347,10 @@ def test_groups_come_by_their_size() -> None:
         (["path-ssm"], "No network path to Systems Manager path-ssm"),
         (
             ["register", "metadata"],
-            "The role may not register the instance; the instance metadata service is off "
-            "register, metadata",
+            (
+                "The role may not register the instance; the instance metadata service is off "
+                "register, metadata"
+            ),
         ),
         (["of-a-newer-version"], "of-a-newer-version of-a-newer-version"),
         ([], "The cause is not known"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from session_manager_permissions._verify import command
+from session_manager_permissions._verify.text import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ def load() -> Iterator[Callable[..., Any]]:
     yield load
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, before)
-    command.INTERRUPTED.clear()
+    INTERRUPTED.clear()
 
 
 def interrupt() -> object:
@@ -129,7 +130,7 @@ def test_what_hangs_is_ended(
 ) -> None:
     entry = load()
     if has_ended:
-        command.INTERRUPTED.set()
+        INTERRUPTED.set()
 
     with pytest.raises(Ended, match="2"):
         entry._end_late(Told(late=late), None)  # noqa: SLF001 # what its thread runs

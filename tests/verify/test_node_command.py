@@ -134,9 +134,11 @@ def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:
             f'Users see: "{ENCRYPT.users_see}"',
         ],
         "fix": [
-            'npx aws-cdk deploy --app "python -m session_manager_permissions" '
-            f"-c instance-profile=web-server -c allow-registration=true -c key={KEY} "
-            "-c log-bucket=session-logs -c log-prefix=web -c log-group=/ssm/sessions",
+            (
+                'npx aws-cdk deploy --app "python -m session_manager_permissions" '
+                f"-c instance-profile=web-server -c allow-registration=true -c key={KEY} "
+                "-c log-bucket=session-logs -c log-prefix=web -c log-group=/ssm/sessions"
+            ),
             f"give SessionManagerPermissions encryption_key={key}",
         ],
         "page": "docs/causes/encrypt.md",

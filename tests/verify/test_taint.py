@@ -245,7 +245,9 @@ def run(of: Case, taint: Taint) -> Said:
     return Said(status, out.getvalue(), err.getvalue())
 
 
-COMMAND: Final = re.compile(r"(?:^|[ :(])((?:npx|aws|sudo|session-manager-permissions|(?<=: )id) .+)")
+COMMAND: Final = re.compile(
+    r"(?:^|[ :(])((?:npx|aws|sudo|session-manager-permissions|(?<=: )id) .+)"
+)
 PYTHON: Final = re.compile(r"give SessionManagerPermissions ([^;]*\(.*)")
 PLACEHOLDER: Final = re.compile("[A-Z]+(_[A-Z]+)*")
 

@@ -1259,8 +1259,8 @@ def test_fix_is_an_option_of_the_construct(
     assert run.status == 1
     fixes = [one["fix"] for one in run.json["capabilities"] if one["fix"]]
     assert fixes
-    for command, fix in fixes:
-        assert command.startswith("npx aws-cdk deploy ")
+    for without_code, fix in fixes:
+        assert without_code.startswith("npx aws-cdk deploy ")
         options = re.findall(r"(?:^give SessionManagerPermissions |\), )(\w+)=", fix)
         assert options
         assert set(options) <= SessionManagerOptions.__optional_keys__
