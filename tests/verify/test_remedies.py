@@ -14,6 +14,14 @@ from botocore.validate import ParamValidator
 
 from session_manager_permissions import _lists
 from session_manager_permissions._verify.lines import is_command, with_profile
+from session_manager_permissions._verify.simulator import (
+    LiveKey,
+    LiveRole,
+    Uses,
+    Verdict,
+    questions,
+    with_deployment,
+)
 
 from . import test_node, test_node_network
 from .nodes import (
@@ -51,8 +59,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_manager_permissions._verify.diagnosis import Diagnosis
-
-pytestmark = pytest.mark.untraced
 
 PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
 NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
@@ -436,6 +442,7 @@ UNREPAIRABLE: Final = {
 """What no command mends without undoing what somebody meant."""
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", REPAIRED)
 def test_what_a_command_mends_is_not_found_again(name: str) -> None:
     breaks, node = REPAIRED[name]
@@ -483,6 +490,45 @@ def test_an_operator_who_is_allowed_by_hand_may_start() -> None:
         "ssmmessages:OpenDataChannel": [f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/*"],
         "kms:GenerateDataKey": [KEY],
     }
+
+
+@pytest.mark.parametrize("why", ["an explicit deny", "a boundary", "IAM Identity Center"])
+def test_no_command_is_shown_where_it_would_not_help(why: str) -> None:
+    world = World()
+    operator = USER
+    if why == "IAM Identity Center":
+        operator = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
+        world.denies.add(f"{operator} ssm:StartSession")
+    else:
+
+        def denies(asked: dict[str, Any]) -> dict[str, Any]:
+            found = world._simulate(asked)  # noqa: SLF001 # its answer
+            for result in found["EvaluationResults"] if asked["PolicySourceArn"] == USER else ():
+                by_boundary = {"AllowedByPermissionsBoundary": False}
+                result |= {"EvalDecision": "explicitDeny"}
+                if why == "a boundary":
+                    result |= {"EvalDecision": "implicitDeny"}
+                    result["PermissionsBoundaryDecisionDetail"] = by_boundary
+                for one in result.get("ResourceSpecificResults", ()):
+                    one["EvalResourceDecision"] = result["EvalDecision"]
+                    if why == "a boundary":
+                        one["PermissionsBoundaryDecisionDetail"] = by_boundary
+            return found
+
+        world.simulates = denies
+
+    (check,) = (one for one in diagnosed(world, operator=operator).checks if one.name == "operator")
+
+    assert check.verdict == "fail"
+    assert not any(map(is_command, check.fix))
+
+
+def test_keys_of_several_regions_are_in_no_one_command() -> None:
+    keys = [LiveKey(one, one) for one in (KEY, KEY.replace(REGION, "us-east-1"))]
+    role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web")
+    verdicts = [Verdict(one, role, ()) for one in questions(role, Uses(keys=(*keys,)), REGION)]
+
+    assert with_deployment(verdicts) == verdicts
 
 
 def test_commands_have_the_profile_that_was_given() -> None:
