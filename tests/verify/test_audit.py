@@ -20,6 +20,7 @@ from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
 from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
+from session_manager_permissions._verify.text import INTERRUPTED
 
 from . import audits
 from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session
@@ -1059,9 +1060,17 @@ def test_ctrl_c_leaves_what_is_known(
     audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Progress, "judged", interrupted)
+    as_text, ended_by_itself = answering.as_text, []
+
+    def shows(*shown: Any) -> str:  # noqa: ANN401
+        ended_by_itself.append(INTERRUPTED.is_set())  # so that nothing ends it meanwhile
+        return as_text(*shown)
+
+    monkeypatch.setattr(answering, "as_text", shows)
 
     run = audit(Account(Machine(A), Machine(B, OTHER_REGION), Machine(C)), "--all-regions")
 
+    assert (ended_by_itself, INTERRUPTED.is_set()) == ([True], False)
     assert run.status == 1
     assert len(run.found) == 1
     errors = [one["error"] for one in run.json["regions"] if one["error"]]
