@@ -206,6 +206,7 @@ class _Reader:
             by_id = [{"Name": "group-id", "Values": [*more_groups]}]
             more = self._described("DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
             groups = [*(groups or []), *(more or [])]
+        subnets = [one["SubnetId"] for one in self._subnets]
         network.groups = {one["GroupId"]: self._group(one) for one in groups or []}
         return LiveVpc(
             id=self._vpc,
@@ -214,12 +215,7 @@ class _Reader:
             only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
             errors=tuple(self._unanswered),
             knows_zones=zones is not None and self._owner == self._account,
-            acls={
-                of["SubnetId"]: one
-                for one in reversed(self._acls)
-                for of in one["Associations"]
-                if "SubnetId" in of
-            },
+            acls={name: acl for name in subnets if (acl := self._acl_of(name))},
         )
 
     def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
@@ -420,10 +416,20 @@ class _Reader:
         )
 
     def _acl(self, subnet: str) -> NetworkAcl | Unknown:
-        for acl in self._acls:
-            if any(one.get("SubnetId") == subnet for one in acl["Associations"]):
-                return NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
-        return Unknown(f"the network ACL of the subnet {subnet!r}")
+        acl = self._acl_of(subnet)
+        if acl is None:
+            return Unknown(f"the network ACL of the subnet {subnet!r}")
+        return NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
+
+    def _acl_of(self, subnet: str) -> _Described | None:
+        return next(
+            (
+                acl
+                for acl in self._acls
+                if any(one.get("SubnetId") == subnet for one in acl["Associations"])
+            ),
+            None,
+        )
 
     def _table(self, found: _Described) -> RouteTable:
         routes = tuple(self._route(route) for route in found["Routes"])

@@ -281,7 +281,5 @@ def _range(first: int, last: int) -> str:
 
 
 def _id(value: object, placeholder: str) -> str:
-    """Return the id of a resource of EC2, or a placeholder if it is not known."""
-    if not isinstance(value, str):
-        return placeholder
-    return fitting(value, _limits.EC2_ID.fault, placeholder)
+    """Return the id of a resource of EC2, or a placeholder for what is none."""
+    return fitting(str(value), _limits.EC2_ID.fault, placeholder)
