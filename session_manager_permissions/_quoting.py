@@ -6,6 +6,7 @@ or puts it into a line to paste, does so by one of these functions.
 
 from __future__ import annotations
 
+import re
 import shlex
 import unicodedata
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,11 @@ _OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The categories of Unicode whose characters a terminal obeys or hides: control and format
 characters, those that change the direction of text among them, halves of characters, and the
 separators of lines and paragraphs."""
+_PLAIN: Final = re.compile(r"[\w./:=-]+", re.ASCII)
+"""A word that each shell takes as it is."""
+_QUOTED: Final = re.compile(r"[\w./:=,@+{}\[\]-]+", re.ASCII)
+"""A word that each shell takes in double quotes. Without them a comma makes a list in PowerShell,
+where `@` begins a variable, and brackets name files. cmd knows no single quotes."""
 
 
 def shown(text: str) -> str:
@@ -31,8 +37,8 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 # as Python does
 
 
-def in_shell(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:
-    """Write a value as one word of a shell command.
+def fitting(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:
+    """Return a value for a line to paste, or a placeholder in its place.
 
     Args:
         value: the value.
@@ -40,9 +46,19 @@ def in_shell(value: str, fault: Callable[[str], str | None], placeholder: str) -
         placeholder: the word to write in place of a value with a fault, or of one that the command
             would take for an option. The message around the command has to show the value itself.
     """
-    if value.startswith("-") or fault(value):
-        return placeholder
-    return shlex.quote(value)
+    return placeholder if value.startswith("-") or fault(value) else value
+
+
+def word(text: str) -> str:
+    """Write a text as one word of a command: of any shell, if it has no space or the like."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return f'"{text}"' if _QUOTED.fullmatch(text) else shlex.quote(text)
+
+
+def in_shell(value: str, fault: Callable[[str], str | None], placeholder: str) -> str:
+    """Write a value as one word of a command, or a placeholder as `fitting` has it."""
+    return word(fitting(value, fault, placeholder))
 
 
 def in_python(value: str) -> str:

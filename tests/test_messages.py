@@ -26,8 +26,10 @@ from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     InvalidRegionError,
+    LoginRefreshRequired,
 )
 from constructs import Construct
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -577,6 +579,17 @@ def with_variable(name: str, value: str, *arguments: str) -> Callable[[World], o
     return does
 
 
+def with_profile(text: str) -> Callable[[World], object]:
+    """The command with a profile of this text in the AWS configuration."""
+
+    def does(w: World) -> None:
+        (w.folder / "config").write_text(f"[profile prod]\n{text}", encoding="utf-8")
+        w.patch.setenv("AWS_CONFIG_FILE", str(w.folder / "config"))
+        without_an_answer("--role", "web", "--profile", "prod")(w)
+
+    return does
+
+
 def app(
     *,
     file: bytes = b"",
@@ -1000,6 +1013,29 @@ VERIFY: Final = {
     "a `credential_process` that does not exist": Row(
         command(
             "--role", "web", answers=fails_by(FileNotFoundError(2, "No such file", "/nonexistent"))
+        ),
+        CannotAsk,
+    ),
+    "a `credential_process` that is empty": Row(with_profile("credential_process ="), CannotAsk),
+    "a `credential_process` that prints nothing": Row(
+        with_profile("credential_process = true"), CannotAsk
+    ),
+    "a `credential_process` that fails": Row(with_profile("credential_process = false"), CannotAsk),
+    "a profile of IAM Identity Center, not signed in": Row(
+        with_profile(
+            "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
+            f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"
+        ),
+        CannotAsk,
+    ),
+    "a sign-in of the AWS CLI that has expired": Row(
+        command("--role", "web", answers=fails_by(LoginRefreshRequired())), CannotAsk
+    ),
+    "credentials that can't be refreshed": Row(
+        command(
+            "--role",
+            "web",
+            answers=fails_by(CredentialRetrievalError(provider="sso", error_msg="too late")),
         ),
         CannotAsk,
     ),

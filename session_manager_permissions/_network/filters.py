@@ -16,6 +16,7 @@ from .verdicts import (
     NO_NETWORK_PATH,
     OF_SERVICES,
     OPEN,
+    AclFault,
     Path,
     Problem,
     unknown,
@@ -208,17 +209,20 @@ def _acl(
         return OPEN
     if isinstance(acl, Unknown):
         return unknown(acl.decides)
-    passed = all_of(
-        (
-            _acl_passes(place, acl, peer, out, egress=True),
-            _acl_passes(place, acl, peer, back, egress=False),
-        )
-    )
+    facts = {
+        (egress, ports): _acl_passes(place, acl, peer, ports, egress=egress)
+        for egress, ports in ((True, out), (False, back))
+    }
     why = (
         f"the network ACL {acl.name!r} of the subnet {subnet.name!r} does not let TCP 443 or the "
         "answers to it pass"
     )
-    return unless(passed, lambda: Problem(NO_NETWORK_PATH, why, fault=NETWORK_ACL))
+    shut = tuple(way for way, fact in facts.items() if fact is not True)
+    fault = AclFault(subnet.name, peer, shut)
+    return unless(
+        all_of(facts.values()),
+        lambda: Problem(NO_NETWORK_PATH, why, fault=NETWORK_ACL, acl=fault),
+    )
 
 
 def _acl_passes(

@@ -36,6 +36,17 @@ class State(Enum):
     CLOSED = "closed"
 
 
+class AclFault(NamedTuple):
+    """A network ACL that does not let a connection pass."""
+
+    subnet: str
+    """The subnet whose ACL it is."""
+    peer: Hashable
+    """The range of the other end."""
+    ports: tuple[tuple[bool, tuple[int, int]], ...]
+    """Each direction that is shut: whether it is outbound, and the ports."""
+
+
 class Problem(NamedTuple):
     """Why a path is closed."""
 
@@ -48,6 +59,8 @@ class Problem(NamedTuple):
     services: tuple[str, ...] = ()
     fault: str = ""
     """What to change, if the cause alone does not tell: one of the constants above."""
+    acl: AclFault | None = None
+    """Of the fault `NETWORK_ACL`, what the network ACL has to let pass."""
 
 
 class Path(NamedTuple):

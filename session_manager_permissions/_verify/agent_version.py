@@ -72,7 +72,9 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
 
 def _update(node: Node) -> str:
     if node.online:
-        of_node = f"--instance-ids {node.id_word} --document-name {_UPDATE} {node.cli_options}"
+        of_node = (
+            f"--instance-ids {node.id_word} --document-name {_UPDATE} --region {node.region_word}"
+        )
         return f"aws ssm send-command {of_node}"
     return (
         "install the newest agent on the node: https://docs.aws.amazon.com/systems-manager/latest/"

@@ -142,7 +142,7 @@ class CheckAnswer(TypedDict):
     why: list[str]
     """Why, in English; then what users see because of it."""
     fix: list[str]
-    """What to run or to write."""
+    """What to do, a line each: one that begins with `aws` or `npx` is a whole command."""
     page: str
     """The page about the cause: its address, or its path in the repository without a site."""
     evidence: list[EvidenceAnswer]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote
 
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
+
+from .lines import of_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -44,7 +47,61 @@ _UNKNOWN_HERE: Final = frozenset(
 """What a region says to credentials that it does not know."""
 _ACTIONS: Final = {"s3:GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 """The IAM action that an API operation needs, where the two have different names."""
-SIGN_IN: Final = "sign in with the AWS CLI, such as by aws sso login or aws login"
+_NO_CREDENTIALS: Final = "no credentials: {error}: "
+_PROCESS: Final = "run the credential_process of the profile by itself, and see what it prints"
+_WAYS_OUT: Final = {
+    "NoCredentialsError": "no credentials: {sign_in}, or give --profile or AWS_PROFILE",
+    "EOFError": (
+        "no credentials: the profile asks for an MFA code, and there is no terminal to enter it: "
+        "sign in with the AWS CLI first, or run this in a terminal"
+    ),
+    # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
+    "NoRegionError": (
+        "a request needs a region, and no region is known: give --region or AWS_REGION"
+    ),
+    "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
+    "SSOError": _NO_CREDENTIALS + "aws sso login{profile}",
+    "TokenRetrievalError": _NO_CREDENTIALS + "aws sso login{profile}",
+    "LoginError": _NO_CREDENTIALS + "aws login{profile}",
+    "CredentialRetrievalError": _NO_CREDENTIALS + "{sign_in}",
+    "InvalidRegionError": "{error}: correct --region, or the region of the profile",
+}
+"""The ways out of errors that botocore raises before it asks AWS, by their names."""
+
+
+def _of_profile(profile: str | None) -> str:
+    """Return the option that names the profile in use to the AWS CLI; "" where none is."""
+    named = profile or os.environ.get("AWS_PROFILE")
+    return f" {of_profile(named)}" if named else ""
+
+
+def sign_in(profile: str | None = None) -> str:
+    """Say how to get credentials for the profile in use."""
+    of = _of_profile(profile)
+    return f"sign in with the AWS CLI, such as by aws sso login{of} or aws login{of}"
+
+
+def before_aws(error: Exception, profile: str | None = None) -> str:
+    """Say what botocore raises before it asks AWS, and the way out."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "{error}")
+    if getattr(error, "kwargs", {}).get("provider") == "custom-process":
+        way_out = _NO_CREDENTIALS + _PROCESS
+    return way_out.format(error=error, profile=_of_profile(profile), sign_in=sign_in(profile))
+
+
+def _misspelt(region: str) -> str:
+    """Name a region that is almost called so; "" if there is none, or there is such a region."""
+    from botocore.session import get_session  # noqa: PLC0415 # of an extra
+
+    session = get_session()
+    known = [
+        one
+        for partition in session.get_available_partitions()
+        for one in session.get_available_regions("ec2", partition)
+    ]
+    similar = [] if region in known else get_close_matches(region, known, 1)
+    return f": there is {similar[0]}" if similar else ""
 
 
 _USER_OF_URL: Final = re.compile(r"(?:(?<=://)|(?<=Invalid endpoint: ))[^\s\"'<>]*@")
@@ -126,7 +183,7 @@ def not_from_aws(service: str) -> CannotAsk:
 
 @contextmanager
 def asking(
-    service: str, region: str | None, resource: str, missing: str
+    service: str, region: str | None, resource: str, missing: str, profile: str | None = None
 ) -> Generator[None, None, None]:
     """Turn an error of AWS, and an answer that is not AWS's, into a `CannotAsk`.
 
@@ -137,6 +194,7 @@ def asking(
         region: where the service is asked.
         resource: what the credentials need the action on.
         missing: what to say if the resource does not exist.
+        profile: the profile of the AWS configuration, if it is given.
 
     Raises:
         NotPermitted: the credentials may not make the call.
@@ -157,9 +215,13 @@ def asking(
     try:
         yield
     except ClientError as error:
-        raise _refusal(error, service, region, resource, missing) from None
+        raise _refusal(
+            error, service, region=region, resource=resource, missing=missing, profile=profile
+        ) from None
     except EndpointConnectionError as error:
-        of_region = f", and whether there is a region {region}" if region else ""
+        of_region = ""
+        if region:
+            of_region = f", and whether there is a region {region}{_misspelt(region)}"
         text = f"{error}: check the network{of_region}"
         raise CannotAsk(text) from None
     except (NoConnection, HTTPClientError) as error:
@@ -174,7 +236,13 @@ def asking(
 
 
 def _refusal(
-    error: Exception, service: str, region: str | None, resource: str, missing: str
+    error: Exception,
+    service: str,
+    *,
+    region: str | None,
+    resource: str,
+    missing: str,
+    profile: str | None,
 ) -> CannotAsk:
     response, operation = error.response, error.operation_name  # type: ignore[attr-defined]
     code, reason = response["Error"]["Code"], response["Error"].get("Message")
@@ -182,19 +250,24 @@ def _refusal(
     found: CannotAsk
     # botocore makes these calls to get the credentials of a profile.
     if operation.startswith(("Assume", "GetRoleCredentials")):
-        found = CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {SIGN_IN}")
+        way_out = sign_in(profile)
+        if operation == "AssumeRole" and code in _DENIED:
+            way_out = "let the identity assume the role_arn of the profile, or give another profile"
+        found = CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
     elif code in _DENIED:
         found = NotPermitted(_ACTIONS.get(action, action), resource)
     elif code in _MISSING or code.endswith(".NotFound"):
         found = NotThere(missing)
         found.code = code
     elif code in _EXPIRED:
-        found = CannotAsk(f"{action} failed: {code}: the credentials have expired: {SIGN_IN}")
+        expired = f"{action} failed: {code}: the credentials have expired"
+        found = CannotAsk(f"{expired}: {sign_in(profile)}")
     elif code in _UNKNOWN_HERE:
         named = in_shell(region or "", _limits.REGION.fault, "REGION")
         found = CannotAsk(
             f"{action} failed: {code}: {reason}: AWS does not know the credentials there: "
-            f"{SIGN_IN}, or enable the region: aws account enable-region --region-name {named}"
+            f"{sign_in(profile)}, or enable the region: aws account enable-region --region-name "
+            f"{named}{_of_profile(profile)}"
         )
     else:
         found = CannotAsk(f"{action} failed: {code}: {reason}")

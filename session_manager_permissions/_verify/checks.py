@@ -104,6 +104,8 @@ class Check:
     """One check of a node, and how it is told."""
 
     name: str
+    title: str
+    """What is wrong if it fails, for readers who do not know the checks."""
     group: Group
     """The branch of the tree that shows it."""
     stage: Stage
@@ -150,7 +152,11 @@ class Check:
         return Outcome(self, subject, "proven" if proven else "pass", why, (), tuple(evidence))
 
     def unknown(
-        self, subject: str | None, *why: str, fix: str = "", evidence: Iterable[Evidence] = ()
+        self,
+        subject: str | None,
+        *why: str,
+        fix: str | tuple[str, ...] = (),
+        evidence: Iterable[Evidence] = (),
     ) -> Outcome:
         """Return the outcome that it is not known, with what to do to find out."""
         return Outcome(self, subject, "unknown", why, _lines(fix), tuple(evidence))
@@ -178,9 +184,8 @@ class Check:
             is_seen: whether users read a message.
             users_see: the message. Default: - that of the check
         """
-        fixes = _lines(fix) if isinstance(fix, str) else fix
         whys = (*why, *_seen(users_see or self.users_see, is_seen=is_seen))
-        return Outcome(self, subject, "fail", whys, fixes, tuple(evidence))
+        return Outcome(self, subject, "fail", whys, _lines(fix), tuple(evidence))
 
     def simulated(
         self, subject: str | None, verdict: Verdict | CannotAsk, *, is_seen: bool = True
@@ -202,8 +207,8 @@ def _seen(users_see: str | None, *, is_seen: bool) -> tuple[str, ...]:
     return (f'Users see: "{users_see}"',) if users_see and is_seen else ()
 
 
-def _lines(fix: str) -> tuple[str, ...]:
-    return (fix,) if fix else ()
+def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:
+    return fix if isinstance(fix, tuple) else (fix,) if fix else ()
 
 
 def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
@@ -245,6 +250,7 @@ _WAY: Final = (
 
 RUNNING: Final = Check(
     name="instance-running",
+    title="The instance does not run",
     group="node",
     stage="Instance",
     passes_if="the instance runs, and none of its status checks is impaired",
@@ -254,6 +260,7 @@ RUNNING: Final = Check(
 )
 CONNECTED: Final = Check(
     name="connected",
+    title="The agent is not connected",
     group="node",
     stage="Session Manager",
     is_link=True,
@@ -265,6 +272,7 @@ CONNECTED: Final = Check(
 )
 REGISTERED: Final = Check(
     name="registered",
+    title="The agent is not registered",
     group="node",
     stage="Session Manager",
     is_link=True,
@@ -276,6 +284,7 @@ REGISTERED: Final = Check(
 )
 PROFILE: Final = Check(
     name="instance-profile",
+    title="No instance profile with a role",
     group="identity",
     stage="Profile, role",
     passes_if="the instance has an instance profile, and the profile has a role",
@@ -286,6 +295,7 @@ PROFILE: Final = Check(
 )
 ASSUMABLE: Final = Check(
     name="role-assumable",
+    title="The role can't be assumed",
     group="identity",
     stage="Profile, role",
     passes_if="the trust policy lets EC2 assume the role; for a hybrid node, Systems Manager",
@@ -297,6 +307,7 @@ ASSUMABLE: Final = Check(
 )
 METADATA: Final = Check(
     name="metadata",
+    title="The instance metadata service is off",
     group="identity",
     stage="Instance",
     passes_if="the instance metadata service is on",
@@ -307,6 +318,7 @@ METADATA: Final = Check(
 )
 AGENT: Final = Check(
     name="agent",
+    title="The agent is too old for what is asked",
     group="node",
     stage="Instance",
     passes_if="the version of the agent can do what the document asks. If nothing that the "
@@ -324,6 +336,7 @@ AGENT: Final = Check(
 )
 TIER: Final = Check(
     name="tier",
+    title="Hybrid nodes are on the standard tier",
     group="node",
     stage="Session Manager",
     passes_if="the region is on the advanced-instances tier, if the node is a hybrid one",
@@ -333,6 +346,7 @@ TIER: Final = Check(
 )
 REGISTER: Final = Check(
     name="register",
+    title="The role may not register the instance",
     group="identity",
     stage="Profile, role",
     passes_if="the role may register the node",
@@ -345,6 +359,7 @@ REGISTER: Final = Check(
 )
 REACH: Final = Check(
     name="reach",
+    title="The role may not connect to Session Manager",
     group="identity",
     stage="Profile, role",
     passes_if="the role may open the channels",
@@ -357,6 +372,7 @@ REACH: Final = Check(
 )
 HOST_MANAGEMENT: Final = Check(
     name="default-host-management",
+    title="Another role does the work",
     group="identity",
     stage="Profile, role",
     passes_if="the agent works with the role of the instance profile, and not with the account's "
@@ -367,10 +383,17 @@ HOST_MANAGEMENT: Final = Check(
 
 
 def _path(
-    service: str, *, used: str, cause: str, users_see: str | None, asks: tuple[str, ...] = ()
+    service: str,
+    called: str,
+    *,
+    used: str,
+    cause: str,
+    users_see: str | None,
+    asks: tuple[str, ...] = (),
 ) -> Check:
     return Check(
         name=f"path-{service}",
+        title=f"No network path to {called}",
         group="network",
         stage="Endpoint",
         is_link=True,
@@ -383,22 +406,29 @@ def _path(
 
 
 PATHS: Final = {
-    "ssm": _path("ssm", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
-    "ssmmessages": _path("ssmmessages", used="", cause="no-network-path", users_see=_NOT_CONNECTED),
+    "ssm": _path(
+        "ssm", "Systems Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED
+    ),
+    "ssmmessages": _path(
+        "ssmmessages", "Session Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED
+    ),
     "kms": _path(
         "kms",
+        "AWS KMS",
         used=", if the document names a key",
         cause="endpoint-missing",
         users_see=_HANDSHAKE,
     ),
     "logs": _path(
         "logs",
+        "CloudWatch Logs",
         used=", if the document names a log group",
         cause="endpoint-missing",
         users_see=_GROUP_NOT_ENCRYPTED,
     ),
     "s3": _path(
         "s3",
+        "Amazon S3",
         used=", if the document names a bucket",
         cause="endpoint-missing",
         users_see=BUCKET_NOT_READ,
@@ -409,6 +439,7 @@ PATHS: Final = {
 
 ENCRYPT: Final = Check(
     name="encrypt",
+    title="The role may not use the key of sessions",
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may decrypt with the key that the document names",
@@ -420,6 +451,7 @@ ENCRYPT: Final = Check(
 )
 LOG_TO_S3: Final = Check(
     name="log-to-s3",
+    title="The role may not log to Amazon S3",
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may put logs into the bucket that the document names",
@@ -430,6 +462,7 @@ LOG_TO_S3: Final = Check(
 )
 LOG_TO_CLOUDWATCH: Final = Check(
     name="log-to-cloudwatch",
+    title="The role may not log to CloudWatch Logs",
     group="session preferences",
     stage="Profile, role",
     passes_if="the role may write to the log group that the document names",
@@ -440,6 +473,7 @@ LOG_TO_CLOUDWATCH: Final = Check(
 )
 KEY_USABLE: Final = Check(
     name="key-usable",
+    title="The key of sessions can't be used",
     group="session preferences",
     stage="Session Manager",
     passes_if="the key is enabled, symmetric, for encryption, customer managed and in the node's "
@@ -449,6 +483,7 @@ KEY_USABLE: Final = Check(
 )
 BUCKET: Final = Check(
     name="bucket-encryption",
+    title="The log bucket does not exist, or is not encrypted as enforced",
     group="session preferences",
     stage="Session Manager",
     passes_if="the bucket exists, and is encrypted as the document enforces",
@@ -458,6 +493,7 @@ BUCKET: Final = Check(
 )
 LOG_GROUP: Final = Check(
     name="log-group-encryption",
+    title="The log group does not exist, or is not encrypted as enforced",
     group="session preferences",
     stage="Session Manager",
     passes_if="the log group exists, and has a KMS key if the document enforces encryption",
@@ -466,6 +502,7 @@ LOG_GROUP: Final = Check(
 )
 RUN_AS: Final = Check(
     name="run-as",
+    title="The user that sessions run as can't exist",
     group="session preferences",
     stage="Session Manager",
     passes_if="the user that sessions run as can exist: `root` fails where no tag of the operator "
@@ -475,6 +512,7 @@ RUN_AS: Final = Check(
 )
 OPERATOR: Final = Check(
     name="operator",
+    title="The operator may not start the session",
     group="operator",
     stage="Operator",
     passes_if="the operator may start the session on this node with this document, open its "
@@ -484,6 +522,7 @@ OPERATOR: Final = Check(
 )
 PLUGIN: Final = Check(
     name="plugin",
+    title="The Session Manager plug-in is absent or too old",
     group="operator",
     stage="Operator",
     passes_if="the Session Manager plug-in on PATH has the version 1.2.764.0 or a newer one",

@@ -11,20 +11,20 @@ import sys
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module, metadata
-from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
 
 from .agent import read_diagnostics
-from .asking import SIGN_IN, CannotAsk, answered, without_passwords
+from .asking import CannotAsk, answered, before_aws, without_passwords
 from .audit import answering as audits
 from .audit import arguments as of_audit
 from .checks import CHECKS
 from .diagnosis import diagnose
 from .document import PORT, Home, LiveDocument, read_document
 from .identity import let_assume
+from .lines import region_word, with_profile
 from .node import find_node
 from .operators import operator_fault
 from .options import (
@@ -41,8 +41,16 @@ from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
 from .session import AwsSession
-from .simulator import Uses, ask, find_key, find_role, questions, role_of_profile
-from .text import PROGRAM, all_shown, line_of, plainly, rendered, say
+from .simulator import (
+    Uses,
+    ask,
+    find_key,
+    find_role,
+    questions,
+    role_of_profile,
+    with_deployment,
+)
+from .text import INTERRUPTED, PROGRAM, all_shown, line_of, plainly, rendered, say
 from .waiting import wait_until_ready
 
 if TYPE_CHECKING:
@@ -52,6 +60,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
+    from .audit.result import AuditResult
     from .diagnosis import Diagnosis
     from .session import Session
     from .simulator import LiveRole, Verdict
@@ -60,9 +69,6 @@ _WAIT: Final = "600"
 """How many seconds `--wait` waits, if it is not said."""
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
-
-INTERRUPTED: Final = Event()
-"""Set once a Ctrl-C has ended what the command waited for."""
 
 _LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.label}
 """What a role may do, in the order of the checks."""
@@ -208,7 +214,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     _refuse_unused_options(arguments)
     _import_extras(arguments.output)
     found: Mapping[str, object]
-    with said_in_a_line():
+    with said_in_a_line(arguments.profile):
         if arguments.instance_id is None:
             session = AwsSession(arguments.profile, arguments.region)
             with session.waiting.said(say):
@@ -236,8 +242,16 @@ def _audit(arguments: argparse.Namespace) -> int:
         return READY
     of_audit.refuse_unusable(arguments)
     _import_extras(arguments.output)
-    with said_in_a_line():
-        result = audits.answer(arguments)
+    try:
+        with said_in_a_line(arguments.profile):
+            result = audits.answer(arguments)
+        _show_audit(arguments, result)
+    finally:
+        INTERRUPTED.clear()
+    return audits.exit_status(result)
+
+
+def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
     show = partial(audits.as_text, arguments, result)
     if arguments.file is None:
         _print(show)
@@ -247,7 +261,6 @@ def _audit(arguments: argparse.Namespace) -> int:
         if arguments.file is not None:  # what was asked for a long time is not lost
             _print(show)
         raise
-    return audits.exit_status(result)
 
 
 def _diagnosed(arguments: argparse.Namespace) -> Diagnosis:
@@ -340,16 +353,18 @@ def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
         log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
     )
     asked = ask(session, role, questions(role, uses, region), region, with_policies=False)
-    verdicts = [answered(verdict) for verdict in asked]
+    verdicts = [answered(verdict) for verdict in with_deployment(asked, profile)]
     found = _as_json(profile, role, document, verdicts)
-    trusted = _trusted(role, of_instances=profile is not None)
+    for one in found["capabilities"]:
+        one["fix"] = [*with_profile(one["fix"], session.profile)]
+    trusted = _trusted(role, session, of_instances=profile is not None)
     if trusted is not None:
         found["trust"] = trusted
         found["ready"] = found["ready"] and trusted["verdict"] == "allowed"
     return found
 
 
-def _trusted(role: LiveRole, *, of_instances: bool) -> TrustAnswer | None:
+def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAnswer | None:
     """Tell whether the trust policy lets EC2 or, of a role, Systems Manager assume the role."""
     if role.trust_policy is None:
         return None
@@ -360,53 +375,31 @@ def _trusted(role: LiveRole, *, of_instances: bool) -> TrustAnswer | None:
     why = [best.why]
     if best.answer == "allowed" and best is not found[0]:
         why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
-    fix = [] if best.answer == "allowed" else [let_assume(role.arn.rpartition("/")[2], EC2)]
-    return {"verdict": best.answer, "why": why, "fix": fix}
+    fix: tuple[str, ...] = ()
+    if best.answer != "allowed":
+        region = region_word(session.region or "")
+        fix = with_profile(let_assume(role, best, EC2, region), session.profile)
+    return {"verdict": best.answer, "why": why, "fix": [*fix]}
 
 
 @contextmanager
-def said_in_a_line() -> Iterator[None]:
-    """Turn what boto3 raises before AWS answers into one line."""
+def said_in_a_line(profile: str | None) -> Iterator[None]:
+    """Turn what boto3 raises before AWS answers into one line.
+
+    Args:
+        profile: the profile of the AWS configuration, if it is given.
+    """
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
     sys.stdin = sys.stdin or io.StringIO()  # `<&-` closed it, and botocore may ask for an MFA code
     try:
         yield
     except (BotoCoreError, EOFError) as error:
-        raise CannotAsk(_before_aws(error)) from None
+        raise CannotAsk(before_aws(error, profile)) from None
     except (ValueError, OSError) as error:  # AWS_MAX_ATTEMPTS=often, a file that does not exist
         raise CannotAsk(
             f"a variable or a setting of AWS can't be used: {error}: correct it"
         ) from None
-
-
-def _before_aws(error: Exception) -> str:
-    """Say what botocore raises before it asks AWS, and the way out."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    way_out = next((text for name, text in _WAYS_OUT.items() if name in names), "")
-    return way_out.format(error=error) or str(error)
-
-
-_WAYS_OUT: Final = {
-    "NoCredentialsError": f"no credentials: {SIGN_IN}, or give --profile or AWS_PROFILE",
-    "EOFError": (
-        "no credentials: the profile asks for an MFA code, and there is no terminal to enter it: "
-        "sign in with the AWS CLI first, or run this in a terminal"
-    ),
-    # AWS_ENDPOINT_URL names IAM's endpoint, and no region is set
-    "NoRegionError": (
-        "a request needs a region, and no region is known: give --region or AWS_REGION"
-    ),
-    "ProfileNotFound": "{error}: give one that aws configure list-profiles shows",
-    "SSOError": "no credentials: {error}: aws sso login, with the profile that you use",
-    "TokenRetrievalError": "no credentials: {error}: aws sso login, with the profile that you use",
-    "CredentialRetrievalError": (
-        "no credentials: {error}: run the credential_process of the profile by itself, and see "
-        "what it prints"
-    ),
-    "InvalidRegionError": "{error}: correct --region, or the region of the profile",
-}
-"""The ways out of errors that botocore raises before it asks AWS, by their names."""
 
 
 def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -> LiveDocument:
@@ -473,6 +466,8 @@ def _print_role(found: RoleAnswer, console: Console) -> None:
     found = all_shown(found)
     capabilities = found["capabilities"]
     table = Table("capability", "answer", "why", show_lines=True)
+    for column in table.columns[:2]:  # at their heads no word is cut off, however narrow it is
+        column.min_width = len(str(column.header))
     for one in capabilities:
         reasons = "\n".join([*one["why"], *one["notes"]])
         table.add_row(capability(one), answer(one), plainly(reasons))

@@ -9,6 +9,7 @@ from .agent import merged
 from .agent_version import agent_version
 from .checks import AGENT, ORDER, Outcome, get_diagnostics
 from .identity import Identity, find_identity
+from .lines import with_profile
 from .node import Node, ground_truth
 from .not_connected import explained
 from .operators import find_operator, may_start, plugin
@@ -31,6 +32,8 @@ class Diagnosis:
     identity: Identity
     preferences: Preferences
     checks: list[Outcome]
+    profile: str | None = None
+    """The profile of the AWS configuration, for the commands to run."""
 
     @property
     def ready(self) -> bool:
@@ -65,11 +68,12 @@ class Diagnosis:
         )
         if self.node.instance is None:
             return [ask_node]
-        get_in = "Remote Desktop"
+        get_in = "Remote Desktop" if is_windows else "EC2 Instance Connect"
+        lines = [ask_node, f"the way in without a session: {get_in}, or the EC2 serial console"]
         if not is_windows:
             of_node = f"--instance-id {self.node.id_word} --region {self.node.region_word}"
-            get_in = f"aws ec2-instance-connect ssh {of_node}"
-        return [ask_node, f"the way in without a session: {get_in}, or the EC2 serial console"]
+            lines.append(f"aws ec2-instance-connect ssh {of_node}")
+        return [*with_profile(lines, self.profile)]
 
 
 def diagnose(
@@ -119,7 +123,11 @@ def diagnose(
         node=node,
         identity=identity,
         preferences=preferences,
-        checks=_with_remedies(checks, node),
+        checks=[
+            replace(one, fix=with_profile(one.fix, session.profile))
+            for one in _with_remedies(checks, node)
+        ],
+        profile=session.profile,
     )
 
 

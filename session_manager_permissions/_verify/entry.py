@@ -35,11 +35,12 @@ if not _IS_IGNORED:
 
 def main() -> None:
     """Run the command, and end the process with its exit status."""
-    from . import command  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
+    from . import command, text  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
 
     if not _IS_IGNORED:
         _watch()
     status = command.main()
+    text.INTERRUPTED.set()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -67,9 +68,9 @@ def _end_at_the_second(told: int, pressed: Event) -> None:
 
 def _end_late(pressed: Event) -> None:
     """End the process some time after a Ctrl-C, if it does not end by itself."""
-    from . import command  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
+    from .text import INTERRUPTED  # noqa: PLC0415 # as above
 
     pressed.wait()
     time.sleep(_GRACE)
-    if not command.INTERRUPTED.is_set():
+    if not INTERRUPTED.is_set():
         _end()

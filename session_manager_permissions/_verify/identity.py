@@ -7,12 +7,13 @@ Host Management Configuration, if the account has that on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._quoting import in_shell
+from session_manager_permissions._quoting import fitting, in_shell, word
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
 from .asking import CannotAsk, NotThere, tried
@@ -29,8 +30,18 @@ from .checks import (
     Outcome,
     on_node,
 )
+from .lines import in_json, with_statement
 from .node import at_least
-from .simulator import LiveRole, Uses, Verdict, ask, find_profile, find_role, questions
+from .simulator import (
+    LiveRole,
+    Uses,
+    Verdict,
+    ask,
+    find_profile,
+    find_role,
+    questions,
+    with_deployment,
+)
 
 if TYPE_CHECKING:
     from .node import Node
@@ -116,7 +127,8 @@ def _of_instance(session: Session, node: Node, uses: Uses) -> Identity:
     worker, replaced = own, False
     if registers is False and isinstance(account, LiveRole):
         worker, replaced = account, True
-    permissions = {} if worker is None else _may(session, node, worker, uses)
+    of_profile = None if replaced else profile.name
+    permissions = {} if worker is None else _may(session, node, worker, uses, profile=of_profile)
     if not replaced:
         worker, permissions = _with_boundary(session, worker, permissions)
     in_doubt = not registers and not replaced and not isinstance(account, str)
@@ -170,13 +182,29 @@ def _read_profile(session: Session, node: Node) -> _Profile:
 
 
 def _may(
-    session: Session, node: Node, role: LiveRole, uses: Uses, *, only_connects: bool = False
+    session: Session,
+    node: Node,
+    role: LiveRole,
+    uses: Uses,
+    *,
+    profile: str | None = None,
+    only_connects: bool = False,
 ) -> Permissions:
-    """Ask IAM whether a role may do what the agent does on a node, by capability."""
+    """Ask IAM whether a role may do what the agent does on a node, by capability.
+
+    Args:
+        session: asks AWS.
+        node: the node.
+        role: the role.
+        uses: what sessions use.
+        profile: the name of the role's instance profile. Default: - the role is in none
+        only_connects: whether to ask about the registration and the channels alone.
+    """
     asked = questions(role, uses, node.region, node.arn)
     if only_connects:
         asked = [one for one in asked if one.capability in (REACH.name, REGISTER.name)]
     verdicts = ask(session, role, asked, node.region, node_id=node.id, alike=node.alike)
+    verdicts = with_deployment(verdicts, profile)
     return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
 
 
@@ -251,24 +279,9 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
         evidence.append(Evidence(_PROFILE, "Roles[0].Arn", arn))
         why = f"the instance has the profile {name} with the role {arn}"
         return PROFILE.passed(name, why, evidence=evidence)
-    fix = (
-        f"aws ec2 associate-iam-instance-profile --instance-id {node.id_word} "
-        f"--region {node.region_word} --iam-instance-profile Name=NAME"
-    )
-    if profile.is_empty:
-        named = in_shell(str(name), _limits.INSTANCE_PROFILE.fault, "PROFILE")
-        fix = (
-            f"aws iam add-role-to-instance-profile --instance-profile-name {named} --role-name ROLE"
-        )
     if profile.is_replaced:
-        named = in_shell(str(name), _limits.INSTANCE_PROFILE.fault, "PROFILE")
-        of_node = f"--region {node.region_word} --filters Name=instance-id,Values={node.id_word}"
-        fix = (
-            f"aws ec2 replace-iam-instance-profile-association --region {node.region_word} "
-            f"--iam-instance-profile Name={named} --association-id ASSOCIATION, with the id that "
-            f"aws ec2 describe-iam-instance-profile-associations {of_node} shows"
-        )
         evidence.append(Evidence(_PROFILE, "InstanceProfileId", "another one"))
+    fix = _giving_profile(node, profile)
     if isinstance(account, LiveRole):
         replaced = f"{profile.fault}, and the account's role {account.arn} takes its place"
         return replace(PROFILE.skipped(replaced, name), evidence=tuple(evidence))
@@ -276,6 +289,40 @@ def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
         return PROFILE.unknown(name, why, fix=fix, evidence=evidence)
     return PROFILE.failed(name, profile.fault, fix=fix, evidence=evidence)
+
+
+def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
+    """Say how to give the instance a profile with a role."""
+    region = f"--region {node.region_word}"
+    name = fitting(profile.name or "NAME", _limits.INSTANCE_PROFILE.fault, "PROFILE")
+    if profile.is_empty:
+        return (
+            (
+                f"aws iam add-role-to-instance-profile --instance-profile-name {word(name)} "
+                f"{region} --role-name ROLE"
+            ),
+        )
+    if profile.name is None:
+        return (
+            (
+                f"aws ec2 associate-iam-instance-profile --instance-id {node.id_word} {region} "
+                f"--iam-instance-profile Name={name}"
+            ),
+        )
+    # An instance that still has a deleted profile can't be given another, but for a replacement.
+    of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
+    put = word(f"Name={name if profile.is_replaced else 'NAME'}")
+    return (
+        (
+            f"aws ec2 describe-iam-instance-profile-associations {region} "
+            f"--filters {word(f'Name=instance-id,Values={of_node}')}"
+        ),
+        (
+            f"aws ec2 replace-iam-instance-profile-association {region} "
+            f"--iam-instance-profile {put} --association-id ASSOCIATION"
+        ),
+        "ASSOCIATION is the AssociationId that the first command prints",
+    )
 
 
 def _assumable(
@@ -293,7 +340,7 @@ def _assumable(
     name = in_shell(arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
     api = _ROLE if node.is_hybrid else _PROFILE
     evidence = (Evidence(api, "AssumeRolePolicyDocument", trusted.answer),)
-    fix = let_assume(name, service)
+    fix = let_assume(found, trusted, service, node.region_word)
     if trusted.answer == "denied" and replaced:
         why = f"{trusted.why}, and the account's role takes its place"
         return ASSUMABLE.unknown(arn, why, fix=fix, evidence=evidence)
@@ -303,17 +350,31 @@ def _assumable(
         why = "the agent is connected, and so it has credentials of the role"
         return ASSUMABLE.passed(arn, why, evidence=evidence, proven=True)
     if trusted.answer == "unknown":
-        fix = f"aws iam get-role --role-name {name}"
-        return ASSUMABLE.unknown(arn, trusted.why, fix=fix, evidence=evidence)
+        look = f"aws iam get-role --role-name {name} --region {node.region_word}"
+        return ASSUMABLE.unknown(arn, trusted.why, fix=look, evidence=evidence)
     return ASSUMABLE.passed(arn, trusted.why, evidence=evidence)
 
 
-def let_assume(name: str, service: str) -> str:
-    """Say how to let a service assume the role of this name."""
+def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tuple[str, ...]:
+    """Say how to let a service assume the role, besides all that may assume it now.
+
+    Args:
+        role: the role.
+        trusted: what its trust policy says.
+        service: the service.
+        region: a region of its partition, as a word of a command.
+    """
+    name = in_shell(role.arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    if trusted.by_deny or trusted.answer != "denied" or not isinstance(role.trust_policy, dict):
+        sentence = f"let {service} assume the role by the trust policy of {name}, without a Deny"
+        return (f"{sentence} or a condition: {json.dumps(statement)}",)
+    policy = with_statement(role.trust_policy, statement)
     return (
-        f"add to the trust policy of {name}, by aws iam update-assume-role-policy: "
-        f'{{"Effect": "Allow", "Principal": {{"Service": "{service}"}}, "Action": '
-        '"sts:AssumeRole"}'
+        (
+            f"aws iam update-assume-role-policy --role-name {name} --region {region} "
+            f"--policy-document {in_json(policy)}"
+        ),
     )
 
 

@@ -69,6 +69,8 @@ class LiveVpc:
     """Why a part of it could not be read."""
     knows_zones: bool
     """Whether all private hosted zones are known that its instances ask."""
+    acls: Mapping[str, _Described]
+    """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
 
     def placement(self, instance: _Described, more_actions: tuple[str, ...]) -> Placement:
         """Say where an instance is.
@@ -148,6 +150,17 @@ def read_vpc(
     )
 
 
+def vpc_attribute(session: Session, vpc: str, name: str) -> bool | CannotAsk:
+    """Ask whether an attribute of a VPC is on, such as `enableDnsSupport`."""
+    return session.tried(
+        "ec2:DescribeVpcAttribute",
+        lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
+        missing=f"there is no VPC {vpc}",
+        VpcId=vpc,
+        Attribute=name,
+    )
+
+
 class _Reader:
     """Reads a VPC."""
 
@@ -193,6 +206,7 @@ class _Reader:
             by_id = [{"Name": "group-id", "Values": [*more_groups]}]
             more = self._described("DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
             groups = [*(groups or []), *(more or [])]
+        subnets = [one["SubnetId"] for one in self._subnets]
         network.groups = {one["GroupId"]: self._group(one) for one in groups or []}
         return LiveVpc(
             id=self._vpc,
@@ -201,6 +215,7 @@ class _Reader:
             only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
             errors=tuple(self._unanswered),
             knows_zones=zones is not None and self._owner == self._account,
+            acls={name: acl for name in subnets if (acl := self._acl_of(name))},
         )
 
     def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
@@ -217,13 +232,7 @@ class _Reader:
         return self._asked(f"ec2:{operation}", result, **asked)
 
     def _attribute(self, name: str) -> Fact:
-        found = self._session.tried(
-            "ec2:DescribeVpcAttribute",
-            lambda found: bool(found[f"{name[0].upper()}{name[1:]}"]["Value"]),
-            missing=f"there is no VPC {self._vpc}",
-            VpcId=self._vpc,
-            Attribute=name,
-        )
+        found = vpc_attribute(self._session, self._vpc, name)
         if isinstance(found, CannotAsk):
             if str(found) not in map(str, self._unanswered):
                 self._unanswered.append(found)
@@ -407,10 +416,20 @@ class _Reader:
         )
 
     def _acl(self, subnet: str) -> NetworkAcl | Unknown:
-        for acl in self._acls:
-            if any(one.get("SubnetId") == subnet for one in acl["Associations"]):
-                return NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
-        return Unknown(f"the network ACL of the subnet {subnet!r}")
+        acl = self._acl_of(subnet)
+        if acl is None:
+            return Unknown(f"the network ACL of the subnet {subnet!r}")
+        return NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
+
+    def _acl_of(self, subnet: str) -> _Described | None:
+        return next(
+            (
+                acl
+                for acl in self._acls
+                if any(one.get("SubnetId") == subnet for one in acl["Associations"])
+            ),
+            None,
+        )
 
     def _table(self, found: _Described) -> RouteTable:
         routes = tuple(self._route(route) for route in found["Routes"])

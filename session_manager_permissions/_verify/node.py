@@ -16,6 +16,7 @@ from session_manager_permissions._quoting import in_shell
 from .asking import CannotAsk, NotThere, answered, tried
 from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
 from .document import Home
+from .lines import region_word
 
 if TYPE_CHECKING:
     from .session import Session
@@ -43,8 +44,6 @@ class Node:
     """`connected` or `notconnected`."""
     status_checks: dict[str, str] | CannotAsk | None = None
     """What EC2's status checks say of a running instance that does not report in."""
-    aws_profile: str | None = None
-    """The profile of the AWS configuration that the user named."""
     alike: tuple[str, ...] = ()
     """The ARNs of the nodes about which IAM is asked together, as they have the same role."""
 
@@ -72,15 +71,7 @@ class Node:
     @property
     def region_word(self) -> str:
         """The region as a word of a shell command."""
-        return in_shell(self.region, _limits.REGION.fault, "REGION")
-
-    @property
-    def cli_options(self) -> str:
-        """The region, and the profile if the user named one, as options of a shell command."""
-        found = f"--region {self.region_word}"
-        if self.aws_profile is None:
-            return found
-        return f"{found} --profile {in_shell(self.aws_profile, lambda _: None, 'PROFILE')}"
+        return region_word(self.region)
 
     @property
     def connected(self) -> bool:
@@ -157,7 +148,6 @@ def find_node(session: Session, node_id: str) -> Node:
         instance=instance,
         record=record,
         connection=ask_connection(session, node_id),
-        aws_profile=session.profile,
     )
     return with_status_checks(session, node, InstanceIds=[node_id])
 
@@ -245,9 +235,13 @@ def _running(node: Node) -> Outcome:
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
         of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
-        fix = f"aws ec2 reboot-instances {of_node}"
+        fix: tuple[str, ...] = (f"aws ec2 reboot-instances {of_node}",)
         if impaired != ["InstanceStatus"]:
-            fix = f"aws ec2 stop-instances {of_node}, and start it again, on another host"
+            fix = (
+                f"aws ec2 stop-instances {of_node}",
+                f"aws ec2 start-instances {of_node}",
+                "start it once it has stopped: it then runs on another host",
+            )
         why = f"a status check of the instance fails: {', '.join(impaired)}"
         return RUNNING.failed(node.id, why, fix=fix, evidence=evidence)
     why = "the instance is running"

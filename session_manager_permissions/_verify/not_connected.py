@@ -230,14 +230,14 @@ def _policies(asking: _Asking, role: str) -> Iterator[_Change]:
 def _late(node: Node, change: _Change) -> Clue:
     at = f"{change.when:%Y-%m-%d %H:%M:%S} UTC"
     why = f"{change.what} at {at}, after the agent's last try that is known"
-    return Clue(why, (restart(node),), (change.evidence,))
+    return Clue(why, restart(node), (change.evidence,))
 
 
 def _just_up(node: Node, launched: datetime) -> Clue:
     why = f"the instance started at {launched:%H:%M:%S} UTC, less than five minutes ago: wait"
     wait = f"session-manager-permissions verify --instance-id {node.id_word} --wait"
     evidence = Evidence("ec2:DescribeInstances", "LaunchTime", str(launched))
-    return Clue(why, (f"{wait} {node.cli_options}",), (evidence,))
+    return Clue(why, (f"{wait} --region {node.region_word}",), (evidence,))
 
 
 def _of_image(asking: _Asking, instance: Mapping[str, Any]) -> Iterator[Clue]:
@@ -316,7 +316,7 @@ def _in_console(asking: _Asking, node: Node) -> Iterator[Clue]:
             fix = "on the node: sudo chronyc makestep, with 169.254.169.123 as its server"
             if node.platform == "Windows":
                 fix = "on the node: w32tm /resync /force, with 169.254.169.123 as its server"
-            yield Clue(why, (fix, restart(node)), (Evidence(call, "Output", line),))
+            yield Clue(why, (fix, *restart(node)), (Evidence(call, "Output", line),))
     for text, what, fix in (
         ("Out of memory", "has run out of memory", "take a type with more memory"),
         (
@@ -327,4 +327,4 @@ def _in_console(asking: _Asking, node: Node) -> Iterator[Clue]:
     ):
         if line := next((one for one in reversed(lines) if text in one), ""):
             why = f"the instance {what}, as its console output says: {line}"
-            yield Clue(why, (fix, restart(node)), (Evidence(call, "Output", line),))
+            yield Clue(why, (fix, *restart(node)), (Evidence(call, "Output", line),))

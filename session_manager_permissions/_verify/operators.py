@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _limits
+from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, tried
 from .checks import (
@@ -20,6 +21,7 @@ from .checks import (
     Outcome,
     simulated,
 )
+from .lines import in_json
 from .node import at_least, who_asks
 from .simulator import (
     Call,
@@ -35,7 +37,7 @@ from .simulator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .answers import SimulatorAnswer
     from .node import Node
@@ -173,8 +175,11 @@ def may_start(
         return OPERATOR.passed(arn, why, *notes, evidence=evidence)
     whats = ", ".join(one.field for one in simulated(denied))
     fix = (
-        "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
-        f"{arn.rpartition('/')[2]}: {whats}"
+        *_by_hand(node, arn, denied),
+        (
+            "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
+            f"{arn.rpartition('/')[2]}: {whats}"
+        ),
     )
     why_not = f"{arn} is denied {whats}"
     if all(needs.is_open(answer) for answer in denied):
@@ -182,6 +187,40 @@ def may_start(
         return OPERATOR.unknown(arn, why_not, *notes, *sorted(open_), fix=fix, evidence=evidence)
     first = denied[0]["action"]  # in the order in which the client calls
     return OPERATOR.failed(arn, why_not, fix=fix, evidence=evidence, users_see=_USERS_SEE[first])
+
+
+def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[str, ...]:
+    """Return the command that allows an operator what only no policy allows.
+
+    A policy by the id of the node replaces none that another remedy has written. AWS refuses to
+    change the roles of IAM Identity Center.
+    """
+    name = arn.rpartition("/")[2]
+    blocked = any(
+        one["decision"] == "explicitDeny"
+        or False in (one["allowed_by_permissions_boundary"], one["allowed_by_organizations"])
+        for one in denied
+    )
+    if blocked or name.startswith("AWSReservedSSO_"):
+        return ()
+    resources: dict[str, list[str]] = {}
+    for one in denied:
+        before, of_session, _ = one["resource"].partition(":session/")  # whose id is not known yet
+        found = f"{before}:session/*" if of_session else before
+        resources.setdefault(one["action"], []).append(found)
+    statements = [
+        {"Effect": "Allow", "Action": action, "Resource": [*dict.fromkeys(of)]}
+        for action, of in resources.items()
+    ]
+    kind = "user" if ":user/" in arn else "role"
+    named = in_shell(name, _limits.ROLE.fault, "OPERATOR")
+    return (
+        (
+            f"aws iam put-{kind}-policy --{kind}-name {named} "
+            f"--region {node.region_word} --policy-name SessionManager-{node.id_word} "
+            f"--policy-document {in_json({'Version': '2012-10-17', 'Statement': statements})}"
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

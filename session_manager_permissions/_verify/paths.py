@@ -6,27 +6,20 @@ judge finds. If the judge does not find such a path open, what it finds closed c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions import _limits
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
-    EGRESS_CLOSED,
-    GROUPS,
-    NETWORK_ACL,
     OF_SERVICES,
-    POLICY,
     PRIVATE_DNS,
-    VPC_DNS,
-    Problem,
     State,
     unknown,
 )
-from session_manager_permissions._quoting import in_shell
 
 from .asking import NO_ANSWER, CannotAsk, not_from_aws
 from .checks import LATE_PROMPT, PATHS, Outcome, on_node, ways_out
 from .network import groups_of, read_vpc
+from .path_remedies import PathRemedies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +114,7 @@ def _each_judged(
             session, instance["VpcId"], node.account, wanted, bucket_region, groups=foreign
         )
     paths = _paths(vpc, instance, preferences, identity, wanted)
+    _, possible = _more_actions(preferences, identity)
     doubted = [service for service in proven if paths[service].state is not State.OPEN]
     for service, path in paths.items():
         if service in proven:
@@ -140,8 +134,17 @@ def _each_judged(
             yield Outcome(check, service, "unknown", whys, (*ways_out(errors), on_it), evidence)
             continue
         reasons = [problem.why.replace(OF_SERVICES, service) for problem in path.problems]
-        remedies = _Remedies(node=node, vpc=vpc, service=service, bucket_region=bucket_region)
-        fixes = tuple(dict.fromkeys(remedies.of(problem) for problem in path.problems))
+        remedies = PathRemedies(
+            session=session,
+            node=node,
+            vpc=vpc,
+            service=service,
+            bucket_region=bucket_region,
+            more_actions=possible,
+            opened={one for one, other in paths.items() if other.state is State.OPEN},
+        )
+        lines = (line for problem in path.problems for line in remedies.of(problem))
+        fixes = tuple(dict.fromkeys(lines))
         faults = {problem.fault for problem in path.problems}
         if doubted:
             reasons[0] += (
@@ -167,6 +170,20 @@ def _each_judged(
             )
 
 
+def _more_actions(
+    preferences: Preferences, identity: Identity
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """List what the agent calls besides what every agent does: for certain, and possibly."""
+    document = preferences.document
+    calls = {
+        "s3:GetEncryptionConfiguration": document.enforces_s3_encryption,
+        "logs:DescribeLogGroups": document.enforces_log_group_encryption,
+        **dict.fromkeys(_BY_TOKEN, True if identity.replaced else identity.in_doubt and None),
+    }
+    certain = tuple(action for action, does in calls.items() if does)
+    return certain, tuple(action for action, does in calls.items() if does is not False)
+
+
 def _paths(
     vpc: LiveVpc,
     instance: dict[str, Any],
@@ -178,17 +195,9 @@ def _paths(
 
     What it only may call makes a path unknown if its endpoint does not let that pass.
     """
-    document = preferences.document
-    calls = {
-        "s3:GetEncryptionConfiguration": document.enforces_s3_encryption,
-        "logs:DescribeLogGroups": document.enforces_log_group_encryption,
-        **dict.fromkeys(_BY_TOKEN, True if identity.replaced else identity.in_doubt and None),
-    }
-    certain = tuple(action for action, does in calls.items() if does)
-    possible = tuple(action for action, does in calls.items() if does is not False)
     paths, in_case = (
         vpc.judge.judge([vpc.placement(instance, actions)], wanted).paths
-        for actions in (certain, possible)
+        for actions in _more_actions(preferences, identity)
     )
     return {
         service: path
@@ -196,81 +205,3 @@ def _paths(
         else unknown(*(f"whether that matters: {one.why}" for one in in_case[service].problems))
         for service, path in paths.items()
     }
-
-
-class _Remedies(NamedTuple):
-    """What to do about a path that is closed."""
-
-    node: Node
-    vpc: LiveVpc
-    service: str
-    bucket_region: str | None
-
-    def of(self, problem: Problem) -> str:
-        """Return the remedy of one problem."""
-        of_region = f"--region {self.node.region_word}"
-        group = _id(next(iter(groups_of(self.node.instance or {})), ""), "GROUP")
-        if problem.cause == EGRESS_CLOSED:
-            return (
-                f"aws ec2 authorize-security-group-egress --group-id {group} {of_region} "
-                "--ip-permissions "
-                "'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0}]'"
-            )
-        if problem.fault == NETWORK_ACL:
-            return (
-                "let TCP 443 out and TCP 1024 to 65535 in: aws ec2 create-network-acl-entry "
-                f"--network-acl-id ACL {of_region}"
-            )
-        is_of_endpoint = problem.fault in (GROUPS, POLICY, VPC_DNS)
-        if is_of_endpoint or (problem.fault == PRIVATE_DNS and self.service != "s3"):
-            return self._of_endpoint(problem, group, of_region)
-        return self._of_route(of_region)
-
-    def _of_endpoint(self, problem: Problem, group: str, of_region: str) -> str:
-        """Return the remedy of a problem of an endpoint."""
-        name = str(problem.subject)
-        vpc = self.vpc.network.vpcs[self.vpc.id]
-        if problem.fault == PRIVATE_DNS:
-            return (
-                f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {_id(name, 'ENDPOINT')} "
-                f"{of_region} --private-dns-enabled"
-            )
-        if problem.fault == VPC_DNS:
-            attribute = "dns-support" if vpc.dns_support is False else "dns-hostnames"
-            return (
-                f"aws ec2 modify-vpc-attribute --vpc-id {_id(self.vpc.id, 'VPC')} {of_region} "
-                f"--enable-{attribute}"
-            )
-        if problem.fault == POLICY:
-            return f"allow the action in the policy of the endpoint {name}"
-        (endpoint,) = (one for one in vpc.endpoints if one.id == name)
-        of_endpoint = _id(str(next(iter(endpoint.groups), "")), "GROUP")
-        return (
-            f"aws ec2 authorize-security-group-ingress --group-id {of_endpoint} {of_region} "
-            f"--protocol tcp --port 443 --source-group {group}"
-        )
-
-    def _of_route(self, of_region: str) -> str:
-        """Return the remedy where no way leads out."""
-        region = self.node.region
-        if self.service == "s3" and self.bucket_region not in (None, region):
-            return (
-                f"the log bucket is in {self.bucket_region}, to which no endpoint of {region} "
-                "leads: add a default route to a NAT gateway, or set s3BucketName of the document "
-                f"to a bucket of {region}"
-            )
-        kind = "Interface --private-dns-enabled"
-        place = "--subnet-ids SUBNETS --security-group-ids GROUP"
-        if self.service == "s3":
-            kind, place = "Gateway", "--route-table-ids TABLES"
-        return (
-            "SessionManagerEndpoints(scope, id, vpc=...), or aws ec2 create-vpc-endpoint --vpc-id "
-            f"{_id(self.vpc.id, 'VPC')} {of_region} --vpc-endpoint-type {kind} --service-name "
-            f"com.amazonaws.{self.node.region_word}.{self.service} {place}, or a default "
-            "route to a NAT gateway"
-        )
-
-
-def _id(value: str, placeholder: str) -> str:
-    """Write the id of a resource of EC2 as a word of a command."""
-    return in_shell(value, _limits.EC2_ID.fault, placeholder)

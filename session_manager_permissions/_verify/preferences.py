@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._quoting import in_shell
+from session_manager_permissions._quoting import fitting, in_shell, word
 
 from .asking import CannotAsk, NotPermitted, NotThere, tried
 from .checks import (
@@ -26,6 +26,7 @@ from .checks import (
 )
 from .document import PORT, key_arn, read_document
 from .identity import unless_replaced
+from .lines import hidden, in_json, region_word, with_statement
 from .resource_policy import key_policy
 from .simulator import LiveKey, Uses, describe_key
 
@@ -242,12 +243,13 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     of_key = (
         f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')} --region {node.region_word}"
     )
-    why, fix = "", "set kmsKeyId of the document to a symmetric customer managed key"
+    why = ""
+    fix: tuple[str, ...] = ("set kmsKeyId of the document to a symmetric customer managed key",)
     if state == "Disabled":
-        why, fix = "the key is disabled", f"aws kms enable-key {of_key}"
+        why, fix = "the key is disabled", (f"aws kms enable-key {of_key}",)
     elif state == "PendingDeletion":
         why = "the key is scheduled for deletion"
-        fix = f"aws kms cancel-key-deletion {of_key}, and aws kms enable-key {of_key}"
+        fix = (f"aws kms cancel-key-deletion {of_key}", f"aws kms enable-key {of_key}")
     elif state not in _USABLE:
         why = f"the key is in the state {state}, in which it decrypts nothing"
     elif spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
@@ -273,11 +275,22 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
     evidence = (*usable.evidence, Evidence("kms:GetKeyPolicy", "Policy", admission.answer))
     if admission.answer in ("named", "account"):
         return replace(usable, why=(*usable.why, admission.why), evidence=evidence)
-    named = in_shell(key.arn, _limits.key_fault, "KEY")
-    fix = (
-        f"allow arn:{partition}:iam::{account}:root kms:* in the key's policy, by aws kms "
-        f"put-key-policy --key-id {named} --policy-name default --policy file://POLICY"
-    )
+    root = f"arn:{partition}:iam::{account}:root"
+    fix: tuple[str, ...] = (f"remove the Deny from the key's policy, and allow {root} kms:* there",)
+    if admission.answer == "closed":
+        named = in_shell(key.arn, _limits.key_fault, "KEY")
+        of_key = f"--key-id {named} --region {region_word(key.arn.split(':')[3])}"
+        open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+        whole = with_statement({"Version": "2012-10-17", "Statement": [*policy.statements]}, open_)
+        fix = (
+            (f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"),
+            (
+                f"that keeps what the key's policy has and allows {root} kms:*; whoever the policy "
+                "lets change it may run it"
+            ),
+        )
+    elif admission.answer == "unknown":
+        fix = (f"allow {root} kms:* in the key's policy, without a condition or a Deny",)
     if admission.answer == "unknown" or identity.role is None:
         why = admission.why
         return KEY_USABLE.unknown(usable.subject, why, fix=fix, evidence=evidence)
@@ -320,7 +333,7 @@ def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
     if found.key is not None:
         key = _bucket_key(session, bucket, found.key, node.home(region))
     enforces = document.enforces_s3_encryption
-    outcome = _bucket_outcome(bucket, found.algorithm, enforces=enforces)
+    outcome = _bucket_outcome(bucket, found, region, enforces=enforces)
     if found.is_foreign:
         outcome = _unless_theirs(outcome, node)
     return _Bucket(outcome, region=region, key=key, is_foreign=found.is_foreign)
@@ -339,13 +352,32 @@ def _unless_theirs(outcome: Outcome, node: Node) -> Outcome:
 
 
 _NO_BUCKET: Final = "no such bucket"
+_WITHOUT_CONSTRAINT: Final = "us-east-1"
+"""The region that S3 refuses as the location of a new bucket, as it is the one by default."""
 
 
-def _bucket_outcome(bucket: str, algorithm: str, *, enforces: bool | None) -> Outcome:
+def _bucket_key_fault(key: str) -> str | None:
+    """Say why a text is neither the id nor the ARN of a key, nor an alias."""
+    name = key.removeprefix("alias/")
+    return _limits.key_fault(key) if key.startswith("arn:") else _limits.ALIAS.fault(name)
+
+
+def _bucket_outcome(
+    bucket: str, found: _Encryption, region: str, *, enforces: bool | None
+) -> Outcome:
+    algorithm = found.algorithm
     evidence = [Evidence(_BUCKET, "SSEAlgorithm", algorithm)]
     named = in_shell(bucket, _limits.BUCKET.fault, "BUCKET")
     if algorithm == _NO_BUCKET:
-        fix = f"aws s3 mb s3://{named}, or set s3BucketName of the document to one that exists"
+        place = region_word(region)
+        of_place = f" --create-bucket-configuration LocationConstraint={place}"
+        fix = (
+            (
+                f"aws s3api create-bucket --bucket {named} --region {place}"
+                f"{'' if region == _WITHOUT_CONSTRAINT else of_place}"
+            ),
+            "or set s3BucketName of the document to one that exists",
+        )
         why = f"there is no bucket {bucket!r}"
         return BUCKET.failed(
             bucket,
@@ -364,9 +396,17 @@ def _bucket_outcome(bucket: str, algorithm: str, *, enforces: bool | None) -> Ou
         f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
         "that it refuses each session"
     )
+    default = "SSEAlgorithm=AES256"
+    if found.key is not None:
+        key = fitting(found.key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
+        default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
+    rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
     fix = (
-        f"aws s3api put-bucket-encryption --bucket {named}, with aws:kms or AES256, or set "
-        "s3EncryptionEnabled of the document to false"
+        (
+            f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)} "
+            f"--server-side-encryption-configuration {rules}"
+        ),
+        "or set s3EncryptionEnabled of the document to false",
     )
     if enforces is None:
         text += " if the document's parameter enforces encryption"
@@ -422,6 +462,9 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
     return None if found.get("KeyManager") == "AWS" else LiveKey(arn, found["Arn"])
 
 
+_KEY_OF_LOGS: Final = "KEY is the ARN of a key whose policy lets CloudWatch Logs use it"
+
+
 def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
     group = document.log_group
     if group is None:
@@ -443,7 +486,8 @@ def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
     if found is None:
         evidence = [Evidence(_GROUP, "logGroupName", None)]
         why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
-        fix = f"aws logs create-log-group {of_group}" + (" --kms-key-id KEY" if enforces else "")
+        create = f"aws logs create-log-group {of_group}" + (" --kms-key-id KEY" if enforces else "")
+        fix: tuple[str, ...] = (create, *([_KEY_OF_LOGS] if enforces else []))
         return LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, is_seen=bool(enforces))
     key = found.get("kmsKeyId")
     evidence = [Evidence(_GROUP, "kmsKeyId", key)]
@@ -452,8 +496,9 @@ def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
         return LOG_GROUP.passed(group, why, evidence=evidence)
     why = "the log group has no KMS key, so that the agent refuses each session"
     fix = (
-        f"aws logs associate-kms-key {of_group} --kms-key-id KEY, or set "
-        "cloudWatchEncryptionEnabled of the document to false"
+        f"aws logs associate-kms-key {of_group} --kms-key-id KEY",
+        _KEY_OF_LOGS,
+        "or set cloudWatchEncryptionEnabled of the document to false",
     )
     if enforces is None:
         why += " if the document's parameter enforces encryption"

@@ -49,21 +49,21 @@ def run_command(node: Node, command: str) -> str:
     document = "AWS-RunPowerShellScript" if node.platform == "Windows" else "AWS-RunShellScript"
     return (
         f"aws ssm send-command --instance-ids {node.id_word} --document-name {document} "
-        f'--parameters "commands={command}" {node.cli_options}'
+        f'--parameters "commands={command}" --region {node.region_word}'
     )
 
 
-def restart(node: Node) -> str:
-    """Return the line that restarts the agent; from outside of the node, if that is possible."""
+def restart(node: Node) -> tuple[str, ...]:
+    """Return the lines that restart the agent, of which one is enough; first from outside."""
     command = _command(node)
     if node.online and command:
-        return run_command(node, command)
+        return (run_command(node, command),)
     here = restart_on_node(node)
-    lines = [f"on the node, {here}"] if here else []
+    lines = [f"on the node: {here}"] if here else []
     if node.instance is not None:
-        of_node = f"--instance-ids {node.id_word} {node.cli_options}"
+        of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
         lines.append(f"aws ec2 reboot-instances {of_node}")
-    return "; or ".join(lines) or "reboot the node"
+    return tuple(lines) or ("reboot the node",)
 
 
 def ask_node(node: Node) -> tuple[str, ...]:
@@ -98,8 +98,7 @@ def remedies(node: Node, causes: Sequence[str], open_: Sequence[str]) -> tuple[s
     """
     within = "30 minutes" if causes and {*causes} <= {*_WAITS_HALF_AN_HOUR} else "an hour"
     again = f"restart the agent, or wait until it tries again by itself, within {within}"
-    # the line that restarts it from outside can be run as it stands
-    lines = (again, restart(node)) if node.online else (f"{again}: {restart(node)}",)
+    lines = (again, *restart(node))
     if causes:
         return (f"first fix {', '.join(causes)}", *lines)
     if open_:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from session_manager_permissions._causes import more, page
 
 from .checks import CHECKS, ORDER
+from .lines import is_command
 from .text import all_shown, plainly
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     if left_out:
         console.print(f"Not asked: {', '.join(left_out)}.")
     for line in found["on_the_node"]:
-        console.print(f"{line[0].upper()}{line[1:]}.")
+        console.print(line if is_command(line) else f"{line[0].upper()}{line[1:]}.")
 
 
 def _print_cause(console: Console, cause: CheckAnswer) -> None:

@@ -12,7 +12,7 @@ from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from .asking import CannotAsk, NotThere, asking, tried
+from .asking import NO_ANSWER, CannotAsk, NotThere, asking, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -65,6 +65,17 @@ class Boto:
         self._session: Any = Boto3Session(
             botocore_session=self._core, profile_name=profile, region_name=region
         )
+        try:
+            self._session.get_credentials()  # else what a program prints is taken for AWS's answer
+        except (*NO_ANSWER, ValueError):
+            program = self._core.get_scoped_config().get("credential_process", "").strip()
+            raise CannotAsk(
+                "no credentials: the credential_process of the profile prints none: run it by "
+                "itself, and see what it prints"
+                if program
+                else "no credentials: the credential_process of the profile is empty: name a "
+                "program there, or remove the line"
+            ) from None
         self._config = Config(
             retries={**retries},
             user_agent_extra=_USER_AGENT,
@@ -247,7 +258,7 @@ class Session:
 
         def find() -> _Found:
             answer = self._asked(call, where, on, missing, asked)
-            with asking(service, where, on, missing):
+            with asking(service, where, on, missing, self.profile):
                 return read(answer)
 
         shared = None if service in _GLOBAL else where
@@ -280,7 +291,7 @@ class Session:
         where = region or self.region
         if silent := self._silent.get((service, where)):
             raise silent
-        with asking(service, where, on, missing):
+        with asking(service, where, on, missing, self.profile):
             try:
                 with self.waiting.on(call):
                     yield from self._calls.pages(service, where, operation, asked)

@@ -6,10 +6,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._quoting import in_python
+from session_manager_permissions._quoting import fitting, in_python
 
 from .asking import CannotAsk, NotPermitted, NotThere, tried, well_formed
 from .document import LiveDocument
+from .lines import deployment
 from .resource_policy import Admission, policy_of
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class Question(NamedTuple):
     """The actions that must be allowed, each need on one resource."""
     grant: str
     """The arguments of `SessionManagerPermissions` that grant it."""
+    options: tuple[tuple[str, str], ...] = ()
+    """The options of the app that grant it, without code."""
     is_either: bool = False
     """Whether one of the needs is enough."""
     notes: Mapping[str, str] = {}
@@ -152,6 +155,8 @@ class Verdict(NamedTuple):
     answers: tuple[SimulatorAnswer, ...]
     by_resource: Mapping[tuple[str, str], Admission] = {}
     """What the policy of a key or a bucket says of an action on a resource that IAM denies."""
+    deployment: str = ""
+    """The command that deploys all that the role was asked about; "" if no one command can."""
 
     @property
     def allowed(self) -> bool:
@@ -179,7 +184,7 @@ class Verdict(NamedTuple):
     def fix(self) -> list[str]:
         """Say what would allow them; empty if all are allowed."""
         fixes = [fix for answer in self._denied for _, fix in self._causes(answer)]
-        return list(dict.fromkeys(fixes))
+        return list(dict.fromkeys(chain.from_iterable(fixes)))
 
     @property
     def is_open(self) -> bool:
@@ -239,28 +244,61 @@ class Verdict(NamedTuple):
         """List the answers that deny."""
         return [] if self.allowed else [one for one in self.answers if not self._is_allowed(one)]
 
-    def _causes(self, answer: SimulatorAnswer) -> list[tuple[str, str]]:
+    def _causes(self, answer: SimulatorAnswer) -> list[tuple[str, list[str]]]:
         """List what denies the action, each with what to do about it."""
         kind = "explicit" if answer["decision"] == "explicitDeny" else "implicit"
         names = ", ".join(dict.fromkeys(one["policy"] for one in answer["matched_statements"]))
         causes = []
         if kind == "explicit" and names:
-            causes = [(f"explicit deny in {names}", f"remove the action from the Deny in {names}")]
+            causes = [
+                (f"explicit deny in {names}", [f"remove the action from the Deny in {names}"])
+            ]
         boundary = f"the permissions boundary {self.role.boundary or 'of the role'}"
         for allows, policies in (
             (answer["allowed_by_organizations"], "the organization's service control policies"),
             (answer["allowed_by_permissions_boundary"], boundary),
         ):
             if allows is False:
-                causes.append((f"{kind} deny by {policies}", f"allow the action in {policies}"))
+                causes.append((f"{kind} deny by {policies}", [f"allow the action in {policies}"]))
         if causes:
             return causes
         why = "implicit deny: no policy of the role allows it"
-        fix = f"give SessionManagerPermissions {self.question.grant}"
+        fix = self._granting
         if kind == "explicit":
             why = "explicit deny in a policy that IAM does not name"
-            fix = "remove the action from the Deny in the role's policies"
+            fix = ["remove the action from the Deny in the role's policies"]
         return [(why, fix)]
+
+    @property
+    def _granting(self) -> list[str]:
+        """Say how to give the role the permission, without code first."""
+        by_construct = f"give SessionManagerPermissions {self.question.grant}"
+        return [*filter(None, [self.deployment, by_construct])]
+
+
+def with_deployment(
+    verdicts: Iterable[Verdict | CannotAsk], instance_profile: str | None = None
+) -> list[Verdict | CannotAsk]:
+    """Name the command that gives the role all that it was asked about.
+
+    It is one for all, as another deployment without one of the options would take that away.
+
+    Args:
+        verdicts: what IAM says of one role.
+        instance_profile: the profile that the role is named by. Default: - its own name
+    """
+    found = [*verdicts]
+    known = [one for one in found if isinstance(one, Verdict)]
+    options = [option for one in known for option in one.question.options]
+    if not known or len({name for name, _ in options}) < len(options):  # a key for each region
+        return found
+    name = fitting(known[0].role.arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
+    target = f"role={name}"
+    if instance_profile is not None:
+        name = fitting(instance_profile, _limits.INSTANCE_PROFILE.fault, "PROFILE")
+        target = f"instance-profile={name}"
+    command = deployment(target, options)
+    return [one._replace(deployment=command) if isinstance(one, Verdict) else one for one in found]
 
 
 _HERE: Final = (
@@ -418,7 +456,8 @@ def questions(
         need = _needs.decrypt(key.arn, key.alias_name, sessions_only=True)
         grant = f"encryption_key={key.in_python}"
         # The agent calls KMS itself.
-        asked.append(Question("encrypt", key.given, (need,), grant, lacks=_LACKS | {_VIA}))
+        options = (("key", key.given),)
+        asked.append(Question("encrypt", key.given, (need,), grant, options, lacks=_LACKS | {_VIA}))
     bucket, group = uses.document.log_bucket, uses.document.log_group
     if bucket is not None:
         asked.append(_logs_in_s3(role, uses, bucket))
@@ -446,6 +485,7 @@ def _registration(role: LiveRole, region: str | None, node: str | None) -> Quest
         tuple(needs),
         "allow_registration=True; if the account has Default Host Management Configuration, that "
         "may register the instance instead, and the role's own policies then go unused",
+        (("allow-registration", "true"),),
         is_either=True,
         notes=notes,
     )
@@ -458,6 +498,7 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     encryption = _needs.log_encryption(arn)
     needs = [encryption, _at_sample(objects, f"{_SESSION}.log")]
     grant = f'log_bucket=s3.Bucket.from_bucket_name(scope, "Logs", {in_python(bucket)})'
+    options = {"log-bucket": bucket, "log-prefix": prefix}
     if uses.log_bucket_key is not None:
         key = uses.log_bucket_key
         needs.append(_needs.log_bucket_key(key.arn, key.alias_name))
@@ -465,12 +506,14 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
             'log_bucket=s3.Bucket.from_bucket_attributes(scope, "Logs", '
             f"bucket_name={in_python(bucket)}, encryption_key={key.in_python})"
         )
+        options["log-bucket-key"] = key.given
     if prefix:
         grant += f", log_prefix={in_python(prefix)}"
     (action,) = encryption.actions
     note = _ENCRYPTION_NOT_READ[uses.document.enforces_s3_encryption]
     subject = f"{arn}/{prefix}".rstrip("/")
-    return Question("log-to-s3", subject, tuple(needs), grant, notes={action: note})
+    given = tuple((name, value) for name, value in options.items() if value)
+    return Question("log-to-s3", subject, tuple(needs), grant, given, notes={action: note})
 
 
 _WITHOUT_HEADER: Final = (
@@ -504,7 +547,7 @@ def _logs_in_cloudwatch(role: LiveRole, group: str, region: str | None) -> Quest
         if need.resource != arn  # its action is asked about on the streams
     )
     grant = f'log_group=logs.LogGroup.from_log_group_name(scope, "Logs", {in_python(group)})'
-    return Question("log-to-cloudwatch", arn, tuple(needs), grant)
+    return Question("log-to-cloudwatch", arn, tuple(needs), grant, (("log-group", group),))
 
 
 def _at_sample(need: _needs.NeededStatement, sample: str) -> _needs.NeededStatement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._quoting import shown
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PROGRAM: Final = "session-manager-permissions"
+INTERRUPTED: Final = Event()
+"""Set once a Ctrl-C has ended what the command waited for."""
 
 
 def all_shown(value: Any) -> Any:  # noqa: ANN401 # of any shape

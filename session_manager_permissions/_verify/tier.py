@@ -39,7 +39,7 @@ def tier(session: Session, node: Node) -> Outcome:
         return TIER.passed(node.region, why, evidence=evidence)
     fix = (
         f"aws ssm update-service-setting --setting-id {_SETTING} --setting-value {_ADVANCED} "
-        f"{node.cli_options}"
+        f"--region {node.region_word}"
     )
     if found != _STANDARD:
         why = f"the tier of {node.region} is {found!r}, which is neither of the two that are known"

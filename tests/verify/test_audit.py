@@ -18,7 +18,9 @@ from botocore.exceptions import (
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering, judging
 from session_manager_permissions._verify.audit.progress import Progress
+from session_manager_permissions._verify.audit.result import VERDICTS
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
+from session_manager_permissions._verify.text import INTERRUPTED
 
 from . import audits
 from .accounts import CHANNELS, OTHER_REGION, REGISTER, Account, Machine, Role, Session
@@ -538,7 +540,8 @@ def test_a_node_in_json(audit: Callable[..., Run]) -> None:
         "causes": ["register"],
     }
     assert found["why"][0].startswith(f"{REGISTER}: implicit deny")
-    assert found["fix"][0].startswith("give SessionManagerPermissions allow_registration=True")
+    assert found["fix"][0].endswith(" -c instance-profile=db -c allow-registration=true")
+    assert found["fix"][1].startswith("give SessionManagerPermissions allow_registration=True")
 
 
 def test_the_whole_in_json(audit: Callable[..., Run]) -> None:
@@ -1024,7 +1027,10 @@ def test_credentials_may_end_half_way(audit: Callable[..., Run]) -> None:
     run = audit(account)
 
     assert (run.status, run.found) == (1, {A: (Q,), B: (Q,)})
-    assert run.error() == "Error when retrieving credentials from sso: the token has expired"
+    assert run.error() == (
+        "no credentials: Error when retrieving credentials from sso: the token has expired: sign "
+        "in with the AWS CLI, such as by aws sso login or aws login"
+    )
 
 
 @pytest.mark.parametrize("code", ["InvalidInput", "Throttling"])
@@ -1054,9 +1060,17 @@ def test_ctrl_c_leaves_what_is_known(
     audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Progress, "judged", interrupted)
+    as_text, ended_by_itself = answering.as_text, []
+
+    def shows(*shown: Any) -> str:  # noqa: ANN401
+        ended_by_itself.append(INTERRUPTED.is_set())  # so that nothing ends it meanwhile
+        return as_text(*shown)
+
+    monkeypatch.setattr(answering, "as_text", shows)
 
     run = audit(Account(Machine(A), Machine(B, OTHER_REGION), Machine(C)), "--all-regions")
 
+    assert (ended_by_itself, INTERRUPTED.is_set()) == ([True], False)
     assert run.status == 1
     assert len(run.found) == 1
     errors = [one["error"] for one in run.json["regions"] if one["error"]]
@@ -1223,6 +1237,23 @@ def test_the_rate_adapts_to_throttling(
 
     assert command.main(["audit", "--output", "json"]) == 0
     assert asked == {"retries": retries}
+
+
+@pytest.mark.parametrize(("columns", "is_table"), [("40", False), ("80", True)])
+def test_no_head_of_a_column_is_cut_off(
+    columns: str, *, is_table: bool, audit: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    account = Account(Machine(A), Machine(B, state="stopped"), Machine(C, OTHER_REGION))
+
+    out = audit(account, "--output", "table", "--all-regions").out
+
+    assert "\u2026" not in out
+    if is_table:
+        assert all(head in out for head in ("region", "nodes", *VERDICTS))
+    else:
+        assert f"\n{REGION}: 2 nodes\n  1 reachable\n  1 stopped\n" in out
+        assert f"\n{OTHER_REGION}: 1 node\n  1 reachable\n" in out
 
 
 def test_the_table(audit: Callable[..., Run], snapshot: SnapshotAssertion) -> None:

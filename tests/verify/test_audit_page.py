@@ -270,12 +270,15 @@ def test_group_beyond_the_largest_is_folded_and_there() -> None:
 @pytest.mark.parametrize(
     ("fix", "says"),
     [
-        ("reboot {}", "The instances, each INSTANCE_ID abovei-1 i-2"),
-        ("fix the role", "The instancesi-1 i-2"),
+        ("reboot {}", "The instances, each INSTANCE_ID abovei-1 web-1 i-2 web-2"),
+        ("fix the role", "The instancesi-1 web-1 i-2 web-2"),
     ],
 )
 def test_group_says_what_stands_for_its_instances(fix: str, says: str) -> None:
-    nodes = [node(f"i-{n}", causes=["reach"], fix=[fix.format(f"i-{n}")]) for n in (1, 2)]
+    nodes = [
+        node(f"i-{n}", name=f"web-{n}", causes=["reach"], fix=[fix.format(f"i-{n}")])
+        for n in (1, 2)
+    ]
 
     assert says in Page(html(result(nodes))).flat
 
@@ -336,3 +339,44 @@ def test_groups_come_by_their_size() -> None:
         (("register",), 2),
         (("reach",), 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("causes", "says"),
+    [
+        (["path-ssm"], "No network path to Systems Manager path-ssm"),
+        (
+            ["register", "metadata"],
+            (
+                "The role may not register the instance; the instance metadata service is off "
+                "register, metadata"
+            ),
+        ),
+        (["of-a-newer-version"], "of-a-newer-version of-a-newer-version"),
+        ([], "The cause is not known"),
+    ],
+)
+def test_headings_are_in_words_with_the_names_of_the_checks(causes: list[str], says: str) -> None:
+    found = result([node("i-1", verdict="unreachable", causes=causes)])
+
+    assert f"can\u2019t be reached {says} 1 instance" in Page(html(found)).flat
+
+
+def test_nodes_of_several_profiles_with_one_remedy_are_one_group() -> None:
+    def lacking(number: int, role: str, said: str) -> Any:  # noqa: ANN401
+        command = f"npx aws-cdk deploy -c {said} -c allow-registration=true"
+        fields: Any = {"causes": ["register"], "why": ["it lacks it"], "fix": [command]}
+        return node(f"i-{number}", profile=f"web-{number}", role=role, **fields)
+
+    several = [lacking(n, f"arn:{n}/r", f"instance-profile=web-{n}") for n in (1, 2)]
+    by_role = [lacking(n, f"arn:{n}/r{n}", f"role=r{n}") for n in (1, 2)]
+    same = [lacking(1, "arn:1/r", "instance-profile=web-1")] * 2
+
+    said = [
+        group.fix[0].partition(" -c ")[2].partition(" ")[0]
+        for nodes in (several, by_role, same)
+        for group in grouped(nodes)
+    ]
+
+    assert said == ["instance-profile=INSTANCE_PROFILE", "role=ROLE", "instance-profile=web-1"]
+    assert "Profiles: web-1, web-2" in Page(html(result(several))).flat

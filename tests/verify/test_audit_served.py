@@ -102,7 +102,9 @@ def test_ctrl_c_prints_what_is_known(slow: tuple[Served, str]) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
 
-    assert (process.returncode, err) == (1, "")
+    # A slow machine may have been told before what the audit waits for.
+    said = [line for line in err.splitlines() if "still waiting for an answer" not in line]
+    assert (process.returncode, said) == (1, [])
     found = json.loads(out)
     assert 0 < found["summary"]["instances"] < 400
     assert {one["verdict"] for one in found["instances"]} == {"reachable"}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from session_manager_permissions._verify import command
+from session_manager_permissions._verify.text import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ def load() -> Iterator[Callable[..., Any]]:
     yield load
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, before)
-    command.INTERRUPTED.clear()
+    INTERRUPTED.clear()
 
 
 def interrupt() -> object:
@@ -114,7 +115,7 @@ def test_what_hangs_is_ended_late(
 
     with pytest.raises(Ended, match="2"):
         entry._end_late(pressed)  # noqa: SLF001 # what its thread runs
-    command.INTERRUPTED.set()
+    INTERRUPTED.set()
     entry._end_late(pressed)  # noqa: SLF001
 
     assert said == [SAID.encode()]

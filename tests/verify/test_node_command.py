@@ -133,7 +133,14 @@ def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:
             "kms:Decrypt: implicit deny: no policy of the role allows it",
             f'Users see: "{ENCRYPT.users_see}"',
         ],
-        "fix": [f"give SessionManagerPermissions encryption_key={key}"],
+        "fix": [
+            (
+                'npx aws-cdk deploy --app "python -m session_manager_permissions" '
+                f"-c instance-profile=web-server -c allow-registration=true -c key={KEY} "
+                "-c log-bucket=session-logs -c log-prefix=web -c log-group=/ssm/sessions"
+            ),
+            f"give SessionManagerPermissions encryption_key={key}",
+        ],
         "page": "docs/causes/encrypt.md",
         "evidence": [
             {
@@ -190,7 +197,8 @@ def test_the_tree_reads_from_the_node_outwards(world: World, run: Callable[..., 
     assert lines[0] == f"{NODE} in {REGION}: not ready"
     assert lines[1] == "Cause: encrypt: kms:Decrypt: implicit deny: no policy of the role allows it"
     assert lines[2].startswith('  Users see: "Fetching data key failed: ')
-    assert lines[3].startswith("  give SessionManagerPermissions encryption_key=")
+    assert lines[3].startswith("  npx aws-cdk deploy ")
+    assert lines[4].startswith("  give SessionManagerPermissions encryption_key=")
     groups = (
         "the node",
         "its identity",
@@ -201,7 +209,7 @@ def test_the_tree_reads_from_the_node_outwards(world: World, run: Callable[..., 
     places = [found.out.index(f"─ {group}") for group in groups]
     assert places == sorted(places)
     assert "\x1b" not in found.out
-    fixes = [*lines[1:4], *(line for line in lines if line.startswith("- "))]
+    fixes = [*lines[1:5], *(line for line in lines if line.startswith("- "))]
     assert all(line.isascii() for line in fixes)  # for consoles that can't show more
     assert found.out.count("give SessionManagerPermissions encryption_key=") == 1
     assert "- run-as: name another user of the node" in found.out

@@ -245,12 +245,11 @@ def run(of: Case, taint: Taint) -> Said:
     return Said(status, out.getvalue(), err.getvalue())
 
 
-COMMAND: Final = re.compile(r"(?:^|[ :(])((?:aws|sudo|session-manager-permissions|(?<=: )id) .+)")
+COMMAND: Final = re.compile(
+    r"(?:^|[ :(])((?:npx|aws|sudo|session-manager-permissions|(?<=: )id) .+)"
+)
 PYTHON: Final = re.compile(r"give SessionManagerPermissions ([^;]*\(.*)")
-PLACEHOLDERS: Final = {"ID", "REGION", "ROLE", "PROFILE", "KEY", "BUCKET", "GROUP", "VPC"} | {
-    "ENDPOINT",
-    "USER",
-}
+PLACEHOLDER: Final = re.compile("[A-Z]+(_[A-Z]+)*")
 
 
 def words(line: str) -> tuple[str, ...]:
@@ -263,7 +262,23 @@ def words(line: str) -> tuple[str, ...]:
         return ("python", ast.dump(tree))
     found = COMMAND.search(line)
     said = shlex.split(found[1], comments=True) if found else ()
-    return tuple(re.sub("m?i-[0-9a-f]{17}", "ID", one) for one in said)
+    parts = [part for one in said for part in _parts(one)]
+    return tuple(re.sub("m?i-[0-9a-f]{17}", "ID", one) for one in parts)
+
+
+def _parts(word: str) -> list[str]:
+    """The values in a word; of a policy those that are no texts."""
+    if word.startswith("{"):
+        return [json.dumps(_without_texts(json.loads(word)))]
+    if re.match(r"(Name|From|IpProtocol|Rules)=", word):
+        return re.split(r"[=,{}\[\]]+", word)
+    return word.split("=", 1)
+
+
+def _without_texts(value: Any) -> Any:  # noqa: ANN401 # of any shape
+    if isinstance(value, dict):
+        return {name: _without_texts(one) for name, one in value.items()}
+    return [*map(_without_texts, value)] if isinstance(value, list) else ""
 
 
 def commands(said: Said) -> set[tuple[str, ...]]:
@@ -276,7 +291,7 @@ def is_like(said: tuple[str, ...], known: set[tuple[str, ...]], tainted: set[str
         len(said) == len(other)
         and all(
             one == as_known
-            or one in PLACEHOLDERS
+            or PLACEHOLDER.fullmatch(one)
             or any(one.rpartition("//")[2] in value for value in tainted)
             for one, as_known in zip(said, other, strict=True)
         )

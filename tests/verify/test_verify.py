@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -556,7 +557,11 @@ def test_bare_role(account: Account, verify: Callable[..., Run]) -> None:
     assert run.capability("reach")["why"] == [
         f"{', '.join(CHANNELS)}: implicit deny: no policy of the role allows it"
     ]
-    (fix,) = run.capability("register")["fix"]
+    command, fix = run.capability("register")["fix"]
+    assert command == (
+        'npx aws-cdk deploy --app "python -m session_manager_permissions" -c role=web-server '
+        "-c allow-registration=true"
+    )
     assert "allow_registration=True" in fix
     assert "Default Host Management" in fix
 
@@ -1203,7 +1208,8 @@ def test_table_has_names_as_they_are_and_no_fix_is_broken(
 
     run = verify("--role", "web-server", "--log-bucket", "logs", "--log-prefix", prefix)
 
-    (fix,) = (line for line in run.out.splitlines() if line.startswith("- log to S3"))
+    command, fix = (one for one in run.out.splitlines() if one.startswith("- log to S3"))
+    assert f"log-prefix={prefix}" in shlex.split(command)
     assert fix.endswith(f'log_prefix="{prefix}"')
 
 
@@ -1251,9 +1257,10 @@ def test_fix_is_an_option_of_the_construct(
     run = verify("--role", "web-server", "--region", "eu-west-1", "--output", "json", *arguments)
 
     assert run.status == 1
-    fixes = [fix for one in run.json["capabilities"] for fix in one["fix"]]
+    fixes = [one["fix"] for one in run.json["capabilities"] if one["fix"]]
     assert fixes
-    for fix in fixes:
+    for without_code, fix in fixes:
+        assert without_code.startswith("npx aws-cdk deploy ")
         options = re.findall(r"(?:^give SessionManagerPermissions |\), )(\w+)=", fix)
         assert options
         assert set(options) <= SessionManagerOptions.__optional_keys__
@@ -1272,7 +1279,8 @@ def test_fix_has_the_prefix_as_python_reads_it(
         *("--output", "json"),
     )
 
-    (fix,) = run.capability("log-to-s3")["fix"]
+    command, fix = run.capability("log-to-s3")["fix"]
+    assert f"log-prefix={prefix}" in shlex.split(command)
     options = fix.partition("SessionManagerPermissions ")[2]
     call = ast.parse(f"call({options})", mode="eval").body
     assert isinstance(call, ast.Call)

@@ -8,9 +8,10 @@ from datetime import datetime, timezone
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from session_manager_permissions._verify.asking import CannotAsk, NotPermitted
+from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, before_aws
 from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.node import own_account
+from session_manager_permissions._verify.text import INTERRUPTED
 
 from .inventory import Inventory, list_nodes, role_source
 from .judging import Judged, judge, unjudged
@@ -93,6 +94,7 @@ def audit(
         found.list_nodes(pool, tags, progress)
         found.judge(pool, document, progress)
     except KeyboardInterrupt:
+        INTERRUPTED.set()  # what is known is shown, however long that takes
         found.interrupted = True
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -153,7 +155,8 @@ class _AccountAudit:
             region.session = self._session.in_region(name)
             inventory = list_nodes(region.session, self._account, tags)
         except BotoCoreError as error:  # there is no such region
-            inventory = Inventory([], [CannotAsk(str(error))])
+            why = CannotAsk(before_aws(error, self._session.profile))
+            inventory = Inventory([], [why])
         region.inventory = inventory._replace(nodes=_asked_together(inventory.nodes))
 
     def judge(self, pool: ThreadPoolExecutor, document: str | None, progress: Progress) -> None:
@@ -227,7 +230,7 @@ def _judged(session: Session, node: Node, document: str | None) -> Judged:
     try:
         return judge(session, node, document)
     except (BotoCoreError, CannotAsk) as error:  # credentials that expired; no such document
-        why = CannotAsk(str(error))
+        why = CannotAsk(before_aws(error, session.profile))
     except Exception as error:  # noqa: BLE001 # what is known of the others is not lost
         why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
     session.unanswered[str(why)] = why

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions._quoting import word
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
 
 ANY_NODE: Final = "INSTANCE_ID"
 """Stands for the id of each node, in the texts of several."""
+ANY_PROFILE: Final = "INSTANCE_PROFILE"
+"""Stands for the profile of each node in a command, in the texts of nodes with several."""
+ANY_ROLE: Final = "ROLE"
+"""Stands for the role of each node in a command, as above."""
 ANY_TIME: Final = "TIME"
 """Stands for what differs as well: when each of them last reported in."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
@@ -35,7 +41,8 @@ def grouped(nodes: Iterable[NodeResult]) -> list[Group]:
     """Group the nodes, the largest group first."""
     groups: dict[tuple[tuple[str, ...], ...], list[NodeResult]] = {}
     for node in nodes:
-        key = tuple(node["causes"]), _of_any(node, node["why"]), _of_any(node, node["fix"])
+        fix = _of_any_profile(node, node["fix"])
+        key = tuple(node["causes"]), _of_any(node, node["why"]), _of_any(node, fix)
         groups.setdefault(key, []).append(node)
     found = [_group(members) for members in groups.values()]
     return sorted(found, key=lambda group: (-len(group.nodes), group[:-1]))
@@ -46,7 +53,22 @@ def _group(nodes: list[NodeResult]) -> Group:
     why, fix = first["why"], first["fix"]
     if not others:
         return Group(tuple(first["causes"]), tuple(why), tuple(fix), nodes)
+    if len({(node["profile"], node["role"]) for node in nodes}) > 1:
+        fix = _of_any_profile(first, fix)
     return Group(tuple(first["causes"]), _of_any(first, why), _of_any(first, fix), nodes)
+
+
+def _of_any_profile(node: NodeResult, lines: list[str]) -> list[str]:
+    """Name no profile and no role in the command that deploys the permissions."""
+    role = (node["role"] or "").rpartition("/")[2]
+    context = {
+        f"instance-profile={node['profile']}": f"instance-profile={ANY_PROFILE}",
+        f"role={role}": f"role={ANY_ROLE}",
+    }
+    words = {f" -c {word(one)}": f" -c {other}" for one, other in context.items()}
+    for one, other in words.items():
+        lines = [f"{line} ".replace(f"{one} ", f"{other} ")[:-1] for line in lines]
+    return lines
 
 
 def _of_any(node: NodeResult, lines: list[str]) -> tuple[str, ...]:

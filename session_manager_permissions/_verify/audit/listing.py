@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits, _lists
-from session_manager_permissions._quoting import in_shell, shown
+from session_manager_permissions._quoting import fitting
 from session_manager_permissions._verify.asking import CannotAsk
 from session_manager_permissions._verify.files import is_stream, locked, write
+from session_manager_permissions._verify.lines import deployment as deployment_of
+from session_manager_permissions._verify.lines import hidden, of_profile
 from session_manager_permissions._verify.text import say
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ _GRANTS: Final[dict[str, dict[str, str]]] = {
 """
 _ALWAYS: Final = "register"
 """The check whose option has the same value everywhere."""
-
-_DEPLOY: Final = 'npx aws-cdk deploy --app "python -m session_manager_permissions"'
 
 Options = dict[str, list[str]]
 """The values of options of the app; only `key` has several."""
@@ -110,13 +110,8 @@ def deployment(path: str, profile: str | None) -> str:
         path: the list.
         profile: the profile of the AWS configuration. Default: - that of the environment
     """
-    of_profile = "" if profile is None else f" --profile {in_shell(profile, _hidden, 'PROFILE')}"
-    listed = in_shell(f"instance-profiles={path}", _hidden, "instance-profiles=FILE")
-    return f"{_DEPLOY}{of_profile} -c {listed}"
-
-
-def _hidden(text: str) -> str | None:
-    return None if shown(text) == text else "has a character that a terminal obeys"
+    listed = fitting(f"instance-profiles={path}", hidden, "instance-profiles=FILE")
+    return deployment_of(listed, first="" if profile is None else of_profile(profile))
 
 
 def new_list(result: AuditResult) -> list[str]:

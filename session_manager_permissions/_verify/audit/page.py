@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .result import AuditResult
 
 _HERE: Final = Path(__file__).parent
+NOT_KNOWN: Final = "The cause is not known"
 _GROUPS: Final = 5
 """How many groups of a cause are unfolded."""
 
@@ -121,6 +122,7 @@ def html(result: AuditResult, *, list_path: str | None = None, profile: str | No
         verdicts=VERDICTS,
         unasked=[region for region in result["regions"] if region["error"]],
         causes=causes,
+        title_of=title_of,
         number_of=lambda checks: numbers.get(tuple(checks)),
         unknown=grouped(unknown),
         lacking=[role for role in result["roles"] if role["lacks"] or role.get("unknown")],
@@ -175,6 +177,12 @@ def _causes(result: AuditResult) -> list[Cause]:
         for checks, of_cause in together.items()
     ]
     return sorted(found, key=lambda cause: (-cause.size, cause.checks))
+
+
+def title_of(causes: Sequence[str]) -> str:
+    """Say in words what the checks that fail have found."""
+    first, *others = [CHECKS[one].title if one in CHECKS else one for one in causes] or [NOT_KNOWN]
+    return "; ".join([first, *(f"{one[:1].lower()}{one[1:]}" for one in others)])
 
 
 def picture(causes: Sequence[str]) -> Picture:

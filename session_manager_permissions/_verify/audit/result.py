@@ -72,7 +72,7 @@ class _NodeFields(TypedDict):
     why: list[str]
     """Why, in English."""
     fix: list[str]
-    """What to run or to write."""
+    """What to do, a line each: one that begins with `aws` or `npx` is a whole command."""
 
 
 class NodeResult(_NodeFields, total=False):

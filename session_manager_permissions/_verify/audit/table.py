@@ -27,6 +27,8 @@ _BY_ROLE: Final = frozenset(
 """The causes that lie in the role: their nodes are listed by role, and the others by region."""
 _IDS: Final = 3
 """How many ids are shown of each line."""
+_WIDEST: Final = 1000
+"""No table of figures has more columns of text."""
 _LINES: Final = 10
 """How many roles or regions are shown of each cause, and how many profiles."""
 
@@ -51,7 +53,7 @@ def print_audit(
     accounts = dict.fromkeys(region["account"] for region in result["regions"])
     several = len(accounts) > 1
     console.print(f"Account {', '.join(accounts)}", style="bold")
-    console.print(_figures(result, several=several), soft_wrap=False)
+    _print_figures(console, result, several=several)
     for verdict in ("unreachable", "unknown"):
         for group in grouped(one for one in result["instances"] if one["verdict"] == verdict):
             console.print()
@@ -108,6 +110,24 @@ def _figures(result: AuditResult, *, several: bool) -> Table:
         table.add_section()
         table.add_row(*([""] if several else []), "all", *_counts(result["instances"]))
     return table
+
+
+def _print_figures(console: Console, result: AuditResult, *, several: bool) -> None:
+    """Print the figures as a table, or in lines if the terminal is too narrow for it."""
+    figures = _figures(result, several=several)
+    at_any_width = console.options.update(max_width=_WIDEST)
+    if console.measure(figures, options=at_any_width).maximum <= console.width:
+        console.print(figures, soft_wrap=False)
+        return
+    for region in result["regions"]:
+        place = (region["account"], region["region"])
+        nodes = [one for one in result["instances"] if (one["account"], one["region"]) == place]
+        found = Counter(node["verdict"] for node in nodes)
+        counts = [f"{found[one]} {one}" for one in VERDICTS if found[one]]
+        named = ", ".join(place if several else place[1:])
+        console.print(f"{named}: {_counted(len(nodes), 'node')}")
+        for count in counts:
+            console.print(f"  {count}")
 
 
 def _counts(nodes: list[NodeResult]) -> list[Text]:

@@ -1,0 +1,74 @@
+"""Writes the command lines of remedies: each is whole, and is a line of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from session_manager_permissions import _limits, _lists
+from session_manager_permissions._patterns import as_list
+from session_manager_permissions._quoting import fitting, in_shell, shown, word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_DEPLOY: Final = 'npx aws-cdk deploy --app "python -m session_manager_permissions"'
+"""Deploys the app that needs no code."""
+_COMMANDS: Final = ("aws ", "npx ", "session-manager-permissions ")
+"""How the lines begin that take a profile of the AWS configuration."""
+
+
+def deployment(target: str, options: Iterable[tuple[str, str]] = (), first: str = "") -> str:
+    """Return the command that gives a role, a profile or those of a list the permissions.
+
+    Args:
+        target: the context value that names them, such as `instance-profile=web-server`.
+        options: the options of the app, by their names.
+        first: more options of the CLI. Default: - none
+    """
+    context = [target]
+    for name, value in options:
+        fits = _without_hidden(_lists.OPTIONS[name])
+        context.append(f"{name}={fitting(value, fits, name.upper().replace('-', '_'))}")
+    return " ".join([_DEPLOY, *filter(None, [first]), *(f"-c {word(one)}" for one in context)])
+
+
+def _without_hidden(fault: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    return lambda text: hidden(text) or fault(text)
+
+
+def hidden(text: str) -> str | None:
+    """Say whether a text has what a terminal would obey instead of showing it."""
+    return None if shown(text) == text else "has a character that a terminal obeys"
+
+
+def of_profile(profile: str) -> str:
+    """Return the option of a command that names a profile of the AWS configuration."""
+    return f"--profile {in_shell(profile, hidden, 'PROFILE')}"
+
+
+def region_word(region: str) -> str:
+    """Return a region as a word of a command."""
+    return in_shell(region, _limits.REGION.fault, "REGION")
+
+
+def with_profile(lines: Iterable[str], profile: str | None) -> tuple[str, ...]:
+    """Have each command among the lines use a profile of the AWS configuration, if it is given."""
+    return tuple(
+        f"{line} {of_profile(profile)}" if profile and is_command(line) else line for line in lines
+    )
+
+
+def is_command(line: str) -> bool:
+    """Tell whether a line is a command to run, and no sentence."""
+    return line.startswith(_COMMANDS)
+
+
+def with_statement(policy: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy with more statements."""
+    return policy | {"Statement": [*as_list(policy.get("Statement", [])), *more]}
+
+
+def in_json(policy: Any) -> str:  # noqa: ANN401 # of any shape
+    """Write a policy as one word of a command."""
+    return word(json.dumps(policy))

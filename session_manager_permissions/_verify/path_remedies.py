@@ -1,0 +1,285 @@
+"""Says what to do about a network path that is closed, in commands with all that is known."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions import _limits
+from session_manager_permissions._network.endpoint_policy import called, policy_allows
+from session_manager_permissions._network.model import GroupPeer
+from session_manager_permissions._network.verdicts import (
+    EGRESS_CLOSED,
+    GROUPS,
+    POLICY,
+    PRIVATE_DNS,
+    VPC_DNS,
+)
+from session_manager_permissions._quoting import fitting, word
+
+from .lines import in_json, with_statement
+from .network import groups_of, vpc_attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from session_manager_permissions._network.model import Endpoint, Subnet, Vpc
+    from session_manager_permissions._network.verdicts import AclFault, Problem
+
+    from .network import LiveVpc
+    from .node import Node
+    from .session import Session
+
+_DNS: Final = {"enableDnsSupport": "dns-support", "enableDnsHostnames": "dns-hostnames"}
+"""The attributes of a VPC that private DNS needs, and how the AWS CLI names them."""
+_LAST_ENTRY: Final = 32766
+"""The largest number of an entry of a network ACL.
+
+https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
+"""
+
+
+class PathRemedies(NamedTuple):
+    """What to do about the path from a node to a service."""
+
+    session: Session
+    node: Node
+    vpc: LiveVpc
+    service: str
+    bucket_region: str | None
+    more_actions: tuple[str, ...]
+    """What the agent may call besides what every agent does."""
+    opened: Collection[str]
+    """The services whose paths are open."""
+
+    def of(self, problem: Problem) -> tuple[str, ...]:  # noqa: PLR0911 # one for each fault
+        """Return the remedy of one problem: the commands, and then what else there is to do."""
+        if problem.cause == EGRESS_CLOSED:
+            to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
+            return (self._authorize("egress", self._own_groups[0], to_all),)
+        if problem.acl is not None:
+            return self._of_acl(problem.acl)
+        if problem.fault == VPC_DNS:
+            return tuple(self._with_dns())
+        if problem.fault == GROUPS:
+            (group, *_) = self._endpoint(problem).groups
+            source = f"UserIdGroupPairs=[{{GroupId={self._own_groups[0]}}}]"
+            return (self._authorize("ingress", _id(group, "ENDPOINT_GROUP"), source),)
+        if problem.fault == POLICY:
+            return self._of_policy(self._endpoint(problem))
+        if problem.fault == PRIVATE_DNS and self.service != "s3":
+            named = word(_id(problem.subject, "ENDPOINT"))
+            modify = self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {named}")
+            return (*self._with_dns(), f"{modify} --private-dns-enabled")
+        return self._of_route()
+
+    @property
+    def _vpc(self) -> Vpc:
+        return self.vpc.network.vpcs[self.vpc.id]
+
+    @property
+    def _vpc_word(self) -> str:
+        return word(_id(self.vpc.id, "VPC"))
+
+    @property
+    def _subnet(self) -> Subnet | None:
+        return self.vpc.network.subnets.get((self.node.instance or {}).get("SubnetId"))
+
+    @property
+    def _own_groups(self) -> list[str]:
+        return [_id(one, "GROUP") for one in groups_of(self.node.instance or {})] or ["GROUP"]
+
+    def _endpoint(self, problem: Problem) -> Endpoint:
+        (found,) = (one for one in self._vpc.endpoints if one.id == problem.subject)
+        return found
+
+    def _ec2(self, command: str) -> str:
+        return f"aws ec2 {command} --region {self.node.region_word}"
+
+    def _authorize(self, side: str, group: str, peers: str) -> str:
+        allowed = word(f"IpProtocol=tcp,FromPort=443,ToPort=443,{peers}")
+        command = self._ec2(f"authorize-security-group-{side} --group-id {word(group)}")
+        return f"{command} --ip-permissions {allowed}"
+
+    def _of_acl(self, fault: AclFault) -> tuple[str, ...]:
+        """Let TCP pass by entries that come before those that deny."""
+        acl = self.vpc.acls[fault.subnet]
+        named = word(_id(acl["NetworkAclId"], "ACL"))
+        return tuple(
+            line
+            for egress, ports in fault.ports
+            for line in self._by_entries(
+                _Entries(acl["Entries"], egress=egress), named, _allowing(fault.peer, ports)
+            )
+        )
+
+    def _by_entries(self, entries: _Entries, acl: str, allowing: str) -> Iterator[str]:
+        side = f"--network-acl-id {acl} --{'egress' if entries.egress else 'ingress'}"
+        create = self._ec2(f"create-network-acl-entry {side}")
+        if number := entries.before_denials:
+            yield f"{create} --rule-number {number} {allowing}"
+        elif moved := entries.for_first:
+            number, first = entries.first_denial, entries.by_number[entries.first_denial]
+            yield f"{create} --rule-number {moved} {_as_it_is(first)}"
+            replaced = self._ec2(f"replace-network-acl-entry {side}")
+            yield f"{replaced} --rule-number {number} {allowing}"
+        else:
+            yield f"before entry {entries.first_denial}, which denies it, add one with: {allowing}"
+
+    def _of_policy(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """Allow the account what the agent calls, unless a Deny says no."""
+        actions = called(endpoint.service, self.more_actions)
+        allows = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": [*actions],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:PrincipalAccount": self.node.account}},
+        }
+        named = _id(endpoint.id, "ENDPOINT")
+        sentence = f"allow the action in the policy of the endpoint {named}"
+        written = endpoint.policy if isinstance(endpoint.policy, dict) else {}
+        policy = with_statement(written, allows)
+        if policy_allows(endpoint._replace(policy=policy), actions) is not True:
+            return (f"{sentence}, and remove the Deny",)
+        modify = self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {word(named)}")
+        return f"{modify} --policy-document {in_json(policy)}", f"that is to {sentence}"
+
+    def _with_dns(self) -> Iterator[str]:
+        """Turn on what private DNS needs, if it is not known to be on."""
+        for attribute, option in _DNS.items():
+            if vpc_attribute(self.session, self.vpc.id, attribute) is not True:
+                modify = self._ec2(f"modify-vpc-attribute --vpc-id {self._vpc_word}")
+                yield f"{modify} --enable-{option} Value=true"
+
+    def _of_route(self) -> tuple[str, ...]:
+        """Return the remedy where no way leads out."""
+        region = self.node.region
+        if self.service == "s3" and self.bucket_region not in (None, region):
+            return (
+                (
+                    f"the log bucket is in {self.bucket_region}, to which no endpoint of {region} "
+                    "leads: add a default route to a NAT gateway, or set s3BucketName of the "
+                    f"document to a bucket of {region}"
+                ),
+            )
+        return (
+            *(self._by_gateway() if self.service == "s3" else self._by_interface()),
+            "SessionManagerEndpoints(scope, id, vpc=...) makes the endpoints in a CDK app",
+            "or add a default route to a NAT gateway",
+        )
+
+    def _create(self, kind: str) -> str:
+        service = f"com.amazonaws.{self.node.region_word}.{self.service}"
+        create = self._ec2(f"create-vpc-endpoint --vpc-id {self._vpc_word}")
+        return f"{create} --vpc-endpoint-type {kind} --service-name {service}"
+
+    def _by_gateway(self) -> Iterator[str]:
+        """Lead the route table of the subnet to a gateway endpoint, which S3 needs in any case.
+
+        An interface endpoint takes the name of S3 over only for resolvers outside of the VPC, and
+        AWS makes none with private DNS where there is no gateway.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/privatelink-interface-endpoints.html
+        """
+        table = self._subnet.table if self._subnet and self._subnet.table else self._vpc.main_table
+        named = word(_id(table, "TABLE"))
+        for one in self._vpc.endpoints.of("s3"):
+            if one.gateway and one.exists is True:
+                of_it = word(_id(one.id, "ENDPOINT"))
+                modify = self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {of_it}")
+                yield f"{modify} --add-route-table-ids {named}"
+                return
+        yield f"{self._create('Gateway')} --route-table-ids {named}"
+
+    def _by_interface(self) -> Iterator[str]:
+        """Make an interface endpoint, in groups that let the instance in."""
+        for one in self._vpc.endpoints.of(self.service):  # whose name no other can have
+            if one.exists is False and one.private_dns is True:
+                of_it = word(_id(one.id, "ENDPOINT"))
+                yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
+        yield from self._with_dns()
+        groups, admits = self._groups_of_others(), True
+        if not groups:
+            groups, admits = self._own_groups[:1], self._admits_itself()
+        subnet = word(_id((self.node.instance or {}).get("SubnetId"), "SUBNET"))
+        yield (
+            f"{self._create('Interface')} --private-dns-enabled --subnet-ids {subnet} "
+            f"--security-group-ids {' '.join(map(word, groups))}"
+        )
+        if not admits:
+            source = f"UserIdGroupPairs=[{{GroupId={groups[0]}}}]"
+            yield self._authorize("ingress", groups[0], source)
+
+    def _groups_of_others(self) -> list[str]:
+        """Return the groups of an endpoint of the VPC that the instance reaches."""
+        for one in self._vpc.endpoints:
+            if not one.gateway and one.private_dns is True and one.service in self.opened:
+                return [_id(group, "GROUP") for group in one.groups]
+        return []
+
+    def _admits_itself(self) -> bool:
+        """Tell whether the first group of the instance lets it in to what else is in it."""
+        own, groups = self._own_groups, self.vpc.network.groups
+        rules = groups[own[0]].inbound if own[0] in groups else ()
+        return any(
+            (isinstance(peer, GroupPeer) and peer.group in {*own})
+            or (
+                isinstance(peer, IPv4Network)
+                and self._subnet is not None
+                and isinstance(self._subnet.range, IPv4Network)
+                and self._subnet.range.subnet_of(peer)
+            )
+            for peer, _ in rules
+        )
+
+
+class _Entries:
+    """The entries of a network ACL in one direction."""
+
+    def __init__(self, listed: Iterable[dict[str, Any]], *, egress: bool) -> None:
+        self.egress = egress
+        self.by_number = {one["RuleNumber"]: one for one in listed if one["Egress"] is egress}
+        denials = (number for number, one in self.by_number.items() if _denies_tcp(one))
+        self.first_denial: int = min(denials, default=_LAST_ENTRY + 1)
+
+    @property
+    def before_denials(self) -> int | None:
+        """The last number that is free before the entries that deny TCP; None without one."""
+        return next((n for n in range(self.first_denial - 1, 0, -1) if self._is_free(n)), None)
+
+    @property
+    def for_first(self) -> int | None:
+        """The number that the first entry that denies can have as well; None without one."""
+        after = range(self.first_denial + 1, _LAST_ENTRY + 1)
+        free = next((number for number in after if self._is_free(number)), _LAST_ENTRY)
+        passed = (self.by_number[number] for number in range(self.first_denial + 1, free))
+        return free if all(one["RuleAction"] == "deny" for one in passed) else None
+
+    def _is_free(self, number: int) -> bool:
+        return number not in self.by_number
+
+
+def _denies_tcp(entry: dict[str, Any]) -> bool:
+    of_tcp = entry["Protocol"] in ("-1", "6") and "CidrBlock" in entry
+    return of_tcp and entry["RuleAction"] == "deny"
+
+
+def _allowing(peer: object, ports: tuple[int, int]) -> str:
+    cidr = str(peer) if isinstance(peer, IPv4Network) else "CIDR"
+    return f"--protocol 6 {_range(*ports)} --rule-action allow --cidr-block {cidr}"
+
+
+def _as_it_is(entry: dict[str, Any]) -> str:
+    ports = entry.get("PortRange")
+    of_ports = f" {_range(ports['From'], ports['To'])}" if ports else ""
+    cidr = IPv4Network(entry["CidrBlock"], strict=False)
+    return f"--protocol {entry['Protocol']}{of_ports} --rule-action deny --cidr-block {cidr}"
+
+
+def _range(first: int, last: int) -> str:
+    return f"--port-range {word(f'From={first},To={last}')}"
+
+
+def _id(value: object, placeholder: str) -> str:
+    """Return the id of a resource of EC2, or a placeholder for what is none."""
+    return fitting(str(value), _limits.EC2_ID.fault, placeholder)

@@ -1,0 +1,560 @@
+"""The commands of remedies: AWS takes each as it stands, and what they mend is not found again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from botocore.validate import ParamValidator
+
+from session_manager_permissions import _lists
+from session_manager_permissions._verify.lines import is_command, with_profile
+from session_manager_permissions._verify.simulator import (
+    LiveKey,
+    LiveRole,
+    Uses,
+    Verdict,
+    questions,
+    with_deployment,
+)
+
+from . import test_node, test_node_network
+from .nodes import (
+    ACCOUNT,
+    KEY,
+    NODE,
+    REGION,
+    USER,
+    World,
+    both,
+    diagnosed,
+    encrypted,
+    endpoint,
+    group,
+    refusal,
+    status,
+)
+from .test_node_network import (
+    BOTH_ENDPOINTS,
+    FROM_WEB,
+    NO_ROUTE,
+    OPEN,
+    S3_GATEWAY,
+    acls,
+    admitting,
+    attribute,
+    endpoints,
+    entry,
+    groups,
+)
+from .test_what_checks_say import diagnoses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from session_manager_permissions._verify.diagnosis import Diagnosis
+
+PLACEHOLDER: Final = re.compile(r"[A-Z]+(_[A-Z]+)*")
+NESTED: Final = re.compile(r"\baws [a-z0-9-]+ [a-z-]+ --")
+SESSION: Final = botocore.session.get_session()
+RENAMED: Final = {"--ingress": ("--egress", False)}
+"""How the AWS CLI names an option of which botocore has the opposite."""
+OF_CLI: Final = ("--region", "--profile")
+CUSTOM: Final = "aws ec2-instance-connect ssh "
+"""A command that the AWS CLI makes of several calls."""
+
+
+def shorthand(text: str) -> Any:  # noqa: ANN401 # of any shape
+    """The value of an option, written as the AWS CLI takes structures."""
+    value, rest = _value(text, "")
+    assert rest == "", text
+    return value
+
+
+def _value(text: str, ends: str) -> tuple[Any, str]:
+    if text.startswith("["):
+        listed, text = [], text[1:]
+        while not text.startswith("]"):
+            value, text = _value(text.removeprefix(","), ",]")
+            listed.append(value)
+        return listed, text[1:]
+    braced = text.startswith("{")
+    text = text.removeprefix("{")
+    if not re.match(r"\w+=", text):
+        found = re.match(rf"[^{re.escape(ends or ',')}]*", text)
+        assert found
+        return found[0], text[found.end() :]
+    members: dict[str, Any] = {}
+    while name := re.match(r",?(\w+)=", text):
+        members[name[1]], text = _value(text[name.end() :], ",}")
+    return members, text.removeprefix("}") if braced else text
+
+
+def typed(shape: Any, value: Any) -> Any:  # noqa: ANN401 # of any shape
+    """The value as botocore takes it."""
+    if shape.type_name == "list":
+        values = value if isinstance(value, list) else [value]
+        return [typed(shape.member, one) for one in values]
+    if shape.type_name == "structure":
+        return {name: typed(shape.members[name], one) for name, one in value.items()}
+    if shape.type_name == "integer":
+        return int(value)
+    if shape.type_name == "map":
+        return {name: typed(shape.value, one) for name, one in value.items()}
+    return value == "true" if shape.type_name == "boolean" else value
+
+
+def parsed(line: str) -> tuple[str, dict[str, Any]]:
+    """The call of a command, with its parameters, as botocore's model of the service has them."""
+    program, service, command, *words = shlex.split(line)
+    assert program == "aws"
+    service = {"s3api": "s3"}.get(service, service)
+    model = SESSION.get_service_model(service)
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    operation = model.operation_model(names[command])
+    shapes = {f"--{xform_name(n, '-')}": (n, s) for n, s in operation.input_shape.members.items()}
+    asked: dict[str, Any] = {}
+    while words:
+        option, *words = words
+        option, is_on = RENAMED.get(option, (option, True))
+        if option in OF_CLI:
+            words.pop(0)
+            continue
+        name, shape = shapes[option]
+        if shape.type_name == "boolean":
+            asked[name] = is_on
+            continue
+        values = []
+        while words and not words[0].startswith("--"):
+            values.append(words.pop(0))
+        assert values, line
+        if shape.type_name in ("list", "map", "structure"):
+            found: Any = [shorthand(one) for one in values]
+            found = found[0] if len(found) == 1 else found
+            asked[name] = typed(shape, found)
+        else:
+            (value,) = values
+            asked[name] = typed(shape, value)
+    report = ParamValidator().validate(asked, operation.input_shape)
+    assert not report.has_errors(), (line, report.generate_report())
+    return f"{service}:{operation.name}", asked
+
+
+def deployed(line: str) -> dict[str, str]:
+    """The options of a command that deploys the app."""
+    *program, app, module = shlex.split(line)[:5]
+    assert (program, app) == (["npx", "aws-cdk", "deploy"], "--app")
+    assert module == "python -m session_manager_permissions"
+    words = shlex.split(line)[5:]
+    context = [words[n + 1] for n, one in enumerate(words) if one == "-c"]
+    options = dict(one.split("=", 1) for one in context)
+    assert len(options) == len(context)
+    assert len({*options} - {*_lists.OPTIONS}) == 1
+    for name in {*options} & {*_lists.OPTIONS}:
+        assert _lists.OPTIONS[name](options[name]) is None or PLACEHOLDER.fullmatch(options[name])
+    return options
+
+
+def shut_acl(world: World) -> None:
+    """Deny in the subnet of the endpoints what the subnet of the instance needs."""
+    subnets = world.answers["ec2:describe_subnets"]["Subnets"]
+    subnets.append({"SubnetId": "subnet-e", "CidrBlock": "10.0.2.0/24"})
+    listed = world.answers["ec2:describe_network_acls"]["NetworkAcls"]
+    denying = [entry(1, egress=True, Protocol="17"), entry(3, egress=False), entry(3, egress=True)]
+    associated = [{"SubnetId": "subnet-e"}, {"Other": "subnet"}]
+    entries = [*denying, *listed[0]["Entries"]]
+    listed.append({"NetworkAclId": "acl-e", "Associations": associated, "Entries": entries})
+
+
+IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
+TO_ALL: Final = group("sg-endpoints", IpPermissionsEgress=[])
+DENIED: Final = test_node_network.policy(Effect="Deny")
+NEVER: Final = World.never_registered
+MORE: Final[dict[str, Callable[[World], object]]] = {
+    **{
+        f"a group that admits {whom}": both(
+            NEVER, NO_ROUTE, groups(group("sg-web", IpPermissions=admitting(peer)["IpPermissions"]))
+        )
+        for whom, peer in {
+            "itself": FROM_WEB,
+            "the VPC": {"IpRanges": [{"CidrIp": "10.0.0.0/16"}]},
+            "another": {"IpRanges": [{"CidrIp": "10.1.0.0/16"}]},
+        }.items()
+    },
+    "DNS host names off, and no endpoint": both(NEVER, NO_ROUTE, attribute("enableDnsHostnames")),
+    "private DNS and DNS host names off": both(
+        NEVER,
+        NO_ROUTE,
+        attribute("enableDnsHostnames"),
+        endpoints(*(one | {"PrivateDnsEnabled": False} for one in BOTH_ENDPOINTS)),
+        groups(group("sg-web"), OPEN),
+    ),
+    "endpoints with a shut group and a policy that denies": both(
+        NEVER,
+        NO_ROUTE,
+        endpoints(*(one | {"PolicyDocument": DENIED} for one in BOTH_ENDPOINTS)),
+        groups(group("sg-web"), TO_ALL),
+    ),
+    "an endpoint that failed, and had no private DNS": both(
+        NEVER, NO_ROUTE, endpoints(endpoint("ssm", State="Failed", PrivateDnsEnabled=False))
+    ),
+    "endpoints behind a network ACL": both(
+        NEVER,
+        NO_ROUTE,
+        endpoints(*(one | IN_OTHER for one in BOTH_ENDPOINTS)),
+        groups(group("sg-web"), OPEN),
+        shut_acl,
+    ),
+    "a network ACL whose first entries deny": both(
+        NEVER,
+        acls(entry(1, egress=True), entry(2, egress=True, Protocol="-1"), entry(1, egress=False)),
+    ),
+    "a network ACL whose first entry denies, and the second allows": both(
+        NEVER, acls(entry(1, egress=True), entry(2, egress=True, RuleAction="allow"))
+    ),
+    "a network ACL that allows nothing": both(NEVER, acls(entry(90, egress=True))),
+    "no way to S3": both(World.uses, NO_ROUTE),
+    "no way to S3 by the table": both(
+        World.uses,
+        NO_ROUTE,
+        endpoints(*BOTH_ENDPOINTS, S3_GATEWAY | {"RouteTableIds": ["rtb-public"]}),
+        groups(group("sg-web"), OPEN),
+    ),
+    "an interface endpoint of S3 alone": both(
+        World.uses,
+        NO_ROUTE,
+        endpoints(
+            *BOTH_ENDPOINTS,
+            endpoint("s3", DnsOptions={"PrivateDnsOnlyForInboundResolverEndpoint": True}),
+        ),
+        groups(group("sg-web"), OPEN),
+    ),
+    "a bucket with a key and dsse": both(
+        World.uses, lambda w: w.has("s3:get_bucket_encryption", encrypted("aws:kms:dsse", KEY))
+    ),
+    "a bucket with an alias and dsse": both(
+        World.uses,
+        lambda w: w.has("s3:get_bucket_encryption", encrypted("aws:kms:dsse", "alias/a/b")),
+    ),
+    "a bucket that is to be in us-east-1": both(
+        World.uses,
+        lambda w: setattr(w, "bucket_region", "us-east-1"),
+        lambda w: w.has("s3:get_bucket_encryption", refusal("GetBucketEncryption", "NoSuchBucket")),
+    ),
+    "volumes and the system impaired": both(
+        World.is_lost,
+        lambda w: w.has("ec2:describe_instance_status", {"InstanceStatuses": [status("impaired")]}),
+    ),
+}
+
+
+def every(folder: Path) -> Iterator[Diagnosis]:
+    yield from diagnoses(folder)
+    for breaks in MORE.values():
+        yield broken(breaks)
+
+
+def broken(breaks: Callable[[World], object]) -> Diagnosis:
+    world = World()
+    breaks(world)
+    return diagnosed(world)
+
+
+def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
+    calls, options, sentences = set(), set(), set()
+    for found in every(tmp_path):
+        for line in (*(fix for check in found.checks for fix in check.fix), *found.to_run):
+            if not is_command(line):
+                sentences.add(line)
+            elif line.startswith("npx "):
+                options |= {*deployed(line)}
+            elif not line.startswith(CUSTOM):
+                calls.add(parsed(line)[0])
+                assert f"--region {REGION}" in line or "us-east-1" in line
+
+    assert not [line for line in sentences if NESTED.search(line)]
+    assert options == {"instance-profile", "role", "allow-registration", "key"} | {
+        *("log-bucket", "log-prefix", "log-bucket-key", "log-group"),
+    }
+    assert calls == {
+        *("ec2:AssociateIamInstanceProfile", "ec2:AuthorizeSecurityGroupEgress"),
+        *("ec2:AuthorizeSecurityGroupIngress", "ec2:CreateNetworkAclEntry"),
+        *("ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcAttribute"),
+        *("ec2:DescribeIamInstanceProfileAssociations", "ec2:ModifyInstanceMetadataOptions"),
+        *("ec2:ModifyVpcEndpoint", "ec2:RebootInstances", "ec2:StartInstances"),
+        *("ec2:ReplaceNetworkAclEntry",),
+        *("ec2:ReplaceIamInstanceProfileAssociation", "ec2:StopInstances"),
+        *("iam:AddRoleToInstanceProfile", "iam:GetRole", "iam:PutUserPolicy"),
+        *("iam:UpdateAssumeRolePolicy", "ssm:UpdateManagedInstanceRole"),
+        *("kms:CancelKeyDeletion", "kms:EnableKey", "kms:PutKeyPolicy"),
+        *("logs:AssociateKmsKey", "logs:CreateLogGroup"),
+        *("s3:CreateBucket", "s3:PutBucketEncryption"),
+        *("ssm:SendCommand", "ssm:UpdateServiceSetting"),
+    }
+
+
+class Repair:
+    """Does to a world what a command does to an account, and refuses what AWS refuses."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def run(self, line: str) -> None:
+        if line.startswith("npx "):
+            deployed(line)
+            self._world.denies.clear()
+            return
+        call, asked = parsed(line)
+        getattr(self, xform_name(call.partition(":")[2]), lambda _: None)(asked)
+
+    def _listed(self, call: str, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._world.answers[f"ec2:{call}"][name]
+        return found
+
+    @property
+    def _endpoints(self) -> list[dict[str, Any]]:
+        return self._listed("describe_vpc_endpoints", "VpcEndpoints")
+
+    def _has_dns(self) -> bool:
+        told = self._world.answers["ec2:describe_vpc_attribute"].values()
+        return all(one["Value"] for found in told for one in found.values())
+
+    def create_vpc_endpoint(self, asked: dict[str, Any]) -> None:
+        gateway = asked["VpcEndpointType"] == "Gateway"
+        service = asked["ServiceName"].rpartition(".")[2]
+        if gateway:
+            assert service == "s3"
+            made = S3_GATEWAY | {"RouteTableIds": asked["RouteTableIds"]}
+            for table in self._listed("describe_route_tables", "RouteTables"):
+                if table["RouteTableId"] in asked["RouteTableIds"]:
+                    listed = {"DestinationPrefixListId": "pl-s3", "GatewayId": "vpce-s3"}
+                    table["Routes"].append(listed | {"State": "active"})
+        else:
+            assert self._has_dns()
+            same = [one for one in self._endpoints if one["ServiceName"] == asked["ServiceName"]]
+            assert not any(one["PrivateDnsEnabled"] for one in same)
+            ids = [{"GroupId": one} for one in asked["SecurityGroupIds"]]
+            made = endpoint(service, Groups=ids, SubnetIds=asked["SubnetIds"])
+        self._endpoints.append(made)
+
+    def delete_vpc_endpoints(self, asked: dict[str, Any]) -> None:
+        ids = asked["VpcEndpointIds"]
+        self._endpoints[:] = [one for one in self._endpoints if one["VpcEndpointId"] not in ids]
+
+    def modify_vpc_endpoint(self, asked: dict[str, Any]) -> None:
+        (found,) = (o for o in self._endpoints if o["VpcEndpointId"] == asked["VpcEndpointId"])
+        if asked.get("PrivateDnsEnabled"):
+            assert self._has_dns()
+            found["PrivateDnsEnabled"] = True
+        found["RouteTableIds"] = [*found["RouteTableIds"], *asked.get("AddRouteTableIds", ())]
+        found["PolicyDocument"] = asked.get("PolicyDocument", found.get("PolicyDocument"))
+
+    def modify_vpc_attribute(self, asked: dict[str, Any]) -> None:
+        for name in ("EnableDnsSupport", "EnableDnsHostnames"):
+            if name in asked:
+                told = self._world.answers["ec2:describe_vpc_attribute"]
+                told[f"{name[0].lower()}{name[1:]}"][name] = asked[name]
+
+    def _authorize(self, asked: dict[str, Any], side: str) -> None:
+        for one in self._listed("describe_security_groups", "SecurityGroups"):
+            if one["GroupId"] == asked["GroupId"]:
+                one[side] = [*one[side], *asked["IpPermissions"]]
+
+    def authorize_security_group_ingress(self, asked: dict[str, Any]) -> None:
+        self._authorize(asked, "IpPermissions")
+
+    def authorize_security_group_egress(self, asked: dict[str, Any]) -> None:
+        self._authorize(asked, "IpPermissionsEgress")
+
+    def create_network_acl_entry(self, asked: dict[str, Any]) -> None:
+        for one in self._listed("describe_network_acls", "NetworkAcls"):
+            if one["NetworkAclId"] == asked["NetworkAclId"]:
+                taken = [e["RuleNumber"] for e in one["Entries"] if e["Egress"] == asked["Egress"]]
+                assert asked["RuleNumber"] not in taken
+                one["Entries"].append(asked)
+
+    def replace_network_acl_entry(self, asked: dict[str, Any]) -> None:
+        for one in self._listed("describe_network_acls", "NetworkAcls"):
+            if one["NetworkAclId"] == asked["NetworkAclId"]:
+                (old,) = (
+                    entry
+                    for entry in one["Entries"]
+                    if all(entry[name] == asked[name] for name in ("RuleNumber", "Egress"))
+                )
+                one["Entries"][one["Entries"].index(old)] = asked
+
+    def modify_instance_metadata_options(self, asked: dict[str, Any]) -> None:
+        self._world.instance["MetadataOptions"] = {"HttpEndpoint": asked["HttpEndpoint"]}
+
+    def start_instances(self, _: dict[str, Any]) -> None:
+        self._world.instance["State"] = {"Name": "running"}
+        self._world.has("ec2:describe_instance_status", {"InstanceStatuses": [status()]})
+
+    reboot_instances = start_instances
+
+    def associate_iam_instance_profile(self, asked: dict[str, Any]) -> None:
+        assert "IamInstanceProfile" not in self._world.instance
+        assert asked["IamInstanceProfile"] == {"Name": "NAME"}
+        self._world.instance["IamInstanceProfile"] = World().instance["IamInstanceProfile"]
+
+    def replace_iam_instance_profile_association(self, _: dict[str, Any]) -> None:
+        self._world.has("iam:get_instance_profile", World()._profile)  # noqa: SLF001 # its answer
+        self._world.instance["IamInstanceProfile"] = World().instance["IamInstanceProfile"]
+
+    add_role_to_instance_profile = replace_iam_instance_profile_association
+
+    def update_assume_role_policy(self, asked: dict[str, Any]) -> None:
+        self._world.trust = json.loads(asked["PolicyDocument"])
+
+    def update_managed_instance_role(self, _: dict[str, Any]) -> None:
+        role = self._world._role()  # noqa: SLF001 # its answer
+        self._world.has("iam:get_role", {"Role": role})
+
+    def enable_key(self, _: dict[str, Any]) -> None:
+        self._world.answers["kms:describe_key"]["KeyMetadata"]["KeyState"] = "Enabled"
+
+    def put_key_policy(self, asked: dict[str, Any]) -> None:
+        self._world.has("kms:get_key_policy", {"Policy": asked["Policy"]})
+
+    def create_bucket(self, _: dict[str, Any]) -> None:
+        self._world.has("s3:get_bucket_encryption", encrypted("AES256"))
+
+    def put_bucket_encryption(self, asked: dict[str, Any]) -> None:
+        found = {"ServerSideEncryptionConfiguration": asked["ServerSideEncryptionConfiguration"]}
+        self._world.has("s3:get_bucket_encryption", found)
+
+    def create_log_group(self, asked: dict[str, Any]) -> None:
+        made = {"logGroupName": asked["logGroupName"], "kmsKeyId": asked.get("kmsKeyId")}
+        self._world.has("logs:describe_log_groups", {"logGroups": [made]})
+
+    associate_kms_key = create_log_group
+
+    def send_command(self, asked: dict[str, Any]) -> None:
+        assert self._world.record
+        if asked["DocumentName"] == "AWS-UpdateSSMAgent":
+            self._world.record["AgentVersion"] = "3.3.3270.0"
+
+    def update_service_setting(self, asked: dict[str, Any]) -> None:
+        self._world.tier = asked["SettingValue"]
+
+
+REPAIRED: Final = {
+    **{f"node: {row.name}": (row.breaks, row.node) for row in test_node.ROWS},
+    **{f"path: {row.name}": (both(NEVER, row.breaks), NODE) for row in test_node_network.ROWS},
+    **{f"more: {name}": (breaks, NODE) for name, breaks in MORE.items()},
+}
+UNREPAIRABLE: Final = {
+    "more: a network ACL whose first entry denies, and the second allows",
+    "more: endpoints with a shut group and a policy that denies",
+}
+"""What no command mends without undoing what somebody meant."""
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize("name", REPAIRED)
+def test_what_a_command_mends_is_not_found_again(name: str) -> None:
+    breaks, node = REPAIRED[name]
+    world = World()
+    breaks(world)
+    for call, answer in world.answers.items():  # which other tests have too
+        world.answers[call] = deepcopy(answer) if isinstance(answer, dict) else answer
+    first = [c for c in diagnosed(world, node).checks if c.verdict == "fail" and by_command(c)]
+    for _ in range(2):
+        ran: set[str] = set()
+        for check in diagnosed(world, node).checks:
+            if check.verdict == "fail" and by_command(check):
+                for line in filter(is_command, check.fix):
+                    if line not in ran:
+                        Repair(world).run(line)
+                    ran.add(line)
+
+    verdicts = {check.name: check.verdict for check in diagnosed(world, node).checks}
+
+    left = {check.name for check in first if verdicts[check.name] == "fail"}
+    assert not left or name in UNREPAIRABLE
+
+
+def by_command(check: Any) -> bool:  # noqa: ANN401
+    return not check.check.is_symptom and any(map(is_command, check.fix))
+
+
+def test_an_operator_who_is_allowed_by_hand_may_start() -> None:
+    world = World()
+    world.uses()
+    world.denies |= {f"{USER} {action}" for action in ("ssm:StartSession", "kms:GenerateDataKey")}
+    world.denies.add(f"{USER} ssmmessages:OpenDataChannel")
+    (check,) = (c for c in diagnosed(world, operator=USER).checks if c.name == "operator")
+
+    call, asked = parsed(check.fix[0])
+
+    assert (call, asked["UserName"]) == ("iam:PutUserPolicy", "alice")
+    assert asked["PolicyName"] == f"SessionManager-{NODE}"
+    allowed = {
+        one["Action"]: one["Resource"] for one in json.loads(asked["PolicyDocument"])["Statement"]
+    }
+    assert allowed == {
+        "ssm:StartSession": [
+            f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}",
+            f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/SSM-SessionManagerRunShell",
+        ],
+        "ssmmessages:OpenDataChannel": [f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/*"],
+        "kms:GenerateDataKey": [KEY],
+    }
+
+
+@pytest.mark.parametrize("why", ["an explicit deny", "a boundary", "IAM Identity Center"])
+def test_no_command_is_shown_where_it_would_not_help(why: str) -> None:
+    world = World()
+    operator = USER
+    if why == "IAM Identity Center":
+        operator = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/AWSReservedSSO_admin_0123"
+        world.denies.add(f"{operator} ssm:StartSession")
+    else:
+
+        def denies(asked: dict[str, Any]) -> dict[str, Any]:
+            found = world._simulate(asked)  # noqa: SLF001 # its answer
+            for result in found["EvaluationResults"] if asked["PolicySourceArn"] == USER else ():
+                by_boundary = {"AllowedByPermissionsBoundary": False}
+                result |= {"EvalDecision": "explicitDeny"}
+                if why == "a boundary":
+                    result |= {"EvalDecision": "implicitDeny"}
+                    result["PermissionsBoundaryDecisionDetail"] = by_boundary
+                for one in result.get("ResourceSpecificResults", ()):
+                    one["EvalResourceDecision"] = result["EvalDecision"]
+                    if why == "a boundary":
+                        one["PermissionsBoundaryDecisionDetail"] = by_boundary
+            return found
+
+        world.simulates = denies
+
+    (check,) = (one for one in diagnosed(world, operator=operator).checks if one.name == "operator")
+
+    assert check.verdict == "fail"
+    assert not any(map(is_command, check.fix))
+
+
+def test_keys_of_several_regions_are_in_no_one_command() -> None:
+    keys = [LiveKey(one, one) for one in (KEY, KEY.replace(REGION, "us-east-1"))]
+    role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web")
+    verdicts = [Verdict(one, role, ()) for one in questions(role, Uses(keys=(*keys,)), REGION)]
+
+    assert with_deployment(verdicts) == verdicts
+
+
+def test_commands_have_the_profile_that_was_given() -> None:
+    lines = ("aws iam get-role", "npx aws-cdk deploy", "wait")
+
+    assert with_profile(lines, "prod account") == (
+        "aws iam get-role --profile 'prod account'",
+        "npx aws-cdk deploy --profile 'prod account'",
+        "wait",
+    )
+    assert with_profile(lines, None) == lines
+    assert with_profile(lines[:1], "-x") == ("aws iam get-role --profile PROFILE",)
