@@ -17,7 +17,7 @@ from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
 from .parts import decider
-from .templates.files import parsed
+from .templates.loading import parsed
 from .templates.functions import Deployed, candidates, is_function, listed, mapping, text
 
 if TYPE_CHECKING:

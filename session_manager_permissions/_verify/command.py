@@ -44,7 +44,8 @@ from .simulator import Uses, ask, find_key, find_role, questions, role_of_profil
 from .text import PROGRAM, all_shown, line_of, plainly, rendered, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from rich.console import Console
     from rich.text import Text
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from .diagnosis import Diagnosis
     from .session import Session
     from .simulator import LiveRole, Verdict
+
+    Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
@@ -101,17 +104,20 @@ ssm:GetDocument. For a node, --print-permissions prints what they need.
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None, add: Callable[[Subcommands], None] = lambda _: None
+) -> int:
     """Run the command.
 
     Args:
         argv: the arguments. Default: - those of the process.
+        add: adds the subcommands of others. Default: - there are none.
 
     Returns:
         The exit status: `READY`, `NOT_READY` or `CANNOT_ASK`.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser(add).parse_args(argv)
         return int(arguments.run(arguments))
     except CannotAsk as error:
         text = str(error)
@@ -125,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return CANNOT_ASK
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Session Manager on roles and instance profiles that exist."
     )
@@ -133,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add(commands)
     policy = commands.add_parser(
         "policy",
         help="print the inline policy that the role of an instance needs",
@@ -196,7 +203,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_credentials())
         return READY
     _refuse_unused_options(arguments)
-    _import_extras(arguments.output)
+    import_extras(("boto3", *EXTRAS[arguments.output]))
     found: Mapping[str, object]
     with said_in_a_line():
         if arguments.instance_id is None:
@@ -210,7 +217,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.output == "json":
         _print_json(found)
     else:
-        _print(lambda: rendered(show))
+        print_text(lambda: rendered(show))
     return READY if found["ready"] else NOT_READY
 
 
@@ -225,17 +232,17 @@ def _audit(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_audit())
         return READY
     of_audit.refuse_unusable(arguments)
-    _import_extras(arguments.output)
+    import_extras(("boto3", *EXTRAS[arguments.output]))
     with said_in_a_line():
         result = audits.answer(arguments)
     show = partial(audits.as_text, arguments, result)
     if arguments.file is None:
-        _print(show)
+        print_text(show)
     try:
         audits.write_files(arguments, result)
     except CannotAsk:
         if arguments.file is not None:  # what was asked for a long time is not lost
-            _print(show)
+            print_text(show)
         raise
     return audits.exit_status(result)
 
@@ -273,10 +280,10 @@ def _refuse_unused_options(arguments: argparse.Namespace) -> None:
 
 
 def _print_json(found: Mapping[str, object]) -> None:
-    _print(lambda: f"{json.dumps(found, indent=2)}\n")
+    print_text(lambda: f"{json.dumps(found, indent=2)}\n")
 
 
-def _print(render: Callable[[], str]) -> None:
+def print_text(render: Callable[[], str]) -> None:
     """Write to standard output; escape the characters that its encoding lacks."""
     out = sys.stdout
     if out is None:  # the shell's `>&-` closed it
@@ -294,13 +301,13 @@ def _print(render: Callable[[], str]) -> None:
         ) from None
 
 
-def _import_extras(output: str) -> None:
+def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
     """Import what asks AWS and what shows the answer, or say how to install it."""
     try:
-        for module in ("boto3", *EXTRAS[output]):
+        for module in modules:
             import_module(module)
     except ImportError as error:
-        raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[verify]'") from None
+        raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[{extra}]'") from None
 
 
 def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:

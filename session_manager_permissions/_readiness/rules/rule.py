@@ -27,6 +27,12 @@ class ReadinessRule(NamedTuple):
         """Whether a profile with such a finding is not ready."""
         return self.severity == _NOT_READY
 
+    def severity_if(self, *, strict: bool) -> str:
+        """Return the severity of its findings: `error`, `warning` or `info`."""
+        if self.not_ready:
+            return "error" if strict else "warning"
+        return self.severity
+
 
 not_ready = partial(ReadinessRule, _NOT_READY)
 warning = partial(ReadinessRule, "warning")

@@ -34,11 +34,11 @@ if not _IS_IGNORED:
 
 def main() -> None:
     """Run the command, and end the process with its exit status."""
-    from . import command  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
+    from . import _command  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
 
     if not _IS_IGNORED:
         _watch()
-    status = command.main()
+    status = _command.main()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -58,7 +58,7 @@ def _watch() -> None:
 
 def _end_late(told: socket.socket, _: socket.socket) -> None:
     """End the process some time after a Ctrl-C, or at once after a second one."""
-    from . import command  # noqa: PLC0415 # as above
+    from ._verify import command  # noqa: PLC0415 # as above
 
     told.recv(1)
     told.settimeout(_GRACE)
