@@ -48,4 +48,4 @@ def _check(arguments: argparse.Namespace) -> int:
     except CannotRead as error:
         raise CannotAsk(str(error)) from None
     command.print_text(partial(of_check.FORMS[arguments.output], result))
-    return command.READY if result.ready else command.NOT_READY
+    return command.NOT_READY if result.not_ready else command.READY

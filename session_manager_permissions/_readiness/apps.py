@@ -61,7 +61,7 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
 
 
 def _written(files: list[str]) -> Assembly:
-    """Read templates that are given by themselves; one that another deploys is no app of its own."""
+    """Read templates that are given by themselves. What one of them deploys is a part of it."""
     assembly = _read(files)
     nested = {one.path.resolve() for one in assembly.templates if one.parent}
     roots = [one for one in files if Path(one).resolve() not in nested]
@@ -134,4 +134,4 @@ def _metadata(directory: Path, artifact: dict[str, Any]) -> Iterator[tuple[str, 
             raise CannotRead(f"{directory / file}: {error.strerror}: run cdk synth again") from None
     for path, entries in found.items():
         if isinstance(entries, list):
-            yield path.removeprefix("/"), entries
+            yield str(path).removeprefix("/"), entries

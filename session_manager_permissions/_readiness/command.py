@@ -16,7 +16,7 @@ from session_manager_permissions._quoting import shown
 
 from .apps import apps
 from .check import VERDICTS, check
-from .rules import READY, RULES
+from .rules import CANNOT_BE_KNOWN, READY, RULES
 from .templates.loading import line_of, lines, load
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from .rules import Finding
+    from .rules.changes import Step
     from .templates.model import Resource
 
 DESCRIPTION: Final = """\
@@ -56,7 +57,7 @@ def add_arguments(to: argparse.ArgumentParser) -> None:
         metavar="PATH",
         nargs="*",
         default=["cdk.out"],
-        help="a folder that cdk synth has written, or a template in JSON or YAML (default: cdk.out)",
+        help="a folder that cdk synth has written, or a template (default: cdk.out)",
     )
     strict_help = "report what is not ready as an error, and not as a warning"
     to.add_argument("--strict", action="store_true", help=strict_help)
@@ -110,7 +111,7 @@ class Found(NamedTuple):
     @property
     def lines_of_fix(self) -> list[str]:
         """What to change, a step in each line."""
-        return [shown(one).removeprefix("# ") for one in str(self.finding.fix).splitlines()]
+        return [shown(step.text) for step in self.finding.steps]
 
 
 class Result(NamedTuple):
@@ -122,9 +123,15 @@ class Result(NamedTuple):
     """How many profiles have each verdict, acknowledged or not."""
 
     @property
+    def not_ready(self) -> bool:
+        """Whether a finding says that something is not ready."""
+        return any(RULES[one.finding.rule].not_ready for one in self.found)
+
+    @property
     def ready(self) -> bool:
-        """Whether no finding says that something is not ready."""
-        return not any(RULES[one.finding.rule].not_ready for one in self.found)
+        """Whether every profile is ready, and nothing is left out that is not."""
+        is_open = any(one.finding.rule == CANNOT_BE_KNOWN for one in self.found)
+        return not self.not_ready and not is_open and [*+self.verdicts] == [VERDICTS[0]]
 
 
 def answer(arguments: argparse.Namespace) -> Result:
@@ -189,7 +196,7 @@ def as_json(result: Result) -> str:
             "severity": one.severity,
             "not_ready": RULES[one.finding.rule].not_ready,
             "why": one.finding.description,
-            "fix": one.lines_of_fix,
+            "fix": [*map(_step, one.finding.steps)],
             "page": page(one.finding.rule),
             "resources": [*map(where, one.places)],
         }
@@ -202,11 +209,26 @@ def as_json(result: Result) -> str:
     answered = {
         "version": 1,
         "ready": result.ready,
+        "not_ready": result.not_ready,
         "profiles": {verdict: result.verdicts[verdict] for verdict in VERDICTS},
         "findings": found,
         "acknowledged": acknowledged,
     }
     return f"{json.dumps(answered, indent=2)}\n"
+
+
+def _step(step: Step) -> dict[str, object]:
+    if step.template is None:
+        return {"action": "advice", "text": step.text}
+    action = "add" if step.adds else "set"
+    return {
+        "action": action if step.path else "make",
+        "text": step.text,
+        "template": str(step.template.path),
+        "logical_id": step.logical_id,
+        "property": step.path,
+        "value": step.value,
+    }
 
 
 _COMMANDS: Final = {"error": "error", "warning": "warning", "info": "notice"}
@@ -267,15 +289,24 @@ def _show(result: Result, console: Console) -> None:
         table.add_row(kind, plainly(where), plainly(shown(one.finding.description)))
     if result.found:
         console.print(table, soft_wrap=False)
+    console.print(_in_a_word(result), style="bold")
     verdicts = ", ".join(f"{result.verdicts[one]} {one}" for one in VERDICTS)
-    console.print(f"{'ready' if result.ready else 'not ready'} (profiles: {verdicts})", style="bold")
+    console.print(f"Instance profiles and node groups: {verdicts}.")
     if result.acknowledged:
-        console.print(f"Acknowledged by the app: {len(result.acknowledged)}.")
+        console.print(f"Findings that the app acknowledges: {len(result.acknowledged)}.")
     for one in result.found:  # below the table, whose lines wrap and can't be copied
         for line in one.lines_of_fix:
             console.print(f"- {one.finding.rule}: {line}")
     for rule in dict.fromkeys(one.finding.rule for one in result.found):
         console.print(more(rule))
+
+
+def _in_a_word(result: Result) -> str:
+    if result.ready:
+        return "ready"
+    if result.not_ready:
+        return "not ready"
+    return "nothing is known to be not ready" if result.verdicts else "nothing to check"
 
 
 def _named(place: Place) -> Iterator[str]:

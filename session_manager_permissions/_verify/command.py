@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from .session import Session
     from .simulator import LiveRole, Verdict
 
-    Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+    # argparse has no public name for it
+    Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
@@ -307,7 +308,9 @@ def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
         for module in modules:
             import_module(module)
     except ImportError as error:
-        raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[{extra}]'") from None
+        raise CannotAsk(
+            f"{error.name} is not installed: pip install '{PROGRAM}[{extra}]'"
+        ) from None
 
 
 def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:

@@ -19,7 +19,14 @@ PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
 _MOST_NESTED: Final = 50  # nested stacks within nested stacks
 _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
 _ID: Final = re.compile(rb"\b(?:acl|dopt|eni|i|igw|nat|rtb|sg|subnet|vpc|vpce)-")
-_CHOICES: Final = (b"Fn::If", b"!If", b"AWS::NoValue", b"Fn::Transform", b"!Transform", b"Fn::ForEach")
+_CHOICES: Final = (
+    b"Fn::If",
+    b"!If",
+    b"AWS::NoValue",
+    b"Fn::Transform",
+    b"!Transform",
+    b"Fn::ForEach",
+)
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",
     "AWS::Serverless::Application": "Location",
