@@ -125,7 +125,7 @@ def _stacks(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _metadata(directory: Path, artifact: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the metadata of each construct of a stack, which newer CDK has in a file of its own."""
-    found = mapping(artifact.get("metadata"))
+    found: dict[str, Any] = mapping(artifact.get("metadata"))
     file = artifact.get("additionalMetadataFile")
     if isinstance(file, str):
         try:
@@ -134,4 +134,4 @@ def _metadata(directory: Path, artifact: dict[str, Any]) -> Iterator[tuple[str, 
             raise CannotRead(f"{directory / file}: {error.strerror}: run cdk synth again") from None
     for path, entries in found.items():
         if isinstance(entries, list):
-            yield str(path).removeprefix("/"), entries
+            yield path.removeprefix("/"), entries
