@@ -125,11 +125,11 @@ def _stacks(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _metadata(directory: Path, artifact: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the metadata of each construct of a stack, which newer CDK has in a file of its own."""
-    found: dict[str, Any] = mapping(artifact.get("metadata"))
+    found: dict[str, Any] = {**mapping(artifact.get("metadata"))}
     file = artifact.get("additionalMetadataFile")
     if isinstance(file, str):
         try:
-            found = found | (parsed((directory / file).read_bytes()) or {})
+            found.update(parsed((directory / file).read_bytes()) or {})
         except OSError as error:
             raise CannotRead(f"{directory / file}: {error.strerror}: run cdk synth again") from None
     for path, entries in found.items():

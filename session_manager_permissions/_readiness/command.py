@@ -84,6 +84,11 @@ def _either(names: list[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
+def _seen(file: Path) -> str:
+    base = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    return str(os.path.relpath(file, base) if base in file.resolve().parents else file)
+
+
 class Place(NamedTuple):
     """Where a finding is."""
 
@@ -96,9 +101,7 @@ class Place(NamedTuple):
     @property
     def template(self) -> str:
         """The file, as the workspace of GitHub or the current folder has it."""
-        file = self.resource.template.path
-        base = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
-        return str(os.path.relpath(file, base) if base in file.resolve().parents else file)
+        return _seen(self.resource.template.path)
 
 
 class Found(NamedTuple):
@@ -111,7 +114,15 @@ class Found(NamedTuple):
     @property
     def lines_of_fix(self) -> list[str]:
         """What to change, a step in each line."""
-        return [shown(step.text) for step in self.finding.steps]
+        here = self.places[0].resource.template
+        return [
+            shown(
+                step.text
+                if step.template is None or step.template is here
+                else f"in {_seen(step.template.path)}: {step.text}"
+            )
+            for step in self.finding.steps
+        ]
 
 
 class Result(NamedTuple):
@@ -224,7 +235,7 @@ def _step(step: Step) -> dict[str, object]:
     return {
         "action": action if step.path else "make",
         "text": step.text,
-        "template": str(step.template.path),
+        "template": _seen(step.template.path),
         "logical_id": step.logical_id,
         "property": step.path,
         "value": step.value,

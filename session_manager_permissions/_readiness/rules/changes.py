@@ -90,7 +90,7 @@ class Changes(Writing):
         """Make a role that a service assumes, and return its logical id."""
         properties = {
             "AssumeRolePolicyDocument": policy_of([trusted(service)]),
-            "Policies": [inline(statements)],
+            "Policies": [inline("SessionManager", statements)],
         }
         return self.make(about, "Role", "AWS::IAM::Role", properties)
 
@@ -116,7 +116,8 @@ class Changes(Writing):
             if name is None:
                 self.say(f"give the role of {role.logical_id} a policy: {json.dumps(statements)}")
                 return
-        properties = {"RoleName": name, **inline(statements)}
+        new_name = self.free_id(role.template, f"{role.logical_id}SessionManager")
+        properties = {"RoleName": name, **inline(new_name, statements)}
         new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)
         for machine in self.machines(role.template, role=role):
             self.wait(machine, new)
@@ -142,9 +143,9 @@ def policy_of(statements: Iterable[object]) -> dict[str, object]:
     return {"Version": "2012-10-17", "Statement": [*statements]}
 
 
-def inline(statements: Iterable[object]) -> dict[str, object]:
-    """Return an inline policy."""
-    return {"PolicyName": "SessionManager", "PolicyDocument": policy_of(statements)}
+def inline(name: str, statements: Iterable[object]) -> dict[str, object]:
+    """Return an inline policy. One of the same name would take its place on the role."""
+    return {"PolicyName": name, "PolicyDocument": policy_of(statements)}
 
 
 def allow(actions: Iterable[str], resource: object = "*") -> dict[str, object]:

@@ -177,7 +177,9 @@ class Allow(NamedTuple):
         if self.by_policy:
             may = [statement_of(self.by_policy)]
             own = self.role.type == "AWS::IAM::Role"
-            if not own or not changes.add(self.role, "Properties.Policies", inline(may)):
+            name = changes.free_id(self.role.template, f"{self.role.logical_id}Channels")
+            policy = inline(name, may)
+            if not own or not changes.add(self.role, "Properties.Policies", policy):
                 changes.give(self.role, may)
         if self.by_boundary:
             arn = written(self.role, "PermissionsBoundary")
