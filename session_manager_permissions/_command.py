@@ -10,6 +10,7 @@ from ._readiness import command as of_check
 from ._readiness.templates.loading import CannotRead
 from ._verify import command
 from ._verify.asking import CannotAsk
+from ._verify.command import _parser as of_verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: `READY`, `NOT_READY` or `CANNOT_ASK`.
     """
     return command.main(argv, _add_check)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line."""
+    return of_verify(_add_check)
 
 
 def _add_check(commands: Subcommands) -> None:
