@@ -120,11 +120,13 @@ def _matches(path: Path) -> Iterator[_Match]:
 
 def _app(path: Path) -> tuple[App, list[Finding]]:
     """Judge the app that a template belongs to; without one, the template by itself."""
-    folder, manifest = path.parent, path.parent / "manifest.json"
-    while (folder.parent / "manifest.json").is_file() and manifest.is_file():
-        folder = folder.parent
-    if manifest.is_file():
-        found = _synthesized(folder, manifest.stat().st_mtime_ns)
+    folder = None
+    for above in path.resolve().parents:  # a stage is in a folder within that of its app
+        if not (above / "manifest.json").is_file():
+            break
+        folder = above
+    if folder is not None:
+        found = _synthesized(folder, (folder / "manifest.json").stat().st_mtime_ns)
         if any(one.path.resolve() == path.resolve() for one in found[0].assembly.templates):
             return found
     return _judged(str(path))

@@ -85,8 +85,8 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     """The page and the line, and the words, of each command in a shell block."""
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for start, block in blocks("sh", path.read_text(encoding="utf-8")):
-            for line, command in enumerate(block.splitlines(), start + 1):
-                command, *_ = command.removeprefix("npx cdk synth && ").partition(" > ")
+            for line, written in enumerate(block.splitlines(), start + 1):
+                command = written.removeprefix("npx cdk synth && ").partition(" > ")[0]
                 words = shlex.split(command, comments=True)
                 if words and words[0] != "cfn-lint":  # which tests/test_cfn_lint.py runs
                     yield f"{path.name}-{line}", words
