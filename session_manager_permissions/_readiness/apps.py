@@ -95,7 +95,7 @@ def _synthesized(folder: Path) -> App:
                 match entry:
                     case {"type": "aws:cdk:acknowledged-rules", "data": {**rules}}:
                         of = reasons.setdefault(path, {})
-                        of.update((one.removeprefix(_CHECK), str(rules[one])) for one in rules)
+                        of.update((str(one).removeprefix(_CHECK), str(rules[one])) for one in rules)
                     case {"type": "aws:cdk:logicalId", "data": str(logical_id)}:
                         paths.setdefault((file, logical_id), set()).add(path)
     if not files:

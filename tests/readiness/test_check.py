@@ -522,6 +522,23 @@ assert main(["check", "--output", "json", {str(SAM)!r}]) == 1
     assert loaded.isdisjoint({"aws_cdk", "jsii", "constructs", "boto3", "botocore", "rich"})
 
 
+def test_the_hooks_and_the_workflow_run_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = ROOT / "examples/check"
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    (repository,) = yaml.safe_load((examples / "pre-commit-config.yaml").read_text())["repos"]
+    workflow = yaml.safe_load((examples / "github-workflow.yml").read_text(encoding="utf-8"))
+    runs = [one["run"] for one in workflow["jobs"]["check"]["steps"] if "run" in one]
+    templates = [str(one) for one in (examples / "templates").glob("*.yaml")]
+    for entry in (hooks[0]["entry"], repository["hooks"][0]["entry"], runs[-1]):
+        program, *arguments = entry.removesuffix("templates/*.yaml").split()
+        assert program == "session-manager-permissions"
+        assert main([*arguments, *templates]) == 1
+        assert "no-network-path" in capsys.readouterr().out
+    assert all(one["require_serial"] for one in (hooks[0], repository["hooks"][0]))
+    for file, matches in (("a/template.yaml", True), ("A.template.json", True), ("x.json", False)):
+        assert bool(re.search(hooks[0]["files"], file)) is matches
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     file = write("a.json", NOT_READY)
     command = Path(sys.executable).with_name("session-manager-permissions")
