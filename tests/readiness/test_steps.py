@@ -9,24 +9,29 @@ import aws_cdk as cdk
 import pytest
 
 from session_manager_permissions._readiness.apps import apps
-from session_manager_permissions._readiness.check import check
+from session_manager_permissions._readiness.check import check as judge
 from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN, READY
 
 from .test_fixes import FAULTS, INCLUDED, TEMPLATES
+from .test_what_findings_say import EXAMPLES, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from syrupy.assertion import SnapshotAssertion
+
     from session_manager_permissions._readiness.rules import Finding
     from session_manager_permissions._readiness.rules.changes import Step
+
+    from .reports import Check
 
 
 def findings(path: Path) -> list[Finding]:
     return [
         finding
         for app in apps([str(path)])
-        for finding in check(app.assembly, network=True)[0]
+        for finding in judge(app.assembly, network=True)[0]
         if finding.rule not in {CANNOT_BE_KNOWN, READY}  # nothing in a template tells these
     ]
 
@@ -94,3 +99,16 @@ def test_the_steps_mend_a_template_of_others(path: Path, tmp_path: Path) -> None
     file.write_text(path.read_text(encoding="utf-8"))
 
     assert_the_steps_mend(file)
+
+
+def test_what_the_steps_say(check: Check, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    page = []
+    for cause, bodies in EXAMPLES.items():
+        check(*bodies, a="1", b="1")
+        page += [
+            f"{cause}: {one.rule}\n  {step.text}\n"
+            for one in findings(tmp_path)
+            for step in one.steps
+        ]
+
+    assert "\n".join(page) == snapshot(extension_class=Text)
