@@ -11,6 +11,7 @@ import pytest
 from session_manager_permissions._readiness.apps import apps
 from session_manager_permissions._readiness.check import check as judge
 from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN, READY
+from session_manager_permissions._readiness.templates import Assembly
 
 from .test_fixes import FAULTS, INCLUDED, TEMPLATES
 from .test_what_findings_say import EXAMPLES, Text
@@ -105,9 +106,11 @@ def test_what_the_steps_say(check: Check, tmp_path: Path, snapshot: SnapshotAsse
     page = []
     for cause, bodies in EXAMPLES.items():
         check(*bodies, a="1", b="1")
+        names = [f"{name}.template.json" for name, _ in zip("ab", bodies, strict=False)]
+        files = [str(tmp_path / name) for name in names]
         page += [
             f"{cause}: {one.rule}\n  {step.text}\n"
-            for one in findings(tmp_path)
+            for one in judge(Assembly(files), network=True)[0]
             for step in one.steps
         ]
 
