@@ -1,6 +1,6 @@
 """The app without a checkout: `cdk deploy --app "python -m session_manager_permissions"`.
 
-The command `session-manager-permissions` is in `_verify/command.py`.
+The command `session-manager-permissions` is in `_command.py`.
 """
 
 import os

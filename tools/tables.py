@@ -35,11 +35,11 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._app import CONTEXT
 from session_manager_permissions._causes import more
+from session_manager_permissions._command import parser as command_line
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify import answers
 from session_manager_permissions._verify.audit import result
 from session_manager_permissions._verify.checks import CHECKS, ORDER
-from session_manager_permissions._verify.command import _parser as command_line
 from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions

@@ -31,8 +31,10 @@ from .rules import (
     sessions,
     tags,
 )
-from .rules.fixes import Code, LaunchedBy, Writer
+from .rules.changes import Changes, Step
+from .rules.fixes import ByTemplate, Code
 from .rules.kinds import kind_of
+from .rules.writer import LaunchedBy, Writer
 from .sessions import Sessions
 from .worlds import TooManyWorlds, World, deciders
 
@@ -58,8 +60,8 @@ def check(
 
     Args:
         assembly: the templates.
-        constructs: knows what makes the resources, for the code of fixes. Default: - no fix has
-            code.
+        constructs: knows what makes the resources, for the code of fixes. Default: - findings say
+            what to change in the templates.
         network: whether to look at compute, its network and the trust policies of its roles. The
             boot order is looked at in any case.
     """
@@ -138,11 +140,12 @@ class _Checking:
         return [*dict.fromkeys(found)], verdicts
 
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
-        """Return the findings with their fixes as code."""
+        """Return the findings with their fixes as code, or as changes of the templates."""
+        has = ByTemplate().has if constructs is None else constructs.has
+        writer = Writer(self._parts, has, self._launches)
         if constructs is None:
-            return [one._replace(fix="") for one in found]
-        writer = Writer(self._parts, constructs, self._launches)
-        return [_written(writer, one) for one in found]
+            return [_changed(writer, one) for one in found]
+        return [_written(writer, constructs, one) for one in found]
 
     def _launches(self) -> list[LaunchedBy]:
         """Return what launches instances in any world, each with its role."""
@@ -424,11 +427,24 @@ def _together(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
-def _written(writer: Writer, finding: Finding) -> Finding:
+def _changed(writer: Writer, finding: Finding) -> Finding:
+    """Return a finding with what to change in the template."""
+    if isinstance(finding.fix, str):
+        said = finding.fix.removeprefix("# ")
+        return finding._replace(fix="", steps=(Step(said),) if said else ())
+    changes = Changes(writer)
+    for fix in finding.fix:
+        clause = fix.change(changes, finding.resources)
+        if clause:
+            changes.say(clause)
+    return finding._replace(fix="", steps=changes.steps)
+
+
+def _written(writer: Writer, constructs: Constructs, finding: Finding) -> Finding:
     """Return a finding with its fix as code, and with what code can't mend in words."""
     if isinstance(finding.fix, str):
         return finding
-    code = Code(writer, finding.resources)
+    code = Code(writer, constructs, finding.resources)
     clauses = [fix.write(code, finding.resources) for fix in finding.fix]
     said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
     return finding._replace(description="; ".join(said), fix=code.text())

@@ -63,6 +63,7 @@ _GIVE_ON: Final = (
     "AWS::CloudFormation::CustomResource",
     "AWS::CloudFormation::Stack",
     "AWS::EC2::EIPAssociation",
+    "AWS::Serverless::Application",
 )
 """The types that may give such an address to something else."""
 _ATTACHMENT: Final = PartOf("AWS::EC2::NetworkInterfaceAttachment", "InstanceId", _INSTANCE)

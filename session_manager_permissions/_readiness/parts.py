@@ -54,6 +54,7 @@ _KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS", "Custom::CrossRegionExport", RES
 _STACKS: Final = (
     "AWS::CloudFormation::Stack",
     "AWS::CloudFormation::StackSet",
+    "AWS::Serverless::Application",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
 )
 

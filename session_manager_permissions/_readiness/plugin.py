@@ -191,15 +191,12 @@ counts in CDK's report |
     def _violation(self, finding: Finding) -> cdk.PolicyViolation:
         # Once a finding is acknowledged, CDK goes by the severities of the others alone.
         rule = RULES[finding.rule]
-        severity = rule.severity
-        if rule.not_ready:
-            severity = "error" if self._strict else "warning"
         is_cause = rule.id != READY
         link = [f"# {more(rule.id)}"] if is_cause else []
         return cdk.PolicyViolation(
             rule_name=rule.id,
             description=shown(finding.description),
-            severity=severity,
+            severity=rule.severity_if(strict=self._strict),
             fix="\n".join([str(finding.fix)] * bool(finding.fix) + link),
             rule_metadata={"page": page(rule.id)} if is_cause else None,
             violating_resources=[

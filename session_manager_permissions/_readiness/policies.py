@@ -17,8 +17,8 @@ from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
 from .parts import decider
-from .templates.files import parsed
 from .templates.functions import Deployed, candidates, is_function, listed, mapping, text
+from .templates.loading import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

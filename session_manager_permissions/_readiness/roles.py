@@ -686,7 +686,9 @@ def _unread(assembly: Assembly) -> Iterator[_Unread]:
                 yield _Unread(template, f"{name!r} {of}", sees_all=True)
 
 
-_MAY_ATTACH: Final = frozenset({*ATTACHED_BY, "AWS::CloudFormation::Stack", UNKNOWN})
+_MAY_ATTACH: Final = frozenset(
+    {*ATTACHED_BY, "AWS::CloudFormation::Stack", "AWS::Serverless::Application", UNKNOWN}
+)
 
 
 def _uncertain(found: list[Statement]) -> list[Statement]:

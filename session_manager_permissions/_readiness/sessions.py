@@ -8,8 +8,8 @@ from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
 
 from .parts import decider
-from .templates.files import parsed
 from .templates.functions import UNKNOWN, is_function, mapping
+from .templates.loading import parsed
 from .templates.model import ReturnValue
 
 if TYPE_CHECKING:

@@ -54,7 +54,8 @@ from .text import INTERRUPTED, PROGRAM, all_shown, line_of, plainly, rendered, s
 from .waiting import wait_until_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from rich.console import Console
     from rich.text import Text
@@ -64,6 +65,9 @@ if TYPE_CHECKING:
     from .diagnosis import Diagnosis
     from .session import Session
     from .simulator import LiveRole, Verdict
+
+    # argparse has no public name for it
+    Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 _WAIT: Final = "600"
 """How many seconds `--wait` waits, if it is not said."""
@@ -112,17 +116,20 @@ ssm:GetDocument. For a node, --print-permissions prints what they need.
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None, add: Callable[[Subcommands], None] = lambda _: None
+) -> int:
     """Run the command.
 
     Args:
         argv: the arguments. Default: - those of the process.
+        add: adds the subcommands of others. Default: - there are none.
 
     Returns:
         The exit status: `READY`, `NOT_READY` or `CANNOT_ASK`.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser(add).parse_args(argv)
         return int(arguments.run(arguments))
     except CannotAsk as error:
         text = str(error)
@@ -136,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return CANNOT_ASK
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(add: Callable[[Subcommands], None] = lambda _: None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Session Manager on roles and instance profiles that exist."
     )
@@ -144,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"{PROGRAM} {metadata.version(PROGRAM)}"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add(commands)
     policy = commands.add_parser(
         "policy",
         help="print the inline policy that the role of an instance needs",
@@ -212,7 +220,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_credentials())
         return READY
     _refuse_unused_options(arguments)
-    _import_extras(arguments.output)
+    import_extras(("boto3", *EXTRAS[arguments.output]))
     found: Mapping[str, object]
     with said_in_a_line(arguments.profile):
         if arguments.instance_id is None:
@@ -226,7 +234,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.output == "json":
         _print_json(found)
     else:
-        _print(lambda: rendered(show))
+        print_text(lambda: rendered(show))
     return READY if found["ready"] else NOT_READY
 
 
@@ -241,7 +249,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         _print_json(policy_for_audit())
         return READY
     of_audit.refuse_unusable(arguments)
-    _import_extras(arguments.output)
+    import_extras(("boto3", *EXTRAS[arguments.output]))
     try:
         with said_in_a_line(arguments.profile):
             result = audits.answer(arguments)
@@ -254,12 +262,12 @@ def _audit(arguments: argparse.Namespace) -> int:
 def _show_audit(arguments: argparse.Namespace, result: AuditResult) -> None:
     show = partial(audits.as_text, arguments, result)
     if arguments.file is None:
-        _print(show)
+        print_text(show)
     try:
         audits.write_files(arguments, result)
     except CannotAsk:
         if arguments.file is not None:  # what was asked for a long time is not lost
-            _print(show)
+            print_text(show)
         raise
 
 
@@ -311,10 +319,10 @@ def _refuse_unused_options(arguments: argparse.Namespace) -> None:
 
 
 def _print_json(found: Mapping[str, object]) -> None:
-    _print(lambda: f"{json.dumps(found, indent=2)}\n")
+    print_text(lambda: f"{json.dumps(found, indent=2)}\n")
 
 
-def _print(render: Callable[[], str]) -> None:
+def print_text(render: Callable[[], str]) -> None:
     """Write to standard output; escape the characters that its encoding lacks."""
     out = sys.stdout
     if out is None:  # the shell's `>&-` closed it
@@ -332,13 +340,15 @@ def _print(render: Callable[[], str]) -> None:
         ) from None
 
 
-def _import_extras(output: str) -> None:
+def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
     """Import what asks AWS and what shows the answer, or say how to install it."""
     try:
-        for module in ("boto3", *EXTRAS[output]):
+        for module in modules:
             import_module(module)
     except ImportError as error:
-        raise CannotAsk(f"{error.name} is not installed: pip install '{PROGRAM}[verify]'") from None
+        raise CannotAsk(
+            f"{error.name} is not installed: pip install '{PROGRAM}[{extra}]'"
+        ) from None
 
 
 def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from session_manager_permissions._verify import command
+from session_manager_permissions import _command
 from session_manager_permissions._verify.text import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def load() -> Iterator[Callable[..., Any]]:
 
     def load(handler: object = signal.default_int_handler) -> Any:  # noqa: ANN401 # a module
         signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
-        return importlib.reload(
-            importlib.import_module("session_manager_permissions._verify.entry")
-        )
+        return importlib.reload(importlib.import_module("session_manager_permissions._entry"))
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield load
@@ -80,7 +78,7 @@ def test_the_first_interrupts_and_the_second_ends_it(
     load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = load()
-    monkeypatch.setattr(command, "main", lambda: 7)
+    monkeypatch.setattr(_command, "main", lambda: 7)
     monkeypatch.setattr(sys, "stdout", None)  # as `>&-` has it
     with pytest.raises(Ended, match="7"):
         entry.main()
@@ -97,7 +95,7 @@ def test_who_ignores_ctrl_c_goes_on_ignoring_it(
     load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = load(signal.SIG_IGN)
-    monkeypatch.setattr(command, "main", lambda: 0)
+    monkeypatch.setattr(_command, "main", lambda: 0)
 
     with pytest.raises(Ended, match="0"):
         entry.main()

@@ -9,9 +9,9 @@ from session_manager_permissions import _needs
 from session_manager_permissions._readiness.roles import DECRYPT
 from session_manager_permissions._readiness.templates.functions import listed, shown, text
 
-from .fixes import override
-from .fixes import written as as_written
+from .fixes import Advice, override
 from .rule import Finding, warning
+from .writer import written as as_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .changes import Changes
     from .fixes import Code
 
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
@@ -32,6 +33,16 @@ RULES: Final = (
     ),
     warning(DECRYPT_ON_ALL_KEYS, "`kms:Decrypt` on every key, unconditionally", "the policy"),
     warning(DEPRECATED_POLICY, "`AmazonEC2RoleforSSM`", "the role"),
+)
+
+NAME_KEYS: Final = Advice(
+    "name the keys that encrypt sessions, as the argument encryption_key of "
+    "SessionManagerPermissions does",
+    "name the ARNs of the keys that encrypt sessions in the Resource of the statement",
+)
+NAME_BY_ARN: Final = Advice(
+    "give the key or its alias to the argument encryption_key of SessionManagerPermissions instead",
+    "name the ARN of the key in the Resource of the statement",
 )
 
 _ANY_KEY: Final = "arn:aws:kms:-:-:key/-"  # matches only patterns that name no particular key
@@ -70,9 +81,8 @@ def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
                 (policy.resource,),
                 policy.location,
                 f"{statement.name} allows kms:Decrypt on every key whose key policy leaves "
-                "access to IAM: name the keys that encrypt sessions, as the argument "
-                "encryption_key of SessionManagerPermissions does",
-                (),
+                "access to IAM",
+                (NAME_KEYS,),
             )
         for written in listed(statement.written_resource):
             if _is_no_key(written, policy.resource):
@@ -81,10 +91,8 @@ def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
                     (policy.resource,),
                     policy.location,
                     f"{statement.name} allows kms:Decrypt on {shown(written)}, which grants "
-                    "nothing: a policy names a key by its ARN alone, not by an alias or a key "
-                    "id; give the key or its alias to the argument encryption_key of "
-                    "SessionManagerPermissions instead",
-                    (),
+                    "nothing: a policy names a key by its ARN alone, not by an alias or a key id",
+                    (NAME_BY_ARN,),
                 )
 
 
@@ -105,14 +113,32 @@ class Replace(NamedTuple):
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
         """Write the entry of the list that names the policy."""
         (role,) = resources
+        place = self._place(role)
+        if place is None:
+            return self._clause
+        arn = f'{code.cdk("iam")}.ManagedPolicy.from_aws_managed_policy_name("{self.instead}")'
+        override(code, role, place, f"{arn}.managed_policy_arn")
+        return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+        """Name the other policy in the list."""
+        (role,) = resources
+        place = self._place(role)
+        if place is None:
+            return self._clause
+        arn = f"arn:${{AWS::Partition}}:iam::aws:policy/{self.instead}"
+        changes.set(role, f"Properties.{place}", {"Fn::Sub": arn})
+        return ""
+
+    @property
+    def _clause(self) -> str:
+        return f"take {self.name} from the role, and give it {self.instead} if it has not got it"
+
+    def _place(self, role: Resource) -> str | None:
+        """Return where the role names the policy, if that is once and it lacks the other."""
         arns = as_written(role, "ManagedPolicyArns")
         names = [text(one).rpartition("/")[2] for one in (arns if isinstance(arns, list) else ())]
         name, instead = (one.rpartition("/")[2] for one in (self.name, self.instead))
         if names.count(name) != 1 or instead in names:
-            return (
-                f"take {self.name} from the role, and give it {self.instead} if it has not got it"
-            )
-        arn = f'{code.cdk("iam")}.ManagedPolicy.from_aws_managed_policy_name("{self.instead}")'
-        path = f"ManagedPolicyArns.{names.index(name)}"
-        override(code, role, path, f"{arn}.managed_policy_arn")
-        return ""
+            return None
+        return f"ManagedPolicyArns.{names.index(name)}"

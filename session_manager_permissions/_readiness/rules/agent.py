@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .changes import Changes
     from .fixes import Code
 
 AGENT_MISSING: Final = "agent-missing"
@@ -122,4 +123,11 @@ class UseImage(NamedTuple):
         for one in resources:
             path = f"{kind_of(one).launch}ImageId"
             override(code, one, path, f"{image}.get_image({code.stack(one)}).image_id")
+        return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+        """Name the public parameter of the image."""
+        image = f"{{{{resolve:ssm:{self.minimal.replace('-minimal', '')}}}}}"
+        for one in resources:
+            changes.set(one, f"Properties.{kind_of(one).launch}ImageId", image)
         return ""

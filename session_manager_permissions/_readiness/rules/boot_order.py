@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .changes import Changes
     from .fixes import Code
 
 BOOT_ORDER: Final = "boot-order"
@@ -126,9 +127,22 @@ class Wait(NamedTuple):
         for machine in resources:
             for policy in self.policies:
                 if machine in policy.waits_for:
-                    return (
-                        f"{machine.logical_id!r} can't wait for {policy.logical_id!r}, which "
-                        "itself depends on it: remove that dependency"
-                    )
+                    return _waits_already(machine, policy)
                 code.wait(machine, code.maker(policy))
         return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+        """Name the policies in `DependsOn`."""
+        for machine in resources:
+            for policy in self.policies:
+                if machine in policy.waits_for:
+                    return _waits_already(machine, policy)
+                changes.wait(machine, policy.logical_id)
+        return ""
+
+
+def _waits_already(machine: Resource, policy: Resource) -> str:
+    return (
+        f"{machine.logical_id!r} can't wait for {policy.logical_id!r}, which itself depends on it: "
+        "remove that dependency"
+    )

@@ -13,6 +13,7 @@ from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.templates.functions import listed
 from session_manager_permissions._readiness.templates.model import Resource
 
+from .changes import allow_needed
 from .fixes import Advice, override
 from .permissions import LEAVE_OUT, allow, new_permissions
 from .rule import Finding, warning
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
 
+    from .changes import Changes
     from .fixes import Code, Fix
 
 EXEC_DENIED: Final = "exec-denied"
@@ -136,6 +138,12 @@ class MakeWritable(NamedTuple):
         override(code, self.task, path, "False")
         return ""
 
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Set the property."""
+        path = f"Properties.ContainerDefinitions.{self.place}.ReadonlyRootFilesystem"
+        changes.set(self.task, path, value=False)
+        return ""
+
 
 class GiveTaskRole(NamedTuple):
     """Gives a task a role that may open the channels."""
@@ -152,4 +160,11 @@ class GiveTaskRole(NamedTuple):
         )
         new_permissions(code, task, f"role={role}", registers=False, options=[_OPTION])
         override(code, task, "TaskRoleArn", f"{role}.role_arn")
+        return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Make the role with its policy."""
+        may = [allow_needed(_needs.CHANNELS)]
+        role = changes.make_role(self.task, "ecs-tasks.amazonaws.com", may)
+        changes.set(self.task, "Properties.TaskRoleArn", {"Fn::GetAtt": [role, "Arn"]})
         return ""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions import _needs
 from session_manager_permissions._network.facts import Unknown
 from session_manager_permissions._readiness.templates.functions import mapping
 from session_manager_permissions._trust import EC2, trust
 
-from .fixes import Advice, add_statement, override, written
+from .changes import allow_needed, trusted
+from .fixes import Advice, add_statement, override
 from .kinds import SPOT_FLEET, kind_of
 from .permissions import new_permissions
 from .rule import Finding, Told, not_ready
+from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
+    from .changes import Changes
     from .fixes import Code
 
 NO_INSTANCE_PROFILE: Final = "no-instance-profile"
@@ -120,9 +124,14 @@ class LetAssume(NamedTuple):
                 f'actions=["sts:AssumeRole"], principals=[{iam}.ServicePrincipal("{EC2}")]))'
             )
             return ""
-        principal = {"Principal": {"Service": EC2}, "Action": "sts:AssumeRole"}
-        allow = {"Effect": "Allow", **principal}
-        if add_statement(code, role, "AssumeRolePolicyDocument", allow):
+        if add_statement(code, role, "AssumeRolePolicyDocument", trusted(EC2)):
+            return ""
+        return f"let {EC2} assume the role in its trust policy"
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+        """Add a statement to the trust policy."""
+        (role,) = resources
+        if changes.statement(role, "Properties.AssumeRolePolicyDocument", trusted(EC2)):
             return ""
         return f"let {EC2} assume the role in its trust policy"
 
@@ -137,16 +146,20 @@ class EnableMetadata(NamedTuple):
             override(code, resource, path, '"enabled"')
         return ""
 
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+        """Set the property."""
+        for resource in resources:
+            path = f"Properties.{kind_of(resource).launch}MetadataOptions.HttpEndpoint"
+            changes.set(resource, path, "enabled")
+        return ""
+
 
 class GiveProfile(NamedTuple):
     """Gives instances a profile with a role that has the permissions."""
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
         """Make one profile in each stack, and have the instances wait for its policy."""
-        by_template: dict[Template, list[Resource]] = {}
-        for resource in resources:
-            by_template.setdefault(resource.template, []).append(resource)
-        for several in by_template.values():
+        for several in _by_template(resources):
             profile, permissions = _new_profile(code, several[0])
             for one in several:
                 for path in _without_profile(one):
@@ -154,6 +167,27 @@ class GiveProfile(NamedTuple):
                 for machine in code.launched_from(one):
                     code.wait(machine, permissions)
         return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+        """Make one profile in each template, with a role that has its policy from the start."""
+        may = [allow_needed(one) for one in (_needs.CHANNELS, _needs.REGISTRATION)]
+        for several in _by_template(resources):
+            role = {"Ref": changes.make_role(several[0], EC2, may)}
+            made = {"Roles": [role]}
+            profile = changes.make(several[0], "Profile", "AWS::IAM::InstanceProfile", made)
+            for one in several:
+                arn = {"Arn": {"Fn::GetAtt": [profile, "Arn"]}}
+                for path in _without_profile(one):
+                    given = {"Ref": profile} if one.type in _BY_NAME else arn
+                    changes.set(one, f"Properties.{path}", given)
+        return ""
+
+
+def _by_template(resources: tuple[Resource, ...]) -> list[list[Resource]]:
+    found: dict[Template, list[Resource]] = {}
+    for resource in resources:
+        found.setdefault(resource.template, []).append(resource)
+    return [*found.values()]
 
 
 def _new_profile(code: Code, about: Resource) -> tuple[str, str]:
@@ -185,6 +219,9 @@ def _without_profile(resource: Resource) -> Iterator[str]:
 
 def _as_given(resource: Resource, profile: str) -> str:
     """Return how a property of the resource names a profile."""
-    by_name = resource.type in {"AWS::EC2::Instance", "AWS::AutoScaling::LaunchConfiguration"}
     arn = f'{{"Arn": {profile}.instance_profile_arn}}'
-    return f"{profile}.instance_profile_name" if by_name else arn
+    return f"{profile}.instance_profile_name" if resource.type in _BY_NAME else arn
+
+
+_BY_NAME: Final = ("AWS::EC2::Instance", "AWS::AutoScaling::LaunchConfiguration")
+"""The types that name a profile by its name alone."""

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import keyword
 import re
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.functions import is_function, text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+from .writer import Writing, written
 
-    from session_manager_permissions._readiness.parts import Parts
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from session_manager_permissions._readiness.templates.model import Resource, Template
+
+    from .changes import Changes
+    from .writer import Writer
 
 
 class Made(NamedTuple):
@@ -131,72 +134,34 @@ class Fix(Protocol):
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
         """Write the code; where no code can mend it, return what to do, as a clause."""
 
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+        """Say what to change in the template; where that can't be told, return what to do."""
+
 
 class Advice(NamedTuple):
     """What to do where no code can mend a finding."""
 
     clause: str
+    in_template: str = ""
+    """What to do in a template, if that is something else."""
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Return the advice."""
         return self.clause
 
-
-class LaunchedBy(NamedTuple):
-    """What launches instances in a world, and with what."""
-
-    machine: Resource
-    set_in: Resource
-    """Where their profile belongs: it, or its launch template."""
-    role: Resource | None
-    """Their role, or their profile if the role is not in the app; None without one."""
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Return the advice."""
+        return self.in_template or self.clause
 
 
-class Writer:
-    """Writes the fixes of an assembly, which can be used together."""
-
-    def __init__(
-        self, parts: Parts, constructs: Constructs, launches: Callable[[], list[LaunchedBy]]
-    ) -> None:
-        self.parts = parts
-        self.constructs = constructs
-        self._launches = launches
-        self._taken: set[tuple[Template, str]] = set()
-        self._numbers: dict[Resource, list[int]] = {}
-
-    @cached_property
-    def launches(self) -> list[LaunchedBy]:
-        """All that launches instances, in any world."""
-        return self._launches()
-
-    def numbers(self, acl: Resource, free: Callable[[], list[int]]) -> list[int]:
-        """Return the numbers that neither an entry of a network ACL nor another fix takes."""
-        if acl not in self._numbers:
-            self._numbers[acl] = free()
-        return self._numbers[acl]
-
-    def free_id(self, template: Template, wanted: str) -> str:
-        """Return an id that no construct and no resource of a stack has, and no other fix gives."""
-        wanted = re.sub(r"[^A-Za-z0-9]", "", wanted) or "SessionManager"
-        number, found = 1, wanted
-        while (
-            (template, found) in self._taken
-            or found in template.resources
-            or self.constructs.has(template, found)
-        ):
-            number += 1
-            found = f"{wanted}{number}"
-        self._taken.add((template, found))
-        return found
-
-
-class Code:
+class Code(Writing):
     """The code of one fix."""
 
-    def __init__(self, writer: Writer, resources: tuple[Resource, ...]) -> None:
-        self.parts = writer.parts
-        self._writer = writer
-        self._constructs = writer.constructs
+    def __init__(
+        self, writer: Writer, constructs: Constructs, resources: tuple[Resource, ...]
+    ) -> None:
+        super().__init__(writer)
+        self._constructs = constructs
         stacks = {self._constructs.made(one).stack for one in resources}
         self._stack = stacks.pop() if len(stacks) == 1 else None
         """The ids of the stack that `self` is; None where it is any construct of the app."""
@@ -204,7 +169,6 @@ class Code:
         self._lines: list[str] = []
         self._variables: dict[object, str] = {}
         self._names: set[str] = set()
-        self._written: set[object] = set()
 
     def text(self) -> str:
         """Return the code; nothing if it has no lines."""
@@ -238,37 +202,9 @@ class Code:
         self._imports.setdefault("aws_cdk", set()).add(f"aws_{module} as {module}")
         return module
 
-    def numbers(self, acl: Resource, free: Callable[[], list[int]]) -> list[int]:
-        """Return the numbers that are free for entries of a network ACL; `pop` those you take."""
-        return self._writer.numbers(acl, free)
-
-    def named(self, resource: Resource, path: str) -> list[Resource | str]:
-        """Return what the entries of a property are, of those that are the same in every world."""
-        return [*self.parts.in_each_world(resource, written(resource, path))]
-
-    def is_new(self, part: object) -> bool:
-        """Tell whether this is the first time that the code is asked about a part."""
-        is_new = part not in self._written
-        self._written.add(part)
-        return is_new
-
     def wait(self, machine: Resource, policy: str) -> None:
         """Make what launches instances wait for a policy, or what makes it."""
         self.add(f"{self.l1(machine)}.node.add_dependency({policy})")
-
-    def machines(self, template: Template, *, role: Resource) -> list[Resource]:
-        """Return what launches instances with a role, and can wait for a policy of the role."""
-        found = (one.machine for one in self._writer.launches if one.role is role)
-        return [
-            one
-            for one in dict.fromkeys(found)
-            if one.template is template and one not in role.waits_for
-        ]
-
-    def launched_from(self, set_in: Resource) -> list[Resource]:
-        """Return what launches instances as a resource says: it, or those that use it."""
-        found = (one.machine for one in self._writer.launches if one.set_in is set_in)
-        return [one for one in dict.fromkeys(found) if one.template is set_in.template]
 
     # Constructs
 
@@ -342,7 +278,7 @@ class Code:
         ids = [one for one in made.ids if one not in _DEFAULT_CHILDREN]
         if made.is_included:
             ids = ids[-1:]
-        return in_python(self._writer.free_id(resource.template, f"{''.join(ids)}{what}"))
+        return in_python(self.free_id(resource.template, f"{''.join(ids)}{what}"))
 
     def new(self, name: str, made_by: str) -> str:
         """Add a line that makes something, and return its variable."""
@@ -388,16 +324,6 @@ def literal(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(literal, value))}]"
     return repr(value)
-
-
-def written(resource: Resource, path: str) -> object:
-    """Return a property as the template has it, in no particular world; None without it."""
-    found: Any = resource.body.get("Properties")
-    for name in path.split("."):
-        if not isinstance(found, dict) or is_function(found):
-            return None
-        found = dict.get(found, name)
-    return found
 
 
 def override(code: Code, resource: Resource, path: str, value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from session_manager_permissions._network import endpoint_policy, verdicts
 from session_manager_permissions._network.facts import Unknown
@@ -14,10 +14,12 @@ from session_manager_permissions._readiness.parts import GROUP
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .fixes import add_statement, is_true, literal, override, written
+from .changes import allow, ref
+from .fixes import add_statement, is_true, literal, override
 from .kinds import kind_of
 from .rule import Finding, Told, not_ready
 from .sessions import LOG_LOST
+from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.sessions import ServiceUse
 
+    from .changes import Changes
     from .fixes import Code, Fix
+    from .writer import Writing
+
+    _Ports: TypeAlias = tuple[int, int]
 
 # `_network` names the rules, as the command has them too.
 RULES: Final = (
@@ -229,6 +235,40 @@ class MakeEndpoints:
             )
         return ""
 
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Make the endpoints, with a security group that admits each range of the VPC."""
+        vpc, subnet, services = self.vpc, self.subnet, in_words(self.services)
+        interfaces = [one for one in self.services if one != "s3"]
+        tables = self._tables(changes)
+        if vpc is None or any(one.template is not vpc.template for one in tables):
+            return f"make VPC endpoints of {services} where the VPC is defined"
+        if interfaces and (subnet is None or subnet.template is not vpc.template):
+            return f"make VPC endpoints of {services} where the subnets are defined"
+        if not tables and "s3" in self.services:
+            return f"make VPC endpoints of {services} where the route tables are defined"
+        if interfaces and subnet is not None:
+            change_dns(changes, vpc)
+            blocks = _blocks_in(changes, vpc)
+            admits = [{**HTTPS, "CidrIp": block} for block in blocks]
+            given: dict[str, object] = {"VpcId": ref(vpc), "GroupDescription": "Session Manager"}
+            given |= {"SecurityGroupIngress": admits}
+            group = changes.make(vpc, "Endpoints", GROUP.types[0], given)
+            for service in interfaces:
+                properties = {
+                    **_endpoint(vpc, service, "Interface"),
+                    "PrivateDnsEnabled": True,
+                    "SubnetIds": [ref(subnet)],
+                    "SecurityGroupIds": [{"Fn::GetAtt": [group, "GroupId"]}],
+                }
+                changes.make(vpc, service.title(), _ENDPOINT, properties)
+        if "s3" in self.services:
+            properties = {
+                **_endpoint(vpc, "s3", "Gateway"),
+                "RouteTableIds": [ref(one) for one in tables],
+            }
+            changes.make(vpc, "S3", _ENDPOINT, properties)
+        return ""
+
     def _as_l2(self, code: Code, stack: str) -> str:
         """Return a variable with the VPC as an L2 construct, as only that takes endpoints."""
         if code.is_l2(self.vpc):
@@ -256,14 +296,25 @@ class MakeEndpoints:
 
     def _routes(self, code: Code) -> list[str]:
         """Return the ids of the route tables of the compute's VPC, for a gateway endpoint."""
+        return [f"{code.l1(one)}.ref" for one in self._tables(code)]
+
+    def _tables(self, writing: Writing) -> list[Resource]:
         if "s3" not in self.services:
             return []
-        tables = [
+        return [
             one
-            for one in code.parts.by_type["AWS::EC2::RouteTable"]
-            if self.vpc in code.named(one, "VpcId")
+            for one in writing.parts.by_type["AWS::EC2::RouteTable"]
+            if self.vpc in writing.named(one, "VpcId")
         ]
-        return [f"{code.l1(one)}.ref" for one in tables]
+
+
+_ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
+HTTPS: Final = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+
+
+def _endpoint(vpc: Resource, service: str, kind: str) -> dict[str, object]:
+    name = {"Fn::Sub": f"com.amazonaws.${{AWS::Region}}.{service}"}
+    return {"VpcId": ref(vpc), "ServiceName": name, "VpcEndpointType": kind}
 
 
 class NameEndpoint(NamedTuple):
@@ -280,13 +331,34 @@ class NameEndpoint(NamedTuple):
         turn_on_dns(code, self.vpc)
         return ""
 
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Set the properties."""
+        if self.endpoint is not None:
+            changes.set(self.endpoint, "Properties.PrivateDnsEnabled", value=True)
+        if self.vpc is None:
+            return "" if self.endpoint else "turn on DNS support and DNS host names of the VPC"
+        change_dns(changes, self.vpc)
+        return ""
+
 
 def turn_on_dns(code: Code, vpc: Resource) -> None:
-    """Have names in a VPC lead to private addresses. Without these, only the DNS support is on."""
+    """Have names in a VPC lead to private addresses."""
+    for name in _dns_off(vpc):
+        override(code, vpc, name, "True")
+
+
+def change_dns(changes: Changes, vpc: Resource) -> None:
+    """Have names in a VPC lead to private addresses."""
+    for name in _dns_off(vpc):
+        changes.set(vpc, f"Properties.{name}", value=True)
+
+
+def _dns_off(vpc: Resource) -> Iterator[str]:
+    """Yield what is off. Where a VPC does not say it, only the DNS support is on."""
     for name in ("EnableDnsSupport", "EnableDnsHostnames"):
         is_default = name == "EnableDnsSupport" and written(vpc, name) is None
         if not is_default and not is_true(vpc, name):
-            override(code, vpc, name, "True")
+            yield name
 
 
 class LetOut(NamedTuple):
@@ -297,6 +369,13 @@ class LetOut(NamedTuple):
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Write the rule."""
         add_rule(code, self.group, "Egress", '"0.0.0.0/0"')
+        return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Make the rule."""
+        if self.group is None:
+            return "let TCP 443 out of one of them, where it is defined"
+        _make_rule(changes, self.group, "Egress", "0.0.0.0/0")
         return ""
 
 
@@ -311,6 +390,20 @@ class Admit(NamedTuple):
         for block in _blocks(code, self.vpc):
             add_rule(code, self.group, "Ingress", block)
         return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Make a rule for each range of the VPC."""
+        if self.group is None or self.vpc is None or self.group.template is not self.vpc.template:
+            return "admit TCP 443 from the VPC to one of them, where it is defined"
+        for block in _blocks_in(changes, self.vpc):
+            _make_rule(changes, self.group, "Ingress", block)
+        return ""
+
+
+def _make_rule(changes: Changes, group: Resource, direction: str, block: object) -> None:
+    id_ = ref(group, _GROUP_ATTRIBUTES.get(group.type, "GroupId"))
+    properties = {"GroupId": id_, **HTTPS, "CidrIp": block}
+    changes.make(group, f"Https{direction}", f"AWS::EC2::SecurityGroup{direction}", properties)
 
 
 def add_rule(code: Code, group: Resource, direction: str, block: str) -> None:
@@ -328,6 +421,10 @@ def add_rule(code: Code, group: Resource, direction: str, block: str) -> None:
     )
 
 
+_GROUP_ATTRIBUTES: Final = {
+    "AWS::EC2::VPC": "DefaultSecurityGroup",
+    "AWS::EKS::Cluster": "ClusterSecurityGroupId",
+}
 _GROUP_IDS: Final = {
     "AWS::EC2::VPC": "attr_default_security_group",
     "AWS::EKS::Cluster": "attr_cluster_security_group_id",
@@ -343,6 +440,16 @@ def _blocks(code: Code, vpc: Resource) -> Iterator[str]:
             yield _block(code, more) or f"{code.l1(more)}.cidr_block"
 
 
+def _blocks_in(changes: Changes, vpc: Resource) -> Iterator[object]:
+    """Yield each IPv4 range of a VPC, as its template gives it."""
+    yield ref(vpc, "CidrBlock")
+    for more in changes.parts.by_type["AWS::EC2::VPCCidrBlock"]:
+        if vpc in changes.named(more, "VpcId") and more.template is vpc.template:
+            block = written(more, "CidrBlock")
+            if block is not None:
+                yield block
+
+
 def _block(code: Code, resource: Resource) -> str:
     known = [one for one in code.named(resource, "CidrBlock") if isinstance(one, str)]
     return in_python(known[0]) if known else ""
@@ -356,10 +463,9 @@ class AllowCalls(NamedTuple):
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Add a statement to the policy."""
-        actions = [*endpoint_policy.ACTIONS[self.services[0]]]
-        statements = listed(written(self.endpoint, "PolicyDocument.Statement"))
-        if any(mapping(one).get("Effect") == "Deny" for one in statements):
-            return f"leave {in_words(actions)} out of the Deny of the endpoint's policy"
+        clause, actions, to_all = self._needed()
+        if clause:
+            return clause
         if code.is_l2(self.endpoint):
             iam = code.cdk("iam")
             code.add(
@@ -368,10 +474,25 @@ class AllowCalls(NamedTuple):
                 'resources=["*"]))'
             )
             return ""
-        to_all = {"Effect": "Allow", "Principal": "*", "Action": actions, "Resource": "*"}
         if add_statement(code, self.endpoint, "PolicyDocument", to_all):
             return ""
         return f"allow {in_words(actions)} in the policy of the endpoint"
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Add a statement to the policy."""
+        clause, actions, to_all = self._needed()
+        if clause or changes.statement(self.endpoint, "Properties.PolicyDocument", to_all):
+            return clause
+        return f"allow {in_words(actions)} in the policy of the endpoint"
+
+    def _needed(self) -> tuple[str, list[str], dict[str, object]]:
+        """Return what to do about a Deny, the actions, and the statement that allows them."""
+        actions = [*endpoint_policy.ACTIONS[self.services[0]]]
+        statements = listed(written(self.endpoint, "PolicyDocument.Statement"))
+        clause = ""
+        if any(mapping(one).get("Effect") == "Deny" for one in statements):
+            clause = f"leave {in_words(actions)} out of the Deny of the endpoint's policy"
+        return clause, actions, {**allow(actions), "Principal": "*"}
 
 
 _ACL: Final = "AWS::EC2::NetworkAcl"
@@ -388,24 +509,51 @@ class LetPass(NamedTuple):
 
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Write the entries that the ACLs of the compute, NAT gateways and endpoints need."""
-        needed: dict[Resource, dict[tuple[bool, tuple[int, int]], None]] = {}
+        clause, entries = self._entries(code)
+        for acl, number, ports, egress in entries:
+            code.add(_entry(code, acl, number, ports, egress=egress))
+        return clause
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Make the entries."""
+        clause, entries = self._entries(changes)
+        for acl, number, (first, last), egress in entries:
+            properties = {
+                "NetworkAclId": ref(acl),
+                "RuleNumber": number,
+                "Protocol": 6,
+                "RuleAction": "allow",
+                "Egress": egress,
+                "CidrBlock": "0.0.0.0/0",
+                "PortRange": {"From": first, "To": last},
+            }
+            what = f"{'Out' if egress else 'In'}{first}"
+            changes.make(acl, what, "AWS::EC2::NetworkAclEntry", properties)
+        return clause
+
+    def _entries(self, code: Writing) -> tuple[str, list[tuple[Resource, int, _Ports, bool]]]:
+        """Return what to do, or the entries: the ACL, the number, the ports, and whether out."""
+        needed: dict[Resource, dict[tuple[bool, _Ports], None]] = {}
         for subnet, entries in self._subnets(code):
             for acl in _acls(code, subnet):
                 needed.setdefault(acl, {}).update(dict.fromkeys(entries))
         if not needed:
-            return "let TCP 443 and the answers to it, TCP 1024 to 65535, pass the network ACLs"
+            both = "let TCP 443 and the answers to it, TCP 1024 to 65535, pass the network ACLs"
+            return both, []
+        found: list[tuple[Resource, int, _Ports, bool]] = []
         for acl, passing in needed.items():
             numbers = code.numbers(acl, partial(_free_numbers, code, acl))
             if len(numbers) < len(passing):
-                return (
+                full = (
                     f"let TCP 443 and the answers to it pass, before {acl.logical_id!r} denies it"
                 )
+                return full, found
             for egress, ports in passing:
                 if code.is_new((acl, egress, ports)):
-                    code.add(_entry(code, acl, numbers.pop(0), ports, egress=egress))
-        return ""
+                    found.append((acl, numbers.pop(0), ports, egress))
+        return "", found
 
-    def _subnets(self, code: Code) -> Iterator[tuple[Resource, list[tuple[bool, tuple[int, int]]]]]:
+    def _subnets(self, code: Writing) -> Iterator[tuple[Resource, list[tuple[bool, _Ports]]]]:
         """Yield the subnets on the way, with what has to pass: out or in, and which ports."""
         starts = [(True, _HTTPS_PORTS), (False, _ANSWERS)]
         ends = [(False, _HTTPS_PORTS), (True, _ANSWERS)]
@@ -420,7 +568,7 @@ class LetPass(NamedTuple):
                         yield one, entries
 
 
-def _acls(code: Code, subnet: Resource) -> Iterator[Resource]:
+def _acls(code: Writing, subnet: Resource) -> Iterator[Resource]:
     """Yield the network ACL of a subnet, if the app makes it."""
     for one in code.parts.by_type["AWS::EC2::SubnetNetworkAclAssociation"]:
         if subnet in code.named(one, "SubnetId"):
@@ -429,7 +577,7 @@ def _acls(code: Code, subnet: Resource) -> Iterator[Resource]:
                     yield acl
 
 
-def _free_numbers(code: Code, acl: Resource) -> list[int]:
+def _free_numbers(code: Writing, acl: Resource) -> list[int]:
     """Return the numbers before any Deny that no entry of an ACL has, the lowest first."""
     taken, denied = set[str](), _MOST_ENTRIES
     for entry in code.parts.by_type["AWS::EC2::NetworkAclEntry"]:
@@ -441,7 +589,7 @@ def _free_numbers(code: Code, acl: Resource) -> list[int]:
     return [one for one in range(1, denied) if str(one) not in taken]
 
 
-def _entry(code: Code, acl: Resource, number: int, ports: tuple[int, int], *, egress: bool) -> str:
+def _entry(code: Code, acl: Resource, number: int, ports: _Ports, *, egress: bool) -> str:
     ec2, (first, last) = code.cdk("ec2"), ports
     new = code.new_id(acl, f"{'Out' if egress else 'In'}{first}")
     port_range = f"{ec2}.CfnNetworkAclEntry.PortRangeProperty(from_={first}, to={last})"

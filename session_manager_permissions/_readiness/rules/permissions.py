@@ -10,6 +10,8 @@ from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.roles import ROLE_IN
 from session_manager_permissions._readiness.templates.model import Resource
 
+from .changes import allow as statement_of
+from .changes import inline
 from .fixes import ConstructPath, add_statement, literal
 from .kinds import kind_of
 from .rule import Finding, Told, not_ready
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.policies import Decision
     from session_manager_permissions._readiness.roles import Ability, Role
 
+    from .changes import Changes
     from .fixes import Code, FleetMade
 
 CHANNEL_MISSING: Final = "channel-missing"
@@ -158,10 +161,32 @@ class Allow(NamedTuple):
                 return ""
             if add_statement(code, boundary, "PolicyDocument", allow):
                 return ""
+        return self._of_boundary
+
+    @property
+    def _of_boundary(self) -> str:
         return (
             f"allow {', '.join(self.by_boundary)} in the permissions boundary, or give the role "
             "another boundary if that one is not yours to change"
         )
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Add a policy to those of the role, and a statement to its permissions boundary."""
+        if self.by_policy:
+            may = [statement_of(self.by_policy)]
+            own = self.role.type == "AWS::IAM::Role"
+            name = changes.free_id(self.role.template, f"{self.role.logical_id}Channels")
+            policy = inline(name, may)
+            if not own or not changes.add(self.role, "Properties.Policies", policy):
+                changes.give(self.role, may)
+        if self.by_boundary:
+            may_too = statement_of(self.by_boundary)
+            boundary = next(iter(changes.named(self.role, "PermissionsBoundary")), None)
+            if not isinstance(boundary, Resource) or not changes.statement(
+                boundary, "Properties.PolicyDocument", may_too
+            ):
+                return self._of_boundary
+        return ""
 
 
 def registers(actions: Iterable[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .changes import Step
     from .fixes import Fix
 
 _NOT_READY: Final = "warning; error if strict"
@@ -27,6 +28,12 @@ class ReadinessRule(NamedTuple):
         """Whether a profile with such a finding is not ready."""
         return self.severity == _NOT_READY
 
+    def severity_if(self, *, strict: bool) -> str:
+        """Return the severity of its findings: `error`, `warning` or `info`."""
+        if self.not_ready:
+            return "error" if strict else "warning"
+        return self.severity
+
 
 not_ready = partial(ReadinessRule, _NOT_READY)
 warning = partial(ReadinessRule, "warning")
@@ -42,6 +49,8 @@ class Finding(NamedTuple):
     description: str
     fix: tuple[Fix, ...] | str
     """What mends it; of a finding that is reported, the code of that, empty if there is none."""
+    steps: tuple[Step, ...] = ()
+    """What to change in the template, of a finding that is reported without code."""
 
 
 Told: TypeAlias = "Finding | str"

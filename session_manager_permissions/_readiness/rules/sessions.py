@@ -11,6 +11,7 @@ from session_manager_permissions._readiness.roles import DECRYPT, Asked
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
 
+from .changes import allow_needed
 from .fixes import Advice
 from .permissions import LEAVE_OUT, give_policy
 from .rule import Finding, Told, not_ready, warning
@@ -18,11 +19,13 @@ from .rule import Finding, Told, not_ready, warning
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from session_manager_permissions._needs import NeededStatement
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Role, Roles
     from session_manager_permissions._readiness.sessions import Document, Sessions
     from session_manager_permissions._readiness.templates.model import Value
 
+    from .changes import Changes
     from .fixes import Code, Fix
 
 SESSION_DENIED: Final = "session-denied"
@@ -287,6 +290,37 @@ class AllowSessions(NamedTuple):
         given = [f"{name}={self._argument(code, name, value)}" for name, value in self.options]
         give_policy(code, self.role, options=given)
         return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Give the role a policy of its own, as the policy of the key may name the role."""
+        made = [one for _, one in self.options if isinstance(one, Resource)]
+        if any(one.template is not self.role.template for one in made):
+            names = ", ".join(repr(one.logical_id) for one in made)
+            return f"allow the role {self.role.logical_id!r} to use {names}, of another template"
+        changes.give(self.role, [allow_needed(one) for one in self._needed()])
+        return ""
+
+    def _needed(self) -> Iterator[NeededStatement]:
+        given = dict(self.options)
+        match given.get("encryption_key"):
+            case Resource(logical_id=key):
+                yield _needs.decrypt(f"${{{key}.Arn}}", sessions_only=False)
+        match given.get("log_bucket"):
+            case Resource(logical_id=bucket):
+                arn = f"${{{bucket}.Arn}}"
+                prefix = _needs.joined(str(given.get("log_prefix", "")))
+                yield _needs.log_encryption(arn)
+                yield _needs.log_objects(arn, prefix, other_account=False)
+        match given.get("log_group"):
+            case None:
+                return
+            case Resource(logical_id=name):
+                name = f"${{{name}}}"
+            case name:
+                pass
+        yield from _needs.log_group(
+            f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{name}"
+        )
 
     def _argument(self, code: Code, name: str, value: Resource | str) -> str:
         if isinstance(value, Resource):

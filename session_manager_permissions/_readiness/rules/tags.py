@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.functions import Candidate
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .changes import Changes
     from .fixes import Code, Fix
 
 TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
@@ -144,3 +145,12 @@ class Tag(NamedTuple):
         given = f"{in_python(self.key)}, {in_python(self.value)}"
         code.add(f"{code.core('Tags')}.of({code.l1(self.compute)}).add({given})")
         return ""
+
+    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+        """Add the tag."""
+        tag: dict[str, object] = {"Key": self.key, "Value": self.value}
+        if self.compute.type == _GROUP:
+            tag["PropagateAtLaunch"] = True
+        if changes.add(self.compute, "Properties.Tags", tag):
+            return ""
+        return f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .functions import listed, mapping, text
+from .functions import UNKNOWN, listed, mapping, text
+from .loading import CannotRead, load, parsed
 from .model import Resource, Stack, Template
 
 if TYPE_CHECKING:
@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
 PRODUCT: Final = "AWS::ServiceCatalog::CloudFormationProduct"
 
-_MOST_DEEP: Final = 100  # levels of a template; those below are read as one unknown value
 _MOST_NESTED: Final = 50  # nested stacks within nested stacks
 _MOST_TEMPLATES: Final = 5_000  # more than an account's quota of stacks, which is 2,000
 _ID: Final = re.compile(rb"\b(?:acl|dopt|eni|i|igw|nat|rtb|sg|subnet|vpc|vpce)-")
-_CHOICES: Final = (b"Fn::If", b"AWS::NoValue", b"Fn::Transform", b"Fn::ForEach")
-_TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}
+_CHOICES: Final = (
+    b"Fn::If",
+    b"!If",
+    b"AWS::NoValue",
+    b"Fn::Transform",
+    b"!Transform",
+    b"Fn::ForEach",
+)
+_NESTED: Final = {
+    "AWS::CloudFormation::Stack": "TemplateURL",
+    "AWS::Serverless::Application": "Location",
+}
+"""The types that deploy another template, with the property that says where it is."""
 
 
 class Files:
@@ -51,8 +61,8 @@ class Files:
         self.templates.append(template)
         for resource in template.resources.values():
             properties = mapping(resource.body.get("Properties"))
-            if resource.type == "AWS::CloudFormation::Stack":
-                self._add_nested(resource, properties.get("TemplateURL"))
+            if resource.type in _NESTED:
+                self._add_nested(resource, properties.get(_NESTED[resource.type]))
             elif resource.type == PRODUCT:
                 self._add_products(resource, properties)
 
@@ -83,10 +93,10 @@ class Files:
                 self._add(template)
 
     def _read(self, path: Path, stack: Stack, nested_as: Resource | None = None) -> Template | None:
-        """Read a template; None if the file can't be read, such as a YAML asset."""
-        written = _bytes(path)
-        body = parsed(written)
-        if body is None:
+        """Read a template; None if the file can't be read."""
+        try:
+            body, written = load(path)
+        except CannotRead:
             return None
         template = Template(path, body, stack, nested_as)
         template.has_choices = any(one in written for one in _CHOICES)
@@ -100,8 +110,12 @@ class Files:
         """Return the file of a template that is an asset, by the hash in its URL.
 
         CDK writes the file of a nested stack into its metadata as well, where the CLI runs it.
+        Templates that are packaged later have the path of the file in place of the URL.
         """
-        found = re.search(r"[0-9a-f]{64}", text(url))
+        written = text(url)
+        if "://" not in written and UNKNOWN not in written:
+            return written
+        found = re.search(r"[0-9a-f]{64}", written)
         template = resource.template
         while template.parent:
             template = template.parent
@@ -139,28 +153,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except (OSError, ValueError):
         return b""
-
-
-def parsed(written: str | bytes) -> dict[str, Any] | None:
-    """Return the mapping that a JSON text is, cut at a depth; None if it is none."""
-    try:
-        found = json.loads(written)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    level: list[Any] = [found]
-    for _ in range(_MOST_DEEP):
-        level = [
-            one
-            for several in level
-            for one in (several.values() if type(several) is dict else several)
-            if type(one) is dict or type(one) is list
-        ]
-    for one in level:
-        if isinstance(one, list):
-            one[:] = [_TOO_DEEP for _ in one]
-        else:
-            one.clear()
-            one.update(_TOO_DEEP)
-    return found

@@ -12,7 +12,7 @@ from session_manager_permissions import _patterns
 from session_manager_permissions._readiness.worlds import NoSuchDeployment, TooManyWorlds, Worlds
 
 from .conditions import Conditions
-from .files import Files, parsed
+from .files import Files
 from .functions import (
     UNKNOWN,
     Deployed,
@@ -24,6 +24,7 @@ from .functions import (
     shown,
     split_dynamic,
 )
+from .loading import parsed
 from .model import ReturnValue, Unresolved
 
 if TYPE_CHECKING:

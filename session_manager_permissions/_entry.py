@@ -35,12 +35,13 @@ if not _IS_IGNORED:
 
 def main() -> None:
     """Run the command, and end the process with its exit status."""
-    from . import command, text  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
+    from . import _command  # noqa: PLC0415 # it takes a while, in which there may be a Ctrl-C
+    from ._verify.text import INTERRUPTED  # noqa: PLC0415
 
     if not _IS_IGNORED:
         _watch()
-    status = command.main()
-    text.INTERRUPTED.set()
+    status = _command.main()
+    INTERRUPTED.set()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -68,7 +69,7 @@ def _end_at_the_second(told: int, pressed: Event) -> None:
 
 def _end_late(pressed: Event) -> None:
     """End the process some time after a Ctrl-C, if it does not end by itself."""
-    from .text import INTERRUPTED  # noqa: PLC0415 # as above
+    from ._verify.text import INTERRUPTED  # noqa: PLC0415 # as above
 
     pressed.wait()
     time.sleep(_GRACE)

@@ -1,0 +1,333 @@
+"""The command `check`: the check of templates, without the app that made them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import Counter, defaultdict
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from session_manager_permissions._causes import more, page
+from session_manager_permissions._quoting import shown
+
+from .apps import apps
+from .check import VERDICTS, check
+from .rules import CANNOT_BE_KNOWN, READY, RULES
+from .templates.loading import line_of, lines, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from .rules import Finding
+    from .rules.changes import Step
+    from .templates.model import Resource
+
+DESCRIPTION: Final = """\
+Will Session Manager reach the instances of these templates? The command reads what CDK has
+synthesized, in any language, or CloudFormation and SAM templates, and reports which compute Session
+Manager can't reach, why, and what to change. It asks AWS nothing, and changes nothing.
+"""
+EPILOG: Final = """\
+examples:
+  npx cdk synth && session-manager-permissions check
+  session-manager-permissions check --strict template.yaml
+  session-manager-permissions check network.yaml servers.yaml --output json
+  session-manager-permissions check --output github
+
+exit status:
+  0  no finding says that something is not ready
+  1  something is not ready: the output says why, and what to change
+  2  what is given could not be read, or the answer could not be written: see standard error
+
+The files that you give are checked together, as if they were deployed to one account and region.
+Each folder is checked by itself.
+"""
+
+
+def add_arguments(to: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    to.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        default=["cdk.out"],
+        help="a folder that cdk synth has written, or a template (default: cdk.out)",
+    )
+    strict_help = "report what is not ready as an error, and not as a warning"
+    to.add_argument("--strict", action="store_true", help=strict_help)
+    network_help = "look at roles alone, and not at compute and its network"
+    to.add_argument("--no-network", dest="network", action="store_false", help=network_help)
+    skip_help = "leave out the findings of this rule; repeat the option for several"
+    to.add_argument(
+        "--skip", metavar="RULE", action="append", default=[], type=_rule, help=skip_help
+    )
+    form_help = "the form of the answer (default: %(default)s)"
+    to.add_argument("--output", choices=[*FORMS], default="table", help=form_help)
+
+
+def _rule(name: str) -> str:
+    """Return the name of a rule that can be left out."""
+    names = [one for one in RULES if one != READY]
+    if name not in names:
+        near = get_close_matches(name, names) or names
+        raise argparse.ArgumentTypeError(f"there is no rule {name!r}: is it {_either(near)}?")
+    return name
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _seen(file: Path) -> str:
+    base = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    return str(os.path.relpath(file, base) if base in file.resolve().parents else file)
+
+
+class Place(NamedTuple):
+    """Where a finding is."""
+
+    resource: Resource
+    location: str
+    """The property, such as `Properties.Roles`."""
+    reason: str | None
+    """Why the app acknowledges the finding there."""
+
+    @property
+    def template(self) -> str:
+        """The file, as the workspace of GitHub or the current folder has it."""
+        return _seen(self.resource.template.path)
+
+
+class Found(NamedTuple):
+    """A finding, where the app does not acknowledge it."""
+
+    finding: Finding
+    severity: str
+    places: list[Place]
+
+    @property
+    def lines_of_fix(self) -> list[str]:
+        """What to change, a step in each line."""
+        here = self.places[0].resource.template
+        return [
+            shown(
+                step.text
+                if step.template is None or step.template is here
+                else f"in {_seen(step.template.path)}: {step.text}"
+            )
+            for step in self.finding.steps
+        ]
+
+
+class Result(NamedTuple):
+    """What the command answers."""
+
+    found: list[Found]
+    acknowledged: list[tuple[Finding, Place]]
+    verdicts: Counter[str]
+    """How many profiles have each verdict, acknowledged or not."""
+
+    @property
+    def not_ready(self) -> bool:
+        """Whether a finding says that something is not ready."""
+        return any(RULES[one.finding.rule].not_ready for one in self.found)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every profile is ready, and nothing is left out that is not."""
+        is_open = any(one.finding.rule == CANNOT_BE_KNOWN for one in self.found)
+        return not self.not_ready and not is_open and [*+self.verdicts] == [VERDICTS[0]]
+
+
+def answer(arguments: argparse.Namespace) -> Result:
+    """Check what the command line names.
+
+    Raises:
+        CannotRead: something of it can't be read.
+    """
+    result = Result([], [], Counter())
+    for app in apps(arguments.paths):
+        findings, verdicts = check(app.assembly, network=arguments.network)
+        result.verdicts.update(verdicts)
+        for finding in findings:
+            rule = RULES[finding.rule]
+            if rule.id in {READY, *arguments.skip}:
+                continue
+            places = [
+                Place(one, finding.location, app.reason(one, rule.id)) for one in finding.resources
+            ]
+            result.acknowledged.extend((finding, one) for one in places if one.reason is not None)
+            left = [one for one in places if one.reason is None]
+            if left:
+                severity = rule.severity_if(strict=arguments.strict)
+                result.found.append(Found(finding, severity, left))
+    return result
+
+
+def _lines(result: Result) -> dict[Place, int]:
+    """Return the line of each finding, as far as it can be known."""
+    by_file: defaultdict[Path, list[Place]] = defaultdict(list)
+    for place in (one for found in result.found for one in found.places):
+        by_file[place.resource.template.path].append(place)
+    found = {}
+    for file, places in by_file.items():
+        root = lines(load(file)[1])
+        for place in places:
+            path = ["Resources", place.resource.logical_id, *place.location.split(".")]
+            line = line_of(root, path)
+            if line is not None:
+                found[place] = line
+    return found
+
+
+def as_json(result: Result) -> str:
+    """Return the answer as docs/check.md describes it."""
+    by_place = _lines(result)
+
+    def where(place: Place) -> dict[str, object]:
+        resource = place.resource
+        return {
+            "template": place.template,
+            "line": by_place.get(place),
+            "logical_id": resource.logical_id,
+            "type": resource.type,
+            "property": place.location,
+            "path": resource.path or None,
+        }
+
+    found = [
+        {
+            "rule": one.finding.rule,
+            "severity": one.severity,
+            "not_ready": RULES[one.finding.rule].not_ready,
+            "why": one.finding.description,
+            "fix": [*map(_step, one.finding.steps)],
+            "page": page(one.finding.rule),
+            "resources": [*map(where, one.places)],
+        }
+        for one in result.found
+    ]
+    acknowledged = [
+        {"rule": finding.rule, "reason": place.reason} | where(place)
+        for finding, place in result.acknowledged
+    ]
+    answered = {
+        "version": 1,
+        "ready": result.ready,
+        "not_ready": result.not_ready,
+        "profiles": {verdict: result.verdicts[verdict] for verdict in VERDICTS},
+        "findings": found,
+        "acknowledged": acknowledged,
+    }
+    return f"{json.dumps(answered, indent=2)}\n"
+
+
+def _step(step: Step) -> dict[str, object]:
+    if step.template is None:
+        return {"action": "advice", "text": step.text}
+    action = "add" if step.adds else "set"
+    return {
+        "action": action if step.path else "make",
+        "text": step.text,
+        "template": _seen(step.template.path),
+        "logical_id": step.logical_id,
+        "property": step.path,
+        "value": step.value,
+    }
+
+
+_COMMANDS: Final = {"error": "error", "warning": "warning", "info": "notice"}
+"""The workflow commands of GitHub, by severity."""
+
+
+def as_github(result: Result) -> str:
+    """Return an annotation of a pull request for each resource of a finding.
+
+    https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+    """
+    by_place = _lines(result)
+    written = []
+    for one in result.found:
+        message = [shown(one.finding.description), *one.lines_of_fix, more(one.finding.rule)]
+        for place in one.places:
+            line = by_place.get(place)
+            properties = {
+                "file": shown(place.template),
+                **({} if line is None else {"line": str(line)}),
+                "title": shown(f"{one.finding.rule}: {place.resource.logical_id}"),
+            }
+            given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+            written.append(f"::{_COMMANDS[one.severity]} {given}::{_data(chr(10).join(message))}\n")
+    return "".join(written)
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def as_table(result: Result) -> str:
+    """Return the answer for a terminal."""
+    from rich.console import Console  # noqa: PLC0415 # of an extra
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with console.capture() as text:  # rich itself exits with 1 if it can't write
+        _show(result, console)
+    return text.get()
+
+
+_STYLES: Final = {"error": "red", "warning": "yellow", "info": "cyan"}
+
+
+def _show(result: Result, console: Console) -> None:
+    from rich.table import Table  # noqa: PLC0415 # of an extra
+    from rich.text import Text  # noqa: PLC0415
+
+    plainly = partial(Text, overflow="fold")
+    table = Table("finding", "resource", "why", show_lines=True)
+    for one in result.found:
+        kind = plainly(f"{one.severity}\n{one.finding.rule}", _STYLES[one.severity])
+        where = "\n\n".join("\n".join(_named(place)) for place in one.places)
+        table.add_row(kind, plainly(where), plainly(shown(one.finding.description)))
+    if result.found:
+        console.print(table, soft_wrap=False)
+    console.print(_in_a_word(result), style="bold")
+    verdicts = ", ".join(f"{result.verdicts[one]} {one}" for one in VERDICTS)
+    console.print(f"Instance profiles and node groups: {verdicts}.")
+    if result.acknowledged:
+        console.print(f"Findings that the app acknowledges: {len(result.acknowledged)}.")
+    for one in result.found:  # below the table, whose lines wrap and can't be copied
+        for line in one.lines_of_fix:
+            console.print(f"- {one.finding.rule}: {line}")
+    for rule in dict.fromkeys(one.finding.rule for one in result.found):
+        console.print(more(rule))
+
+
+def _in_a_word(result: Result) -> str:
+    if result.ready:
+        return "ready"
+    if result.not_ready:
+        return "not ready"
+    return "nothing is known to be not ready" if result.verdicts else "nothing to check"
+
+
+def _named(place: Place) -> Iterator[str]:
+    yield shown(f"{place.resource.logical_id}: {place.location}")
+    if place.resource.path:
+        yield shown(place.resource.path)
+    yield shown(place.template)
+
+
+FORMS: Final = {"table": as_table, "json": as_json, "github": as_github}
+"""What writes the answer in each form."""
+EXTRAS: Final = {"table": ("rich",), "json": (), "github": ()}
+"""The modules that each form needs."""

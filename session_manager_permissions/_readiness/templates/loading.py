@@ -1,0 +1,214 @@
+"""Read a file that is a template: JSON, or YAML with the short forms of CloudFormation's functions.
+
+YAML is read as a graph of nodes, and not as Python's values: a date stays a text, a key that is
+there twice is refused, and each value has its line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MOST_DEEP: Final = 100  # levels of a template; those below are read as one unknown value
+_MOST_VALUES: Final = 1_000_000  # of a template once its aliases are resolved
+_MOST_BYTES: Final = 64 * 2**20  # CloudFormation takes 1 MB
+_TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}
+_INT: Final = re.compile("[-+]?(0|[1-9][0-9]*)")
+_FLOAT: Final = re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?")
+_CORE: Final = "tag:yaml.org,2002:"
+_MERGE: Final = f"{_CORE}merge"
+
+
+class CannotRead(Exception):  # noqa: N818 # it speaks to the user, as `CannotAsk` does
+    """A file that is no template. The message says why, and what to do."""
+
+
+def load(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the mapping that a file has, cut at a depth, and the bytes of the file.
+
+    Raises:
+        CannotRead: there is no such file, or it is neither JSON nor YAML.
+    """
+    try:
+        with path.open("rb") as file:
+            written = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise CannotRead(getattr(error, "strerror", None) or str(error)) from None
+    if len(written) > _MOST_BYTES:
+        raise CannotRead(f"it has more than {_MOST_BYTES // 2**20} MiB")
+    found = parsed(written)
+    if found is None:
+        found = _cut(_from_yaml(written))
+    return found, written
+
+
+def parsed(written: str | bytes) -> dict[str, Any] | None:
+    """Return the mapping that a JSON text is, cut at a depth; None if it is none."""
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    return _cut(found) if isinstance(found, dict) else None
+
+
+def _cut(found: dict[str, Any]) -> dict[str, Any]:
+    level: list[Any] = [found]
+    for _ in range(_MOST_DEEP):
+        level = [
+            one
+            for several in level
+            for one in (several.values() if type(several) is dict else several)
+            if type(one) is dict or type(one) is list
+        ]
+    for one in level:
+        if isinstance(one, list):
+            one[:] = [_TOO_DEEP for _ in one]
+        else:
+            one.clear()
+            one.update(_TOO_DEEP)
+    return found
+
+
+def _from_yaml(written: bytes) -> dict[str, Any]:
+    try:
+        text = written.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise CannotRead("it is not text in UTF-8: convert it") from None
+    if not text.strip():
+        raise CannotRead("it is empty")
+    if text.lstrip().startswith("{"):
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            raise CannotRead(f"line {error.lineno}: {error.msg}") from None
+        except RecursionError:
+            raise CannotRead("it is nested too deep") from None
+    try:
+        root = _composed(text)
+        found = None if root is None else _Values().of(root)[0]
+    except RecursionError:
+        raise CannotRead("it is nested too deep") from None
+    if not isinstance(found, dict):
+        raise CannotRead("it is no mapping, as a template is")
+    return found
+
+
+def _composed(text: str) -> Any:  # noqa: ANN401 # PyYAML has no types
+    """Return the node that a YAML text is."""
+    try:
+        import yaml  # noqa: PLC0415 # of an extra
+    except ImportError:
+        raise CannotRead(
+            "YAML needs PyYAML: pip install 'session-manager-permissions[check]'"
+        ) from None
+    try:
+        return yaml.compose(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise CannotRead(f"line {mark.line + 1}: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise CannotRead(" ".join(str(error).split())) from None
+
+
+class _Values:
+    """Turns nodes into values, each once, however many aliases it has."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[Any, int] | None] = {}
+
+    def of(self, node: Any) -> tuple[Any, int]:  # noqa: ANN401 # PyYAML has no types
+        """Return the value of a node, and how many values are in it."""
+        key = id(node)
+        if key not in self._done:
+            self._done[key] = None
+            self._done[key] = self._value(node)
+        done = self._done[key]
+        line = node.start_mark.line + 1
+        if done is None:
+            raise CannotRead(f"line {line}: an alias is within the value that it stands for")
+        if done[1] > _MOST_VALUES:
+            raise CannotRead(f"line {line}: its aliases make more than {_MOST_VALUES:,} values")
+        return done
+
+    def _value(self, node: Any) -> tuple[Any, int]:  # noqa: ANN401
+        if node.id == "scalar":
+            found, size = _scalar(node), 1
+        elif node.id == "sequence":
+            several = [self.of(one) for one in node.value]
+            found, size = [one for one, _ in several], 1 + sum(number for _, number in several)
+        else:
+            found, size = self._mapping(node)
+        return _function(node.tag, found), size
+
+    def _mapping(self, node: Any) -> tuple[dict[str, Any], int]:  # noqa: ANN401
+        found: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        total = 1
+        for key, entry in node.value:
+            value, size = self.of(entry)
+            total += size
+            if key.tag == _MERGE:
+                for one in reversed(value if isinstance(value, list) else [value]):
+                    merged.update(one if isinstance(one, dict) else {})
+            elif key.id != "scalar":
+                raise CannotRead(f"line {key.start_mark.line + 1}: a key is no text")
+            elif key.value in found:
+                line = key.start_mark.line + 1
+                raise CannotRead(f"line {line}: the key {key.value!r} is there twice")
+            else:
+                found[key.value] = value
+        return {**merged, **found}, total
+
+
+def _scalar(node: Any) -> Any:  # noqa: ANN401
+    """Return a text, or what it certainly stands for in CloudFormation's YAML."""
+    text = node.value
+    match node.tag.removeprefix(_CORE):
+        case "null":
+            return None
+        case "bool":
+            return text.lower() in {"on", "true", "yes"}
+        case "int" if _INT.fullmatch(text):
+            return int(text)
+        case "float" if _FLOAT.fullmatch(text):
+            return float(text)
+    return str(text)
+
+
+def _function(tag: str, argument: Any) -> Any:  # noqa: ANN401
+    """Return what the short form of a function stands for, such as `!Sub`."""
+    if not tag.startswith("!") or tag == "!":
+        return argument
+    name = tag[1:]
+    if name == "GetAtt" and isinstance(argument, str):
+        argument = argument.split(".", 1)
+    return {name if name in {"Condition", "Ref"} else f"Fn::{name}": argument}
+
+
+def lines(written: bytes) -> Any:  # noqa: ANN401
+    """Return the nodes of a template, for `line_of`; None if that can't be known.
+
+    JSON is read as the YAML that it is.
+    """
+    try:
+        return _composed(written.decode("utf-8-sig"))
+    except (CannotRead, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def line_of(node: Any, path: list[str]) -> int | None:  # noqa: ANN401
+    """Return the line where the value at a path begins, or that of the nearest above it."""
+    line = None
+    for name in path:
+        if node is None or node.id != "mapping":
+            break
+        entries = {key.value: (key, value) for key, value in node.value if key.id == "scalar"}
+        if name not in entries:
+            break
+        key, node = entries[name]
+        line = key.start_mark.line + 1
+    return line

@@ -1,0 +1,557 @@
+"""The command `check`: what it reads, what it answers, and with which status."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import aws_cdk as cdk
+import pytest
+import yaml
+from aws_cdk import aws_iam as iam
+
+from session_manager_permissions._command import main
+from session_manager_permissions._readiness.rules import RULES
+from session_manager_permissions._readiness.templates import loading
+from tests.conftest import ROOT
+from tests.test_imports import loaded_after
+
+from .policy_table import ALL, CHANNELS_ONLY, deny
+from .reports import inline, machine, profile_and_role
+
+SAM: Final = ROOT / "examples/check/sam/template.yaml"
+NESTED: Final = ROOT / "examples/check/templates/servers.yaml"
+NOT_READY: Final = profile_and_role()
+READY: Final = profile_and_role(inline(ALL))
+UNKNOWN: Final = profile_and_role(roles=["web"])
+STACK: Final = {"type": "aws:cloudformation:stack"}
+OPEN: Final = profile_and_role(inline(ALL), Server=machine(IamInstanceProfile={"Ref": "Profile"}))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+
+
+def write(name: str, body: object) -> str:
+    """Write a template, as JSON unless it is a text."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    status = main(["check", "--output", "json", *arguments])
+    out, err = capsys.readouterr()
+    assert err == ""
+    found: dict[str, Any] = json.loads(out)
+    assert found["version"] == 1
+    assert status == int(found["not_ready"])
+    return found
+
+
+def rules(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    return [one["rule"] for one in answer(capsys, *arguments)["findings"]]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What the command says of what it can't read."""
+    assert main(["check", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    return line.removeprefix("session-manager-permissions: ")
+
+
+# Answers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "ready", "word"),
+    [
+        (READY, 0, True, "ready"),
+        (NOT_READY, 1, False, "not ready"),
+        (UNKNOWN, 0, False, "nothing is known to be not ready"),
+        (OPEN, 0, False, "nothing is known to be not ready"),
+        ({"Resources": {}}, 0, False, "nothing to check"),
+    ],
+)
+def test_the_status_and_the_last_word(
+    body: object, status: int, word: str, capsys: pytest.CaptureFixture[str], *, ready: bool
+) -> None:
+    file = write("template.json", body)
+
+    assert main(["check", file]) == status
+    assert word in capsys.readouterr().out.splitlines()
+    assert answer(capsys, file)["ready"] is ready
+
+
+def test_the_json_names_the_cause_the_place_and_the_change(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = yaml.safe_dump(NOT_READY, sort_keys=False)
+    file = write("stacks/template.yaml", text)
+
+    found = answer(capsys, file)
+
+    (finding,) = found["findings"]
+    assert found["profiles"] == {"ready": 0, "not ready": 1, "can't be known": 0}
+    assert found["acknowledged"] == []
+    assert finding["rule"] == "channel-missing"
+    assert (finding["severity"], finding["not_ready"]) == ("warning", True)
+    assert "its role 'Role' is not allowed to call ssmmessages:" in finding["why"]
+    assert finding["page"] == "docs/causes/channel-missing.md"
+    line = text.splitlines().index("      Roles:") + 1
+    assert finding["resources"] == [
+        {
+            "template": file,
+            "line": line,
+            "logical_id": "Profile",
+            "type": "AWS::IAM::InstanceProfile",
+            "property": "Properties.Roles",
+            "path": None,
+        }
+    ]
+    (step,) = finding["fix"]
+    assert (step["action"], step["template"], step["logical_id"], step["property"]) == (
+        "add",
+        file,
+        "Role",
+        "Properties.Policies",
+    )
+    assert step["value"]["PolicyDocument"]["Statement"][0]["Effect"] == "Allow"
+    assert step["text"].startswith("add to Properties.Policies of Role: {")
+
+
+def test_strict_makes_errors_and_changes_no_status(capsys: pytest.CaptureFixture[str]) -> None:
+    for body in (NOT_READY, UNKNOWN):
+        file = write("template.json", body)
+        for strict in ([], ["--strict"]):
+            (finding,) = answer(capsys, *strict, file)["findings"]
+            of_strict = "error" if strict else "warning"
+            assert finding["severity"] == (of_strict if finding["not_ready"] else "info")
+
+
+def test_no_network_looks_at_roles_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    file = write("template.json", OPEN)
+
+    assert rules(capsys, file) == ["cannot-be-known"]
+    assert rules(capsys, "--no-network", file) == []
+
+
+def test_a_rule_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    file = write("template.json", profile_and_role(inline(CHANNELS_ONLY)))
+
+    assert rules(capsys, file) == ["registration-missing"]
+    assert rules(capsys, "--skip", "registration-missing", "--skip", "boot-order", file) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("chanel-missing", "is it channel-missing, "),
+        ("ready", "is it "),
+        ("x", "is it channel-missing, registration-missing, "),
+    ],
+)
+def test_a_rule_that_does_not_exist_is_refused(
+    name: str, near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["check", "--skip", name, "template.json"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"there is no rule {name!r}: {near}" in said
+
+
+def test_the_table_has_what_the_json_has(capsys: pytest.CaptureFixture[str]) -> None:
+    body = profile_and_role(inline(ALL, deny("ssm:*")))
+    body["Resources"]["Profile"]["Metadata"] = {"aws:cdk:path": "Web/\x1b[31mProfile/Resource"}
+
+    assert main(["check", write("a.json", body)]) == 1
+    out = capsys.readouterr().out
+    for one in ("explicit-deny", "Properties.Roles", "a.json", "\\u001b", "docs/causes/explicit-"):
+        assert one in out
+    assert "\x1b" not in out
+
+
+def test_the_fix_names_the_template_if_it_is_another(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(NESTED)]) == 1
+    assert f"- no-network-path: in {NESTED.with_name('network.yaml')}: add" in (
+        capsys.readouterr().out
+    )
+
+
+# GitHub ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flags", "command"), [([], "warning"), (["--strict"], "error")])
+def test_an_annotation_has_the_file_the_line_and_the_title(
+    flags: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write("a, 100%.yaml", yaml.safe_dump(NOT_READY, sort_keys=False))
+
+    assert main(["check", "--output", "github", *flags, file]) == 1
+
+    (line,) = capsys.readouterr().out.splitlines()
+    found = re.fullmatch(r"::(\w+) file=([^,]*),line=(\d+),title=([^,:]*)::(.*)", line)
+    assert found
+    given, file, number, title, message = found.groups()
+    assert (given, file, number) == (command, "a%2C 100%25.yaml", "5")
+    assert title == "channel-missing%3A Profile"
+    assert message.startswith("Session Manager can't reach instances of this profile: ")
+    assert "%0Aadd to Properties.Policies of Role: {" in message
+
+
+def test_what_cannot_be_known_is_a_notice(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", "--strict", "--output", "github", write("a.json", UNKNOWN)])
+
+    assert capsys.readouterr().out.startswith("::notice file=a.json,line=1,title=cannot-be-known")
+
+
+def test_files_are_named_from_the_workspace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    write("infra/a.json", NOT_READY)
+    monkeypatch.chdir(tmp_path / "infra")
+
+    main(["check", "--output", "github", "a.json"])
+    assert "file=infra/a.json," in capsys.readouterr().out
+
+
+# Files -------------------------------------------------------------------------------------------
+
+SHORT_FORMS: Final = """\
+AWSTemplateFormatVersion: 2010-09-09
+Parameters:
+  Account: {Type: String, Default: 012345678901}
+Conditions:
+  Here: !And [!Condition There, !Not [!Equals [!Ref Account, "1"]]]
+  There: !Equals [!Ref AWS::Region, eu-west-1]
+Shared: &trust
+  Version: 2012-10-17
+  Statement: [{Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: sts:AssumeRole}]
+Resources:
+  Profile:
+    Type: AWS::IAM::InstanceProfile
+    Properties:
+      Roles:
+        - !If [Here, !Ref Role, !Ref Role]
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: {<<: *trust, Id: yes}
+      MaxSessionDuration: 3_600
+      Tags: [{Key: on, Value: ~}, {Key: 1.5, Value: 1_0.5}, {Key: a, Value: !!binary aGk=}]
+      ManagedPolicyArns:
+        - !Sub "arn:${AWS::Partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
+Outputs:
+  Arn: {Value: !GetAtt Role.Arn}
+  Zone: {Value: !Select [0, !GetAZs ""]}
+"""
+
+
+def test_yaml_is_read_as_cloudformation_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
+    file = write("template.yaml", f"\ufeff{SHORT_FORMS}")
+    assert answer(capsys, file)["ready"]
+
+    body, _ = loading.load(Path(file))
+    role = body["Resources"]["Role"]["Properties"]
+    assert body["AWSTemplateFormatVersion"] == "2010-09-09"
+    assert body["Parameters"]["Account"]["Default"] == "012345678901"
+    assert body["Conditions"]["Here"]["Fn::And"][0] == {"Condition": "There"}
+    trust = role["AssumeRolePolicyDocument"]
+    assert (trust["Version"], trust["Id"], [*trust]) == (
+        "2012-10-17",
+        True,
+        ["Version", "Statement", "Id"],
+    )
+    assert role["MaxSessionDuration"] == "3_600"
+    assert role["Tags"] == [
+        {"Key": True, "Value": None},
+        {"Key": 1.5, "Value": "1_0.5"},
+        {"Key": "a", "Value": "aGk="},
+    ]
+    assert body["Outputs"]["Arn"]["Value"] == {"Fn::GetAtt": ["Role", "Arn"]}
+    assert body["Outputs"]["Zone"]["Value"] == {"Fn::Select": [0, {"Fn::GetAZs": ""}]}
+
+
+BOMB: Final = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it is empty"),
+        ("# only a comment\n", "it is no mapping, as a template is"),
+        ("[]", "it is no mapping, as a template is"),
+        ("{}", "it has no Resources: give a CloudFormation template"),
+        ("Resources:\n", "it has no Resources: give a CloudFormation template"),
+        ('{\n  "Resources": {,}\n}', "line 2: Expecting property name enclosed in double quotes"),
+        ("Resources:\n  A: [\n", "line 3: did not find expected node content"),
+        ("A: 1\nResources: {}\nA: 2\n", "line 3: the key 'A' is there twice"),
+        ("? [a]\n: b\n", "line 1: a key is no text"),
+        ("A: &a\n  B: *a\n", "line 1: an alias is within the value that it stands for"),
+        ("A: *a\n", "line 1: found undefined alias"),
+        ("A: 1\n---\nB: 2\n", "line 2: but found another document"),
+        ("A: \x07\n", "control characters are not allowed"),
+        (BOMB, "its aliases make more than 1,000,000 values"),
+        ("[" * 900 + "]" * 900, "it is nested too deep"),
+        ('{"a":' * 100_000, "it is nested too deep"),
+    ],
+)
+def test_what_is_no_template_is_refused(
+    text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(capsys, write("a.template", text))
+
+    assert line.startswith("a.template: ")
+    assert said in line
+
+
+def test_bytes_that_are_no_text_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a.yaml").write_bytes("Description: Größe".encode("latin-1"))
+    assert refused(capsys, "a.yaml") == "a.yaml: it is not text in UTF-8: convert it"
+
+
+def test_a_file_without_end_is_not_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_MOST_BYTES", 2**20)
+    assert refused(capsys, "/dev/zero") == "/dev/zero: it has more than 1 MiB"
+
+
+def test_without_the_extra_json_is_read_and_yaml_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("yaml", "rich"):
+        monkeypatch.setitem(sys.modules, module, None)
+    file = write("a.json", NOT_READY)
+
+    assert rules(capsys, file) == ["channel-missing"]
+    assert main(["check", "--output", "github", file]) == 1
+    assert capsys.readouterr().out.startswith("::warning file=a.json,title=channel-missing")
+    install = "pip install 'session-manager-permissions[check]'"
+    assert refused(capsys, file) == f"rich is not installed: {install}"
+    said = refused(capsys, "--output", "json", write("a.yaml", "Resources: {}"))
+    assert said == f"a.yaml: YAML needs PyYAML: {install}"
+
+
+def test_lines_end_where_the_template_does(capsys: pytest.CaptureFixture[str]) -> None:
+    server = machine(ImageId="ami-1")
+    (found,) = answer(capsys, write("a.json", {"Resources": {"Server": server}}))["findings"]
+
+    assert found["resources"][0]["property"] == "Properties.IamInstanceProfile"
+    assert found["resources"][0]["line"] == 1
+
+
+# Several -----------------------------------------------------------------------------------------
+
+
+def test_files_that_are_given_together_are_one_app(capsys: pytest.CaptureFixture[str]) -> None:
+    exports = {"Name": {"Value": {"Ref": "Role"}, "Export": {"Name": "Role"}}}
+    role = profile_and_role(inline(ALL))["Resources"]["Role"]
+    one = write("one.json", {"Resources": {"Role": role}, "Outputs": exports})
+    imports = profile_and_role(roles=[{"Fn::ImportValue": "Role"}])
+    del imports["Resources"]["Role"]
+    other = write("other.json", imports)
+
+    assert rules(capsys, other) == ["cannot-be-known"]
+    assert answer(capsys, one, other, other)["ready"]
+
+
+def test_a_template_that_another_nests_is_a_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = answer(capsys, str(NESTED))
+
+    assert [one["rule"] for one in alone["findings"]] == ["no-network-path"]
+    assert answer(capsys, str(NESTED.with_name("network.yaml")), str(NESTED)) == alone
+
+
+def test_sam_leaves_what_it_does_not_make_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert rules(capsys, str(SAM)) == ["metadata-off"]
+
+    text = SAM.read_text(encoding="utf-8").replace("AWS::Serverless-2016-10-31", "Ours")
+    assert rules(capsys, write("macro.yaml", text)) == ["cannot-be-known", "cannot-be-known"]
+
+
+def test_an_application_of_sam_is_a_nested_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    nested = write("nested.json", READY)
+    application = {"Type": "AWS::Serverless::Application", "Properties": {"Location": nested}}
+    file = write("app.json", {"Resources": {"App": application}})
+    assert answer(capsys, file)["profiles"]["ready"] == 1
+
+    application["Properties"] = {"Location": {"ApplicationId": "arn:of:another"}}
+    body = profile_and_role({"RoleName": "web"} | inline(ALL), App=application)
+    assert rules(capsys, write("app.json", body)) == ["cannot-be-known"]
+
+
+# What CDK writes ---------------------------------------------------------------------------------
+
+
+def synthesize(*acknowledged_on: str, path_metadata: bool = True) -> None:
+    """Synthesize a stack, one of a stage and one that is nested, each with a profile."""
+    app = cdk.App(
+        outdir=str(Path("cdk.out").resolve()),
+        context={"aws:cdk:enable-path-metadata": path_metadata},
+    )
+    stage = cdk.Stage(app, "Prod")
+    for scope, name in ((app, "Profile"), (stage, "Other")):
+        stack = cdk.Stack(scope, "Web")
+        for place, its in ((stack, name), (cdk.NestedStack(stack, "Nested"), "Profile")):
+            role = iam.Role(place, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+            iam.InstanceProfile(place, its, role=role)
+    for path in acknowledged_on:
+        scope_named: Any = app
+        for name in path.split("/"):
+            scope_named = scope_named.node.find_child(name)
+        acknowledgment = cdk.Acknowledgment(
+            id="SessionManagerReadiness::channel-missing", reason="they have none"
+        )
+        cdk.Validations.of(scope_named).acknowledge(acknowledgment)
+    app.synth()
+
+
+def places(found: dict[str, Any]) -> int:
+    return sum(len(one["resources"]) for one in found["findings"])
+
+
+@pytest.mark.parametrize(
+    ("path_metadata", "where", "left"),
+    [
+        (True, [], 4),
+        (True, ["Web/Profile"], 3),
+        (True, ["Web"], 2),
+        (True, ["Web/Nested/Profile"], 3),
+        (True, ["Prod/Web", "Web/Nested"], 1),
+        (False, ["Prod/Web/Other"], 3),
+        (False, ["Web/Profile"], 4),  # or that of the nested stack, of the same logical id
+    ],
+)
+def test_what_the_app_acknowledges_is_left_out(
+    where: list[str], left: int, capsys: pytest.CaptureFixture[str], *, path_metadata: bool
+) -> None:
+    synthesize(*where, path_metadata=path_metadata)
+
+    found = answer(capsys)
+
+    assert places(found) == left
+    assert {one["reason"] for one in found["acknowledged"]} <= {"they have none"}
+    assert places(found) + len(found["acknowledged"]) == 4
+    assert found["profiles"]["not ready"] == 4
+    main(["check"])
+    said = f"Findings that the app acknowledges: {len(found['acknowledged'])}."
+    assert (said in capsys.readouterr().out) is bool(where and found["acknowledged"])
+
+
+def test_the_metadata_of_older_cdk_is_in_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
+    synthesize("Web")
+    manifest = Path("cdk.out/manifest.json")
+    body = json.loads(manifest.read_text())
+    artifact = body["artifacts"]["Web"]
+    metadata = Path("cdk.out", artifact.pop("additionalMetadataFile"))
+    artifact["metadata"] = json.loads(metadata.read_text()) | {"/odd": None}
+    manifest.write_text(json.dumps(body))
+
+    assert places(answer(capsys)) == 2
+
+
+def test_apps_are_judged_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, role in (("one", {}), ("other", inline(ALL))):
+        artifact = {**STACK, "properties": {"templateFile": "a.json"}}
+        write(f"{folder}/manifest.json", {"artifacts": {"A": artifact}})
+        write(f"{folder}/a.json", profile_and_role({"RoleName": "web"} | role))
+
+    (finding,) = answer(capsys, "one", "other")["findings"]
+    assert [one["template"] for one in finding["resources"]] == ["one/a.json"]
+
+
+@pytest.mark.parametrize(
+    ("file", "body", "said"),
+    [
+        (None, "", "cdk.out: no such file or folder: run cdk synth first"),
+        ("tree.json", {}, "cdk.out: it has no manifest.json, as the output of CDK has: run cdk"),
+        ("manifest.json", "[]", "cdk.out/manifest.json: it is no mapping"),
+        ("manifest.json", "{", "cdk.out/manifest.json: line 1: Expecting"),
+        ("manifest.json", {}, "cdk.out: the app has no stack"),
+        (
+            "manifest.json",
+            {"artifacts": {"S": STACK}},
+            "cdk.out/None: No such file or directory",
+        ),
+        (
+            "manifest.json",
+            {"artifacts": {"S": {**STACK, "additionalMetadataFile": "m"}}},
+            "cdk.out/m: No such file or directory: run cdk synth again",
+        ),
+    ],
+)
+def test_what_is_no_output_of_cdk_is_refused(
+    file: str | None, body: object, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if file:
+        write(f"cdk.out/{file}", body)
+    assert refused(capsys).startswith(said)
+
+
+def test_a_path_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, write("a.json", READY), "b.json") == (
+        "b.json: no such file or folder: give one that there is"
+    )
+
+
+# The process -------------------------------------------------------------------------------------
+
+
+def test_it_loads_no_cdk_no_node_and_no_boto3() -> None:
+    script = f"""
+from session_manager_permissions._command import main
+assert main(["check", "--output", "json", {str(SAM)!r}]) == 1
+"""
+    loaded = loaded_after(script)
+
+    assert "yaml" in loaded
+    assert loaded.isdisjoint({"aws_cdk", "jsii", "constructs", "boto3", "botocore", "rich"})
+
+
+def test_the_hooks_and_the_workflow_run_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = ROOT / "examples/check"
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    (repository,) = yaml.safe_load((examples / "pre-commit-config.yaml").read_text())["repos"]
+    workflow = yaml.safe_load((examples / "github-workflow.yml").read_text(encoding="utf-8"))
+    runs = [one["run"] for one in workflow["jobs"]["check"]["steps"] if "run" in one]
+    templates = [str(one) for one in (examples / "templates").glob("*.yaml")]
+    for entry in (hooks[0]["entry"], repository["hooks"][0]["entry"], runs[-1]):
+        program, *arguments = entry.removesuffix("templates/*.yaml").split()
+        assert program == "session-manager-permissions"
+        assert main([*arguments, *templates]) == 1
+        assert "no-network-path" in capsys.readouterr().out
+    assert all(one["require_serial"] for one in (hooks[0], repository["hooks"][0]))
+    for file, matches in (("a/template.yaml", True), ("A.template.json", True), ("x.json", False)):
+        assert bool(re.search(hooks[0]["files"], file)) is matches
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    file = write("a.json", NOT_READY)
+    command = Path(sys.executable).with_name("session-manager-permissions")
+    done = subprocess.run(  # noqa: S603
+        ["sh", "-c", f"{command} check --output json {file} | true"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_each_rule_but_ready_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [one for one in RULES if one != "ready"]
+    skip = [word for name in names for word in ("--skip", name)]
+    assert rules(capsys, *skip, write("a.json", NOT_READY)) == []
