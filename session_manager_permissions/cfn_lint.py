@@ -57,7 +57,7 @@ IDS: Final = {
 """The id of each rule in cfn-lint. An id is never given to another rule."""
 
 
-class ReadinessRule(CloudFormationLintRule):  # type: ignore[misc] # cfn-lint is not typed here
+class RuleOfTheCheck(CloudFormationLintRule):  # type: ignore[misc] # cfn-lint is not typed here
     """One rule of the check."""
 
     name = ""
@@ -72,7 +72,7 @@ class ReadinessRule(CloudFormationLintRule):  # type: ignore[misc] # cfn-lint is
 for _name, _id in IDS.items():
     globals()[_id] = type(
         _id,
-        (ReadinessRule,),
+        (RuleOfTheCheck,),
         {
             "id": _id,
             "name": _name,

@@ -46,6 +46,9 @@ from session_manager_permissions import (
     session_manager_statements,
 )
 from session_manager_permissions._app import warn_of_option
+from session_manager_permissions._command import _check
+from session_manager_permissions._command import parser as command_line
+from session_manager_permissions._readiness.templates import loading
 from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify import options as options_module
 from session_manager_permissions._verify.asking import (
@@ -343,6 +346,25 @@ def command(
         _ = w.account, w.ssm
         answers(w)
         _verify(_parser().parse_args(["verify", *arguments]))
+
+    return does
+
+
+def checked(
+    *arguments: str, without_yaml: bool = False, **files: str | bytes
+) -> Callable[[World], object]:
+    """The command `check`, in a folder of these files, each name with `_` for `.`."""
+
+    def does(w: World) -> None:
+        w.patch.chdir(w.folder)
+        for name, content in files.items():
+            file = w.folder / name.replace("_", ".").replace("..", "/")
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+        if without_yaml:
+            w.patch.setitem(sys.modules, "yaml", None)
+        w.patch.setattr(loading, "_MOST_BYTES", 2**20)
+        _check(command_line().parse_args(["check", *arguments]))
 
     return does
 
@@ -1186,7 +1208,7 @@ APP: Final = {
         app(role="web", log_bucket="arn:aws:s3:::logs"), SystemExit
     ),
     "an answer in `cdk.context.json` that the CLI has not written": Row(
-        app(roles="names.txt", file=b"web", answer=[{"Arn": "web"}]), SystemExit
+        app(roles="names.txt", file=b"web", answer=[{"Arn": "web"}]), "error"
     ),
     "an option of a file that is not known": Row(
         app(roles="names.txt", file=b"allow_registration = true\nweb"), SystemExit
@@ -1238,7 +1260,7 @@ APP: Final = {
                 "identifier: web"
             },
         ),
-        SystemExit,
+        "error",
     ),
     "a profile without a role": Row(
         app(
@@ -1246,8 +1268,49 @@ APP: Final = {
             file=b"web",
             answer=[{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}],
         ),
-        SystemExit,
+        "error",
     ),
+}
+OF_APP: Final = {"cdk__manifest_json": "{}"}
+STACK: Final = {
+    "type": "aws:cloudformation:stack",
+    "properties": {"templateFile": "Web.template.json"},
+    "additionalMetadataFile": "Web.metadata.json",
+}
+BOMB: Final = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+)
+CHECK: Final = {
+    "a `--skip` of a rule that does not exist": Row(
+        checked("--skip", "channel-mising", "a.json"), SystemExit
+    ),
+    "no `cdk.out`": Row(checked(), CannotAsk),
+    "a file that does not exist": Row(checked("a.json"), CannotAsk),
+    "a folder that CDK has not written": Row(checked("cdk", cdk__a_json="{}"), CannotAsk),
+    "the output of an app without a stack": Row(checked("cdk", **OF_APP), CannotAsk),
+    "a `manifest.json` that is cut off": Row(checked("cdk", cdk__manifest_json="{"), CannotAsk),
+    "an app of which a file is missing": Row(
+        checked("cdk", cdk__manifest_json=json.dumps({"artifacts": {"Web": STACK}})), CannotAsk
+    ),
+    "a file that can't be read": Row(checked("/proc/self/mem"), CannotAsk),
+    "a file without end": Row(checked("/dev/zero"), CannotAsk),
+    "a template without resources": Row(checked("a.json", a_json="{}"), CannotAsk),
+    "a file that is empty": Row(checked("a.yaml", a_yaml=""), CannotAsk),
+    "a file that is not text in UTF-8": Row(checked("a.yaml", a_yaml=b"a: \xe4"), CannotAsk),
+    "JSON with an error": Row(checked("a.json", a_json="{,}"), CannotAsk),
+    "JSON that is nested too deep": Row(checked("a.json", a_json='{"a":' * 100_000), CannotAsk),
+    "YAML with an error": Row(checked("a.yaml", a_yaml="A: [\n"), CannotAsk),
+    "YAML with a control character": Row(checked("a.yaml", a_yaml="A: \x07\n"), CannotAsk),
+    "YAML that is nested too deep": Row(checked("a.yaml", a_yaml="[" * 450 + "]" * 450), CannotAsk),
+    "YAML that is a list": Row(checked("a.yaml", a_yaml="[]"), CannotAsk),
+    "YAML with a key twice": Row(checked("a.yaml", a_yaml="A: 1\nA: 2\n"), CannotAsk),
+    "YAML with a list for a key": Row(checked("a.yaml", a_yaml="? [a]\n: b\n"), CannotAsk),
+    "YAML with an alias in its own value": Row(
+        checked("a.yaml", a_yaml="A: &a\n  B: *a\n"), CannotAsk
+    ),
+    "YAML with aliases that multiply": Row(checked("a.yaml", a_yaml=BOMB), CannotAsk),
+    "YAML without the extra": Row(checked("a.yaml", a_yaml="A: 1", without_yaml=True), CannotAsk),
 }
 SECTIONS: Final = {
     "Roles and profiles": ROLES,
@@ -1262,6 +1325,7 @@ SECTIONS: Final = {
     "`session-manager-permissions verify`": VERIFY,
     "`session-manager-permissions audit`": AUDIT,
     "`session-manager-permissions policy`": POLICY,
+    "`session-manager-permissions check`": CHECK,
     "`app.py`": APP,
 }
 """The rows by the headings of docs/errors.md, whose tables are made from the snapshot."""
@@ -1319,6 +1383,8 @@ def said(row: Row, w: World, capsys: pytest.CaptureFixture[str]) -> str:
             row.does(w)
         if row.kind == "warning":
             (text,) = warnings(w.stack)
+        elif row.kind == "error":
+            (text,) = errors_of_the_cli(w.folder / "app")
         elif row.kind == "synthesis":
             with pytest.raises(RuntimeError) as failure:
                 synth(w.stack)
@@ -1328,6 +1394,17 @@ def said(row: Row, w: World, capsys: pytest.CaptureFixture[str]) -> str:
     if row.kind == "stderr" or text == "2":  # the exit status of a wrong command line
         text = capsys.readouterr().err.splitlines()[-1]
     return re.sub(r"\$\{Token\[[^\]]*\]\}|#\{Token\[[^\]]*\]\}", "TOKEN", text)
+
+
+def errors_of_the_cli(folder: Path) -> list[str]:
+    """What the CLI shows as errors of an app that has been synthesized."""
+    return [
+        entry["data"]
+        for file in folder.glob("*.metadata.json")
+        for entries in json.loads(file.read_text(encoding="utf-8")).values()
+        for entry in entries
+        if entry["type"] == "aws:cdk:error"
+    ]
 
 
 class Text(SingleFileSnapshotExtension):

@@ -302,7 +302,7 @@ def test_every_tool_is_pinned() -> None:
 
     assert {re.split("[=<>~!]", tool)[0] for tool in installers} == {"pip", "uv"}
     for tool in (*tools, *backends, *installers, pip_there):
-        assert re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+(; .*)?", tool), tool
+        assert re.fullmatch(r"[\w-]+(\[[\w,]+\])?==[\w.]+(; .*)?", tool), tool
     for version in npm.values():
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
 

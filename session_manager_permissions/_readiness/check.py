@@ -31,7 +31,7 @@ from .rules import (
     sessions,
     tags,
 )
-from .rules.changes import Changes, Step
+from .rules.changes import Step, TemplateChanges
 from .rules.fixes import ByTemplate, Code
 from .rules.kinds import kind_of
 from .rules.writer import LaunchedBy, Writer
@@ -432,7 +432,7 @@ def _changed(writer: Writer, finding: Finding) -> Finding:
     if isinstance(finding.fix, str):
         said = finding.fix.removeprefix("# ")
         return finding._replace(fix="", steps=(Step(said),) if said else ())
-    changes = Changes(writer)
+    changes = TemplateChanges(writer)
     for fix in finding.fix:
         clause = fix.change(changes, finding.resources)
         if clause:

@@ -89,7 +89,7 @@ def _seen(file: Path) -> str:
     return str(os.path.relpath(file, base) if base in file.resolve().parents else file)
 
 
-class Place(NamedTuple):
+class WhereFound(NamedTuple):
     """Where a finding is."""
 
     resource: Resource
@@ -104,12 +104,12 @@ class Place(NamedTuple):
         return _seen(self.resource.template.path)
 
 
-class Found(NamedTuple):
+class Reported(NamedTuple):
     """A finding, where the app does not acknowledge it."""
 
     finding: Finding
     severity: str
-    places: list[Place]
+    places: list[WhereFound]
 
     @property
     def lines_of_fix(self) -> list[str]:
@@ -128,8 +128,8 @@ class Found(NamedTuple):
 class Result(NamedTuple):
     """What the command answers."""
 
-    found: list[Found]
-    acknowledged: list[tuple[Finding, Place]]
+    found: list[Reported]
+    acknowledged: list[tuple[Finding, WhereFound]]
     verdicts: Counter[str]
     """How many profiles have each verdict, acknowledged or not."""
 
@@ -160,19 +160,20 @@ def answer(arguments: argparse.Namespace) -> Result:
             if rule.id in {READY, *arguments.skip}:
                 continue
             places = [
-                Place(one, finding.location, app.reason(one, rule.id)) for one in finding.resources
+                WhereFound(one, finding.location, app.reason(one, rule.id))
+                for one in finding.resources
             ]
             result.acknowledged.extend((finding, one) for one in places if one.reason is not None)
             left = [one for one in places if one.reason is None]
             if left:
                 severity = rule.severity_if(strict=arguments.strict)
-                result.found.append(Found(finding, severity, left))
+                result.found.append(Reported(finding, severity, left))
     return result
 
 
-def _lines(result: Result) -> dict[Place, int]:
+def _lines(result: Result) -> dict[WhereFound, int]:
     """Return the line of each finding, as far as it can be known."""
-    by_file: defaultdict[Path, list[Place]] = defaultdict(list)
+    by_file: defaultdict[Path, list[WhereFound]] = defaultdict(list)
     for place in (one for found in result.found for one in found.places):
         by_file[place.resource.template.path].append(place)
     found = {}
@@ -190,7 +191,7 @@ def as_json(result: Result) -> str:
     """Return the answer as docs/check.md describes it."""
     by_place = _lines(result)
 
-    def where(place: Place) -> dict[str, object]:
+    def where(place: WhereFound) -> dict[str, object]:
         resource = place.resource
         return {
             "template": place.template,
@@ -320,7 +321,7 @@ def _in_a_word(result: Result) -> str:
     return "nothing is known to be not ready" if result.verdicts else "nothing to check"
 
 
-def _named(place: Place) -> Iterator[str]:
+def _named(place: WhereFound) -> Iterator[str]:
     yield shown(f"{place.resource.logical_id}: {place.location}")
     if place.resource.path:
         yield shown(place.resource.path)

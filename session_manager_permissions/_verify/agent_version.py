@@ -31,7 +31,7 @@ _UPDATE: Final = "AWS-UpdateSSMAgent"
 def agent_version(node: Node, preferences: Preferences) -> Outcome:
     """Check whether the agent, as it is on record, can do what the document asks."""
     if isinstance(node.record, CannotAsk):
-        return AGENT.skipped("the record of the node could not be read", node.id)
+        return AGENT.unasked(node.id, node.record)
     version = node.recorded("AgentVersion")
     if version is None:
         return AGENT.skipped("Systems Manager has no version of the agent on record", node.id)

@@ -277,7 +277,6 @@ def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str
         nested_stack(TemplateURL="https://example.com/template.json"),
         nested_stack(**by_metadata("missing.json")),
         nested_stack(**by_metadata("../folder/missing.json")),
-        nested_stack(**by_metadata("template.yaml")),
         nested_stack(**by_metadata("\0")),
         resource("AWS::CloudFormation::Stack", TemplateURL=f"https://example.com/{HASH}.json"),
     ],
@@ -285,7 +284,6 @@ def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str
 def test_nested_template_that_is_not_there_is_left_out(
     tmp_path: Path, nested: dict[str, Any]
 ) -> None:
-    (tmp_path / "template.yaml").write_text("Resources: {}")
     path = write(tmp_path / "a.json", {"Resources": {"Nested": nested}})
 
     assembly = Assembly([path])

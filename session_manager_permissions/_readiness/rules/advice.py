@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code
 
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
@@ -120,7 +120,7 @@ class Replace(NamedTuple):
         override(code, role, place, f"{arn}.managed_policy_arn")
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
         """Name the other policy in the list."""
         (role,) = resources
         place = self._place(role)

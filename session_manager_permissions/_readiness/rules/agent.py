@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code
 
 AGENT_MISSING: Final = "agent-missing"
@@ -125,7 +125,7 @@ class UseImage(NamedTuple):
             override(code, one, path, f"{image}.get_image({code.stack(one)}).image_id")
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
         """Name the public parameter of the image."""
         image = f"{{{{resolve:ssm:{self.minimal.replace('-minimal', '')}}}}}"
         for one in resources:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code
 
 BOOT_ORDER: Final = "boot-order"
@@ -131,7 +131,7 @@ class Wait(NamedTuple):
                 code.wait(machine, code.maker(policy))
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
         """Name the policies in `DependsOn`."""
         for machine in resources:
             for policy in self.policies:

@@ -36,7 +36,7 @@ class Step(NamedTuple):
     """Whether the value is one more entry of a list."""
 
 
-class Changes(Writing):
+class TemplateChanges(Writing):
     """The steps of one fix."""
 
     def __init__(self, writer: Writer) -> None:

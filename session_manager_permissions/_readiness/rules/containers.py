@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code, Fix
 
 EXEC_DENIED: Final = "exec-denied"
@@ -138,7 +138,7 @@ class MakeWritable(NamedTuple):
         override(code, self.task, path, "False")
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Set the property."""
         path = f"Properties.ContainerDefinitions.{self.place}.ReadonlyRootFilesystem"
         changes.set(self.task, path, value=False)
@@ -162,7 +162,7 @@ class GiveTaskRole(NamedTuple):
         override(code, task, "TaskRoleArn", f"{role}.role_arn")
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Make the role with its policy."""
         may = [allow_needed(_needs.CHANNELS)]
         role = changes.make_role(self.task, "ecs-tasks.amazonaws.com", may)

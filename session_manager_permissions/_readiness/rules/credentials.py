@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code
 
 NO_INSTANCE_PROFILE: Final = "no-instance-profile"
@@ -128,7 +128,7 @@ class LetAssume(NamedTuple):
             return ""
         return f"let {EC2} assume the role in its trust policy"
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
         """Add a statement to the trust policy."""
         (role,) = resources
         if changes.statement(role, "Properties.AssumeRolePolicyDocument", trusted(EC2)):
@@ -146,7 +146,7 @@ class EnableMetadata(NamedTuple):
             override(code, resource, path, '"enabled"')
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
         """Set the property."""
         for resource in resources:
             path = f"Properties.{kind_of(resource).launch}MetadataOptions.HttpEndpoint"
@@ -168,7 +168,7 @@ class GiveProfile(NamedTuple):
                     code.wait(machine, permissions)
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
         """Make one profile in each template, with a role that has its policy from the start."""
         may = [allow_needed(one) for one in (_needs.CHANNELS, _needs.REGISTRATION)]
         for several in _by_template(resources):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .writer import Writer
 
 
@@ -134,7 +134,7 @@ class Fix(Protocol):
     def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
         """Write the code; where no code can mend it, return what to do, as a clause."""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
         """Say what to change in the template; where that can't be told, return what to do."""
 
 
@@ -149,7 +149,7 @@ class Advice(NamedTuple):
         """Return the advice."""
         return self.clause
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Return the advice."""
         return self.in_template or self.clause
 

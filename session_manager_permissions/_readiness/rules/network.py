@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.sessions import ServiceUse
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code, Fix
     from .writer import Writing
 
@@ -235,7 +235,7 @@ class MakeEndpoints:
             )
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Make the endpoints, with a security group that admits each range of the VPC."""
         vpc, subnet, services = self.vpc, self.subnet, in_words(self.services)
         interfaces = [one for one in self.services if one != "s3"]
@@ -331,7 +331,7 @@ class NameEndpoint(NamedTuple):
         turn_on_dns(code, self.vpc)
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Set the properties."""
         if self.endpoint is not None:
             changes.set(self.endpoint, "Properties.PrivateDnsEnabled", value=True)
@@ -347,7 +347,7 @@ def turn_on_dns(code: Code, vpc: Resource) -> None:
         override(code, vpc, name, "True")
 
 
-def change_dns(changes: Changes, vpc: Resource) -> None:
+def change_dns(changes: TemplateChanges, vpc: Resource) -> None:
     """Have names in a VPC lead to private addresses."""
     for name in _dns_off(vpc):
         changes.set(vpc, f"Properties.{name}", value=True)
@@ -371,7 +371,7 @@ class LetOut(NamedTuple):
         add_rule(code, self.group, "Egress", '"0.0.0.0/0"')
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Make the rule."""
         if self.group is None:
             return "let TCP 443 out of one of them, where it is defined"
@@ -391,7 +391,7 @@ class Admit(NamedTuple):
             add_rule(code, self.group, "Ingress", block)
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Make a rule for each range of the VPC."""
         if self.group is None or self.vpc is None or self.group.template is not self.vpc.template:
             return "admit TCP 443 from the VPC to one of them, where it is defined"
@@ -400,7 +400,7 @@ class Admit(NamedTuple):
         return ""
 
 
-def _make_rule(changes: Changes, group: Resource, direction: str, block: object) -> None:
+def _make_rule(changes: TemplateChanges, group: Resource, direction: str, block: object) -> None:
     id_ = ref(group, _GROUP_ATTRIBUTES.get(group.type, "GroupId"))
     properties = {"GroupId": id_, **HTTPS, "CidrIp": block}
     changes.make(group, f"Https{direction}", f"AWS::EC2::SecurityGroup{direction}", properties)
@@ -440,7 +440,7 @@ def _blocks(code: Code, vpc: Resource) -> Iterator[str]:
             yield _block(code, more) or f"{code.l1(more)}.cidr_block"
 
 
-def _blocks_in(changes: Changes, vpc: Resource) -> Iterator[object]:
+def _blocks_in(changes: TemplateChanges, vpc: Resource) -> Iterator[object]:
     """Yield each IPv4 range of a VPC, as its template gives it."""
     yield ref(vpc, "CidrBlock")
     for more in changes.parts.by_type["AWS::EC2::VPCCidrBlock"]:
@@ -478,7 +478,7 @@ class AllowCalls(NamedTuple):
             return ""
         return f"allow {in_words(actions)} in the policy of the endpoint"
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Add a statement to the policy."""
         clause, actions, to_all = self._needed()
         if clause or changes.statement(self.endpoint, "Properties.PolicyDocument", to_all):
@@ -514,7 +514,7 @@ class LetPass(NamedTuple):
             code.add(_entry(code, acl, number, ports, egress=egress))
         return clause
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Make the entries."""
         clause, entries = self._entries(changes)
         for acl, number, (first, last), egress in entries:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.policies import Decision
     from session_manager_permissions._readiness.roles import Ability, Role
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code, FleetMade
 
 CHANNEL_MISSING: Final = "channel-missing"
@@ -170,7 +170,7 @@ class Allow(NamedTuple):
             "another boundary if that one is not yours to change"
         )
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Add a policy to those of the role, and a statement to its permissions boundary."""
         if self.by_policy:
             may = [statement_of(self.by_policy)]

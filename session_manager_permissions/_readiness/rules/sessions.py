@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.sessions import Document, Sessions
     from session_manager_permissions._readiness.templates.model import Value
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code, Fix
 
 SESSION_DENIED: Final = "session-denied"
@@ -291,7 +291,7 @@ class AllowSessions(NamedTuple):
         give_policy(code, self.role, options=given)
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Give the role a policy of its own, as the policy of the key may name the role."""
         made = [one for _, one in self.options if isinstance(one, Resource)]
         if any(one.template is not self.role.template for one in made):

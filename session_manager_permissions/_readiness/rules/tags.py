@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.functions import Candidate
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import Changes
+    from .changes import TemplateChanges
     from .fixes import Code, Fix
 
 TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
@@ -146,7 +146,7 @@ class Tag(NamedTuple):
         code.add(f"{code.core('Tags')}.of({code.l1(self.compute)}).add({given})")
         return ""
 
-    def change(self, changes: Changes, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Add the tag."""
         tag: dict[str, object] = {"Key": self.key, "Value": self.value}
         if self.compute.type == _GROUP:
