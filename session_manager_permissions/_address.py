@@ -11,7 +11,7 @@ REPOSITORY: Final[str] = ""
 """The repository, such as `https://github.com/OWNER/NAME`; empty until it is public."""
 
 
-def _of_pages(repository: str) -> str:
+def of_pages(repository: str) -> str:
     """Return where GitHub Pages serves the site of a repository.
 
     https://docs.github.com/en/pages/getting-started-with-github-pages/what-is-github-pages
@@ -20,5 +20,5 @@ def _of_pages(repository: str) -> str:
     return f"https://{owner.lower()}.github.io/{name}/"
 
 
-SITE: Final = REPOSITORY and _of_pages(REPOSITORY)
+SITE: Final = REPOSITORY and of_pages(REPOSITORY)
 """The documentation site, with a slash at the end; empty as long as `REPOSITORY` is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -120,12 +121,10 @@ def _matches(path: Path) -> Iterator[_Match]:
 
 def _app(path: Path) -> tuple[App, list[Finding]]:
     """Judge the app that a template belongs to; without one, the template by itself."""
-    folder = None
-    for above in path.resolve().parents:  # a stage is in a folder within that of its app
-        if not (above / "manifest.json").is_file():
-            break
-        folder = above
-    if folder is not None:
+    # a stage is in a folder within that of its app
+    folders = [*takewhile(lambda one: (one / "manifest.json").is_file(), path.resolve().parents)]
+    if folders:
+        folder = folders[-1]
         found = _synthesized(folder, (folder / "manifest.json").stat().st_mtime_ns)
         if any(one.path.resolve() == path.resolve() for one in found[0].assembly.templates):
             return found

@@ -26,7 +26,7 @@ from session_manager_permissions.cfn_lint import IDS
 
 from .conftest import ROOT, run_python
 from .readiness.reports import Report, check_app
-from .readiness.test_check import NESTED, NOT_READY, SAM, STACK, write
+from .readiness.test_check import NESTED, NOT_READY, SAM, STACK, synthesize, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,6 +161,22 @@ def test_a_template_beside_an_app_is_none_of_it(
     assert told(by_cfn_lint([Path("b.json")])) == {("channel-missing", "b.json", "Profile")}
     write("manifest.json", {})
     assert by_cfn_lint([Path("a.json")]) == []
+
+
+def test_what_an_app_of_two_stacks_acknowledges_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    synthesize("Web")
+    files = sorted(Path("cdk.out").rglob("*.template.json"))
+
+    found = {file.name: told(by_cfn_lint([file])) for file in files}
+
+    assert found.pop("Web.template.json") == set()
+    assert found
+    for name, matches in found.items():
+        assert {file for _, file, _ in matches} <= {name}
+    assert any(found.values())
 
 
 def test_sarif_has_the_rule_its_page_and_the_line() -> None:

@@ -916,6 +916,7 @@ WARNINGS: Final = {
     "in `exclude` of a fleet what has no compute": Row(over_an_idle_exclusion, "warning"),
     "`ssm-user` for `run_as_user`": Row(preferences(run_as_user="ssm-user"), "warning"),
 }
+REFUSED: Final[Any] = {"Error": {"Code": "UnauthorizedException", "Message": "No access"}}
 VERIFY: Final = {
     "`--log-prefix` without `--log-bucket`, as the command prints it": Row(
         at_the_commands_end, "stderr"
@@ -1078,6 +1079,17 @@ VERIFY: Final = {
     "a key policy that is not JSON": Row(with_a_key_policy_of_no_json, CannotAsk),
     "a region that is misspelt, of whose endpoint there is no address": Row(
         command(*IN_REGION, answers=fails_by(EndpointConnectionError(endpoint_url="https://iam"))),
+        CannotAsk,
+    ),
+    "no network, and no region": Row(
+        command(
+            *("--role", "web"),
+            answers=fails_by(EndpointConnectionError(endpoint_url="https://iam")),
+        ),
+        CannotAsk,
+    ),
+    "a sign-in of IAM Identity Center that AWS refuses": Row(
+        command("--role", "web", answers=fails_by(ClientError(REFUSED, "GetRoleCredentials"))),
         CannotAsk,
     ),
     "a connection that ends": Row(

@@ -85,8 +85,7 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
                 told.add(fix)
                 console.print(f"- {check['check']}: {fix}")
     left_out = [check["check"] for check in checks if check["verdict"] == "skipped"]
-    if left_out:
-        console.print(f"Not asked: {', '.join(left_out)}.")
+    console.print(f"Not asked: {', '.join(left_out)}.")
     for line in found["on_the_node"]:
         console.print(line if is_command(line) else f"{line[0].upper()}{line[1:]}.")
 
