@@ -725,7 +725,7 @@ ROWS: Final = [
     row(
         "no record by a denial",
         does=refusing("ssm:DescribeInstanceInformation"),
-        unknown="registered",
+        unknown="agent registered",
     ),
     row("no connection by a denial", does=refusing("ssm:GetConnectionStatus"), unknown="connected"),
     row(
@@ -1384,4 +1384,4 @@ def test_a_record_that_can_not_be_read_has_no_version() -> None:
     world = World()
     world.refuses("ssm:DescribeInstanceInformation")
 
-    assert one(diagnosed(world), "agent").verdict == "skipped"
+    assert one(diagnosed(world), "agent").verdict == "unknown"
