@@ -389,9 +389,10 @@ def test_an_application_of_sam_is_a_nested_stack(capsys: pytest.CaptureFixture[s
     file = write("app.json", {"Resources": {"App": application}})
     assert answer(capsys, file)["profiles"]["ready"] == 1
 
-    application["Properties"] = {"Location": {"ApplicationId": "arn:of:another"}}
-    body = profile_and_role({"RoleName": "web"} | inline(ALL), App=application)
-    assert rules(capsys, write("app.json", body)) == ["cannot-be-known"]
+    for location in ({"ApplicationId": "arn:of:another"}, write("broken.json", "{")):
+        application["Properties"] = {"Location": location}
+        body = profile_and_role({"RoleName": "web"} | inline(ALL), App=application)
+        assert rules(capsys, write("app.json", body)) == ["cannot-be-known"]
 
 
 # What CDK writes ---------------------------------------------------------------------------------

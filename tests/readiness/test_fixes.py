@@ -266,7 +266,9 @@ def template_without_a_group(stack: cdk.Stack) -> None:
 
 def second_range(stack: cdk.Stack) -> None:
     found = l1_isolated(stack)
-    ec2.CfnVPCCidrBlock(stack, "More", vpc_id=found["vpc"].ref, cidr_block="10.1.0.0/16")
+    other = ec2.CfnVPC(stack, "Other", cidr_block="10.2.0.0/16")
+    for name, of, block in (("More", found["vpc"], "10.1.0.0/16"), ("Of", other, "10.3.0.0/16")):
+        ec2.CfnVPCCidrBlock(stack, name, vpc_id=of.ref, cidr_block=block)
     ec2.CfnVPCCidrBlock(stack, "Six", vpc_id=found["vpc"].ref, amazon_provided_ipv6_cidr_block=True)
     found["cfn_subnet"].cidr_block = "10.1.1.0/24"
     shut = ec2.CfnSecurityGroup(stack, "Shut", group_description="-", vpc_id=found["vpc"].ref)
@@ -442,6 +444,15 @@ def task_without_a_role(stack: cdk.Stack) -> None:
 
 def instance_without_the_tag(stack: cdk.Stack) -> None:
     instance(stack, vpc(stack))
+    grant_by_a_tag(stack)
+
+
+def group_without_the_tag(stack: cdk.Stack) -> None:
+    a_group(stack)
+    grant_by_a_tag(stack)
+
+
+def grant_by_a_tag(stack: cdk.Stack) -> None:
     operators = iam.Role(stack, "Operators", assumed_by=iam.AccountRootPrincipal())
     preferences = SessionPreferences(stack, "Preferences")
     preferences.grant_start_session(operators, instance_tags={"Team": "web"})
@@ -493,7 +504,7 @@ def endpoints_of_two_subnets() -> dict[str, Any]:
     Another VPC has a NAT gateway.
     """
     second = {"SubnetId": ref("Second"), "SecurityGroupIds": [ref("Group")]}
-    body = behind_an_acl(
+    return behind_an_acl(
         Ssm=endpoint("ssm", SubnetIds=[ref("Public")]),
         Messages=endpoint("ssmmessages", SubnetIds=[ref("Public")]),
         Uses=uses_acl("Public", ref("Acl")),
@@ -518,13 +529,26 @@ def endpoints_of_two_subnets() -> dict[str, Any]:
             CidrBlock="0.0.0.0/0",
         ),
     )
-    for name in ("Group", "Open"):
-        group = body["Resources"][name]
-        described = group["Properties"] | {"GroupDescription": name}
-        body["Resources"][name] = group | {"Properties": described}
-    return body
 
 
+def in_either(body: dict[str, Any]) -> dict[str, Any]:
+    """A template with the condition C, without the resources that are None."""
+    made = {key: one for key, one in body["Resources"].items() if one is not None}
+    return {
+        "Parameters": {"P": {"Type": "String"}},
+        "Conditions": {"C": {"Fn::Equals": [ref("P"), "yes"]}},
+        "Resources": made,
+    }
+
+
+WITH_BUCKET: Final = {
+    "Bucket": resource("AWS::S3::Bucket"),
+    "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+    "Role": resource("AWS::IAM::Role", **TRUST, **inline(allow("*"))),
+}
+EITHER_POLICIES: Final = {
+    "Fn::If": ["C", inline(allow("s3:*"))["Policies"], inline(allow("s3:Get*"))["Policies"]]
+}
 INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "a trust policy of one statement": (
         ROLE_NOT_ASSUMABLE,
@@ -578,6 +602,14 @@ INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             ),
         ),
     ),
+    "a role whose policies a condition chooses": (
+        CHANNEL_MISSING,
+        in_either(profile_and_role({"Policies": EITHER_POLICIES})),
+    ),
+    "endpoints of all but S3": (
+        ENDPOINT_MISSING,
+        isolated_in_l1(Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET),
+    ),
     "endpoints behind a network ACL, of two subnets": (
         NO_NETWORK_PATH,
         endpoints_of_two_subnets(),
@@ -616,6 +648,7 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     (task_without_a_role, EXEC_DENIED),
     (task_whose_role_lacks_the_channels, EXEC_DENIED),
     (instance_without_the_tag, TAGS_MATCH_NOTHING),
+    (group_without_the_tag, TAGS_MATCH_NOTHING),
 ]
 
 
@@ -879,15 +912,20 @@ GETS_PARAMETERS: Final = {"Fn::If": ["C", allow("ssm:GetParameter"), [allow("ssm
 EITHER_DOCUMENT: Final = {
     "Fn::If": ["C", {"Statement": allow("s3:*")}, {"Statement": [allow("s3:Get*")]}]
 }
+EITHER_TRUST: Final = {"Fn::If": ["C", RDS, [RDS]]}
 BOTH_DEPRECATED: Final = [
     f"{AWS}AmazonSSMManagedInstanceCore",
     f"{AWS}service-role/AmazonEC2RoleforSSM",
 ]
-WITH_BUCKET: Final = {
-    "Bucket": resource("AWS::S3::Bucket"),
-    "Document": session(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
-}
 IN_WORDS: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
+    "a trust policy whose statements a condition chooses": (
+        ROLE_NOT_ASSUMABLE,
+        profile_and_role(
+            inline(ALL) | {"AssumeRolePolicyDocument": {"Statement": EITHER_TRUST}},
+            Machine=machine(**PROFILE),
+        ),
+        "let ec2.amazonaws.com assume the role",
+    ),
     "both policies of AWS": (
         DEPRECATED_POLICY,
         profile_and_role({"ManagedPolicyArns": BOTH_DEPRECATED}),
@@ -922,7 +960,6 @@ IN_WORDS: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
             Messages=endpoint("ssmmessages"),
             Table=None,
             Association=None,
-            Role=resource("AWS::IAM::Role", **TRUST, **inline(allow("*"))),
             **WITH_BUCKET,
         ),
         "where the route tables are defined",
@@ -971,11 +1008,8 @@ IN_WORDS: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
 @pytest.mark.parametrize("name", IN_WORDS)
 def test_what_code_cannot_mend_of_a_template_is_said_in_words(name: str, check: Check) -> None:
     rule, body, says = IN_WORDS[name]
-    body["Resources"] = {key: one for key, one in body["Resources"].items() if one is not None}
-    body |= {"Parameters": {"P": {"Type": "String"}}}
-    body |= {"Conditions": {"C": {"Fn::Equals": [ref("P"), "yes"]}}}
 
-    found = [one for one in check(body, a="1").findings if one.rule == rule]
+    found = [one for one in check(in_either(body), a="1").findings if one.rule == rule]
 
     assert found
     assert all(says in one.description and not is_code(one.fix) for one in found)

@@ -77,7 +77,10 @@ GRANT = policy(
     allow("ssm:StartSession", Condition={"StringEquals": {"ssm:resourceTag/Team": "web"}}),
     roles=["operators"],
 )
-GROUP: dict[str, Any] = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"VpcId": {"Ref": "Vpc"}}}
+GROUP: dict[str, Any] = {
+    "Type": "AWS::EC2::SecurityGroup",
+    "Properties": {"VpcId": {"Ref": "Vpc"}, "GroupDescription": "-"},
+}
 RDS = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "rds.amazonaws.com"}}
 
 
@@ -114,7 +117,7 @@ def isolated(**more: object) -> dict[str, Any]:
         "Group": GROUP,
         "Open": {
             "Type": "AWS::EC2::SecurityGroup",
-            "Properties": in_vpc | {"SecurityGroupIngress": [https]},
+            "Properties": GROUP["Properties"] | {"SecurityGroupIngress": [https]},
         },
         "Machine": machine(**MACHINE, **placed),
     }

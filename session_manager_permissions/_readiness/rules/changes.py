@@ -97,38 +97,21 @@ class TemplateChanges(Writing):
     def statement(self, resource: Resource, path: str, allow: Mapping[str, object]) -> bool:
         """Add a statement to a policy document; tell whether there is a way."""
         document = _there(resource, path)
-        if document is None:
-            self.set(resource, path, policy_of([allow]))
-            return True
-        statements = f"{path}.Statement"
-        return isinstance(document, dict) and self.add(resource, statements, allow)
+        has_statements = isinstance(document, dict) and not is_function(document)
+        return has_statements and self.add(resource, f"{path}.Statement", allow)
 
     def give(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
-        """Give a role a policy, on which the compute with it waits.
-
-        Args:
-            role: the role; a profile of it if it is not in the app.
-            statements: those of the policy.
-        """
-        name: object = ref(role)
-        if role.type != "AWS::IAM::Role":
-            name = _there(role, "Properties.Roles.0")
-            if name is None:
-                self.say(f"give the role of {role.logical_id} a policy: {json.dumps(statements)}")
-                return
+        """Give a role a policy, on which the compute with it waits."""
         new_name = self.free_id(role.template, f"{role.logical_id}SessionManager")
-        properties = {"RoleName": name, **inline(new_name, statements)}
+        properties = {"RoleName": ref(role), **inline(new_name, statements)}
         new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)
         for machine in self.machines(role.template, role=role):
             self.wait(machine, new)
 
 
-def _there(resource: Resource, path: str) -> Any:  # noqa: ANN401
+def _there(resource: Resource, path: str) -> object:
     """Return what the template has at a place of a resource, in no particular world."""
-    try:
-        return written(resource, path.removeprefix("Properties."))
-    except (IndexError, ValueError):
-        return None
+    return written(resource, path.removeprefix("Properties."))
 
 
 def ref(resource: Resource, attribute: str = "") -> dict[str, Any]:

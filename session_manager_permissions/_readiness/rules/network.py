@@ -240,13 +240,13 @@ class MakeEndpoints:
         vpc, subnet, services = self.vpc, self.subnet, in_words(self.services)
         interfaces = [one for one in self.services if one != "s3"]
         tables = self._tables(changes)
-        if vpc is None or any(one.template is not vpc.template for one in tables):
+        if any(one.template is not vpc.template for one in tables):
             return f"make VPC endpoints of {services} where the VPC is defined"
-        if interfaces and (subnet is None or subnet.template is not vpc.template):
+        if interfaces and subnet.template is not vpc.template:
             return f"make VPC endpoints of {services} where the subnets are defined"
         if not tables and "s3" in self.services:
             return f"make VPC endpoints of {services} where the route tables are defined"
-        if interfaces and subnet is not None:
+        if interfaces:
             change_dns(changes, vpc)
             blocks = _blocks_in(changes, vpc)
             admits = [{**HTTPS, "CidrIp": block} for block in blocks]
@@ -335,8 +335,6 @@ class NameEndpoint(NamedTuple):
         """Set the properties."""
         if self.endpoint is not None:
             changes.set(self.endpoint, "Properties.PrivateDnsEnabled", value=True)
-        if self.vpc is None:
-            return "" if self.endpoint else "turn on DNS support and DNS host names of the VPC"
         change_dns(changes, self.vpc)
         return ""
 
@@ -373,8 +371,6 @@ class LetOut(NamedTuple):
 
     def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Make the rule."""
-        if self.group is None:
-            return "let TCP 443 out of one of them, where it is defined"
         _make_rule(changes, self.group, "Egress", "0.0.0.0/0")
         return ""
 
@@ -393,7 +389,7 @@ class Admit(NamedTuple):
 
     def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
         """Make a rule for each range of the VPC."""
-        if self.group is None or self.vpc is None or self.group.template is not self.vpc.template:
+        if self.group.template is not self.vpc.template:
             return "admit TCP 443 from the VPC to one of them, where it is defined"
         for block in _blocks_in(changes, self.vpc):
             _make_rule(changes, self.group, "Ingress", block)
@@ -444,10 +440,10 @@ def _blocks_in(changes: TemplateChanges, vpc: Resource) -> Iterator[object]:
     """Yield each IPv4 range of a VPC, as its template gives it."""
     yield ref(vpc, "CidrBlock")
     for more in changes.parts.by_type["AWS::EC2::VPCCidrBlock"]:
-        if vpc in changes.named(more, "VpcId") and more.template is vpc.template:
-            block = written(more, "CidrBlock")
-            if block is not None:
-                yield block
+        block = written(more, "CidrBlock")
+        is_here = more.template is vpc.template and vpc in changes.named(more, "VpcId")
+        if is_here and block is not None:
+            yield block
 
 
 def _block(code: Code, resource: Resource) -> str:

@@ -124,7 +124,6 @@ class Allow(NamedTuple):
     """Allows a role what it is missing: by a policy, in its permissions boundary, or by both."""
 
     role: Resource
-    """The role; a profile of it if it is not in the app."""
     by_policy: tuple[str, ...]
     """The actions that no policy allows."""
     by_boundary: tuple[str, ...]
@@ -174,10 +173,9 @@ class Allow(NamedTuple):
         """Add a policy to those of the role, and a statement to its permissions boundary."""
         if self.by_policy:
             may = [statement_of(self.by_policy)]
-            own = self.role.type == "AWS::IAM::Role"
             name = changes.free_id(self.role.template, f"{self.role.logical_id}Channels")
             policy = inline(name, may)
-            if not own or not changes.add(self.role, "Properties.Policies", policy):
+            if not changes.add(self.role, "Properties.Policies", policy):
                 changes.give(self.role, may)
         if self.by_boundary:
             may_too = statement_of(self.by_boundary)

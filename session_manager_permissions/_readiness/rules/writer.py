@@ -114,10 +114,7 @@ def written(resource: Resource, path: str) -> object:
     """Return a property as the template has it, in no particular world; None without it."""
     found: Any = resource.body.get("Properties")
     for name in path.split("."):
-        if isinstance(found, list):
-            found = found[int(name)]
-        elif not isinstance(found, dict) or is_function(found):
+        if not isinstance(found, dict) or is_function(found):
             return None
-        else:
-            found = dict.get(found, name)
+        found = dict.get(found, name)
     return found
