@@ -131,7 +131,9 @@ class _Checking:
         found += self._of_policies([*roles])
         found += self._of_warnings()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
-            judge = partial(containers.of_service, self._parts, self._roles, service)
+            judge = partial(
+                containers.of_service, self._parts, self._roles, self._session_rules, service
+            )
             found += self._in_each_world(judge)
         found += self._in_each_world(partial(tags.of_grants, self._parts, self._launchers))
         for profile in [one for one, of_role in by_profile.items() if not of_role]:

@@ -13,7 +13,7 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
-from .parts import decider
+from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import (
     NEEDED,
     Answer,
@@ -336,7 +336,7 @@ class Roles:
 
     def has_statement(self, role: Role, begin: str) -> bool:
         """Tell whether a policy of the role has a statement whose Sid begins so."""
-        found = self._policies(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
+        found = self.policies(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
         return any(True for _ in found)
 
     # Quotas, of which each counts what the role has if all that it may have is too much.
@@ -390,10 +390,10 @@ class Roles:
     def attached(self, role: Role) -> list[Policy]:
         """Return the policies of the app that a role has, of those about what an instance needs."""
         return self._once(
-            (role, "policies"), lambda: [*self._policies(role, lambda one: one.matters)]
+            (role, "policies"), lambda: [*self.policies(role, lambda one: one.matters)]
         )
 
-    def _policies(self, role: Role, matters: Callable[[Policy], bool]) -> Iterator[Policy]:
+    def policies(self, role: Role, matters: Callable[[Policy], bool]) -> Iterator[Policy]:
         """Yield the policies of the app that a role has, of those that matter."""
         for attached in (*role.inline, *role.managed):
             if matters(attached.policy) and self.has(role, attached):
@@ -431,7 +431,7 @@ class Roles:
 
     def _answered(self, role: Role, action: str, asked: Asked) -> Answer:
         found = [*self._of_others(role, (action,))]
-        for policy in self._policies(role, lambda one: self._may_grant(one, action)):
+        for policy in self.policies(role, lambda one: self._may_grant(one, action)):
             found += self._about(policy, action, asked)
         name = self._name(role.resource)
         for other, attached in self._roleless:
@@ -696,6 +696,10 @@ class _Unread(NamedTuple):
 def _unread(assembly: Assembly) -> Iterator[_Unread]:
     for template, source in assembly.unread:
         yield _Unread(template, source, sees_all=False)
+    for stack in (one for type_ in NEVER_READ for one in assembly.by_type[type_]):
+        if types_deployed(stack) & _MAY_ATTACH:
+            source = f"the template that {stack.logical_id!r} deploys, which is not read"
+            yield _Unread(stack.template, source, sees_all=False)
     for template in assembly.templates:
         of = f"of the template {template.path.name!r}"
         for name in template.transforms:
@@ -705,9 +709,7 @@ def _unread(assembly: Assembly) -> Iterator[_Unread]:
                 yield _Unread(template, f"{name!r} {of}", sees_all=True)
 
 
-_MAY_ATTACH: Final = frozenset(
-    {*ATTACHED_BY, "AWS::CloudFormation::Stack", "AWS::Serverless::Application", UNKNOWN}
-)
+_MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
 
 
 def _uncertain(found: list[Statement]) -> list[Statement]:

@@ -433,6 +433,30 @@ def task_whose_role_lacks_the_channels(stack: cdk.Stack) -> None:
     service_of(stack, task.node.default_child)
 
 
+def cluster_that_asks_for_more(stack: cdk.Stack) -> None:
+    key, bucket = kms.Key(stack, "Key"), s3.Bucket(stack, "Bucket")
+    group = logs.LogGroup(stack, "Logs")
+    configuration: Any = {
+        "executeCommandConfiguration": {
+            "kmsKeyId": key.key_arn,
+            "logging": "OVERRIDE",
+            "logConfiguration": {
+                "s3BucketName": bucket.bucket_name,
+                "cloudWatchLogGroupName": group.log_group_name,
+            },
+        }
+    }
+    cluster = ecs.CfnCluster(stack, "Cluster", configuration=configuration)
+    containers(stack)
+    made: Any = stack.node.find_child("Service")
+    made.cluster = cluster.ref
+
+
+def cluster_that_asks_for_more_than_the_channels(stack: cdk.Stack) -> None:
+    cluster_that_asks_for_more(stack)
+    stack.node.find_child("Task").node.find_child("TaskRole").node.try_remove_child("DefaultPolicy")
+
+
 def read_only_container(stack: cdk.Stack) -> None:
     containers(stack, readonly_root_filesystem=True)
 
@@ -616,6 +640,8 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     (group_by_its_name, LOG_LOST),
     (read_only_container, EXEC_DENIED),
     (task_without_a_role, EXEC_DENIED),
+    (cluster_that_asks_for_more, EXEC_DENIED),
+    (cluster_that_asks_for_more_than_the_channels, EXEC_DENIED),
     (task_whose_role_lacks_the_channels, EXEC_DENIED),
     (instance_without_the_tag, TAGS_MATCH_NOTHING),
 ]

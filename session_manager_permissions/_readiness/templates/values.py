@@ -112,6 +112,8 @@ class Assembly:
         """
 
         def read(entry: object) -> str:
+            if isinstance(entry, str):
+                return self.text(template, entry)
             return as_text(tuple(map(_named, self.value(template, entry))))
 
         found = rewritten(written, read)
