@@ -1311,6 +1311,9 @@ CHECK: Final = {
     "a file that is empty": Row(checked("a.yaml", a_yaml=""), CannotAsk),
     "a file that is not text in UTF-8": Row(checked("a.yaml", a_yaml=b"a: \xe4"), CannotAsk),
     "JSON with an error": Row(checked("a.json", a_json="{,}"), CannotAsk),
+    "JSON with a number of too many digits": Row(
+        checked("a.json", a_json='{"a": ' + "1" * 5_000 + "}"), CannotAsk
+    ),
     "JSON that is nested too deep": Row(checked("a.json", a_json='{"a":' * 100_000), CannotAsk),
     "YAML with an error": Row(checked("a.yaml", a_yaml="A: [\n"), CannotAsk),
     "YAML with a control character": Row(checked("a.yaml", a_yaml="A: \x07\n"), CannotAsk),

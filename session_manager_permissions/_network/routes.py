@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, collapse_addresses
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .facts import Fact, Unknown, all_of, any_of
 from .filters import acl_from, acls_to_public, lets_out_of
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from .model import Endpoint, NatGateway, Range, Route, Subnet, Vpc
-
-_NEVER: Final = "has no way out itself"
 
 
 class Start(NamedTuple):
@@ -172,7 +170,7 @@ def _by_target(place: Place, route: Route, where: str, start: Start) -> Path:
         if nat is None:
             return unknown(decider(route.target, "NAT gateway"))
         if route.target in start.seen:
-            return _closed(_NEVER)
+            return _closed(f"{where} leads back to it")
         return _by_nat(place, nat, where, start._replace(seen=start.seen | {route.target}))
     return unknown(route.name)
 
@@ -193,7 +191,7 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: Start) -> Path:
         return through(available, unknown(decider(subnet.vpc, "VPC")))
     out = out_of(place, Start(subnet, vpc, nat.public, start.seen))
     if out.problems:
-        out = _closed(f"{name} {_NEVER}: {out.problems[0].why}")
+        out = _closed(f"{name} has no way out itself: {out.problems[0].why}")
     return through(available, out, acl_from(place, subnet, start.subnet))
 
 

@@ -131,7 +131,9 @@ class _Checking:
         found += self._of_policies([*roles])
         found += self._of_warnings()
         for service in self._assembly.by_type["AWS::ECS::Service"]:
-            judge = partial(containers.of_service, self._parts, self._roles, service)
+            judge = partial(
+                containers.of_service, self._parts, self._roles, self._session_rules, service
+            )
             found += self._in_each_world(judge)
         found += self._in_each_world(partial(tags.of_grants, self._parts, self._launchers))
         for profile in [one for one, of_role in by_profile.items() if not of_role]:
@@ -231,11 +233,13 @@ class _Checking:
                 yield from self._in_any_world(partial(advice.of_policy, self._roles, policy))
 
     def _in_any_world(self, find: Callable[[], Iterable[_Found]]) -> list[_Found]:
+        """Return what is found in any world, of too many in those that are judged."""
+        judged: list[list[_Found]]
         try:
-            worlds: list[World[list[_Found]]] = self._worlds.each(lambda: [*find()])
-        except TooManyWorlds:
-            return []
-        return [*dict.fromkeys(one for world in worlds for one in world.judged)]
+            judged = [world.judged for world in self._worlds.each(lambda: [*find()])]
+        except TooManyWorlds as many:
+            judged = many.judged
+        return [*dict.fromkeys(one for several in judged for one in several)]
 
     def _of_sessions(self, profile: Resource) -> Iterable[Finding]:
         """Find what a role that is ready may not do for sessions."""
@@ -446,8 +450,16 @@ def _written(writer: Writer, constructs: Constructs, finding: Finding) -> Findin
         return finding
     code = Code(writer, constructs, finding.resources)
     clauses = [fix.write(code, finding.resources) for fix in finding.fix]
+    if not code.is_possible:
+        steps = _changed(writer, finding).steps
+        clauses, code = [_in_file(one) for one in steps], Code(writer, constructs, ())
     said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
     return finding._replace(description="; ".join(said), fix=code.text())
+
+
+def _in_file(step: Step) -> str:
+    """Return what to change as a clause that names the template's file."""
+    return step.text if step.template is None else f"in {step.template.path.name!r}, {step.text}"
 
 
 def _fixes(several: list[Finding]) -> tuple[Fix, ...] | str:

@@ -318,7 +318,8 @@ def _in_a_word(result: Result) -> str:
         return "ready"
     if result.not_ready:
         return "not ready"
-    return "nothing is known to be not ready" if result.verdicts else "nothing to check"
+    is_something = result.verdicts or result.found
+    return "nothing is known to be not ready" if is_something else "nothing to check"
 
 
 def _named(place: WhereFound) -> Iterator[str]:

@@ -11,7 +11,17 @@ from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.model import Placement
 
 from .launch import CONFIGURATION, TEMPLATE, Launch, LaunchReader, Scripts, Written
-from .parts import CLUSTERS, GROUP, SUBNET, PartKind, decider, inner, mappings
+from .parts import (
+    CLUSTERS,
+    GROUP,
+    STACKS,
+    SUBNET,
+    PartKind,
+    decider,
+    inner,
+    mappings,
+    types_deployed,
+)
 from .templates.files import PRODUCT
 from .templates.functions import UNKNOWN, intrinsic, is_function, mapping, mappings_in, shown
 from .templates.model import APART, Resource, ReturnValue, Unresolved
@@ -160,9 +170,12 @@ class Launchers:
         for type_ in self._read:
             yield from self._parts.by_type[type_]
         for type_, resources in [*self._parts.by_type.items()]:
-            if type_ in {*self._read, TEMPLATE, CONFIGURATION} or type_.startswith(_ONLY_READ):
+            if type_ in {*self._read, *STACKS, TEMPLATE, CONFIGURATION} or type_.startswith(
+                _ONLY_READ
+            ):
                 continue
             yield from filter(self._may_name_a_profile, resources)
+        yield from filter(self._may_name_a_profile, self.stacks)
         for template in self._parts.assembly.templates:
             for name in template.makers:
                 types = template.types_made[name]
@@ -170,6 +183,11 @@ class Launchers:
                     shown(template.made_later[name])
                 ):
                     yield Resource(template, name, {})
+
+    @cached_property
+    def stacks(self) -> list[Resource]:
+        """The stacks that may have compute, of those whose template is not read."""
+        return [*filter(_may_launch, self._parts.unread_stacks)]
 
     def templates(self) -> list[Resource]:
         """Return the launch templates, of which those count that nothing launches from."""
@@ -183,6 +201,8 @@ class Launchers:
             return [self._hidden(resource, f"the loop {resource.logical_id!r}", None)]
         if resource.type == TEMPLATE:
             return [self._by_others(resource)]
+        if resource.type in STACKS:
+            return [*self._of_stack(resource)]
         return [*self._read.get(resource.type, self._of_others)(resource)]
 
     # Who else launches ---------------------------------------------------------------------------
@@ -425,6 +445,13 @@ class Launchers:
         if resource in self._parts.assembly.products_unread:
             yield self._hidden(resource, "its template, which can't be read,", None)
 
+    def _of_stack(self, resource: Resource) -> Iterator[Compute]:
+        """The instances of a template that is not read, under the profiles that it is given."""
+        for profile in self._profiles_in(resource, resource.properties, ""):
+            yield self._hidden(
+                resource, "the template that it deploys, which is not read,", profile
+            )
+
     def _hidden(self, resource: Resource, service: str, profile: object) -> Compute:
         doubt = Unknown(service)
         known = doubt if profile is None else Written(resource.template, profile)
@@ -479,6 +506,12 @@ class Launchers:
             )
             for subnet in launch.subnets or (_DEFAULT_VPC,)
         )
+
+
+def _may_launch(stack: Resource) -> bool:
+    """Whether the template of a stack, which is not read, may have compute."""
+    types = types_deployed(stack)
+    return any(one in STACKS or not one.startswith(_ONLY_READ) for one in types)
 
 
 def _names_profile(value: Value) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .parts import Parts
-    from .roles import Role, Roles
+    from .roles import Policy, Role, Roles
     from .templates.model import Resource
 
 _SETTING: Final = _needs.HOST_MANAGEMENT_SETTING.rpartition("/")[2]
@@ -41,6 +41,8 @@ _ATTACHES: Final = re.compile("AttachIAMToInstance|AssociateIamInstanceProfile",
 """A part of the names of AWS's runbooks that give an instance a profile, and of the API call."""
 
 _ASSOCIATE: Final = "ec2:AssociateIamInstanceProfile"
+_OF_AWS: Final = ":aws:policy/"
+"""What is in the ARN of a policy that AWS manages, before its path and its name."""
 _MAY_ASSOCIATE: Final = frozenset(
     {
         "AdministratorAccess",
@@ -135,18 +137,16 @@ class HostManagement:
 
     def _has_one(self, role: Role) -> bool:
         policies = (one.policy for one in (*role.inline, *role.managed))
-        return any(_is_broad(one.value) for one in role.others) or any(
-            may_be_about(document.value, (_ASSOCIATE,))
-            for policy in policies
-            for document in candidates(policy.owner, "PolicyDocument")
+        by_arn = (text(one.value).partition(_OF_AWS) for one in role.others)
+        return any(not of_aws or name in _MAY_ASSOCIATE for _, of_aws, name in by_arn) or any(
+            map(_is_about, policies)
         )
 
     def _may_associate(self, role: Role) -> bool:
         statements = [
             statement
-            for one in (*role.inline, *role.managed)
-            if self._roles.has(role, one)
-            for statement in self._roles.statements(one.policy, (_ASSOCIATE,))
+            for policy in self._roles.policies(role, _is_about)
+            for statement in self._roles.statements(policy, (_ASSOCIATE,))
             if statement.covers_action(_ASSOCIATE) is not False
         ]
         if any(
@@ -162,7 +162,12 @@ class HostManagement:
 
 
 def _is_broad(arn: object) -> bool:
-    return text(arn).partition(":aws:policy/")[2] in _MAY_ASSOCIATE
+    return text(arn).partition(_OF_AWS)[2] in _MAY_ASSOCIATE
+
+
+def _is_about(policy: Policy) -> bool:
+    documents = candidates(policy.owner, "PolicyDocument")
+    return any(may_be_about(one.value, (_ASSOCIATE,)) for one in documents)
 
 
 def _turning_on(parts: Parts) -> Iterator[tuple[str, Resource]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -51,12 +52,13 @@ RESTRICTED: Final = "Custom::VpcRestrictDefaultSG"
 _KNOWN: Final = ("AWS::", "Custom::AWSCDK-EKS", "Custom::CrossRegionExport", RESTRICTED)
 """How the names of those types begin that change no other resource in a way that matters here."""
 
-_STACKS: Final = (
-    "AWS::CloudFormation::Stack",
+NEVER_READ: Final = (
     "AWS::CloudFormation::StackSet",
-    "AWS::Serverless::Application",
     "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
 )
+"""The types that deploy a template that is not read here."""
+STACKS: Final = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application", *NEVER_READ)
+"""The types that deploy a template, which may not be here."""
 
 
 _Default = TypeVar("_Default", bool, None)
@@ -94,7 +96,7 @@ class Parts:
         """The resources that deploy a stack whose template is not here."""
         return [
             one
-            for type_ in _STACKS
+            for type_ in STACKS
             for one in self.by_type[type_]
             if one.logical_id not in one.template.nested
         ]
@@ -260,6 +262,17 @@ def may_be_one_region(stack: Stack, other: Stack) -> bool:
     """Whether two stacks may be deployed to the same account and region."""
     of_one_account = may_be_equal(stack.account, other.account)
     return of_one_account and may_be_equal(stack.region, other.region)
+
+
+def types_deployed(stack: Resource) -> frozenset[str]:
+    """Return the types of resource in a template that is not read, with `UNKNOWN` for any type.
+
+    A stack set may have its template as a text.
+    """
+    written = text(mapping(stack.body.get("Properties")).get("TemplateBody"))
+    if re.search(f"{UNKNOWN}|Transform|Fn::ForEach", written):
+        return frozenset({UNKNOWN})
+    return frozenset(re.findall(r"\b[A-Z]\w*::\w+::[\w:]+", written))
 
 
 def decider(value: object, noun: str) -> str:

@@ -88,7 +88,7 @@ profile is not ready only if the document is the account's default, `SSM-Session
 arrive: the role may not write them, or the network does not lead there |
     | `exec-denied` | warning | the ECS service | `EnableExecuteCommand` with a container whose \
 root file system is read-only or that has AWS keys in its environment, or with a task role that \
-may not open the channels |
+may not open the channels, or not use the key or the logs of the cluster |
     | `tags-match-nothing` | warning | the policy of the grant | `instance_tags` of a grant to \
 operators that no compute of the app has |
     | `key-not-by-arn` | warning | the policy | `kms:Decrypt` on an alias or a bare key id, which \

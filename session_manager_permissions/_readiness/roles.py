@@ -13,7 +13,7 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
-from .parts import decider
+from .parts import NEVER_READ, STACKS, decider, types_deployed
 from .policies import (
     NEEDED,
     Answer,
@@ -38,7 +38,7 @@ from .templates.model import Resource, ReturnValue, Unresolved, may_be_equal
 from .templates.values import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .templates import Assembly
     from .templates.model import Template, Value
@@ -260,9 +260,9 @@ class Roles:
             if may_be_equal(account, resource.template.stack.account):
                 return self.of_resource(resource)
             name = (Unresolved(holder),)  # the role of that name in its own account
-        named = [one for one in self._roles_named(holder, name) if one.exists]
-        if len(named) == 1:
-            return self.of_resource(named[0])
+        named = self._with_name("AWS::IAM::Role", holder.template, name)
+        if named is not None:
+            return self.of_resource(named)
         key = name, account
         if key not in self._roles:
             role = Role("", holder, in_app=False)
@@ -316,13 +316,13 @@ class Roles:
         if attached.named is None:
             return True
         name = self._assembly.value(resource.template, attached.entry.value)
-        mine = (ReturnValue(role.resource),), self._name(role)
+        mine = (ReturnValue(role.resource),), self._name(role.resource)
         return name == attached.named and (not role.in_app or name in mine)
 
-    def _name(self, role: Role) -> Value | None:
-        """Return the name that a role of the app is given; None if CloudFormation generates one."""
-        name = role.resource.properties.get("RoleName")
-        return None if name is None else self._assembly.value(role.resource.template, name)
+    def _name(self, resource: Resource) -> Value | None:
+        """Return the name that a resource is given; None if CloudFormation generates one."""
+        name = resource.properties.get(_NAMED_BY[resource.type])
+        return None if name is None else self._assembly.value(resource.template, name)
 
     def statements(self, policy: Policy, about: tuple[str, ...] = _NEEDED) -> list[Statement]:
         """Return the statements of a policy about some actions. Default: - what is needed."""
@@ -336,11 +336,8 @@ class Roles:
 
     def has_statement(self, role: Role, begin: str) -> bool:
         """Tell whether a policy of the role has a statement whose Sid begins so."""
-        return any(
-            self.has(role, attached)
-            for attached in (*role.inline, *role.managed)
-            if any(sid.startswith(begin) for sid in attached.policy.sids)
-        )
+        found = self.policies(role, lambda one: any(sid.startswith(begin) for sid in one.sids))
+        return any(True for _ in found)
 
     # Quotas, of which each counts what the role has if all that it may have is too much.
 
@@ -392,11 +389,19 @@ class Roles:
 
     def attached(self, role: Role) -> list[Policy]:
         """Return the policies of the app that a role has, of those about what an instance needs."""
-        several = (*role.inline, *role.managed)
         return self._once(
-            (role, "policies"),
-            lambda: [one.policy for one in several if one.policy.matters and self.has(role, one)],
+            (role, "policies"), lambda: [*self.policies(role, lambda one: one.matters)]
         )
+
+    def policies(self, role: Role, matters: Callable[[Policy], bool]) -> Iterator[Policy]:
+        """Yield the policies of the app that a role has, of those that matter."""
+        for attached in (*role.inline, *role.managed):
+            if matters(attached.policy) and self.has(role, attached):
+                yield attached.policy
+        for entry in role.others:
+            found = self.managed_behind(role.resource, entry.value) if entry.is_there else ""
+            if isinstance(found, Policy) and matters(found):
+                yield found
 
     def abilities(self, role: Role, without: frozenset[Policy] = frozenset()) -> dict[str, Ability]:
         """Decide about each action that an instance needs, leaving out the policies `without`."""
@@ -426,10 +431,9 @@ class Roles:
 
     def _answered(self, role: Role, action: str, asked: Asked) -> Answer:
         found = [*self._of_others(role, (action,))]
-        for attached in (*role.inline, *role.managed):
-            if self._may_grant(attached.policy, action) and self.has(role, attached):
-                found += self._about(attached.policy, action, asked)
-        name = self._name(role)
+        for policy in self.policies(role, lambda one: self._may_grant(one, action)):
+            found += self._about(policy, action, asked)
+        name = self._name(role.resource)
         for other, attached in self._roleless:
             if self._may_grant(attached.policy, action) and _may_be_named(
                 role.resource, name, other
@@ -475,22 +479,25 @@ class Roles:
             yield from anything(known if role.name else decider(named, "role of the profile"))
             return
         for entry in role.others:
-            if entry.is_there:
-                yield from self._behind(role.resource, entry.value, about)
+            found = self.managed_behind(role.resource, entry.value) if entry.is_there else None
+            if isinstance(found, str):
+                yield from self._of_other(found, entry.value, about)
         yield from self._of_unknown_roles(role)
 
     def _boundary(self, role: Role) -> list[Statement] | None:
         """Return the statements of a role's permissions boundary, None without one."""
         arn = role.resource.properties.get("PermissionsBoundary") if role.in_app else None
-        return None if arn is None else self._behind(role.resource, arn)
+        found = None if arn is None else self.managed_behind(role.resource, arn)
+        match found:
+            case Policy() as policy:
+                return self.statements(policy)
+            case str(name):
+                return self._of_other(name, arn)
+        return None
 
-    def _behind(
-        self, resource: Resource, arn: object, about: tuple[str, ...] = _NEEDED
-    ) -> list[Statement]:
-        """Return the statements of the managed policy with this ARN."""
-        found = self.managed_behind(resource, arn)
-        if isinstance(found, Policy):
-            return self.statements(found)
+    @staticmethod
+    def _of_other(found: str, arn: object, about: tuple[str, ...] = _NEEDED) -> list[Statement]:
+        """Return the statements of a managed policy that is not in the app."""
         if found in _WITHOUT_DATA and about is not _NEEDED:
             return []
         if found and about is _NEEDED:
@@ -504,7 +511,7 @@ class Roles:
         without a `RoleName` has a generated name, which another template knows only if the
         template of the role discloses it.
         """
-        there, name = role.resource.template, self._name(role)
+        there, name = role.resource.template, self._name(role.resource)
         for template, source, sees_all in self._unread:
             disclosed = name is not None or role.resource in there.disclosed
             sees_it = disclosed or (sees_all and template is there)
@@ -558,7 +565,8 @@ class Roles:
         partition = resource.template.stack.partition
         if of_aws and of_aws[1] in {UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
-        return ""
+        named = self._with_name(_MANAGED, resource.template, _name_in(found))
+        return "" if named is None else self._managed[named]
 
     # What launches instances
 
@@ -576,11 +584,7 @@ class Roles:
         role = self._of_kind("AWS::IAM::Role", template, arn)
         if role is not None:
             return (ReturnValue(role),)
-        match self._assembly.value(template, arn):
-            case [*_, str(last)] if ":role/" in last:
-                return (last.rpartition("/")[2],)
-            case found:
-                return found
+        return _name_in(self._assembly.value(template, arn))
 
     def _of_kind(self, kind: str, template: Template, name: object) -> Resource | None:
         """Return the resource of this type that is referred to, or named, or named in an ARN."""
@@ -590,18 +594,33 @@ class Roles:
                 return resource if resource.type == kind else None
             case (str(first), *_, ReturnValue(resource, "")) if first.startswith("arn:"):
                 return resource if resource.type == kind else None
-            case [*_, str(last)] if ":instance-profile/" in last or ":role/" in last:
-                value = (last.rpartition("/")[2],)
-        named = self._named.get((kind, template.stack.account, value), ())
-        existing = [one for one in named if one.exists]
-        return existing[0] if len(existing) == 1 else None
+        return self._with_name(kind, template, _name_in(value))
+
+    def _with_name(self, kind: str, template: Template, name: Value) -> Resource | None:
+        """Return the resource of this type, in the account of a template, that has a name."""
+        found = [
+            one
+            for one in self._named.get((kind, template.stack.account, name), ())
+            if one.exists and self._name(one) == name
+        ]
+        return found[0] if len(found) == 1 else None
 
 
 _NAMED_BY: Final = {
+    _MANAGED: "ManagedPolicyName",
     "AWS::IAM::Role": "RoleName",
     "AWS::IAM::InstanceProfile": "InstanceProfileName",
 }
 """The property that names a resource of these types."""
+
+
+def _name_in(arn: Value) -> Value:
+    """Return the name at the end of an ARN, where a path may be before it; a name as it is."""
+    for place, part in reversed([*enumerate(arn)]):
+        if isinstance(part, str) and "/" in part:
+            last = part.rpartition("/")[2]
+            return (*([last] if last else []), *arn[place + 1 :])
+    return arn
 
 
 def _actions_of(statement: Statement) -> list[str]:
@@ -677,6 +696,10 @@ class _Unread(NamedTuple):
 def _unread(assembly: Assembly) -> Iterator[_Unread]:
     for template, source in assembly.unread:
         yield _Unread(template, source, sees_all=False)
+    for stack in (one for type_ in NEVER_READ for one in assembly.by_type[type_]):
+        if types_deployed(stack) & _MAY_ATTACH:
+            source = f"the template that {stack.logical_id!r} deploys, which is not read"
+            yield _Unread(stack.template, source, sees_all=False)
     for template in assembly.templates:
         of = f"of the template {template.path.name!r}"
         for name in template.transforms:
@@ -686,9 +709,7 @@ def _unread(assembly: Assembly) -> Iterator[_Unread]:
                 yield _Unread(template, f"{name!r} {of}", sees_all=True)
 
 
-_MAY_ATTACH: Final = frozenset(
-    {*ATTACHED_BY, "AWS::CloudFormation::Stack", "AWS::Serverless::Application", UNKNOWN}
-)
+_MAY_ATTACH: Final = frozenset({*ATTACHED_BY, *STACKS, UNKNOWN})
 
 
 def _uncertain(found: list[Statement]) -> list[Statement]:

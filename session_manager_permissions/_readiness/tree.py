@@ -55,7 +55,8 @@ class ConstructTree:
         stack = self._stacks.get(resource.template.path.name)
         construct = None if stack is None else self._construct(stack, resource)
         if stack is None or construct is None:
-            return self._by_template.made(resource)  # what a macro makes, or a file of the user's
+            made = self._by_template.made(resource)
+            return made._replace(is_in_app=stack is not None)
         stack_path = stack.node.path
         ids = construct.node.path.removeprefix(f"{stack_path}/").split("/")
         parent = construct.node.scope

@@ -28,10 +28,12 @@ class NoSuchDeployment(Exception):  # noqa: N818 # no error: it ends a world
 class TooManyWorlds(Exception):  # noqa: N818 # says that something can't be known
     """There are more worlds than are judged."""
 
-    def __init__(self, deciders: list[str]) -> None:
+    def __init__(self, deciders: list[str], judged: list[Any]) -> None:
         super().__init__()
         self.deciders = deciders
         """What tells the worlds apart, as nouns of a message."""
+        self.judged = judged
+        """What came of those that were judged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +153,7 @@ class Worlds:
                 deciders |= {question.decider: None for question, _ in world.answers}
                 runs += 1
                 if runs + len(left) > MOST:
-                    raise TooManyWorlds([*deciders])
+                    raise TooManyWorlds([*deciders], [world.judged for world in found])
         finally:
             self._current = outer
         return found

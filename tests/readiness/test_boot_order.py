@@ -373,3 +373,20 @@ def test_node_groups(check: Check, changes: dict[str, Any], found: frozenset[str
     report = check(profile_and_role(Machine=entry, Policy=policy(ALL, OURS)), network=False)
 
     assert {one.rule for one in report.findings if one.rule == BOOT_ORDER} == found
+
+
+def test_a_late_policy_in_one_of_too_many_worlds(check: Check) -> None:
+    """What was found in the worlds that are judged is told."""
+    several = {f"P{one}": policy(allow("s3:Get*"), Condition=f"C{one}") for one in range(8)}
+    several["Machine"] = machine(IamInstanceProfile={"Ref": "Profile"}, SubnetId={"Ref": "P"})
+    several["Late"] = policy(OURS, allow(needs.REGISTRATION.actions[0]))
+    tags = [{"Fn::If": [f"C{one}", "sg-1", "sg-2"]} for one in range(8)]
+    several["Machine"]["Properties"]["SecurityGroupIds"] = tags
+    conditions = {f"C{one}": {"Fn::Equals": [{"Ref": f"Q{one}"}, "y"]} for one in range(8)}
+    parameters = {name: {"Type": "String"} for name in ("P", *(f"Q{one}" for one in range(8)))}
+
+    found = check(
+        profile_and_role(**several) | {"Conditions": conditions, "Parameters": parameters}
+    )
+
+    assert BOOT_ORDER in found.rules

@@ -709,6 +709,17 @@ def opaque(kind: str, **properties: object) -> dict[str, dict[str, Any]]:
         (opaque("AWS::ServiceCatalog::CloudFormationProduct", ProvisioningArtifactParameters=[
             {"Info": {"LoadTemplateFromURL": "https://example.com/product.yaml"}}]),
          "its template, which can't be read,", "? its template, which can't be read,"),
+        *((opaque(type_, **{by: {"As": ref("Profile")}}),
+           "the template that it deploys, which is not read,", ref("Profile"))
+          for type_, by in {
+              "AWS::CloudFormation::Stack": "Parameters",
+              "AWS::CloudFormation::StackSet": "Parameters",
+              "AWS::Serverless::Application": "Parameters",
+              "AWS::ServiceCatalog::CloudFormationProvisionedProduct": "ProvisioningParameters",
+          }.items()),
+        (opaque("AWS::CloudFormation::Stack", Parameters={"As": "none"}), "", None),
+        (opaque("AWS::CloudFormation::StackSet", Parameters=[{"ParameterValue": ref("Profile")}],
+                TemplateBody="Topic: {Type: AWS::SNS::Topic}"), "", None),
     ],
 )  # fmt: skip
 def test_compute_that_a_service_launches(

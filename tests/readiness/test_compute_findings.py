@@ -750,6 +750,12 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
         "parameter that names a runbook": resource(
             "AWS::SSM::Parameter", Value="AWS-AttachIAMToInstance"),
     }.items()],
+    *[(f"no profile, role with the policy of a name, which allows {action}", NO_PROFILE | {
+        "Other": associating(None, ManagedPolicyArns=["arn:aws:iam::111122223333:policy/named"]),
+        "Policy": resource("AWS::IAM::ManagedPolicy", ManagedPolicyName="named",
+                           PolicyDocument={"Statement": [may("Allow", action)]})}, found)
+      for action, found in {
+          "ec2:*": UNKNOWN, "s3:*": frozenset({NO_INSTANCE_PROFILE})}.items()],
     ("profile, role that may give one", {"Other": associating()}, READY),
     ("no profile, encoded activation", launched(IamInstanceProfile=NO_VALUE, UserData=
         b64encode(b"amazon-ssm-agent -register -code 1 -id 2").decode()), UNKNOWN),

@@ -50,6 +50,8 @@ from session_manager_permissions._readiness.rules import (
     SESSION_DENIED,
     TAGS_MATCH_NOTHING,
 )
+from session_manager_permissions._readiness.rules.changes import trusted
+from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import HERE, ROOT
 
 from .judging import ref, resource
@@ -433,6 +435,30 @@ def task_whose_role_lacks_the_channels(stack: cdk.Stack) -> None:
     service_of(stack, task.node.default_child)
 
 
+def cluster_that_asks_for_more(stack: cdk.Stack) -> None:
+    key, bucket = kms.Key(stack, "Key"), s3.Bucket(stack, "Bucket")
+    group = logs.LogGroup(stack, "Logs")
+    configuration: Any = {
+        "executeCommandConfiguration": {
+            "kmsKeyId": key.key_arn,
+            "logging": "OVERRIDE",
+            "logConfiguration": {
+                "s3BucketName": bucket.bucket_name,
+                "cloudWatchLogGroupName": group.log_group_name,
+            },
+        }
+    }
+    cluster = ecs.CfnCluster(stack, "Cluster", configuration=configuration)
+    containers(stack)
+    made: Any = stack.node.find_child("Service")
+    made.cluster = cluster.ref
+
+
+def cluster_that_asks_for_more_than_the_channels(stack: cdk.Stack) -> None:
+    cluster_that_asks_for_more(stack)
+    stack.node.find_child("Task").node.find_child("TaskRole").node.try_remove_child("DefaultPolicy")
+
+
 def read_only_container(stack: cdk.Stack) -> None:
     containers(stack, readonly_root_filesystem=True)
 
@@ -646,11 +672,15 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     (group_by_its_name, LOG_LOST),
     (read_only_container, EXEC_DENIED),
     (task_without_a_role, EXEC_DENIED),
+    (cluster_that_asks_for_more, EXEC_DENIED),
+    (cluster_that_asks_for_more_than_the_channels, EXEC_DENIED),
     (task_whose_role_lacks_the_channels, EXEC_DENIED),
     (instance_without_the_tag, TAGS_MATCH_NOTHING),
     (group_without_the_tag, TAGS_MATCH_NOTHING),
 ]
 
+
+DENIES_EC2: Final = {"Statement": [trusted(EC2_SERVICE) | {"Effect": "Deny"}]}
 
 # Tests -------------------------------------------------------------------------------------------
 
@@ -1026,9 +1056,31 @@ def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -
     assert 'role = self.node.find_child("Role")' in finding.fix.splitlines()
 
 
-def test_fix_of_a_nested_template_that_is_a_file_includes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "rule", "says"),
+    [
+        (
+            profile_and_role(),
+            CHANNEL_MISSING,
+            "in 'inner.json', add to Properties.Policies of Role: {",
+        ),
+        (
+            profile_and_role(inline(ALL), Machine=machine(ImageId="ami-12345678")),
+            NO_INSTANCE_PROFILE,
+            "in 'inner.json', set Properties.IamInstanceProfile of Machine to ",
+        ),
+        (
+            profile_and_role(inline(ALL) | {"AssumeRolePolicyDocument": DENIES_EC2}),
+            ROLE_NOT_ASSUMABLE,
+            "; leave ec2.amazonaws.com out of the Deny",
+        ),
+    ],
+)
+def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
+    body: dict[str, Any], rule: str, says: str, tmp_path: Path
+) -> None:
     file = tmp_path / "inner.json"
-    file.write_text(json.dumps(profile_and_role()))
+    file.write_text(json.dumps(body))
 
     def build(stack: cdk.Stack) -> None:
         url = "https://example.com/inner.json"
@@ -1036,8 +1088,9 @@ def test_fix_of_a_nested_template_that_is_a_file_includes_it(tmp_path: Path) -> 
 
     (finding,) = Judged(in_app(build)).findings
 
-    assert (finding.rule, finding.file) == (CHANNEL_MISSING, file.name)
-    assert 'role = template_include.get_resource("Role")' in finding.fix.splitlines()
+    assert (finding.rule, finding.file) == (rule, file.name)
+    assert says in finding.description
+    assert not is_code(finding.fix)
 
 
 def test_fix_takes_what_is_in_several_stacks_from_the_app(tmp_path: Path) -> None:

@@ -255,7 +255,18 @@ def write_with(path: Path, body: Any, at: tuple[str, ...], odd: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"a":' * 100_000, b"1" * 10_000, b"\0"]
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"1" * 10_000,
+        b"\0",
+        b'{"a": ' + b"1" * 10_000 + b"}",
+        b"a: " + b"1" * 10_000,
+    ],
 )
 @pytest.mark.parametrize("file", ["a.template.json", "manifest.json", "a.assets.json"])
 def test_files_that_are_no_json(tmp_path: Path, file: str, content: bytes) -> None:

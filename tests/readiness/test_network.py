@@ -1038,6 +1038,24 @@ ONE_OF_MANY: Final = {
 FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 """What an endpoint is in, by ids."""
 
+ANYTHING: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+POLICIES_OF_ALL: Final[dict[str, object]] = {
+    "as JSON": json.dumps({"Statement": [ANYTHING]}),
+    "with an action that is joined": {
+        "Statement": ANYTHING | {"Action": {"Fn::Join": [":", ["ssm", "*"]]}}
+    },
+    "for the account": {"Statement": ANYTHING | {"Principal": {"AWS": ref("AWS::AccountId")}}},
+    "for the root of the account": {
+        "Statement": ANYTHING
+        | {"Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}}
+    },
+}
+
+
+def with_policy(policy: object) -> dict[str, Any]:
+    return with_endpoints(Ssm=made("ssm", PolicyDocument=policy))
+
+
 ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("as it is", with_endpoints(), OPEN),
     ("gateway type", with_endpoints(Ssm=made("ssm", VpcEndpointType="Gateway")), ENDPOINT_MISSING),
@@ -1088,6 +1106,16 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      with_endpoints(Ssm=made("ssm", SecurityGroupIds=None),
                     Rule=ingress(GroupId=att("Vpc", "DefaultSecurityGroup"))), OPEN),
     ("policy by parameter", with_endpoints(Ssm=made("ssm", PolicyDocument=PARAMETER)), UNKNOWN),
+    *((f"policy that allows all, {name}", with_policy(policy), OPEN)
+      for name, policy in POLICIES_OF_ALL.items()),
+    ("policy as JSON that allows nothing", with_policy('{"Statement": []}'), ENDPOINT_UNREACHABLE),
+    ("policy as JSON that can't be read", with_policy("{"), UNKNOWN),
+    ("policy as JSON with a part by parameter",
+     with_policy({"Fn::Sub": '{"Statement": {"Action": "${Given}"}}'}), UNKNOWN),
+    ("policy by a dynamic reference", with_policy("{{resolve:ssm:/policy}}"), UNKNOWN),
+    *((f"policy with an action by a dynamic reference, {effect}", with_policy({"Statement": [
+        ANYTHING, ANYTHING | {"Effect": effect, "Action": "{{resolve:ssm:/action}}"}]}), says)
+      for effect, says in {"Allow": OPEN, "Deny": UNKNOWN}.items()),
     ("policy that is not there",
      with_endpoints(Ssm=made("ssm", PolicyDocument={"Ref": "AWS::NoValue"})), OPEN),
     ("admitting another port", with_endpoints(Admits=admitting(FromPort=80, ToPort=80)),

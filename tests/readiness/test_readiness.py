@@ -444,6 +444,18 @@ def bounded(arn: object) -> dict[str, Any]:
         (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), DENIED),
         (managed({"Ref": "Policy"}), NO_REGISTRATION),
         (managed({"Fn::GetAtt": ["Other", "Arn"]}), UNKNOWN),
+        *(
+            (managed({"Fn::Sub": f"arn:aws:iam::${{AWS::AccountId}}:policy/{name}"}), found)
+            for name, found in {
+                "core": NO_REGISTRATION,
+                "path/core": NO_REGISTRATION,
+                "${Owner}-core": READY,
+                "maybe": UNKNOWN,
+                "score": UNKNOWN,
+            }.items()
+        ),
+        (managed(f"{AWS}core"), UNKNOWN),
+        (bounded("arn:aws:iam::111122223333:policy/core"), NO_REGISTRATION),
         (bounded({"Ref": "Policy"}), NO_REGISTRATION),
         (bounded({"Ref": "Parameter"}), UNKNOWN),
         (bounded({"Ref": "AWS::NoValue"}), READY),
@@ -451,9 +463,16 @@ def bounded(arn: object) -> dict[str, Any]:
     ],
 )
 def test_policies_of_a_role(check: Check, role: dict[str, Any], found: frozenset[str]) -> None:
-    in_app = policy(CHANNELS_ONLY, roles=[]) | {"Type": "AWS::IAM::ManagedPolicy"}
+    named = {
+        "Policy": ("core", CHANNELS_ONLY),
+        "ByParameter": ({"Fn::Sub": "${Owner}-core"}, ALL),
+        "Sometimes": (maybe("maybe"), ALL),
+    }
+    more = {key: managed_policy(one, roles=[]) for key, (_, one) in named.items()}
+    for key, (name, _) in named.items():
+        more[key]["Properties"]["ManagedPolicyName"] = name
 
-    assert check(profile_and_role(role, Policy=in_app, Other={"Type": "Other"})).rules == found
+    assert check(profile_and_role(role, **more, Other={"Type": "Other"})).rules == found
 
 
 @pytest.mark.parametrize(

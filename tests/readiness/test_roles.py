@@ -467,6 +467,26 @@ def test_template_that_cannot_be_read_may_attach_anything(check: Check) -> None:
     assert check(profile_and_role(NAMED | inline(ALL)), [], a="1", b="2").rules == READY
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "found"),
+    [
+        ("AWS::CloudFormation::StackSet", {"TemplateURL": "https://example.com/t"}, UNKNOWN),
+        ("AWS::CloudFormation::StackSet", {"TemplateBody": "P: AWS::IAM::RolePolicy"}, UNKNOWN),
+        ("AWS::CloudFormation::StackSet", {"TemplateBody": {"Ref": "Body"}}, UNKNOWN),
+        ("AWS::CloudFormation::StackSet", {"TemplateBody": "P: AWS::IAM::Role"}, READY),
+        ("AWS::ServiceCatalog::CloudFormationProvisionedProduct", {}, UNKNOWN),
+        ("AWS::ServiceCatalog::CloudFormationProduct", {}, READY),
+    ],
+)
+def test_template_that_is_never_read_may_attach_anything(
+    check: Check, kind: str, more: dict[str, Any], found: frozenset[str]
+) -> None:
+    deploys = {"Type": kind, "Properties": more}
+
+    assert check(profile_and_role(NAMED | inline(ALL), It=deploys)).rules == found
+    assert check(profile_and_role(inline(ALL), It=deploys)).rules == READY
+
+
 UNREADABLE = {
     "Type": "AWS::CloudFormation::Stack",
     "Properties": {"TemplateURL": "https://s3.amazonaws.com/templates/agent.yaml"},

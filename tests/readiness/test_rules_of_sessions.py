@@ -302,6 +302,63 @@ def test_commands_in_containers(check: Check, changes: dict[str, Any], number: i
     assert [one.rule for one in report.findings] == [EXEC_DENIED] * number
 
 
+OVERRIDE: Final = {"Logging": "OVERRIDE"}
+BY_KEY: Final = {"KmsKeyId": ARN}
+TO_LOGS: Final = OVERRIDE | {"LogConfiguration": {"CloudWatchLogGroupName": ref("Logs")}}
+TO_S3: Final = OVERRIDE | {"LogConfiguration": {"S3BucketName": ref("Bucket")}}
+ENFORCED: Final = OVERRIDE | {
+    "LogConfiguration": {"S3BucketName": ref("Bucket"), "S3EncryptionEnabled": True}
+}
+DENIED_EXEC: Final = "commands can't be executed in containers of this service: the task role"
+LOST_EXEC: Final = "the logs of commands in containers of this service are lost: the task role"
+WRITE: Final = allow("s3:PutObject", on={"Fn::Sub": "${Bucket.Arn}/*"})
+CLUSTERS: Final[list[tuple[object, list[Statement], str]]] = [
+    (BY_KEY, [], DENIED_EXEC),
+    (BY_KEY, [decrypt()], ""),
+    (BY_KEY, [decrypt(on=ref("Free"))], ""),
+    ({"KmsKeyId": ref("Free")}, [], ""),
+    (TO_LOGS, [], LOST_EXEC),
+    (TO_LOGS, [allow("logs:*")], ""),
+    (TO_LOGS | {"Logging": "NONE"}, [], ""),
+    (TO_LOGS | {"Logging": ref("Free")}, [], ""),
+    (TO_S3, [], LOST_EXEC),
+    (TO_S3, [WRITE], ""),
+    (ENFORCED, [WRITE], DENIED_EXEC),
+    (BY_KEY | TO_LOGS, [], DENIED_EXEC),
+    (BY_KEY | TO_LOGS, [decrypt()], LOST_EXEC),
+    (BY_KEY, [deny("kms:*")], DENIED_EXEC),
+    (ref("Free"), [], ""),
+]
+
+
+@pytest.mark.parametrize(("executes", "statements", "says"), CLUSTERS)
+@pytest.mark.parametrize("channels", [True, False])
+def test_what_a_cluster_asks_of_a_task_role(
+    check: Check, executes: object, statements: list[Statement], says: str, *, channels: bool
+) -> None:
+    given = [CHANNELS_ONLY, *statements] if channels else statements
+    resources = {
+        "Service": service(Cluster=ref("Cluster")),
+        "Task": task(),
+        "Role": resource("AWS::IAM::Role", **inline(*given)),
+        "Cluster": resource(
+            "AWS::ECS::Cluster", Configuration={"ExecuteCommandConfiguration": executes}
+        ),
+        "Key": key(),
+        "Bucket": resource("AWS::S3::Bucket"),
+        "Logs": resource("AWS::Logs::LogGroup"),
+    }
+    report = check({"Resources": resources})
+    found = [one.description for one in report.findings if one.rule == EXEC_DENIED]
+
+    assert len(found) == bool(says or not channels)
+    assert all(one.startswith(says if channels else DENIED_EXEC) for one in found)
+    assert all(("as the cluster 'Cluster' asks for" in one) is bool(says) for one in found)
+
+    resources["Custom"] = resource("Custom::Changes", Cluster=ref("Cluster"))
+    assert len(check({"Resources": resources}).findings) == (not channels)
+
+
 # Grants by tags
 
 
@@ -325,6 +382,10 @@ def group(**more: object) -> dict[str, Any]:
     return resource("AWS::AutoScaling::AutoScalingGroup", **more)
 
 
+def stack_set(body: object) -> dict[str, Any]:
+    return resource("AWS::CloudFormation::StackSet", TemplateBody=body)
+
+
 TAGS: Final[list[tuple[dict[str, Any], bool]]] = [
     ({}, False),  # no compute of the app: the grant is for another's
     ({"M": machine()}, True),
@@ -342,6 +403,11 @@ TAGS: Final[list[tuple[dict[str, Any], bool]]] = [
     ({"M": machine(), "T": template("volume")}, True),
     ({"M": resource("AWS::EKS::Nodegroup", Tags={"Team": "web"})}, True),
     ({"M": resource("AWS::Batch::ComputeEnvironment", ComputeResources={"Type": "EC2"})}, False),
+    ({"M": machine(), "N": resource("AWS::CloudFormation::Stack", TemplateURL="s3://b/t")}, False),
+    ({"M": machine(), "N": stack_set('{"I": {"Type": "AWS::EC2::Instance"}}')}, False),
+    ({"M": machine(), "N": stack_set("T: {Type: AWS::SNS::Topic}")}, True),
+    ({"M": machine(), "N": stack_set(ref("Free"))}, False),
+    ({"M": machine(), "N": stack_set("Transform: Ours")}, False),
 ]
 
 

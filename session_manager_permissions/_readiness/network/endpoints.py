@@ -22,7 +22,7 @@ from session_manager_permissions._readiness.templates.functions import (
     mapping,
 )
 from session_manager_permissions._readiness.templates.model import Resource
-from session_manager_permissions._readiness.templates.values import as_text
+from session_manager_permissions._readiness.templates.values import ACCOUNT, as_text
 
 from .reading import TABLE, PartOf
 
@@ -113,7 +113,9 @@ class EndpointReader:
         elif kind == UNKNOWN:
             exists = Unknown(f"the type of the endpoint {resource.logical_id!r}")
         doubt = parts.changed(resource)
-        policy = properties.get("PolicyDocument")
+        policy: object = properties.get("PolicyDocument")
+        if policy is not None:  # what can't be read is not the default one
+            policy = doubt or parts.assembly.document(template, policy) or UNKNOWN
         groups = parts.references(template, properties.get("SecurityGroupIds"), GROUP)
         return Endpoint(
             resource,
@@ -126,8 +128,8 @@ class EndpointReader:
             subnets=parts.references(template, properties.get("SubnetIds"), SUBNET),
             groups=groups if doubt is None else (*groups, doubt),
             tables=parts.references(template, properties.get("RouteTableIds"), TABLE),
-            policy=policy if policy is None or doubt is None else doubt,
-            own_account=({"Ref": "AWS::AccountId"}, template.stack.account),
+            policy=policy,
+            own_account=(template.stack.account or ACCOUNT,),
         )
 
     def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._readiness.parts import mappings
+from session_manager_permissions._readiness.parts import inner, mappings
 from session_manager_permissions._readiness.policies import Answer
-from session_manager_permissions._readiness.templates.functions import listed
+from session_manager_permissions._readiness.sessions import Document
+from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .changes import allow_needed
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
     from .changes import TemplateChanges
     from .fixes import Code, Fix
+    from .sessions import SessionRules
 
 EXEC_DENIED: Final = "exec-denied"
 RULES: Final = (
     warning(
         EXEC_DENIED,
         "`EnableExecuteCommand` with a container whose root file system is read-only or that has "
-        "AWS keys in its environment, or with a task role that may not open the channels",
+        "AWS keys in its environment, or with a task role that may not open the channels, or not "
+        "use the key or the logs of the cluster",
         "the ECS service",
     ),
 )
@@ -40,9 +43,23 @@ RULES: Final = (
 _OPTION: Final = "check_log_encryption=False"
 """The agent of a container does not look at how a log bucket encrypts."""
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_DENIED: Final = "commands can't be executed in containers of this service"
+_LOST: Final = "the logs of commands in containers of this service are lost"
+_CLUSTER: Final = "AWS::ECS::Cluster"
+_EXECUTES: Final = ("Configuration", "ExecuteCommandConfiguration")
+_INPUTS: Final = {
+    "S3BucketName": "s3BucketName",
+    "S3EncryptionEnabled": "s3EncryptionEnabled",
+    "S3KeyPrefix": "s3KeyPrefix",
+    "CloudWatchLogGroupName": "cloudWatchLogGroupName",
+    "CloudWatchEncryptionEnabled": "cloudWatchEncryptionEnabled",
+}
+"""What a cluster says of the logs of commands, and what a Session document calls it."""
 
 
-def of_service(parts: Parts, roles: Roles, service: Resource) -> list[Finding] | None:
+def of_service(
+    parts: Parts, roles: Roles, rules: SessionRules, service: Resource
+) -> list[Finding] | None:
     """Find what keeps commands from the containers of a service; None if it does not exist."""
     if not service.exists:
         return None
@@ -58,10 +75,13 @@ def of_service(parts: Parts, roles: Roles, service: Resource) -> list[Finding] |
             EXEC_DENIED,
             (service,),
             "Properties.EnableExecuteCommand",
-            f"commands can't be executed in containers of this service: {why}",
+            f"{what}: {why}",
             fixes,
         )
-        for why, fixes in (*_of_containers(parts, task), *_of_role(parts, roles, service, task))
+        for what, why, fixes in (
+            *((_DENIED, *one) for one in _of_containers(parts, task)),
+            *_of_role(parts, roles, rules, service, task),
+        )
     ]
 
 
@@ -95,8 +115,8 @@ def _has_volume(parts: Parts, task: Resource, container: dict[str, Any]) -> bool
 
 
 def _of_role(
-    parts: Parts, roles: Roles, service: Resource, task: Resource
-) -> Iterator[tuple[str, tuple[Fix, ...]]]:
+    parts: Parts, roles: Roles, rules: SessionRules, service: Resource, task: Resource
+) -> Iterator[tuple[str, str, tuple[Fix, ...]]]:
     written = task.properties.get("TaskRoleArn")
     if written is None:
         needs = [
@@ -104,7 +124,7 @@ def _of_role(
         ]
         launch = parts.text(service, service.properties.get("LaunchType", ""))
         if launch == "FARGATE" or needs == ["FARGATE"]:
-            yield "the task has no role", (GiveTaskRole(task),)
+            yield _DENIED, "the task has no role", (GiveTaskRole(task),)
         return
     role = roles.role_of(task.template, written)
     if role is None:
@@ -116,11 +136,34 @@ def _of_role(
         for action, ability in by_action.items()
         if ability.decision.answer >= Answer.IMPLICIT_DENY
     }
+    asked = _asked(parts, service)
+    calls, fixes = rules.denied(role, asked) if asked else ([], [])
+    lacking = [", ".join(missing)] if missing else []
     if missing:
-        why = f"the task role {role.name!r} is not allowed to call {', '.join(missing)}"
         answers = {ability.decision.answer for ability in missing.values()}
         is_denied = Answer.EXPLICIT_DENY in answers
-        yield why, (Advice(LEAVE_OUT),) if is_denied else allow(role, missing, _OPTION)
+        fixes[:0] = [Advice(LEAVE_OUT)] if is_denied else allow(role, missing, _OPTION)
+    if asked and calls:
+        actions = ", ".join(dict.fromkeys(call.action for call in calls))
+        lacking.append(f"{actions}, as the cluster {asked.resource.logical_id!r} asks for")
+    if lacking:
+        what = _DENIED if missing or any(call.ends for call in calls) else _LOST
+        why = f"the task role {role.name!r} is not allowed to call {', and '.join(lacking)}"
+        yield what, why, tuple(dict.fromkeys(fixes))
+
+
+def _asked(parts: Parts, service: Resource) -> Document | None:
+    """Return what the cluster of a service asks for of commands, as a Session document has it."""
+    written = service.properties.get("Cluster")
+    cluster = None if written is None else parts.behind(service.template, written)
+    if not isinstance(cluster, Resource) or cluster.type != _CLUSTER or parts.changed(cluster):
+        return None
+    executes = inner(cluster.properties, *_EXECUTES) or {}
+    inputs = {"kmsKeyId": executes.get("KmsKeyId")}
+    if parts.text(cluster, executes.get("Logging")) == "OVERRIDE":
+        logs = mapping(executes.get("LogConfiguration"))
+        inputs |= {ours: logs.get(name) for name, ours in _INPUTS.items()}
+    return Document(cluster, inputs)
 
 
 # Fixes -------------------------------------------------------------------------------------------

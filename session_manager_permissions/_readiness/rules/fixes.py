@@ -35,6 +35,9 @@ class Made(NamedTuple):
     """The class of the L2 construct whose default child it is; empty where there is none."""
     is_included: bool = False
     """Whether `CfnInclude` makes it."""
+    is_in_app: bool = True
+    """Whether a construct of the app makes it. None makes what is in a template of the user's own,
+    which a stack nests by its URL."""
 
 
 class FleetMade(NamedTuple):
@@ -165,6 +168,8 @@ class Code(Writing):
         stacks = {self._constructs.made(one).stack for one in resources}
         self._stack = stacks.pop() if len(stacks) == 1 else None
         """The ids of the stack that `self` is; None where it is any construct of the app."""
+        self.is_possible = True
+        """Whether the app makes all that the code takes."""
         self._imports: dict[str, set[str]] = {}
         self._lines: list[str] = []
         self._variables: dict[object, str] = {}
@@ -210,7 +215,9 @@ class Code(Writing):
 
     def made(self, resource: Resource) -> Made:
         """Return the construct that makes a resource."""
-        return self._constructs.made(resource)
+        made = self._constructs.made(resource)
+        self.is_possible = self.is_possible and made.is_in_app
+        return made
 
     def fleet(self, resource: Resource) -> FleetMade | None:
         """Return the fleet that covers an instance profile or a node group."""

@@ -97,6 +97,11 @@ class SessionRules:
         """
         return self._found(role, profile)
 
+    def denied(self, role: Role, document: Document) -> tuple[list[AgentCall], list[Fix]]:
+        """Return what a document asks for and a role may not call, and what allows it."""
+        calls = [one for ends in (True, False) for one in self._denied(document, role, ends=ends)]
+        return calls, [self._fix(role, calls)] if calls else []
+
     def _is_default(self, document: Resource) -> bool:
         name = document.properties.get("Name")
         return self._parts.text(document, name) == _needs.DEFAULT_DOCUMENT

@@ -17,7 +17,7 @@ _MOST_DEEP: Final = 100  # levels of a template; those below are read as one unk
 _MOST_VALUES: Final = 1_000_000  # of a template once its aliases are resolved
 _MOST_BYTES: Final = 64 * 2**20  # CloudFormation takes 1 MB
 _TOO_DEEP: Final = {"Fn::Transform": "too deep to read"}
-_INT: Final = re.compile("[-+]?(0|[1-9][0-9]{0,17})")
+_INT: Final = re.compile("[-+]?(0|[1-9][0-9]{0,999})")  # Python refuses 4,301 digits
 _FLOAT: Final = re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?")
 _CORE: Final = "tag:yaml.org,2002:"
 _MERGE: Final = f"{_CORE}merge"
@@ -87,6 +87,8 @@ def _from_yaml(written: bytes) -> dict[str, Any]:
         found = None if root is None else _Values().of(root)[0]
     except json.JSONDecodeError as error:
         raise CannotRead(f"line {error.lineno}: {error.msg}") from None
+    except ValueError:
+        raise CannotRead("it has a number of too many digits") from None
     except RecursionError:
         raise CannotRead("it is nested too deep") from None
     if not isinstance(found, dict):

@@ -42,6 +42,10 @@ _HAVING_ARN: Final = re.compile("AWS::(DynamoDB|ECR|IAM|KMS|Lambda|Logs|S3|Secre
 """Services whose resources have an attribute `Arn` with the service's name in lower case."""
 
 
+ACCOUNT: Final = "${AWS::AccountId}"
+URL_SUFFIX: Final = "${AWS::URLSuffix}"
+
+
 class Assembly:
     """The templates of an app or a stage, with those of nested stacks, and their worlds."""
 
@@ -100,11 +104,19 @@ class Assembly:
     def document(self, template: Template, written: object) -> object:
         """Return a document without functions, with `UNKNOWN` for what is not known.
 
+        `ACCOUNT` and `URL_SUFFIX` stand for those of the stack if these are not known.
+
         Args:
             template: where the document is.
             written: the document, or its JSON, as the world has it.
         """
-        found = rewritten(written, partial(self.text, template))
+
+        def read(entry: object) -> str:
+            if isinstance(entry, str):
+                return self.text(template, entry)
+            return as_text(tuple(map(_named, self.value(template, entry))))
+
+        found = rewritten(written, read)
         return parsed(found) if isinstance(found, str) else found
 
     def possible(self, template: Template, expression: object) -> list[Value]:
@@ -325,6 +337,16 @@ def _text(part: str | ReturnValue | Unresolved) -> str:
         # The partition makes no difference: nothing is asked about an ARN of these services.
         return f"arn:aws:{of_service[1].lower()}:{UNKNOWN}" if of_service else UNKNOWN
     return part if isinstance(part, str) else UNKNOWN
+
+
+def _named(part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
+    """Return the name of a pseudo parameter that documents tell by its name."""
+    match part:
+        case Unresolved(_, "AWS::AccountId"):
+            return ACCOUNT
+        case Unresolved(_, "AWS::URLSuffix"):
+            return URL_SUFFIX
+    return part
 
 
 def _existing(resource: Resource) -> Resource:
