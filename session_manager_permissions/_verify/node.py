@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NotThere, answered, tried
+from .asking import CannotAsk, NoNode, NotThere, answered, tried
 from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
 from .document import Home
 from .lines import region_word
@@ -127,7 +127,8 @@ def find_node(session: Session, node_id: str) -> Node:
     """Find the node, and ask whether it is registered and connected.
 
     Raises:
-        CannotAsk: there is no such node, or the credentials may not read it.
+        NoNode: there is no such node, or AWS does not know it yet.
+        CannotAsk: the credentials may not read it.
     """
     region = str(session.region)
     hybrid = node_id.startswith("mi-")
@@ -135,7 +136,7 @@ def find_node(session: Session, node_id: str) -> Node:
     record = tried(lambda: _record(session, node_id))
     if hybrid:
         if answered(record) is None:
-            raise CannotAsk(
+            raise NoNode(
                 f"there is no managed node {node_id} in {region} in the account of the "
                 "credentials: give --region, or use credentials of its account"
             )
@@ -157,7 +158,7 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
         f"there is no instance {node_id} in {region} in the account of the credentials: give "
         "--region, or use credentials of its account"
     )
-    instances = session.ask(
+    instances = session.tried(
         "ec2:DescribeInstances",
         lambda found: [
             (one, entry["OwnerId"]) for entry in found["Reservations"] for one in entry["Instances"]
@@ -165,9 +166,9 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
         missing=missing,
         InstanceIds=[node_id],
     )
-    if not instances:
-        raise CannotAsk(missing)
-    return instances[0]
+    if not instances or isinstance(instances, NotThere):
+        raise NoNode(missing)
+    return answered(instances)[0]
 
 
 def own_account(session: Session) -> str:

@@ -259,7 +259,8 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     elif found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
-        return KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
+        failed = KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
+        return replace(failed, is_passing=state == "Creating")
     return KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
 
 

@@ -646,7 +646,7 @@ def by_resource(
         )
         if answer["decision"] == "implicitDeny" and not blocked and not is_allowed(answer):
             action, resource = answer["action"], answer["resource"]
-            if policy := policy_of(session, resource):
+            if policy := policy_of(session, resource, principal.split(":")[4]):
                 found[action, resource] = policy.admits(principal, action, resource)
     return found
 
