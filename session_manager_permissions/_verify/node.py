@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NoNode, NotThere, answered, tried
+from .asking import CannotAsk, NoNode, NotThere, answered, tried, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
 from .document import Home
 from .lines import region_word
@@ -161,7 +161,10 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
     instances = session.tried(
         "ec2:DescribeInstances",
         lambda found: [
-            (one, entry["OwnerId"]) for entry in found["Reservations"] for one in entry["Instances"]
+            (one, entry["OwnerId"])
+            for entry in found["Reservations"]
+            for one in entry["Instances"]
+            if one["State"]["Name"]
         ],
         missing=missing,
         InstanceIds=[node_id],
@@ -187,7 +190,11 @@ def who_asks(session: Session) -> str:
         CannotAsk: AWS does not answer.
     """
     missing = "there is no such account"
-    return session.ask("sts:GetCallerIdentity", lambda found: str(found["Arn"]), missing=missing)
+    return session.ask(
+        "sts:GetCallerIdentity",
+        lambda found: well_formed(found["Arn"], _limits.arn_fault),
+        missing=missing,
+    )
 
 
 def _record(session: Session, node_id: str) -> dict[str, Any] | None:
@@ -311,12 +318,13 @@ def _registered(node: Node) -> Outcome:
     evidence = [
         Evidence(RECORD, field, node.recorded(field))
         for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
-        if node.recorded(field) is not None
+        if field == "PingStatus" or node.recorded(field) is not None
     ]
     if node.online:
         return REGISTERED.passed(node.id, "the agent reports in", evidence=evidence)
     last = node.recorded("LastPingDateTime")
-    why = f"the agent was registered and last reported in at {last}: PingStatus is {node.ping}"
+    when = f"and last reported in at {last}" if last else "and is not known to have reported in"
+    why = f"the agent was registered {when}: PingStatus is {node.ping or 'not set'}"
     if node.connected:
         fix = "check whether the node reaches the endpoint of ssm"
         return REGISTERED.unknown(node.id, why, fix=fix, evidence=evidence)

@@ -332,7 +332,7 @@ def find_role(session: Session, role: str) -> LiveRole:
 def _live_role(found: Mapping[str, Any]) -> LiveRole:
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     return LiveRole(
-        well_formed(found["Arn"], _limits.role_fault),
+        well_formed(found["Arn"], lambda arn: _limits.role_fault(arn) or _limits.arn_fault(arn)),
         boundary=boundary,
         created=found.get("CreateDate"),
         trust_policy=found.get("AssumeRolePolicyDocument"),

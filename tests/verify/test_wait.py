@@ -124,7 +124,10 @@ def with_nat(state: str, **subnet: str) -> Callable[[World], object]:
             }.items()
         ),
         pytest.param(
-            lambda w: (w.uses(), w.has("kms:describe_key", {"KeyMetadata": key(KeyState="Creating")})),
+            lambda w: (
+                w.uses(),
+                w.has("kms:describe_key", {"KeyMetadata": key(KeyState="Creating")}),
+            ),
             {3: lambda w: w.has("kms:describe_key", {"KeyMetadata": key()})},
             0,
             5,
