@@ -120,10 +120,10 @@ def test_what_the_command_does_not_catch_ends_it_as_well(
     assert said == []
 
 
-def test_help_that_can_not_be_written_is_no_answer() -> None:
+def test_a_version_that_can_not_be_written_is_no_answer() -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 # as a shell opens it
         done = subprocess.run(  # noqa: S603 # the installed command
-            [COMMAND, "verify", "--help"], stdout=full, stderr=subprocess.PIPE, check=False
+            [COMMAND, "--version"], stdout=full, stderr=subprocess.PIPE, check=False
         )
 
     assert (done.returncode, done.stderr) == (2, b"")
