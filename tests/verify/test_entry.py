@@ -123,7 +123,7 @@ def test_what_the_command_does_not_catch_ends_it_as_well(
 def test_a_version_that_can_not_be_written_is_no_answer() -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 # as a shell opens it
         done = subprocess.run(  # noqa: S603 # the installed command
-            [COMMAND, "--version"], stdout=full, stderr=subprocess.PIPE, check=False
+            [COMMAND, "--version"], env={}, stdout=full, stderr=subprocess.PIPE, check=False
         )
 
     assert (done.returncode, done.stderr) == (2, b"")
