@@ -1273,6 +1273,11 @@ def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
         ("logs:describe_log_groups", {}, "log-group-encryption"),
         ("ssm:get_connection_status", {}, "connected"),
         ("iam:get_instance_profile", {"InstanceProfile": None}, "instance-profile"),
+        (
+            "iam:get_instance_profile",
+            {"InstanceProfile": {"Roles": [{"Arn": "web-server"}]}},
+            "instance-profile",
+        ),
         ("iam:simulate_principal_policy", {"EvaluationResults": [None]}, "reach"),
     ],
 )
@@ -1287,6 +1292,41 @@ def test_an_answer_that_is_not_of_aws_is_no_verdict(
 
     assert of_verdict(found, "fail") == set()
     assert "is not AWS" in one(found, check).why[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "node"),
+    [
+        (
+            "ec2:describe_instances",
+            {"Reservations": [{"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}]},
+            NODE,
+        ),
+        ("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": "alice"}, HYBRID),
+    ],
+)
+def test_without_what_each_node_has_it_can_not_be_asked(
+    call: str, answer: dict[str, Any], node: str
+) -> None:
+    world = World()
+    if node == HYBRID:
+        world.is_hybrid()
+    world.has(call, answer)
+
+    with pytest.raises(CannotAsk, match="is not AWS"):
+        diagnosed(world, node)
+
+
+def test_a_record_of_an_agent_that_never_reported_in() -> None:
+    world = World()
+    world.never_registered()
+    world.record = {"InstanceId": NODE}
+
+    check = one(diagnosed(world), "registered")
+
+    assert check.verdict == "fail"
+    assert check.why[0].endswith("is not known to have reported in: PingStatus is not set")
+    assert check.evidence
 
 
 def test_an_error_of_a_bucket_that_is_none_of_these() -> None:
@@ -1350,6 +1390,9 @@ def test_a_bucket_of_another_account_is_not_known(
     assert tuple(check.verdict for check in checks) == verdicts
     for check in checks:
         assert check.verdict == "fail" or f"is not of the account {ACCOUNT}" in check.why[0]
+    asked = zip(world.calls, world.asked, strict=True)
+    for of_bucket in (one for call, one in asked if call == "s3:get_bucket_policy"):
+        assert of_bucket == {"Bucket": "session-logs", "ExpectedBucketOwner": ACCOUNT}
 
 
 @pytest.mark.parametrize(
