@@ -1391,7 +1391,7 @@ def test_a_bucket_of_another_account_is_not_known(
     for check in checks:
         assert check.verdict == "fail" or f"is not of the account {ACCOUNT}" in check.why[0]
     asked = zip(world.calls, world.asked, strict=True)
-    for of_bucket in (one for call, one in asked if call == "s3:get_bucket_policy"):
+    for of_bucket in (said for call, said in asked if call == "s3:get_bucket_policy"):
         assert of_bucket == {"Bucket": "session-logs", "ExpectedBucketOwner": ACCOUNT}
 
 
