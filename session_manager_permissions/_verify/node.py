@@ -247,8 +247,8 @@ def _running(node: Node) -> Outcome:
         if impaired != ["InstanceStatus"]:
             fix = (
                 f"aws ec2 stop-instances {of_node}",
-                f"aws ec2 start-instances {of_node}",
-                "start it once it has stopped: it then runs on another host",
+                *_start(node),
+                "after the start it runs on another host",
             )
         why = f"a status check of the instance fails: {', '.join(impaired)}"
         return RUNNING.failed(node.id, why, fix=fix, evidence=evidence)
@@ -256,12 +256,19 @@ def _running(node: Node) -> Outcome:
     return RUNNING.passed(node.id, why, evidence=evidence, proven=node.connected)
 
 
-def _to_run(node: Node) -> str:
+def _to_run(node: Node) -> tuple[str, ...]:
     if node.state in ("terminated", "shutting-down"):
-        return "launch another instance: a terminated one does not come back"
+        return ("launch another instance: a terminated one does not come back",)
     if node.state == "pending":
-        return "wait until it runs, and run the command again"
-    return f"aws ec2 start-instances --instance-ids {node.id_word} --region {node.region_word}"
+        return ("wait until it runs, and run the command again",)
+    return _start(node)
+
+
+def _start(node: Node) -> tuple[str, ...]:
+    """Return the lines that start an instance, which EC2 refuses as long as it stops."""
+    of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
+    wait = () if node.state == "stopped" else (f"aws ec2 wait instance-stopped {of_node}",)
+    return (*wait, f"aws ec2 start-instances {of_node}")
 
 
 def with_status_checks(session: Session, node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it

@@ -200,6 +200,7 @@ ROWS: Final = [
         )
         for state, says in {
             "stopped": f"aws ec2 start-instances --instance-ids {NODE} --region eu-west-1",
+            "stopping": f"aws ec2 wait instance-stopped --instance-ids {NODE} --region eu-west-1",
             "pending": "wait until it runs",
             "terminated": "launch another instance",
         }.items()
@@ -664,6 +665,22 @@ ROWS: Final = [
         "a group without a key, enforced by a parameter",
         does=both(using(cloudWatchEncryptionEnabled="{{enforce}}"), PLAIN_GROUP),
         unknown="log-group-encryption",
+    ),
+    row(
+        "a group that is streamed to by a text",
+        "log-group-encryption",
+        does=using(cloudWatchStreamingEnabled="true"),
+        says="so that the agent drops each session",
+    ),
+    row(
+        "a group that is streamed to by a parameter",
+        does=using(cloudWatchStreamingEnabled="{{stream}}"),
+        unknown="log-group-encryption",
+    ),
+    row("a group that is streamed to", does=using(cloudWatchStreamingEnabled=True)),
+    row(
+        "no group to stream to",
+        does=using(cloudWatchStreamingEnabled="false", cloudWatchLogGroupName=""),
     ),
     row(
         "may not log",
