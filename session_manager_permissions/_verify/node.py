@@ -214,12 +214,16 @@ def ask_connection(session: Session, node_id: str) -> str | CannotAsk:
     """Ask whether the agent holds a connection to Session Manager."""
     return session.tried(
         "ssm:GetConnectionStatus",
-        lambda found: str(found["Status"]),
+        lambda found: well_formed(found["Status"], _no_connection_status),
         on=node_id,
         missing=f"Systems Manager has no target {node_id}",
         kept=False,
         Target=node_id,
     )
+
+
+def _no_connection_status(text: str) -> str | None:
+    return None if text in ("connected", "notconnected") else "is none of the two that are known"
 
 
 def ground_truth(node: Node) -> list[Outcome]:

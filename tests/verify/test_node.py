@@ -1289,6 +1289,7 @@ def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
         ("kms:describe_key", {"KeyMetadata": None}, "key-usable"),
         ("logs:describe_log_groups", {}, "log-group-encryption"),
         ("ssm:get_connection_status", {}, "connected"),
+        ("ssm:get_connection_status", {"Status": "reconnecting"}, "connected"),
         ("iam:get_instance_profile", {"InstanceProfile": None}, "instance-profile"),
         (
             "iam:get_instance_profile",
