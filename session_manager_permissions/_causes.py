@@ -5,7 +5,13 @@ A rule at synthesis and a check on the live account share a page if they find th
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 from ._address import SITE
+
+_CHECKOUT: Final = Path(__file__).parents[1]
+"""What the package is in, if it is not installed by itself."""
 
 
 def page(cause: str) -> str:
@@ -14,9 +20,12 @@ def page(cause: str) -> str:
 
 
 def more(cause: str) -> str:
-    """Return the line that points to the page about a cause.
+    """Return the line that points to the page about a cause; "" if its reader has no such page.
 
-    Those who have installed the package do not have the page.
+    Without a site, only a checkout has the pages, and a package that is installed by itself has
+    none.
     """
-    where = "" if SITE else " in the repository of session-manager-permissions"
-    return f"More: {page(cause)}{where}"
+    if SITE:
+        return f"More: {page(cause)}"
+    is_here = (_CHECKOUT / page(cause)).is_file()
+    return f"More: {page(cause)} in the repository of session-manager-permissions" * is_here

@@ -18,9 +18,14 @@ _GRACE: Final = 1.5
 _SAID: Final = b"session-manager-permissions: interrupted before there was an answer\n"
 
 
-def _end(*_: object) -> None:
+def _end() -> None:
     os.write(2, _SAID)
     os._exit(_STATUS)
+
+
+def _end_loading(*_: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one says nothing more
+    _end()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -30,7 +35,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 _IS_IGNORED: Final = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
 if not _IS_IGNORED:
-    signal.signal(signal.SIGINT, _end)  # while the modules load
+    signal.signal(signal.SIGINT, _end_loading)  # while the modules load
 
 
 def main() -> None:
@@ -40,11 +45,21 @@ def main() -> None:
 
     if not _IS_IGNORED:
         _watch()
-    status = _command.main()
+    try:
+        status = _command.main()
+    except SystemExit as ended:  # of argparse
+        status = int(ended.code or 0)
+    except KeyboardInterrupt:  # while it writes that it was interrupted
+        status = _STATUS
+    if not _IS_IGNORED:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(status))
     INTERRUPTED.set()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            try:
+                stream.flush()
+            except OSError:  # what argparse has printed can't be written
+                status = _STATUS
     os._exit(status)  # without waiting for threads that wait for AWS
 
 

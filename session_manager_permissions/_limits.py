@@ -178,6 +178,12 @@ def node_fault(node_id: str) -> str | None:
     return "is not the id of an instance (i-...) or of a hybrid node (mi-...)"
 
 
+def arn_fault(text: str) -> str | None:
+    """Tell why a text is no ARN."""
+    is_one = re.match(r"arn:[\w-]+:[\w-]+:[\w-]*:\d*:.", text, re.ASCII)
+    return None if is_one else "is not an ARN"
+
+
 def principal_fault(arn: str) -> str | None:
     """Tell why `arn` is the ARN of neither a user nor a role, nor of a role that is assumed."""
     principal = r"arn:[\w-]+:(iam::\d{12}:(user|role)|sts::\d{12}:assumed-role)/.+"

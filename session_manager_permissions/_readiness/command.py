@@ -255,7 +255,8 @@ def as_github(result: Result) -> str:
     by_place = _lines(result)
     written = []
     for one in result.found:
-        message = [shown(one.finding.description), *one.lines_of_fix, more(one.finding.rule)]
+        more_of_it = filter(None, [more(one.finding.rule)])
+        message = [shown(one.finding.description), *one.lines_of_fix, *more_of_it]
         for place in one.places:
             line = by_place.get(place)
             properties = {
@@ -310,7 +311,8 @@ def _show(result: Result, console: Console) -> None:
         for line in one.lines_of_fix:
             console.print(f"- {one.finding.rule}: {line}")
     for rule in dict.fromkeys(one.finding.rule for one in result.found):
-        console.print(more(rule))
+        if line := more(rule):
+            console.print(line)
 
 
 def _in_a_word(result: Result) -> str:

@@ -192,7 +192,7 @@ counts in CDK's report |
         # Once a finding is acknowledged, CDK goes by the severities of the others alone.
         rule = RULES[finding.rule]
         is_cause = rule.id != READY
-        link = [f"# {more(rule.id)}"] if is_cause else []
+        link = [f"# {line}" for line in [more(rule.id)] if is_cause and line]
         return cdk.PolicyViolation(
             rule_name=rule.id,
             description=shown(finding.description),

@@ -154,6 +154,10 @@ class NotThere(CannotAsk):
     """How AWS says so."""
 
 
+class NoNode(NotThere):
+    """There is no node of this id, or AWS does not know it yet."""
+
+
 NO_ANSWER: Final = (KeyError, IndexError, TypeError, AttributeError)
 """What Python raises where an answer lacks a field, or has another type in it."""
 

@@ -41,8 +41,9 @@ _PLUGIN_MISSING: Final = (
     "SessionManagerPlugin is not found, or AccessDeniedException ... TerminateSession"
 )
 START_DENIED: Final = "AccessDeniedException ... StartSession"
-CHANNEL_DENIED: Final = "Starting session with SessionId: ..., and nothing after it"
-"""What the operator sees whose channel is denied: the plug-in prints no message, and hangs."""
+NO_MESSAGE: Final = "Starting session with SessionId: ..., and nothing after it"
+"""What the operator sees whose channel is denied, or whose session the agent drops: the plug-in
+prints no message, and hangs."""
 NO_DATA_KEY: Final = "KMSEncryption failed on client ... Error calling KMS GenerateDataKey API"
 """What the operator sees if AWS KMS gives the plug-in no data key, which comes before the agent's
 own call: the operator may not use the key, or nobody can."""
@@ -493,10 +494,11 @@ BUCKET: Final = Check(
 )
 LOG_GROUP: Final = Check(
     name="log-group-encryption",
-    title="The log group does not exist, or is not encrypted as enforced",
+    title="The log group does not exist, is not encrypted as enforced, or streaming is no boolean",
     group="session preferences",
     stage="Session Manager",
-    passes_if="the log group exists, and has a KMS key if the document enforces encryption",
+    passes_if="the log group exists, and has a KMS key if the document enforces encryption; "
+    "`cloudWatchStreamingEnabled` of the document is a boolean",
     asks=("ssm:GetDocument", "logs:DescribeLogGroups"),
     users_see=_GROUP_NOT_ENCRYPTED,
 )
@@ -518,7 +520,7 @@ OPERATOR: Final = Check(
     passes_if="the operator may start the session on this node with this document, open its "
     "channel and use its key",
     asks=("kms:GetKeyPolicy", "ssm:ListTagsForResource", *_SIMULATES),
-    users_see=f"{START_DENIED}, or {CHANNEL_DENIED}, or {NO_DATA_KEY}",
+    users_see=f"{START_DENIED}, or {NO_MESSAGE}, or {NO_DATA_KEY}",
 )
 PLUGIN: Final = Check(
     name="plugin",

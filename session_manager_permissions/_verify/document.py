@@ -42,6 +42,8 @@ class LiveDocument(NamedTuple):
     run_as_user: str | None = None
     to_other_hosts: bool = False
     """Whether it forwards the ports of hosts that the node reaches."""
+    streams_by_text: str | None = None
+    """What `cloudWatchStreamingEnabled` is, if it is a text, which the agent does not parse."""
 
 
 class Home(NamedTuple):
@@ -89,7 +91,7 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
         return LiveDocument(name, PORT, to_other_hosts=to_others)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
-    user = inputs.get("runAsDefaultUser")
+    user, streams = inputs.get("runAsDefaultUser"), inputs.get("cloudWatchStreamingEnabled")
     return LiveDocument(
         name,
         session_type,
@@ -101,6 +103,7 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
         enforces_log_group_encryption=log_group,
         run_as_enabled=run_as,
         run_as_user=user if isinstance(user, str) and user.strip() else None,
+        streams_by_text=streams if isinstance(streams, str) else None,
     )
 
 

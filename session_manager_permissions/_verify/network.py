@@ -52,6 +52,10 @@ _AMAZON_DNS: Final = frozenset({"AmazonProvidedDNS", "169.254.169.253", "fd00:ec
 """How DHCP options name Amazon's DNS resolver, other than by its address in the VPC."""
 _RESOLVER: Final = 2
 """The resolver has this address, counted from the first one of the VPC's primary range."""
+_UNCERTAIN: Final = ("pending", "partial")
+"""The states of an endpoint in which it may serve or not."""
+_ARRIVING: Final = (*_UNCERTAIN, "pendingacceptance")
+"""The states of an endpoint that pass, although nobody in this account changes anything."""
 _OWNER_OF_ENDPOINTS: Final = "vpce.amazonaws.com"
 """Owns the private hosted zones that endpoints with private DNS make."""
 
@@ -71,6 +75,8 @@ class LiveVpc:
     """Whether all private hosted zones are known that its instances ask."""
     acls: Mapping[str, _Described]
     """The network ACL of each subnet, as `DescribeNetworkAcls` has it."""
+    arriving: frozenset[str]
+    """The services to which a way is being made: an endpoint of theirs, or a NAT gateway."""
 
     def placement(self, instance: _Described, more_actions: tuple[str, ...]) -> Placement:
         """Say where an instance is.
@@ -216,7 +222,16 @@ class _Reader:
             errors=tuple(self._unanswered),
             knows_zones=zones is not None and self._owner == self._account,
             acls={name: acl for name in subnets if (acl := self._acl_of(name))},
+            arriving=self._arriving(network),
         )
+
+    def _arriving(self, network: Network) -> frozenset[str]:
+        """Name the services to which waiting may open a way."""
+        nats = network.nat_gateways.values()
+        if any(isinstance(nat.available, Unknown) for nat in nats):
+            return frozenset(self._services)
+        made = (one for one in self._used_endpoints if one.get("State", "").lower() in _ARRIVING)
+        return frozenset(service_of(one["ServiceName"])[0] for one in made)
 
     def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
         """Return all that a call lists; None if it can't be asked."""
@@ -372,7 +387,7 @@ class _Reader:
         state = found.get("State", "").lower()
         gateway = found.get("VpcEndpointType") == "Gateway"
         exists: Fact = state == "available"
-        if state in ("pending", "partial"):
+        if state in _UNCERTAIN:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
         elif exists and service == "s3" and self._bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")

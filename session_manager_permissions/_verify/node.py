@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, NotThere, answered, tried
+from .asking import CannotAsk, NoNode, NotThere, answered, tried, well_formed
 from .checks import CONNECTED, REGISTERED, RUNNING, Evidence, Outcome
 from .document import Home
 from .lines import region_word
@@ -127,7 +127,8 @@ def find_node(session: Session, node_id: str) -> Node:
     """Find the node, and ask whether it is registered and connected.
 
     Raises:
-        CannotAsk: there is no such node, or the credentials may not read it.
+        NoNode: there is no such node, or AWS does not know it yet.
+        CannotAsk: the credentials may not read it.
     """
     region = str(session.region)
     hybrid = node_id.startswith("mi-")
@@ -135,7 +136,7 @@ def find_node(session: Session, node_id: str) -> Node:
     record = tried(lambda: _record(session, node_id))
     if hybrid:
         if answered(record) is None:
-            raise CannotAsk(
+            raise NoNode(
                 f"there is no managed node {node_id} in {region} in the account of the "
                 "credentials: give --region, or use credentials of its account"
             )
@@ -157,17 +158,20 @@ def _instance(session: Session, node_id: str, region: str) -> tuple[dict[str, An
         f"there is no instance {node_id} in {region} in the account of the credentials: give "
         "--region, or use credentials of its account"
     )
-    instances = session.ask(
+    instances = session.tried(
         "ec2:DescribeInstances",
         lambda found: [
-            (one, entry["OwnerId"]) for entry in found["Reservations"] for one in entry["Instances"]
+            (one, entry["OwnerId"])
+            for entry in found["Reservations"]
+            for one in entry["Instances"]
+            if one["State"]["Name"]
         ],
         missing=missing,
         InstanceIds=[node_id],
     )
-    if not instances:
-        raise CannotAsk(missing)
-    return instances[0]
+    if not instances or isinstance(instances, NotThere):
+        raise NoNode(missing)
+    return answered(instances)[0]
 
 
 def own_account(session: Session) -> str:
@@ -186,7 +190,11 @@ def who_asks(session: Session) -> str:
         CannotAsk: AWS does not answer.
     """
     missing = "there is no such account"
-    return session.ask("sts:GetCallerIdentity", lambda found: str(found["Arn"]), missing=missing)
+    return session.ask(
+        "sts:GetCallerIdentity",
+        lambda found: well_formed(found["Arn"], _limits.arn_fault),
+        missing=missing,
+    )
 
 
 def _record(session: Session, node_id: str) -> dict[str, Any] | None:
@@ -206,12 +214,16 @@ def ask_connection(session: Session, node_id: str) -> str | CannotAsk:
     """Ask whether the agent holds a connection to Session Manager."""
     return session.tried(
         "ssm:GetConnectionStatus",
-        lambda found: str(found["Status"]),
+        lambda found: well_formed(found["Status"], _no_connection_status),
         on=node_id,
         missing=f"Systems Manager has no target {node_id}",
         kept=False,
         Target=node_id,
     )
+
+
+def _no_connection_status(text: str) -> str | None:
+    return None if text in ("connected", "notconnected") else "is none of the two that are known"
 
 
 def ground_truth(node: Node) -> list[Outcome]:
@@ -239,8 +251,8 @@ def _running(node: Node) -> Outcome:
         if impaired != ["InstanceStatus"]:
             fix = (
                 f"aws ec2 stop-instances {of_node}",
-                f"aws ec2 start-instances {of_node}",
-                "start it once it has stopped: it then runs on another host",
+                *_start(node),
+                "after the start it runs on another host",
             )
         why = f"a status check of the instance fails: {', '.join(impaired)}"
         return RUNNING.failed(node.id, why, fix=fix, evidence=evidence)
@@ -248,12 +260,19 @@ def _running(node: Node) -> Outcome:
     return RUNNING.passed(node.id, why, evidence=evidence, proven=node.connected)
 
 
-def _to_run(node: Node) -> str:
+def _to_run(node: Node) -> tuple[str, ...]:
     if node.state in ("terminated", "shutting-down"):
-        return "launch another instance: a terminated one does not come back"
+        return ("launch another instance: a terminated one does not come back",)
     if node.state == "pending":
-        return "wait until it runs, and run the command again"
-    return f"aws ec2 start-instances --instance-ids {node.id_word} --region {node.region_word}"
+        return ("wait until it runs, and run the command again",)
+    return _start(node)
+
+
+def _start(node: Node) -> tuple[str, ...]:
+    """Return the lines that start an instance, which EC2 refuses as long as it stops."""
+    of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
+    wait = () if node.state == "stopped" else (f"aws ec2 wait instance-stopped {of_node}",)
+    return (*wait, f"aws ec2 start-instances {of_node}")
 
 
 def with_status_checks(session: Session, node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it
@@ -310,12 +329,13 @@ def _registered(node: Node) -> Outcome:
     evidence = [
         Evidence(RECORD, field, node.recorded(field))
         for field in ("PingStatus", "LastPingDateTime", "AgentVersion")
-        if node.recorded(field) is not None
+        if field == "PingStatus" or node.recorded(field) is not None
     ]
     if node.online:
         return REGISTERED.passed(node.id, "the agent reports in", evidence=evidence)
     last = node.recorded("LastPingDateTime")
-    why = f"the agent was registered and last reported in at {last}: PingStatus is {node.ping}"
+    when = f"and last reported in at {last}" if last else "and is not known to have reported in"
+    why = f"the agent was registered {when}: PingStatus is {node.ping or 'not set'}"
     if node.connected:
         fix = "check whether the node reaches the endpoint of ssm"
         return REGISTERED.unknown(node.id, why, fix=fix, evidence=evidence)

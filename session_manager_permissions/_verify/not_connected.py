@@ -62,6 +62,8 @@ _CLOCK: Final = re.compile(
     r"\d{8}T\d{6}Z \((\d{8}T\d{6}Z) [-+] "
 )
 """What AWS answers to a request that a wrong clock has signed, with the two times."""
+_OF_AGENT: Final = re.compile(r"\b(amazon-ssm-agent|ssm-agent-worker|AmazonSSMAgent)\b")
+"""The processes of the agent, by which a line of the console is known to be its own."""
 
 
 class Clue(NamedTuple):
@@ -311,7 +313,7 @@ def _in_console(asking: _Asking, node: Node) -> Iterator[Clue]:
         output = asking.ask(call, read, on=node.arn, InstanceId=node.id)
     lines = [line.strip()[:_LONGEST] for line in (output or "").splitlines()]
     for line in reversed(lines):
-        if found := _CLOCK.search(line):
+        if (found := _CLOCK.search(line)) and _OF_AGENT.search(line[: found.start()]):
             why = f"the clock of the instance said {found[1]} when that of AWS said {found[2]}"
             fix = "on the node: sudo chronyc makestep, with 169.254.169.123 as its server"
             if node.platform == "Windows":

@@ -12,8 +12,8 @@ from session_manager_permissions._quoting import in_shell
 
 from .asking import CannotAsk, tried
 from .checks import (
-    CHANNEL_DENIED,
     NO_DATA_KEY,
+    NO_MESSAGE,
     OPERATOR,
     PLUGIN,
     START_DENIED,
@@ -353,7 +353,7 @@ def _calls(
 
 _USERS_SEE: Final = {
     "ssm:StartSession": START_DENIED,
-    "ssmmessages:OpenDataChannel": CHANNEL_DENIED,
+    "ssmmessages:OpenDataChannel": NO_MESSAGE,
     "kms:GenerateDataKey": NO_DATA_KEY,
 }
 """What the operator sees, by the first call that is denied."""

@@ -6,6 +6,7 @@ judge finds. If the judge does not find such a path open, what it finds closed c
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions._network.verdicts import (
@@ -160,7 +161,7 @@ def _each_judged(
             yield Outcome(check, service, "unknown", tuple(reasons), fixes, evidence)
         else:
             is_late = service == "logs" and not preferences.document.enforces_log_group_encryption
-            yield check.failed(
+            failed = check.failed(
                 service,
                 *reasons,
                 fix=fixes,
@@ -168,6 +169,7 @@ def _each_judged(
                 is_seen=service != "s3" or bool(preferences.document.enforces_s3_encryption),
                 users_see=LATE_PROMPT if is_late else None,
             )
+            yield replace(failed, is_passing=service in vpc.arriving)
 
 
 def _more_actions(

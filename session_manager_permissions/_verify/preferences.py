@@ -18,6 +18,7 @@ from .checks import (
     LOG_TO_CLOUDWATCH,
     LOG_TO_S3,
     MAY_USE,
+    NO_MESSAGE,
     NO_ROLE,
     USABLE,
     Evidence,
@@ -127,7 +128,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
     outcomes = [
         KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
         bucket.outcome,
-        _group(session, node, found),
+        _streaming_by_text(found) or _group(session, node, found),
     ]
     return Preferences(
         name=name,
@@ -259,7 +260,8 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     elif found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
-        return KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
+        failed = KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
+        return replace(failed, is_passing=state == "Creating")
     return KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
 
 
@@ -463,6 +465,23 @@ def _bucket_key(session: Session, bucket: str, key: str, home: Home) -> LiveKey 
 
 
 _KEY_OF_LOGS: Final = "KEY is the ARN of a key whose policy lets CloudWatch Logs use it"
+
+
+def _streaming_by_text(document: LiveDocument) -> Outcome | None:
+    """Judge a document that says by a text whether it streams, which the agent does not parse."""
+    group, text = document.log_group, document.streams_by_text
+    if group is None or text is None:
+        return None
+    evidence = [Evidence("ssm:GetDocument", "inputs.cloudWatchStreamingEnabled", text)]
+    fix = (
+        "write cloudWatchStreamingEnabled of the document as true or false, without quotation marks"
+    )
+    why = f"the document has the text {text!r} for cloudWatchStreamingEnabled"
+    if "{{" in text:
+        why += ", and what the agent gets for that parameter is not known"
+        return LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
+    why += ", so that the agent drops each session"
+    return LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, users_see=NO_MESSAGE)
 
 
 def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:

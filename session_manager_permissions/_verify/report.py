@@ -92,9 +92,9 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 
 def _print_cause(console: Console, cause: CheckAnswer) -> None:
     console.print(f"Cause: {cause['check']}: {cause['why'][0]}", style="bold red")
-    for line in (*cause["why"][1:], *cause["fix"]):
-        console.print(f"  {line}")
-    console.print(f"  {more(CHECKS[cause['check']].page)}")
+    for line in (*cause["why"][1:], *cause["fix"], more(CHECKS[cause["check"]].page)):
+        if line:
+            console.print(f"  {line}")
 
 
 def _print_tree(console: Console, node_id: str, checks: Sequence[CheckAnswer]) -> None:

@@ -149,8 +149,14 @@ def _one_holds(operator: str, key: str, values: object, principal: str) -> bool 
     return any_matches([one == known[key] if exact else matches(one, known[key]) for one in wanted])
 
 
-def policy_of(session: Session, resource: str) -> ResourcePolicy | None:
-    """Read the policy of a key, or of the bucket of an object; None of anything else."""
+def policy_of(session: Session, resource: str, account: str) -> ResourcePolicy | None:
+    """Read the policy of a key, or of the bucket of an object; None of anything else.
+
+    Args:
+        session: asks AWS.
+        resource: the ARN of the key or of the object.
+        account: the account that owns the bucket. S3 does not tell of a bucket of another one.
+    """
     service, _, _, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
     if service == "kms":
         return key_policy(session, resource)
@@ -158,7 +164,8 @@ def policy_of(session: Session, resource: str) -> ResourcePolicy | None:
         return None
     bucket = name.partition("/")[0]
     on, of = resource.partition("/")[0], f"the bucket {bucket}"
-    return _read(session, "s3:GetBucketPolicy", of, on=on, region=None, Bucket=bucket)
+    asked = {"Bucket": bucket, "ExpectedBucketOwner": account}
+    return _read(session, "s3:GetBucketPolicy", of, on=on, region=None, **asked)
 
 
 def key_policy(session: Session, arn: str) -> ResourcePolicy:

@@ -332,7 +332,7 @@ def find_role(session: Session, role: str) -> LiveRole:
 def _live_role(found: Mapping[str, Any]) -> LiveRole:
     boundary = found.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     return LiveRole(
-        well_formed(found["Arn"], _limits.role_fault),
+        well_formed(found["Arn"], lambda arn: _limits.role_fault(arn) or _limits.arn_fault(arn)),
         boundary=boundary,
         created=found.get("CreateDate"),
         trust_policy=found.get("AssumeRolePolicyDocument"),
@@ -646,7 +646,7 @@ def by_resource(
         )
         if answer["decision"] == "implicitDeny" and not blocked and not is_allowed(answer):
             action, resource = answer["action"], answer["resource"]
-            if policy := policy_of(session, resource):
+            if policy := policy_of(session, resource, principal.split(":")[4]):
                 found[action, resource] = policy.admits(principal, action, resource)
     return found
 

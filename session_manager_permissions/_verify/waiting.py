@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from .asking import NotPermitted
+from .asking import NoNode, NotPermitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,24 +25,34 @@ def wait_until_ready(
         diagnosed: diagnoses the node anew. It is told whether it is for the last time.
         seconds: how long to wait.
         say: tells the progress.
+
+    Raises:
+        NoNode: AWS does not know the node, even at the end of the time. A new instance is known to
+            EC2 after some seconds.
     """
     began = time.monotonic()
     while True:
         is_last = time.monotonic() - began >= seconds
-        found = diagnosed(is_last)
-        node, spent = found.node.id, round(time.monotonic() - began)
-        if found.ready:
-            say(f"{node} is ready after {spent} s")
-            return found
-        if stays := _stays(found):
-            say(f"{node} is not ready, and waiting does not change that: {', '.join(stays)}")
-            return found
-        missing = ", ".join(one.name for one in found.checks if one.verdict == "fail")
-        missing = missing or "whether it is connected is not known"
-        if is_last:
-            say(f"{node} is not ready after {spent} s: {missing}")
-            return found
-        say(f"{node} is not ready after {spent} of {seconds} s: {missing}")
+        try:
+            found = diagnosed(is_last)
+        except NoNode as error:
+            if is_last:
+                raise
+            say(f"after {round(time.monotonic() - began)} of {seconds} s, {error}")
+        else:
+            node, spent = found.node.id, round(time.monotonic() - began)
+            if found.ready:
+                say(f"{node} is ready after {spent} s")
+                return found
+            if stays := _stays(found):
+                say(f"{node} is not ready, and waiting does not change that: {', '.join(stays)}")
+                return found
+            missing = ", ".join(one.name for one in found.checks if one.verdict == "fail")
+            missing = missing or "whether it is connected is not known"
+            if is_last:
+                say(f"{node} is not ready after {spent} s: {missing}")
+                return found
+            say(f"{node} is not ready after {spent} of {seconds} s: {missing}")
         time.sleep(max(0, min(_BETWEEN, seconds - (time.monotonic() - began))))
 
 

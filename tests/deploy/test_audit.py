@@ -27,6 +27,7 @@ def alike(said: Scenario) -> bool:
         and said.partition == DEFAULT.partition
         and said.network.region == DEFAULT.network.region
         and said.host_management is None
+        and said.tier == DEFAULT.tier
         and not (said.arguments or said.operator or said.message or said.bucket_region)
     )
 

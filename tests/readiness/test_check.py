@@ -14,6 +14,7 @@ import pytest
 import yaml
 from aws_cdk import aws_iam as iam
 
+from session_manager_permissions import _causes
 from session_manager_permissions._command import main
 from session_manager_permissions._readiness.rules import RULES
 from session_manager_permissions._readiness.templates import loading
@@ -178,6 +179,26 @@ def test_the_table_has_what_the_json_has(capsys: pytest.CaptureFixture[str]) -> 
     for one in ("explicit-deny", "Properties.Roles", "a.json", "\\u001b", "docs/causes/explicit-"):
         assert one in out
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("form", ["table", "github"])
+def test_a_page_is_named_to_those_who_have_it(
+    form: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = write("template.json", NOT_READY)
+    main(["check", "--output", form, file])
+    assert "More: docs/causes/channel-missing.md in the repository" in capsys.readouterr().out
+
+    monkeypatch.setattr(_causes, "_CHECKOUT", tmp_path)
+    main(["check", "--output", form, file])
+
+    out = capsys.readouterr().out
+    assert "channel-missing" in out
+    assert "More:" not in out
+    assert not out.endswith(("\n\n", "%0A\n"))
 
 
 def test_the_fix_names_the_template_if_it_is_another(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,23 +72,61 @@ def test_while_the_modules_load_it_ends_at_once(
         interrupt()
 
     assert said == [SAID.encode()]
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # a second one says nothing more
 
 
 def test_the_first_interrupts_and_the_second_ends_it(
     load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def main() -> int:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        with pytest.raises(Ended, match="2"):
+            interrupt()
+        return 7
+
     entry = load()
-    monkeypatch.setattr(_command, "main", lambda: 7)
+    monkeypatch.setattr(_command, "main", main)
     monkeypatch.setattr(sys, "stdout", None)  # as `>&-` has it
     with pytest.raises(Ended, match="7"):
         entry.main()
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupt()
-    with pytest.raises(Ended, match="2"):
+    with pytest.raises(Ended, match="7"):  # the answer is there
         interrupt()
 
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(SystemExit(0), 0), (SystemExit(2), 2), (KeyboardInterrupt(), 2)],
+    ids=["--help", "a wrong command line", "a Ctrl-C while it says that there was one"],
+)
+def test_what_the_command_does_not_catch_ends_it_as_well(
+    error: BaseException,
+    status: int,
+    load: Callable[..., Any],
+    said: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def main() -> int:
+        raise error
+
+    entry = load()
+    monkeypatch.setattr(_command, "main", main)
+
+    with pytest.raises(Ended, match=str(status)):
+        entry.main()
+
+    assert said == []
+
+
+def test_a_version_that_can_not_be_written_is_no_answer() -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 # as a shell opens it
+        done = subprocess.run(  # noqa: S603 # the installed command
+            [COMMAND, "--version"], env={}, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (2, b"")
 
 
 def test_who_ignores_ctrl_c_goes_on_ignoring_it(

@@ -200,6 +200,7 @@ ROWS: Final = [
         )
         for state, says in {
             "stopped": f"aws ec2 start-instances --instance-ids {NODE} --region eu-west-1",
+            "stopping": f"aws ec2 wait instance-stopped --instance-ids {NODE} --region eu-west-1",
             "pending": "wait until it runs",
             "terminated": "launch another instance",
         }.items()
@@ -664,6 +665,22 @@ ROWS: Final = [
         "a group without a key, enforced by a parameter",
         does=both(using(cloudWatchEncryptionEnabled="{{enforce}}"), PLAIN_GROUP),
         unknown="log-group-encryption",
+    ),
+    row(
+        "a group that is streamed to by a text",
+        "log-group-encryption",
+        does=using(cloudWatchStreamingEnabled="true"),
+        says="so that the agent drops each session",
+    ),
+    row(
+        "a group that is streamed to by a parameter",
+        does=using(cloudWatchStreamingEnabled="{{stream}}"),
+        unknown="log-group-encryption",
+    ),
+    row("a group that is streamed to", does=using(cloudWatchStreamingEnabled=True)),
+    row(
+        "no group to stream to",
+        does=using(cloudWatchStreamingEnabled="false", cloudWatchLogGroupName=""),
     ),
     row(
         "may not log",
@@ -1272,7 +1289,13 @@ def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
         ("kms:describe_key", {"KeyMetadata": None}, "key-usable"),
         ("logs:describe_log_groups", {}, "log-group-encryption"),
         ("ssm:get_connection_status", {}, "connected"),
+        ("ssm:get_connection_status", {"Status": "reconnecting"}, "connected"),
         ("iam:get_instance_profile", {"InstanceProfile": None}, "instance-profile"),
+        (
+            "iam:get_instance_profile",
+            {"InstanceProfile": {"Roles": [{"Arn": "web-server"}]}},
+            "instance-profile",
+        ),
         ("iam:simulate_principal_policy", {"EvaluationResults": [None]}, "reach"),
     ],
 )
@@ -1287,6 +1310,41 @@ def test_an_answer_that_is_not_of_aws_is_no_verdict(
 
     assert of_verdict(found, "fail") == set()
     assert "is not AWS" in one(found, check).why[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "node"),
+    [
+        (
+            "ec2:describe_instances",
+            {"Reservations": [{"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}]},
+            NODE,
+        ),
+        ("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": "alice"}, HYBRID),
+    ],
+)
+def test_without_what_each_node_has_it_can_not_be_asked(
+    call: str, answer: dict[str, Any], node: str
+) -> None:
+    world = World()
+    if node == HYBRID:
+        world.is_hybrid()
+    world.has(call, answer)
+
+    with pytest.raises(CannotAsk, match="is not AWS"):
+        diagnosed(world, node)
+
+
+def test_a_record_of_an_agent_that_never_reported_in() -> None:
+    world = World()
+    world.never_registered()
+    world.record = {"InstanceId": NODE}
+
+    check = one(diagnosed(world), "registered")
+
+    assert check.verdict == "fail"
+    assert check.why[0].endswith("is not known to have reported in: PingStatus is not set")
+    assert check.evidence
 
 
 def test_an_error_of_a_bucket_that_is_none_of_these() -> None:
@@ -1350,6 +1408,9 @@ def test_a_bucket_of_another_account_is_not_known(
     assert tuple(check.verdict for check in checks) == verdicts
     for check in checks:
         assert check.verdict == "fail" or f"is not of the account {ACCOUNT}" in check.why[0]
+    asked = zip(world.calls, world.asked, strict=True)
+    for of_bucket in (said for call, said in asked if call == "s3:get_bucket_policy"):
+        assert of_bucket == {"Bucket": "session-logs", "ExpectedBucketOwner": ACCOUNT}
 
 
 @pytest.mark.parametrize(

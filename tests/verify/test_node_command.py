@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from session_manager_permissions import _causes
 from session_manager_permissions._limits import node_fault
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.checks import ENCRYPT
@@ -33,6 +34,7 @@ from .test_verify import KINDS, documented, fields, no_account, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["no_account"]  # a fixture
 
@@ -113,6 +115,21 @@ def test_ready(world: World, run: Callable[..., Run]) -> None:
         "session_type": "Standard_Stream",
         "on_the_node": [FULL_DISK],
     }
+
+
+def test_a_page_is_named_to_those_who_have_it(
+    world: World, run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.denies.add("ssm:UpdateInstanceInformation")
+    page = "More: docs/causes/registration-missing.md in the repository of "
+    assert page in run("--instance-id", NODE).out
+
+    monkeypatch.setattr(_causes, "_CHECKOUT", tmp_path)
+
+    out = run("--instance-id", NODE).out
+    assert "Cause: register: " in out
+    assert "More:" not in out
+    assert not any(line and not line.strip() for line in out.splitlines())
 
 
 def test_a_check_in_json(world: World, run: Callable[..., Run]) -> None:

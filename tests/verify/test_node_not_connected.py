@@ -263,6 +263,10 @@ ROWS: Final = [
         "the clock of the instance",
         "w32tm /resync",
     ),
+    Row(
+        "the clock, as another program says",
+        both(NEVER, printed(CLOCK.replace("amazon-ssm-agent[611]", "cloud-init[702]"))),
+    ),
     Row("the memory", both(LOST, printed(MEMORY, "")), "has run out of memory", "more memory"),
     Row("the disk", both(ONLINE, printed("", DISK)), "has a full disk", "make room"),
     Row("a cgroup's memory", both(NEVER, printed("Memory cgroup out of memory: Killed process"))),

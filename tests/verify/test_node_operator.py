@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -28,7 +29,7 @@ from .nodes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{NODE}"
@@ -185,6 +186,93 @@ def test_the_channel_by_the_name_or_by_the_id_of_the_user_is_enough(form: str) -
     world.simulates = simulate
 
     assert one(diagnosed(world, operator=USER), "operator").verdict == "pass"
+
+
+OWN_SESSIONS: Final = "arn:aws:ssm:*:*:session/${aws:userid}-*"
+QUICK_START: Final = {
+    START: (INSTANCE, f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/SSM-SessionManagerRunShell"),
+    "ssmmessages:OpenDataChannel": (OWN_SESSIONS,),
+    "ssm:TerminateSession": (OWN_SESSIONS,),
+    "ssm:ResumeSession": (OWN_SESSIONS,),
+    "kms:GenerateDataKey": (KEY,),
+}
+"""What AWS's quick start allows an operator.
+
+https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+"""
+
+
+def allows_operator(world: World, allowed: Mapping[str, tuple[str, ...]], operator: str) -> None:
+    """Have IAM allow an operator some actions, each on some resources, and nothing else."""
+
+    def decide(asked: dict[str, Any], action: str, resource: str) -> str:
+        context = {
+            entry["ContextKeyName"]: entry["ContextKeyValues"][0]
+            for entry in asked["ContextEntries"]
+        }
+        patterns = [
+            one.replace("${aws:userid}", context["aws:userid"]) for one in allowed.get(action, ())
+        ]
+        is_one = any(fnmatchcase(resource, one) for one in patterns)
+        return "allowed" if is_one else "implicitDeny"
+
+    def simulate(asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["PolicySourceArn"] != operator:
+            return world._simulate(asked)  # noqa: SLF001 # the answers of the world itself
+        results = []
+        for action in asked["ActionNames"]:
+            of = {arn: decide(asked, action, arn) for arn in asked["ResourceArns"]}
+            result: dict[str, Any] = {"EvalActionName": action, "EvalDecision": min(of.values())}
+            if asked["ResourceArns"][1:]:
+                result["ResourceSpecificResults"] = [
+                    {"EvalResourceName": arn, "EvalResourceDecision": found}
+                    for arn, found in of.items()
+                ]
+            results.append(result)
+        return {"EvaluationResults": results}
+
+    world.simulates = simulate
+
+
+@pytest.mark.parametrize(
+    ("changes", "denied"),
+    [
+        pytest.param({}, None, id="as it is"),
+        pytest.param(
+            {"ssmmessages:OpenDataChannel": ("arn:aws:ssm:*:*:session/*",)}, None, id="any session"
+        ),
+        pytest.param(
+            {"ssm:TerminateSession": (), "ssm:ResumeSession": ()}, None, id="only starts them"
+        ),
+        pytest.param(
+            {START: (INSTANCE.replace(NODE, "i-9"), *QUICK_START[START][1:])},
+            START,
+            id="another instance",
+        ),
+        pytest.param({START: QUICK_START[START][:1]}, START, id="no document"),
+        pytest.param(
+            {"ssmmessages:OpenDataChannel": ()}, "ssmmessages:OpenDataChannel", id="no channel"
+        ),
+        pytest.param(
+            {"ssmmessages:OpenDataChannel": ("arn:aws:ssm:*:*:session/bob-*",)},
+            "ssmmessages:OpenDataChannel",
+            id="the channels of another",
+        ),
+        pytest.param({"kms:GenerateDataKey": ()}, "kms:GenerateDataKey", id="no key"),
+    ],
+)
+@pytest.mark.parametrize("operator", [USER, f"arn:aws:iam::{ACCOUNT}:role/operators"])
+def test_an_operator_with_the_quick_start_of_aws(
+    changes: dict[str, tuple[str, ...]], denied: str | None, operator: str
+) -> None:
+    world = World()
+    world.uses()
+    allows_operator(world, {**QUICK_START, **changes}, operator)
+
+    check = one(diagnosed(world, operator=operator), "operator")
+
+    assert check.verdict == ("fail" if denied else "pass")
+    assert denied is None or f"is denied {denied} on " in check.why[0]
 
 
 @pytest.mark.parametrize(

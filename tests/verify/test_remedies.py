@@ -117,6 +117,10 @@ def parsed(line: str) -> tuple[str, dict[str, Any]]:
     assert program == "aws"
     service = {"s3api": "s3"}.get(service, service)
     model = SESSION.get_service_model(service)
+    if command == "wait":
+        waiters = SESSION.get_waiter_model(service)
+        names = {xform_name(name, "-"): waiters.get_waiter(name) for name in waiters.waiter_names}
+        command = xform_name(names[words.pop(0)].operation, "-")
     names = {xform_name(name, "-"): name for name in model.operation_names}
     operation = model.operation_model(names[command])
     shapes = {f"--{xform_name(n, '-')}": (n, s) for n, s in operation.input_shape.members.items()}
@@ -288,6 +292,7 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
         *("ec2:AuthorizeSecurityGroupIngress", "ec2:CreateNetworkAclEntry"),
         *("ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcAttribute"),
         *("ec2:DescribeIamInstanceProfileAssociations", "ec2:ModifyInstanceMetadataOptions"),
+        "ec2:DescribeInstances",  # to wait
         *("ec2:ModifyVpcEndpoint", "ec2:RebootInstances", "ec2:StartInstances"),
         *("ec2:ReplaceNetworkAclEntry",),
         *("ec2:ReplaceIamInstanceProfileAssociation", "ec2:StopInstances"),
@@ -393,11 +398,21 @@ class Repair:
     def modify_instance_metadata_options(self, asked: dict[str, Any]) -> None:
         self._world.instance["MetadataOptions"] = {"HttpEndpoint": asked["HttpEndpoint"]}
 
-    def start_instances(self, _: dict[str, Any]) -> None:
+    def stop_instances(self, _: dict[str, Any]) -> None:
+        self._world.instance["State"] = {"Name": "stopping"}
+
+    def describe_instances(self, _: dict[str, Any]) -> None:
+        """Wait until it has stopped."""
+        assert self._world.instance["State"] == {"Name": "stopping"}
+        self._world.instance["State"] = {"Name": "stopped"}
+
+    def start_instances(self, asked: dict[str, Any]) -> None:
+        assert self._world.instance["State"] == {"Name": "stopped"}
+        self.reboot_instances(asked)
+
+    def reboot_instances(self, _: dict[str, Any]) -> None:
         self._world.instance["State"] = {"Name": "running"}
         self._world.has("ec2:describe_instance_status", {"InstanceStatuses": [status()]})
-
-    reboot_instances = start_instances
 
     def associate_iam_instance_profile(self, asked: dict[str, Any]) -> None:
         assert "IamInstanceProfile" not in self._world.instance

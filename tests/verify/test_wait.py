@@ -9,7 +9,7 @@ import pytest
 from session_manager_permissions._verify import waiting
 from session_manager_permissions._verify.checks import CHECKS
 
-from .nodes import NODE, World, both
+from .nodes import NODE, World, both, endpoint, group, key, without_a_route
 from .test_node_command import Run, run, world
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["run", "world"]  # fixtures
 
 SAID: Final = "session-manager-permissions: "
+ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
 
 
 class Clock:
@@ -60,9 +61,79 @@ def pending(world_: World) -> None:
     world_.instance["State"] = {"Name": "pending"}
 
 
+def unknown_to_ec2(world_: World) -> None:
+    world_.never_registered()
+    world_.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound")
+
+
+def known_to_ec2(world_: World) -> None:
+    world_.has("ec2:describe_instances", World._instances.__get__(world_))  # noqa: SLF001 # its answer
+
+
+def with_endpoint(state: str) -> Callable[[World], object]:
+    """Have no way to ssm but an endpoint in this state."""
+    found = [endpoint("ssm", State=state), endpoint("ssmmessages")]
+    opened = group("sg-endpoints", IpPermissions=[{"IpProtocol": "-1", "IpRanges": ANYWHERE}])
+    return both(
+        World.never_registered,
+        without_a_route,
+        lambda w: w.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": found}),
+        lambda w: w.answers["ec2:describe_security_groups"]["SecurityGroups"].append(opened),
+    )
+
+
+def with_nat(state: str, **subnet: str) -> Callable[[World], object]:
+    """Have no way out but a NAT gateway in this state."""
+    return both(
+        World.never_registered,
+        lambda w: w.answers["ec2:describe_nat_gateways"]["NatGateways"][0].update(
+            State=state, **subnet
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     ("breaks", "changes", "status", "spent", "says"),
     [
+        pytest.param(
+            unknown_to_ec2,
+            {3: known_to_ec2, 6: connects},
+            0,
+            10,
+            f"after 0 of 12 s, there is no instance {NODE}",
+            id="EC2 does not know it yet",
+        ),
+        *(
+            pytest.param(
+                breaks, {3: connects}, 0, 5, "is not ready after 0 of 12 s: connected", id=name
+            )
+            for name, breaks in {
+                "an endpoint that is made": with_endpoint("pending"),
+                "an endpoint that waits for its acceptance": with_endpoint("pendingAcceptance"),
+                "a NAT gateway that is made": with_nat("pending"),
+                "a NAT gateway that is made where no way leads out": with_nat(
+                    "pending", SubnetId="subnet-private"
+                ),
+            }.items()
+        ),
+        *(
+            pytest.param(breaks, {3: connects}, 1, 0, "does not change that: path-ssm", id=name)
+            for name, breaks in {
+                "an endpoint that is deleted": with_endpoint("deleting"),
+                "a NAT gateway that has failed": with_nat("failed"),
+            }.items()
+        ),
+        pytest.param(
+            lambda w: (
+                w.uses(),
+                w.has("kms:describe_key", {"KeyMetadata": key(KeyState="Creating")}),
+            ),
+            {3: lambda w: w.has("kms:describe_key", {"KeyMetadata": key()})},
+            0,
+            5,
+            "is not ready after 0 of 12 s: key-usable",
+            id="a key that is made",
+        ),
         pytest.param(World.never_registered, {7: connects}, 0, 10, "is ready", id="later"),
         pytest.param(lambda _: None, {}, 0, 0, "is ready after 0 s", id="at once"),
         pytest.param(pending, {3: runs, 6: connects}, 0, 10, "is ready", id="while it starts"),
@@ -125,7 +196,7 @@ def test_it_waits_as_long_as_that_can_help(  # noqa: PLR0917 # the columns of th
     assert (found.status, clock.now) == (status, spent)
     assert found.json["ready"] is (status == 0)
     lines = found.err.splitlines()
-    assert all(line.startswith(f"{SAID}{NODE} is ") for line in lines)
+    assert all(line.startswith((f"{SAID}{NODE} is ", f"{SAID}after ")) for line in lines)
     assert says in found.err
     assert len(lines) == -(-spent // 5) + 1
 
@@ -165,6 +236,18 @@ def test_only_a_node_can_be_waited_for(run: Callable[..., Run]) -> None:  # a fi
 
     assert found.status == 2
     assert "--wait needs --instance-id" in found.err
+
+
+def test_an_instance_that_ec2_never_knows_is_no_answer(
+    clock: Clock,
+    run: Callable[..., Run],  # a fixture
+) -> None:
+    unknown_to_ec2(clock.world)
+
+    found = run("--instance-id", NODE, "--wait", "12")
+
+    assert (found.status, clock.now, found.out) == (2, 12, "")
+    assert found.err.splitlines()[-1].startswith(f"{SAID}there is no instance {NODE} in ")
 
 
 def test_ctrl_c_ends_it(
