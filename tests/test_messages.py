@@ -53,6 +53,7 @@ from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify import options as options_module
 from session_manager_permissions._verify.asking import (
     CannotAsk,
+    NoNode,
     NotPermitted,
     NotThere,
     answered,
@@ -990,14 +991,14 @@ VERIFY: Final = {
             nodes.NODE,
             breaks=lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound"),
         ),
-        NotThere,
+        NoNode,
     ),
     "an `--instance-id` that EC2 does not know any more": Row(
         of_node(nodes.NODE, breaks=lambda w: w.has("ec2:describe_instances", {"Reservations": []})),
-        CannotAsk,
+        NoNode,
     ),
     "an `--instance-id` of a hybrid node that does not exist": Row(
-        of_node(nodes.HYBRID, breaks=lambda w: setattr(w, "record", None)), CannotAsk
+        of_node(nodes.HYBRID, breaks=lambda w: setattr(w, "record", None)), NoNode
     ),
     "`--instance-id` and a `--document` that does not exist": Row(
         of_node(nodes.NODE, "--document", "Mine"), NotThere
