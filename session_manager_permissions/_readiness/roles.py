@@ -565,6 +565,9 @@ class Roles:
         partition = resource.template.stack.partition
         if of_aws and of_aws[1] in {UNKNOWN, partition.name if partition else of_aws[1]}:
             return of_aws[2]
+        account = re.match("arn:[^:]*:iam::([0-9]+):", known)
+        if account and not may_be_equal(account[1], resource.template.stack.account):
+            return ""
         named = self._with_name(_MANAGED, resource.template, _name_in(found))
         return "" if named is None else self._managed[named]
 

@@ -1038,15 +1038,15 @@ ONE_OF_MANY: Final = {
 FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 """What an endpoint is in, by ids."""
 
-ANYTHING: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
-    "as JSON": json.dumps({"Statement": [ANYTHING]}),
+    "as JSON": json.dumps({"Statement": [ALLOWS_ALL]}),
     "with an action that is joined": {
-        "Statement": ANYTHING | {"Action": {"Fn::Join": [":", ["ssm", "*"]]}}
+        "Statement": ALLOWS_ALL | {"Action": {"Fn::Join": [":", ["ssm", "*"]]}}
     },
-    "for the account": {"Statement": ANYTHING | {"Principal": {"AWS": ref("AWS::AccountId")}}},
+    "for the account": {"Statement": ALLOWS_ALL | {"Principal": {"AWS": ref("AWS::AccountId")}}},
     "for the root of the account": {
-        "Statement": ANYTHING
+        "Statement": ALLOWS_ALL
         | {"Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}}
     },
 }
@@ -1114,7 +1114,7 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      with_policy({"Fn::Sub": '{"Statement": {"Action": "${Given}"}}'}), UNKNOWN),
     ("policy by a dynamic reference", with_policy("{{resolve:ssm:/policy}}"), UNKNOWN),
     *((f"policy with an action by a dynamic reference, {effect}", with_policy({"Statement": [
-        ANYTHING, ANYTHING | {"Effect": effect, "Action": "{{resolve:ssm:/action}}"}]}), says)
+        ALLOWS_ALL, ALLOWS_ALL | {"Effect": effect, "Action": "{{resolve:ssm:/action}}"}]}), says)
       for effect, says in {"Allow": OPEN, "Deny": UNKNOWN}.items()),
     ("policy that is not there",
      with_endpoints(Ssm=made("ssm", PolicyDocument={"Ref": "AWS::NoValue"})), OPEN),

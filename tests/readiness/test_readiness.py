@@ -475,6 +475,15 @@ def test_policies_of_a_role(check: Check, role: dict[str, Any], found: frozenset
     assert check(profile_and_role(role, **more, Other={"Type": "Other"})).rules == found
 
 
+def test_policy_of_another_account_is_another_policy(check: Check) -> None:
+    named = managed_policy(allow("s3:*"), roles=[])
+    named["Properties"]["ManagedPolicyName"] = "core"
+    body = profile_and_role(managed("arn:aws:iam::111122223333:policy/core"), Policy=named)
+
+    assert check(body, a="111122223333").rules == NEITHER
+    assert check(body, a="444455556666").rules == UNKNOWN
+
+
 @pytest.mark.parametrize(
     "kind",
     [
