@@ -364,9 +364,7 @@ def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
     )
     asked = ask(session, role, questions(role, uses, region), region, with_policies=False)
     verdicts = [answered(verdict) for verdict in with_deployment(asked, profile)]
-    found = _as_json(profile, role, document, verdicts)
-    for one in found["capabilities"]:
-        one["fix"] = [*with_profile(one["fix"], session.profile)]
+    found = _as_json(profile, role, document, verdicts, session.profile)
     trusted = _trusted(role, session, of_instances=profile is not None)
     if trusted is not None:
         found["trust"] = trusted
@@ -431,14 +429,27 @@ def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -
 
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
     identity, document = diagnosis.identity, diagnosis.preferences.document
-    of_role = _as_json(identity.profile, identity.role, document, identity.verdicts)
+    verdicts = identity.verdicts
+    of_role = _as_json(identity.profile, identity.role, document, verdicts, diagnosis.profile)
     return {**of_role, "ready": diagnosis.ready, **node_as_json(diagnosis)}
 
 
 def _as_json(
-    profile: str | None, role: LiveRole | None, document: LiveDocument, verdicts: Sequence[Verdict]
+    profile: str | None,
+    role: LiveRole | None,
+    document: LiveDocument,
+    verdicts: Sequence[Verdict],
+    of_aws: str | None,
 ) -> RoleAnswer:
-    """Return what `--output json` prints about a role."""
+    """Return what `--output json` prints about a role.
+
+    Args:
+        profile: the name of the instance profile.
+        role: the role.
+        document: what sessions use.
+        verdicts: what IAM says of the role.
+        of_aws: the profile of the AWS configuration, for the commands to run.
+    """
     return {
         "version": 1,
         "ready": all(verdict.allowed for verdict in verdicts),
@@ -454,7 +465,7 @@ def _as_json(
                 "allowed": verdict.allowed,
                 "verdict": _verdict(verdict),
                 "why": verdict.why,
-                "fix": verdict.fix,
+                "fix": [*with_profile(verdict.fix, of_aws)],
                 "notes": verdict.notes,
                 "answers": [*verdict.answers],
             }

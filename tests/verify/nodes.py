@@ -232,8 +232,8 @@ class World:
 class Session(_Session):
     """Asks the world."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world, REGION)
+    def __init__(self, world: World, profile: str | None = None) -> None:
+        super().__init__(world, REGION, profile)
 
 
 def diagnosed(

@@ -33,7 +33,7 @@ from .nodes import (
 from .test_verify import KINDS, documented, fields, no_account, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["no_account"]  # a fixture
@@ -48,7 +48,7 @@ FROM_DOCUMENT: Final = "which reads it from the document: give --document"
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
-    monkeypatch.setattr(command, "AwsSession", lambda *_: Session(found))
+    monkeypatch.setattr(command, "AwsSession", lambda profile, _: Session(found, profile))
     monkeypatch.setenv("PATH", "/nowhere")
     return found
 
@@ -115,6 +115,47 @@ def test_ready(world: World, run: Callable[..., Run]) -> None:
         "session_type": "Standard_Stream",
         "on_the_node": [FULL_DISK],
     }
+
+
+def texts(found: object) -> Iterator[str]:
+    """All texts of an answer."""
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, dict | list):
+        for one in found.values() if isinstance(found, dict) else found:
+            yield from texts(one)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--instance-id", NODE, "--operator", "caller"),
+        ("--instance-id", NODE, "--wait", "1"),
+        ("--role", ROLE),
+        ("--instance-profile", "web-server"),
+    ],
+    ids=lambda asked: asked[-2],
+)
+def test_each_command_has_the_profile_once(
+    asked: tuple[str, ...], world: World, run: Callable[..., Run]
+) -> None:
+    world.never_registered()
+    world.uses()
+    without_a_route(world)
+    world.trust = {"Statement": []}
+    world.denies |= {"ssm:UpdateInstanceInformation", f"{USER} ssm:StartSession"}
+    world.refuses("ssm:GetServiceSetting")
+    world.has("logs:describe_log_groups", {"logGroups": []})
+    for form in ("json", "table"):
+        found = run(*asked, "--profile", "prod", "--output", form)
+        lines = texts(found.json) if form == "json" else found.out.splitlines()
+        # the table has before each line where it belongs
+        commands = [
+            line for line in lines if re.search(r"(^|: |  )(aws|npx) [\w-]+ [\w-]+ -", line)
+        ]
+
+        assert len(commands) > 1
+        assert {line.count("--profile prod") for line in commands} == {1}
 
 
 def test_a_page_is_named_to_those_who_have_it(
