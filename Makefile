@@ -49,8 +49,10 @@ lint: .venv/.tools
 WITHOUT_CDK = $(patsubst %,--ignore %,$(filter-out %/test_document.py %/test_policy.py, \
   $(wildcard tests/verify/test_*.py)) $(patsubst %,tests/%.py,test_demo test_limits test_linters test_matrix \
   test_messages constructs/test_composition test_network test_signatures test_tables test_trust \
-  readiness/test_hostile_assemblies readiness/test_managed_policies \
-  readiness/test_packets readiness/test_policies readiness/test_templates readiness/test_verdicts \
+  test_cfn_lint readiness/test_check readiness/test_fixes readiness/test_hostile_assemblies \
+  readiness/test_managed_policies readiness/test_names readiness/test_packets readiness/test_policies \
+  readiness/test_rules_of_sessions readiness/test_steps readiness/test_taint readiness/test_templates \
+  readiness/test_verdicts readiness/test_worlds \
   readiness/test_what_findings_say)) -k 'not mypy and not pyright'
 
 # mypy takes one core alone, and environments wait for the network: the tests fill the rest.
