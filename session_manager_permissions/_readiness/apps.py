@@ -62,25 +62,22 @@ def apps(paths: Iterable[str]) -> Iterator[App]:
 
 def _written(files: list[str]) -> Assembly:
     """Read templates that are given by themselves. What one of them deploys is a part of it."""
-    assembly = _read(files)
+    assembly = Assembly(files)
     nested = {one.path.resolve() for one in assembly.templates if one.parent}
     roots = [one for one in files if Path(one).resolve() not in nested]
     for root in roots:
-        body, _ = load(Path(root))
-        if not isinstance(body.get("Resources"), dict):
+        if not isinstance(_loaded(Path(root)).get("Resources"), dict):
             raise CannotRead(f"{root}: it has no Resources: give a CloudFormation template")
-    return assembly if roots == files else _read(roots)
+    return assembly if roots == files else Assembly(roots)
 
 
-def _read(files: list[str]) -> Assembly:
-    assembly = Assembly(files)
-    for template, _ in assembly.unread:
-        if str(template.path) in files:
-            try:
-                load(template.path)
-            except CannotRead as error:
-                raise CannotRead(f"{template.path}: {error}") from None
-    return assembly
+def _loaded(file: Path, way_out: str = "") -> dict[str, Any]:
+    """Read a file, and say which it is if it can't be read."""
+    try:
+        body, _ = load(file)
+    except CannotRead as error:
+        raise CannotRead(f"{file}: {error}{way_out}") from None
+    return body
 
 
 def _synthesized(folder: Path) -> App:
@@ -100,7 +97,10 @@ def _synthesized(folder: Path) -> App:
                         paths.setdefault((file, logical_id), set()).add(path)
     if not files:
         raise CannotRead(f"{folder}: the app has no stack")
-    return App(_read(files), reasons, paths)
+    assembly = Assembly(files)
+    for template, _ in assembly.unread:
+        _loaded(template.path)  # what deploys a stack that can't be read can be read itself
+    return App(assembly, reasons, paths)
 
 
 def _stacks(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -111,10 +111,7 @@ def _stacks(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             f"{folder}: it has no manifest.json, as the output of CDK has: run cdk synth first, or "
             "give the templates"
         )
-    try:
-        body, _ = load(manifest)
-    except CannotRead as error:
-        raise CannotRead(f"{manifest}: {error}: run cdk synth again") from None
+    body = _loaded(manifest, ": run cdk synth again")
     for artifact in mapping(body.get("artifacts")).values():
         match artifact:
             case {"type": "aws:cloudformation:stack"}:

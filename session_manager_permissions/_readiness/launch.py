@@ -86,7 +86,12 @@ class Scripts(NamedTuple):
 
     def and_(self, other: Scripts) -> Scripts:
         """Return what matters of these and of others."""
+        if other is NO_SCRIPTS:
+            return self
         return Scripts(self.credentials or other.credentials, self.set_proxy or other.set_proxy)
+
+
+NO_SCRIPTS: Final = Scripts()
 
 
 class Launch(NamedTuple):
@@ -103,7 +108,7 @@ class Launch(NamedTuple):
     """The private address that is written, if one is."""
     other_interfaces: bool = False
     maybe_profile: Written | None = None
-    scripts: Scripts = Scripts()
+    scripts: Scripts = NO_SCRIPTS
     image: Written | None = None
     user_data: Written | None = None
     uses: tuple[Resource, ...] = ()
@@ -210,7 +215,7 @@ class LaunchReader:
         """What the user data says, which is encoded unless `Fn::Base64` encodes it."""
         script = mapping(written).get("Fn::Base64", written)
         if script is None:
-            return Scripts()
+            return NO_SCRIPTS
         known = self.parts.text(origin, script)
         if script is written:
             known = _decoded(known)
@@ -221,8 +226,10 @@ class LaunchReader:
     @staticmethod
     def of_init(resource: Resource) -> Scripts:
         """What the metadata of a resource says that `cfn-init` runs on its instances."""
-        written = mapping(resource.body.get("Metadata")).get("AWS::CloudFormation::Init")
-        return Scripts() if written is None else _scripts(shown(written))
+        written = resource.body.get("Metadata")
+        if written is not None:
+            written = mapping(written).get("AWS::CloudFormation::Init")
+        return NO_SCRIPTS if written is None else _scripts(shown(written))
 
     def _by_interfaces(
         self, launch: Launch, interfaces: list[tuple[dict[str, Any] | None, object]]
