@@ -1209,6 +1209,14 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", POLICIES_OF_ALL)
+def test_policy_of_an_endpoint_in_an_account_that_is_not_known(tmp_path: Path, name: str) -> None:
+    paths = write(tmp_path, Stack=with_policy(POLICIES_OF_ALL[name]))
+    deployed_to(tmp_path, "Stack", "unknown-account/eu-west-1")
+
+    assert {said(one) for one in verdicts(paths).values()} == {OPEN}
+
+
 @pytest.mark.parametrize(
     ("body", "expected"), [pytest.param(*row[1:], id=row[0]) for row in ENDPOINT_ROWS]
 )

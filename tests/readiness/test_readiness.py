@@ -475,6 +475,14 @@ def test_policies_of_a_role(check: Check, role: dict[str, Any], found: frozenset
     assert check(profile_and_role(role, **more, Other={"Type": "Other"})).rules == found
 
 
+def test_trust_of_ec2_by_the_suffix_of_a_region_that_is_not_known(check: Check) -> None:
+    principal = {"Service": {"Fn::Sub": "ec2.${AWS::URLSuffix}"}}
+    statement = allow("sts:AssumeRole", Principal=principal)
+    role = inline(ALL) | {"AssumeRolePolicyDocument": {"Statement": [statement]}}
+
+    assert check(profile_and_role(role), region="unknown-region").rules == READY
+
+
 def test_policy_of_another_account_is_another_policy(check: Check) -> None:
     named = managed_policy(allow("s3:*"), roles=[])
     named["Properties"]["ManagedPolicyName"] = "core"
