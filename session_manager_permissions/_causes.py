@@ -25,7 +25,7 @@ def more(cause: str) -> str:
     Without a site, only a checkout has the pages, and a package that is installed by itself has
     none.
     """
-    if SITE:
-        return f"More: {page(cause)}"
-    is_here = (_CHECKOUT / page(cause)).is_file()
-    return f"More: {page(cause)} in the repository of session-manager-permissions" * is_here
+    if not (SITE or (_CHECKOUT / page(cause)).is_file()):
+        return ""
+    where = "" if SITE else " in the repository of session-manager-permissions"
+    return f"More: {page(cause)}{where}"

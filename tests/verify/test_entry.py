@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import socket
@@ -120,13 +121,25 @@ def test_what_the_command_does_not_catch_ends_it_as_well(
     assert said == []
 
 
-def test_a_version_that_can_not_be_written_is_no_answer() -> None:
-    with open("/dev/full", "wb") as full:  # noqa: PTH123 # as a shell opens it
-        done = subprocess.run(  # noqa: S603 # the installed command
-            [COMMAND, "--version"], env={}, stdout=full, stderr=subprocess.PIPE, check=False
-        )
+def test_what_can_not_be_written_is_no_answer(
+    load: Callable[..., Any], said: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def main() -> int:
+        print("1.2.3")  # noqa: T201 # as argparse prints a version
+        return 0
 
-    assert (done.returncode, done.stderr) == (2, b"")
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    entry = load()
+    monkeypatch.setattr(_command, "main", main)
+    monkeypatch.setattr(sys, "stdout", Full())
+
+    with pytest.raises(Ended, match="2"):
+        entry.main()
+
+    assert said == []
 
 
 def test_who_ignores_ctrl_c_goes_on_ignoring_it(
