@@ -34,6 +34,7 @@ OF_SEVERAL = {
     "ec2:DescribeInstances",
     "iam:GetInstanceProfile",
     "iam:SimulatePrincipalPolicy",
+    "ssm:DescribeInstanceInformation",
     "ssm:GetDocument",
 }
 """Without the first there is no answer, and several checks rest on each of the others."""
