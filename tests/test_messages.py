@@ -1284,7 +1284,7 @@ APP: Final = {
         "error",
     ),
 }
-OF_APP: Final = {"cdk__manifest_json": "{}"}
+OF_APP: Final[dict[str, Any]] = {"cdk__manifest_json": "{}"}
 STACK: Final = {
     "type": "aws:cloudformation:stack",
     "properties": {"templateFile": "Web.template.json"},
