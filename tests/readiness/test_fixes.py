@@ -206,6 +206,12 @@ def late_without_registration(stack: cdk.Stack) -> None:
     SessionManagerPermissions(stack, "SessionManagerPermissions", role=role)
 
 
+def waits_without_registration(stack: cdk.Stack) -> None:
+    machine = instance(stack, vpc(stack))
+    permissions = SessionManagerPermissions(stack, "Permissions", role=machine.role)
+    machine.node.add_dependency(permissions)
+
+
 def late_by_the_mixin(stack: cdk.Stack) -> None:
     profile: Any = instance(stack, vpc(stack)).node.find_child("InstanceProfile")
     profile.with_(SessionManagerAccess(allow_registration=True))
@@ -650,6 +656,7 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     (id_that_is_taken, CHANNEL_MISSING),
     (late, BOOT_ORDER),
     (late_without_registration, REGISTRATION_MISSING),
+    (waits_without_registration, REGISTRATION_MISSING),
     (late_by_the_mixin, BOOT_ORDER),
     (late_by_a_policy, BOOT_ORDER),
     (boundary_of_the_app, CHANNEL_MISSING),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.policies import Answer
-from session_manager_permissions._readiness.roles import ROLE_IN
+from session_manager_permissions._readiness.roles import ATTACHED_BY, ROLE_IN
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .changes import allow as statement_of
@@ -137,7 +137,7 @@ class Allow(NamedTuple):
             clause = self._widen_boundary(code)
             if clause:
                 return clause
-        fleet = code.fleet(resources[0])
+        fleet = None if self._is_waited_for(code) else code.fleet(resources[0])
         only_registers = {*self.by_policy} <= {*_needs.REGISTRATION.actions}
         if fleet is None or self.by_boundary or not only_registers:
             if self.by_policy:
@@ -148,6 +148,14 @@ class Allow(NamedTuple):
         else:
             _remake(code, fleet)
         return ""
+
+    def _is_waited_for(self, code: Code) -> bool:
+        """Tell whether compute with the role waits for a policy, as it can't for a fleet's."""
+        return any(
+            before.type in ATTACHED_BY and self.role in before.waits_for
+            for machine in code.machines(self.role.template, role=self.role)
+            for before in machine.waits_for
+        )
 
     def _widen_boundary(self, code: Code) -> str:
         allow = {"Effect": "Allow", "Action": [*self.by_boundary], "Resource": "*"}
