@@ -761,7 +761,9 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
         app = cdk.App()
         base, web = (cdk.Stack(app, name, env=HERE) for name in ("Base", "Web"))
         left_alone = instance(base, vpc(base))
-        instance(web, vpc(web))
+        reads = iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"])
+        # CDK has the instance wait for the role's default policy, which is of no interest here.
+        instance(web, vpc(web)).add_to_role_policy(reads)
         key = kms.Key(base, "Key")
         SessionManagerFleet(app, "Fleet", exclude=[left_alone], encryption_key=key, log_prefix=None)
         return app

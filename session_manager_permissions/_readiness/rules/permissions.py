@@ -8,6 +8,7 @@ from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.policies import Answer
 from session_manager_permissions._readiness.roles import ATTACHED_BY, ROLE_IN
+from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
 from .changes import allow as statement_of
@@ -15,6 +16,7 @@ from .changes import inline
 from .fixes import ConstructPath, add_statement, literal
 from .kinds import kind_of
 from .rule import Finding, Told, not_ready
+from .writer import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -150,11 +152,16 @@ class Allow(NamedTuple):
         return ""
 
     def _is_waited_for(self, code: Code) -> bool:
-        """Tell whether compute with the role waits for a policy, as it can't for a fleet's."""
+        """Tell whether compute with the role waits for a policy that opens the channels.
+
+        Nothing can wait for the policy of a fleet, so the registration would come too late there.
+        """
         return any(
-            before.type in ATTACHED_BY and self.role in before.waits_for
+            mapping(statement).get("Sid") == _needs.CHANNELS.sid
             for machine in code.machines(self.role.template, role=self.role)
             for before in machine.waits_for
+            if before.type in ATTACHED_BY and self.role in before.waits_for
+            for statement in listed(written(before, "PolicyDocument.Statement"))
         )
 
     def _widen_boundary(self, code: Code) -> str:
