@@ -140,43 +140,32 @@ class SessionManagerEndpoints(Construct):
             decrypt_sessions_only=decrypt_sessions_only,
         )
         statements_by_sid(options, key, cdk.Stack.of(scope))  # for the errors of the options
-        if not hasattr(vpc, "select_subnets"):
-            raise TypeError(
-                f"vpc must be a VPC, got {described(vpc)}: give a construct (for a VPC that "
-                "exists, ec2.Vpc.from_lookup(scope, id, vpc_id=…); for an L1, "
-                "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …))"
-            )
-        if endpoint_policy not in (None, "account"):
-            raise ValueError(
-                f"endpoint_policy is {described(endpoint_policy)}: give 'account' to admit only "
-                "principals of the stack's account, or None; for a policy of your own make the "
-                "endpoint first, with vpc.add_interface_endpoint()"
-            )
+        _refuse_wrong(vpc, endpoint_policy)
         refuse_wrong_text("construct_id", construct_id)
         super().__init__(scope, construct_id)
         self._vpc = vpc
+        services = ["ssm", "ssmmessages"]
+        services += ["kms"] if key is not None else []
+        services += ["logs"] if options["log_group"] is not None else []
         nodes = self.node.root.node.find_all()
-        found = [*_endpoints_of(vpc, self, nodes)]
-        optional = {"kms": key, "logs": options["log_group"]}
-        needed = ["ssm", "ssmmessages", *(name for name in optional if optional[name] is not None)]
-        there = [one for one in found if one.service in needed and one.may_serve_names]
-        served = {one.service for one in there}
-        missing = [service for service in needed if service not in served]
-        groups = list(security_groups or ())
+        defined = [*_endpoints_of(vpc, self, nodes)]
+        serving = [one for one in defined if one.service in services and one.may_serve_names]
+        missing = [name for name in services if name not in {one.service for one in serving}]
+        groups = [*(security_groups or ())]
         if missing and not groups:
             groups.append(_group_of_the_vpc(self, vpc, nodes))
         self._interface_endpoints = self._make_interfaces(missing, subnets, groups)
         self._gateway_endpoint: ec2.GatewayVpcEndpoint | None = None
         if options["log_bucket"] is not None:
-            gateways = [one for one in found if one.service == "s3" and one.routes]
+            gateways = [one for one in defined if one.service == "s3" and one.routes]
             self._gateway_endpoint = self._make_gateway(gateways)
-            there += gateways
-        for one in there:
-            self._warn_if_uncertain(one)
+            serving += gateways
         if endpoint_policy is not None:
             for endpoint in self._made:
                 endpoint.add_to_policy(_of_account(cdk.Stack.of(self).account))
-        self._connections = _connections([*groups, *_groups_of(there)])
+        for one in serving:
+            self._warn_if_uncertain(one)
+        self._connections = _connections([*groups, *_groups_of(serving)])
         self.node.add_validation(AtSynthesis(self._find_clashes))
 
     @property
@@ -271,6 +260,27 @@ class SessionManagerEndpoints(Construct):
         ]
 
 
+def _refuse_wrong(vpc: object, endpoint_policy: object) -> None:
+    """Refuse what is no VPC, and any policy but the one that there is.
+
+    Raises:
+        TypeError: `vpc` is no VPC.
+        ValueError: another policy.
+    """
+    if not hasattr(vpc, "select_subnets"):
+        raise TypeError(
+            f"vpc must be a VPC, got {described(vpc)}: give a construct (for a VPC that "
+            "exists, ec2.Vpc.from_lookup(scope, id, vpc_id=…); for an L1, "
+            "ec2.Vpc.from_vpc_attributes(scope, id, vpc_id=cfn_vpc.ref, …))"
+        )
+    if endpoint_policy not in (None, "account"):
+        raise ValueError(
+            f"endpoint_policy is {described(endpoint_policy)}: give 'account' to admit only "
+            "principals of the stack's account, or None; for a policy of your own make the "
+            "endpoint first, with vpc.add_interface_endpoint()"
+        )
+
+
 _ANY: Final = "*"
 """Stands for route tables that are known at deployment only."""
 
@@ -316,8 +326,8 @@ def _endpoints_of(
         )
         knows = private_dns is True if is_interface else _ANY not in routes
         yield _DefinedEndpoint(
-            node,
-            service,
+            resource=node,
+            service=service,
             may_serve_names=is_interface and private_dns not in (None, False),
             is_certain=knows and not condition_path(node),
             routes=routes,

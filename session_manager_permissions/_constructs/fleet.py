@@ -202,7 +202,10 @@ class SessionManagerFleet(Construct):
                 holder = self if stack is tree.home else Construct(stack, holder_id)
                 statements = statements_by_sid(self._options, self._key, stack)
                 plain[stack] = FleetPolicy(
-                    stack, Environment.of(stack), holder, list(statements.values())
+                    stack=stack,
+                    environment=Environment.of(stack),
+                    holder=holder,
+                    statements=list(statements.values()),
                 )
             policy = plain[stack]
             condition = found.resource.cfn_options.condition if tree.has_conditions else None

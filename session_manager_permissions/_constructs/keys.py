@@ -66,7 +66,7 @@ def session_key(key: IKeyRef | IAliasRef) -> SessionKey:
             f"encryption_key is the AWS managed key {found.alias_name!r}, which only its own "
             "service may use: give a customer managed key"
         )
-    return SessionKey(key, *found)
+    return SessionKey(given=key, resource=found.resource, alias_name=found.alias_name)
 
 
 def session_key_id(key: IKeyRef | IAliasRef) -> str:

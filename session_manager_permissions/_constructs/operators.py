@@ -157,15 +157,15 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
     asked = json.dumps([stack.node.path, stack.resolve([access.document_arn, arns, tags, kinds])])
     grant_id = _needs.digest(asked)
     yield _Permission(
-        ["ssm:StartSession"],
-        arns or [stack.format_arn(service="ec2", resource="instance", resource_name="*")],
-        {**_CHECK_DOCUMENT, **({"StringEquals": tags} if tags else {})},
-        f"StartSessionInstances{grant_id}",
+        actions=["ssm:StartSession"],
+        resources=arns or [stack.format_arn(service="ec2", resource="instance", resource_name="*")],
+        conditions={**_CHECK_DOCUMENT, **({"StringEquals": tags} if tags else {})},
+        sid=f"StartSessionInstances{grant_id}",
     )
     aws_documents = [_AWS_DOCUMENTS[option] for option in _AWS_DOCUMENTS if getattr(access, option)]
     yield _Permission(
-        ["ssm:StartSession"],
-        [
+        actions=["ssm:StartSession"],
+        resources=[
             access.document_arn,
             *(
                 # The ARNs of AWS's own documents have no account.
@@ -173,8 +173,8 @@ def _permissions(access: Access, stack: cdk.Stack) -> Iterator[_Permission]:
                 for name in dict.fromkeys(chain(*aws_documents))
             ),
         ],
-        _CHECK_DOCUMENT,
-        f"StartSessionDocument{grant_id}",
+        conditions=_CHECK_DOCUMENT,
+        sid=f"StartSessionDocument{grant_id}",
     )
     sessions = stack.format_arn(
         service="ssm", region="*", account="*", resource="session", resource_name="*"

@@ -338,10 +338,10 @@ class SessionPreferences(Construct):
         https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
         """
         access = Access(
-            self.document_arn,
-            self.encryption_key,
-            instance_arns,
-            {} if instance_tags is None else instance_tags,
+            document_arn=self.document_arn,
+            encryption_key=self.encryption_key,
+            instance_arns=instance_arns,
+            instance_tags={} if instance_tags is None else instance_tags,
             all_instances=all_instances,
             allow_ssh=allow_ssh,
             allow_port_forwarding=allow_port_forwarding,

@@ -34,10 +34,10 @@ class Target(NamedTuple):
     """A role that a policy may be attached to."""
 
     role: iam.IRole
-    name: str
-    """The name by which a policy lists the role; empty if CDK is sure to attach to it."""
     key: object
     """Equal for the same role, however it is given: its name where that is known."""
+    name: str = ""
+    """The name by which a policy lists the role; empty if CDK is sure to attach to it."""
     cfn_role: iam.CfnRole | None = None
     """The L1 of a role of this app."""
 
@@ -53,15 +53,15 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
         _refuse_other_account("role", role, stack)
         cfn_role = role.node.default_child  # none where `customize_roles` prevents its synthesis
         if not isinstance(cfn_role, iam.CfnRole):
-            return Target(role, "", role)
-        return Target(role, "", _key(cfn_role), cfn_role)
+            return Target(role=role, key=role)
+        return Target(role=role, key=_key(cfn_role), cfn_role=cfn_role)
     if isinstance(role, iam.CfnRole):
         owner = role.node.scope
         if isinstance(owner, iam.Role) and role.node.id == "Resource":
             return role_target(scope, role_id, owner, stack)
         _refuse_other_account("role", role, stack)
         imported = iam.Role.from_role_name(scope, role_id, role.ref)
-        return Target(imported, "", _key(role), role)
+        return Target(role=imported, key=_key(role), cfn_role=role)
     arn: str | None = getattr(role, "role_arn", None)
     if arn is None or not hasattr(role, "attach_inline_policy"):
         if not hasattr(role, "role_ref"):
@@ -75,10 +75,10 @@ def role_target(scope: Construct, role_id: str, role: IRoleRef, stack: cdk.Stack
     imported = cast("iam.IRole", role)
     parts = parse_arn(arn)
     if parts is None:  # a token as a whole
-        return Target(imported, imported.role_name, _referenced_key(arn, stack))
+        return Target(role=imported, key=_referenced_key(arn, stack), name=imported.role_name)
     refuse_by_arn(arn)
     name = parts.resource.rpartition("/")[2]
-    return Target(imported, name, _referenced_key(name, stack))
+    return Target(role=imported, key=_referenced_key(name, stack), name=name)
 
 
 def profile_target(
@@ -221,7 +221,8 @@ def _named_target(
     if cdk.Token.is_unresolved(names):
         _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
-        return Target(iam.Role.from_role_name(scope, role_id, name), name, names[0])
+        role = iam.Role.from_role_name(scope, role_id, name)
+        return Target(role=role, key=names[0], name=name)
     if len(names) != 1:
         raise ValueError(
             f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"
