@@ -47,6 +47,30 @@ def public_vpc(scope: Construct) -> ec2.Vpc:
     return ec2.Vpc(scope, "Vpc", max_azs=1, nat_gateways=0, subnet_configuration=[public])
 
 
+SIZE: Final = ec2.InstanceType("t3.micro")
+
+
+def network(scope: Construct) -> ec2.Vpc:
+    return ec2.Vpc(scope, "Vpc", max_azs=1)
+
+
+def linux() -> ec2.IMachineImage:
+    return ec2.MachineImage.latest_amazon_linux2023()
+
+
+def instance(
+    scope: Construct, construct_id: str = "Instance", role: iam.IRole | None = None
+) -> ec2.Instance:
+    return ec2.Instance(
+        scope,
+        construct_id,
+        vpc=network(scope),
+        instance_type=SIZE,
+        machine_image=linux(),
+        role=role,
+    )
+
+
 def l1_profile(
     scope: Construct, *roles: str, construct_id: str = "Profile"
 ) -> iam.CfnInstanceProfile:
