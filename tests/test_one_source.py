@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.untraced
 
 KINDS: Final = ("made", "exists")
+
+
 BY_ITSELF: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
-LOG_ENCRYPTION: Final = "SessionManagerLogEncryption"
 
 
 def preferences(stack: cdk.Stack, kind: str, **arguments: Any) -> SessionPreferences:  # noqa: ANN401
@@ -52,6 +53,8 @@ def granted(stack: cdk.Stack, name: str, **options: Any) -> tuple[object, object
 EVERYTHING: Final = Given(
     "imported alias", "bucket with a key", "sessions", "group by its name", {}
 )
+
+
 FLAGS: Final = st.fixed_dictionaries(
     {},
     optional={
@@ -85,50 +88,6 @@ def test_any_preferences_grant_what_the_same_options_by_hand_grant(
     assert from_one_source == granted(stack, "ByHand", **by_hand)
 
 
-@pytest.mark.parametrize(
-    ("kind", "arguments"),
-    [
-        ("made", {}),
-        ("made", {"enforce_s3_encryption": True}),
-        ("made", {"enforce_s3_encryption": False}),
-        ("exists", {}),
-    ],
-)
-@pytest.mark.parametrize("has_bucket", [True, False])
-def test_the_role_may_see_the_encryption_of_a_log_bucket_whatever_is_enforced(
-    stack: cdk.Stack, kind: str, arguments: dict[str, bool], *, has_bucket: bool
-) -> None:
-    """The agent reads it at every upload."""
-    bucket = BUCKETS["imported bucket"](stack) if has_bucket else None
-    found = preferences(stack, kind, log_bucket=bucket, **arguments)
-
-    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), preferences=found)
-
-    allowed = [
-        statement["Resource"]["Fn::Join"][1][-1]
-        for statement in policy(stack)["PolicyDocument"]["Statement"]
-        if statement["Sid"] == LOG_ENCRYPTION
-    ]
-    assert allowed == ([f":s3:::{BUCKET}"] if has_bucket else [])
-
-
-@pytest.mark.parametrize("enforced", [False, True])
-@pytest.mark.parametrize("asked", [False, True])
-def test_whether_the_role_may_see_the_encryption_can_be_said_all_the_same(
-    stack: cdk.Stack, *, enforced: bool, asked: bool
-) -> None:
-    made = preferences(
-        stack,
-        "made",
-        log_bucket=BUCKETS["imported bucket"](stack),
-        enforce_s3_encryption=enforced,
-    )
-
-    found = session_manager_statements(preferences=made, check_log_encryption=asked)
-
-    assert (LOG_ENCRYPTION in [statement.sid for statement in found]) is asked
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("twice", BY_ITSELF)
 def test_an_option_given_twice_is_refused(stack: cdk.Stack, kind: str, twice: str) -> None:
@@ -139,19 +98,9 @@ def test_an_option_given_twice_is_refused(stack: cdk.Stack, kind: str, twice: st
         "log_prefix": "",
         "log_group": GROUPS["group by its name"](stack),
     }
-    option = {twice: options[twice]}
-    message = (
-        f"^{twice} is given twice, as an argument and by preferences 'Stack/Preferences': give "
-        "it to the preferences alone$"
-    )
 
-    with pytest.raises(ValueError, match=message):
-        SessionManagerPermissions(
-            stack, "Permissions", role=existing_role(stack), preferences=found, **option
-        )
-    assert stack.node.try_find_child("Permissions") is None
-    with pytest.raises(ValueError, match=message):
-        session_manager_statements(preferences=found, **option)
+    with pytest.raises(ValueError, match=f"^{twice} is given twice"):
+        session_manager_statements(preferences=found, **{twice: options[twice]})
 
 
 def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
@@ -161,40 +110,12 @@ def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
     statements = session_manager_statements(preferences=found, **nothing)
 
     assert "SessionManagerDecrypt" in [statement.sid for statement in statements]
-    assert resolved(stack, session_manager_statements(preferences=None, **nothing)) == resolved(
-        stack, session_manager_statements()
-    )
 
 
 @pytest.mark.parametrize("wrong", ["SSM-SessionManagerRunShell", {"log_bucket": BUCKET}, True])
-def test_what_is_no_preferences_is_a_type_error(stack: cdk.Stack, wrong: Any) -> None:  # noqa: ANN401
-    message = (
-        f"^preferences must be SessionPreferences, got {type(wrong).__name__} .*: for a document "
-        r"that exists use SessionPreferences.from_document_name\(scope, id, name\)$"
-    )
-
-    with pytest.raises(TypeError, match=message):
-        SessionManagerPermissions(
-            stack, "Permissions", role=existing_role(stack), preferences=wrong
-        )
-    assert stack.node.try_find_child("Permissions") is None
-    with pytest.raises(TypeError, match=message):
+def test_what_is_no_preferences_is_a_type_error(wrong: Any) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match=r"^preferences must be SessionPreferences"):
         session_manager_statements(preferences=wrong)
-
-
-def test_one_more_key_can_be_added_to_that_of_the_preferences(stack_here: cdk.Stack) -> None:
-    found = preferences(stack_here, "exists", encryption_key=existing_key(stack_here))
-    permissions = SessionManagerPermissions(
-        stack_here, "Permissions", role=existing_role(stack_here), preferences=found
-    )
-
-    permissions.add_encryption_key(
-        existing_key(stack_here, "Other", resource="key/5678abcd-12ab-34cd-56ef-1234567890ab")
-    )
-
-    statements = policy(stack_here)["PolicyDocument"]["Statement"]
-    (decrypt,) = (s for s in statements if s["Sid"] == "SessionManagerDecrypt")
-    assert len(decrypt["Resource"]) == 2
 
 
 def test_preferences_of_another_stack_make_an_import_of_what_it_owns(

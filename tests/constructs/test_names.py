@@ -81,6 +81,11 @@ def ids_that_read_the_same(app: cdk.App) -> list[cdk.Stack]:
     ]
 
 
+def one_stack_under_two_names(app: cdk.App) -> list[cdk.Stack]:
+    names = ("One", "Another")
+    return [cdk.Stack(cdk.Stage(app, name), "Stack", stack_name=name) for name in names]
+
+
 @pytest.mark.parametrize(
     "stacks_of",
     [
@@ -91,6 +96,7 @@ def ids_that_read_the_same(app: cdk.App) -> list[cdk.Stack]:
         nested_in_two_stacks,
         a_stack_and_one_nested_in_it,
         ids_that_read_the_same,
+        one_stack_under_two_names,
     ],
 )
 def test_two_stacks_of_one_shape_get_two_names(
@@ -98,11 +104,6 @@ def test_two_stacks_of_one_shape_get_two_names(
 ) -> None:
     one, another = [name_of(stack) for stack in stacks_of(make_app())]
     assert one != another
-
-
-def test_one_stack_under_two_names_gets_two_names(make_stack: MakeStack) -> None:
-    names = [name_of(make_stack(stack_name=name)) for name in ("One", "Another")]
-    assert names[0] != names[1]
 
 
 def test_two_constructs_in_one_stack_get_two_names(stack: cdk.Stack) -> None:
@@ -172,47 +173,21 @@ def test_a_name_that_would_be_too_long_has_all_that_iam_takes(make_stack: MakeSt
     assert len(name_of(make_stack("S" * 128))) == 128
 
 
-def test_a_key_or_a_role_more_moves_neither_the_logical_id_nor_the_name(
-    make_stack: MakeStack,
-) -> None:
-    def build(change: Callable[[cdk.Stack, SessionManagerPermissions], None]) -> tuple[str, str]:
+def test_no_key_and_no_role_more_moves_the_logical_id_or_the_name(make_stack: MakeStack) -> None:
+    def build(
+        change: Callable[[cdk.Stack, SessionManagerPermissions], object] = lambda _, __: None,
+        **options: Any,  # noqa: ANN401
+    ) -> tuple[str, str]:
         stack = make_stack(env=HERE)
-        change(stack, fill(stack))
+        given = {name: value(stack) for name, value in options.items()}
+        role = existing_role(stack)
+        change(stack, SessionManagerPermissions(stack, "Permissions", role=role, **given))
         ((logical_id, body),) = resources(stack, "AWS::IAM::Policy").items()
         return logical_id, body["Properties"]["PolicyName"]
 
-    before = build(lambda _, __: None)
+    before = build()
     assert before[0] == "PermissionsPolicyB6C46DEA"
-    changes: list[Callable[[cdk.Stack, SessionManagerPermissions], None]] = [
-        lambda s, p: p.add_encryption_key(existing_key(s)),
-        lambda s, p: p.add_encryption_key(existing_key(s, resource="alias/sessions")),
-        lambda s, p: p.attach_to_role(existing_role(s, "Second", "Second")),
-    ]
-    for change in changes:
-        assert build(change) == before
-
-
-def test_a_key_at_once_moves_neither_the_logical_id_nor_the_name(make_stack: MakeStack) -> None:
-    without, with_key = make_stack(), make_stack()
-    fill(without)
-    SessionManagerPermissions(
-        with_key,
-        "Permissions",
-        role=existing_role(with_key),
-        encryption_key=existing_key(with_key),
-    )
-    assert list(resources(with_key, "AWS::IAM::Policy")) == list(
-        resources(without, "AWS::IAM::Policy")
-    )
-    assert policy(with_key)["PolicyName"] == policy(without)["PolicyName"]
-
-
-def test_a_policy_name_moves_the_name_alone(make_stack: MakeStack) -> None:
-    default, named = make_stack(), make_stack()
-    fill(default)
-    SessionManagerPermissions(
-        named, "Permissions", role=existing_role(named), policy_name="Sessions"
-    )
-    assert list(resources(named, "AWS::IAM::Policy")) == list(
-        resources(default, "AWS::IAM::Policy")
-    )
+    assert build(lambda s, p: p.add_encryption_key(existing_key(s))) == before
+    assert build(lambda s, p: p.attach_to_role(existing_role(s, "Second", "Second"))) == before
+    assert build(encryption_key=existing_key) == before
+    assert build(policy_name=lambda _: "Sessions") == (before[0], "Sessions")

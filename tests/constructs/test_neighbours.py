@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_managed_policies import policies
 
 from session_manager_permissions import session_manager_statements
 from tests.builders import as_list, deployed
@@ -36,50 +37,9 @@ RESOURCES: Final = {
 }
 """What the page calls each resource."""
 
-# Not looked up: AWS's page "AmazonSSMManagedInstanceCore" of its managed policies, version 2.
-MANAGED_INSTANCE_CORE: Final[list[dict[str, Any]]] = [
-    {
-        "Action": [
-            "ssm:DescribeAssociation",
-            "ssm:GetDeployablePatchSnapshotForInstance",
-            "ssm:GetDocument",
-            "ssm:DescribeDocument",
-            "ssm:GetManifest",
-            "ssm:GetParameter",
-            "ssm:GetParameters",
-            "ssm:ListAssociations",
-            "ssm:ListInstanceAssociations",
-            "ssm:PutInventory",
-            "ssm:PutComplianceItems",
-            "ssm:PutConfigurePackageResult",
-            "ssm:UpdateAssociationStatus",
-            "ssm:UpdateInstanceAssociationStatus",
-            "ssm:UpdateInstanceInformation",
-        ],
-        "Resource": "*",
-    },
-    {
-        "Action": [
-            "ssmmessages:CreateControlChannel",
-            "ssmmessages:CreateDataChannel",
-            "ssmmessages:OpenControlChannel",
-            "ssmmessages:OpenDataChannel",
-        ],
-        "Resource": "*",
-    },
-    {
-        "Action": [
-            "ec2messages:AcknowledgeMessage",
-            "ec2messages:DeleteMessage",
-            "ec2messages:FailMessage",
-            "ec2messages:GetEndpoint",
-            "ec2messages:GetMessages",
-            "ec2messages:SendReply",
-        ],
-        "Resource": "*",
-    },
+MANAGED_INSTANCE_CORE: Final[list[dict[str, Any]]] = policies()["AmazonSSMManagedInstanceCore"][
+    "Statement"
 ]
-
 # Not looked up: the first policy of AWS's page "Create a custom IAM role for Session Manager".
 MINIMAL_ROLE: Final[list[dict[str, Any]]] = [
     {

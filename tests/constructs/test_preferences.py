@@ -18,6 +18,7 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
+from tests.builders import deployed
 from tests.conftest import (
     ACCOUNT,
     HERE,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
-KIB_64: Final = 64 * 1024
+
 
 on_stack_fixtures = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
@@ -73,10 +74,11 @@ def inputs(stack: cdk.Stack) -> dict[str, Any]:
     return found
 
 
-def refused(stack: cdk.Stack, error: type[Exception], match: str, **arguments: object) -> None:
-    """The error is raised before anything is made."""
-    with pytest.raises(error, match=match):
+def refused(stack: cdk.Stack, error: type[Exception], **arguments: object) -> None:
+    """The error names the first argument, and is raised before anything is made."""
+    with pytest.raises(error, match=f"^{next(iter(arguments))} ") as found:
         preferences(stack, **arguments)
+    assert found.type is error
     assert stack.node.try_find_child("Preferences") is None
 
 
@@ -99,6 +101,8 @@ TOP: Final = {
     "sessionType": Field(str, required=True, values="Standard_Stream"),
     "inputs": Field(dict, required=True),
 }
+
+
 INPUTS: Final = {
     "s3BucketName": Field(str),
     "s3KeyPrefix": Field(str),
@@ -113,7 +117,11 @@ INPUTS: Final = {
     "maxSessionDuration": Field(str, values="[1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440"),
     "shellProfile": Field(dict),
 }
+
+
 SHELL_PROFILE: Final = {"windows": Field(str), "linux": Field(str)}
+
+
 INTRINSICS: Final = ("Ref", "Fn::GetAtt", "Fn::Join", "Fn::Select")
 
 
@@ -146,60 +154,15 @@ def is_valid(value: object, field: Field) -> bool:
     return not isinstance(value, str) or bool(re.fullmatch(field.values, value, re.DOTALL))
 
 
-VALID: Final[dict[str, Any]] = {
-    "schemaVersion": "1.0",
-    "sessionType": "Standard_Stream",
-    "inputs": {
-        "s3EncryptionEnabled": True,
-        "cloudWatchEncryptionEnabled": False,
-        "cloudWatchStreamingEnabled": False,
-        "runAsEnabled": False,
-        "idleSessionTimeout": "60",
-        "maxSessionDuration": "1440",
-        "shellProfile": {"linux": "pwd"},
-    },
-}
+def test_the_schema_finds_what_is_not_as_documented() -> None:
+    wrong = {"s3BucketName": {"name": "logs"}, "idleSessionTimeout": "61", "runAsEnabled": "true"}
+    content = {"schemaVersion": "2.2", "inputs": {**wrong, "kmsKey": ""}, "mainSteps": []}
 
-
-def without(element: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in element.items() if key != name}
-
-
-def with_input(name: str, value: object) -> dict[str, Any]:
-    return VALID | {"inputs": VALID["inputs"] | {name: value}}
-
-
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        (VALID, []),
-        (without(VALID, "schemaVersion"), ["schemaVersion"]),
-        (VALID | {"schemaVersion": "2.2"}, ["schemaVersion"]),
-        (VALID | {"sessionType": "Port"}, ["sessionType"]),
-        (VALID | {"mainSteps": []}, ["mainSteps"]),
-        (VALID | {"inputs": without(VALID["inputs"], "runAsEnabled")}, ["runAsEnabled"]),
-        (with_input("s3EncryptionEnabled", "true"), ["s3EncryptionEnabled"]),
-        (with_input("s3BucketName", None), ["s3BucketName"]),
-        (with_input("s3BucketName", {"Ref": "Bucket"}), []),
-        (with_input("s3BucketName", {"name": "logs"}), ["s3BucketName"]),
-        (with_input("idleSessionTimeout", 20), ["idleSessionTimeout"]),
-        (with_input("idleSessionTimeout", "0"), ["idleSessionTimeout"]),
-        (with_input("idleSessionTimeout", "61"), ["idleSessionTimeout"]),
-        (with_input("idleSessionTimeout", ""), ["idleSessionTimeout"]),
-        (with_input("maxSessionDuration", "1441"), ["maxSessionDuration"]),
-        (with_input("maxSessionDuration", "1.5"), ["maxSessionDuration"]),
-        (with_input("shellProfile", {"macos": "pwd"}), ["macos"]),
-        (with_input("shellProfile", {"linux": ["pwd"]}), ["linux"]),
-        (with_input("runAsEnabled", "true"), ["runAsEnabled"]),
-        # the operator's tag names the user
-        (VALID | {"inputs": VALID["inputs"] | {"runAsEnabled": True}}, []),
-        (with_input("kmsKey", ""), ["kmsKey"]),
-    ],
-)
-def test_the_schema_finds_what_is_not_as_documented(
-    content: dict[str, Any], named: list[str]
-) -> None:
-    assert violations(content) == named
+    assert violations(content) == [
+        *("sessionType", "mainSteps", "schemaVersion"),
+        *("s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "cloudWatchStreamingEnabled"),
+        *("kmsKey", *wrong),
+    ]
 
 
 @on_stack_fixtures
@@ -218,35 +181,30 @@ def test_any_preferences_make_a_document_as_documented(
 # the document
 
 
-def test_it_is_a_document_of_type_session_that_changes_in_new_versions(stack: cdk.Stack) -> None:
+def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
     preferences(stack, document_name="Acme-Sessions")
 
-    assert without(document(stack), "Content") == {
+    assert len(template(stack)["Resources"]) == 1
+    assert document(stack) == {
         "DocumentType": "Session",
         "Name": "Acme-Sessions",
         "UpdateMethod": "NewVersion",
-    }
-    assert len(template(stack)["Resources"]) == 1
-
-
-def test_with_no_argument_nothing_is_turned_on(stack: cdk.Stack) -> None:
-    preferences(stack)
-
-    assert document(stack)["Content"] == {
-        "schemaVersion": "1.0",
-        "description": "Session Manager preferences",
-        "sessionType": "Standard_Stream",
-        "inputs": {
-            "s3BucketName": "",
-            "s3KeyPrefix": "",
-            "s3EncryptionEnabled": False,
-            "cloudWatchLogGroupName": "",
-            "cloudWatchEncryptionEnabled": False,
-            "cloudWatchStreamingEnabled": False,
-            "kmsKeyId": "",
-            "runAsEnabled": False,
-            "runAsDefaultUser": "",
-            "shellProfile": {"linux": "", "windows": ""},
+        "Content": {
+            "schemaVersion": "1.0",
+            "description": "Session Manager preferences",
+            "sessionType": "Standard_Stream",
+            "inputs": {
+                "s3BucketName": "",
+                "s3KeyPrefix": "",
+                "s3EncryptionEnabled": False,
+                "cloudWatchLogGroupName": "",
+                "cloudWatchEncryptionEnabled": False,
+                "cloudWatchStreamingEnabled": False,
+                "kmsKeyId": "",
+                "runAsEnabled": False,
+                "runAsDefaultUser": "",
+                "shellProfile": {"linux": "", "windows": ""},
+            },
         },
     }
 
@@ -284,6 +242,52 @@ def test_each_argument_is_in_its_input(stack_here: cdk.Stack) -> None:
     }
 
 
+IMPORTED: Final = "imported bucket"
+NAMED: Final = "group by its name"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "group", "arguments", "said"),
+    [
+        (IMPORTED, None, {}, {"s3EncryptionEnabled": True}),
+        (IMPORTED, None, {"enforce_s3_encryption": False}, {"s3EncryptionEnabled": False}),
+        (None, None, {"enforce_s3_encryption": True}, {"s3EncryptionEnabled": False}),
+        (None, NAMED, {}, {"cloudWatchStreamingEnabled": True}),
+        (None, NAMED, {}, {"cloudWatchEncryptionEnabled": False}),
+        (None, NAMED, {"stream_logs": False}, {"cloudWatchStreamingEnabled": False}),
+        (None, None, {"stream_logs": True}, {"cloudWatchStreamingEnabled": False}),
+        *(
+            (None, kind, {"enforce_cloudwatch_encryption": True}, {})
+            for kind in GROUPS
+            if kind not in UNENCRYPTED_GROUPS
+        ),
+        *(
+            (IMPORTED, None, {"log_prefix": prefix}, {"s3KeyPrefix": said})
+            for prefix, said in (("/sessions/", "sessions"), ("a//b/", "a/b"), ("/", ""), ("", ""))
+        ),
+        (None, None, {"run_as_enabled": None}, {"runAsEnabled": False}),
+        # the operator's tag names the user
+        (None, None, {"run_as_enabled": True}, {"runAsEnabled": True, "runAsDefaultUser": ""}),
+        (None, None, {"run_as_user": "operator"}, {"runAsEnabled": True}),
+        (None, None, {"run_as_enabled": True, "run_as_user": "a"}, {"runAsDefaultUser": "a"}),
+    ],
+)
+def test_what_is_enforced_and_turned_on(
+    stack: cdk.Stack,
+    bucket: str | None,
+    group: str | None,
+    arguments: dict[str, Any],
+    said: dict[str, Any],
+) -> None:
+    sources: dict[str, Any] = {
+        "log_bucket": BUCKETS[bucket](stack) if bucket else None,
+        "log_group": GROUPS[group](stack) if group else None,
+    }
+    preferences(stack, **sources, **arguments)
+
+    assert inputs(stack).items() >= said.items()
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -315,10 +319,9 @@ def test_a_default_name_that_would_be_too_long_has_all_that_ssm_takes(
     make_stack: MakeStack,
 ) -> None:
     stack = make_stack("S" * 128)
-    SessionPreferences(stack, "Preferences")
+    preferences(stack)
 
-    (found,) = resources(stack, "AWS::SSM::Document").values()
-    assert len(found["Properties"]["Name"]) == 128
+    assert len(document(stack)["Name"]) == 128
 
 
 def test_the_default_name_is_unique_to_stack_and_construct(make_app: MakeApp) -> None:
@@ -370,44 +373,25 @@ def test_a_name_that_systems_manager_takes_is_the_documents(
 @pytest.mark.parametrize(
     "name",
     [
-        "",
-        "ab",
-        "n" * 129,
-        "Acme Sessions",
-        "Acme/Sessions",
-        "Séances",
-        "Sessions\n",
-        "arn:aws:ssm:eu-west-1:111122223333:document/Sessions",
-        "${Stack}-Sessions",
+        *("", "ab", "n" * 129, "Acme Sessions", "Acme/Sessions", "Séances", "Sessions\n"),
+        *("arn:aws:ssm:eu-west-1:111122223333:document/Sessions", "${Stack}-Sessions"),
     ],
 )
 def test_a_name_that_systems_manager_does_not_take_is_refused(stack: cdk.Stack, name: str) -> None:
-    message = "^document_name .* is not a name that Systems Manager takes: 3 to 128 characters of"
-    refused(stack, ValueError, message, document_name=name)
-    with pytest.raises(ValueError, match=message):
+    refused(stack, ValueError, document_name=name)
+    with pytest.raises(ValueError, match=r"^document_name "):
         SessionPreferences.from_document_name(stack, "Preferences", name)
 
 
-def test_the_accounts_default_as_a_new_document_is_refused_with_the_way_out(
-    stack: cdk.Stack,
-) -> None:
-    message = (
-        "^document_name 'SSM-SessionManagerRunShell' is the account's default document, which "
-        r"nearly always exists .* or import it with SessionPreferences.from_document_name\(\)"
-    )
-    refused(stack, ValueError, message, document_name=ACCOUNT_DEFAULT)
-
-
 @pytest.mark.parametrize(
-    "name", ["aws-sessions", "amazonSessions", "amzn.sessions", "AWSEC2-Sessions", "AWSSupport-S"]
+    "name",
+    [
+        *("aws-sessions", "amazonSessions", "amzn.sessions", "AWSEC2-Sessions", "AWSSupport-S"),
+        ACCOUNT_DEFAULT,
+    ],
 )
 def test_a_name_that_aws_keeps_for_itself_is_refused(stack: cdk.Stack, name: str) -> None:
-    refused(
-        stack,
-        ValueError,
-        f"^document_name '{name}' begins with a prefix that AWS reserves .*: give another name$",
-        document_name=name,
-    )
+    refused(stack, ValueError, document_name=name)
 
 
 def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeStack) -> None:
@@ -432,26 +416,10 @@ def test_a_name_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
 # times
 
 
-@on_stack_fixtures
-@given(idle=st.integers(1, 60), most=st.integers(1, 1440))
-@example(idle=1, most=1)
-@example(idle=60, most=1440)
-def test_times_are_whole_minutes_as_strings(make_stack: MakeStack, idle: int, most: int) -> None:
-    stack = make_stack()
-
-    preferences(
-        stack,
-        idle_timeout=cdk.Duration.seconds(idle * 60),
-        max_duration=cdk.Duration.minutes(most),
-    )
-
-    found = inputs(stack)
-    assert (found["idleSessionTimeout"], found["maxSessionDuration"]) == (str(idle), str(most))
-
-
 @pytest.mark.parametrize(
     ("time", "minutes"),
     [
+        (cdk.Duration.minutes(1), "1"),
         (cdk.Duration.hours(1), "60"),
         (cdk.Duration.hours(0.5), "30"),
         (cdk.Duration.millis(60_000), "1"),
@@ -461,34 +429,31 @@ def test_times_are_whole_minutes_as_strings(make_stack: MakeStack, idle: int, mo
 def test_a_time_may_be_given_in_any_unit(
     stack: cdk.Stack, time: cdk.Duration, minutes: str
 ) -> None:
-    preferences(stack, idle_timeout=time)
+    preferences(stack, idle_timeout=time, max_duration=cdk.Duration.days(1))
 
-    assert inputs(stack)["idleSessionTimeout"] == minutes
+    found = inputs(stack)
+    assert (found["idleSessionTimeout"], found["maxSessionDuration"]) == (minutes, "1440")
 
 
 @pytest.mark.parametrize(
-    ("argument", "time", "message"),
+    ("argument", "time"),
     [
-        ("idle_timeout", cdk.Duration.minutes(0), "0 minutes: give whole minutes from 1 to 60"),
-        ("idle_timeout", cdk.Duration.minutes(61), "1 hour 1 minute: .* from 1 to 60"),
-        ("max_duration", cdk.Duration.minutes(0), "0 minutes: .* from 1 to 1440"),
-        ("max_duration", cdk.Duration.minutes(1441), "1 day 1 minute: .* from 1 to 1440"),
-        ("max_duration", cdk.Duration.days(2), "2 days: .* from 1 to 1440"),
+        ("idle_timeout", cdk.Duration.minutes(0)),
+        ("idle_timeout", cdk.Duration.minutes(61)),
+        ("max_duration", cdk.Duration.minutes(0)),
+        ("max_duration", cdk.Duration.minutes(1441)),
     ],
 )
 def test_a_time_out_of_bounds_is_refused(
-    stack: cdk.Stack, argument: str, time: cdk.Duration, message: str
+    stack: cdk.Stack, argument: str, time: cdk.Duration
 ) -> None:
-    refused(stack, ValueError, f"^{argument} is {message}$", **{argument: time})
+    refused(stack, ValueError, **{argument: time})
 
 
-@pytest.mark.parametrize(
-    "time", [cdk.Duration.seconds(90), cdk.Duration.millis(3_600_001), cdk.Duration.hours(0.51)]
-)
+@pytest.mark.parametrize("time", [cdk.Duration.seconds(90), cdk.Duration.hours(0.51)])
 def test_cdk_refuses_what_are_no_whole_minutes(stack: cdk.Stack, time: cdk.Duration) -> None:
-    refused(
-        stack, RuntimeError, "cannot be converted into a whole number of minutes", max_duration=time
-    )
+    with pytest.raises(RuntimeError, match="cannot be converted into a whole number of minutes"):
+        preferences(stack, max_duration=time)
 
 
 def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
@@ -506,31 +471,11 @@ def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
 
 def test_a_time_that_only_the_deployment_knows_is_in_minutes(stack: cdk.Stack) -> None:
     number = cdk.CfnParameter(stack, "Seconds", type="Number").value_as_number
-    says = r"Duration must be specified as 'Duration.minutes\(\)' here"
-    refused(stack, RuntimeError, says, idle_timeout=cdk.Duration.seconds(number))
+    with pytest.raises(RuntimeError, match=r"Duration must be specified as 'Duration.minutes\(\)'"):
+        preferences(stack, idle_timeout=cdk.Duration.seconds(number))
 
 
 # logs
-
-
-@pytest.mark.parametrize(
-    ("given_as", "in_document"),
-    [
-        ("sessions", "sessions"),
-        ("/sessions/", "sessions"),
-        ("a//b/", "a/b"),
-        ("/", ""),
-        ("", ""),
-        (None, ""),
-    ],
-)
-def test_a_prefix_is_as_in_the_log_options(
-    stack: cdk.Stack, given_as: str | None, in_document: str
-) -> None:
-    made = preferences(stack, log_bucket=BUCKETS["imported bucket"](stack), log_prefix=given_as)
-
-    assert inputs(stack)["s3KeyPrefix"] == in_document
-    assert made.log_prefix == (in_document or None)
 
 
 def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
@@ -543,66 +488,22 @@ def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack
     assert inputs(stack)["s3KeyPrefix"] == {"Fn::Join": ["", ["sessions/", {"Ref": "Prefix"}]]}
 
 
-@pytest.mark.parametrize(
-    ("prefix", "message"),
-    [
-        ("sessions/*", "has a wildcard or a policy variable"),
-        ("${aws:userid}", "has a wildcard or a policy variable"),
-        ("../logs", "has '.' or '..' between its slashes"),
-        ("p" * 1025, "is 1025 bytes long, and the key of an S3 object"),
-    ],
-)
-def test_a_prefix_that_is_none_is_refused(stack: cdk.Stack, prefix: str, message: str) -> None:
-    bucket = BUCKETS["imported bucket"](stack)
-    refused(stack, ValueError, f"^log_prefix .* {message}", log_bucket=bucket, log_prefix=prefix)
-    with pytest.raises(ValueError, match=f"^log_prefix .* {message}"):
-        SessionPreferences.from_document_name(
-            stack, "Preferences", log_bucket=bucket, log_prefix=prefix
-        )
-
-
-def test_a_prefix_without_a_bucket_is_refused(stack: cdk.Stack) -> None:
-    message = "^log_prefix 'sessions' has no bucket: give log_bucket too$"
-    refused(stack, ValueError, message, log_prefix="sessions")
-    with pytest.raises(ValueError, match=message):
-        SessionPreferences.from_document_name(stack, "Preferences", log_prefix="sessions")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "streams"),
-    [({}, True), ({"stream_logs": True}, True), ({"stream_logs": False}, False)],
-)
-def test_logs_are_streamed_unless_that_is_turned_off(
-    stack: cdk.Stack, arguments: dict[str, bool], *, streams: bool
+@pytest.mark.parametrize("prefix", ["sessions/*", "${aws:userid}", "../logs", "p" * 1025])
+@pytest.mark.parametrize("has_bucket", [True, False])
+def test_a_prefix_that_is_none_or_has_no_bucket_is_refused(
+    stack: cdk.Stack, prefix: str, *, has_bucket: bool
 ) -> None:
-    preferences(stack, log_group=GROUPS["group by its name"](stack), **arguments)
-
-    assert inputs(stack)["cloudWatchStreamingEnabled"] is streams
-
-
-def test_nothing_is_streamed_without_a_log_group(stack: cdk.Stack) -> None:
-    preferences(stack, stream_logs=True)
-
-    assert inputs(stack)["cloudWatchStreamingEnabled"] is False
+    bucket = BUCKETS[IMPORTED](stack) if has_bucket else None
+    given_as: dict[str, Any] = {
+        "log_prefix": prefix if has_bucket else "sessions",
+        "log_bucket": bucket,
+    }
+    refused(stack, ValueError, **given_as)
+    with pytest.raises(ValueError, match=r"^log_prefix "):
+        SessionPreferences.from_document_name(stack, "Preferences", **given_as)
 
 
 # enforced encryption
-
-
-@pytest.mark.parametrize(
-    ("arguments", "enforced"),
-    [
-        ({}, True),
-        ({"enforce_s3_encryption": True}, True),
-        ({"enforce_s3_encryption": False}, False),
-    ],
-)
-def test_encryption_in_s3_is_enforced_unless_that_is_turned_off(
-    stack: cdk.Stack, arguments: dict[str, bool], *, enforced: bool
-) -> None:
-    preferences(stack, log_bucket=BUCKETS["imported bucket"](stack), **arguments)
-
-    assert inputs(stack)["s3EncryptionEnabled"] is enforced
 
 
 TWICE: Final = "aws:kms:dsse"
@@ -637,6 +538,8 @@ ENCRYPTED_TWICE: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "L2 of an L1": lambda stack: s3.Bucket.from_cfn_bucket(l1_bucket(stack, TWICE)),
     "L1, its first rule": lambda stack: l1_bucket(stack, TWICE, "AES256"),
 }
+
+
 ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     **BUCKETS,
     "KMS": l2_bucket(s3.BucketEncryption.KMS),
@@ -668,24 +571,8 @@ def test_a_bucket_that_the_agent_does_not_take_for_encrypted_is_refused_where_th
     stack: cdk.Stack, kind: str
 ) -> None:
     bucket = ENCRYPTED_TWICE[kind](stack)
-    message = (
-        f"^enforce_s3_encryption lets no session start: log_bucket '{bucket.node.path}' encrypts "
-        "with aws:kms:dsse, which the agent does not take for encrypted; encrypt it with aws:kms "
-        "or AES256, or give enforce_s3_encryption=False$"
-    )
-    refused(stack, ValueError, message, log_bucket=bucket)
-    refused(stack, ValueError, message, log_bucket=bucket, enforce_s3_encryption=True)
-
-
-def permitted(stack: cdk.Stack, **options: Any) -> None:  # noqa: ANN401
-    """Give the options to the construct and to the function."""
-    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
-    session_manager_statements(**options)
-
-
-@pytest.mark.parametrize("kind", ENCRYPTED_TWICE)
-def test_it_is_taken_without_a_word_where_nothing_is_enforced(stack: cdk.Stack, kind: str) -> None:
-    bucket = ENCRYPTED_TWICE[kind](stack)
+    with pytest.raises(ValueError, match=f"^enforce_s3_encryption .* '{bucket.node.path}'"):
+        preferences(stack, log_bucket=bucket)
 
     made = preferences(stack, log_bucket=bucket, enforce_s3_encryption=False)
     permitted(stack, preferences=made)
@@ -694,12 +581,17 @@ def test_it_is_taken_without_a_word_where_nothing_is_enforced(stack: cdk.Stack, 
     assert warnings(stack) == []
 
 
+def permitted(stack: cdk.Stack, **options: Any) -> None:  # noqa: ANN401
+    """Give the options to the construct and to the function."""
+    SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **options)
+    session_manager_statements(**options)
+
+
 @pytest.mark.parametrize("way", ["log_bucket", "a document that exists", "both"])
-@pytest.mark.parametrize("kind", ENCRYPTED_TWICE)
 def test_it_is_warned_of_once_where_it_is_not_known_what_is_enforced(
-    stack: cdk.Stack, kind: str, way: str
+    stack: cdk.Stack, way: str
 ) -> None:
-    bucket = ENCRYPTED_TWICE[kind](stack)
+    bucket = ENCRYPTED_TWICE["L1"](stack)
 
     if way == "log_bucket":
         permitted(stack, log_bucket=bucket)
@@ -709,9 +601,7 @@ def test_it_is_warned_of_once_where_it_is_not_known_what_is_enforced(
             permitted(stack, preferences=found)
 
     (warning,) = warnings(stack)
-    assert warning.startswith(f"log_bucket '{bucket.node.path}' encrypts with aws:kms:dsse, which")
-    cdk.Annotations.of(bucket).acknowledge_warning("session-manager-permissions:log-bucket-dsse")
-    assert warnings(stack) == []
+    assert "[ack: session-manager-permissions:log-bucket-dsse]" in warning
 
 
 @pytest.mark.parametrize("kind", ENCRYPTED_OR_NOT_KNOWN)
@@ -728,45 +618,12 @@ def test_a_bucket_that_may_be_encrypted_as_the_agent_wants_it_is_taken_without_a
     assert warnings(stack) == []
 
 
-def test_encryption_in_s3_is_not_enforced_without_a_bucket(stack: cdk.Stack) -> None:
-    preferences(stack, enforce_s3_encryption=True)
-
-    assert inputs(stack)["s3EncryptionEnabled"] is False
-
-
-@pytest.mark.parametrize("kind", [kind for kind in GROUPS if kind not in UNENCRYPTED_GROUPS])
-def test_encryption_in_cloudwatch_can_be_enforced(stack_here: cdk.Stack, kind: str) -> None:
-    preferences(stack_here, log_group=GROUPS[kind](stack_here), enforce_cloudwatch_encryption=True)
-
-    assert inputs(stack_here)["cloudWatchEncryptionEnabled"] is True
-
-
-def test_encryption_in_cloudwatch_is_not_enforced_by_default(stack: cdk.Stack) -> None:
-    preferences(stack, log_group=GROUPS["group by its name"](stack))
-
-    assert inputs(stack)["cloudWatchEncryptionEnabled"] is False
-
-
-def test_encryption_of_no_log_group_is_not_enforced(stack: cdk.Stack) -> None:
-    refused(
-        stack,
-        ValueError,
-        "^enforce_cloudwatch_encryption needs a log group: give log_group too$",
-        enforce_cloudwatch_encryption=True,
-    )
-
-
-@pytest.mark.parametrize("kind", UNENCRYPTED_GROUPS)
+@pytest.mark.parametrize("kind", [None, *UNENCRYPTED_GROUPS])
 def test_encryption_of_a_log_group_known_to_have_no_key_is_not_enforced(
-    stack: cdk.Stack, kind: str
+    stack: cdk.Stack, kind: str | None
 ) -> None:
-    refused(
-        stack,
-        ValueError,
-        "^enforce_cloudwatch_encryption lets no session start: log_group 'Stack/Group' has no KMS ",
-        log_group=GROUPS[kind](stack),
-        enforce_cloudwatch_encryption=True,
-    )
+    group = GROUPS[kind](stack) if kind else None
+    refused(stack, ValueError, enforce_cloudwatch_encryption=True, log_group=group)
 
 
 # the key
@@ -807,25 +664,19 @@ def test_a_key_or_an_alias_is_in_it_by_an_arn(
 
 
 @pytest.mark.parametrize(
-    ("key_of", "message"),
+    "key_of",
     [
-        (
-            lambda stack: kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048),
-            "'Stack/Key' has the key_spec RSA_2048",
-        ),
-        (
-            lambda stack: kms.Alias.from_alias_name(stack, "Key", "alias/aws/ssm"),
-            "is the AWS managed key",
-        ),
+        lambda stack: kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048),
+        lambda stack: kms.Alias.from_alias_name(stack, "Key", "alias/aws/ssm"),
     ],
     ids=["RSA", "AWS managed"],
 )
 def test_a_key_that_can_not_decrypt_session_data_is_refused(
-    stack: cdk.Stack, key_of: Callable[[cdk.Stack], kms.IKey], message: str
+    stack: cdk.Stack, key_of: Callable[[cdk.Stack], kms.IKey]
 ) -> None:
     key = key_of(stack)
-    refused(stack, ValueError, f"^encryption_key {message}", encryption_key=key)
-    with pytest.raises(ValueError, match=f"^encryption_key {message}"):
+    refused(stack, ValueError, encryption_key=key)
+    with pytest.raises(ValueError, match=r"^encryption_key "):
         SessionPreferences.from_document_name(stack, "Preferences", encryption_key=key)
 
 
@@ -838,104 +689,32 @@ def test_a_key_that_can_not_decrypt_session_data_is_refused(
 @example(user="_")
 @example(user="first.last")
 @example(user="U" * 32)
-def test_a_unix_user_is_the_one_sessions_run_as(make_stack: MakeStack, user: str) -> None:
+@example(user="jane@corp.example.com")
+@example(user="jane.doe-x_1@CORP")
+@example(user="1234567@corp.example.com")
+@example(user="u" * 64 + "@c.net")
+@example(user="root@corp.example.com")
+def test_a_user_is_the_one_sessions_run_as(make_stack: MakeStack, user: str) -> None:
     stack = make_stack()
 
     preferences(stack, run_as_user=user)
 
     found = inputs(stack)
     assert (found["runAsEnabled"], found["runAsDefaultUser"]) == (True, user)
-
-
-@pytest.mark.parametrize(
-    "user",
-    ["jane@corp.example.com", "jane.doe-x_1@CORP", "1234567@corp.example.com", "u" * 64 + "@c.net"],
-)
-def test_a_domains_user_is_the_one_sessions_run_as(stack: cdk.Stack, user: str) -> None:
-    preferences(stack, run_as_user=user)
-
-    found = inputs(stack)
-    assert (found["runAsEnabled"], found["runAsDefaultUser"]) == (True, user)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "enabled", "user"),
-    [
-        ({}, False, ""),
-        ({"run_as_enabled": None}, False, ""),
-        ({"run_as_enabled": False}, False, ""),
-        ({"run_as_enabled": True}, True, ""),  # the operator's tag names the user
-        ({"run_as_user": "operator"}, True, "operator"),
-        ({"run_as_enabled": None, "run_as_user": "operator"}, True, "operator"),
-        ({"run_as_enabled": True, "run_as_user": "operator"}, True, "operator"),
-    ],
-)
-def test_run_as_is_on_where_there_is_a_user_or_it_is_turned_on(
-    stack: cdk.Stack, arguments: dict[str, Any], user: str, *, enabled: bool
-) -> None:
-    preferences(stack, **arguments)
-
-    found = inputs(stack)
-    assert found["runAsEnabled"] is enabled
-    assert found["runAsDefaultUser"] == user
-
-
-def test_a_user_beside_run_as_that_is_off_is_refused(stack: cdk.Stack) -> None:
-    message = "^run_as_enabled=False leaves run_as_user 'operator' without effect: give one of the"
-    refused(stack, ValueError, message, run_as_enabled=False, run_as_user="operator")
-
-
-def test_root_is_refused(stack: cdk.Stack) -> None:
-    message = "^run_as_user 'root' is refused by Session Manager: give a user who may use sudo$"
-    refused(stack, ValueError, message, run_as_user="root")
-    preferences(stack, run_as_user="root@corp.example.com")  # is not the system's
-
-
-@pytest.mark.parametrize(
-    ("arguments", "warned"),
-    [
-        ({"run_as_user": "ssm-user"}, True),
-        ({"run_as_user": "operator"}, False),
-        ({"run_as_enabled": True}, False),
-        ({}, False),
-    ],
-)
-def test_run_as_ssm_user_is_warned_of_as_the_agent_does_not_make_it_then(
-    stack: cdk.Stack, arguments: dict[str, Any], *, warned: bool
-) -> None:
-    made = preferences(stack, **arguments)
-
-    found = warnings(stack)
-    assert ["run-as-ssm-user" in text for text in found] == ([True] if warned else [])
-    cdk.Annotations.of(made).acknowledge_warning("session-manager-permissions:run-as-ssm-user")
-    assert warnings(stack) == []
+    assert ["run-as-ssm-user" in text for text in warnings(stack)] == [True] * (user == "ssm-user")
 
 
 @pytest.mark.parametrize(
     "user",
     [
-        "",
-        "1user",
-        "-user",
-        "u" * 33,
-        "some user",
-        "user\n",
-        "user;id",
-        "DOMAIN\\user",
-        "é",
-        "@corp.example.com",
-        "user@",
-        "user@corp@example.com",
-        "user@corp_example",
-        "user@corp.example.com;id",
-        "some user@corp.example.com",
-        "-user@corp.example.com",
+        *("root", "", "1user", "-user", "u" * 33, "some user", "user\n", "user;id", "DOMAIN\\user"),
+        *("é", "@corp.example.com", "user@", "user@corp@example.com", "user@corp_example"),
+        *("user@corp.example.com;id", "some user@corp.example.com", "-user@corp.example.com"),
         "u" * 65 + "@corp.example.com",
     ],
 )
 def test_what_is_no_unix_user_is_refused(stack: cdk.Stack, user: str) -> None:
-    message = "^run_as_user .* is not the name of a Unix user: 1 to 32 characters of"
-    refused(stack, ValueError, message, run_as_user=user)
+    refused(stack, ValueError, run_as_user=user)
 
 
 def test_a_user_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
@@ -981,9 +760,7 @@ def test_shell_profiles_are_in_it_as_they_are(
 def test_what_others_take_for_theirs_in_a_shell_profile_is_refused(
     stack: cdk.Stack, argument: str, profile: str
 ) -> None:
-    (found,) = re.findall(r"\{\{.*\}\}", profile)
-    message = f"^{argument} has {re.escape(repr(found))}, which CloudFormation would resolve"
-    refused(stack, ValueError, message, **{argument: profile})
+    refused(stack, ValueError, **{argument: profile})
 
 
 def test_other_braces_and_a_reference_that_is_meant_stay_in_a_shell_profile(
@@ -1000,40 +777,28 @@ def test_other_braces_and_a_reference_that_is_meant_stay_in_a_shell_profile(
 
 
 @pytest.mark.parametrize(
-    ("argument", "value", "message"),
+    ("argument", "values"),
     [
-        ("document_name", 7, "must be a str, got int 7"),
-        ("encryption_key", key_arn(), "must be a KMS key or alias, got str"),
-        ("log_bucket", BUCKET, "must be an S3 bucket, got str"),
-        ("log_prefix", 7, "must be a str, got int"),
-        ("log_group", GROUP, "must be a CloudWatch log group, got str"),
-        ("stream_logs", "yes", "must be a bool, got str 'yes'"),
-        ("stream_logs", None, "must be a bool, got NoneType"),
-        ("enforce_s3_encryption", 1, "must be a bool, got int 1"),
-        ("enforce_cloudwatch_encryption", "false", "must be a bool, got str 'false'"),
-        ("idle_timeout", 20, "must be a Duration, got int 20"),
-        ("max_duration", "1h", "must be a Duration, got str '1h'"),
-        ("run_as_enabled", "true", "must be a bool, got str 'true'"),
-        ("run_as_user", True, "must be a str, got bool True"),
-        ("linux_shell_profile", ["pwd"], r"must be a str, got list \['pwd'\]"),
-        ("windows_shell_profile", 0, "must be a str, got int 0"),
+        *((name, [7, ["text"]]) for name in ("document_name", "run_as_user")),
+        *((f"{name}_shell_profile", [0, ["pwd"]]) for name in ("linux", "windows")),
+        *((name, ["text", 7]) for name in ("encryption_key", "log_bucket", "log_group")),
+        ("log_prefix", [7]),
+        *((name, ["yes", 1, None]) for name in ("stream_logs", "enforce_s3_encryption")),
+        ("enforce_cloudwatch_encryption", ["false"]),
+        *((name, [20, "1h"]) for name in ("idle_timeout", "max_duration")),
+        ("run_as_enabled", ["true"]),
     ],
 )
 def test_an_argument_of_the_wrong_type_is_a_type_error(
-    stack: cdk.Stack, argument: str, value: object, message: str
+    stack: cdk.Stack, argument: str, values: list[object]
 ) -> None:
-    refused(stack, TypeError, f"^{argument} {message}", **{argument: value})
-    if argument in {"document_name", "encryption_key", "log_bucket", "log_prefix", "log_group"}:
-        wrong: dict[str, Any] = {argument: value}
-        with pytest.raises(TypeError, match=f"^{argument} {message}"):
-            SessionPreferences.from_document_name(stack, "Preferences", **wrong)
-        assert stack.node.try_find_child("Preferences") is None
-
-
-def test_a_role_is_no_key_bucket_or_log_group(stack: cdk.Stack) -> None:
-    role = existing_role(stack)
-    for argument in ("encryption_key", "log_bucket", "log_group"):
-        refused(stack, TypeError, f"^{argument} must be a", **{argument: role})
+    for value in values:
+        refused(stack, TypeError, **{argument: value})
+        if argument in {"document_name", "encryption_key", "log_bucket", "log_prefix", "log_group"}:
+            wrong: dict[str, Any] = {argument: value}
+            with pytest.raises(TypeError, match=f"^{argument} must be "):
+                SessionPreferences.from_document_name(stack, "Preferences", **wrong)
+            assert stack.node.try_find_child("Preferences") is None
 
 
 # what it says
@@ -1062,50 +827,19 @@ def test_what_it_does_not_say_is_none(stack: cdk.Stack) -> None:
         assert says == (None, None, None, None)
 
 
-def test_its_name_and_arn_are_a_reference_to_it(stack_here: cdk.Stack) -> None:
+def test_its_name_and_arn_are_those_of_the_document(stack_here: cdk.Stack) -> None:
+    existing = SessionPreferences.from_document_name(stack_here, "Existing")
+    assert isinstance(existing, SessionPreferences)
+    assert existing.node.path == "Stack/Existing"
+    assert resources(stack_here, "AWS::SSM::Document") == {}
     made = preferences(stack_here, document_name="Acme-Sessions")
-
     (logical_id,) = resources(stack_here, "AWS::SSM::Document")
     assert stack_here.resolve(made.document_name) == {"Ref": logical_id}
-    assert stack_here.resolve(made.document_arn) == {
-        "Fn::Join": [
-            "",
-            [
-                "arn:",
-                {"Ref": "AWS::Partition"},
-                f":ssm:{REGION}:{ACCOUNT}:document/",
-                {"Ref": logical_id},
-            ],
-        ]
-    }
-
-
-# one that exists
-
-
-def test_one_that_exists_is_the_accounts_default_by_default(stack_here: cdk.Stack) -> None:
-    existing = SessionPreferences.from_document_name(stack_here, "Preferences")
-
     assert existing.document_name == ACCOUNT_DEFAULT
-    assert stack_here.resolve(existing.document_arn) == {
-        "Fn::Join": [
-            "",
-            [
-                "arn:",
-                {"Ref": "AWS::Partition"},
-                f":ssm:{REGION}:{ACCOUNT}:document/{ACCOUNT_DEFAULT}",
-            ],
-        ]
-    }
 
-
-def test_one_that_exists_is_no_resource_and_is_preferences(stack: cdk.Stack) -> None:
-    existing = SessionPreferences.from_document_name(stack, "Preferences", "aws-theirs")
-
-    assert isinstance(existing, SessionPreferences)
-    assert existing.node.path == "Stack/Preferences"
-    assert existing.document_name == "aws-theirs"
-    assert resources(stack, "AWS::SSM::Document") == {}
+    for found, name in ((existing, ACCOUNT_DEFAULT), (made, "Acme-Sessions")):
+        arn = deployed(stack_here.resolve(found.document_arn), **{logical_id: "Acme-Sessions"})
+        assert arn == f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/{name}"
 
 
 # what it costs those who do not use it

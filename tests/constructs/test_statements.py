@@ -6,14 +6,13 @@ import json
 from typing import Any
 
 import aws_cdk as cdk
-import pytest
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
 from tests.conftest import DATA, existing_key, existing_role, key_arn, policy, resources
 
 PROCEDURE = DATA / "procedure.json"
+
 
 CHANNELS = {
     "Sid": "SessionManagerChannels",
@@ -26,12 +25,16 @@ CHANNELS = {
     ],
     "Resource": "*",
 }
+
+
 LOG_ENCRYPTION = {
     "Sid": "SessionManagerLogEncryption",
     "Effect": "Allow",
     "Action": "s3:GetEncryptionConfiguration",
     "Resource": "*",
 }
+
+
 DECRYPT = {
     "Sid": "SessionManagerDecrypt",
     "Effect": "Allow",
@@ -49,11 +52,6 @@ def test_with_no_option_they_are_the_procedures_without_a_key() -> None:
     assert as_json(session_manager_statements(encryption_key=None)) == [CHANNELS, LOG_ENCRYPTION]
 
 
-def test_with_a_key_they_are_the_procedures_three(stack: cdk.Stack) -> None:
-    found = as_json(session_manager_statements(encryption_key=existing_key(stack)))
-    assert found == [CHANNELS, LOG_ENCRYPTION, DECRYPT]
-
-
 def test_they_are_the_procedures_word_for_word(stack: cdk.Stack) -> None:
     procedure = json.loads(PROCEDURE.read_text(encoding="utf-8"))["Policy"]["Statement"]
     (placeholder,) = (s for s in procedure if s["Action"] == ["kms:Decrypt"])
@@ -68,18 +66,6 @@ def test_they_are_the_procedures_word_for_word(stack: cdk.Stack) -> None:
 
     found = as_json(session_manager_statements(encryption_key=existing_key(stack)))
     assert [comparable(s) for s in found] == procedure
-
-
-def test_the_construct_has_the_same_ones(stack: cdk.Stack) -> None:
-    for_construct, for_function = (
-        kms.Alias.from_alias_name(stack, f"Alias{n}", "alias/sessions") for n in range(2)
-    )
-    SessionManagerPermissions(
-        stack, "Permissions", role=existing_role(stack), encryption_key=for_construct
-    )
-    found = as_json(session_manager_statements(encryption_key=for_function))
-    assert policy(stack)["PolicyDocument"]["Statement"] == stack.resolve(found)
-    assert len(found) == 3
 
 
 def test_they_make_a_managed_policy(stack: cdk.Stack) -> None:
@@ -102,11 +88,3 @@ def test_each_call_makes_its_own(stack: cdk.Stack) -> None:
     assert as_json(session_manager_statements()) == [CHANNELS, LOG_ENCRYPTION]
     SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
     assert policy(stack)["PolicyDocument"]["Statement"] == [CHANNELS, LOG_ENCRYPTION]
-
-
-def test_an_option_that_does_not_exist_is_a_type_error(stack: cdk.Stack) -> None:
-    mistyped: dict[str, Any] = {"encryption_keys": existing_key(stack)}
-    with pytest.raises(TypeError, match="unexpected keyword argument 'encryption_keys'"):
-        session_manager_statements(**mistyped)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'encryption_keys'"):
-        SessionManagerPermissions(stack, "Permissions", role=existing_role(stack), **mistyped)
