@@ -6,7 +6,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest
 CHECKOV := .venv-checkov
-RFDK := .venv-rfdk
 DOCS := .venv-docs
 SITE := site
 RELEASE := .venv-release
@@ -27,9 +26,8 @@ synth: .venv/.done node_modules/.done
 	@PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/cdk synth --no-notices --ci
 
 # Takes half an hour on a machine that does nothing else; ROUNDS=3 gives a first look.
-bench: .venv/.tools $(RFDK)/.done
-	$(BIN)/python benchmarks/results.py --rfdk $(CURDIR)/$(RFDK)/bin/python \
-	  $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
+bench: .venv/.tools
+	$(BIN)/python benchmarks/results.py $(if $(ROUNDS),--rounds $(ROUNDS) --fleet-rounds $(ROUNDS))
 
 # The site, in strict mode: a dead link fails, and so does a page that is left out.
 docs: $(DOCS)/.done node_modules/.done
@@ -124,7 +122,7 @@ managed-policies: .venv/.tools
 	$(BIN)/python tools/aws_managed_policies.py
 
 clean:
-	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(RFDK) $(DOCS) $(RELEASE) node_modules cdk.out dist $(SITE) .coverage* .hypothesis .*_cache
+	rm -rf $(UV) .venv $(LOWEST) $(CHECKOV) $(DOCS) $(RELEASE) node_modules cdk.out dist $(SITE) .coverage* .hypothesis .*_cache
 
 $(UV)/.done: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -134,7 +132,7 @@ $(UV)/.done: Makefile
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
-.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(RFDK)/.done $(DOCS)/.done: $(UV)/.done pyproject.toml
+.venv/.done $(LOWEST)/.done $(CHECKOV)/.done $(DOCS)/.done: $(UV)/.done pyproject.toml
 	@echo 'Setting up $(@D): once' >&2
 	@$(PYTHON) -m venv --without-pip $(@D)
 	@$(INSTALL) $(@D) pip==26.3 $(PACKAGES)
@@ -142,7 +140,6 @@ $(UV)/.done: Makefile
 
 .venv/.done: PACKAGES = --editable . --group demo
 $(CHECKOV)/.done: PACKAGES = --group checkov
-$(RFDK)/.done: PACKAGES = --group bench-rfdk
 $(DOCS)/.done: PACKAGES = --group docs
 $(LOWEST)/.done: PACKAGES = --editable . --group test --group lint $(CONSTRAINTS)
 # The lowest version that pyproject.toml declares of each dependency.

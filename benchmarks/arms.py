@@ -1,9 +1,7 @@
 """The apps that are measured: `python benchmarks/arms.py ARM [PROFILES STACKS]`.
 
 Each arm is an app as its author would write it. All arms of a benchmark make the same roles and
-profiles, and all but three give each role the same four actions and the one of the logs: the floor
-gives none, `managed_policy` names AWS's policy by its ARN, and aws-rfdk grants the four and the
-registration.
+profiles, and all but the floor give each role the same four actions and the one of the logs.
 """
 
 from __future__ import annotations
@@ -71,29 +69,6 @@ def hand_written(profiles: int, stacks: int) -> None:
         assert role
         scope = cdk.Stack.of(profile)
         iam.Policy(scope, f"Policy{number}", roles=[role], statements=statements())
-    app.synth()
-
-
-def managed_policy(profiles: int, stacks: int) -> None:
-    """`role.add_managed_policy` with AmazonSSMManagedInstanceCore."""
-    from aws_cdk import aws_iam as iam
-
-    app, made = app_with(profiles, stacks)
-    for profile in made:
-        role = profile.role
-        assert role
-        name = "AmazonSSMManagedInstanceCore"
-        role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name(name))
-    app.synth()
-
-
-def rfdk(profiles: int, stacks: int) -> None:
-    """`SessionManagerHelper.grant_permissions_to` of aws-rfdk."""
-    from aws_rfdk import SessionManagerHelper
-
-    app, made = app_with(profiles, stacks)
-    for profile in made:
-        SessionManagerHelper.grant_permissions_to(profile.role)
     app.synth()
 
 
@@ -250,28 +225,11 @@ def web_readiness(_profiles: int, _stacks: int) -> None:
     app.synth()
 
 
-def import_iam(_profiles: int, _stacks: int) -> None:
-    """What every app with a role imports."""
-    from aws_cdk import aws_iam as iam
-
-    del iam
-
-
-def import_ours(_profiles: int, _stacks: int) -> None:
-    """The library, and all that it exports."""
-    import session_manager_permissions as ours
-
-    for name in ours.__all__:
-        getattr(ours, name)
-
-
 ARMS = {
     arm.__name__: arm
     for arm in (
         floor,
         hand_written,
-        managed_policy,
-        rfdk,
         construct,
         fleet,
         mixin,
@@ -281,8 +239,6 @@ ARMS = {
         web_construct,
         web_fleet,
         web_readiness,
-        import_iam,
-        import_ours,
     )
 }
 
@@ -304,8 +260,7 @@ def peak_kib() -> int | None:
 def main(arm: str, profiles: str = "1", stacks: str = "1") -> None:
     """Run the arm, and say what the process came to."""
     ARMS[arm](int(profiles), int(stacks))
-    modules = [name for name in sys.modules if name.startswith("aws_cdk.")]
-    print(json.dumps({"peak_kib": peak_kib(), "modules": len(modules)}))
+    print(json.dumps({"peak_kib": peak_kib()}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 from typing import NamedTuple
@@ -116,9 +115,3 @@ def tables(results: Results) -> str:
         + "\nWhat one profile more costs beyond the floor, by a fit over the sizes:\n\n"
         + table(("arm", "wall, ms", "round trips", "bytes", "resources"), fits)
     )
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    print(tables(measure(parser.parse_args().rounds)))

@@ -32,7 +32,6 @@ class Arm:
     app: str
     profiles: int = 1
     stacks: int = 1
-    python: str = sys.executable
 
 
 class Sample(NamedTuple):
@@ -44,8 +43,6 @@ class Sample(NamedTuple):
     """Seconds of Python and Node.js together."""
     peak: float
     """MiB, the peak of Python and that of Node.js added."""
-    modules: int
-    """Modules of CDK that Python has loaded in the end."""
 
 
 class Output(NamedTuple):
@@ -56,11 +53,11 @@ class Output(NamedTuple):
     """Bytes of all templates, as CDK writes them."""
     resources: int
     roles: int
-    """Roles that the policies list, or that list a managed policy."""
+    """Roles that the policies list."""
 
 
 def _run(arm: Arm, folder: Path, **environment: str) -> Sample:
-    command = [arm.python, str(HERE / "arms.py"), arm.app, str(arm.profiles), str(arm.stacks)]
+    command = [sys.executable, str(HERE / "arms.py"), arm.app, str(arm.profiles), str(arm.stacks)]
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -85,7 +82,7 @@ def _run(arm: Arm, folder: Path, **environment: str) -> Sample:
         raise RuntimeError(f"{arm.name}: {errors.read_text()[-2000:]}")
     found = json.loads(said)
     peak = (found["peak_kib"] or float("nan")) / 1024
-    return Sample(wall, usage.ru_utime + usage.ru_stime, peak, found["modules"])
+    return Sample(wall=wall, cpu=usage.ru_utime + usage.ru_stime, peak=peak)
 
 
 def output(arm: Arm) -> Output:
@@ -102,16 +99,15 @@ def output(arm: Arm) -> Output:
         for template in templates
         for resource in json.loads(template).get("Resources", {}).values()
     ]
-    lists = [
-        resource.get("Properties", {})
-        for resource in resources
-        if resource["Type"] in {"AWS::IAM::Policy", "AWS::IAM::Role"}
-    ]
     return Output(
-        round_trips,
-        sum(len(template.encode()) for template in templates),
-        len(resources),
-        sum(len(found.get("Roles", found.get("ManagedPolicyArns", ()))) for found in lists),
+        round_trips=round_trips,
+        size=sum(len(template.encode()) for template in templates),
+        resources=len(resources),
+        roles=sum(
+            len(resource["Properties"]["Roles"])
+            for resource in resources
+            if resource["Type"] == "AWS::IAM::Policy"
+        ),
     )
 
 

@@ -10,13 +10,10 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import apps
 import fleets
-import imports
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import one_role
-import one_stack
-import web_app
 
 HERE = Path(__file__).parent
 TEXT = """\
@@ -27,32 +24,26 @@ interleaved, in an order that shifts from round to round, and a first round does
 is the median and, in brackets, the middle half of the runs. Per cents are taken round by round.
 "The floor again" is the floor against itself: what differs no more than that is noise. CPU is that
 of Python and Node.js, and the peak is the sum of the two peaks. A round trip is a request from
-Python to Node.js. `CDK_VALIDATION` is `false` in all arms. All arms grant the same actions but
-three: the floor none, `add_managed_policy` what AWS's policy has, aws-rfdk the registration and not
-the look at the bucket.
+Python to Node.js. `CDK_VALIDATION` is `false` in all arms. All arms but the floor grant the same
+actions.
 
 {machine}
 
 ## One role
 
-{one_role}{rfdk}
+{one_role}
 ## An app as people write them
 
 A VPC of two zones, two instances, and an Auto Scaling group behind a load balancer. The construct
-is attached to all three roles, the fleet covers them, and the check judges the network too.
+is attached to all three roles, the fleet covers them, and the check judges the network too. An aim
+is the most that it may add to the wall time of the app alone.
 
 {web_app}
-## The import alone
-
-{imports}
 ## Fleets
 
 ![Wall time and round trips over the number of profiles](RESULTS.svg)
 
-{fleets}
-## The largest fleet that fits one stack
-
-{one_stack}"""
+{fleets}"""
 
 
 def machine() -> str:
@@ -87,28 +78,14 @@ def plot(results: fleets.Results) -> None:
     figure.savefig(HERE / "RESULTS.svg", metadata={"Date": None})
 
 
-def main(rounds: int, fleet_rounds: int, rfdk: str | None) -> None:
+def main(rounds: int, fleet_rounds: int) -> None:
     """Measure, and write both files."""
     fleet_results = fleets.measure(fleet_rounds)
-    their_cdk = ""
-    if rfdk:
-        script = (
-            "from importlib.metadata import version as v; print(v('aws-rfdk'), v('aws-cdk-lib'))"
-        )
-        asked = subprocess.run([rfdk, "-c", script], capture_output=True, text=True, check=True)
-        theirs, cdk = asked.stdout.split()
-        their_cdk = (
-            f"\naws-rfdk {theirs} pins aws-cdk-lib {cdk}, thus the environment and the floor of "
-            "its own.\n"
-        )
     text = TEXT.format(
         machine=machine(),
-        one_role=one_role.measure(rounds, rfdk),
-        rfdk=their_cdk,
-        web_app=web_app.measure(rounds),
-        imports=imports.measure(rounds),
+        one_role=apps.one_role(rounds),
+        web_app=apps.web_app(rounds),
         fleets=fleets.tables(fleet_results),
-        one_stack=one_stack.measure(fleet_rounds),
     )
     (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
     plot(fleet_results)
@@ -116,10 +93,7 @@ def main(rounds: int, fleet_rounds: int, rfdk: str | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--rounds", type=int, default=15, help="of one role, of the app and of the import"
-    )
+    parser.add_argument("--rounds", type=int, default=15, help="of one role and of the app")
     parser.add_argument("--fleet-rounds", type=int, default=7, help="of what takes longer")
-    parser.add_argument("--rfdk", help="a Python that has aws-rfdk")
     given = parser.parse_args()
-    main(given.rounds, given.fleet_rounds, given.rfdk)
+    main(given.rounds, given.fleet_rounds)

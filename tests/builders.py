@@ -59,12 +59,15 @@ def linux() -> ec2.IMachineImage:
 
 
 def instance(
-    scope: Construct, construct_id: str = "Instance", role: iam.IRole | None = None
+    scope: Construct,
+    construct_id: str = "Instance",
+    role: iam.IRole | None = None,
+    vpc: ec2.Vpc | None = None,
 ) -> ec2.Instance:
     return ec2.Instance(
         scope,
         construct_id,
-        vpc=network(scope),
+        vpc=vpc or network(scope),
         instance_type=SIZE,
         machine_image=linux(),
         role=role,

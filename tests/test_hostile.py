@@ -6,7 +6,6 @@ import functools
 import json
 import re
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import aws_cdk as cdk
@@ -26,18 +25,13 @@ from session_manager_permissions import (
     lookup_instance_profile,
     session_manager_statements,
 )
-from session_manager_permissions._app import main as app_main
-from session_manager_permissions._verify import command
-from session_manager_permissions._verify.document import LiveDocument
-from session_manager_permissions._verify.simulator import _SESSION as SESSION
-from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
 from .builders import existing_bucket, l1_bucket
-from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, template
+from .conftest import ACCOUNT, HERE, REGION, ROOT, existing_role, role_arn, run_app, template
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
+    from pathlib import Path
 
 
 PACKAGE: Final = str(ROOT / "session_manager_permissions")
@@ -105,6 +99,11 @@ def permissions(option: str) -> Callable[[cdk.Stack, Any], object]:
         return SessionManagerPermissions(stack, "Permissions", **options)
 
     return give
+
+
+def imported(option: str, of: Callable[[cdk.Stack, Any], object], **more: Any) -> Place:  # noqa: ANN401
+    """A place in CDK's import of what the option is given."""
+    return Place(option, permissions(option), of, **more)
 
 
 def fleet(option: str) -> Callable[[cdk.Stack, Any], object]:
@@ -225,24 +224,17 @@ IDS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
 }
 KEYS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{}}"
 IMPORTS: Final = {
-    "role's name": Place(
-        "role",
-        permissions("role"),
-        lambda s, v: iam.Role.from_role_name(s, "Role", v),
-        written=role_name,
+    "role's name": imported(
+        "role", lambda s, v: iam.Role.from_role_name(s, "Role", v), written=role_name
     ),
-    "role's ARN": Place(
+    "role's ARN": imported(
         "role",
-        permissions("role"),
         lambda s, v: iam.Role.from_role_arn(s, "Role", v),
         written=role_name,
         harmless=role_arn(HARMLESS),
     ),
-    "role's path and name in its ARN": Place(
-        "role",
-        permissions("role"),
-        lambda s, v: iam.Role.from_role_arn(s, "Role", role_arn(v)),
-        written=role_name,
+    "role's path and name in its ARN": imported(
+        "role", lambda s, v: iam.Role.from_role_arn(s, "Role", role_arn(v)), written=role_name
     ),
     "role's name in an L1 profile": Place(
         "role",
@@ -250,83 +242,56 @@ IMPORTS: Final = {
         lambda s, v: iam.CfnInstanceProfile(s, "Profile", roles=[v]),
         written=role_name,
     ),
-    "key's ARN": Place(
-        "encryption_key",
-        permissions("encryption_key"),
-        key_of("{}"),
-        harmless=KEYS.format(HARMLESS),
+    "key's ARN": imported("encryption_key", key_of("{}"), harmless=KEYS.format(HARMLESS)),
+    "key's id": imported("encryption_key", key_of(KEYS)),
+    "key's region": imported("encryption_key", key_of(f"arn:aws:kms:{{}}:{ACCOUNT}:key/a")),
+    "key's account": imported(
+        "encryption_key", key_of(f"arn:aws:kms:{REGION}:{{}}:key/a"), harmless=ACCOUNT
     ),
-    "key's id": Place(
-        "encryption_key",
-        permissions("encryption_key"),
-        key_of(KEYS),
+    "alias": imported(
+        "encryption_key", lambda s, v: kms.Alias.from_alias_name(s, "Key", f"alias/{v}")
     ),
-    "key's region": Place(
-        "encryption_key", permissions("encryption_key"), key_of(f"arn:aws:kms:{{}}:{ACCOUNT}:key/a")
-    ),
-    "key's account": Place(
+    "alias without its beginning": imported(
         "encryption_key",
-        permissions("encryption_key"),
-        key_of(f"arn:aws:kms:{REGION}:{{}}:key/a"),
-        harmless=ACCOUNT,
-    ),
-    "alias": Place(
-        "encryption_key",
-        permissions("encryption_key"),
-        lambda s, v: kms.Alias.from_alias_name(s, "Key", f"alias/{v}"),
-    ),
-    "alias without its beginning": Place(
-        "encryption_key",
-        permissions("encryption_key"),
         lambda s, v: kms.Alias.from_alias_name(s, "Key", v),
         harmless=f"alias/{HARMLESS}",
     ),
-    "alias of an L1": Place(
+    "alias of an L1": imported(
         "encryption_key",
-        permissions("encryption_key"),
         lambda s, v: kms.CfnAlias(s, "Key", alias_name=f"alias/{v}", target_key_id="a"),
     ),
-    "bucket's name": Place(
-        "log_bucket",
-        permissions("log_bucket"),
-        lambda s, v: s3.Bucket.from_bucket_name(s, "Bucket", v),
+    "bucket's name": imported(
+        "log_bucket", lambda s, v: s3.Bucket.from_bucket_name(s, "Bucket", v)
     ),
-    "bucket's name by its L1": Place(
-        "log_bucket",
-        permissions("log_bucket"),
-        lambda s, v: s3.CfnBucket.from_bucket_name(s, "Bucket", v),
+    "bucket's name by its L1": imported(
+        "log_bucket", lambda s, v: s3.CfnBucket.from_bucket_name(s, "Bucket", v)
     ),
-    "bucket's ARN": Place(
+    "bucket's ARN": imported(
         "log_bucket",
-        permissions("log_bucket"),
         lambda s, v: s3.Bucket.from_bucket_arn(s, "Bucket", v),
         harmless=f"arn:aws:s3:::{HARMLESS}",
     ),
     "bucket's key": Place("log_bucket's encryption key", permissions("log_bucket"), l1_bucket),
-    "log group's name": Place(
+    "log group's name": imported(
         "log_group",
-        permissions("log_group"),
         lambda s, v: logs.LogGroup.from_log_group_name(s, "Group", v),
         written=group_name,
     ),
-    "log group's name in its ARN": Place(
+    "log group's name in its ARN": imported(
         "log_group",
-        permissions("log_group"),
         lambda s, v: logs.LogGroup.from_log_group_arn(
             s, "Group", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{v}"
         ),
         written=group_name,
     ),
-    "log group's region": Place(
+    "log group's region": imported(
         "log_group",
-        permissions("log_group"),
         lambda s, v: logs.LogGroup.from_log_group_arn(
             s, "Group", f"arn:aws:logs:{v}:{ACCOUNT}:log-group:a"
         ),
     ),
-    "log group's name by its L1": Place(
+    "log group's name by its L1": imported(
         "log_group",
-        permissions("log_group"),
         lambda s, v: logs.CfnLogGroup.from_log_group_name(s, "Group", v),
         written=group_name,
     ),
@@ -582,7 +547,7 @@ def test_cdk_refuses_a_list_that_it_has_not_made(tmp_path: Path, access: dict[st
         ("exclude", lambda s, v: SessionManagerFleet(s, "Fleet", exclude=v)),
     ],
 )
-@pytest.mark.parametrize("wrong", [7, None, b"text", iter(["text"]), {"text"}])
+@pytest.mark.parametrize("wrong", [7, b"text", iter(["text"])])
 def test_what_is_no_sequence_is_a_type_error_with_the_value(
     tmp_path: Path, argument: str, give: Callable[[cdk.Stack, Any], object], wrong: object
 ) -> None:
@@ -593,7 +558,7 @@ def test_what_is_no_sequence_is_a_type_error_with_the_value(
     assert repr(wrong) in str(error.value)
 
 
-WRONG: Final = [7, 1.5, True, b"text", ["text"], {"a": "text"}, Path("text"), None, existing_role]
+WRONG: Final = [7, b"text", ["text"], None, existing_role]
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda value: type(value).__name__)
@@ -607,8 +572,8 @@ def test_what_is_no_text_is_a_type_error_with_the_value(
     stack = new_stack(tmp_path)
     if wrong is None and place.has_default:
         pytest.skip("the default")
-    if name.startswith("a tag's") and isinstance(wrong, (list, dict)):
-        pytest.skip("a tag may have several values, and Python takes neither as a key")
+    if name.startswith("a tag's") and isinstance(wrong, list):
+        pytest.skip("a tag may have several values, and Python takes no list as a key")
     value = existing_role(stack, "Wrong") if wrong is existing_role else wrong
 
     with pytest.raises(TypeError) as error:
@@ -616,79 +581,6 @@ def test_what_is_no_text_is_a_type_error_with_the_value(
 
     refused(error.value, place.argument)
     assert ("'Stack/Wrong'" if wrong is existing_role else repr(value)) in str(error.value)
-
-
-OPTIONS: Final = {
-    "--instance-profile": HARMLESS,
-    "--role": HARMLESS,
-    "--document": HARMLESS,
-    "--key": KEYS.format(HARMLESS),
-    "--log-bucket": HARMLESS,
-    "--log-prefix": HARMLESS,
-    "--log-bucket-key": KEYS.format(HARMLESS),
-    "--log-group": HARMLESS,
-    "--output": "json",
-}
-
-
-@pytest.mark.parametrize("option", OPTIONS)
-@OF_ALL
-@given(data=st.data())
-def test_the_command_refuses_a_text_or_asks_about_it_once(
-    capsys: pytest.CaptureFixture[str], option: str, data: st.DataObject
-) -> None:
-    value = data.draw(around(OPTIONS[option]))
-    assume(not value.startswith("-"))
-    asked(option, value, capsys)
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("--log-prefix", "a\n${aws:userid}"),
-        ("--log-prefix", "\udcff"),
-        ("--role", role_arn("*")),
-        ("--role", role_arn("web/")),
-    ],
-)
-def test_the_command_refuses_what_was_found(
-    capsys: pytest.CaptureFixture[str], option: str, value: str
-) -> None:
-    assert not asked(option, value, capsys)
-
-
-def asked(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> bool:
-    """Whether the command would ask, or else ends as a wrong command line does."""
-    target = [] if option in {"--role", "--instance-profile"} else ["--role", "web"]
-    of_bucket = ["--log-bucket", "logs"] if "prefix" in option or "bucket-key" in option else []
-    try:
-        given = command._parser().parse_args(["verify", *target, *of_bucket, option, value])  # noqa: SLF001
-    except SystemExit as ended:
-        status = ended.code
-    else:
-        holds_on(option, value, given)
-        return True
-    assert status == 2
-    assert f"argument {option}: " in capsys.readouterr().err
-    return False
-
-
-def holds_on(option: str, value: str, given: argparse.Namespace) -> None:
-    """Hold that what is asked about is the text, whole and once."""
-    document = LiveDocument(
-        log_bucket=given.log_bucket, log_prefix=given.log_prefix, log_group=given.log_group
-    )
-    uses = Uses(document, keys=tuple(LiveKey(arn, arn) for arn in given.key))
-    role = LiveRole(role_arn("web"), None)
-    found = [need.resource for one in questions(role, uses, REGION) for need in one.needs]
-    assert not any(sign in value for sign in PATTERNS)
-    expected = {
-        "--key": value,
-        "--log-bucket": f"arn:aws:s3:::{value}",
-        "--log-prefix": f"arn:aws:s3:::logs/{joined(value)}/{SESSION}.log".replace("//", "/"),
-        "--log-group": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{value}:log-stream:{SESSION}",
-    }
-    assert expected.get(option, "*") in found
 
 
 CONTEXT: Final = {
@@ -709,23 +601,15 @@ CONTEXT: Final = {
 }
 
 
-def run_app(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> object:
+def granted_by_app(folder: Path, name: str, value: object) -> object:
     """What the app grants with one value of the context, or the line that it ends with."""
     others = {} if name.startswith(("role", "instance-profile")) else {"role": "web"}
     if name in {"log-bucket-key", "log-prefix"}:
         others["log-bucket"] = "session-logs"
-    app = functools.partial(
-        REAL_APP,
-        outdir=str(folder / "cdk.out"),
-        context=others | {name: value},
-        analytics_reporting=False,
-    )
-    with monkeypatch.context() as patch:
-        patch.setenv("CDK_DEFAULT_ACCOUNT", ACCOUNT)
-        patch.setenv("CDK_DEFAULT_REGION", REGION)
-        patch.setattr(cdk, "App", app)
+    environment = {"ACCOUNT": ACCOUNT, "REGION": REGION}
+    with pytest.MonkeyPatch.context() as patch:
         try:
-            app_main("app.py")
+            run_app(patch, folder / "cdk.out", others | {name: value}, environment)
         except SystemExit as ended:
             return ended.code
     manifest = json.loads((folder / "cdk.out" / "manifest.json").read_text())
@@ -741,23 +625,20 @@ def run_app(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: obj
     return properties
 
 
-REAL_APP: Final = cdk.App
-
-
 @pytest.mark.parametrize("name", CONTEXT)
 @OF_ALL
 @given(data=st.data())
 def test_the_app_ends_in_one_line_or_grants_on_the_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: st.DataObject
+    tmp_path: Path, name: str, data: st.DataObject
 ) -> None:
     value = data.draw(around(CONTEXT[name]))
-    found = run_app(tmp_path, monkeypatch, name, value)
+    found = granted_by_app(tmp_path, name, value)
     if isinstance(found, str):
         assert re.fullmatch(r"app\.py: .+", found)
         assert len(found.splitlines()) == 1
         return
     assert name not in {"a-mistyped-one", "instance-profiles", "roles"}  # there is no such file
-    harmless = run_app(tmp_path, monkeypatch, name, CONTEXT[name])
+    harmless = granted_by_app(tmp_path, name, CONTEXT[name])
     written = role_name if name == "role" else joined if name == "log-prefix" else str
     assert not any(sign in written(value) for sign in PATTERNS)
     if not written(value):
@@ -766,12 +647,12 @@ def test_the_app_ends_in_one_line_or_grants_on_the_text(
         assert found == replaced(harmless, written(CONTEXT[name]), written(value))
 
 
-@pytest.mark.parametrize("value", [7, 1.5, ["text"], {"a": "text"}, "", "\ud800", "${Token[a]}"])
+@pytest.mark.parametrize("value", [7, ["text"], "", "\ud800", "${Token[a]}"])
 @pytest.mark.parametrize("name", CONTEXT)
 def test_the_app_ends_in_one_line_where_a_value_is_no_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+    tmp_path: Path, name: str, value: object
 ) -> None:
-    found = run_app(tmp_path, monkeypatch, name, value)
+    found = granted_by_app(tmp_path, name, value)
 
     assert isinstance(found, str)
     assert re.fullmatch(r"app\.py: .+", found)
@@ -785,7 +666,7 @@ def test_each_line_of_a_file_is_a_role_or_is_said(
     monkeypatch.chdir(tmp_path)
     text = "\n".join(lines)
     (tmp_path / "names.txt").write_bytes(text.encode("utf-8", "surrogatepass"))
-    found = run_app(tmp_path, monkeypatch, "roles", "names.txt")
+    found = granted_by_app(tmp_path, "roles", "names.txt")
     if isinstance(found, str):
         assert all(re.fullmatch(r"app\.py: .*names\.txt:.+", line) for line in found.splitlines())
         return

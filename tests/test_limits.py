@@ -84,7 +84,7 @@ KINDS: Final = {
         (
             *("x" * 65, "a b", "a:b", "ä", "web\n", f"{ROLES}", f"{ROLES}a b/web", f"{ROLES}/web"),
             *(f"{ROLES}{'p' * 511}/web", ROLES.replace(":iam:", ":sts:") + "web"),
-            *(f"arn:aws:iam::{ACCOUNT}:user/web", f"{ROLES}team/", f"{ROLES}té/web"),
+            *(f"arn:aws:iam::{ACCOUNT}:user/web", f"{ROLES}team/", f"{ROLES}té/web", f"{ROLES}*"),
         ),
     ),
     "--instance-profile": Kind(

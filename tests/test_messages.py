@@ -10,7 +10,7 @@ import re
 import runpy
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 from unittest.mock import Mock
 
 import aws_cdk as cdk
@@ -51,13 +51,7 @@ from session_manager_permissions._command import parser as command_line
 from session_manager_permissions._readiness.templates import loading
 from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify import options as options_module
-from session_manager_permissions._verify.asking import (
-    CannotAsk,
-    NoNode,
-    NotPermitted,
-    NotThere,
-    answered,
-)
+from session_manager_permissions._verify.asking import answered
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.compare import compared
 from session_manager_permissions._verify.audit.merge import read, read_file
@@ -83,7 +77,6 @@ from .conftest import (
     owned_role,
     role_arn,
     run_app,
-    synth,
     warnings,
 )
 from .verify import accounts, audits, nodes
@@ -95,6 +88,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
+    from typing import TypeAlias
 
     from botocore.stub import Stubber
     from constructs import IConstruct
@@ -141,32 +135,28 @@ class World:
         return self._exits.enter_context(stubbed_ssm(self.patch))
 
 
-class Row(NamedTuple):
-    """What the user did, and where the message is read."""
-
-    does: Callable[[World], object]
-    kind: type[BaseException] | str
-    """The exception, or where else it is read."""
+Cause: TypeAlias = "Callable[[World], object]"
+"""What the user did."""
 
 
-def permissions(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
+def permissions(**options: Any) -> Cause:  # noqa: ANN401
     """A construct with these options; what is callable makes one in the stack."""
     return lambda w: SessionManagerPermissions(w.stack, "Permissions", **made(w.stack, options))
 
 
-def statements(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
+def statements(**options: Any) -> Cause:  # noqa: ANN401
     return lambda w: session_manager_statements(**made(w.stack, options))
 
 
-def preferences(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
+def preferences(**options: Any) -> Cause:  # noqa: ANN401
     return lambda w: SessionPreferences(w.stack, "Preferences", **made(w.stack, options))
 
 
-def fleet(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
+def fleet(**options: Any) -> Cause:  # noqa: ANN401
     return lambda w: SessionManagerFleet(w.stack, "Fleet", **made(w.stack, options))
 
 
-def endpoints(**options: Any) -> Callable[[World], object]:  # noqa: ANN401
+def endpoints(**options: Any) -> Cause:  # noqa: ANN401
     return lambda w: SessionManagerEndpoints(
         w.stack, "Endpoints", **made(w.stack, {"vpc": network} | options)
     )
@@ -198,7 +188,7 @@ def beside_an_endpoint_on_a_condition(w: World) -> object:
     return SessionManagerEndpoints(w.stack, "Endpoints", vpc=vpc)
 
 
-def start_session(**access: Any) -> Callable[[World], object]:  # noqa: ANN401
+def start_session(**access: Any) -> Cause:  # noqa: ANN401
     def does(w: World) -> object:
         given = made(w.stack, access)
         grantee = given.pop("grantee", None) or iam.Group(w.stack, "Operators")
@@ -212,15 +202,15 @@ def made(stack: cdk.Stack, options: dict[str, Any]) -> dict[str, Any]:
     return {name: value(stack) if callable(value) else value for name, value in options.items()}
 
 
-def called(callee: Any, *arguments: Any, **options: Any) -> Callable[[World], object]:  # noqa: ANN401
+def called(callee: Any, *arguments: Any, **options: Any) -> Cause:  # noqa: ANN401
     return lambda _: callee(*arguments, **options)
 
 
-def attached(role: Callable[[cdk.Stack], Any]) -> Callable[[World], object]:
+def attached(role: Callable[[cdk.Stack], Any]) -> Cause:
     return permissions(role=role)
 
 
-def of_profile(profile: Callable[[cdk.Stack], Any]) -> Callable[[World], object]:
+def of_profile(profile: Callable[[cdk.Stack], Any]) -> Cause:
     return permissions(instance_profile=profile)
 
 
@@ -249,7 +239,7 @@ def in_other_account(stack: cdk.Stack) -> cdk.Stack:
     return cdk.Stack(cdk.App.of(stack), "Other", env=env)
 
 
-def looked_up(answer: object) -> Callable[[World], object]:
+def looked_up(answer: object) -> Cause:
     def does(w: World) -> object:
         lookup_instance_profile(w.stack, "Profile", instance_profile_name="web")
         (asked,) = lookups(w.stack)
@@ -302,7 +292,7 @@ def before_an_aspect(w: World) -> None:
     cdk.Aspects.of(w.stack).add(MakeProfile())
 
 
-def over_a_node_group(node_role: str) -> Callable[[World], object]:
+def over_a_node_group(node_role: str) -> Cause:
     def does(w: World) -> object:
         eks.CfnNodegroup(
             w.stack, "Nodes", cluster_name="shop", node_role=node_role, subnets=["subnet-1"]
@@ -312,7 +302,7 @@ def over_a_node_group(node_role: str) -> Callable[[World], object]:
     return does
 
 
-def of_a_bare_resource(*, strict: bool) -> Callable[[World], object]:
+def of_a_bare_resource(*, strict: bool) -> Cause:
     def does(w: World) -> object:
         kind = "AWS::IAM::InstanceProfile"
         cdk.CfnResource(w.stack, "Profile", type=kind, properties={"Roles": ["web"]})
@@ -338,9 +328,7 @@ def surprised(w: World) -> None:
     main(["verify", "--role", "web"])
 
 
-def command(
-    *arguments: str, answers: Callable[[World], object] = lambda _: None
-) -> Callable[[World], object]:
+def command(*arguments: str, answers: Cause = lambda _: None) -> Cause:
     """The command, on an account that answers so."""
 
     def does(w: World) -> None:
@@ -351,9 +339,7 @@ def command(
     return does
 
 
-def checked(
-    *arguments: str, without_yaml: bool = False, **files: str | bytes
-) -> Callable[[World], object]:
+def checked(*arguments: str, without_yaml: bool = False, **files: str | bytes) -> Cause:
     """The command `check`, in a folder of these files, each name with `_` for `.`."""
 
     def does(w: World) -> None:
@@ -370,7 +356,7 @@ def checked(
     return does
 
 
-def policy_command(*arguments: str) -> Callable[[World], object]:
+def policy_command(*arguments: str) -> Cause:
     """The command that asks no account."""
     return lambda _: _policy(_policy_arguments(["policy", *arguments]))
 
@@ -381,9 +367,7 @@ def _policy_arguments(argv: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def of_node(
-    *arguments: str, breaks: Callable[[nodes.World], object] = lambda _: None
-) -> Callable[[World], object]:
+def of_node(*arguments: str, breaks: Callable[[nodes.World], object] = lambda _: None) -> Cause:
     """The command on a node, in an account that answers so."""
 
     def does(w: World) -> None:
@@ -395,7 +379,7 @@ def of_node(
     return does
 
 
-def with_diagnostics(text: str) -> Callable[[World], object]:
+def with_diagnostics(text: str) -> Cause:
     """The command on a node, with a file of this text."""
 
     def does(w: World) -> None:
@@ -406,7 +390,7 @@ def with_diagnostics(text: str) -> Callable[[World], object]:
     return does
 
 
-def from_file(text: str | None) -> Callable[[World], object]:
+def from_file(text: str | None) -> Cause:
     """`audit --from`, with a file of this text, or without one."""
 
     def does(w: World) -> object:
@@ -418,7 +402,7 @@ def from_file(text: str | None) -> Callable[[World], object]:
     return does
 
 
-def compared_to(**fields: object) -> Callable[[World], object]:
+def compared_to(**fields: object) -> Cause:
     """`audit --compare`, with an earlier result that has these fields."""
 
     def does(w: World) -> object:
@@ -430,9 +414,7 @@ def compared_to(**fields: object) -> Callable[[World], object]:
     return does
 
 
-def audit(
-    *arguments: str, region: str | None = REGION, denied: bool = False
-) -> Callable[[World], object]:
+def audit(*arguments: str, region: str | None = REGION, denied: bool = False) -> Cause:
     """`audit` in an account without instances, which may answer nothing."""
 
     def does(w: World) -> int:
@@ -520,7 +502,7 @@ def has_role(w: World) -> None:
     w.account.has_role()
 
 
-def says_no(operation: str, code: str) -> Callable[[World], object]:
+def says_no(operation: str, code: str) -> Cause:
     return lambda w: w.account.iam.add_client_error(operation, code, "Rate exceeded")
 
 
@@ -529,9 +511,19 @@ def may_not_assume(w: World) -> None:
     fails_by(ClientError(denied, "AssumeRole"))(w)
 
 
-def fails_by(error: Exception) -> Callable[[World], object]:
+def fails_by(error: Exception) -> Cause:
     """What boto3 comes to, before there is an answer of AWS."""
     return lambda w: w.patch.setattr(w.account.iam.client, "get_role", Mock(side_effect=error))
+
+
+def failing(error: Exception) -> Cause:
+    """The command about a role, where boto3 comes to this."""
+    return command("--role", "web", answers=fails_by(error))
+
+
+def refusing(code: str) -> Cause:
+    """The command about a role, where IAM answers with this error."""
+    return command("--role", "web", answers=says_no("get_role", code))
 
 
 def has_all(w: World) -> None:
@@ -551,7 +543,7 @@ def has_no_standard_output(w: World) -> None:
     w.patch.setattr(sys, "stdout", None)
 
 
-def has_the_document(text: str) -> Callable[[World], object]:
+def has_the_document(text: str) -> Cause:
     def answers(w: World) -> None:
         w.account.has_role()
         has_document(w.ssm, text)
@@ -587,12 +579,12 @@ def lacks_boto3(w: World) -> None:
     w.patch.setitem(sys.modules, "boto3", None)
 
 
-def without_an_answer(*arguments: str) -> Callable[[World], object]:
+def without_an_answer(*arguments: str) -> Cause:
     """The command, with no account behind it."""
     return lambda _: _verify(_parser().parse_args(["verify", *arguments]))
 
 
-def with_variable(name: str, value: str, *arguments: str) -> Callable[[World], object]:
+def with_variable(name: str, value: str, *arguments: str) -> Cause:
     """The command, in an environment that has this too."""
 
     def does(w: World) -> None:
@@ -602,7 +594,7 @@ def with_variable(name: str, value: str, *arguments: str) -> Callable[[World], o
     return does
 
 
-def with_profile(text: str) -> Callable[[World], object]:
+def with_profile(text: str) -> Cause:
     """The command with a profile of this text in the AWS configuration."""
 
     def does(w: World) -> None:
@@ -618,7 +610,7 @@ def app(
     file: bytes = b"",
     answer: object = None,
     **context: Any,  # noqa: ANN401
-) -> Callable[[World], object]:
+) -> Cause:
     """The app of the repository with these `-c`, each name with `_` for `-`.
 
     Args:
@@ -648,640 +640,454 @@ def without_the_cli(w: World) -> None:
 
 
 ROLES: Final = {
-    "neither `role` nor `instance_profile`": Row(permissions(), ValueError),
-    "both `role` and `instance_profile`": Row(
-        permissions(role=existing_role, instance_profile=profile("web")), ValueError
+    "neither `role` nor `instance_profile`": permissions(),
+    "both `role` and `instance_profile`": permissions(
+        role=existing_role, instance_profile=profile("web")
     ),
-    "a string for a role": Row(permissions(role="web"), TypeError),
-    "a profile for a role": Row(permissions(role=profile("web")), TypeError),
-    "a string for a profile": Row(permissions(instance_profile="web"), TypeError),
-    "a role for a profile": Row(permissions(instance_profile=existing_role), TypeError),
-    "a role of another account": Row(
-        attached(lambda s: iam.Role.from_role_arn(s, "Role", role_arn("web", OTHER_ACCOUNT))),
-        ValueError,
+    "a string for a role": permissions(role="web"),
+    "a profile for a role": permissions(role=profile("web")),
+    "a string for a profile": permissions(instance_profile="web"),
+    "a role for a profile": permissions(instance_profile=existing_role),
+    "a role of another account": attached(
+        lambda s: iam.Role.from_role_arn(s, "Role", role_arn("web", OTHER_ACCOUNT))
     ),
-    "a role that a stack of another account makes": Row(attached(owned_elsewhere), ValueError),
-    "a role with `mutable=False` or `without_policy_updates()`": Row(
-        attached(lambda s: iam.Role.from_role_arn(s, "Role", role_arn("web"), mutable=False)),
-        ValueError,
+    "a role that a stack of another account makes": attached(owned_elsewhere),
+    "a role with `mutable=False` or `without_policy_updates()`": attached(
+        lambda s: iam.Role.from_role_arn(s, "Role", role_arn("web"), mutable=False)
     ),
-    "an ARN that is not a role's": Row(
-        attached(lambda s: iam.Role.from_role_arn(s, "Role", f"arn:aws:iam::{ACCOUNT}:user/web")),
-        ValueError,
+    "an ARN that is not a role's": attached(
+        lambda s: iam.Role.from_role_arn(s, "Role", f"arn:aws:iam::{ACCOUNT}:user/web")
     ),
-    "an ARN given to `from_role_name`": Row(
-        attached(lambda s: iam.Role.from_role_name(s, "Role", role_arn("web"))), ValueError
+    "an ARN given to `from_role_name`": attached(
+        lambda s: iam.Role.from_role_name(s, "Role", role_arn("web"))
     ),
-    "a name that no role can have": Row(
-        attached(lambda s: iam.Role.from_role_name(s, "Role", "web server")), ValueError
+    "a name that no role can have": attached(
+        lambda s: iam.Role.from_role_name(s, "Role", "web server")
     ),
-    "a service-linked role": Row(
-        attached(
-            lambda s: iam.Role.from_role_arn(
-                s, "Role", role_arn("aws-service-role/ssm.amazonaws.com/Ssm")
-            )
-        ),
-        ValueError,
+    "a service-linked role": attached(
+        lambda s: iam.Role.from_role_arn(
+            s, "Role", role_arn("aws-service-role/ssm.amazonaws.com/Ssm")
+        )
     ),
-    "a role under `/aws-reserved/`": Row(
-        attached(
-            lambda s: iam.Role.from_role_arn(
-                s, "Role", role_arn("aws-reserved/sso.amazonaws.com/Admin")
-            )
-        ),
-        ValueError,
+    "a role under `/aws-reserved/`": attached(
+        lambda s: iam.Role.from_role_arn(
+            s, "Role", role_arn("aws-reserved/sso.amazonaws.com/Admin")
+        )
     ),
-    "a profile imported without its role": Row(
-        of_profile(lambda s: iam.InstanceProfile.from_instance_profile_name(s, "Profile", "web")),
-        ValueError,
+    "a profile imported without its role": of_profile(
+        lambda s: iam.InstanceProfile.from_instance_profile_name(s, "Profile", "web")
     ),
-    "an L1 profile without a role": Row(of_profile(profile()), ValueError),
-    "an L1 profile that has its role's ARN": Row(of_profile(profile(role_arn("web"))), ValueError),
+    "an L1 profile without a role": of_profile(profile()),
+    "an L1 profile that has its role's ARN": of_profile(profile(role_arn("web"))),
 }
 NAMES: Final = {
-    "an invalid `policy_name`": Row(permissions(role=existing_role, policy_name="a b"), ValueError),
-    "a `policy_name` that is not a string": Row(
-        permissions(role=existing_role, policy_name=7), TypeError
+    "an invalid `policy_name`": permissions(role=existing_role, policy_name="a b"),
+    "a `policy_name` that is not a string": permissions(role=existing_role, policy_name=7),
+    "the `policy_name` of another construct on the role": twice_on_one_role,
+    "the `policy_name` of a policy that the role is made with": with_its_policy,
+    "a text with half a character, as bad decoding makes it": statements(
+        log_bucket=existing_bucket, log_prefix="\ud800"
     ),
-    "the `policy_name` of another construct on the role": Row(twice_on_one_role, ValueError),
-    "the `policy_name` of a policy that the role is made with": Row(with_its_policy, ValueError),
-    "a text with half a character, as bad decoding makes it": Row(
-        statements(log_bucket=existing_bucket, log_prefix="\ud800"), ValueError
+    "a `log_prefix` with a character that IAM takes in no policy": statements(
+        log_bucket=existing_bucket, log_prefix="秘密/web"
     ),
-    "a `log_prefix` with a character that IAM takes in no policy": Row(
-        statements(log_bucket=existing_bucket, log_prefix="秘密/web"), ValueError
+    "a wildcard in `log_prefix`": statements(log_bucket=existing_bucket, log_prefix="web/*"),
+    "a wildcard in the name of a log group": statements(
+        log_group=lambda s: logs.LogGroup.from_log_group_name(s, "Group", "/web/*")
     ),
-    "a wildcard in `log_prefix`": Row(
-        statements(log_bucket=existing_bucket, log_prefix="web/*"), ValueError
-    ),
-    "a wildcard in the name of a log group": Row(
-        statements(log_group=lambda s: logs.LogGroup.from_log_group_name(s, "Group", "/web/*")),
-        ValueError,
-    ),
-    "a name that the package does not have": Row(
-        called(getattr, session_manager_permissions, "SessionManager"), AttributeError
+    "a name that the package does not have": called(
+        getattr, session_manager_permissions, "SessionManager"
     ),
 }
 KEYS: Final = {
-    "a string for a key": Row(statements(encryption_key="alias/sessions"), TypeError),
-    "a key for signing": Row(
-        statements(encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)),
-        ValueError,
+    "a string for a key": statements(encryption_key="alias/sessions"),
+    "a key for signing": statements(
+        encryption_key=lambda s: kms.Key(s, "Key", key_spec=kms.KeySpec.RSA_2048)
     ),
-    "an AWS managed key": Row(
-        statements(encryption_key=lambda s: kms.Alias.from_alias_name(s, "Key", "alias/aws/ssm")),
-        ValueError,
+    "an AWS managed key": statements(
+        encryption_key=lambda s: kms.Alias.from_alias_name(s, "Key", "alias/aws/ssm")
     ),
-    "an ARN of another service for a key": Row(
-        statements(encryption_key=key(f"arn:aws:s3:{REGION}:{ACCOUNT}:key/{KEY_ID}")), ValueError
+    "an ARN of another service for a key": statements(
+        encryption_key=key(f"arn:aws:s3:{REGION}:{ACCOUNT}:key/{KEY_ID}")
     ),
-    "an ARN that is not one key's": Row(
-        statements(encryption_key=key(key_arn(resource="key/a/b"))), ValueError
+    "an ARN that is not one key's": statements(encryption_key=key(key_arn(resource="key/a/b"))),
+    "a key's ARN without a region": statements(encryption_key=key(key_arn(region=""))),
+    "an L1 bucket that names its key by something other than an ARN": statements(
+        log_bucket=lambda s: l1_bucket(s, "arn:1234")
     ),
-    "a key's ARN without a region": Row(
-        statements(encryption_key=key(key_arn(region=""))), ValueError
-    ),
-    "an L1 bucket that names its key by something other than an ARN": Row(
-        statements(log_bucket=lambda s: l1_bucket(s, "arn:1234")), ValueError
-    ),
-    "an alias that no key can have": Row(
-        statements(encryption_key=lambda s: kms.Alias.from_alias_name(s, "Key", "sessions")),
-        ValueError,
+    "an alias that no key can have": statements(
+        encryption_key=lambda s: kms.Alias.from_alias_name(s, "Key", "sessions")
     ),
 }
 LOGS: Final = {
-    "a string for a bucket": Row(statements(log_bucket="session-logs"), TypeError),
-    "an ARN that is not a bucket's": Row(
-        statements(
-            log_bucket=lambda s: s3.Bucket.from_bucket_arn(
-                s, "Logs", "arn:aws:s3:::session-logs/web"
-            )
-        ),
-        ValueError,
+    "a string for a bucket": statements(log_bucket="session-logs"),
+    "an ARN that is not a bucket's": statements(
+        log_bucket=lambda s: s3.Bucket.from_bucket_arn(s, "Logs", "arn:aws:s3:::session-logs/web")
     ),
-    "a string for a log group": Row(statements(log_group="/session/logs"), TypeError),
-    "a name that no log group can have": Row(
-        statements(log_group=lambda s: group(s, "a b")), ValueError
+    "a string for a log group": statements(log_group="/session/logs"),
+    "a name that no log group can have": statements(log_group=lambda s: group(s, "a b")),
+    "`log_prefix` without `log_bucket`": statements(log_prefix="web"),
+    "a `log_prefix` that is too long": statements(log_bucket=existing_bucket, log_prefix="é" * 513),
+    "a `log_prefix` that CloudFormation would resolve": statements(
+        log_bucket=existing_bucket, log_prefix="{{resolve:ssm:/web}}"
     ),
-    "`log_prefix` without `log_bucket`": Row(statements(log_prefix="web"), ValueError),
-    "a `log_prefix` that is too long": Row(
-        statements(log_bucket=existing_bucket, log_prefix="é" * 513), ValueError
+    "a `log_prefix` with `.` or `..` between its slashes": statements(
+        log_bucket=existing_bucket, log_prefix="../web"
     ),
-    "a `log_prefix` that CloudFormation would resolve": Row(
-        statements(log_bucket=existing_bucket, log_prefix="{{resolve:ssm:/web}}"), ValueError
-    ),
-    "a `log_prefix` with `.` or `..` between its slashes": Row(
-        statements(log_bucket=existing_bucket, log_prefix="../web"), ValueError
-    ),
-    "a string for `True` or `False`": Row(statements(allow_registration="true"), TypeError),
-    "a string for `strict`": Row(called(SessionManagerReadiness, strict="yes"), TypeError),
-    "a string for `network`": Row(called(SessionManagerReadiness, network="no"), TypeError),
-    "a string for `preferences`": Row(
-        statements(preferences="SSM-SessionManagerRunShell"), TypeError
-    ),
-    "an option that the preferences decide": Row(
-        statements(
-            log_prefix="web",
-            preferences=lambda s: SessionPreferences.from_document_name(s, "Preferences"),
-        ),
-        ValueError,
+    "a string for `True` or `False`": statements(allow_registration="true"),
+    "a string for `strict`": called(SessionManagerReadiness, strict="yes"),
+    "a string for `network`": called(SessionManagerReadiness, network="no"),
+    "a string for `preferences`": statements(preferences="SSM-SessionManagerRunShell"),
+    "an option that the preferences decide": statements(
+        log_prefix="web",
+        preferences=lambda s: SessionPreferences.from_document_name(s, "Preferences"),
     ),
 }
 FLEETS: Final = {
-    "an ARN for the name of a profile to look up": Row(
-        lambda w: lookup_instance_profile(
-            w.stack, "Profile", instance_profile_name=f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
-        ),
-        ValueError,
+    "an ARN for the name of a profile to look up": lambda w: lookup_instance_profile(
+        w.stack, "Profile", instance_profile_name=f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
     ),
-    "a look-up of a profile without a role": Row(
-        looked_up([{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}]),
-        ValueError,
+    "a look-up of a profile without a role": looked_up(
+        [{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}]
     ),
-    "a string in `exclude`": Row(fleet(exclude=["Web"]), TypeError),
-    "a role in `exclude`": Row(fleet(exclude=lambda s: [existing_role(s)]), TypeError),
-    "what is no compute for `SessionManagerAccess.apply_to`": Row(
-        lambda w: SessionManagerAccess().apply_to(owned_role(w.stack)), TypeError
+    "a string in `exclude`": fleet(exclude=["Web"]),
+    "a role in `exclude`": fleet(exclude=lambda s: [existing_role(s)]),
+    "what is no compute for `SessionManagerAccess.apply_to`": lambda w: (
+        SessionManagerAccess().apply_to(owned_role(w.stack))
     ),
-    "an imported node group for `SessionManagerAccess.apply_to`": Row(
-        lambda w: SessionManagerAccess().apply_to(
+    "an imported node group for `SessionManagerAccess.apply_to`": lambda w: (
+        SessionManagerAccess().apply_to(
             eks.Nodegroup.from_nodegroup_name(w.stack, "Nodes", "workers")
-        ),
-        ValueError,
+        )
     ),
-    "a stage below a fleet that has no fleet of its own": Row(over_a_stage, "synthesis"),
-    "a profile that an Aspect makes after a fleet's turn": Row(before_an_aspect, "synthesis"),
-    "a profile that a fleet with `strict=True` can't attach to": Row(
-        of_a_bare_resource(strict=True), "synthesis"
+    "a stage below a fleet that has no fleet of its own": over_a_stage,
+    "a profile that an Aspect makes after a fleet's turn": before_an_aspect,
+    "a profile that a fleet with `strict=True` can't attach to": of_a_bare_resource(strict=True),
+    "a node group whose role is not given by its ARN, and a strict fleet": over_a_node_group(
+        "worker"
     ),
-    "a node group whose role is not given by its ARN, and a fleet with `strict=True`": Row(
-        over_a_node_group("worker"), "synthesis"
-    ),
-    "a fleet with `strict=True` that covers nothing": Row(
-        lambda w: SessionManagerFleet(w.app, "Fleet", strict=True), "synthesis"
+    "a fleet with `strict=True` that covers nothing": lambda w: SessionManagerFleet(
+        w.app, "Fleet", strict=True
     ),
 }
 PREFERENCES: Final = {
-    "an invalid `document_name`": Row(preferences(document_name="a b"), ValueError),
-    "the account's default document for a new one": Row(
-        preferences(document_name="SSM-SessionManagerRunShell"), ValueError
+    "an invalid `document_name`": preferences(document_name="a b"),
+    "the account's default document for a new one": preferences(
+        document_name="SSM-SessionManagerRunShell"
     ),
-    "a `document_name` that begins as AWS's own documents do": Row(
-        preferences(document_name="AWSSupport-Sessions"), ValueError
+    "a `document_name` that begins as AWS's own documents do": preferences(
+        document_name="AWSSupport-Sessions"
     ),
-    "an invalid `run_as_user`": Row(preferences(run_as_user="1a"), ValueError),
-    "`root` for `run_as_user`": Row(preferences(run_as_user="root"), ValueError),
-    "`run_as_user` beside `run_as_enabled=False`": Row(
-        preferences(run_as_enabled=False, run_as_user="operator"), ValueError
+    "an invalid `run_as_user`": preferences(run_as_user="1a"),
+    "`root` for `run_as_user`": preferences(run_as_user="root"),
+    "`run_as_user` beside `run_as_enabled=False`": preferences(
+        run_as_enabled=False, run_as_user="operator"
     ),
-    "a number for `idle_timeout`": Row(preferences(idle_timeout=20), TypeError),
-    "an `idle_timeout` out of bounds": Row(
-        preferences(idle_timeout=cdk.Duration.hours(2)), ValueError
+    "a number for `idle_timeout`": preferences(idle_timeout=20),
+    "an `idle_timeout` out of bounds": preferences(idle_timeout=cdk.Duration.hours(2)),
+    "`enforce_cloudwatch_encryption` without a log group": preferences(
+        enforce_cloudwatch_encryption=True
     ),
-    "`enforce_cloudwatch_encryption` without a log group": Row(
-        preferences(enforce_cloudwatch_encryption=True), ValueError
+    "`enforce_cloudwatch_encryption` and a log group without a key": preferences(
+        enforce_cloudwatch_encryption=True, log_group=lambda s: logs.LogGroup(s, "LogGroup")
     ),
-    "`enforce_cloudwatch_encryption` and a log group without a key": Row(
-        preferences(
-            enforce_cloudwatch_encryption=True, log_group=lambda s: logs.LogGroup(s, "LogGroup")
-        ),
-        ValueError,
+    "`enforce_s3_encryption`, which is the default, and a bucket that encrypts twice": preferences(
+        log_bucket=encrypted_twice
     ),
-    "`enforce_s3_encryption`, which is the default, and a bucket that encrypts twice": Row(
-        preferences(log_bucket=encrypted_twice), ValueError
-    ),
-    "a shell profile with a `{{`": Row(
-        preferences(linux_shell_profile="docker ps --format '{{.Names}}'"), ValueError
+    "a shell profile with a `{{`": preferences(
+        linux_shell_profile="docker ps --format '{{.Names}}'"
     ),
 }
 ENDPOINTS: Final = {
-    "the id of a VPC for `vpc`": Row(endpoints(vpc="vpc-1"), TypeError),
-    "another `endpoint_policy`": Row(endpoints(endpoint_policy="organization"), ValueError),
-    "an endpoint of the same service that is defined later": Row(before_an_endpoint, "synthesis"),
+    "the id of a VPC for `vpc`": endpoints(vpc="vpc-1"),
+    "another `endpoint_policy`": endpoints(endpoint_policy="organization"),
+    "an endpoint of the same service that is defined later": before_an_endpoint,
 }
 OPERATORS: Final = {
-    "no instances": Row(start_session(), ValueError),
-    "all instances and some": Row(
-        start_session(all_instances=True, instance_tags={"team": "web"}), ValueError
+    "no instances": start_session(),
+    "all instances and some": start_session(all_instances=True, instance_tags={"team": "web"}),
+    "a string for `instance_arns`": start_session(instance_arns="i-0123456789abcdef0"),
+    "an ARN that is not an instance's": start_session(instance_arns=["i-0123456789abcdef0"]),
+    "an instance's ARN without a region": start_session(
+        instance_arns=[f"arn:aws:ec2::{ACCOUNT}:instance/i-1"]
     ),
-    "a string for `instance_arns`": Row(
-        start_session(instance_arns="i-0123456789abcdef0"), TypeError
+    "a list for `instance_tags`": start_session(instance_tags=["team"]),
+    "a tag without a value": start_session(instance_tags={"team": []}),
+    "a tag whose value is not a string": start_session(instance_tags={"team": 7}),
+    "a string for `grantee`": start_session(grantee="operators", all_instances=True),
+    "a grantee whose policies can't be changed": start_session(
+        grantee=lambda s: iam.Role.from_role_arn(s, "Role", role_arn("ops"), mutable=False),
+        all_instances=True,
     ),
-    "an ARN that is not an instance's": Row(
-        start_session(instance_arns=["i-0123456789abcdef0"]), ValueError
-    ),
-    "an instance's ARN without a region": Row(
-        start_session(instance_arns=[f"arn:aws:ec2::{ACCOUNT}:instance/i-1"]), ValueError
-    ),
-    "a list for `instance_tags`": Row(start_session(instance_tags=["team"]), TypeError),
-    "a tag without a value": Row(start_session(instance_tags={"team": []}), ValueError),
-    "a tag whose value is not a string": Row(start_session(instance_tags={"team": 7}), TypeError),
-    "a string for `grantee`": Row(
-        start_session(grantee="operators", all_instances=True), TypeError
-    ),
-    "a grantee whose policies can't be changed": Row(
-        start_session(
-            grantee=lambda s: iam.Role.from_role_arn(s, "Role", role_arn("ops"), mutable=False),
-            all_instances=True,
-        ),
-        ValueError,
-    ),
-    "a grantee of another account": Row(
-        start_session(grantee=owned_elsewhere, all_instances=True), ValueError
-    ),
+    "a grantee of another account": start_session(grantee=owned_elsewhere, all_instances=True),
 }
 WARNINGS: Final = {
-    "a key of another account": Row(
-        permissions(
-            role=existing_role, encryption_key=lambda s: existing_key(s, account=OTHER_ACCOUNT)
-        ),
-        "warning",
+    "a key of another account": permissions(
+        role=existing_role, encryption_key=lambda s: existing_key(s, account=OTHER_ACCOUNT)
     ),
-    "an option of the app that its list does not have": Row(
-        of_an_option_that_is_not_in_the_file, "warning"
+    "an option of the app that its list does not have": of_an_option_that_is_not_in_the_file,
+    "keys, and none of the region of the stack": permissions(
+        role=existing_role, encryption_key=lambda s: existing_key(s, region=OTHER_REGION)
     ),
-    "keys, and none of the region of the stack": Row(
-        permissions(
-            role=existing_role, encryption_key=lambda s: existing_key(s, region=OTHER_REGION)
-        ),
-        "warning",
+    "an L1 bucket whose key only the deployment knows": statements(
+        log_bucket=lambda s: l1_bucket(s, parameter(s))
     ),
-    "an L1 bucket whose key only the deployment knows": Row(
-        statements(log_bucket=lambda s: l1_bucket(s, parameter(s))), "warning"
-    ),
-    "a bucket that encrypts twice": Row(statements(log_bucket=encrypted_twice), "warning"),
-    "an L1 role that has a condition": Row(on_a_condition, "warning"),
-    "an L1 endpoint that has a condition": Row(beside_an_endpoint_on_a_condition, "warning"),
-    "a profile that a fleet can't attach to": Row(of_a_bare_resource(strict=False), "warning"),
-    "a fleet that covers nothing": Row(lambda w: SessionManagerFleet(w.stack, "Fleet"), "warning"),
-    "in `exclude` of a fleet what has no compute": Row(over_an_idle_exclusion, "warning"),
-    "`ssm-user` for `run_as_user`": Row(preferences(run_as_user="ssm-user"), "warning"),
+    "a bucket that encrypts twice": statements(log_bucket=encrypted_twice),
+    "an L1 role that has a condition": on_a_condition,
+    "an L1 endpoint that has a condition": beside_an_endpoint_on_a_condition,
+    "a profile that a fleet can't attach to": of_a_bare_resource(strict=False),
+    "a fleet that covers nothing": lambda w: SessionManagerFleet(w.stack, "Fleet"),
+    "in `exclude` of a fleet what has no compute": over_an_idle_exclusion,
+    "`ssm-user` for `run_as_user`": preferences(run_as_user="ssm-user"),
 }
 REFUSED: Final[Any] = {"Error": {"Code": "UnauthorizedException", "Message": "No access"}}
 VERIFY: Final = {
-    "`--log-prefix` without `--log-bucket`, as the command prints it": Row(
-        at_the_commands_end, "stderr"
+    "`--log-prefix` without `--log-bucket`, as the command prints it": at_the_commands_end,
+    "a name with its path for `--role`": command("--role", "team/web"),
+    "an ARN for `--instance-profile`": command(
+        "--instance-profile", f"arn:aws:iam::{ACCOUNT}:instance-profile/web"
     ),
-    "a name with its path for `--role`": Row(command("--role", "team/web"), SystemExit),
-    "an ARN for `--instance-profile`": Row(
-        command("--instance-profile", f"arn:aws:iam::{ACCOUNT}:instance-profile/web"), SystemExit
+    "an id for `--key`": command("--role", "web", "--key", KEY_ID),
+    "a blank in `--document`": command("--role", "web", "--document", "a b"),
+    "an ARN for `--log-bucket`": command("--role", "web", "--log-bucket", "arn:aws:s3:::logs"),
+    "a wildcard in `--log-prefix`": command(
+        "--role", "web", "--log-bucket", "logs", "--log-prefix", "web/*"
     ),
-    "an id for `--key`": Row(command("--role", "web", "--key", KEY_ID), SystemExit),
-    "a blank in `--document`": Row(command("--role", "web", "--document", "a b"), SystemExit),
-    "an ARN for `--log-bucket`": Row(
-        command("--role", "web", "--log-bucket", "arn:aws:s3:::logs"), SystemExit
+    "a wildcard in `--log-group`": command("--role", "web", "--log-group", "*"),
+    "`--log-prefix` without `--log-bucket`": command("--role", "web", "--log-prefix", "web"),
+    "`--document` and `--key`": command(
+        "--role", "web-server", "--document", "Sessions", "--key", key_arn()
     ),
-    "a wildcard in `--log-prefix`": Row(
-        command("--role", "web", "--log-bucket", "logs", "--log-prefix", "web/*"), SystemExit
+    "`--document` without a region": command(
+        "--role", "web-server", "--document", "Sessions", answers=has_role
     ),
-    "a wildcard in `--log-group`": Row(command("--role", "web", "--log-group", "*"), SystemExit),
-    "`--log-prefix` without `--log-bucket`": Row(
-        command("--role", "web", "--log-prefix", "web"), CannotAsk
+    "`--log-group` without a region": command(
+        "--role", "web-server", "--log-group", "sessions", answers=has_role
     ),
-    "`--document` and `--key`": Row(
-        command("--role", "web-server", "--document", "Sessions", "--key", key_arn()),
-        CannotAsk,
+    "a `--document` that does not exist": command(*ASKED, answers=has_no_document),
+    "a `--document` of another type": command(
+        *ASKED, answers=has_the_document('{"sessionType": "Shell"}')
     ),
-    "`--document` without a region": Row(
-        command("--role", "web-server", "--document", "Sessions", answers=has_role), CannotAsk
-    ),
-    "`--log-group` without a region": Row(
-        command("--role", "web-server", "--log-group", "sessions", answers=has_role), CannotAsk
-    ),
-    "a `--document` that does not exist": Row(command(*ASKED, answers=has_no_document), NotThere),
-    "a `--document` of another type": Row(
-        command(*ASKED, answers=has_the_document('{"sessionType": "Shell"}')), CannotAsk
-    ),
-    "a `--document` with a parameter": Row(
-        command(
-            *ASKED,
-            answers=has_the_document(
-                json.dumps({"sessionType": "Standard_Stream", "inputs": {"kmsKeyId": "{{ key }}"}})
-            ),
+    "a `--document` with a parameter": command(
+        *ASKED,
+        answers=has_the_document(
+            json.dumps({"sessionType": "Standard_Stream", "inputs": {"kmsKeyId": "{{ key }}"}})
         ),
-        CannotAsk,
     ),
-    "a `--document` with a name that AWS does not take": Row(
-        command(
-            *ASKED,
-            answers=has_the_document(
-                json.dumps({"sessionType": "Standard_Stream", "inputs": {"s3BucketName": "*"}})
-            ),
+    "a `--document` with a name that AWS does not take": command(
+        *ASKED,
+        answers=has_the_document(
+            json.dumps({"sessionType": "Standard_Stream", "inputs": {"s3BucketName": "*"}})
         ),
-        CannotAsk,
     ),
-    "a `--document` with something else for a boolean": Row(
-        command(
-            *ASKED,
-            answers=has_the_document(
-                json.dumps({"sessionType": "Port", "inputs": {"runAsEnabled": "yes"}})
-            ),
+    "a `--document` with something else for a boolean": command(
+        *ASKED,
+        answers=has_the_document(
+            json.dumps({"sessionType": "Port", "inputs": {"runAsEnabled": "yes"}})
         ),
-        CannotAsk,
     ),
-    "`--operator` without `--instance-id`": Row(
-        command("--role", "web", "--operator", "caller"), CannotAsk
+    "`--operator` without `--instance-id`": command("--role", "web", "--operator", "caller"),
+    "`--log-group` with `--instance-id`": command(
+        "--instance-id", nodes.NODE, "--log-group", "sessions"
     ),
-    "`--log-group` with `--instance-id`": Row(
-        command("--instance-id", nodes.NODE, "--log-group", "sessions"), CannotAsk
+    "`--instance-id` without a region": command("--instance-id", nodes.NODE),
+    "an `--instance-id` that does not exist": of_node(
+        nodes.NODE,
+        breaks=lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound"),
     ),
-    "`--instance-id` without a region": Row(command("--instance-id", nodes.NODE), CannotAsk),
-    "an `--instance-id` that does not exist": Row(
-        of_node(
-            nodes.NODE,
-            breaks=lambda w: w.refuses("ec2:DescribeInstances", "InvalidInstanceID.NotFound"),
+    "an `--instance-id` that EC2 does not know any more": of_node(
+        nodes.NODE, breaks=lambda w: w.has("ec2:describe_instances", {"Reservations": []})
+    ),
+    "an `--instance-id` of a hybrid node that does not exist": of_node(
+        nodes.HYBRID, breaks=lambda w: setattr(w, "record", None)
+    ),
+    "`--instance-id` and a `--document` that does not exist": of_node(
+        nodes.NODE, "--document", "Mine"
+    ),
+    "`--operator caller` as the root user": by_root,
+    "an `--operator` of another account": of_another_account,
+    "an `--agent-diagnostics` file that does not exist": of_node(
+        nodes.NODE, "--agent-diagnostics", "/nonexistent"
+    ),
+    "the table of the diagnostics, and not the JSON": with_diagnostics("┌────"),
+    "`--agent-diagnostics` with other JSON": with_diagnostics("{}"),
+    "`--agent-diagnostics` of another node": with_diagnostics(
+        json.dumps({"DiagnosticsOutput": [OTHER_NODE]})
+    ),
+    "the package without its extra": command("--role", "web", answers=lacks_boto3),
+    "no credentials": without_an_answer("--role", "web"),
+    "credentials that may not call IAM": refusing("AccessDenied"),
+    "credentials that may not read a hybrid node": of_node(
+        nodes.HYBRID, breaks=lambda w: w.refuses("ssm:DescribeInstanceInformation")
+    ),
+    "a `--profile` that does not exist": without_an_answer("--role", "web", "--profile", "nobody"),
+    "a `--profile` whose role may not be assumed": command("--role", "web", answers=may_not_assume),
+    "a profile that asks for an MFA code, without a terminal": failing(EOFError()),
+    "`AWS_MAX_ATTEMPTS=often`": with_variable("AWS_MAX_ATTEMPTS", "often", "--role", "web"),
+    "a `credential_process` that does not exist": failing(
+        FileNotFoundError(2, "No such file", "/nonexistent")
+    ),
+    "a `credential_process` that is empty": with_profile("credential_process ="),
+    "a `credential_process` that prints nothing": with_profile("credential_process = true"),
+    "a `credential_process` that fails": with_profile("credential_process = false"),
+    "a profile of IAM Identity Center, not signed in": with_profile(
+        "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
+        f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"
+    ),
+    "a sign-in of the AWS CLI that has expired": failing(LoginRefreshRequired()),
+    "credentials that can't be refreshed": failing(
+        CredentialRetrievalError(provider="sso", error_msg="too late")
+    ),
+    "`AWS_ENDPOINT_URL` without a region": with_variable(
+        "AWS_ENDPOINT_URL", "http://127.0.0.1:1", "--role", "web"
+    ),
+    "a region that no host name can have": failing(InvalidRegionError(region_name="a_b")),
+    "a proxy that answers in place of AWS": failing(KeyError("GetRoleResult")),
+    "a role whose ARN is none": command(
+        "--role", "web", answers=lambda w: w.account.has_role(arn="no ARN of a role/web")
+    ),
+    "a key policy that is not JSON": with_a_key_policy_of_no_json,
+    "a region that is misspelt, of whose endpoint there is no address": command(
+        *IN_REGION, answers=fails_by(EndpointConnectionError(endpoint_url="https://iam"))
+    ),
+    "no network, and no region": failing(EndpointConnectionError(endpoint_url="https://iam")),
+    "a sign-in of IAM Identity Center that AWS refuses": failing(
+        ClientError(REFUSED, "GetRoleCredentials")
+    ),
+    "a connection that ends": failing(ConnectionClosedError(endpoint_url="https://iam")),
+    "a service that does not answer": of_node(
+        nodes.NODE,
+        "--document",
+        "Mine",
+        breaks=lambda w: w.has(
+            "ssm:describe_instance_information", ConnectTimeoutError(endpoint_url="https://ssm")
         ),
-        NoNode,
     ),
-    "an `--instance-id` that EC2 does not know any more": Row(
-        of_node(nodes.NODE, breaks=lambda w: w.has("ec2:describe_instances", {"Reservations": []})),
-        NoNode,
+    "credentials that have expired": refusing("ExpiredToken"),
+    "a region that is not enabled": command(
+        *IN_REGION, answers=says_no("get_role", "UnrecognizedClientException")
     ),
-    "an `--instance-id` of a hybrid node that does not exist": Row(
-        of_node(nodes.HYBRID, breaks=lambda w: setattr(w, "record", None)), NoNode
+    "a call that AWS refuses": refusing("Throttling"),
+    "an action that IAM does not answer": command(
+        "--role", "web-server", answers=leaves_an_answer_out
     ),
-    "`--instance-id` and a `--document` that does not exist": Row(
-        of_node(nodes.NODE, "--document", "Mine"), NotThere
+    "a `--role` that does not exist": refusing("NoSuchEntity"),
+    "a `--role` of another account": command(
+        "--role", role_arn("team/web-server", OTHER_ACCOUNT), answers=has_role
     ),
-    "`--operator caller` as the root user": Row(by_root, CannotAsk),
-    "an `--operator` of another account": Row(of_another_account, CannotAsk),
-    "an `--agent-diagnostics` file that does not exist": Row(
-        of_node(nodes.NODE, "--agent-diagnostics", "/nonexistent"), CannotAsk
+    "an `--instance-profile` that does not exist": command(
+        "--instance-profile", "web", answers=says_no("get_instance_profile", "NoSuchEntity")
     ),
-    "the table of the diagnostics, and not the JSON": Row(with_diagnostics("┌────"), CannotAsk),
-    "`--agent-diagnostics` with other JSON": Row(with_diagnostics("{}"), CannotAsk),
-    "`--agent-diagnostics` of another node": Row(
-        with_diagnostics(json.dumps({"DiagnosticsOutput": [OTHER_NODE]})), CannotAsk
+    "an `--instance-profile` without a role": command(
+        "--instance-profile", "web-server", answers=lambda w: w.account.has_profile()
     ),
-    "the package without its extra": Row(command("--role", "web", answers=lacks_boto3), CannotAsk),
-    "no credentials": Row(without_an_answer("--role", "web"), CannotAsk),
-    "credentials that may not call IAM": Row(
-        command("--role", "web", answers=says_no("get_role", "AccessDenied")), NotPermitted
+    "a `--key` by an alias that does not exist": command(
+        "--role", "web-server", "--key", key_arn(resource="alias/sessions"), answers=has_no_alias
     ),
-    "credentials that may not read a hybrid node": Row(
-        of_node(nodes.HYBRID, breaks=lambda w: w.refuses("ssm:DescribeInstanceInformation")),
-        NotPermitted,
+    "a role that is deleted while IAM is asked": command(
+        "--role", "web-server", answers=loses_its_role
     ),
-    "a `--profile` that does not exist": Row(
-        without_an_answer("--role", "web", "--profile", "nobody"), CannotAsk
+    "standard output that is closed": command(
+        "--role", "web-server", answers=has_no_standard_output
     ),
-    "a `--profile` whose role may not be assumed": Row(
-        command("--role", "web", answers=may_not_assume), CannotAsk
-    ),
-    "a profile that asks for an MFA code, without a terminal": Row(
-        command("--role", "web", answers=fails_by(EOFError())), CannotAsk
-    ),
-    "`AWS_MAX_ATTEMPTS=often`": Row(
-        with_variable("AWS_MAX_ATTEMPTS", "often", "--role", "web"), CannotAsk
-    ),
-    "a `credential_process` that does not exist": Row(
-        command(
-            "--role", "web", answers=fails_by(FileNotFoundError(2, "No such file", "/nonexistent"))
-        ),
-        CannotAsk,
-    ),
-    "a `credential_process` that is empty": Row(with_profile("credential_process ="), CannotAsk),
-    "a `credential_process` that prints nothing": Row(
-        with_profile("credential_process = true"), CannotAsk
-    ),
-    "a `credential_process` that fails": Row(with_profile("credential_process = false"), CannotAsk),
-    "a profile of IAM Identity Center, not signed in": Row(
-        with_profile(
-            "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n"
-            f"sso_account_id = {ACCOUNT}\nsso_role_name = operator\n"
-        ),
-        CannotAsk,
-    ),
-    "a sign-in of the AWS CLI that has expired": Row(
-        command("--role", "web", answers=fails_by(LoginRefreshRequired())), CannotAsk
-    ),
-    "credentials that can't be refreshed": Row(
-        command(
-            "--role",
-            "web",
-            answers=fails_by(CredentialRetrievalError(provider="sso", error_msg="too late")),
-        ),
-        CannotAsk,
-    ),
-    "`AWS_ENDPOINT_URL` without a region": Row(
-        with_variable("AWS_ENDPOINT_URL", "http://127.0.0.1:1", "--role", "web"), CannotAsk
-    ),
-    "a region that no host name can have": Row(
-        command("--role", "web", answers=fails_by(InvalidRegionError(region_name="a_b"))),
-        CannotAsk,
-    ),
-    "a proxy that answers in place of AWS": Row(
-        command("--role", "web", answers=fails_by(KeyError("GetRoleResult"))), CannotAsk
-    ),
-    "a role whose ARN is none": Row(
-        command("--role", "web", answers=lambda w: w.account.has_role(arn="no ARN of a role/web")),
-        CannotAsk,
-    ),
-    "a key policy that is not JSON": Row(with_a_key_policy_of_no_json, CannotAsk),
-    "a region that is misspelt, of whose endpoint there is no address": Row(
-        command(*IN_REGION, answers=fails_by(EndpointConnectionError(endpoint_url="https://iam"))),
-        CannotAsk,
-    ),
-    "no network, and no region": Row(
-        command(
-            *("--role", "web"),
-            answers=fails_by(EndpointConnectionError(endpoint_url="https://iam")),
-        ),
-        CannotAsk,
-    ),
-    "a sign-in of IAM Identity Center that AWS refuses": Row(
-        command("--role", "web", answers=fails_by(ClientError(REFUSED, "GetRoleCredentials"))),
-        CannotAsk,
-    ),
-    "a connection that ends": Row(
-        command(
-            "--role", "web", answers=fails_by(ConnectionClosedError(endpoint_url="https://iam"))
-        ),
-        CannotAsk,
-    ),
-    "a service that does not answer": Row(
-        of_node(
-            nodes.NODE,
-            "--document",
-            "Mine",
-            breaks=lambda w: w.has(
-                "ssm:describe_instance_information",
-                ConnectTimeoutError(endpoint_url="https://ssm"),
-            ),
-        ),
-        CannotAsk,
-    ),
-    "credentials that have expired": Row(
-        command("--role", "web", answers=says_no("get_role", "ExpiredToken")), CannotAsk
-    ),
-    "a region that is not enabled": Row(
-        command(*IN_REGION, answers=says_no("get_role", "UnrecognizedClientException")),
-        CannotAsk,
-    ),
-    "a call that AWS refuses": Row(
-        command("--role", "web", answers=says_no("get_role", "Throttling")), CannotAsk
-    ),
-    "an action that IAM does not answer": Row(
-        command("--role", "web-server", answers=leaves_an_answer_out), CannotAsk
-    ),
-    "a `--role` that does not exist": Row(
-        command("--role", "web", answers=says_no("get_role", "NoSuchEntity")), NotThere
-    ),
-    "a `--role` of another account": Row(
-        command("--role", role_arn("team/web-server", OTHER_ACCOUNT), answers=has_role), CannotAsk
-    ),
-    "an `--instance-profile` that does not exist": Row(
-        command(
-            "--instance-profile", "web", answers=says_no("get_instance_profile", "NoSuchEntity")
-        ),
-        NotThere,
-    ),
-    "an `--instance-profile` without a role": Row(
-        command("--instance-profile", "web-server", answers=lambda w: w.account.has_profile()),
-        CannotAsk,
-    ),
-    "a `--key` by an alias that does not exist": Row(
-        command(
-            "--role",
-            "web-server",
-            "--key",
-            key_arn(resource="alias/sessions"),
-            answers=has_no_alias,
-        ),
-        NotThere,
-    ),
-    "a role that is deleted while IAM is asked": Row(
-        command("--role", "web-server", answers=loses_its_role), NotThere
-    ),
-    "standard output that is closed": Row(
-        command("--role", "web-server", answers=has_no_standard_output), CannotAsk
-    ),
-    "standard output that nobody reads": Row(
-        command("--role", "web-server", answers=is_not_read), CannotAsk
-    ),
-    "an error of the program": Row(surprised, "stderr"),
+    "standard output that nobody reads": command("--role", "web-server", answers=is_not_read),
+    "an error of the program": surprised,
 }
 AUDIT: Final = {
-    "`--tag` without a value": Row(audit("--tag", "env"), SystemExit),
-    "`--tag` twice with the same key": Row(
-        audit("--tag", "env=prod", "--tag", "env=test"), CannotAsk
+    "`--tag` without a value": audit("--tag", "env"),
+    "`--tag` twice with the same key": audit("--tag", "env=prod", "--tag", "env=test"),
+    "no region": audit(region=None),
+    "credentials that may read no region": audit(denied=True),
+    "a `--file` in a folder that does not exist": audit("--file", "/nowhere/audit.json"),
+    "a `--file` that is a folder": audit("--file", "/tmp"),  # noqa: S108
+    "a `--profiles-file` that is a folder": audit("--profiles-file", "/tmp"),  # noqa: S108
+    "one path for `--file` and `--profiles-file`": audit(
+        "--file", "a.txt", "--profiles-file", "./a.txt"
     ),
-    "no region": Row(audit(region=None), CannotAsk),
-    "credentials that may read no region": Row(audit(denied=True), CannotAsk),
-    "a `--file` in a folder that does not exist": Row(
-        audit("--file", "/nowhere/audit.json"), CannotAsk
-    ),
-    "a `--file` that is a folder": Row(audit("--file", "/tmp"), CannotAsk),  # noqa: S108
-    "a `--profiles-file` that is a folder": Row(audit("--profiles-file", "/tmp"), CannotAsk),  # noqa: S108
-    "one path for `--file` and `--profiles-file`": Row(
-        audit("--file", "a.txt", "--profiles-file", "./a.txt"), CannotAsk
-    ),
-    "a `--profiles-file` that is a symbolic link": Row(on_a_link, CannotAsk),
-    "a `--profiles-file` that is a device": Row(audit("--profiles-file", os.devnull), CannotAsk),
-    "a `--profiles-file` that is read-only": Row(on_a_read_only_file, CannotAsk),
-    "a `--profiles-file` that is no list": Row(on_no_list, CannotAsk),
-    "`--profiles-file` for the results of two accounts": Row(of_two_accounts, CannotAsk),
-    "Ctrl-C before there is an answer": Row(interrupted, "stderr"),
-    "`--from` with `--tag`": Row(audit("--from", "audit.json", "--tag", "env=prod"), CannotAsk),
-    "a `--from` file that does not exist": Row(from_file(None), CannotAsk),
-    "a `--from` file that is not JSON": Row(from_file("┌────"), CannotAsk),
-    "a `--from` file that is nested too deep": Row(from_file("[" * 51 + "]" * 51), CannotAsk),
-    "a `--from` file that is too large": Row(of_a_large_file, CannotAsk),
-    "`--from` with the JSON of `verify`": Row(
-        from_file('{"version": 1, "ready": true}'), CannotAsk
-    ),
-    "`--from` with the result of a newer version": Row(from_file('{"version": 2}'), CannotAsk),
-    "`--compare` with a result of another `--tag`": Row(compared_to(tags=["env=prod"]), CannotAsk),
-    "`--compare` with a result of other regions": Row(compared_to(regions=[]), CannotAsk),
+    "a `--profiles-file` that is a symbolic link": on_a_link,
+    "a `--profiles-file` that is a device": audit("--profiles-file", os.devnull),
+    "a `--profiles-file` that is read-only": on_a_read_only_file,
+    "a `--profiles-file` that is no list": on_no_list,
+    "`--profiles-file` for the results of two accounts": of_two_accounts,
+    "Ctrl-C before there is an answer": interrupted,
+    "`--from` with `--tag`": audit("--from", "audit.json", "--tag", "env=prod"),
+    "a `--from` file that does not exist": from_file(None),
+    "a `--from` file that is not JSON": from_file("┌────"),
+    "a `--from` file that is nested too deep": from_file("[" * 51 + "]" * 51),
+    "a `--from` file that is too large": of_a_large_file,
+    "`--from` with the JSON of `verify`": from_file('{"version": 1, "ready": true}'),
+    "`--from` with the result of a newer version": from_file('{"version": 2}'),
+    "`--compare` with a result of another `--tag`": compared_to(tags=["env=prod"]),
+    "`--compare` with a result of other regions": compared_to(regions=[]),
 }
 POLICY: Final = {
-    "`--log-prefix` and no `--log-bucket`": Row(policy_command("--log-prefix", "web"), CannotAsk),
-    "the name of a log group alone": Row(
-        policy_command("--log-group", "/ssm/sessions", "--region", REGION), CannotAsk
+    "`--log-prefix` and no `--log-bucket`": policy_command("--log-prefix", "web"),
+    "the name of a log group alone": policy_command(
+        "--log-group", "/ssm/sessions", "--region", REGION
     ),
-    "another ARN for `--log-group`": Row(policy_command("--log-group", key_arn()), SystemExit),
-    "a `--key` of an AWS service": Row(
-        policy_command("--key", key_arn(resource="alias/aws/ssm")), CannotAsk
-    ),
-    "ARNs of two partitions": Row(
-        policy_command("--key", key_arn(), "--partition", "aws-cn"), CannotAsk
-    ),
+    "another ARN for `--log-group`": policy_command("--log-group", key_arn()),
+    "a `--key` of an AWS service": policy_command("--key", key_arn(resource="alias/aws/ssm")),
+    "ARNs of two partitions": policy_command("--key", key_arn(), "--partition", "aws-cn"),
 }
 APP: Final = {
-    "the module without the CDK CLI": Row(without_the_cli, SystemExit),
-    "a misspelt option": Row(app(rolle="web"), SystemExit),
-    "an option without a value": Row(app(role=""), SystemExit),
-    "an option that takes `true` or `false`, with something else": Row(
-        app(role="web", allow_registration="yes"), SystemExit
+    "the module without the CDK CLI": without_the_cli,
+    "a misspelt option": app(rolle="web"),
+    "an option without a value": app(role=""),
+    "an option that takes `true` or `false`, with something else": app(
+        role="web", allow_registration="yes"
     ),
-    "neither a role nor a profile": Row(app(key=key_arn()), SystemExit),
-    "no credentials, or no region": Row(app(role="web", environment={}), SystemExit),
-    "an alias without its ARN for `key`": Row(app(role="web", key="alias/sessions"), SystemExit),
-    "the ARN of a bucket for `log-bucket`": Row(
-        app(role="web", log_bucket="arn:aws:s3:::logs"), SystemExit
+    "neither a role nor a profile": app(key=key_arn()),
+    "no credentials, or no region": app(role="web", environment={}),
+    "an alias without its ARN for `key`": app(role="web", key="alias/sessions"),
+    "the ARN of a bucket for `log-bucket`": app(role="web", log_bucket="arn:aws:s3:::logs"),
+    "an answer in `cdk.context.json` that the CLI has not written": app(
+        roles="names.txt", file=b"web", answer=[{"Arn": "web"}]
     ),
-    "an answer in `cdk.context.json` that the CLI has not written": Row(
-        app(roles="names.txt", file=b"web", answer=[{"Arn": "web"}]), "error"
+    "an option of a file that is not known": app(
+        roles="names.txt", file=b"allow_registration = true\nweb"
     ),
-    "an option of a file that is not known": Row(
-        app(roles="names.txt", file=b"allow_registration = true\nweb"), SystemExit
+    "an option of a file without a space, which can be a name": app(
+        roles="names.txt", file=b"allow-registration=true\nweb"
     ),
-    "an option of a file without a space, which can be a name": Row(
-        app(roles="names.txt", file=b"allow-registration=true\nweb"), SystemExit
+    "an option that contradicts the file": app(
+        roles="names.txt", file=b"allow-registration = true\nweb", allow_registration="false"
     ),
-    "an option that contradicts the file": Row(
-        app(roles="names.txt", file=b"allow-registration = true\nweb", allow_registration="false"),
-        SystemExit,
+    "a second key of a file that an AWS service has": app(
+        roles="names.txt",
+        file=f"key = {key_arn()}\nkey = {key_arn(resource='alias/aws/ssm')}\nweb".encode(),
     ),
-    "a second key of a file that an AWS service has": Row(
-        app(
-            roles="names.txt",
-            file=f"key = {key_arn()}\nkey = {key_arn(resource='alias/aws/ssm')}\nweb".encode(),
-        ),
-        SystemExit,
+    "`log-prefix` without `log-bucket`": app(role="web", log_prefix="web"),
+    "the ARN of something else for `role`": app(role="arn:aws:s3:::logs"),
+    "a file that does not exist": app(roles="nowhere.txt"),
+    "a file in UTF-16": app(roles="names.txt", file="web".encode("utf-16")),
+    "a file without a name": app(roles="names.txt", file=b"# none"),
+    "a file with too many names": app(roles="names.txt", file=b"web\n" * 501),
+    "a line that is not a name": app(roles="names.txt", file=b"web\na b"),
+    "a name that is in the file twice": app(
+        roles="names.txt", file=f"web\n{role_arn('web')}".encode()
     ),
-    "`log-prefix` without `log-bucket`": Row(app(role="web", log_prefix="web"), SystemExit),
-    "the ARN of something else for `role`": Row(app(role="arn:aws:s3:::logs"), SystemExit),
-    "a file that does not exist": Row(app(roles="nowhere.txt"), SystemExit),
-    "a file in UTF-16": Row(app(roles="names.txt", file="web".encode("utf-16")), SystemExit),
-    "a file without a name": Row(app(roles="names.txt", file=b"# none"), SystemExit),
-    "a file with too many names": Row(app(roles="names.txt", file=b"web\n" * 501), SystemExit),
-    "a line that is not a name": Row(app(roles="names.txt", file=b"web\na b"), SystemExit),
-    "a name that is in the file twice": Row(
-        app(roles="names.txt", file=f"web\n{role_arn('web')}".encode()), SystemExit
+    "an ARN of another account": app(
+        roles="names.txt", file=role_arn("web", OTHER_ACCOUNT).encode()
     ),
-    "an ARN of another account": Row(
-        app(roles="names.txt", file=role_arn("web", OTHER_ACCOUNT).encode()), SystemExit
+    "a service-linked role in a file": app(
+        roles="names.txt",
+        file=b"web",
+        answer=[{"Arn": role_arn("aws-service-role/ec2.amazonaws.com/web")}],
     ),
-    "a service-linked role in a file": Row(
-        app(
-            roles="names.txt",
-            file=b"web",
-            answer=[{"Arn": role_arn("aws-service-role/ec2.amazonaws.com/web")}],
-        ),
-        SystemExit,
+    "the ARN of a role in a file of profiles": app(
+        instance_profiles="names.txt", file=role_arn("web").encode()
     ),
-    "the ARN of a role in a file of profiles": Row(
-        app(instance_profiles="names.txt", file=role_arn("web").encode()), SystemExit
+    "a name that does not exist": app(
+        instance_profiles="names.txt",
+        file=b"web",
+        answer={
+            "$providerError": "No resource of type AWS::IAM::InstanceProfile with identifier: web"
+        },
     ),
-    "a name that does not exist": Row(
-        app(
-            instance_profiles="names.txt",
-            file=b"web",
-            answer={
-                "$providerError": "No resource of type AWS::IAM::InstanceProfile with "
-                "identifier: web"
-            },
-        ),
-        "error",
-    ),
-    "a profile without a role": Row(
-        app(
-            instance_profiles="names.txt",
-            file=b"web",
-            answer=[{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}],
-        ),
-        "error",
+    "a profile without a role": app(
+        instance_profiles="names.txt",
+        file=b"web",
+        answer=[{"Roles": [], "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/web"}],
     ),
 }
 OF_APP: Final[dict[str, Any]] = {"cdk__manifest_json": "{}"}
@@ -1295,38 +1101,32 @@ BOMB: Final = "\n".join(
     + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
 )
 CHECK: Final = {
-    "a `--skip` of a rule that does not exist": Row(
-        checked("--skip", "channel-mising", "a.json"), SystemExit
+    "a `--skip` of a rule that does not exist": checked("--skip", "channel-mising", "a.json"),
+    "no `cdk.out`": checked(),
+    "a file that does not exist": checked("a.json"),
+    "a folder that CDK has not written": checked("cdk", cdk__a_json="{}"),
+    "the output of an app without a stack": checked("cdk", **OF_APP),
+    "a `manifest.json` that is cut off": checked("cdk", cdk__manifest_json="{"),
+    "an app of which a file is missing": checked(
+        "cdk", cdk__manifest_json=json.dumps({"artifacts": {"Web": STACK}})
     ),
-    "no `cdk.out`": Row(checked(), CannotAsk),
-    "a file that does not exist": Row(checked("a.json"), CannotAsk),
-    "a folder that CDK has not written": Row(checked("cdk", cdk__a_json="{}"), CannotAsk),
-    "the output of an app without a stack": Row(checked("cdk", **OF_APP), CannotAsk),
-    "a `manifest.json` that is cut off": Row(checked("cdk", cdk__manifest_json="{"), CannotAsk),
-    "an app of which a file is missing": Row(
-        checked("cdk", cdk__manifest_json=json.dumps({"artifacts": {"Web": STACK}})), CannotAsk
-    ),
-    "a file that can't be read": Row(checked("/proc/self/mem"), CannotAsk),
-    "a file without end": Row(checked("/dev/zero"), CannotAsk),
-    "a template without resources": Row(checked("a.json", a_json="{}"), CannotAsk),
-    "a file that is empty": Row(checked("a.yaml", a_yaml=""), CannotAsk),
-    "a file that is not text in UTF-8": Row(checked("a.yaml", a_yaml=b"a: \xe4"), CannotAsk),
-    "JSON with an error": Row(checked("a.json", a_json="{,}"), CannotAsk),
-    "JSON with a number of too many digits": Row(
-        checked("a.json", a_json='{"a": ' + "1" * 5_000 + "}"), CannotAsk
-    ),
-    "JSON that is nested too deep": Row(checked("a.json", a_json='{"a":' * 100_000), CannotAsk),
-    "YAML with an error": Row(checked("a.yaml", a_yaml="A: [\n"), CannotAsk),
-    "YAML with a control character": Row(checked("a.yaml", a_yaml="A: \x07\n"), CannotAsk),
-    "YAML that is nested too deep": Row(checked("a.yaml", a_yaml="[" * 450 + "]" * 450), CannotAsk),
-    "YAML that is a list": Row(checked("a.yaml", a_yaml="[]"), CannotAsk),
-    "YAML with a key twice": Row(checked("a.yaml", a_yaml="A: 1\nA: 2\n"), CannotAsk),
-    "YAML with a list for a key": Row(checked("a.yaml", a_yaml="? [a]\n: b\n"), CannotAsk),
-    "YAML with an alias in its own value": Row(
-        checked("a.yaml", a_yaml="A: &a\n  B: *a\n"), CannotAsk
-    ),
-    "YAML with aliases that multiply": Row(checked("a.yaml", a_yaml=BOMB), CannotAsk),
-    "YAML without the extra": Row(checked("a.yaml", a_yaml="A: 1", without_yaml=True), CannotAsk),
+    "a file that can't be read": checked("/proc/self/mem"),
+    "a file without end": checked("/dev/zero"),
+    "a template without resources": checked("a.json", a_json="{}"),
+    "a file that is empty": checked("a.yaml", a_yaml=""),
+    "a file that is not text in UTF-8": checked("a.yaml", a_yaml=b"a: \xe4"),
+    "JSON with an error": checked("a.json", a_json="{,}"),
+    "JSON with a number of too many digits": checked("a.json", a_json='{"a": ' + "1" * 5_000 + "}"),
+    "JSON that is nested too deep": checked("a.json", a_json='{"a":' * 100_000),
+    "YAML with an error": checked("a.yaml", a_yaml="A: [\n"),
+    "YAML with a control character": checked("a.yaml", a_yaml="A: \x07\n"),
+    "YAML that is nested too deep": checked("a.yaml", a_yaml="[" * 450 + "]" * 450),
+    "YAML that is a list": checked("a.yaml", a_yaml="[]"),
+    "YAML with a key twice": checked("a.yaml", a_yaml="A: 1\nA: 2\n"),
+    "YAML with a list for a key": checked("a.yaml", a_yaml="? [a]\n: b\n"),
+    "YAML with an alias in its own value": checked("a.yaml", a_yaml="A: &a\n  B: *a\n"),
+    "YAML with aliases that multiply": checked("a.yaml", a_yaml=BOMB),
+    "YAML without the extra": checked("a.yaml", a_yaml="A: 1", without_yaml=True),
 }
 SECTIONS: Final = {
     "Roles and profiles": ROLES,
@@ -1385,31 +1185,36 @@ def note(frame: FrameType, event: str, _: object) -> None:
             reached.add(at)
 
 
-def said(row: Row, w: World, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the user reads."""
-    text = ""
+def said(does: Cause, w: World, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the user reads, after where: the exception, or else `warning` and the like."""
+    capsys.readouterr()
     sys.setprofile(note)
     try:
-        if not isinstance(row.kind, str):
-            with pytest.raises(row.kind) as error:
-                row.does(w)
-            assert error.type is row.kind
-            text = str(error.value)
-        else:
-            row.does(w)
-        if row.kind == "warning":
-            (text,) = warnings(w.stack)
-        elif row.kind == "error":
-            (text,) = errors_of_the_cli(w.folder / "app")
-        elif row.kind == "synthesis":
-            with pytest.raises(RuntimeError) as failure:
-                synth(w.stack)
-            text = str(failure.value).partition("] ")[2]
+        does(w)
+        where, text = read_elsewhere(w, capsys)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 # which one is in the snapshot
+        where, text = type(error).__name__, str(error)
     finally:
         sys.setprofile(None)
-    if row.kind == "stderr" or text == "2":  # the exit status of a wrong command line
+    if text == "2":  # the exit status of a wrong command line
         text = capsys.readouterr().err.splitlines()[-1]
-    return re.sub(r"\$\{Token\[[^\]]*\]\}|#\{Token\[[^\]]*\]\}", "TOKEN", text)
+    return f"{where}: " + re.sub(r"[$#]\{Token\[[^\]]*\]\}", "TOKEN", text)
+
+
+def read_elsewhere(w: World, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """What the user reads of the CLI or on standard error, if there was no exception."""
+    errors = errors_of_the_cli(w.folder / "app")
+    if errors:
+        (text,) = errors
+        return "error", text
+    try:
+        found = warnings(w.stack)
+    except RuntimeError as failure:
+        return "synthesis", str(failure).partition("] ")[2]
+    if found:
+        (text,) = found
+        return "warning", text
+    return "stderr", capsys.readouterr().err.splitlines()[-1]
 
 
 def errors_of_the_cli(folder: Path) -> list[str]:
@@ -1445,11 +1250,12 @@ def test_the_messages(
     page = []
     for heading, rows in SECTIONS.items():
         page.append(f"# {heading}\n")
-        for did, row in rows.items():
+        for did, does in rows.items():
+            folder = tmp_path / str(len(page))
+            folder.mkdir()
             with subtests.test(did), pytest.MonkeyPatch.context() as patch, ExitStack() as exits:
-                text = said(row, World(make_app, tmp_path, patch, exits), capsys)
-                kind = row.kind if isinstance(row.kind, str) else row.kind.__name__
-                page.append(f"{did}\n  {kind}: {text}\n")
+                text = said(does, World(make_app, folder, patch, exits), capsys)
+                page.append(f"{did}\n  {text}\n")
 
     assert "\n".join(page) == snapshot(extension_class=Text)
     assert len(SITES) > 100

@@ -19,7 +19,7 @@ from session_manager_permissions import (
     SessionManagerPermissions,
     SessionPreferences,
 )
-from tests.builders import instance
+from tests.builders import instance, network
 from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
@@ -282,9 +282,10 @@ def test_connections_reach_endpoints_that_were_there(stack_here: cdk.Stack) -> N
 
 
 def test_instance_can_wait_for_the_endpoints(stack: cdk.Stack) -> None:
-    waiting = instance(stack)
+    vpc = network(stack)
+    waiting = instance(stack, vpc=vpc)
 
-    waiting.instance.node.add_dependency(made(stack, waiting.vpc))
+    waiting.instance.node.add_dependency(made(stack, vpc))
 
     (body,) = resources(stack, "AWS::EC2::Instance").values()
     assert {*endpoints(stack)} <= {*body["DependsOn"]}

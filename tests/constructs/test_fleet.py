@@ -287,10 +287,7 @@ def test_an_imported_role_gets_the_policy(
     assert fleet_roles(stack_here) == [["Existing"]]
 
 
-@pytest.mark.parametrize(
-    ("given", "attached"),
-    ROLES_OF_AN_INCLUDED_PROFILE,
-)
+@pytest.mark.parametrize(("given", "attached"), ROLES_OF_AN_INCLUDED_PROFILE)
 def test_the_role_of_an_included_profile_gets_the_policy(
     stack: cdk.Stack, tmp_path: Path, given: object, attached: object
 ) -> None:
@@ -941,10 +938,7 @@ def with_an_arn(stack: cdk.Stack) -> IConstruct:
 
 def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
     return cdk.CfnResource(
-        stack,
-        "Profile",
-        type="AWS::IAM::InstanceProfile",
-        properties={"Roles": ["Existing"]},
+        stack, "Profile", type="AWS::IAM::InstanceProfile", properties={"Roles": ["Existing"]}
     )
 
 
@@ -1319,9 +1313,7 @@ def test_there_is_one_warning_for_each_stack_with_all_that_is_lost(covered: Cove
 # the first pass of a look-up, and roles that others create
 
 
-def test_a_role_that_is_to_be_looked_up_does_not_fail_the_first_pass(
-    stack_here: cdk.Stack,
-) -> None:
+def test_a_role_that_is_to_be_looked_up_does_not_fail_the_first_pass(stack_here: cdk.Stack) -> None:
     profile(stack_here, role=iam.Role.from_lookup(stack_here, "Role", role_name="web-server"))
     SessionManagerFleet(stack_here, "Fleet", strict=True)
     assert synth(stack_here)

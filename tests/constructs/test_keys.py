@@ -12,6 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as kms_interfaces
 
 from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from tests.builders import as_list
 from tests.conftest import (
     ACCOUNT,
     HERE,
@@ -90,10 +91,7 @@ def owned_alias(scope: cdk.Stack, key: kms.IKey | None = None) -> kms.Alias:
 
 def signing_key(scope: cdk.Stack) -> kms.Key:
     return kms.Key(
-        scope,
-        "Key",
-        key_spec=kms.KeySpec.ECC_NIST_P256,
-        key_usage=kms.KeyUsage.SIGN_VERIFY,
+        scope, "Key", key_spec=kms.KeySpec.ECC_NIST_P256, key_usage=kms.KeyUsage.SIGN_VERIFY
     )
 
 
@@ -210,14 +208,15 @@ def test_keys_and_each_alias_have_a_statement_of_their_own_with_all_regions(
     ]
     permit(stack, *added, *added)
     every_key = key_arn(resource="key/*")
-    elsewhere = [
+    elsewhere = {
         key_arn(OTHER_REGION, resource="key/*"),
         key_arn(account=OTHER_ACCOUNT, resource="key/*"),
-    ]
-    assert decrypt(stack) == [
-        on_alias([every_key, *elsewhere]),
-        {"Resource": [key_arn(), key_arn(OTHER_REGION)]},
-        on_alias(every_key, "alias/other"),
+    }
+    found = [one | {"Resource": {*as_list(one["Resource"])}} for one in decrypt(stack)]
+    assert found == [
+        on_alias({every_key, *elsewhere}),
+        {"Resource": {key_arn(), key_arn(OTHER_REGION)}},
+        on_alias({every_key}, "alias/other"),
     ]
 
 
@@ -255,10 +254,7 @@ def test_aliases_whose_names_only_the_deployment_knows_are_let_through_each_by_i
             lambda s: l1_alias(s, kms.CfnKey(s, "Key", key_spec="RSA_2048").ref),
             id="L1 alias by a Ref",
         ),
-        pytest.param(
-            lambda s: l1_alias(s, signing_key(s).key_arn),
-            id="L1 alias by an ARN",
-        ),
+        pytest.param(lambda s: l1_alias(s, signing_key(s).key_arn), id="L1 alias by an ARN"),
     ],
 )
 def test_a_key_that_is_known_not_to_decrypt_is_refused(stack: cdk.Stack, key_of: KeyOf) -> None:
@@ -341,7 +337,9 @@ def test_an_alias_of_ones_own_making_is_taken(stack_here: cdk.Stack) -> None:
     assert found["Resource"]["Fn::Join"][1][-1] == f":kms:{REGION}:{ACCOUNT}:key/*"
 
 
-@pytest.mark.parametrize("wrong_of", [lambda _: key_arn(), owned_role, existing_role])
+@pytest.mark.parametrize(
+    "wrong_of", [lambda _: key_arn(), owned_role, lambda s: existing_role(s, "Imported")]
+)
 def test_what_is_no_key_is_a_type_error(
     stack: cdk.Stack, wrong_of: Callable[[cdk.Stack], Any]
 ) -> None:

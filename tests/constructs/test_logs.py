@@ -382,10 +382,7 @@ ALL_KEYS: Final = key_arn(resource="key/*")
 
 
 KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
-    "owned": (
-        lambda s: s3.Bucket(s, "Logs", encryption_key=kms.Key(s, "Key")),
-        PLAIN_KEY,
-    ),
+    "owned": (lambda s: s3.Bucket(s, "Logs", encryption_key=kms.Key(s, "Key")), PLAIN_KEY),
     "owned-key-made-by-cdk": (
         lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.KMS),
         get_arn("LogsKeyB5D1D597"),
@@ -394,10 +391,7 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object
         lambda s: s3.Bucket(s, "Logs", encryption=s3.BucketEncryption.DSSE),
         get_arn("LogsKeyB5D1D597"),
     ),
-    "owned-with-alias": (
-        lambda s: s3.Bucket(s, "Logs", encryption_key=owned_alias(s)),
-        KEYS_HERE,
-    ),
+    "owned-with-alias": (lambda s: s3.Bucket(s, "Logs", encryption_key=owned_alias(s)), KEYS_HERE),
     "imported": (lambda s: imported_with(s, existing_key(s)), key_arn()),
     "imported-with-alias": (
         lambda s: imported_with(s, kms.Alias.from_alias_name(s, "Key", "alias/logs")),
@@ -407,10 +401,7 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object
         lambda s: imported_with(s, existing_key(s, resource="alias/logs")),
         ALL_KEYS,
     ),
-    "l2-of-l1": (
-        lambda s: s3.Bucket.from_cfn_bucket(l1_bucket(s, l1_key(s).attr_arn)),
-        L1_KEY,
-    ),
+    "l2-of-l1": (lambda s: s3.Bucket.from_cfn_bucket(l1_bucket(s, l1_key(s).attr_arn)), L1_KEY),
     "l1-ref": (lambda s: l1_bucket(s, l1_key(s).ref), L1_KEY),
     "l1-get-arn": (lambda s: l1_bucket(s, l1_key(s).attr_arn), L1_KEY),
     "l1-get-key-id": (lambda s: l1_bucket(s, l1_key(s).attr_key_id), L1_KEY),
@@ -435,9 +426,7 @@ KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object
 
 @pytest.mark.parametrize(("make", "resource"), KEYS_OF_BUCKETS.values(), ids=KEYS_OF_BUCKETS)
 def test_key_of_the_bucket_is_granted_in_a_statement_of_its_own(
-    stack_here: cdk.Stack,
-    make: Callable[[cdk.Stack], IBucketRef],
-    resource: object,
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], IBucketRef], resource: object
 ) -> None:
     found = granted(stack_here, log_bucket=make(stack_here))
 
@@ -731,9 +720,7 @@ for of, (by, name, arn) in itertools.product((logs.LogGroup, logs.CfnLogGroup), 
 
 @pytest.mark.parametrize(("make", "group"), GROUPS.values(), ids=GROUPS)
 def test_log_group_gets_each_action_on_the_resource_it_takes(
-    stack_here: cdk.Stack,
-    make: Callable[[cdk.Stack], ILogGroupRef],
-    group: object,
+    stack_here: cdk.Stack, make: Callable[[cdk.Stack], ILogGroupRef], group: object
 ) -> None:
     found = granted(stack_here, log_group=make(stack_here))
 

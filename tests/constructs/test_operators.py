@@ -220,9 +220,7 @@ def test_the_least_is_the_session_on_instances_and_document_and_ones_own_session
 
 def test_with_everything_asked_for_it_is_that_and_each_thing_once(stack_here: cdk.Stack) -> None:
     preferences(stack_here, encryption_key=existing_key(stack_here)).grant_start_session(
-        group(stack_here),
-        instance_arns=[INSTANCE],
-        **EVERY_OPTION,
+        group(stack_here), instance_arns=[INSTANCE], **EVERY_OPTION
     )
 
     found = statements(stack_here)
@@ -597,9 +595,7 @@ def test_the_sids_of_what_could_be_granted_before_are_those_of_0_2_0(
     }
 
 
-def test_documents_of_two_stacks_with_one_logical_id_have_different_sids(
-    make_app: MakeApp,
-) -> None:
+def test_documents_of_two_stacks_with_one_logical_id_have_different_sids(make_app: MakeApp) -> None:
     app = make_app()
     theirs = cdk.Stack(app, "Theirs", env=HERE)
     operators = group(theirs)
@@ -620,9 +616,7 @@ def test_a_grant_with_everything_fits_into_a_users_inline_policies(make_stack: M
     found = preferences(stack, encryption_key=existing_key(stack, resource="alias/session-manager"))
 
     found.grant_start_session(
-        iam.User(stack, "Operator"),
-        instance_tags={"team": "web-servers"},
-        **EVERY_OPTION,
+        iam.User(stack, "Operator"), instance_tags={"team": "web-servers"}, **EVERY_OPTION
     )
 
     assert len(json.dumps(deployed(statements(stack)), separators=(",", ":"))) < 2048
@@ -703,11 +697,7 @@ GRANTEES: Final[Mapping[str, tuple[GranteeOf, str, object]]] = {
         "Roles",
         "Existing",
     ),
-    "what has a role": (
-        lambda s: Owner(s, "Owner", existing_role(s)),
-        "Roles",
-        "Existing",
-    ),
+    "what has a role": (lambda s: Owner(s, "Owner", existing_role(s)), "Roles", "Existing"),
     "role with session tags": (
         lambda s: Owner(s, "Owner", iam.SessionTagsPrincipal(existing_role(s))),
         "Roles",
@@ -1041,9 +1031,7 @@ def test_a_looked_up_role_is_no_error_before_the_cli_has_asked(
     assert policy(answered)["Roles"] == ["Existing"]
 
 
-def test_a_looked_up_role_that_is_immutable_is_refused_once_it_is_known(
-    make_app: MakeApp,
-) -> None:
+def test_a_looked_up_role_that_is_immutable_is_refused_once_it_is_known(make_app: MakeApp) -> None:
     def build(**context: object) -> cdk.Stack:
         stack = cdk.Stack(make_app(**context), "Stack", env=HERE)
         role = iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=False)

@@ -78,7 +78,7 @@ def test_there_is_one_inline_policy_whatever_the_number_of_roles(stack: cdk.Stac
     permissions.attach_to_role(existing_role(stack, "Second", "Second"))
     permissions.attach_to_role(l1_role(stack))
     permissions.attach_to_instance_profile(
-        iam.CfnInstanceProfile(stack, "Profile", roles=["Third"]),
+        iam.CfnInstanceProfile(stack, "Profile", roles=["Third"])
     )
     permissions.attach_to_role(iam.LazyRole(stack, "Lazy", assumed_by=EC2))
     owned, _, lazy = resources(stack, "AWS::IAM::Role")

@@ -460,9 +460,7 @@ def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
     number = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
 
     preferences(
-        stack,
-        idle_timeout=cdk.Duration.minutes(number),
-        max_duration=cdk.Duration.minutes(number),
+        stack, idle_timeout=cdk.Duration.minutes(number), max_duration=cdk.Duration.minutes(number)
     )
 
     found = inputs(stack)
@@ -644,11 +642,7 @@ def test_encryption_of_a_log_group_known_to_have_no_key_is_not_enforced(
             {
                 "Fn::Join": [
                     "",
-                    [
-                        "arn:",
-                        {"Ref": "AWS::Partition"},
-                        f":kms:{REGION}:{ACCOUNT}:alias/sessions",
-                    ],
+                    ["arn:", {"Ref": "AWS::Partition"}, f":kms:{REGION}:{ACCOUNT}:alias/sessions"],
                 ]
             },
         ),

@@ -179,10 +179,7 @@ def test_names_that_only_the_deployment_knows_are_let_through(stack: cdk.Stack) 
     assert '{"Ref": "Arn"}' in json.dumps(by_arn)
 
 
-@pytest.mark.parametrize(
-    ("given", "attached"),
-    ROLES_OF_AN_INCLUDED_PROFILE,
-)
+@pytest.mark.parametrize(("given", "attached"), ROLES_OF_AN_INCLUDED_PROFILE)
 def test_a_profile_of_an_included_template_gives_the_policy_to_its_role(
     stack: cdk.Stack, tmp_path: Path, given: object, attached: object
 ) -> None:
@@ -263,9 +260,7 @@ def test_a_role_of_the_parent_stack_gets_the_policy_from_a_nested_stack(
     nested = cdk.NestedStack(parent, "Nested")
     role = owned_role(parent)
     permissions = SessionManagerPermissions(nested, "Permissions", role=role)
-    permissions.attach_to_instance_profile(
-        l1_profile(parent, role.role_name),
-    )
+    permissions.attach_to_instance_profile(l1_profile(parent, role.role_name))
     (name,) = policy(nested)["Roles"]
     assert re.fullmatch(r"referencetoStackOwned\w+Ref", name["Ref"])
 

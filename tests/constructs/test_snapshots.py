@@ -82,10 +82,7 @@ def alias(app: cdk.App) -> cdk.Stack:
 def several(app: cdk.App) -> cdk.Stack:
     stack = cdk.Stack(app, "Stack", env=HERE)
     permissions = SessionManagerPermissions(
-        stack,
-        "Permissions",
-        role=owned_role(stack),
-        encryption_key=existing_key(stack, "Key1"),
+        stack, "Permissions", role=owned_role(stack), encryption_key=existing_key(stack, "Key1")
     )
     permissions.attach_to_role(existing_role(stack))
     permissions.attach_to_instance_profile(

@@ -70,9 +70,7 @@ def test_they_are_the_procedures_word_for_word(stack: cdk.Stack) -> None:
 
 def test_they_make_a_managed_policy(stack: cdk.Stack) -> None:
     iam.ManagedPolicy(
-        stack,
-        "Managed",
-        statements=session_manager_statements(encryption_key=existing_key(stack)),
+        stack, "Managed", statements=session_manager_statements(encryption_key=existing_key(stack))
     )
     (managed,) = resources(stack, "AWS::IAM::ManagedPolicy").values()
     assert managed["Properties"]["PolicyDocument"]["Statement"] == [
