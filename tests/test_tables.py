@@ -10,7 +10,6 @@ import aws_cdk as cdk
 import pytest
 import tables
 from agent_calls import MEASURED
-from live_causes import CAUSES
 
 from session_manager_permissions import (
     SessionManagerAccess,
@@ -30,6 +29,7 @@ from session_manager_permissions._verify.permissions import PERMISSIONS
 
 from .conftest import HERE, ROOT
 from .scenarios import SCENARIOS
+from .test_readme import table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,9 +187,11 @@ def test_each_capability_is_asked_about() -> None:
 
 def test_the_credentials_for_a_role_are_those_of_the_help() -> None:
     help_text = str(tables.commands()["verify"].epilog)
+    rows = table("permission", (ROOT / "docs/verify.md").read_text("utf-8"))
+    listed = {row[0].strip("`") for row in rows}
 
-    assert {*tables.OF_A_ROLE} == {*re.findall(r"\b[a-z]+:[A-Z]\w+", help_text)}
-    assert {*tables.OF_A_ROLE} <= {*PERMISSIONS}
+    assert listed == {*re.findall(r"\b[a-z]+:[A-Z]\w+", help_text)}
+    assert listed <= {*PERMISSIONS}
 
 
 def test_each_option_of_the_app_is_an_argument_or_described() -> None:
@@ -216,7 +218,4 @@ def test_a_page_shows_the_cause_wherever_it_is_found(name: str) -> None:
     assert text.startswith(f"# {name}\n")
     assert "cause" in shown
     assert ("synthesis" in shown) == (name in RULES)
-    assert ("live" in shown) == (name in CAUSES)
-    assert name in CAUSES or not checks
-    if checks:
-        assert CAUSES[name][0] in checks
+    assert ("live" in shown) == (bool(checks) or name in tables.SHOWN)

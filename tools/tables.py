@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
 import agent_calls
-import live_causes
+import picture
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -54,6 +54,10 @@ FINDINGS: Final = (
 """What the check at synthesis says of each cause. A test holds that it does."""
 FIXES: Final = ROOT / "tests/readiness/__snapshots__/test_fixes/test_what_the_pages_show.txt"
 """The same of apps, each with a fix that a test has used as it stands."""
+ANSWERS_OF_CHECKS: Final = (
+    ROOT / "tests/verify/__snapshots__/test_what_checks_say/test_what_each_check_says.txt"
+)
+"""What each check of `verify` says. A test holds that it does."""
 MESSAGES: Final = ROOT / "tests/__snapshots__/test_messages/test_the_messages.txt"
 """Every error and warning, by the heading of its table. A test holds that there is no other."""
 
@@ -118,14 +122,6 @@ CAPABILITIES: Final = {
     ),
 }
 """When `verify` asks about each capability of a role, and on what."""
-OF_A_ROLE: Final = {
-    "iam:GetInstanceProfile": ("the profile", "`--instance-profile`"),
-    "iam:GetRole": ("the role", "always"),
-    "iam:SimulatePrincipalPolicy": ("the role", "always"),
-    "kms:DescribeKey": ("the key", "you name a key by an alias"),
-    "ssm:GetDocument": ("the document", "`--document`"),
-}
-"""What the credentials of `verify` need to ask about a role: on what, and when."""
 
 APP_OPTIONS: Final = {
     "instance-profile": "the instance profile, whose role is looked up",
@@ -147,6 +143,27 @@ CALLABLES: Final[dict[str, Callable[..., Any]]] = {
 }
 SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
 """Their tables leave out the options of `SessionManagerPermissions`."""
+
+SHOWN: Final = {
+    "channel-missing": ("reach", "Users see"),
+    "connected": ("connected", "nothing that the connection needs"),
+    "default-host-management": ("default-host-management", "does the work"),
+    "egress-closed": ("path-ssm", "of the security group 'sg-web' lets"),
+    "endpoint-missing": ("path-ssmmessages", "no default route, and no VPC endpoint"),
+    "endpoint-unreachable": ("path-ssm", "of the endpoint 'vpce-ssm' admits"),
+    "instance-running": ("instance-running", "is stopped"),
+    "key-usable": ("key-usable", "is disabled"),
+    "log-group-encryption": ("log-group-encryption", "has no KMS key"),
+    "log-to-cloudwatch": ("log-to-cloudwatch", "Users see"),
+    "log-to-s3": (
+        "log-to-s3",
+        "s3:PutObject: implicit deny: no policy of the role allows it\n  Users see",
+    ),
+    "metadata-off": ("metadata", "is off"),
+    "no-network-path": ("path-ssm", r"\A  the route table .* no VPC endpoint"),
+    "run-as": ("run-as", "root"),
+}
+"""The check and a pattern of the answer that a page shows; others show the first of their check."""
 
 ANSWERS: Final = {
     kind.__name__: kind for kind in (result.AuditResult, answers.RoleAnswer, answers.NodeAnswer)
@@ -296,7 +313,23 @@ def synthesis(here: str) -> str:
 
 def live(here: str) -> str:
     """Return what the command says about the cause of a page."""
-    return f"```text\n{live_causes.printed(Path(here).stem)}\n```\n"
+    name = Path(here).stem
+    check, part = SHOWN.get(name) or (next(one for one in ORDER if cause_of(one) == name), "")
+    found = re.findall(
+        rf"^# {check}: (fail|unknown)\n\n(.*?)(?=\n# |\Z)",
+        ANSWERS_OF_CHECKS.read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    answers = (
+        (verdict, answer)
+        for verdict, section in found
+        for answer in section.strip("\n").split("\n\n")
+    )
+    verdict, answer = min(answers, key=lambda one: not re.search(part, one[1]))  # else the first
+    text = answer.strip().replace("\n    Fix: ", "\n  ")
+    is_symptom = verdict == "fail" and "first fix" in text
+    label = "Symptom" if is_symptom else {"fail": "Cause", "unknown": "Unknown"}[verdict]
+    return f"```text\n{label}: {check}: {text}\n```\n"
 
 
 def messages(heading: str) -> str:
@@ -433,13 +466,6 @@ def capabilities(_: str) -> str:
         when, resources = CAPABILITIES[name]
         rows.append((f"`{name}`", when, f"{code(actions)}{also}", resources))
     return table(("capability", "asked", "actions", "on"), rows)
-
-
-def credentials(_: str) -> str:
-    """Return what the credentials of `verify` need to ask about a role."""
-    return table(
-        ("permission", "on", "when"), ((f"`{name}`", *rest) for name, rest in OF_A_ROLE.items())
-    )
 
 
 def context(_: str) -> str:
@@ -603,14 +629,14 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
     for made in (
         *(rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints),
-        *(operators, capabilities, credentials, context, warnings, audit_policy),
+        *(operators, capabilities, context, warnings, audit_policy),
     )
 }
 OF_SOMETHING: Final = {
     made.__name__: made for made in (arguments, fields, measured, messages, options, statuses)
 }
 
-PICTURES: Final = {ROOT / "docs/pictures/verify.svg": live_causes.picture}
+PICTURES: Final = {ROOT / "docs/pictures/verify.svg": picture.drawn}
 
 
 @cache
