@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import aws_cdk as cdk
 import pytest
 
+from session_manager_permissions import session_manager_statements
 from session_manager_permissions._app import MOST_NAMES
 
-from .builders import in_partition
+from .builders import deployed
 from .conftest import ACCOUNT, REGION, ROOT, key_arn, role_arn, run_app, run_python
+from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
 
 if TYPE_CHECKING:
     import subprocess
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 HERE = {"ACCOUNT": ACCOUNT, "REGION": REGION}
 KNOWN = {f"CDK_DEFAULT_{name}": value for name, value in HERE.items()}
 CDK_JSON = json.loads((ROOT / "cdk.json").read_text())
-
-
-OF_A_SESSION = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
 
 
 def call(
@@ -114,63 +113,24 @@ def test_a_role_by_its_name_or_its_arn_gets_the_policy_in_the_same_stack(
     assert len(policy(found)["PolicyDocument"]["Statement"]) == 2
 
 
-BUCKET_ARN = in_partition(":s3:::session-logs")
-OBJECTS = in_partition(":s3:::session-logs/instances/*")
-GROUP_ARN = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:/session/logs")
-STREAMS = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:/session/logs:*")
-BUCKET_KEY = key_arn(resource="key/5678abcd-12ab-34cd-56ef-1234567890ab")
+OPTIONS = {
+    "allow_registration": {"allow-registration": "true"},
+    "log_bucket and log_prefix": {"log-bucket": BUCKET, "log-prefix": f"/{PREFIX}/"},
+    "log_bucket with a key": {"log-bucket": BUCKET, "log-bucket-key": BUCKET_KEY},
+    "log_group": {"log-group": "/session/logs"},
+    "check_log_encryption off": {"check-log-encryption": "false"},
+    "decrypt_sessions_only": {"key": key_arn(), "decrypt-sessions-only": "true"},
+}
 
 
-@pytest.mark.parametrize(
-    ("context", "granted"),
-    [
-        pytest.param(
-            {"allow-registration": "true"},
-            {"SessionManagerRegistration": "*", "SessionManagerLogEncryption": "*"},
-            id="allow-registration",
-        ),
-        pytest.param(
-            {"log-bucket": "session-logs", "log-prefix": "/instances/"},
-            {"SessionManagerLogObjects": OBJECTS, "SessionManagerLogEncryption": BUCKET_ARN},
-            id="log-bucket",
-        ),
-        pytest.param(
-            {
-                "log-bucket": "session-logs",
-                "log-bucket-key": BUCKET_KEY,
-                "log-prefix": "instances",
-                "check-log-encryption": "false",
-            },
-            {"SessionManagerLogObjects": OBJECTS, "SessionManagerLogBucketKey": BUCKET_KEY},
-            id="log-bucket-key",
-        ),
-        pytest.param(
-            {"log-group": "/session/logs"},
-            {
-                "SessionManagerLogGroups": "*",
-                "SessionManagerLogStreams": GROUP_ARN,
-                "SessionManagerLogEvents": STREAMS,
-                "SessionManagerLogEncryption": "*",
-            },
-            id="log-group",
-        ),
-        pytest.param({"check-log-encryption": "false"}, {}, id="check-log-encryption"),
-        pytest.param(
-            {"key": key_arn(), "decrypt-sessions-only": "true", "check-log-encryption": "false"},
-            {"SessionManagerDecrypt": key_arn()},
-            id="decrypt-sessions-only",
-        ),
-    ],
-)
-def test_each_option_can_be_given(
-    tmp_path: Path, context: Mapping[str, object], granted: Mapping[str, object]
+@pytest.mark.parametrize("scenario", OPTIONS)
+def test_each_option_grants_what_it_grants_in_code(
+    tmp_path: Path, stack_here: cdk.Stack, scenario: str
 ) -> None:
-    found = policy(build(tmp_path, {"role": "Existing", **context})[1])
-    statements = {each["Sid"]: each for each in found["PolicyDocument"]["Statement"]}
-    assert statements.pop("SessionManagerChannels")["Resource"] == "*"
-    assert {sid: each["Resource"] for sid, each in statements.items()} == granted
-    only = statements.get("SessionManagerDecrypt", {}).get("Condition")
-    assert only == ({"Null": OF_A_SESSION} if "decrypt-sessions-only" in context else None)
+    found = policy(build(tmp_path, {"role": "Existing", **OPTIONS[scenario]})[1])
+    by_hand = session_manager_statements(**SCENARIOS[scenario](stack_here))
+    expected = stack_here.resolve([one.to_statement_json() for one in by_hand])
+    assert deployed(found["PolicyDocument"]["Statement"]) == deployed(expected)
 
 
 @pytest.mark.parametrize("value", ["true", True, "false", False])

@@ -526,18 +526,6 @@ def test_a_list_that_only_the_deployment_knows_arrives(tmp_path: Path) -> None:
     assert '"ssm:resourceTag/team": {"Ref": "Given"}' in json.dumps(granted(stack))
 
 
-@pytest.mark.parametrize(
-    "access",
-    [
-        {"instance_arns": ["#{Token[TOKEN.none]}"]},
-        {"instance_tags": {"team": ["#{Token[TOKEN.none]}"]}},
-    ],
-)
-def test_cdk_refuses_a_list_that_it_has_not_made(tmp_path: Path, access: dict[str, Any]) -> None:
-    with pytest.raises(RuntimeError, match=r"Unrecognized token key: TOKEN\.none"):
-        start_session(new_stack(tmp_path), **access)
-
-
 # Read twice, it would be empty the second time: every instance, and no exclusion.
 @pytest.mark.parametrize(
     ("argument", "give"),

@@ -194,16 +194,6 @@ def test_default_subnets_are_the_most_private_with_the_fewest_needs(
     assert [subnet["Ref"].startswith(f"Vpc{expected}Subnet") for subnet in chosen] == [True, True]
 
 
-def test_subnet_of_which_the_zone_is_not_known_is_used(stack_here: cdk.Stack) -> None:
-    subnets = [
-        ec2.Subnet.from_subnet_id(stack_here, name, name) for name in ("subnet-1", "subnet-2")
-    ]
-
-    made(stack_here, subnets=ec2.SubnetSelection(subnets=subnets))
-
-    assert endpoint(stack_here, "ssm")["SubnetIds"] == ["subnet-1", "subnet-2"]
-
-
 # Security groups and connections
 
 
@@ -703,35 +693,6 @@ def test_look_up_is_not_disturbed_on_the_first_pass(stack_here: cdk.Stack) -> No
         vpc.add_interface_endpoint("Late", service=SERVICES.SSM)
 
     assert len(lookups(stack_here)) == 2
-
-
-def test_looked_up_vpc_has_literal_ids(make_app: MakeApp) -> None:
-    group = {
-        "name": "Isolated",
-        "type": "Isolated",
-        "subnets": [
-            {"subnetId": "subnet-1", "availabilityZone": "eu-west-1a", "routeTableId": "rtb-1"}
-        ],
-    }
-    answer = {
-        "vpcId": "vpc-1",
-        "vpcCidrBlock": "10.0.0.0/16",
-        "availabilityZones": [],
-        "subnetGroups": [group],
-    }
-    question = (
-        f"vpc-provider:account={ACCOUNT}:filter.vpc-id=vpc-1:region={REGION}"
-        ":returnAsymmetricSubnets=true"
-    )
-    stack = cdk.Stack(make_app(**{question: answer}), "Stack", env=HERE)
-    vpc = ec2.Vpc.from_lookup(stack, "Vpc", vpc_id="vpc-1")
-
-    made(stack, vpc, log_bucket=bucket(stack))
-
-    assert endpoint(stack, "ssm")["SubnetIds"] == ["subnet-1"]
-    assert endpoint(stack, "s3")["RouteTableIds"] == ["rtb-1"]
-    (body,) = resources(stack, "AWS::EC2::SecurityGroup").values()
-    assert body["Properties"]["SecurityGroupIngress"][0]["CidrIp"] == "10.0.0.0/16"
 
 
 def test_vpc_of_another_stack_is_referred_to(stack_here: cdk.Stack) -> None:

@@ -54,7 +54,6 @@ from tests.conftest import (
     resources,
     role_arn,
     run_python,
-    statements,
     synth,
     template,
     template_text,
@@ -573,16 +572,17 @@ def test_conditions_of_one_id_or_one_stack_beside_another_are_each_their_own(
         assert None not in on_conditions(stack)
 
 
-def test_what_can_t_be_attached_to_on_conditions_is_in_the_stack_s_one_warning(
-    stack_here: cdk.Stack,
-) -> None:
-    for name in ("Prod", "Test"):
-        made = l1_profile(stack_here, construct_id=f"Profile{name}")
-        made.cfn_options.condition = cdk.CfnCondition(stack_here, name)
-    SessionManagerFleet(stack_here, "Fleet")
-    (warning,) = warnings(stack_here)
-    assert "Stack/ProfileProd: " in warning
-    assert "Stack/ProfileTest: " in warning
+def test_what_can_t_be_attached_to_is_in_each_stack_s_one_warning(covered: Covered) -> None:
+    stacks = covered("One", "Another")
+    for stack in stacks:
+        l1_profile(stack, role_arn(), construct_id="ByArn")
+        for name in ("Prod", "Test"):
+            made = l1_profile(stack, construct_id=name)
+            made.cfn_options.condition = cdk.CfnCondition(stack, f"Is{name}")
+    for stack in stacks:
+        (warning,) = warnings(stack)
+        assert all(f"{stack.node.id}/{name}: " in warning for name in ("ByArn", "Prod", "Test"))
+        assert not all_roles(stack)
 
 
 # one policy
@@ -725,20 +725,6 @@ def test_a_role_that_its_own_stack_uses_too_is_attached_by_that_stack(
     assert not all_roles(stacks["User"])
 
 
-def test_an_owned_role_that_has_a_name_for_another_region_is_attached_once(
-    make_app: MakeApp,
-) -> None:
-    app = make_app()
-    SessionManagerFleet(app, "Fleet")
-    owner, user = cdk.Stack(app, "Owner", env=HERE), cdk.Stack(app, "User", env=THERE)
-    role = owned_role(owner, name=cdk.PhysicalName.GENERATE_IF_NEEDED)
-    owned_role(user, "Other", cdk.CfnParameter(user, "Name").value_as_string)
-    profile(owner, role=role)
-    profile(user, role=role)
-    assert roles(owner) == role_ids(owner)
-    assert not all_roles(user)
-
-
 def by_its_token(scope: Construct, role: iam.Role) -> None:
     profile(scope, role=role)
 
@@ -773,18 +759,21 @@ def test_a_role_of_compute_in_two_other_stacks_is_attached_by_each(
     assert not all_roles(owner)
 
 
-def test_a_role_that_has_a_name_for_other_regions_is_attached_by_each_stack_that_uses_it(
-    make_app: MakeApp,
+@pytest.mark.parametrize("owner_uses_it", [True, False])
+def test_a_role_that_has_a_name_for_other_regions_is_attached_by_its_own_stack_or_each_other(
+    make_app: MakeApp, *, owner_uses_it: bool
 ) -> None:
     app = make_app()
     SessionManagerFleet(app, "Fleet")
     owner = cdk.Stack(app, "Owner", env=HERE)
     role = owned_role(owner, name=cdk.PhysicalName.GENERATE_IF_NEEDED)
     users = [cdk.Stack(app, name, env=THERE) for name in ("First", "Second")]
-    for stack in users:
+    owned_role(users[0], "Other", cdk.CfnParameter(users[0], "Name").value_as_string)
+    for stack in (*users, *([owner] if owner_uses_it else [])):
         profile(stack, role=role)
     name = next(iter(resources(owner, "AWS::IAM::Role").values()))["Properties"]["RoleName"]
-    assert [policy(stack)["Roles"] for stack in users] == [[name], [name]]
+    assert all_roles(*users) == ([] if owner_uses_it else [name, name])
+    assert len(all_roles(owner)) == owner_uses_it
 
 
 def test_a_role_s_own_stack_attaches_it_for_two_others(
@@ -1289,27 +1278,6 @@ def test_a_fleet_whose_stacks_are_all_left_alone_says_nothing(make_app: MakeApp)
     assert not warnings(excluded)
 
 
-def test_a_fleet_of_an_app_whose_stages_have_fleets_says_nothing(make_app: MakeApp) -> None:
-    app = make_app()
-    stage = cdk.Stage(app, "Stage")
-    profile(cdk.Stack(stage, "Stack"))
-    SessionManagerFleet(stage, "Fleet")
-    SessionManagerFleet(app, "Fleet", strict=True)
-    assert not warnings(cdk.Stack(app, "Pipeline"))
-
-
-def test_there_is_one_warning_for_each_stack_with_all_that_is_lost(covered: Covered) -> None:
-    stacks = covered("One", "Another")
-    for stack in stacks:
-        l1_profile(stack, construct_id="RoleLess")
-        l1_profile(stack, role_arn(), construct_id="ByArn")
-    for stack in stacks:
-        (warning,) = warnings(stack)
-        assert f"{stack.node.path}/RoleLess" in warning
-        assert f"{stack.node.path}/ByArn" in warning
-        assert not resources(stack, "AWS::IAM::Policy")
-
-
 # the first pass of a look-up, and roles that others create
 
 
@@ -1570,7 +1538,7 @@ def test_a_fleet_in_each_stage_covers_its_own(make_app: MakeApp) -> None:
         profile(stacks[-1])
     beside = cdk.Stack(app, "Beside")
     profile(beside)
-    SessionManagerFleet(app, "Fleet")
+    SessionManagerFleet(app, "Fleet", strict=True)
     for stack in (*stacks, beside):
         assert roles(stack) == role_ids(stack)
         assert len(role_ids(stack)) == 1
@@ -1598,20 +1566,6 @@ def test_a_stage_whose_fleet_covers_a_part_of_it_is_an_error(make_app: MakeApp) 
     stack = cdk.Stack(cdk.Stage(app, "Prod"), "Stack")
     SessionManagerFleet(stack, "Fleet")
     assert "stage 'Prod' has no SessionManagerFleet of its own" in failure(app)
-
-
-def test_an_excluded_stage_is_no_error(make_app: MakeApp) -> None:
-    app = make_app()
-    group = Construct(app, "Group")
-    stages = [cdk.Stage(app, "Test"), cdk.Stage(group, "Prod")]
-    stacks = [cdk.Stack(stage, "Stack") for stage in stages]
-    for stack in stacks:
-        profile(stack)
-    beside = cdk.Stack(app, "Beside")
-    profile(beside)
-    SessionManagerFleet(app, "Fleet", exclude=[stages[0], group])
-    assert roles(beside) == role_ids(beside)
-    assert not any(resources(stack, "AWS::IAM::Policy") for stack in stacks)
 
 
 def test_a_stage_in_a_stage_is_the_inner_fleet_s_to_report(make_app: MakeApp) -> None:
@@ -1728,34 +1682,27 @@ def test_a_wrong_option_is_a_type_error_at_once(stack: cdk.Stack, option: str) -
 # keys out of reach
 
 
-def test_a_key_of_another_account_or_region_is_a_warning_on_each_stack(make_app: MakeApp) -> None:
+@pytest.mark.parametrize(
+    ("env", "warning"),
+    [
+        (HERE, []),
+        (THERE, ["no-key-in-region]"]),
+        (ELSEWHERE, ["key-of-another-account]"]),
+        (None, []),
+    ],
+)
+def test_a_key_of_another_account_or_region_is_a_warning_on_each_stack_with_compute(
+    make_app: MakeApp, env: cdk.Environment | None, warning: list[str]
+) -> None:
     app = make_app()
-    keys = cdk.Stack(app, "Keys", env=HERE)
+    keys, stack, empty = (
+        cdk.Stack(app, name, env=at) for name, at in (("Keys", HERE), ("It", env), ("Empty", env))
+    )
     SessionManagerFleet(app, "Fleet", encryption_key=existing_key(keys))
-    stacks = {
-        "Here": HERE,
-        "OtherRegion": cdk.Environment(account=ACCOUNT, region=OTHER_REGION),
-        "OtherAccount": ELSEWHERE,
-        "Anywhere": None,
-        "Empty": ELSEWHERE,
-    }
-    said = {}
-    for name, env in stacks.items():
-        stack = cdk.Stack(app, name, env=env)
-        if name != "Empty":
-            profile(stack)
-        said[name] = stack
-    ids = {
-        name: [text.rpartition("[ack: session-manager-permissions:")[2] for text in warnings(stack)]
-        for name, stack in said.items()
-    }
-    assert ids == {
-        "Here": [],
-        "OtherRegion": ["no-key-in-region]"],
-        "OtherAccount": ["key-of-another-account]"],
-        "Anywhere": [],
-        "Empty": [],
-    }
+    profile(stack)
+    said = [text.rpartition("[ack: session-manager-permissions:")[2] for text in warnings(stack)]
+    assert said == warning
+    assert not warnings(empty)
 
 
 # names
@@ -1819,18 +1766,6 @@ def test_aspects_of_others_work_beside_the_fleet(
     assert role["Tags"] == [{"Key": "team", "Value": "web"}]
     # Without the flag, CDK visits what an aspect adds only where it has not been yet.
     assert made["PolicyName"].startswith("acme-") == (is_stable or is_first)
-
-
-@pytest.mark.parametrize("is_minimized", [True, False])
-def test_statements_are_the_same_minimized_or_not(make_app: MakeApp, *, is_minimized: bool) -> None:
-    stack = cdk.Stack(make_app(**{"@aws-cdk/aws-iam:minimizePolicies": is_minimized}), "Stack")
-    profile(stack)
-    SessionManagerFleet(stack, "Fleet", allow_registration=True)
-    assert list(statements(stack)) == [
-        "SessionManagerChannels",
-        "SessionManagerRegistration",
-        "SessionManagerLogEncryption",
-    ]
 
 
 # the order against boots

@@ -293,14 +293,6 @@ def test_what_grants_on_no_key_of_ones_own_is_refused(stack: cdk.Stack, kind: st
     refused(stack, ON_NO_KEY[kind](stack), ValueError, "")
 
 
-def test_region_and_account_of_a_key_may_be_tokens(stack: cdk.Stack) -> None:
-    permit(stack, existing_key(stack, region=cdk.Aws.REGION, account=cdk.Aws.ACCOUNT_ID))
-
-    arn = statements(stack)["SessionManagerDecrypt"]["Resource"]
-    assert {"Ref": "AWS::Region"} in arn["Fn::Join"][1]
-    assert {"Ref": "AWS::AccountId"} in arn["Fn::Join"][1]
-
-
 @pytest.mark.parametrize(
     "arn",
     [
@@ -438,12 +430,6 @@ def test_a_key_in_the_stacks_region_is_enough_whenever_it_is_added(
 def test_an_environment_agnostic_stack_is_not_warned(stack: cdk.Stack, key_of: KeyOf) -> None:
     permit(stack, key_of(stack))
     assert warnings(stack) == []
-
-
-def test_a_key_of_an_environment_agnostic_stack_is_not_warned_of(stack_here: cdk.Stack) -> None:
-    agnostic = cdk.Stack(app_of(stack_here), "Agnostic")
-    permit(stack_here, imported_alias(agnostic))
-    assert warnings(stack_here) == []
 
 
 def annotations_acknowledge(scope: SessionManagerPermissions | cdk.Stack, warning: str) -> None:

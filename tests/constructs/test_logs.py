@@ -264,19 +264,6 @@ def test_statements_alone_compare_the_bucket_with_its_own_stack(stack_here: cdk.
         assert objects.actions == actions
 
 
-def test_bucket_of_another_account_s_stack_in_the_same_app(
-    make_app: MakeApp, make_stack: MakeStack
-) -> None:
-    app = make_app()
-    stack = make_stack(scope=app, env=HERE)
-    there = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
-    other = make_stack("Other", scope=app, env=there)
-
-    found = granted(stack, log_bucket=s3.Bucket(other, "Logs", bucket_name=BUCKET))
-
-    assert found["SessionManagerLogObjects"]["Action"] == ["s3:PutObject", "s3:PutObjectAcl"]
-
-
 # The prefix
 
 

@@ -403,16 +403,6 @@ def test_a_default_name_that_aws_keeps_for_itself_is_refused(make_stack: MakeSta
     preferences(make_stack("aws-operations"), document_name="Operations")
 
 
-def test_a_name_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    name = cdk.CfnParameter(stack, "Name").value_as_string
-
-    preferences(stack, document_name=name)
-    existing = SessionPreferences.from_document_name(stack, "Existing", name)
-
-    assert document(stack)["Name"] == {"Ref": "Name"}
-    assert stack.resolve(existing.document_name) == {"Ref": "Name"}
-
-
 # times
 
 
@@ -450,12 +440,6 @@ def test_a_time_out_of_bounds_is_refused(
     refused(stack, ValueError, **{argument: time})
 
 
-@pytest.mark.parametrize("time", [cdk.Duration.seconds(90), cdk.Duration.hours(0.51)])
-def test_cdk_refuses_what_are_no_whole_minutes(stack: cdk.Stack, time: cdk.Duration) -> None:
-    with pytest.raises(RuntimeError, match="cannot be converted into a whole number of minutes"):
-        preferences(stack, max_duration=time)
-
-
 def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
     number = cdk.CfnParameter(stack, "Minutes", type="Number").value_as_number
 
@@ -467,23 +451,7 @@ def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
     assert found["idleSessionTimeout"] == found["maxSessionDuration"] == {"Ref": "Minutes"}
 
 
-def test_a_time_that_only_the_deployment_knows_is_in_minutes(stack: cdk.Stack) -> None:
-    number = cdk.CfnParameter(stack, "Seconds", type="Number").value_as_number
-    with pytest.raises(RuntimeError, match=r"Duration must be specified as 'Duration.minutes\(\)'"):
-        preferences(stack, idle_timeout=cdk.Duration.seconds(number))
-
-
 # logs
-
-
-def test_a_prefix_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
-
-    preferences(
-        stack, log_bucket=BUCKETS["imported bucket"](stack), log_prefix=f"/sessions/{prefix}/"
-    )
-
-    assert inputs(stack)["s3KeyPrefix"] == {"Fn::Join": ["", ["sessions/", {"Ref": "Prefix"}]]}
 
 
 @pytest.mark.parametrize("prefix", ["sessions/*", "${aws:userid}", "../logs", "p" * 1025])
@@ -711,22 +679,6 @@ def test_what_is_no_unix_user_is_refused(stack: cdk.Stack, user: str) -> None:
     refused(stack, ValueError, run_as_user=user)
 
 
-def test_a_user_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) -> None:
-    user = cdk.CfnParameter(stack, "User").value_as_string
-    preferences(stack, run_as_user=user)
-    SessionPreferences(stack, "OfADomain", run_as_user=f"{user}@corp.example.com")
-    SessionPreferences(stack, "OfTheDomain", run_as_user=f"jane@{user}")
-
-    assert [
-        found["Properties"]["Content"]["inputs"]["runAsDefaultUser"]
-        for found in resources(stack, "AWS::SSM::Document").values()
-    ] == [
-        {"Ref": "User"},
-        {"Fn::Join": ["", [{"Ref": "User"}, "@corp.example.com"]]},
-        {"Fn::Join": ["", ["jane@", {"Ref": "User"}]]},
-    ]
-
-
 # shell profiles
 
 
@@ -773,10 +725,7 @@ def test_other_braces_and_a_reference_that_is_meant_stay_in_a_shell_profile(
 @pytest.mark.parametrize(
     ("argument", "values"),
     [
-        *((name, [7, ["text"]]) for name in ("document_name", "run_as_user")),
-        *((f"{name}_shell_profile", [0, ["pwd"]]) for name in ("linux", "windows")),
         *((name, ["text", 7]) for name in ("encryption_key", "log_bucket", "log_group")),
-        ("log_prefix", [7]),
         *((name, ["yes", 1, None]) for name in ("stream_logs", "enforce_s3_encryption")),
         ("enforce_cloudwatch_encryption", ["false"]),
         *((name, [20, "1h"]) for name in ("idle_timeout", "max_duration")),
@@ -788,7 +737,7 @@ def test_an_argument_of_the_wrong_type_is_a_type_error(
 ) -> None:
     for value in values:
         refused(stack, TypeError, **{argument: value})
-        if argument in {"document_name", "encryption_key", "log_bucket", "log_prefix", "log_group"}:
+        if argument in {"encryption_key", "log_bucket", "log_group"}:
             wrong: dict[str, Any] = {argument: value}
             with pytest.raises(TypeError, match=f"^{argument} must be "):
                 SessionPreferences.from_document_name(stack, "Preferences", **wrong)
