@@ -182,8 +182,8 @@ def key_of_alias(arn: str) -> tuple[str, str | None]:
     Args:
         arn: the ARN of a key or an alias.
     """
-    head, _, resource = arn.rpartition(":")
-    return (f"{head}:key/*", resource) if resource.startswith(ALIAS) else (arn, None)
+    *place, resource = arn.split(":", 5)  # the name of an alias may have colons too
+    return (":".join((*place, "key/*")), resource) if resource.startswith(ALIAS) else (arn, None)
 
 
 def key_in_arn(key_id: str) -> str:

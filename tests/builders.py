@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 
-from .conftest import ACCOUNT, REGION
+from .conftest import ACCOUNT, REGION, existing_role, owned_role, role_arn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,17 @@ ROLES_OF_AN_INCLUDED_PROFILE: Final[list[tuple[object, object]]] = [
     ({"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}),
     ([{"Fn::Sub": "${Name}-x"}], {"Fn::Sub": "${Name}-x"}),
     ([{"Fn::ImportValue": "shared-role"}], {"Fn::ImportValue": "shared-role"}),
+]
+
+
+# A role that others create, who says so, and whether CDK is kept from making it.
+ROLES_OF_OTHERS: Final = [
+    pytest.param(lambda s: owned_role(s, "Role"), "app", True, id="owned"),
+    pytest.param(lambda s: owned_role(s, "Role"), "stack", False, id="owned, synthesized"),
+    pytest.param(lambda s: existing_role(s, "Role"), "stack", True, id="by name"),
+    pytest.param(
+        lambda s: iam.Role.from_role_arn(s, "Role", role_arn()), "app", False, id="by ARN"
+    ),
 ]
 
 

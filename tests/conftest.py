@@ -23,7 +23,7 @@ from hypothesis import is_hypothesis_test, settings
 from .browser import browser  # noqa: F401 # a fixture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from aws_cdk.cloudformation_include import IncludedNestedStack
     from constructs import Construct
@@ -235,6 +235,43 @@ def lookups(construct: Construct) -> list[dict[str, Any]]:
     manifest = json.loads((synth(construct) / "manifest.json").read_text())
     found: list[dict[str, Any]] = manifest.get("missing", [])
     return found
+
+
+def answered(
+    make_app: MakeApp, use: Callable[[cdk.Stack], object], answer: object, account: str = ACCOUNT
+) -> cdk.Stack:
+    """A stack that uses what is looked up, once the CLI has asked for the answer."""
+
+    def build(**context: object) -> cdk.Stack:
+        env = cdk.Environment(account=account, region=REGION)
+        stack = cdk.Stack(make_app(**context), "Stack", env=env)
+        use(stack)
+        return stack
+
+    asking = build()
+    (asked,) = lookups(asking)
+    assert warnings(asking) == []
+    found = build(**{asked["key"]: answer})
+    assert lookups(found) == []
+    return found
+
+
+def customized(app: cdk.App, where: str = "app", *, prevent_synthesis: bool = True) -> cdk.Stack:
+    """A stack whose roles others create, as the app or the stack alone says."""
+    paths = ("Stack/Role", "Stack/Owned", "Stack/Cluster/Role")
+    scope = app if where == "app" else cdk.Stack(app, "Stack", env=HERE)
+    iam.Role.customize_roles(
+        scope,
+        prevent_synthesis=prevent_synthesis,
+        use_precreated_roles=dict.fromkeys(paths, "Existing"),
+    )
+    return scope if isinstance(scope, cdk.Stack) else cdk.Stack(app, "Stack", env=HERE)
+
+
+def reported(stack: cdk.Stack) -> dict[str, list[dict[str, Any]]]:
+    """The statements in the report for those who create the roles, by the role's path."""
+    report = json.loads((synth(stack) / "iam-policy-report.json").read_text())
+    return {role["roleConstructPath"]: role["identityPolicyStatements"] for role in report["roles"]}
 
 
 def role_arn(name: str = "Existing", account: str = ACCOUNT) -> str:

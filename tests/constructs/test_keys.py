@@ -21,11 +21,11 @@ from tests.conftest import (
     OTHER_REGION,
     REGION,
     MakeApp,
+    answered,
     app_of,
     existing_key,
     existing_role,
     key_arn,
-    lookups,
     owned_role,
     resources,
     statements,
@@ -149,17 +149,10 @@ def test_a_key_whose_arn_only_the_deployment_knows_is_let_through(stack: cdk.Sta
 
 
 def test_a_looked_up_key_is_no_error_before_the_cli_has_asked(make_app: MakeApp) -> None:
-    def build(**context: object) -> cdk.Stack:
-        stack = cdk.Stack(make_app(**context), "Stack", env=HERE)
+    def use(stack: cdk.Stack) -> None:
         permit(stack, kms.Key.from_lookup(stack, "Key", alias_name="alias/sessions"))
-        return stack
 
-    asking = build()
-    (asked,) = lookups(asking)
-    assert asked["provider"] == "key-provider"
-    assert warnings(asking) == []
-    answered = build(**{asked["key"]: {"keyId": "real-id"}})
-    (statement,) = decrypt(answered)
+    (statement,) = decrypt(answered(make_app, use, {"keyId": "real-id"}))
     assert statement["Resource"]["Fn::Join"][1][-1] == f":kms:{REGION}:{ACCOUNT}:key/real-id"
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from session_manager_permissions import SessionPreferences
-from tests.builders import as_list, deployed
+from tests.builders import ROLES_OF_OTHERS, as_list, deployed
 from tests.cfn_lint import lint
 from tests.conftest import (
     ACCOUNT,
@@ -28,17 +28,18 @@ from tests.conftest import (
     REGION,
     MakeApp,
     MakeStack,
+    answered,
     app_of,
     crosses,
+    customized,
     existing_key,
     existing_role,
     l1_role,
-    lookups,
     owned_role,
     policy,
+    reported,
     resources,
     role_arn,
-    synth,
     template,
     template_text,
 )
@@ -46,8 +47,6 @@ from tests.preference_options import ALIAS, KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from constructs import Construct
 
     GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
 
@@ -930,39 +929,15 @@ def test_what_wraps_an_immutable_role_hides_that_it_takes_nothing(
 # grants that CDK leaves out on purpose
 
 
-def reported(stack: cdk.Stack) -> list[dict[str, Any]]:
-    """The statements of the one role in the report for those who create the roles."""
-    (role,) = json.loads((synth(stack) / "iam-policy-report.json").read_text())["roles"]
-    found: list[dict[str, Any]] = role["identityPolicyStatements"]
-    return found
-
-
-@pytest.mark.parametrize(
-    ("role_of", "where", "prevent_synthesis"),
-    [
-        pytest.param(lambda s: owned_role(s, "Role"), "app", True, id="owned"),
-        pytest.param(lambda s: owned_role(s, "Role"), "stack", False, id="owned, synthesized"),
-        pytest.param(lambda s: existing_role(s, "Role"), "stack", True, id="by name"),
-        pytest.param(
-            lambda s: iam.Role.from_role_arn(s, "Role", role_arn()), "app", False, id="by ARN"
-        ),
-    ],
-)
+@pytest.mark.parametrize(("role_of", "where", "prevent_synthesis"), ROLES_OF_OTHERS)
 def test_a_role_that_others_create_is_no_error_and_the_report_lists_the_statements(
     make_app: MakeApp, role_of: GranteeOf, where: str, *, prevent_synthesis: bool
 ) -> None:
-    scope: Construct = make_app()
-    if where == "stack":
-        scope = stack = cdk.Stack(scope, "Stack", env=HERE)
-    known = {"Stack/Role": "Existing"}
-    iam.Role.customize_roles(scope, prevent_synthesis=prevent_synthesis, use_precreated_roles=known)
-    if where == "app":
-        stack = cdk.Stack(scope, "Stack", env=HERE)
+    stack = customized(make_app(), where, prevent_synthesis=prevent_synthesis)
 
-    granted = grant(stack, role_of(stack), instance_tags={"team": "web"})
+    assert grant(stack, role_of(stack), instance_tags={"team": "web"}).success
 
-    assert granted.success
-    assert [statement["Action"] for statement in reported(stack)] == [
+    assert [statement["Action"] for statement in reported(stack)["Stack/Role"]] == [
         "ssm:StartSession",
         "ssm:StartSession",
         ["ssm:TerminateSession", "ssm:ResumeSession"],
@@ -974,30 +949,19 @@ def test_a_role_that_others_create_is_no_error_and_the_report_lists_the_statemen
 def test_a_looked_up_role_is_no_error_before_the_cli_has_asked(
     make_app: MakeApp, account: str
 ) -> None:
-    env = cdk.Environment(account=account, region=REGION)
-
-    def build(**context: object) -> cdk.Stack:
-        stack = cdk.Stack(make_app(**context), "Stack", env=env)
+    def use(stack: cdk.Stack) -> None:
         assert grant(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing")).success
-        return stack
 
-    (asked,) = lookups(build())
-    answered = build(**{asked["key"]: [{"Arn": role_arn("path/Existing", account)}]})
-
-    assert lookups(answered) == []
-    assert policy(answered)["Roles"] == ["Existing"]
+    stack = answered(make_app, use, [{"Arn": role_arn("path/Existing", account)}], account)
+    assert policy(stack)["Roles"] == ["Existing"]
 
 
 def test_a_looked_up_role_that_is_immutable_is_refused_once_it_is_known(make_app: MakeApp) -> None:
-    def build(**context: object) -> cdk.Stack:
-        stack = cdk.Stack(make_app(**context), "Stack", env=HERE)
-        role = iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=False)
-        grant(stack, role)
-        return stack
+    def use(stack: cdk.Stack) -> None:
+        grant(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=False))
 
-    (asked,) = lookups(build())
     with pytest.raises(ValueError, match=r"^grantee 'Stack/Role' can't be granted anything"):
-        build(**{asked["key"]: [{"Arn": role_arn()}]})
+        answered(make_app, use, [{"Arn": role_arn()}])
 
 
 # types

@@ -14,7 +14,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.interfaces import aws_iam as iam_interfaces
 
 from session_manager_permissions import SessionManagerPermissions
-from tests.builders import ROLES_OF_AN_INCLUDED_PROFILE, include_profile, instance, l1_profile
+from tests.builders import (
+    ROLES_OF_AN_INCLUDED_PROFILE,
+    ROLES_OF_OTHERS,
+    include_profile,
+    instance,
+    l1_profile,
+)
 from tests.conftest import (
     ACCOUNT,
     EC2,
@@ -23,7 +29,9 @@ from tests.conftest import (
     REGION,
     MakeApp,
     MakeStack,
+    answered,
     app_of,
+    customized,
     existing_key,
     existing_role,
     key_arn,
@@ -31,9 +39,9 @@ from tests.conftest import (
     lookups,
     owned_role,
     policy,
+    reported,
     resources,
     role_arn,
-    synth,
     template,
     warnings,
 )
@@ -379,30 +387,20 @@ def test_a_role_really_of_the_dummys_account_is_refused_as_any_other_accounts(
 def test_a_looked_up_role_is_no_error_before_the_cli_has_asked(
     make_app: MakeApp, account: str
 ) -> None:
-    env = cdk.Environment(account=account, region=REGION)
-
-    def build(**context: object) -> cdk.Stack:
-        stack = cdk.Stack(make_app(**context), "Stack", env=env)
+    def use(stack: cdk.Stack) -> None:
         attach_to_role(stack, iam.Role.from_lookup(stack, "Role", role_name="Existing"))
-        return stack
 
-    (asked,) = lookups(build())
-    assert (asked["provider"], asked["props"]["exactIdentifier"]) == ("cc-api-provider", "Existing")
-    answered = build(**{asked["key"]: [{"Arn": role_arn("path/Existing", account)}]})
-    assert lookups(answered) == []
-    assert policy(answered)["Roles"] == ["Existing"]
+    stack = answered(make_app, use, [{"Arn": role_arn("path/Existing", account)}], account)
+    assert policy(stack)["Roles"] == ["Existing"]
 
 
 def test_a_looked_up_role_that_is_immutable_is_refused_once_it_is_known(make_app: MakeApp) -> None:
-    def build(**context: object) -> cdk.Stack:
-        stack = cdk.Stack(make_app(**context), "Stack", env=HERE)
+    def use(stack: cdk.Stack) -> None:
         role = iam.Role.from_lookup(stack, "Role", role_name="Existing", mutable=False)
         attach_to_role(stack, role)
-        return stack
 
-    (asked,) = lookups(build())
     with pytest.raises(ValueError, match="mutable=False"):
-        build(**{asked["key"]: [{"Arn": role_arn()}]})
+        answered(make_app, use, [{"Arn": role_arn()}])
 
 
 def test_two_looked_up_roles_with_policies_of_one_name_are_no_error_before_the_cli_has_asked(
@@ -417,29 +415,10 @@ def test_two_looked_up_roles_with_policies_of_one_name_are_no_error_before_the_c
 # roles that others create (iam.Role.customize_roles)
 
 
-def customized(scope: cdk.App | cdk.Stack, *, prevent_synthesis: bool = True) -> None:
-    known = {"Stack/Role": "Existing", "Stack/Owned": "Existing"}
-    iam.Role.customize_roles(scope, prevent_synthesis=prevent_synthesis, use_precreated_roles=known)
-
-
-def reported(construct: cdk.Stack) -> dict[str, list[dict[str, Any]]]:
-    """The statements in the report for those who create the roles, by the role's path."""
-    folder = synth(construct)
-    report = json.loads((folder / "iam-policy-report.json").read_text())
-    for role in report["roles"]:
-        assert f"({role['roleConstructPath']})" in (folder / "iam-policy-report.txt").read_text()
-    return {role["roleConstructPath"]: role["identityPolicyStatements"] for role in report["roles"]}
-
-
 @pytest.mark.parametrize(
     ("role_of", "where", "prevent_synthesis"),
     [
-        pytest.param(lambda s: owned_role(s, "Role"), "app", True, id="owned"),
-        pytest.param(lambda s: owned_role(s, "Role"), "stack", False, id="owned, synthesized"),
-        pytest.param(lambda s: existing_role(s, "Role"), "stack", True, id="by name"),
-        pytest.param(
-            lambda s: iam.Role.from_role_arn(s, "Role", role_arn()), "app", False, id="by ARN"
-        ),
+        *ROLES_OF_OTHERS,
         pytest.param(
             lambda s: iam.Role.from_role_name(s, "Role", "Existing", mutable=False),
             "app",
@@ -451,12 +430,7 @@ def reported(construct: cdk.Stack) -> dict[str, list[dict[str, Any]]]:
 def test_a_customized_role_is_no_error_and_the_report_lists_each_statement_once(
     make_app: MakeApp, role_of: RoleOf, where: str, *, prevent_synthesis: bool
 ) -> None:
-    app = make_app()
-    if where == "app":
-        customized(app, prevent_synthesis=prevent_synthesis)
-    stack = cdk.Stack(app, "Stack")
-    if where == "stack":
-        customized(stack, prevent_synthesis=prevent_synthesis)
+    stack = customized(make_app(), where, prevent_synthesis=prevent_synthesis)
     role = role_of(stack)
     permissions = SessionManagerPermissions(
         stack,
@@ -481,9 +455,7 @@ def test_a_customized_role_is_no_error_and_the_report_lists_each_statement_once(
 
 
 def test_the_report_lists_a_key_added_before_the_role_once(make_app: MakeApp) -> None:
-    app = make_app()
-    iam.Role.customize_roles(app)
-    stack = cdk.Stack(app, "Stack")
+    stack = customized(make_app())
     permissions = SessionManagerPermissions(stack, "Permissions", role=existing_role(stack, "One"))
     permissions.add_encryption_key(existing_key(stack))
     permissions.attach_to_role(existing_role(stack, "Another", "Another"))
@@ -493,14 +465,14 @@ def test_the_report_lists_a_key_added_before_the_role_once(make_app: MakeApp) ->
 
 def test_a_customized_role_beside_another_leaves_the_other_its_policy(make_app: MakeApp) -> None:
     app = make_app()
-    customized = cdk.Stack(app, "Customized")
-    iam.Role.customize_roles(customized)
+    theirs = cdk.Stack(app, "Theirs")
+    iam.Role.customize_roles(theirs)
     stack = cdk.Stack(app, "Stack")
     permissions = SessionManagerPermissions(stack, "Permissions", role=existing_role(stack))
-    permissions.attach_to_role(existing_role(customized, "Role", "Customized"))
+    permissions.attach_to_role(existing_role(theirs, "Role", "Customized"))
     permissions.add_encryption_key(existing_key(stack))
     assert policy(stack)["Roles"] == ["Existing"]
-    assert [s["Resource"] for s in reported(stack)["Customized/Role"]] == ["*", "*", key_arn()]
+    assert [s["Resource"] for s in reported(stack)["Theirs/Role"]] == ["*", "*", key_arn()]
 
 
 @pytest.mark.parametrize(
@@ -516,18 +488,14 @@ def test_a_customized_role_beside_another_leaves_the_other_its_policy(make_app: 
 def test_the_customized_role_of_a_profile_is_reported(
     make_app: MakeApp, profile_of: ProfileOf
 ) -> None:
-    app = make_app()
-    customized(app, prevent_synthesis=False)
-    stack = cdk.Stack(app, "Stack")
+    stack = customized(make_app(), prevent_synthesis=False)
     attach_to_profile(stack, profile_of(stack))
     (statements,) = reported(stack).values()
     assert [s["Resource"] for s in statements] == ["*", "*"]
 
 
 def test_an_immutable_role_is_refused_where_roles_are_customized(make_app: MakeApp) -> None:
-    app = make_app()
-    customized(app)
-    stack = cdk.Stack(app, "Stack")
+    stack = customized(make_app())
     with pytest.raises(ValueError, match="was imported with mutable=False"):
         attach_to_role(stack, owned_role(stack).without_policy_updates())
 
