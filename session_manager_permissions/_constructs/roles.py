@@ -221,8 +221,8 @@ def _named_target(
     if cdk.Token.is_unresolved(names):
         _refuse_other_account("instance_profile", profile, stack)
         name = cdk.Fn.select(0, names)
-        role = iam.Role.from_role_name(scope, role_id, name)
-        return Target(role=role, key=names[0], name=name)
+        imported = iam.Role.from_role_name(scope, role_id, name)
+        return Target(role=imported, key=names[0], name=name)
     if len(names) != 1:
         raise ValueError(
             f"instance_profile {profile.node.path!r} has {len(names)} roles, {names!r}: give it one"

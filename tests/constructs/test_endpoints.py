@@ -583,8 +583,24 @@ def test_endpoint_on_a_condition_is_not_made_twice_and_warned_of(
 
 
 def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_path: Path) -> None:
+    ssm = {
+        "VpcId": {"Fn::GetAtt": ["Network", "VpcId"]},
+        "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.ssm"},
+        "VpcEndpointType": "Interface",
+        "PrivateDnsEnabled": True,
+    }
+    table = {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Network"}}}
+    s3_properties = {
+        "VpcId": {"Ref": "Network"},
+        "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
+        "RouteTableIds": [{"Ref": "Table"}],
+    }
+    network = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
+    body = {"Network": network, "Table": table}
+    for name, properties in (("Ssm", ssm), ("S3", s3_properties)):
+        body[name] = {"Type": "AWS::EC2::VPCEndpoint", "Properties": properties}
     file = tmp_path / "template.json"
-    file.write_text(json.dumps(NETWORK), encoding="utf-8")
+    file.write_text(json.dumps({"Resources": body}), encoding="utf-8")
     included = CfnInclude(stack_here, "Template", template_file=str(file))
     vpc = ec2.Vpc.from_vpc_attributes(
         stack_here,
@@ -592,46 +608,13 @@ def test_endpoints_of_a_template_are_not_made_twice(stack_here: cdk.Stack, tmp_p
         vpc_id=included.get_resource("Network").ref,
         vpc_cidr_block="10.0.0.0/16",
         availability_zones=["eu-west-1a"],
-        isolated_subnet_ids=[included.get_resource("Subnet").ref],
+        isolated_subnet_ids=["subnet-1"],
         isolated_subnet_route_table_ids=[included.get_resource("Table").ref],
     )
 
     made(stack_here, vpc, log_bucket=bucket(stack_here))
 
     assert services(stack_here) == ["s3", *ALWAYS]
-
-
-NETWORK: Final = {
-    "Resources": {
-        "Network": {
-            "Type": "AWS::EC2::VPC",
-            "Properties": {"CidrBlock": "10.0.0.0/16", "EnableDnsHostnames": True},
-        },
-        "Subnet": {
-            "Type": "AWS::EC2::Subnet",
-            "Properties": {"CidrBlock": "10.0.0.0/24", "VpcId": {"Ref": "Network"}},
-        },
-        "Table": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Network"}}},
-        "Ssm": {
-            "Type": "AWS::EC2::VPCEndpoint",
-            "Properties": {
-                "VpcId": {"Fn::GetAtt": ["Network", "VpcId"]},
-                "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.ssm"},
-                "VpcEndpointType": "Interface",
-                "PrivateDnsEnabled": True,
-                "SubnetIds": [{"Ref": "Subnet"}],
-            },
-        },
-        "S3": {
-            "Type": "AWS::EC2::VPCEndpoint",
-            "Properties": {
-                "VpcId": {"Ref": "Network"},
-                "ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.s3"},
-                "RouteTableIds": [{"Ref": "Table"}],
-            },
-        },
-    }
-}
 
 
 # What comes after

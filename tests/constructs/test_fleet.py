@@ -76,7 +76,10 @@ COVERS_NOTHING = "session-manager-permissions:fleet-covers-nothing"
 
 class Covered(Protocol):
     def __call__(
-        self, *names: str, env: cdk.Environment | None = HERE, **context: object
+        self,
+        *names: str,
+        env: cdk.Environment | None = HERE,
+        context: dict[str, object] | None = None,
     ) -> list[cdk.Stack]: ...
 
 
@@ -84,8 +87,12 @@ class Covered(Protocol):
 def covered(make_app: MakeApp) -> Covered:
     """Make an app with a fleet, and then these stacks in it."""
 
-    def make(*names: str, env: cdk.Environment | None = HERE, **context: object) -> list[cdk.Stack]:
-        app = make_app(**context)
+    def make(
+        *names: str,
+        env: cdk.Environment | None = HERE,
+        context: dict[str, object] | None = None,
+    ) -> list[cdk.Stack]:
+        app = make_app(**(context or {}))
         SessionManagerFleet(app, "Fleet")
         return [cdk.Stack(app, name, env=env) for name in names]
 
@@ -750,7 +757,7 @@ def by_a_node_group_and_a_profile(scope: Construct, role: iam.Role) -> None:
 def test_a_role_of_compute_in_two_other_stacks_is_attached_by_each(
     covered: Covered, use: Callable[[Construct, iam.Role], None], references: dict[str, object]
 ) -> None:
-    owner, first, second = covered("Owner", "First", "Second", **references)
+    owner, first, second = covered("Owner", "First", "Second", context=references)
     role = owned_role(owner, name="Named" if use is by_its_literal_name else None)
     for stack in (first, second):
         use(stack, role)
@@ -781,7 +788,7 @@ def test_a_role_that_has_a_name_for_other_regions_is_attached_by_its_own_stack_o
 def test_a_role_s_own_stack_attaches_it_for_two_others(
     covered: Covered, references: dict[str, object]
 ) -> None:
-    first, owner, second = covered("First", "Owner", "Second", **references)
+    first, owner, second = covered("First", "Owner", "Second", context=references)
     role = owned_role(owner)
     for stack in (first, owner, second):
         profile(stack, role=role)
@@ -1662,8 +1669,9 @@ WRONG: Any = "wrong"
 )
 def test_a_wrong_option_is_a_type_error_at_once(stack: cdk.Stack, option: str) -> None:
     for wrong in (WRONG, [WRONG]):
+        options: Any = {option: wrong}
         with pytest.raises(TypeError, match=option):
-            SessionManagerFleet(stack, "Fleet", **{option: wrong})
+            SessionManagerFleet(stack, "Fleet", **options)
     assert stack.node.try_find_child("Fleet") is None
 
 

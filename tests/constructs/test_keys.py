@@ -127,7 +127,8 @@ def l1_alias(scope: cdk.Stack, target: str) -> kms.CfnAlias:
 )
 def test_a_key_is_granted_by_its_arn(stack: cdk.Stack, key_of: KeyOf) -> None:
     permit(stack, key_of(stack))
-    owned = [{"Fn::GetAtt": [key, "Arn"]} for key in resources(stack, "AWS::KMS::Key")]
+    keys = resources(stack, "AWS::KMS::Key")
+    owned: list[object] = [{"Fn::GetAtt": [key, "Arn"]} for key in keys]
     assert decrypt(stack) == [{"Resource": one} for one in owned or [key_arn()]]
 
 
