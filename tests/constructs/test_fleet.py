@@ -65,6 +65,7 @@ from tests.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import TypeAlias
 
     from constructs import IConstruct
 
@@ -88,9 +89,7 @@ def covered(make_app: MakeApp) -> Covered:
     """Make an app with a fleet, and then these stacks in it."""
 
     def make(
-        *names: str,
-        env: cdk.Environment | None = HERE,
-        context: dict[str, object] | None = None,
+        *names: str, env: cdk.Environment | None = HERE, context: dict[str, object] | None = None
     ) -> list[cdk.Stack]:
         app = make_app(**(context or {}))
         SessionManagerFleet(app, "Fleet")
@@ -146,6 +145,8 @@ def failure(construct: Construct) -> str:
 
 
 # whoever made the compute: each holder with a role that it is given
+
+Hold: TypeAlias = "Callable[[cdk.Stack, iam.IRole], None]"
 
 
 def in_a_profile(stack: cdk.Stack, role: iam.IRole) -> None:
@@ -287,9 +288,7 @@ def test_the_role_gets_the_policy(stack_here: cdk.Stack, make: Callable[..., Non
 
 
 @each_holder
-def test_an_imported_role_gets_the_policy(
-    stack_here: cdk.Stack, hold: Callable[[cdk.Stack, iam.IRole], None]
-) -> None:
+def test_an_imported_role_gets_the_policy(stack_here: cdk.Stack, hold: Hold) -> None:
     hold(stack_here, existing_role(stack_here))
     SessionManagerFleet(stack_here, "Fleet", strict=True)
     assert fleet_roles(stack_here) == [["Existing"]]
@@ -916,22 +915,8 @@ def test_a_role_that_must_not_change_keeps_the_policy_from_no_other(stack: cdk.S
 
 
 def owned_in_another_account(stack: cdk.Stack) -> IConstruct:
-    app = stack.node.root
-    assert isinstance(app, cdk.App)
-    there = cdk.Stack(app, "There", env=ELSEWHERE)
+    there = cdk.Stack(cdk.Stage.of(stack), "There", env=ELSEWHERE)
     return profile(stack, role=owned_role(there, name="Theirs"))
-
-
-def without_a_role(stack: cdk.Stack) -> IConstruct:
-    return l1_profile(stack)
-
-
-def with_two_roles(stack: cdk.Stack) -> IConstruct:
-    return l1_profile(stack, "One", "Another")
-
-
-def with_an_arn(stack: cdk.Stack) -> IConstruct:
-    return l1_profile(stack, role_arn())
 
 
 def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
@@ -940,27 +925,22 @@ def made_as_a_bare_resource(stack: cdk.Stack) -> IConstruct:
     )
 
 
-def with_a_node_group_of(node_role: str) -> Callable[[cdk.Stack], IConstruct]:
-    return lambda stack: l1_node_group(stack, node_role)
-
-
+THEIR_ACCOUNT = f"belongs to account {OTHER_ACCOUNT}"
+NOT_AN_ARN = "is not the ARN of a role"
 LOST: dict[str, tuple[Callable[[cdk.Stack], IConstruct], str]] = {
-    "role owned in another account": (
-        owned_in_another_account,
-        f"belongs to account {OTHER_ACCOUNT}",
-    ),
-    "no role": (without_a_role, "has 0 roles, "),
-    "two roles": (with_two_roles, "has 2 roles, "),
-    "ARN of a role": (with_an_arn, "which is an ARN: give the name alone"),
+    "role owned in another account": (owned_in_another_account, THEIR_ACCOUNT),
+    "no role": (l1_profile, "has 0 roles, "),
+    "two roles": (lambda s: l1_profile(s, "One", "Another"), "has 2 roles, "),
+    "ARN of a role": (lambda s: l1_profile(s, role_arn()), "which is an ARN: give the name"),
     "bare resource": (made_as_a_bare_resource, "is a cdk.CfnResource"),
-    "node group of a name": (with_a_node_group_of("worker"), "is not the ARN of a role"),
+    "node group of a name": (lambda s: l1_node_group(s, "worker"), NOT_AN_ARN),
     "node group of a user": (
-        with_a_node_group_of(f"arn:aws:iam::{ACCOUNT}:user/worker"),
-        "is not the ARN of a role",
+        lambda s: l1_node_group(s, f"arn:aws:iam::{ACCOUNT}:user/worker"),
+        NOT_AN_ARN,
     ),
     "node group of another account": (
-        with_a_node_group_of(role_arn(account=OTHER_ACCOUNT)),
-        f"belongs to account {OTHER_ACCOUNT}",
+        lambda s: l1_node_group(s, role_arn(account=OTHER_ACCOUNT)),
+        THEIR_ACCOUNT,
     ),
 }
 
@@ -980,112 +960,90 @@ def test_what_can_t_be_attached_to_is_named_in_a_warning(stack_here: cdk.Stack, 
     assert not warnings(stack_here)
 
 
-def immutable_by_name(stack: cdk.Stack) -> iam.IRole:
-    return iam.Role.from_role_name(stack, "Role", "Existing", mutable=False)
+def immutable(scope: Construct) -> iam.IRole:
+    return iam.Role.from_role_name(scope, "Role", "Existing", mutable=False)
 
 
-def immutable_by_arn(stack: cdk.Stack) -> iam.IRole:
-    return iam.Role.from_role_arn(stack, "Role", role_arn(), mutable=False)
+def by_arn(stack: cdk.Stack, arn: str, *, mutable: bool = True) -> iam.IRole:
+    return iam.Role.from_role_arn(stack, "Role", arn, mutable=mutable)
 
 
-def immutable_by_a_parameter(stack: cdk.Stack) -> iam.IRole:
-    name = cdk.CfnParameter(stack, "Name").value_as_string
-    return iam.Role.from_role_name(stack, "Role", name, mutable=False)
+def parameter(stack: cdk.Stack) -> str:
+    return cdk.CfnParameter(stack, "Given").value_as_string
 
 
-def immutable_by_a_parameter_s_arn(stack: cdk.Stack) -> iam.IRole:
-    arn = cdk.CfnParameter(stack, "Arn").value_as_string
-    return iam.Role.from_role_arn(stack, "Role", arn, mutable=False)
-
-
-def immutable_in_another_stack(stack: cdk.Stack) -> iam.IRole:
-    shared = cdk.Stack(cdk.Stage.of(stack), "Shared", env=HERE)
-    return immutable_by_name(shared)
-
-
-def immutable_beside_a_mutable(stack: cdk.Stack) -> iam.IRole:
-    existing_role(stack)
-    return immutable_by_name(stack)
-
-
-def mutable_beside_an_immutable(stack: cdk.Stack) -> iam.IRole:
-    immutable_by_name(stack)
-    return existing_role(stack)
-
-
-def view_of_an_owned(stack: cdk.Stack) -> iam.IRole:
-    return owned_role(stack).without_policy_updates()
-
-
-def another_account_s(stack: cdk.Stack) -> iam.IRole:
-    return iam.Role.from_role_arn(stack, "Role", role_arn(account=OTHER_ACCOUNT))
-
-
-def reserved(stack: cdk.Stack) -> iam.IRole:
-    path = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admins_0123456789abcdef"
-    return iam.Role.from_role_arn(stack, "Role", role_arn(path))
-
-
-def service_linked(stack: cdk.Stack) -> iam.IRole:
-    return iam.Role.from_role_arn(stack, "Role", role_arn("aws-service-role/x.amazonaws.com/X"))
-
-
-FIXED: dict[Callable[[cdk.Stack], iam.IRole], str] = {
-    immutable_by_name: "mutable=False",
-    immutable_by_arn: "mutable=False",
-    immutable_by_a_parameter: "mutable=False",
-    immutable_by_a_parameter_s_arn: "mutable=False",
-    immutable_in_another_stack: "mutable=False",
-    immutable_beside_a_mutable: "mutable=False",
-    mutable_beside_an_immutable: "mutable=False",
-    view_of_an_owned: "without_policy_updates()",
-    another_account_s: f"belongs to account {OTHER_ACCOUNT}",
-    reserved: "reserved by AWS",
-    service_linked: "is a service-linked role",
+RoleOf: TypeAlias = "Callable[[cdk.Stack], iam.IRole]"
+NOT_MUTABLE = "mutable=False"
+FIXED: dict[str, tuple[RoleOf, str]] = {
+    "immutable by name": (immutable, NOT_MUTABLE),
+    "immutable by ARN": (lambda s: by_arn(s, role_arn(), mutable=False), NOT_MUTABLE),
+    "immutable by a parameter": (
+        lambda s: iam.Role.from_role_name(s, "Role", parameter(s), mutable=False),
+        NOT_MUTABLE,
+    ),
+    "immutable by a parameter's ARN": (
+        lambda s: by_arn(s, parameter(s), mutable=False),
+        NOT_MUTABLE,
+    ),
+    "immutable in another stack": (
+        lambda s: immutable(cdk.Stack(cdk.Stage.of(s), "Shared", env=HERE)),
+        NOT_MUTABLE,
+    ),
+    "immutable beside a mutable": (lambda s: (existing_role(s), immutable(s))[1], NOT_MUTABLE),
+    "mutable beside an immutable": (lambda s: (immutable(s), existing_role(s))[1], NOT_MUTABLE),
+    "view of an owned": (
+        lambda s: owned_role(s).without_policy_updates(),
+        "without_policy_updates()",
+    ),
+    "another account's": (lambda s: by_arn(s, role_arn(account=OTHER_ACCOUNT)), THEIR_ACCOUNT),
+    "reserved": (
+        lambda s: by_arn(s, role_arn("aws-reserved/sso.amazonaws.com/Admins")),
+        "reserved by AWS",
+    ),
+    "service-linked": (
+        lambda s: by_arn(s, role_arn("aws-service-role/x.amazonaws.com/X")),
+        "is a service-linked role",
+    ),
 }
 
 
-def rotated(*holders: Callable[[cdk.Stack, iam.IRole], None], but: object = None) -> Any:  # noqa: ANN401
+def rotated(*holders: Hold, but: str = "") -> list[Any]:
     """Each role that must not change, with one holder after the other in turn."""
-    pairs = zip(itertools.cycle(holders), (role for role in FIXED if role is not but), strict=False)
-    return [
-        pytest.param(hold, make_role, id=f"{make_role.__name__} {hold.__name__}")
-        for hold, make_role in pairs
-    ]
+    pairs = zip(itertools.cycle(holders), (kind for kind in FIXED if kind != but), strict=False)
+    return [pytest.param(hold, kind, id=f"{kind} {hold.__name__}") for hold, kind in pairs]
 
 
 @pytest.mark.parametrize(
-    ("hold", "make_role"),
+    ("hold", "kind"),
     [
         *rotated(in_a_profile),
-        *rotated(in_an_l1_profile, but=another_account_s),  # which tells no account
+        *rotated(in_an_l1_profile, but="another account's"),  # which tells no account
         *rotated(*HOLDERS[2:]),
     ],
 )
 def test_a_role_that_must_not_change_is_never_attached_to(
-    stack_here: cdk.Stack,
-    hold: Callable[[cdk.Stack, iam.IRole], None],
-    make_role: Callable[[cdk.Stack], iam.IRole],
+    stack_here: cdk.Stack, hold: Hold, kind: str
 ) -> None:
+    make_role, why = FIXED[kind]
     hold(stack_here, make_role(stack_here))
     SessionManagerFleet(stack_here, "Fleet")
     (lost,) = [text for text in warnings(stack_here) if NOT_ATTACHED in text]
     assert "Stack/It" in lost
-    assert FIXED[make_role] in lost
+    assert why in lost
     assert not fleet_roles(stack_here)
 
 
-@pytest.mark.parametrize("hold", HOLDERS, ids=lambda hold: hold.__name__)
+@each_holder
 def test_a_role_that_must_not_change_is_an_error_where_strict(
-    stack_here: cdk.Stack, hold: Callable[[cdk.Stack, iam.IRole], None]
+    stack_here: cdk.Stack, hold: Hold
 ) -> None:
-    hold(stack_here, immutable_by_arn(stack_here))
+    hold(stack_here, immutable(stack_here))
     SessionManagerFleet(stack_here, "Fleet", strict=True)
     assert "mutable=False" in failure(stack_here)
 
 
 def test_another_account_s_role_of_the_same_name_is_another_role(stack_here: cdk.Stack) -> None:
-    another_account_s(stack_here)
+    by_arn(stack_here, role_arn(account=OTHER_ACCOUNT))
     in_an_instance(stack_here, existing_role(stack_here))
     SessionManagerFleet(stack_here, "Fleet", strict=True)
     assert roles(stack_here) == ["Existing"]
@@ -1093,7 +1051,7 @@ def test_another_account_s_role_of_the_same_name_is_another_role(stack_here: cdk
 
 def test_a_role_that_only_javascript_code_has_imported_is_asked_too(stack_here: cdk.Stack) -> None:
     """Python then sees no role in the tree. Constructs of other libraries may do this."""
-    role = immutable_by_name(stack_here)
+    role = immutable(stack_here)
     in_an_instance(stack_here, role)
     hidden = Tree(stack_here)
     hidden.in_app = [node for node in hidden.in_app if not hasattr(node, "grant_pass_role")]
@@ -1125,22 +1083,21 @@ def test_a_group_whose_launch_template_has_no_role_has_none_to_ask(stack_here: c
 
 
 @pytest.mark.parametrize(
-    ("hold", "make_role"),
+    ("hold", "kind"),
     rotated(  # The construct goes by what it is given, and not by what the rest of the app imports.
         *(in_an_instance, in_an_auto_scaling_group, in_a_launch_template, in_batch),
-        but=mutable_beside_an_immutable,
+        but="mutable beside an immutable",
     ),
 )
 def test_the_construct_refuses_the_l1_profile_of_such_a_role_too(
-    stack_here: cdk.Stack,
-    hold: Callable[[cdk.Stack, iam.IRole], None],
-    make_role: Callable[[cdk.Stack], iam.IRole],
+    stack_here: cdk.Stack, hold: Hold, kind: str
 ) -> None:
+    make_role, why = FIXED[kind]
     hold(stack_here, make_role(stack_here))
     made = next(
         node for node in stack_here.node.find_all() if isinstance(node, iam.CfnInstanceProfile)
     )
-    with pytest.raises(ValueError, match=re.escape(FIXED[make_role])):
+    with pytest.raises(ValueError, match=re.escape(why)):
         SessionManagerPermissions(stack_here, "Permissions", instance_profile=made)
 
 
@@ -1310,7 +1267,7 @@ CUSTOMIZED = [
 @pytest.mark.parametrize(("hold", "level", "prevent_synthesis", "make_role"), CUSTOMIZED)
 def test_roles_that_others_create_are_reported_once_behind_every_construct(
     make_app: MakeApp,
-    hold: Callable[[cdk.Stack, iam.IRole], None],
+    hold: Hold,
     level: str,
     make_role: Callable[[cdk.Stack], iam.IRole],
     *,
@@ -1330,63 +1287,33 @@ def test_roles_that_others_create_are_reported_once_behind_every_construct(
 # exclude
 
 
-def excluded_profile(stack: cdk.Stack) -> IConstruct:
-    return profile(stack, "Excluded")
-
-
-def excluded_l1_profile(stack: cdk.Stack) -> IConstruct:
-    return l1_profile(stack, owned_role(stack).role_name, construct_id="Excluded")
-
-
-def excluded_instance(stack: cdk.Stack) -> IConstruct:
-    return instance(stack, "Excluded")
-
-
-def excluded_hidden_profile(stack: cdk.Stack) -> IConstruct:
-    return excluded_instance(stack).node.find_child("InstanceProfile")
-
-
-def excluded_subtree(stack: cdk.Stack) -> IConstruct:
-    outer = Construct(stack, "Excluded")
+def with_a_profile_below(outer: Construct) -> IConstruct:
     profile(Construct(outer, "Inner"))
     return outer
 
 
-def excluded_nested_stack(stack: cdk.Stack) -> IConstruct:
-    nested = cdk.NestedStack(stack, "Excluded")
-    profile(nested)
-    return nested
-
-
-def excluded_node_group(stack: cdk.Stack) -> IConstruct:
-    return l1_node_group(stack, role_arn("Alone"))
-
-
-def excluded_role_above_its_profile(stack: cdk.Stack) -> IConstruct:
+def role_above_its_profile(stack: cdk.Stack) -> IConstruct:
     role = owned_role(stack)
     iam.InstanceProfile(role, "Profile", role=role)
     return role
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        excluded_profile,
-        excluded_l1_profile,
-        excluded_instance,
-        excluded_hidden_profile,
-        excluded_subtree,
-        excluded_nested_stack,
-        excluded_node_group,
-        excluded_role_above_its_profile,
-        made_as_a_bare_resource,
-    ],
-    ids=lambda make: make.__name__,
-)
-def test_what_is_excluded_is_left_alone_with_all_below(
-    stack: cdk.Stack, make: Callable[[cdk.Stack], IConstruct]
-) -> None:
-    excluded = make(stack)
+EXCLUDED: dict[str, Callable[[cdk.Stack], IConstruct]] = {
+    "profile": lambda s: profile(s, "Excluded"),
+    "L1 profile": lambda s: l1_profile(s, owned_role(s).role_name),
+    "instance": instance,
+    "profile in an instance": lambda s: instance(s).node.find_child("InstanceProfile"),
+    "tree": lambda s: with_a_profile_below(Construct(s, "Excluded")),
+    "nested stack": lambda s: with_a_profile_below(cdk.NestedStack(s, "Excluded")),
+    "node group": lambda s: l1_node_group(s, role_arn("Alone")),
+    "role above its profile": role_above_its_profile,
+    "bare resource": made_as_a_bare_resource,
+}
+
+
+@pytest.mark.parametrize("kind", EXCLUDED)
+def test_what_is_excluded_is_left_alone_with_all_below(stack: cdk.Stack, kind: str) -> None:
+    excluded = EXCLUDED[kind](stack)
     profile(stack, "ExcludedNot", owned_role(stack, "Covered"))
     SessionManagerFleet(stack, "Fleet", exclude=[excluded])
     (covered,) = roles(stack)
