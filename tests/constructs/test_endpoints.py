@@ -134,9 +134,7 @@ def test_preferences_decide_what_is_needed(stack_here: cdk.Stack) -> None:
         log_group=group(stack_here),
     )
 
-    SessionManagerEndpoints(
-        stack_here, "Endpoints", vpc=isolated(stack_here), preferences=preferences
-    )
+    made(stack_here, preferences=preferences, check_log_encryption=False)
 
     assert services(stack_here) == ["kms", "logs", "s3", "ssm", "ssmmessages"]
 
