@@ -10,12 +10,14 @@ import aws_cdk as cdk
 import pytest
 import tables
 from agent_calls import MEASURED
+from aws_cdk import aws_iam as iam
 
 from session_manager_permissions import (
     SessionManagerAccess,
     SessionManagerFleet,
     SessionManagerOptions,
     SessionManagerPermissions,
+    SessionPreferences,
     session_manager_statements,
 )
 from session_manager_permissions._app import CONTEXT
@@ -23,13 +25,16 @@ from session_manager_permissions._constructs.endpoints import _IDS
 from session_manager_permissions._limits import MAX_INLINE_POLICIES, MAX_MANAGED_POLICY
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify.checks import CHECKS, ORDER
+from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.identity import _TAKES_ACCOUNT_ROLE
 from session_manager_permissions._verify.operators import _SIGNS_CHANNEL
 from session_manager_permissions._verify.permissions import PERMISSIONS
+from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
-from .conftest import HERE, ROOT
+from .builders import as_list
+from .conftest import HERE, REGION, ROOT, existing_key, key_arn, role_arn
 from .scenarios import SCENARIOS
-from .test_readme import table
+from .test_readme import code, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +44,7 @@ REGIONS: Final = [
     for path in tables.pages()
     for match in tables.REGION.finditer(path.read_text("utf-8"))
 ]
+SESSIONS: Final = inspect.signature(SessionPreferences.grant_start_session).parameters
 CAUSES_FOUND: Final = {tables.cause_of(name) for name in (*RULES, *ORDER)} - {READY}
 
 
@@ -163,26 +169,56 @@ def test_the_endpoints_are_those_of_the_construct() -> None:
     assert services == [*_IDS, "s3"]
 
 
-def test_each_statement_of_an_operator_has_its_resources() -> None:
-    everything = tables.granted(dict.fromkeys(tables.KINDS_OF_SESSIONS, True), has_key=True)
+def granted(*, has_key: bool = True, **options: bool) -> list[tuple[str, list[str], object]]:
+    """What an operator is granted: the name of the Sid, the actions, and on what."""
+    stack = cdk.Stack(env=HERE)
+    existing = SessionPreferences.from_document_name(
+        stack, "Preferences", encryption_key=existing_key(stack) if has_key else None
+    )
+    operators = iam.ManagedPolicy(stack, "Operators")
+    existing.grant_start_session(operators, instance_tags={"team": "web"}, **options)
+    return [
+        (one.get("Sid", "none")[:-8] or "none", as_list(one["Action"]), one["Resource"])
+        for one in stack.resolve(operators.document)["Statement"]
+    ]
 
-    assert {*tables.OPERATORS} == {tables.first_action(statement) for statement in everything}
+
+def test_the_statements_of_an_operator_are_those_granted() -> None:
+    rows = table("Sid", (ROOT / "docs/preferences.md").read_text("utf-8"))
+    kinds = [name for name in SESSIONS if name.startswith("allow_")]
+    least = granted(has_key=False)
+
+    assert [(row[0].strip("`…"), code(row[1])) for row in rows] == [
+        (sid.removesuffix("none") or "none", actions)
+        for sid, actions, _ in granted(**dict.fromkeys(kinds, True))
+    ]
+    for kind in kinds:
+        found = granted(has_key=False, **{kind: True})
+        documents = re.findall("AWS-[A-Za-z]+", str(found[1][2]))
+        said = re.findall(rf"with `{kind}` ((?:`AWS-\w+`(?:, )?)+)", rows[1][2])
+        assert [name for names in said for name in code(names)] == documents
+        added = [actions for _, actions, _ in found[len(least) :]]
+        assert [code(row[1]) for row in rows if code(row[3]) == [kind]] == added
 
 
 def test_an_operator_is_granted_each_call_of_the_client() -> None:
-    granted = {
-        action
-        for statement in tables.granted({}, has_key=True)
-        for action in tables.as_list(statement["Action"])
+    actions = {action for _, actions, _ in granted() for action in actions}
+
+    assert {call["action"] for call in MEASURED["operator"]} == actions
+
+
+def test_the_capabilities_are_asked_about_as_the_page_says() -> None:
+    key = LiveKey(key_arn(), "key")
+    uses = Uses(LiveDocument(log_bucket="logs", log_group="logs"), keys=(key,), log_bucket_key=key)
+    asked = {
+        one.capability: {action for need in one.needs for action in need.actions}
+        for one in questions(LiveRole(role_arn(), None), uses, REGION)
     }
+    rows = table("capability", (ROOT / "docs/verify.md").read_text("utf-8"))
 
-    assert {call["action"] for call in MEASURED["operator"]} == granted
+    said = {row[0].strip("`"): {name for name in code(row[2]) if ":" in name} for row in rows}
 
-
-def test_each_capability_is_asked_about() -> None:
-    rows = tables.capabilities("").splitlines()[2:]
-
-    assert [*tables.CAPABILITIES] == [row.split("`")[1] for row in rows]
+    assert said == asked
 
 
 def test_the_credentials_for_a_role_are_those_of_the_help() -> None:
@@ -194,12 +230,15 @@ def test_the_credentials_for_a_role_are_those_of_the_help() -> None:
     assert listed <= {*PERMISSIONS}
 
 
-def test_each_option_of_the_app_is_an_argument_or_described() -> None:
-    arguments = {*inspect.signature(SessionManagerPermissions.__init__).parameters}
-    options = {name.replace("-", "_") for name in CONTEXT} - {"key"}
+def test_the_options_of_the_app_are_those_that_it_takes() -> None:
+    parameters = inspect.signature(SessionManagerPermissions.__init__).parameters
+    rows = table("context", (ROOT / "docs/existing-profiles.md").read_text("utf-8"))
 
-    assert {name.replace("-", "_") for name in tables.APP_OPTIONS} >= options - arguments
-    assert {*tables.APP_OPTIONS} <= {*CONTEXT}
+    assert {row[0].strip("`"): " or ".join(code(row[1])) for row in rows} == CONTEXT
+    for name, _, _, default in rows:
+        parameter = parameters.get(name.strip("`").replace("-", "_"))
+        if parameter and isinstance(parameter.default, bool):
+            assert code(default) == [str(parameter.default).lower()]
 
 
 def test_each_cause_has_a_page_and_no_other_has() -> None:

@@ -20,9 +20,6 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hin
 
 import agent_calls
 import picture
-from aws_cdk import App, Environment, Stack
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 
 from session_manager_permissions import (
     SessionManagerEndpoints,
@@ -33,16 +30,13 @@ from session_manager_permissions import (
     SessionPreferences,
     _needs,
 )
-from session_manager_permissions._app import CONTEXT
 from session_manager_permissions._causes import more
 from session_manager_permissions._command import parser as command_line
 from session_manager_permissions._readiness.rules import READY, RULES
 from session_manager_permissions._verify import answers
 from session_manager_permissions._verify.audit import result
 from session_manager_permissions._verify.checks import CHECKS, ORDER
-from session_manager_permissions._verify.document import LiveDocument
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_audit
-from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,46 +85,6 @@ ENDPOINTS: Final = (
 )
 """The endpoints that `SessionManagerEndpoints` makes."""
 
-OPERATORS: Final = {
-    "ssm:StartSession": "the instances, on the condition of their tags",
-    "ssm:TerminateSession": "`session/*`, on the condition that the session's tag "
-    "`aws:ssmmessages:session-id` is the operator's `aws:userid`, or that with `-` and more",
-    "ssmmessages:OpenDataChannel": "`session/*`",
-    "ssm-guiconnect:StartConnection": "`*`",
-    "ssm:DescribeSessions": "`*`",
-    "kms:GenerateDataKey": "the key; of an alias, the key that has it; with "
-    "`decrypt_sessions_only` for session data only",
-}
-"""The resources of each statement of an operator's policy, by its first action."""
-KINDS_OF_SESSIONS: Final = tuple(
-    name
-    for name in inspect.signature(SessionPreferences.grant_start_session).parameters
-    if name.startswith("allow_")
-)
-
-CAPABILITIES: Final = {
-    "reach": ("always", "`*`"),
-    "register": ("always", "`*`, and an instance in the region: one of the two is enough"),
-    "encrypt": ("for each `--key`, and the document's", "the key"),
-    "log-to-s3": (
-        "with `--log-bucket`, or the document's",
-        "the bucket, an object below the prefix, the bucket's key",
-    ),
-    "log-to-cloudwatch": (
-        "with `--log-group`, or the document's",
-        "all log groups, a stream of the group",
-    ),
-}
-"""When `verify` asks about each capability of a role, and on what."""
-
-APP_OPTIONS: Final = {
-    "instance-profile": "the instance profile, whose role is looked up",
-    "instance-profiles": "a file with the names or ARNs of instance profiles, one a line",
-    "role": "the role",
-    "roles": "a file with the names or ARNs of roles, one a line",
-    "log-bucket-key": "the KMS key that the log bucket encrypts with, or an alias of it",
-}
-"""What the options of the app mean that are no arguments of `SessionManagerPermissions`."""
 
 CALLABLES: Final[dict[str, Callable[..., Any]]] = {
     "SessionManagerPermissions": SessionManagerPermissions.__init__,
@@ -393,100 +347,6 @@ def endpoints(_: str) -> str:
     return table(("endpoint", "type", "made", "what the agent uses it for"), ENDPOINTS)
 
 
-def operators(_: str) -> str:
-    """Return the statements of an operator's policy, and the option that adds each."""
-    everything = granted(dict.fromkeys(KINDS_OF_SESSIONS, True), has_key=True)
-    when = {first_action(statement): "always" for statement in granted({})}
-    documents = []
-    for option in KINDS_OF_SESSIONS:
-        start, *others = granted({option: True})[1:]
-        names = re.findall(r"::document/(AWS-\w+)", json.dumps(start["Resource"]))
-        documents += [f"with `{option}` {code(names)}"] if names else []
-        for statement in others:
-            when.setdefault(first_action(statement), f"`{option}`")
-    rows = []
-    for number, statement in enumerate(everything):
-        sid = re.sub("[0-9a-f]{8}$", "…", statement.get("Sid", ""))
-        action = first_action(statement)
-        resources = OPERATORS[action]
-        if number == 1:  # the second with the same action
-            resources = f"the document; {'; '.join(documents)}"
-        rows.append(
-            (
-                f"`{sid}`" if sid else "none",
-                code(as_list(statement["Action"])),
-                resources,
-                when.get(action, "a key is known"),
-            )
-        )
-    return table(("Sid", "actions", "resources", "when"), rows)
-
-
-def granted(options: dict[str, Any], *, has_key: bool = False) -> list[dict[str, Any]]:
-    """Return what an operator is granted who may reach the instances with a tag."""
-    stack = Stack(App(), "Stack", env=Environment(account="111122223333", region="us-west-2"))
-    key = kms.Key.from_key_arn(stack, "Key", f"arn:aws:kms:us-west-2:{stack.account}:key/1")
-    preferences = SessionPreferences.from_document_name(
-        stack, "Preferences", encryption_key=key if has_key else None
-    )
-    operators = iam.ManagedPolicy(stack, "Operators")
-    preferences.grant_start_session(operators, instance_tags={"team": "web"}, **options)
-    statements: list[dict[str, Any]] = stack.resolve(operators.document)["Statement"]
-    return statements
-
-
-def first_action(statement: dict[str, Any]) -> str:
-    """Return the first action of a statement."""
-    return str(as_list(statement["Action"])[0])
-
-
-def as_list(value: str | list[str]) -> list[str]:
-    """Return one or several actions as a list."""
-    return [value] if isinstance(value, str) else value
-
-
-def capabilities(_: str) -> str:
-    """Return what `verify` asks about a role."""
-    key = LiveKey("arn:aws:kms:eu-west-1:111122223333:key/1", "key")
-    role = LiveRole("arn:aws:iam::111122223333:role/web-server", None)
-    uses = Uses(LiveDocument(log_bucket="logs", log_group="logs"), keys=(key,))
-    less, more = (
-        {
-            question.capability: list(
-                dict.fromkeys(action for need in question.needs for action in need.actions)
-            )
-            for question in questions(role, asked, "eu-west-1")
-        }
-        for asked in (uses, uses._replace(log_bucket_key=key))
-    )
-    rows = []
-    for name, actions in less.items():
-        of_bucket_key = [action for action in more[name] if action not in actions]
-        also = f"; with `--log-bucket-key` also {code(of_bucket_key)}" if of_bucket_key else ""
-        when, resources = CAPABILITIES[name]
-        rows.append((f"`{name}`", when, f"{code(actions)}{also}", resources))
-    return table(("capability", "asked", "actions", "on"), rows)
-
-
-def context(_: str) -> str:
-    """Return the options of the app."""
-    described = {
-        name.replace("_", "-"): meaning_and_default(text)
-        for name, text in documented(SessionManagerPermissions.__init__).items()
-    }
-    described["key"] = described["encryption-key"]
-    described |= {name: (meaning, "none") for name, meaning in APP_OPTIONS.items()}
-    rows = []
-    for name, kind in CONTEXT.items():
-        value = " or ".join(f"`{one}`" for one in kind.split(" or "))
-        meaning, default = described[name]
-        # What only Python has: kinds of constructs, other arguments, and its own spelling.
-        meaning = re.sub(r"`\w+`", lambda found: found[0].replace("_", "-"), meaning)
-        default = re.sub("`(?:True|False)`", lambda found: found[0].lower(), default)
-        rows.append((f"`{name}`", value, meaning.partition(": ")[0], default.partition(";")[0]))
-    return table(("context", "value", "meaning", "default"), rows)
-
-
 def needs(*, other_account: bool) -> Iterator[_needs.NeededStatement]:
     """Find what the role needs with all options."""
     yield from _needs.needed(
@@ -629,7 +489,7 @@ MAKERS: Final[dict[str, Callable[[str], str]]] = {
     made.__name__: made
     for made in (
         *(rules, checks, permissions, causes, cause, synthesis, live, statements, endpoints),
-        *(operators, capabilities, context, warnings, audit_policy),
+        *(warnings, audit_policy),
     )
 }
 OF_SOMETHING: Final = {
