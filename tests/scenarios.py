@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 
-from .conftest import ACCOUNT, OTHER_ACCOUNT, OTHER_REGION, REGION, existing_key, key_arn
+from .conftest import ACCOUNT, OTHER_ACCOUNT, REGION, existing_key, key_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,4 +80,3 @@ SCENARIOS: Final[dict[str, Callable[[cdk.Stack], SessionManagerOptions]]] = {
         "decrypt_sessions_only": True,
     },
 }
-FAR_KEY: Final = key_arn(OTHER_REGION)

@@ -23,7 +23,6 @@ from session_manager_permissions import (
     SessionManagerPermissions,
     SessionPreferences,
     lookup_instance_profile,
-    session_manager_statements,
 )
 
 from .builders import existing_bucket, l1_bucket
@@ -106,14 +105,6 @@ def imported(option: str, of: Callable[[cdk.Stack, Any], object], **more: Any) -
     return Place(option, permissions(option), of, **more)
 
 
-def fleet(option: str) -> Callable[[cdk.Stack, Any], object]:
-    def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
-        iam.CfnInstanceProfile(stack, "Profile", roles=["Existing"])
-        return SessionManagerFleet(stack, "Fleet", **complete(stack, option, value))
-
-    return give
-
-
 def preferences(option: str) -> Callable[[cdk.Stack, Any], object]:
     def give(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
         return SessionPreferences(stack, "Preferences", **complete(stack, option, value))
@@ -126,21 +117,11 @@ def start_session(stack: cdk.Stack, name: Any = "Existing", **access: Any) -> ob
     return existing.grant_start_session(iam.Group(stack, "Operators"), **access)
 
 
-def grant_to(stack: cdk.Stack, grantee: Any) -> object:  # noqa: ANN401
-    existing = SessionPreferences.from_document_name(stack, "Preferences", "Existing")
-    return existing.grant_start_session(grantee, all_instances=True)
-
-
 def existing_preferences(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
     existing = SessionPreferences.from_document_name(
         stack, "Preferences", log_bucket=existing_bucket(stack), log_prefix=value
     )
     return permissions("preferences")(stack, existing)
-
-
-def alone(stack: cdk.Stack, value: Any) -> object:  # noqa: ANN401
-    statements = session_manager_statements(log_bucket=existing_bucket(stack), log_prefix=value)
-    return iam.ManagedPolicy(stack, "Managed", statements=statements)
 
 
 def joined(prefix: str) -> str:
@@ -164,10 +145,6 @@ INSTANCES: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{}}"
 TEXTS: Final = {
     "policy_name": Place("policy_name", permissions("policy_name"), has_default=True),
     "log_prefix": Place("log_prefix", permissions("log_prefix"), written=joined, has_default=True),
-    "log_prefix of a fleet": Place(
-        "log_prefix", fleet("log_prefix"), written=joined, has_default=True
-    ),
-    "log_prefix of statements": Place("log_prefix", alone, written=joined, has_default=True),
     "log_prefix of preferences": Place(
         "log_prefix", preferences("log_prefix"), written=joined, has_default=True
     ),

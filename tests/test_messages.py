@@ -315,10 +315,6 @@ def owned_elsewhere(stack: cdk.Stack) -> iam.Role:
     return owned_role(in_other_account(stack))
 
 
-def by_its_arn_attribute(stack: cdk.Stack) -> iam.CfnInstanceProfile:
-    return iam.CfnInstanceProfile(stack, "Profile", roles=[l1_role(stack).attr_arn])
-
-
 def at_the_commands_end(_: World) -> None:
     main(["verify", "--role", "web", "--log-prefix", "a"])
 

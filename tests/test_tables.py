@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -169,7 +169,11 @@ def test_the_endpoints_are_those_of_the_construct() -> None:
     assert services == [*_IDS, "s3"]
 
 
-def granted(*, has_key: bool = True, **options: bool) -> list[tuple[str, list[str], object]]:
+def granted(
+    *,
+    has_key: bool = True,
+    **options: Any,  # noqa: ANN401
+) -> list[tuple[str, list[str], object]]:
     """What an operator is granted: the name of the Sid, the actions, and on what."""
     stack = cdk.Stack(env=HERE)
     existing = SessionPreferences.from_document_name(

@@ -273,11 +273,8 @@ def test_a_role_of_the_parent_stack_gets_the_policy_from_a_nested_stack(
     assert re.fullmatch(r"referencetoStackOwned\w+Ref", name["Ref"])
 
 
-@pytest.mark.parametrize("account", [ACCOUNT, OTHER_ACCOUNT])
-def test_an_environment_agnostic_stack_counts_every_account_as_its_own(
-    stack: cdk.Stack, account: str
-) -> None:
-    attach_to_role(stack, iam.Role.from_role_arn(stack, "Role", role_arn(account=account)))
+def test_an_environment_agnostic_stack_counts_every_account_as_its_own(stack: cdk.Stack) -> None:
+    attach_to_role(stack, iam.Role.from_role_arn(stack, "Role", role_arn(account=OTHER_ACCOUNT)))
     assert policy(stack)["Roles"] == ["Existing"]
 
 
@@ -327,48 +324,44 @@ def names_of_a_parameter(stack: cdk.Stack) -> list[str]:
     return cdk.CfnParameter(stack, "Names", type="CommaDelimitedList").value_as_list
 
 
-OF_ANOTHER_ACCOUNT: dict[str, Callable[[cdk.Stack, cdk.Stack], tuple[str, object]]] = {
-    "role by ARN": lambda here, _: (
-        "role",
-        iam.Role.from_role_arn(here, "Role", role_arn(account=OTHER_ACCOUNT)),
+OF_ANOTHER_ACCOUNT: dict[str, Callable[[cdk.Stack, cdk.Stack], object]] = {
+    "role by ARN": lambda here, _: iam.Role.from_role_arn(
+        here, "Role", role_arn(account=OTHER_ACCOUNT)
     ),
-    "role by an ARN with a region": lambda here, _: (
-        "role",
-        iam.Role.from_role_arn(here, "Role", f"arn:aws:iam:{REGION}:{OTHER_ACCOUNT}:role/Existing"),
+    "role by an ARN with a region": lambda here, _: iam.Role.from_role_arn(
+        here, "Role", f"arn:aws:iam:{REGION}:{OTHER_ACCOUNT}:role/Existing"
     ),
-    "role by name in their stack": lambda _, there: ("role", existing_role(there)),
-    "L2 role": lambda _, there: ("role", owned_role(there, name="Named")),
-    "L1 role": lambda _, there: ("role", l1_role(there, name="Named")),
-    "L1 profile of an L1": lambda _, there: (
-        "instance_profile",
-        l1_profile(there, l1_role(there, name="Named").ref),
+    "role by name in their stack": lambda _, there: existing_role(there),
+    "L2 role": lambda _, there: owned_role(there, name="Named"),
+    "L1 role": lambda _, there: l1_role(there, name="Named"),
+    "L1 profile of an L1": lambda _, there: l1_profile(there, l1_role(there, name="Named").ref),
+    "L1 profile of an L2": lambda _, there: l1_profile(
+        there, owned_role(there, name="Named").role_name
     ),
-    "L1 profile of an L2": lambda _, there: (
-        "instance_profile",
-        l1_profile(there, owned_role(there, name="Named").role_name),
+    "L2 profile": lambda _, there: iam.InstanceProfile(there, "Profile"),
+    "L1 profile with a name": lambda _, there: l1_profile(there, "Existing"),
+    "L1 profile with a list": lambda _, there: iam.CfnInstanceProfile(
+        there, "Profile", roles=names_of_a_parameter(there)
     ),
-    "L2 profile": lambda _, there: ("instance_profile", iam.InstanceProfile(there, "Profile")),
-    "L1 profile with a name": lambda _, there: ("instance_profile", l1_profile(there, "Existing")),
-    "L1 profile with a list": lambda _, there: (
-        "instance_profile",
-        iam.CfnInstanceProfile(there, "Profile", roles=names_of_a_parameter(there)),
-    ),
-    "imported profile": lambda here, there: (
-        "instance_profile",
-        imported_profile(
-            there, iam.Role.from_role_arn(here, "Role", role_arn(account=OTHER_ACCOUNT))
-        ),
+    "imported profile": lambda here, there: imported_profile(
+        there, iam.Role.from_role_arn(here, "Role", role_arn(account=OTHER_ACCOUNT))
     ),
 }
+
+
+def permit(stack: cdk.Stack, target: object) -> SessionManagerPermissions:
+    """Give the construct a role or a profile."""
+    is_profile = hasattr(target, "instance_profile_ref")
+    given: dict[str, Any] = {"instance_profile" if is_profile else "role": target}
+    return SessionManagerPermissions(stack, "Permissions", **given)
 
 
 @pytest.mark.parametrize("kind", OF_ANOTHER_ACCOUNT)
 def test_a_role_of_another_account_is_refused(stack_here: cdk.Stack, kind: str) -> None:
     there = cdk.Stack(app_of(stack_here), "Other", env=ELSEWHERE)
-    argument, target = OF_ANOTHER_ACCOUNT[kind](stack_here, there)
-    given: dict[str, Any] = {argument: target}
+    target = OF_ANOTHER_ACCOUNT[kind](stack_here, there)
     with pytest.raises(ValueError, match=f"belongs to account {OTHER_ACCOUNT}"):
-        SessionManagerPermissions(stack_here, "Permissions", **given)
+        permit(stack_here, target)
 
 
 @pytest.mark.parametrize("name", ["Existing", "DUMMY_ARN"])
@@ -558,17 +551,13 @@ def test_one_role_reached_by_several_roads_is_attached_once(
     stack: cdk.Stack, kind: str, *, backwards: bool
 ) -> None:
     roads: list[Any] = ROADS[kind](stack)
-    permissions: SessionManagerPermissions | None = None
-    for road in reversed(roads) if backwards else roads:
-        is_profile = hasattr(road, "instance_profile_ref")
-        if permissions is None:
-            given: dict[str, Any] = {"instance_profile" if is_profile else "role": road}
-            permissions = SessionManagerPermissions(stack, "Permissions", **given)
-        elif is_profile:
+    first, *others = reversed(roads) if backwards else roads
+    permissions = permit(stack, first)
+    for road in others:
+        if hasattr(road, "instance_profile_ref"):
             permissions.attach_to_instance_profile(road)
         else:
             permissions.attach_to_role(road)
-    assert permissions
     assert len(policy(stack)["Roles"]) == len(permissions.roles) == 1
     permissions.attach_to_role(l1_role(stack, "Next"))
     assert policy(stack)["Roles"][1:] == [{"Ref": "Next"}]
