@@ -273,7 +273,6 @@ IMPORTS: Final = {
         written=group_name,
     ),
 }
-
 PLACES: Final = TEXTS | IMPORTS
 OF_ALL: Final = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25

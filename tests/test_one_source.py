@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
 
 pytestmark = pytest.mark.untraced
-
 KINDS: Final = ("made", "exists")
-
-
 BY_ITSELF: Final = ("encryption_key", "log_bucket", "log_prefix", "log_group")
 
 
@@ -53,8 +50,6 @@ def granted(stack: cdk.Stack, name: str, **options: Any) -> tuple[object, object
 EVERYTHING: Final = Given(
     "imported alias", "bucket with a key", "sessions", "group by its name", {}
 )
-
-
 FLAGS: Final = st.fixed_dictionaries(
     {},
     optional={

@@ -35,13 +35,8 @@ if TYPE_CHECKING:
     from aws_cdk.interfaces.aws_kms import IAliasRef, IKeyRef
 
 pytestmark = pytest.mark.untraced
-
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
-
-
 BUCKET: Final = "arn:aws:s3:::session-logs"
-
-
 GROUP: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/session/logs"
 
 
@@ -68,18 +63,12 @@ TABLE: Final = {
     "SessionManagerDecrypt": {"kms:Decrypt"},
     "SessionManagerDecryptAlias…": {"kms:Decrypt"},
 }
-
-
 ANYTHING: Final = {  # the only statements whose actions take no narrower resource
     "SessionManagerChannels",
     "SessionManagerRegistration",
     "SessionManagerLogGroups",
 }
-
-
 OF_A_SESSION: Final = {"kms:EncryptionContext:aws:ssm:SessionId": "false"}
-
-
 BUCKETS: Final = ("none", "bare", "with-key", "with-alias", "theirs")
 
 
@@ -153,8 +142,6 @@ SESSION_KEYS: Final = {
     "far-alias": key_arn(OTHER_REGION, resource="alias/sessions"),
     "other-alias": key_arn(resource="alias/others"),
 }
-
-
 KEYS: Final = tuple(SESSION_KEYS)
 
 

@@ -45,11 +45,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeApp, MakeStack
 
 SERVICES: Final = ec2.InterfaceVpcEndpointAwsService
-
-
 ISOLATED: Final = ec2.SubnetType.PRIVATE_ISOLATED
-
-
 ALWAYS: Final = ["ssm", "ssmmessages"]
 
 

@@ -447,8 +447,6 @@ def on_conditions(stack: cdk.Stack) -> dict[str | None, list[object]]:
 
 
 ALWAYS, PROD, TEST = {"Ref": "Always"}, {"Ref": "ProdRole"}, {"Ref": "TestRole"}
-
-
 LIST, FIRST = {"Ref": "Names"}, {"Fn::Select": [0, {"Ref": "Names"}]}
 
 

@@ -128,6 +128,7 @@ def test_a_fleet_adds_one_resource_and_less_than_fifty_bytes_a_role(
     floor, fleet = build(has_fleet=False), build(has_fleet=True)
     without, with_it = template(floor)["Resources"], template(fleet)["Resources"]
     (added,) = with_it.keys() - without.keys()
+    assert with_it == {**without, added: with_it[added]}
     listed: list[Any] = with_it[added]["Properties"].pop("Roles")
     assert len(listed) == number
     policy_alone = len(json.dumps({added: with_it[added]}, separators=(",", ":")))

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     KeyOf = Callable[[cdk.Stack], IKeyRef | IAliasRef]
 
 DECRYPT = "SessionManagerDecrypt"
-
-
 ALIAS_NAME_REF = "@aws-cdk/aws-kms:aliasNameRef"
 
 
@@ -335,8 +333,6 @@ def test_what_is_no_key_is_a_type_error(
 # what may be meant, and is often a mistake
 
 ANOTHER_ACCOUNT = "session-manager-permissions:key-of-another-account"
-
-
 NO_KEY_HERE = "session-manager-permissions:no-key-in-region"
 
 

@@ -46,17 +46,9 @@ if TYPE_CHECKING:
     from session_manager_permissions._constructs.statements import SessionManagerOptions
 
 BUCKET: Final = "session-logs"
-
-
 GROUP: Final = "/session/logs"
-
-
 GROUP_ARN: Final = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
-
-
 FOR_ALIAS: Final = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/logs"}}
-
-
 OF_A_SESSION: Final = {"Null": {"kms:EncryptionContext:aws:ssm:SessionId": "false"}}
 
 
@@ -100,17 +92,9 @@ def owned_bucket(stack: cdk.Stack) -> s3.IBucket:
 
 
 OWNED_BUCKET: Final = get_arn("Logs6819BB44")
-
-
 L1_BUCKET: Final = get_arn("Logs")
-
-
 BUCKET_ARN: Final = f"arn:aws:s3:::{BUCKET}"
-
-
 BUCKET_HERE: Final = in_partition(f":s3:::{BUCKET}")
-
-
 BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
     "owned": (owned_bucket, OWNED_BUCKET),
     "imported-by-name": (lambda s: s3.Bucket.from_bucket_name(s, "Logs", BUCKET), BUCKET_HERE),
@@ -272,11 +256,7 @@ PART: Final = st.text(
     st.characters(max_codepoint=0xFF, exclude_categories=["Cc"], exclude_characters="/*?${"),
     min_size=1,
 ).filter(lambda part: part not in {".", ".."})
-
-
 PARTS: Final = st.lists(PART, min_size=1, max_size=4)
-
-
 SLASHES: Final = st.integers(0, 3).map("/".__mul__)
 
 
@@ -336,11 +316,7 @@ def test_what_is_known_of_a_prefix_with_a_token_is_checked(
 
 
 PLAIN_KEY: Final = get_arn("Key961B73FD")
-
-
 L1_KEY: Final = get_arn("Key")
-
-
 KEYS_HERE: Final = in_partition(f":kms:{REGION}:{ACCOUNT}:key/*")
 
 
@@ -366,8 +342,6 @@ def parameter(stack: cdk.Stack) -> str:
 
 
 ALL_KEYS: Final = key_arn(resource="key/*")
-
-
 KEYS_OF_BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
     "owned": (lambda s: s3.Bucket(s, "Logs", encryption_key=kms.Key(s, "Key")), PLAIN_KEY),
     "owned-key-made-by-cdk": (
@@ -682,8 +656,6 @@ def imported(of: type, by: str, given: str, stack: cdk.Stack) -> ILogGroupRef:
 
 
 GROUP_HERE: Final = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}")
-
-
 GROUPS: Final[dict[str, tuple[Callable[[cdk.Stack], ILogGroupRef], object]]] = {
     "owned": (lambda s: logs.LogGroup(s, "Group"), group_resource({"Ref": "GroupC77FDACD"})),
     "l1": (lambda s: logs.CfnLogGroup(s, "Group"), group_resource({"Ref": "Group"})),
@@ -692,8 +664,6 @@ GROUPS: Final[dict[str, tuple[Callable[[cdk.Stack], ILogGroupRef], object]]] = {
         group_resource({"Ref": "Name"}),
     ),
 }
-
-
 IMPORTS: Final = [
     ("from_log_group_name", GROUP, GROUP_HERE),
     ("from_log_group_arn", GROUP_ARN, GROUP_ARN),

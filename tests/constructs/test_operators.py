@@ -51,38 +51,16 @@ if TYPE_CHECKING:
     GranteeOf = Callable[[cdk.Stack], iam.IGrantable]
 
 KINDS: Final = ("made", "exists")
-
-
 DEFAULT: Final = "SSM-SessionManagerRunShell"
-
-
 MINIMIZE: Final = "@aws-cdk/aws-iam:minimizePolicies"
-
-
 INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
-
-
 OTHER_INSTANCE: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0fedcba9876543210"
-
-
 MANAGED_INSTANCE: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:managed-instance/mi-0123456789abcdef0"
-
-
 OPERATORS: Final = iam.AccountPrincipal(ACCOUNT)
-
-
 SSH: Final = "AWS-StartSSHSession"
-
-
 COMMANDS: Final = ["AWS-StartInteractiveCommand", "AWS-StartNonInteractiveCommand"]
-
-
 PORT: Final = "AWS-StartPortForwardingSession"
-
-
 REMOTE_PORT: Final = "AWS-StartPortForwardingSessionToRemoteHost"
-
-
 EVERY_OPTION: Final[dict[str, Any]] = {
     "allow_ssh": True,
     "allow_port_forwarding": True,
@@ -92,8 +70,6 @@ EVERY_OPTION: Final[dict[str, Any]] = {
     "allow_console": True,
     "decrypt_sessions_only": True,
 }
-
-
 CHECK_DOCUMENT: Final = {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}}
 
 
@@ -165,8 +141,6 @@ DESKTOP: Final = [
     "ssm-guiconnect:GetConnection",
     "ssm-guiconnect:CancelConnection",
 ]
-
-
 LISTS: Final = [
     "ssm:DescribeSessions",
     "ssm:GetConnectionStatus",
@@ -1025,8 +999,6 @@ def test_cfn_lint_finds_nothing(make_app: MakeApp, *, minimize: bool) -> None:
 
 
 STS: Final = f"arn:aws:sts::{ACCOUNT}"
-
-
 OPERATORS_BY_KIND: Final = {
     "user": (f"arn:aws:iam::{ACCOUNT}:user/ana", "AIDA1"),
     "role": (f"{STS}:assumed-role/operator/ana", "AROA1:ana"),
@@ -1036,14 +1008,8 @@ OPERATORS_BY_KIND: Final = {
     ),
     "federated user": (f"{STS}:federated-user/ana", f"{ACCOUNT}:ana"),
 }
-
-
 SESSION: Final = f"arn:aws:ssm:{REGION}:{ACCOUNT}:session/ana-0123456789abcdef0"
-
-
 TAG: Final = "ssm:resourceTag/aws:ssmmessages:session-id"
-
-
 AWS_DOCUMENT: Final = f"arn:aws:ssm:{REGION}::document/"
 
 

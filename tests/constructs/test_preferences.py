@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
-
-
 on_stack_fixtures = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
 )
@@ -101,8 +99,6 @@ TOP: Final = {
     "sessionType": Field(str, required=True, values="Standard_Stream"),
     "inputs": Field(dict, required=True),
 }
-
-
 INPUTS: Final = {
     "s3BucketName": Field(str),
     "s3KeyPrefix": Field(str),
@@ -117,11 +113,7 @@ INPUTS: Final = {
     "maxSessionDuration": Field(str, values="[1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440"),
     "shellProfile": Field(dict),
 }
-
-
 SHELL_PROFILE: Final = {"windows": Field(str), "linux": Field(str)}
-
-
 INTRINSICS: Final = ("Ref", "Fn::GetAtt", "Fn::Join", "Fn::Select")
 
 
@@ -504,8 +496,6 @@ ENCRYPTED_TWICE: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     "L2 of an L1": lambda stack: s3.Bucket.from_cfn_bucket(l1_bucket(stack, TWICE)),
     "L1, its first rule": lambda stack: l1_bucket(stack, TWICE, "AES256"),
 }
-
-
 ENCRYPTED_OR_NOT_KNOWN: Final[dict[str, Callable[[cdk.Stack], Any]]] = {
     **BUCKETS,
     "KMS": l2_bucket(s3.BucketEncryption.KMS),

@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     ProfileOf = Callable[[cdk.Stack], IInstanceProfileRef]
 
 PROFILE_ARN = f"arn:aws:iam::{ACCOUNT}:instance-profile/Profile"
-
-
 ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
 
 

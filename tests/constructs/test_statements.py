@@ -13,8 +13,6 @@ from session_manager_permissions import SessionManagerPermissions, session_manag
 from tests.conftest import DATA, existing_key, existing_role, key_arn, policy, resources, statements
 
 PROCEDURE = DATA / "procedure.json"
-
-
 CHANNELS = {
     "Sid": "SessionManagerChannels",
     "Effect": "Allow",
@@ -26,16 +24,12 @@ CHANNELS = {
     ],
     "Resource": "*",
 }
-
-
 LOG_ENCRYPTION = {
     "Sid": "SessionManagerLogEncryption",
     "Effect": "Allow",
     "Action": "s3:GetEncryptionConfiguration",
     "Resource": "*",
 }
-
-
 DECRYPT = {
     "Sid": "SessionManagerDecrypt",
     "Effect": "Allow",
