@@ -76,10 +76,6 @@ def below(arn: Any, rest: str) -> object:  # noqa: ANN401
     return joined(arn, rest)
 
 
-def named_by_parameter(stack: cdk.Stack, construct_id: str) -> str:
-    return cdk.CfnParameter(stack, construct_id).value_as_string
-
-
 def get_arn(logical_id: str) -> dict[str, Any]:
     return {"Fn::GetAtt": [logical_id, "Arn"]}
 
@@ -116,14 +112,6 @@ BUCKETS: Final[dict[str, tuple[Callable[[cdk.Stack], IBucketRef], object]]] = {
         BUCKET_ARN,
     ),
     "l2-of-l1": (lambda s: s3.Bucket.from_cfn_bucket(s3.CfnBucket(s, "Logs")), L1_BUCKET),
-    "name-is-a-token": (
-        lambda s: s3.Bucket.from_bucket_name(s, "Logs", named_by_parameter(s, "Bucket")),
-        joined("arn:", {"Ref": "AWS::Partition"}, ":s3:::", {"Ref": "Bucket"}),
-    ),
-    "arn-is-a-token": (
-        lambda s: s3.Bucket.from_bucket_arn(s, "Logs", named_by_parameter(s, "Bucket")),
-        {"Ref": "Bucket"},
-    ),
 }
 
 
@@ -602,31 +590,6 @@ def test_the_way_out_that_the_warning_says_is_one(stack_here: cdk.Stack) -> None
 # The session's key beside the bucket's
 
 
-def test_same_key_for_sessions_and_bucket_has_two_statements(stack_here: cdk.Stack) -> None:
-    key = existing_key(stack_here)
-
-    found = granted(
-        stack_here,
-        encryption_key=key,
-        log_bucket=imported_with(stack_here, key),
-        decrypt_sessions_only=True,
-    )
-
-    assert found["SessionManagerDecrypt"] == {
-        "Sid": "SessionManagerDecrypt",
-        "Effect": "Allow",
-        "Action": "kms:Decrypt",
-        "Resource": key_arn(),
-        "Condition": OF_A_SESSION,
-    }
-    assert found["SessionManagerLogBucketKey"] == {
-        "Sid": "SessionManagerLogBucketKey",
-        "Effect": "Allow",
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-        "Resource": key_arn(),
-    }
-
-
 def test_same_alias_for_sessions_and_bucket_has_two_statements(stack_here: cdk.Stack) -> None:
     alias = kms.Alias.from_alias_name(stack_here, "Alias", "alias/logs")
 
@@ -659,10 +622,6 @@ GROUP_HERE: Final = in_partition(f":logs:{REGION}:{ACCOUNT}:log-group:{GROUP}")
 GROUPS: Final[dict[str, tuple[Callable[[cdk.Stack], ILogGroupRef], object]]] = {
     "owned": (lambda s: logs.LogGroup(s, "Group"), group_resource({"Ref": "GroupC77FDACD"})),
     "l1": (lambda s: logs.CfnLogGroup(s, "Group"), group_resource({"Ref": "Group"})),
-    "name-is-a-token": (
-        lambda s: logs.LogGroup.from_log_group_name(s, "Group", named_by_parameter(s, "Name")),
-        group_resource({"Ref": "Name"}),
-    ),
 }
 IMPORTS: Final = [
     ("from_log_group_name", GROUP, GROUP_HERE),
