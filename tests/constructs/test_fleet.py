@@ -1325,7 +1325,9 @@ def test_an_exclusion_without_effect_is_said(make_app: MakeApp, *, strict: bool)
     stack, outside, empty = (cdk.Stack(app, name) for name in ("Stack", "Outside", "Empty"))
     found, elsewhere = profile(stack), profile(outside)
     group = Construct(stack, "Group")
-    SessionManagerFleet(stack, "Fleet", exclude=[group, elsewhere, empty, found], strict=strict)
+    stage = cdk.Stage(stack, "Stage")  # excluded for its own sake, as it would need a fleet
+    excluded = [group, elsewhere, empty, found, stage]
+    SessionManagerFleet(stack, "Fleet", exclude=excluded, strict=strict)
     said = [failure(app)] if strict else warnings(stack)
     for path in ("Stack/Group", "Outside/Profile", "Empty"):
         assert any(f"excludes '{path}' without effect" in text for text in said)
