@@ -163,7 +163,10 @@ class Parts:
     def split(self, template: Template, written: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry refers to of a list that is written as a text with commas."""
         text = {"Fn::Split": [",", written]}
-        return self.references(template, self.assembly.entries(template, text) or text, to)
+        several = self.assembly.entries(template, text) or [text]
+        return self.references(
+            template, [one for one in several if self.assembly.value(template, one)], to
+        )
 
     def _referred(self, found: Resource | str | None, value: object, to: PartKind) -> Reference:
         if isinstance(found, Resource):

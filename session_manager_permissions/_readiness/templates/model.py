@@ -237,7 +237,7 @@ class Resource:
     def _is_list(self, function: dict[str, Any]) -> bool:
         """Tell whether a function may make a list, other than of parts of a text."""
         by_map = "Fn::FindInMap" in function and self.template.maps_lists
-        return by_map or "Fn::Split" in function or function.get("Ref") in self.template.lists
+        return by_map or "Fn::Split" in function or str(function.get("Ref")) in self.template.lists
 
     @property
     def exists(self) -> bool:

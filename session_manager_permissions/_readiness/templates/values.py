@@ -135,6 +135,7 @@ class Assembly:
     def entries(self, template: Template, expression: object) -> list[Any] | None:
         """Return an expression for each entry of a list that a function makes.
 
+        The last one may stand for all entries from one on that is not known.
         Returns None for a function that makes no list, and where the worlds differ in the number
         of entries.
         """
@@ -146,16 +147,16 @@ class Assembly:
             case _:
                 return None
 
-        def number() -> int | None:
-            several = self._list(template, expression)
-            return None if several is None or _is_open(several) else len(several)
+        def number() -> int:
+            several = self._list(template, expression) or []
+            return 0 if len(several) == 1 and _is_open(several) else len(several)
 
         try:
             numbers = {one.judged for one in self.worlds.each(number)}
         except TooManyWorlds:
             return None
         match [*numbers]:
-            case [int(known)]:
+            case [int(known)] if known:
                 return [{"Fn::Select": [place, expression]} for place in range(known)]
         return None
 
