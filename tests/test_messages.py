@@ -59,8 +59,7 @@ from session_manager_permissions._verify.asking import (
     answered,
 )
 from session_manager_permissions._verify.audit import answering
-from session_manager_permissions._verify.audit.compare import compared
-from session_manager_permissions._verify.audit.merge import read, read_file
+from session_manager_permissions._verify.audit.merge import read
 from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
 from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.operators import _principal
@@ -418,18 +417,6 @@ def from_file(text: str | None) -> Callable[[World], object]:
     return does
 
 
-def compared_to(**fields: object) -> Callable[[World], object]:
-    """`audit --compare`, with an earlier result that has these fields."""
-
-    def does(w: World) -> object:
-        w.patch.chdir(w.folder)
-        audits.written(w.folder, "audit.json", audits.result([], **fields))
-        old = read_file("audit.json", "--compare")
-        return compared(audits.result([]), old, "audit.json")
-
-    return does
-
-
 def audit(
     *arguments: str, region: str | None = REGION, denied: bool = False
 ) -> Callable[[World], object]:
@@ -474,6 +461,14 @@ def of_a_large_file(w: World) -> object:
 
 def of_an_option_that_is_not_in_the_file(w: World) -> None:
     warn_of_option(w.stack, "allow-registration", "true", "names.txt")
+
+
+def of_one_region_twice(w: World) -> object:
+    """`audit --from` two files that both have a region of an account."""
+    w.patch.chdir(w.folder)
+    for name in ("audit.json", "again.json"):
+        audits.written(w.folder, name, audits.result([]))
+    return read(["audit.json", "again.json"])
 
 
 def of_two_accounts(w: World) -> object:
@@ -1191,8 +1186,7 @@ AUDIT: Final = {
         from_file('{"version": 1, "ready": true}'), CannotAsk
     ),
     "`--from` with the result of a newer version": Row(from_file('{"version": 2}'), CannotAsk),
-    "`--compare` with a result of another `--tag`": Row(compared_to(tags=["env=prod"]), CannotAsk),
-    "`--compare` with a result of other regions": Row(compared_to(regions=[]), CannotAsk),
+    "two `--from` files with one region of an account": Row(of_one_region_twice, CannotAsk),
 }
 POLICY: Final = {
     "`--log-prefix` and no `--log-bucket`": Row(policy_command("--log-prefix", "web"), CannotAsk),

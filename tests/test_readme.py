@@ -284,6 +284,8 @@ def test_each_command_exists(
         case [".", script]:
             assert script == ".venv/bin/activate"
             assert ".venv" in makefile
+        case ["python", script, *_]:  # which the test of its page runs
+            assert (ROOT / script).is_file()
         case ["export", *_] | ["gh", *_]:
             refuse_outdated(words)
         case ["npx", "--yes", cli, *others] if "@" in cli:
