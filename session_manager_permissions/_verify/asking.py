@@ -35,6 +35,17 @@ _MISSING: Final = frozenset(
 _EXPIRED: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 )
+_THROTTLED: Final = frozenset(
+    {
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_ERROR_OF_AWS: Final = 500
+"""From this status of HTTP on, the error is the server's."""
 _UNKNOWN_HERE: Final = frozenset(
     {
         "AuthFailure",
@@ -154,6 +165,14 @@ class NotThere(CannotAsk):
     """How AWS says so."""
 
 
+class NotNow(CannotAsk):
+    """AWS refuses a call that it answers later: it throttles, or has an error of its own."""
+
+
+class NotReached(CannotAsk):
+    """There is no connection to AWS."""
+
+
 class NoNode(NotThere):
     """There is no node of this id, or AWS does not know it yet."""
 
@@ -226,10 +245,9 @@ def asking(
         of_region = ""
         if region:
             of_region = f", and whether there is a region {region}{_misspelt(region)}"
-        text = f"{error}: check the network{of_region}"
-        raise CannotAsk(text) from None
+        raise NotReached(f"{error}: check the network{of_region}") from None
     except (NoConnection, HTTPClientError) as error:
-        raise CannotAsk(f"{error}: check the network") from None
+        raise NotReached(f"{error}: check the network") from None
     # A name or a region that comes from another answer, and that no request can have.
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
@@ -274,9 +292,19 @@ def _refusal(
             f"{named}{_of_profile(profile)}"
         )
     else:
-        found = CannotAsk(f"{action} failed: {code}: {reason}")
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        passes = code in _THROTTLED or status >= _ERROR_OF_AWS
+        found = (NotNow if passes else CannotAsk)(f"{action} failed: {code}: {reason}")
     found.bucket_region = response.get("BucketRegion")
     return found
+
+
+def read_in(service: str, read: Callable[[], _Found]) -> _Found | CannotAsk:
+    """Return what is read in an answer of a service, or that the answer is none of AWS."""
+    try:
+        return read()
+    except (*NO_ANSWER, ValueError):
+        return not_from_aws(service)
 
 
 def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:

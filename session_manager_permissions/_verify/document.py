@@ -22,6 +22,18 @@ _TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 
 
+class Refused(CannotAsk):
+    """The agent can't read a flag of the document, so that it refuses each session."""
+
+    def __init__(self, where: str, flag: str, value: object) -> None:
+        super().__init__(
+            f"{where} has {value!r} for {flag}, which the agent can't read as true or false, so "
+            "that it refuses each session: correct the document"
+        )
+        self.flag = flag
+        self.value = str(value)
+
+
 class LiveDocument(NamedTuple):
     """What sessions use, by a Session document or by options; None for what is not given."""
 
@@ -145,7 +157,4 @@ def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool | None:
         return value in _TRUE
     if isinstance(value, str) and "{{" in value:
         return None
-    raise CannotAsk(
-        f"{where} has {value!r} for {name}, which the agent can't read as true or false, so that "
-        "it refuses each session: correct the document"
-    )
+    raise Refused(where, name, value)

@@ -7,7 +7,7 @@ is that of a VPC, so that all instances in it have it in common.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,6 +67,9 @@ class LiveVpc:
     id: str
     network: Network
     judge: Judge
+    once_served: Judge
+    """Judges the paths as they are once its endpoints are there, and the names of their services
+    lead to them."""
     only_ipv6: frozenset[str]
     """The ids of the subnets without IPv4."""
     errors: tuple[CannotAsk, ...]
@@ -218,6 +221,7 @@ class _Reader:
             id=self._vpc,
             network=network,
             judge=Judge(network),
+            once_served=Judge(_once_served(network)),
             only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
             errors=tuple(self._unanswered),
             knows_zones=zones is not None and self._owner == self._account,
@@ -510,6 +514,26 @@ class _Reader:
                     ),
                 ]
                 yield from map(Rule, peers)
+
+
+def _once_served(network: Network) -> Network:
+    """Return the network in which its endpoints, also those that are being made, serve names."""
+
+    def serving(one: Endpoint) -> Endpoint:
+        if one.exists is False:
+            return one
+        named = not one.gateway and one.service != "s3"
+        return one._replace(exists=True, private_dns=named, tables=(*network.tables,))
+
+    vpcs = {
+        name: vpc._replace(
+            dns_support=True,
+            dns_hostnames=True,
+            endpoints=ByService(map(serving, vpc.endpoints)),
+        )
+        for name, vpc in network.vpcs.items()
+    }
+    return replace(network, vpcs=vpcs)
 
 
 def _target(route: _Described) -> tuple[Leads, str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, tried
+from .asking import CannotAsk, read_in, tried
 from .checks import (
     NO_DATA_KEY,
     NO_MESSAGE,
@@ -134,7 +134,8 @@ def _tags(session: Session, arn: str) -> dict[str, str] | CannotAsk:
 def _node_tags(session: Session, node: Node) -> dict[str, str] | CannotAsk:
     """Read the node's tags, which an operator's policy may ask for."""
     if node.instance is not None:
-        return _as_dict(node.instance.get("Tags", []))
+        tags = node.instance.get("Tags", [])
+        return read_in("ec2", lambda: _as_dict(tags))
     return session.tried(
         "ssm:ListTagsForResource",
         lambda found: _as_dict(found["TagList"]),

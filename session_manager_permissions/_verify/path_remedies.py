@@ -184,7 +184,7 @@ class PathRemedies(NamedTuple):
         table = self._subnet.table if self._subnet and self._subnet.table else self._vpc.main_table
         named = word(_id(table, "TABLE"))
         for one in self._vpc.endpoints.of("s3"):
-            if one.gateway and one.exists is True:
+            if one.gateway and one.exists is not False:
                 of_it = word(_id(one.id, "ENDPOINT"))
                 modify = self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {of_it}")
                 yield f"{modify} --add-route-table-ids {named}"
@@ -195,6 +195,9 @@ class PathRemedies(NamedTuple):
         """Make an interface endpoint, in groups that let the instance in."""
         for one in self._vpc.endpoints.of(self.service):  # whose name no other can have
             if one.exists is False and one.private_dns is True:
+                if self.service in self.vpc.arriving:
+                    yield f"wait until the endpoint {_id(one.id, 'ENDPOINT')} is accepted"
+                    return
                 of_it = word(_id(one.id, "ENDPOINT"))
                 yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
         yield from self._with_dns()

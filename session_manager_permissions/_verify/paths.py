@@ -17,7 +17,7 @@ from session_manager_permissions._network.verdicts import (
     unknown,
 )
 
-from .asking import NO_ANSWER, CannotAsk, not_from_aws
+from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Outcome, on_node, ways_out
 from .network import groups_of, read_vpc
 from .path_remedies import PathRemedies
@@ -89,11 +89,10 @@ def _judged(
 ) -> list[Outcome]:
     """Judge the paths; if an answer about the network can't be read, none of them is known."""
     judged = _each_judged(session, node, preferences, identity, wanted=wanted, proven=proven)
-    try:
-        return [*judged]
-    except (*NO_ANSWER, ValueError):
-        error = not_from_aws("ec2")
-        return [PATHS[one].unasked(one, error) for one in wanted if one not in proven]
+    found = read_in("ec2", lambda: [*judged])
+    if isinstance(found, CannotAsk):
+        return [PATHS[one].unasked(one, found) for one in wanted if one not in proven]
+    return found
 
 
 def _each_judged(
@@ -115,7 +114,8 @@ def _each_judged(
             session, instance["VpcId"], node.account, wanted, bucket_region, groups=foreign
         )
     paths = _paths(vpc, instance, preferences, identity, wanted)
-    _, possible = _more_actions(preferences, identity)
+    certain, possible = _more_actions(preferences, identity)
+    served = vpc.once_served.judge([vpc.placement(instance, certain)], wanted).paths
     doubted = [service for service in proven if paths[service].state is not State.OPEN]
     for service, path in paths.items():
         if service in proven:
@@ -134,7 +134,10 @@ def _each_judged(
             whys = (decides, *dict.fromkeys(map(str, errors)))
             yield Outcome(check, service, "unknown", whys, (*ways_out(errors), on_it), evidence)
             continue
-        reasons = [problem.why.replace(OF_SERVICES, service) for problem in path.problems]
+        # Where there is an interface endpoint, it does not matter that no route leads out.
+        seen = [one for one in path.problems if one.subject or service == "s3"]
+        problems = [*dict.fromkeys((*seen, *served[service].problems))] or [*path.problems]
+        reasons = [problem.why.replace(OF_SERVICES, service) for problem in problems]
         remedies = PathRemedies(
             session=session,
             node=node,
@@ -144,9 +147,9 @@ def _each_judged(
             more_actions=possible,
             opened={one for one, other in paths.items() if other.state is State.OPEN},
         )
-        lines = (line for problem in path.problems for line in remedies.of(problem))
+        lines = (line for problem in problems for line in remedies.of(problem))
         fixes = tuple(dict.fromkeys(lines))
-        faults = {problem.fault for problem in path.problems}
+        faults = {problem.fault for problem in problems}
         if doubted:
             reasons[0] += (
                 f"; but {proven[doubted[0]]}, so the network has a way that EC2 does not show"

@@ -20,12 +20,13 @@ from .checks import (
     MAY_USE,
     NO_MESSAGE,
     NO_ROLE,
+    RUN_AS,
     USABLE,
     Evidence,
     Outcome,
     ways_out,
 )
-from .document import PORT, key_arn, read_document
+from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
 from .lines import hidden, in_json, region_word, with_statement
 from .resource_policy import key_policy
@@ -34,6 +35,7 @@ from .simulator import LiveKey, Uses, describe_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .checks import Check
     from .document import Home, LiveDocument
     from .identity import Identity
     from .node import Node
@@ -47,6 +49,12 @@ _USABLE: Final = ("Enabled", "Updating")
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
+_BY_FLAG: Final = {
+    "s3EncryptionEnabled": BUCKET,
+    "cloudWatchEncryptionEnabled": LOG_GROUP,
+    "runAsEnabled": RUN_AS,
+}
+"""The check that fails if the agent can't read a flag of the document."""
 _TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
 
@@ -68,8 +76,6 @@ class Preferences:
     """The key that the role needs for the log bucket, or why it is not known; None without one."""
     bucket_region: str | CannotAsk | None = None
     """The region of the log bucket, or why it is not known; None without a bucket."""
-    bucket_is_foreign: bool = False
-    """Whether the log bucket is of another account than the node."""
 
     @property
     def document(self) -> LiveDocument:
@@ -113,10 +119,10 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
     if isinstance(found, NotThere) and given is None:
         why = _no_document(name)
         return Preferences(name=name, outcomes=[check.skipped(why) for check in USABLE])
-    if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
+    if isinstance(found, CannotAsk) and given and not isinstance(found, (NotPermitted, Refused)):
         raise found
     if isinstance(found, CannotAsk):
-        outcomes = [check.unasked(name, found) for check in USABLE]
+        outcomes = [of_unread(check, name, found) for check in USABLE]
         return Preferences(name=name, outcomes=outcomes, error=found)
     key = None if found.key is None else _key(session, node, found.key)
     bucket = _bucket(session, node, found)
@@ -124,6 +130,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         found,
         keys=(key.key,) if key and key.key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
+        foreign_bucket=bucket.is_foreign,
     )
     outcomes = [
         KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
@@ -136,8 +143,16 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         uses=uses,
         bucket_key=bucket.key,
         bucket_region=bucket.region,
-        bucket_is_foreign=bucket.is_foreign,
     )
+
+
+def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
+    """Return the outcome of a check of what a document names that can't be read."""
+    if not isinstance(error, Refused) or _BY_FLAG[error.flag] is not check:
+        return check.unasked(name, error)
+    fix = f"set {error.flag} of the document to true or false"
+    evidence = [Evidence("ssm:GetDocument", f"inputs.{error.flag}", error.value)]
+    return check.failed(name, str(error), fix=fix, evidence=evidence, is_seen=False)
 
 
 def _no_document(name: str) -> str:
@@ -149,7 +164,7 @@ def uses_outcomes(
 ) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
     outcomes = [*_permissions(preferences, identity)]
-    if preferences.bucket_is_foreign:
+    if preferences.uses.foreign_bucket:
         outcomes = [
             _unless_theirs(one, node) if one.check is LOG_TO_S3 else one for one in outcomes
         ]

@@ -12,7 +12,7 @@ from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from .asking import NO_ANSWER, CannotAsk, NotThere, asking, tried
+from .asking import NO_ANSWER, CannotAsk, NotReached, NotThere, asking, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -297,7 +297,7 @@ class Session:
                     yield from self._calls.pages(service, where, operation, asked)
             except (ConnectTimeoutError, ReadTimeoutError) as error:
                 text = f"{service} in {where} does not answer: {error}: check the network"
-                raise self._silent.setdefault((service, where), CannotAsk(text)) from None
+                raise self._silent.setdefault((service, where), NotReached(text)) from None
 
     def _asked(
         self, call: str, region: str | None, on: str, missing: str, asked: Mapping[str, object]

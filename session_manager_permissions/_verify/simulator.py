@@ -77,6 +77,8 @@ class Uses(NamedTuple):
     keys: tuple[LiveKey, ...] = ()
     """The keys that encrypt sessions, of those that can be asked about."""
     log_bucket_key: LiveKey | None = None
+    foreign_bucket: bool = False
+    """Whether the log bucket is of another account than the role."""
 
 
 _VIA: Final = "kms:viaservice"
@@ -114,6 +116,8 @@ class Question(NamedTuple):
     """Whether one of the needs is enough."""
     notes: Mapping[str, str] = {}
     """What a denial leads to, by action."""
+    of_another_account: bool = False
+    """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
     """The condition keys that the calls certainly do not have, in lower case."""
 
@@ -513,7 +517,15 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     note = _ENCRYPTION_NOT_READ[uses.document.enforces_s3_encryption]
     subject = f"{arn}/{prefix}".rstrip("/")
     given = tuple((name, value) for name, value in options.items() if value)
-    return Question("log-to-s3", subject, tuple(needs), grant, given, notes={action: note})
+    return Question(
+        "log-to-s3",
+        subject,
+        tuple(needs),
+        grant,
+        given,
+        notes={action: note},
+        of_another_account=uses.foreign_bucket,
+    )
 
 
 _WITHOUT_HEADER: Final = (
@@ -629,7 +641,8 @@ def ask(
         if isinstance(found, CannotAsk):
             verdicts.append(found)
         else:
-            admissions = by_resource(session, role.arn, found) if with_policies else {}
+            reads = with_policies and not question.of_another_account
+            admissions = by_resource(session, role.arn, found) if reads else {}
             verdicts.append(Verdict(question, role, found, admissions))
     return verdicts
 

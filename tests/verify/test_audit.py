@@ -1293,3 +1293,18 @@ def test_a_security_group_of_another_account(audit: Callable[..., Run]) -> None:
 
     assert run.found == {A: (U, "registered")}
     assert account.calls["ec2:DescribeSecurityGroups"] == 2
+
+
+class WithATagWithoutAKey(Account):
+    """An account whose instances have a tag without a key before the others."""
+
+    def _instance(self, machine: Machine) -> dict[str, Any]:
+        found = super()._instance(machine)
+        return found | {"Tags": [{"Value": "odd"}, *found["Tags"]]}
+
+
+def test_a_tag_without_a_key_is_no_name(audit: Callable[..., Run]) -> None:
+    run = audit(WithATagWithoutAKey(Machine(A, tags={"Name": "web-1"}), Machine(B)))
+
+    assert run.found == {A: (R, ""), B: (R, "")}
+    assert [one["name"] for one in run.json["instances"]] == ["web-1", None]

@@ -44,7 +44,8 @@ def name_of(node: Node) -> str | None:
     """Return the tag `Name`; of a hybrid node, the name that its activation gave it."""
     if node.instance is None:
         return node.recorded("Name")
-    return {tag["Key"]: tag["Value"] for tag in node.instance.get("Tags", [])}.get("Name")
+    tags = node.instance.get("Tags", [])
+    return next((tag.get("Value") for tag in tags if tag.get("Key") == "Name"), None)
 
 
 def role_source(node: Node) -> str | None:
