@@ -54,13 +54,16 @@ from session_manager_permissions._verify import options as options_module
 from session_manager_permissions._verify.asking import (
     CannotAsk,
     NoNode,
+    NotNow,
     NotPermitted,
+    NotReached,
     NotThere,
     answered,
 )
 from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.merge import read
 from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
+from session_manager_permissions._verify.document import Refused
 from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.operators import _principal
 from session_manager_permissions._verify.resource_policy import key_policy
@@ -972,7 +975,7 @@ VERIFY: Final = {
                 json.dumps({"sessionType": "Port", "inputs": {"runAsEnabled": "yes"}})
             ),
         ),
-        CannotAsk,
+        Refused,
     ),
     "`--operator` without `--instance-id`": Row(
         command("--role", "web", "--operator", "caller"), CannotAsk
@@ -1075,14 +1078,14 @@ VERIFY: Final = {
     "a key policy that is not JSON": Row(with_a_key_policy_of_no_json, CannotAsk),
     "a region that is misspelt, of whose endpoint there is no address": Row(
         command(*IN_REGION, answers=fails_by(EndpointConnectionError(endpoint_url="https://iam"))),
-        CannotAsk,
+        NotReached,
     ),
     "no network, and no region": Row(
         command(
             *("--role", "web"),
             answers=fails_by(EndpointConnectionError(endpoint_url="https://iam")),
         ),
-        CannotAsk,
+        NotReached,
     ),
     "a sign-in of IAM Identity Center that AWS refuses": Row(
         command("--role", "web", answers=fails_by(ClientError(REFUSED, "GetRoleCredentials"))),
@@ -1092,7 +1095,7 @@ VERIFY: Final = {
         command(
             "--role", "web", answers=fails_by(ConnectionClosedError(endpoint_url="https://iam"))
         ),
-        CannotAsk,
+        NotReached,
     ),
     "a service that does not answer": Row(
         of_node(
@@ -1104,7 +1107,7 @@ VERIFY: Final = {
                 ConnectTimeoutError(endpoint_url="https://ssm"),
             ),
         ),
-        CannotAsk,
+        NotReached,
     ),
     "credentials that have expired": Row(
         command("--role", "web", answers=says_no("get_role", "ExpiredToken")), CannotAsk
@@ -1114,7 +1117,7 @@ VERIFY: Final = {
         CannotAsk,
     ),
     "a call that AWS refuses": Row(
-        command("--role", "web", answers=says_no("get_role", "Throttling")), CannotAsk
+        command("--role", "web", answers=says_no("get_role", "Throttling")), NotNow
     ),
     "an action that IAM does not answer": Row(
         command("--role", "web-server", answers=leaves_an_answer_out), CannotAsk

@@ -1306,5 +1306,5 @@ class WithATagWithoutAKey(Account):
 def test_a_tag_without_a_key_is_no_name(audit: Callable[..., Run]) -> None:
     run = audit(WithATagWithoutAKey(Machine(A, tags={"Name": "web-1"}), Machine(B)))
 
-    assert run.found == {A: (R, ""), B: (R, "")}
+    assert run.found == {A: (R,), B: (R,)}
     assert [one["name"] for one in run.json["instances"]] == ["web-1", None]
