@@ -300,9 +300,11 @@ def _refusal(
 
 
 def read_in(service: str, read: Callable[[], _Found]) -> _Found | CannotAsk:
-    """Return what is read in an answer of a service, or that the answer is none of AWS."""
+    """Return what is read in answers of a service, or why there is none that is AWS's."""
     try:
         return read()
+    except CannotAsk as error:
+        return error
     except (*NO_ANSWER, ValueError):
         return not_from_aws(service)
 

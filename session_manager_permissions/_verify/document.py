@@ -100,17 +100,17 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
     if session_type == PORT:
         properties = content.get("properties")
         to_others = isinstance(properties, dict) and "host" in properties
-        return LiveDocument(name, PORT, to_other_hosts=to_others)
+        return LiveDocument(name=name, session_type=PORT, to_other_hosts=to_others)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     user, streams = inputs.get("runAsDefaultUser"), inputs.get("cloudWatchStreamingEnabled")
     return LiveDocument(
-        name,
-        session_type,
-        key and key_arn(key, home),
-        bucket,
-        _text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
-        _text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
+        name=name,
+        session_type=session_type,
+        key=key and key_arn(key, home),
+        log_bucket=bucket,
+        log_prefix=_text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
+        log_group=_text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
         enforces_s3_encryption=s3,
         enforces_log_group_encryption=log_group,
         run_as_enabled=run_as,

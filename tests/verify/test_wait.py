@@ -347,6 +347,6 @@ def test_ctrl_c_ends_it(
 
 
 def test_waiting_mends_symptoms_alone() -> None:
-    mended = {name for name, check in CHECKS.items() if check.mended_by_waiting}
+    mended = {name for name, check in CHECKS.items() if check.is_symptom}
 
     assert mended == {"connected", "registered"}
