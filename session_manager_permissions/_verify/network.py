@@ -101,19 +101,16 @@ class LiveVpc:
     def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""
         vpc, subnet = self.network.vpcs[self.id], self.network.subnets.get(subnet_id)
-        endpoints: list[str | None] = [
-            str(one.id) for one in vpc.endpoints if one.service == service
-        ]
-        if not endpoints and vpc.complete is True:
-            endpoints = [None]
+        ids: list[str | None] = [str(one.id) for one in vpc.endpoints.of(service)]
+        endpoints = ids or ([None] if vpc.complete is True else [])
         table = subnet.table if subnet and subnet.table else vpc.main_table
         return (
             Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
             *(Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", one) for one in endpoints),
             *(
-                Evidence("ec2:DescribeRouteTables", "RouteTableId", one)
-                for one in (table,)
-                if isinstance(one, str)
+                [Evidence("ec2:DescribeRouteTables", "RouteTableId", table)]
+                if isinstance(table, str)
+                else []
             ),
         )
 

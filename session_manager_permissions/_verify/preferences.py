@@ -40,6 +40,8 @@ _BY_FLAG: Final = {
     "runAsEnabled": checks.RUN_AS,
 }
 """The check that fails if the agent can't read a flag of the document."""
+_NOT_IN_S3: Final = "sessions are not logged in S3"
+_NOT_IN_CLOUDWATCH: Final = "sessions are not logged in CloudWatch"
 _DENIED: Final = "the credentials may not ask"
 _TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
@@ -113,7 +115,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
     key = None if found.key is None else _key(session, node, found.key)
     bucket = _bucket(session, node, found)
     uses = Uses(
-        found,
+        document=found,
         keys=(key.key,) if key and key.key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
         foreign_bucket=bucket.is_foreign,
@@ -171,25 +173,17 @@ def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outco
     no_key = "sessions use no key"
     if document.session_type == PORT:
         no_key = f"the agent neither encrypts nor logs a session of the type {PORT}"
-    enforces_s3, enforces_group = (
-        bool(document.enforces_s3_encryption),
-        bool(document.enforces_log_group_encryption),
-    )
-    for check, subject, is_seen, unused in (
+    group, of_group = document.log_group, document.enforces_log_group_encryption
+    for check, subject, enforced, unused in (
         (checks.ENCRYPT, document.key, True, no_key),
-        (checks.LOG_TO_S3, document.log_bucket, enforces_s3, "sessions are not logged in S3"),
-        (
-            checks.LOG_TO_CLOUDWATCH,
-            document.log_group,
-            enforces_group,
-            "sessions are not logged in CloudWatch",
-        ),
+        (checks.LOG_TO_S3, document.log_bucket, document.enforces_s3_encryption, _NOT_IN_S3),
+        (checks.LOG_TO_CLOUDWATCH, group, of_group, _NOT_IN_CLOUDWATCH),
     ):
         if subject is None:
             yield check.skipped(unused)
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]
-            outcome = check.simulated(subject, found, is_seen=is_seen)
+            outcome = check.simulated(subject, found, is_seen=bool(enforced))
             is_open = check is checks.LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
             yield _without_bucket_key(outcome, preferences.bucket_key) if is_open else outcome
         elif identity.role is None and identity.error:
@@ -322,7 +316,7 @@ class _Encryption(NamedTuple):
 def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
     bucket = document.log_bucket
     if bucket is None:
-        return _Bucket(checks.BUCKET.skipped("sessions are not logged in S3"))
+        return _Bucket(checks.BUCKET.skipped(_NOT_IN_S3))
     found = _encryption(session, bucket, node)
     if isinstance(found, CannotAsk):
         return _Bucket(checks.BUCKET.unasked(bucket, found), region=found.bucket_region or found)
@@ -483,7 +477,7 @@ def _streaming_by_text(document: LiveDocument) -> Outcome | None:
 def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
     group = document.log_group
     if group is None:
-        return checks.LOG_GROUP.skipped("sessions are not logged in CloudWatch")
+        return checks.LOG_GROUP.skipped(_NOT_IN_CLOUDWATCH)
     # The log group of just this name is the first of those that begin with it.
     groups = session.tried(
         _GROUP,

@@ -182,11 +182,7 @@ def _read(
     session: Session, call: str, of: str, *, on: str, region: str | None, **asked: str
 ) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
-        try:
-            written = json.loads(found["Policy"])
-        except ValueError:
-            raise TypeError from None
-        return ResourcePolicy(of, tuple(as_list(written["Statement"])))
+        return ResourcePolicy(of, tuple(as_list(json.loads(found["Policy"])["Statement"])))
 
     missing = f"{of} has no policy"
     found = session.tried(call, read, on=on, missing=missing, region=region, **asked)

@@ -655,7 +655,7 @@ def ask(
         else:
             reads = with_policies and not question.of_another_account
             admissions = by_resource(session, role.arn, found) if reads else {}
-            verdicts.append(Verdict(question, role, found, admissions))
+            verdicts.append(Verdict(question, role, answers=found, admissions=admissions))
     return verdicts
 
 

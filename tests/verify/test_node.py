@@ -17,6 +17,7 @@ from .nodes import (
     HYBRID,
     KEY,
     NODE,
+    OTHER_ACCOUNT,
     REGION,
     ROLE,
     USER,
@@ -96,6 +97,9 @@ def refusing(operation: str, code: str = "AccessDeniedException") -> Callable[[W
 
 def not_trusting(world: World) -> None:
     world.trust = {"Statement": [trusting("lambda.amazonaws.com")]}
+
+
+FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
 
 
 def trusting_perhaps(world: World) -> None:
@@ -485,6 +489,17 @@ ROWS: Final = [
             denying("s3:PutObject"),
             having("s3:get_bucket_policy", policy(allowing(ACCOUNT_ROLE, "s3:PutObject"))),
         ),
+    ),
+    row(
+        "a key of another account that names the role, which IAM does not allow",
+        "encrypt",
+        does=both(
+            using(kmsKeyId=FOREIGN_KEY),
+            having("kms:describe_key", {"KeyMetadata": key(Arn=FOREIGN_KEY)}),
+            denying("kms:Decrypt"),
+            having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
+        ),
+        says="kms:Decrypt: implicit deny",
     ),
     row(
         "the policy of the bucket may not be read",

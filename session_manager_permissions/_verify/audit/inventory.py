@@ -82,6 +82,13 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         errors.append(read_in("ssm", lambda: hybrid.update(_records(session, filters))))
     partition = session.partition
+    found: list[tuple[str, str, _Described | None, _Described | CannotAsk | None]] = [
+        (name, owner, one, records.get(name, without_records))
+        for name, (one, owner) in instances.items()
+    ]
+    found += [
+        (name, account, None, record) for name, record in hybrid.items() if name.startswith("mi-")
+    ]
     nodes = [
         Node(
             id=name,
@@ -89,23 +96,10 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
             partition=partition,
             account=owner,
             instance=one,
-            record=records.get(name, without_records),
-            connection=_NOT_ASKED,
-        )
-        for name, (one, owner) in instances.items()
-    ]
-    nodes += [
-        Node(
-            id=name,
-            region=region,
-            partition=partition,
-            account=account,
-            instance=None,
             record=record,
             connection=_NOT_ASKED,
         )
-        for name, record in hybrid.items()
-        if name.startswith("mi-")
+        for name, owner, one, record in found
     ]
     return Inventory(nodes, [error for error in errors if error])
 
