@@ -363,18 +363,12 @@ def _bucket_outcome(
     if algorithm == _NO_BUCKET:
         place = region_word(region)
         of_place = f" --create-bucket-configuration LocationConstraint={place}"
-        fix = (
-            (
-                f"aws s3api create-bucket --bucket {named} --region {place}"
-                f"{'' if region == _WITHOUT_CONSTRAINT else of_place}"
-            ),
-            "or set s3BucketName of the document to one that exists",
-        )
-        why = f"there is no bucket {bucket!r}"
+        create = f"aws s3api create-bucket --bucket {named} --region {place}"
+        create += "" if region == _WITHOUT_CONSTRAINT else of_place
         return checks.BUCKET.failed(
             bucket,
-            why,
-            fix=fix,
+            f"there is no bucket {bucket!r}",
+            fix=(create, "or set s3BucketName of the document to one that exists"),
             evidence=evidence,
             is_seen=bool(enforces),
             users_see=checks.BUCKET_NOT_READ,
@@ -393,11 +387,9 @@ def _bucket_outcome(
         key = fitting(found.key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
         default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
+    put = f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)}"
     fix = (
-        (
-            f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)} "
-            f"--server-side-encryption-configuration {rules}"
-        ),
+        f"{put} --server-side-encryption-configuration {rules}",
         "or set s3EncryptionEnabled of the document to false",
     )
     if enforces is None:
