@@ -225,7 +225,7 @@ def test_the_proxy_command_of_the_ssh_configuration_is_one_of_the_cli() -> None:
 
 
 def refuse_outdated(words: list[str]) -> None:
-    """See to it that a setting is that of the tests, a version the package's, and a script there."""
+    """See to it that a setting is that of the tests, a version the package's, a script there."""
     match words:
         case ["export", setting]:
             name, _, value = setting.partition("=")
