@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+# As `typing` has it for type checkers, to whom the name is true. The module itself takes longer to
+# load than all else that the command needs before it can answer a Ctrl-C.
+TYPE_CHECKING = bool()  # noqa: UP018 # editors would not look below a plain `False`
 
 __all__ = [
     "SessionManagerAccess",
@@ -46,6 +47,8 @@ else:
     def __getattr__(name: str) -> object:
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 # only the constructs need it
+
         value = getattr(import_module(_MODULES[name], __name__), name)
         globals()[name] = value  # asked for once
         return value

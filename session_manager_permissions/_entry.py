@@ -5,17 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-_STATUS: Final = 2
-_GRACE: Final = 1.5
-"""How many seconds the program has to end by itself, as it may wait in a call of the system."""
-_SAID: Final = b"session-manager-permissions: interrupted before there was an answer\n"
+_STATUS = 2
+_SAID = b"session-manager-permissions: interrupted before there was an answer\n"
 
 
 def _end() -> None:
@@ -28,14 +20,25 @@ def _end_loading(*_: object) -> None:
     _end()
 
 
+_IS_IGNORED = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+if not _IS_IGNORED:
+    signal.signal(signal.SIGINT, _end_loading)  # while the modules load
+
+# A Ctrl-C while these load is answered already.
+import time  # noqa: E402
+from threading import Event, Thread  # noqa: E402
+from typing import TYPE_CHECKING, Final  # noqa: E402
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_GRACE: Final = 1.5
+"""How many seconds the program has to end by itself, as it may wait in a call of the system."""
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, lambda *_: os._exit(_STATUS))  # a second one ends it at once
     signal.default_int_handler(number, frame)
-
-
-_IS_IGNORED: Final = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-if not _IS_IGNORED:
-    signal.signal(signal.SIGINT, _end_loading)  # while the modules load
 
 
 def main() -> None:

@@ -53,8 +53,7 @@ from session_manager_permissions._verify import command as command_module
 from session_manager_permissions._verify import options as options_module
 from session_manager_permissions._verify.asking import answered
 from session_manager_permissions._verify.audit import answering
-from session_manager_permissions._verify.audit.compare import compared
-from session_manager_permissions._verify.audit.merge import read, read_file
+from session_manager_permissions._verify.audit.merge import read
 from session_manager_permissions._verify.command import _audit, _parser, _policy, _verify, main
 from session_manager_permissions._verify.files import write
 from session_manager_permissions._verify.operators import _principal
@@ -398,18 +397,6 @@ def from_file(text: str | None) -> Cause:
     return does
 
 
-def compared_to(**fields: object) -> Cause:
-    """`audit --compare`, with an earlier result that has these fields."""
-
-    def does(w: World) -> object:
-        w.patch.chdir(w.folder)
-        audits.written(w.folder, "audit.json", audits.result([], **fields))
-        old = read_file("audit.json", "--compare")
-        return compared(audits.result([]), old, "audit.json")
-
-    return does
-
-
 def audit(*arguments: str, region: str | None = REGION, denied: bool = False) -> Cause:
     """`audit` in an account without instances, which may answer nothing."""
 
@@ -452,6 +439,14 @@ def of_a_large_file(w: World) -> object:
 
 def of_an_option_that_is_not_in_the_file(w: World) -> None:
     warn_of_option(w.stack, "allow-registration", "true", "names.txt")
+
+
+def of_one_region_twice(w: World) -> object:
+    """`audit --from` two files that both have a region of an account."""
+    w.patch.chdir(w.folder)
+    for name in ("audit.json", "again.json"):
+        audits.written(w.folder, name, audits.result([]))
+    return read(["audit.json", "again.json"])
 
 
 def of_two_accounts(w: World) -> object:
@@ -1013,8 +1008,7 @@ AUDIT: Final = {
     "a `--from` file that is too large": of_a_large_file,
     "`--from` with the JSON of `verify`": from_file('{"version": 1, "ready": true}'),
     "`--from` with the result of a newer version": from_file('{"version": 2}'),
-    "`--compare` with a result of another `--tag`": compared_to(tags=["env=prod"]),
-    "`--compare` with a result of other regions": compared_to(regions=[]),
+    "two `--from` files with one region of an account": of_one_region_twice,
 }
 POLICY: Final = {
     "`--log-prefix` and no `--log-bucket`": policy_command("--log-prefix", "web"),

@@ -225,7 +225,7 @@ def test_the_proxy_command_of_the_ssh_configuration_is_one_of_the_cli() -> None:
 
 
 def refuse_outdated(words: list[str]) -> None:
-    """See to it that a setting is that of the tests, and a version that of the package."""
+    """See to it that a setting is that of the tests, a version the package's, a script there."""
     match words:
         case ["export", setting]:
             name, _, value = setting.partition("=")
@@ -233,6 +233,8 @@ def refuse_outdated(words: list[str]) -> None:
         case ["gh", "attestation", "verify", wheel, "--repo", "OWNER/REPOSITORY"]:
             project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
             assert f'\nversion = "{wheel.split("-")[1]}"\n' in project
+        case ["python", script, *_]:  # which the test of its page runs
+            assert (ROOT / script).is_file()
         case _:
             pytest.fail(shlex.join(words))
 
@@ -284,7 +286,7 @@ def test_each_command_exists(
         case [".", script]:
             assert script == ".venv/bin/activate"
             assert ".venv" in makefile
-        case ["export", *_] | ["gh", *_]:
+        case ["export", *_] | ["gh", *_] | ["python", *_]:
             refuse_outdated(words)
         case ["npx", "--yes", cli, *others] if "@" in cli:
             pinned = json.loads((ROOT / "package.json").read_text("utf-8"))["devDependencies"]

@@ -26,7 +26,7 @@ from local_aws import (
 from rich.console import Console
 from rich.table import Table
 
-from session_manager_permissions._verify.command import answer, capability
+from session_manager_permissions._verify.role import answer, capability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

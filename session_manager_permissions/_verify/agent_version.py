@@ -72,10 +72,8 @@ def _asked(node: Node, preferences: Preferences) -> Iterator[tuple[str, str]]:
 
 def _update(node: Node) -> str:
     if node.online:
-        of_node = (
-            f"--instance-ids {node.id_word} --document-name {_UPDATE} --region {node.region_word}"
-        )
-        return f"aws ssm send-command {of_node}"
+        of_node = f"--instance-ids {node.id_word} --document-name {_UPDATE}"
+        return node.aws(f"ssm send-command {of_node}")
     return (
         "install the newest agent on the node: https://docs.aws.amazon.com/systems-manager/latest/"
         "userguide/manually-install-ssm-agent-linux.html"

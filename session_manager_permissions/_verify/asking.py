@@ -6,7 +6,7 @@ import os
 import re
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
 from session_manager_permissions import _limits
@@ -35,6 +35,17 @@ _MISSING: Final = frozenset(
 _EXPIRED: Final = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 )
+_THROTTLED: Final = frozenset(
+    {
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_ERROR_OF_AWS: Final = 500
+"""From this status of HTTP on, the error is the server's."""
 _UNKNOWN_HERE: Final = frozenset(
     {
         "AuthFailure",
@@ -132,26 +143,37 @@ def without_passwords(text: str) -> str:
 class CannotAsk(Exception):  # noqa: N818 # it is not an error of the program
     """There is no answer; the text tells the user why, and the way out. It has no passwords."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(without_passwords(text))
+    def __init__(self, text: str, *, code: str = "", bucket_region: str | None = None) -> None:
+        """Say why there is no answer.
 
-    bucket_region: str | None = None
-    """The region that S3 says the bucket is in, of an answer that says nothing else."""
+        Args:
+            text: what the user reads.
+            code: how AWS calls the reason, if it answered.
+            bucket_region: the region that S3 says the bucket is in, if it says so.
+        """
+        super().__init__(without_passwords(text))
+        self.code, self.bucket_region = code, bucket_region
 
 
 class NotPermitted(CannotAsk):
     """The credentials may not make a call."""
 
-    def __init__(self, permission: str, resource: str) -> None:
-        super().__init__(f"the credentials may not ask: they need {permission} on {resource}")
+    def __init__(self, permission: str, resource: str, **told: Any) -> None:  # noqa: ANN401
+        needed = f"they need {permission} on {resource}"
+        super().__init__(f"the credentials may not ask: {needed}", **told)
         self.permission = permission
 
 
 class NotThere(CannotAsk):
     """The resource that AWS was asked about does not exist."""
 
-    code: str = ""
-    """How AWS says so."""
+
+class NotNow(CannotAsk):
+    """AWS refuses a call that it answers later: it throttles, or has an error of its own."""
+
+
+class NotReached(CannotAsk):
+    """There is no connection to AWS."""
 
 
 class NoNode(NotThere):
@@ -226,10 +248,9 @@ def asking(
         of_region = ""
         if region:
             of_region = f", and whether there is a region {region}{_misspelt(region)}"
-        text = f"{error}: check the network{of_region}"
-        raise CannotAsk(text) from None
+        raise NotReached(f"{error}: check the network{of_region}") from None
     except (NoConnection, HTTPClientError) as error:
-        raise CannotAsk(f"{error}: check the network") from None
+        raise NotReached(f"{error}: check the network") from None
     # A name or a region that comes from another answer, and that no request can have.
     except (InvalidRegionError, ParamValidationError, UnicodeError) as error:
         said = " ".join(str(error).split())
@@ -251,32 +272,40 @@ def _refusal(
     response, operation = error.response, error.operation_name  # type: ignore[attr-defined]
     code, reason = response["Error"]["Code"], response["Error"].get("Message")
     action = f"{service}:{operation}"
-    found: CannotAsk
+    told = {"code": code, "bucket_region": response.get("BucketRegion")}
     # botocore makes these calls to get the credentials of a profile.
     if operation.startswith(("Assume", "GetRoleCredentials")):
         way_out = sign_in(profile)
         if operation == "AssumeRole" and code in _DENIED:
             way_out = "let the identity assume the role_arn of the profile, or give another profile"
-        found = CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
-    elif code in _DENIED:
-        found = NotPermitted(_ACTIONS.get(action, action), resource)
-    elif code in _MISSING or code.endswith(".NotFound"):
-        found = NotThere(missing)
-        found.code = code
-    elif code in _EXPIRED:
+        return CannotAsk(f"no credentials: {operation} failed: {code}: {reason}: {way_out}")
+    if code in _DENIED:
+        return NotPermitted(_ACTIONS.get(action, action), resource, **told)
+    if code in _MISSING or code.endswith(".NotFound"):
+        return NotThere(missing, **told)
+    if code in _EXPIRED:
         expired = f"{action} failed: {code}: the credentials have expired"
-        found = CannotAsk(f"{expired}: {sign_in(profile)}")
-    elif code in _UNKNOWN_HERE:
+        return CannotAsk(f"{expired}: {sign_in(profile)}")
+    if code in _UNKNOWN_HERE:
         named = in_shell(region or "", _limits.REGION.fault, "REGION")
-        found = CannotAsk(
+        return CannotAsk(
             f"{action} failed: {code}: {reason}: AWS does not know the credentials there: "
             f"{sign_in(profile)}, or enable the region: aws account enable-region --region-name "
             f"{named}{_of_profile(profile)}"
         )
-    else:
-        found = CannotAsk(f"{action} failed: {code}: {reason}")
-    found.bucket_region = response.get("BucketRegion")
-    return found
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    kind = NotNow if code in _THROTTLED or status >= _ERROR_OF_AWS else CannotAsk
+    return kind(f"{action} failed: {code}: {reason}", **told)
+
+
+def read_in(service: str, read: Callable[[], _Found]) -> _Found | CannotAsk:
+    """Return what is read in answers of a service, or why there is none that is AWS's."""
+    try:
+        return read()
+    except CannotAsk as error:
+        return error
+    except (*NO_ANSWER, ValueError):
+        return not_from_aws(service)
 
 
 def tried(ask: Callable[[], _Found]) -> _Found | CannotAsk:

@@ -7,6 +7,7 @@ and the table of `audit`, the policies that `--print-permissions` prints, and th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from .asking import CannotAsk, NotPermitted
@@ -68,7 +69,7 @@ class Evidence(NamedTuple):
     value: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a check of a node has come to."""
 
@@ -92,7 +93,7 @@ class Outcome:
     @property
     def passes_in_time(self) -> bool:
         """Tell whether it can pass later, although nobody changes anything."""
-        return self.is_passing or self.check.mended_by_waiting
+        return self.is_passing or self.check.is_symptom
 
     @property
     def name(self) -> str:
@@ -111,8 +112,6 @@ class Check:
     """The branch of the tree that shows it."""
     stage: Stage
     """Where it stands on the path from the instance to the operator."""
-    is_link: bool = False
-    """Whether it is about the link that leads to the stage, and not about the stage itself."""
     passes_if: str
     """What the docs say of it."""
     asks: tuple[str, ...] = ()
@@ -121,13 +120,11 @@ class Check:
     """The rule at synthesis that finds the same, and names the page. Default: - its own name"""
     users_see: str | None = None
     """The messages that users read if it fails."""
-    mended_by_waiting: bool = False
-    """Whether it can pass later, although nobody changes anything."""
     connects: bool = False
     """Whether no session can start if it fails, as the node can't connect. Others are about what
     a session uses, which needs a connection first."""
     is_symptom: bool = False
-    """Whether it fails because another one does."""
+    """Whether it fails because another one does, and passes some time after that one."""
     of_role: bool = False
     """Whether it is about what the policies of the role allow, its trust policy among them."""
     label: str = ""
@@ -138,9 +135,14 @@ class Check:
         """The name of the page about the cause."""
         return self.cause or self.name
 
+    @property
+    def is_link(self) -> bool:
+        """Whether it is about the link that leads to the stage, and not about the stage itself."""
+        return self.is_symptom or self.group == "network"
+
     def skipped(self, why: str, subject: str | None = None, *, fix: str = "") -> Outcome:
         """Return the outcome for a subject that does not exist or is not used."""
-        return Outcome(self, subject, "skipped", (why,), _lines(fix))
+        return self._told(subject, "skipped", (why,), fix)
 
     def passed(
         self,
@@ -150,7 +152,7 @@ class Check:
         proven: bool = False,
     ) -> Outcome:
         """Return the outcome that the check passes, and whether the connection proves it."""
-        return Outcome(self, subject, "proven" if proven else "pass", why, (), tuple(evidence))
+        return self._told(subject, "proven" if proven else "pass", why, evidence=evidence)
 
     def unknown(
         self,
@@ -160,11 +162,11 @@ class Check:
         evidence: Iterable[Evidence] = (),
     ) -> Outcome:
         """Return the outcome that it is not known, with what to do to find out."""
-        return Outcome(self, subject, "unknown", why, _lines(fix), tuple(evidence))
+        return self._told(subject, "unknown", why, fix, evidence)
 
     def unasked(self, subject: str | None, error: CannotAsk) -> Outcome:
         """Return the outcome that AWS did not answer."""
-        return Outcome(self, subject, "unknown", (str(error),), ways_out([error]))
+        return self.unknown(subject, str(error), fix=ways_out([error]))
 
     def failed(
         self,
@@ -186,7 +188,7 @@ class Check:
             users_see: the message. Default: - that of the check
         """
         whys = (*why, *_seen(users_see or self.users_see, is_seen=is_seen))
-        return Outcome(self, subject, "fail", whys, _lines(fix), tuple(evidence))
+        return self._told(subject, "fail", whys, fix, evidence)
 
     def simulated(
         self, subject: str | None, verdict: Verdict | CannotAsk, *, is_seen: bool = True
@@ -200,16 +202,30 @@ class Check:
             return self.passed(subject, *why, evidence=evidence)
         whys = (*verdict.why, *verdict.notes, *_seen(self.users_see, is_seen=is_seen))
         kind: CheckVerdict = "unknown" if verdict.is_open else "fail"
-        return Outcome(self, subject, kind, whys, tuple(verdict.fix), evidence)
+        return self._told(subject, kind, whys, tuple(verdict.fix), evidence)
+
+    def _told(
+        self,
+        subject: str | None,
+        verdict: CheckVerdict,
+        why: tuple[str, ...],
+        fix: str | tuple[str, ...] = (),
+        evidence: Iterable[Evidence] = (),
+    ) -> Outcome:
+        lines = fix if isinstance(fix, tuple) else (fix,) if fix else ()
+        return Outcome(
+            check=self,
+            subject=subject,
+            verdict=verdict,
+            why=why,
+            fix=lines,
+            evidence=tuple(evidence),
+        )
 
 
 def _seen(users_see: str | None, *, is_seen: bool) -> tuple[str, ...]:
     """Return the line with what users read."""
     return (f'Users see: "{users_see}"',) if users_see and is_seen else ()
-
-
-def _lines(fix: str | tuple[str, ...]) -> tuple[str, ...]:
-    return fix if isinstance(fix, tuple) else (fix,) if fix else ()
 
 
 def ways_out(errors: Iterable[CannotAsk]) -> tuple[str, ...]:
@@ -234,6 +250,7 @@ def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
     )
 
 
+_connecting: Final = partial(Check, connects=True, users_see=_NOT_CONNECTED)
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
 _WAY: Final = (
     "ec2:DescribeNatGateways",
@@ -249,26 +266,22 @@ _WAY: Final = (
     "route53resolver:ListFirewallRuleGroupAssociations",
 )
 
-RUNNING: Final = Check(
+RUNNING: Final = _connecting(
     name="instance-running",
     title="The instance does not run",
     group="node",
     stage="Instance",
     passes_if="the instance runs, and none of its status checks is impaired",
     asks=("ec2:DescribeInstances", "ec2:DescribeInstanceStatus"),
-    users_see=_NOT_CONNECTED,
-    connects=True,
 )
 CONNECTED: Final = Check(
     name="connected",
     title="The agent is not connected",
     group="node",
     stage="Session Manager",
-    is_link=True,
     passes_if="the agent is connected to Session Manager",
     asks=("ssm:GetConnectionStatus",),
     users_see=_NOT_CONNECTED,
-    mended_by_waiting=True,
     is_symptom=True,
 )
 REGISTERED: Final = Check(
@@ -276,14 +289,12 @@ REGISTERED: Final = Check(
     title="The agent is not registered",
     group="node",
     stage="Session Manager",
-    is_link=True,
     passes_if="Systems Manager has a record of the node, with the ping status `Online`",
     asks=("ssm:DescribeInstanceInformation",),
     users_see=_NOT_CONNECTED,
-    mended_by_waiting=True,
     is_symptom=True,
 )
-PROFILE: Final = Check(
+PROFILE: Final = _connecting(
     name="instance-profile",
     title="No instance profile with a role",
     group="identity",
@@ -291,10 +302,8 @@ PROFILE: Final = Check(
     passes_if="the instance has an instance profile, and the profile has a role",
     asks=("ec2:DescribeInstances", "iam:GetInstanceProfile"),
     cause="no-instance-profile",
-    users_see=_NOT_CONNECTED,
-    connects=True,
 )
-ASSUMABLE: Final = Check(
+ASSUMABLE: Final = _connecting(
     name="role-assumable",
     title="The role can't be assumed",
     group="identity",
@@ -302,11 +311,9 @@ ASSUMABLE: Final = Check(
     passes_if="the trust policy lets EC2 assume the role; for a hybrid node, Systems Manager",
     asks=("iam:GetInstanceProfile", "iam:GetRole"),
     cause="role-not-assumable",
-    users_see=_NOT_CONNECTED,
-    connects=True,
     of_role=True,
 )
-METADATA: Final = Check(
+METADATA: Final = _connecting(
     name="metadata",
     title="The instance metadata service is off",
     group="identity",
@@ -314,8 +321,6 @@ METADATA: Final = Check(
     passes_if="the instance metadata service is on",
     asks=("ec2:DescribeInstances",),
     cause="metadata-off",
-    users_see=_NOT_CONNECTED,
-    connects=True,
 )
 AGENT: Final = Check(
     name="agent",
@@ -345,7 +350,7 @@ TIER: Final = Check(
     users_see=_NO_TIER,
     connects=True,
 )
-REGISTER: Final = Check(
+REGISTER: Final = _connecting(
     name="register",
     title="The role may not register the instance",
     group="identity",
@@ -353,12 +358,10 @@ REGISTER: Final = Check(
     passes_if="the role may register the node",
     asks=("iam:GetInstanceProfile", *_SIMULATES),
     cause="registration-missing",
-    users_see=_NOT_CONNECTED,
-    connects=True,
     of_role=True,
     label="register the instance",
 )
-REACH: Final = Check(
+REACH: Final = _connecting(
     name="reach",
     title="The role may not connect to Session Manager",
     group="identity",
@@ -366,8 +369,6 @@ REACH: Final = Check(
     passes_if="the role may open the channels",
     asks=("iam:GetInstanceProfile", *_SIMULATES),
     cause="channel-missing",
-    users_see=_NOT_CONNECTED,
-    connects=True,
     of_role=True,
     label="reach Session Manager",
 )
@@ -383,58 +384,25 @@ HOST_MANAGEMENT: Final = Check(
 )
 
 
-def _path(
-    service: str,
-    called: str,
-    *,
-    used: str,
-    cause: str,
-    users_see: str | None,
-    asks: tuple[str, ...] = (),
-) -> Check:
-    return Check(
+PATHS: Final = {
+    service: Check(
         name=f"path-{service}",
         title=f"No network path to {called}",
         group="network",
         stage="Endpoint",
-        is_link=True,
-        passes_if=f"the network leads to `{service}`{used}",
+        passes_if=f"the network leads to `{service}`{used and f', if the document names {used}'}",
         asks=(*_WAY, *asks),
-        cause=cause,
+        cause="endpoint-missing" if used else "no-network-path",
         users_see=users_see,
         connects=not used,
     )
-
-
-PATHS: Final = {
-    "ssm": _path(
-        "ssm", "Systems Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED
-    ),
-    "ssmmessages": _path(
-        "ssmmessages", "Session Manager", used="", cause="no-network-path", users_see=_NOT_CONNECTED
-    ),
-    "kms": _path(
-        "kms",
-        "AWS KMS",
-        used=", if the document names a key",
-        cause="endpoint-missing",
-        users_see=_HANDSHAKE,
-    ),
-    "logs": _path(
-        "logs",
-        "CloudWatch Logs",
-        used=", if the document names a log group",
-        cause="endpoint-missing",
-        users_see=_GROUP_NOT_ENCRYPTED,
-    ),
-    "s3": _path(
-        "s3",
-        "Amazon S3",
-        used=", if the document names a bucket",
-        cause="endpoint-missing",
-        users_see=BUCKET_NOT_READ,
-        asks=("s3:GetEncryptionConfiguration",),
-    ),
+    for service, called, used, users_see, asks in (
+        ("ssm", "Systems Manager", "", _NOT_CONNECTED, ()),
+        ("ssmmessages", "Session Manager", "", _NOT_CONNECTED, ()),
+        ("kms", "AWS KMS", "a key", _HANDSHAKE, ()),
+        ("logs", "CloudWatch Logs", "a log group", _GROUP_NOT_ENCRYPTED, ()),
+        ("s3", "Amazon S3", "a bucket", BUCKET_NOT_READ, ("s3:GetEncryptionConfiguration",)),
+    )
 }
 """The checks of the network, by the service that it has to lead to."""
 

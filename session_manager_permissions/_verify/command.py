@@ -14,17 +14,12 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _limits
-from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
 
 from .agent import read_diagnostics
-from .asking import CannotAsk, answered, before_aws, without_passwords
+from .asking import CannotAsk, before_aws, without_passwords
 from .audit import answering as audits
 from .audit import arguments as of_audit
-from .checks import CHECKS
 from .diagnosis import diagnose
-from .document import PORT, Home, LiveDocument, read_document
-from .identity import let_assume
-from .lines import region_word, with_profile
 from .node import find_node
 from .operators import operator_fault
 from .options import (
@@ -40,31 +35,18 @@ from .options import (
 from .permissions import policy_for_audit, policy_for_credentials
 from .policy import DESCRIPTION, PolicyOptions, add_arguments, inline_policy
 from .report import node_as_json, print_diagnosis
+from .role import of_role, print_role, role_as_json
 from .session import AwsSession
-from .simulator import (
-    Uses,
-    ask,
-    find_key,
-    find_role,
-    questions,
-    role_of_profile,
-    with_deployment,
-)
-from .text import INTERRUPTED, PROGRAM, all_shown, line_of, plainly, rendered, say
+from .text import INTERRUPTED, PROGRAM, line_of, rendered, say
 from .waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from rich.console import Console
-    from rich.text import Text
-
-    from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
     from .audit.result import AuditResult
     from .diagnosis import Diagnosis
     from .session import Session
-    from .simulator import LiveRole, Verdict
 
     # argparse has no public name for it
     Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -74,8 +56,6 @@ _WAIT: Final = "600"
 READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 """The exit statuses; argparse, too, exits with the last for a wrong command line."""
 
-_LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.label}
-"""What a role may do, in the order of the checks."""
 _DESCRIPTION: Final = """\
 Why does the session not open? With --instance-id, the command checks all that stands between a node
 and a session: the instance, its role, its network, the session preferences and the operator. With
@@ -226,8 +206,8 @@ def _verify(arguments: argparse.Namespace) -> int:
         if arguments.instance_id is None:
             session = AwsSession(arguments.profile, arguments.region)
             with session.waiting.said(say):
-                of_role = _asked(arguments, session)
-            found, show = of_role, partial(_print_role, of_role)
+                asked = of_role(arguments, session)
+            found, show = asked, partial(print_role, asked)
         else:
             diagnosis = _diagnosed(arguments)
             found, show = _node_as_json(diagnosis), partial(print_diagnosis, diagnosis)
@@ -351,45 +331,6 @@ def import_extras(modules: Iterable[str], extra: str = "verify") -> None:
         ) from None
 
 
-def _asked(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
-    profile, region = arguments.instance_profile, session.region
-    role = find_role(session, arguments.role or role_of_profile(session, profile))
-    document = _document(arguments, session, role)
-    keys = [document.key] if document.key else arguments.key
-    bucket_key = arguments.log_bucket_key
-    uses = Uses(
-        document,
-        keys=tuple(find_key(session, arn) for arn in keys),
-        log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
-    )
-    asked = ask(session, role, questions(role, uses, region), region, with_policies=False)
-    verdicts = [answered(verdict) for verdict in with_deployment(asked, profile)]
-    found = _as_json(profile, role, document, verdicts, session.profile)
-    trusted = _trusted(role, session, of_instances=profile is not None)
-    if trusted is not None:
-        found["trust"] = trusted
-        found["ready"] = found["ready"] and trusted["verdict"] == "allowed"
-    return found
-
-
-def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAnswer | None:
-    """Tell whether the trust policy lets EC2 or, of a role, Systems Manager assume the role."""
-    if role.trust_policy is None:
-        return None
-    services = (EC2,) if of_instances else (EC2, SYSTEMS_MANAGER)
-    found = [trust(role.trust_policy, service) for service in services]
-    best = next((one for one in found if one.answer == "allowed"), None)
-    best = best or next((one for one in found if one.answer == "unknown"), found[0])
-    why = [best.why]
-    if best.answer == "allowed" and best is not found[0]:
-        why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
-    fix: tuple[str, ...] = ()
-    if best.answer != "allowed":
-        region = region_word(session.region or "")
-        fix = with_profile(let_assume(role, best, EC2, region), session.profile)
-    return {"verdict": best.answer, "why": why, "fix": [*fix]}
-
-
 @contextmanager
 def said_in_a_line(profile: str | None) -> Iterator[None]:
     """Turn what boto3 raises before AWS answers into one line.
@@ -410,124 +351,8 @@ def said_in_a_line(profile: str | None) -> Iterator[None]:
         ) from None
 
 
-def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -> LiveDocument:
-    """Read the document of `--document`; without it, the options say what sessions use."""
-    name = arguments.document
-    if name is None:
-        return LiveDocument(
-            log_bucket=arguments.log_bucket,
-            log_prefix=arguments.log_prefix,
-            log_group=arguments.log_group,
-        )
-    if session.region is None:
-        raise CannotAsk("a document is in a region, and no region is known: give --region")
-    home = Home(role.partition, role.account, session.region)
-    document = read_document(session, name, home)
-    refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
-    return document
-
-
 def _node_as_json(diagnosis: Diagnosis) -> dict[str, object]:
     identity, document = diagnosis.identity, diagnosis.preferences.document
     verdicts = identity.verdicts
-    of_role = _as_json(identity.profile, identity.role, document, verdicts, diagnosis.profile)
-    return {**of_role, "ready": diagnosis.ready, **node_as_json(diagnosis)}
-
-
-def _as_json(
-    profile: str | None,
-    role: LiveRole | None,
-    document: LiveDocument,
-    verdicts: Sequence[Verdict],
-    of_aws: str | None,
-) -> RoleAnswer:
-    """Return what `--output json` prints about a role.
-
-    Args:
-        profile: the name of the instance profile.
-        role: the role.
-        document: what sessions use.
-        verdicts: what IAM says of the role.
-        of_aws: the profile of the AWS configuration, for the commands to run.
-    """
-    return {
-        "version": 1,
-        "ready": all(verdict.allowed for verdict in verdicts),
-        "instance_profile": profile,
-        "role": None if role is None else role.arn,
-        "permissions_boundary": None if role is None else role.boundary,
-        "document": document.name,
-        "session_type": document.session_type,
-        "capabilities": [
-            {
-                "capability": verdict.question.capability,
-                "subject": verdict.question.subject,
-                "allowed": verdict.allowed,
-                "verdict": _verdict(verdict),
-                "why": verdict.why,
-                "fix": [*with_profile(verdict.fix, of_aws)],
-                "notes": verdict.notes,
-                "answers": [*verdict.answers],
-            }
-            for verdict in verdicts
-        ],
-    }
-
-
-def _verdict(verdict: Verdict) -> str:
-    if verdict.allowed:
-        return "allowed"
-    return "unknown" if verdict.is_open else "denied"
-
-
-def _print_role(found: RoleAnswer, console: Console) -> None:
-    """Print what a role may do, what denies the rest, and what would allow it."""
-    from rich.table import Table  # noqa: PLC0415 # of an extra
-
-    found = all_shown(found)
-    capabilities = found["capabilities"]
-    table = Table("capability", "answer", "why", show_lines=True)
-    for column in table.columns[:2]:  # at their heads no word is cut off, however narrow it is
-        column.min_width = len(str(column.header))
-    for one in capabilities:
-        reasons = "\n".join([*one["why"], *one["notes"]])
-        table.add_row(capability(one), answer(one), plainly(reasons))
-    trusted = found.get("trust")
-    verdicts = {one["verdict"] for one in capabilities}
-    if trusted and trusted["fix"]:
-        verdicts.add(trusted["verdict"])
-        table.add_row("be assumed", _cell(trusted["verdict"]), plainly("\n".join(trusted["why"])))
-    console.print(": ".join(filter(None, (found["instance_profile"], found["role"]))))
-    console.print(table, soft_wrap=False)
-    result = "not ready" if "denied" in verdicts else "it can't be known whether it is ready"
-    console.print("ready" if found["ready"] else result, style="bold")
-    for fix in trusted["fix"] if trusted else ():
-        console.print(f"- be assumed: {fix}")
-    for one in capabilities:
-        for fix in one["fix"]:  # below the table, whose lines wrap and can't be copied
-            console.print(f"- {_LABELS[one['capability']]}: {fix}")
-    asked = {one["capability"] for one in capabilities}
-    left_out = [label for name, label in _LABELS.items() if name not in asked]
-    if left_out:
-        console.print(f"Not asked: {', '.join(left_out)}.")
-    if found["session_type"] == PORT:
-        console.print(
-            f"Sessions with the document {found['document']} have the type {PORT}: the agent "
-            "neither encrypts them with a key nor logs them."
-        )
-    console.print("Not judged: policies of keys and buckets, the network, the agent.")
-
-
-def capability(found: CapabilityAnswer) -> Text:
-    """Make the table cell that says what was asked."""
-    label, subject = _LABELS[found["capability"]], found["subject"]
-    return plainly(label if subject is None else f"{label}\n{subject}")
-
-
-def answer(found: CapabilityAnswer) -> Text:
-    """Make the table cell that says whether it is allowed."""
-    return _cell(found["verdict"])
-
-
-def _cell(verdict: str) -> Text:
-    return plainly(verdict, {"allowed": "green", "denied": "red"}.get(verdict, "yellow"))
+    found = role_as_json(identity.profile, identity.role, document, verdicts, diagnosis.profile)
+    return {**found, "ready": diagnosis.ready, **node_as_json(diagnosis)}

@@ -71,8 +71,8 @@ class Diagnosis:
         get_in = "Remote Desktop" if is_windows else "EC2 Instance Connect"
         lines = [ask_node, f"the way in without a session: {get_in}, or the EC2 serial console"]
         if not is_windows:
-            of_node = f"--instance-id {self.node.id_word} --region {self.node.region_word}"
-            lines.append(f"aws ec2-instance-connect ssh {of_node}")
+            connect = f"ec2-instance-connect ssh --instance-id {self.node.id_word}"
+            lines.append(self.node.aws(connect))
         return [*with_profile(lines, self.profile)]
 
 

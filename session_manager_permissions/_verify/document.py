@@ -22,6 +22,18 @@ _TRUE: Final = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _FALSE: Final = frozenset({"", "0", "f", "F", "false", "False", "FALSE"})
 
 
+class Refused(CannotAsk):
+    """The agent can't read a flag of the document, so that it refuses each session."""
+
+    def __init__(self, where: str, flag: str, value: object) -> None:
+        super().__init__(
+            f"{where} has {value!r} for {flag}, which the agent can't read as true or false, so "
+            "that it refuses each session: correct the document"
+        )
+        self.flag = flag
+        self.value = str(value)
+
+
 class LiveDocument(NamedTuple):
     """What sessions use, by a Session document or by options; None for what is not given."""
 
@@ -88,17 +100,17 @@ def read_document(session: Session, name: str, home: Home) -> LiveDocument:
     if session_type == PORT:
         properties = content.get("properties")
         to_others = isinstance(properties, dict) and "host" in properties
-        return LiveDocument(name, PORT, to_other_hosts=to_others)
+        return LiveDocument(name=name, session_type=PORT, to_other_hosts=to_others)
     key = _text(inputs, "kmsKeyId", where, lambda key: _limits.key_fault(key_arn(key, home)))
     bucket = _text(inputs, "s3BucketName", where, _limits.BUCKET.fault)
     user, streams = inputs.get("runAsDefaultUser"), inputs.get("cloudWatchStreamingEnabled")
     return LiveDocument(
-        name,
-        session_type,
-        key and key_arn(key, home),
-        bucket,
-        _text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
-        _text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
+        name=name,
+        session_type=session_type,
+        key=key and key_arn(key, home),
+        log_bucket=bucket,
+        log_prefix=_text(inputs, "s3KeyPrefix", where, _limits.prefix_fault) if bucket else None,
+        log_group=_text(inputs, "cloudWatchLogGroupName", where, _limits.LOG_GROUP.fault),
         enforces_s3_encryption=s3,
         enforces_log_group_encryption=log_group,
         run_as_enabled=run_as,
@@ -145,7 +157,4 @@ def _flag(inputs: Mapping[str, object], name: str, where: str) -> bool | None:
         return value in _TRUE
     if isinstance(value, str) and "{{" in value:
         return None
-    raise CannotAsk(
-        f"{where} has {value!r} for {name}, which the agent can't read as true or false, so that "
-        "it refuses each session: correct the document"
-    )
+    raise Refused(where, name, value)

@@ -16,20 +16,9 @@ from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
 from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, Trust, trust
 
+from . import checks
 from .asking import CannotAsk, NotThere, tried
-from .checks import (
-    ASSUMABLE,
-    CHECKS,
-    HOST_MANAGEMENT,
-    METADATA,
-    NO_ROLE,
-    PROFILE,
-    REACH,
-    REGISTER,
-    Evidence,
-    Outcome,
-    on_node,
-)
+from .checks import CHECKS, NO_ROLE, Evidence, Outcome, on_node
 from .lines import in_json, with_statement
 from .node import at_least
 from .simulator import (
@@ -202,7 +191,7 @@ def _may(
     """
     asked = questions(role, uses, node.region, node.arn)
     if only_connects:
-        asked = [one for one in asked if one.capability in (REACH.name, REGISTER.name)]
+        asked = [one for one in asked if one.capability in ("reach", "register")]
     verdicts = ask(session, role, asked, node.region, node_id=node.id, alike=node.alike)
     verdicts = with_deployment(verdicts, profile)
     return {one.capability: verdict for one, verdict in zip(asked, verdicts, strict=True)}
@@ -272,55 +261,42 @@ def _setting(session: Session) -> str | CannotAsk:
 def _profile(node: Node, profile: _Profile, account: _AccountRole) -> Outcome:
     name = profile.name
     if profile.error:
-        return PROFILE.unasked(name, profile.error)
+        return checks.PROFILE.unasked(name, profile.error)
     evidence = [Evidence("ec2:DescribeInstances", "IamInstanceProfile", name)]
     if profile.role:
         arn = profile.role.arn
         evidence.append(Evidence(_PROFILE, "Roles[0].Arn", arn))
         why = f"the instance has the profile {name} with the role {arn}"
-        return PROFILE.passed(name, why, evidence=evidence)
+        return checks.PROFILE.passed(name, why, evidence=evidence)
     if profile.is_replaced:
         evidence.append(Evidence(_PROFILE, "InstanceProfileId", "another one"))
     fix = _giving_profile(node, profile)
     if isinstance(account, LiveRole):
         replaced = f"{profile.fault}, and the account's role {account.arn} takes its place"
-        return replace(PROFILE.skipped(replaced, name), evidence=tuple(evidence))
+        return replace(checks.PROFILE.skipped(replaced, name), evidence=tuple(evidence))
     if isinstance(account, CannotAsk):
         why = f"{profile.fault}, and whether the account's role takes its place is not known"
-        return PROFILE.unknown(name, why, fix=fix, evidence=evidence)
-    return PROFILE.failed(name, profile.fault, fix=fix, evidence=evidence)
+        return checks.PROFILE.unknown(name, why, fix=fix, evidence=evidence)
+    return checks.PROFILE.failed(name, profile.fault, fix=fix, evidence=evidence)
 
 
 def _giving_profile(node: Node, profile: _Profile) -> tuple[str, ...]:
     """Say how to give the instance a profile with a role."""
-    region = f"--region {node.region_word}"
     name = fitting(profile.name or "NAME", _limits.INSTANCE_PROFILE.fault, "PROFILE")
     if profile.is_empty:
-        return (
-            (
-                f"aws iam add-role-to-instance-profile --instance-profile-name {word(name)} "
-                f"{region} --role-name ROLE"
-            ),
-        )
+        add = f"iam add-role-to-instance-profile --instance-profile-name {word(name)}"
+        return (node.aws(add, "--role-name ROLE"),)
     if profile.name is None:
-        return (
-            (
-                f"aws ec2 associate-iam-instance-profile --instance-id {node.id_word} {region} "
-                f"--iam-instance-profile Name={name}"
-            ),
-        )
+        associate = f"ec2 associate-iam-instance-profile --instance-id {node.id_word}"
+        return (node.aws(associate, f"--iam-instance-profile Name={name}"),)
     # An instance that still has a deleted profile can't be given another, but for a replacement.
     of_node = fitting(node.id, _limits.INSTANCE_ID.fault, "ID")
     put = word(f"Name={name if profile.is_replaced else 'NAME'}")
+    filters = f"--filters {word(f'Name=instance-id,Values={of_node}')}"
+    replacing = f"--iam-instance-profile {put} --association-id ASSOCIATION"
     return (
-        (
-            f"aws ec2 describe-iam-instance-profile-associations {region} "
-            f"--filters {word(f'Name=instance-id,Values={of_node}')}"
-        ),
-        (
-            f"aws ec2 replace-iam-instance-profile-association {region} "
-            f"--iam-instance-profile {put} --association-id ASSOCIATION"
-        ),
+        node.aws("ec2 describe-iam-instance-profile-associations", filters),
+        node.aws("ec2 replace-iam-instance-profile-association", replacing),
         "ASSOCIATION is the AssociationId that the first command prints",
     )
 
@@ -335,7 +311,7 @@ def _assumable(
     error: CannotAsk | None = None,
 ) -> Outcome:
     if found is None:
-        return ASSUMABLE.unasked(None, error) if error else ASSUMABLE.skipped(NO_ROLE)
+        return checks.ASSUMABLE.unasked(None, error) if error else checks.ASSUMABLE.skipped(NO_ROLE)
     arn = found.arn
     name = in_shell(arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
     api = _ROLE if node.is_hybrid else _PROFILE
@@ -343,16 +319,16 @@ def _assumable(
     fix = let_assume(found, trusted, service, node.region_word)
     if trusted.answer == "denied" and replaced:
         why = f"{trusted.why}, and the account's role takes its place"
-        return ASSUMABLE.unknown(arn, why, fix=fix, evidence=evidence)
+        return checks.ASSUMABLE.unknown(arn, why, fix=fix, evidence=evidence)
     if trusted.answer == "denied":
-        return ASSUMABLE.failed(arn, trusted.why, fix=fix, evidence=evidence)
+        return checks.ASSUMABLE.failed(arn, trusted.why, fix=fix, evidence=evidence)
     if node.connected and not replaced:
         why = "the agent is connected, and so it has credentials of the role"
-        return ASSUMABLE.passed(arn, why, evidence=evidence, proven=True)
+        return checks.ASSUMABLE.passed(arn, why, evidence=evidence, proven=True)
     if trusted.answer == "unknown":
-        look = f"aws iam get-role --role-name {name} --region {node.region_word}"
-        return ASSUMABLE.unknown(arn, trusted.why, fix=look, evidence=evidence)
-    return ASSUMABLE.passed(arn, trusted.why, evidence=evidence)
+        look = node.aws(f"iam get-role --role-name {name}")
+        return checks.ASSUMABLE.unknown(arn, trusted.why, fix=look, evidence=evidence)
+    return checks.ASSUMABLE.passed(arn, trusted.why, evidence=evidence)
 
 
 def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tuple[str, ...]:
@@ -370,12 +346,8 @@ def let_assume(role: LiveRole, trusted: Trust, service: str, region: str) -> tup
         sentence = f"let {service} assume the role by the trust policy of {name}, without a Deny"
         return (f"{sentence} or a condition: {json.dumps(statement)}",)
     policy = with_statement(role.trust_policy, statement)
-    return (
-        (
-            f"aws iam update-assume-role-policy --role-name {name} --region {region} "
-            f"--policy-document {in_json(policy)}"
-        ),
-    )
+    update = f"aws iam update-assume-role-policy --role-name {name} --region {region}"
+    return (f"{update} --policy-document {in_json(policy)}",)
 
 
 def _metadata(node: Node) -> Outcome:
@@ -384,30 +356,26 @@ def _metadata(node: Node) -> Outcome:
     evidence = (Evidence("ec2:DescribeInstances", "MetadataOptions.HttpEndpoint", value),)
     if value == "disabled":
         why = "the metadata endpoint of the instance is off, so that the agent gets no credentials"
-        fix = (
-            f"aws ec2 modify-instance-metadata-options --instance-id {node.id_word} "
-            f"--region {node.region_word} --http-endpoint enabled"
-        )
-        return METADATA.failed(node.id, why, fix=fix, evidence=evidence)
+        modify = f"ec2 modify-instance-metadata-options --instance-id {node.id_word}"
+        fix = node.aws(modify, "--http-endpoint enabled")
+        return checks.METADATA.failed(node.id, why, fix=fix, evidence=evidence)
     if node.connected:
         why = "the agent is connected, and so it has credentials"
-        return METADATA.passed(node.id, why, evidence=evidence, proven=True)
+        return checks.METADATA.passed(node.id, why, evidence=evidence, proven=True)
     if value is None:
         why = "EC2 does not say whether the metadata endpoint is on"
         fix = on_node("EC2 IMDS", node.platform)
-        return METADATA.unknown(node.id, why, fix=fix, evidence=evidence)
-    return METADATA.passed(node.id, "the metadata endpoint is on", evidence=evidence)
+        return checks.METADATA.unknown(node.id, why, fix=fix, evidence=evidence)
+    return checks.METADATA.passed(node.id, "the metadata endpoint is on", evidence=evidence)
 
 
 def _permissions(
     worker: LiveRole | None, permissions: Permissions, error: CannotAsk | None = None
 ) -> list[Outcome]:
-    checks = (REGISTER, REACH)
-    if worker is None and error:
-        return [check.unasked(None, error) for check in checks]
+    both = checks.REGISTER, checks.REACH
     if worker is None:
-        return [check.skipped(NO_ROLE) for check in checks]
-    return [check.simulated(worker.arn, permissions[check.name]) for check in checks]
+        return [check.unasked(None, error) if error else check.skipped(NO_ROLE) for check in both]
+    return [check.simulated(worker.arn, permissions[check.name]) for check in both]
 
 
 def _host_management(
@@ -424,11 +392,11 @@ def _host_management(
         reach = permissions["reach"]
         if isinstance(reach, Verdict) and not reach.allowed:
             why.append("the account's role takes its place only if it may not register")
-        return HOST_MANAGEMENT.passed(arn, *why)
+        return checks.HOST_MANAGEMENT.passed(arn, *why)
     if isinstance(account, CannotAsk):
-        return HOST_MANAGEMENT.unasked(None, account)
+        return checks.HOST_MANAGEMENT.unasked(None, account)
     if isinstance(account, str):
-        return HOST_MANAGEMENT.skipped(account)
+        return checks.HOST_MANAGEMENT.skipped(account)
     why = [f"the role {account.arn} of the account does the work, and needs the permissions"]
     if registers is None:
         either = f"the profile's role or the account's role {account.arn}"
@@ -437,7 +405,7 @@ def _host_management(
         why.append(f"the policies of {profile.role.arn} go unused")
     fix = on_node("AWS Credentials", node.platform)
     evidence = [Evidence("ssm:GetServiceSetting", _SETTING, account.arn)]
-    return HOST_MANAGEMENT.unknown(account.arn, *why, fix=fix, evidence=evidence)
+    return checks.HOST_MANAGEMENT.unknown(account.arn, *why, fix=fix, evidence=evidence)
 
 
 def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
@@ -447,7 +415,7 @@ def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
     role: LiveRole | None = None
     permissions: Permissions = {}
     if named is None:
-        assumable = ASSUMABLE.skipped("Systems Manager has no role of the node on record")
+        assumable = checks.ASSUMABLE.skipped("Systems Manager has no role of the node on record")
     else:
         name = named.rpartition("/")[2]
         found = tried(lambda: find_role(session, name))
@@ -457,11 +425,11 @@ def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
             role = itself if isinstance(found, CannotAsk) else found
             permissions = _may(session, node, role, uses)
     outcomes = [
-        PROFILE.skipped(outside),
+        checks.PROFILE.skipped(outside),
         assumable,
-        METADATA.skipped(outside),
+        checks.METADATA.skipped(outside),
         *_permissions(role, permissions),
-        HOST_MANAGEMENT.skipped(outside),
+        checks.HOST_MANAGEMENT.skipped(outside),
     ]
     return Identity(outcomes=outcomes, role=role, permissions=permissions)
 
@@ -469,12 +437,10 @@ def _of_hybrid(session: Session, node: Node, uses: Uses) -> Identity:
 def _of_activation(node: Node, named: str, found: LiveRole | CannotAsk) -> Outcome:
     if isinstance(found, NotThere):
         why = f"the role {named} of the node does not exist any more"
-        fix = (
-            f"aws ssm update-managed-instance-role --instance-id {node.id_word} "
-            f"--region {node.region_word} --iam-role ROLE"
-        )
+        update = f"ssm update-managed-instance-role --instance-id {node.id_word}"
+        fix = node.aws(update, "--iam-role ROLE")
         evidence = [Evidence(_ROLE, "Role", None)]
-        return ASSUMABLE.failed(named, why, fix=fix, evidence=evidence)
+        return checks.ASSUMABLE.failed(named, why, fix=fix, evidence=evidence)
     if isinstance(found, CannotAsk):
-        return ASSUMABLE.unasked(named, found)
+        return checks.ASSUMABLE.unasked(named, found)
     return _assumable(node, found, trust(found.trust_policy, SYSTEMS_MANAGER), SYSTEMS_MANAGER)

@@ -7,31 +7,14 @@ is that of a VPC, so that all instances in it have it in common.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from session_manager_permissions._network import model
 from session_manager_permissions._network.ec2 import ELSEWHERE, admits_https, service_of
 from session_manager_permissions._network.facts import Fact, Unknown, all_of
 from session_manager_permissions._network.judge import Judge
-from session_manager_permissions._network.model import (
-    AclEntry,
-    ByService,
-    Endpoint,
-    GroupPeer,
-    NatGateway,
-    Network,
-    NetworkAcl,
-    Placement,
-    PrefixList,
-    Route,
-    RouteTable,
-    Rule,
-    SecurityGroup,
-    Subnet,
-    Vpc,
-    Zone,
-)
 
 from .asking import CannotAsk
 from .checks import Evidence
@@ -44,6 +27,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 _Described = dict[str, Any]
+_Found = TypeVar("_Found")
 
 _ALL_PROTOCOLS: Final = "-1"
 _TCP: Final = "6"
@@ -65,8 +49,11 @@ class LiveVpc:
     """A VPC, as far as it could be read."""
 
     id: str
-    network: Network
+    network: model.Network
     judge: Judge
+    once_served: Judge
+    """Judges the paths as they are once its endpoints are there, and the names of their services
+    lead to them."""
     only_ipv6: frozenset[str]
     """The ids of the subnets without IPv4."""
     errors: tuple[CannotAsk, ...]
@@ -78,7 +65,7 @@ class LiveVpc:
     arriving: frozenset[str]
     """The services to which a way is being made: an endpoint of theirs, or a NAT gateway."""
 
-    def placement(self, instance: _Described, more_actions: tuple[str, ...]) -> Placement:
+    def placement(self, instance: _Described, more_actions: tuple[str, ...]) -> model.Placement:
         """Say where an instance is.
 
         Args:
@@ -88,7 +75,7 @@ class LiveVpc:
         own = instance["SubnetId"]
         subnet = self.network.subnets.get(own)
         only_ipv6 = own in self.only_ipv6
-        return Placement(
+        return model.Placement(
             Unknown("whether the agent uses IPv6, as the subnet has no IPv4") if only_ipv6 else own,
             groups_of(instance),
             _public_address(instance),
@@ -97,7 +84,7 @@ class LiveVpc:
             more_actions=more_actions,
         )
 
-    def _address(self, instance: _Described, subnet: Subnet | None) -> IPv4Network | None:
+    def _address(self, instance: _Described, subnet: model.Subnet | None) -> IPv4Network | None:
         """Return the address of an instance, if a rule is about some addresses of its subnet."""
         address = instance.get("PrivateIpAddress")
         if address is None or subnet is None or not isinstance(subnet.range, IPv4Network):
@@ -114,19 +101,16 @@ class LiveVpc:
     def evidence(self, subnet_id: str, service: str) -> tuple[Evidence, ...]:
         """List what the judge's answer about a service rests on."""
         vpc, subnet = self.network.vpcs[self.id], self.network.subnets.get(subnet_id)
-        endpoints: list[str | None] = [
-            str(one.id) for one in vpc.endpoints if one.service == service
-        ]
-        if not endpoints and vpc.complete is True:
-            endpoints = [None]
+        ids: list[str | None] = [str(one.id) for one in vpc.endpoints.of(service)]
+        endpoints = ids or ([None] if vpc.complete is True else [])
         table = subnet.table if subnet and subnet.table else vpc.main_table
         return (
             Evidence("ec2:DescribeInstances", "SubnetId", subnet_id),
             *(Evidence("ec2:DescribeVpcEndpoints", "VpcEndpointId", one) for one in endpoints),
             *(
-                Evidence("ec2:DescribeRouteTables", "RouteTableId", one)
-                for one in (table,)
-                if isinstance(one, str)
+                [Evidence("ec2:DescribeRouteTables", "RouteTableId", table)]
+                if isinstance(table, str)
+                else []
             ),
         )
 
@@ -152,7 +136,13 @@ def read_vpc(
     """
     return session.once(
         ("VPC", session.region, vpc, account, services, bucket_region, groups),
-        lambda: _Reader(session, vpc, account, services, bucket_region).vpc(groups),
+        lambda: _Reader(
+            session=session,
+            id=vpc,
+            account=account,
+            services=services,
+            bucket_region=bucket_region,
+        ).vpc(groups),
     )
 
 
@@ -167,100 +157,104 @@ def vpc_attribute(session: Session, vpc: str, name: str) -> bool | CannotAsk:
     )
 
 
+@dataclass(kw_only=True)
 class _Reader:
     """Reads a VPC."""
 
-    def __init__(
-        self,
-        session: Session,
-        vpc: str,
-        account: str,
-        services: tuple[str, ...],
-        bucket_region: str | None,
-    ) -> None:
-        self._session = session
-        self._vpc = vpc
-        self._account = account
-        self._services = services
-        self._region = str(session.region)
-        self._bucket_region = bucket_region
-        self._unanswered: list[CannotAsk] = []
-        of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
-        self._subnets = self._described("DescribeSubnets", "Subnets", Filters=of_vpc) or []
-        self._tables = self._described("DescribeRouteTables", "RouteTables", Filters=of_vpc) or []
-        self._acls = self._described("DescribeNetworkAcls", "NetworkAcls", Filters=of_vpc) or []
-        self._endpoints = self._described("DescribeVpcEndpoints", "VpcEndpoints", Filters=of_vpc)
+    session: Session
+    id: str
+    account: str
+    services: tuple[str, ...]
+    bucket_region: str | None
+    unanswered: dict[str, CannotAsk] = field(default_factory=dict)
+    """Why a part of it could not be read, each reason once."""
+
+    def __post_init__(self) -> None:
+        """Read what most parts rest on."""
+        self._subnets = self._of_vpc("DescribeSubnets", "Subnets") or []
+        self._tables = self._of_vpc("DescribeRouteTables", "RouteTables") or []
+        self._acls = self._of_vpc("DescribeNetworkAcls", "NetworkAcls") or []
+        self._endpoints = self._of_vpc("DescribeVpcEndpoints", "VpcEndpoints")
         self._lists = self._services_of_lists()
 
     def vpc(self, more_groups: tuple[str, ...]) -> LiveVpc:
         """Read all that is around the instances of the VPC."""
         zones = self._zones()
-        network = Network(
-            vpcs={self._vpc: self._as_vpc(zones)},
+        network = model.Network(
+            vpcs={self.id: self._as_vpc(zones)},
             subnets={
                 one["SubnetId"]: self._as_subnet(one) for one in self._subnets if "CidrBlock" in one
             },
             tables={table["RouteTableId"]: self._table(table) for table in self._tables},
         )
-        of_vpc = [{"Name": "vpc-id", "Values": [self._vpc]}]
         routes = [route for table in network.tables.values() for route in table.routes]
         if any(route.leads == "nat-gateway" for route in routes):
-            found = self._described("DescribeNatGateways", "NatGateways", Filter=of_vpc)
+            found = self._of_vpc("DescribeNatGateways", "NatGateways", by="Filter")
             network.nat_gateways = {one["NatGatewayId"]: _nat(one) for one in found or []}
-        groups = self._described("DescribeSecurityGroups", "SecurityGroups", Filters=of_vpc)
+        groups = self._of_vpc("DescribeSecurityGroups", "SecurityGroups")
         if more_groups:
             by_id = [{"Name": "group-id", "Values": [*more_groups]}]
             more = self._described("DescribeSecurityGroups", "SecurityGroups", Filters=by_id)
             groups = [*(groups or []), *(more or [])]
-        subnets = [one["SubnetId"] for one in self._subnets]
         network.groups = {one["GroupId"]: self._group(one) for one in groups or []}
         return LiveVpc(
-            id=self._vpc,
+            id=self.id,
             network=network,
             judge=Judge(network),
+            once_served=Judge(_once_served(network)),
             only_ipv6=frozenset(one["SubnetId"] for one in self._subnets if "CidrBlock" not in one),
-            errors=tuple(self._unanswered),
-            knows_zones=zones is not None and self._owner == self._account,
-            acls={name: acl for name in subnets if (acl := self._acl_of(name))},
+            errors=tuple(self.unanswered.values()),
+            knows_zones=zones is not None and self._owner == self.account,
+            acls={
+                one["SubnetId"]: acl
+                for one in self._subnets
+                if (acl := self._acl_of(one["SubnetId"]))
+            },
             arriving=self._arriving(network),
         )
 
-    def _arriving(self, network: Network) -> frozenset[str]:
+    def _arriving(self, network: model.Network) -> frozenset[str]:
         """Name the services to which waiting may open a way."""
         nats = network.nat_gateways.values()
         if any(isinstance(nat.available, Unknown) for nat in nats):
-            return frozenset(self._services)
+            return frozenset(self.services)
         made = (one for one in self._used_endpoints if one.get("State", "").lower() in _ARRIVING)
         return frozenset(service_of(one["ServiceName"])[0] for one in made)
 
     def _asked(self, call: str, result: str, **asked: object) -> list[_Described] | None:
         """Return all that a call lists; None if it can't be asked."""
-        missing = f"the VPC {self._vpc} has none"
-        found = self._session.tried(call, lambda found: [*found[result]], missing=missing, **asked)
+        missing = f"the VPC {self.id} has none"
+        found = self.session.tried(call, lambda found: [*found[result]], missing=missing, **asked)
+        return self._noted(found)
+
+    def _noted(self, found: _Found | CannotAsk) -> _Found | None:
         if isinstance(found, CannotAsk):
-            if str(found) not in map(str, self._unanswered):
-                self._unanswered.append(found)
+            self.unanswered.setdefault(str(found), found)
             return None
         return found
+
+    def _of_vpc(self, operation: str, result: str, by: str = "Filters") -> list[_Described] | None:
+        of_vpc = [{"Name": "vpc-id", "Values": [self.id]}]
+        return self._described(operation, result, **{by: of_vpc})
 
     def _described(self, operation: str, result: str, **asked: object) -> list[_Described] | None:
         return self._asked(f"ec2:{operation}", result, **asked)
 
     def _attribute(self, name: str) -> Fact:
-        found = vpc_attribute(self._session, self._vpc, name)
-        if isinstance(found, CannotAsk):
-            if str(found) not in map(str, self._unanswered):
-                self._unanswered.append(found)
-            return Unknown(f"the attribute {name} of the VPC {self._vpc!r}")
-        return found
+        found = self._noted(vpc_attribute(self.session, self.id, name))
+        return Unknown(f"the attribute {name} of the VPC {self.id!r}") if found is None else found
+
+    @property
+    def _region(self) -> str:
+        return str(self.session.region)
 
     @property
     def _owner(self) -> str:
-        return next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self._account)
+        return next((one["OwnerId"] for one in self._tables if "OwnerId" in one), self.account)
 
-    def _as_vpc(self, found_zones: list[_Described] | None) -> Vpc:
+    def _as_vpc(self, found_zones: list[_Described] | None) -> model.Vpc:
         zones = found_zones or []
-        endpoints = ByService(self._as_endpoint(one) for one in self._used_endpoints)
+        endpoints = model.ByService(self._as_endpoint(one) for one in self._used_endpoints)
         named = any(not one.gateway and one.private_dns is not False for one in endpoints)
         resolver = self._resolver()
         routes = [route for table in self._tables for route in table["Routes"]]
@@ -271,28 +265,27 @@ class _Reader:
         )
         complete: Fact = True
         if self._endpoints is None:
-            complete = Unknown(f"the endpoints of the VPC {self._vpc!r}")
-        elif self._owner != self._account:  # a shared VPC, whose endpoints only its owner can see
-            complete = Unknown(
-                f"the endpoints of the VPC {self._vpc!r}, which {self._owner} shares"
-            )
+            complete = Unknown(f"the endpoints of the VPC {self.id!r}")
+        elif self._owner != self.account:  # a shared VPC, whose endpoints only its owner can see
+            complete = Unknown(f"the endpoints of the VPC {self.id!r}, which {self._owner} shares")
         support = self._attribute("enableDnsSupport")
         asks_hostnames = (named or zones) and resolver is True
         hostnames = self._attribute("enableDnsHostnames") if asks_hostnames else True
-        return Vpc(
-            self._vpc,
+        resolves = all_of((support, hostnames))
+        return model.Vpc(
+            self.id,
             self._ranges(),
             dns_support=support,
             dns_hostnames=hostnames,
             resolver=resolver,
-            names_pass=Unknown(f"the private hosted zones of the VPC {self._vpc!r}")
+            names_pass=Unknown(f"the private hosted zones of the VPC {self.id!r}")
             if found_zones is None
             else self._names_pass(resolver),
             endpoints=endpoints,
-            zones=ByService(
-                Zone(zone["Name"], service, Unknown("its records"), all_of((support, hostnames)))
+            zones=model.ByService(
+                model.Zone(zone["Name"], service, Unknown("its records"), resolves)
                 for zone in zones
-                for service in self._services
+                for service in self.services
                 if self._is_below(service, zone["Name"])
             ),
             complete=complete,
@@ -302,7 +295,7 @@ class _Reader:
                 for gateway in dict.fromkeys(route.get("GatewayId", "") for route in routes)
                 if gateway.startswith("igw-")
             ),
-            main_table=next(mains, Unknown(f"the main route table of the VPC {self._vpc!r}")),
+            main_table=next(mains, Unknown(f"the main route table of the VPC {self.id!r}")),
         )
 
     def _ranges(self) -> tuple[IPv4Network, ...]:
@@ -325,9 +318,9 @@ class _Reader:
         found = self._asked(
             "route53resolver:ListFirewallRuleGroupAssociations",
             "FirewallRuleGroupAssociations",
-            VpcId=self._vpc,
+            VpcId=self.id,
         )
-        firewall = Unknown(f"the DNS firewall of the VPC {self._vpc!r}")
+        firewall = Unknown(f"the DNS firewall of the VPC {self.id!r}")
         return firewall if found is None or found else True
 
     def _zones(self) -> list[_Described] | None:
@@ -335,7 +328,7 @@ class _Reader:
         found = self._asked(
             "route53:ListHostedZonesByVPC",
             "HostedZoneSummaries",
-            VPCId=self._vpc,
+            VPCId=self.id,
             VPCRegion=self._region,
         )
         if found is None:
@@ -345,8 +338,8 @@ class _Reader:
 
     def _is_below(self, service: str, zone: str) -> bool:
         """Tell whether the public name of a service is in a hosted zone."""
-        region = self._bucket_region if service == "s3" and self._bucket_region else self._region
-        name = f".{service}.{region}.{self._session.dns_suffix}"
+        region = self.bucket_region if service == "s3" and self.bucket_region else self._region
+        name = f".{service}.{region}.{self.session.dns_suffix}"
         return name.endswith(f".{zone.rstrip('.')}")
 
     def _resolver(self) -> Fact:
@@ -355,13 +348,13 @@ class _Reader:
         The options of the VPC are looked up only if the account has some with other servers.
         https://docs.aws.amazon.com/vpc/latest/userguide/VPC_DHCP_Options.html
         """
-        own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self._vpc!r}")
+        own_servers = Unknown(f"the DNS servers in the DHCP options of the VPC {self.id!r}")
         options = self._described("DescribeDhcpOptions", "DhcpOptions")
-        if options is None or self._owner != self._account:
+        if options is None or self._owner != self.account:
             return own_servers
         if options and all({*_dns_servers(one)} <= _AMAZON_DNS for one in options):
             return True
-        for vpc in self._described("DescribeVpcs", "Vpcs", VpcIds=[self._vpc]) or []:
+        for vpc in self._described("DescribeVpcs", "Vpcs", VpcIds=[self.id]) or []:
             amazon = {*_AMAZON_DNS, str(IPv4Network(vpc["CidrBlock"])[_RESOLVER])}
             by_amazon = (
                 one["DhcpOptionsId"] == vpc["DhcpOptionsId"] and {*_dns_servers(one)} <= amazon
@@ -375,28 +368,28 @@ class _Reader:
         for endpoint in self._endpoints or ():
             # that of a resource or of a service network has no service
             service, is_fips = service_of(endpoint.get("ServiceName", ""))
-            called = (service == "s3" and self._bucket_region) or self._region
+            called = (service == "s3" and self.bucket_region) or self._region
             of_region = endpoint.get("ServiceRegion", self._region) == called
             kind = endpoint.get("VpcEndpointType", "Interface")
-            is_one = kind in ("Interface", "Gateway") and service in self._services
+            is_one = kind in ("Interface", "Gateway") and service in self.services
             if is_one and of_region and not is_fips:
                 yield endpoint
 
-    def _as_endpoint(self, found: _Described) -> Endpoint:
+    def _as_endpoint(self, found: _Described) -> model.Endpoint:
         service, _ = service_of(found["ServiceName"])
         state = found.get("State", "").lower()
         gateway = found.get("VpcEndpointType") == "Gateway"
         exists: Fact = state == "available"
         if state in _UNCERTAIN:
             exists = Unknown(f"the endpoint {found['VpcEndpointId']!r}, which is {state}")
-        elif exists and service == "s3" and self._bucket_region is None:
+        elif exists and service == "s3" and self.bucket_region is None:
             exists = Unknown("which region the log bucket is in, as an endpoint serves one alone")
         kinds = found.get("IpAddressType"), found.get("DnsOptions", {}).get("DnsRecordIpType")
         only_ipv6 = Unknown(
             f"whether the agent uses IPv6, of which alone the endpoint {found['VpcEndpointId']!r} "
             "has addresses"
         )
-        return Endpoint(
+        return model.Endpoint(
             found["VpcEndpointId"],
             found["VpcEndpointId"],
             service,
@@ -408,10 +401,10 @@ class _Reader:
             groups=tuple(group["GroupId"] for group in found.get("Groups", ())),
             tables=tuple(found.get("RouteTableIds", ())),
             policy=_policy(found),
-            own_account=(self._account,),
+            own_account=(self.account,),
         )
 
-    def _as_subnet(self, found: _Described) -> Subnet:
+    def _as_subnet(self, found: _Described) -> model.Subnet:
         tables = (
             table["RouteTableId"]
             for table in self._tables
@@ -419,9 +412,9 @@ class _Reader:
                 one.get("SubnetId") == found["SubnetId"] for one in table.get("Associations", [])
             )
         )
-        return Subnet(
+        return model.Subnet(
             found["SubnetId"],
-            self._vpc,
+            self.id,
             IPv4Network(found["CidrBlock"]),
             public_addresses=bool(found.get("MapPublicIpOnLaunch")),
             ipv6=bool(found.get("Ipv6CidrBlockAssociationSet")),
@@ -430,11 +423,11 @@ class _Reader:
             blocked=found.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode", "off"),
         )
 
-    def _acl(self, subnet: str) -> NetworkAcl | Unknown:
+    def _acl(self, subnet: str) -> model.NetworkAcl | Unknown:
         acl = self._acl_of(subnet)
         if acl is None:
             return Unknown(f"the network ACL of the subnet {subnet!r}")
-        return NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
+        return model.NetworkAcl(acl["NetworkAclId"], tuple(_entries(acl)))
 
     def _acl_of(self, subnet: str) -> _Described | None:
         return next(
@@ -446,22 +439,23 @@ class _Reader:
             None,
         )
 
-    def _table(self, found: _Described) -> RouteTable:
+    def _table(self, found: _Described) -> model.RouteTable:
         routes = tuple(self._route(route) for route in found["Routes"])
-        return RouteTable(found["RouteTableId"], routes)
+        return model.RouteTable(found["RouteTableId"], routes)
 
-    def _route(self, route: _Described) -> Route:
+    def _route(self, route: _Described) -> model.Route:
         leads, target, name = _target(route)
         if route.get("State") == "blackhole":
             leads = "nowhere"
         if "DestinationCidrBlock" in route:
-            return Route(IPv4Network(route["DestinationCidrBlock"]), leads, target, name)
+            return model.Route(IPv4Network(route["DestinationCidrBlock"]), leads, target, name)
         if prefix_list := route.get("DestinationPrefixListId"):
-            return Route(self._prefix_list(prefix_list), leads, target, name)
-        return Route("ipv6", leads, target, name)
+            return model.Route(self._prefix_list(prefix_list), leads, target, name)
+        return model.Route("ipv6", leads, target, name)
 
-    def _prefix_list(self, prefix_list: str) -> PrefixList:
-        return PrefixList(f"the prefix list {prefix_list!r}", self._lists.get(prefix_list, ""))
+    def _prefix_list(self, prefix_list: str) -> model.PrefixList:
+        service = self._lists.get(prefix_list, "")
+        return model.PrefixList(f"the prefix list {prefix_list!r}", service)
 
     def _services_of_lists(self) -> Mapping[str, str]:
         """Name the service behind each prefix list that a gateway endpoint has put into a table."""
@@ -469,7 +463,7 @@ class _Reader:
             one["VpcEndpointId"]: service_of(one.get("ServiceName", ""))[0]
             for one in self._endpoints or ()
         }
-        if self._bucket_region not in (
+        if self.bucket_region not in (
             None,
             self._region,
         ):  # this region's S3 is not the one called
@@ -484,14 +478,14 @@ class _Reader:
             if "DestinationPrefixListId" in route
         }
 
-    def _group(self, found: _Described) -> SecurityGroup:
-        return SecurityGroup(
+    def _group(self, found: _Described) -> model.SecurityGroup:
+        return model.SecurityGroup(
             found["GroupId"],
             tuple(self._rules(found.get("IpPermissions", ()))),
             tuple(self._rules(found.get("IpPermissionsEgress", ()))),
         )
 
-    def _rules(self, permissions: Iterable[_Described]) -> Iterator[Rule]:
+    def _rules(self, permissions: Iterable[_Described]) -> Iterator[model.Rule]:
         by_ipv6: Peer = "ipv6"
         for one in permissions:
             if admits_https(one["IpProtocol"], one.get("FromPort"), one.get("ToPort")):
@@ -501,15 +495,35 @@ class _Reader:
                         for cidr in one.get("IpRanges", ())
                     ),
                     *(by_ipv6 for _ in one.get("Ipv6Ranges", ())),
-                    *(GroupPeer(pair["GroupId"]) for pair in one.get("UserIdGroupPairs", ())),
+                    *(model.GroupPeer(pair["GroupId"]) for pair in one.get("UserIdGroupPairs", ())),
                     *(
                         self._prefix_list(listed["PrefixListId"])
-                        if self._bucket_region
-                        else PrefixList(f"the prefix list {listed['PrefixListId']!r}")
+                        if self.bucket_region
+                        else model.PrefixList(f"the prefix list {listed['PrefixListId']!r}")
                         for listed in one.get("PrefixListIds", ())
                     ),
                 ]
-                yield from map(Rule, peers)
+                yield from map(model.Rule, peers)
+
+
+def _once_served(network: model.Network) -> model.Network:
+    """Return the network in which its endpoints, also those that are being made, serve names."""
+
+    def serving(one: model.Endpoint) -> model.Endpoint:
+        if one.exists is False:
+            return one
+        named = not one.gateway and one.service != "s3"
+        return one._replace(exists=True, private_dns=named, tables=(*network.tables,))
+
+    vpcs = {
+        name: vpc._replace(
+            dns_support=True,
+            dns_hostnames=True,
+            endpoints=model.ByService(map(serving, vpc.endpoints)),
+        )
+        for name, vpc in network.vpcs.items()
+    }
+    return replace(network, vpcs=vpcs)
 
 
 def _target(route: _Described) -> tuple[Leads, str, str]:
@@ -520,9 +534,9 @@ def _target(route: _Described) -> tuple[Leads, str, str]:
         return "internet-gateway", gateway, f"the internet gateway {gateway!r}"
     if nat := route.get("NatGatewayId"):
         return "nat-gateway", nat, f"the NAT gateway {nat!r}"
-    for field, what in ELSEWHERE.items():
-        if route.get(field):
-            return "elsewhere", route[field], f"the {what} {route[field]!r}"
+    for name, what in ELSEWHERE.items():
+        if route.get(name):
+            return "elsewhere", route[name], f"the {what} {route[name]!r}"
     what = "the virtual private gateway" if gateway.startswith("vgw-") else "the appliance"
     return "elsewhere", gateway, f"{what} {gateway!r}"
 
@@ -586,13 +600,13 @@ def _policy(found: _Described) -> object:
         return text
 
 
-def _entries(acl: _Described) -> Iterator[AclEntry]:
+def _entries(acl: _Described) -> Iterator[model.AclEntry]:
     for entry in acl["Entries"]:
         protocol = entry["Protocol"]
         if "CidrBlock" not in entry or protocol not in (_ALL_PROTOCOLS, _TCP):
             continue
         ports = entry.get("PortRange")
-        yield AclEntry(
+        yield model.AclEntry(
             entry["RuleNumber"],
             entry["Egress"],
             entry["RuleAction"] == "allow",
@@ -601,11 +615,11 @@ def _entries(acl: _Described) -> Iterator[AclEntry]:
         )
 
 
-def _nat(found: _Described) -> NatGateway:
+def _nat(found: _Described) -> model.NatGateway:
     name = found["NatGatewayId"]
     state = found["State"]
     pending = Unknown(f"the NAT gateway {name!r}, which is pending")
-    return NatGateway(
+    return model.NatGateway(
         name,
         found["VpcId"],
         None if found.get("AvailabilityMode") == "regional" else found["SubnetId"],

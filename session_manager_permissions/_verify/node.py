@@ -28,7 +28,7 @@ _STATUS: Final = "ec2:DescribeInstanceStatus"
 _KINDS: Final = ("SystemStatus", "InstanceStatus")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """An instance, or a hybrid node, as EC2 and Systems Manager have it."""
 
@@ -72,6 +72,10 @@ class Node:
     def region_word(self) -> str:
         """The region as a word of a shell command."""
         return region_word(self.region)
+
+    def aws(self, command: str, more: str = "") -> str:
+        """Return a command of the AWS CLI in the node's region, with more options behind it."""
+        return f"aws {command} --region {self.region_word} {more}".rstrip()
 
     @property
     def connected(self) -> bool:
@@ -246,14 +250,11 @@ def _running(node: Node) -> Outcome:
     impaired = [kind for kind in status if status[kind] == "impaired"]
     evidence += [Evidence(_STATUS, f"{kind}.Status", status[kind]) for kind in status]
     if impaired:
-        of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
-        fix: tuple[str, ...] = (f"aws ec2 reboot-instances {of_node}",)
+        of_node = f"--instance-ids {node.id_word}"
+        fix: tuple[str, ...] = (node.aws(f"ec2 reboot-instances {of_node}"),)
         if impaired != ["InstanceStatus"]:
-            fix = (
-                f"aws ec2 stop-instances {of_node}",
-                *_start(node),
-                "after the start it runs on another host",
-            )
+            stop = node.aws(f"ec2 stop-instances {of_node}")
+            fix = (stop, *_start(node), "after the start it runs on another host")
         why = f"a status check of the instance fails: {', '.join(impaired)}"
         return RUNNING.failed(node.id, why, fix=fix, evidence=evidence)
     why = "the instance is running"
@@ -270,9 +271,9 @@ def _to_run(node: Node) -> tuple[str, ...]:
 
 def _start(node: Node) -> tuple[str, ...]:
     """Return the lines that start an instance, which EC2 refuses as long as it stops."""
-    of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
-    wait = () if node.state == "stopped" else (f"aws ec2 wait instance-stopped {of_node}",)
-    return (*wait, f"aws ec2 start-instances {of_node}")
+    of_node = f"--instance-ids {node.id_word}"
+    wait = () if node.state == "stopped" else (node.aws(f"ec2 wait instance-stopped {of_node}"),)
+    return (*wait, node.aws(f"ec2 start-instances {of_node}"))
 
 
 def with_status_checks(session: Session, node: Node, **asked: Any) -> Node:  # noqa: ANN401 # as boto3 takes it

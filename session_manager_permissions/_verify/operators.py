@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from session_manager_permissions import _limits
 from session_manager_permissions._quoting import in_shell
 
-from .asking import CannotAsk, tried
-from .checks import (
-    NO_DATA_KEY,
-    NO_MESSAGE,
-    OPERATOR,
-    PLUGIN,
-    START_DENIED,
-    Evidence,
-    Outcome,
-    simulated,
-)
+from . import checks
+from .asking import CannotAsk, read_in, tried
+from .checks import OPERATOR, PLUGIN, Evidence, Outcome
 from .lines import in_json
 from .node import at_least, who_asks
 from .simulator import (
@@ -28,6 +20,7 @@ from .simulator import (
     ConditionKey,
     all_of,
     by_resource,
+    decided,
     find_role,
     is_allowed,
     missing_keys,
@@ -42,7 +35,6 @@ if TYPE_CHECKING:
     from .answers import SimulatorAnswer
     from .node import Node
     from .preferences import Preferences
-    from .resource_policy import Admission
     from .session import Session
     from .simulator import Context
 
@@ -134,7 +126,8 @@ def _tags(session: Session, arn: str) -> dict[str, str] | CannotAsk:
 def _node_tags(session: Session, node: Node) -> dict[str, str] | CannotAsk:
     """Read the node's tags, which an operator's policy may ask for."""
     if node.instance is not None:
-        return _as_dict(node.instance.get("Tags", []))
+        tags = node.instance.get("Tags", [])
+        return read_in("ec2", lambda: _as_dict(tags))
     return session.tried(
         "ssm:ListTagsForResource",
         lambda found: _as_dict(found["TagList"]),
@@ -162,31 +155,43 @@ def may_start(
     if isinstance(answers, CannotAsk):
         return OPERATOR.unasked(arn, answers)
     admissions = by_resource(session, arn, answers)
-    needs = _Needs(node=node, admissions=admissions)
-    denied = [answer for answer in answers if not needs.allows(answer)]
-    if len([one for one in denied if one["action"] == _CHANNEL]) == 1:  # either of both is enough
-        denied = [one for one in denied if one["action"] != _CHANNEL]
-    evidence = simulated(answers)
-    missing = sorted({key for answer in answers for key in needs.open_keys(answer)})
+    decisions = [decided(one, admissions, _lacks(one, node)) for one in answers]
+    denied = [one for one in decisions if not one.allowed]
+    if len([one for one in denied if one.answer["action"] == _CHANNEL]) == 1:  # either is enough
+        denied = [one for one in denied if one.answer["action"] != _CHANNEL]
+    evidence = checks.simulated(answers)
+    missing = sorted({key for one in decisions for key in one.missing})
     notes = [f"IAM was told no value of the condition keys {', '.join(missing)}"] if missing else []
     notes += _about_own_session(all_of(found, on_own))
     if not denied:
         why = f"IAM allows {arn} to start the session"
         return OPERATOR.passed(arn, why, *notes, evidence=evidence)
-    whats = ", ".join(one.field for one in simulated(denied))
+    refusals = [one.answer for one in denied]
+    whats = ", ".join(one.field for one in checks.simulated(refusals))
     fix = (
-        *_by_hand(node, arn, denied),
+        *_by_hand(node, arn, refusals),
         (
             "SessionPreferences.grant_start_session(...) writes the policy; by hand, allow "
             f"{arn.rpartition('/')[2]}: {whats}"
         ),
     )
     why_not = f"{arn} is denied {whats}"
-    if all(needs.is_open(answer) for answer in denied):
-        open_ = {needs.admission(one) for one in denied} - {""}
+    if all(one.is_open for one in denied):
+        open_ = {one.admission.why for one in denied if one.admission.answer == "unknown"}
         return OPERATOR.unknown(arn, why_not, *notes, *sorted(open_), fix=fix, evidence=evidence)
-    first = denied[0]["action"]  # in the order in which the client calls
+    first = refusals[0]["action"]  # in the order in which the client calls
     return OPERATOR.failed(arn, why_not, fix=fix, evidence=evidence, users_see=_USERS_SEE[first])
+
+
+def _lacks(answer: SimulatorAnswer, node: Node) -> set[str]:
+    """Return the condition keys that a call certainly does not have, in lower case.
+
+    All tags of the node are known, so that the others are those that it lacks.
+    """
+    missing = {key.lower() for key in answer["missing_context_values"]}
+    of_tags = tuple(prefix.lower() for prefix in _TAGS)
+    tags = {key for key in missing if key.startswith(of_tags)}
+    return {*_NEITHER_OF_PLUGIN, *(tags if answer["resource"] == node.arn else ())}
 
 
 def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[str, ...]:
@@ -214,51 +219,9 @@ def _by_hand(node: Node, arn: str, denied: Sequence[SimulatorAnswer]) -> tuple[s
     ]
     kind = "user" if ":user/" in arn else "role"
     named = in_shell(name, _limits.ROLE.fault, "OPERATOR")
-    return (
-        (
-            f"aws iam put-{kind}-policy --{kind}-name {named} "
-            f"--region {node.region_word} --policy-name SessionManager-{node.id_word} "
-            f"--policy-document {in_json({'Version': '2012-10-17', 'Statement': statements})}"
-        ),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Needs:
-    """What is known about the operator's calls besides IAM's answers."""
-
-    node: Node
-    admissions: Mapping[tuple[str, str], Admission]
-
-    def _of(self, answer: SimulatorAnswer) -> Admission | None:
-        return self.admissions.get((answer["action"], answer["resource"]))
-
-    def allows(self, answer: SimulatorAnswer) -> bool:
-        """Tell whether IAM or the policy of the key allows a call."""
-        found = self._of(answer)
-        return is_allowed(answer) or bool(found and found.answer == "named")
-
-    def admission(self, answer: SimulatorAnswer) -> str:
-        """Say what in the policy of the key may allow a call; "" if nothing does."""
-        found = self._of(answer)
-        return found.why if found and found.answer == "unknown" else ""
-
-    def open_keys(self, answer: SimulatorAnswer) -> list[str]:
-        """List the condition keys that the call may have, and IAM was told no value of.
-
-        All tags of the node are known, so that the others are those that it lacks.
-        """
-        lacks = _NEITHER_OF_PLUGIN
-        tagged = () if answer["resource"] != self.node.arn else _TAGS
-        return [
-            key
-            for key in missing_keys([answer], lacks)
-            if not key.lower().startswith(tuple(one.lower() for one in tagged))
-        ]
-
-    def is_open(self, answer: SimulatorAnswer) -> bool:
-        """Tell whether what is not known may turn a denial around."""
-        return bool(self.open_keys(answer) or self.admission(answer))
+    policy = in_json({"Version": "2012-10-17", "Statement": statements})
+    of_node = f"--policy-name SessionManager-{node.id_word} --policy-document {policy}"
+    return (node.aws(f"iam put-{kind}-policy --{kind}-name {named}", of_node),)
 
 
 _OWN: Final = {"ssm:ResumeSession": "resume", "ssm:TerminateSession": "end"}
@@ -352,9 +315,9 @@ def _calls(
 
 
 _USERS_SEE: Final = {
-    "ssm:StartSession": START_DENIED,
-    "ssmmessages:OpenDataChannel": NO_MESSAGE,
-    "kms:GenerateDataKey": NO_DATA_KEY,
+    "ssm:StartSession": checks.START_DENIED,
+    "ssmmessages:OpenDataChannel": checks.NO_MESSAGE,
+    "kms:GenerateDataKey": checks.NO_DATA_KEY,
 }
 """What the operator sees, by the first call that is denied."""
 _SESSION: Final = "-0123456789abcdef0"

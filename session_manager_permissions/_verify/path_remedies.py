@@ -40,20 +40,24 @@ https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
 
 
 class PathRemedies(NamedTuple):
-    """What to do about the path from a node to a service."""
+    """What to do about the paths from a node to services."""
 
     session: Session
     node: Node
     vpc: LiveVpc
-    service: str
     bucket_region: str | None
     more_actions: tuple[str, ...]
     """What the agent may call besides what every agent does."""
     opened: Collection[str]
     """The services whose paths are open."""
 
-    def of(self, problem: Problem) -> tuple[str, ...]:  # noqa: PLR0911 # one for each fault
-        """Return the remedy of one problem: the commands, and then what else there is to do."""
+    def of(self, problem: Problem, service: str) -> tuple[str, ...]:  # noqa: PLR0911 # one for each fault
+        """Return the remedy of one problem: the commands, and then what else there is to do.
+
+        Args:
+            problem: the problem.
+            service: the service that the path leads to.
+        """
         if problem.cause == EGRESS_CLOSED:
             to_all = "IpRanges=[{CidrIp=0.0.0.0/0}]"
             return (self._authorize("egress", self._own_groups[0], to_all),)
@@ -67,11 +71,9 @@ class PathRemedies(NamedTuple):
             return (self._authorize("ingress", _id(group, "ENDPOINT_GROUP"), source),)
         if problem.fault == POLICY:
             return self._of_policy(self._endpoint(problem))
-        if problem.fault == PRIVATE_DNS and self.service != "s3":
-            named = word(_id(problem.subject, "ENDPOINT"))
-            modify = self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {named}")
-            return (*self._with_dns(), f"{modify} --private-dns-enabled")
-        return self._of_route()
+        if problem.fault == PRIVATE_DNS and service != "s3":
+            return (*self._with_dns(), f"{self._modify(problem.subject)} --private-dns-enabled")
+        return self._of_route(service)
 
     @property
     def _vpc(self) -> Vpc:
@@ -94,7 +96,10 @@ class PathRemedies(NamedTuple):
         return found
 
     def _ec2(self, command: str) -> str:
-        return f"aws ec2 {command} --region {self.node.region_word}"
+        return self.node.aws(f"ec2 {command}")
+
+    def _modify(self, endpoint: object) -> str:
+        return self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {word(_id(endpoint, 'ENDPOINT'))}")
 
     def _authorize(self, side: str, group: str, peers: str) -> str:
         allowed = word(f"IpProtocol=tcp,FromPort=443,ToPort=443,{peers}")
@@ -136,14 +141,15 @@ class PathRemedies(NamedTuple):
             "Resource": "*",
             "Condition": {"StringEquals": {"aws:PrincipalAccount": self.node.account}},
         }
-        named = _id(endpoint.id, "ENDPOINT")
-        sentence = f"allow the action in the policy of the endpoint {named}"
+        sentence = f"allow the action in the policy of the endpoint {_id(endpoint.id, 'ENDPOINT')}"
         written = endpoint.policy if isinstance(endpoint.policy, dict) else {}
         policy = with_statement(written, allows)
         if policy_allows(endpoint._replace(policy=policy), actions) is not True:
             return (f"{sentence}, and remove the Deny",)
-        modify = self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {word(named)}")
-        return f"{modify} --policy-document {in_json(policy)}", f"that is to {sentence}"
+        return (
+            f"{self._modify(endpoint.id)} --policy-document {in_json(policy)}",
+            f"that is to {sentence}",
+        )
 
     def _with_dns(self) -> Iterator[str]:
         """Turn on what private DNS needs, if it is not known to be on."""
@@ -152,27 +158,26 @@ class PathRemedies(NamedTuple):
                 modify = self._ec2(f"modify-vpc-attribute --vpc-id {self._vpc_word}")
                 yield f"{modify} --enable-{option} Value=true"
 
-    def _of_route(self) -> tuple[str, ...]:
+    def _of_route(self, service: str) -> tuple[str, ...]:
         """Return the remedy where no way leads out."""
         region = self.node.region
-        if self.service == "s3" and self.bucket_region not in (None, region):
-            return (
-                (
-                    f"the log bucket is in {self.bucket_region}, to which no endpoint of {region} "
-                    "leads: add a default route to a NAT gateway, or set s3BucketName of the "
-                    f"document to a bucket of {region}"
-                ),
+        if service == "s3" and self.bucket_region not in (None, region):
+            sentence = (
+                f"the log bucket is in {self.bucket_region}, to which no endpoint of {region} "
+                "leads: add a default route to a NAT gateway, or set s3BucketName of the "
+                f"document to a bucket of {region}"
             )
+            return (sentence,)
         return (
-            *(self._by_gateway() if self.service == "s3" else self._by_interface()),
+            *(self._by_gateway() if service == "s3" else self._by_interface(service)),
             "SessionManagerEndpoints(scope, id, vpc=...) makes the endpoints in a CDK app",
             "or add a default route to a NAT gateway",
         )
 
-    def _create(self, kind: str) -> str:
-        service = f"com.amazonaws.{self.node.region_word}.{self.service}"
+    def _create(self, kind: str, service: str) -> str:
+        name = f"com.amazonaws.{self.node.region_word}.{service}"
         create = self._ec2(f"create-vpc-endpoint --vpc-id {self._vpc_word}")
-        return f"{create} --vpc-endpoint-type {kind} --service-name {service}"
+        return f"{create} --vpc-endpoint-type {kind} --service-name {name}"
 
     def _by_gateway(self) -> Iterator[str]:
         """Lead the route table of the subnet to a gateway endpoint, which S3 needs in any case.
@@ -184,17 +189,18 @@ class PathRemedies(NamedTuple):
         table = self._subnet.table if self._subnet and self._subnet.table else self._vpc.main_table
         named = word(_id(table, "TABLE"))
         for one in self._vpc.endpoints.of("s3"):
-            if one.gateway and one.exists is True:
-                of_it = word(_id(one.id, "ENDPOINT"))
-                modify = self._ec2(f"modify-vpc-endpoint --vpc-endpoint-id {of_it}")
-                yield f"{modify} --add-route-table-ids {named}"
+            if one.gateway and one.exists is not False:
+                yield f"{self._modify(one.id)} --add-route-table-ids {named}"
                 return
-        yield f"{self._create('Gateway')} --route-table-ids {named}"
+        yield f"{self._create('Gateway', 's3')} --route-table-ids {named}"
 
-    def _by_interface(self) -> Iterator[str]:
+    def _by_interface(self, service: str) -> Iterator[str]:
         """Make an interface endpoint, in groups that let the instance in."""
-        for one in self._vpc.endpoints.of(self.service):  # whose name no other can have
+        for one in self._vpc.endpoints.of(service):  # whose name no other can have
             if one.exists is False and one.private_dns is True:
+                if service in self.vpc.arriving:
+                    yield f"wait until the endpoint {_id(one.id, 'ENDPOINT')} is accepted"
+                    return
                 of_it = word(_id(one.id, "ENDPOINT"))
                 yield self._ec2(f"delete-vpc-endpoints --vpc-endpoint-ids {of_it}")
         yield from self._with_dns()
@@ -203,7 +209,7 @@ class PathRemedies(NamedTuple):
             groups, admits = self._own_groups[:1], self._admits_itself()
         subnet = word(_id((self.node.instance or {}).get("SubnetId"), "SUBNET"))
         yield (
-            f"{self._create('Interface')} --private-dns-enabled --subnet-ids {subnet} "
+            f"{self._create('Interface', service)} --private-dns-enabled --subnet-ids {subnet} "
             f"--security-group-ids {' '.join(map(word, groups))}"
         )
         if not admits:

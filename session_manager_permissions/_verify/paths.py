@@ -7,7 +7,7 @@ judge finds. If the judge does not find such a path open, what it finds closed c
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
@@ -17,18 +17,15 @@ from session_manager_permissions._network.verdicts import (
     unknown,
 )
 
-from .asking import NO_ANSWER, CannotAsk, not_from_aws
+from .asking import CannotAsk, read_in
 from .checks import LATE_PROMPT, PATHS, Outcome, on_node, ways_out
 from .network import groups_of, read_vpc
 from .path_remedies import PathRemedies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from session_manager_permissions._network.verdicts import Path
 
     from .identity import Identity
-    from .network import LiveVpc
     from .node import Node
     from .preferences import Preferences
     from .session import Session
@@ -54,28 +51,30 @@ def path_outcomes(
     wanted = (*ALWAYS_NEEDED, *preferences.services)
     proven = _proven_by(node)
     instance = node.instance
-    judged: dict[str, Outcome] = {}
-    if any(service not in proven for service in wanted) and instance and "SubnetId" in instance:
-        judged = {
-            one.name: one
-            for one in _judged(session, node, preferences, identity, wanted=wanted, proven=proven)
-        }
+    judged: dict[str, Outcome] | CannotAsk = {}
+    if {*wanted} - {*proven} and instance and "SubnetId" in instance:
+        judged = read_in("ec2", lambda: _judged(session, node, preferences, identity, wanted))
     outcomes = []
     for service, check in PATHS.items():
         if service not in wanted:
-            outcomes.append(check.skipped("sessions do not use it"))
+            outcome = check.skipped("sessions do not use it")
         elif service in proven:
-            outcomes.append(check.passed(service, proven[service], proven=True))
-        elif check.name in judged:
-            outcomes.append(judged[check.name])
+            outcome = check.passed(service, proven[service], proven=True)
+        elif isinstance(judged, CannotAsk):
+            outcome = check.unasked(service, judged)
+        elif service in judged:
+            outcome = judged[service]
         elif instance is None:
             why = "the network of a node outside of EC2 is not known to EC2"
-            fix = on_node(f"Connectivity to {service} endpoint", node.platform)
-            outcomes.append(check.skipped(why, service, fix=fix))
+            outcome = check.skipped(why, service, fix=_on_node(service, node))
         else:
-            why = f"the instance is in no VPC: it is {node.state}"
-            outcomes.append(check.skipped(why, service))
+            outcome = check.skipped(f"the instance is in no VPC: it is {node.state}", service)
+        outcomes.append(outcome)
     return outcomes
+
+
+def _on_node(service: str, node: Node) -> str:
+    return on_node(f"Connectivity to {service} endpoint", node.platform)
 
 
 def _judged(
@@ -83,93 +82,107 @@ def _judged(
     node: Node,
     preferences: Preferences,
     identity: Identity,
-    *,
     wanted: tuple[str, ...],
-    proven: dict[str, str],
-) -> list[Outcome]:
-    """Judge the paths; if an answer about the network can't be read, none of them is known."""
-    judged = _each_judged(session, node, preferences, identity, wanted=wanted, proven=proven)
-    try:
-        return [*judged]
-    except (*NO_ANSWER, ValueError):
-        error = not_from_aws("ec2")
-        return [PATHS[one].unasked(one, error) for one in wanted if one not in proven]
+) -> dict[str, Outcome]:
+    """Judge the path to each service that is wanted, with all that the agent calls.
 
-
-def _each_judged(
-    session: Session,
-    node: Node,
-    preferences: Preferences,
-    identity: Identity,
-    *,
-    wanted: tuple[str, ...],
-    proven: dict[str, str],
-) -> Iterator[Outcome]:
-    instance = node.instance or {}
-    region = preferences.bucket_region
+    What the agent only may call makes a path unknown if its endpoint does not let that pass.
+    """
+    instance, region = node.instance or {}, preferences.bucket_region
     bucket_region = region if isinstance(region, str) else None
-    vpc = read_vpc(session, instance["VpcId"], node.account, wanted, bucket_region)
+    asked = session, instance["VpcId"], node.account, wanted, bucket_region
+    vpc = read_vpc(*asked)
     foreign = tuple(one for one in groups_of(instance) if one not in vpc.network.groups)
     if foreign:  # such as those that another account shares
-        vpc = read_vpc(
-            session, instance["VpcId"], node.account, wanted, bucket_region, groups=foreign
+        vpc = read_vpc(*asked, groups=foreign)
+    certain, possible = _more_actions(preferences, identity)
+    paths, in_case, served = (
+        judge.judge([vpc.placement(instance, actions)], wanted).paths
+        for judge, actions in (
+            (vpc.judge, certain),
+            (vpc.judge, possible),
+            (vpc.once_served, certain),
         )
-    paths = _paths(vpc, instance, preferences, identity, wanted)
-    _, possible = _more_actions(preferences, identity)
-    doubted = [service for service in proven if paths[service].state is not State.OPEN]
-    for service, path in paths.items():
-        if service in proven:
-            continue
-        check = PATHS[service]
-        evidence = vpc.evidence(instance["SubnetId"], service)
-        on_it = on_node(f"Connectivity to {service} endpoint", node.platform)
-        if path.state is State.OPEN:
-            why = f"the network leads from the instance to {service}"
-            yield check.passed(service, why, evidence=evidence)
-            continue
-        if path.state is State.UNKNOWN:
-            decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
-            of_bucket = [region] if service == "s3" and isinstance(region, CannotAsk) else []
-            errors = [*vpc.errors, *of_bucket]
-            whys = (decides, *dict.fromkeys(map(str, errors)))
-            yield Outcome(check, service, "unknown", whys, (*ways_out(errors), on_it), evidence)
-            continue
-        reasons = [problem.why.replace(OF_SERVICES, service) for problem in path.problems]
-        remedies = PathRemedies(
-            session=session,
-            node=node,
-            vpc=vpc,
-            service=service,
-            bucket_region=bucket_region,
-            more_actions=possible,
-            opened={one for one, other in paths.items() if other.state is State.OPEN},
+    )
+    for service, path in in_case.items():
+        if paths[service].state is State.OPEN:
+            matters = (f"whether that matters: {one.why}" for one in path.problems)
+            paths[service] = unknown(*matters)
+    proven = _proven_by(node)
+    doubted = [why for one, why in proven.items() if paths[one].state is not State.OPEN]
+    remedies = PathRemedies(
+        session=session,
+        node=node,
+        vpc=vpc,
+        bucket_region=bucket_region,
+        more_actions=possible,
+        opened={one for one, path in paths.items() if path.state is State.OPEN},
+    )
+    return {
+        service: _outcome(service, path, served[service], remedies, preferences, doubted=doubted)
+        for service, path in paths.items()
+    }
+
+
+def _outcome(
+    service: str,
+    path: Path,
+    served: Path,
+    remedies: PathRemedies,
+    preferences: Preferences,
+    *,
+    doubted: list[str],
+) -> Outcome:
+    """Say what the judge has found of a path.
+
+    Args:
+        service: where the path leads.
+        path: the path.
+        served: the path once the endpoints that are there serve the names of their services.
+        remedies: says what to do.
+        preferences: what sessions use.
+        doubted: what shows that the network has ways that the judge does not find.
+    """
+    check, node, vpc = PATHS[service], remedies.node, remedies.vpc
+    evidence = vpc.evidence((node.instance or {})["SubnetId"], service)
+    on_it = _on_node(service, node)
+    if path.state is State.OPEN:
+        why = f"the network leads from the instance to {service}"
+        return check.passed(service, why, evidence=evidence)
+    if path.state is State.UNKNOWN:
+        region = preferences.bucket_region
+        of_bucket = [region] if service == "s3" and isinstance(region, CannotAsk) else []
+        errors = [*vpc.errors, *of_bucket]
+        decides = f"it depends on what can't be seen from here: {'; '.join(path.decides)}"
+        whys = (decides, *dict.fromkeys(map(str, errors)))
+        return check.unknown(service, *whys, fix=(*ways_out(errors), on_it), evidence=evidence)
+    # Where there is an interface endpoint, it does not matter that no route leads out.
+    seen = [one for one in path.problems if one.subject or service == "s3"]
+    problems = [*dict.fromkeys((*seen, *served.problems))] or [*path.problems]
+    reasons = [problem.why.replace(OF_SERVICES, service) for problem in problems]
+    if doubted:
+        reasons[0] += f"; but {doubted[0]}, so the network has a way that EC2 does not show"
+        return check.unknown(service, *reasons, fix=on_it, evidence=evidence)
+    lines = (line for problem in problems for line in remedies.of(problem, service))
+    fixes = tuple(dict.fromkeys(lines))
+    if PRIVATE_DNS in {problem.fault for problem in problems} and not vpc.knows_zones:
+        reasons[0] += (
+            f"; a private hosted zone for the name of {service}, if there is one, "
+            "may lead to the endpoint"
         )
-        lines = (line for problem in path.problems for line in remedies.of(problem))
-        fixes = tuple(dict.fromkeys(lines))
-        faults = {problem.fault for problem in path.problems}
-        if doubted:
-            reasons[0] += (
-                f"; but {proven[doubted[0]]}, so the network has a way that EC2 does not show"
-            )
-            yield check.unknown(service, *reasons, fix=on_it, evidence=evidence)
-        elif PRIVATE_DNS in faults and not vpc.knows_zones:
-            reasons[0] += (
-                f"; a private hosted zone for the name of {service}, if there is one, "
-                "may lead to the endpoint"
-            )
-            fixes = (*fixes, *ways_out(vpc.errors), on_it)
-            yield Outcome(check, service, "unknown", tuple(reasons), fixes, evidence)
-        else:
-            is_late = service == "logs" and not preferences.document.enforces_log_group_encryption
-            failed = check.failed(
-                service,
-                *reasons,
-                fix=fixes,
-                evidence=evidence,
-                is_seen=service != "s3" or bool(preferences.document.enforces_s3_encryption),
-                users_see=LATE_PROMPT if is_late else None,
-            )
-            yield replace(failed, is_passing=service in vpc.arriving)
+        fixes = (*fixes, *ways_out(vpc.errors), on_it)
+        return check.unknown(service, *reasons, fix=fixes, evidence=evidence)
+    document = preferences.document
+    is_late = service == "logs" and not document.enforces_log_group_encryption
+    failed = check.failed(
+        service,
+        *reasons,
+        fix=fixes,
+        evidence=evidence,
+        is_seen=service != "s3" or bool(document.enforces_s3_encryption),
+        users_see=LATE_PROMPT if is_late else None,
+    )
+    return replace(failed, is_passing=service in vpc.arriving)
 
 
 def _more_actions(
@@ -184,26 +197,3 @@ def _more_actions(
     }
     certain = tuple(action for action, does in calls.items() if does)
     return certain, tuple(action for action, does in calls.items() if does is not False)
-
-
-def _paths(
-    vpc: LiveVpc,
-    instance: dict[str, Any],
-    preferences: Preferences,
-    identity: Identity,
-    wanted: tuple[str, ...],
-) -> dict[str, Path]:
-    """Judge the paths, with all that the agent calls by the preferences and by its identity.
-
-    What it only may call makes a path unknown if its endpoint does not let that pass.
-    """
-    paths, in_case = (
-        vpc.judge.judge([vpc.placement(instance, actions)], wanted).paths
-        for actions in _more_actions(preferences, identity)
-    )
-    return {
-        service: path
-        if path.state is not State.OPEN or in_case[service].state is State.OPEN
-        else unknown(*(f"whether that matters: {one.why}" for one in in_case[service].problems))
-        for service, path in paths.items()
-    }

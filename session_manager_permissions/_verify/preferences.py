@@ -8,24 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from session_manager_permissions import _limits, _needs
 from session_manager_permissions._quoting import fitting, in_shell, word
 
+from . import checks
 from .asking import CannotAsk, NotPermitted, NotThere, tried
-from .checks import (
-    BUCKET,
-    BUCKET_NOT_READ,
-    ENCRYPT,
-    KEY_USABLE,
-    LOG_GROUP,
-    LOG_TO_CLOUDWATCH,
-    LOG_TO_S3,
-    MAY_USE,
-    NO_MESSAGE,
-    NO_ROLE,
-    USABLE,
-    Evidence,
-    Outcome,
-    ways_out,
-)
-from .document import PORT, key_arn, read_document
+from .checks import NO_MESSAGE, NO_ROLE, Evidence, Outcome, ways_out
+from .document import PORT, Refused, key_arn, read_document
 from .identity import unless_replaced
 from .lines import hidden, in_json, region_word, with_statement
 from .resource_policy import key_policy
@@ -34,6 +20,7 @@ from .simulator import LiveKey, Uses, describe_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .checks import Check
     from .document import Home, LiveDocument
     from .identity import Identity
     from .node import Node
@@ -47,6 +34,15 @@ _USABLE: Final = ("Enabled", "Updating")
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 """
+_BY_FLAG: Final = {
+    "s3EncryptionEnabled": checks.BUCKET,
+    "cloudWatchEncryptionEnabled": checks.LOG_GROUP,
+    "runAsEnabled": checks.RUN_AS,
+}
+"""The check that fails if the agent can't read a flag of the document."""
+_NOT_IN_S3: Final = "sessions are not logged in S3"
+_NOT_IN_CLOUDWATCH: Final = "sessions are not logged in CloudWatch"
+_DENIED: Final = "the credentials may not ask"
 _TAKEN: Final = ("AES256", "aws:kms")
 """What the agent takes for an encrypted bucket: agent/s3util/s3util.go of amazon-ssm-agent."""
 
@@ -68,8 +64,6 @@ class Preferences:
     """The key that the role needs for the log bucket, or why it is not known; None without one."""
     bucket_region: str | CannotAsk | None = None
     """The region of the log bucket, or why it is not known; None without a bucket."""
-    bucket_is_foreign: bool = False
-    """Whether the log bucket is of another account than the node."""
 
     @property
     def document(self) -> LiveDocument:
@@ -112,21 +106,22 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
     found = tried(lambda: read_document(session, name, node.home()))
     if isinstance(found, NotThere) and given is None:
         why = _no_document(name)
-        return Preferences(name=name, outcomes=[check.skipped(why) for check in USABLE])
-    if isinstance(found, CannotAsk) and given and not isinstance(found, NotPermitted):
+        return Preferences(name=name, outcomes=[check.skipped(why) for check in checks.USABLE])
+    if isinstance(found, CannotAsk) and given and not isinstance(found, (NotPermitted, Refused)):
         raise found
     if isinstance(found, CannotAsk):
-        outcomes = [check.unasked(name, found) for check in USABLE]
+        outcomes = [of_unread(check, name, found) for check in checks.USABLE]
         return Preferences(name=name, outcomes=outcomes, error=found)
     key = None if found.key is None else _key(session, node, found.key)
     bucket = _bucket(session, node, found)
     uses = Uses(
-        found,
+        document=found,
         keys=(key.key,) if key and key.key else (),
         log_bucket_key=bucket.key if isinstance(bucket.key, LiveKey) else None,
+        foreign_bucket=bucket.is_foreign,
     )
     outcomes = [
-        KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
+        checks.KEY_USABLE.skipped("sessions use no key") if key is None else key.outcome,
         bucket.outcome,
         _streaming_by_text(found) or _group(session, node, found),
     ]
@@ -136,8 +131,16 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         uses=uses,
         bucket_key=bucket.key,
         bucket_region=bucket.region,
-        bucket_is_foreign=bucket.is_foreign,
     )
+
+
+def of_unread(check: Check, name: str, error: CannotAsk) -> Outcome:
+    """Return the outcome of a check of what a document names that can't be read."""
+    if not isinstance(error, Refused) or _BY_FLAG[error.flag] is not check:
+        return check.unasked(name, error)
+    fix = f"set {error.flag} of the document to true or false"
+    evidence = [Evidence("ssm:GetDocument", f"inputs.{error.flag}", error.value)]
+    return check.failed(name, str(error), fix=fix, evidence=evidence, is_seen=False)
 
 
 def _no_document(name: str) -> str:
@@ -149,9 +152,9 @@ def uses_outcomes(
 ) -> list[Outcome]:
     """Check whether the role that does the work may use what the document names."""
     outcomes = [*_permissions(preferences, identity)]
-    if preferences.bucket_is_foreign:
+    if preferences.uses.foreign_bucket:
         outcomes = [
-            _unless_theirs(one, node) if one.check is LOG_TO_S3 else one for one in outcomes
+            _unless_theirs(one, node) if one.check is checks.LOG_TO_S3 else one for one in outcomes
         ]
     if identity.in_doubt:
         outcomes = [unless_replaced(one) for one in outcomes]
@@ -164,32 +167,24 @@ def uses_outcomes(
 def _permissions(preferences: Preferences, identity: Identity) -> Iterator[Outcome]:
     name, document, error = preferences.name, preferences.document, preferences.error
     if error or document.name is None:
-        for check in MAY_USE:
+        for check in checks.MAY_USE:
             yield check.unasked(name, error) if error else check.skipped(_no_document(name))
         return
     no_key = "sessions use no key"
     if document.session_type == PORT:
         no_key = f"the agent neither encrypts nor logs a session of the type {PORT}"
-    enforces_s3, enforces_group = (
-        bool(document.enforces_s3_encryption),
-        bool(document.enforces_log_group_encryption),
-    )
-    for check, subject, is_seen, unused in (
-        (ENCRYPT, document.key, True, no_key),
-        (LOG_TO_S3, document.log_bucket, enforces_s3, "sessions are not logged in S3"),
-        (
-            LOG_TO_CLOUDWATCH,
-            document.log_group,
-            enforces_group,
-            "sessions are not logged in CloudWatch",
-        ),
+    group, of_group = document.log_group, document.enforces_log_group_encryption
+    for check, subject, enforced, unused in (
+        (checks.ENCRYPT, document.key, True, no_key),
+        (checks.LOG_TO_S3, document.log_bucket, document.enforces_s3_encryption, _NOT_IN_S3),
+        (checks.LOG_TO_CLOUDWATCH, group, of_group, _NOT_IN_CLOUDWATCH),
     ):
         if subject is None:
             yield check.skipped(unused)
         elif check.name in identity.permissions:
             found = identity.permissions[check.name]
-            outcome = check.simulated(subject, found, is_seen=is_seen)
-            is_open = check is LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
+            outcome = check.simulated(subject, found, is_seen=bool(enforced))
+            is_open = check is checks.LOG_TO_S3 and isinstance(preferences.bucket_key, CannotAsk)
             yield _without_bucket_key(outcome, preferences.bucket_key) if is_open else outcome
         elif identity.role is None and identity.error:
             yield check.unasked(subject, identity.error)
@@ -210,8 +205,8 @@ def _without_bucket_key(outcome: Outcome, error: object) -> Outcome:
 def _without_key(subject: str, key_usable: Outcome) -> Outcome:
     """Check the permission on a key that is not known."""
     if key_usable.verdict == "unknown":
-        return replace(key_usable, check=ENCRYPT, subject=subject)
-    return ENCRYPT.skipped("the key can't be used, whatever the role may do", subject)
+        return replace(key_usable, check=checks.ENCRYPT, subject=subject)
+    return checks.ENCRYPT.skipped("the key can't be used, whatever the role may do", subject)
 
 
 def _key(session: Session, node: Node, given: str) -> _Key:
@@ -220,15 +215,15 @@ def _key(session: Session, node: Node, given: str) -> _Key:
         why = f"the key is in {region}, and the node in {node.region}, where the agent calls KMS"
         fix = f"set kmsKeyId of the document to a key of {node.region}"
         evidence = [Evidence("ssm:GetDocument", "inputs.kmsKeyId", given)]
-        return _Key(KEY_USABLE.failed(given, why, fix=fix, evidence=evidence), None)
+        return _Key(checks.KEY_USABLE.failed(given, why, fix=fix, evidence=evidence), None)
     found = tried(lambda: describe_key(session, given))
     if isinstance(found, NotThere):
         fix = "set kmsKeyId of the document to a key that exists"
         evidence = [Evidence(_KEY, "KeyMetadata", None)]
-        return _Key(KEY_USABLE.failed(given, str(found), fix=fix, evidence=evidence), None)
+        return _Key(checks.KEY_USABLE.failed(given, str(found), fix=fix, evidence=evidence), None)
     if isinstance(found, CannotAsk):
         itself = LiveKey(given, given)
-        return _Key(KEY_USABLE.unasked(given, found), None if itself.alias_name else itself)
+        return _Key(checks.KEY_USABLE.unasked(given, found), None if itself.alias_name else itself)
     return _Key(_usable(node, given, found), LiveKey(given, found["Arn"]))
 
 
@@ -241,16 +236,15 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
         Evidence(_KEY, "KeyMetadata.KeyUsage", found.get("KeyUsage")),
         Evidence(_KEY, "KeyMetadata.KeyManager", found.get("KeyManager")),
     ]
-    of_key = (
-        f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')} --region {node.region_word}"
-    )
+    of_key = f"--key-id {in_shell(found['Arn'], _limits.key_fault, 'KEY')}"
+    enable = node.aws(f"kms enable-key {of_key}")
     why = ""
     fix: tuple[str, ...] = ("set kmsKeyId of the document to a symmetric customer managed key",)
     if state == "Disabled":
-        why, fix = "the key is disabled", (f"aws kms enable-key {of_key}",)
+        why, fix = "the key is disabled", (enable,)
     elif state == "PendingDeletion":
         why = "the key is scheduled for deletion"
-        fix = (f"aws kms cancel-key-deletion {of_key}", f"aws kms enable-key {of_key}")
+        fix = (node.aws(f"kms cancel-key-deletion {of_key}"), enable)
     elif state not in _USABLE:
         why = f"the key is in the state {state}, in which it decrypts nothing"
     elif spec != "SYMMETRIC_DEFAULT" or found.get("KeyUsage") != "ENCRYPT_DECRYPT":
@@ -260,9 +254,9 @@ def _usable(node: Node, given: str, found: Mapping[str, Any]) -> Outcome:
     elif found.get("KeyManager") == "AWS":
         why = "the key is an AWS managed one, which only its own service may use"
     if why:
-        failed = KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
+        failed = checks.KEY_USABLE.failed(given, why, fix=fix, evidence=evidence)
         return replace(failed, is_passing=state == "Creating")
-    return KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
+    return checks.KEY_USABLE.passed(given, "the key encrypts and decrypts", evidence=evidence)
 
 
 def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identity) -> Outcome:
@@ -284,19 +278,15 @@ def _by_policy(session: Session, usable: Outcome, key: LiveKey, identity: Identi
         of_key = f"--key-id {named} --region {region_word(key.arn.split(':')[3])}"
         open_ = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
         whole = with_statement({"Version": "2012-10-17", "Statement": [*policy.statements]}, open_)
-        fix = (
-            (f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"),
-            (
-                f"that keeps what the key's policy has and allows {root} kms:*; whoever the policy "
-                "lets change it may run it"
-            ),
-        )
+        put = f"aws kms put-key-policy {of_key} --policy-name default --policy {in_json(whole)}"
+        keeps = f"that keeps what the key's policy has and allows {root} kms:*"
+        fix = put, f"{keeps}; whoever the policy lets change it may run it"
     elif admission.answer == "unknown":
         fix = (f"allow {root} kms:* in the key's policy, without a condition or a Deny",)
     if admission.answer == "unknown" or identity.role is None:
         why = admission.why
-        return KEY_USABLE.unknown(usable.subject, why, fix=fix, evidence=evidence)
-    return KEY_USABLE.failed(usable.subject, admission.why, fix=fix, evidence=evidence)
+        return checks.KEY_USABLE.unknown(usable.subject, why, fix=fix, evidence=evidence)
+    return checks.KEY_USABLE.failed(usable.subject, admission.why, fix=fix, evidence=evidence)
 
 
 class _Bucket(NamedTuple):
@@ -326,10 +316,10 @@ class _Encryption(NamedTuple):
 def _bucket(session: Session, node: Node, document: LiveDocument) -> _Bucket:
     bucket = document.log_bucket
     if bucket is None:
-        return _Bucket(BUCKET.skipped("sessions are not logged in S3"))
+        return _Bucket(checks.BUCKET.skipped(_NOT_IN_S3))
     found = _encryption(session, bucket, node)
     if isinstance(found, CannotAsk):
-        return _Bucket(BUCKET.unasked(bucket, found), region=found.bucket_region or found)
+        return _Bucket(checks.BUCKET.unasked(bucket, found), region=found.bucket_region or found)
     region = found.region or node.region  # S3 would have named another one
     key = None
     if found.key is not None:
@@ -373,27 +363,21 @@ def _bucket_outcome(
     if algorithm == _NO_BUCKET:
         place = region_word(region)
         of_place = f" --create-bucket-configuration LocationConstraint={place}"
-        fix = (
-            (
-                f"aws s3api create-bucket --bucket {named} --region {place}"
-                f"{'' if region == _WITHOUT_CONSTRAINT else of_place}"
-            ),
-            "or set s3BucketName of the document to one that exists",
-        )
-        why = f"there is no bucket {bucket!r}"
-        return BUCKET.failed(
+        create = f"aws s3api create-bucket --bucket {named} --region {place}"
+        create += "" if region == _WITHOUT_CONSTRAINT else of_place
+        return checks.BUCKET.failed(
             bucket,
-            why,
-            fix=fix,
+            f"there is no bucket {bucket!r}",
+            fix=(create, "or set s3BucketName of the document to one that exists"),
             evidence=evidence,
             is_seen=bool(enforces),
-            users_see=BUCKET_NOT_READ,
+            users_see=checks.BUCKET_NOT_READ,
         )
     if algorithm in _TAKEN or enforces is False:
         text = f"the bucket encrypts with {algorithm}"
         if algorithm not in _TAKEN:
             text += ", which the agent does not count as encrypted, but nothing enforces encryption"
-        return BUCKET.passed(bucket, text, evidence=evidence)
+        return checks.BUCKET.passed(bucket, text, evidence=evidence)
     text = (
         f"the bucket encrypts with {algorithm}, which the agent does not count as encrypted, so "
         "that it refuses each session"
@@ -403,17 +387,15 @@ def _bucket_outcome(
         key = fitting(found.key, lambda key: hidden(key) or _bucket_key_fault(key), "KEY")
         default = f"SSEAlgorithm=aws:kms,KMSMasterKeyID={key}"
     rules = word(f"Rules=[{{ApplyServerSideEncryptionByDefault={{{default}}}}}]")
+    put = f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)}"
     fix = (
-        (
-            f"aws s3api put-bucket-encryption --bucket {named} --region {region_word(region)} "
-            f"--server-side-encryption-configuration {rules}"
-        ),
+        f"{put} --server-side-encryption-configuration {rules}",
         "or set s3EncryptionEnabled of the document to false",
     )
     if enforces is None:
         text += " if the document's parameter enforces encryption"
-        return BUCKET.unknown(bucket, text, fix=fix, evidence=evidence)
-    return BUCKET.failed(bucket, text, fix=fix, evidence=evidence)
+        return checks.BUCKET.unknown(bucket, text, fix=fix, evidence=evidence)
+    return checks.BUCKET.failed(bucket, text, fix=fix, evidence=evidence)
 
 
 def _encryption(session: Session, bucket: str, node: Node) -> _Encryption | CannotAsk:
@@ -433,11 +415,11 @@ def _encryption(session: Session, bucket: str, node: Node) -> _Encryption | Cann
         "missing": f"there is no bucket {bucket!r}",
         "Bucket": bucket,
     }
-    found = session.tried(_BUCKET, read, **asked, ExpectedBucketOwner=node.account)
+    of_owner = {"asked_again_if": _DENIED, "ExpectedBucketOwner": node.account}
+    found = session.tried(_BUCKET, read, **asked, **of_owner)
     if isinstance(found, NotPermitted):
         of_anyone = session.tried(_BUCKET, read, **asked)
         if isinstance(of_anyone, _Encryption):
-            session.unanswered.pop(str(found), None)
             return of_anyone._replace(is_foreign=True)
     if isinstance(found, NotThere):
         absent = _NO_BUCKET if found.code == "NoSuchBucket" else "nothing"
@@ -479,15 +461,15 @@ def _streaming_by_text(document: LiveDocument) -> Outcome | None:
     why = f"the document has the text {text!r} for cloudWatchStreamingEnabled"
     if "{{" in text:
         why += ", and what the agent gets for that parameter is not known"
-        return LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
+        return checks.LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
     why += ", so that the agent drops each session"
-    return LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, users_see=NO_MESSAGE)
+    return checks.LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, users_see=NO_MESSAGE)
 
 
 def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
     group = document.log_group
     if group is None:
-        return LOG_GROUP.skipped("sessions are not logged in CloudWatch")
+        return checks.LOG_GROUP.skipped(_NOT_IN_CLOUDWATCH)
     # The log group of just this name is the first of those that begin with it.
     groups = session.tried(
         _GROUP,
@@ -497,29 +479,32 @@ def _group(session: Session, node: Node, document: LiveDocument) -> Outcome:
         PaginationConfig={"MaxItems": 1},
     )
     if isinstance(groups, CannotAsk):
-        return LOG_GROUP.unasked(group, groups)
+        return checks.LOG_GROUP.unasked(group, groups)
     found = next((one for one in groups if one["logGroupName"] == group), None)
     enforces = document.enforces_log_group_encryption
     named = in_shell(group, _limits.LOG_GROUP.fault, "GROUP")
-    of_group = f"--log-group-name {named} --region {node.region_word}"
+    of_group = f"--log-group-name {named}"
     if found is None:
         evidence = [Evidence(_GROUP, "logGroupName", None)]
         why = f"there is no log group {group!r} in {node.region}, and the agent makes none"
-        create = f"aws logs create-log-group {of_group}" + (" --kms-key-id KEY" if enforces else "")
-        fix: tuple[str, ...] = (create, *([_KEY_OF_LOGS] if enforces else []))
-        return LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, is_seen=bool(enforces))
+        create = f"logs create-log-group {of_group}"
+        fix: tuple[str, ...] = (node.aws(create),)
+        if enforces:
+            fix = (node.aws(create, "--kms-key-id KEY"), _KEY_OF_LOGS)
+        is_seen = bool(enforces)
+        return checks.LOG_GROUP.failed(group, why, fix=fix, evidence=evidence, is_seen=is_seen)
     key = found.get("kmsKeyId")
     evidence = [Evidence(_GROUP, "kmsKeyId", key)]
     if key or enforces is False:
         why = "the log group is encrypted with a key" if key else "nothing enforces encryption"
-        return LOG_GROUP.passed(group, why, evidence=evidence)
+        return checks.LOG_GROUP.passed(group, why, evidence=evidence)
     why = "the log group has no KMS key, so that the agent refuses each session"
     fix = (
-        f"aws logs associate-kms-key {of_group} --kms-key-id KEY",
+        node.aws(f"logs associate-kms-key {of_group}", "--kms-key-id KEY"),
         _KEY_OF_LOGS,
         "or set cloudWatchEncryptionEnabled of the document to false",
     )
     if enforces is None:
         why += " if the document's parameter enforces encryption"
-        return LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
-    return LOG_GROUP.failed(group, why, fix=fix, evidence=evidence)
+        return checks.LOG_GROUP.unknown(group, why, fix=fix, evidence=evidence)
+    return checks.LOG_GROUP.failed(group, why, fix=fix, evidence=evidence)

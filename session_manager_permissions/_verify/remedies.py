@@ -61,8 +61,7 @@ def restart(node: Node) -> tuple[str, ...]:
     here = restart_on_node(node)
     lines = [f"on the node: {here}"] if here else []
     if node.instance is not None:
-        of_node = f"--instance-ids {node.id_word} --region {node.region_word}"
-        lines.append(f"aws ec2 reboot-instances {of_node}")
+        lines.append(node.aws(f"ec2 reboot-instances --instance-ids {node.id_word}"))
     return tuple(lines) or ("reboot the node",)
 
 

@@ -152,14 +152,17 @@ def _one_holds(operator: str, key: str, values: object, principal: str) -> bool 
 def policy_of(session: Session, resource: str, account: str) -> ResourcePolicy | None:
     """Read the policy of a key, or of the bucket of an object; None of anything else.
 
+    That of a key of another account lets nobody in alone, as the account of the caller has to as
+    well.
+
     Args:
         session: asks AWS.
         resource: the ARN of the key or of the object.
         account: the account that owns the bucket. S3 does not tell of a bucket of another one.
     """
-    service, _, _, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
+    service, _, owner, name = resource.split(":", 5)[2:] if ":" in resource else ("", "", "", "")
     if service == "kms":
-        return key_policy(session, resource)
+        return key_policy(session, resource) if owner == account else None
     if service != "s3":
         return None
     bucket = name.partition("/")[0]
@@ -179,11 +182,7 @@ def _read(
     session: Session, call: str, of: str, *, on: str, region: str | None, **asked: str
 ) -> ResourcePolicy:
     def read(found: Mapping[str, Any]) -> ResourcePolicy:
-        try:
-            written = json.loads(found["Policy"])
-        except ValueError:
-            raise TypeError from None
-        return ResourcePolicy(of, tuple(as_list(written["Statement"])))
+        return ResourcePolicy(of, tuple(as_list(json.loads(found["Policy"])["Statement"])))
 
     missing = f"{of} has no policy"
     found = session.tried(call, read, on=on, missing=missing, region=region, **asked)

@@ -14,6 +14,7 @@ from session_manager_permissions._quoting import in_shell
 from .asking import CannotAsk
 from .checks import RUN_AS, RUN_AS_NOBODY, RUN_AS_ROOT, Evidence, Outcome
 from .node import RECORD
+from .preferences import of_unread
 
 if TYPE_CHECKING:
     from .node import Node
@@ -27,7 +28,7 @@ def run_as(node: Node, preferences: Preferences, operator: Operator | None) -> O
     """Check whether the user that sessions run as can exist."""
     document = preferences.document
     if preferences.error is not None:
-        return RUN_AS.unasked(preferences.name, preferences.error)
+        return of_unread(RUN_AS, preferences.name, preferences.error)
     if document.run_as_enabled is False:
         return RUN_AS.skipped("Run As is off, so that sessions run as ssm-user")
     evidence = [Evidence("ssm:GetDocument", "inputs.runAsDefaultUser", document.run_as_user)]

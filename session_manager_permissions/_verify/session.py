@@ -12,7 +12,7 @@ from copy import copy
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from .asking import NO_ANSWER, CannotAsk, NotThere, asking, tried
+from .asking import NO_ANSWER, CannotAsk, NotReached, NotThere, answered, asking, read_in, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -258,8 +258,7 @@ class Session:
 
         def find() -> _Found:
             answer = self._asked(call, where, on, missing, asked)
-            with asking(service, where, on, missing, self.profile):
-                return read(answer)
+            return answered(read_in(service, lambda: read(answer)))
 
         shared = None if service in _GLOBAL else where
         try:
@@ -297,7 +296,7 @@ class Session:
                     yield from self._calls.pages(service, where, operation, asked)
             except (ConnectTimeoutError, ReadTimeoutError) as error:
                 text = f"{service} in {where} does not answer: {error}: check the network"
-                raise self._silent.setdefault((service, where), CannotAsk(text)) from None
+                raise self._silent.setdefault((service, where), NotReached(text)) from None
 
     def _asked(
         self, call: str, region: str | None, on: str, missing: str, asked: Mapping[str, object]

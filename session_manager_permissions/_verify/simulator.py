@@ -77,6 +77,8 @@ class Uses(NamedTuple):
     keys: tuple[LiveKey, ...] = ()
     """The keys that encrypt sessions, of those that can be asked about."""
     log_bucket_key: LiveKey | None = None
+    foreign_bucket: bool = False
+    """Whether the log bucket is of another account than the role."""
 
 
 _VIA: Final = "kms:viaservice"
@@ -114,6 +116,8 @@ class Question(NamedTuple):
     """Whether one of the needs is enough."""
     notes: Mapping[str, str] = {}
     """What a denial leads to, by action."""
+    of_another_account: bool = False
+    """Whether the subject is of another account, so that no policy of its own is enough."""
     lacks: frozenset[str] = _LACKS
     """The condition keys that the calls certainly do not have, in lower case."""
 
@@ -147,16 +151,54 @@ def is_allowed(answer: SimulatorAnswer) -> bool:
     return answer["decision"] == "allowed" or lacks_resource_policy(answer)
 
 
+Admissions = dict[tuple[str, str], Admission]
+"""What the policy of a key or a bucket says of an action on a resource that IAM denies."""
+
+
+class Decision(NamedTuple):
+    """What is known of one call: by IAM, and by the policy of the key or the bucket."""
+
+    answer: SimulatorAnswer
+    admission: Admission
+    """What the policy of a key or a bucket says, if IAM's policies do not allow the call."""
+    missing: tuple[str, ...]
+    """The condition keys that the call may have, and IAM was given no value of."""
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether the call is allowed."""
+        return is_allowed(self.answer) or self.admission.answer == "named"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether what is not known may turn a denial around."""
+        return bool(self.missing) or self.admission.answer == "unknown"
+
+
+def decided(answer: SimulatorAnswer, admissions: Admissions, lacks: Collection[str]) -> Decision:
+    """Put together what is known of a call, which lacks some condition keys, in lower case."""
+    admission = admissions.get((answer["action"], answer["resource"]), Admission("closed", ""))
+    return Decision(answer, admission, tuple(missing_keys([answer], lacks)))
+
+
 class Verdict(NamedTuple):
     """Whether the role may do what a question asks about."""
 
     question: Question
     role: LiveRole
     answers: tuple[SimulatorAnswer, ...]
-    by_resource: Mapping[tuple[str, str], Admission] = {}
-    """What the policy of a key or a bucket says of an action on a resource that IAM denies."""
+    admissions: Admissions = {}  # noqa: RUF012 # a NamedTuple's default, which nothing changes
     deployment: str = ""
     """The command that deploys all that the role was asked about; "" if no one command can."""
+
+    @property
+    def _decisions(self) -> list[Decision]:
+        return [decided(one, self.admissions, self.question.lacks) for one in self.answers]
+
+    @property
+    def _denied(self) -> list[Decision]:
+        """List what denies it; empty if it is allowed."""
+        return [] if self.allowed else [one for one in self._decisions if not one.allowed]
 
     @property
     def allowed(self) -> bool:
@@ -165,50 +207,43 @@ class Verdict(NamedTuple):
         If one is enough, the last is on the instance itself, to which a deny on instances applies
         whatever is allowed on `*`.
         """
+        allowed = [one.allowed for one in self._decisions]
         if self.question.is_either:
-            *_, of_instance = self.answers
-            is_denied = of_instance["decision"] == "explicitDeny"
-            return any(map(self._is_allowed, self.answers)) and not is_denied
-        return all(map(self._is_allowed, self.answers))
+            return any(allowed) and self.answers[-1]["decision"] != "explicitDeny"
+        return all(allowed)
 
     @property
     def why(self) -> list[str]:
         """Say which actions are denied, and by what; empty if all are allowed."""
         denied: dict[str, list[str]] = {}
-        for answer in self._denied:
-            causes = " and ".join(why for why, _ in self._causes(answer))
-            denied.setdefault(causes, []).append(answer["action"])
+        for one in self._denied:
+            causes = " and ".join(why for why, _ in self._causes(one.answer))
+            denied.setdefault(causes, []).append(one.answer["action"])
         return [f"{', '.join(dict.fromkeys(found))}: {by}" for by, found in denied.items()]
 
     @property
     def fix(self) -> list[str]:
         """Say what would allow them; empty if all are allowed."""
-        fixes = [fix for answer in self._denied for _, fix in self._causes(answer)]
+        fixes = [fix for one in self._denied for _, fix in self._causes(one.answer)]
         return list(dict.fromkeys(chain.from_iterable(fixes)))
 
     @property
     def is_open(self) -> bool:
-        """Tell whether what is not known may turn the denial around.
-
-        That is a condition key without a value, or the policy of a key or a bucket.
-        """
-        open_ = [
-            bool(self._missing([answer])) or self._admission(answer).answer == "unknown"
-            for answer in self._denied
-        ]
-        return any(open_) if self.question.is_either else any(open_) and all(open_)
+        """Tell whether what is not known may turn the denial around."""
+        open_ = [one.is_open for one in self._denied]
+        return any(open_) and (self.question.is_either or all(open_))
 
     @property
     def notes(self) -> list[str]:
         """Say what IAM could not judge, and what a denial leads to."""
         notes = []
-        unknown = self._missing(self.answers)
+        unknown = sorted({key for one in self._decisions for key in one.missing})
         if unknown:
             notes.append(
                 f"the role's policies have conditions on {', '.join(unknown)}: not judged, as "
                 "their values are not known"
             )
-        absent = {*missing_keys(self._denied)} - {*unknown}
+        absent = {*missing_keys(one.answer for one in self._denied)} - {*unknown}
         if absent:
             notes.append(
                 f"the role's policies have conditions on {', '.join(sorted(absent))}, which the "
@@ -219,30 +254,11 @@ class Verdict(NamedTuple):
                 "the resource belongs to another account, whose own policy must allow the action "
                 "too: not judged"
             )
-        notes += dict.fromkeys(
-            admission.why
-            for answer in self.answers
-            if not is_allowed(answer)
-            and (admission := self._admission(answer)).answer in ("named", "unknown")
-        )
-        denied = {answer["action"] for answer in self._denied}
+        told = [one.admission for one in self._decisions if not is_allowed(one.answer)]
+        notes += dict.fromkeys(one.why for one in told if one.answer in ("named", "unknown"))
+        denied = {one.answer["action"] for one in self._denied}
         notes += [note for action, note in self.question.notes.items() if action in denied]
         return notes
-
-    def _admission(self, answer: SimulatorAnswer) -> Admission:
-        of_answer = answer["action"], answer["resource"]
-        return self.by_resource.get(of_answer, Admission("closed", ""))
-
-    def _is_allowed(self, answer: SimulatorAnswer) -> bool:
-        return is_allowed(answer) or self._admission(answer).answer == "named"
-
-    def _missing(self, answers: Iterable[SimulatorAnswer]) -> list[str]:
-        return missing_keys(answers, self.question.lacks)
-
-    @property
-    def _denied(self) -> list[SimulatorAnswer]:
-        """List the answers that deny."""
-        return [] if self.allowed else [one for one in self.answers if not self._is_allowed(one)]
 
     def _causes(self, answer: SimulatorAnswer) -> list[tuple[str, list[str]]]:
         """List what denies the action, each with what to do about it."""
@@ -513,7 +529,15 @@ def _logs_in_s3(role: LiveRole, uses: Uses, bucket: str) -> Question:
     note = _ENCRYPTION_NOT_READ[uses.document.enforces_s3_encryption]
     subject = f"{arn}/{prefix}".rstrip("/")
     given = tuple((name, value) for name, value in options.items() if value)
-    return Question("log-to-s3", subject, tuple(needs), grant, given, notes={action: note})
+    return Question(
+        "log-to-s3",
+        subject,
+        tuple(needs),
+        grant,
+        given,
+        notes={action: note},
+        of_another_account=uses.foreign_bucket,
+    )
 
 
 _WITHOUT_HEADER: Final = (
@@ -629,14 +653,13 @@ def ask(
         if isinstance(found, CannotAsk):
             verdicts.append(found)
         else:
-            admissions = by_resource(session, role.arn, found) if with_policies else {}
-            verdicts.append(Verdict(question, role, found, admissions))
+            reads = with_policies and not question.of_another_account
+            admissions = by_resource(session, role.arn, found) if reads else {}
+            verdicts.append(Verdict(question, role, answers=found, admissions=admissions))
     return verdicts
 
 
-def by_resource(
-    session: Session, principal: str, answers: Iterable[SimulatorAnswer]
-) -> dict[tuple[str, str], Admission]:
+def by_resource(session: Session, principal: str, answers: Iterable[SimulatorAnswer]) -> Admissions:
     """Read what the policies of keys and buckets say of what only IAM's policies do not allow."""
     found = {}
     for answer in answers:

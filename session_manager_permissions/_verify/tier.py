@@ -37,10 +37,8 @@ def tier(session: Session, node: Node) -> Outcome:
     if found == _ADVANCED:
         why = f"{node.region} is on the advanced-instances tier"
         return TIER.passed(node.region, why, evidence=evidence)
-    fix = (
-        f"aws ssm update-service-setting --setting-id {_SETTING} --setting-value {_ADVANCED} "
-        f"--region {node.region_word}"
-    )
+    setting = f"--setting-id {_SETTING} --setting-value {_ADVANCED}"
+    fix = node.aws(f"ssm update-service-setting {setting}")
     if found != _STANDARD:
         why = f"the tier of {node.region} is {found!r}, which is neither of the two that are known"
         return TIER.unknown(node.region, why, fix=fix, evidence=evidence)

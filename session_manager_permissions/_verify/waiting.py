@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from .asking import NoNode, NotPermitted
+from .asking import NoNode, NotNow, NotPermitted, NotReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .asking import CannotAsk
     from .diagnosis import Diagnosis
 
 _BETWEEN: Final = 5
@@ -29,17 +30,20 @@ def wait_until_ready(
     Raises:
         NoNode: AWS does not know the node, even at the end of the time. A new instance is known to
             EC2 after some seconds.
+        CannotAsk: AWS could not be asked, and waiting can't help, or the time is over.
     """
     began = time.monotonic()
+    passing: tuple[type[CannotAsk], ...] = (NoNode, NotNow)
     while True:
         is_last = time.monotonic() - began >= seconds
         try:
             found = diagnosed(is_last)
-        except NoNode as error:
+        except passing as error:
             if is_last:
                 raise
             say(f"after {round(time.monotonic() - began)} of {seconds} s, {error}")
         else:
+            passing = (NoNode, NotNow, NotReached)  # a wrong region is none that was reached before
             node, spent = found.node.id, round(time.monotonic() - began)
             if found.ready:
                 say(f"{node} is ready after {spent} s")

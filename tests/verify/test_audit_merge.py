@@ -1,4 +1,4 @@
-"""`--from`: what is read, what is refused, and which of two answers about a region is taken."""
+"""`--from`: what is read, what is refused, and how the results of several files come together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._verify.audit.result import AuditResult, NodeResult
 
-EARLIER, LATER = "2026-03-01T06:30:00Z", "2026-03-03T06:30:00Z"
+EARLIER: Final = "2026-03-01T06:30:00Z"
 OTHER_REGION: Final = "us-east-1"
 
 
@@ -35,28 +35,11 @@ def merged(folder: Path, *results: object) -> AuditResult:
     return read([written(folder, f"{number}.json", one) for number, one in enumerate(results)])
 
 
-def ids(found: AuditResult) -> list[str]:
-    return [one["id"] for one in found["instances"]]
-
-
 def test_one_file_is_taken_as_it_is(tmp_path: Path) -> None:
-    assert merged(tmp_path, sample()) == sample()
+    known = role(unknown=["encrypt"], options={})
+    found = sample() | {"roles": [known], "profiles": []}
 
-
-def test_file_of_the_first_version_gets_its_account_and_no_time(tmp_path: Path) -> None:
-    first: Any = result([node()])
-    for field in ("accounts", "asked_at", "tags", "document"):
-        del first[field]
-    for part in (*first["regions"], *first["instances"]):
-        del part["account"]
-    del first["regions"][0]["asked_at"]
-
-    found = merged(tmp_path, first)
-
-    assert found["accounts"] == [ACCOUNT]
-    assert found["instances"] == [node()]
-    assert found["regions"][0]["asked_at"] is None
-    assert "tags" not in found
+    assert merged(tmp_path, found) == found
 
 
 def test_accounts_and_regions_come_together(tmp_path: Path) -> None:
@@ -71,7 +54,7 @@ def test_accounts_and_regions_come_together(tmp_path: Path) -> None:
         (REGION, OTHER_ACCOUNT),
         (OTHER_REGION, ACCOUNT),
     ]
-    assert ids(found) == ["i-2", "i-3", "i-1"]
+    assert [one["id"] for one in found["instances"]] == ["i-2", "i-3", "i-1"]
     assert found["summary"] == {
         "instances": 3,
         "reachable": 2,
@@ -80,7 +63,6 @@ def test_accounts_and_regions_come_together(tmp_path: Path) -> None:
         "unknown": 0,
         "causes": {"reach": 1},
     }
-    assert found["replaced"] == []
     assert found["asked_at"] == ASKED_AT
 
 
@@ -91,89 +73,50 @@ def test_what_is_merged_can_be_merged_again(tmp_path: Path) -> None:
     assert merged(tmp_path, merged(tmp_path, *others[:2]), others[2]) == at_once
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "kept", "left"),
-    [
-        pytest.param(EARLIER, LATER, "second", "0.json", id="later, and last"),
-        pytest.param(LATER, EARLIER, "first", "1.json", id="later, and first"),
-        pytest.param(EARLIER, EARLIER, "second", "0.json", id="of one time"),
-        pytest.param(None, EARLIER, "second", "0.json", id="first without a time"),
-        pytest.param(LATER, None, "second", "0.json", id="last without a time"),
-    ],
-)
-def test_of_one_region_twice_the_later_is_taken(
-    tmp_path: Path, first: str | None, second: str | None, kept: str, left: str
-) -> None:
-    found = merged(
-        tmp_path,
-        asked(first, node("i-first", name="first"), node("i-both", name="first")),
-        asked(second, node("i-second", name="second"), node("i-both", name="second")),
-    )
+@pytest.mark.parametrize("names", [("0.json", "1.json"), ("0.json", "0.json")])
+def test_a_region_that_two_files_have_is_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    paths = [written(tmp_path, name, sample()) for name in names]
 
-    assert {one["name"] for one in found["instances"]} == {kept}
-    assert found["summary"]["instances"] == 2
-    assert found["account"] == ACCOUNT
-    (replaced,) = found["replaced"]
-    assert replaced["file"].endswith(left)
-    assert replaced["asked_at"] == (first if kept == "second" else second)
+    with pytest.raises(CannotAsk) as error:
+        read(paths)
+
+    assert str(error.value) == (
+        f"--from {paths[0]} and {paths[1]} both have {REGION} of the account {ACCOUNT}: give one "
+        "of the two"
+    )
 
 
 def test_merge_has_a_time_only_if_all_of_it_has(tmp_path: Path) -> None:
-    there = asked(None, node("i-2", region=OTHER_REGION))
+    here, there = node(), node("i-2", region=OTHER_REGION)
 
-    assert merged(tmp_path, asked(EARLIER, node()), there)["asked_at"] is None
-    there = asked(LATER, node("i-2", region=OTHER_REGION))
-    assert merged(tmp_path, asked(EARLIER, node()), there)["asked_at"] == EARLIER
+    assert merged(tmp_path, asked(EARLIER, here), asked(None, there))["asked_at"] is None
+    assert merged(tmp_path, asked(EARLIER, here), asked(ASKED_AT, there))["asked_at"] == EARLIER
 
 
-def test_figures_of_one_file_are_counted_too(tmp_path: Path) -> None:
+def test_figures_are_counted_anew(tmp_path: Path) -> None:
     one = result([node("i-1", verdict="unreachable", causes=["reach"])])
     path = written(tmp_path, "one.json", one | {"summary": result([node("i-1")])["summary"]})
 
     assert read([path])["summary"] == one["summary"]
 
 
-def test_role_is_as_the_latest_result_has_it(tmp_path: Path) -> None:
-    nodes = [node("i-1"), node("i-2", region=OTHER_REGION, profile="db")]
+def test_a_role_of_two_regions_lacks_what_it_lacks_in_one(tmp_path: Path) -> None:
+    here = role(lacks=["reach"], unknown=["encrypt", "log-to-s3"], profiles=["web"], instances=2)
+    there = role(role()["role"].upper(), lacks=["encrypt", "of-a-newer-version"], profiles=["db"])
+
     found = merged(
         tmp_path,
-        asked(LATER, nodes[0], roles=[role(lacks=["reach"]), role("arn:gone")], profiles=["web"]),
-        asked(EARLIER, nodes[1], roles=[role(profiles=["db"])], profiles=["gone"]),
+        result([node("i-1")], roles=[here]),
+        result(
+            [node("i-2", region=OTHER_REGION)], roles=[there | {"role": role()["role"].upper()}]
+        ),
     )
 
-    assert found["roles"] == [role(lacks=["reach"], profiles=["db", "web"], instances=2)]
+    lacks = ["reach", "encrypt", "of-a-newer-version"]
+    assert found["roles"] == [
+        role(lacks=lacks, unknown=["log-to-s3"], profiles=["db", "web"], instances=3, options={})
+    ]
     assert found["profiles"] == ["db", "web"]
-
-
-def test_role_may_lack_a_permission_in_one_region_alone(tmp_path: Path) -> None:
-    there = node("i-2", region=OTHER_REGION, causes=["encrypt"])
-    earlier = asked(EARLIER, there, roles=[role(lacks=["encrypt", "reach"])], profiles=["web"])
-    later = asked(LATER, node("i-1"), roles=[role(unknown=["encrypt", "log-to-s3"])])
-
-    found = merged(tmp_path, earlier, later)
-
-    assert found["roles"] == [role(lacks=["encrypt"], unknown=["log-to-s3"], instances=2)]
-    assert found["profiles"] == ["web"]
-
-
-def test_role_of_the_first_version_does_not_say_what_is_unknown(tmp_path: Path) -> None:
-    first = role(lacks=["reach"], instances=2)
-    del first["unknown"]
-    here = asked(LATER, node("i-1", causes=["reach"]), roles=[first])
-
-    found = merged(tmp_path, here, asked(EARLIER, node("i-2", region=OTHER_REGION), roles=[]))
-
-    assert found["roles"] == [first]
-
-
-def test_profile_whose_role_was_given_the_permission_lacks_none(tmp_path: Path) -> None:
-    nodes = [node("i-1", causes=["reach"]), node("i-2", region=OTHER_REGION)]
-    earlier = asked(EARLIER, *nodes, roles=[role(lacks=["reach"])], profiles=["web"])
-
-    found = merged(tmp_path, earlier, asked(LATER, node("i-1"), roles=[role()]))
-
-    assert found["roles"] == [role(instances=2)]
-    assert found["profiles"] == []
 
 
 @pytest.mark.parametrize(
@@ -217,15 +160,8 @@ def test_options_of_a_role_are_kept_where_the_results_agree(
     found = merged(
         tmp_path,
         *(
-            asked(
-                at,
-                node(f"i-{at}", region=region, causes=lacks),
-                roles=[{**role(lacks=lacks), "options": known}],
-            )
-            for at, region, known in (
-                (EARLIER, REGION, first),
-                (LATER, OTHER_REGION, second),
-            )
+            result([node(region=region)], roles=[role(lacks=lacks, options=known)])
+            for region, known in ((REGION, first), (OTHER_REGION, second))
         ),
     )
 
@@ -245,12 +181,7 @@ def with_region(**fields: object) -> str:
 def without_accounts() -> str:
     found: Any = sample()
     del found["instances"][0]["account"]
-    return json.dumps(found | {"account": None})
-
-
-def with_region_twice() -> str:
-    found = sample()
-    return json.dumps(found | {"regions": found["regions"] * 2})
+    return json.dumps(found)
 
 
 @pytest.mark.parametrize(
@@ -263,21 +194,20 @@ def with_region_twice() -> str:
         (changed(added=json.loads("[" * 50 + "]" * 50)), "is not JSON of at most 50 levels"),
         (changed(added=json.loads('{"a":' * 500 + "1" + "}" * 500)), "of at most 50 levels"),
         ("[" * 5000 + "]" * 5000, "of at most 50 levels"),
-        ('{"version": 1, "ready": true}', "it has no field account, instances"),
+        ('{"version": 1, "ready": true}', "it has no field account, accounts, asked_at, instances"),
         (changed(version=2), "has the version 2, and this program reads version 1"),
         (changed(account=7), "account is 7, not a string"),
         (changed(regions={}), "regions is {}, not a list"),
-        (changed(instances=[{}]), "instances[0] has no field causes"),
+        (changed(instances=[{}]), "instances[0] has no field account, causes"),
         (changed(instances=["i-1"]), 'instances[0] is "i-1", not an object'),
         (changed(instances=[node(verdict="ok")]), 'instances[0].verdict is "ok", not one of'),
         (changed(instances=[node(region="eu-west-9")]), "which is not among the regions"),
         (changed(summary={"causes": {}}), "summary has no field instances"),
         (changed(profiles=[None]), "profiles[0] is null, not a string"),
-        (changed(asked_at="yesterday"), "asked_at is 'yesterday'"),
-        (with_region(asked_at="2026-03-02"), "asked_at is '2026-03-02'"),
+        (with_region(asked_at=7), "regions[0].asked_at is 7, not a string"),
         (with_region(instances=True), "regions[0].instances is true, not a whole number"),
-        (with_region_twice(), "eu-west-1 is twice among the regions"),
-        (without_accounts(), "not every region and instance has an account"),
+        (changed(regions=sample()["regions"] * 2), "both have eu-west-1"),
+        (without_accounts(), "instances[0] has no field account"),
     ],
 )
 def test_what_is_no_result_is_refused_by_the_name_of_its_file(
@@ -305,9 +235,3 @@ def test_nesting_and_size_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotAsk, match="can't be read: No such file or directory"):
         read([str(tmp_path / "none.json")])
-
-
-def test_fields_of_a_newer_version_are_let_through(tmp_path: Path) -> None:
-    found: Any = merged(tmp_path, sample() | {"added": {}})
-
-    assert found["added"] == {}

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import pytest
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering
@@ -14,10 +18,11 @@ from session_manager_permissions._verify.audit.arguments import add_arguments
 from tests.conftest import ROOT
 
 from .accounts import OTHER_REGION, REGISTER, Account, Machine, Role, Session
-from .nodes import REGION
+from .audits import node, result, role, written
+from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
 
 if TYPE_CHECKING:
-    import pytest
+    from session_manager_permissions._verify.audit.result import NodeResult
 
 PAGE: Final = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 NEVER: Final[dict[str, Any]] = {"ping": None, "connection": "notconnected"}
@@ -44,6 +49,59 @@ def lines() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if "audit" in line]
 
 
+def compared(script: str, *files: str) -> tuple[int, str]:
+    """What the example that compares two results exits with and prints."""
+    run = subprocess.run(  # noqa: S603
+        [sys.executable, ROOT / script, *files], capture_output=True, text=True, check=False
+    )
+    assert run.stderr == ""
+    return run.returncode, run.stdout
+
+
+WEB: Final = node("i-1")
+CUT_OFF: Final = node("i-1", causes=["path-ssm"])
+ELSEWHERE: Final = node("i-2", region=OTHER_REGION, causes=["reach"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "said"),
+    [
+        pytest.param([WEB], [CUT_OFF], 1, ["i-1: reachable -> unreachable, path-ssm"], id="worse"),
+        pytest.param([CUT_OFF], [WEB], 0, ["i-1: unreachable, path-ssm -> reachable"], id="better"),
+        pytest.param([WEB], [WEB, node("i-3")], 0, ["i-3: absent -> reachable"], id="new"),
+        pytest.param([WEB, node("i-3")], [WEB], 0, ["i-3: reachable -> absent"], id="gone"),
+        pytest.param([CUT_OFF], [CUT_OFF | {"why": ["so"]}], 0, [], id="in other words"),
+        pytest.param(
+            [WEB],
+            [WEB, ELSEWHERE],
+            0,
+            [f"not compared: {ACCOUNT} {OTHER_REGION}"],
+            id="elsewhere",
+        ),
+    ],
+)
+def test_changes_of_nodes(
+    tmp_path: Path, old: list[NodeResult], new: list[NodeResult], status: int, said: list[str]
+) -> None:
+    files = (written(tmp_path, name, result(one)) for name, one in (("a", old), ("b", new)))
+
+    assert compared("examples/audit/changes.py", *files) == (
+        status,
+        "".join(f"{line}\n" for line in said),
+    )
+
+
+def test_changes_of_roles(tmp_path: Path) -> None:
+    old = [role("kept", lacks=["reach"]), role("open", unknown=["encrypt"]), role("worse")]
+    new = [role(name, lacks=["encrypt", "reach"]) for name in ("kept", "open", "worse", "new")]
+    files = (written(tmp_path, n, result([WEB], roles=of)) for n, of in (("a", old), ("b", new)))
+
+    assert compared("examples/audit/changes.py", *files) == (
+        1,
+        "kept lost encrypt\nopen lost reach\nworse lost encrypt, reach\n",
+    )
+
+
 def test_each_line_runs_and_the_first_prints_what_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -57,10 +115,16 @@ def test_each_line_runs_and_the_first_prints_what_is_shown(
     found = lines()
     for line in found:
         program, *arguments = shlex.split(line)
+        if "444455556666.json" in arguments:
+            of_one = Path("111122223333.json").read_text(encoding="utf-8")
+            of_other = of_one.replace(ACCOUNT, OTHER_ACCOUNT)
+            Path("444455556666.json").write_text(of_other, encoding="utf-8")
+        if program == "python":
+            script, old, new = arguments
+            Path(old).write_bytes(Path(new).read_bytes())
+            assert compared(script, old, new) == (0, "")
+            continue
         assert program == "session-manager-permissions"
-        for name in ("444455556666.json", "last.json"):  # of another account, and of last night
-            if name in arguments and not Path(name).exists():
-                Path(name).write_bytes(Path("111122223333.json").read_bytes())
         status = command.main(arguments)
         captured = capsys.readouterr()
         assert status == (0 if "--print-permissions" in line else 1), captured.err
@@ -71,10 +135,10 @@ def test_each_line_runs_and_the_first_prints_what_is_shown(
         "111122223333.json",
         "444455556666.json",
         "audit.html",
-        "last.json",
-        "new.json",
         "organization.html",
         "profiles.txt",
+        "today.json",
+        "yesterday.json",
     }
 
 

@@ -185,6 +185,35 @@ def test_a_second_ctrl_c_ends_at_once_what_hangs(
     assert said == []
 
 
+AT_IMPORT: Final = """
+import os, signal, sys
+
+class Presses:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.modules.pop({name!r}, None)
+sys.meta_path.insert(0, Presses())
+from session_manager_permissions._entry import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["typing", "threading", "argparse", "botocore"])
+def test_ctrl_c_while_a_module_is_imported_is_said_in_a_line(name: str) -> None:
+    """`typing` takes most of the time before the command's own modules load."""
+    run = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", AT_IMPORT.format(name=name), "verify", "--role", "web"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", SAID)
+
+
 @pytest.mark.parametrize("asked", [("verify", "--role", "web"), ("audit",)])
 @pytest.mark.parametrize("presses", [1, 2])
 @pytest.mark.usefixtures("load")  # a process of a test in the background would ignore Ctrl-C

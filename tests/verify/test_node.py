@@ -17,6 +17,7 @@ from .nodes import (
     HYBRID,
     KEY,
     NODE,
+    OTHER_ACCOUNT,
     REGION,
     ROLE,
     USER,
@@ -96,6 +97,9 @@ def refusing(operation: str, code: str = "AccessDeniedException") -> Callable[[W
 
 def not_trusting(world: World) -> None:
     world.trust = {"Statement": [trusting("lambda.amazonaws.com")]}
+
+
+FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
 
 
 def trusting_perhaps(world: World) -> None:
@@ -487,6 +491,17 @@ ROWS: Final = [
         ),
     ),
     row(
+        "a key of another account that names the role, which IAM does not allow",
+        "encrypt",
+        does=both(
+            using(kmsKeyId=FOREIGN_KEY),
+            having("kms:describe_key", {"KeyMetadata": key(Arn=FOREIGN_KEY)}),
+            denying("kms:Decrypt"),
+            having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
+        ),
+        says="kms:Decrypt: implicit deny",
+    ),
+    row(
         "the policy of the bucket may not be read",
         does=both(using(), denying("s3:PutObject"), refusing("s3:GetBucketPolicy", "AccessDenied")),
         unknown="log-to-s3",
@@ -801,14 +816,25 @@ ROWS: Final = [
         ),
         says="ssm:GetDocument",
     ),
-    row(
-        "a default document that the agent can't read",
-        does=using(runAsEnabled="perhaps"),
-        unknown=(
-            "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption "
-            "log-group-encryption run-as"
-        ),
-        says="correct the document",
+    *(
+        row(
+            f"a document whose {flag} the agent can't read",
+            check,
+            does=using(**{flag: "perhaps"}),
+            unknown=" ".join(
+                {
+                    *("encrypt", "log-to-s3", "log-to-cloudwatch", "key-usable"),
+                    *("bucket-encryption", "log-group-encryption", "run-as"),
+                }
+                - {check}
+            ),
+            says=f"set {flag} of the document to true or false",
+        )
+        for flag, check in {
+            "runAsEnabled": "run-as",
+            "s3EncryptionEnabled": "bucket-encryption",
+            "cloudWatchEncryptionEnabled": "log-group-encryption",
+        }.items()
     ),
     row(
         "no key by a denial", does=both(using(), refusing("kms:DescribeKey")), unknown="key-usable"
@@ -1382,6 +1408,12 @@ def test_when_the_agent_tries_again_depends_on_what_was_denied(
         pytest.param(True, nothing, ("unknown", "unknown"), id="foreign"),
         pytest.param(True, dsse, ("fail", "unknown"), id="foreign, and no encryption counts"),
         pytest.param(True, denying("s3:PutObject"), ("unknown", "fail"), id="foreign, and denied"),
+        pytest.param(
+            True,
+            both(denying("s3:PutObject"), refusing("s3:GetBucketPolicy", "AccessDenied")),
+            ("unknown", "fail"),
+            id="foreign, denied, and its policy too",
+        ),
     ],
 )
 def test_a_bucket_of_another_account_is_not_known(

@@ -23,6 +23,7 @@ from .nodes import (
     World,
     allowing,
     diagnosed,
+    of_verdict,
     one,
     policy,
     refusal,
@@ -130,6 +131,16 @@ def test_the_tags_of_a_hybrid_node() -> None:
     check = one(diagnosed(world, HYBRID, operator=USER), "operator")
     assert check.verdict == "unknown"
     assert "ssm:ListTagsForResource" in check.why[0]
+
+
+def test_tags_that_can_not_be_read_end_their_own_check_alone() -> None:
+    world = World()
+    world.instance["Tags"] = [{"Value": "web"}]
+
+    found = diagnosed(world, operator=USER)
+
+    assert of_verdict(found, "unknown") == {"operator"}
+    assert "what answered for ec2 is not AWS" in one(found, "operator").why[0]
 
 
 @pytest.mark.parametrize(

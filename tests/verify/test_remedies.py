@@ -180,6 +180,7 @@ def shut_acl(world: World) -> None:
 IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
 TO_ALL: Final = group("sg-endpoints", IpPermissionsEgress=[])
 DENIED: Final = test_node_network.policy(Effect="Deny")
+FOR_OTHERS: Final = test_node_network.policy(Action="ec2:*")
 NEVER: Final = World.never_registered
 MORE: Final[dict[str, Callable[[World], object]]] = {
     **{
@@ -205,6 +206,39 @@ MORE: Final[dict[str, Callable[[World], object]]] = {
         NO_ROUTE,
         endpoints(*(one | {"PolicyDocument": DENIED} for one in BOTH_ENDPOINTS)),
         groups(group("sg-web"), TO_ALL),
+    ),
+    "an endpoint without private DNS, in a shut group": both(
+        NEVER,
+        NO_ROUTE,
+        endpoints(endpoint("ssm", PrivateDnsEnabled=False)),
+        groups(group("sg-web"), TO_ALL),
+    ),
+    "an endpoint that is made in a shut group": both(
+        NEVER,
+        NO_ROUTE,
+        endpoints(endpoint("ssm", State="pending")),
+        groups(group("sg-web"), TO_ALL),
+    ),
+    "an endpoint that is made with a policy for others": both(
+        NEVER,
+        NO_ROUTE,
+        endpoints(endpoint("ssm", State="Pending", PolicyDocument=FOR_OTHERS)),
+        groups(group("sg-web"), OPEN),
+    ),
+    "an endpoint that waits for its acceptance": both(
+        NEVER,
+        NO_ROUTE,
+        endpoints(endpoint("ssm", State="pendingAcceptance")),
+        groups(group("sg-web"), OPEN),
+    ),
+    "a gateway endpoint that is made, with a policy for others": both(
+        World.uses,
+        NO_ROUTE,
+        endpoints(
+            *BOTH_ENDPOINTS,
+            S3_GATEWAY | {"State": "pending", "RouteTableIds": [], "PolicyDocument": FOR_OTHERS},
+        ),
+        groups(group("sg-web"), OPEN),
     ),
     "an endpoint that failed, and had no private DNS": both(
         NEVER, NO_ROUTE, endpoints(endpoint("ssm", State="Failed", PrivateDnsEnabled=False))
@@ -494,6 +528,38 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
 
     left = {check.name for check in first if verdicts[check.name] == "fail"}
     assert not left or name in UNREPAIRABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "calls"),
+    [
+        (
+            "an endpoint without private DNS, in a shut group",
+            "ssm",
+            ["ec2:ModifyVpcEndpoint", "ec2:AuthorizeSecurityGroupIngress"],
+        ),
+        (
+            "an endpoint that is made in a shut group",
+            "ssm",
+            ["ec2:AuthorizeSecurityGroupIngress"],
+        ),
+        ("an endpoint that is made with a policy for others", "ssm", ["ec2:ModifyVpcEndpoint"]),
+        ("an endpoint that waits for its acceptance", "ssm", []),
+        (
+            "a gateway endpoint that is made, with a policy for others",
+            "s3",
+            ["ec2:ModifyVpcEndpoint", "ec2:ModifyVpcEndpoint"],
+        ),
+    ],
+)
+def test_an_endpoint_that_is_there_is_not_made_again(
+    name: str, service: str, calls: list[str]
+) -> None:
+    (check,) = (c for c in broken(MORE[name]).checks if c.name == f"path-{service}")
+
+    assert check.verdict == "fail"
+    assert [parsed(line)[0] for line in check.fix if is_command(line)] == calls
+    assert any("vpce-" in line for line in (*check.why, *check.fix))
 
 
 def by_command(check: Any) -> bool:  # noqa: ANN401

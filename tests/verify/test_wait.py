@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from session_manager_permissions._verify import waiting
 from session_manager_permissions._verify.checks import CHECKS
 
-from .nodes import NODE, World, both, endpoint, group, key, without_a_route
+from .nodes import NODE, World, both, endpoint, group, key, refusal, without_a_route
 from .test_node_command import Run, run, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from botocore.exceptions import ClientError
 
 __all__ = ["run", "world"]  # fixtures
 
@@ -68,6 +71,48 @@ def unknown_to_ec2(world_: World) -> None:
 
 def known_to_ec2(world_: World) -> None:
     world_.has("ec2:describe_instances", World._instances.__get__(world_))  # noqa: SLF001 # its answer
+
+
+def refusing(call: str, code: str) -> Callable[[World], object]:
+    return lambda world_: world_.refuses(call, code)
+
+
+def known_again(world_: World) -> None:
+    known_to_ec2(world_)
+    connects(world_)
+
+
+UNREACHED: Final = EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com")
+
+
+def of_status(status: int) -> ClientError:
+    """An error that AWS answers with this status of HTTP."""
+    found = refusal("DescribeInstances", "Unavailable")
+    found.response["ResponseMetadata"] = {"HTTPStatusCode": status}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (UNREACHED, "Could not connect to the endpoint URL"),
+        (of_status(400), "ec2:DescribeInstances failed: Unavailable"),
+        (refusal("DescribeInstances", "UnauthorizedOperation"), "ec2:DescribeInstances"),
+    ],
+    ids=["no connection in the first round", "another error", "a denial"],
+)
+def test_what_time_does_not_mend_ends_it_at_once(
+    answer: Exception,
+    says: str,
+    clock: Clock,
+    run: Callable[..., Run],  # a fixture
+) -> None:
+    clock.world.has("ec2:describe_instances", answer)
+
+    found = run("--instance-id", NODE, "--wait", "12")
+
+    assert (found.status, clock.now, found.out) == (2, 0, "")
+    assert says in found.err
 
 
 def with_endpoint(state: str) -> Callable[[World], object]:
@@ -177,6 +222,41 @@ def with_nat(state: str, **subnet: str) -> Callable[[World], object]:
             "whether it is connected is not known",
             id="throttled",
         ),
+        *(
+            pytest.param(
+                World.never_registered,
+                {3: refusing("ec2:DescribeInstances", code), 6: known_again},
+                0,
+                10,
+                f"after 5 of 12 s, ec2:DescribeInstances failed: {code}",
+                id=f"{code} in a later round",
+            )
+            for code in ("RequestLimitExceeded", "Throttling")
+        ),
+        pytest.param(
+            lambda w: w.refuses("ec2:DescribeInstances", "RequestLimitExceeded"),
+            {3: known_again},
+            0,
+            5,
+            "after 0 of 12 s, ec2:DescribeInstances failed: RequestLimitExceeded",
+            id="throttled in the first round",
+        ),
+        pytest.param(
+            World.never_registered,
+            {3: lambda w: w.has("ec2:describe_instances", UNREACHED), 6: known_again},
+            0,
+            10,
+            "after 5 of 12 s, Could not connect to the endpoint URL",
+            id="no connection in a later round",
+        ),
+        pytest.param(
+            World.never_registered,
+            {3: lambda w: w.has("ec2:describe_instances", of_status(503)), 6: known_again},
+            0,
+            10,
+            "after 5 of 12 s, ec2:DescribeInstances failed: Unavailable",
+            id="an error of AWS in a later round",
+        ),
     ],
 )
 def test_it_waits_as_long_as_that_can_help(  # noqa: PLR0917 # the columns of the table
@@ -267,6 +347,6 @@ def test_ctrl_c_ends_it(
 
 
 def test_waiting_mends_symptoms_alone() -> None:
-    mended = {name for name, check in CHECKS.items() if check.mended_by_waiting}
+    mended = {name for name, check in CHECKS.items() if check.is_symptom}
 
     assert mended == {"connected", "registered"}

@@ -14,9 +14,9 @@ from session_manager_permissions._verify.session import AwsSession
 from session_manager_permissions._verify.text import rendered, say
 
 from .arguments import tags_of
-from .auditing import as_listed, audit, enabled_regions
+from .auditing import audit, enabled_regions
 from .listing import add_to_list
-from .merge import read, read_file
+from .merge import read
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -35,24 +35,13 @@ _ATTEMPTS: Final = 10
 
 
 def answer(arguments: argparse.Namespace) -> AuditResult:
-    """Ask the account or read the results, and compare them with an earlier one.
+    """Ask the account, or read the results of `--from`.
 
     Raises:
         CannotAsk: nothing could be asked, or a file can't be read.
     """
     tags = tags_of(arguments)
-    if arguments.compare is None:
-        return read(arguments.results) if arguments.results else _of_account(arguments, tags)
-    from .compare import compared, refuse_another_question  # noqa: PLC0415 # of one option
-
-    path = arguments.compare
-    old = read_file(path, "--compare")
-    if arguments.results:
-        return compared(read(arguments.results), old, path)
-    # Refuse now, and not after the account was asked.
-    asked = {"tags": as_listed(tags), "document": arguments.document}
-    refuse_another_question(old, asked, path)
-    return compared(_of_account(arguments, tags), old, path)
+    return read(arguments.results) if arguments.results else _of_account(arguments, tags)
 
 
 def _of_account(arguments: argparse.Namespace, tags: Mapping[str, str]) -> AuditResult:

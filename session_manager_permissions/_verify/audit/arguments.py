@@ -33,7 +33,6 @@ examples:
   {PROGRAM} audit --region eu-west-1 --region eu-west-2 --tag env=prod
   {PROGRAM} audit --profiles-file lacking.txt
   {PROGRAM} audit --from one.json two.json --output html --file both.html
-  {PROGRAM} audit --output json --compare yesterday.json --file today.json
 
 exit status:
   0  every instance that runs, and every hybrid node, is reachable
@@ -119,13 +118,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         results,
         "--from",
         "FILE",
-        "ask nothing: show what --output json wrote, and merge the results of several accounts and "
-        "runs",
+        "ask nothing: show what --output json wrote, and merge the results of several accounts or "
+        "regions",
         dest="results",
         nargs="+",
         default=[],
     )
-    add_option(results, "--compare", "FILE", "say what has changed since this result was written")
     shown = parser.add_argument_group("the answer")
     add_output(shown, EXTRAS)
     add_option(shown, "--file", "FILE", "write the answer there")

@@ -9,14 +9,12 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._verify.asking import CannotAsk, NotPermitted, before_aws
-from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.node import own_account
 from session_manager_permissions._verify.text import INTERRUPTED
 
 from .inventory import Inventory, list_nodes, role_source
 from .judging import Judged, judge, unjudged
-from .listing import agreed
-from .merge import lacking, summary
+from .merge import added_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +23,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._verify.session import Session
 
     from .progress import Progress
-    from .result import AuditResult, RegionResult, RoleResult
+    from .result import AuditResult, RegionResult
 
-_OF_ROLE: Final = tuple(name for name, check in CHECKS.items() if check.of_role)
 _TOGETHER: Final = 50
 """How many nodes one request to IAM's simulator names."""
 AT_ONCE: Final = 10
@@ -176,23 +173,13 @@ class _AccountAudit:
     def result(self, asked_at: str, tags: Mapping[str, str], document: str | None) -> AuditResult:
         """Add up what is known."""
         judged = [one for region in self._regions.values() for one in region.judged]
-        instances = sorted(
-            (one.result for one in judged), key=lambda one: (one["region"], one["id"])
+        result = added_up(
+            [self._as_result(name, asked_at) for name in self._regions],
+            [one.result for one in judged],
+            [one.role for one in judged if one.role],
         )
-        roles = _roles_in_use(judged)
-        return {
-            "version": 1,
-            "account": self._account,
-            "regions": [self._as_result(name, asked_at) for name in self._regions],
-            "summary": summary(instances),
-            "instances": instances,
-            "roles": roles,
-            "profiles": lacking(roles),
-            "accounts": [self._account],
-            "asked_at": asked_at,
-            "tags": as_listed(tags),
-            "document": document,
-        }
+        listed = sorted(f"{key}={value}" for key, value in tags.items())
+        return {**result, "tags": listed, "document": document}
 
     def _as_result(self, name: str, asked_at: str) -> RegionResult:
         region = self._regions[name]
@@ -219,11 +206,6 @@ def _asked_together(nodes: Iterable[Node]) -> list[Node]:
     return together
 
 
-def as_listed(tags: Mapping[str, str]) -> list[str]:
-    """List tags as the result has them."""
-    return sorted(f"{key}={value}" for key, value in tags.items())
-
-
 def _judged(session: Session, node: Node, document: str | None) -> Judged:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # of an extra
 
@@ -235,26 +217,3 @@ def _judged(session: Session, node: Node, document: str | None) -> Judged:
         why = CannotAsk(f"an error of the program, {type(error).__name__}: {error}: report it")
     session.unanswered[str(why)] = why
     return Judged(unjudged(node, str(why)))
-
-
-def _roles_in_use(judged: Iterable[Judged]) -> list[RoleResult]:
-    """Return each role, with its profiles and what it lacks."""
-    by_role: dict[str, list[Judged]] = {}
-    for one in judged:
-        if one.result["role"] is not None:  # IAM's names are unique regardless of case
-            by_role.setdefault(one.result["role"].lower(), []).append(one)
-    return sorted(map(_role, by_role.values()), key=lambda role: role["role"])
-
-
-def _role(nodes: list[Judged]) -> RoleResult:
-    lacks = {name for node in nodes for name in node.lacks}
-    unknown = {name for node in nodes for name in node.unknown} - lacks
-    profiles = {node.result["profile"] for node in nodes if node.of_profile}
-    return {
-        "role": str(nodes[0].result["role"]),
-        "profiles": sorted(filter(None, profiles)),
-        "instances": len(nodes),
-        "lacks": [name for name in _OF_ROLE if name in lacks],
-        "unknown": [name for name in _OF_ROLE if name in unknown],
-        "options": agreed([(node.lacks, node.options) for node in nodes]),
-    }

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from session_manager_permissions._verify.asking import CannotAsk, asking, tried
+from session_manager_permissions._verify.asking import CannotAsk, read_in
 from session_manager_permissions._verify.node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from session_manager_permissions._verify.session import Session
 
 _Described = dict[str, Any]
-_Found = TypeVar("_Found")
 
 _GONE: Final = "terminated"
 _NOT_ASKED: Final = "notconnected"
@@ -44,7 +43,8 @@ def name_of(node: Node) -> str | None:
     """Return the tag `Name`; of a hybrid node, the name that its activation gave it."""
     if node.instance is None:
         return node.recorded("Name")
-    return {tag["Key"]: tag["Value"] for tag in node.instance.get("Tags", [])}.get("Name")
+    tags = node.instance.get("Tags", [])
+    return next((tag.get("Value") for tag in tags if tag.get("Key") == "Name"), None)
 
 
 def role_source(node: Node) -> str | None:
@@ -71,16 +71,24 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
         tags: the values, by key.
     """
     region = str(session.region)
-    records: dict[str, _Described] = {}
-    without_records = _read(records, lambda: _records(session, []))
+    records: dict[str, _Described] = {}  # by id, as a node may be on two pages
+    without_records = read_in("ssm", lambda: records.update(_records(session, [])))
     instances: dict[str, tuple[_Described, str]] = {}
-    errors = [without_records, _read(instances, lambda: _instances(session, tags))]
+    without_instances = read_in("ec2", lambda: instances.update(_instances(session, tags)))
+    errors = [without_records, without_instances]
     hybrid = records
     if tags:  # the records do not have them
         hybrid = {}
         filters = [{"Key": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
-        errors.append(_read(hybrid, lambda: _records(session, filters)))
+        errors.append(read_in("ssm", lambda: hybrid.update(_records(session, filters))))
     partition = session.partition
+    found: list[tuple[str, str, _Described | None, _Described | CannotAsk | None]] = [
+        (name, owner, one, records.get(name, without_records))
+        for name, (one, owner) in instances.items()
+    ]
+    found += [
+        (name, account, None, record) for name, record in hybrid.items() if name.startswith("mi-")
+    ]
     nodes = [
         Node(
             id=name,
@@ -88,51 +96,29 @@ def list_nodes(session: Session, account: str, tags: Mapping[str, str]) -> Inven
             partition=partition,
             account=owner,
             instance=one,
-            record=records.get(name, without_records),
-            connection=_NOT_ASKED,
-        )
-        for name, (one, owner) in instances.items()
-    ]
-    nodes += [
-        Node(
-            id=name,
-            region=region,
-            partition=partition,
-            account=account,
-            instance=None,
             record=record,
             connection=_NOT_ASKED,
         )
-        for name, record in hybrid.items()
-        if name.startswith("mi-")
+        for name, owner, one, record in found
     ]
     return Inventory(nodes, [error for error in errors if error])
-
-
-def _read(
-    found: dict[str, _Found], ask: Callable[[], Iterable[tuple[str, _Found]]]
-) -> CannotAsk | None:
-    """Add what is listed, by id, as a node may be on two pages; return why the list ends early."""
-    return tried(lambda: found.update(ask()))
 
 
 def _instances(
     session: Session, tags: Mapping[str, str]
 ) -> Iterator[tuple[str, tuple[_Described, str]]]:
     filters = [{"Name": f"tag:{key}", "Values": [_plain(value)]} for key, value in tags.items()]
-    with asking("ec2", session.region, "*", "there are no instances"):
-        for page in _pages(session, "ec2:DescribeInstances", filters):
-            for entry in page["Reservations"]:
-                for one in entry["Instances"]:
-                    if one["State"]["Name"] != _GONE:
-                        yield one["InstanceId"], (_used(one), entry["OwnerId"])
+    for page in _pages(session, "ec2:DescribeInstances", filters):
+        for entry in page["Reservations"]:
+            for one in entry["Instances"]:
+                if one["State"]["Name"] != _GONE:
+                    yield one["InstanceId"], (_used(one), entry["OwnerId"])
 
 
 def _records(session: Session, filters: list[dict[str, Any]]) -> Iterator[tuple[str, _Described]]:
-    with asking("ssm", session.region, "*", "there are no managed nodes"):
-        for page in _pages(session, "ssm:DescribeInstanceInformation", filters):
-            for one in page["InstanceInformationList"]:
-                yield one["InstanceId"], one
+    for page in _pages(session, "ssm:DescribeInstanceInformation", filters):
+        for one in page["InstanceInformationList"]:
+            yield one["InstanceId"], one
 
 
 def _pages(session: Session, call: str, filters: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:

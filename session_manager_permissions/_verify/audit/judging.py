@@ -6,20 +6,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._verify.asking import CannotAsk
+from session_manager_permissions._verify.checks import ASSUMABLE
 from session_manager_permissions._verify.diagnosis import diagnose
 from session_manager_permissions._verify.node import ask_connection, with_status_checks
 
 from .inventory import name_of
-from .listing import Options, known_options
+from .listing import known_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from session_manager_permissions._verify.checks import Outcome
+    from session_manager_permissions._verify.diagnosis import Diagnosis
     from session_manager_permissions._verify.node import Node
     from session_manager_permissions._verify.session import Session
 
-    from .result import NodeResult, NodeVerdict
+    from .result import NodeResult, NodeVerdict, RoleResult
 
 _ALL: Final[dict[str, Any]] = {"PaginationConfig": {"PageSize": 1000}}
 """Asks about the status of all instances, on the largest pages."""
@@ -29,14 +31,8 @@ class Judged(NamedTuple):
     """A node in the result, and what is known of its role."""
 
     result: NodeResult
-    of_profile: bool = False
-    """Whether the role is that of the node's instance profile."""
-    lacks: tuple[str, ...] = ()
-    """The checks of the role's permissions that fail."""
-    unknown: tuple[str, ...] = ()
-    """The checks of the role's permissions that are unknown."""
-    options: Options = {}  # noqa: RUF012 # a NamedTuple's default, which nothing changes
-    """The options of the app whose values the Session document has."""
+    role: RoleResult | None = None
+    """What is known of the role that does the work; None without one."""
 
 
 def judge(session: Session, node: Node, document: str | None) -> Judged:
@@ -71,16 +67,26 @@ def judge(session: Session, node: Node, document: str | None) -> Judged:
         "why": _each(line for check in because for line in check.why),
         "fix": _each(line for check in because for line in check.fix),
     }
-    replaced = diagnosis.identity.replaced
+    return Judged(result, _role(diagnosis, checks))
+
+
+def _role(diagnosis: Diagnosis, checks: Sequence[Outcome]) -> RoleResult | None:
+    identity = diagnosis.identity
+    if identity.role is None:
+        return None
     of_role = [one for one in checks if one.check.of_role]
-    if replaced:  # `role-assumable` is about the profile's role, which does not do the work
-        of_role = [one for one in of_role if one.name != "role-assumable"]
-    lacks, unknown = (
-        tuple(one.name for one in of_role if one.verdict == verdict)
-        for verdict in ("fail", "unknown")
-    )
-    options = known_options(diagnosis.preferences)
-    return Judged(result, not replaced and not node.is_hybrid, lacks, unknown, options)
+    profiles = [identity.profile] if identity.profile else []
+    if identity.replaced:  # the role of the profile does not do the work
+        of_role = [one for one in of_role if one.check is not ASSUMABLE]
+        profiles = []
+    return {
+        "role": identity.role.arn,
+        "profiles": profiles,
+        "instances": 1,
+        "lacks": [one.name for one in of_role if one.verdict == "fail"],
+        "unknown": [one.name for one in of_role if one.verdict == "unknown"],
+        "options": known_options(diagnosis.preferences),
+    }
 
 
 def _verdict(node: Node, checks: Sequence[Outcome]) -> tuple[NodeVerdict, list[Outcome]]:

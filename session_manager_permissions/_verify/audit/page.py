@@ -17,7 +17,6 @@ from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.text import shown_time
 
 from .causes import ANY_NODE, grouped
-from .compare import HEADINGS, by_kind
 from .listing import DEFAULT_LIST, ONE_ACCOUNT, deployment, needed, new_list
 from .result import VERDICTS
 
@@ -117,7 +116,7 @@ def html(result: AuditResult, *, list_path: str | None = None, profile: str | No
     numbers = {cause.checks: number for number, cause in enumerate(causes, 1)}
     page = environment.get_template("page.html.jinja").render(
         result=result,
-        accounts=result.get("accounts") or [result["account"]],
+        accounts=result["accounts"],
         times=_times(result),
         verdicts=VERDICTS,
         unasked=[region for region in result["regions"] if region["error"]],
@@ -131,9 +130,6 @@ def html(result: AuditResult, *, list_path: str | None = None, profile: str | No
         deployment=deployment(list_path or DEFAULT_LIST, profile),
         list_name=list_path or DEFAULT_LIST,
         one_account=ONE_ACCOUNT,
-        changes=result.get("changes"),
-        by_kind=by_kind,
-        headings=HEADINGS,
         shown_time=shown_time,
         any_node=ANY_NODE,
         groups_shown=_GROUPS,
@@ -161,9 +157,7 @@ def _hash(text: str) -> str:
 
 def _times(result: AuditResult) -> list[str]:
     """Return when the regions were asked: at one time, or from one to another."""
-    times = sorted(
-        {one.get("asked_at") or result.get("asked_at") or "" for one in result["regions"]}
-    )
+    times = sorted({one["asked_at"] or "" for one in result["regions"]})
     return [shown_time(time) for time in dict.fromkeys((*times[:1], *times[-1:])) if time]
 
 

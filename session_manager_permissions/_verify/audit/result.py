@@ -1,7 +1,7 @@
 """The result of an audit as JSON. docs/audit.md has each field as it is described here.
 
-A class whose name ends in `Fields` has the fields that an object has had from the beginning. Later
-fields are in a class derived from it, because older files do not have them.
+A class whose name ends in `Fields` has the fields that `--from` needs. Fields that a file may lack
+are in the class that is derived from it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ NodeVerdict = Literal["reachable", "unreachable", "stopped", "unknown"]
 VERDICTS: Final[tuple[NodeVerdict, ...]] = get_args(NodeVerdict)
 
 
-class _RegionFields(TypedDict):
+class RegionResult(TypedDict):
+    """A region, and how many instances and managed nodes it has."""
+
     region: str
     """The region."""
     instances: int
     """How many nodes of it are listed."""
     error: str | None
     """What could not be asked, in one line."""
-
-
-class RegionResult(_RegionFields, total=False):
-    """A region, and how many instances and managed nodes it has."""
 
     account: str
     """The account's id."""
@@ -47,7 +45,9 @@ class Summary(TypedDict):
     """The number of nodes with each cause, by the name of the check."""
 
 
-class _NodeFields(TypedDict):
+class NodeResult(TypedDict):
+    """An instance or a hybrid node, and why it can't be reached."""
+
     id: str
     """`i-…` or `mi-…`."""
     region: str
@@ -74,10 +74,6 @@ class _NodeFields(TypedDict):
     fix: list[str]
     """What to do, a line each: one that begins with `aws` or `npx` is a whole command."""
 
-
-class NodeResult(_NodeFields, total=False):
-    """An instance or a hybrid node, and why it can't be reached."""
-
     account: str
     """The account's id."""
 
@@ -93,102 +89,16 @@ class _RoleFields(TypedDict):
     """Which of `role-assumable`, `register`, `reach`, `encrypt`, `log-to-s3` and
     `log-to-cloudwatch` fail for one of its nodes; the last three if there is a Session document."""
 
+    unknown: list[str]
+    """Which of them are unknown."""
+
 
 class RoleResult(_RoleFields, total=False):
     """A role in use, and the checks of its permissions that fail."""
 
-    unknown: list[str]
-    """Which of them are unknown."""
     options: dict[str, list[str]]
     """The options of the app that grant what it lacks, with their values, as far as the Session
     document has them."""
-
-
-class NodeState(TypedDict):
-    """The verdict of a node in one of two audits."""
-
-    verdict: NodeVerdict
-    """The verdict of the node, as in `instances[]`."""
-    causes: list[str]
-    """Its causes, as in `instances[]`."""
-
-
-class NodeChange(TypedDict):
-    """A node that is new, is gone, or has another verdict or other causes than before."""
-
-    account: str
-    """The account's id."""
-    region: str
-    """Its region."""
-    id: str
-    """Its id."""
-    name: str | None
-    """Its name now, or its last one."""
-    was: NodeState | None
-    """What it was; null if it is new."""
-    now: NodeState | None
-    """What it is; null if it is gone."""
-
-
-class RoleChange(TypedDict):
-    """A role whose permissions have changed."""
-
-    role: str
-    """Its ARN."""
-    lost: list[str]
-    """The checks that fail now, and did not."""
-    gained: list[str]
-    """The checks that failed, and pass now."""
-
-
-class CauseChange(TypedDict):
-    """A cause whose number of nodes has changed."""
-
-    check: str
-    """Its name."""
-    was: int
-    """How many nodes had it."""
-    now: int
-    """How many have it."""
-
-
-class NotCompared(TypedDict):
-    """A region about which one of the two audits is not complete."""
-
-    account: str
-    """The account's id."""
-    region: str
-    """The region."""
-    why: str
-    """Which of the two it is, and why, in English."""
-
-
-class Changes(TypedDict):
-    """What is different from an earlier audit."""
-
-    since: str | None
-    """When the earlier one was asked."""
-    instances: list[NodeChange]
-    """Each node that is new, is gone, or has another verdict or other causes."""
-    causes: list[CauseChange]
-    """The causes whose number of nodes changed, in the regions that both results have whole."""
-    roles: list[RoleChange]
-    """The roles whose permissions changed, of those that both results have."""
-    not_compared: list[NotCompared]
-    """The regions that one of the results did not read completely."""
-
-
-class Replaced(TypedDict):
-    """An audit of a region that a merge left out, as another of the same region is newer."""
-
-    account: str
-    """The account's id."""
-    region: str
-    """The region."""
-    asked_at: str | None
-    """When it was asked."""
-    file: str
-    """The file that has it."""
 
 
 class _AuditFields(TypedDict):
@@ -208,19 +118,16 @@ class _AuditFields(TypedDict):
     """The profiles in use whose role lacks a permission (`role-assumable` does not count),
     sorted."""
 
-
-class AuditResult(_AuditFields, total=False):
-    """The whole answer."""
-
     accounts: list[str]
     """The ids of all accounts."""
     asked_at: str | None
     """When the audit began, such as `2026-11-26T07:20:00Z`."""
+
+
+class AuditResult(_AuditFields, total=False):
+    """The whole answer."""
+
     tags: list[str]
     """Each `--tag`, sorted."""
     document: str | None
     """The name in `--document`."""
-    replaced: list[Replaced]
-    """With `--from`: what was left out, as another file has a later answer."""
-    changes: Changes
-    """With `--compare`: what is different from the earlier result."""

@@ -58,11 +58,6 @@ def print_audit(
         for group in grouped(one for one in result["instances"] if one["verdict"] == verdict):
             console.print()
             _print_group(console, group, verdict, several=several)
-    if "changes" in result:
-        from .compare import print_changes  # noqa: PLC0415 # of one option
-
-        console.print()
-        print_changes(console, result["changes"])
     incomplete = [region for region in result["regions"] if region["error"]]
     if incomplete:
         console.print()

@@ -1,0 +1,192 @@
+"""Answers `verify` about a role: asks IAM what the role may do, and shows the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from session_manager_permissions._trust import EC2, SYSTEMS_MANAGER, trust
+
+from . import simulator
+from .asking import CannotAsk, answered
+from .checks import CHECKS
+from .document import PORT, Home, LiveDocument, read_document
+from .identity import let_assume
+from .lines import region_word, with_profile
+from .options import refuse_without_bucket
+from .simulator import Uses, find_key, find_role
+from .text import all_shown, plainly
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from .answers import CapabilityAnswer, RoleAnswer, TrustAnswer
+    from .session import Session
+    from .simulator import LiveRole, Verdict
+
+_LABELS: Final = {name: check.label for name, check in CHECKS.items() if check.label}
+"""What a role may do, in the order of the checks."""
+
+
+def of_role(arguments: argparse.Namespace, session: Session) -> RoleAnswer:
+    """Ask IAM what a role may do, by the options of the command line.
+
+    Raises:
+        CannotAsk: there is no such role, profile, key or document, or AWS does not answer.
+    """
+    profile, region = arguments.instance_profile, session.region
+    role = find_role(session, arguments.role or simulator.role_of_profile(session, profile))
+    document = _document(arguments, session, role)
+    keys = [document.key] if document.key else arguments.key
+    bucket_key = arguments.log_bucket_key
+    uses = Uses(
+        document=document,
+        keys=tuple(find_key(session, arn) for arn in keys),
+        log_bucket_key=None if bucket_key is None else find_key(session, bucket_key),
+    )
+    questions = simulator.questions(role, uses, region)
+    asked = simulator.ask(session, role, questions, region, with_policies=False)
+    verdicts = [answered(verdict) for verdict in simulator.with_deployment(asked, profile)]
+    found = role_as_json(profile, role, document, verdicts, session.profile)
+    trusted = _trusted(role, session, of_instances=profile is not None)
+    if trusted is not None:
+        found["trust"] = trusted
+        found["ready"] = found["ready"] and trusted["verdict"] == "allowed"
+    return found
+
+
+def _document(arguments: argparse.Namespace, session: Session, role: LiveRole) -> LiveDocument:
+    """Read the document of `--document`; without it, the options say what sessions use."""
+    name = arguments.document
+    if name is None:
+        return LiveDocument(
+            log_bucket=arguments.log_bucket,
+            log_prefix=arguments.log_prefix,
+            log_group=arguments.log_group,
+        )
+    if session.region is None:
+        raise CannotAsk("a document is in a region, and no region is known: give --region")
+    home = Home(role.partition, role.account, session.region)
+    document = read_document(session, name, home)
+    refuse_without_bucket(document.log_bucket, arguments.log_prefix, arguments.log_bucket_key)
+    return document
+
+
+def _trusted(role: LiveRole, session: Session, *, of_instances: bool) -> TrustAnswer | None:
+    """Tell whether the trust policy lets EC2 or, of a role, Systems Manager assume the role."""
+    if role.trust_policy is None:
+        return None
+    services = (EC2,) if of_instances else (EC2, SYSTEMS_MANAGER)
+    found = [trust(role.trust_policy, service) for service in services]
+    best = next((one for one in found if one.answer == "allowed"), None)
+    best = best or next((one for one in found if one.answer == "unknown"), found[0])
+    why = [best.why]
+    if best.answer == "allowed" and best is not found[0]:
+        why.append("the role is one for hybrid nodes and Default Host Management, and not for EC2")
+    fix: tuple[str, ...] = ()
+    if best.answer != "allowed":
+        region = region_word(session.region or "")
+        fix = with_profile(let_assume(role, best, EC2, region), session.profile)
+    return {"verdict": best.answer, "why": why, "fix": [*fix]}
+
+
+def role_as_json(
+    profile: str | None,
+    role: LiveRole | None,
+    document: LiveDocument,
+    verdicts: Sequence[Verdict],
+    of_aws: str | None,
+) -> RoleAnswer:
+    """Return what `--output json` prints about a role.
+
+    Args:
+        profile: the name of the instance profile.
+        role: the role.
+        document: what sessions use.
+        verdicts: what IAM says of the role.
+        of_aws: the profile of the AWS configuration, for the commands to run.
+    """
+    return {
+        "version": 1,
+        "ready": all(verdict.allowed for verdict in verdicts),
+        "instance_profile": profile,
+        "role": None if role is None else role.arn,
+        "permissions_boundary": None if role is None else role.boundary,
+        "document": document.name,
+        "session_type": document.session_type,
+        "capabilities": [
+            {
+                "capability": verdict.question.capability,
+                "subject": verdict.question.subject,
+                "allowed": verdict.allowed,
+                "verdict": _verdict(verdict),
+                "why": verdict.why,
+                "fix": [*with_profile(verdict.fix, of_aws)],
+                "notes": verdict.notes,
+                "answers": [*verdict.answers],
+            }
+            for verdict in verdicts
+        ],
+    }
+
+
+def _verdict(verdict: Verdict) -> str:
+    if verdict.allowed:
+        return "allowed"
+    return "unknown" if verdict.is_open else "denied"
+
+
+def print_role(found: RoleAnswer, console: Console) -> None:
+    """Print what a role may do, what denies the rest, and what would allow it."""
+    from rich.table import Table  # noqa: PLC0415 # of an extra
+
+    found = all_shown(found)
+    capabilities = found["capabilities"]
+    table = Table("capability", "answer", "why", show_lines=True)
+    for column in table.columns[:2]:  # at their heads no word is cut off, however narrow it is
+        column.min_width = len(str(column.header))
+    for one in capabilities:
+        reasons = "\n".join([*one["why"], *one["notes"]])
+        table.add_row(capability(one), answer(one), plainly(reasons))
+    trusted = found.get("trust")
+    verdicts = {one["verdict"] for one in capabilities}
+    if trusted and trusted["fix"]:
+        verdicts.add(trusted["verdict"])
+        table.add_row("be assumed", _cell(trusted["verdict"]), plainly("\n".join(trusted["why"])))
+    console.print(": ".join(filter(None, (found["instance_profile"], found["role"]))))
+    console.print(table, soft_wrap=False)
+    result = "not ready" if "denied" in verdicts else "it can't be known whether it is ready"
+    console.print("ready" if found["ready"] else result, style="bold")
+    for fix in trusted["fix"] if trusted else ():
+        console.print(f"- be assumed: {fix}")
+    for one in capabilities:
+        for fix in one["fix"]:  # below the table, whose lines wrap and can't be copied
+            console.print(f"- {_LABELS[one['capability']]}: {fix}")
+    asked = {one["capability"] for one in capabilities}
+    left_out = [label for name, label in _LABELS.items() if name not in asked]
+    if left_out:
+        console.print(f"Not asked: {', '.join(left_out)}.")
+    if found["session_type"] == PORT:
+        console.print(
+            f"Sessions with the document {found['document']} have the type {PORT}: the agent "
+            "neither encrypts them with a key nor logs them."
+        )
+    console.print("Not judged: policies of keys and buckets, the network, the agent.")
+
+
+def capability(found: CapabilityAnswer) -> Text:
+    """Make the table cell that says what was asked."""
+    label, subject = _LABELS[found["capability"]], found["subject"]
+    return plainly(label if subject is None else f"{label}\n{subject}")
+
+
+def answer(found: CapabilityAnswer) -> Text:
+    """Make the table cell that says whether it is allowed."""
+    return _cell(found["verdict"])
+
+
+def _cell(verdict: str) -> Text:
+    return plainly(verdict, {"allowed": "green", "denied": "red"}.get(verdict, "yellow"))
