@@ -155,7 +155,7 @@ Admissions = dict[tuple[str, str], Admission]
 """What the policy of a key or a bucket says of an action on a resource that IAM denies."""
 
 
-class Decision(NamedTuple):
+class CallVerdict(NamedTuple):
     """What is known of one call: by IAM, and by the policy of the key or the bucket."""
 
     answer: SimulatorAnswer
@@ -175,10 +175,10 @@ class Decision(NamedTuple):
         return bool(self.missing) or self.admission.answer == "unknown"
 
 
-def decided(answer: SimulatorAnswer, admissions: Admissions, lacks: Collection[str]) -> Decision:
+def decided(answer: SimulatorAnswer, admissions: Admissions, lacks: Collection[str]) -> CallVerdict:
     """Put together what is known of a call, which lacks some condition keys, in lower case."""
     admission = admissions.get((answer["action"], answer["resource"]), Admission("closed", ""))
-    return Decision(answer, admission, tuple(missing_keys([answer], lacks)))
+    return CallVerdict(answer, admission, tuple(missing_keys([answer], lacks)))
 
 
 class Verdict(NamedTuple):
@@ -192,11 +192,11 @@ class Verdict(NamedTuple):
     """The command that deploys all that the role was asked about; "" if no one command can."""
 
     @property
-    def _decisions(self) -> list[Decision]:
+    def _decisions(self) -> list[CallVerdict]:
         return [decided(one, self.admissions, self.question.lacks) for one in self.answers]
 
     @property
-    def _denied(self) -> list[Decision]:
+    def _denied(self) -> list[CallVerdict]:
         """List what denies it; empty if it is allowed."""
         return [] if self.allowed else [one for one in self._decisions if not one.allowed]
 
