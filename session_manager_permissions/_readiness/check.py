@@ -31,10 +31,12 @@ from .rules import (
     sessions,
     tags,
 )
-from .rules.changes import Step, TemplateChanges
-from .rules.fixes import ByTemplate, Code
+from .rules.constructs import ByTemplate
 from .rules.kinds import kind_of
-from .rules.writer import LaunchedBy, Writer
+from .rules.python import Code
+from .rules.remedies import Ask
+from .rules.steps import Steps
+from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
 from .worlds import TooManyWorlds, World, deciders
 
@@ -44,11 +46,16 @@ if TYPE_CHECKING:
     from .compute import Compute
     from .roles import Role
     from .rules import Told
-    from .rules.fixes import Constructs, Fix
+    from .rules.constructs import Constructs
+    from .rules.steps import Step
     from .templates import Assembly
     from .templates.model import Resource
 
 _Found = TypeVar("_Found")
+
+_ASK_AWS: Final = Ask(
+    "Ask AWS after the deployment: session-manager-permissions verify --instance-id ID"
+)
 
 VERDICTS: Final = ("ready", "not ready", "can't be known")
 
@@ -70,7 +77,7 @@ def check(
     found = checked.written(found, constructs)
     if not found and verdicts["ready"]:
         description = f"instances of all {verdicts['ready']} profiles are ready"
-        found.append(Finding(rules.READY, (), "", description, ""))
+        found.append(Finding(rules.READY, (), "", description))
     return found, verdicts
 
 
@@ -144,10 +151,10 @@ class _Checking:
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
         has = ByTemplate().has if constructs is None else constructs.has
-        writer = Writer(self._parts, has, self._launches)
+        shared = Shared(self._parts, has, self._launches)
         if constructs is None:
-            return [_changed(writer, one) for one in found]
-        return [_written(writer, constructs, one) for one in found]
+            return [_in_template(shared, one) for one in found]
+        return [_in_python(shared, constructs, one) for one in found]
 
     def _launches(self) -> list[LaunchedBy]:
         """Return what launches instances in any world, each with its role."""
@@ -155,7 +162,9 @@ class _Checking:
         def of(resource: Resource) -> Iterator[LaunchedBy]:
             for compute in self._launched(resource):
                 _, role, _ = self._identity(compute)
-                yield LaunchedBy(compute.resource, compute.set_in, role.resource if role else None)
+                opens = role is not None and boot_order.opens_at_boot(self._roles, compute, role)
+                of_role = role.resource if role else None
+                yield LaunchedBy(compute.resource, compute.set_in, of_role, opens)
 
         return [
             launch
@@ -400,9 +409,13 @@ def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Findin
         f"Properties.{ROLE_IN[profile.type]}",
         "it can't be known at synthesis whether Session Manager reaches "
         f"{kind_of(profile).instances}: that depends on {', and on '.join(decides)}",
-        quotas.LOOK_UP
-        if of_quota
-        else f"# Ask IAM after the deployment: session-manager-permissions verify --role {role}",
+        (
+            quotas.LOOK_UP
+            if of_quota
+            else Ask(
+                f"Ask IAM after the deployment: session-manager-permissions verify --role {role}"
+            ),
+        ),
     )
 
 
@@ -413,7 +426,7 @@ def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:
         "Properties",
         f"it can't be known at synthesis whether Session Manager reaches "
         f"{kind_of(resource).instances}: that depends on {', and on '.join(decides)}",
-        "# Ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
+        (_ASK_AWS,),
     )
 
 
@@ -421,51 +434,38 @@ def _together(findings: Iterable[Finding]) -> list[Finding]:
     """Merge the findings of one cause, and list all of its resources, with what mends each."""
     several: defaultdict[Any, list[Finding]] = defaultdict(list)
     for finding in findings:
-        several[finding._replace(resources=(), fix="")].append(finding)
+        several[finding._replace(resources=(), fixes=())].append(finding)
     return [
         one._replace(
             resources=tuple(dict.fromkeys(where for each in found for where in each.resources)),
-            fix=_fixes(found),
+            fixes=tuple(dict.fromkeys(fix for each in found for fix in each.fixes)),
         )
         for one, found in ((found[0], found) for found in several.values())
     ]
 
 
-def _changed(writer: Writer, finding: Finding) -> Finding:
-    """Return a finding with what to change in the template."""
-    if isinstance(finding.fix, str):
-        said = finding.fix.removeprefix("# ")
-        return finding._replace(fix="", steps=(Step(said),) if said else ())
-    changes = TemplateChanges(writer)
-    for fix in finding.fix:
-        clause = fix.change(changes, finding.resources)
+def _in_template(shared: Shared, finding: Finding) -> Finding:
+    """Return a finding with its fixes as steps."""
+    steps = Steps(shared)
+    for clause in map(steps.apply, finding.fixes):
         if clause:
-            changes.say(clause)
-    return finding._replace(fix="", steps=changes.steps)
+            steps.say(clause)
+    return finding._replace(fixes=(), steps=steps.steps)
 
 
-def _written(writer: Writer, constructs: Constructs, finding: Finding) -> Finding:
-    """Return a finding with its fix as code, and with what code can't mend in words."""
-    if isinstance(finding.fix, str):
-        return finding
-    code = Code(writer, constructs, finding.resources)
-    clauses = [fix.write(code, finding.resources) for fix in finding.fix]
+def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Finding:
+    """Return a finding with its fixes as code, and with what code can't mend in words."""
+    code = Code(shared, constructs, finding.resources)
+    clauses, written = [*map(code.apply, finding.fixes)], code.text()
     if not code.is_possible:
-        steps = _changed(writer, finding).steps
-        clauses, code = [_in_file(one) for one in steps], Code(writer, constructs, ())
+        clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
     said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
-    return finding._replace(description="; ".join(said), fix=code.text())
+    return finding._replace(fixes=(), description="; ".join(said), code=written)
 
 
 def _in_file(step: Step) -> str:
     """Return what to change as a clause that names the template's file."""
     return step.text if step.template is None else f"in {step.template.path.name!r}, {step.text}"
-
-
-def _fixes(several: list[Finding]) -> tuple[Fix, ...] | str:
-    """Return what mends several findings of one cause."""
-    of_each = [one.fix for one in several if not isinstance(one.fix, str)]
-    return tuple(dict.fromkeys(fix for fixes in of_each for fix in fixes)) or several[0].fix
 
 
 def _each_once(findings: list[Finding]) -> list[Finding]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from .rules import Finding
-    from .rules.changes import Step
+    from .rules.steps import Step
     from .templates.model import Resource
 
 DESCRIPTION: Final = """\

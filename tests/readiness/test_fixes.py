@@ -50,7 +50,7 @@ from session_manager_permissions._readiness.rules import (
     SESSION_DENIED,
     TAGS_MATCH_NOTHING,
 )
-from session_manager_permissions._readiness.rules.changes import trusted
+from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import HERE, ROOT
 
