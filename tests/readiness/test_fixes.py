@@ -101,10 +101,10 @@ class Judged:
     def __init__(self, app: cdk.App) -> None:
         stacks = app.synth(force=True).stacks_recursively
         paths = [one.template_full_path for one in stacks]
-        self.findings = [
-            one for one in Report(paths, strict=False, app=app).findings if one.severity != "info"
-        ]
+        report = Report(paths, strict=False, app=app)
+        self.findings = [one for one in report.findings if one.severity != "info"]
         self.wrong = {(one.rule, one.file, one.logical_id) for one in self.findings}
+        self.verdicts = report.verdicts
 
     @property
     def rules(self) -> set[str]:
@@ -166,6 +166,9 @@ def including(stack: cdk.Stack, folder: Path, body: object) -> None:
     CfnInclude(stack, "Included", template_file=str(file))
 
 
+FLEET_ROLE: Final = "arn:aws:iam::111122223333:role/fleet"
+MINIMAL: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
+
 # Apps with faults --------------------------------------------------------------------------------
 
 
@@ -212,6 +215,23 @@ def waits_without_registration(stack: cdk.Stack) -> None:
     machine.node.add_dependency(permissions)
 
 
+def opens_by_a_policy_of_its_own(stack: cdk.Stack) -> None:
+    machine = instance(stack, vpc(stack))
+    channels = session_manager_statements()[0].to_statement_json()
+    channels.pop("Sid")
+    statements = [iam.PolicyStatement.from_json(channels)]
+    machine.node.add_dependency(
+        iam.Policy(stack, "Own", roles=[machine.role], statements=statements)
+    )
+
+
+def opens_by_the_role_alone(stack: cdk.Stack) -> None:
+    channels = iam.PolicyDocument(statements=session_manager_statements())
+    inside = {"Channels": channels}
+    role = iam.Role(stack, "Role", assumed_by=EC2, inline_policies=inside)
+    instance(stack, vpc(stack), role=role)
+
+
 def late_by_the_mixin(stack: cdk.Stack) -> None:
     profile: Any = instance(stack, vpc(stack)).node.find_child("InstanceProfile")
     profile.with_(SessionManagerAccess(allow_registration=True))
@@ -246,12 +266,23 @@ def second_specification(stack: cdk.Stack) -> None:
     )
     profile = iam.CfnInstanceProfile(stack, "Profile", roles=[role.role_name])
     one = {"imageId": "ami-12345678", "instanceType": "t3.micro", "subnetId": subnet.subnet_id}
+    minimal = one | {"imageId": f"{{{{resolve:ssm:{MINIMAL}}}}}"}
     data: Any = {
-        "iamFleetRole": "arn:aws:iam::111122223333:role/fleet",
+        "iamFleetRole": FLEET_ROLE,
         "targetCapacity": 1,
-        "launchSpecifications": [one | {"iamInstanceProfile": {"arn": profile.attr_arn}}, one],
+        "launchSpecifications": [one | {"iamInstanceProfile": {"arn": profile.attr_arn}}, minimal],
     }
     ec2.CfnSpotFleet(stack, "Fleet", spot_fleet_request_config_data=data)
+
+
+def one_object_in_place_of_a_list(stack: cdk.Stack) -> None:
+    """A Spot fleet with one launch specification, as CloudFormation takes it as well."""
+    (subnet,) = vpc(stack).private_subnets
+    image = f"{{{{resolve:ssm:{MINIMAL}}}}}"
+    one = {"ImageId": image, "InstanceType": "t3.micro", "SubnetId": subnet.subnet_id}
+    data = {"IamFleetRole": FLEET_ROLE, "TargetCapacity": 1, "LaunchSpecifications": one}
+    properties = {"SpotFleetRequestConfigData": data}
+    cdk.CfnResource(stack, "Fleet", type="AWS::EC2::SpotFleet", properties=properties)
 
 
 def template_without_a_group(stack: cdk.Stack) -> None:
@@ -657,11 +688,15 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     (late, BOOT_ORDER),
     (late_without_registration, REGISTRATION_MISSING),
     (waits_without_registration, REGISTRATION_MISSING),
+    (opens_by_a_policy_of_its_own, REGISTRATION_MISSING),
+    (opens_by_the_role_alone, REGISTRATION_MISSING),
     (late_by_the_mixin, BOOT_ORDER),
     (late_by_a_policy, BOOT_ORDER),
     (boundary_of_the_app, CHANNEL_MISSING),
     (deprecated, DEPRECATED_POLICY),
     (second_specification, NO_INSTANCE_PROFILE),
+    (second_specification, AGENT_MISSING),
+    (one_object_in_place_of_a_list, NO_INSTANCE_PROFILE),
     (template_without_a_group, EGRESS_CLOSED),
     (second_range, ENDPOINT_UNREACHABLE),
     (group_that_is_imported, EGRESS_CLOSED),
@@ -700,6 +735,11 @@ def test_each_fix_mends_what_shows_it(build: Callable[[cdk.Stack], object], rule
 
     assert rule in found.rules
     assert all(is_code(one.fix) for one in found.findings)
+
+
+@pytest.mark.parametrize("build", [acl_of_all, acl_of_endpoints, isolated_instance])
+def test_what_fixes_have_opened_is_known_to_be_open(build: Callable[[cdk.Stack], object]) -> None:
+    assert mended(partial(in_app, build)).verdicts == {"ready": 1}
 
 
 @pytest.mark.untraced

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.templates.functions import is_function
 
 from .constructs import DEFAULT_CHILDREN, L2
 from .writer import Fix, NewRole, Writer, path_written
@@ -113,7 +114,9 @@ class Code(Writer):
     def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
         """Make an L1 construct, and return the code that makes it."""
         _, module, name = type_.split("::")
-        given = (f"{snake(name)}={self.literal(value)}" for name, value in properties.items())
+        given = (
+            f"{snake(name)}={self.literal(_of_jsii(value))}" for name, value in properties.items()
+        )
         made_by = f"{self.cdk(module.lower())}.Cfn{name}"
         made = f"{made_by}({self.stack(about)}, {self.new_id(about, what)}, {', '.join(given)})"
         self.add(made)
@@ -326,6 +329,13 @@ _ADDS_STATEMENTS: Final = {
     "AWS::IAM::Role": "assume_role_policy.add_statements",
 }
 """What adds a statement to the document of an L2 construct."""
+
+
+def _of_jsii(value: object) -> object:
+    """Return an inner property with the names that an L1 construct has for its parts."""
+    if isinstance(value, dict) and not is_function(value):
+        return {f"{name[0].lower()}{name[1:]}": one for name, one in value.items()}
+    return value
 
 
 def snake(id_: str) -> str:
