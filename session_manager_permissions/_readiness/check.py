@@ -77,8 +77,20 @@ def check(
     found = checked.written(found, constructs)
     if not found and verdicts["ready"]:
         description = f"instances of all {verdicts['ready']} profiles are ready"
+        if unread := unread_stacks(assembly):
+            description += f". {not_read(unread)}"
         found.append(Finding(rules.READY, (), "", description))
     return found, verdicts
+
+
+def unread_stacks(assembly: Assembly) -> list[Resource]:
+    """Return the resources that deploy templates that are not here, and may launch instances."""
+    return Launchers(Parts(assembly)).stacks
+
+
+def not_read(stacks: list[Resource]) -> str:
+    """Say of which stacks nothing is known."""
+    return f"Not read: the templates of {', '.join(one.logical_id for one in stacks)}"
 
 
 class _Merged(NamedTuple):
@@ -101,6 +113,8 @@ class _OfCompute(NamedTuple):
 
     profiles: list[Resource | None]
     """The profile of each of its kinds of instances; None where it is not known."""
+    maybe: list[Resource | None]
+    """The profiles that those whose profile is not known may have."""
     told: list[Told]
     uses: list[Resource]
     """The launch templates that it launches from."""
@@ -280,8 +294,10 @@ class _Checking:
         for resource in (*self._launchers.resources(), *self._launchers.templates()):
             if resource in used:
                 continue
-            of_resource, profiles, uses = self._of_launcher(resource)
+            of_resource, profiles, maybe, uses = self._of_launcher(resource)
             used.update(uses)
+            for one in maybe & by_profile.keys():
+                by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
             if profiles <= not_ready and any(one.rule == CANNOT_BE_KNOWN for one in of_resource):
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
@@ -292,10 +308,12 @@ class _Checking:
 
     def _of_launcher(
         self, resource: Resource
-    ) -> tuple[list[Finding], set[Resource | None], set[Resource]]:
-        """Judge what a resource launches; return its profiles and its launch templates as well.
+    ) -> tuple[list[Finding], set[Resource | None], set[Resource], set[Resource]]:
+        """Judge what a resource launches.
 
-        None is among the profiles if one of them is not known, or is none.
+        Returns:
+            The findings; its profiles, with None if one of them is not known, or is none; the
+            profiles that it may have; its launch templates.
         """
 
         def judge() -> _OfCompute | None:
@@ -305,23 +323,29 @@ class _Checking:
         try:
             worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
         except TooManyWorlds as many:
-            return [_unknown_compute(resource, many.deciders)], {None}, set()
+            return [_unknown_compute(resource, many.deciders)], {None}, set(), set()
         judged = _merged([World(one.answers, of_it.told) for one, of_it in worlds])
         found = [_unknown_compute(resource, judged.decides)] if judged.decides else judged.found
         profiles = {profile for _, of_it in worlds for profile in of_it.profiles}
-        return found, profiles, {template for _, of_it in worlds for template in of_it.uses}
+        maybe = {profile for _, of_it in worlds for profile in of_it.maybe if profile}
+        return found, profiles, maybe, {template for _, of_it in worlds for template in of_it.uses}
 
     def _launched(self, resource: Resource) -> list[Compute]:
         return self._worlds.once(("launched", resource), lambda: self._launchers.of(resource))
 
     def _told_of_compute(self, computes: list[Compute]) -> _OfCompute:
         profiles: list[Resource | None] = []
+        maybe: list[Resource | None] = []
         told: dict[Told, None] = {}
         for compute in computes:
             profile, role, unknown = self._identity(compute)
             profiles.append(profile)
+            if compute.maybe_profile is not None and not isinstance(compute.profile, Written):
+                written = compute.maybe_profile
+                maybe.append(self._roles.profile_of(written.template, written.value))
             told |= dict.fromkeys([*unknown, *self._of(compute, role)])
-        return _OfCompute(profiles, [*told], [one for each in computes for one in each.uses])
+        uses = [one for each in computes for one in each.uses]
+        return _OfCompute(profiles, maybe, [*told], uses)
 
     def _of_warnings(self) -> list[Finding]:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""

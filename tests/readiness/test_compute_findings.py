@@ -44,8 +44,8 @@ from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
 from .judging import att, deployed_to, on, ref, resource, write
-from .policy_table import AWS, allow
-from .reports import TRUST, Report, check_app, policy
+from .policy_table import ALL, AWS, allow
+from .reports import TRUST, Report, check_app, inline, machine, policy, profile_and_role
 from .test_network import (
     ANYTHING,
     APP_VERDICTS,
@@ -1214,3 +1214,43 @@ def test_across_stacks(
     found = {finding.logical_id.rstrip("0123456789ABCDEF") for finding in report.findings}
     if expected in ({NO_NETWORK_PATH}, MISSING):
         assert found == {"Instance", "Web"}
+
+
+GIVEN: Final = {"IamInstanceProfile": {"Arn": {"Fn::GetAtt": ["Profile", "Arn"]}}}
+MACRO: Final = {"Fn::Transform": {"Name": "M"}}
+LAUNCH: Final = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=GIVEN)
+
+
+def launches_version(version: object) -> dict[str, Any]:
+    template = {"LaunchTemplateId": ref("Launch"), "Version": version}
+    return {"Launch": LAUNCH, "Server": machine(LaunchTemplate=template)}
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        ({}, "ready"),
+        ({"Server": machine(**MACRO)}, "ready"),
+        ({"Server": machine(IamInstanceProfile=ref("Profile"), **MACRO)}, "can't be known"),
+        (
+            {"Launch": resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=GIVEN | MACRO)},
+            "can't be known",
+        ),
+        (launches_version("1"), "can't be known"),
+        (launches_version(ref("Given")), "can't be known"),
+    ],
+)
+def test_profile_that_compute_may_have_is_not_ready_for_certain(
+    check: Check, more: dict[str, Any], verdict: str
+) -> None:
+    assert check(profile_and_role(inline(ALL), **more)).verdicts == {verdict: 1}
+
+
+def test_stack_that_is_not_read_is_named_beside_what_is_ready(tmp_path: Path) -> None:
+    nests = resource("AWS::CloudFormation::Stack", TemplateURL="https://example.com/t.json")
+    paths = write(tmp_path, Web=profile_and_role(inline(ALL), Nests=nests))
+
+    ((ready,), verdicts) = judge_all(Assembly(paths), network=True)
+
+    assert (ready.rule, verdicts) == ("ready", {"ready": 1})
+    assert ready.description.endswith("are ready. Not read: the templates of Nests")

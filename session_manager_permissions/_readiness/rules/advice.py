@@ -11,6 +11,7 @@ from session_manager_permissions._readiness.templates.functions import listed, s
 
 from .remedies import Advice, Set
 from .rule import Finding, warning
+from .statements import aws_managed
 from .writer import written as as_written
 
 if TYPE_CHECKING:
@@ -112,5 +113,4 @@ def _replace(role: Resource, name: str, instead: str) -> Fix:
     old, new = (one.rpartition("/")[2] for one in (name, instead))
     if names.count(old) != 1 or new in names:
         return Advice(f"take {name} from the role, and give it {instead} if it has not got it")
-    arn = {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{instead}"}
-    return Set(role, f"ManagedPolicyArns.{names.index(old)}", arn)
+    return Set(role, f"ManagedPolicyArns.{names.index(old)}", aws_managed(instead))

@@ -15,6 +15,7 @@ from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.templates.functions import is_function
 
 from .constructs import DEFAULT_CHILDREN, L2
+from .statements import AWS_MANAGED
 from .writer import Fix, NewRole, Writer, path_written
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ class Code(Writer):
             case str():
                 return in_python(value)
             case {"Fn::Sub": str(pattern)}:
-                return f"{self.core('Fn')}.sub({in_python(pattern)})"
+                return self._of_sub(pattern)
             case dict():
                 entries = (
                     f"{in_python(name)}: {self.literal(dict.get(value, name))}" for name in value
@@ -319,6 +320,13 @@ class Code(Writer):
             case list():
                 return f"[{', '.join(map(self.literal, value))}]"
         return repr(value)
+
+    def _of_sub(self, pattern: str) -> str:
+        if not pattern.startswith(AWS_MANAGED):
+            return f"{self.core('Fn')}.sub({in_python(pattern)})"
+        name = in_python(pattern.removeprefix(AWS_MANAGED))
+        policy = f"{self.cdk('iam')}.ManagedPolicy.from_aws_managed_policy_name({name})"
+        return f"{policy}.managed_policy_arn"
 
 
 _REGISTERS: Final = "allow_registration=True"

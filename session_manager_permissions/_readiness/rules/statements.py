@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from session_manager_permissions._needs import NeededStatement
+
+AWS_MANAGED: Final = "arn:${AWS::Partition}:iam::aws:policy/"
+"""How the ARN of an AWS managed policy begins."""
+
+
+def aws_managed(name: str) -> dict[str, str]:
+    """Return the ARN of an AWS managed policy."""
+    return {"Fn::Sub": f"{AWS_MANAGED}{name}"}
 
 
 def policy_of(statements: Iterable[object]) -> dict[str, object]:
