@@ -109,14 +109,14 @@ class _Merged(NamedTuple):
 
 
 class _OfCompute(NamedTuple):
-    """What is told of what a resource launches, in a world."""
+    """What is told of what a resource launches, in a world or in all of them."""
 
-    profiles: list[Resource | None]
-    """The profile of each of its kinds of instances; None where it is not known."""
-    maybe: list[Resource | None]
-    """The profiles that those whose profile is not known may have."""
     told: list[Told]
-    uses: list[Resource]
+    profiles: set[Resource | None]
+    """The profile of each of its kinds of instances; None where it is not known."""
+    maybe: set[Resource | None]
+    """The profiles that those whose profile is not known may have."""
+    uses: set[Resource]
     """The launch templates that it launches from."""
 
 
@@ -294,27 +294,23 @@ class _Checking:
         for resource in (*self._launchers.resources(), *self._launchers.templates()):
             if resource in used:
                 continue
-            of_resource, profiles, maybe, uses = self._of_launcher(resource)
-            used.update(uses)
-            for one in maybe & by_profile.keys():
-                by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
-            if profiles <= not_ready and any(one.rule == CANNOT_BE_KNOWN for one in of_resource):
+            of_resource, launched = self._of_launcher(resource)
+            used |= launched.uses
+            for one in launched.maybe:
+                if one in by_profile:
+                    by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
+            if launched.profiles <= not_ready and any(
+                one.rule == CANNOT_BE_KNOWN for one in of_resource
+            ):
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
-            for profile in profiles:
-                if profile is not None:
-                    by_profile.setdefault(profile, []).extend(of_resource)
+            for one in launched.profiles:
+                if one is not None:
+                    by_profile.setdefault(one, []).extend(of_resource)
         return _each_once(found)
 
-    def _of_launcher(
-        self, resource: Resource
-    ) -> tuple[list[Finding], set[Resource | None], set[Resource], set[Resource]]:
-        """Judge what a resource launches.
-
-        Returns:
-            The findings; its profiles, with None if one of them is not known, or is none; the
-            profiles that it may have; its launch templates.
-        """
+    def _of_launcher(self, resource: Resource) -> tuple[list[Finding], _OfCompute]:
+        """Judge what a resource launches; return the findings, and what is told in any world."""
 
         def judge() -> _OfCompute | None:
             computes = self._launched(resource)
@@ -323,29 +319,35 @@ class _Checking:
         try:
             worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
         except TooManyWorlds as many:
-            return [_unknown_compute(resource, many.deciders)], {None}, set(), set()
+            return [_unknown_compute(resource, many.deciders)], _OfCompute([], {None}, set(), set())
         judged = _merged([World(one.answers, of_it.told) for one, of_it in worlds])
         found = [_unknown_compute(resource, judged.decides)] if judged.decides else judged.found
-        profiles = {profile for _, of_it in worlds for profile in of_it.profiles}
-        maybe = {profile for _, of_it in worlds for profile in of_it.maybe if profile}
-        return found, profiles, maybe, {template for _, of_it in worlds for template in of_it.uses}
+        profiles: set[Resource | None] = set()
+        maybe: set[Resource | None] = set()
+        uses: set[Resource] = set()
+        for _, of_it in worlds:
+            profiles |= of_it.profiles
+            maybe |= of_it.maybe
+            uses |= of_it.uses
+        return found, _OfCompute([], profiles, maybe, uses)
 
     def _launched(self, resource: Resource) -> list[Compute]:
         return self._worlds.once(("launched", resource), lambda: self._launchers.of(resource))
 
     def _told_of_compute(self, computes: list[Compute]) -> _OfCompute:
-        profiles: list[Resource | None] = []
-        maybe: list[Resource | None] = []
         told: dict[Told, None] = {}
+        profiles: set[Resource | None] = set()
+        maybe: set[Resource | None] = set()
+        uses: set[Resource] = set()
         for compute in computes:
             profile, role, unknown = self._identity(compute)
-            profiles.append(profile)
+            profiles |= {profile}
+            uses |= {*compute.uses}
             if compute.maybe_profile is not None and not isinstance(compute.profile, Written):
-                written = compute.maybe_profile
-                maybe.append(self._roles.profile_of(written.template, written.value))
+                template, value = compute.maybe_profile
+                maybe |= {self._roles.profile_of(template, value)}
             told |= dict.fromkeys([*unknown, *self._of(compute, role)])
-        uses = [one for each in computes for one in each.uses]
-        return _OfCompute(profiles, maybe, [*told], uses)
+        return _OfCompute([*told], profiles, maybe, uses)
 
     def _of_warnings(self) -> list[Finding]:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""
@@ -461,18 +463,18 @@ def _together(findings: Iterable[Finding]) -> list[Finding]:
         several[finding._replace(resources=(), fixes=())].append(finding)
     return [
         one._replace(
-            resources=tuple(dict.fromkeys(where for each in found for where in each.resources)),
-            fixes=tuple(dict.fromkeys(fix for each in found for fix in each.fixes)),
+            resources=(*dict.fromkeys([where for each in found for where in each.resources]),),
+            fixes=(*dict.fromkeys([fix for each in found for fix in each.fixes]),),
         )
-        for one, found in ((found[0], found) for found in several.values())
+        for one, found in several.items()
     ]
 
 
 def _in_template(shared: Shared, finding: Finding) -> Finding:
     """Return a finding with its fixes as steps."""
     steps = Steps(shared)
-    for clause in map(steps.apply, finding.fixes):
-        if clause:
+    for fix in finding.fixes:
+        if clause := fix.in_template(steps):
             steps.say(clause)
     return finding._replace(fixes=(), steps=steps.steps)
 

@@ -518,23 +518,6 @@ BROKEN: Final[list[tuple[Callable[[cdk.Stack], Names], str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("build", "rule", "construct"), [pytest.param(*row, id=row[0].__name__) for row in BROKEN]
-)
-def test_what_is_broken_is_found(
-    stack_here: cdk.Stack, build: Callable[[cdk.Stack], Names], rule: str, construct: str
-) -> None:
-    stack_here.node.set_context("aws:cdk:enable-path-metadata", True)  # noqa: FBT003
-    build(stack_here)
-
-    report = check_app(stack_here, strict=True)
-
-    assert not report.success
-    found = [one for one in report.findings if one.rule == rule]
-    assert {one.severity for one in found} == {"error"}
-    assert found[0].logical_id.startswith(construct)
-
-
 def test_several_causes_are_several_findings(stack_here: cdk.Stack) -> None:
     names = without_an_endpoint_of_messages(stack_here)
     names["instance"].instance.add_property_override("MetadataOptions.HttpEndpoint", "disabled")

@@ -83,17 +83,18 @@ def of_profile(management: HostManagement, compute: Compute) -> Iterator[Told]:
     if isinstance(compute.profile, Unknown) and compute.placements:
         yield compute.profile.decides
     elif compute.profile is None and compute.role is None:
-        where, instances = compute.set_in, kind_of(compute.set_in)
+        where, instances, name = compute.set_in, kind_of(compute.set_in), "IamInstanceProfile"
+        lacking = [f"{before}{name}" for before, one in launches(where) if not one.get(name)]
         yield management.gives_profile(compute.resource) or Finding(
             NO_INSTANCE_PROFILE,
             (where,),
-            f"Properties.{instances.launch}IamInstanceProfile",
+            f"Properties.{instances.launch}{name}",
             f"Session Manager can't reach {instances.instances}: no instance profile "
             "gives the SSM Agent credentials, and so they depend on the account's "
             "Default Host Management Configuration",
             (
-                GiveProfile(where, lacking)
-                if (lacking := (*_without_profile(where),))
+                GiveProfile(where, (*lacking,))
+                if lacking
                 else Advice("name an instance profile in each launch specification"),
             ),
         )
@@ -137,13 +138,6 @@ class GiveProfile(Remedy):
         for machine in to.launched_from(where) if profile.policy else ():
             to.wait(machine, profile.policy)
         return ""
-
-
-def _without_profile(resource: Resource) -> Iterator[str]:
-    """Yield where a resource has to name a profile."""
-    for before, launch in launches(resource):
-        if not launch.get("IamInstanceProfile"):
-            yield f"{before}IamInstanceProfile"
 
 
 def _new_profile(to: Writer, about: Resource) -> NewRole:

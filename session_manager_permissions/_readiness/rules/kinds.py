@@ -9,8 +9,6 @@ from session_manager_permissions._readiness.parts import mappings
 from .writer import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from session_manager_permissions._readiness.templates.model import Resource
 
 
@@ -24,7 +22,8 @@ class Kind(NamedTuple):
     """Where its properties say what to launch."""
 
 
-_SPECIFICATIONS: Final = "SpotFleetRequestConfigData", "LaunchSpecifications"
+_SPOT_FLEET: Final = "AWS::EC2::SpotFleet"
+_SPECIFICATIONS: Final = "SpotFleetRequestConfigData.LaunchSpecifications"
 """Where a Spot fleet says several times what to launch."""
 
 _KINDS: Final = {
@@ -38,9 +37,7 @@ _KINDS: Final = {
     "AWS::AutoScaling::LaunchConfiguration": Kind("instances of this launch configuration"),
     "AWS::IAM::InstanceProfile": Kind("instances of this profile"),
     "AWS::EC2::EC2Fleet": Kind("instances of this fleet"),
-    "AWS::EC2::SpotFleet": Kind(
-        "instances of this fleet", launch=f"{'.'.join(_SPECIFICATIONS)}.0."
-    ),
+    _SPOT_FLEET: Kind("instances of this fleet", launch=f"{_SPECIFICATIONS}.0."),
 }
 _OTHER: Final = Kind("its instances")
 
@@ -50,15 +47,16 @@ def kind_of(resource: Resource) -> Kind:
     return _KINDS.get(resource.type, _OTHER)
 
 
-def launches(resource: Resource) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each place where a resource says what to launch, as the begin of a path.
+def launches(resource: Resource) -> list[tuple[str, dict[str, Any]]]:
+    """Return each place where a resource says what to launch, as the begin of a path.
 
     With it comes what a Spot fleet says there. One object may stand in place of its list.
     """
-    before = ".".join(_SPECIFICATIONS)
-    specifications = written(resource, before)
-    if specifications is None:
-        yield kind_of(resource).launch, {}
-    for number, (entry, _) in enumerate(mappings(specifications)):
-        if entry is not None:
-            yield f"{before}.{number}.", entry
+    if resource.type != _SPOT_FLEET:
+        return [(kind_of(resource).launch, {})]
+    entries = mappings(written(resource, _SPECIFICATIONS))
+    return [
+        (f"{_SPECIFICATIONS}.{number}.", entry)
+        for number, (entry, _) in enumerate(entries)
+        if entry is not None
+    ]

@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.templates.functions import is_functi
 
 from .constructs import DEFAULT_CHILDREN, L2
 from .statements import AWS_MANAGED
-from .writer import Fix, NewRole, Writer, path_written
+from .writer import Fix, NewRole, Writing, path_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ class Expression(NamedTuple):
     text: str
 
 
-class Code(Writer):
+class Code(Writing):
     """The code of one fix."""
 
     def __init__(

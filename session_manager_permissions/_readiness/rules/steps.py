@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .statements import inline, policy_of, statement_of, trusted
-from .writer import Fix, NewRole, Writer, path_written, written
+from .writer import Fix, NewRole, Writing, path_written, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ class Step(NamedTuple):
     """Whether the value is one more entry of a list."""
 
 
-class Steps(Writer):
+class Steps(Writing):
     """The steps of one fix."""
 
     def __init__(self, shared: Shared) -> None:
@@ -57,9 +57,10 @@ class Steps(Writer):
 
     def set(self, resource: Resource, path: str, value: object) -> None:
         """Say what a property has to be."""
-        path = f"Properties.{path_written(resource, path)}"
+        path = f"Properties.{path_written(resource, path) if '.' in path else path}"
         text = f"set {path} of {resource.logical_id} to {json.dumps(value)}"
-        self._add(Step(text, resource.template, resource.logical_id, path, value))
+        step = Step(text, resource.template, resource.logical_id, path, value)
+        self._steps.setdefault(text, step)
 
     def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:  # noqa: ARG002
         """Say what to add to a list."""

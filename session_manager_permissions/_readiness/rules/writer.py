@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from session_manager_permissions._readiness.templates.functions import is_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from session_manager_permissions._needs import NeededStatement
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
     from .python import Code
     from .steps import Steps
+
+    Writer: TypeAlias = Code | Steps
+    """What writes one fix: as code for whoever writes the app, or as steps in the template."""
 
 _Once = TypeVar("_Once")
 
@@ -100,8 +102,8 @@ class NewRole(NamedTuple):
     """What its instances wait for; empty if it has its policy from the start."""
 
 
-class Writer(ABC):
-    """Writes one fix, in the terms of an app or of a template."""
+class Writing(ABC):
+    """What writes one fix, in the terms of an app or of a template."""
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
@@ -142,10 +144,6 @@ class Writer(ABC):
     # What a fix changes
 
     @abstractmethod
-    def apply(self, fix: Fix) -> str:
-        """Write a fix that is a part of another; return what to do if that can't be written."""
-
-    @abstractmethod
     def set(self, resource: Resource, path: str, value: object) -> None:
         """Set a property, such as `MetadataOptions.HttpEndpoint`."""
 
@@ -158,39 +156,8 @@ class Writer(ABC):
         """Make a resource in the stack of another, and return what to call it."""
 
     @abstractmethod
-    def make_role(
-        self, about: Resource, service: str, needed: Iterable[NeededStatement], options: str = ""
-    ) -> NewRole:
-        """Make a role that a service assumes, with statements.
-
-        Args:
-            about: what the role is for.
-            service: the service, such as `ec2.amazonaws.com`.
-            needed: the statements.
-            options: the further arguments of `SessionManagerPermissions`.
-        """
-
-    @abstractmethod
-    def make_profile(self, about: Resource, role: NewRole) -> NewRole:
-        """Make an instance profile of a new role."""
-
-    @abstractmethod
-    def wait(self, machine: Resource, policy: Resource | str) -> None:
-        """Make what launches instances wait for a policy, or what the fix calls a new one."""
-
-    # How a fix refers to what is there
-
-    @abstractmethod
     def ref(self, resource: Resource, attribute: str = "") -> object:
         """Return what a property of another resource has as a reference."""
-
-    @abstractmethod
-    def reaches(self, resource: Resource, other: Resource) -> bool:
-        """Tell whether one resource can refer to another."""
-
-    @abstractmethod
-    def block(self, resource: Resource) -> object:
-        """Return the IPv4 range of a VPC, or a further one of it."""
 
     # Changes that are made of others
 
