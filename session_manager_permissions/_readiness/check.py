@@ -482,7 +482,8 @@ def _in_template(shared: Shared, finding: Finding) -> Finding:
 def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Finding:
     """Return a finding with its fixes as code, and with what code can't mend in words."""
     code = Code(shared, constructs, finding.resources)
-    clauses, written = [*map(code.apply, finding.fixes)], code.text()
+    clauses = [fix.in_python(code) for fix in finding.fixes]
+    written = code.text()
     if not code.is_possible:
         clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
     said = dict.fromkeys(one for one in (finding.description, *clauses) if one)

@@ -225,11 +225,18 @@ def opens_by_a_policy_of_its_own(stack: cdk.Stack) -> None:
     )
 
 
-def opens_by_the_role_alone(stack: cdk.Stack) -> None:
+def with_channels(stack: cdk.Stack) -> iam.Role:
     channels = iam.PolicyDocument(statements=session_manager_statements())
-    inside = {"Channels": channels}
-    role = iam.Role(stack, "Role", assumed_by=EC2, inline_policies=inside)
-    instance(stack, vpc(stack), role=role)
+    return iam.Role(stack, "Role", assumed_by=EC2, inline_policies={"Channels": channels})
+
+
+def opens_by_the_role_alone(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack), role=with_channels(stack))
+
+
+def group_that_starts_empty(stack: cdk.Stack) -> None:
+    given: dict[str, Any] = {"role": with_channels(stack), "min_capacity": 0}
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **given, **MACHINE)
 
 
 def late_by_the_mixin(stack: cdk.Stack) -> None:
@@ -665,6 +672,10 @@ INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             ),
         ),
     ),
+    "an instance that waits for something else": (
+        BOOT_ORDER,
+        profile_and_role(Policy=OURS, Machine=machine(**PROFILE) | {"DependsOn": "Role"}),
+    ),
     "a role whose policies a condition chooses": (
         CHANNEL_MISSING,
         in_either(profile_and_role({"Policies": EITHER_POLICIES})),
@@ -690,6 +701,7 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     (waits_without_registration, REGISTRATION_MISSING),
     (opens_by_a_policy_of_its_own, REGISTRATION_MISSING),
     (opens_by_the_role_alone, REGISTRATION_MISSING),
+    (group_that_starts_empty, REGISTRATION_MISSING),
     (late_by_the_mixin, BOOT_ORDER),
     (late_by_a_policy, BOOT_ORDER),
     (boundary_of_the_app, CHANNEL_MISSING),
@@ -823,6 +835,19 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
         "allow_registration=True)"
     )
     assert not mended(build).wrong
+
+
+@pytest.mark.parametrize(
+    ("build", "is_option"), [(opens_by_the_role_alone, False), (group_that_starts_empty, True)]
+)
+def test_fix_is_the_option_of_the_fleet_if_no_compute_opens_at_boot(
+    build: Callable[[cdk.Stack], object],
+    is_option: bool,  # noqa: FBT001 # a row
+) -> None:
+    found = Judged(in_app(build, fleet=True)).findings
+
+    (of_registration,) = (one for one in found if one.rule == REGISTRATION_MISSING)
+    assert ("SessionManagerFleet(" in of_registration.fix) is is_option
 
 
 def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:

@@ -262,7 +262,7 @@ class MakeEndpoints:
             services = in_words(self.services)
             return f"make VPC endpoints of {services} where {where} defined", [], []
         for off in turn_on_dns(self.vpc) if interfaces else ():
-            to.apply(off)
+            off.apply(to)
         return "", tables, interfaces
 
     def _endpoint(self, to: Writer, service: str, kind: str) -> dict[str, object]:

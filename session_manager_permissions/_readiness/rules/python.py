@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.templates.functions import is_functi
 
 from .constructs import DEFAULT_CHILDREN, L2
 from .statements import AWS_MANAGED
-from .writer import Fix, NewRole, Writing, path_written
+from .writer import NewRole, Writing, path_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,10 +68,6 @@ class Code(Writing):
         ]
         return "\n".join([*remarks, f"# In {where}:", *imports, *dict.fromkeys(self._lines)])
 
-    def apply(self, fix: Fix) -> str:
-        """Write a fix as code."""
-        return fix.in_python(self)
-
     def add(self, *lines: str) -> None:
         """Add lines of code."""
         self._lines += lines
@@ -89,10 +85,8 @@ class Code(Writing):
 
     def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:
         """Override the entry that comes next; all of a list that is not there yet."""
-        if there:
-            self.set(resource, f"{path}.{len(there)}", entry)
-        else:
-            self.set(resource, path, [entry])
+        where, value = (f"{path}.{len(there)}", entry) if there else (path, [entry])
+        self.set(resource, where, value)
 
     def statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
         """Add a statement by the L2 construct, if there is one that takes statements."""

@@ -226,8 +226,8 @@ class Allow(NamedTuple):
         )
         if not isinstance(boundary, Resource):
             return otherwise
-        more = AddStatement(boundary, "PolicyDocument", allow(self.by_boundary), otherwise)
-        return to.apply(more)
+        statement = allow(self.by_boundary)
+        return AddStatement(boundary, "PolicyDocument", statement, otherwise).apply(to)
 
 
 def registers(actions: Iterable[str]) -> bool:

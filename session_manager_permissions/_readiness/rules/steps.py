@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .statements import inline, policy_of, statement_of, trusted
-from .writer import Fix, NewRole, Writing, path_written, written
+from .writer import NewRole, Writing, path_written, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,10 +43,6 @@ class Steps(Writing):
     def steps(self) -> tuple[Step, ...]:
         """The steps, each once."""
         return (*self._steps.values(),)
-
-    def apply(self, fix: Fix) -> str:
-        """Write a fix as steps."""
-        return fix.in_template(self)
 
     def say(self, clause: str) -> None:
         """Say what to do, where no template that is here can be changed so."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Writer: TypeAlias = Code | Steps
     """What writes one fix: as code for whoever writes the app, or as steps in the template."""
 
-_Once = TypeVar("_Once")
+_Made = TypeVar("_Made")
 
 
 class Fix(Protocol):
@@ -45,6 +45,20 @@ class LaunchedBy(NamedTuple):
     """Whether the role may open the channels when they boot."""
 
 
+class Once:
+    """Makes what is asked for by a key, and returns the same from then on."""
+
+    def __init__(self) -> None:
+        self._kept: dict[object, Any] = {}
+
+    def __call__(self, key: object, make: Callable[[], _Made]) -> _Made:
+        """Return what is made for a key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        made: _Made = self._kept[key]
+        return made
+
+
 class Shared:
     """What the fixes of an assembly share, so that they can be used together."""
 
@@ -64,15 +78,9 @@ class Shared:
         self.parts = parts
         self._has = has
         self._launches = launches
-        self._kept: dict[object, Any] = {}
+        self.once = Once()
+        """What is made once for all fixes."""
         self._taken: set[tuple[Template, str]] = set()
-
-    def once(self, key: object, make: Callable[[], _Once]) -> _Once:
-        """Return what has been made for a key, so that each fix gets the same."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        made: _Once = self._kept[key]
-        return made
 
     def launched(self) -> list[LaunchedBy]:
         """Return all that launches instances, in any world."""
@@ -108,16 +116,8 @@ class Writing(ABC):
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
         self.parts = shared.parts
-        self._kept: dict[object, Any] = {}
-
-    # What a fix asks
-
-    def once(self, key: object, make: Callable[[], _Once]) -> _Once:
-        """Return what this fix has made for a key."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        made: _Once = self._kept[key]
-        return made
+        self.once = Once()
+        """What is made once for this fix."""
 
     def named(self, resource: Resource, path: str) -> list[Resource | str]:
         """Return what the entries of a property are, of those that are the same in every world."""
@@ -136,10 +136,6 @@ class Writing(ABC):
         """Return what launches instances as a resource says: it, or those that use it."""
         found = (one.machine for one in self.shared.launched() if one.set_in is set_in)
         return [one for one in dict.fromkeys(found) if one.template is set_in.template]
-
-    def is_of_fleet(self, policy: Resource) -> bool:  # noqa: ARG002
-        """Tell whether a `SessionManagerFleet` makes a policy, which no template tells."""
-        return False
 
     # What a fix changes
 
