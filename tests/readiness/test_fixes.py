@@ -674,7 +674,10 @@ INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     ),
     "an instance that waits for something else": (
         BOOT_ORDER,
-        profile_and_role(Policy=OURS, Machine=machine(**PROFILE) | {"DependsOn": "Role"}),
+        profile_and_role(
+            Policy=OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}},
+            Machine=machine(**PROFILE) | {"DependsOn": "Role"},
+        ),
     ),
     "a role whose policies a condition chooses": (
         CHANNEL_MISSING,
