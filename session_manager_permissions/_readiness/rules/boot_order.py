@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
+    from .remedies import Writer
     from .steps import Steps
-    from .writer import Writer
 
 BOOT_ORDER: Final = "boot-order"
 RULES: Final = (

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
 
+    from .remedies import Fix, Writer
     from .sessions import SessionRules
-    from .writer import Fix, Writer
 
 EXEC_DENIED: Final = "exec-denied"
 RULES: Final = (

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Role
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .writer import NewRole, Writer
+    from .remedies import Writer
+    from .writer import NewRole
 
 NO_INSTANCE_PROFILE: Final = "no-instance-profile"
 ROLE_NOT_ASSUMABLE: Final = "role-not-assumable"

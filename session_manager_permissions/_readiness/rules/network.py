@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.sessions import ServiceUse
 
     from .python import Code
+    from .remedies import Fix, Writer
     from .steps import Steps
-    from .writer import Fix, Writer
 
 # `_network` names the rules, as the command has them too.
 RULES: Final = (

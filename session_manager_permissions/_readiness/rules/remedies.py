@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from session_manager_permissions import _needs
 from session_manager_permissions._quoting import in_python
@@ -25,10 +25,22 @@ if TYPE_CHECKING:
     from .constructs import FleetMade
     from .python import Code
     from .steps import Steps
-    from .writer import Writer
+
+    Writer: TypeAlias = Code | Steps
+    """What writes one fix: as code for whoever writes the app, or as steps in the template."""
 
 LEAVE_OUT: Final = "leave these actions out of the Deny (of one with `NotAction`, add them to that)"
 """What to do about an explicit Deny, which no code can find where a statement is made."""
+
+
+class Fix(Protocol):
+    """What mends a finding, or a part of it."""
+
+    def in_python(self, code: Code) -> str:
+        """Write it as code; where no code can do it, return what to do, as a clause."""
+
+    def in_template(self, steps: Steps) -> str:
+        """Write it as steps; where that can't be told, return what to do, as a clause."""
 
 
 class Remedy(ABC):

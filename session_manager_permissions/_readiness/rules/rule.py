@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
+    from .remedies import Fix
     from .steps import Step
-    from .writer import Fix
 
 _NOT_READY: Final = "warning; error if strict"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.sessions import Document, Sessions
     from session_manager_permissions._readiness.templates.model import Value
 
-    from .writer import Fix
+    from .remedies import Fix
 
 SESSION_DENIED: Final = "session-denied"
 LOG_LOST: Final = "log-lost"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
     from .python import Code
+    from .remedies import Fix
     from .steps import Steps
-    from .writer import Fix
 
 TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
 RULES: Final = (

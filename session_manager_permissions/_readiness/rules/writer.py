@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from session_manager_permissions._readiness.templates.functions import is_function
 
@@ -14,23 +14,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource, Template
 
-    from .python import Code
-    from .steps import Steps
-
-    Writer: TypeAlias = Code | Steps
-    """What writes one fix: as code for whoever writes the app, or as steps in the template."""
-
 _Made = TypeVar("_Made")
-
-
-class Fix(Protocol):
-    """What mends a finding, or a part of it."""
-
-    def in_python(self, code: Code) -> str:
-        """Write it as code; where no code can do it, return what to do, as a clause."""
-
-    def in_template(self, steps: Steps) -> str:
-        """Write it as steps; where that can't be told, return what to do, as a clause."""
 
 
 class LaunchedBy(NamedTuple):
