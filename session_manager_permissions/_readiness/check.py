@@ -31,10 +31,12 @@ from .rules import (
     sessions,
     tags,
 )
-from .rules.changes import Step, TemplateChanges
-from .rules.fixes import ByTemplate, Code
+from .rules.constructs import ByTemplate
 from .rules.kinds import kind_of
-from .rules.writer import LaunchedBy, Writer
+from .rules.python import Code
+from .rules.remedies import Ask
+from .rules.steps import Steps
+from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
 from .worlds import TooManyWorlds, World, deciders
 
@@ -44,11 +46,16 @@ if TYPE_CHECKING:
     from .compute import Compute
     from .roles import Role
     from .rules import Told
-    from .rules.fixes import Constructs, Fix
+    from .rules.constructs import Constructs
+    from .rules.steps import Step
     from .templates import Assembly
     from .templates.model import Resource
 
 _Found = TypeVar("_Found")
+
+_ASK_AWS: Final = Ask(
+    "Ask AWS after the deployment: session-manager-permissions verify --instance-id ID"
+)
 
 VERDICTS: Final = ("ready", "not ready", "can't be known")
 
@@ -70,8 +77,20 @@ def check(
     found = checked.written(found, constructs)
     if not found and verdicts["ready"]:
         description = f"instances of all {verdicts['ready']} profiles are ready"
-        found.append(Finding(rules.READY, (), "", description, ""))
+        if unread := unread_stacks(assembly):
+            description += f". {not_read(unread)}"
+        found.append(Finding(rules.READY, (), "", description))
     return found, verdicts
+
+
+def unread_stacks(assembly: Assembly) -> list[Resource]:
+    """Return the resources that deploy templates that are not here, and may launch instances."""
+    return Launchers(Parts(assembly)).stacks
+
+
+def not_read(stacks: list[Resource]) -> str:
+    """Say of which stacks nothing is known."""
+    return f"Not read: the templates of {', '.join(one.logical_id for one in stacks)}"
 
 
 class _Merged(NamedTuple):
@@ -90,12 +109,14 @@ class _Merged(NamedTuple):
 
 
 class _OfCompute(NamedTuple):
-    """What is told of what a resource launches, in a world."""
+    """What is told of what a resource launches, in a world or in all of them."""
 
-    profiles: list[Resource | None]
-    """The profile of each of its kinds of instances; None where it is not known."""
     told: list[Told]
-    uses: list[Resource]
+    profiles: set[Resource | None]
+    """The profile of each of its kinds of instances; None where it is not known."""
+    maybe: set[Resource | None]
+    """The profiles that those whose profile is not known may have."""
+    uses: set[Resource]
     """The launch templates that it launches from."""
 
 
@@ -144,10 +165,10 @@ class _Checking:
     def written(self, found: list[Finding], constructs: Constructs | None) -> list[Finding]:
         """Return the findings with their fixes as code, or as changes of the templates."""
         has = ByTemplate().has if constructs is None else constructs.has
-        writer = Writer(self._parts, has, self._launches)
+        shared = Shared(self._parts, has, self._launches)
         if constructs is None:
-            return [_changed(writer, one) for one in found]
-        return [_written(writer, constructs, one) for one in found]
+            return [_in_template(shared, one) for one in found]
+        return [_in_python(shared, constructs, one) for one in found]
 
     def _launches(self) -> list[LaunchedBy]:
         """Return what launches instances in any world, each with its role."""
@@ -155,7 +176,9 @@ class _Checking:
         def of(resource: Resource) -> Iterator[LaunchedBy]:
             for compute in self._launched(resource):
                 _, role, _ = self._identity(compute)
-                yield LaunchedBy(compute.resource, compute.set_in, role.resource if role else None)
+                opens = role is not None and boot_order.opens_at_boot(self._roles, compute, role)
+                of_role = role.resource if role else None
+                yield LaunchedBy(compute.resource, compute.set_in, of_role, opens)
 
         return [
             launch
@@ -271,23 +294,23 @@ class _Checking:
         for resource in (*self._launchers.resources(), *self._launchers.templates()):
             if resource in used:
                 continue
-            of_resource, profiles, uses = self._of_launcher(resource)
-            used.update(uses)
-            if profiles <= not_ready and any(one.rule == CANNOT_BE_KNOWN for one in of_resource):
+            of_resource, launched = self._of_launcher(resource)
+            used |= launched.uses
+            for one in launched.maybe:
+                if one in by_profile:
+                    by_profile[one].append(_unknown_compute(resource, ["its instance profile"]))
+            if launched.profiles <= not_ready and any(
+                one.rule == CANNOT_BE_KNOWN for one in of_resource
+            ):
                 continue  # the finding on the profile says that it is not ready
             found += of_resource
-            for profile in profiles:
-                if profile is not None:
-                    by_profile.setdefault(profile, []).extend(of_resource)
+            for one in launched.profiles:
+                if one is not None:
+                    by_profile.setdefault(one, []).extend(of_resource)
         return _each_once(found)
 
-    def _of_launcher(
-        self, resource: Resource
-    ) -> tuple[list[Finding], set[Resource | None], set[Resource]]:
-        """Judge what a resource launches; return its profiles and its launch templates as well.
-
-        None is among the profiles if one of them is not known, or is none.
-        """
+    def _of_launcher(self, resource: Resource) -> tuple[list[Finding], _OfCompute]:
+        """Judge what a resource launches; return the findings, and what is told in any world."""
 
         def judge() -> _OfCompute | None:
             computes = self._launched(resource)
@@ -296,23 +319,35 @@ class _Checking:
         try:
             worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
         except TooManyWorlds as many:
-            return [_unknown_compute(resource, many.deciders)], {None}, set()
+            return [_unknown_compute(resource, many.deciders)], _OfCompute([], {None}, set(), set())
         judged = _merged([World(one.answers, of_it.told) for one, of_it in worlds])
         found = [_unknown_compute(resource, judged.decides)] if judged.decides else judged.found
-        profiles = {profile for _, of_it in worlds for profile in of_it.profiles}
-        return found, profiles, {template for _, of_it in worlds for template in of_it.uses}
+        profiles: set[Resource | None] = set()
+        maybe: set[Resource | None] = set()
+        uses: set[Resource] = set()
+        for _, of_it in worlds:
+            profiles |= of_it.profiles
+            maybe |= of_it.maybe
+            uses |= of_it.uses
+        return found, _OfCompute([], profiles, maybe, uses)
 
     def _launched(self, resource: Resource) -> list[Compute]:
         return self._worlds.once(("launched", resource), lambda: self._launchers.of(resource))
 
     def _told_of_compute(self, computes: list[Compute]) -> _OfCompute:
-        profiles: list[Resource | None] = []
         told: dict[Told, None] = {}
+        profiles: set[Resource | None] = set()
+        maybe: set[Resource | None] = set()
+        uses: set[Resource] = set()
         for compute in computes:
             profile, role, unknown = self._identity(compute)
-            profiles.append(profile)
+            profiles |= {profile}
+            uses |= {*compute.uses}
+            if compute.maybe_profile is not None and not isinstance(compute.profile, Written):
+                template, value = compute.maybe_profile
+                maybe |= {self._roles.profile_of(template, value)}
             told |= dict.fromkeys([*unknown, *self._of(compute, role)])
-        return _OfCompute(profiles, [*told], [one for each in computes for one in each.uses])
+        return _OfCompute([*told], profiles, maybe, uses)
 
     def _of_warnings(self) -> list[Finding]:
         """Find what changes no verdict about compute: a late policy, and logs that are lost."""
@@ -400,9 +435,13 @@ def _unknown_profile(profile: Resource, role: str, decides: list[str]) -> Findin
         f"Properties.{ROLE_IN[profile.type]}",
         "it can't be known at synthesis whether Session Manager reaches "
         f"{kind_of(profile).instances}: that depends on {', and on '.join(decides)}",
-        quotas.LOOK_UP
-        if of_quota
-        else f"# Ask IAM after the deployment: session-manager-permissions verify --role {role}",
+        (
+            quotas.LOOK_UP
+            if of_quota
+            else Ask(
+                f"Ask IAM after the deployment: session-manager-permissions verify --role {role}"
+            ),
+        ),
     )
 
 
@@ -413,7 +452,7 @@ def _unknown_compute(resource: Resource, decides: list[str]) -> Finding:
         "Properties",
         f"it can't be known at synthesis whether Session Manager reaches "
         f"{kind_of(resource).instances}: that depends on {', and on '.join(decides)}",
-        "# Ask AWS after the deployment: session-manager-permissions verify --instance-id ID",
+        (_ASK_AWS,),
     )
 
 
@@ -421,51 +460,39 @@ def _together(findings: Iterable[Finding]) -> list[Finding]:
     """Merge the findings of one cause, and list all of its resources, with what mends each."""
     several: defaultdict[Any, list[Finding]] = defaultdict(list)
     for finding in findings:
-        several[finding._replace(resources=(), fix="")].append(finding)
+        several[finding._replace(resources=(), fixes=())].append(finding)
     return [
         one._replace(
-            resources=tuple(dict.fromkeys(where for each in found for where in each.resources)),
-            fix=_fixes(found),
+            resources=(*dict.fromkeys([where for each in found for where in each.resources]),),
+            fixes=(*dict.fromkeys([fix for each in found for fix in each.fixes]),),
         )
-        for one, found in ((found[0], found) for found in several.values())
+        for one, found in several.items()
     ]
 
 
-def _changed(writer: Writer, finding: Finding) -> Finding:
-    """Return a finding with what to change in the template."""
-    if isinstance(finding.fix, str):
-        said = finding.fix.removeprefix("# ")
-        return finding._replace(fix="", steps=(Step(said),) if said else ())
-    changes = TemplateChanges(writer)
-    for fix in finding.fix:
-        clause = fix.change(changes, finding.resources)
-        if clause:
-            changes.say(clause)
-    return finding._replace(fix="", steps=changes.steps)
+def _in_template(shared: Shared, finding: Finding) -> Finding:
+    """Return a finding with its fixes as steps."""
+    steps = Steps(shared)
+    for fix in finding.fixes:
+        if clause := fix.in_template(steps):
+            steps.say(clause)
+    return finding._replace(fixes=(), steps=steps.steps)
 
 
-def _written(writer: Writer, constructs: Constructs, finding: Finding) -> Finding:
-    """Return a finding with its fix as code, and with what code can't mend in words."""
-    if isinstance(finding.fix, str):
-        return finding
-    code = Code(writer, constructs, finding.resources)
-    clauses = [fix.write(code, finding.resources) for fix in finding.fix]
+def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Finding:
+    """Return a finding with its fixes as code, and with what code can't mend in words."""
+    code = Code(shared, constructs, finding.resources)
+    clauses = [fix.in_python(code) for fix in finding.fixes]
+    written = code.text()
     if not code.is_possible:
-        steps = _changed(writer, finding).steps
-        clauses, code = [_in_file(one) for one in steps], Code(writer, constructs, ())
+        clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
     said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
-    return finding._replace(description="; ".join(said), fix=code.text())
+    return finding._replace(fixes=(), description="; ".join(said), code=written)
 
 
 def _in_file(step: Step) -> str:
     """Return what to change as a clause that names the template's file."""
     return step.text if step.template is None else f"in {step.template.path.name!r}, {step.text}"
-
-
-def _fixes(several: list[Finding]) -> tuple[Fix, ...] | str:
-    """Return what mends several findings of one cause."""
-    of_each = [one.fix for one in several if not isinstance(one.fix, str)]
-    return tuple(dict.fromkeys(fix for fixes in of_each for fix in fixes)) or several[0].fix
 
 
 def _each_once(findings: list[Finding]) -> list[Finding]:

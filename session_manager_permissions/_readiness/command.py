@@ -15,7 +15,7 @@ from session_manager_permissions._causes import more, page
 from session_manager_permissions._quoting import shown
 
 from .apps import apps
-from .check import VERDICTS, check
+from .check import VERDICTS, check, not_read, unread_stacks
 from .rules import CANNOT_BE_KNOWN, READY, RULES
 from .templates.loading import line_of, lines, load
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from .rules import Finding
-    from .rules.changes import Step
+    from .rules.steps import Step
     from .templates.model import Resource
 
 DESCRIPTION: Final = """\
@@ -132,6 +132,8 @@ class Result(NamedTuple):
     acknowledged: list[tuple[Finding, WhereFound]]
     verdicts: Counter[str]
     """How many profiles have each verdict, acknowledged or not."""
+    unread: list[Resource]
+    """What deploys templates that are not here."""
 
     @property
     def not_ready(self) -> bool:
@@ -141,7 +143,7 @@ class Result(NamedTuple):
     @property
     def ready(self) -> bool:
         """Whether every profile is ready, and nothing is left out that is not."""
-        is_open = any(one.finding.rule == CANNOT_BE_KNOWN for one in self.found)
+        is_open = self.unread or any(one.finding.rule == CANNOT_BE_KNOWN for one in self.found)
         return not self.not_ready and not is_open and [*+self.verdicts] == [VERDICTS[0]]
 
 
@@ -151,10 +153,11 @@ def answer(arguments: argparse.Namespace) -> Result:
     Raises:
         CannotRead: something of it can't be read.
     """
-    result = Result([], [], Counter())
+    result = Result([], [], Counter(), [])
     for app in apps(arguments.paths):
         findings, verdicts = check(app.assembly, network=arguments.network)
         result.verdicts.update(verdicts)
+        result.unread.extend(unread_stacks(app.assembly))
         for finding in findings:
             rule = RULES[finding.rule]
             if rule.id in {READY, *arguments.skip}:
@@ -225,6 +228,10 @@ def as_json(result: Result) -> str:
         "profiles": {verdict: result.verdicts[verdict] for verdict in VERDICTS},
         "findings": found,
         "acknowledged": acknowledged,
+        "not_read": [
+            {"template": _seen(one.template.path), "logical_id": one.logical_id}
+            for one in result.unread
+        ],
     }
     return f"{json.dumps(answered, indent=2)}\n"
 
@@ -307,6 +314,8 @@ def _show(result: Result, console: Console) -> None:
     console.print(f"Instance profiles and node groups: {verdicts}.")
     if result.acknowledged:
         console.print(f"Findings that the app acknowledges: {len(result.acknowledged)}.")
+    if result.unread:
+        console.print(shown(f"{not_read(result.unread)}."))
     for one in result.found:  # below the table, whose lines wrap and can't be copied
         for line in one.lines_of_fix:
             console.print(f"- {one.finding.rule}: {line}")
@@ -320,7 +329,7 @@ def _in_a_word(result: Result) -> str:
         return "ready"
     if result.not_ready:
         return "not ready"
-    is_something = result.verdicts or result.found
+    is_something = result.verdicts or result.found or result.unread
     return "nothing is known to be not ready" if is_something else "nothing to check"
 
 

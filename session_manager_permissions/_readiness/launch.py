@@ -122,7 +122,7 @@ class Launch(NamedTuple):
             for name, value in self._asdict().items()
             if name not in defaults or value != defaults[name]
         }
-        maybe = base.maybe_profile if self.profile is None else None
+        maybe = base.maybe_profile if self.profile is None else self.maybe_profile
         return base._replace(**said | {"maybe_profile": maybe})
 
 
@@ -192,7 +192,10 @@ class LaunchReader:
         if data is None:
             data = {}
         if not isinstance(data, dict) or is_function(data):
-            return self.unknown(origin, decider(data, "launch template data"))
+            unknown = self.unknown(origin, decider(data, "launch template data"))
+            written = mapping(origin.body.get("Properties"))  # what a macro is given as well
+            given = mapping(written.get("LaunchTemplateData", written))
+            return unknown._replace(maybe_profile=self._profile(origin, given))
         launch = Launch(
             origin,
             self._profile(origin, data),

@@ -13,7 +13,7 @@ from session_manager_permissions._quoting import shown
 
 from .check import VERDICTS, check
 from .rules import READY, RULES
-from .rules.fixes import ByTemplate
+from .rules.constructs import ByTemplate
 from .templates import Assembly
 from .tree import ConstructTree
 
@@ -197,7 +197,7 @@ counts in CDK's report |
             rule_name=rule.id,
             description=shown(finding.description),
             severity=rule.severity_if(strict=self._strict),
-            fix="\n".join([str(finding.fix)] * bool(finding.fix) + link),
+            fix="\n".join([finding.code] * bool(finding.code) + link),
             rule_metadata={"page": page(rule.id)} if is_cause else None,
             violating_resources=[
                 cdk.PolicyViolatingResource(

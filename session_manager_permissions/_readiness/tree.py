@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 
-from .rules.fixes import Argument, ByTemplate, ConstructPath, FleetMade, Made
+from .rules.constructs import Argument, ByTemplate, ConstructPath, FleetMade, Made
 
 if TYPE_CHECKING:
     from constructs import IConstruct

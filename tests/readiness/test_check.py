@@ -30,6 +30,10 @@ NOT_READY: Final = profile_and_role()
 READY: Final = profile_and_role(inline(ALL))
 UNKNOWN: Final = profile_and_role(roles=["web"])
 STACK: Final = {"type": "aws:cloudformation:stack"}
+UNREAD: Final = {
+    "Type": "AWS::CloudFormation::Stack",
+    "Properties": {"TemplateURL": "https://example.com/servers.json"},
+}
 OPEN: Final = profile_and_role(inline(ALL), Server=machine(IamInstanceProfile={"Ref": "Profile"}))
 
 
@@ -81,6 +85,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (UNKNOWN, 0, False, "nothing is known to be not ready"),
         (OPEN, 0, False, "nothing is known to be not ready"),
         ({"Resources": {}}, 0, False, "nothing to check"),
+        ({"Resources": {"It": UNREAD}}, 0, False, "nothing is known to be not ready"),
+        (profile_and_role(inline(ALL), It=UNREAD), 0, False, "nothing is known to be not ready"),
     ],
 )
 def test_the_status_and_the_last_word(
@@ -128,6 +134,14 @@ def test_the_json_names_the_cause_the_place_and_the_change(
     )
     assert step["value"]["PolicyDocument"]["Statement"][0]["Effect"] == "Allow"
     assert step["text"].startswith("add to Properties.Policies of Role: {")
+
+
+def test_templates_that_are_not_here_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    file = write("template.json", profile_and_role(inline(ALL), It=UNREAD))
+
+    assert answer(capsys, file)["not_read"] == [{"template": file, "logical_id": "It"}]
+    assert main(["check", file]) == 0
+    assert "Not read: the templates of It." in capsys.readouterr().out.splitlines()
 
 
 def test_strict_makes_errors_and_changes_no_status(capsys: pytest.CaptureFixture[str]) -> None:

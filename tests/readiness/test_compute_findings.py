@@ -44,8 +44,8 @@ from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
 from .judging import att, deployed_to, on, ref, resource, write
-from .policy_table import AWS, allow
-from .reports import TRUST, Report, check_app, policy
+from .policy_table import ALL, AWS, allow
+from .reports import TRUST, Report, check_app, inline, machine, policy, profile_and_role
 from .test_network import (
     ANYTHING,
     APP_VERDICTS,
@@ -516,23 +516,6 @@ BROKEN: Final[list[tuple[Callable[[cdk.Stack], Names], str, str]]] = [
     (l1_in_the_default_group_that_cdk_empties, EGRESS_CLOSED, "Instance"),
     (l1_role_trusted_by_rds, ROLE_NOT_ASSUMABLE, "Role"),
 ]
-
-
-@pytest.mark.parametrize(
-    ("build", "rule", "construct"), [pytest.param(*row, id=row[0].__name__) for row in BROKEN]
-)
-def test_what_is_broken_is_found(
-    stack_here: cdk.Stack, build: Callable[[cdk.Stack], Names], rule: str, construct: str
-) -> None:
-    stack_here.node.set_context("aws:cdk:enable-path-metadata", True)  # noqa: FBT003
-    build(stack_here)
-
-    report = check_app(stack_here, strict=True)
-
-    assert not report.success
-    found = [one for one in report.findings if one.rule == rule]
-    assert {one.severity for one in found} == {"error"}
-    assert found[0].logical_id.startswith(construct)
 
 
 def test_several_causes_are_several_findings(stack_here: cdk.Stack) -> None:
@@ -1214,3 +1197,43 @@ def test_across_stacks(
     found = {finding.logical_id.rstrip("0123456789ABCDEF") for finding in report.findings}
     if expected in ({NO_NETWORK_PATH}, MISSING):
         assert found == {"Instance", "Web"}
+
+
+GIVEN: Final = {"IamInstanceProfile": {"Arn": {"Fn::GetAtt": ["Profile", "Arn"]}}}
+MACRO: Final = {"Fn::Transform": {"Name": "M"}}
+LAUNCH: Final = resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=GIVEN)
+
+
+def launches_version(version: object) -> dict[str, Any]:
+    template = {"LaunchTemplateId": ref("Launch"), "Version": version}
+    return {"Launch": LAUNCH, "Server": machine(LaunchTemplate=template)}
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        ({}, "ready"),
+        ({"Server": machine(**MACRO)}, "ready"),
+        ({"Server": machine(IamInstanceProfile=ref("Profile"), **MACRO)}, "can't be known"),
+        (
+            {"Launch": resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=GIVEN | MACRO)},
+            "can't be known",
+        ),
+        (launches_version("1"), "can't be known"),
+        (launches_version(ref("Given")), "can't be known"),
+    ],
+)
+def test_profile_that_compute_may_have_is_not_ready_for_certain(
+    check: Check, more: dict[str, Any], verdict: str
+) -> None:
+    assert check(profile_and_role(inline(ALL), **more)).verdicts == {verdict: 1}
+
+
+def test_stack_that_is_not_read_is_named_beside_what_is_ready(tmp_path: Path) -> None:
+    nests = resource("AWS::CloudFormation::Stack", TemplateURL="https://example.com/t.json")
+    paths = write(tmp_path, Web=profile_and_role(inline(ALL), Nests=nests))
+
+    ((ready,), verdicts) = judge_all(Assembly(paths), network=True)
+
+    assert (ready.rule, verdicts) == ("ready", {"ready": 1})
+    assert ready.description.endswith("are ready. Not read: the templates of Nests")

@@ -50,7 +50,7 @@ from session_manager_permissions._readiness.rules import (
     SESSION_DENIED,
     TAGS_MATCH_NOTHING,
 )
-from session_manager_permissions._readiness.rules.changes import trusted
+from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import HERE, ROOT
 
@@ -101,10 +101,10 @@ class Judged:
     def __init__(self, app: cdk.App) -> None:
         stacks = app.synth(force=True).stacks_recursively
         paths = [one.template_full_path for one in stacks]
-        self.findings = [
-            one for one in Report(paths, strict=False, app=app).findings if one.severity != "info"
-        ]
+        report = Report(paths, strict=False, app=app)
+        self.findings = [one for one in report.findings if one.severity != "info"]
         self.wrong = {(one.rule, one.file, one.logical_id) for one in self.findings}
+        self.verdicts = report.verdicts
 
     @property
     def rules(self) -> set[str]:
@@ -166,6 +166,9 @@ def including(stack: cdk.Stack, folder: Path, body: object) -> None:
     CfnInclude(stack, "Included", template_file=str(file))
 
 
+FLEET_ROLE: Final = "arn:aws:iam::111122223333:role/fleet"
+MINIMAL: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-x86_64"
+
 # Apps with faults --------------------------------------------------------------------------------
 
 
@@ -212,6 +215,30 @@ def waits_without_registration(stack: cdk.Stack) -> None:
     machine.node.add_dependency(permissions)
 
 
+def opens_by_a_policy_of_its_own(stack: cdk.Stack) -> None:
+    machine = instance(stack, vpc(stack))
+    channels = session_manager_statements()[0].to_statement_json()
+    channels.pop("Sid")
+    statements = [iam.PolicyStatement.from_json(channels)]
+    machine.node.add_dependency(
+        iam.Policy(stack, "Own", roles=[machine.role], statements=statements)
+    )
+
+
+def with_channels(stack: cdk.Stack) -> iam.Role:
+    channels = iam.PolicyDocument(statements=session_manager_statements())
+    return iam.Role(stack, "Role", assumed_by=EC2, inline_policies={"Channels": channels})
+
+
+def opens_by_the_role_alone(stack: cdk.Stack) -> None:
+    instance(stack, vpc(stack), role=with_channels(stack))
+
+
+def group_that_starts_empty(stack: cdk.Stack) -> None:
+    given: dict[str, Any] = {"role": with_channels(stack), "min_capacity": 0}
+    autoscaling.AutoScalingGroup(stack, "Group", vpc=vpc(stack), **given, **MACHINE)
+
+
 def late_by_the_mixin(stack: cdk.Stack) -> None:
     profile: Any = instance(stack, vpc(stack)).node.find_child("InstanceProfile")
     profile.with_(SessionManagerAccess(allow_registration=True))
@@ -246,12 +273,23 @@ def second_specification(stack: cdk.Stack) -> None:
     )
     profile = iam.CfnInstanceProfile(stack, "Profile", roles=[role.role_name])
     one = {"imageId": "ami-12345678", "instanceType": "t3.micro", "subnetId": subnet.subnet_id}
+    minimal = one | {"imageId": f"{{{{resolve:ssm:{MINIMAL}}}}}"}
     data: Any = {
-        "iamFleetRole": "arn:aws:iam::111122223333:role/fleet",
+        "iamFleetRole": FLEET_ROLE,
         "targetCapacity": 1,
-        "launchSpecifications": [one | {"iamInstanceProfile": {"arn": profile.attr_arn}}, one],
+        "launchSpecifications": [one | {"iamInstanceProfile": {"arn": profile.attr_arn}}, minimal],
     }
     ec2.CfnSpotFleet(stack, "Fleet", spot_fleet_request_config_data=data)
+
+
+def one_object_in_place_of_a_list(stack: cdk.Stack) -> None:
+    """A Spot fleet with one launch specification, as CloudFormation takes it as well."""
+    (subnet,) = vpc(stack).private_subnets
+    image = f"{{{{resolve:ssm:{MINIMAL}}}}}"
+    one = {"ImageId": image, "InstanceType": "t3.micro", "SubnetId": subnet.subnet_id}
+    data = {"IamFleetRole": FLEET_ROLE, "TargetCapacity": 1, "LaunchSpecifications": one}
+    properties = {"SpotFleetRequestConfigData": data}
+    cdk.CfnResource(stack, "Fleet", type="AWS::EC2::SpotFleet", properties=properties)
 
 
 def template_without_a_group(stack: cdk.Stack) -> None:
@@ -634,6 +672,13 @@ INCLUDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
             ),
         ),
     ),
+    "an instance that waits for something else": (
+        BOOT_ORDER,
+        profile_and_role(
+            Policy=OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}},
+            Machine=machine(**PROFILE) | {"DependsOn": "Role"},
+        ),
+    ),
     "a role whose policies a condition chooses": (
         CHANNEL_MISSING,
         in_either(profile_and_role({"Policies": EITHER_POLICIES})),
@@ -657,11 +702,16 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
     (late, BOOT_ORDER),
     (late_without_registration, REGISTRATION_MISSING),
     (waits_without_registration, REGISTRATION_MISSING),
+    (opens_by_a_policy_of_its_own, REGISTRATION_MISSING),
+    (opens_by_the_role_alone, REGISTRATION_MISSING),
+    (group_that_starts_empty, REGISTRATION_MISSING),
     (late_by_the_mixin, BOOT_ORDER),
     (late_by_a_policy, BOOT_ORDER),
     (boundary_of_the_app, CHANNEL_MISSING),
     (deprecated, DEPRECATED_POLICY),
     (second_specification, NO_INSTANCE_PROFILE),
+    (second_specification, AGENT_MISSING),
+    (one_object_in_place_of_a_list, NO_INSTANCE_PROFILE),
     (template_without_a_group, EGRESS_CLOSED),
     (second_range, ENDPOINT_UNREACHABLE),
     (group_that_is_imported, EGRESS_CLOSED),
@@ -687,6 +737,7 @@ FAULTS: Final[list[tuple[Callable[[cdk.Stack], object], str]]] = [
 ]
 
 
+WHERE: Final = {build.__name__: construct for build, _, construct in BROKEN}
 DENIES_EC2: Final = {"Statement": [trusted(EC2_SERVICE) | {"Effect": "Deny"}]}
 
 # Tests -------------------------------------------------------------------------------------------
@@ -698,8 +749,14 @@ DENIES_EC2: Final = {"Statement": [trusted(EC2_SERVICE) | {"Effect": "Deny"}]}
 def test_each_fix_mends_what_shows_it(build: Callable[[cdk.Stack], object], rule: str) -> None:
     found = assert_each_fix_mends(partial(in_app, build))
 
-    assert rule in found.rules
+    one = next(one for one in found.findings if one.rule == rule)
+    assert one.logical_id.startswith(WHERE.get(build.__name__, ""))
     assert all(is_code(one.fix) for one in found.findings)
+
+
+@pytest.mark.parametrize("build", [acl_of_all, acl_of_endpoints, isolated_instance])
+def test_what_fixes_have_opened_is_known_to_be_open(build: Callable[[cdk.Stack], object]) -> None:
+    assert mended(partial(in_app, build)).verdicts == {"ready": 1}
 
 
 @pytest.mark.untraced
@@ -781,6 +838,19 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
         "allow_registration=True)"
     )
     assert not mended(build).wrong
+
+
+@pytest.mark.parametrize(
+    ("build", "is_option"), [(opens_by_the_role_alone, False), (group_that_starts_empty, True)]
+)
+def test_fix_is_the_option_of_the_fleet_if_no_compute_opens_at_boot(
+    build: Callable[[cdk.Stack], object],
+    is_option: bool,  # noqa: FBT001 # a row
+) -> None:
+    found = Judged(in_app(build, fleet=True)).findings
+
+    (of_registration,) = (one for one in found if one.rule == REGISTRATION_MISSING)
+    assert ("SessionManagerFleet(" in of_registration.fix) is is_option
 
 
 def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:

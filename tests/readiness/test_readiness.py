@@ -150,39 +150,89 @@ def test_templates_as_people_write_them_are_all_looked_at() -> None:
     assert verdicts == {"ready": 2, "not ready": 7, "can't be known": 3}
 
 
+# Apps of CDK
+
+
 def instance(stack: cdk.Stack, **options: Any) -> ec2.Instance:  # noqa: ANN401
     return ec2.Instance(stack, "Instance", vpc=public_vpc(stack), **MACHINE, **options)
 
 
-def test_instance_with_session_permissions_is_ready(stack: cdk.Stack) -> None:
+def profile_of_an_owned_role(stack: cdk.Stack) -> iam.Role:
+    role = owned_role(stack)
+    iam.InstanceProfile(stack, "Profile", role=role)
+    return role
+
+
+def permits(stack: cdk.Stack, role: iam.IRole, **options: Any) -> SessionManagerPermissions:  # noqa: ANN401
+    return SessionManagerPermissions(
+        stack, "Permissions", role=role, allow_registration=True, **options
+    )
+
+
+def session_permissions_of_cdk(stack: cdk.Stack) -> None:
     instance(stack, ssm_session_permissions=True)
 
-    report = check_app(stack)
 
-    assert report.rules == READY
-    assert report.verdicts == {"ready": 1}
-
-
-def test_instance_without_session_permissions_is_not_ready(stack: cdk.Stack) -> None:
-    instance(stack)
-
-    assert check_app(stack).rules == NEITHER
-
-
-def test_bastion_host_is_ready(stack: cdk.Stack) -> None:
+def bastion_host(stack: cdk.Stack) -> None:
+    """Its role has ssmmessages:* and ssm:UpdateInstanceInformation on *."""
     ec2.BastionHostLinux(stack, "Bastion", vpc=public_vpc(stack))
 
-    report = check_app(stack)
 
-    assert report.rules == READY  # ssmmessages:* and ssm:UpdateInstanceInformation on *
-    assert report.verdicts == {"ready": 1}
-
-
-def test_ecs_capacity_is_not_ready(stack: cdk.Stack) -> None:
+def ecs_capacity(stack: cdk.Stack) -> None:
+    """Its role has a policy about ecs, ecr and logs."""
     cluster = ecs.Cluster(stack, "Cluster", vpc=public_vpc(stack))
     cluster.add_capacity("Capacity", instance_type=MACHINE["instance_type"])
 
-    assert check_app(stack).rules == NEITHER  # a policy about ecs, ecr and logs
+
+def our_construct(stack: cdk.Stack) -> None:
+    machine = instance(stack)
+    machine.instance.node.add_dependency(permits(stack, machine.role))
+
+
+def our_construct_without_registration(stack: cdk.Stack) -> None:
+    SessionManagerPermissions(stack, "Permissions", role=profile_of_an_owned_role(stack))
+
+
+def our_statements_in_a_managed_policy(stack: cdk.Stack) -> None:
+    role = profile_of_an_owned_role(stack)
+    statements = session_manager_statements(allow_registration=True)
+    iam.ManagedPolicy(stack, "Policy", roles=[role], statements=statements)
+
+
+def our_construct_with_keys(stack: cdk.Stack) -> None:
+    key = kms.Key(stack, "Key")
+    permissions = permits(stack, profile_of_an_owned_role(stack), encryption_key=key)
+    permissions.add_encryption_key(kms.Alias(stack, "Alias", alias_name="alias/a", target_key=key))
+
+
+def alias_of_cdk(stack: cdk.Stack) -> None:
+    role = profile_of_an_owned_role(stack)
+    permits(stack, role)
+    alias = kms.Alias(stack, "Alias", alias_name="alias/a", target_key=kms.Key(stack, "Key"))
+    iam.Grant.add_to_principal(grantee=role, actions=["kms:Decrypt"], resource_arns=[alias.key_arn])
+
+
+@pytest.mark.parametrize(
+    ("build", "found"),
+    [
+        (session_permissions_of_cdk, READY),
+        (instance, NEITHER),
+        (bastion_host, READY),
+        (ecs_capacity, NEITHER),
+        (our_construct, READY),
+        (our_construct_without_registration, NO_REGISTRATION),
+        (our_statements_in_a_managed_policy, READY),
+        (our_construct_with_keys, READY),
+        (alias_of_cdk, {KEY_NOT_BY_ARN}),
+    ],
+)
+def test_apps(
+    make_stack: MakeStack, build: Callable[[cdk.Stack], object], found: frozenset[str]
+) -> None:
+    stack = make_stack(env=HERE)
+    build(stack)
+
+    assert check_app(stack).rules == found
 
 
 def test_eks_node_groups(stack: cdk.Stack) -> None:
@@ -234,52 +284,14 @@ def test_group_on_an_imported_role_cannot_be_known(stack: cdk.Stack) -> None:
     assert finding.fix.endswith("session-manager-permissions verify --role existing")
 
 
-def test_our_construct_makes_an_instance_ready(stack: cdk.Stack) -> None:
-    machine = instance(stack)
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=machine.role, allow_registration=True
-    )
-    machine.instance.node.add_dependency(permissions)
-
-    report = check_app(stack)
-
-    assert report.rules == READY
-    assert report.verdicts == {"ready": 1}
-
-
-def test_our_construct_alone_does_not_register(stack: cdk.Stack) -> None:
-    role = owned_role(stack)
-    iam.InstanceProfile(stack, "Profile", role=role)
-    SessionManagerPermissions(stack, "Permissions", role=role)
-
-    assert check_app(stack).rules == NO_REGISTRATION
-
-
-def test_our_statements_in_a_managed_policy_are_ready(stack: cdk.Stack) -> None:
-    role = owned_role(stack)
-    iam.InstanceProfile(stack, "Profile", role=role)
-    statements = session_manager_statements(allow_registration=True)
-    iam.ManagedPolicy(stack, "Policy", roles=[role], statements=statements)
-
-    assert check_app(stack).rules == READY
-
-
-# The role behind a profile
-
-
 def test_role_of_another_stack(make_app: MakeApp, make_stack: MakeStack) -> None:
     app = make_app()
     roles, profiles = make_stack("Roles", scope=app), make_stack("Profiles", scope=app)
     role = owned_role(roles)
     iam.InstanceProfile(profiles, "Profile", role=role)
-    SessionManagerPermissions(
-        make_stack("Policies", scope=app), "Permissions", role=role, allow_registration=True
-    )
+    permits(make_stack("Policies", scope=app), role)
 
-    report = check_app(app)
-
-    assert report.rules == READY
-    assert report.verdicts == {"ready": 1}
+    assert check_app(app).verdicts == {"ready": 1}
 
 
 def test_stages_are_kept_apart(make_app: MakeApp) -> None:
@@ -289,7 +301,7 @@ def test_stages_are_kept_apart(make_app: MakeApp) -> None:
         role = owned_role(stack, name="shared-name")
         iam.InstanceProfile(stack, "Profile", role=role)
         if name == "Ready":
-            SessionManagerPermissions(stack, "Permissions", role=role, allow_registration=True)
+            permits(stack, role)
 
     report = check_app(app)
 
@@ -303,7 +315,7 @@ def nested_app(app: cdk.App) -> cdk.Stack:
     outer = cdk.NestedStack(stack, "Outer")
     inner = cdk.NestedStack(outer, "Inner")
     top_role, inner_role = owned_role(stack), owned_role(inner)
-    SessionManagerPermissions(inner, "Permissions", role=inner_role, allow_registration=True)
+    permits(inner, inner_role)
     iam.InstanceProfile(stack, "TopOnInner", role=inner_role)
     iam.InstanceProfile(outer, "OuterOnInner", role=inner_role)
     iam.InstanceProfile(outer, "OuterOnTop", role=top_role)
@@ -325,42 +337,80 @@ def test_nested_stacks(make_app: MakeApp, asset_metadata: bool) -> None:  # noqa
     }
 
 
+# The role behind a profile, and its policies
+
+
+def maybe(value: object) -> dict[str, Any]:
+    return {"Fn::If": ["Condition", value, {"Ref": "AWS::NoValue"}]}
+
+
+def managed(*arns: object) -> dict[str, Any]:
+    return {"ManagedPolicyArns": list(arns)}
+
+
+def bounded(arn: object) -> dict[str, Any]:
+    return inline(ALL) | {"PermissionsBoundary": arn}
+
+
+def attached(of_role: str = "", **more: object) -> dict[str, Any]:
+    """A role with a policy that is attached to it, on conditions."""
+    body = profile_and_role(Policy=policy(ALL, **more))
+    if of_role:
+        body["Resources"]["Role"]["Condition"] = of_role
+    return body
+
+
+def naming_its_role(kind: str, **roles: object) -> dict[str, Any]:
+    properties = {"PolicyDocument": document([ALL]), **roles}
+    return profile_and_role(Policy={"Type": kind, "Properties": properties})
+
+
+JOINED: dict[str, Any] = {"Fn::Join": ["-", ["my", "role"]]}
+NAMED: dict[str, Any] = {"RoleName": "role"}
+EC2_BY_SUFFIX = allow("sts:AssumeRole", Principal={"Service": {"Fn::Sub": "ec2.${AWS::URLSuffix}"}})
+
+
 @pytest.mark.parametrize(
-    "roles",
+    ("body", "found"),
     [
-        [],
-        [{"Ref": "Role"}, {"Ref": "Role"}],
-        [{"Ref": "RoleName"}],
-        {"Ref": "RoleNames"},
-        [{"Fn::If": ["Condition", {"Ref": "Role"}, "other"]}],
-        [{"Fn::If": ["Condition", {"Ref": "Role"}, {"Ref": "AWS::NoValue"}]}],
-        [{"Fn::ImportValue": "role"}],
-        [{"Fn::GetAtt": ["Custom", "RoleName"]}],
-        ["other"],
+        *(
+            (profile_and_role(inline(ALL), roles, Custom={"Type": "Custom::Role"}), UNKNOWN)
+            for roles in (
+                [],
+                [{"Ref": "Role"}, {"Ref": "Role"}],
+                [{"Ref": "RoleName"}],
+                {"Ref": "RoleNames"},
+                [{"Fn::If": ["Condition", {"Ref": "Role"}, "other"]}],
+                [maybe({"Ref": "Role"})],
+                [{"Fn::ImportValue": "role"}],
+                [{"Fn::GetAtt": ["Custom", "RoleName"]}],
+                ["other"],
+            )
+        ),
+        (profile_and_role(NAMED | inline(ALL), ["role"]), READY),
+        (profile_and_role({"RoleName": JOINED} | inline(ALL), ["my-role"]), READY),
+        (profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"])), DENIED),
+        (attached(), READY),
+        (attached(Condition="Linux"), UNKNOWN),
+        (attached("Linux", Condition="Linux"), READY),
+        (attached("Windows", Condition="Linux"), UNKNOWN),
+        (attached("Linux"), READY),
+        (naming_its_role("AWS::IAM::Policy", Roles=[{"Ref": "Role"}]), READY),
+        (naming_its_role("AWS::IAM::ManagedPolicy", Roles=[{"Ref": "Role"}]), READY),
+        (naming_its_role("AWS::IAM::RolePolicy", RoleName={"Ref": "Role"}), READY),
     ],
 )
-def test_role_that_is_not_found_cannot_be_known(check: Check, roles: list[object]) -> None:
-    body = profile_and_role(inline(ALL), roles, Custom={"Type": "Custom::Role"})
-
-    report = check(body)
-
-    assert report.rules == UNKNOWN
-    assert report.verdicts == {"can't be known": 1}
+def test_the_role_behind_a_profile(
+    check: Check, body: dict[str, Any], found: frozenset[str]
+) -> None:
+    assert check(body).rules == found
 
 
 def test_role_by_its_name_is_that_of_the_account(check: Check) -> None:
-    named = profile_and_role({"RoleName": "role"} | inline(ALL), ["role"])
-    bare = profile_and_role({"RoleName": "role"}, ["role"])
+    named, bare = profile_and_role(NAMED | inline(ALL), ["role"]), profile_and_role(NAMED, ["role"])
 
-    assert check(named).rules == READY
     assert check(named, bare, a="1", b="2").verdicts == {"ready": 1, "not ready": 1}
     assert check(named, bare, a="1", b="1").verdicts == {"can't be known": 2}
-
-
-def test_role_whose_name_is_joined(check: Check) -> None:
-    name = {"Fn::Join": ["-", ["my", "role"]]}
-
-    assert check(profile_and_role({"RoleName": name} | inline(ALL), ["my-role"])).rules == READY
 
 
 @pytest.mark.parametrize(
@@ -375,58 +425,16 @@ def test_role_whose_name_is_joined(check: Check) -> None:
 def test_policy_on_a_role_by_name(
     check: Check, accounts: dict[str, Any], found: frozenset[str]
 ) -> None:
-    role = profile_and_role({"RoleName": "role"})
     elsewhere = {"Resources": {"Policy": policy(ALL, roles=["role"])}}
 
-    assert check(role, elsewhere, **accounts).rules == found
+    assert check(profile_and_role(NAMED), elsewhere, **accounts).rules == found
 
 
 def test_policy_of_another_account_does_not_hide_the_next(check: Check) -> None:
-    elsewhere = {"Resources": {"Policy": policy(ALL, roles=["role"])}}
-    role = profile_and_role({"RoleName": "role"}, Policy=policy(ALL, roles=["role"]))
+    by_name = policy(ALL, roles=["role"])
+    role = profile_and_role(NAMED, Policy=by_name)
 
-    assert check(elsewhere, role, a="1", b="2").rules == READY
-
-
-def test_deny_on_a_role_of_another_app_is_known(check: Check) -> None:
-    body = profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"]))
-
-    report = check(body)
-
-    assert report.rules == DENIED
-    assert report.only(EXPLICIT_DENY).logical_id == "Profile"
-
-
-@pytest.mark.parametrize(
-    ("condition", "of_role", "found"),
-    [
-        (None, None, READY),
-        ("Linux", "Linux", READY),
-        ("Linux", None, UNKNOWN),
-        ("Linux", "Windows", UNKNOWN),
-        (None, "Linux", READY),
-    ],
-)
-def test_policy_that_is_deployed_on_a_condition(
-    check: Check, condition: str | None, of_role: str | None, found: frozenset[str]
-) -> None:
-    body = profile_and_role(Policy=policy(ALL, **({"Condition": condition} if condition else {})))
-    if of_role:
-        body["Resources"]["Role"]["Condition"] = of_role
-
-    assert check(body).rules == found
-
-
-def maybe(value: object) -> dict[str, Any]:
-    return {"Fn::If": ["Condition", value, {"Ref": "AWS::NoValue"}]}
-
-
-def managed(*arns: object) -> dict[str, Any]:
-    return {"ManagedPolicyArns": list(arns)}
-
-
-def bounded(arn: object) -> dict[str, Any]:
-    return inline(ALL) | {"PermissionsBoundary": arn}
+    assert check({"Resources": {"Policy": by_name}}, role, a="1", b="2").rules == READY
 
 
 @pytest.mark.parametrize(
@@ -476,9 +484,7 @@ def test_policies_of_a_role(check: Check, role: dict[str, Any], found: frozenset
 
 
 def test_trust_of_ec2_by_the_suffix_of_a_region_that_is_not_known(check: Check) -> None:
-    principal = {"Service": {"Fn::Sub": "ec2.${AWS::URLSuffix}"}}
-    statement = allow("sts:AssumeRole", Principal=principal)
-    role = inline(ALL) | {"AssumeRolePolicyDocument": {"Statement": [statement]}}
+    role = inline(ALL) | {"AssumeRolePolicyDocument": {"Statement": [EC2_BY_SUFFIX]}}
 
     assert check(profile_and_role(role), region="unknown-region").rules == READY
 
@@ -490,20 +496,6 @@ def test_policy_of_another_account_is_another_policy(check: Check) -> None:
 
     assert check(body, a="111122223333").rules == NEITHER
     assert check(body, a="444455556666").rules == UNKNOWN
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        {"Type": "AWS::IAM::Policy", "Properties": {"Roles": [{"Ref": "Role"}]}},
-        {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"Roles": [{"Ref": "Role"}]}},
-        {"Type": "AWS::IAM::RolePolicy", "Properties": {"RoleName": {"Ref": "Role"}}},
-    ],
-)
-def test_policies_that_name_their_role(check: Check, kind: dict[str, Any]) -> None:
-    kind["Properties"]["PolicyDocument"] = document([ALL])
-
-    assert check(profile_and_role(Policy=kind)).rules == READY
 
 
 # What a finding says
@@ -752,94 +744,57 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize(
-    "resource",
-    [
-        key_arn(resource="alias/sessions"),
-        {"Fn::Sub": "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/sessions"},
-        "alias/sessions",
-        KEY_ID,
-        f"key/{KEY_ID}",
-        "mrk-1234abcd12ab34cd56ef1234567890ab",
-        {"Ref": "Key"},
-        {"Ref": "Alias"},
-        [key_arn(), "alias/sessions"],
-    ],
-)
-def test_key_that_is_not_given_by_its_arn(check: Check, resource: object) -> None:
-    body = profile_and_role(Policy=policy(ALL, allow("kms:Decrypt", on=resource)), **KEYS)
-
-    finding = check(body).only(KEY_NOT_BY_ARN)
-
-    assert finding.logical_id == "Policy"
-    assert finding.severity == "warning"
-    assert "encryption_key" in finding.description
-    assert finding.fix == ""
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        allow("kms:Decrypt", on=key_arn()),
-        allow("kms:Decrypt", on={"Fn::GetAtt": ["Key", "Arn"]}),
-        allow("kms:Decrypt", on={"Ref": "Parameter"}),
-        allow("kms:Decrypt", on={"Ref": "Secret"}),
-        allow("kms:Decrypt", on=key_arn(resource="key/*")),
-        allow("kms:CreateAlias", on=key_arn(resource="alias/sessions")),
-        deny("kms:Decrypt", on=key_arn(resource="alias/sessions")),
-        allow("s3:GetObject", on="alias/sessions"),
-        allow("kms:Encrypt", "s3:*"),
-        {"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"},
-        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn(resource="alias/*")},
-    ],
-)
-def test_key_that_is_given_by_its_arn_or_not_at_all(
-    check: Check, statement: dict[str, Any]
-) -> None:
-    body = profile_and_role(Policy=policy(ALL, statement), **KEYS)
-
-    assert KEY_NOT_BY_ARN not in check(body).rules
+BY_ARN: frozenset[str] = frozenset()
+NOT_BY_ARN = {KEY_NOT_BY_ARN}
+ON_ALL = {DECRYPT_ON_ALL_KEYS}
 
 
 @pytest.mark.parametrize(
     ("statement", "found"),
     [
-        (allow("kms:Decrypt"), {DECRYPT_ON_ALL_KEYS}),
-        (allow("kms:*", on=[key_arn(), "*"]), {DECRYPT_ON_ALL_KEYS}),
-        (allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"), {DECRYPT_ON_ALL_KEYS}),
-        (allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"), {DECRYPT_ON_ALL_KEYS}),
-        (allow("kms:Decrypt", Condition={"Null": {"kms:EncryptionContext:a": "false"}}), set()),
-        (allow("kms:Decrypt", on=key_arn(resource="key/*")), set()),
-        (allow("kms:Decrypt", on=key_arn()), set()),
-        (allow("kms:Encrypt"), set()),
-        (allow("*"), set()),
-        (deny("kms:Decrypt"), set()),
+        *(
+            (allow("kms:Decrypt", on=on), NOT_BY_ARN)
+            for on in (
+                key_arn(resource="alias/sessions"),
+                {"Fn::Sub": "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/a"},
+                "alias/sessions",
+                KEY_ID,
+                f"key/{KEY_ID}",
+                "mrk-1234abcd12ab34cd56ef1234567890ab",
+                {"Ref": "Key"},
+                {"Ref": "Alias"},
+                [key_arn(), "alias/sessions"],
+            )
+        ),
+        (allow("kms:Decrypt", on=key_arn()), BY_ARN),
+        (allow("kms:Decrypt", on={"Fn::GetAtt": ["Key", "Arn"]}), BY_ARN),
+        (allow("kms:Decrypt", on={"Ref": "Parameter"}), BY_ARN),
+        (allow("kms:Decrypt", on={"Ref": "Secret"}), BY_ARN),
+        (allow("kms:Decrypt", on=key_arn(resource="key/*")), BY_ARN),
+        (allow("kms:CreateAlias", on=key_arn(resource="alias/sessions")), BY_ARN),
+        (deny("kms:Decrypt", on=key_arn(resource="alias/sessions")), BY_ARN),
+        (allow("s3:GetObject", on="alias/sessions"), BY_ARN),
+        (allow("kms:Encrypt", "s3:*"), BY_ARN),
+        ({"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"}, BY_ARN),
+        (
+            {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn(resource="key/a")},
+            ON_ALL,
+        ),
+        (allow("kms:Decrypt"), ON_ALL),
+        (allow("kms:*", on=[key_arn(), "*"]), ON_ALL),
+        (allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"), ON_ALL),
+        (allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"), ON_ALL),
+        (allow("kms:Decrypt", Condition={"Null": {"kms:EncryptionContext:a": "false"}}), BY_ARN),
+        (allow("kms:Encrypt"), BY_ARN),
+        (allow("*"), BY_ARN),
+        (deny("kms:Decrypt"), BY_ARN),
     ],
 )
-def test_decrypt_on_all_keys(check: Check, statement: dict[str, Any], found: set[str]) -> None:
-    assert check(profile_and_role(inline(ALL, statement))).rules == found
+def test_keys_in_statements(check: Check, statement: dict[str, Any], found: set[str]) -> None:
+    report = check(profile_and_role(Policy=policy(ALL, statement), **KEYS))
 
-
-def test_keys_of_our_construct_are_in_order(make_stack: MakeStack) -> None:
-    stack = make_stack(env=HERE)
-    role = owned_role(stack)
-    iam.InstanceProfile(stack, "Profile", role=role)
-    key = kms.Key(stack, "Key")
-    permissions = SessionManagerPermissions(
-        stack, "Permissions", role=role, encryption_key=key, allow_registration=True
-    )
-    permissions.add_encryption_key(kms.Alias(stack, "Alias", alias_name="alias/a", target_key=key))
-
-    assert check_app(stack).rules == READY
-
-
-def test_alias_of_cdk_grants_nothing(stack: cdk.Stack) -> None:
-    role = owned_role(stack)
-    iam.InstanceProfile(stack, "Profile", role=role)
-    alias = kms.Alias(stack, "Alias", alias_name="alias/a", target_key=kms.Key(stack, "Key"))
-    iam.Grant.add_to_principal(grantee=role, actions=["kms:Decrypt"], resource_arns=[alias.key_arn])
-
-    assert KEY_NOT_BY_ARN in check_app(stack).rules
+    assert report.rules == found
+    assert {(one.logical_id, one.severity) for one in report.findings} <= {("Policy", "warning")}
 
 
 def test_policy_of_two_roles_is_reported_once(check: Check) -> None:

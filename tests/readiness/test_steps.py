@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from session_manager_permissions._readiness.rules import Finding
-    from session_manager_permissions._readiness.rules.changes import Step
+    from session_manager_permissions._readiness.rules.steps import Step
 
     from .reports import Check
 

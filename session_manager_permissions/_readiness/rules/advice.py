@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.roles import DECRYPT
 from session_manager_permissions._readiness.templates.functions import listed, shown, text
 
-from .fixes import Advice, override
+from .remedies import Advice, Set
 from .rule import Finding, warning
+from .statements import aws_managed
 from .writer import written as as_written
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import TemplateChanges
-    from .fixes import Code
+    from .remedies import Fix
 
 KEY_NOT_BY_ARN: Final = "key-not-by-arn"
 DECRYPT_ON_ALL_KEYS: Final = "decrypt-on-all-keys"
@@ -64,7 +64,7 @@ def of_role(roles: Roles, role: Role) -> Iterator[Finding]:
                 "Properties.ManagedPolicyArns",
                 f"the AWS managed policy {name} is deprecated: it allows more than the agent "
                 "needs, such as reading every S3 object",
-                (Replace(name, instead),),
+                (_replace(role.resource, name, instead),),
             )
 
 
@@ -104,41 +104,13 @@ def _is_no_key(written: object, resource: Resource) -> bool:
     return _ALIAS_OR_ID.fullmatch(text(written)) is not None
 
 
-class Replace(NamedTuple):
-    """Gives a role one AWS managed policy in place of another."""
+# Fixes -------------------------------------------------------------------------------------------
 
-    name: str
-    instead: str
 
-    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
-        """Write the entry of the list that names the policy."""
-        (role,) = resources
-        place = self._place(role)
-        if place is None:
-            return self._clause
-        arn = f'{code.cdk("iam")}.ManagedPolicy.from_aws_managed_policy_name("{self.instead}")'
-        override(code, role, place, f"{arn}.managed_policy_arn")
-        return ""
-
-    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
-        """Name the other policy in the list."""
-        (role,) = resources
-        place = self._place(role)
-        if place is None:
-            return self._clause
-        arn = f"arn:${{AWS::Partition}}:iam::aws:policy/{self.instead}"
-        changes.set(role, f"Properties.{place}", {"Fn::Sub": arn})
-        return ""
-
-    @property
-    def _clause(self) -> str:
-        return f"take {self.name} from the role, and give it {self.instead} if it has not got it"
-
-    def _place(self, role: Resource) -> str | None:
-        """Return where the role names the policy, if that is once and it lacks the other."""
-        arns = as_written(role, "ManagedPolicyArns")
-        names = [text(one).rpartition("/")[2] for one in (arns if isinstance(arns, list) else ())]
-        name, instead = (one.rpartition("/")[2] for one in (self.name, self.instead))
-        if names.count(name) != 1 or instead in names:
-            return None
-        return f"ManagedPolicyArns.{names.index(name)}"
+def _replace(role: Resource, name: str, instead: str) -> Fix:
+    """Give a role one AWS managed policy in place of another, where it names it once."""
+    names = [text(one).rpartition("/")[2] for one in listed(as_written(role, "ManagedPolicyArns"))]
+    old, new = (one.rpartition("/")[2] for one in (name, instead))
+    if names.count(old) != 1 or new in names:
+        return Advice(f"take {name} from the role, and give it {instead} if it has not got it")
+    return Set(role, f"ManagedPolicyArns.{names.index(old)}", aws_managed(instead))

@@ -6,13 +6,13 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/ami-preinstalled-ag
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions._readiness.templates.functions import mapping
 from session_manager_permissions._readiness.templates.model import Unresolved
 
-from .fixes import override
-from .kinds import kind_of
+from .kinds import kind_of, launches
+from .remedies import Set
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.compute import Compute
     from session_manager_permissions._readiness.launch import Written
     from session_manager_permissions._readiness.parts import Parts
-    from session_manager_permissions._readiness.templates.model import Resource
-
-    from .changes import TemplateChanges
-    from .fixes import Code
 
 AGENT_MISSING: Final = "agent-missing"
 RULES: Final = (
@@ -65,13 +61,18 @@ def of_compute(parts: Parts, compute: Compute) -> Iterator[Told]:
     elif changed_by := parts.changed(where):
         yield changed_by.decides
     else:
+        with_agent = f"{{{{resolve:ssm:{path.replace('-minimal', '')}}}}}"
         yield Finding(
             AGENT_MISSING,
             (where,),
             f"Properties.{instances.launch}ImageId",
             f"Session Manager can't reach {instances.instances}: the image {path!r} has no SSM "
             "Agent, and the user data does not install it",
-            (UseImage(path),),
+            tuple(
+                Set(where, f"{before}ImageId", with_agent)
+                for before, launch in launches(where)
+                if launch.get("ImageId", image.value) == image.value
+            ),
         )
 
 
@@ -102,32 +103,3 @@ def _may_install(parts: Parts, compute: Compute) -> bool:
     return "ssm" in text or any(
         "://" in line or not _HARMLESS.fullmatch(line.strip()) for line in text.splitlines()
     )
-
-
-# Fixes -------------------------------------------------------------------------------------------
-
-
-class UseImage(NamedTuple):
-    """Uses the image with the agent, of the same Amazon Linux and processor."""
-
-    minimal: str
-    """The public parameter of the image without the agent."""
-
-    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
-        """Write the property."""
-        ec2 = code.cdk("ec2")
-        latest = "latest_amazon_linux2023" if "al2023" in self.minimal else "latest_amazon_linux2"
-        is_arm = self.minimal.endswith("arm64")
-        processor = f"cpu_type={ec2}.AmazonLinuxCpuType.ARM_64" if is_arm else ""
-        image = f"{ec2}.MachineImage.{latest}({processor})"
-        for one in resources:
-            path = f"{kind_of(one).launch}ImageId"
-            override(code, one, path, f"{image}.get_image({code.stack(one)}).image_id")
-        return ""
-
-    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
-        """Name the public parameter of the image."""
-        image = f"{{{{resolve:ssm:{self.minimal.replace('-minimal', '')}}}}}"
-        for one in resources:
-            changes.set(one, f"Properties.{kind_of(one).launch}ImageId", image)
-        return ""

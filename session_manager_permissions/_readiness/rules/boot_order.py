@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.launch import Written
-from session_manager_permissions._readiness.policies import NEEDED
+from session_manager_permissions._readiness.policies import NEEDED, Answer
 from session_manager_permissions._readiness.roles import ATTACHED_BY, ROLE_IN
 from session_manager_permissions._readiness.templates.functions import mapping
 
 from .kinds import kind_of
-from .permissions import give_policy, registers
+from .remedies import GivePolicy
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.roles import Policy, Role, Roles
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import TemplateChanges
-    from .fixes import Code
+    from .python import Code
+    from .remedies import Writer
+    from .steps import Steps
 
 BOOT_ORDER: Final = "boot-order"
 RULES: Final = (
@@ -43,8 +45,7 @@ def of_compute(roles: Roles, compute: Compute) -> Iterator[Finding]:
     """
     machine, given = compute.resource, compute.profile
     given = given if isinstance(given, Written) else compute.maybe_profile
-    # A launch template that nothing uses, and what a service launches, have no placements.
-    if not compute.placements or _boots_later(machine):
+    if not _boots_at_once(compute):
         return
     holder = machine if machine.type in ROLE_IN else None
     if given is not None and holder is None:
@@ -54,7 +55,7 @@ def of_compute(roles: Roles, compute: Compute) -> Iterator[Finding]:
     role = roles.of_holder(holder)
     late = _late(roles, machine, role)
     ours = [policy for policy in roles.attached(role) if policy in late and _is_ours(roles, policy)]
-    if ours and _matters(roles, role, late):
+    if ours and (lost := _lost(roles, role, late)):
         names = " and ".join(repr(policy.resource.logical_id) for policy in ours)
         yield Finding(
             BOOT_ORDER,
@@ -62,8 +63,17 @@ def of_compute(roles: Roles, compute: Compute) -> Iterator[Finding]:
             "DependsOn",
             f"{kind_of(machine).instances} may boot before the role has the policy {names}, "
             "without which the agent is denied until it tries again, which can take 30 minutes",
-            (_wait(roles, role, late, ours),),
+            (Wait(machine, role.resource, (*dict.fromkeys(one.resource for one in ours),), lost),),
         )
+
+
+def opens_at_boot(roles: Roles, compute: Compute, role: Role) -> bool:
+    """Tell whether the role of compute that boots at once may open the channels by then."""
+    if not _boots_at_once(compute):
+        return False
+    at_boot = roles.abilities(role, _late(roles, compute.resource, role))
+    answers = (at_boot[one].decision.answer for one in _needs.CHANNELS.actions)
+    return all(one is Answer.ALLOWED for one in answers)
 
 
 def _late(roles: Roles, machine: Resource, role: Role) -> frozenset[Policy]:
@@ -82,67 +92,57 @@ def _is_ours(roles: Roles, policy: Policy) -> bool:
     return any(one.sid == _needs.CHANNELS.sid for one in roles.statements(policy))
 
 
-def _matters(roles: Roles, role: Role, late: frozenset[Policy]) -> bool:
-    """Tell whether the late policies are needed: the others do not certainly allow everything."""
+def _lost(roles: Roles, role: Role, late: frozenset[Policy]) -> tuple[str, ...]:
+    """Return the actions that are allowed at boot less certainly than when all is attached."""
     then, at_boot = roles.abilities(role), roles.abilities(role, late)
-    return any(then[action].decision.answer < at_boot[action].decision.answer for action in NEEDED)
+    return tuple(one for one in NEEDED if then[one].decision.answer < at_boot[one].decision.answer)
 
 
-def _wait(roles: Roles, role: Role, late: frozenset[Policy], ours: list[Policy]) -> Wait:
-    then, at_boot = roles.abilities(role), roles.abilities(role, late)
-    later = [one for one in NEEDED if then[one].decision.answer < at_boot[one].decision.answer]
-    policies = tuple(dict.fromkeys(policy.resource for policy in ours))
-    return Wait(role.resource, policies, registers(later))
+def _boots_at_once(compute: Compute) -> bool:
+    """Tell whether instances boot as the stack is deployed: no group or fleet starts with none.
 
-
-def _boots_later(machine: Resource) -> bool:
-    """Tell whether it is a group or a fleet that starts with no instance."""
-    properties = machine.properties
+    A launch template that nothing uses, and what a service launches, have no placements.
+    """
+    properties = compute.resource.properties
     sizes = (
         mapping(properties.get("SpotFleetRequestConfigData")).get("TargetCapacity"),
         mapping(properties.get("TargetCapacitySpecification")).get("TotalTargetCapacity"),
         properties.get("DesiredCapacity", properties.get("MinSize")),
         mapping(properties.get("ScalingConfig")).get("DesiredSize"),
     )
-    return "0" in map(str, sizes)
+    return bool(compute.placements) and "0" not in map(str, sizes)
 
 
 class Wait(NamedTuple):
-    """Makes the instances, groups or fleets wait for the policies of their role."""
+    """Makes what launches instances wait for the policies of its role."""
 
+    machine: Resource
     role: Resource
     """The role; a profile of it if it is not in the app."""
     policies: tuple[Resource, ...]
-    registers: bool
-    """Whether one of them is needed for the registration."""
+    late: tuple[str, ...]
+    """The actions that they allow too late."""
 
-    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:
+    def in_python(self, code: Code) -> str:
         """Write the dependencies; in place of a fleet's policy, on one of the role's own.
 
         A fleet makes its policies when all else is made, so nothing can wait for one.
         """
-        if any(code.is_of_fleet(policy) for policy in self.policies):
-            give_policy(code, self.role, registers=self.registers)
-            return ""
-        for machine in resources:
-            for policy in self.policies:
-                if machine in policy.waits_for:
-                    return _waits_already(machine, policy)
-                code.wait(machine, code.maker(policy))
-        return ""
+        if any(map(code.is_of_fleet, self.policies)):
+            instead = GivePolicy(self.role, self.late)
+            return code.once(instead, partial(instead.in_python, code))
+        return self._wait(code)
 
-    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:
+    def in_template(self, steps: Steps) -> str:
         """Name the policies in `DependsOn`."""
-        for machine in resources:
-            for policy in self.policies:
-                if machine in policy.waits_for:
-                    return _waits_already(machine, policy)
-                changes.wait(machine, policy.logical_id)
+        return self._wait(steps)
+
+    def _wait(self, to: Writer) -> str:
+        for policy in self.policies:
+            if self.machine in policy.waits_for:
+                return (
+                    f"{self.machine.logical_id!r} can't wait for {policy.logical_id!r}, which "
+                    "itself depends on it: remove that dependency"
+                )
+            to.wait(self.machine, policy)
         return ""
-
-
-def _waits_already(machine: Resource, policy: Resource) -> str:
-    return (
-        f"{machine.logical_id!r} can't wait for {policy.logical_id!r}, which itself depends on it: "
-        "remove that dependency"
-    )

@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.parts import inner, mappings
@@ -14,9 +15,8 @@ from session_manager_permissions._readiness.sessions import Document
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource
 
-from .changes import allow_needed
-from .fixes import Advice, override
-from .permissions import LEAVE_OUT, allow, new_permissions
+from .permissions import allow
+from .remedies import LEAVE_OUT, Advice, Option, Remedy, Set
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Roles
 
-    from .changes import TemplateChanges
-    from .fixes import Code, Fix
+    from .remedies import Fix, Writer
     from .sessions import SessionRules
 
 EXEC_DENIED: Final = "exec-denied"
@@ -40,7 +39,7 @@ RULES: Final = (
     ),
 )
 
-_OPTION: Final = "check_log_encryption=False"
+_OPTION: Final = Option("check_log_encryption", value=False)
 """The agent of a container does not look at how a log bucket encrypts."""
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _DENIED: Final = "commands can't be executed in containers of this service"
@@ -93,7 +92,8 @@ def _of_containers(parts: Parts, task: Resource) -> Iterator[tuple[str, tuple[Fi
         read_only = parts.fact(task, container.get("ReadonlyRootFilesystem"), "", default=False)
         if read_only is True and not _has_volume(parts, task, container):
             why = f"the root file system of the container {name!r} is read-only"
-            yield why, (MakeWritable(task, place),)
+            path = f"ContainerDefinitions.{place}.ReadonlyRootFilesystem"
+            yield why, (Set(task, path, value=False),)
         given = [
             parts.text(task, entry.get("Name"))
             for by in ("Environment", "Secrets")
@@ -142,7 +142,7 @@ def _of_role(
     if missing:
         answers = {ability.decision.answer for ability in missing.values()}
         is_denied = Answer.EXPLICIT_DENY in answers
-        fixes[:0] = [Advice(LEAVE_OUT)] if is_denied else allow(role, missing, _OPTION)
+        fixes.insert(0, Advice(LEAVE_OUT) if is_denied else allow(role, missing, _OPTION))
     if asked and calls:
         actions = ", ".join(dict.fromkeys(call.action for call in calls))
         lacking.append(f"{actions}, as the cluster {asked.resource.logical_id!r} asks for")
@@ -169,45 +169,15 @@ def _asked(parts: Parts, service: Resource) -> Document | None:
 # Fixes -------------------------------------------------------------------------------------------
 
 
-class MakeWritable(NamedTuple):
-    """Makes the root file system of a container writable, as the agent in it needs."""
-
-    task: Resource
-    place: int
-
-    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
-        """Write the property, by the place of the container."""
-        path = f"ContainerDefinitions.{self.place}.ReadonlyRootFilesystem"
-        override(code, self.task, path, "False")
-        return ""
-
-    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
-        """Set the property."""
-        path = f"Properties.ContainerDefinitions.{self.place}.ReadonlyRootFilesystem"
-        changes.set(self.task, path, value=False)
-        return ""
-
-
-class GiveTaskRole(NamedTuple):
+@dataclass(frozen=True)
+class GiveTaskRole(Remedy):
     """Gives a task a role that may open the channels."""
 
     task: Resource
 
-    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def apply(self, to: Writer) -> str:
         """Make the role with its policy."""
-        iam, task = code.cdk("iam"), self.task
-        role = code.new(
-            "task_role",
-            f"{iam}.Role({code.stack(task)}, {code.new_id(task, 'Role')}, "
-            f'assumed_by={iam}.ServicePrincipal("ecs-tasks.amazonaws.com"))',
-        )
-        new_permissions(code, task, f"role={role}", registers=False, options=[_OPTION])
-        override(code, task, "TaskRoleArn", f"{role}.role_arn")
-        return ""
-
-    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
-        """Make the role with its policy."""
-        may = [allow_needed(_needs.CHANNELS)]
-        role = changes.make_role(self.task, "ecs-tasks.amazonaws.com", may)
-        changes.set(self.task, "Properties.TaskRoleArn", {"Fn::GetAtt": [role, "Arn"]})
+        service, may = "ecs-tasks.amazonaws.com", (_needs.CHANNELS,)
+        role = to.make_role(self.task, service, may, "check_log_encryption=False")
+        to.set(self.task, "TaskRoleArn", role.arn)
         return ""

@@ -11,6 +11,7 @@ from session_manager_permissions import _limits
 from session_manager_permissions._readiness.roles import ROLE_IN
 
 from .permissions import its_role
+from .remedies import Ask
 from .rule import Finding, Told, not_ready
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ RULES: Final = (
 
 QUOTA: Final = "the account's quota of managed policies on a role, which is "
 """How the reason begins that the account's quota decides."""
-LOOK_UP: Final = "# Look up the quota of the account in Service Quotas"
+LOOK_UP: Final = Ask("Look up the quota of the account in Service Quotas")
 
 
 def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
@@ -57,7 +58,6 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
             f"the deployment will fail: the inline policies of {its_role(role)} have at least "
             f"{length} characters, and IAM allows {_limits.MAX_INLINE_POLICIES} for a role: "
             "make a managed policy of one of them",
-            (),
         )
     for policy in roles.long_managed(role):
         yield Finding(
@@ -67,7 +67,6 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
             f"the deployment will fail: the managed policy {policy.resource.logical_id!r} has "
             f"at least {policy.length} characters, and IAM allows {_limits.MAX_MANAGED_POLICY}: "
             "move some of its statements to another managed policy",
-            (),
         )
     number = roles.managed_policies(role)
     if number > _limits.MAX_MANAGED_POLICIES:
@@ -78,7 +77,6 @@ def of_role(roles: Roles, role: Role, profile: Resource) -> Iterator[Told]:
             f"the deployment will fail: {its_role(role)} has at least {number} "
             f"managed policies, and IAM allows at most {_limits.MAX_MANAGED_POLICIES} on a role: "
             "merge several of them into one, or use inline policies",
-            (),
         )
     elif number > _limits.MANAGED_POLICIES:
         yield (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import Step
-    from .fixes import Fix
+    from .remedies import Fix
+    from .steps import Step
 
 _NOT_READY: Final = "warning; error if strict"
 
@@ -47,10 +47,12 @@ class Finding(NamedTuple):
     resources: tuple[Resource, ...]
     location: str
     description: str
-    fix: tuple[Fix, ...] | str
-    """What mends it; of a finding that is reported, the code of that, empty if there is none."""
+    fixes: tuple[Fix, ...] = ()
+    """What mends it, until it is written."""
+    code: str = ""
+    """What is written of that for an app."""
     steps: tuple[Step, ...] = ()
-    """What to change in the template, of a finding that is reported without code."""
+    """What is written of that for a template."""
 
 
 Told: TypeAlias = "Finding | str"

@@ -5,28 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from session_manager_permissions import _needs
-from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.policies import Answer, may_be_about
 from session_manager_permissions._readiness.roles import DECRYPT, Asked
 from session_manager_permissions._readiness.templates.functions import listed, mapping
 from session_manager_permissions._readiness.templates.model import Resource, ReturnValue
 
-from .changes import allow_needed
-from .fixes import Advice
-from .permissions import LEAVE_OUT, give_policy
+from .remedies import LEAVE_OUT, Advice, GivePolicy, Option
 from .rule import Finding, Told, not_ready, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from session_manager_permissions._needs import NeededStatement
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.roles import Role, Roles
     from session_manager_permissions._readiness.sessions import Document, Sessions
     from session_manager_permissions._readiness.templates.model import Value
 
-    from .changes import TemplateChanges
-    from .fixes import Code, Fix
+    from .remedies import Fix
 
 SESSION_DENIED: Final = "session-denied"
 LOG_LOST: Final = "log-lost"
@@ -47,14 +42,6 @@ RULES: Final = (
 )
 
 _INPUTS: Final = "Properties.Content"
-
-
-class Option(NamedTuple):
-    """An argument of `SessionManagerPermissions`."""
-
-    name: str
-    value: Resource | str
-    """What the app makes, or a text."""
 
 
 class AgentCall(NamedTuple):
@@ -128,9 +115,8 @@ class SessionRules:
                 return Advice("allow these actions in the permissions boundary and in a policy")
         if not all(call.options for call in calls):
             return Advice("allow them on the log group")
-        return AllowSessions(
-            role.resource, tuple(dict.fromkeys(one for call in calls for one in call.options))
-        )
+        options = dict.fromkeys(one for call in calls for one in call.options)
+        return GivePolicy(role.resource, options=(*options,))
 
     def _denied(self, document: Document, role: Role, *, ends: bool) -> Iterator[AgentCall]:
         for call in self._calls(document):
@@ -279,59 +265,3 @@ def _finding(
         f"{', '.join(dict.fromkeys(call.action for call in calls))}",
         (fix,),
     )
-
-
-# Fixes -------------------------------------------------------------------------------------------
-
-
-class AllowSessions(NamedTuple):
-    """Allows a role what sessions with a document need."""
-
-    role: Resource
-    options: tuple[Option, ...]
-
-    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
-        """Write a policy with the key, the bucket or the log group."""
-        given = [f"{name}={self._argument(code, name, value)}" for name, value in self.options]
-        give_policy(code, self.role, options=given)
-        return ""
-
-    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
-        """Give the role a policy of its own, as the policy of the key may name the role."""
-        made = [one for _, one in self.options if isinstance(one, Resource)]
-        if any(one.template is not self.role.template for one in made):
-            names = ", ".join(repr(one.logical_id) for one in made)
-            return f"allow the role {self.role.logical_id!r} to use {names}, of another template"
-        changes.give(self.role, [allow_needed(one) for one in self._needed()])
-        return ""
-
-    def _needed(self) -> Iterator[NeededStatement]:
-        given = dict(self.options)
-        match given.get("encryption_key"):
-            case Resource(logical_id=key):
-                yield _needs.decrypt(f"${{{key}.Arn}}", sessions_only=False)
-        match given.get("log_bucket"):
-            case Resource(logical_id=bucket):
-                arn = f"${{{bucket}.Arn}}"
-                prefix = _needs.joined(str(given.get("log_prefix", "")))
-                yield _needs.log_encryption(arn)
-                yield _needs.log_objects(arn, prefix, other_account=False)
-        match given.get("log_group"):
-            case None:
-                return
-            case Resource(logical_id=name):
-                name = f"${{{name}}}"
-            case name:
-                pass
-        yield from _needs.log_group(
-            f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{name}"
-        )
-
-    def _argument(self, code: Code, name: str, value: Resource | str) -> str:
-        if isinstance(value, Resource):
-            return code.construct(value)
-        if name != "log_group":
-            return in_python(value)
-        stack, new = code.stack(self.role), code.new_id(self.role, "LogGroup")
-        made_by = f"{code.cdk('logs')}.LogGroup.from_log_group_name"
-        return code.new("log_group", f"{made_by}({stack}, {new}, {in_python(value)})")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_manager_permissions._quoting import in_python
 from session_manager_permissions._readiness.parts import mappings
 from session_manager_permissions._readiness.policies import may_be_about
 from session_manager_permissions._readiness.templates.functions import (
@@ -14,7 +13,7 @@ from session_manager_permissions._readiness.templates.functions import (
     mapping,
 )
 
-from .fixes import Advice
+from .remedies import Advice
 from .rule import Finding, warning
 
 if TYPE_CHECKING:
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from session_manager_permissions._readiness.templates.functions import Candidate
     from session_manager_permissions._readiness.templates.model import Resource
 
-    from .changes import TemplateChanges
-    from .fixes import Code, Fix
+    from .python import Code
+    from .remedies import Fix
+    from .steps import Steps
 
 TAGS_MATCH_NOTHING: Final = "tags-match-nothing"
 RULES: Final = (
@@ -140,17 +140,17 @@ class Tag(NamedTuple):
     key: str
     value: str
 
-    def write(self, code: Code, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def in_python(self, code: Code) -> str:
         """Write the tag."""
-        given = f"{in_python(self.key)}, {in_python(self.value)}"
+        given = f"{code.literal(self.key)}, {code.literal(self.value)}"
         code.add(f"{code.core('Tags')}.of({code.l1(self.compute)}).add({given})")
         return ""
 
-    def change(self, changes: TemplateChanges, resources: tuple[Resource, ...]) -> str:  # noqa: ARG002
+    def in_template(self, steps: Steps) -> str:
         """Add the tag."""
         tag: dict[str, object] = {"Key": self.key, "Value": self.value}
         if self.compute.type == _GROUP:
             tag["PropagateAtLaunch"] = True
-        if changes.add(self.compute, "Properties.Tags", tag):
+        if steps.append(self.compute, "Tags", tag):
             return ""
         return f"give {self.compute.logical_id} the tag {self.key!r} with {self.value!r}"

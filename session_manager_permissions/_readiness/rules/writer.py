@@ -1,17 +1,20 @@
-"""What the fixes of an assembly share, so that they can be used together."""
+"""What writes a fix: for whoever writes the app, or for whoever writes the template."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from session_manager_permissions._readiness.templates.functions import is_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from session_manager_permissions._readiness.parts import Parts
     from session_manager_permissions._readiness.templates.model import Resource, Template
+
+_Made = TypeVar("_Made")
 
 
 class LaunchedBy(NamedTuple):
@@ -22,10 +25,26 @@ class LaunchedBy(NamedTuple):
     """Where their profile belongs: it, or its launch template."""
     role: Resource | None
     """Their role, or their profile if the role is not in the app; None without one."""
+    opens_at_boot: bool
+    """Whether the role may open the channels when they boot."""
 
 
-class Writer:
-    """Writes the fixes of an assembly, which can be used together."""
+class Once:
+    """Makes what is asked for by a key, and returns the same from then on."""
+
+    def __init__(self) -> None:
+        self._kept: dict[object, Any] = {}
+
+    def __call__(self, key: object, make: Callable[[], _Made]) -> _Made:
+        """Return what is made for a key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        made: _Made = self._kept[key]
+        return made
+
+
+class Shared:
+    """What the fixes of an assembly share, so that they can be used together."""
 
     def __init__(
         self,
@@ -43,21 +62,13 @@ class Writer:
         self.parts = parts
         self._has = has
         self._launches = launches
-        self._launched: list[LaunchedBy] | None = None
+        self.once = Once()
+        """What is made once for all fixes."""
         self._taken: set[tuple[Template, str]] = set()
-        self._numbers: dict[Resource, list[int]] = {}
 
     def launched(self) -> list[LaunchedBy]:
         """Return all that launches instances, in any world."""
-        if self._launched is None:
-            self._launched = self._launches()
-        return self._launched
-
-    def numbers(self, acl: Resource, free: Callable[[], list[int]]) -> list[int]:
-        """Return the numbers that neither an entry of a network ACL nor another fix takes."""
-        if acl not in self._numbers:
-            self._numbers[acl] = free()
-        return self._numbers[acl]
+        return self.once("launched", self._launches)
 
     def free_id(self, template: Template, wanted: str) -> str:
         """Return an id that no construct and no resource of a stack has, and no other fix gives."""
@@ -74,47 +85,118 @@ class Writer:
         return found
 
 
-class Writing:
-    """What writes one fix, whatever it is for."""
+class NewRole(NamedTuple):
+    """A role or an instance profile that a fix makes."""
 
-    def __init__(self, writer: Writer) -> None:
-        self.parts = writer.parts
-        self.free_id = writer.free_id
-        self.numbers = writer.numbers
-        """The numbers that are free for entries of a network ACL; `pop` those you take."""
-        self._launches = writer.launched
-        self._written: set[object] = set()
+    name: object
+    arn: object
+    policy: str = ""
+    """What its instances wait for; empty if it has its policy from the start."""
+
+
+class Writing(ABC):
+    """What writes one fix, in the terms of an app or of a template."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self.parts = shared.parts
+        self.once = Once()
+        """What is made once for this fix."""
 
     def named(self, resource: Resource, path: str) -> list[Resource | str]:
         """Return what the entries of a property are, of those that are the same in every world."""
         return [*self.parts.in_each_world(resource, written(resource, path))]
 
-    def is_new(self, part: object) -> bool:
-        """Tell whether this is the first time that the fix is asked about a part."""
-        is_new = part not in self._written
-        self._written.add(part)
-        return is_new
-
-    def machines(self, template: Template, *, role: Resource) -> list[Resource]:
+    def machines(self, role: Resource) -> list[Resource]:
         """Return what launches instances with a role, and can wait for a policy of the role."""
-        found = (one.machine for one in self._launches() if one.role is role)
+        found = (one.machine for one in self.shared.launched() if one.role is role)
         return [
             one
             for one in dict.fromkeys(found)
-            if one.template is template and one not in role.waits_for
+            if one.template is role.template and one not in role.waits_for
         ]
 
     def launched_from(self, set_in: Resource) -> list[Resource]:
         """Return what launches instances as a resource says: it, or those that use it."""
-        found = (one.machine for one in self._launches() if one.set_in is set_in)
+        found = (one.machine for one in self.shared.launched() if one.set_in is set_in)
         return [one for one in dict.fromkeys(found) if one.template is set_in.template]
+
+    # What a fix changes
+
+    @abstractmethod
+    def set(self, resource: Resource, path: str, value: object) -> None:
+        """Set a property, such as `MetadataOptions.HttpEndpoint`."""
+
+    @abstractmethod
+    def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:
+        """Add an entry to a list, which is empty if there is no such property yet."""
+
+    @abstractmethod
+    def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
+        """Make a resource in the stack of another, and return what to call it."""
+
+    @abstractmethod
+    def ref(self, resource: Resource, attribute: str = "") -> object:
+        """Return what a property of another resource has as a reference."""
+
+    # Changes that are made of others
+
+    def append(self, resource: Resource, path: str, entry: object) -> bool:
+        """Add an entry to the list that a property is; tell whether there is a way.
+
+        CloudFormation takes one entry in place of a list.
+        """
+        there = written(resource, path)
+        if isinstance(there, list) or there is None:
+            self.add_entry(resource, path, there or [], entry)
+        elif is_function(there):
+            return False
+        else:
+            self.set(resource, path, [there, entry])
+        return True
+
+    def statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
+        """Add a statement to a policy document; tell whether there is a way."""
+        document = written(resource, path)
+        is_document = isinstance(document, dict) and not is_function(document)
+        return is_document and self.append(resource, f"{path}.Statement", statement)
+
+    def rule(self, group: Resource, direction: str, block: object) -> None:
+        """Let TCP 443 pass by a rule of a security group, or of a resource's own group."""
+        attribute = _OWN_GROUP.get(group.type, "GroupId")
+        properties = {"GroupId": self.ref(group, attribute), **HTTPS, "CidrIp": block}
+        self.make(group, f"Https{direction}", f"AWS::EC2::SecurityGroup{direction}", properties)
+
+
+_OWN_GROUP = {
+    "AWS::EC2::VPC": "DefaultSecurityGroup",
+    "AWS::EKS::Cluster": "ClusterSecurityGroupId",
+}
+"""The attribute with the id of the security group that AWS makes with a resource."""
+HTTPS = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 
 
 def written(resource: Resource, path: str) -> object:
     """Return a property as the template has it, in no particular world; None without it."""
+    return _found(resource, path)[1]
+
+
+def path_written(resource: Resource, path: str) -> str:
+    """Return the path of a property without the numbers of entries that have no list."""
+    return _found(resource, path)[0]
+
+
+def _found(resource: Resource, path: str) -> tuple[str, object]:
     found: Any = resource.body.get("Properties")
+    names: list[str] = []
     for name in path.split("."):
-        if not isinstance(found, dict) or is_function(found):
-            return None
-        found = dict.get(found, name)
-    return found
+        is_number = name.isdecimal() and not is_function(found)
+        if is_number and isinstance(found, list):
+            found = dict(enumerate(found)).get(int(name))
+        elif is_number and found is not None:
+            continue  # the one entry, in place of a list
+        else:
+            is_mapping = isinstance(found, dict) and not is_function(found)
+            found = dict.get(found, name) if is_mapping else None
+        names.append(name)
+    return ".".join(names), found

@@ -1,0 +1,117 @@
+"""What makes the resources of templates: the constructs of an app, as code takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_manager_permissions._readiness.templates.model import Resource, Template
+
+
+class Made(NamedTuple):
+    """The construct that makes a resource."""
+
+    stack: tuple[str, ...]
+    """The ids from the app to its stack."""
+    ids: tuple[str, ...]
+    """The ids from the stack to the L1 construct."""
+    l2: str = ""
+    """The class of the L2 construct whose default child it is; empty where there is none."""
+    is_included: bool = False
+    """Whether `CfnInclude` makes it."""
+    is_in_app: bool = True
+    """Whether a construct of the app makes it. None makes what is in a template of the user's own,
+    which a stack nests by its URL."""
+
+
+class FleetMade(NamedTuple):
+    """A `SessionManagerFleet`, as the app makes it."""
+
+    scope: tuple[str, ...]
+    """The ids from the app to its scope."""
+    id: str
+    arguments: Mapping[str, object] | None
+    """Its arguments, each as `Argument`; None where one of them can't be written."""
+
+
+class ConstructPath(NamedTuple):
+    """The ids from the app to a construct that is an argument."""
+
+    ids: tuple[str, ...]
+
+
+Argument: TypeAlias = "ConstructPath | bool | str | tuple[ConstructPath, ...]"
+
+
+class Constructs(Protocol):
+    """Knows what makes the resources of templates."""
+
+    def made(self, resource: Resource) -> Made:
+        """Return the construct that makes a resource."""
+
+    def has(self, template: Template, construct_id: str) -> bool:
+        """Tell whether the stack of a template has a child of this id."""
+
+    def fleet(self, resource: Resource) -> FleetMade | None:
+        """Return the fleet that covers an instance profile or a node group."""
+
+    def maker(self, policy: Resource) -> tuple[str, ...] | None:
+        """Return the ids from the stack to the construct that a policy is a part of."""
+
+    def is_of_fleet(self, policy: Resource) -> bool:
+        """Tell whether a fleet makes a policy, which it does at the end of the synthesis."""
+
+
+class ByTemplate:
+    """Tells constructs by what the templates show of them, where there is no app to ask."""
+
+    def __init__(self) -> None:
+        self._children: dict[Template, set[str]] = {}
+
+    def made(self, resource: Resource) -> Made:
+        """Read the path that CDK writes into the template; without one it is included."""
+        stack, *ids = resource.path.split("/")
+        if not ids:
+            return Made((), ("Template", resource.logical_id), is_included=True)
+        is_part = ids[-1] in DEFAULT_CHILDREN and len(ids) > 1
+        return Made((stack,), tuple(ids), L2.get(resource.type, "") if is_part else "")
+
+    def has(self, template: Template, construct_id: str) -> bool:
+        """Look through the first ids of the paths."""
+        if template not in self._children:
+            paths = [one.path.split("/") for one in template.resources.values()]
+            self._children[template] = {first for path in paths for first in path[1:2]}
+        return construct_id in self._children[template]
+
+    def fleet(self, resource: Resource) -> None:
+        """Nothing in a template tells that a fleet covers it."""
+
+    def maker(self, policy: Resource) -> tuple[str, ...] | None:
+        """Tell it by the ids of the L2 policy."""
+        ids = self.made(policy).ids
+        return ids[:-2] if ids[-2:] == ("Policy", "Resource") and ids[:-2] else None
+
+    def is_of_fleet(self, policy: Resource) -> bool:
+        """A fleet makes L1 policies of this id."""
+        made = self.made(policy)
+        return not made.is_included and made.ids[1:][-1:] == ("Policy",)
+
+
+DEFAULT_CHILDREN: Final = {"Resource", "Default", "ASG"}
+L2: Final = {
+    "AWS::AutoScaling::AutoScalingGroup": "AutoScalingGroup",
+    "AWS::EC2::Instance": "Instance",
+    "AWS::EC2::LaunchTemplate": "LaunchTemplate",
+    "AWS::EC2::SecurityGroup": "SecurityGroup",
+    "AWS::EC2::VPC": "Vpc",
+    "AWS::EC2::VPCEndpoint": "InterfaceVpcEndpoint",
+    "AWS::IAM::InstanceProfile": "InstanceProfile",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicy",
+    "AWS::IAM::Role": "Role",
+    "AWS::KMS::Key": "Key",
+    "AWS::Logs::LogGroup": "LogGroup",
+    "AWS::S3::Bucket": "Bucket",
+}
+"""The L2 construct of each type that a fix takes as one."""

@@ -1,0 +1,346 @@
+"""Writes a fix as code, so that it runs as it stands in the stack that the finding is in.
+
+A fix takes each construct from the tree by its path, gives ids that are free, and imports what it
+uses. What takes a construct is known to `Constructs`, which the plug-in has CDK's tree answer.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from session_manager_permissions import _needs
+from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.templates.functions import is_function
+
+from .constructs import DEFAULT_CHILDREN, L2
+from .statements import AWS_MANAGED
+from .writer import NewRole, Writing, path_written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from session_manager_permissions._needs import NeededStatement
+    from session_manager_permissions._readiness.templates.model import Resource
+
+    from .constructs import Constructs, FleetMade, Made
+    from .writer import Shared
+
+
+class Expression(NamedTuple):
+    """A value that code gives by an expression."""
+
+    text: str
+
+
+class Code(Writing):
+    """The code of one fix."""
+
+    def __init__(
+        self, shared: Shared, constructs: Constructs, resources: tuple[Resource, ...]
+    ) -> None:
+        super().__init__(shared)
+        self._constructs = constructs
+        self._resources = resources
+        stacks = {self._constructs.made(one).stack for one in resources}
+        self._stack = stacks.pop() if len(stacks) == 1 else None
+        """The ids of the stack that `self` is; None where it is any construct of the app."""
+        self.is_possible = True
+        """Whether the app makes all that the code takes."""
+        self._imports: dict[str, set[str]] = {}
+        self._lines: list[str] = []
+        self._remarks: list[str] = []
+        self._variables: dict[object, str] = {}
+        self._names: set[str] = set()
+
+    def text(self) -> str:
+        """Return the code; nothing if it has no lines."""
+        remarks = [f"# {one}" for one in dict.fromkeys(self._remarks)]
+        if not self._lines:
+            return "\n".join(remarks)
+        where = "any stack of the app"
+        if self._stack is not None:
+            where = f"the stack {in_python('/'.join(self._stack))}" if self._stack else "the stack"
+        imports = [
+            f"from {module} import {', '.join(sorted(names))}"
+            for module, names in sorted(self._imports.items())
+        ]
+        return "\n".join([*remarks, f"# In {where}:", *imports, *dict.fromkeys(self._lines)])
+
+    def add(self, *lines: str) -> None:
+        """Add lines of code."""
+        self._lines += lines
+
+    def remark(self, text: str) -> None:
+        """Add a comment."""
+        self._remarks.append(text)
+
+    # Changes
+
+    def set(self, resource: Resource, path: str, value: object) -> None:
+        """Override a property of the L1 construct."""
+        given = f"{in_python(path_written(resource, path))}, {self.literal(value)}"
+        self.add(f"{self.l1(resource)}.add_property_override({given})")
+
+    def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:
+        """Override the entry that comes next; all of a list that is not there yet."""
+        where, value = (f"{path}.{len(there)}", entry) if there else (path, [entry])
+        self.set(resource, where, value)
+
+    def statement(self, resource: Resource, path: str, statement: Mapping[str, object]) -> bool:
+        """Add a statement by the L2 construct, if there is one that takes statements."""
+        adds = _ADDS_STATEMENTS.get(resource.type)
+        if adds is None or not self.is_l2(resource):
+            return super().statement(resource, path, statement)
+        made = f"{self.cdk('iam')}.PolicyStatement.from_json({self.literal(statement)})"
+        self.add(f"{self.l2(resource)}.{adds}({made})")
+        return True
+
+    def rule(self, group: Resource, direction: str, block: object) -> None:
+        """Add a rule by the L2 construct of a security group, if there is one."""
+        if group.type != "AWS::EC2::SecurityGroup" or not self.is_l2(group):
+            super().rule(group, direction, block)
+            return
+        ec2 = self.cdk("ec2")
+        rule = f"{ec2}.Peer.ipv4({self.literal(block)}), {ec2}.Port.tcp(443)"
+        self.add(f"{self.l2(group)}.add_{direction.lower()}_rule({rule})")
+
+    def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
+        """Make an L1 construct, and return the code that makes it."""
+        _, module, name = type_.split("::")
+        given = (
+            f"{snake(name)}={self.literal(_of_jsii(value))}" for name, value in properties.items()
+        )
+        made_by = f"{self.cdk(module.lower())}.Cfn{name}"
+        made = f"{made_by}({self.stack(about)}, {self.new_id(about, what)}, {', '.join(given)})"
+        self.add(made)
+        return made
+
+    def make_role(
+        self, about: Resource, service: str, needed: Iterable[NeededStatement], options: str = ""
+    ) -> NewRole:
+        """Make a role, with the policy that this library makes."""
+        iam = self.cdk("iam")
+        role = self.new(
+            "session_manager_role",
+            f"{iam}.Role({self.stack(about)}, {self.new_id(about, 'Role')}, "
+            f"assumed_by={iam}.ServicePrincipal({in_python(service)}))",
+        )
+        registers = [_REGISTERS] if _needs.REGISTRATION in needed else []
+        given = [f"role={role}", *registers, *filter(None, [options])]
+        policy = self.new_permissions(about, given)
+        return NewRole(Expression(role), Expression(f"{role}.role_arn"), policy)
+
+    def make_profile(self, about: Resource, role: NewRole) -> NewRole:
+        """Make an instance profile of a new role."""
+        given = f"{self.stack(about)}, {self.new_id(about, 'Profile')}"
+        made_by = f"{self.cdk('iam')}.InstanceProfile({given}, role={self.literal(role.name)})"
+        profile = self.new("session_manager_profile", made_by)
+        name, arn = f"{profile}.instance_profile_name", f"{profile}.instance_profile_arn"
+        return NewRole(Expression(name), Expression(arn), role.policy)
+
+    def new_permissions(self, about: Resource, arguments: Iterable[str]) -> str:
+        """Make the permissions in the stack of a resource, and return their variable."""
+        given = [self.stack(about), self.new_id(about, "SessionManager"), *arguments]
+        made_by = self.library("SessionManagerPermissions")
+        return self.new("permissions", f"{made_by}({', '.join(given)})")
+
+    def give(self, role: Resource, arguments: Iterable[str], *, registers: bool) -> None:
+        """Give a role the permissions, and have the compute with it wait for them.
+
+        Args:
+            role: the role; a profile of it if it is not in the app.
+            arguments: further arguments of the construct.
+            registers: whether the role may register.
+        """
+        by = "role" if role.type == "AWS::IAM::Role" else "instance_profile"
+        given = [f"{by}={self.construct(role)}", *([_REGISTERS] if registers else []), *arguments]
+        permissions = self.new_permissions(role, given)
+        for machine in self.machines(role):
+            self.wait(machine, permissions)
+
+    def wait(self, machine: Resource, policy: Resource | str) -> None:
+        """Make what launches instances wait for a policy, or what makes it."""
+        waits_for = policy if isinstance(policy, str) else self._maker(policy)
+        self.add(f"{self.l1(machine)}.node.add_dependency({waits_for})")
+
+    # Names
+
+    def library(self, name: str) -> str:
+        """Return a public name of this library."""
+        self._imports.setdefault("session_manager_permissions", set()).add(name)
+        return name
+
+    def core(self, name: str) -> str:
+        """Return a public name of CDK itself."""
+        self._imports.setdefault("aws_cdk", set()).add(name)
+        return name
+
+    def cdk(self, module: str) -> str:
+        """Return the usual short name of a module of CDK, such as `ec2`."""
+        self._imports.setdefault("aws_cdk", set()).add(f"aws_{module} as {module}")
+        return module
+
+    def new(self, name: str, made_by: str) -> str:
+        """Add a line that makes something, and return its variable."""
+        return self._variable((name, made_by), name, made_by)
+
+    def new_id(self, resource: Resource, what: str) -> str:
+        """Return an id, as a literal, of something new about a resource in its stack."""
+        made = self.made(resource)
+        ids = [one for one in made.ids if one not in DEFAULT_CHILDREN]
+        if made.is_included:
+            ids = ids[-1:]
+        return in_python(self.shared.free_id(resource.template, f"{''.join(ids)}{what}"))
+
+    def _variable(self, key: object, name: str, value: str) -> str:
+        if key not in self._variables:
+            number, found = 1, name
+            while found in self._names or found in _RESERVED or keyword.iskeyword(found):
+                number += 1
+                found = f"{name}_{number}"
+            self._names.add(found)
+            self._variables[key] = found
+            self._lines.append(f"{found} = {value}")
+        return self._variables[key]
+
+    # Constructs
+
+    def made(self, resource: Resource) -> Made:
+        """Return the construct that makes a resource."""
+        made = self._constructs.made(resource)
+        self.is_possible = self.is_possible and made.is_in_app
+        return made
+
+    def fleet(self) -> FleetMade | None:
+        """Return the fleet that covers the instance profile or node group of the finding."""
+        return self._constructs.fleet(self._resources[0])
+
+    def is_of_fleet(self, policy: Resource) -> bool:
+        """Tell whether a `SessionManagerFleet` makes a policy."""
+        return self._constructs.is_of_fleet(policy)
+
+    def is_l2(self, resource: Resource) -> bool:
+        """Tell whether a resource is the default child of the L2 construct for its type."""
+        return self.made(resource).l2 == L2.get(resource.type, "-")
+
+    def l1(self, resource: Resource) -> str:
+        """Return a variable with the L1 construct of a resource."""
+        made = self.made(resource)
+        *above, last = made.ids
+        if made.l2:
+            name, taken = (
+                f"cfn_{snake(above[-1])}",
+                f"{self._found(made, above)}.node.default_child",
+            )
+        elif made.is_included:
+            include = self._variable(
+                (made.stack, *above), f"{snake(above[-1])}_include", self._found(made, above)
+            )
+            name, taken = snake(last), f"{include}.get_resource({in_python(last)})"
+        else:
+            name, taken = snake("_".join(made.ids[-2:])), self._found(made, made.ids)
+        return self._variable(("l1", resource), name, taken)
+
+    def l2(self, resource: Resource) -> str:
+        """Return a variable with the L2 construct of a resource, which `is_l2`."""
+        made = self.made(resource)
+        taken = self._found(made, made.ids[:-1])
+        return self._variable(("l2", resource), snake("_".join(made.ids[-3:-1])), taken)
+
+    def construct(self, resource: Resource) -> str:
+        """Return a variable with the L2 construct of a resource, or with the L1 one."""
+        return self.l2(resource) if self.is_l2(resource) else self.l1(resource)
+
+    def stack(self, resource: Resource) -> str:
+        """Return `self`, or a variable with the stack of a resource."""
+        stack = self.made(resource).stack
+        if stack == self._stack or not stack:
+            return "self"
+        return self._variable(stack, f"{snake(stack[-1])}_stack", self.at(stack))
+
+    def at(self, ids: Iterable[str], start: str = "self.node.root") -> str:
+        """Return the expression that takes a construct by its ids from the app."""
+        found = start
+        for one in ids:
+            found = f"{found}.node.find_child({in_python(one)})"
+        return found
+
+    def _found(self, made: Made, ids: Iterable[str]) -> str:
+        """Return the expression of a construct in a stack."""
+        is_here = not made.stack or made.stack == self._stack
+        return self.at(ids, "self" if is_here else self.at(made.stack))
+
+    def _maker(self, policy: Resource) -> str:
+        """Return a variable with the construct that makes a policy."""
+        ids = self._constructs.maker(policy)
+        if ids is None:
+            return self.l1(policy)
+        taken = self._found(self.made(policy), ids)
+        return self._variable(("maker", policy), snake("_".join(ids[-2:])), taken)
+
+    # Values
+
+    def ref(self, resource: Resource, attribute: str = "") -> Expression:
+        """Return an attribute of the L1 construct."""
+        name = f"attr_{snake(attribute)}" if attribute else "ref"
+        return Expression(f"{self.l1(resource)}.{name}")
+
+    def reaches(self, resource: Resource, other: Resource) -> bool:  # noqa: ARG002
+        """Tell that CDK refers to a resource of another stack as well."""
+        return True
+
+    def block(self, resource: Resource) -> object:
+        """Return the range itself, if it is known: it makes no reference between stacks."""
+        name = "attr_cidr_block" if resource.type == "AWS::EC2::VPC" else "cidr_block"
+        known = (one for one in self.named(resource, "CidrBlock") if isinstance(one, str))
+        return next(known, None) or Expression(f"{self.l1(resource)}.{name}")
+
+    def literal(self, value: object) -> str:
+        """Write a value of a template as Python."""
+        match value:
+            case Expression(written):
+                return written
+            case str():
+                return in_python(value)
+            case {"Fn::Sub": str(pattern)}:
+                return self._of_sub(pattern)
+            case dict():
+                entries = (
+                    f"{in_python(name)}: {self.literal(dict.get(value, name))}" for name in value
+                )
+                return f"{{{', '.join(entries)}}}"
+            case list():
+                return f"[{', '.join(map(self.literal, value))}]"
+        return repr(value)
+
+    def _of_sub(self, pattern: str) -> str:
+        if not pattern.startswith(AWS_MANAGED):
+            return f"{self.core('Fn')}.sub({in_python(pattern)})"
+        name = in_python(pattern.removeprefix(AWS_MANAGED))
+        policy = f"{self.cdk('iam')}.ManagedPolicy.from_aws_managed_policy_name({name})"
+        return f"{policy}.managed_policy_arn"
+
+
+_REGISTERS: Final = "allow_registration=True"
+_RESERVED: Final = {"self", "cdk", "ec2", "iam", "logs", "app", "scope"}
+_ADDS_STATEMENTS: Final = {
+    "AWS::EC2::VPCEndpoint": "add_to_policy",
+    "AWS::IAM::ManagedPolicy": "add_statements",
+    "AWS::IAM::Role": "assume_role_policy.add_statements",
+}
+"""What adds a statement to the document of an L2 construct."""
+
+
+def _of_jsii(value: object) -> object:
+    """Return an inner property with the names that an L1 construct has for its parts."""
+    if isinstance(value, dict) and not is_function(value):
+        return {f"{name[0].lower()}{name[1:]}": one for name, one in value.items()}
+    return value
+
+
+def snake(id_: str) -> str:
+    """Return the name of a variable for a construct of this id."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", id_).strip("_").lower()
+    return words if words[:1].isalpha() else f"the_{words}".rstrip("_")

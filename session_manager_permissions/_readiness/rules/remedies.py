@@ -1,0 +1,268 @@
+"""The fixes that several rules have. One that is for a rule alone is in the file of the rule.
+
+A `Remedy` is said once, and each writer puts it in its own terms. Where this library or CDK has a
+construct for what a template spells out, a fix has two methods, one for each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+from session_manager_permissions import _needs
+from session_manager_permissions._quoting import in_python
+from session_manager_permissions._readiness.templates.model import Resource
+
+from .constructs import ConstructPath
+from .statements import allow, inline, statement_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from session_manager_permissions._needs import NeededStatement
+
+    from .constructs import FleetMade
+    from .python import Code
+    from .steps import Steps
+
+    Writer: TypeAlias = Code | Steps
+    """What writes one fix: as code for whoever writes the app, or as steps in the template."""
+
+LEAVE_OUT: Final = "leave these actions out of the Deny (of one with `NotAction`, add them to that)"
+"""What to do about an explicit Deny, which no code can find where a statement is made."""
+
+
+class Fix(Protocol):
+    """What mends a finding, or a part of it."""
+
+    def in_python(self, code: Code) -> str:
+        """Write it as code; where no code can do it, return what to do, as a clause."""
+
+    def in_template(self, steps: Steps) -> str:
+        """Write it as steps; where that can't be told, return what to do, as a clause."""
+
+
+class Remedy(ABC):
+    """A fix that is said once."""
+
+    @abstractmethod
+    def apply(self, to: Writer) -> str:
+        """Have it written; where that is not possible, return what to do, as a clause."""
+
+    def in_python(self, code: Code) -> str:
+        """Write it as code."""
+        return self.apply(code)
+
+    def in_template(self, steps: Steps) -> str:
+        """Write it as steps."""
+        return self.apply(steps)
+
+
+class Advice(NamedTuple):
+    """What to do where no code can mend a finding."""
+
+    clause: str
+    for_template: str = ""
+    """What to do in a template, if that is something else."""
+
+    def in_python(self, code: Code) -> str:  # noqa: ARG002
+        """Return the advice."""
+        return self.clause
+
+    def in_template(self, steps: Steps) -> str:  # noqa: ARG002
+        """Return the advice."""
+        return self.for_template or self.clause
+
+
+class Ask(NamedTuple):
+    """Whom to ask what can't be known."""
+
+    sentence: str
+
+    def in_python(self, code: Code) -> str:
+        """Write a comment."""
+        code.remark(self.sentence)
+        return ""
+
+    def in_template(self, steps: Steps) -> str:  # noqa: ARG002
+        """Return the sentence."""
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class Set(Remedy):
+    """Sets a property, such as `MetadataOptions.HttpEndpoint`."""
+
+    resource: Resource
+    path: str
+    value: object = field(hash=False)
+
+    def apply(self, to: Writer) -> str:
+        """Set it."""
+        to.set(self.resource, self.path, self.value)
+        return ""
+
+
+@dataclass(frozen=True)
+class AddStatement(Remedy):
+    """Adds a statement to a policy document."""
+
+    resource: Resource
+    path: str
+    """The property that is the document."""
+    statement: Mapping[str, object] = field(hash=False)
+    otherwise: str
+    """What to do where the statements are not written as such."""
+
+    def apply(self, to: Writer) -> str:
+        """Add it."""
+        is_added = to.statement(self.resource, self.path, self.statement)
+        return "" if is_added else self.otherwise
+
+
+class Option(NamedTuple):
+    """An argument of `SessionManagerPermissions`."""
+
+    name: str
+    value: Resource | str | bool
+    """What the app makes, or what is given as it is."""
+
+
+class GivePolicy(NamedTuple):
+    """Gives a role a policy of its own, on which the compute with it waits."""
+
+    role: Resource
+    """The role; a profile of it if it is not in the app."""
+    actions: tuple[str, ...] = ()
+    """What the agent needs for every session."""
+    options: tuple[Option, ...] = ()
+    """What sessions need besides."""
+
+    def in_python(self, code: Code) -> str:
+        """Write the construct that makes the policy."""
+        given = [f"{name}={self._argument(code, name, value)}" for name, value in self.options]
+        code.give(self.role, given, registers=registers(self.actions))
+        return ""
+
+    def in_template(self, steps: Steps) -> str:
+        """Add the policy to those of the role; beside it if the policy of a key may name it."""
+        made = [one for _, one in self.options if isinstance(one, Resource)]
+        if any(one.template is not self.role.template for one in made):
+            names = ", ".join(repr(one.logical_id) for one in made)
+            return f"allow the role {self.role.logical_id!r} to use {names}, of another template"
+        of_options = [statement_of(one) for one in self._needed()]
+        if of_options:
+            steps.give(self.role, of_options)
+        if self.actions:
+            may = [allow(self.actions)]
+            name = steps.shared.free_id(self.role.template, f"{self.role.logical_id}Channels")
+            if not steps.append(self.role, "Policies", inline(name, may)):
+                steps.give(self.role, may)
+        return ""
+
+    def _needed(self) -> Iterator[NeededStatement]:
+        given = dict(self.options)
+        match given.get("encryption_key"):
+            case Resource(logical_id=key):
+                yield _needs.decrypt(f"${{{key}.Arn}}", sessions_only=False)
+        match given.get("log_bucket"):
+            case Resource(logical_id=bucket):
+                arn = f"${{{bucket}.Arn}}"
+                prefix = _needs.joined(str(given.get("log_prefix", "")))
+                yield _needs.log_encryption(arn)
+                yield _needs.log_objects(arn, prefix, other_account=False)
+        match given.get("log_group"):
+            case None:
+                return
+            case Resource(logical_id=name):
+                name = f"${{{name}}}"
+            case name:
+                pass
+        yield from _needs.log_group(
+            f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{name}"
+        )
+
+    def _argument(self, code: Code, name: str, value: Resource | str | bool) -> str:  # noqa: FBT001
+        if isinstance(value, Resource):
+            return code.construct(value)
+        if name != "log_group":
+            return code.literal(value)
+        stack, new = code.stack(self.role), code.new_id(self.role, "LogGroup")
+        made_by = f"{code.cdk('logs')}.LogGroup.from_log_group_name"
+        return code.new("log_group", f"{made_by}({stack}, {new}, {code.literal(value)})")
+
+
+class Allow(NamedTuple):
+    """Allows a role what it is missing: by a policy, in its permissions boundary, or by both."""
+
+    policy: GivePolicy
+    """The policy, whose actions are those that no policy allows."""
+    by_boundary: tuple[str, ...]
+    """The actions that the boundary does not allow."""
+
+    def in_python(self, code: Code) -> str:
+        """Write the policy, or the option of the fleet; neither helps if the boundary denies it."""
+        clause = self._widen_boundary(code)
+        if clause or not self.policy.actions:
+            return clause
+        fleet = None
+        if {*self.policy.actions} <= {*_needs.REGISTRATION.actions} and not self.by_boundary:
+            fleet = None if self._opens_at_boot(code) else code.fleet()
+        if fleet is None:
+            return self.policy.in_python(code)
+        if fleet.arguments is None:
+            return f"give allow_registration=True to the fleet {fleet.id!r}"
+        _remake(code, fleet)
+        return ""
+
+    def in_template(self, steps: Steps) -> str:
+        """Add both."""
+        return self.policy.in_template(steps) or self._widen_boundary(steps)
+
+    def _opens_at_boot(self, code: Code) -> bool:
+        """Tell whether compute with the role may open the channels as soon as it boots.
+
+        Nothing can wait for the policy of a fleet, so the registration would come too late there.
+        """
+        role = self.policy.role
+        return any(one.opens_at_boot for one in code.shared.launched() if one.role is role)
+
+    def _widen_boundary(self, to: Writer) -> str:
+        if not self.by_boundary:
+            return ""
+        boundary = next(iter(to.named(self.policy.role, "PermissionsBoundary")), None)
+        otherwise = (
+            f"allow {', '.join(self.by_boundary)} in the permissions boundary, or give the role "
+            "another boundary if that one is not yours to change"
+        )
+        if not isinstance(boundary, Resource):
+            return otherwise
+        statement = allow(self.by_boundary)
+        return AddStatement(boundary, "PolicyDocument", statement, otherwise).apply(to)
+
+
+def registers(actions: Iterable[str]) -> bool:
+    """Tell whether the registration is one of the actions."""
+    return not {*_needs.REGISTRATION.actions}.isdisjoint(actions)
+
+
+def _remake(code: Code, fleet: FleetMade) -> None:
+    """Make a fleet again, with the registration."""
+    scope = code.new("fleet_scope", code.at(fleet.scope))
+    id_ = in_python(fleet.id)
+    arguments = {**(fleet.arguments or {}), "allow_registration": True}
+    given = [f"{name}={_argument(code, value)}" for name, value in arguments.items()]
+    code.add(
+        f"# The same as allow_registration=True where the app makes the fleet {id_}:",
+        f"{scope}.node.try_remove_child({id_})",
+        f"{code.library('SessionManagerFleet')}({scope}, {id_}, {', '.join(given)})",
+    )
+
+
+def _argument(code: Code, value: object) -> str:
+    if isinstance(value, ConstructPath):
+        return code.at(value.ids)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_argument(code, one) for one in value)}]"
+    return code.literal(value)

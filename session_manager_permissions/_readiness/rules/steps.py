@@ -1,0 +1,130 @@
+"""Writes a fix as steps: what to change in a template."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .statements import inline, policy_of, statement_of, trusted
+from .writer import NewRole, Writing, path_written, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from session_manager_permissions._needs import NeededStatement
+    from session_manager_permissions._readiness.templates.model import Resource, Template
+
+    from .writer import Shared
+
+
+class Step(NamedTuple):
+    """A part of a fix."""
+
+    text: str
+    template: Template | None = None
+    """The template to change; None where the text alone says what to do."""
+    logical_id: str = ""
+    path: str = ""
+    """The place in the resource, such as `Properties.Tags`; empty for a new resource."""
+    value: Any = None
+    """What is there then, or one more entry of what is there."""
+    adds: bool = False
+    """Whether the value is one more entry of a list."""
+
+
+class Steps(Writing):
+    """The steps of one fix."""
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self._steps: dict[str, Step] = {}
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps, each once."""
+        return (*self._steps.values(),)
+
+    def say(self, clause: str) -> None:
+        """Say what to do, where no template that is here can be changed so."""
+        self._add(Step(clause))
+
+    def _add(self, step: Step) -> None:
+        self._steps.setdefault(step.text, step)
+
+    def set(self, resource: Resource, path: str, value: object) -> None:
+        """Say what a property has to be."""
+        path = f"Properties.{path_written(resource, path) if '.' in path else path}"
+        text = f"set {path} of {resource.logical_id} to {json.dumps(value)}"
+        step = Step(text, resource.template, resource.logical_id, path, value)
+        self._steps.setdefault(text, step)
+
+    def add_entry(self, resource: Resource, path: str, there: list[Any], entry: object) -> None:  # noqa: ARG002
+        """Say what to add to a list."""
+        self._add_to(resource, f"Properties.{path}", entry)
+
+    def _add_to(self, resource: Resource, path: str, value: object) -> None:
+        text = f"add to {path} of {resource.logical_id}: {json.dumps(value)}"
+        self._add(Step(text, resource.template, resource.logical_id, path, value, adds=True))
+
+    def make(self, about: Resource, what: str, type_: str, properties: Mapping[str, object]) -> str:
+        """Say which resource to add, and return its logical id."""
+        logical_id = self.shared.free_id(about.template, f"{about.logical_id}{what}")
+        body = {"Type": type_, "Properties": properties}
+        text = f"add the resource {logical_id}: {json.dumps(body)}"
+        self._add(Step(text, about.template, logical_id, value=body))
+        return logical_id
+
+    def make_role(
+        self,
+        about: Resource,
+        service: str,
+        needed: Iterable[NeededStatement],
+        options: str = "",  # noqa: ARG002
+    ) -> NewRole:
+        """Make a role that has its policy from the start."""
+        properties = {
+            "AssumeRolePolicyDocument": policy_of([trusted(service)]),
+            "Policies": [inline("SessionManager", map(statement_of, needed))],
+        }
+        role = self.make(about, "Role", "AWS::IAM::Role", properties)
+        return NewRole({"Ref": role}, {"Fn::GetAtt": [role, "Arn"]})
+
+    def make_profile(self, about: Resource, role: NewRole) -> NewRole:
+        """Make an instance profile of a new role."""
+        properties = {"Roles": [role.name]}
+        profile = self.make(about, "Profile", "AWS::IAM::InstanceProfile", properties)
+        return NewRole({"Ref": profile}, {"Fn::GetAtt": [profile, "Arn"]})
+
+    def wait(self, machine: Resource, policy: Resource | str) -> None:
+        """Say what to add to `DependsOn`."""
+        waits_for = policy if isinstance(policy, str) else policy.logical_id
+        there = machine.body.get("DependsOn")
+        if there is None or isinstance(there, list):
+            self._add_to(machine, "DependsOn", waits_for)
+        else:
+            both = [there, waits_for]
+            text = f"set DependsOn of {machine.logical_id} to {json.dumps(both)}"
+            self._add(Step(text, machine.template, machine.logical_id, "DependsOn", both))
+
+    def give(self, role: Resource, statements: Sequence[Mapping[str, object]]) -> None:
+        """Give a role a policy, on which the compute with it waits."""
+        new_name = self.shared.free_id(role.template, f"{role.logical_id}SessionManager")
+        properties = {"RoleName": self.ref(role), **inline(new_name, statements)}
+        new = self.make(role, "SessionManager", "AWS::IAM::RolePolicy", properties)
+        for machine in self.machines(role):
+            self.wait(machine, new)
+
+    def ref(self, resource: Resource, attribute: str = "") -> object:
+        """Refer to a resource of the same template."""
+        if attribute:
+            return {"Fn::GetAtt": [resource.logical_id, attribute]}
+        return {"Ref": resource.logical_id}
+
+    def reaches(self, resource: Resource, other: Resource) -> bool:
+        """Tell whether two resources are in one template."""
+        return resource.template is other.template
+
+    def block(self, resource: Resource) -> object:
+        """Return the attribute of the VPC, or what the template has of a further range."""
+        is_vpc = resource.type == "AWS::EC2::VPC"
+        return self.ref(resource, "CidrBlock") if is_vpc else written(resource, "CidrBlock")
