@@ -13,8 +13,8 @@ from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.arguments import add_arguments
 from tests.conftest import ROOT
 
-from .accounts import OTHER_REGION, REGISTER, Account, Machine, Role, Session
-from .nodes import REGION
+from .accounts import OTHER_REGION, Account, Machine, Role, Session
+from .nodes import REGION, REGISTER
 
 if TYPE_CHECKING:
     import pytest

@@ -102,8 +102,7 @@ class Case(NamedTuple):
     """A command, and what answers it."""
 
     arguments: tuple[str, ...]
-    make: Callable[[], Any]
-    """Makes the world or the account."""
+    make: Callable[[], World]
 
 
 def case(breaks: Callable[[World], object], *arguments: str, node: str = NODE) -> Case:
@@ -203,7 +202,7 @@ def account() -> Account:
         lacks=("ssm:UpdateInstanceInformation",), trusts="x.amazonaws.com"
     )
     found.profiles["lacking"] = "lacking"
-    found.uses()
+    found.has_document()
     return found
 
 
@@ -225,22 +224,17 @@ def run(of: Case, taint: Taint) -> Said:
         patch.setenv("PATH", "/nowhere")
         patch.setenv("COLUMNS", "300")
         patch.setattr(command, "_parser", PARSER)
-        if isinstance(world, World):
-            called = world.call
-            world.call = lambda service, operation, asked: taint(  # type: ignore[method-assign]
-                called(service, operation, asked),
-                *(f"{service}:{operation}", asked.get("Attribute", "")),
-            )
-            patch.setattr(command, "AwsSession", lambda *_: Session(world))
-        else:
-            answered = world.answer
-            world.answer = lambda service, region, operation, asked: taint(
-                answered(service, region, operation, asked), f"{service}:{operation}"
-            )
-            in_region = accounts.Session
-            patch.setattr(
-                answering, "AwsSession", lambda _, region, **__: in_region(world, region or REGION)
-            )
+        called = world.call
+        world.call = lambda service, operation, asked, region: taint(  # type: ignore[method-assign]
+            called(service, operation, asked, region),
+            *(f"{service}:{operation}", asked.get("Attribute", "")),
+        )
+        patch.setattr(command, "AwsSession", lambda *_: Session(world))
+        patch.setattr(
+            answering,
+            "AwsSession",
+            lambda _, region, **__: accounts.Session(world, region or REGION),
+        )
         status = command.main(of.arguments)
     return Said(status, out.getvalue(), err.getvalue())
 
