@@ -22,6 +22,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from botocore import xform_name
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -87,8 +88,7 @@ from .conftest import (
     warnings,
 )
 from .verify import accounts, audits, nodes
-from .verify.test_document import has_document, stubbed_ssm
-from .verify.test_verify import CHANNELS, REGISTER, Account, no_account, stubbed_account
+from .verify.test_verify import no_account
 
 if TYPE_CHECKING:
     import argparse
@@ -96,7 +96,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from botocore.stub import Stubber
     from constructs import IConstruct
     from syrupy.assertion import SnapshotAssertion
 
@@ -130,15 +129,13 @@ class World:
         self._exits = exits
 
     @functools.cached_property
-    def account(self) -> Account:
-        return self._exits.enter_context(stubbed_account(self.patch))
+    def account(self) -> nodes.World:
+        account = nodes.World()
+        self.patch.setattr(command_module, "AwsSession", functools.partial(nodes.Session, account))
+        return account
 
     def open(self, descriptor: int) -> TextIO:
         return self._exits.enter_context(os.fdopen(descriptor, "w"))
-
-    @functools.cached_property
-    def ssm(self) -> Stubber:
-        return self._exits.enter_context(stubbed_ssm(self.patch))
 
 
 class Row(NamedTuple):
@@ -344,7 +341,7 @@ def command(
     """The command, on an account that answers so."""
 
     def does(w: World) -> None:
-        _ = w.account, w.ssm
+        assert w.account
         answers(w)
         _verify(_parser().parse_args(["verify", *arguments]))
 
@@ -439,7 +436,7 @@ def audit(
         account = accounts.Account()
         if denied:
             account.refused["ec2:DescribeInstances"] = "UnauthorizedOperation"
-        session = accounts.Session(account, region)
+        session = nodes.Session(account, region=region)
         w.patch.setattr(answering, "AwsSession", lambda *_, **__: session)
         parsed = _parser().parse_args(["audit", "--output", "json", *arguments])
         del parsed.run
@@ -516,12 +513,17 @@ OTHER_NODE: Final = {
 }
 
 
+def has_answer(name: str, answer: object) -> Callable[[World], object]:
+    return lambda w: w.account.has(name, answer)
+
+
 def has_role(w: World) -> None:
-    w.account.has_role()
+    assert w.account
 
 
 def says_no(operation: str, code: str) -> Callable[[World], object]:
-    return lambda w: w.account.iam.add_client_error(operation, code, "Rate exceeded")
+    error = ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, operation)
+    return has_answer(f"iam:{xform_name(operation)}", error)
 
 
 def may_not_assume(w: World) -> None:
@@ -531,52 +533,35 @@ def may_not_assume(w: World) -> None:
 
 def fails_by(error: Exception) -> Callable[[World], object]:
     """What boto3 comes to, before there is an answer of AWS."""
-    return lambda w: w.patch.setattr(w.account.iam.client, "get_role", Mock(side_effect=error))
-
-
-def has_all(w: World) -> None:
-    w.account.has_role()
-    w.account.is_reachable()
+    return has_answer("iam:get_role", error)
 
 
 def is_not_read(w: World) -> None:
-    has_all(w)
+    has_role(w)
     reader, writer = os.pipe()
     os.close(reader)
     w.patch.setattr(sys, "stdout", w.open(writer))
 
 
 def has_no_standard_output(w: World) -> None:
-    has_all(w)
+    has_role(w)
     w.patch.setattr(sys, "stdout", None)
 
 
 def has_the_document(text: str) -> Callable[[World], object]:
-    def answers(w: World) -> None:
-        w.account.has_role()
-        has_document(w.ssm, text)
-
-    return answers
-
-
-def has_no_document(w: World) -> None:
-    w.account.has_role()
-    w.ssm.add_client_error("get_document", "InvalidDocument")
+    return has_answer("ssm:get_document", {"Content": text})
 
 
 def has_no_alias(w: World) -> None:
-    w.account.has_role()
-    w.account.kms.add_client_error("describe_key", "NotFoundException")
+    w.account.refuses("kms:DescribeKey", "NotFoundException")
 
 
 def loses_its_role(w: World) -> None:
-    w.account.has_role()
-    w.account.refusal = "NoSuchEntity"
+    w.account.refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")
 
 
 def leaves_an_answer_out(w: World) -> None:
-    w.account.has_role()
-    w.account.allows(*CHANNELS[:-1], REGISTER)
+    w.account.decides = lambda asked: {} if asked.action == nodes.CHANNELS[-1] else None
 
 
 def encrypted_twice(stack: cdk.Stack) -> s3.Bucket:
@@ -948,7 +933,7 @@ VERIFY: Final = {
     "`--log-group` without a region": Row(
         command("--role", "web-server", "--log-group", "sessions", answers=has_role), CannotAsk
     ),
-    "a `--document` that does not exist": Row(command(*ASKED, answers=has_no_document), NotThere),
+    "a `--document` that does not exist": Row(command(*ASKED, answers=has_role), NotThere),
     "a `--document` of another type": Row(
         command(*ASKED, answers=has_the_document('{"sessionType": "Shell"}')), CannotAsk
     ),
@@ -1016,7 +1001,7 @@ VERIFY: Final = {
     "the package without its extra": Row(command("--role", "web", answers=lacks_boto3), CannotAsk),
     "no credentials": Row(without_an_answer("--role", "web"), CannotAsk),
     "credentials that may not call IAM": Row(
-        command("--role", "web", answers=says_no("get_role", "AccessDenied")), NotPermitted
+        command("--role", "web", answers=says_no("GetRole", "AccessDenied")), NotPermitted
     ),
     "credentials that may not read a hybrid node": Row(
         of_node(nodes.HYBRID, breaks=lambda w: w.refuses("ssm:DescribeInstanceInformation")),
@@ -1074,7 +1059,11 @@ VERIFY: Final = {
         command("--role", "web", answers=fails_by(KeyError("GetRoleResult"))), CannotAsk
     ),
     "a role whose ARN is none": Row(
-        command("--role", "web", answers=lambda w: w.account.has_role(arn="no ARN of a role/web")),
+        command(
+            "--role",
+            "web",
+            answers=has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}}),
+        ),
         CannotAsk,
     ),
     "a key policy that is not JSON": Row(with_a_key_policy_of_no_json, CannotAsk),
@@ -1112,32 +1101,34 @@ VERIFY: Final = {
         CannotAsk,
     ),
     "credentials that have expired": Row(
-        command("--role", "web", answers=says_no("get_role", "ExpiredToken")), CannotAsk
+        command("--role", "web", answers=says_no("GetRole", "ExpiredToken")), CannotAsk
     ),
     "a region that is not enabled": Row(
-        command(*IN_REGION, answers=says_no("get_role", "UnrecognizedClientException")),
+        command(*IN_REGION, answers=says_no("GetRole", "UnrecognizedClientException")),
         CannotAsk,
     ),
     "a call that AWS refuses": Row(
-        command("--role", "web", answers=says_no("get_role", "Throttling")), CannotAsk
+        command("--role", "web", answers=says_no("GetRole", "Throttling")), CannotAsk
     ),
     "an action that IAM does not answer": Row(
         command("--role", "web-server", answers=leaves_an_answer_out), CannotAsk
     ),
     "a `--role` that does not exist": Row(
-        command("--role", "web", answers=says_no("get_role", "NoSuchEntity")), NotThere
+        command("--role", "web", answers=says_no("GetRole", "NoSuchEntity")), NotThere
     ),
     "a `--role` of another account": Row(
         command("--role", role_arn("team/web-server", OTHER_ACCOUNT), answers=has_role), CannotAsk
     ),
     "an `--instance-profile` that does not exist": Row(
-        command(
-            "--instance-profile", "web", answers=says_no("get_instance_profile", "NoSuchEntity")
-        ),
+        command("--instance-profile", "web", answers=says_no("GetInstanceProfile", "NoSuchEntity")),
         NotThere,
     ),
     "an `--instance-profile` without a role": Row(
-        command("--instance-profile", "web-server", answers=lambda w: w.account.has_profile()),
+        command(
+            "--instance-profile",
+            "web-server",
+            answers=lambda w: setattr(w.account, "of_profile", {"Roles": []}),
+        ),
         CannotAsk,
     ),
     "a `--key` by an alias that does not exist": Row(
