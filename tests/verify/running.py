@@ -39,6 +39,26 @@ class Run(NamedTuple):
         """The checks of a node with this verdict."""
         return {one["check"] for one in self.json["checks"] if one["verdict"] == verdict}
 
+    def check(self, name: str) -> dict[str, Any]:
+        """What is said of a check."""
+        (found,) = (one for one in self.json["checks"] if one["check"] == name)
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def nodes(self) -> dict[str, tuple[str, ...]]:
+        """The verdict and the causes of each node of an audit, by its id."""
+        return {one["id"]: (one["verdict"], *one["causes"]) for one in self.json["instances"]}
+
+    def one(self, node: str) -> dict[str, Any]:
+        """What an audit says of a node."""
+        (found,) = (one for one in self.json["instances"] if one["id"] == node)
+        return found  # type: ignore[no-any-return]
+
+    def error(self, region: str = REGION) -> str:
+        """What an audit could not ask of a region."""
+        (found,) = (one for one in self.json["regions"] if one["region"] == region)
+        return found["error"] or ""
+
     def capability(self, name: str) -> dict[str, Any]:
         """What a role may do."""
         (found,) = (one for one in self.json["capabilities"] if one["capability"] == name)

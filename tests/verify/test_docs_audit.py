@@ -8,13 +8,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from session_manager_permissions._verify import command
-from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.arguments import add_arguments
 from tests.conftest import ROOT
 
-from .accounts import OTHER_REGION, Account, Machine, Role, Session
-from .nodes import REGION, REGISTER
+from .accounts import OTHER_REGION, Account, Machine, Role
+from .nodes import REGISTER
+from .running import run
 
 if TYPE_CHECKING:
     import pytest
@@ -45,14 +44,9 @@ def lines() -> list[str]:
 
 
 def test_each_line_runs_and_the_first_prints_what_is_shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     account = shown_account()
-
-    def session(_: object, region: str | None, **__: object) -> Session:
-        return Session(account, region or REGION)
-
-    monkeypatch.setattr(answering, "AwsSession", session)
     monkeypatch.chdir(tmp_path)
     found = lines()
     for line in found:
@@ -61,12 +55,11 @@ def test_each_line_runs_and_the_first_prints_what_is_shown(
         for name in ("444455556666.json", "last.json"):  # of another account, and of last night
             if name in arguments and not Path(name).exists():
                 Path(name).write_bytes(Path("111122223333.json").read_bytes())
-        status = command.main(arguments)
-        captured = capsys.readouterr()
-        assert status == (0 if "--print-permissions" in line else 1), captured.err
+        ended = run(account, *arguments)
+        assert ended.status == (0 if "--print-permissions" in line else 1), ended.err
         if line == found[0]:
             (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-            assert captured.out == shown
+            assert ended.out == shown
     assert {path.name for path in tmp_path.iterdir()} == {
         "111122223333.json",
         "444455556666.json",

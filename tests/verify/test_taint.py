@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import ast
 import functools
-import io
 import json
 import re
 import shlex
 import unicodedata
-from contextlib import redirect_stderr, redirect_stdout
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
 from session_manager_permissions._verify import command
-from session_manager_permissions._verify.audit import answering
 
-from . import accounts
+from . import running
 from .accounts import Account, Machine, Role
 from .nodes import (
     ALIAS,
     HYBRID,
     NODE,
-    REGION,
     USER,
-    Session,
     World,
     both,
     encrypted,
@@ -44,6 +39,8 @@ from .test_verify import no_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .running import Run
 
 __all__ = ["no_account"]  # a fixture
 
@@ -88,14 +85,6 @@ class Taint:
         tainted = f"{self.begin}{found}{self.end}"
         self.tainted.add(tainted)
         return tainted
-
-
-class Said(NamedTuple):
-    """What a run came to."""
-
-    status: object
-    out: str
-    err: str
 
 
 class Case(NamedTuple):
@@ -218,25 +207,18 @@ CASES: Final = NODES | AUDITS
 PARSER: Final = functools.cache(command._parser)  # noqa: SLF001 # a fifth of the time of a case
 
 
-def run(of: Case, taint: Taint) -> Said:
-    world, out, err = of.make(), io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+def run(of: Case, taint: Taint) -> Run:
+    world = of.make()
+    called = world.call
+    world.call = lambda service, operation, asked, region: taint(  # type: ignore[method-assign]
+        called(service, operation, asked, region),
+        *(f"{service}:{operation}", asked.get("Attribute", "")),
+    )
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
         patch.setenv("COLUMNS", "300")
         patch.setattr(command, "_parser", PARSER)
-        called = world.call
-        world.call = lambda service, operation, asked, region: taint(  # type: ignore[method-assign]
-            called(service, operation, asked, region),
-            *(f"{service}:{operation}", asked.get("Attribute", "")),
-        )
-        patch.setattr(command, "AwsSession", lambda *_: Session(world))
-        patch.setattr(
-            answering,
-            "AwsSession",
-            lambda _, region, **__: accounts.Session(world, region or REGION),
-        )
-        status = command.main(of.arguments)
-    return Said(status, out.getvalue(), err.getvalue())
+        return running.run(world, *of.arguments)
 
 
 COMMAND: Final = re.compile(
@@ -275,7 +257,7 @@ def _without_texts(value: Any) -> Any:  # noqa: ANN401 # of any shape
     return [*map(_without_texts, value)] if isinstance(value, list) else ""
 
 
-def commands(said: Said) -> set[tuple[str, ...]]:
+def commands(said: Run) -> set[tuple[str, ...]]:
     return {words(line) for line in said.out.split("\n")} - {()}
 
 
@@ -293,7 +275,7 @@ def is_like(said: tuple[str, ...], known: set[tuple[str, ...]], tainted: set[str
     )
 
 
-def holds(said: Said) -> None:
+def holds(said: Run) -> None:
     text = said.out + said.err
     assert not [one for one in text if one != "\n" and unicodedata.category(one) in OBEYED]
     assert not [line for line in text.split("\n") if line.lstrip().startswith(FORGED)]
