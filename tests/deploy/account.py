@@ -240,13 +240,13 @@ class _Network:
         ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
         self._names["igw-1"] = gateway
         for subnet in self._described("subnets"):
-            made = ec2.create_subnet(VpcId=vpc, CidrBlock=subnet["CidrBlock"])["Subnet"]
-            self._names[subnet["SubnetId"]] = made["SubnetId"]
+            there = ec2.create_subnet(VpcId=vpc, CidrBlock=subnet["CidrBlock"])["Subnet"]
+            self._names[subnet["SubnetId"]] = there["SubnetId"]
         for nat in self._described("nat_gateways"):
             self._nat(nat)
-        for group in ("sg-web", "sg-endpoints"):
-            made = ec2.create_security_group(GroupName=group, Description=group, VpcId=vpc)
-            self._names[group] = made["GroupId"]
+        for name in ("sg-web", "sg-endpoints"):
+            there = ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)
+            self._names[name] = there["GroupId"]
         for group in self._described("security_groups"):
             self._rules(group)
         for table in self._described("route_tables"):

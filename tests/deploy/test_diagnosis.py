@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_the_installed_command_is_what_runs_here(name: str, diagnoser: Diagnoser
 @pytest.mark.parametrize("changes", [{"throttles": 1}, {"pages": True}], ids=str)
 @pytest.mark.parametrize("name", ["connected, with everything used", "one of two endpoints"])
 def test_each_call_may_be_throttled_and_each_first_page_empty(
-    name: str, changes: dict[str, int], diagnoser: Diagnoser
+    name: str, changes: dict[str, Any], diagnoser: Diagnoser
 ) -> None:
     run = diagnoser.run(BY_NAME[name], **changes)
 

@@ -243,7 +243,7 @@ class Account(World):
         content = {"sessionType": "Standard_Stream", "inputs": inputs}
         return {"Content": json.dumps({"schemaVersion": "1.0"} | content)}
 
-    def _profile(self, asked: dict[str, Any], _: str) -> dict[str, Any]:
+    def _profile(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         name = asked["InstanceProfileName"]
         if name not in self.profiles:
             raise refusal("GetInstanceProfile", "NoSuchEntity")

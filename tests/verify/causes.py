@@ -116,7 +116,7 @@ def agent(version: str) -> Change:
 
 def setting(**parts: object) -> Change:
     """Set attributes of the world."""
-    return lambda world: [setattr(world, name, value) for name, value in parts.items()]
+    return lambda world: vars(world).update(parts)
 
 
 def denying(*actions: str) -> Change:
@@ -196,6 +196,11 @@ def trusts(service: str, **parts: object) -> Change:
 
 def without_profile(world: World) -> None:
     del world.instance["IamInstanceProfile"]
+
+
+def without_a_role(world: World) -> None:
+    assert world.record
+    del world.record["IamRole"]
 
 
 def with_a_strange_subnet(world: World) -> None:
@@ -732,7 +737,7 @@ HYBRID_NODES: Final = [
         refusing("iam:GetRole", "AccessDenied"),
         unknown="role-assumable",
     ),
-    hybrid("hybrid, no role on record", both(using(), lambda w: w.record.pop("IamRole"))),
+    hybrid("hybrid, no role on record", both(using(), without_a_role)),
 ]
 
 CAUSES: Final = [

@@ -213,18 +213,18 @@ class World:
             return answer[asked["Attribute"]]
         return answer(asked, str(region)) if callable(answer) else answer
 
-    def _instances(self, *_: object) -> dict[str, Any]:
+    def _instances(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         return {"Reservations": [{"OwnerId": ACCOUNT, "Instances": [self.instance]}]}
 
-    def _records(self, *_: object) -> dict[str, Any]:
+    def _records(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         return {"InstanceInformationList": [self.record] if self.record else []}
 
-    def _document(self, *_: object) -> dict[str, Any]:
+    def _document(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         if self.document is None:
             raise refusal("GetDocument", "InvalidDocument")
         return {"Content": json.dumps(self.document)}
 
-    def _profile(self, *_: object) -> dict[str, Any]:
+    def _profile(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         profile = {"InstanceProfileId": "AIPA1", "Roles": [self.role()]}
         return {"InstanceProfile": profile | self.of_profile}
 
@@ -238,7 +238,7 @@ class World:
         told = {one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]}
         if self.one_by_one and arns[1:]:
             raise refusal("SimulatePrincipalPolicy", "InvalidInput")
-        results = []
+        results: list[dict[str, Any]] = []
         for action in asked["ActionNames"]:
             found = {arn: self._decided(Question(who, action, arn, told)) for arn in arns}
             results += _results(action, {arn: one for arn, one in found.items() if one})

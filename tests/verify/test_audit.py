@@ -462,9 +462,8 @@ def test_a_node_in_json() -> None:
         db=Role(lacks=(REGISTER,)),
     )
 
-    found = audit(account)
+    found = audit(account).one(A)
 
-    found = found.one(A)
     assert {name: found[name] for name in found if name not in {"why", "fix"}} == {
         "id": A,
         "account": ACCOUNT,
@@ -777,11 +776,11 @@ def test_its_last_line_is_for_a_terminal(hostile: str, tmp_path: Path) -> None:
 
 def test_what_the_list_needs_and_the_audit_does_not_know_is_said(tmp_path: Path) -> None:
     role = audits.role(lacks=["encrypt", "log-to-s3"], profiles=["web"])
-    found = audits.written(
+    file = audits.written(
         tmp_path, "a.json", audits.result([audits.node(A)], roles=[role], profiles=["web"])
     )
 
-    found = audit(Account(), "--from", found, "--output", "table")
+    found = audit(Account(), "--from", file, "--output", "table")
 
     assert "write into the list, if it is not there: key = KEY_ARN, log-bucket = NAME" in found.out
 
@@ -1229,7 +1228,7 @@ def test_a_security_group_of_another_account() -> None:
 
     def described(asked: dict[str, Any], _: str) -> dict[str, Any]:
         by_id = asked["Filters"][0]["Name"] == "group-id"
-        return groups if by_id else {"SecurityGroups": []}  # type: ignore[no-any-return]
+        return groups if by_id else {"SecurityGroups": []}
 
     account.has("ec2:describe_security_groups", described)
 

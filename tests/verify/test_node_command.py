@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["no_account"]  # a fixture
+__all__ = ["Run", "no_account"]  # a fixture, and what the other gives
 
 FULL_DISK: Final = (
     'on the node: df -h, if users see "Plugin with name Standard_Stream not found": a full disk'

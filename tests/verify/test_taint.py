@@ -210,10 +210,12 @@ PARSER: Final = functools.cache(command._parser)  # noqa: SLF001 # a fifth of th
 def run(of: Case, taint: Taint) -> Run:
     world = of.make()
     called = world.call
-    world.call = lambda service, operation, asked, region: taint(  # type: ignore[method-assign]
-        called(service, operation, asked, region),
-        *(f"{service}:{operation}", asked.get("Attribute", "")),
-    )
+
+    def call(service: str, operation: str, asked: dict[str, Any], region: str | None) -> Any:  # noqa: ANN401
+        found = called(service, operation, asked, region)
+        return taint(found, f"{service}:{operation}", asked.get("Attribute", ""))
+
+    world.call = call  # type: ignore[method-assign, assignment]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
         patch.setenv("COLUMNS", "300")
