@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from session_manager_permissions._verify import command
-
 from . import running
 from .accounts import Account, Machine, Role
 from .nodes import (
@@ -204,9 +202,6 @@ AUDITS: Final = {
 CASES: Final = NODES | AUDITS
 
 
-PARSER: Final = functools.cache(command._parser)  # noqa: SLF001 # a fifth of the time of a case
-
-
 def run(of: Case, taint: Taint) -> Run:
     world = of.make()
     called = world.call
@@ -219,7 +214,6 @@ def run(of: Case, taint: Taint) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
         patch.setenv("COLUMNS", "300")
-        patch.setattr(command, "_parser", PARSER)
         return running.run(world, *of.arguments)
 
 
