@@ -145,6 +145,18 @@ def on_all_and_instances(on_all: str, on_instances: str) -> Change:
     return setting(decides=decides)
 
 
+def channels_by_condition(*certain: str) -> Change:
+    """Have IAM deny channels by a condition without a value, and some for certain."""
+
+    def decides(asked: Question) -> dict[str, Any] | None:
+        if asked.action not in CHANNELS:
+            return None
+        missing = [] if asked.action in certain else ["aws:SourceVpc"]
+        return {"EvalDecision": "implicitDeny", "MissingContextValues": missing}
+
+    return setting(decides=decides)
+
+
 def key_policy(*statements: dict[str, Any]) -> Change:
     return having("kms:get_key_policy", policy(*statements))
 
@@ -304,6 +316,8 @@ IDENTITY: Final = [
     cause("denied on all but the instances", on_all_and_instances("explicitDeny", "allowed")),
     cause("no channels", both(ONLINE, denying(CHANNEL)), "reach connected"),
     cause("no channels any more", denying(*CHANNELS), "reach"),
+    cause("channels by a condition", channels_by_condition(), unknown="reach"),
+    cause("a channel for certain, others by a condition", channels_by_condition(CHANNEL), "reach"),
     never("no registration, no channels", denying(REGISTER, *CHANNELS), "register reach"),
     never(
         "no profile, and metadata off",
