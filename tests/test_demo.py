@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import demo
 from rich.console import Console
 
-from .verify.test_verify import (
-    CHANNELS,
-    REGISTER,
-    Account,
-    Run,
-    account,
-    no_account,
-    result,
-    verify,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["account", "no_account", "verify"]  # fixtures
+from .verify.nodes import CHANNELS, World
+from .verify.running import run
 
 
-def test_comparison_has_a_column_for_each_time(
-    account: Account, verify: Callable[..., Run]
-) -> None:
-    times = {}
-    for time, decision in (("before", "implicitDeny"), ("after", "allowed")):
-        account.has_role()
-        account.answers(*(result(action, decision) for action in CHANNELS))
-        account.allows(REGISTER)
-        times[time] = verify("--role", "web-server", "--output", "json").json["capabilities"]
+def test_comparison_has_a_column_for_each_time() -> None:
+    times, world = {}, World()
+    for time, denied in (("before", {*CHANNELS}), ("after", set())):
+        world.denies = denied
+        found = run(world, "verify", "--role", "web-server", "--output", "json")
+        times[time] = found.json["capabilities"]
     console = Console(width=80)
 
     with console.capture() as shown:

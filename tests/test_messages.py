@@ -22,6 +22,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from botocore import xform_name
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -79,8 +80,7 @@ from .conftest import (
     warnings,
 )
 from .verify import accounts, audits, nodes
-from .verify.test_document import has_document, stubbed_ssm
-from .verify.test_verify import CHANNELS, REGISTER, Account, no_account, stubbed_account
+from .verify.test_verify import no_account
 
 if TYPE_CHECKING:
     import argparse
@@ -89,7 +89,6 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import TypeAlias
 
-    from botocore.stub import Stubber
     from constructs import IConstruct
     from syrupy.assertion import SnapshotAssertion
 
@@ -123,15 +122,13 @@ class World:
         self._exits = exits
 
     @functools.cached_property
-    def account(self) -> Account:
-        return self._exits.enter_context(stubbed_account(self.patch))
+    def account(self) -> nodes.World:
+        account = nodes.World()
+        self.patch.setattr(command_module, "AwsSession", functools.partial(nodes.Session, account))
+        return account
 
     def open(self, descriptor: int) -> TextIO:
         return self._exits.enter_context(os.fdopen(descriptor, "w"))
-
-    @functools.cached_property
-    def ssm(self) -> Stubber:
-        return self._exits.enter_context(stubbed_ssm(self.patch))
 
 
 Cause: TypeAlias = "Callable[[World], object]"
@@ -327,7 +324,7 @@ def command(*arguments: str, answers: Cause = lambda _: None) -> Cause:
     """The command, on an account that answers so."""
 
     def does(w: World) -> None:
-        _ = w.account, w.ssm
+        assert w.account
         answers(w)
         _verify(_parser().parse_args(["verify", *arguments]))
 
@@ -404,7 +401,7 @@ def audit(*arguments: str, region: str | None = REGION, denied: bool = False) ->
         account = accounts.Account()
         if denied:
             account.refused["ec2:DescribeInstances"] = "UnauthorizedOperation"
-        session = accounts.Session(account, region)
+        session = nodes.Session(account, region=region)
         w.patch.setattr(answering, "AwsSession", lambda *_, **__: session)
         parsed = _parser().parse_args(["audit", "--output", "json", *arguments])
         del parsed.run
@@ -489,12 +486,17 @@ OTHER_NODE: Final = {
 }
 
 
+def has_answer(name: str, answer: object) -> Cause:
+    return lambda w: w.account.has(name, answer)
+
+
 def has_role(w: World) -> None:
-    w.account.has_role()
+    assert w.account
 
 
 def says_no(operation: str, code: str) -> Cause:
-    return lambda w: w.account.iam.add_client_error(operation, code, "Rate exceeded")
+    error = ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, operation)
+    return has_answer(f"iam:{xform_name(operation)}", error)
 
 
 def may_not_assume(w: World) -> None:
@@ -504,7 +506,7 @@ def may_not_assume(w: World) -> None:
 
 def fails_by(error: Exception) -> Cause:
     """What boto3 comes to, before there is an answer of AWS."""
-    return lambda w: w.patch.setattr(w.account.iam.client, "get_role", Mock(side_effect=error))
+    return has_answer("iam:get_role", error)
 
 
 def failing(error: Exception) -> Cause:
@@ -514,52 +516,35 @@ def failing(error: Exception) -> Cause:
 
 def refusing(code: str) -> Cause:
     """The command about a role, where IAM answers with this error."""
-    return command("--role", "web", answers=says_no("get_role", code))
-
-
-def has_all(w: World) -> None:
-    w.account.has_role()
-    w.account.is_reachable()
+    return command("--role", "web", answers=says_no("GetRole", code))
 
 
 def is_not_read(w: World) -> None:
-    has_all(w)
+    has_role(w)
     reader, writer = os.pipe()
     os.close(reader)
     w.patch.setattr(sys, "stdout", w.open(writer))
 
 
 def has_no_standard_output(w: World) -> None:
-    has_all(w)
+    has_role(w)
     w.patch.setattr(sys, "stdout", None)
 
 
 def has_the_document(text: str) -> Cause:
-    def answers(w: World) -> None:
-        w.account.has_role()
-        has_document(w.ssm, text)
-
-    return answers
-
-
-def has_no_document(w: World) -> None:
-    w.account.has_role()
-    w.ssm.add_client_error("get_document", "InvalidDocument")
+    return has_answer("ssm:get_document", {"Content": text})
 
 
 def has_no_alias(w: World) -> None:
-    w.account.has_role()
-    w.account.kms.add_client_error("describe_key", "NotFoundException")
+    w.account.refuses("kms:DescribeKey", "NotFoundException")
 
 
 def loses_its_role(w: World) -> None:
-    w.account.has_role()
-    w.account.refusal = "NoSuchEntity"
+    w.account.refuses("iam:SimulatePrincipalPolicy", "NoSuchEntity")
 
 
 def leaves_an_answer_out(w: World) -> None:
-    w.account.has_role()
-    w.account.allows(*CHANNELS[:-1], REGISTER)
+    w.account.decides = lambda asked: {} if asked.action == nodes.CHANNELS[-1] else None
 
 
 def encrypted_twice(stack: cdk.Stack) -> s3.Bucket:
@@ -855,7 +840,7 @@ VERIFY: Final = {
     "`--log-group` without a region": command(
         "--role", "web-server", "--log-group", "sessions", answers=has_role
     ),
-    "a `--document` that does not exist": command(*ASKED, answers=has_no_document),
+    "a `--document` that does not exist": command(*ASKED, answers=has_role),
     "a `--document` of another type": command(
         *ASKED, answers=has_the_document('{"sessionType": "Shell"}')
     ),
@@ -935,7 +920,9 @@ VERIFY: Final = {
     "a region that no host name can have": failing(InvalidRegionError(region_name="a_b")),
     "a proxy that answers in place of AWS": failing(KeyError("GetRoleResult")),
     "a role whose ARN is none": command(
-        "--role", "web", answers=lambda w: w.account.has_role(arn="no ARN of a role/web")
+        "--role",
+        "web",
+        answers=has_answer("iam:get_role", {"Role": {"Arn": "no ARN of a role/web"}}),
     ),
     "a key policy that is not JSON": with_a_key_policy_of_no_json,
     "a region that is misspelt, of whose endpoint there is no address": command(
@@ -956,7 +943,7 @@ VERIFY: Final = {
     ),
     "credentials that have expired": refusing("ExpiredToken"),
     "a region that is not enabled": command(
-        *IN_REGION, answers=says_no("get_role", "UnrecognizedClientException")
+        *IN_REGION, answers=says_no("GetRole", "UnrecognizedClientException")
     ),
     "a call that AWS refuses": refusing("Throttling"),
     "an action that IAM does not answer": command(
@@ -967,10 +954,12 @@ VERIFY: Final = {
         "--role", role_arn("team/web-server", OTHER_ACCOUNT), answers=has_role
     ),
     "an `--instance-profile` that does not exist": command(
-        "--instance-profile", "web", answers=says_no("get_instance_profile", "NoSuchEntity")
+        "--instance-profile", "web", answers=says_no("GetInstanceProfile", "NoSuchEntity")
     ),
     "an `--instance-profile` without a role": command(
-        "--instance-profile", "web-server", answers=lambda w: w.account.has_profile()
+        "--instance-profile",
+        "web-server",
+        answers=lambda w: setattr(w.account, "of_profile", {"Roles": []}),
     ),
     "a `--key` by an alias that does not exist": command(
         "--role", "web-server", "--key", key_arn(resource="alias/sessions"), answers=has_no_alias

@@ -1,8 +1,8 @@
 """The one endpoint that a command under test asks, which passes each call on and keeps a record.
 
-EC2 is moto's server, Systems Manager is answered here, and everything else is MiniStack. What those
-do not enforce, the gateway does: who may call EC2 and Systems Manager (by MiniStack's IAM), and
-throttling. Errors have the code and the form that each service documents.
+EC2 is moto's server, Systems Manager is the account in memory, and all else is MiniStack. What
+those do not enforce, the gateway does: who may call EC2 and Systems Manager (by MiniStack's IAM),
+and throttling. Errors have the code and the form that each service documents.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
+from botocore import xform_name
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from local_aws import REGION
+from botocore.exceptions import ClientError
 from serving import serving
-
-from .systems_manager import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .systems_manager import SystemsManager
+    from .account import Made
 
 S3_OPERATIONS: Final = {
     "encryption": "GetBucketEncryption",
@@ -97,7 +97,8 @@ _WITHOUT_NAMES: Final = {
 class Gateway:
     """What one command is answered."""
 
-    systems_manager: SystemsManager
+    made: Made | None
+    """The account whose Systems Manager answers."""
     ministack: int
     """The port of each server."""
     moto: int
@@ -109,10 +110,6 @@ class Gateway:
     """How often each call is told to come again."""
     pages: bool = False
     """Whether the first page of each list is empty, which AWS allows itself."""
-    partition: str = "aws"
-    """MiniStack knows one; its answers are in this."""
-    bucket_region: str = ""
-    """The region of the buckets; empty: that of whoever asks."""
     calls: list[Call] = field(default_factory=list)
     """All that was asked, throttled calls included."""
     questions: list[tuple[Call, str, bytes]] = field(default_factory=list)
@@ -149,12 +146,13 @@ class Gateway:
         if self.pages and first:
             empty = {"InstanceInformationList": [], "NextToken": "0"}
             return Answer(200, json.dumps(empty).encode())
+        assert self.made
         try:
-            return Answer(
-                200, json.dumps(self.systems_manager.answer(call.operation, asked)).encode()
-            )
-        except Refused as refused:
-            return Answer(400, json.dumps(refused.body).encode())
+            found = self.made.world.call("ssm", xform_name(call.operation), asked)
+        except ClientError as error:
+            return error_of(call, error.response["Error"]["Code"], 400, 400)
+        text = json.dumps(found, default=datetime.timestamp)
+        return Answer(200, self.made.renamed(text).encode())
 
     def _of_moto(
         self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
@@ -203,31 +201,12 @@ class Gateway:
     def _of_ministack(
         self, call: Call, path: str, body: bytes, request: BaseHTTPRequestHandler
     ) -> Answer:
-        if call.service == "s3" and self.bucket_region not in {"", call.region}:
-            error = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
-            headers = {"x-amz-bucket-region": self.bucket_region}
-            return Answer(301, error.encode(), "application/xml", headers)
         listed = call.operation == "DescribeLogGroups"
         if self.pages and listed and b"nextToken" not in body:
             return Answer(200, b'{"logGroups": [], "nextToken": "second"}')
         asked = body.replace(b', "nextToken": "second"', b"")
-        # It finds no role under a path.
-        asked = re.sub(
-            rb"(PolicySourceArn=[^&]*?%3Arole)(?:%2F[^&%]+)*(%2F[^&%]+)", rb"\1\2", asked
-        )
-        if self.partition != "aws":
-            here = self.partition.encode()
-            asked = asked.replace(b"arn%3A" + here + b"%3A", b"arn%3Aaws%3A")
-            asked = asked.replace(b"arn:" + here + b":", b"arn:aws:")
-        is_elsewhere = call.service == "s3" and self.bucket_region  # MiniStack has it in its region
-        there = call._replace(region=REGION) if is_elsewhere else call
-        as_it_came = asked == body and there == call
-        headers = {} if as_it_came else _signed(there, self.ministack, path, asked, request)
-        answer = _passed_on(self.ministack, path, asked, request, headers)
-        if self.partition == "aws":
-            return answer
-        text = answer.body.replace(b"arn:aws:", b"arn:" + self.partition.encode() + b":")
-        return answer._replace(body=text)
+        headers = {} if asked == body else _signed(call, self.ministack, path, asked, request)
+        return _passed_on(self.ministack, path, asked, request, headers)
 
 
 ACCOUNT: Final = "000000000000"

@@ -14,51 +14,47 @@ import pytest
 
 from session_manager_permissions._verify.checks import AGENT
 from session_manager_permissions._verify.permissions import PERMISSIONS, policy_for_credentials
+from tests.verify.causes import cause, denying, hybrid, never, run_as, trusts, used, without_profile
+from tests.verify.networks import BOTH_ENDPOINTS, OF_TWO, S3_GATEWAY, closed, dns
+from tests.verify.nodes import REGION, USER, both, endpoint, nothing
 
-from .account import BEHIND_NAT, Machine, Network, Preferences, Role
 from .diagnoser import COMMAND, ROOT
-from .diagnosis_table import CANNOT_ASK, READY, Operator, never, row
+from .test_diagnosis import CANNOT_ASK
 
 if TYPE_CHECKING:
     from .diagnoser import Diagnoser
 
 pytestmark = pytest.mark.deploy
 
-EVERYTHING: Final = row("everything used", operator=Operator())
-PATHS: Final = never("the network is read")
-NAT: Final = never("the network has a NAT gateway", network=BEHIND_NAT)
-HYBRID: Final = row(
-    "a hybrid node", machine=None, role=Role(trusts="ssm.amazonaws.com"), operator=Operator()
-)
-RUN_AS: Final = Preferences(run_as_enabled=True, run_as="web")
+EVERYTHING: Final = used("everything used", nothing)._replace(operator=USER)
+PATHS: Final = never("the network is read", nothing)
+NAMES: Final = never("the names are read", both(closed(*BOTH_ENDPOINTS), dns(*OF_TWO)))
+HYBRID: Final = hybrid("a hybrid node", nothing)
 WHERE_CALLED: Final = {
     **dict.fromkeys(
         (action for action in PERMISSIONS if action.startswith(("ec2:", "route53"))), PATHS
     ),
-    "ec2:DescribeNatGateways": NAT,
-    # to an endpoint in the instance's own subnet leads no route, and no network ACL is in between
-    "ec2:DescribeNetworkAcls": NAT,
-    "ec2:DescribeRouteTables": NAT,
+    "ec2:DescribeDhcpOptions": NAMES,
+    "ec2:DescribeVpcs": NAMES,
     "iam:GetRole": HYBRID,
-    "iam:ListRoleTags": row("a role", preferences=RUN_AS, operator=Operator(is_role=True)),
-    "iam:ListUserTags": row("a user", preferences=RUN_AS, operator=Operator()),
+    "iam:ListUserTags": cause("a user", run_as("web"), operator=USER),
     # of what IAM denies, the policies of keys and buckets are read
-    "kms:GetKeyPolicy": row(
-        "a key that IAM denies",
-        role=Role(lacks=("kms:Decrypt",)),
-        operator=Operator(lacks=("kms:GenerateDataKey",)),
+    "kms:GetKeyPolicy": used(
+        "a key that IAM denies", denying("kms:Decrypt", "kms:GenerateDataKey")
+    )._replace(operator=USER),
+    "s3:GetBucketPolicy": used("a bucket that IAM denies", denying("s3:PutObject")),
+    "s3:GetEncryptionConfiguration": used(
+        "a bucket that may be in another region",
+        closed(*BOTH_ENDPOINTS, endpoint("kms"), endpoint("logs"), S3_GATEWAY),
     ),
-    "s3:GetBucketPolicy": row("a bucket that IAM denies", role=Role(lacks=("s3:PutObject",))),
-    "ssm:GetServiceSetting": row(
-        "a role that EC2 may assume, perhaps", role=Role(trusts="ec2.eu-west-1.amazonaws.com")
-    ),
-    "ssm:ListTagsForResource": HYBRID,
+    "ssm:GetServiceSetting": cause("perhaps trusted", trusts(f"ec2.{REGION}.amazonaws.com")),
+    "ssm:ListTagsForResource": hybrid("an operator", nothing)._replace(operator=USER),
 }
 """A node of which each action is asked; `EVERYTHING` for the others."""
 
 
-SHOWS_A_CAUSE: Final = {*AGENT.asks} - {"ssm:DescribeInstanceInformation"}
-"""What is asked only to show why an agent is not connected, which tests/verify holds."""
+HELD_IN_MEMORY: Final = {*AGENT.asks, "iam:ListRoleTags"} - {"ssm:DescribeInstanceInformation"}
+"""What is asked to show why an agent is not connected, and of an operator that is a role."""
 
 
 def without(diagnoser: Diagnoser, *actions: str) -> str:
@@ -73,15 +69,14 @@ def without(diagnoser: Diagnoser, *actions: str) -> str:
 def test_with_them_everything_is_answered(diagnoser: Diagnoser) -> None:
     run = diagnoser.run(EVERYTHING, user=without(diagnoser))
 
-    assert run.status == READY, run.err + run.out
+    assert run.checks("fail") == {"plugin"}, run.err + run.out
     assert run.checks("unknown") == set()
 
 
 @pytest.mark.parametrize(
-    "action", sorted(PERMISSIONS.keys() - {"ec2:DescribeInstances"} - SHOWS_A_CAUSE)
+    "action", sorted(PERMISSIONS.keys() - {"ec2:DescribeInstances"} - HELD_IN_MEMORY)
 )
 def test_without_one_its_checks_are_unknown_and_no_other(action: str, diagnoser: Diagnoser) -> None:
-    diagnoser.account.network(Network(dns_servers=("10.0.0.53",)))  # another VPC of the account
     said = WHERE_CALLED.get(action, EVERYTHING)
     before = diagnoser.run(said)
 
@@ -117,7 +112,7 @@ def test_the_command_prints_them() -> None:
 
 
 def test_no_profile_needs_no_more(diagnoser: Diagnoser) -> None:
-    said = never("no profile", "instance-profile", machine=Machine(has_profile=False))
+    said = never("no profile", without_profile, "instance-profile")
 
     run = diagnoser.run(said, user=without(diagnoser))
 

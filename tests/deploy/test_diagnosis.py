@@ -1,22 +1,23 @@
-"""`verify --instance-id` end to end: the command on accounts with known causes.
+"""The command end to end, on the causes that moto and MiniStack know.
 
-What the local services do not know is in tests/verify, against documented answers: condition keys
-and permissions boundaries in IAM's simulator, organizations, and pages of the simulator.
+moto judges what the command asks of EC2, and how it reads the answers; MiniStack's IAM what the
+policies allow, which is what `session-manager-permissions policy` prints. What those do not know is
+in tests/verify, against documented answers.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from session_manager_permissions._verify.checks import CHECKS
 from session_manager_permissions._verify.permissions import policy_for_credentials
-
-from .diagnosis_table import CANNOT_ASK, NOT_READY, READY, SCENARIOS, Scenario
+from tests.verify.causes import CAUSES, Cause
+from tests.verify.networks import NETWORKS
+from tests.verify.nodes import HYBRID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,76 +26,85 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.deploy
 
+BY_NAME: Final = {said.name: said for said in (*CAUSES, *NETWORKS)}
+READY, NOT_READY, CANNOT_ASK = 0, 1, 2
 CALLS: Final = 30
 """At most, for one node with everything used."""
-INSTANCE: Final = re.compile(r"i-[0-9a-f]{17}|\d\d:\d\d:\d\d")
-"""What differs from run to run: the id of the instance, and when it started."""
+OF_THE_RUN: Final = re.compile(r"[a-z]+-[0-9a-f]{17}|\d\d:\d\d:\d\d")
+"""What differs from run to run: ids of EC2, and when the instance started."""
+DEPLOYED: Final = """
+connected / connected, with everything used / preferences that name nothing / never registered
+lost / inactive / online and not connected / stopped / terminated / instance impaired / no profile
+an empty profile / no trust / no trust any more / metadata off / may not register
+may not register any more / no channels / no channels any more / no registration, no channels
+no profile, and metadata off / the account's role in place of a profile
+the account's role in place of one that may not register / the account's role that may not decrypt
+the account's role and metadata off / an agent that takes no account's role
+no channels, which the account's role does not fix / a disabled key / a key to be deleted
+an asymmetric key / may not decrypt / a disabled key, and may not decrypt / a bucket by dsse
+a bucket by dsse, not enforced / may not see how it encrypts / may not log
+may not log, not enforced / no such group / no such group, not enforced
+a longer name of a group / a group without a key
+a group without a key, not enforced / Run As / Run As ssm-user / Run As nobody / Run As on Windows
+an operator who may / an operator without ssm:StartSession
+an operator without ssmmessages:OpenDataChannel / an operator without kms:GenerateDataKey
+hybrid / hybrid, with everything used / hybrid and lost / hybrid, standard tier / hybrid, by EC2
+hybrid, no channels / hybrid, may not decrypt / by a NAT gateway / by an internet gateway
+no public address / no default route / a blackhole / a route in two halves
+a NAT gateway that failed / a NAT gateway without a way out / by tgw-1 / by pcx-1
+egress closed / an ACL that denies
+an ACL that denies Remote Desktop alone / endpoints / one of two endpoints
+a group that lets nobody in / a group that lets the VPC in / a group that lets another network in
+a group for HTTP / an endpoint that waits / an endpoint that failed / a policy for all
+a policy for S3 / a policy that denies / private DNS off / private DNS off, beside a NAT gateway
+own DNS beside a NAT gateway / own DNS / own DNS and Amazon's / own DNS of another VPC
+the VPC without enableDnsSupport / the VPC without enableDnsHostnames
+"""
+"""The names of the causes that the services know."""
+NAMES: Final = [name for line in DEPLOYED.strip().splitlines() for name in line.split(" / ")]
+AS_PROCESSES: Final = {*NAMES[::4]}
+"""A process of its own takes a second, so the others run in that of the test."""
 
 
-AS_PROCESSES: Final = [said.name for said in SCENARIOS if not said.throttles][::2]
-"""A process of its own takes a second, so the others run in that of the test. Botocore waits before
-it tries again, so none that is throttled is among these."""
-
-
-@pytest.mark.parametrize("said", SCENARIOS, ids=lambda said: said.name.replace(" ", "-"))
-def test_each_failing_check_is_the_right_one(said: Scenario, diagnoser: Diagnoser) -> None:
+@pytest.mark.parametrize("said", [BY_NAME[name] for name in NAMES], ids=lambda said: said.name)
+def test_each_command_finds_it_there_too(said: Cause, diagnoser: Diagnoser) -> None:
     run = diagnoser.run(said, as_process=said.name in AS_PROCESSES)
 
-    assert run.status == said.status, run.err + str(run.checks("fail"))
-    if said.message:
-        assert said.message in run.err
-        assert run.out == ""
-        return
+    assert run.status == (NOT_READY if said.fails else READY), run.err
     assert run.checks("fail") == said.fails
-    if said.unknown is not None:
-        # the instances of moto and the roles of MiniStack are new, which shows if all else passes
-        causes = [name for name in said.fails if CHECKS[name].connects]
-        is_told = "connected" in said.fails and not causes
-        assert run.checks("unknown") == said.unknown | ({"agent"} if is_told else set())
-    found = run.found
-    assert found["ready"] is (run.status == READY)
-    for one in found["checks"]:
-        if one["verdict"] == "fail":
-            assert one["why"], one
-            assert one["fix"], one
-            assert one["evidence"], one
+    # The instances of moto and the roles of MiniStack are new, which shows if all else passes.
+    causes = [name for name in said.fails if CHECKS[name].connects]
+    is_told = "connected" in said.fails and not causes
+    assert run.checks("unknown") | {"agent"} == said.unknown | {"agent"}
+    assert not is_told or "agent" in run.checks("unknown")
     assert len({*run.questions}) == len(run.questions) <= CALLS
-    if not said.throttles and not said.pages:  # each page is a call
-        assert len(run.calls) <= CALLS
+    if said.node != HYBRID and "instance-running" not in said.fails and not said.operator:
+        (one,) = diagnoser.run(said, "audit").found["instances"]
+        assert {*one["causes"]} <= said.fails
+        assert one["verdict"] == ("unreachable" if said.fails else "reachable")
 
 
-def test_enough_scenarios_run_the_installed_command() -> None:
-    assert len(AS_PROCESSES) >= 60
+EVERYTHING: Final = BY_NAME["an operator who may"]
 
 
-EVERYTHING: Final = next(one for one in SCENARIOS if one.name == "an operator who may")
+@pytest.mark.parametrize("name", ["an operator who may", "connected, with everything used"])
+def test_the_installed_command_is_what_runs_here(name: str, diagnoser: Diagnoser) -> None:
+    run = diagnoser.run(BY_NAME[name], as_process=True)
 
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        EVERYTHING,
-        *(
-            next(one for one in SCENARIOS if one.status == status)
-            for status in (NOT_READY, CANNOT_ASK)
-        ),
-    ],
-    ids=lambda said: said.name.replace(" ", "-"),
-)
-def test_the_installed_command_is_what_the_scenarios_run(
-    said: Scenario, diagnoser: Diagnoser
-) -> None:
-    run = diagnoser.run(said, as_process=True)
-
-    assert run.status == said.status
-    here = diagnoser.run(said)
+    here = diagnoser.run(BY_NAME[name])
     assert (run.status, run.err, run.calls) == (here.status, here.err, here.calls)
-    # each run has an instance of its own
-    assert INSTANCE.sub("", run.out) == INSTANCE.sub("", here.out)
+    assert OF_THE_RUN.sub("", run.out) == OF_THE_RUN.sub("", here.out)
 
 
-def test_it_asks_little(diagnoser: Diagnoser) -> None:
-    assert len(diagnoser.run(EVERYTHING).calls) <= CALLS
+@pytest.mark.parametrize("changes", [{"throttles": 1}, {"pages": True}], ids=str)
+@pytest.mark.parametrize("name", ["connected, with everything used", "one of two endpoints"])
+def test_each_call_may_be_throttled_and_each_first_page_empty(
+    name: str, changes: dict[str, Any], diagnoser: Diagnoser
+) -> None:
+    run = diagnoser.run(BY_NAME[name], **changes)
+
+    assert run.checks("fail") == BY_NAME[name].fails
+    assert len({*run.questions}) == len(run.questions)
 
 
 @pytest.mark.parametrize(
@@ -113,30 +123,41 @@ def test_a_call_that_is_not_answered_is_no_verdict(
 ) -> None:
     run = diagnoser.run(EVERYTHING, errors={action: code})
 
-    assert run.checks("fail") == set()
+    assert run.checks("fail") == {"plugin"}
     assert check in run.checks("unknown")
     assert code in str(run.check(check))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--instance-id", "i-0123456789abcdef0"), "i-0123456789abcdef0"),
+        (("--region", "us-west-2"), "us-west-2"),
+    ],
+)
+def test_what_is_not_there(arguments: tuple[str, str], says: str, diagnoser: Diagnoser) -> None:
+    run = diagnoser.run(EVERYTHING, *arguments)
+
+    assert (run.status, run.out) == (CANNOT_ASK, "")
+    assert says in run.err
 
 
 def test_the_caller_is_an_operator_too(diagnoser: Diagnoser) -> None:
     (statement,) = policy_for_credentials()["Statement"]
     diagnoser.account.user("reads", statement)
-    said = replace(EVERYTHING, operator=None, arguments=("--operator", "caller"))
 
-    run = diagnoser.run(said, user="reads")
+    run = diagnoser.run(BY_NAME["connected"], "--operator", "caller", user="reads")
 
     assert run.checks("fail") == {"operator", "plugin"}
     assert run.check("operator")["subject"].endswith(":user/reads")
 
 
 def test_a_person_reads_the_cause_first(diagnoser: Diagnoser) -> None:
-    cause = next(one for one in SCENARIOS if one.name == "no endpoint of ssm")
-
-    run = diagnoser.run(replace(cause, arguments=("--output", "table")))
+    run = diagnoser.run(BY_NAME["private DNS off"], "--output", "table")
 
     assert run.status == NOT_READY
-    assert run.out.index("path-ssm") >= 0
-    assert "create-vpc-endpoint" in run.out
+    assert run.out.splitlines()[1].startswith("Cause: path-ssm: ")
+    assert "modify-vpc-endpoint" in run.out
     assert "\x1b" not in run.out
     assert run.err == ""
 
@@ -152,9 +173,8 @@ def test_what_only_the_node_knows_is_merged(diagnoser: Diagnoser, tmp_path: Path
         },
     ]
     file.write_text(json.dumps({"DiagnosticsOutput": entries}), encoding="utf-8")
-    said = next(one for one in SCENARIOS if one.name == "never registered, and all is well")
 
-    run = diagnoser.run(replace(said, arguments=("--agent-diagnostics", str(file))))
+    run = diagnoser.run(BY_NAME["never registered"], "--agent-diagnostics", str(file))
 
     assert run.status == NOT_READY
     assert "no such host" in run.out

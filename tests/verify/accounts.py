@@ -1,33 +1,32 @@
-"""An account with many nodes, all of it in memory; a test says what is wrong with each."""
+"""The account in memory, with many nodes in several regions."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
+
+from botocore import xform_name
 
 from session_manager_permissions._verify.session import Session as _Session
 
 from .nodes import (
     ACCOUNT,
+    DOCUMENT,
     KEY,
+    NETWORK,
     REGION,
+    REGISTER,
+    Question,
+    World,
     acl,
-    allowing,
-    default_route,
-    dhcp_options,
-    endpoint,
-    group,
     key,
-    policy,
     refusal,
     status,
-    table,
     trusting,
+    without_a_route,
 )
 
 if TYPE_CHECKING:
@@ -35,14 +34,6 @@ if TYPE_CHECKING:
 
 OTHER_REGION: Final = "us-west-2"
 REGIONS: Final = ("eu-west-1", "eu-west-2", "us-east-1", "us-west-2")
-REGISTER: Final = "ssm:UpdateInstanceInformation"
-CHANNELS: Final = (
-    "ssmmessages:CreateControlChannel",
-    "ssmmessages:CreateDataChannel",
-    "ssmmessages:OpenControlChannel",
-    "ssmmessages:OpenDataChannel",
-)
-DOCUMENT: Final = "SSM-SessionManagerRunShell"
 TARGET: Final = "kms:EncryptionContext:aws:ssm:TargetId"
 
 
@@ -96,12 +87,11 @@ class Session(_Session):
         super().__init__(account, region)
 
 
-class Account:
-    """What AWS answers about it, in all regions; and what it was asked."""
+class Account(World):
+    """What AWS answers about many nodes, in all regions."""
 
     def __init__(self, *machines: Machine) -> None:
-        self.dns_suffix = "amazonaws.com"
-        self.partition = "aws"
+        super().__init__()
         self.machines = [*machines]
         self.roles: dict[str, Role] = {"web": Role()}
         self.profiles: dict[str, str | None] = {"web": "web"}
@@ -114,14 +104,28 @@ class Account:
         """Regions whose private subnets have no way out."""
         self.refused: dict[str, str] = {}
         """The code of the error of each `service:Operation`, or `REGION service:Operation`."""
+        self.made: list[str] = []
+        """The calls, as `service:Operation`."""
         self.size = 1000
         """How many entries a page has at most."""
-        self.calls: Counter[str] = Counter()
         self.before: Callable[[str, str, dict[str, Any]], object] = lambda *_: None
         """Is told of each call before it is answered: the region, the call, and what was asked."""
-        self._lock = Lock()
+        regions = {"Regions": [{"RegionName": name} for name in (OTHER_REGION, REGION)]}
+        self.answers |= {
+            "ec2:describe_regions": regions,
+            "ec2:describe_instance_status": self._statuses,
+            "ec2:describe_subnets": self._subnets,
+            "ec2:describe_route_tables": self._route_tables,
+            "ec2:describe_network_acls": self._acls,
+            "iam:get_role": self._role,
+            "kms:describe_key": lambda asked, _: {
+                "KeyMetadata": key(Arn=asked["KeyId"], KeyId="1234abcd")
+            },
+            "ssm:get_connection_status": self._connection,
+            "ssm:get_service_setting": self._setting,
+        }
 
-    def uses(self, region: str = REGION, name: str = DOCUMENT, **inputs: object) -> None:
+    def has_document(self, region: str = REGION, name: str = DOCUMENT, **inputs: object) -> None:
         """Have a Session document with these inputs."""
         self.documents[region, name] = inputs
 
@@ -136,17 +140,16 @@ class Account:
             yield page
             if "NextToken" not in page:
                 return
-            asked["NextToken"] = page["NextToken"]
+            asked = asked | {"NextToken": page["NextToken"]}
 
     def answer(self, service: str, region: str, operation: str, asked: dict[str, Any]) -> Any:  # noqa: ANN401
         call = f"{service}:{operation}"
-        with self._lock:
-            self.calls[call] += 1
+        self.made.append(call)
         self.before(region, call, asked)
         code = self.refused.get(call) or self.refused.get(f"{region} {call}")
         if code:
             raise refusal(operation, code)
-        return getattr(self, f"_{operation}")(region, asked)
+        return self.call(service, xform_name(operation), asked, region)
 
     def arn(self, resource: str) -> str:
         return f"arn:{self.partition}:iam::{ACCOUNT}:{resource}"
@@ -154,15 +157,9 @@ class Account:
     def role_arn(self, name: str) -> str:
         return self.arn(f"role{self.roles[name].path}{name}")
 
-    def _GetCallerIdentity(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"Account": ACCOUNT, "Arn": self.arn("user/alice"), "UserId": "AIDA"}
-
-    def _DescribeRegions(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"Regions": [{"RegionName": name} for name in (OTHER_REGION, REGION)]}
-
     # Instances
 
-    def _DescribeInstances(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _instances(self, asked: dict[str, Any], region: str) -> dict[str, Any]:
         wanted = {one["Name"]: one["Values"] for one in asked.get("Filters", ())}
         found = [
             one
@@ -175,27 +172,18 @@ class Account:
 
     def _instance(self, machine: Machine) -> dict[str, Any]:
         profile = {"Arn": self.arn(f"instance-profile/{machine.profile}")}
-        groups = [{"GroupId": "sg-web", "GroupName": "web"}]
-        return {
+        found = self.instance | {
             "InstanceId": machine.id,
             "State": {"Code": 16, "Name": machine.state},
-            **({"IamInstanceProfile": profile} if machine.profile else {}),
             "MetadataOptions": {"HttpEndpoint": machine.metadata},
             "VpcId": f"vpc-{machine.region}",
             "SubnetId": machine.subnet,
-            "SecurityGroups": groups,
-            "NetworkInterfaces": [
-                {
-                    "Attachment": {"DeviceIndex": 0},
-                    "Groups": groups,
-                    "PrivateIpAddresses": [{"PrivateIpAddress": "10.0.0.10", "Primary": True}],
-                }
-            ],
-            "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeId": "vol-1"}}],
             "Tags": [{"Key": name, "Value": value} for name, value in machine.tags.items()],
         }
+        del found["IamInstanceProfile"]
+        return found | ({"IamInstanceProfile": profile} if machine.profile else {})
 
-    def _DescribeInstanceStatus(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _statuses(self, asked: dict[str, Any], region: str) -> dict[str, Any]:
         found = [
             one
             for one in self.machines
@@ -208,7 +196,7 @@ class Account:
         ]
         return {"InstanceStatuses": statuses, **more}
 
-    def _DescribeInstanceInformation(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _records(self, asked: dict[str, Any], region: str) -> dict[str, Any]:
         wanted = {one["Key"]: one["Values"] for one in asked.get("Filters", ())}
         found = [
             one
@@ -216,9 +204,9 @@ class Account:
             if one.region == region and one.ping and _has_tags(one, wanted)
         ]
         page, more = self._page(found, asked)
-        return {"InstanceInformationList": [self._record(one) for one in page], **more}
+        return {"InstanceInformationList": [self._of_machine(one) for one in page], **more}
 
-    def _record(self, machine: Machine) -> dict[str, Any]:
+    def _of_machine(self, machine: Machine) -> dict[str, Any]:
         found = {
             "InstanceId": machine.id,
             "PingStatus": machine.ping,
@@ -228,7 +216,7 @@ class Account:
         }
         return found | ({"IamRole": machine.role, "Name": "rack"} if machine.is_hybrid else {})
 
-    def _GetConnectionStatus(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _connection(self, asked: dict[str, Any], _: str) -> dict[str, Any]:
         machine = self._by_id[asked["Target"]]
         return {"Target": machine.id, "Status": machine.connection}
 
@@ -243,104 +231,70 @@ class Account:
         end = start + min(self.size, asked.get("MaxResults", self.size))
         return found[start:end], {"NextToken": str(end)} if end < len(found) else {}
 
-    # Systems Manager's own
+    # Systems Manager's own, and IAM
 
-    def _GetServiceSetting(self, region: str, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _setting(self, _: dict[str, Any], region: str) -> dict[str, Any]:
         return {"ServiceSetting": {"SettingValue": self.host_management.get(region, "$None")}}
 
-    def _GetDocument(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _document(self, asked: dict[str, Any], region: str) -> dict[str, Any]:
         inputs = self.documents.get((region, asked["Name"]))
         if inputs is None:
             raise refusal("GetDocument", "InvalidDocument")
         content = {"sessionType": "Standard_Stream", "inputs": inputs}
         return {"Content": json.dumps({"schemaVersion": "1.0"} | content)}
 
-    # IAM
-
-    def _GetInstanceProfile(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _profile(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         name = asked["InstanceProfileName"]
         if name not in self.profiles:
             raise refusal("GetInstanceProfile", "NoSuchEntity")
         role = self.profiles[name]
-        return {"InstanceProfile": {"Roles": [self._role(role)] if role else []}}
+        return {"InstanceProfile": {"Roles": [self._described(role)] if role else []}}
 
-    def _GetRole(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _role(self, asked: dict[str, Any], _: str) -> dict[str, Any]:
         if asked["RoleName"] not in self.roles:
             raise refusal("GetRole", "NoSuchEntity")
-        return {"Role": self._role(asked["RoleName"])}
+        return {"Role": self._described(asked["RoleName"])}
 
-    def _role(self, name: str) -> dict[str, Any]:
+    def _described(self, name: str) -> dict[str, Any]:
         trust = {"Statement": [trusting(self.roles[name].trusts)]}
         return {"Arn": self.role_arn(name), "RoleName": name, "AssumeRolePolicyDocument": trust}
 
-    def _SimulatePrincipalPolicy(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        name = asked["PolicySourceArn"].rpartition("/")[2]
+    def _decided(self, asked: Question) -> dict[str, Any]:
+        name = asked.who.rpartition("/")[2]
         if name not in self.roles:
             raise refusal("SimulatePrincipalPolicy", "NoSuchEntity")
-        told = {one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]}
-        results = [
-            _simulated(self.roles[name], action, asked["ResourceArns"], told)
-            for action in asked["ActionNames"]
-        ]
-        return {"EvaluationResults": results, "IsTruncated": False}
-
-    # What the preferences name
-
-    def _DescribeKey(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"KeyMetadata": key(Arn=asked["KeyId"], KeyId="1234abcd")}
-
-    def _GetKeyPolicy(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return policy(allowing(self.arn("root"), "kms:*"))
+        role = self.roles[name]
+        missing = [*role.if_told]
+        if role.if_target and asked.action == "kms:Decrypt" and TARGET not in asked.told:
+            missing.append(TARGET)
+        organization = asked.action not in role.organization_denies
+        return {
+            "EvalDecision": _decision(role, asked),
+            "OrganizationsDecisionDetail": {"AllowedByOrganizations": organization},
+            "MissingContextValues": missing,
+        }
 
     # The network
 
-    def _ListHostedZonesByVPC(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"HostedZoneSummaries": []}
-
-    def _ListFirewallRuleGroupAssociations(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"FirewallRuleGroupAssociations": []}
-
-    def _DescribeDhcpOptions(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"DhcpOptions": [dhcp_options("dopt-1", "AmazonProvidedDNS")]}
-
-    def _DescribeSubnets(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        subnets = sorted({one.subnet for one in self.machines} | {"subnet-private"})
-        private = [
-            {"SubnetId": name, "CidrBlock": f"10.0.{number}.0/24"}
-            for number, name in enumerate(subnets, 2)
+    def _subnets(self, *_: object) -> dict[str, Any]:
+        private, public = NETWORK["ec2:describe_subnets"]["Subnets"]
+        names = sorted({one.subnet for one in self.machines} | {"subnet-private"})
+        of_machines = [
+            private | {"SubnetId": name, "CidrBlock": f"10.0.{number}.0/24"}
+            for number, name in enumerate(names, 2)
         ]
-        public = {"SubnetId": "subnet-public", "CidrBlock": "10.0.1.0/24"}
-        return {"Subnets": [*private, public | {"MapPublicIpOnLaunch": True}]}
+        return {"Subnets": [*of_machines, public]}
 
-    def _DescribeRouteTables(self, region: str, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        routes = [] if region in self.shut else [default_route(NatGatewayId="nat-1")]
-        public = default_route(GatewayId="igw-1")
-        return {
-            "RouteTables": [
-                table("rtb-main", *routes, Associations=[{"Main": True}]),
-                table("rtb-public", public, Associations=[{"SubnetId": "subnet-public"}]),
-            ]
-        }
+    def _route_tables(self, _: dict[str, Any], region: str) -> dict[str, Any]:
+        world = World()
+        if region in self.shut:
+            without_a_route(world)
+        found: dict[str, Any] = world.answers["ec2:describe_route_tables"]
+        return found
 
-    def _DescribeNatGateways(self, region: str, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        place = {"VpcId": f"vpc-{region}", "SubnetId": "subnet-public"}
-        return {"NatGateways": [{"NatGatewayId": "nat-1", "State": "available", **place}]}
-
-    def _DescribeVpcEndpoints(self, region: str, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        off = endpoint("kms", ServiceName=f"com.amazonaws.{region}.kms", PrivateDnsEnabled=False)
-        return {"VpcEndpoints": [off]}
-
-    def _DescribeSecurityGroups(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"SecurityGroups": [group("sg-web"), group("sg-endpoints")]}
-
-    def _DescribeNetworkAcls(self, _: str, __: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        subnets = {one.subnet for one in self.machines} | {"subnet-private", "subnet-public"}
-        associations = [{"SubnetId": name} for name in sorted(subnets)]
-        return {"NetworkAcls": [acl("acl-1") | {"Associations": associations}]}
-
-    def _DescribeVpcAttribute(self, _: str, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        name = asked["Attribute"]
-        return {f"{name[0].upper()}{name[1:]}": {"Value": True}}
+    def _acls(self, *_: object) -> dict[str, Any]:
+        subnets = self._subnets()["Subnets"]
+        return {"NetworkAcls": [acl("acl-1") | {"Associations": subnets}]}
 
 
 def _has_tags(machine: Machine, wanted: dict[str, list[str]]) -> bool:
@@ -352,33 +306,12 @@ def _has_tags(machine: Machine, wanted: dict[str, list[str]]) -> bool:
     )
 
 
-def _simulated(
-    role: Role, action: str, resources: list[str], told: dict[str, list[str]]
-) -> dict[str, Any]:
-    decisions = {one: _decision(role, action, one, told) for one in resources}
-    missing = [*role.if_told]
-    if role.if_target and action == "kms:Decrypt" and TARGET not in told:
-        missing.append(TARGET)
-    organization = action not in role.organization_denies
-    found: dict[str, Any] = {
-        "EvalActionName": action,
-        "EvalDecision": next(iter(decisions.values())),
-        "OrganizationsDecisionDetail": {"AllowedByOrganizations": organization},
-        "MissingContextValues": missing,
-    }
-    if resources != ["*"]:
-        found["ResourceSpecificResults"] = [
-            {"EvalResourceName": one, "EvalResourceDecision": decision}
-            for one, decision in decisions.items()
-        ]
-    return found
-
-
-def _decision(role: Role, action: str, resource: str, told: dict[str, list[str]]) -> str:
+def _decision(role: Role, asked: Question) -> str:
+    action, resource = asked.action, asked.resource
     if resource in role.denied_on:
         return "explicitDeny"
     by_target = action == "kms:Decrypt" and role.if_target
-    if by_target and told.get(TARGET, [""])[0] not in role.if_target:
+    if by_target and asked.told.get(TARGET, [""])[0] not in role.if_target:
         return "implicitDeny"
     lacks = action in role.lacks or action in role.organization_denies or bool(role.if_told)
     allowed = resource in role.only_on.get(action, (resource,))
@@ -409,5 +342,5 @@ def fleet(instances: int) -> Account:
         account.profiles[name] = name
         account.roles[name] = Role(lacks=(REGISTER,) if number % 10 == 3 else ())
     for name in REGIONS:
-        account.uses(name, kmsKeyId=KEY.replace(REGION, name))
+        account.has_document(name, kmsKeyId=KEY.replace(REGION, name))
     return account

@@ -1,11 +1,16 @@
-"""An account with one node, all of it in memory. Each test changes what it is about."""
+"""The one account of AWS that the tests of the command have: in memory, with one node.
+
+A test changes what it is about, as AWS describes it. `accounts.py` puts many nodes into it,
+`served.py` puts it behind the protocols of AWS, and `tests/deploy/account.py` makes it on moto and
+MiniStack.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
@@ -39,7 +44,27 @@ EVERYTHING: Final = {
     "cloudWatchLogGroupName": "/ssm/sessions",
     "cloudWatchEncryptionEnabled": True,
 }
+REGISTER: Final = "ssm:UpdateInstanceInformation"
+CHANNELS: Final = tuple(
+    f"ssmmessages:{verb}{kind}Channel"
+    for verb in ("Create", "Open")
+    for kind in ("Control", "Data")
+)
+ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
 _ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
+_OF_ACTION: Final = "OrganizationsDecisionDetail"
+"""What IAM says of an action as a whole, and of no resource in particular."""
+_NOT_SPECIFIC: Final = (_OF_ACTION, "EvalDecision")
+
+
+class Question(NamedTuple):
+    """What IAM's simulator is asked about."""
+
+    who: str
+    action: str
+    resource: str
+    told: dict[str, list[str]]
+    """The values of condition keys."""
 
 
 class World:
@@ -52,8 +77,10 @@ class World:
         """Actions that IAM denies to all, or `ARN action` to one role."""
         self.missing: list[str] = []
         """Condition keys of denied actions whose values IAM was not told."""
-        self.simulates: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-        """What answers for IAM's simulator instead of what `denies` and `missing` say."""
+        self.decides: Callable[[Question], dict[str, Any] | None] = lambda _: None
+        """What IAM says instead of what `denies` and `missing` have; None: nothing else."""
+        self.one_by_one = False
+        """Whether the simulator refuses more than one resource in a request."""
         self.partition = "aws"
         self.dns_suffix = "amazonaws.com"
         self.bucket_region: str | None = None
@@ -85,6 +112,9 @@ class World:
         self.hybrid_nodes: list[dict[str, Any]] = []
         """The records of nodes outside of EC2."""
         self.trust: Any = {"Statement": [trusting("ec2.amazonaws.com")]}
+        self.of_role: dict[str, Any] = {}
+        """What IAM says of the role besides its ARN and its trust policy."""
+        self.of_profile: dict[str, Any] = {}
         self.document: Any = None
         self.answers: dict[str, Any] = {
             "ec2:describe_instances": self._instances,
@@ -102,12 +132,12 @@ class World:
             "ssm:get_document": self._document,
             "ssm:list_tags_for_resource": {"TagList": [{"Key": "team", "Value": "web"}]},
             "iam:get_instance_profile": self._profile,
-            "iam:get_role": lambda: {"Role": self._role()},
+            "iam:get_role": lambda *_: {"Role": self.role()},
             "iam:simulate_principal_policy": self._simulate,
             "iam:list_user_tags": {"Tags": []},
             "iam:list_role_tags": {"Tags": []},
             "kms:describe_key": {"KeyMetadata": key()},
-            "kms:get_key_policy": policy(allowing(f"arn:aws:iam::{ACCOUNT}:root", "kms:*")),
+            "kms:get_key_policy": policy(allowing(ROOT, "kms:*")),
             "s3:get_bucket_encryption": encrypted("AES256"),
             "s3:get_bucket_policy": refusal("GetBucketPolicy", "NoSuchBucketPolicy"),
             "route53:list_hosted_zones_by_vpc": {"HostedZoneSummaries": []},
@@ -157,83 +187,102 @@ class World:
         self.has("ssm:get_service_setting", {"ServiceSetting": {"SettingValue": value}})
 
     def pages(
-        self,
-        service: str,
-        region: str | None,  # noqa: ARG002 # the world has one
-        operation: str,
-        asked: Mapping[str, Any],
+        self, service: str, region: str | None, operation: str, asked: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
         told = {"BucketRegion": self.bucket_region} if self.bucket_region else {}
         try:
-            found = self.call(service, xform_name(operation), {**asked})
+            found = self.call(service, xform_name(operation), {**asked}, region)
         except ClientError as error:
             error.response |= told
             raise
         yield found | told if service == "s3" else found
 
-    def call(self, service: str, operation: str, asked: dict[str, Any]) -> Any:  # noqa: ANN401
+    def call(
+        self, service: str, operation: str, asked: dict[str, Any], region: str | None = REGION
+    ) -> Any:  # noqa: ANN401
         self.calls.append(f"{service}:{operation}")
         self.asked.append(asked)
         answer = self.answers[f"{service}:{operation}"]
         if isinstance(answer, Exception):
             raise answer
-        if answer == self._simulate:
-            return self._simulated(asked)
         if asked.get("SettingId") == TIER and isinstance(answer, dict):
             return {"ServiceSetting": {"SettingValue": self.tier}}
         if {"Key": "ResourceType", "Values": ["ManagedInstance"]} in asked.get("Filters", ()):
             return {"InstanceInformationList": self.hybrid_nodes}
         if operation == "describe_vpc_attribute":
             return answer[asked["Attribute"]]
-        return answer() if callable(answer) else answer
+        return answer(asked, str(region)) if callable(answer) else answer
 
-    def _instances(self) -> dict[str, Any]:
+    def _instances(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         return {"Reservations": [{"OwnerId": ACCOUNT, "Instances": [self.instance]}]}
 
-    def _records(self) -> dict[str, Any]:
+    def _records(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         return {"InstanceInformationList": [self.record] if self.record else []}
 
-    def _document(self) -> dict[str, Any]:
+    def _document(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
         if self.document is None:
             raise refusal("GetDocument", "InvalidDocument")
         return {"Content": json.dumps(self.document)}
 
-    def _profile(self) -> dict[str, Any]:
-        return {"InstanceProfile": {"InstanceProfileId": "AIPA1", "Roles": [self._role()]}}
+    def _profile(self, asked: dict[str, Any], region: str) -> dict[str, Any]:  # noqa: ARG002
+        profile = {"InstanceProfileId": "AIPA1", "Roles": [self.role()]}
+        return {"InstanceProfile": profile | self.of_profile}
 
-    def _role(self) -> dict[str, Any]:
-        return {"Arn": ROLE, "AssumeRolePolicyDocument": self.trust}
+    def role(self) -> dict[str, Any]:
+        """The role of the node, as IAM describes it."""
+        arn = ROLE.replace(":aws:", f":{self.partition}:")
+        return {"Arn": arn, "AssumeRolePolicyDocument": self.trust} | self.of_role
 
-    def _simulated(self, asked: dict[str, Any]) -> dict[str, Any]:
-        return (self.simulates or self._simulate)(asked)
+    def _simulate(self, asked: dict[str, Any], *_: object) -> dict[str, Any]:
+        who, arns = asked["PolicySourceArn"], asked["ResourceArns"]
+        told = {one["ContextKeyName"]: one["ContextKeyValues"] for one in asked["ContextEntries"]}
+        if self.one_by_one and arns[1:]:
+            raise refusal("SimulatePrincipalPolicy", "InvalidInput")
+        results: list[dict[str, Any]] = []
+        for action in asked["ActionNames"]:
+            found = {arn: self._decided(Question(who, action, arn, told)) for arn in arns}
+            results += _results(action, {arn: one for arn, one in found.items() if one})
+        return {"EvaluationResults": results}
 
-    def _simulate(self, asked: dict[str, Any]) -> dict[str, Any]:
-        who = asked["PolicySourceArn"]
-
-        def result(action: str) -> dict[str, Any]:
-            denied = {action, f"{who} {action}"} & self.denies
+    def _decided(self, asked: Question) -> dict[str, Any]:
+        """What IAM says; nothing if it gives no answer."""
+        found = self.decides(asked)
+        if found is None:
+            denied = {asked.action, f"{asked.who} {asked.action}"} & self.denies
             decision = "implicitDeny" if denied else "allowed"
-            found: dict[str, Any] = {
-                "EvalActionName": action,
-                "EvalDecision": decision,
-                "MissingContextValues": self.missing,
-            }
-            if asked["ResourceArns"][1:]:  # then the answers are those about each resource
-                found["EvalDecision"] = "implicitDeny"
-                found["ResourceSpecificResults"] = [
-                    {"EvalResourceName": arn, "EvalResourceDecision": decision}
-                    for arn in asked["ResourceArns"]
-                ]
-            return found
+            return {"EvalDecision": decision, "MissingContextValues": self.missing}
+        return found
 
-        return {"EvaluationResults": [result(action) for action in asked["ActionNames"]]}
+
+def _results(action: str, found: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """IAM's answer on an action, with what it says of each resource if it says it of several."""
+    first = next(iter(found.values()), None)
+    if first is None:
+        return
+    if len(found) == 1:
+        yield {"EvalActionName": action, **first}
+        return
+    specific = [
+        {
+            "EvalResourceName": arn,
+            "EvalResourceDecision": one["EvalDecision"],
+            **{name: value for name, value in one.items() if name not in _NOT_SPECIFIC},
+        }
+        for arn, one in found.items()
+    ]
+    organizations = [one[_OF_ACTION] for one in found.values() if _OF_ACTION in one]
+    of_action = {_OF_ACTION: organizations[-1]} if organizations else {}
+    decision = {"EvalDecision": "implicitDeny"}  # which is that of no resource
+    yield {"EvalActionName": action, **decision, "ResourceSpecificResults": specific, **of_action}
 
 
 class Session(_Session):
     """Asks the world."""
 
-    def __init__(self, world: World, profile: str | None = None) -> None:
-        super().__init__(world, REGION, profile)
+    def __init__(
+        self, world: World, profile: str | None = None, region: str | None = REGION
+    ) -> None:
+        super().__init__(world, region, profile)
 
 
 def diagnosed(

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import without_passwords
 
+URLS: Final = (
+    "http://me:Pa55w0rd@127.0.0.1:1",
+    "me:Pa55w0rd@127.0.0.1",
+    "http://me:Pa55w0rd/x@127.0.0.1:1",
+    "http://me:Pa55w0rd@x@127.0.0.1:1",
+    "http://me:Pa55w0rd@bad host",
+    "http://me:Pa55 w0rd@127.0.0.1:1",
+    "http://me:Pa55'w0rd@127.0.0.1:1",
+    "http://me:Pa55%40w0rd@127.0.0.1:1",
+    "http://me:Pa55w0rd@127.0.0.1:99999",
+    "http://Pa55w0rd@127.0.0.1:1",
+)
+VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2")
+OF_NODE: Final = ["verify", "--instance-id", "i-0123456789abcdef0"]
+COMMANDS: Final = (["verify", "--role", "web"], OF_NODE, ["audit", "--output", "json"])
+
 
 @pytest.mark.parametrize(
-    "url",
+    ("arguments", "variable", "url"),
     [
-        "http://me:Pa55w0rd@127.0.0.1:1",
-        "me:Pa55w0rd@127.0.0.1",
-        "http://me:Pa55w0rd/x@127.0.0.1:1",
-        "http://me:Pa55w0rd@x@127.0.0.1:1",
-        "http://me:Pa55w0rd@bad host",
-        "http://me:Pa55 w0rd@127.0.0.1:1",
-        "http://me:Pa55'w0rd@127.0.0.1:1",
-        "http://me:Pa55%40w0rd@127.0.0.1:1",
-        "http://me:Pa55w0rd@127.0.0.1:99999",
-        "http://Pa55w0rd@127.0.0.1:1",
+        *((OF_NODE, VARIABLES[number % 2], url) for number, url in enumerate(URLS)),
+        *((command_, variable, URLS[0]) for command_ in COMMANDS for variable in VARIABLES),
     ],
-)
-@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"])
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["verify", "--role", "web"],
-        ["verify", "--instance-id", "i-0123456789abcdef0"],
-        ["audit", "--output", "json"],
-    ],
-    ids=lambda arguments: arguments[0] + arguments[1],
 )
 def test_a_password_of_an_endpoint_is_never_printed(
     arguments: list[str],

@@ -15,7 +15,8 @@ from serving import serving
 
 from tests.conftest import ROOT
 
-from .test_verify import GET_ROLE, REGISTER, ROLE, answered, operation
+from .nodes import REGISTER, ROLE
+from .test_verify import GET_ROLE, answered, operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from session_manager_permissions._verify import command
-from session_manager_permissions._verify.audit import answering
 from session_manager_permissions._verify.audit.arguments import add_arguments
 from tests.conftest import ROOT
 
-from .accounts import OTHER_REGION, REGISTER, Account, Machine, Role, Session
+from .accounts import OTHER_REGION, Account, Machine, Role
 from .audits import node, result, role, written
-from .nodes import ACCOUNT, OTHER_ACCOUNT, REGION
+from .nodes import ACCOUNT, OTHER_ACCOUNT, REGISTER
+from .running import run
 
 if TYPE_CHECKING:
     from session_manager_permissions._verify.audit.result import NodeResult
@@ -103,14 +102,9 @@ def test_changes_of_roles(tmp_path: Path) -> None:
 
 
 def test_each_line_runs_and_the_first_prints_what_is_shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     account = shown_account()
-
-    def session(_: object, region: str | None, **__: object) -> Session:
-        return Session(account, region or REGION)
-
-    monkeypatch.setattr(answering, "AwsSession", session)
     monkeypatch.chdir(tmp_path)
     found = lines()
     for line in found:
@@ -125,12 +119,11 @@ def test_each_line_runs_and_the_first_prints_what_is_shown(
             assert compared(script, old, new) == (0, "")
             continue
         assert program == "session-manager-permissions"
-        status = command.main(arguments)
-        captured = capsys.readouterr()
-        assert status == (0 if "--print-permissions" in line else 1), captured.err
+        ended = run(account, *arguments)
+        assert ended.status == (0 if "--print-permissions" in line else 1), ended.err
         if line == found[0]:
             (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-            assert captured.out == shown
+            assert ended.out == shown
     assert {path.name for path in tmp_path.iterdir()} == {
         "111122223333.json",
         "444455556666.json",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
-from botocore.stub import ANY, Stubber
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -19,133 +17,66 @@ from session_manager_permissions import (
 )
 from session_manager_permissions._readiness.policies import Answer, decide, read
 from session_manager_permissions._verify.document import Home, read_document
-from session_manager_permissions._verify.session import AwsSession, Boto
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
 from tests.builders import deployed
 from tests.conftest import HERE, REGION, existing_role
 from tests.preference_options import Given, given_preferences
 
-from .test_verify import (
-    ACCOUNT,
-    IN_GROUP,
-    KEY,
-    Account,
-    Run,
-    account,
-    client,
-    no_account,
-    result,
-    verify,
-)
+from .nodes import ACCOUNT, DOCUMENT, EVERYTHING, KEY, Session, World
+from .running import Run, run
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from botocore.client import BaseClient
-
-__all__ = ["account", "no_account", "verify"]  # fixtures
-
-NAME = "SSM-SessionManagerRunShell"
-HOME = Home("aws", ACCOUNT, REGION)
-ASKED = ("--role", "web-server", "--region", "eu-west-1", "--document", NAME, "--output", "json")
-OF_ALL = {
-    "s3BucketName": "session-logs",
-    "s3KeyPrefix": "/web/",
-    "s3EncryptionEnabled": True,
-    "cloudWatchLogGroupName": "/ssm/sessions",
-    "kmsKeyId": KEY,
-}
+ASKED = ("verify", "--role", "web-server", "--document", DOCUMENT, "--output")
 
 
-@contextmanager
-def stubbed_ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    systems_manager = client("ssm")
-    made = Boto.client
-
-    def stubbed(calls: Boto, service: str, region: str | None) -> BaseClient:
-        return systems_manager if service == "ssm" else made(calls, service, region)
-
-    monkeypatch.setattr(Boto, "client", stubbed)
-    with Stubber(systems_manager) as stub:
-        yield stub
-        stub.assert_no_pending_responses()
+def account(inputs: dict[str, Any], session_type: object = "Standard_Stream") -> World:
+    """An account whose document says this."""
+    world = World()
+    world.document = {"sessionType": session_type, "inputs": inputs}
+    return world
 
 
-@pytest.fixture
-def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    with stubbed_ssm(monkeypatch) as stub:
-        yield stub
-
-
-def has_document(ssm: Stubber, text: str) -> None:
-    asked = {"Name": NAME, "DocumentFormat": "JSON"}
-    ssm.add_response("get_document", {"Name": NAME, "Content": text}, asked)
-
-
-def has_preferences(ssm: Stubber, **inputs: object) -> None:
-    content = {"schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs}
-    has_document(ssm, json.dumps(content))
-
-
-def asked_about(run: Run) -> dict[str, list[tuple[str, str]]]:
+def asked_about(found: Run) -> dict[str, list[tuple[str, str]]]:
     return {
         one["capability"]: [(answer["action"], answer["resource"]) for answer in one["answers"]]
-        for one in run.json["capabilities"][2:]
+        for one in found.json["capabilities"][2:]
     }
 
 
-def allow_all(account: Account) -> None:
-    account.has_role()
-    account.is_reachable(region="eu-west-1")
-    account.allows("kms:Decrypt", resource=KEY)
-    account.allows("s3:GetEncryptionConfiguration", resource="arn:aws:s3:::session-logs")
-    sample = "session-0123456789abcdef0"
-    account.allows("s3:PutObject", resource=f"arn:aws:s3:::session-logs/web/{sample}.log")
-    logs = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:"
-    account.allows("logs:DescribeLogGroups", resource=f"{logs}*")
-    account.allows(*IN_GROUP, resource=f"{logs}/ssm/sessions:log-stream:{sample}")
-
-
-@pytest.mark.parametrize("enforced", [True, False])
 @pytest.mark.parametrize(
     "session_type", ["Standard_Stream", "InteractiveCommands", "NonInteractiveCommands"]
 )
-def test_what_the_document_says_is_asked(
-    account: Account,
-    ssm: Stubber,
-    verify: Callable[..., Run],
-    session_type: str,
-    *,
-    enforced: bool,
-) -> None:
-    inputs = OF_ALL | {"s3EncryptionEnabled": enforced}
-    has_document(ssm, json.dumps({"sessionType": session_type, "inputs": inputs}))
-    allow_all(account)
+def test_what_the_document_says_is_asked(session_type: str) -> None:
+    found = run(account(EVERYTHING | {"s3KeyPrefix": "/web/"}, session_type), *ASKED, "json")
 
-    run = verify(*ASKED)
+    assert (found.status, found.err) == (0, "")
+    logs = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:"
+    stream = f"{logs}/ssm/sessions:log-stream:session-0123456789abcdef0"
+    objects = "arn:aws:s3:::session-logs/web/session-0123456789abcdef0.log"
+    assert asked_about(found) == {
+        "encrypt": [("kms:Decrypt", KEY)],
+        "log-to-s3": [
+            ("s3:GetEncryptionConfiguration", "arn:aws:s3:::session-logs"),
+            ("s3:PutObject", objects),
+        ],
+        "log-to-cloudwatch": [
+            ("logs:DescribeLogGroups", f"{logs}*"),
+            *(
+                (f"logs:{action}", stream)
+                for action in ("CreateLogStream", "DescribeLogStreams", "PutLogEvents")
+            ),
+        ],
+    }
+    assert (found.json["document"], found.json["session_type"]) == (DOCUMENT, session_type)
 
-    assert (run.status, run.err) == (0, "")
-    assert {*asked_about(run)} == {"encrypt", "log-to-s3", "log-to-cloudwatch"}
-    assert (run.json["document"], run.json["session_type"]) == (NAME, session_type)
 
+def test_a_port_session_is_neither_encrypted_nor_logged() -> None:
+    world = account(EVERYTHING, "Port")
 
-@pytest.mark.parametrize("output", ["json", "table"])
-def test_a_port_session_is_neither_encrypted_nor_logged(
-    account: Account, ssm: Stubber, verify: Callable[..., Run], output: str
-) -> None:
-    has_document(ssm, json.dumps({"sessionType": "Port", "inputs": OF_ALL}))
-    account.has_role()
-    account.is_reachable(region="eu-west-1")
+    found, table = (run(world, *ASKED, output) for output in ("json", "table"))
 
-    run = verify(*ASKED[:-1], output)
-
-    assert run.status == 0
-    if output == "json":
-        assert asked_about(run) == {}
-        assert run.json["session_type"] == "Port"
-    else:
-        assert "Not asked: encrypt sessions, log to S3, log to CloudWatch." in run.words
-        assert "the agent neither encrypts them with a key nor logs them" in run.words
+    assert (found.status, asked_about(found), found.json["session_type"]) == (0, {}, "Port")
+    assert "Not asked: encrypt sessions, log to S3, log to CloudWatch." in table.words
+    assert "the agent neither encrypts them with a key nor logs them" in table.words
 
 
 # As Go's `strconv.ParseBool` parses the strings.
@@ -155,117 +86,65 @@ NEITHER: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
 
 
 @pytest.mark.parametrize(
-    ("value", "enforced"),
+    ("value", "ends"),
     [
-        *((value, True) for value in TRUE),
-        *((value, False) for value in FALSE),
-        ("{{ enforced }}", None),
+        *((value, "so it refuses each session") for value in TRUE),
+        *((value, "which a bucket policy may refuse") for value in FALSE),
+        (
+            "{{ enforced }}",
+            "refuses each session if the session preferences enforce encrypted logs",
+        ),
     ],
 )
-def test_a_boolean_is_read_as_the_agent_reads_it(
-    account: Account,
-    ssm: Stubber,
-    verify: Callable[..., Run],
-    value: object,
-    enforced: bool | None,  # noqa: FBT001 # of three values
-) -> None:
-    has_preferences(ssm, s3BucketName="session-logs", s3EncryptionEnabled=value)
-    account.has_role()
-    account.is_reachable(region="eu-west-1")
-    account.answers(result("s3:GetEncryptionConfiguration", "implicitDeny"), resource=ANY)
-    account.allows("s3:PutObject", resource=ANY)
+def test_a_boolean_is_read_as_the_agent_reads_it(value: object, ends: str) -> None:
+    world = account({"s3BucketName": "session-logs", "s3EncryptionEnabled": value})
+    world.denies.add("s3:GetEncryptionConfiguration")
 
-    run = verify(*ASKED)
+    found = run(world, *ASKED, "json")
 
-    assert run.status == 1
-    (note,) = run.capability("log-to-s3")["notes"]
-    ends = {
-        True: "so it refuses each session",
-        False: "which a bucket policy may refuse",
-        None: "refuses each session if the session preferences enforce encrypted logs",
-    }
-    assert note.endswith(ends[enforced])
+    assert found.status == 1
+    (note,) = found.capability("log-to-s3")["notes"]
+    assert note.endswith(ends)
 
 
-def test_a_missing_boolean_is_false(ssm: Stubber) -> None:
-    has_preferences(ssm)
-
-    document = read_document(AwsSession(None, REGION), NAME, HOME)
+def test_a_missing_boolean_is_false() -> None:
+    document = read_document(Session(account({})), DOCUMENT, Home("aws", ACCOUNT, REGION))
 
     assert document.enforces_s3_encryption is False
 
 
 @pytest.mark.parametrize("session_type", ["Standard_Stream", "Port"])
 @pytest.mark.parametrize(
-    "name", ["s3EncryptionEnabled", "cloudWatchEncryptionEnabled", "runAsEnabled"]
+    ("name", "value"),
+    [
+        *(("s3EncryptionEnabled", value) for value in NEITHER),
+        ("cloudWatchEncryptionEnabled", "yes"),
+        ("runAsEnabled", "yes"),
+    ],
+    ids=str,
 )
-@pytest.mark.parametrize("value", NEITHER, ids=str)
 def test_a_boolean_that_the_agent_refuses_is_said(
-    account: Account,
-    ssm: Stubber,
-    verify: Callable[..., Run],
-    *,
-    session_type: str,
-    name: str,
-    value: object,
+    session_type: str, name: str, value: object
 ) -> None:
-    has_document(ssm, json.dumps({"sessionType": session_type, "inputs": {name: value}}))
-    account.has_role()
+    found = run(account({name: value}, session_type), *ASKED, "json")
 
-    run = verify(*ASKED)
-
-    assert run.status == 2
-    assert f"has {value!r} for {name}" in run.err
+    assert found.status == 2
+    assert f"has {value!r} for {name}" in found.err
 
 
-@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(OF_ALL, ""), {"s3KeyPrefix": "a/../b"}])
-def test_what_the_document_leaves_empty_is_not_asked(
-    account: Account, ssm: Stubber, verify: Callable[..., Run], inputs: dict[str, Any]
-) -> None:
-    has_preferences(ssm, **inputs)
-    account.has_role()
-    account.is_reachable(region="eu-west-1")
+@pytest.mark.parametrize("inputs", [{}, dict.fromkeys(EVERYTHING, ""), {"s3KeyPrefix": "a/../b"}])
+def test_what_the_document_leaves_empty_is_not_asked(inputs: dict[str, Any]) -> None:
+    found = run(account(inputs), *ASKED, "json")
 
-    run = verify(*ASKED)
-
-    assert run.status == 0
-    assert asked_about(run) == {}
+    assert (found.status, asked_about(found)) == (0, {})
 
 
-def test_a_key_by_its_id_is_one_of_the_role_s_account(
-    account: Account, ssm: Stubber, verify: Callable[..., Run]
-) -> None:
-    has_preferences(ssm, kmsKeyId=KEY.rpartition("/")[2])
-    account.has_role()
-    account.is_reachable(region="eu-west-1")
-    account.allows("kms:Decrypt", resource=KEY)
+@pytest.mark.parametrize("given", [KEY.rpartition("/")[2], "alias/sessions"])
+def test_a_key_by_its_id_or_its_alias_is_one_of_the_role_s_account(given: str) -> None:
+    found = run(account({"kmsKeyId": given}), *ASKED, "json")
 
-    assert verify(*ASKED).status == 0
-
-
-def test_a_key_by_an_alias_is_the_key_that_has_it(
-    account: Account, ssm: Stubber, verify: Callable[..., Run]
-) -> None:
-    has_preferences(ssm, kmsKeyId="alias/sessions")
-    account.has_role()
-    alias = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/sessions"
-    key_id = KEY.rpartition("/")[2]
-    account.kms.add_response("describe_key", {"KeyMetadata": {"KeyId": key_id}}, {"KeyId": alias})
-    account.is_reachable(region="eu-west-1")
-    account.allows("kms:Decrypt", resource=KEY)
-
-    assert verify(*ASKED).status == 0
-
-
-def test_a_role_that_lacks_what_the_document_needs_is_not_ready(
-    account: Account, ssm: Stubber, verify: Callable[..., Run]
-) -> None:
-    has_preferences(ssm, kmsKeyId=KEY)
-    account.has_role()
-    account.is_reachable(region="eu-west-1")
-    account.answers({"EvalActionName": "kms:Decrypt", "EvalDecision": "implicitDeny"}, resource=KEY)
-
-    assert verify(*ASKED).status == 1
+    assert found.status == 0
+    assert asked_about(found) == {"encrypt": [("kms:Decrypt", KEY)]}
 
 
 @pytest.mark.parametrize(
@@ -290,70 +169,54 @@ def test_a_role_that_lacks_what_the_document_needs_is_not_ready(
         ),
     ],
 )
-def test_a_document_that_can_not_be_asked_about_is_said(
-    account: Account, ssm: Stubber, verify: Callable[..., Run], text: str, says: str
-) -> None:
-    account.has_role()
-    has_document(ssm, text)
+def test_a_document_that_can_not_be_asked_about_is_said(text: str, says: str) -> None:
+    world = World()
+    world.has("ssm:get_document", {"Content": text})
 
-    run = verify(*ASKED)
+    found = run(world, *ASKED, "json")
 
-    assert run.status == 2
-    assert says in run.err
-    assert NAME in run.err
+    assert found.status == 2
+    assert says in found.err
+    assert DOCUMENT in found.err
 
 
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("InvalidDocument", f"there is no document '{NAME}' in eu-west-1"),
-        ("AccessDeniedException", f"they need ssm:GetDocument on the document {NAME}"),
+        ("InvalidDocument", f"there is no document '{DOCUMENT}' in eu-west-1"),
+        ("AccessDeniedException", f"they need ssm:GetDocument on the document {DOCUMENT}"),
     ],
 )
-def test_a_document_that_is_not_given_is_said(
-    account: Account, ssm: Stubber, verify: Callable[..., Run], code: str, says: str
-) -> None:
-    account.has_role()
-    ssm.add_client_error("get_document", code)
+def test_a_document_that_is_not_given_is_said(code: str, says: str) -> None:
+    world = World()
+    world.refuses("ssm:GetDocument", code)
 
-    run = verify(*ASKED)
+    found = run(world, *ASKED, "json")
 
-    assert run.status == 2
-    assert says in run.err
+    assert found.status == 2
+    assert says in found.err
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "says"),
     [
-        ("--key", KEY),
-        ("--log-bucket", "session-logs"),
-        ("--log-prefix", "web"),
-        ("--log-group", "/ssm/sessions"),
+        *(
+            ((option, value), f"{option} is given twice")
+            for option, value in {
+                "--key": KEY,
+                "--log-bucket": "session-logs",
+                "--log-prefix": "web",
+                "--log-group": "/ssm/sessions",
+            }.items()
+        ),
+        (("--log-bucket-key", KEY), f"--log-bucket-key {KEY} has no bucket"),
     ],
 )
-def test_what_the_document_says_is_not_given_as_well(
-    verify: Callable[..., Run], given: tuple[str, str]
-) -> None:
-    run = verify(*ASKED, *given)
+def test_what_the_document_says_is_not_given_as_well(given: tuple[str, str], says: str) -> None:
+    found = run(account({}), *ASKED, "json", *given)
 
-    assert run.status == 2
-    assert f"{given[0]} is given twice" in run.err
-
-
-def test_the_key_of_a_bucket_that_the_document_does_not_have_is_said(
-    account: Account, ssm: Stubber, verify: Callable[..., Run]
-) -> None:
-    account.has_role()
-    has_preferences(ssm)
-
-    run = verify(*ASKED, "--log-bucket-key", KEY)
-
-    assert run.status == 2
-    assert f"--log-bucket-key {KEY} has no bucket" in run.err
-
-
-def test_systems_manager_is_asked_in_the_region() -> None:
-    assert Boto(None, None).client("ssm", "eu-west-1").meta.region_name == "eu-west-1"
+    assert found.status == 2
+    assert says in found.err
 
 
 def is_of_this_app(chosen: Given) -> bool:
@@ -361,14 +224,10 @@ def is_of_this_app(chosen: Given) -> bool:
     return any(kind is not None and ("owned" in kind or "L1" in kind) for kind in kinds)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
-    deadline=None,
-    max_examples=40,
-)
+@settings(suppress_health_check=[HealthCheck.filter_too_much], deadline=None, max_examples=40)
 @given(chosen=given_preferences(), narrowed=st.booleans())
 def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
-    ssm: Stubber, chosen: Given, *, narrowed: bool
+    chosen: Given, *, narrowed: bool
 ) -> None:
     assume(not is_of_this_app(chosen))  # whose ARNs no template has
     stack = cdk.Stack(cdk.App(), "Stack", env=HERE)
@@ -382,11 +241,12 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
         decrypt_sessions_only=narrowed,
     )
     content = stack.resolve(preferences.node.default_child.content)  # type: ignore[union-attr]
-    has_document(ssm, json.dumps(deployed(content)))
+    world = World()
+    world.has("ssm:get_document", {"Content": json.dumps(deployed(content))})
     granted = deployed(stack.resolve(permissions.policy.document))
-    role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web-server", None)
+    role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web-server")
 
-    said = read_document(AwsSession(None, REGION), NAME, HOME)
+    said = read_document(Session(world), DOCUMENT, Home("aws", ACCOUNT, REGION))
 
     key = said.key and LiveKey(said.key, said.key)
     if said.key and ":alias/" in said.key:

@@ -14,21 +14,17 @@ from tests.test_readme import refuse_unknown_options
 
 from .nodes import (
     ACCOUNT,
-    ALIAS,
     HYBRID,
     NODE,
     ROLE,
-    USER,
     Session,
     World,
     both,
-    dhcp_options,
     diagnosed,
-    encrypted,
-    endpoint,
     nothing,
     of_verdict,
     one,
+    refusal,
 )
 
 if TYPE_CHECKING:
@@ -64,10 +60,7 @@ def associated(state: str = "associated", **units: float) -> Callable[[World], o
 
 def role_made(**units: float) -> Callable[[World], object]:
     def change(world: World) -> None:
-        role = world._role() | {"CreateDate": ago(**units)}  # noqa: SLF001 # as it was
-        profile = {"InstanceProfileId": "AIPA1", "Roles": [role]}
-        world.has("iam:get_instance_profile", {"InstanceProfile": profile})
-        world.has("iam:get_role", {"Role": role})
+        world.of_role = {"CreateDate": ago(**units)}
 
     return change
 
@@ -348,13 +341,10 @@ def test_an_instance_that_has_no_latest_output_gives_that_of_its_start() -> None
     both(NEVER, printed(DISK))(world)
     answer = world.answers["ec2:get_console_output"]
 
-    def refuse_latest() -> dict[str, Any]:
-        if world.asked[-1].get("Latest"):
-            world.refuses("ec2:GetConsoleOutput", "UnsupportedOperation")
-            error = world.answers["ec2:get_console_output"]
-            world.answers["ec2:get_console_output"] = answer
-            raise error
-        return {}
+    def refuse_latest(asked: dict[str, Any], _: str) -> dict[str, Any]:
+        if asked.get("Latest"):
+            raise refusal("GetConsoleOutput", "UnsupportedOperation")
+        return answer  # type: ignore[no-any-return]
 
     world.has("ec2:get_console_output", refuse_latest)
 
@@ -397,22 +387,6 @@ def test_an_audit_does_not_ask_why() -> None:
 
     assert one(found, "agent").verdict == "skipped"
     assert "ec2:describe_images" not in world.calls
-
-
-def test_no_more_calls_are_made_than_a_diagnosis_may() -> None:
-    world = World()
-    both(NEVER, started(hours=5), amazon("Windows_Server"), printed(""))(world)
-    world.uses(kmsKeyId=ALIAS, runAsEnabled=True, runAsDefaultUser="web")
-    world.has("s3:get_bucket_encryption", encrypted("aws:kms", ALIAS.replace("sessions", "logs")))
-    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
-    options = [dhcp_options("dopt-1", "AmazonProvidedDNS"), dhcp_options("dopt-2", "10.0.0.53")]
-    world.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
-    policies = [{"PolicyArn": f"{OWN}-{number}"} for number in range(9)]
-    world.has("iam:list_attached_role_policies", {"AttachedPolicies": policies})
-
-    diagnosed(world, operator=USER)
-
-    assert len(world.calls) == 30
 
 
 @pytest.mark.parametrize(

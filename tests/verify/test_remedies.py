@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shlex
@@ -24,25 +25,12 @@ from session_manager_permissions._verify.simulator import (
     with_deployment,
 )
 
-from . import test_node, test_node_network
-from .nodes import (
-    ACCOUNT,
-    KEY,
-    NODE,
-    REGION,
-    USER,
-    World,
-    both,
-    diagnosed,
-    encrypted,
-    endpoint,
-    group,
-    refusal,
-    status,
-)
-from .test_node_network import (
+from . import networks
+from .causes import CAUSES
+from .networks import (
     BOTH_ENDPOINTS,
     FROM_WEB,
+    NETWORKS,
     NO_ROUTE,
     OPEN,
     S3_GATEWAY,
@@ -52,6 +40,22 @@ from .test_node_network import (
     endpoints,
     entry,
     groups,
+)
+from .nodes import (
+    ACCOUNT,
+    KEY,
+    NODE,
+    REGION,
+    USER,
+    Question,
+    World,
+    both,
+    diagnosed,
+    encrypted,
+    endpoint,
+    group,
+    refusal,
+    status,
 )
 from .test_what_checks_say import diagnoses
 
@@ -179,8 +183,8 @@ def shut_acl(world: World) -> None:
 
 IN_OTHER: Final = {"SubnetIds": ["subnet-e"]}
 TO_ALL: Final = group("sg-endpoints", IpPermissionsEgress=[])
-DENIED: Final = test_node_network.policy(Effect="Deny")
-FOR_OTHERS: Final = test_node_network.policy(Action="ec2:*")
+DENIED: Final = networks.policy(Effect="Deny")
+FOR_OTHERS: Final = networks.policy(Action="ec2:*")
 NEVER: Final = World.never_registered
 MORE: Final[dict[str, Callable[[World], object]]] = {
     **{
@@ -294,15 +298,15 @@ MORE: Final[dict[str, Callable[[World], object]]] = {
 
 
 def every(folder: Path) -> Iterator[Diagnosis]:
-    yield from diagnoses(folder)
+    yield from (found for _, found in diagnoses(folder))
     for breaks in MORE.values():
-        yield broken(breaks)
+        yield diagnosed(changed(breaks))
 
 
-def broken(breaks: Callable[[World], object]) -> Diagnosis:
+def changed(breaks: Callable[[World], object]) -> World:
     world = World()
     breaks(world)
-    return diagnosed(world)
+    return world
 
 
 def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
@@ -454,7 +458,9 @@ class Repair:
         self._world.instance["IamInstanceProfile"] = World().instance["IamInstanceProfile"]
 
     def replace_iam_instance_profile_association(self, _: dict[str, Any]) -> None:
-        self._world.has("iam:get_instance_profile", World()._profile)  # noqa: SLF001 # its answer
+        self._world.of_profile = {}
+        healthy = World().answers["iam:get_instance_profile"]
+        self._world.has("iam:get_instance_profile", healthy)
         self._world.instance["IamInstanceProfile"] = World().instance["IamInstanceProfile"]
 
     add_role_to_instance_profile = replace_iam_instance_profile_association
@@ -463,8 +469,7 @@ class Repair:
         self._world.trust = json.loads(asked["PolicyDocument"])
 
     def update_managed_instance_role(self, _: dict[str, Any]) -> None:
-        role = self._world._role()  # noqa: SLF001 # its answer
-        self._world.has("iam:get_role", {"Role": role})
+        self._world.has("iam:get_role", {"Role": self._world.role()})
 
     def enable_key(self, _: dict[str, Any]) -> None:
         self._world.answers["kms:describe_key"]["KeyMetadata"]["KeyState"] = "Enabled"
@@ -494,10 +499,8 @@ class Repair:
         self._world.tier = asked["SettingValue"]
 
 
-REPAIRED: Final = {
-    **{f"node: {row.name}": (row.breaks, row.node) for row in test_node.ROWS},
-    **{f"path: {row.name}": (both(NEVER, row.breaks), NODE) for row in test_node_network.ROWS},
-    **{f"more: {name}": (breaks, NODE) for name, breaks in MORE.items()},
+REPAIRED: Final = {said.name: (said.world, said.node) for said in (*CAUSES, *NETWORKS)} | {
+    f"more: {name}": (functools.partial(changed, breaks), NODE) for name, breaks in MORE.items()
 }
 UNREPAIRABLE: Final = {
     "more: a network ACL whose first entry denies, and the second allows",
@@ -509,9 +512,8 @@ UNREPAIRABLE: Final = {
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", REPAIRED)
 def test_what_a_command_mends_is_not_found_again(name: str) -> None:
-    breaks, node = REPAIRED[name]
-    world = World()
-    breaks(world)
+    make, node = REPAIRED[name]
+    world = make()
     for call, answer in world.answers.items():  # which other tests have too
         world.answers[call] = deepcopy(answer) if isinstance(answer, dict) else answer
     first = [c for c in diagnosed(world, node).checks if c.verdict == "fail" and by_command(c)]
@@ -555,7 +557,7 @@ def test_what_a_command_mends_is_not_found_again(name: str) -> None:
 def test_an_endpoint_that_is_there_is_not_made_again(
     name: str, service: str, calls: list[str]
 ) -> None:
-    (check,) = (c for c in broken(MORE[name]).checks if c.name == f"path-{service}")
+    (check,) = (c for c in diagnosed(changed(MORE[name])).checks if c.name == f"path-{service}")
 
     assert check.verdict == "fail"
     assert [parsed(line)[0] for line in check.fix if is_command(line)] == calls
@@ -599,21 +601,17 @@ def test_no_command_is_shown_where_it_would_not_help(why: str) -> None:
         world.denies.add(f"{operator} ssm:StartSession")
     else:
 
-        def denies(asked: dict[str, Any]) -> dict[str, Any]:
-            found = world._simulate(asked)  # noqa: SLF001 # its answer
-            for result in found["EvaluationResults"] if asked["PolicySourceArn"] == USER else ():
-                by_boundary = {"AllowedByPermissionsBoundary": False}
-                result |= {"EvalDecision": "explicitDeny"}
-                if why == "a boundary":
-                    result |= {"EvalDecision": "implicitDeny"}
-                    result["PermissionsBoundaryDecisionDetail"] = by_boundary
-                for one in result.get("ResourceSpecificResults", ()):
-                    one["EvalResourceDecision"] = result["EvalDecision"]
-                    if why == "a boundary":
-                        one["PermissionsBoundaryDecisionDetail"] = by_boundary
-            return found
+        def decides(asked: Question) -> dict[str, Any] | None:
+            if asked.who != USER:
+                return None
+            if why == "an explicit deny":
+                return {"EvalDecision": "explicitDeny"}
+            boundary = {
+                "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}
+            }
+            return {"EvalDecision": "implicitDeny", **boundary}
 
-        world.simulates = denies
+        world.decides = decides
 
     (check,) = (one for one in diagnosed(world, operator=operator).checks if one.name == "operator")
 

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import ast
 import functools
-import io
 import json
 import re
 import shlex
 import unicodedata
-from contextlib import redirect_stderr, redirect_stdout
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from session_manager_permissions._verify import command
-from session_manager_permissions._verify.audit import answering
-
-from . import accounts
+from . import running
 from .accounts import Account, Machine, Role
 from .nodes import (
     ALIAS,
     HYBRID,
     NODE,
-    REGION,
     USER,
-    Session,
     World,
     both,
     encrypted,
@@ -44,6 +37,8 @@ from .test_verify import no_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .running import Run
 
 __all__ = ["no_account"]  # a fixture
 
@@ -90,20 +85,11 @@ class Taint:
         return tainted
 
 
-class Said(NamedTuple):
-    """What a run came to."""
-
-    status: object
-    out: str
-    err: str
-
-
 class Case(NamedTuple):
     """A command, and what answers it."""
 
     arguments: tuple[str, ...]
-    make: Callable[[], Any]
-    """Makes the world or the account."""
+    make: Callable[[], World]
 
 
 def case(breaks: Callable[[World], object], *arguments: str, node: str = NODE) -> Case:
@@ -203,7 +189,7 @@ def account() -> Account:
         lacks=("ssm:UpdateInstanceInformation",), trusts="x.amazonaws.com"
     )
     found.profiles["lacking"] = "lacking"
-    found.uses()
+    found.has_document()
     return found
 
 
@@ -216,33 +202,19 @@ AUDITS: Final = {
 CASES: Final = NODES | AUDITS
 
 
-PARSER: Final = functools.cache(command._parser)  # noqa: SLF001 # a fifth of the time of a case
+def run(of: Case, taint: Taint) -> Run:
+    world = of.make()
+    called = world.call
 
+    def call(service: str, operation: str, asked: dict[str, Any], region: str | None) -> Any:  # noqa: ANN401
+        found = called(service, operation, asked, region)
+        return taint(found, f"{service}:{operation}", asked.get("Attribute", ""))
 
-def run(of: Case, taint: Taint) -> Said:
-    world, out, err = of.make(), io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    world.call = call  # type: ignore[method-assign, assignment]
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
         patch.setenv("COLUMNS", "300")
-        patch.setattr(command, "_parser", PARSER)
-        if isinstance(world, World):
-            called = world.call
-            world.call = lambda service, operation, asked: taint(  # type: ignore[method-assign]
-                called(service, operation, asked),
-                *(f"{service}:{operation}", asked.get("Attribute", "")),
-            )
-            patch.setattr(command, "AwsSession", lambda *_: Session(world))
-        else:
-            answered = world.answer
-            world.answer = lambda service, region, operation, asked: taint(
-                answered(service, region, operation, asked), f"{service}:{operation}"
-            )
-            in_region = accounts.Session
-            patch.setattr(
-                answering, "AwsSession", lambda _, region, **__: in_region(world, region or REGION)
-            )
-        status = command.main(of.arguments)
-    return Said(status, out.getvalue(), err.getvalue())
+        return running.run(world, *of.arguments)
 
 
 COMMAND: Final = re.compile(
@@ -281,7 +253,7 @@ def _without_texts(value: Any) -> Any:  # noqa: ANN401 # of any shape
     return [*map(_without_texts, value)] if isinstance(value, list) else ""
 
 
-def commands(said: Said) -> set[tuple[str, ...]]:
+def commands(said: Run) -> set[tuple[str, ...]]:
     return {words(line) for line in said.out.split("\n")} - {()}
 
 
@@ -299,7 +271,7 @@ def is_like(said: tuple[str, ...], known: set[tuple[str, ...]], tainted: set[str
     )
 
 
-def holds(said: Said) -> None:
+def holds(said: Run) -> None:
     text = said.out + said.err
     assert not [one for one in text if one != "\n" and unicodedata.category(one) in OBEYED]
     assert not [line for line in text.split("\n") if line.lstrip().startswith(FORGED)]

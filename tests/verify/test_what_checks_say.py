@@ -1,6 +1,6 @@
 """What the checks of a node say, and how they say it: the texts are in a snapshot.
 
-The nodes are those of the tables of `test_node` and `test_node_network`, which hold the verdicts.
+Each text is under the first cause that has it. `test_causes.py` holds the verdicts.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import pytest
 from session_manager_permissions._verify.checks import ORDER
 from tests.readiness.test_what_findings_say import Text
 
-from . import test_node, test_node_network
-from .nodes import NODE, USER, World, both, diagnosed, nothing
+from .causes import CAUSES
+from .networks import NETWORKS, NO_ROUTE
+from .nodes import USER, World, both, diagnosed, nothing
 from .test_node_agent import IMDS, PROXY, SERVICE, SSM, written
 from .test_node_operator import START, tag
 
@@ -43,46 +44,50 @@ def denies(world: World) -> None:
     world.denies.add(f"{USER} {START}")
 
 
-def diagnoses(folder: Path) -> Iterator[Diagnosis]:
-    for row in test_node.ROWS:
-        yield broken(row.breaks, row.node)
-    for path in test_node_network.ROWS:
-        yield broken(both(World.never_registered, path.breaks))
-    for breaks in (
-        nothing,
-        denies,
-        runs_as(""),
-        runs_as("root"),
-        runs_as("web", "ssm-user"),
-        runs_as("$(id)"),
-    ):
-        yield broken(breaks, operator=USER)
+def diagnoses(folder: Path) -> Iterator[tuple[str, Diagnosis]]:
+    """Each cause, by its name; and what an operator and the agent's diagnostics add."""
+    for said in (*CAUSES, *NETWORKS):
+        yield said.name, diagnosed(said.world(), said.node, operator=said.operator)
+    for name, breaks in {
+        "an operator": nothing,
+        "an operator who may not": denies,
+        "an operator, and Run As nobody": runs_as(""),
+        "an operator, and Run As root": runs_as("root"),
+        "an operator whose tag says ssm-user": runs_as("web", "ssm-user"),
+        "an operator, and Run As what a shell would act on": runs_as("$(id)"),
+    }.items():
+        yield name, broken(breaks, operator=USER)
     for status in ("Success", "Failed"):
         rows = [(name, status, "a note") for name in (IMDS, PROXY, SERVICE, SSM)]
-        for closed in (nothing, test_node_network.NO_ROUTE):
+        for closed in (nothing, NO_ROUTE):
             breaks = both(World.never_registered, closed)
-            yield broken(breaks, diagnostics=written(folder, *rows))
+            yield f"diagnostics: {status}", broken(breaks, diagnostics=written(folder, *rows))
 
 
-def broken(breaks: Callable[[World], object], node: str = NODE, **more: Any) -> Diagnosis:  # noqa: ANN401
+def broken(breaks: Callable[[World], object], **more: Any) -> Diagnosis:  # noqa: ANN401
     world = World()
     breaks(world)
-    return diagnosed(world, node, **more)
+    return diagnosed(world, **more)
 
 
 def test_what_each_check_says(
     snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", NO_PLUGIN)
-    said: dict[tuple[str, str], dict[str, None]] = {}
-    for found in diagnoses(tmp_path):
+    said: dict[tuple[str, str], dict[str, str]] = {}
+    causes: list[str] = []
+    for name, found in diagnoses(tmp_path):
+        if found.cause:
+            causes.append(f"  {name}: {found.cause.name}")
         for check in found.checks:
             lines = [*(f"  {why}" for why in check.why), *(f"    Fix: {fix}" for fix in check.fix)]
-            said.setdefault((check.name, check.verdict), {})["\n".join(lines)] = None
+            said.setdefault((check.name, check.verdict), {}).setdefault("\n".join(lines), name)
 
     assert {name for name, verdict in said if verdict != "pass"} == {*ORDER}
-    page = [
-        f"# {name}: {verdict}\n\n" + "\n\n".join(sorted(said[name, verdict]))
+    page = ["\n".join(["# what is shown for the cause", *causes])]
+    page += [
+        f"# {name}: {verdict}\n\n"
+        + "\n\n".join(sorted(f"[{of}]\n{text}" for text, of in said[name, verdict].items()))
         for name, verdict in sorted(said, key=lambda one: (ORDER.index(one[0]), one[1]))
     ]
     assert "\n\n".join(page) == snapshot(extension_class=Text)

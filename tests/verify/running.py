@@ -1,0 +1,87 @@
+"""Runs the command in this process, on an account in memory."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pytest
+
+from session_manager_permissions._verify import command
+from session_manager_permissions._verify.audit import answering
+
+from .nodes import REGION, Session
+
+if TYPE_CHECKING:
+    from .nodes import World
+
+
+class Run(NamedTuple):
+    """What a run of the command came to."""
+
+    status: object
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401
+        return json.loads(self.out)
+
+    @property
+    def words(self) -> str:
+        """The table's text, without its lines and how they were broken."""
+        return " ".join(re.sub(r"[^\w\s\"'.,:;/=()*-]", " ", self.out).split())
+
+    def checks(self, verdict: str) -> set[str]:
+        """The checks of a node with this verdict."""
+        return {one["check"] for one in self.json["checks"] if one["verdict"] == verdict}
+
+    def check(self, name: str) -> dict[str, Any]:
+        """What is said of a check."""
+        (found,) = (one for one in self.json["checks"] if one["check"] == name)
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def nodes(self) -> dict[str, tuple[str, ...]]:
+        """The verdict and the causes of each node of an audit, by its id."""
+        return {one["id"]: (one["verdict"], *one["causes"]) for one in self.json["instances"]}
+
+    def one(self, node: str) -> dict[str, Any]:
+        """What an audit says of a node."""
+        (found,) = (one for one in self.json["instances"] if one["id"] == node)
+        return found  # type: ignore[no-any-return]
+
+    def error(self, region: str = REGION) -> str:
+        """What an audit could not ask of a region."""
+        (found,) = (one for one in self.json["regions"] if one["region"] == region)
+        return found["error"] or ""
+
+    def capability(self, name: str) -> dict[str, Any]:
+        """What a role may do."""
+        (found,) = (one for one in self.json["capabilities"] if one["capability"] == name)
+        return found  # type: ignore[no-any-return]
+
+
+_parser: Final = functools.cache(command._parser)  # noqa: SLF001 # a fifth of the time of a run
+
+
+def run(world: World, *arguments: str, region: str | None = REGION) -> Run:
+    """Run the command. The region is that of the environment."""
+
+    def session(profile: str | None, given: str | None, **_: object) -> Session:
+        return Session(world, profile, given or region)
+
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(command, "_parser", _parser)
+        patch.setattr(command, "AwsSession", session)
+        patch.setattr(answering, "AwsSession", session)
+        try:
+            status: object = command.main(arguments)
+        except SystemExit as ended:  # argparse's way
+            status = ended.code
+    return Run(status, out.getvalue(), err.getvalue())

@@ -1,0 +1,184 @@
+"""Each command finds each cause: `verify` of a node and of its role, and `audit`."""
+
+from __future__ import annotations
+
+import functools
+import json
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from botocore.validate import ParamValidator
+
+from session_manager_permissions._verify.checks import CHECKS
+
+from .causes import CAUSES, Cause
+from .networks import NETWORKS
+from .nodes import (
+    ACCOUNT,
+    ALIAS,
+    DOCUMENT,
+    HYBRID,
+    NODE,
+    REGISTER,
+    ROLE,
+    USER,
+    World,
+    both,
+    dhcp_options,
+    encrypted,
+    endpoint,
+)
+from .running import Run, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+OF_ROLE: Final = ("role-assumable", "reach", "register", "encrypt", "log-to-cloudwatch")
+"""The checks that a role is asked about as its node is. Of a bucket a role has no key."""
+OF_ONE_NODE: Final = {"no managed node by an error"}
+"""What only a request for one node is answered."""
+MOST: Final = 30
+"""So many calls are made about one node."""
+
+
+@pytest.mark.parametrize("said", [*CAUSES, *NETWORKS], ids=lambda said: said.name)
+def test_each_command_finds_it(said: Cause, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # which has no plug-in
+    world = said.world()
+    operator = ["--operator", said.operator] if said.operator else []
+
+    found = run(world, "verify", "--instance-id", said.node, "--output", "json", *operator)
+
+    assert found.err == ""
+    assert found.checks("fail") == said.fails
+    assert found.checks("unknown") == said.unknown
+    ready = not said.fails and "connected" not in said.unknown
+    assert (found.status, found.json["ready"]) == (0 if ready else 1, ready)
+    for check in found.json["checks"]:
+        assert check["verdict"] != "fail" or (check["why"] and check["fix"] and check["evidence"])
+    asks_little(world)
+    if said.name not in OF_ONE_NODE and not said.operator:
+        audit_agrees(said, found)
+    if said.node != HYBRID:
+        role_agrees(said, found)
+
+
+def asks_little(world: World) -> None:
+    """No question twice, and each as botocore takes it."""
+    asked = [*zip(world.calls, world.asked, strict=True)]
+    assert len({json.dumps(one) for one in asked}) == len(asked) <= MOST
+    for call, parameters in asked:
+        service, _, operation = call.partition(":")
+        shape = operations(service)[operation].input_shape
+        of_call = {name: parameters[name] for name in parameters if name != "PaginationConfig"}
+        report = ParamValidator().validate(of_call, shape)
+        assert not report.has_errors(), report.generate_report()
+
+
+@functools.cache
+def operations(service: str) -> Mapping[str, Any]:
+    model = botocore.session.get_session().get_service_model(service)
+    return {xform_name(name): model.operation_model(name) for name in model.operation_names}
+
+
+def audit_agrees(said: Cause, of_verify: Run) -> None:
+    """The verdict of an audit follows from the checks."""
+    found = run(said.world(), "audit", "--output", "json").json["instances"]
+
+    instance = of_verify.json["instance"]
+    if instance["state"] == "terminated":
+        assert found == []
+        return
+    (one,) = (one for one in found if one["id"] == said.node)
+    failing = [check["check"] for check in of_verify.json["checks"] if check["verdict"] == "fail"]
+    if said.world().record is None:  # that it is not connected says nothing more
+        failing = [name for name in failing if name != "connected"]
+    causes = [name for name in failing if not CHECKS[name].is_symptom]
+    expected: tuple[str, list[str]] = ("unreachable", causes or failing)
+    if instance["state"] not in (None, "running"):
+        expected = ("stopped", [])
+    elif of_verify.json["ready"]:
+        expected = ("reachable", [])
+    elif "connected" in said.unknown and not causes:
+        expected = ("unknown", [])
+    assert (one["verdict"], one["causes"]) == expected
+    assert all(one[name] == instance[name] for name in ("profile", "role", "ping"))
+
+
+def role_agrees(said: Cause, of_verify: Run) -> None:
+    """What a role is asked about by itself has the answers that its node has."""
+    world = said.world()
+    document = ["--document", DOCUMENT] if world.document else []
+
+    found = run(world, "verify", "--instance-profile", "web-server", "--output", "json", *document)
+
+    if found.status == 2:
+        assert said.fails & {"instance-profile", "key-usable"} or said.unknown
+        return
+    other_policy = world.answers["kms:get_key_policy"] != World().answers["kms:get_key_policy"]
+    if "default-host-management" in said.unknown or other_policy:  # which a role is not asked about
+        return
+    verdicts = {one["capability"]: one["verdict"] for one in found.json["capabilities"]}
+    verdicts["role-assumable"] = found.json["trust"]["verdict"]
+    of_node = {one["check"]: one["verdict"] for one in of_verify.json["checks"]}
+    for name in OF_ROLE:
+        if of_node[name] in ("pass", "fail"):
+            assert verdicts[name] == {"pass": "allowed", "fail": "denied"}[of_node[name]]
+    assert found.status == (0 if {*verdicts.values()} == {"allowed"} else 1)
+
+
+def caller(world: World) -> None:
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/alice"
+    world.has("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn})
+
+
+def replaced(world: World) -> None:
+    """The account's role does the work, because the profile's role may not register."""
+    world.has_host_management()
+    world.denies.add(f"{ROLE} {REGISTER}")
+
+
+def with_all_clues(world: World) -> None:
+    """All that may show why an agent is not connected is asked about, and shows nothing."""
+    world.instance["LaunchTime"] = datetime.now(timezone.utc) - timedelta(hours=5)
+    world.instance["ImageId"] = "ami-1"
+    policies = [{"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/{number}"} for number in range(9)]
+    world.has("iam:list_attached_role_policies", {"AttachedPolicies": policies})
+
+
+@pytest.mark.parametrize(
+    ("operator", "breaks"),
+    [
+        pytest.param(USER, World.never_registered, id="a user"),
+        pytest.param("caller", both(World.is_online_only, caller), id="the caller"),
+        pytest.param(USER, both(World.never_registered, replaced), id="by the account's role"),
+        pytest.param("caller", both(World.never_registered, replaced, caller), id="by its role"),
+        pytest.param(USER, both(World.never_registered, with_all_clues), id="with all clues"),
+    ],
+)
+def test_it_asks_little_with_everything_used(
+    operator: str, breaks: Callable[[World], object]
+) -> None:
+    world = World()
+    world.uses(kmsKeyId=ALIAS, runAsEnabled=True, runAsDefaultUser="web")
+    world.has("s3:get_bucket_encryption", encrypted("aws:kms", ALIAS.replace("sessions", "logs")))
+    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
+    options = [dhcp_options("dopt-1", "AmazonProvidedDNS"), dhcp_options("dopt-2", "10.0.0.53")]
+    world.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
+    breaks(world)
+
+    found = run(world, "verify", "--instance-id", NODE, "--operator", operator)
+
+    assert found.status == 1
+    asks_little(world)
+
+
+def test_a_connected_node_that_uses_nothing_has_its_network_left_alone() -> None:
+    world = World()
+
+    assert run(world, "verify", "--instance-id", NODE).status == 0
+    of_network = [name for name in world.calls if name.startswith("ec2:")]
+    assert of_network == ["ec2:describe_instances"]
