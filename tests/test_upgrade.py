@@ -16,7 +16,7 @@ from session_manager_permissions import SessionManagerPermissions, SessionPrefer
 from .conftest import HERE, ROOT, MakeStack, existing_role, resources, run_python
 from .releases import LAST, RELEASES, unpacked
 from .scenarios import SCENARIOS
-from .test_packaging import PACKAGE, run
+from .test_packaging import PACKAGE, UV, run
 
 pytestmark = pytest.mark.packaging
 
@@ -30,8 +30,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     sources = unpacked(LAST, folder)
     installed = folder / "installed"
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps")
-    run(*pip, "--target", installed, sources, cwd=folder)
+    install = (UV, "pip", "install", "--quiet", "--system-certs", "--no-deps")
+    run(*install, "--python", sys.executable, "--target", installed, sources, cwd=folder)
     assert (installed / f"{PACKAGE}-{LAST}.dist-info").is_dir()
     return installed
 

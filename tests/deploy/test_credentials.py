@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -21,10 +20,7 @@ from .diagnoser import COMMAND, ROOT
 from .diagnosis_table import CANNOT_ASK, READY, Operator, never, row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .diagnoser import Diagnoser
-    from .diagnosis_table import Scenario
 
 pytestmark = pytest.mark.deploy
 
@@ -81,31 +77,18 @@ def test_with_them_everything_is_answered(diagnoser: Diagnoser) -> None:
     assert run.checks("unknown") == set()
 
 
-@pytest.fixture(scope="module")
-def unknown_before(diagnoser: Diagnoser) -> Callable[[Scenario], set[str]]:
-    """What is unknown of a node to who has every permission, asked once of each."""
-    diagnoser.account.network(Network(dns_servers=("10.0.0.53",)))  # another VPC of the account
-
-    @cache
-    def unknown(said: Scenario) -> set[str]:
-        return diagnoser.run(said).checks("unknown")
-
-    return unknown
-
-
 @pytest.mark.parametrize(
     "action", sorted(PERMISSIONS.keys() - {"ec2:DescribeInstances"} - SHOWS_A_CAUSE)
 )
-def test_without_one_its_checks_are_unknown_and_no_other(
-    action: str, diagnoser: Diagnoser, unknown_before: Callable[[Scenario], set[str]]
-) -> None:
+def test_without_one_its_checks_are_unknown_and_no_other(action: str, diagnoser: Diagnoser) -> None:
+    diagnoser.account.network(Network(dns_servers=("10.0.0.53",)))  # another VPC of the account
     said = WHERE_CALLED.get(action, EVERYTHING)
-    before = unknown_before(said)
+    before = diagnoser.run(said)
 
     run = diagnoser.run(said, user=without(diagnoser, action))
 
     assert run.status != CANNOT_ASK, run.err
-    unknown = run.checks("unknown") - before
+    unknown = run.checks("unknown") - before.checks("unknown")
     assert unknown == {*PERMISSIONS[action]} - run.checks("skipped")
     for name in unknown:
         assert action in json.dumps(run.check(name)), run.check(name)
