@@ -38,13 +38,21 @@ if os.environ.get("CI"):
 gc.set_threshold(100_000)
 
 
+LONGEST = ("test_typing.py", "test_verdicts.py")
+"""The files whose tests take longest, apart from those that build and install a release."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest tests first. Coverage traces no test that deploys or searches by chance.
 
     A worker of xdist takes tests off the end of another's list: from the head none is taken, so
     what a module sets up is set up once.
     """
-    items.sort(key=lambda item: item.get_closest_marker("packaging") is None)
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("packaging") is None and item.path.name not in LONGEST
+        )
+    )
     for item in items:
         # The unit tests reach each branch, and a trace takes as long as what it traces.
         searches = is_hypothesis_test(getattr(item, "function", None))

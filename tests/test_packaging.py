@@ -19,12 +19,13 @@ from zipfile import ZipFile
 
 import pytest
 import yaml
-from local_aws import existing_profile, local_aws
+from local_aws import ExistingProfile, existing_profile, local_aws
 from readme_renderer import markdown
 
 from .conftest import run_python
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -377,8 +378,15 @@ def python(distributions: Path) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.fixture(scope="module")
+def profile() -> Iterator[ExistingProfile]:
+    """A profile that is there before anything is installed."""
+    with local_aws() as aws:
+        yield existing_profile(aws, "web-server")
+
+
 def test_the_command_alone_has_no_cdk_and_the_size_on_the_page(
-    distributions: Path, tmp_path: Path
+    distributions: Path, profile: ExistingProfile, tmp_path: Path
 ) -> None:
     page = (ROOT / "docs/verify.md").read_text(encoding="utf-8")
     (size,) = re.findall(r"It takes some (\d+) MB", page)
@@ -393,9 +401,7 @@ def test_the_command_alone_has_no_cdk_and_the_size_on_the_page(
     (command,) = (tmp_path / "venv/bin").glob("session-manager-permissions")
     run(command, "--version", cwd=tmp_path)
     run(command, "verify", "--print-permissions", cwd=tmp_path)
-    with local_aws() as aws:
-        profile = existing_profile(aws, "web-server")
-        told = aws.verify("--instance-profile", profile.name, command=command)
+    told = profile.aws.verify("--instance-profile", profile.name, command=command)
     assert told.returncode == 1, told.stderr
     assert "not ready" in told.stdout
 
@@ -418,19 +424,17 @@ def test_readme_starts_on_the_wheel_alone(python: Path, tmp_path: Path) -> None:
 
 
 def test_app_deploys_from_an_empty_folder_on_the_wheel_alone(
-    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    python: Path, profile: ExistingProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     (empty := tmp_path / "empty").mkdir()
     app = f"{python} -m session_manager_permissions"
-    with local_aws() as aws:
-        profile = existing_profile(aws, "web-server")
-        options = ("--app", app, "--no-notices", "--require-approval=never")
+    options = ("--app", app, "--no-notices", "--require-approval=never")
 
-        wrong = aws.cdk("deploy", *options, "-c", "role=", project=empty)
-        done = aws.cdk("deploy", *options, "-c", "instance-profile=web-server", project=empty)
+    wrong = profile.aws.cdk("deploy", *options, "-c", "role=", project=empty)
+    done = profile.aws.cdk("deploy", *options, "-c", "instance-profile=web-server", project=empty)
 
-        assert "session_manager_permissions: -c role=: give a value" in wrong.output
-        assert done.exit_code == 0, done.output
-        assert profile.simulate("ssmmessages:OpenDataChannel")
+    assert "session_manager_permissions: -c role=: give a value" in wrong.output
+    assert done.exit_code == 0, done.output
+    assert profile.simulate("ssmmessages:OpenDataChannel")
     assert {path.name for path in empty.iterdir()} == {"cdk.context.json", "cdk.out"}

@@ -205,7 +205,7 @@ def local_aws() -> Iterator[LocalAws]:
         raise RuntimeError(f"{CLI.relative_to(ROOT)} is missing: run `npm install`")
     with TemporaryDirectory(prefix="local-aws-") as name:
         folder = Path(name)
-        port = _free_port()
+        port = free_port()
         with (
             (folder / "server.log").open("w", encoding="utf-8") as log,
             # leaving this block closes the server's stdin, which ends it
@@ -222,7 +222,8 @@ def local_aws() -> Iterator[LocalAws]:
             yield LocalAws(folder, port, server.pid)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from local_aws import LocalAws, local_aws
+from local_aws import LocalAws, free_port, local_aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +20,40 @@ if TYPE_CHECKING:
 def aws() -> Iterator[LocalAws]:
     with local_aws() as running:
         yield running
+
+
+@dataclass(frozen=True)
+class Moto(LocalAws):
+    """moto's server, which the CLI reaches by `localhost` alone."""
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://localhost:{self.port}"
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """An account on moto, which has the resources that MiniStack has not."""
+    folder, port = tmp_path_factory.mktemp("moto"), free_port()
+    script = str(Path(__file__).with_name("moto_server.py"))
+    with (
+        (folder / "server.log").open("w", encoding="utf-8") as log,
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, script, "-H", "127.0.0.1", "-p", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ) as server,
+    ):
+        try:
+            deadline = time.monotonic() + 60
+            while f"127.0.0.1:{port}" not in (folder / "server.log").read_text(encoding="utf-8"):
+                assert server.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            yield Moto(folder, port, server.pid)
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(scope="session")

@@ -105,10 +105,19 @@ def assert_shows_before_and_after(output: str) -> None:
     assert not is_alive(server_pid(output))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_demo_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (signal.SIGINT, r"\$ cdk deploy"),
+        (signal.SIGTERM, "MiniStack on"),
+        (signal.SIGHUP, "MiniStack on"),
+    ],
+)
+def test_interrupted_demo_leaves_nothing(
+    tmp_path: Path, number: signal.Signals, shown: str
+) -> None:
     with demo(tmp_path) as process:
-        output = read_until(process, r"\$ cdk deploy")
+        output = read_until(process, shown)
         os.killpg(process.pid, number)  # as a terminal does
         rest, _ = process.communicate(timeout=600)
 

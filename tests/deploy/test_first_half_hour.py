@@ -152,7 +152,7 @@ def made(newcomer: Newcomer) -> Path:
 
 @pytest.fixture(scope="module")
 def app(newcomer: Newcomer, made: Path) -> Path:
-    """The app of `cdk init`, with the library."""
+    """The app of `cdk init`, with the library: the first of the two commands."""
     install, _ = ON_AWS.splitlines()
     newcomer.run(f". .venv/bin/activate\n{newcomer.from_checkout(install)}", cwd=made)
     return made
@@ -174,21 +174,24 @@ def test_the_demo_works_from_a_clone(newcomer: Newcomer, tmp_path: Path) -> None
 
 
 def test_the_two_commands_deploy(
-    newcomer: Newcomer, made: Path, aws: LocalAws, account: dict[str, str]
+    newcomer: Newcomer, app: Path, aws: LocalAws, account: dict[str, str]
 ) -> None:
-    """In an environment that has CDK already."""
+    """The second of them, in an empty folder, where the first has installed the library."""
     folder = newcomer.folder / "empty"
     folder.mkdir()
-    with_cli = WITH_CLI + ON_AWS.replace("npx aws-cdk", "cdk")  # the one that is there already
-    in_venv = f". {made}/.venv/bin/activate\n{newcomer.from_checkout(with_cli)}"
+    _, deploy = ON_AWS.splitlines()
+    deploy = deploy.replace("npx aws-cdk", "cdk")  # the one that is there already
+
+    def run(command: str) -> None:
+        newcomer.run(f"{WITH_CLI}. {app}/.venv/bin/activate\n{command}", account, cwd=folder)
 
     iam = aws.client("iam")
     (role,) = iam.get_instance_profile(InstanceProfileName="web-server")["InstanceProfile"]["Roles"]
     before = iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
 
-    newcomer.run(in_venv, account, cwd=folder)
+    run(deploy)
     with_it = iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
-    newcomer.run(in_venv.replace("cdk deploy", "cdk destroy"), account, cwd=folder)
+    run(deploy.replace("cdk deploy", "cdk destroy"))
 
     assert len(with_it) == len(before) + 1
     assert iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"] == before
@@ -224,18 +227,21 @@ def test_each_snippet_works_in_an_app_of_cdk_init(
     assert "Suggested fix" not in said
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.parent.name for path in ROOT.glob("examples/*/app.py"))
-)
-def test_each_example_works_in_the_environment_of_an_app_with_its_requirements(
-    newcomer: Newcomer, app: Path, name: str
+def test_the_examples_work_in_the_environment_of_an_app_with_their_requirements(
+    newcomer: Newcomer, app: Path
 ) -> None:
-    example = newcomer.checkout / "examples" / name
-    newcomer.run(
-        f"{WITH_CLI}. {app}/.venv/bin/activate\n{WITH_UV} -r requirements.txt\ncdk synth --quiet",
-        cwd=example,
-    )
-    assert [*(example / "cdk.out").rglob("*.template.json")]
+    """Called as the CLI calls them: what it adds is shown by the snippets."""
+    examples = sorted(path.parent for path in newcomer.checkout.glob("examples/*/app.py"))
+    requirements = " ".join(f"-r {example}/requirements.txt" for example in examples)
+    newcomer.run(f". {app}/.venv/bin/activate\n{WITH_UV} {requirements}", cwd=app)
+
+    for example in examples:
+        context = json.loads((example / "cdk.json").read_text(encoding="utf-8"))["context"]
+        kept = example / "cdk.context.json"
+        context |= json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        environment = {"CDK_OUTDIR": "cdk.out", "CDK_CONTEXT_JSON": json.dumps(context)}
+        newcomer.run(f". {app}/.venv/bin/activate\npython3 app.py", environment, cwd=example)
+        assert [*(example / "cdk.out").rglob("*.template.json")]
 
 
 def test_the_command_answers_who_installs_it(

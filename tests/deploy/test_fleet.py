@@ -1,34 +1,27 @@
-"""A fleet, deployed by the real CLI: IAM has one policy on each role, and none when it is gone."""
+"""A fleet, deployed: IAM has one policy on each role, and none when it is gone."""
 
 from __future__ import annotations
 
-import shlex
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_iam as iam
 from local_aws import REGION, existing_profile
 
+from session_manager_permissions import SessionManagerFleet
+from tests.conftest import owned_role
+
+from . import stacks
+from .stacks import legacy_app
 from .test_deploy import added_policies, assert_bare, assert_ready
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local_aws import LocalAws
 
 pytestmark = pytest.mark.deploy
-
-APP, SHARED = (Path(__file__).with_name(f"{name}_app.py") for name in ("fleet", "shared_role"))
-
-SYNTHESIZED = "--app=cdk.out"
-"""What the first deployment of a test has synthesized."""
-
-
-def options(aws: LocalAws, app: Path) -> tuple[str, ...]:
-    return (
-        f"--app={shlex.join([sys.executable, str(app)])}",
-        f"--context=account={aws.client('sts').get_caller_identity()['Account']}",
-        f"--context=region={REGION}",
-    )
 
 
 def policies_of(aws: LocalAws, role_name: str) -> list[str]:
@@ -36,12 +29,26 @@ def policies_of(aws: LocalAws, role_name: str) -> list[str]:
     return names
 
 
-def test_each_role_has_a_policy_of_each_stack_from_deploy_to_destroy(aws: LocalAws) -> None:
+def test_each_role_has_a_policy_of_each_stack_until_the_stacks_are_deleted(
+    aws: LocalAws, tmp_path: Path
+) -> None:
+    app = legacy_app(tmp_path)
     covered = [existing_profile(aws, name) for name in ("imported", "named")]
     left_alone = existing_profile(aws, "left-alone")
+    env = cdk.Environment(account=left_alone.role_arn.split(":")[4], region=REGION)
+    web, batch = (cdk.Stack(app, name, env=env) for name in ("FleetWeb", "FleetBatch"))
+    imported = iam.Role.from_role_name(web, "Role", "imported-role")
+    iam.InstanceProfile(web, "Imported", role=imported)
+    iam.InstanceProfile(web, "ImportedAgain", role=imported)
+    iam.CfnInstanceProfile(web, "Named", roles=["named-role"])
+    alone = iam.CfnInstanceProfile(web, "LeftAlone", roles=["left-alone-role"])
+    iam.CfnInstanceProfile(batch, "Shared", roles=["named-role"])
+    iam.InstanceProfile(batch, "WithItsOwn", role=owned_role(batch, name="owned-role"))
+    SessionManagerFleet(app, "Fleet", exclude=[alone])
+    app.synth()
 
-    run = aws.cdk("deploy", "--all", *options(aws, APP))
-    assert run.exit_code == 0, run.output
+    stacks.put(aws, tmp_path)
+
     for profile in covered:
         assert_ready(profile)
     # each of two stacks that use the role `named-role` has a policy of its own on it
@@ -49,28 +56,30 @@ def test_each_role_has_a_policy_of_each_stack_from_deploy_to_destroy(aws: LocalA
     assert_bare(left_alone)
     assert len(policies_of(aws, "owned-role")) == 1
 
-    run = aws.cdk("destroy", "--force", "--all", SYNTHESIZED)
-    assert run.exit_code == 0, run.output
+    for stack in (web, batch):
+        stacks.delete(aws, stack.stack_name)
     for profile in covered:
         assert_bare(profile)
         assert added_policies(profile) == []
 
 
 def test_neither_of_two_stacks_takes_the_policy_of_a_shared_role_from_the_other(
-    aws: LocalAws,
+    aws: LocalAws, tmp_path: Path
 ) -> None:
-    # with the stack of the role alone
-    run = aws.cdk("deploy", "SharedBatch", *options(aws, SHARED))
-    assert run.exit_code == 0, run.output
-    (of_batch,) = policies_of(aws, "shared-role")
+    app = legacy_app(tmp_path)
+    roles, web, batch = (cdk.Stack(app, f"Shared{name}") for name in ("Roles", "Web", "Batch"))
+    role = owned_role(roles, name="shared-role")
+    for stack in (web, batch):
+        iam.InstanceProfile(stack, "Profile", role=role)
+    SessionManagerFleet(app, "Fleet")
+    app.synth()
 
-    run = aws.cdk("deploy", "SharedWeb", SYNTHESIZED)
-    assert run.exit_code == 0, run.output
+    stacks.put(aws, tmp_path, "SharedRoles", "SharedBatch")
+    (of_batch,) = policies_of(aws, "shared-role")
+    stacks.put(aws, tmp_path, "SharedWeb")
     (of_web,) = set(policies_of(aws, "shared-role")) - {of_batch}
 
-    run = aws.cdk("destroy", "--force", "SharedBatch", SYNTHESIZED)
-    assert run.exit_code == 0, run.output
+    stacks.delete(aws, "SharedBatch")
     assert policies_of(aws, "shared-role") == [of_web]
-
-    run = aws.cdk("destroy", "--force", "--all", SYNTHESIZED)
-    assert run.exit_code == 0, run.output
+    stacks.delete(aws, "SharedWeb")
+    assert policies_of(aws, "shared-role") == []

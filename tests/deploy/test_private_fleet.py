@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from local_aws import ROOT
 
-from .test_preferences import running_moto
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .test_preferences import Moto
+    from .conftest import Moto
 
 pytestmark = pytest.mark.deploy
 
@@ -36,47 +34,49 @@ def granted(moto: Moto, role_name: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(tmp_path: Path) -> None:
+def test_the_strict_check_passes_and_each_team_has_what_a_session_needs(
+    moto: Moto, tmp_path: Path
+) -> None:
     project = tmp_path / "example"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("cdk.out"))
     app = shlex.join([sys.executable, "app.py"])
-    with running_moto(tmp_path) as moto:
-        options = ("--method=direct", "--require-approval=never", "--app", app)
-        run = moto.cdk("deploy", *options, project=project)
-        assert run.exit_code == 0, run.output
-        assert "SessionManagerReadiness" not in run.output
+    options = ("--method=direct", "--require-approval=never", "--app", app)
+    run = moto.cdk("deploy", *options, project=project)
+    assert run.exit_code == 0, run.output
+    assert "SessionManagerReadiness" not in run.output
 
-        endpoints = moto.client("ec2").describe_vpc_endpoints()["VpcEndpoints"]
-        services = {one["ServiceName"].rpartition(".")[2] for one in endpoints}
-        assert services == {"ssm", "ssmmessages", "kms", "logs", "s3"}
+    reservations = moto.client("ec2").describe_instances()["Reservations"]
+    launched = [instance for one in reservations for instance in one["Instances"]]
+    tags = {tag["Value"] for one in launched for tag in one["Tags"] if tag["Key"] == "team"}
+    assert tags == TEAMS
+    (vpc_id,) = {one["VpcId"] for one in launched}
 
-        reservations = moto.client("ec2").describe_instances()["Reservations"]
-        launched = [instance for one in reservations for instance in one["Instances"]]
-        tags = {tag["Value"] for one in launched for tag in one["Tags"] if tag["Key"] == "team"}
-        assert tags == TEAMS
-        assert {one["VpcId"] for one in launched} == {one["VpcId"] for one in endpoints}
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}]
+    endpoints = moto.client("ec2").describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
+    services = {one["ServiceName"].rpartition(".")[2] for one in endpoints}
+    assert services == {"ssm", "ssmmessages", "kms", "logs", "s3"}
 
-        document = moto.client("ssm").get_document(Name="PrivateFleet-Sessions")
-        inputs = json.loads(document["Content"])["inputs"]
-        iam = moto.client("iam")
-        profiles = iam.list_instance_profiles()["InstanceProfiles"]
-        assert len(profiles) == len(TEAMS)
-        for profile in profiles:
-            (role,) = profile["Roles"]
-            agent = {one["Sid"]: one for one in granted(moto, role["RoleName"])}
-            assert agent["SessionManagerDecrypt"]["Resource"] == inputs["kmsKeyId"]
-            assert inputs["s3BucketName"] in json.dumps(agent)
-            assert inputs["cloudWatchLogGroupName"] in json.dumps(agent)
-            assert "SessionManagerRegistration" in agent
+    document = moto.client("ssm").get_document(Name="PrivateFleet-Sessions")
+    inputs = json.loads(document["Content"])["inputs"]
+    iam = moto.client("iam")
+    profiles = iam.list_instance_profiles()["InstanceProfiles"]
+    assert len(profiles) == len(TEAMS)
+    for profile in profiles:
+        (role,) = profile["Roles"]
+        agent = {one["Sid"]: one for one in granted(moto, role["RoleName"])}
+        assert agent["SessionManagerDecrypt"]["Resource"] == inputs["kmsKeyId"]
+        assert inputs["s3BucketName"] in json.dumps(agent)
+        assert inputs["cloudWatchLogGroupName"] in json.dumps(agent)
+        assert "SessionManagerRegistration" in agent
 
-        operators = [one for one in iam.list_roles()["Roles"] if "Operators" in one["RoleName"]]
-        reached = [
-            value
-            for one in operators
-            for value in {
-                statement["Condition"]["StringEquals"]["ssm:resourceTag/team"]
-                for statement in granted(moto, one["RoleName"])
-                if "ssm:resourceTag/team" in json.dumps(statement)
-            }
-        ]
-        assert sorted(reached) == sorted(TEAMS)
+    operators = [one for one in iam.list_roles()["Roles"] if "Operators" in one["RoleName"]]
+    reached = [
+        value
+        for one in operators
+        for value in {
+            statement["Condition"]["StringEquals"]["ssm:resourceTag/team"]
+            for statement in granted(moto, one["RoleName"])
+            if "ssm:resourceTag/team" in json.dumps(statement)
+        }
+    ]
+    assert sorted(reached) == sorted(TEAMS)

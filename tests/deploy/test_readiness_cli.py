@@ -133,28 +133,19 @@ def synth(folder: Path, *arguments: str, text: str = APP) -> Synth:
     return Synth(run.returncode, run.stdout)
 
 
-def test_synth_reports_and_does_not_fail(tmp_path: Path) -> None:
-    run = synth(tmp_path)
-
-    assert f"WARNING{REGISTRATION}" in run.output
-    assert UNKNOWN in run.output
-    assert run.exit_code == 0
-
-
-def test_output_in_the_readme_is_real(tmp_path: Path) -> None:
+def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path) -> None:
+    """The lines that the output shows are put into the app, as a reader would."""
     (block,) = re.findall(
         r"^```text\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
 
-    assert block in synth(tmp_path, text=BROKEN).output
+    run = synth(tmp_path, text=BROKEN)
 
-
-def test_output_in_the_readme_fixes_the_app(tmp_path: Path) -> None:
-    """The lines that the output shows are put into the app, as a reader would."""
-    output = synth(tmp_path, text=BROKEN).output
-    shown = re.findall(r"^   Suggested fix: (.*?)^   Acknowledge", output, re.DOTALL | re.MULTILINE)
-    fixes = [one.replace("\n   ", "\n") for one in shown]
-
+    assert block in run.output
+    assert run.exit_code == 0
+    shown = r"^   Suggested fix: (.*?)^   Acknowledge"
+    found = re.findall(shown, run.output, re.DOTALL | re.MULTILINE)
+    fixes = [one.replace("\n   ", "\n") for one in found]
     assert len(fixes) == 2
     fixed = BROKEN.replace("app.synth()", "\n".join(["self = stack", *fixes, "app.synth()"]))
     assert "SessionManagerReadiness" not in synth(tmp_path, text=fixed).output

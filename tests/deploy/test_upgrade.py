@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import json
 from typing import TYPE_CHECKING
 
 import pytest
-from local_aws import LocalAws, create_key, existing_profile
+from local_aws import REGION, create_key, existing_profile
 
+from tests.conftest import run_app, run_python
 from tests.releases import LAST, unpacked
 
+from . import stacks
 from .test_deploy import added_policies
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from local_aws import ExistingProfile, LocalAws
 
 pytestmark = pytest.mark.deploy
 
@@ -28,37 +31,53 @@ LOGS = {
 }
 
 
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app of the last release."""
+    return unpacked(LAST, tmp_path_factory.mktemp("release")) / "app.py"
+
+
+def looked_up(assembly: Path, profile: ExistingProfile) -> dict[str, object]:
+    """What the CLI keeps in `cdk.context.json` once it has looked up what the app asks for."""
+    manifest = json.loads((assembly / "manifest.json").read_text(encoding="utf-8"))
+    arn = profile.role_arn.replace(f"role/{profile.role_name}", f"instance-profile/{profile.name}")
+    found = {"Identifier": profile.name, "Arn": arn, "Roles": [profile.role_name]}
+    return {asked["key"]: [found] for asked in manifest.get("missing", [])}
+
+
 @pytest.mark.parametrize(
-    ("by", "has_key", "more"),
+    ("by", "more"),
     [
-        ("instance-profile", False, {}),
-        ("instance-profile", True, LOGS),
-        ("role", False, {"policy-name": "Sessions"}),
+        ("instance-profile", {}),
+        ("instance-profile", LOGS),
+        ("role", {"policy-name": "Sessions"}),
     ],
-    ids=["by default", "with a key and logs", "by the role"],
+    ids=["by-default", "with-logs", "with-a-name"],
 )
 def test_nothing_differs_until_an_option_is_added_and_then_the_same_policy_is_updated(
-    aws: LocalAws, tmp_path: Path, by: str, more: dict[str, str], *, has_key: bool
+    aws: LocalAws, release: Path, tmp_path: Path, by: str, more: dict[str, str]
 ) -> None:
-    release = shlex.join([sys.executable, str(unpacked(LAST, tmp_path) / "app.py")])
-    profile = existing_profile(aws, f"upgrade-{by}-{has_key}".lower())
+    profile = existing_profile(aws, f"upgrade-{len(more)}")
+    here = {"ACCOUNT": profile.role_arn.split(":")[4], "REGION": REGION}
     name = profile.name if by == "instance-profile" else profile.role_name
-    given = {by: name, **({"key": create_key(aws)} if has_key else {}), **more}
-    options = [part for key, value in given.items() for part in ("-c", f"{key}={value}")]
+    given: dict[str, object] = {by: name, "key": create_key(aws), **more}
+    before, after, added = (tmp_path / folder for folder in ("before", "after", "added"))
 
-    def cdk(*arguments: str) -> str:
-        run = aws.cdk(*arguments, *options)
-        assert run.exit_code == 0, run.output
-        return run.output
+    with pytest.MonkeyPatch.context() as patch:
+        run_app(patch, after, given, here)
+        given |= looked_up(after, profile)
+        run_app(patch, after, given, here)
+        run_app(patch, added, {**given, "allow-registration": "true"}, here)
+    environment = {f"CDK_DEFAULT_{name}": value for name, value in here.items()}
+    environment |= {"CDK_CONTEXT_JSON": json.dumps(given), "CDK_OUTDIR": str(before)}
+    done = run_python(str(release), cwd=release.parent, env=environment)
+    assert done.returncode == 0, done.stderr
 
-    cdk("deploy", "--method=direct", f"--app={release}")
-    deployed = profile.description()
+    (template,) = before.glob("*.template.json")
+    assert (after / template.name).read_bytes() == template.read_bytes()
+    stacks.put(aws, before)
     (policy_name,) = added_policies(profile)
-
-    assert "Number of stacks with differences: 0" in cdk("diff", "--fail")
-    assert "no changes" in cdk("deploy", "--app=cdk.out")  # what `diff` has synthesized
-    assert profile.description() == deployed
-
-    cdk("deploy", "--method=direct", "-c", "allow-registration=true")
+    assert not profile.simulate("ssm:UpdateInstanceInformation")
+    stacks.put(aws, added)
     assert profile.simulate("ssm:UpdateInstanceInformation")
     assert added_policies(profile) == [policy_name]

@@ -1,0 +1,89 @@
+"""Deployments by CloudFormation itself, for what the CLI adds nothing to."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from local_aws import LocalAws
+
+
+def legacy_app(folder: Path) -> cdk.App:
+    """An app whose stacks need no bootstrap, and whose cloud assembly is in this folder."""
+    synthesizer = cdk.LegacyStackSynthesizer()
+    return cdk.App(
+        outdir=str(folder), analytics_reporting=False, default_stack_synthesizer=synthesizer
+    )
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def status(aws: LocalAws, name: str) -> str | None:
+    """The status of the stack; None if there is none of this name."""
+    stacks = aws.client("cloudformation").describe_stacks()["Stacks"]
+    return next((stack["StackStatus"] for stack in stacks if stack["StackName"] == name), None)
+
+
+def start(aws: LocalAws, template: Path) -> str:
+    """Have CloudFormation begin to make the stack, or to update it, and return the stack's name.
+
+    Args:
+        aws: where.
+        template: the file, which CDK names after the stack.
+    """
+    client, name = aws.client("cloudformation"), template.name.partition(".")[0]
+    begin = client.create_stack if status(aws, name) is None else client.update_stack
+    begin(
+        StackName=name,
+        TemplateBody=template.read_text(encoding="utf-8"),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    return name
+
+
+def put(aws: LocalAws, folder: Path, *names: str) -> None:
+    """Make, or update, the stacks of these names in the cloud assembly, one after the other.
+
+    Args:
+        aws: where.
+        folder: the cloud assembly.
+        names: those of the stacks. Default: all, by their names.
+    """
+    for name in names or sorted(path.name[:-14] for path in folder.glob("*.template.json")):
+        start(aws, folder / f"{name}.template.json")
+        until(lambda name=name: not str(status(aws, name)).endswith("_IN_PROGRESS"))  # type: ignore[misc]
+        assert status(aws, name) in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}, events(aws, name)
+
+
+def delete(aws: LocalAws, name: str) -> None:
+    """Delete the stack."""
+    aws.client("cloudformation").delete_stack(StackName=name)
+    until(lambda: status(aws, name) is None)
+
+
+def events(aws: LocalAws, name: str) -> list[dict[str, Any]]:
+    """What became of the stack's resources, from its first deployment on."""
+    try:
+        found = aws.client("cloudformation").describe_stack_events(StackName=name)
+    except ClientError:
+        return []
+    return [*reversed(found["StackEvents"])]
+
+
+def outputs(aws: LocalAws, name: str) -> dict[str, str]:
+    """The outputs of the stack."""
+    (stack,) = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
