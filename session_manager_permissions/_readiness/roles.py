@@ -57,6 +57,8 @@ ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", _NODES: "NodeRole"}
 DECRYPT: Final = "kms:Decrypt"
 _NEEDED: Final = tuple(NEEDED)
 _MANAGED: Final = "AWS::IAM::ManagedPolicy"
+_OF_AWS: Final = ":iam::aws:policy/"
+"""What is in the ARN of a policy that AWS manages."""
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
@@ -399,7 +401,9 @@ class Roles:
             if matters(attached.policy) and self.has(role, attached):
                 yield attached.policy
         for entry in role.others:
-            found = self.managed_behind(role.resource, entry.value) if entry.is_there else ""
+            if _OF_AWS in text(entry.value) or not entry.is_there:
+                continue
+            found = self.managed_behind(role.resource, entry.value)
             if isinstance(found, Policy) and matters(found):
                 yield found
 
