@@ -162,13 +162,11 @@ class Parts:
 
     def split(self, template: Template, written: object, to: PartKind) -> tuple[Reference, ...]:
         """What each entry refers to of a list that is written as a text with commas."""
-        entries: list[list[Any]] = [[]]
-        for part in self.assembly.value(template, written):
-            first, *others = part.split(",") if isinstance(part, str) else [part]
-            entries[-1].append(first)
-            entries += [[one] for one in others]
-        several = [[one for one in entry if one] for entry in entries]
-        return tuple(self._referred(_known((*one,)), written, to) for one in several if one)
+        text = {"Fn::Split": [",", written]}
+        several = self.assembly.entries(template, text) or [text]
+        return self.references(
+            template, [one for one in several if self.assembly.value(template, one)], to
+        )
 
     def _referred(self, found: Resource | str | None, value: object, to: PartKind) -> Reference:
         if isinstance(found, Resource):
@@ -208,7 +206,8 @@ class Parts:
 
         Unlike the others, this may be asked outside of a world.
         """
-        for entry in listed(written):
+        several = (self.assembly.entries(resource.template, one) or one for one in listed(written))
+        for entry in listed([*several]):
             match [*map(_known, self.assembly.possible(resource.template, entry))]:
                 case [Resource() | str() as known]:
                     yield known

@@ -280,8 +280,7 @@ def test_name_out_of_the_arn_of_a_role_with_a_path(check: Check, path: str) -> N
 
 def test_profile_names_its_role_by_the_same_forms(check: Check) -> None:
     for roles in ([of_arn(ARN)], [{"Fn::Sub": "${Role}"}], {"Fn::Split": [",", {"Ref": "Role"}]}):
-        found = UNKNOWN if isinstance(roles, dict) else READY
-        assert check(profile_and_role(inline(ALL), roles)).rules == found
+        assert check(profile_and_role(inline(ALL), roles)).rules == READY
     named = {"RoleName": {"Ref": "Name"}} | inline(ALL)
     assert check(profile_and_role(named, [{"Ref": "Name"}])).rules == READY
     assert check(profile_and_role(named, [{"Ref": "Else"}])).rules == UNKNOWN

@@ -26,6 +26,12 @@ _CHOICES: Final = (
     b"Fn::Transform",
     b"!Transform",
     b"Fn::ForEach",
+    b"Fn::FindInMap",
+    b"!FindInMap",
+    b"Fn::Split",
+    b"!Split",
+    b"CommaDelimitedList",
+    b"List<",
 )
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from session_manager_permissions import _patterns
 
@@ -139,24 +139,40 @@ def mappings_in(value: object) -> list[dict[str, Any]]:
     return found
 
 
-class Deployed(dict[str, Any]):
-    """A mapping of a template as the world has it: without `Fn::If` and `AWS::NoValue`.
+class Decided(Protocol):
+    """What decides how a part of a template is deployed, in the world that is judged."""
 
-    An entry asks the world for its conditions when it is read.
+    @property
+    def holds(self) -> Callable[[object], bool]:
+        """Tells whether a condition holds."""
+
+    @property
+    def entries(self) -> Callable[[object], list[Any] | None]:
+        """Returns an expression for each entry of a list that a function makes.
+
+        Returns None for another function, and where the number of entries is not known.
+        """
+
+
+class Deployed(dict[str, Any]):
+    """A mapping of a template as the world has it.
+
+    It has no `Fn::If` and no `AWS::NoValue`, and a list of it has its entries. An entry asks the
+    world for its conditions when it is read.
     """
 
-    def __init__(self, written: dict[str, Any], holds: Callable[[object], bool]) -> None:
+    def __init__(self, written: dict[str, Any], by: Decided) -> None:
         super().__init__(written)
-        self._holds = holds
+        self._by = by
         self._maker = maker_in(written)
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401
         """Return an entry; the default if the world does not have it."""
-        value = deployed(self.written(name), self._holds)
+        value = deployed(self.written(name), self._by)
         return default if value is None or value == NO_VALUE else value
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        return deployed(super().__getitem__(name), self._holds)
+        return deployed(super().__getitem__(name), self._by)
 
     def __contains__(self, name: object) -> bool:
         return bool(self.get(str(name), NO_VALUE) != NO_VALUE)
@@ -184,7 +200,11 @@ class Deployed(dict[str, Any]):
 
     def candidate(self, value: Any, guards: tuple[tuple[object, bool], ...]) -> Candidate:  # noqa: ANN401
         """Return an entry of a list that is there where these conditions hold, or do not."""
-        return Candidate(deployed(value, self._holds), guards, self._holds)
+        return Candidate(deployed(value, self._by), guards, self._by.holds)
+
+    def entries(self, value: object) -> list[Any] | None:
+        """Return an expression for each entry of a list that a function makes."""
+        return self._by.entries(value)
 
 
 def maker_in(written: dict[str, Any]) -> dict[str, Any]:
@@ -198,18 +218,25 @@ def maker_in(written: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def deployed(value: Any, holds: Callable[[object], bool]) -> Any:  # noqa: ANN401
+def deployed(value: Any, by: Decided) -> Any:  # noqa: ANN401
     """Return a value of a template as the world has it."""
+    value = chosen(value, by.holds)
+    if type(value) is dict and value != NO_VALUE:
+        several = by.entries(value)
+        return Deployed(value, by) if several is None else several
+    if isinstance(value, list):
+        return [one for entry in value if (one := deployed(entry, by)) != NO_VALUE]
+    return value
+
+
+def chosen(value: Any, holds: Callable[[object], bool]) -> Any:  # noqa: ANN401
+    """Return what `Fn::If` chooses in the world; any other value as it is written."""
     while type(value) is dict and len(value) == 1:
         match value.get("Fn::If"):
             case [name, then, otherwise]:
                 value = then if then == otherwise or holds(name) else otherwise
             case _:
                 break
-    if type(value) is dict:
-        return value if value == NO_VALUE else Deployed(value, holds)
-    if isinstance(value, list):
-        return [one for entry in value if (one := deployed(entry, holds)) != NO_VALUE]
     return value
 
 
@@ -246,7 +273,8 @@ def _candidates(owner: Deployed, name: str) -> Iterator[Candidate]:
                 left.append((otherwise, (*guards, (condition, False))))
                 left.append((then, (*guards, (condition, True))))
                 continue
-        if isinstance(value, list):
-            left += [(one, guards) for one in reversed(value)]
+        several = value if isinstance(value, list) else owner.entries(value)
+        if several is not None:
+            left += [(one, guards) for one in reversed(several)]
         elif value is not None and value != NO_VALUE:
             yield owner.candidate(value, guards)

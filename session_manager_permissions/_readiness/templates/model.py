@@ -106,8 +106,16 @@ class Template:
         self.depth: int = self.parent.depth + 1 if self.parent else 0
         self.holds: Callable[[object], bool] = bool
         """Tells whether a condition of the template holds in the world that is judged."""
+        self.entries: Callable[[object], list[Any] | None] = _no_list
+        """Returns the entries of a list that a function makes, as `Decided` says."""
         self.conditions = mapping(body.get("Conditions"))
         self.parameters = mapping(body.get("Parameters"))
+        self.lists = frozenset(
+            name
+            for name, parameter in self.parameters.items()
+            if re.search("^CommaDelimitedList$|List<", text(mapping(parameter).get("Type", "")))
+        )
+        """The parameters whose value is a list."""
         self.outputs = mapping(body.get("Outputs"))
         self.mappings = mapping(body.get("Mappings"))
         self.nested: dict[str, Template] = {}
@@ -131,6 +139,12 @@ class Template:
         macros = [text(mapping(one).get("Name", one)) for one in listed(body.get("Transform"))]
         self.transforms = [name for name in macros if name not in _HARMLESS_TRANSFORMS]
         """The macros that may change the template in any way."""
+
+    @cached_property
+    def maps_lists(self) -> bool:
+        """Whether an entry of its maps is a list."""
+        rows = [row for one in self.mappings.values() for row in mapping(one).values()]
+        return any(isinstance(entry, list) for row in rows for entry in mapping(row).values())
 
     @property
     def makers(self) -> list[str]:
@@ -214,11 +228,16 @@ class Resource:
         if self.template.has_choices:
             maker = maker_in(self.body)
             if maker:
-                return Deployed(written | maker, self.template.holds)
+                return Deployed(written | maker, self.template)
             for one in mappings_in(written):
-                if "Fn::If" in one or one == NO_VALUE or maker_in(one):
-                    return Deployed(written, self.template.holds)
+                if "Fn::If" in one or one == NO_VALUE or maker_in(one) or self._is_list(one):
+                    return Deployed(written, self.template)
         return written
+
+    def _is_list(self, function: dict[str, Any]) -> bool:
+        """Tell whether a function may make a list, other than of parts of a text."""
+        by_map = "Fn::FindInMap" in function and self.template.maps_lists
+        return by_map or "Fn::Split" in function or str(function.get("Ref")) in self.template.lists
 
     @property
     def exists(self) -> bool:
@@ -280,6 +299,10 @@ def _mentioned(name: str, entry: object) -> list[str]:
         case _, [*names]:
             return [found for found in names if isinstance(found, str)]
     return []
+
+
+def _no_list(_: object) -> None:
+    """Know the entries of no list, as long as the template is in no assembly."""
 
 
 def may_be_equal(one: str | None, other: str | None) -> bool:

@@ -14,15 +14,17 @@ from session_manager_permissions._readiness.worlds import NoSuchDeployment, TooM
 from .conditions import Conditions
 from .files import Files
 from .functions import (
+    NO_VALUE,
     UNKNOWN,
     Deployed,
-    deployed,
+    chosen,
     intrinsic,
     mapping,
     parts_of_sub,
     rewritten,
     shown,
     split_dynamic,
+    text,
 )
 from .loading import parsed
 from .model import ReturnValue, Unresolved
@@ -74,6 +76,7 @@ class Assembly:
         conditions = Conditions(self.worlds, self.value)
         for template in self.templates:
             template.holds = partial(conditions.holds, template)
+            template.entries = partial(self.entries, template)
             for resource in template.resources.values():
                 self.by_type[resource.type].append(resource)
 
@@ -129,6 +132,34 @@ class Assembly:
             return [(Unresolved(template, json.dumps(expression, sort_keys=True)),)]
         return [*dict.fromkeys(world.judged for world in worlds)]
 
+    def entries(self, template: Template, expression: object) -> list[Any] | None:
+        """Return an expression for each entry of a list that a function makes.
+
+        The last one may stand for all entries from one on that is not known.
+        Returns None for a function that makes no list, and where the worlds differ in the number
+        of entries.
+        """
+        match intrinsic(expression):
+            case (("Fn::FindInMap" | "Fn::Split"), _):
+                pass
+            case "Ref", name if name in template.lists:
+                pass
+            case _:
+                return None
+
+        def number() -> int:
+            several = self._list(template, expression) or []
+            return 0 if len(several) == 1 and _is_open(several) else len(several)
+
+        try:
+            numbers = {one.judged for one in self.worlds.each(number)}
+        except TooManyWorlds:
+            return None
+        match [*numbers]:
+            case [int(known)] if known:
+                return [{"Fn::Select": [place, expression]} for place in range(known)]
+        return None
+
     def is_certain(self, template: Template, expression: object) -> bool:
         """Tell whether an expression certainly refers to one resource, as most do."""
         function, argument = intrinsic(expression)
@@ -166,6 +197,13 @@ class Assembly:
             return _pseudo(template, name)
         if name in template.resources:
             return (ReturnValue(_existing(template.resources[name])),)
+        if name in template.lists:
+            several = self._list(template, {"Ref": name}) or []
+            return several[0] if len(several) == 1 and not _is_open(several) else None
+        return self._given(template, name)
+
+    def _given(self, template: Template, name: str) -> Value:
+        """Return the value of a parameter; the entries of a list with commas between them."""
         if template.nested_as is None:
             return _parameter(template, name)
         return self._once((template, name), lambda: self._argument(template, name))
@@ -286,16 +324,27 @@ class Assembly:
         return None
 
     def _list(self, template: Template, expression: object) -> list[Value] | None:
-        """Return the entries of a list, or the first entries of a split text that are known."""
-        expression = deployed(expression, template.holds)
+        """Return the entries of a list; the last one is `_REST` for those that are not known."""
+        expression = chosen(expression, template.holds)
         if isinstance(expression, list):
-            return [self.value(template, entry) for entry in expression]
+            known = (chosen(entry, template.holds) for entry in expression)
+            return [self.value(template, entry) for entry in known if entry != NO_VALUE]
         match intrinsic(expression):
             case "Fn::Split", [str(separator), source] if separator:
                 return _split(self.value(template, source), separator)
+            case "Ref", name if name in template.lists:
+                return [*map(_stripped, _split(self._given(template, name), ","))]
+            case "Fn::FindInMap", of:
+                found = self._in_map(template, of)
+                return self._list(template, found) if isinstance(found, list) else None
         return None
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
+        found = self._in_map(template, argument)
+        return _literal(template, found) if isinstance(found, str) else _scalar(found)
+
+    def _in_map(self, template: Template, argument: object) -> object:
+        """Return an entry of a map; None if it is not known which."""
         match argument:
             case [str(name), *keys] if len(keys) in {2, 3}:
                 found: object = template.mappings.get(name)
@@ -313,7 +362,7 @@ class Assembly:
                         raise NoSuchDeployment  # CloudFormation finds no such entry
                 case _:
                     return None
-        return _literal(template, found) if isinstance(found, str) else _scalar(found)
+        return found
 
     def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
         """Return the entry of a mapping that the world chooses by the value of a parameter."""
@@ -424,23 +473,66 @@ def _joined(values: Iterable[Value], separator: str = "") -> Value:
     return tuple(parts)
 
 
+_REST: Final = "the rest of a list"
+"""Stands for the entries of a text from a part on that may contain the separator."""
+
+_APART: Final = re.compile("[ ,/:;|]+")
+"""Separators that are in no id of EC2, and in no name of a region, a partition or an account."""
+
+_WITH_ID: Final = frozenset(
+    f"AWS::EC2::{name}"
+    for name in ("LaunchTemplate", "RouteTable", "SecurityGroup", "Subnet", "VPC", "VPCEndpoint")
+)
+"""Types whose `Ref` is an id of EC2, as their attributes are whose names end in `Id`."""
+
+_NAMED: Final = {
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::Role": "RoleName",
+}
+"""Types whose `Ref` is a name, which may have a comma where a template gives it."""
+
+
 def _split(value: Value, separator: str) -> list[Value]:
-    """Return the entries of a text that is split, up to a part that may contain the separator."""
+    """Return the entries of a text that is split; the last one is `_REST` if some are not known."""
     entries: list[list[str | ReturnValue | Unresolved]] = [[]]
     for part in value:
         if isinstance(part, str):
             first, *others = part.split(separator)
             entries[-1].append(first)
             entries += [[other] for other in others]
-        elif separator in {":", "/"} and _is_plain(part):
+        elif _is_plain(part, separator):
             entries[-1].append(part)
         else:
-            return [_joined([tuple(entry)]) for entry in entries[:-1]]
+            rest = Unresolved((value, separator, len(entries)), _REST)
+            return [*(_joined([tuple(entry)]) for entry in entries[:-1]), (rest,)]
     return [_joined([tuple(entry)]) for entry in entries]
 
 
-def _is_plain(part: ReturnValue | Unresolved) -> bool:
-    """Tell whether the value certainly contains neither a colon nor a slash."""
+def _is_open(several: list[Value]) -> bool:
+    """Tell whether a list may have more entries than are known."""
+    match several:
+        case [*_, (Unresolved(_, expression),)]:
+            return expression == _REST
+    return False
+
+
+def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
+    """Tell whether the value certainly does not contain the separator."""
+    if not _APART.fullmatch(separator):
+        return False
     if isinstance(part, Unresolved):
         return part.expression in _OF_ENVIRONMENT
-    return part.resource.type == "AWS::IAM::Role" and not part.attribute
+    type_, attribute = part.resource.type, part.attribute
+    if type_ in _NAMED and not attribute:
+        name = text(mapping(part.resource.body.get("Properties")).get(_NAMED[type_], ""))
+        return "," not in separator or not ("," in name or UNKNOWN in name)
+    return type_ in _WITH_ID and (not attribute or attribute.endswith("Id"))
+
+
+def _stripped(value: Value) -> Value:
+    """Return an entry without the blanks around it, which CloudFormation removes."""
+    parts = [*value]
+    for end, strip in ((0, str.lstrip), (-1, str.rstrip)):
+        if parts and isinstance(parts[end], str):
+            parts[end] = strip(str(parts[end]))
+    return tuple(part for part in parts if part)
