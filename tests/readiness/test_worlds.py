@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from benchmarks.readiness import of_machines, of_places, on_conditions
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST
 
-from .judging import att, on, ref, resource
+from .judging import att, on, ref, resource, write
 from .policy_table import (
     ALL,
     CHANNELS_ONLY,
@@ -22,10 +23,12 @@ from .policy_table import (
     deny,
 )
 from .reports import Check, inline, policy, profile_and_role
+from .test_compute_findings import calls
 from .test_network import templated, with_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NO_VALUE = ref("AWS::NoValue")
 
@@ -268,3 +271,15 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
     body["Resources"]["Role"] |= {"Condition": "Never"}
 
     assert check(body | {"Conditions": {"Never": equals("a", "b")}}).verdicts == {}
+
+
+@pytest.mark.parametrize(("made", "bound"), [(of_places, 5), (of_machines, 2.5)])
+def test_cost_of_conditions_that_are_independent(
+    tmp_path: Path, made: Callable[[int], dict[str, Any]], bound: float
+) -> None:
+    """Of four conditions each part of a path tells two apart, or three, and not all 16 worlds."""
+
+    def cost(body: dict[str, Any]) -> int:
+        return calls(write(tmp_path, Stack=body), network=True)
+
+    assert cost(on_conditions(made(400))) < bound * cost({"Resources": made(400)})
