@@ -131,12 +131,13 @@ class _Ways:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._shut = leaves(place)
 
     def to(self, service: str) -> Path:
         """Return the way to a service."""
         place = self._place
-        path = self._shut if self._shut.problems else self._by_name(service)
+        path = self._by_name(service)
+        if path.state is not State.OPEN and self._leaves.problems:
+            path = self._leaves
         if path.problems and place.placement.other_interfaces:
             return unknown("another network interface of the instance")
         if path.problems and place.placement.changed_by:
@@ -208,6 +209,10 @@ class _Ways:
     def _released(self, service: str) -> Path:
         """What the security groups of the compute let out to the service's public addresses."""
         return let_out(self._place, "public addresses", End((PUBLIC,), service=service))
+
+    @cached_property
+    def _leaves(self) -> Path:
+        return leaves(self._place)
 
     @cached_property
     def _out(self) -> Path:

@@ -152,6 +152,8 @@ class Worlds:
                     pass
                 else:
                     found.append(World(tuple(world.answers), judged))
+                if not world.answers:
+                    continue
                 left += world.others()
                 if len(runs) + len(left) > MOST:
                     asked = [one.decider for each in runs for one, _ in each.answers]

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.readiness import of_machines, of_places, on_conditions
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
-from session_manager_permissions._readiness.worlds import MOST
+from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 
 from .judging import att, on, ref, resource, write
 from .policy_table import (
@@ -283,3 +283,34 @@ def test_cost_of_conditions_that_are_independent(
         return calls(write(tmp_path, Stack=body), network=True)
 
     assert cost(on_conditions(made(400))) < bound * cost({"Resources": made(400)})
+
+
+def test_part_that_no_deployment_has_in_some_worlds() -> None:
+    worlds = Worlds()
+
+    def judge() -> str:
+        if worlds.is_true("refers", "a reference"):
+            raise NoSuchDeployment
+        return "judged"
+
+    (world,) = worlds.each(lambda: worlds.once_for_all("part", judge))
+
+    assert world.judged == "judged"
+    assert [answer for _, answer in world.answers] == [False]
+
+
+def test_part_of_too_many_worlds_is_judged_in_those_that_reach_it() -> None:
+    worlds = Worlds()
+
+    def yes(number: int) -> bool:
+        return worlds.is_true(number, f"the condition {number}")
+
+    def judge() -> int:
+        return sum(map(yes, range(7)))
+
+    def reached() -> int | None:
+        return None if any(map(yes, range(5))) else worlds.once_for_all("part", judge)
+
+    found = [world.judged for world in worlds.each(reached)]
+
+    assert sorted(one for one in found if one is not None) == [0, 1, 1, 2]
