@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from benchmarks.readiness import of_machines, of_places, on_conditions
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
+from tests.conftest import ROOT
 
 from .judging import att, on, ref, resource, write
 from .policy_table import (
@@ -273,11 +274,11 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
     assert check(body | {"Conditions": {"Never": equals("a", "b")}}).verdicts == {}
 
 
-@pytest.mark.parametrize(("made", "bound"), [(of_places, 5), (of_machines, 2.5)])
-def test_cost_of_conditions_that_are_independent(
-    tmp_path: Path, made: Callable[[int], dict[str, Any]], bound: float
-) -> None:
+@pytest.mark.parametrize(("kind", "bound"), [("of_places", 5), ("of_machines", 2.5)])
+def test_cost_of_conditions_that_are_independent(tmp_path: Path, kind: str, bound: float) -> None:
     """Of four conditions each part of a path tells two apart, or three, and not all 16 worlds."""
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))
+    made, on_conditions = benchmark[kind], benchmark["on_conditions"]
 
     def cost(body: dict[str, Any]) -> int:
         return calls(write(tmp_path, Stack=body), network=True)
