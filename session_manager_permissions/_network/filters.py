@@ -24,7 +24,7 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .model import AclEntry, NetworkAcl, Peer, Range, Reference, Rule, Subnet, Vpc
 
@@ -49,7 +49,7 @@ _SPARED: Final = 0.01
 class End(NamedTuple):
     """The other end of a connection."""
 
-    ranges: Sequence[Range]
+    ranges: tuple[Range, ...]
     """Where its addresses may be."""
     groups: tuple[Reference, ...] = ()
     """Its security groups."""
@@ -59,6 +59,10 @@ class End(NamedTuple):
 
 def leaves(place: Place) -> Path:
     """Whether the security groups of the compute let TCP 443 out to anything at all."""
+    return place.once("leaves", place.groups, _by_ipv6(place), judge=_leaves)
+
+
+def _leaves(place: Place) -> Path:
     facts: list[Fact] = []
     for reference in place.groups:
         group = found(place.network.groups, reference)
@@ -120,7 +124,7 @@ def let_in(
     problem: Callable[[], Problem],
 ) -> Path:
     """What security groups let in from the compute in its subnet."""
-    end = End([place.address_in(subnet)], place.groups)
+    end = End((place.address_in(subnet),), place.groups)
     return unless(_passes(place, groups, "inbound", end), problem)
 
 
@@ -135,6 +139,16 @@ def _passes(
     The rules of all groups count together. A rule that names a group covers the addresses of all of
     its members.
     """
+    vpc = place.subnet.vpc if place.subnet else None
+    return place.once(
+        *(groups, side, end, vpc, _by_ipv6(place)),
+        judge=lambda there: _all_pass(there, groups, side, end),
+    )
+
+
+def _all_pass(
+    place: Place, groups: tuple[Reference, ...], side: Literal["inbound", "outbound"], end: End
+) -> Fact:
     rules: list[Rule] = []
     unseen: list[Unknown] = []
     for reference in groups:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .endpoint_policy import called, policy_allows
-from .facts import Fact, Unknown, all_of, any_of, doubts
+from .facts import Fact, Unknown, all_of, doubts
 from .filters import WHICH_SUBNET, End, acls_between, acls_to_public, leaves, let_in, let_out
 from .model import Endpoint, Placement
 from .place import PUBLIC, Place, decider, found
-from .routes import Start, by_ipv6, bypassed, elsewhere, in_table, out_of
+from .routes import by_ipv6, bypassed, elsewhere, in_table, out_of
 from .verdicts import (
     ALWAYS_NEEDED,
     ENDPOINT_UNREACHABLE,
@@ -32,28 +33,24 @@ from .verdicts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from .model import Network, Subnet, Vpc
+    from .place import Memory
 
+
+_Judged = TypeVar("_Judged")
 
 _STATES: Final = [*State]
 """From the best to the worst."""
 _NOWHERE: Final = Placement(Unknown("where the compute is"))
 
 
-class Once(Protocol):
-    """Returns what `judge` returns for a key, judged once."""
-
-    def __call__(self, key: Hashable, judge: Callable[[], Path], /) -> Path:
-        """Judge, or return what was judged before."""
-
-
 class Judge:
     """Judges network paths, each distinct one once."""
 
     def __init__(
-        self, network: Network, in_doubt: Network | None = None, once: Once | None = None
+        self, network: Network, in_doubt: Network | None = None, memory: Memory | None = None
     ) -> None:
         """Judge paths in a network.
 
@@ -61,12 +58,12 @@ class Judge:
             network: the network.
             in_doubt: the same network, in which less is taken for granted; None if all is certain.
                 A path is closed only if it is closed in that network too.
-            once: judges what a key stands for once. Default: - Each is judged once.
+            memory: remembers what was judged. Default: - The network is the same whenever it is
+                read.
         """
         self._network = network
-        self._in_doubt = Judge(in_doubt, once=once) if in_doubt is not None else None
-        self._known: dict[Hashable, Path] = {}
-        self._once = once or self._once_for_all
+        self._memory = memory or _OfOneWorld()
+        self._in_doubt = None if in_doubt is None else Judge(in_doubt, memory=self._memory)
 
     def judge(
         self, placements: Iterable[Placement], services: Iterable[str] = ALWAYS_NEEDED
@@ -81,6 +78,8 @@ class Judge:
         wanted = tuple(services)
         places = dict.fromkeys(placements) or [_NOWHERE]
         verdicts = [self._of(placement, wanted) for placement in places]
+        if not verdicts[1:]:
+            return verdicts[0]
         closed = [verdict for verdict in verdicts if verdict.problems]
         return PathVerdict(
             {
@@ -95,75 +94,140 @@ class Judge:
         )
 
     def _of(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
-        paths = {service: self._path(placement, service) for service in services}
+        key = self, placement, services
+        return self._memory.once(key, lambda: self._verdict(placement, services))
+
+    def _verdict(self, placement: Placement, services: tuple[str, ...]) -> PathVerdict:
+        paths = self._paths(placement, services)
+        closed = tuple(service for service, path in paths.items() if path.problems)
+        if closed and self._in_doubt is not None:
+            paths |= self._in_doubt._paths(placement, closed)  # noqa: SLF001 # a judge too
         decides = unknown(*(name for path in paths.values() for name in path.decides)).decides
         return PathVerdict(paths, merged(paths), decides)
 
-    def _path(self, placement: Placement, service: str) -> Path:
-        def judged() -> Path:
-            path = _way(Place(self._network, placement), service)
-            if path.problems and self._in_doubt is not None:
-                return self._in_doubt._path(placement, service)  # noqa: SLF001 # a judge too
-            return path
+    def _paths(self, placement: Placement, services: tuple[str, ...]) -> dict[str, Path]:
+        ways = _Ways(Place(self._network, placement, self._memory))
+        return {service: ways.to(service) for service in services}
 
-        return self._once((self, placement, service), judged)
 
-    def _once_for_all(self, key: Hashable, judge: Callable[[], Path]) -> Path:
+class _OfOneWorld:
+    """Remembers what was judged of a network that is the same whenever it is read."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
+        """Return what `judge` returns, judged once."""
         if key not in self._known:
             self._known[key] = judge()
-        return self._known[key]
+        known: _Judged = self._known[key]
+        return known
+
+    once_for_all = once
 
 
-def _way(place: Place, service: str) -> Path:
-    shut = leaves(place)
-    path = shut if shut.problems else _by_name(place, service)
-    if path.problems and place.placement.other_interfaces:
-        return unknown("another network interface of the instance")
-    if path.problems and place.placement.changed_by:
-        return unknown(place.placement.changed_by)
-    if path.problems and place.subnet and place.vpc and by_ipv6(place, place.subnet, place.vpc):
-        return unknown("whether the agent uses IPv6")
-    if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
-        return through(path, unknown(place.vpc.names_pass.decides))
-    return path
+class _Ways:
+    """The ways from a place to the services."""
 
+    def __init__(self, place: Place) -> None:
+        self._place = place
 
-def _by_name(place: Place, service: str) -> Path:
-    """The way to where the service's public name leads: an endpoint, else public addresses."""
-    subnet, vpc = place.subnet, place.vpc
-    if subnet is None:
-        return unknown(decider(place.placement.subnet, "subnet"))
-    if vpc is None:
-        return unknown(decider(subnet.vpc, "VPC"))
-    served = vpc.endpoints.of(service)
-    endpoints = {endpoint.id: endpoint for endpoint in served if not endpoint.gateway}
-    if isinstance(vpc.resolver, Unknown):  # it may answer with anything
-        ways = [
-            _by_route(place, service, subnet, vpc, [*endpoints.values()]),
-            *(_by_endpoint(place, endpoint, subnet, vpc) for endpoint in endpoints.values()),
-        ]
-        closed = vpc.complete is True and all(way.problems for way in ways)
-        deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
-        return ways[0] if closed else unknown(*deciders)
-    maybe: list[tuple[Fact, Path]] = []
-    for fact, endpoint in _leads_to(service, vpc, endpoints):
-        if fact is False:
-            continue
-        path = (
-            _by_endpoint(place, endpoint, subnet, vpc)
-            if isinstance(endpoint, Endpoint)
-            else unknown(endpoint)
-        )
-        if fact is True:
-            break
-        maybe.append((fact, path))
-    else:
-        path = _by_route(place, service, subnet, vpc, [*endpoints.values()])
-        if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
-            path = unknown(vpc.complete.decides, *path.decides)
-    for fact, led in reversed(maybe):
-        path = either(fact, led, path)
-    return path
+    def to(self, service: str) -> Path:
+        """Return the way to a service."""
+        place = self._place
+        path = self._by_name(service)
+        if path.state is not State.OPEN and self._leaves.problems:
+            path = self._leaves
+        if path.problems and place.placement.other_interfaces:
+            return unknown("another network interface of the instance")
+        if path.problems and place.placement.changed_by:
+            return unknown(place.placement.changed_by)
+        if path.problems and self._by_ipv6:
+            return unknown("whether the agent uses IPv6")
+        if place.vpc is not None and isinstance(place.vpc.names_pass, Unknown):
+            return through(path, unknown(place.vpc.names_pass.decides))
+        return path
+
+    def _by_name(self, service: str) -> Path:
+        """The way to where the service's public name leads: an endpoint, else public addresses."""
+        place, subnet, vpc = self._place, self._place.subnet, self._place.vpc
+        if subnet is None:
+            return unknown(decider(place.placement.subnet, "subnet"))
+        if vpc is None:
+            return unknown(decider(subnet.vpc, "VPC"))
+        served = vpc.endpoints.of(service)
+        endpoints = {endpoint.id: endpoint for endpoint in served if not endpoint.gateway}
+        if isinstance(vpc.resolver, Unknown):  # it may answer with anything
+            ways = [
+                self._by_route(service, subnet, vpc, served),
+                *(_by_endpoint(place, endpoint, subnet, vpc) for endpoint in endpoints.values()),
+            ]
+            closed = vpc.complete is True and all(way.problems for way in ways)
+            deciders = (one.decides for one in doubts((vpc.complete, vpc.resolver)))
+            return ways[0] if closed else unknown(*deciders)
+        maybe: list[tuple[Fact, Path]] = []
+        for fact, endpoint in _leads_to(service, vpc, endpoints):
+            if fact is False:
+                continue
+            path = (
+                _by_endpoint(place, endpoint, subnet, vpc)
+                if isinstance(endpoint, Endpoint)
+                else unknown(endpoint)
+            )
+            if fact is True:
+                break
+            maybe.append((fact, path))
+        else:
+            path = self._by_route(service, subnet, vpc, served)
+            if isinstance(vpc.complete, Unknown):  # an endpoint that is not seen decides as well
+                path = unknown(vpc.complete.decides, *path.decides)
+        for fact, led in reversed(maybe):
+            path = either(fact, led, path)
+        return path
+
+    def _by_route(self, service: str, subnet: Subnet, vpc: Vpc, served: Sequence[Endpoint]) -> Path:
+        """The way to the service's public addresses."""
+        place, path = self._place, self._out
+        if path.problems:  # without a route the security groups do not matter
+            path = _explained(path.problems[0], vpc, served)
+        else:
+            path = through(path, self._released(service))
+        for endpoint in served:
+            if endpoint.gateway:
+                by_gateway = through(
+                    self._released(service),
+                    _by_policy(place, endpoint),
+                    acls_to_public(place, subnet),
+                )
+                path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
+        if path.problems and self._elsewhere:
+            return unknown(*self._elsewhere)
+        if not path.problems and vpc.dns_support is not True:
+            return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
+        return path
+
+    def _released(self, service: str) -> Path:
+        """What the security groups of the compute let out to the service's public addresses."""
+        return let_out(self._place, "public addresses", End((PUBLIC,), service=service))
+
+    @cached_property
+    def _leaves(self) -> Path:
+        return leaves(self._place)
+
+    @cached_property
+    def _out(self) -> Path:
+        """The way to public addresses, the security groups of the compute aside."""
+        return out_of(self._place, self._place.placement.subnet, self._place.public_address)
+
+    @cached_property
+    def _by_ipv6(self) -> bool:
+        subnet, vpc = self._place.subnet, self._place.vpc
+        return subnet is not None and vpc is not None and by_ipv6(self._place, subnet, vpc)
+
+    @cached_property
+    def _elsewhere(self) -> list[str]:
+        subnet, vpc = self._place.subnet, self._place.vpc
+        return elsewhere(self._place, subnet, vpc) if subnet and vpc else []
 
 
 def _leads_to(
@@ -189,7 +253,7 @@ def _by_endpoint(place: Place, endpoint: Endpoint, subnet: Subnet, vpc: Vpc) -> 
     """The way where the service's name leads to an interface endpoint."""
     subnets = [found(place.network.subnets, one) for one in endpoint.subnets]
     nowhere = Unknown(f"the subnets of the endpoint {endpoint.name!r}")
-    ranges = [one.range if one else nowhere for one in subnets] or [nowhere]
+    ranges = tuple(one.range if one else nowhere for one in subnets) or (nowhere,)
     groups = place.groups_or_default(endpoint.groups)
 
     def shut() -> Problem:
@@ -232,36 +296,10 @@ def _by_policy(place: Place, endpoint: Endpoint) -> Path:
     return unless(policy_allows(endpoint, actions), problem)
 
 
-def _by_route(
-    place: Place, service: str, subnet: Subnet, vpc: Vpc, unnamed: list[Endpoint]
-) -> Path:
-    """The way to the service's public addresses."""
-    given = place.placement.public_address
-    launched_with = subnet.public_addresses if given is None else given
-    gets = place.placement.elastic_address
-    address = any_of((launched_with, gets))
-    path = out_of(place, Start(subnet, vpc, address))
-    released = let_out(place, "public addresses", End([PUBLIC], service=service))
-    # Without a route the security groups do not matter.
-    explained = _explained(path.problems[0], vpc, unnamed) if path.problems else None
-    path = explained or through(path, released)
-    for endpoint in vpc.endpoints.of(service):
-        if endpoint.gateway:
-            by_gateway = through(
-                released, _by_policy(place, endpoint), acls_to_public(place, subnet)
-            )
-            path = either(in_table(endpoint, subnet, vpc), by_gateway, path)
-    if path.problems and (ways := elsewhere(place, subnet, vpc)):
-        return unknown(*ways)
-    if not path.problems and vpc.dns_support is not True:
-        return unknown(f"what resolves names in the VPC {vpc.name!r} without DNS support")
-    return path
-
-
-def _explained(problem: Problem, vpc: Vpc, unnamed: list[Endpoint]) -> Path:
+def _explained(problem: Problem, vpc: Vpc, served: Sequence[Endpoint]) -> Path:
     """What is missing where no route leads out: an endpoint, or the name of one."""
-    for endpoint in unnamed:
-        if endpoint.exists is True and _resolves(endpoint, vpc) is False:
+    for endpoint in served:
+        if not endpoint.gateway and endpoint.exists is True and _resolves(endpoint, vpc) is False:
             unnamed_itself = endpoint.private_dns is False
             off = (
                 f"the endpoint {endpoint.name!r} has its private DNS off"

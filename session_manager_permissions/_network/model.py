@@ -192,7 +192,7 @@ class NatGateway(NamedTuple):
     available: Fact = True
 
 
-@dataclass
+@dataclass(eq=False)
 class Network:
     """The parts of a network, each by its id."""
 

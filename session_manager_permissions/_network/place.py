@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from .facts import Fact, Unknown, any_of
 from .verdicts import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from .model import Network, Placement, Range, Reference, SecurityGroup, Subnet, Vpc
 
@@ -36,6 +36,7 @@ _NOT_PUBLIC: Final = tuple(
 """Ranges in which no service has public addresses (RFC 6890)."""
 
 _Part = TypeVar("_Part")
+_Judged = TypeVar("_Judged")
 
 
 def found(parts: dict[Hashable, _Part], reference: Reference) -> _Part | None:
@@ -78,15 +79,39 @@ _PUBLIC_BLOCKS: Final = _public_blocks()
 """The blocks of addresses of which a service may have some."""
 
 
+class Memory(Protocol):
+    """Remembers what was judged in a network that may be read differently in each world."""
+
+    def once(self, key: Hashable, judge: Callable[[], _Judged], /) -> _Judged:
+        """Return what `judge` returns, judged once for all worlds in which it reads the same."""
+
+    def once_for_all(self, key: Hashable, judge: Callable[[], _Judged], /) -> _Judged:
+        """Return the same, judged in all worlds as soon as it is asked for in one of them."""
+
+
 class Place:
     """A placement in a network."""
 
-    def __init__(self, network: Network, placement: Placement) -> None:
+    def __init__(self, network: Network, placement: Placement, memory: Memory) -> None:
         self.network = network
         self.placement = placement
+        self._memory = memory
         self.subnet: Subnet | None = found(network.subnets, placement.subnet)
         self.vpc: Vpc | None = found(network.vpcs, self.subnet.vpc) if self.subnet else None
         self.groups = self.groups_or_default(placement.groups)
+
+    def once(self, *key: Hashable, judge: Callable[[Place], _Judged]) -> _Judged:
+        """Judge a part of the way once for all places for which the key is equal.
+
+        Args:
+            key: what the part depends on, besides the network.
+            judge: judges the part. It is given the place, read anew: what it reads in this network
+                may be other in another world.
+        """
+        return self._memory.once_for_all(
+            (self.network, *key),
+            lambda: judge(Place(self.network, self.placement, self._memory)),
+        )
 
     def groups_or_default(self, groups: tuple[Reference, ...]) -> tuple[Reference, ...]:
         """Security groups, or the VPC's default one where there are none."""
@@ -101,6 +126,14 @@ class Place:
         if not names:
             return "the compute's security groups"
         return f"the security group{'s' if names[1:] else ''} {in_words(names)}"
+
+    @property
+    def public_address(self) -> Fact:
+        """Whether the compute has a public IPv4 address."""
+        given = self.placement.public_address
+        if given is None:
+            given = self.subnet is not None and self.subnet.public_addresses
+        return any_of((given, self.placement.elastic_address))
 
     def address_in(self, subnet: Subnet) -> Range:
         """Where the address is that the compute, or what is on its way, has in a subnet."""

@@ -23,27 +23,50 @@ from .verdicts import (
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from .model import Endpoint, NatGateway, Range, Route, Subnet, Vpc
+    from .model import Endpoint, NatGateway, Range, Reference, Route, Subnet, Vpc
 
 
-class Start(NamedTuple):
+class _Start(NamedTuple):
     """Where a path out starts: at the compute, or at a NAT gateway on the path."""
 
     subnet: Subnet
     vpc: Vpc
     address: Fact
     """Whether what starts there has a public IPv4 address."""
-    seen: frozenset[Hashable] = frozenset()
+    seen: frozenset[Hashable]
     """The NAT gateways that the way has come through."""
 
 
-def out_of(place: Place, start: Start) -> Path:
-    """The way from a subnet to public addresses."""
-    table = _table(place, start.subnet, start.vpc)
+def out_of(
+    place: Place, subnet: Reference, address: Fact, seen: frozenset[Hashable] = frozenset()
+) -> Path:
+    """The way from a subnet to public addresses.
+
+    Args:
+        place: where the compute is.
+        subnet: the subnet, which is the compute's or that of a NAT gateway on the path.
+        address: whether what starts there has a public IPv4 address.
+        seen: the NAT gateways that the way has come through.
+    """
+    own_vpc = place.subnet.vpc if place.subnet else None
+    return place.once(
+        *("out of", subnet, address, seen, own_vpc, place.placement.address),
+        judge=lambda there: _out_of(there, subnet, address, seen),
+    )
+
+
+def _out_of(place: Place, reference: Reference, address: Fact, seen: frozenset[Hashable]) -> Path:
+    subnet = found(place.network.subnets, reference)
+    if subnet is None:
+        return unknown(decider(reference, "subnet"))
+    vpc = found(place.network.vpcs, subnet.vpc)
+    if vpc is None:
+        return unknown(decider(subnet.vpc, "VPC"))
+    table = _table(place, subnet, vpc)
     if isinstance(table, Unknown):
         return unknown(table.decides)
-    path = _by_table(place, table, start)
-    return path if path.problems else through(path, acls_to_public(place, start.subnet))
+    path = _by_table(place, table, _Start(subnet, vpc, address, seen))
+    return path if path.problems else through(path, acls_to_public(place, subnet))
 
 
 def _table(place: Place, subnet: Subnet, vpc: Vpc) -> RouteTable | Unknown:
@@ -99,7 +122,7 @@ def by_ipv6(place: Place, subnet: Subnet, vpc: Vpc) -> bool:
     )
 
 
-def _by_table(place: Place, table: RouteTable, start: Start) -> Path:
+def _by_table(place: Place, table: RouteTable, start: _Start) -> Path:
     """Judge the path by all routes of a table, as it is not known which addresses a service has."""
     where = f"the route table {table.name!r} of the subnet {start.subnet.name!r}"
     ways: list[tuple[IPv4Network, Path]] = []
@@ -137,7 +160,7 @@ def _agreed(
     return unknown(*(deciders or [f"which route of {where} the service's addresses take"]))
 
 
-def _is_blocked(start: Start) -> bool:
+def _is_blocked(start: _Start) -> bool:
     """Whether VPC Block Public Access may keep a subnet from an internet gateway.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html
@@ -148,7 +171,7 @@ def _is_blocked(start: Start) -> bool:
     )
 
 
-def _by_target(place: Place, route: Route, where: str, start: Start) -> Path:
+def _by_target(place: Place, route: Route, where: str, start: _Start) -> Path:
     if route.leads == "nowhere":
         return _closed(f"the default route of {where} is a blackhole")
     if route.leads == "internet-gateway":
@@ -175,7 +198,7 @@ def _by_target(place: Place, route: Route, where: str, start: Start) -> Path:
     return unknown(route.name)
 
 
-def _by_nat(place: Place, nat: NatGateway, where: str, start: Start) -> Path:
+def _by_nat(place: Place, nat: NatGateway, where: str, start: _Start) -> Path:
     name = f"the NAT gateway {nat.name!r}, to which {where} leads,"
     available = unless(nat.available, lambda: Problem(NO_NETWORK_PATH, f"{name} is not available"))
     if nat.subnet is None:
@@ -183,16 +206,11 @@ def _by_nat(place: Place, nat: NatGateway, where: str, start: Start) -> Path:
         gateways = vpc.internet_gateways if vpc else ()
         attached = any(fact is True for _, fact in gateways) and not _is_blocked(start)
         return through(available, OPEN if attached else unknown(f"whether {name} has a way out"))
-    subnet = found(place.network.subnets, nat.subnet)
-    if subnet is None:
-        return through(available, unknown(decider(nat.subnet, "subnet")))
-    vpc = found(place.network.vpcs, subnet.vpc)
-    if vpc is None:
-        return through(available, unknown(decider(subnet.vpc, "VPC")))
-    out = out_of(place, Start(subnet, vpc, nat.public, start.seen))
+    out = out_of(place, nat.subnet, nat.public, start.seen)
     if out.problems:
         out = _closed(f"{name} has no way out itself: {out.problems[0].why}")
-    return through(available, out, acl_from(place, subnet, start.subnet))
+    subnet = found(place.network.subnets, nat.subnet)
+    return through(available, out, acl_from(place, subnet, start.subnet) if subnet else OPEN)
 
 
 def _closed(why: str) -> Path:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from session_manager_permissions._network.model import Reference
 
     from .parts import Parts
-    from .templates.model import Template, Value
+    from .templates.model import Value
 
 PROFILE: Final = "AWS::IAM::InstanceProfile"
 _PROXY: Final = "whether the agent uses a proxy, of which the user data speaks"
@@ -213,24 +213,15 @@ class Launchers:
             return False
         properties = resource.body.get("Properties")
         written = json.dumps(properties)
-        if self._naming.search(written):
+        if _PROFILE.search(written) or any(one.type == PROFILE for one in resource.mentions):
             return True
-        return any(one in written for one in self._crossing(resource.template)) and any(
+        # A profile of another template is named by these functions.
+        crossing = _CROSSING if resource.template.nested_as else _CROSSING[:-1]
+        return any(one in written for one in crossing) and any(
             self._is_profile(resource, value)
             for value in mappings_in(properties)
-            if intrinsic(value)[0] in _CROSSING
+            if intrinsic(value)[0] in crossing
         )
-
-    @cached_property
-    def _naming(self) -> re.Pattern[str]:
-        """What is in the properties that may name a profile of their own template, or any."""
-        names = (re.escape(one.logical_id) for one in self._parts.by_type[PROFILE])
-        return re.compile("|".join([_PROFILE.pattern, *names]), re.IGNORECASE)
-
-    @staticmethod
-    def _crossing(template: Template) -> tuple[str, ...]:
-        """The functions that may refer to a profile of another template."""
-        return _CROSSING if template.nested_as else _CROSSING[:-1]
 
     @cached_property
     def _custom(self) -> frozenset[Resource]:

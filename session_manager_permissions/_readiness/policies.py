@@ -31,6 +31,16 @@ NEEDED: Final[dict[str, str | tuple[str, ...]]] = {
 """The actions that an instance needs, each with its resource."""
 
 
+_INSTANCE_IDS: Final = ("i-+7f0c2a9", "i-+7f0c2a9b1d3e4f56")
+"""Ids of the two lengths that there are, of an instance that no pattern is about alone."""
+
+
+def is_of_each_instance(pattern: str, partition: str, region: str, account: str) -> bool:
+    """Tell whether a pattern matches the ARN of each instance of an account and region."""
+    arn = f"arn:{partition}:ec2:{region}:{account}:instance/"
+    return all(matches(pattern, f"{arn}{one}") for one in _INSTANCE_IDS)
+
+
 class Answer(IntEnum):
     """IAM's answers and "unknown", each stricter than the one before."""
 
@@ -191,7 +201,8 @@ def _doubt(entry: dict[str, Any]) -> str:
         for written in listed(entry.get(name)):
             if UNKNOWN in text(written):
                 return f", whose {name} is {decider(written, 'value')}"
-    return ""
+    name = "NotResource" if "NotResource" in entry else "Resource"
+    return "" if entry.get(name) in ("*", ["*"]) else f", whose {name} may not be the instance"
 
 
 def _patterns(entry: dict[str, Any], name: str, known: Callable[[object], str]) -> tuple[str, ...]:
@@ -248,7 +259,7 @@ def _any_covers(
 def _covers(pattern: str, resource: str | tuple[str, ...]) -> bool | None:
     if isinstance(resource, str):
         return matches(pattern, resource)
-    if pattern and not pattern.strip("*"):
+    if pattern in resource or (pattern and not pattern.strip("*")):
         return True
     return None if any(_meet(widest(pattern), arns) for arns in resource) else False
 

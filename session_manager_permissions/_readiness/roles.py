@@ -21,6 +21,7 @@ from .policies import (
     Statement,
     anything,
     decide,
+    is_of_each_instance,
     may_be_about,
     read,
     within,
@@ -57,6 +58,8 @@ ROLE_IN: Final = {"AWS::IAM::InstanceProfile": "Roles", _NODES: "NodeRole"}
 DECRYPT: Final = "kms:Decrypt"
 _NEEDED: Final = tuple(NEEDED)
 _MANAGED: Final = "AWS::IAM::ManagedPolicy"
+_OF_AWS: Final = ":iam::aws:policy/"
+"""What is in the ARN of a policy that AWS manages."""
 _MOST_COMPARED: Final = 64  # unknown names to compare with a role's; if more, all may be its
 
 
@@ -330,9 +333,29 @@ class Roles:
         def reads() -> list[Statement]:
             known = partial(self._assembly.text, policy.resource.template)
             found = read(policy.owner.get("PolicyDocument"), policy.source, known, about)
-            return [one for one in found if about is not _NEEDED or _actions_of(one)]
+            if about is not _NEEDED:
+                return found
+            template = policy.resource.template
+            return [self._on_each(template, one) for one in found if _actions_of(one)]
 
         return self._once((policy, about), reads)
+
+    def _on_each(self, template: Template, statement: Statement) -> Statement:
+        """Return a statement that allows something on each instance as one on those of EC2.
+
+        The instances are those of the template's account and region.
+        """
+        if not statement.allows or statement.not_resources or statement.resources == ("*",):
+            return statement
+        stack = template.stack
+        if any(one.stack.environment != stack.environment for one in self._assembly.templates):
+            return statement
+        own = [self._assembly.value(template, {"Ref": one}) for one in _OF_STACK]
+        values = [self._assembly.value(template, on) for on in listed(statement.written_resource)]
+        if any(is_of_each_instance(_marked(value), *map(_marked, own)) for value in values):
+            instances = _needs.REGISTRATION_RESOURCES[0]
+            return statement._replace(resources=(*statement.resources, instances))
+        return statement
 
     def has_statement(self, role: Role, begin: str) -> bool:
         """Tell whether a policy of the role has a statement whose Sid begins so."""
@@ -399,7 +422,9 @@ class Roles:
             if matters(attached.policy) and self.has(role, attached):
                 yield attached.policy
         for entry in role.others:
-            found = self.managed_behind(role.resource, entry.value) if entry.is_there else ""
+            if _OF_AWS in text(entry.value) or not entry.is_there:
+                continue
+            found = self.managed_behind(role.resource, entry.value)
             if isinstance(found, Policy) and matters(found):
                 yield found
 
@@ -607,6 +632,19 @@ class Roles:
             if one.exists and self._name(one) == name
         ]
         return found[0] if len(found) == 1 else None
+
+
+_OF_STACK: Final = ("AWS::Partition", "AWS::Region", "AWS::AccountId")
+
+
+def _marked(value: Value) -> str:
+    """Return a value as a text in which each pseudo parameter of a stack has a mark of its own."""
+    return "".join(
+        chr(0xE000 + _OF_STACK.index(part.expression))
+        if isinstance(part, Unresolved) and part.expression in _OF_STACK
+        else as_text((part,))
+        for part in value
+    )
 
 
 _NAMED_BY: Final = {

@@ -100,6 +100,12 @@ class _Current:
         self.answers.append((question, answer))
         return answer
 
+    def others(self) -> list[tuple[bool, ...]]:
+        """Return how to answer in the worlds that part from this one at a question it decided."""
+        answers = tuple(answer for _, answer in self.answers)
+        first = len(self.wanted or ())
+        return [(*answers[:one], not answers[one]) for one in range(first, len(answers))]
+
 
 class Worlds:
     """Judges in each world, and what several worlds or judgements share only once."""
@@ -107,6 +113,7 @@ class Worlds:
     def __init__(self) -> None:
         self._current = _Current()
         self._known: dict[Any, Any] = {}
+        self._trees: dict[Hashable, Any] = {}
         self._questions: dict[tuple[Hashable, frozenset[str]], WorldQuestion] = {}
 
     def is_one_of(
@@ -132,28 +139,25 @@ class Worlds:
         Raises:
             TooManyWorlds: there are more than `MOST`.
         """
-        outer, found, runs = self._current, list[World[_Judged]](), 0
+        outer, found = self._current, list[World[_Judged]]()
         left: list[tuple[bool, ...]] = [()]
-        deciders: dict[str, None] = {}
+        runs: list[_Current] = []
         try:
             while left:
-                wanted = left.pop()
-                world = self._current = _Current(wanted)
+                world = self._current = _Current(left.pop())
+                runs.append(world)
                 try:
                     judged = judge()
                 except NoSuchDeployment:
                     pass
                 else:
                     found.append(World(tuple(world.answers), judged))
-                answers = tuple(answer for _, answer in world.answers)
-                left += [
-                    (*answers[:number], not answers[number])
-                    for number in range(len(wanted), len(answers))
-                ]
-                deciders |= {question.decider: None for question, _ in world.answers}
-                runs += 1
-                if runs + len(left) > MOST:
-                    raise TooManyWorlds([*deciders], [world.judged for world in found])
+                if not world.answers:
+                    continue
+                left += world.others()
+                if len(runs) + len(left) > MOST:
+                    asked = [one.decider for each in runs for one, _ in each.answers]
+                    raise TooManyWorlds([*dict.fromkeys(asked)], [one.judged for one in found])
         finally:
             self._current = outer
         return found
@@ -183,6 +187,25 @@ class Worlds:
         place[branch] = (judged,)
         return judged
 
+    def once_for_all(self, key: Hashable, judge: Callable[[], _Judged]) -> _Judged:
+        """Return what `judge` returns, judged in all worlds when it is first asked for.
+
+        The world is then asked only what makes a difference: `once` asks it all that `judge` asks.
+        """
+        if key not in self._trees:
+            try:
+                self._trees[key] = _tree(self.each(judge))
+            except TooManyWorlds:
+                self._trees[key] = None
+        tree = self._trees[key]
+        if tree is None:
+            return self.once(key, judge)
+        while type(tree) is _Choice:
+            tree = tree.yes if self._current.answer(tree.question) else tree.no
+        if tree is _NO_WORLD:
+            raise NoSuchDeployment
+        return tree[0]  # type: ignore[no-any-return]
+
 
 class _Fork:
     """A question, and what was judged after each answer."""
@@ -192,6 +215,31 @@ class _Fork:
     def __init__(self, question: WorldQuestion) -> None:
         self.question = question
         self.branches: dict[bool, Any] = {}
+
+
+class _Choice(NamedTuple):
+    """A question that makes a difference, and what was judged after each answer."""
+
+    question: WorldQuestion
+    yes: Any
+    no: Any
+
+
+_NO_WORLD: Final = ("no such deployment",)
+
+
+def _tree(worlds: list[World[Any]], depth: int = 0) -> Any:  # noqa: ANN401
+    """Return what was judged in these worlds, by the questions that make a difference."""
+    if not worlds:
+        return _NO_WORLD
+    first = worlds[0]
+    if len(first.answers) == depth:
+        return (first.judged,)
+    yes, no = (
+        _tree([one for one in worlds if one.answers[depth][1] is answer], depth + 1)
+        for answer in (True, False)
+    )
+    return yes if yes == no else _Choice(first.answers[depth][0], yes, no)
 
 
 def deciders(worlds: list[World[Any]], verdicts: Sequence[Hashable]) -> Iterator[str]:

@@ -177,7 +177,7 @@ RESOURCES = [
     differs(
         one(
             "registration of instances",
-            UNKNOWN,
+            READY,
             CHANNELS_ONLY,
             allow(
                 REGISTER,

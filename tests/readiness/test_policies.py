@@ -18,9 +18,23 @@ from session_manager_permissions._readiness.policies import (
     decide,
     within,
 )
+from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN, CHANNEL_MISSING
 from session_manager_permissions._readiness.templates import Assembly
 
-from .policy_table import KEY, RESOURCE_ROWS, ResourceRow, allow, deny, document, not_actions
+from .policy_table import (
+    CHANNELS_ONLY,
+    KEY,
+    NO_REGISTRATION,
+    READY,
+    RESOURCE_ROWS,
+    UNKNOWN,
+    ResourceRow,
+    allow,
+    deny,
+    document,
+    not_actions,
+)
+from .reports import Check, inline, profile_and_role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,3 +213,65 @@ def test_sid_with_a_function_is_read_as_far_as_known() -> None:
 def test_case_of_a_resource_counts() -> None:
     assert answer(allow(ACTION, on=KEY.replace("b", "B")), resource=KEY) is Answer.IMPLICIT_DENY
     assert answer(allow(ACTION.upper(), on=KEY), resource=KEY) is Answer.ALLOWED
+
+
+HERE = "arn:aws:ec2:eu-west-1:111122223333:instance/*"
+OF_STACK = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:instance/"
+REGISTRATION: list[tuple[str, dict[str, Any], frozenset[str]]] = [
+    ("each instance", allow(ACTION, on="arn:aws:ec2:*:*:instance/*"), READY),
+    ("each instance, by its id", allow(ACTION, on="arn:*:ec2:*:*:instance/i-*"), READY),
+    ("whatever is of EC2", allow(ACTION, on="arn:aws:ec2:*"), READY),
+    ("those of the stack", allow(ACTION, on={"Fn::Sub": f"{OF_STACK}*"}), READY),
+    ("those of a list", allow(ACTION, on=["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}]), READY),
+    ("those of the account and region", allow(ACTION, on=HERE), READY),
+    ("those of another region", allow(ACTION, on=HERE.replace("-1:", "-2:")), UNKNOWN),
+    ("those of another account", allow(ACTION, on=HERE.replace("111122", "999922")), UNKNOWN),
+    ("those of another partition", allow(ACTION, on="arn:aws-cn:ec2:*:*:instance/*"), UNKNOWN),
+    ("some", allow(ACTION, on="arn:aws:ec2:*:*:instance/i-0*"), UNKNOWN),
+    ("those with short ids", allow(ACTION, on=f"arn:aws:ec2:*:*:instance/i-{'?' * 8}"), UNKNOWN),
+    ("one of a parameter", allow(ACTION, on={"Fn::Sub": f"{OF_STACK}${{Id}}"}), UNKNOWN),
+    (
+        "the principal's",
+        allow(ACTION, on="arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}"),
+        UNKNOWN,
+    ),
+    ("hybrid nodes", allow(ACTION, on="arn:aws:ssm:*:*:managed-instance/*"), UNKNOWN),
+    ("each, on a condition", allow(ACTION, on=HERE, Condition={"Bool": {"a:b": "c"}}), UNKNOWN),
+    ("all but each", {"Effect": "Allow", "Action": ACTION, "NotResource": HERE}, UNKNOWN),
+    ("other actions", allow("ssm:GetParameter", on=HERE), NO_REGISTRATION),
+]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"), [pytest.param(*row[1:], id=row[0]) for row in REGISTRATION]
+)
+def test_registration_of_instances(
+    check: Check, statement: dict[str, Any], expected: frozenset[str]
+) -> None:
+    found = check(profile_and_role(inline(CHANNELS_ONLY, statement)), a="111122223333")
+
+    assert found.rules == expected
+
+
+def test_registration_of_instances_where_the_app_has_another_region(check: Check) -> None:
+    """A profile is of no region, and an instance of another stack may have it."""
+    body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=HERE)))
+
+    assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == UNKNOWN
+
+
+def test_each_instance_is_no_resource_of_the_channels(check: Check) -> None:
+    body = profile_and_role(inline(allow("*", on="arn:aws:ec2:*:*:instance/*")))
+
+    assert check(body).rules == {CHANNEL_MISSING}
+
+
+def test_finding_says_that_the_resource_decides(check: Check) -> None:
+    body = profile_and_role(
+        inline(CHANNELS_ONLY, allow(ACTION, on="arn:aws:ec2:*:*:instance/i-0*"))
+    )
+    found = check(body).only(CANNOT_BE_KNOWN)
+
+    assert found.description.endswith(
+        "an inline policy of 'Role', whose Resource may not be the instance"
+    )

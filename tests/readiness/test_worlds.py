@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import runpy
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
-from session_manager_permissions._readiness.worlds import MOST
+from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
+from tests.conftest import ROOT
 
-from .judging import att, on, ref, resource
+from .judging import att, on, ref, resource, write
 from .policy_table import (
     ALL,
     CHANNELS_ONLY,
@@ -22,10 +24,12 @@ from .policy_table import (
     deny,
 )
 from .reports import Check, inline, policy, profile_and_role
+from .test_compute_findings import calls
 from .test_network import templated, with_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NO_VALUE = ref("AWS::NoValue")
 
@@ -84,6 +88,20 @@ CONDITIONS: Final[list[tuple[str, dict[str, Any], dict[str, Any], frozenset[str]
      {"A": equals(ref("Env"), ref("Other")), "B": {"Fn::Not": [equals(ref("Other"), ref("Env"))]}},
      READY),
     ("of a parameter and itself", FREE, {"A": equals(ref("Env"), ref("Env")), "B": PROD}, READY),
+    ("of the one value that is allowed",
+     {"Env": {"Type": "String", "AllowedValues": ["prod"]}}, {"A": PROD, "B": DEV}, READY),
+    ("of the one value that is allowed, twice",
+     {"Env": {"Type": "Number", "AllowedValues": [1, 1]}},
+     {"A": equals(ref("Env"), "1"), "B": equals(ref("Env"), "2")}, READY),
+    ("of a text with the one value in it", {"Env": {"Type": "String", "AllowedValues": ["prod"]}},
+     {"A": equals({"Fn::Sub": "${Env}-1"}, {"Fn::Join": ["-", [ref("Env"), "1"]]}), "B": DEV},
+     READY),
+    ("of the one entry that a list allows",
+     {"Env": {"Type": "CommaDelimitedList", "AllowedValues": ["prod"]}}, {"A": PROD, "B": DEV},
+     UNKNOWN),
+    ("of a parameter of Systems Manager with one value",
+     {"Env": {"Type": "AWS::SSM::Parameter::Value<String>", "AllowedValues": ["prod"]}},
+     {"A": PROD, "B": DEV}, UNKNOWN),
     ("of a parameter of Systems Manager",
      {"Env": {"Type": "AWS::SSM::Parameter::Value<String>", "AllowedValues": ["prod", "dev"]}},
      {"A": PROD, "B": DEV}, UNKNOWN),
@@ -254,3 +272,46 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
     body["Resources"]["Role"] |= {"Condition": "Never"}
 
     assert check(body | {"Conditions": {"Never": equals("a", "b")}}).verdicts == {}
+
+
+@pytest.mark.parametrize(("kind", "bound"), [("of_places", 5), ("of_machines", 2.5)])
+def test_cost_of_conditions_that_are_independent(tmp_path: Path, kind: str, bound: float) -> None:
+    """Of four conditions each part of a path tells two apart, or three, and not all 16 worlds."""
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))
+    made, on_conditions = benchmark[kind], benchmark["on_conditions"]
+
+    def cost(body: dict[str, Any]) -> int:
+        return calls(write(tmp_path, Stack=body), network=True)
+
+    assert cost(on_conditions(made(400))) < bound * cost({"Resources": made(400)})
+
+
+def test_part_that_no_deployment_has_in_some_worlds() -> None:
+    worlds = Worlds()
+
+    def judge() -> str:
+        if worlds.is_true("refers", "a reference"):
+            raise NoSuchDeployment
+        return "judged"
+
+    (world,) = worlds.each(lambda: worlds.once_for_all("part", judge))
+
+    assert world.judged == "judged"
+    assert [answer for _, answer in world.answers] == [False]
+
+
+def test_part_of_too_many_worlds_is_judged_in_those_that_reach_it() -> None:
+    worlds = Worlds()
+
+    def yes(number: int) -> bool:
+        return worlds.is_true(number, f"the condition {number}")
+
+    def judge() -> int:
+        return sum(map(yes, range(7)))
+
+    def reached() -> int | None:
+        return None if any(map(yes, range(5))) else worlds.once_for_all("part", judge)
+
+    found = [world.judged for world in worlds.each(reached)]
+
+    assert sorted(one for one in found if one is not None) == [0, 1, 1, 2]

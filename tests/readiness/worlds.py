@@ -31,12 +31,10 @@ if TYPE_CHECKING:
 
 ROLE: Final = f"arn:aws:sts::{ACCOUNT}:assumed-role/Role/i-0ab"
 INSTANCES: Final = (
-    "*",
     f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-0ab",
     f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-1cd",
-    f"arn:aws:ssm:eu-west-1:{ACCOUNT}:managed-instance/mi-0ab",
 )
-"""What IAM may be asked about where an agent registers."""
+"""The ARNs about one of which IAM is asked where an agent registers its instance."""
 
 KNOWN: Final = {**PSEUDO, "Bucket": "logs", "Bucket.Arn": "arn:aws:s3:::logs"}
 
@@ -57,7 +55,7 @@ REQUESTS: Final = (
         False,  # noqa: FBT003
         "198.51.100.1",
         {
-            "ssm:sourceinstancearn": INSTANCES[1],
+            "ssm:sourceinstancearn": INSTANCES[0],
             "aws:principalorgpaths": ["o-1/r-1"],
             "aws:principaltag/instance": "i-0ab",
         },
@@ -66,7 +64,7 @@ REQUESTS: Final = (
         "eu-west-2",
         True,  # noqa: FBT003
         "10.1.2.3",
-        {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[2]},
+        {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[1]},
     ),
 )
 

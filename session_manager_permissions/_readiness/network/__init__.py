@@ -25,7 +25,7 @@ def judge_of(assembly: Assembly) -> Judge:
     whatever the literal ids stand for.
     """
     in_doubt = network_of(Parts(assembly, doubts_ids=True)) if assembly.has_ids else None
-    return Judge(network_of(Parts(assembly)), in_doubt, assembly.worlds.once)
+    return Judge(network_of(Parts(assembly)), in_doubt, assembly.worlds)
 
 
 def network_of(parts: Parts) -> Network:

@@ -423,14 +423,18 @@ def _pseudo(template: Template, name: str) -> Value | None:
 def _parameter(template: Template, name: str) -> Value:
     """Return the value that a parameter has at the deployment.
 
-    The `AllowedValues` of a list, and those of a parameter of Systems Manager, are other values.
+    It is known if only one value is allowed. The `AllowedValues` of a list are those of its
+    entries, and those of a parameter of Systems Manager are names.
     """
     parameter = mapping(template.parameters.get(name))
-    allowed = parameter.get("AllowedValues")
-    if not isinstance(allowed, list) or str(parameter.get("Type")) not in {"String", "Number"}:
+    allowed, type_ = parameter.get("AllowedValues"), str(parameter.get("Type"))
+    if not isinstance(allowed, list) or name in template.lists or type_.startswith("AWS::SSM::"):
         return (Unresolved(template, name),)
-    texts = ["".join(map(str, _scalar(one) or (one,))) for one in allowed]
-    return (Unresolved(template, name, frozenset(texts)),)
+    texts = frozenset("".join(map(str, _scalar(one) or (one,))) for one in allowed)
+    match [*texts]:
+        case [only]:
+            return _literal(template, only)
+    return (Unresolved(template, name, texts),)
 
 
 def _scalar(value: object) -> Value | None:
