@@ -353,6 +353,7 @@ class Repair:
         if line.startswith("npx "):
             deployed(line)
             self._world.denies.clear()
+            self._world.decides = World().decides
             return
         call, asked = parsed(line)
         getattr(self, xform_name(call.partition(":")[2]), lambda _: None)(asked)
