@@ -269,17 +269,17 @@ def live(here: str) -> str:
     """Return what the command says about the cause of a page."""
     name = Path(here).stem
     check, part = SHOWN.get(name) or (next(one for one in ORDER if cause_of(one) == name), "")
-    found = re.findall(
-        rf"^# {check}: (fail|unknown)\n\n(.*?)(?=\n# |\Z)",
-        ANSWERS_OF_CHECKS.read_text("utf-8"),
-        re.MULTILINE | re.DOTALL,
-    )
-    answers = (
-        (verdict, answer)
-        for verdict, section in found
-        for answer in section.strip("\n").split("\n\n")
-    )
-    verdict, answer = min(answers, key=lambda one: not re.search(part, one[1]))  # else the first
+    rows, *sections = re.split("^# ", ANSWERS_OF_CHECKS.read_text("utf-8")[2:], flags=re.MULTILINE)
+    order = [row.strip().rpartition(": ")[0] for row in rows.splitlines()]
+    found = []
+    for section in sections:
+        heading, *answers = section.strip("\n").split("\n\n")
+        of, _, verdict = heading.partition(": ")
+        if of == check and verdict in ("fail", "unknown"):
+            for cause, _, answer in (one[1:].partition("]\n") for one in answers):
+                place = order.index(cause) if cause in order else len(order)
+                found.append((not re.search(part, answer), verdict, place, answer))
+    _, verdict, _, answer = min(found)  # of what fits, what the first cause shows
     text = answer.strip().replace("\n    Fix: ", "\n  ")
     is_symptom = verdict == "fail" and "first fix" in text
     label = "Symptom" if is_symptom else {"fail": "Cause", "unknown": "Unknown"}[verdict]

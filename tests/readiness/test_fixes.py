@@ -868,6 +868,17 @@ def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() ->
     ] * 2
 
 
+def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web", env=HERE)
+    group_that_starts_empty(stack)
+    SessionManagerFleet(stack, "Fleet", exclude=[stack.node.find_child("Group")])
+
+    (found,) = (one for one in Judged(app).findings if one.rule == REGISTRATION_MISSING)
+
+    assert "SessionManagerFleet" not in found.fix
+
+
 def test_five_faults_are_silent_after_two_passes() -> None:
     def build(stack: cdk.Stack) -> None:
         role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))

@@ -48,6 +48,8 @@ OF_A_ROLE: Final = [
     ("split", f"{OTHER}|{CORE}", {"ManagedPolicyArns": SPLIT}, READY),
     ("a parameter of the parent among them", joined(",", CORE, ref("Open")),
      {"ManagedPolicyArns": GIVEN}, UNKNOWN),
+    ("in too many worlds", joined(",", *({"Fn::If": [f"Is{n}", CORE, OTHER]} for n in range(7))),
+     {"ManagedPolicyArns": GIVEN}, UNKNOWN),
     ("allowed actions", "ssmmessages:*,ssm:*", allowing(GIVEN), READY),
     ("allowed actions, split", "ssmmessages:*|ssm:*", allowing(SPLIT), READY),
     ("allowed actions that do not suffice", "s3:*,ssm:*", allowing(GIVEN), NO_CHANNEL),
@@ -72,7 +74,8 @@ def test_lists_of_a_role(
     tmp_path: Path, given: object, role: dict[str, Any], expected: frozenset[str]
 ) -> None:
     parent = {
-        "Parameters": {"Open": {"Type": "String"}},
+        "Parameters": {name: {"Type": "String"} for name in ("Open", *(f"P{n}" for n in range(7)))},
+        "Conditions": {f"Is{n}": {"Fn::Equals": [ref(f"P{n}"), "yes"]} for n in range(7)},
         "Resources": {"Nested": nested("nested", Parameters={"Given": given})},
     }
     kind = "String" if "|" in str(given) else "CommaDelimitedList"

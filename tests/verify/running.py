@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
+# Loaded by the first audit that prints a table, which may be in a test that is not traced.
+import session_manager_permissions._verify.audit.table  # noqa: F401
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.audit import answering
 
