@@ -510,6 +510,7 @@ OPENED: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", OPENED)
 def test_cost_of_a_text_that_opens_over_and_over(check: Check, kind: str) -> None:
     """Ten times as long a text takes about ten times as long, and not a hundred times."""
