@@ -350,9 +350,10 @@ class Roles:
         stack = template.stack
         if any(one.stack.environment != stack.environment for one in self._assembly.templates):
             return statement
-        own = [self._assembly.value(template, {"Ref": one}) for one in _OF_STACK]
+        own = [_marked(self._assembly.value(template, {"Ref": one})) for one in _OF_STACK]
+        partition = own[0] if stack.partition else None
         values = [self._assembly.value(template, on) for on in listed(statement.written_resource)]
-        if any(is_of_each_instance(_marked(value), *map(_marked, own)) for value in values):
+        if any(is_of_each_instance(_marked(value), partition, *own[1:]) for value in values):
             instances = _needs.REGISTRATION_RESOURCES[0]
             return statement._replace(resources=(*statement.resources, instances))
         return statement

@@ -253,6 +253,27 @@ def test_registration_of_instances(
     assert found.rules == expected
 
 
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [
+        ("arn:aws:ec2:*:*:instance/*", READY),
+        ("arn:aws-cn:ec2:*:*:instance/*", READY),
+        ({"Fn::Sub": f"{OF_STACK}*"}, READY),
+        ({"Fn::Sub": f"{OF_STACK.replace('${AWS::Partition}', 'aws')}*"}, READY),
+        ("arn:aws:ec2:*:*:instance/i-0*", UNKNOWN),
+        ("arn:aws:ec2:eu-west-1:*:instance/*", UNKNOWN),
+        ("arn:aws:*", READY),
+        ("arn:", NO_REGISTRATION),
+    ],
+)
+def test_registration_of_instances_in_any_region(
+    check: Check, on: object, expected: frozenset[str]
+) -> None:
+    body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=on)))
+
+    assert check(body, region="unknown-region").rules == expected
+
+
 def test_registration_of_instances_where_the_app_has_another_region(check: Check) -> None:
     """A profile is of no region, and an instance of another stack may have it."""
     body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=HERE)))
