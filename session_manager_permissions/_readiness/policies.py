@@ -35,13 +35,9 @@ _INSTANCE_IDS: Final = ("i-+7f0c2a9", "i-+7f0c2a9b1d3e4f56")
 """Ids of the two lengths that there are, of an instance that no pattern is about alone."""
 
 
-def is_of_each_instance(pattern: str, partition: str | None, region: str, account: str) -> bool:
-    """Tell whether a pattern matches the ARN of each instance of an account and region.
-
-    A partition that is not known, None, is that of the pattern: IAM refuses an ARN of another one.
-    """
-    of_pattern = pattern.split(":")[1] if pattern.startswith("arn:") else ""
-    arn = f"arn:{partition or of_pattern}:ec2:{region}:{account}:instance/"
+def is_of_each_instance(pattern: str, partition: str, region: str, account: str) -> bool:
+    """Tell whether a pattern matches the ARN of each instance of an account and region."""
+    arn = f"arn:{partition}:ec2:{region}:{account}:instance/"
     return all(matches(pattern, f"{arn}{one}") for one in _INSTANCE_IDS)
 
 

@@ -350,12 +350,15 @@ class Roles:
         stack = template.stack
         if any(one.stack.environment != stack.environment for one in self._assembly.templates):
             return statement
-        own = [_marked(self._assembly.value(template, {"Ref": one})) for one in _OF_STACK]
-        partition = own[0] if stack.partition else None
-        values = [self._assembly.value(template, on) for on in listed(statement.written_resource)]
-        if any(is_of_each_instance(_marked(value), partition, *own[1:]) for value in values):
-            instances = _needs.REGISTRATION_RESOURCES[0]
-            return statement._replace(resources=(*statement.resources, instances))
+        value = partial(self._assembly.value, template)
+        partition, *place = (_marked(value({"Ref": one})) for one in _OF_STACK)
+        for written in listed(statement.written_resource):
+            pattern = _marked(value(written))
+            # IAM refuses an ARN of another partition, so the one that is written is the stack's.
+            named = None if stack.partition else _PARTITION_NAMED.match(pattern)
+            if is_of_each_instance(pattern, named[1] if named else partition, *place):
+                instances = _needs.REGISTRATION_RESOURCES[0]
+                return statement._replace(resources=(*statement.resources, instances))
         return statement
 
     def has_statement(self, role: Role, begin: str) -> bool:
@@ -636,6 +639,7 @@ class Roles:
 
 
 _OF_STACK: Final = ("AWS::Partition", "AWS::Region", "AWS::AccountId")
+_PARTITION_NAMED: Final = re.compile("arn:(aws[a-z-]*):")
 
 
 def _marked(value: Value) -> str:

@@ -263,6 +263,8 @@ def test_registration_of_instances(
         ("arn:aws:ec2:*:*:instance/i-0*", UNKNOWN),
         ("arn:aws:ec2:eu-west-1:*:instance/*", UNKNOWN),
         ("arn:aws:*", READY),
+        ("arn:*:ec2:*:*:instance/*", READY),
+        ("arn:???:ec2:*:*:instance/*", UNKNOWN),
         ("arn:", NO_REGISTRATION),
     ],
 )

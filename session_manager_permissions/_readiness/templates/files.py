@@ -26,12 +26,8 @@ _CHOICES: Final = (
     b"Fn::Transform",
     b"!Transform",
     b"Fn::ForEach",
-    b"Fn::FindInMap",
-    b"!FindInMap",
     b"Fn::Split",
     b"!Split",
-    b"CommaDelimitedList",
-    b"List<",
 )
 _NESTED: Final = {
     "AWS::CloudFormation::Stack": "TemplateURL",
@@ -105,7 +101,8 @@ class Files:
         except CannotRead:
             return None
         template = Template(path, body, stack, nested_as)
-        template.has_choices = any(one in written for one in _CHOICES)
+        has_lists = bool(template.lists) or template.maps_lists
+        template.has_choices = has_lists or any(one in written for one in _CHOICES)
         self.has_ids = self.has_ids or _ID.search(written) is not None
         return template
 

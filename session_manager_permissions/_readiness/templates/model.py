@@ -302,7 +302,7 @@ def _mentioned(name: str, entry: object) -> list[str]:
 
 
 def _no_list(_: object) -> None:
-    """Know the entries of no list, as long as the template is in no assembly."""
+    """Return None: a template by itself has nothing that evaluates its functions."""
 
 
 def may_be_equal(one: str | None, other: str | None) -> bool:
