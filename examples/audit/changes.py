@@ -18,6 +18,11 @@ def whole(result: dict[str, Any]) -> set[tuple[str, str]]:
     return {(one["account"], one["region"]) for one in result["regions"] if not one["error"]}
 
 
+def all_of(result: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return the regions that were asked, each with its account."""
+    return {(one["account"], one["region"]) for one in result["regions"]}
+
+
 def states(result: dict[str, Any], of: set[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     """Return the verdict and the causes of each node in these regions, by its id."""
     nodes = [one for one in result["instances"] if (one["account"], one["region"]) in of]
@@ -40,10 +45,16 @@ def main(old: dict[str, Any], new: dict[str, Any]) -> int:
     lines = [
         *(f"{one}: {shown(was.get(one))} -> {shown(now.get(one))}" for one in changed),
         *(f"{arn} lost {', '.join(lacks)}" for arn, lacks in roles.items()),
-        *(f"not compared: {' '.join(one)}" for one in sorted((whole(old) | whole(new)) - both)),
+        *(f"not compared: {' '.join(one)}" for one in sorted((all_of(old) | all_of(new)) - both)),
     ]
+    worse = [one for one in changed if is_unreachable(now.get(one)) > is_unreachable(was.get(one))]
     sys.stdout.writelines(f"{line}\n" for line in lines)
-    return int(bool(roles) or any("unreachable" in now.get(one, ()) for one in changed))
+    return int(bool(roles or worse))
+
+
+def is_unreachable(state: tuple[str, ...] | None) -> bool:
+    """Tell whether a node is there and can't be reached."""
+    return state is not None and state[0] == "unreachable"
 
 
 def shown(state: tuple[str, ...] | None) -> str:
