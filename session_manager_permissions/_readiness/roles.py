@@ -26,6 +26,7 @@ from .policies import (
     read,
     within,
 )
+from .request_conditions import MARKS, RequestContext
 from .templates.functions import (
     UNKNOWN,
     Candidate,
@@ -332,13 +333,27 @@ class Roles:
 
         def reads() -> list[Statement]:
             known = partial(self._assembly.text, policy.resource.template)
-            found = read(policy.owner.get("PolicyDocument"), policy.source, known, about)
+            document = policy.owner.get("PolicyDocument")
             if about is not _NEEDED:
-                return found
+                return read(document, policy.source, known, about)
             template = policy.resource.template
+            found = read(document, policy.source, known, about, self._context(template))
             return [self._on_each(template, one) for one in found if _actions_of(one)]
 
         return self._once((policy, about), reads)
+
+    def _context(self, template: Template) -> RequestContext:
+        """Return what is known of the calls of instances that get a policy of a template."""
+        value = partial(self._assembly.value, template)
+        values = {key.lower(): known for key, known in _needs.REQUEST_KEYS.items()}
+        if self._is_one_environment:
+            values[_needs.REGION_KEY.lower()] = _marked(value({"Ref": "AWS::Region"}))
+        return RequestContext(values, lambda written: _marked(value(written)))
+
+    @cached_property
+    def _is_one_environment(self) -> bool:
+        """Whether all instances of the app are certainly of one account and region."""
+        return len({one.stack.environment for one in self._assembly.templates}) == 1
 
     def _on_each(self, template: Template, statement: Statement) -> Statement:
         """Return a statement that allows something on each instance as one on those of EC2.
@@ -347,15 +362,14 @@ class Roles:
         """
         if not statement.allows or statement.not_resources or statement.resources == ("*",):
             return statement
-        stack = template.stack
-        if any(one.stack.environment != stack.environment for one in self._assembly.templates):
+        if not self._is_one_environment:
             return statement
         value = partial(self._assembly.value, template)
         partition, *place = (_marked(value({"Ref": one})) for one in _OF_STACK)
         for written in listed(statement.written_resource):
             pattern = _marked(value(written))
             # IAM refuses an ARN of another partition, so the one that is written is the stack's.
-            named = None if stack.partition else _PARTITION_NAMED.match(pattern)
+            named = None if template.stack.partition else _PARTITION_NAMED.match(pattern)
             if is_of_each_instance(pattern, named[1] if named else partition, *place):
                 instances = _needs.REGISTRATION_RESOURCES[0]
                 return statement._replace(resources=(*statement.resources, instances))
@@ -645,7 +659,7 @@ _PARTITION_NAMED: Final = re.compile("arn:(aws[a-z-]*):")
 def _marked(value: Value) -> str:
     """Return a value as a text in which each pseudo parameter of a stack has a mark of its own."""
     return "".join(
-        chr(0xE000 + _OF_STACK.index(part.expression))
+        chr(MARKS + _OF_STACK.index(part.expression))
         if isinstance(part, Unresolved) and part.expression in _OF_STACK
         else as_text((part,))
         for part in value

@@ -856,8 +856,8 @@ def _calls(question: Question, region: str | None, node_id: str) -> list[Call]:
 
 def request_context(region: str | None) -> Context:
     """Return the condition keys that each call to AWS has."""
-    tls = ConditionKey("aws:SecureTransport", "true", "boolean")
-    return (tls, ConditionKey("aws:RequestedRegion", region)) if region else (tls,)
+    known = tuple(ConditionKey(*one, "boolean") for one in _needs.REQUEST_KEYS.items())
+    return (*known, ConditionKey(_needs.REGION_KEY, region)) if region else known
 
 
 def session_context(node_id: str) -> Context:

@@ -18,6 +18,8 @@ Statement = dict[str, Any]
 ACTIONS = (*CHANNELS.actions, *REGISTRATION.actions)
 REGISTER = REGISTRATION.actions[0]
 AWS = "arn:aws:iam::aws:policy/"
+REGION = "us-east-1"
+"""The region of the check, and of the local AWS."""
 
 READY = frozenset[str]()
 NO_CHANNEL = frozenset({CHANNEL_MISSING})
@@ -27,6 +29,7 @@ DENIED = frozenset({EXPLICIT_DENY})
 UNKNOWN = frozenset({CANNOT_BE_KNOWN})
 
 IN_REQUEST = "the simulator is asked with a context; an instance's is not known"
+WITHOUT_TLS = "the local AWS's simulator is asked without TLS, which the agent always uses"
 NO_BOUNDARY = "the local AWS's simulator leaves the permissions boundary out"
 ONE_RESOURCE = "the simulator is asked about `*`; which instances there will be is not known"
 
@@ -208,51 +211,28 @@ RESOURCES = [
     ),
 ]
 
-REGIONAL = {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}
+REGIONAL = {"StringEquals": {"aws:RequestedRegion": REGION}}
 SECURE = {"Bool": {"aws:SecureTransport": "true"}}
+INSECURE = {"Bool": {"aws:SecureTransport": "false"}}
+ELSEWHERE = {"StringNotEquals": {"aws:RequestedRegion": REGION}}
+OF_INSTANCES = {"ArnLike": {"ssm:SourceInstanceARN": "arn:aws:ec2:*:*:instance/*"}}
 CONDITIONS = [
-    differs(one("by region", UNKNOWN, allow("*", Condition=REGIONAL)), READY, IN_REQUEST),
-    differs(one("by transport", UNKNOWN, allow("*", Condition=SECURE)), NEITHER, IN_REQUEST),
+    one("by region", READY, allow("*", Condition=REGIONAL)),
+    differs(one("by transport", READY, allow("*", Condition=SECURE)), NEITHER, WITHOUT_TLS),
+    one("channels by region", READY, allow("ssmmessages:*", Condition=REGIONAL), REGISTER_ONLY),
+    one("in other regions", NEITHER, allow("*", Condition=ELSEWHERE)),
     differs(
-        one(
-            "channels by region", UNKNOWN, allow("ssmmessages:*", Condition=REGIONAL), REGISTER_ONLY
-        ),
-        READY,
-        IN_REQUEST,
-    ),
-    differs(
-        one(
-            "by the instance's ARN",
-            UNKNOWN,
-            allow(
-                "*", Condition={"ArnLike": {"ssm:SourceInstanceARN": "arn:aws:ec2:*:*:instance/*"}}
-            ),
-        ),
+        one("by the instance's ARN", UNKNOWN, allow("*", Condition=OF_INSTANCES)),
         NEITHER,
         IN_REQUEST,
     ),
     one("with a condition and without", READY, allow("*", Condition=SECURE), ALL),
     one("a condition on what is not needed", READY, ALL, deny("s3:*", Condition=SECURE)),
-    one("a deny on a condition, none allowed", NEITHER, deny("*", Condition=SECURE)),
+    differs(one("a deny by transport", DENIED, deny("*", Condition=SECURE)), NEITHER, WITHOUT_TLS),
+    one("a deny in other regions", READY, ALL, deny("*", Condition=ELSEWHERE)),
+    one("a deny in the region", DENIED, ALL, deny("*", Condition=REGIONAL)),
     differs(
-        one(
-            "a deny in other regions",
-            UNKNOWN,
-            ALL,
-            deny("*", Condition={"StringNotEquals": {"aws:RequestedRegion": "us-east-1"}}),
-        ),
-        READY,
-        IN_REQUEST,
-    ),
-    differs(
-        one(
-            "a deny without TLS",
-            UNKNOWN,
-            ALL,
-            deny("*", Condition={"Bool": {"aws:SecureTransport": "false"}}),
-        ),
-        DENIED,
-        IN_REQUEST,
+        one("a deny without TLS", READY, ALL, deny("*", Condition=INSECURE)), DENIED, WITHOUT_TLS
     ),
     differs(
         one(
@@ -268,7 +248,7 @@ CONDITIONS = [
         "a deny on a condition and one without",
         DENIED,
         ALL,
-        deny("ssm:*", Condition=SECURE),
+        deny("ssm:*", Condition=OF_INSTANCES),
         deny("ssmmessages:*"),
     ),
 ]
@@ -293,7 +273,7 @@ BOUNDARIES = [
                 "a boundary on a condition",
                 UNKNOWN,
                 ([ALL],),
-                boundary=[allow("*", Condition=REGIONAL)],
+                boundary=[allow("*", Condition=OF_INSTANCES)],
             ),
         )
     ),

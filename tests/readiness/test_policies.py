@@ -24,6 +24,7 @@ from session_manager_permissions._readiness.templates import Assembly
 from .policy_table import (
     CHANNELS_ONLY,
     KEY,
+    NEITHER,
     NO_REGISTRATION,
     READY,
     RESOURCE_ROWS,
@@ -298,3 +299,48 @@ def test_finding_says_that_the_resource_decides(check: Check) -> None:
     assert found.description.endswith(
         "an inline policy of 'Role', whose Resource may not be the instance"
     )
+
+
+REGION = {"Ref": "AWS::Region"}
+CONDITIONS: list[tuple[dict[str, Any], frozenset[str], frozenset[str]]] = [
+    # where the region is known as eu-west-1, and where it is not
+    ({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, READY, UNKNOWN),
+    ({"StringEquals": {"aws:requestedregion": ["eu-west-2", "eu-west-1"]}}, READY, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": REGION}}, READY, READY),
+    ({"StringLike": {"aws:RequestedRegion": "eu-*"}}, READY, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": "eu-*"}}, NEITHER, UNKNOWN),
+    ({"StringEqualsIgnoreCase": {"aws:RequestedRegion": "EU-West-1"}}, READY, UNKNOWN),
+    ({"StringNotEquals": {"aws:RequestedRegion": ["eu-west-1"]}}, NEITHER, UNKNOWN),
+    ({"StringNotLikeIfExists": {"aws:RequestedRegion": "us-*"}}, READY, UNKNOWN),
+    ({"StringNotEquals": {"aws:RequestedRegion": REGION}}, NEITHER, NEITHER),
+    ({"StringEquals": {"aws:RequestedRegion": {"Ref": "Given"}}}, UNKNOWN, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": "${aws:PrincipalTag/region}"}}, UNKNOWN, UNKNOWN),
+    ({"StringEquals": {"aws:RequestedRegion": []}}, UNKNOWN, UNKNOWN),
+    ({"ForAnyValue:StringEquals": {"aws:RequestedRegion": "eu-west-1"}}, UNKNOWN, UNKNOWN),
+    ({"Null": {"aws:RequestedRegion": "false"}}, READY, READY),
+    ({"Null": {"aws:SecureTransport": True}}, NEITHER, NEITHER),
+    ({"Bool": {"aws:SecureTransport": True}}, READY, READY),
+    ({"BoolIfExists": {"aws:SecureTransport": "False"}}, NEITHER, NEITHER),
+    ({"Bool": {"aws:ViaAWSService": "false"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {"aws:SecureTransport": "true", "aws:ViaAWSService": "false"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"}}, NEITHER, NEITHER),
+    ({"Fn::Transform": {"Name": "Macro"}}, UNKNOWN, UNKNOWN),
+    ({"Bool": {"Fn::Transform": {"Name": "Macro"}}}, UNKNOWN, UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("condition", "known", "unknown"), CONDITIONS)
+def test_condition_on_what_is_known_of_the_calls(
+    check: Check, condition: dict[str, Any], known: frozenset[str], unknown: frozenset[str]
+) -> None:
+    body = profile_and_role(inline(allow("*", Condition=condition)))
+
+    assert check(body).rules == known
+    assert check(body, region="unknown-region").rules == unknown
+
+
+def test_region_of_the_calls_is_not_known_where_the_app_has_several(check: Check) -> None:
+    condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    body = profile_and_role(inline(allow("*", Condition=condition)))
+
+    assert check(body, {"Resources": {}}, a="111122223333", b="444455556666").rules == UNKNOWN

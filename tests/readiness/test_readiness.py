@@ -62,6 +62,7 @@ from .policy_table import (
     NEITHER,
     NO_REGISTRATION,
     READY,
+    REGION,
     ROWS,
     UNKNOWN,
     Row,
@@ -97,7 +98,7 @@ MACHINE: dict[str, Any] = {
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_verdict_on_the_policies_of_the_table(check: Check, row: Row) -> None:
-    assert check(template(row)).rules == row.found
+    assert check(template(row), region=REGION).rules == row.found
 
 
 def test_rows_that_differ_from_the_simulator_say_why() -> None:
@@ -562,9 +563,9 @@ def test_finding_of_an_explicit_deny_names_the_statement(check: Check) -> None:
 
 
 def test_finding_of_what_cannot_be_known_names_what_decides(check: Check) -> None:
-    condition = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    condition = {"StringEquals": {"aws:SourceVpc": "vpc-1"}, "Bool": {"aws:SecureTransport": True}}
     body = profile_and_role(
-        inline(allow("*", Sid="InRegion", Condition=condition))
+        inline(allow("*", Sid="InVpc", Condition=condition))
         | {"ManagedPolicyArns": [{"Fn::Sub": "arn:${AWS::Partition}:iam::${Owner}:policy/x"}]}
     )
 
@@ -574,8 +575,8 @@ def test_finding_of_what_cannot_be_known_names_what_decides(check: Check) -> Non
     assert finding.description == (
         "it can't be known at synthesis whether Session Manager reaches instances of this "
         "profile: that depends on the managed policy 'arn:…:iam::…:policy/x', which is not in "
-        "this app, and on statement 'InRegion' of an inline policy of 'Role', whose Condition on "
-        "'aws:RequestedRegion' may not hold for the agent's calls"
+        "this app, and on statement 'InVpc' of an inline policy of 'Role', whose Condition on "
+        "'aws:SourceVpc' may not hold for the agent's calls"
     )
     assert finding.fix.endswith("verify --role NAME")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
 BOUNDARY = {"PermissionsBoundary": {"Ref": "Boundary"}}
-MAYBE = allow("*", Condition={"StringEquals": {"aws:RequestedRegion": "eu-west-1"}})
+MAYBE = allow("*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})
 NESTED = {
     "Type": "AWS::CloudFormation::Stack",
     "Properties": {"TemplateURL": "https://s3.amazonaws.com/templates/agent.yaml"},

@@ -133,7 +133,7 @@ def test_condition(
     [
         (allow("*", NotAction=NO_VALUE), READY),
         (allow("*", Condition=either({})), READY),
-        (allow("*", Condition=either({"Bool": {"aws:SecureTransport": "true"}})), UNKNOWN),
+        (allow("*", Condition=either({"Bool": {"aws:ViaAWSService": "true"}})), UNKNOWN),
         (allow("s3:*", NotAction=NO_VALUE), NEITHER),
         (either(ALL, allow("ssm:*", "ssmmessages:*")), READY),
         (either(ALL, deny("*")), UNKNOWN),

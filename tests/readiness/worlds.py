@@ -22,7 +22,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMPolicyDocumentValidator
 
-from .deployments import ACCOUNT, PSEUDO, Deployment
+from .deployments import ACCOUNT, PSEUDO, REGION, Deployment
 from .drawn import CONDITIONS, PARAMETERS
 from .policy_table import ACTIONS, REGISTER
 
@@ -40,19 +40,15 @@ KNOWN: Final = {**PSEUDO, "Bucket": "logs", "Bucket.Arn": "arn:aws:s3:::logs"}
 
 
 class Request(NamedTuple):
-    """Where a request comes from, and what its context has."""
+    """Where a request comes from, and what its context has. It is in the stack's region, by TLS."""
 
-    region: str
-    secure: bool
     address: str
     context: dict[str, Any]
 
 
 REQUESTS: Final = (
-    Request("eu-west-1", True, "10.1.2.3", {"aws:sourcevpc": "vpc-12"}),  # noqa: FBT003
+    Request("10.1.2.3", {"aws:sourcevpc": "vpc-12"}),
     Request(
-        "us-east-1",
-        False,  # noqa: FBT003
         "198.51.100.1",
         {
             "ssm:sourceinstancearn": INSTANCES[0],
@@ -60,12 +56,7 @@ REQUESTS: Final = (
             "aws:principaltag/instance": "i-0ab",
         },
     ),
-    Request(
-        "eu-west-2",
-        True,  # noqa: FBT003
-        "10.1.2.3",
-        {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[1]},
-    ),
+    Request("10.1.2.3", {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[1]}),
 )
 
 
@@ -205,9 +196,9 @@ def _of_request(policies: Policies, request: Request) -> Iterator[bool]:
             principal_account=ACCOUNT,
             action=action,
             resource_arn=resource,
-            region=request.region,
+            region=REGION,
             source_ip=request.address,
-            secure_transport=request.secure,
+            secure_transport=True,
             service_context=request.context,
         )
         return bool(evaluate(context, identity, *limits).decision == "Allow")
