@@ -182,7 +182,7 @@ class _Checking:
 
         return [
             launch
-            for resource in self._launchers.resources()
+            for resource in self._launchers.resources
             for launch in self._in_any_world(partial(of, resource))
         ]
 
@@ -242,7 +242,7 @@ class _Checking:
         def activations(resource: Resource) -> list[str]:
             return [str(one.activation) for one in self._launched(resource) if one.activation]
 
-        launchers = (*self._launchers.resources(), *self._launchers.templates())
+        launchers = (*self._launchers.resources, *self._launchers.templates())
         return [one for one in launchers if self._in_any_world(partial(activations, one))]
 
     def _of_policies(self, roles: list[Role]) -> Iterator[Finding]:
@@ -291,7 +291,7 @@ class _Checking:
         found: list[Finding] = []
         used: set[Resource] = set()
         not_ready = {one for one, of_role in by_profile.items() if _verdict(of_role) == "not ready"}
-        for resource in (*self._launchers.resources(), *self._launchers.templates()):
+        for resource in (*self._launchers.resources, *self._launchers.templates()):
             if resource in used:
                 continue
             of_resource, launched = self._of_launcher(resource)
@@ -364,7 +364,7 @@ class _Checking:
 
         return _together(
             finding
-            for resource in self._launchers.resources()
+            for resource in self._launchers.resources
             for finding in self._in_any_world(partial(found, resource))
         )
 

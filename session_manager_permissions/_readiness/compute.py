@@ -165,24 +165,23 @@ class Launchers:
         }
         """What reads the compute of each type of resource, in the order of the findings."""
 
-    def resources(self) -> Iterator[Resource]:
-        """Yield what launches instances, without the launch templates."""
-        for type_ in self._read:
-            yield from self._parts.by_type[type_]
+    @cached_property
+    def resources(self) -> list[Resource]:
+        """What launches instances, without the launch templates."""
+        found = [one for type_ in self._read for one in self._parts.by_type[type_]]
+        known = {*self._read, *STACKS, TEMPLATE, CONFIGURATION}
         for type_, resources in [*self._parts.by_type.items()]:
-            if type_ in {*self._read, *STACKS, TEMPLATE, CONFIGURATION} or type_.startswith(
-                _ONLY_READ
-            ):
-                continue
-            yield from filter(self._may_name_a_profile, resources)
-        yield from filter(self._may_name_a_profile, self.stacks)
+            if type_ not in known and not type_.startswith(_ONLY_READ):
+                found += filter(self._may_name_a_profile, resources)
+        found += filter(self._may_name_a_profile, self.stacks)
         for template in self._parts.assembly.templates:
             for name in template.makers:
                 types = template.types_made[name]
                 if types & {UNKNOWN, *self._read} or _PROFILE.search(
                     shown(template.made_later[name])
                 ):
-                    yield Resource(template, name, {})
+                    found.append(Resource(template, name, {}))
+        return found
 
     @cached_property
     def stacks(self) -> list[Resource]:

@@ -85,7 +85,7 @@ def computes(paths: list[str]) -> list[Compute]:
     assembly = Assembly(paths)
     launchers = Launchers(Parts(assembly))
     found: list[Compute] = []
-    for resource in (*launchers.resources(), *launchers.templates()):
+    for resource in (*launchers.resources, *launchers.templates()):
         if not any(resource in one.uses for one in found):
             (world,) = assembly.worlds.each(partial(launchers.of, resource))
             found += world.judged
@@ -107,7 +107,7 @@ def verdicts(
         return [judge.judge(placements, services) for placements in placed]
 
     found = {}
-    for resource in launchers.resources():
+    for resource in launchers.resources:
         worlds = assembly.worlds.each(partial(judged, resource))
         several = [World(one.answers, verdict) for one in worlds for verdict in one.judged]
         if several:
