@@ -38,7 +38,7 @@ from .rules.remedies import Ask
 from .rules.steps import Steps
 from .rules.writer import LaunchedBy, Shared
 from .sessions import Sessions
-from .worlds import TooManyWorlds, World, deciders
+from .worlds import TooManyWorlds, WorldResult, deciders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -204,7 +204,7 @@ class _Checking:
         if not worlds:
             return None
         behind = (*dict.fromkeys(role for _, (role, _) in worlds),)
-        judged = _merged([World(one.answers, told) for one, (_, told) in worlds])
+        judged = _merged([WorldResult(one.answers, told) for one, (_, told) in worlds])
         name = "NAME"
         match behind:
             case [role] if not role.in_app:
@@ -320,7 +320,7 @@ class _Checking:
             worlds = [(one, one.judged) for one in self._worlds.each(judge) if one.judged]
         except TooManyWorlds as many:
             return [_unknown_compute(resource, many.deciders)], _OfCompute([], {None}, set(), set())
-        judged = _merged([World(one.answers, of_it.told) for one, of_it in worlds])
+        judged = _merged([WorldResult(one.answers, of_it.told) for one, of_it in worlds])
         found = [_unknown_compute(resource, judged.decides)] if judged.decides else judged.found
         profiles: set[Resource | None] = set()
         maybe: set[Resource | None] = set()
@@ -392,7 +392,7 @@ class _Checking:
         yield from network.of_compute(self._parts, self._judge, compute, uses)
 
 
-def _merged(worlds: list[World[list[Told]]]) -> _Merged:
+def _merged(worlds: list[WorldResult[list[Told]]]) -> _Merged:
     """Merge what is told in each world: a verdict holds if it holds in all of them."""
     findings = [[one for one in world.judged if isinstance(one, Finding)] for world in worlds]
     reasons = [[one for one in world.judged if isinstance(one, str)] for world in worlds]
@@ -484,7 +484,7 @@ def _in_python(shared: Shared, constructs: Constructs, finding: Finding) -> Find
     code = Code(shared, constructs, finding.resources)
     clauses = [fix.in_python(code) for fix in finding.fixes]
     written = code.text()
-    if not code.is_possible:
+    if not code.finds_all:
         clauses, written = [*map(_in_file, _in_template(shared, finding).steps)], ""
     said = dict.fromkeys(one for one in (finding.description, *clauses) if one)
     return finding._replace(fixes=(), description="; ".join(said), code=written)

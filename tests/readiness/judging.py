@@ -18,7 +18,7 @@ from session_manager_permissions._readiness.compute import Compute, Launchers
 from session_manager_permissions._readiness.network import judge_of
 from session_manager_permissions._readiness.parts import Parts
 from session_manager_permissions._readiness.templates import Assembly
-from session_manager_permissions._readiness.worlds import World, deciders
+from session_manager_permissions._readiness.worlds import WorldResult, deciders
 
 from .reports import Report
 
@@ -109,7 +109,7 @@ def verdicts(
     found = {}
     for resource in launchers.resources:
         worlds = assembly.worlds.each(partial(judged, resource))
-        several = [World(one.answers, verdict) for one in worlds for verdict in one.judged]
+        several = [WorldResult(one.answers, verdict) for one in worlds for verdict in one.judged]
         if several:
             found[resource] = in_all(several)
     if services == ALWAYS_NEEDED:
@@ -118,7 +118,7 @@ def verdicts(
     return found
 
 
-def in_all(worlds: list[World[PathVerdict]]) -> PathVerdict:
+def in_all(worlds: list[WorldResult[PathVerdict]]) -> PathVerdict:
     """The verdict that holds in all worlds."""
     first, states = worlds[0].judged, [one.judged.state for one in worlds]
     if len({*states}) == 1:

@@ -60,7 +60,7 @@ class Assembly:
         self.worlds = Worlds()
         self.by_type: defaultdict[str, list[Resource]] = defaultdict(list)
         """The resources of each type, in the order of the templates."""
-        self._open: set[Hashable] = set()
+        self._reading: set[Hashable] = set()
         self._functions: dict[str, Callable[[Template, Any], Value | None]] = {
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAtt": self._attribute,
@@ -178,13 +178,13 @@ class Assembly:
 
     def _once(self, key: Hashable, read: Callable[[], Value]) -> Value:
         """Return the value of a parameter or an output: read once, following no circle."""
-        if key in self._open:
+        if key in self._reading:
             return (Unresolved(("a circle", key)),)
-        self._open.add(key)
+        self._reading.add(key)
         try:
             return self.worlds.once(("value", key), read)
         finally:
-            self._open.remove(key)
+            self._reading.remove(key)
 
     def _chosen(self, template: Template, argument: object) -> Value | None:
         match argument:
