@@ -79,8 +79,8 @@ class Written(NamedTuple):
 class Scripts(NamedTuple):
     """What matters of the scripts that instances run when they boot."""
 
-    credentials: Unknown | None = None
-    """What gives the agent credentials in place of a profile, or may do so."""
+    activation: Unknown | None = None
+    """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
     set_proxy: bool = False
     """Whether they speak of a proxy."""
 
@@ -88,7 +88,7 @@ class Scripts(NamedTuple):
         """Return what matters of these and of others."""
         if other is NO_SCRIPTS:
             return self
-        return Scripts(self.credentials or other.credentials, self.set_proxy or other.set_proxy)
+        return Scripts(self.activation or other.activation, self.set_proxy or other.set_proxy)
 
 
 NO_SCRIPTS: Final = Scripts()

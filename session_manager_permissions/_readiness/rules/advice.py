@@ -55,17 +55,15 @@ _ALIAS_OR_ID: Final = re.compile(
 
 def of_role(roles: Roles, role: Role) -> Iterator[Finding]:
     """Find policies of AWS that it advises against."""
-    for name in roles.aws_managed(role):
-        instead = _needs.AWS_MANAGED_DEPRECATED.get(name)
-        if instead is not None:
-            yield Finding(
-                DEPRECATED_POLICY,
-                (role.resource,),
-                "Properties.ManagedPolicyArns",
-                f"the AWS managed policy {name} is deprecated: it allows more than the agent "
-                "needs, such as reading every S3 object",
-                (_replace(role.resource, name, instead),),
-            )
+    for name in roles.deprecated(role):
+        yield Finding(
+            DEPRECATED_POLICY,
+            (role.resource,),
+            "Properties.ManagedPolicyArns",
+            f"the AWS managed policy {name} is deprecated: it allows more than the agent needs, "
+            "such as reading every S3 object",
+            (_replace(role.resource, name, _needs.AWS_MANAGED_DEPRECATED[name]),),
+        )
 
 
 def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:

@@ -111,7 +111,7 @@ class SessionRules:
         if any(self._answer(role, call) is Answer.EXPLICIT_DENY for call in calls):
             return Advice(LEAVE_OUT)
         for call in calls:
-            if self._roles.limit(role, call.action, call.on) is not Answer.ALLOWED:
+            if self._roles.boundary_answer(role, call.action, call.on) is not Answer.ALLOWED:
                 return Advice("allow these actions in the permissions boundary and in a policy")
         if not all(call.options for call in calls):
             return Advice("allow them on the log group")
