@@ -23,26 +23,6 @@ from session_manager_permissions import (
     SessionPreferences,
     session_manager_statements,
 )
-from session_manager_permissions._network.verdicts import (
-    EGRESS_CLOSED,
-    ENDPOINT_MISSING,
-    ENDPOINT_UNREACHABLE,
-    NO_NETWORK_PATH,
-)
-from session_manager_permissions._readiness.rules import (
-    AGENT_MISSING,
-    BOOT_ORDER,
-    CHANNEL_MISSING,
-    DEPRECATED_POLICY,
-    EXEC_DENIED,
-    LOG_LOST,
-    METADATA_OFF,
-    NO_INSTANCE_PROFILE,
-    REGISTRATION_MISSING,
-    ROLE_NOT_ASSUMABLE,
-    SESSION_DENIED,
-    TAGS_MATCH_NOTHING,
-)
 
 from .judging import att, ref, resource
 from .policy_table import ALL, AWS, allow, deny
@@ -197,6 +177,10 @@ def metadata_off(stack: cdk.Stack) -> None:
     one_instance(stack).instance.add_property_override(*OFF)
 
 
+def metadata_off_in_l1(stack: cdk.Stack) -> None:
+    l1_instance(stack).add_property_override(*OFF)
+
+
 def minimal_image(
     stack: cdk.Stack, cpu: ec2.AmazonLinuxCpuType = ec2.AmazonLinuxCpuType.X86_64
 ) -> None:
@@ -209,7 +193,7 @@ def minimal_image(
 
 def minimal_image_of_a_template(stack: cdk.Stack) -> None:
     image = ec2.MachineImage.latest_amazon_linux2(edition=ec2.AmazonLinuxEdition.MINIMAL)
-    a_template(stack, role=a_role(stack), machine_image=image)
+    of_a_template(stack, machine_image=image)
 
 
 # Networks ----------------------------------------------------------------------------------------
@@ -422,87 +406,108 @@ def without_the_tag(stack: cdk.Stack, build: Build) -> None:
     preferences.grant_start_session(operators, instance_tags={"Team": "web"})
 
 
-FAULTS: Final[list[tuple[str, Build, str, str]]] = [
-    ("one instance", one_instance, CHANNEL_MISSING, "Instance"),
-    ("two of one role", two_of_one_role, CHANNEL_MISSING, ""),
-    ("a group", a_group, CHANNEL_MISSING, "Group"),
-    ("below a construct", below_a_construct, CHANNEL_MISSING, ""),
-    ("in a nested stack", in_a_nested_stack, CHANNEL_MISSING, ""),
-    ("an id that is taken", id_that_is_taken, CHANNEL_MISSING, ""),
-    ("a boundary of the app", boundary_of_the_app, CHANNEL_MISSING, ""),
-    ("nodes without permissions", nodes_without_permissions, CHANNEL_MISSING, "Nodes"),
-    ("late", partial(late, allow_registration=True), BOOT_ORDER, "Instance"),
-    ("late by the mixin", late_by_the_mixin, BOOT_ORDER, ""),
-    ("late by a policy", late_by_a_policy, BOOT_ORDER, ""),
-    ("late without registration", late, REGISTRATION_MISSING, ""),
-    ("waits without registration", waits_without_registration, REGISTRATION_MISSING, ""),
-    ("opens by a policy of its own", opens_by_a_policy_of_its_own, REGISTRATION_MISSING, ""),
-    ("opens by the role alone", opens_by_the_role_alone, REGISTRATION_MISSING, ""),
-    ("a group that starts empty", group_that_starts_empty, REGISTRATION_MISSING, ""),
-    ("the deprecated policy", deprecated, DEPRECATED_POLICY, "Role"),
-    ("an L1 instance", l1_instance, NO_INSTANCE_PROFILE, "Instance"),
-    ("a template without a role", a_template, NO_INSTANCE_PROFILE, "Template"),
-    ("trusted by RDS", lambda stack: one_instance(stack, role=a_role(stack, "rds.amazonaws.com")),
-     ROLE_NOT_ASSUMABLE, "Role"),
-    ("metadata off", metadata_off, METADATA_OFF, "Instance"),
-    ("metadata off in L1", lambda stack: l1_instance(stack).add_property_override(*OFF),
-     METADATA_OFF, "Instance"),
-    ("metadata off in a template",
-     lambda stack: a_template(stack, role=a_role(stack), http_endpoint=False), METADATA_OFF,
-     "Template"),
-    ("a minimal image", minimal_image, AGENT_MISSING, ""),
-    ("a minimal image for ARM", partial(minimal_image, cpu=ec2.AmazonLinuxCpuType.ARM_64),
-     AGENT_MISSING, ""),
-    ("a minimal image of a template", minimal_image_of_a_template, AGENT_MISSING, ""),
-    ("isolated", isolated_instance, NO_NETWORK_PATH, "Instance"),
-    ("isolated, with preferences", partial(with_preferences, build=isolated_instance),
-     NO_NETWORK_PATH, "Instance"),
-    ("without an address", without_an_address, NO_NETWORK_PATH, "Instance"),
-    ("a shut network ACL", a_shut_network_acl, NO_NETWORK_PATH, "Instance"),
-    ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, NO_NETWORK_PATH, ""),
-    ("a network ACL of all", acl_of_all, NO_NETWORK_PATH, ""),
-    ("a network ACL of endpoints", acl_of_endpoints, NO_NETWORK_PATH, ""),
-    ("without an endpoint of messages", without_an_endpoint_of_messages, ENDPOINT_MISSING,
-     "Instance"),
-    ("without endpoints of the preferences", partial(with_preferences, build=with_endpoints),
-     ENDPOINT_MISSING, "Instance"),
-    ("without endpoints of the permissions", without_endpoints_of_the_permissions,
-     ENDPOINT_MISSING, "Instance"),
-    ("private DNS off", partial(by_endpoints, private_dns_enabled=False), ENDPOINT_UNREACHABLE,
-     "VpcSsm"),
-    ("no DNS host names", partial(with_endpoints, enable_dns_hostnames=False),
-     ENDPOINT_UNREACHABLE, "VpcSsm"),
-    ("a shut endpoint", partial(by_endpoints, open=False), ENDPOINT_UNREACHABLE, "VpcSsm"),
-    ("an endpoint that allows others", endpoint_that_allows_others, ENDPOINT_UNREACHABLE, "VpcSsm"),
-    ("L1 endpoints in the default group", l1_endpoints_in_the_default_group, ENDPOINT_UNREACHABLE,
-     "Endpointssm"),
-    ("L1 endpoints in a group", l1_endpoints_in_a_group, ENDPOINT_UNREACHABLE, "Endpointssm"),
-    ("nothing let out", partial(one_instance, **NO_WAY_OUT), EGRESS_CLOSED, "Instance"),
-    ("nothing let out of a group", partial(a_group, **NO_WAY_OUT), EGRESS_CLOSED, "Group"),
-    ("nothing let out of a template",
-     lambda stack: a_template(stack, role=a_role(stack), egress=False), EGRESS_CLOSED, "Template"),
-    ("nothing let out of L1", nothing_let_out_of_l1, EGRESS_CLOSED, "Instance"),
-    ("in the default group that CDK empties", in_the_default_group_that_cdk_empties, EGRESS_CLOSED,
-     "Instance"),
-    ("a template without a group", template_without_a_group, EGRESS_CLOSED, ""),
-    ("a group that is imported", group_that_is_imported, EGRESS_CLOSED, ""),
-    ("a key that is not granted", key_that_is_not_granted, SESSION_DENIED, ""),
-    ("an enforced group that is not granted", enforced_group_that_is_not_granted, SESSION_DENIED,
-     ""),
-    ("a bucket that is not granted", bucket_that_is_not_granted, LOG_LOST, ""),
-    ("a group by its name", partial(session_document, cloudWatchLogGroupName="sessions"), LOG_LOST,
-     ""),
-    ("a read-only container", partial(containers, readonly_root_filesystem=True), EXEC_DENIED, ""),
-    ("a task without a role", task_without_a_role, EXEC_DENIED, ""),
-    ("a task whose role lacks the channels", partial(containers, channels=False), EXEC_DENIED, ""),
-    ("a cluster that asks for more", cluster_that_asks_for_more, EXEC_DENIED, ""),
-    ("a cluster that asks for more than the channels",
-     partial(cluster_that_asks_for_more, channels=False), EXEC_DENIED, ""),
-    ("an instance without the tag", partial(without_the_tag, build=one_instance),
-     TAGS_MATCH_NOTHING, ""),
-    ("a group without the tag", partial(without_the_tag, build=a_group), TAGS_MATCH_NOTHING, ""),
-]  # fmt: skip
-"""An app with a fault, the rule that finds it, and how the id of what it is found on begins."""
+def trusted_by_rds(stack: cdk.Stack) -> None:
+    one_instance(stack, role=a_role(stack, "rds.amazonaws.com"))
+
+
+def of_a_template(stack: cdk.Stack, **given: Any) -> None:  # noqa: ANN401
+    a_template(stack, role=a_role(stack), **given)
+
+
+FAULTS_OF: Final[dict[str, list[tuple[str, Build, str]]]] = {
+    "channel-missing": [
+        ("one instance", one_instance, "Instance"),
+        ("two of one role", two_of_one_role, ""),
+        ("a group", a_group, "Group"),
+        ("below a construct", below_a_construct, ""),
+        ("in a nested stack", in_a_nested_stack, ""),
+        ("an id that is taken", id_that_is_taken, ""),
+        ("a boundary of the app", boundary_of_the_app, ""),
+        ("nodes without permissions", nodes_without_permissions, "Nodes"),
+    ],
+    "boot-order": [
+        ("late", partial(late, allow_registration=True), "Instance"),
+        ("late by the mixin", late_by_the_mixin, ""),
+        ("late by a policy", late_by_a_policy, ""),
+    ],
+    "registration-missing": [
+        ("late without registration", late, ""),
+        ("waits without registration", waits_without_registration, ""),
+        ("opens by a policy of its own", opens_by_a_policy_of_its_own, ""),
+        ("opens by the role alone", opens_by_the_role_alone, ""),
+        ("a group that starts empty", group_that_starts_empty, ""),
+    ],
+    "deprecated-policy": [("the deprecated policy", deprecated, "Role")],
+    "no-instance-profile": [
+        ("an L1 instance", l1_instance, "Instance"),
+        ("a template without a role", a_template, "Template"),
+    ],
+    "role-not-assumable": [("trusted by RDS", trusted_by_rds, "Role")],
+    "metadata-off": [
+        ("metadata off", metadata_off, "Instance"),
+        ("metadata off in L1", metadata_off_in_l1, "Instance"),
+        ("metadata off in a template", partial(of_a_template, http_endpoint=False), "Template"),
+    ],
+    "agent-missing": [
+        ("a minimal image", minimal_image, ""),
+        ("a minimal image for ARM", partial(minimal_image, cpu=ec2.AmazonLinuxCpuType.ARM_64), ""),
+        ("a minimal image of a template", minimal_image_of_a_template, ""),
+    ],
+    "no-network-path": [
+        ("isolated", isolated_instance, "Instance"),
+        ("isolated, and logs", partial(with_preferences, build=isolated_instance), "Instance"),
+        ("without an address", without_an_address, "Instance"),
+        ("a shut network ACL", a_shut_network_acl, "Instance"),
+        ("a network ACL of the NAT gateway", acl_of_the_nat_gateway, ""),
+        ("a network ACL of all", acl_of_all, ""),
+        ("a network ACL of endpoints", acl_of_endpoints, ""),
+    ],
+    "endpoint-missing": [
+        ("without an endpoint of messages", without_an_endpoint_of_messages, "Instance"),
+        ("without those of preferences", partial(with_preferences, build=with_endpoints), "Inst"),
+        ("without those of the permissions", without_endpoints_of_the_permissions, "Instance"),
+    ],
+    "endpoint-unreachable": [
+        ("private DNS off", partial(by_endpoints, private_dns_enabled=False), "VpcSsm"),
+        ("no DNS host names", partial(with_endpoints, enable_dns_hostnames=False), "VpcSsm"),
+        ("a shut endpoint", partial(by_endpoints, open=False), "VpcSsm"),
+        ("an endpoint that allows others", endpoint_that_allows_others, "VpcSsm"),
+        ("L1 endpoints in no group", l1_endpoints_in_the_default_group, "Endpointssm"),
+        ("L1 endpoints in a group", l1_endpoints_in_a_group, "Endpointssm"),
+    ],
+    "egress-closed": [
+        ("nothing let out", partial(one_instance, **NO_WAY_OUT), "Instance"),
+        ("nothing let out of a group", partial(a_group, **NO_WAY_OUT), "Group"),
+        ("nothing let out of a template", partial(of_a_template, egress=False), "Template"),
+        ("nothing let out of L1", nothing_let_out_of_l1, "Instance"),
+        ("in a group that CDK empties", in_the_default_group_that_cdk_empties, "Instance"),
+        ("a template without a group", template_without_a_group, ""),
+        ("a group that is imported", group_that_is_imported, ""),
+    ],
+    "session-denied": [
+        ("a key that is not granted", key_that_is_not_granted, ""),
+        ("an enforced group that is not granted", enforced_group_that_is_not_granted, ""),
+    ],
+    "log-lost": [
+        ("a bucket that is not granted", bucket_that_is_not_granted, ""),
+        ("a group by its name", partial(session_document, cloudWatchLogGroupName="sessions"), ""),
+    ],
+    "exec-denied": [
+        ("a read-only container", partial(containers, readonly_root_filesystem=True), ""),
+        ("a task without a role", task_without_a_role, ""),
+        ("a task whose role lacks the channels", partial(containers, channels=False), ""),
+        ("a cluster that asks for more", cluster_that_asks_for_more, ""),
+        ("and for the channels", partial(cluster_that_asks_for_more, channels=False), ""),
+    ],
+    "tags-match-nothing": [
+        ("an instance without the tag", partial(without_the_tag, build=one_instance), ""),
+        ("a group without the tag", partial(without_the_tag, build=a_group), ""),
+    ],
+}
+"""Apps with a fault, by the rule that finds it, and how the id of what it is found on begins."""
+FAULTS: Final = [
+    (name, build, rule, at) for rule, of in FAULTS_OF.items() for name, build, at in of
+]
 BY_NAME: Final = {name: (build, rule) for name, build, rule, _ in FAULTS}
 SHOWN: Final = (
     *("one instance", "late without registration", "an L1 instance", "trusted by RDS"),
@@ -646,61 +651,61 @@ OTHERS: Final = allow("ssm:GetParameter", Principal="*")
 NAMED_OURS: Final = OURS | {"Properties": OURS["Properties"] | {"PolicyName": "Ours"}}
 DEPRECATED: Final = f"{AWS}service-role/AmazonEC2RoleforSSM"
 OF_CONSTRUCTS: Final[dict[str, tuple[str, Body]]] = {
-    "a launch template without a profile": (NO_INSTANCE_PROFILE, launched(
+    "a launch template without a profile": ("no-instance-profile", launched(
         Template=resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=ONE_SPECIFICATION),
         Group=scaling(LaunchTemplate=IN_TEMPLATE))),
-    "a launch configuration without a profile": (NO_INSTANCE_PROFILE, launched(
+    "a launch configuration without a profile": ("no-instance-profile", launched(
         Template=resource("AWS::AutoScaling::LaunchConfiguration", **ONE_SPECIFICATION),
         Group=scaling(LaunchConfigurationName=ref("Template")))),
-    "a second launch specification without a profile": (NO_INSTANCE_PROFILE, profile_and_role(
+    "a second launch specification without a profile": ("no-instance-profile", profile_and_role(
         inline(ALL), **spot([ONE_SPECIFICATION | {"IamInstanceProfile": {"Arn": att(
             "Profile", "Arn")}}, LAUNCHES_MINIMAL]))),
-    "one object in place of a list": (NO_INSTANCE_PROFILE, launched(**spot(LAUNCHES_MINIMAL))),
-    "endpoints of all but S3": (ENDPOINT_MISSING, isolated_in_l1(
+    "one object in place of a list": ("no-instance-profile", launched(**spot(LAUNCHES_MINIMAL))),
+    "endpoints of all but S3": ("endpoint-missing", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), **WITH_BUCKET)),
-    "private DNS off": (ENDPOINT_UNREACHABLE, by_l1_endpoints(PrivateDnsEnabled=False)),
-    "no DNS host names": (ENDPOINT_UNREACHABLE, isolated_in_l1(
+    "private DNS off": ("endpoint-unreachable", by_l1_endpoints(PrivateDnsEnabled=False)),
+    "no DNS host names": ("endpoint-unreachable", isolated_in_l1(
         Vpc=DENIES_NAMES, Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"))),
-    "an endpoint of one statement": (ENDPOINT_UNREACHABLE, by_l1_endpoints(
+    "an endpoint of one statement": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": OTHERS})),
-    "an endpoint that allows others": (ENDPOINT_UNREACHABLE, by_l1_endpoints(
+    "an endpoint that allows others": ("endpoint-unreachable", by_l1_endpoints(
         PolicyDocument={"Statement": [OTHERS]})),
 }  # fmt: skip
 """Templates whose resources are L1 constructs of an app."""
 INCLUDED: Final[dict[str, tuple[str, Body]]] = {
-    "a trust policy of one statement": (ROLE_NOT_ASSUMABLE, trusting(RDS)),
-    "a trust policy of several": (ROLE_NOT_ASSUMABLE, trusting([RDS])),
-    "a boundary of one statement": (CHANNEL_MISSING, within(ref("Boundary"), allow("s3:*"))),
-    "a boundary of several": (CHANNEL_MISSING,
+    "a trust policy of one statement": ("role-not-assumable", trusting(RDS)),
+    "a trust policy of several": ("role-not-assumable", trusting([RDS])),
+    "a boundary of one statement": ("channel-missing", within(ref("Boundary"), allow("s3:*"))),
+    "a boundary of several": ("channel-missing",
                               within(ref("Boundary"), allow("s3:*"), allow("ec2:*"))),
-    "the deprecated policy, second": (DEPRECATED_POLICY, profile_and_role(
+    "the deprecated policy, second": ("deprecated-policy", profile_and_role(
         {"ManagedPolicyArns": [f"{AWS}AmazonS3FullAccess", DEPRECATED]})),
-    "an instance that has no profile": (NO_INSTANCE_PROFILE, profile_and_role(
+    "an instance that has no profile": ("no-instance-profile", profile_and_role(
         inline(ALL), Machine=machine(ImageId="ami-12345678"))),
-    "an instance whose role has no policy": (CHANNEL_MISSING, profile_and_role(
+    "an instance whose role has no policy": ("channel-missing", profile_and_role(
         Machine=machine(**PROFILE))),
-    "metadata off": (METADATA_OFF, profile_and_role(inline(ALL), Machine=machine(
+    "metadata off": ("metadata-off", profile_and_role(inline(ALL), Machine=machine(
         **PROFILE, MetadataOptions={"HttpEndpoint": "disabled"}))),
-    "an instance that waits for something else": (BOOT_ORDER, profile_and_role(
+    "an instance that waits for something else": ("boot-order", profile_and_role(
         Policy=NAMED_OURS, Machine=machine(**PROFILE) | {"DependsOn": "Role"})),
-    "a role whose policies a condition chooses": (CHANNEL_MISSING, in_either(
+    "a role whose policies a condition chooses": ("channel-missing", in_either(
         profile_and_role({"Policies": EITHER_POLICIES}))),
-    "no way out": (NO_NETWORK_PATH, isolated_in_l1()),
-    "endpoints in the default group": (ENDPOINT_UNREACHABLE, isolated_in_l1(
+    "no way out": ("no-network-path", isolated_in_l1()),
+    "endpoints in the default group": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", SecurityGroupIds=ref("AWS::NoValue")),
         Messages=endpoint("ssmmessages"))),
-    "a shut endpoint, in a VPC of two ranges": (ENDPOINT_UNREACHABLE, isolated_in_l1(
+    "a shut endpoint, in a VPC of two ranges": ("endpoint-unreachable", isolated_in_l1(
         Ssm=endpoint("ssm", **BEHIND), Messages=endpoint("ssmmessages", **BEHIND), Shut=SHUT,
         Subnet=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock="10.1.1.0/24"),
         More=vpc_block("Vpc", "10.1.0.0/16"), Of=vpc_block("OtherVpc", "10.3.0.0/16"),
         OtherVpc=resource("AWS::EC2::VPC", CidrBlock="10.2.0.0/16"),
         Six=resource("AWS::EC2::VPCCidrBlock", VpcId=ref("Vpc"), AmazonProvidedIpv6CidrBlock=True),
     )),
-    "a group that lets nothing out": (EGRESS_CLOSED, isolated_in_l1(
+    "a group that lets nothing out": ("egress-closed", isolated_in_l1(
         Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Group=resource(
             "AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), GroupDescription="-",
             SecurityGroupEgress=UDP))),
-    "endpoints behind a network ACL, of two subnets": (NO_NETWORK_PATH, endpoints_of_two_subnets()),
+    "endpoints behind a network ACL": ("no-network-path", endpoints_of_two_subnets()),
 }  # fmt: skip
 """Templates that an app includes."""
 CHOSEN: Final = {"Fn::If": ["C", ref("Acl"), ref("Second")]}
@@ -710,46 +715,46 @@ EITHER_DOCUMENT: Final = {"Fn::If": ["C", {"Statement": OTHERS}, {"Statement": [
 BOTH_DEPRECATED: Final = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore", DEPRECATED]}
 IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
     "a trust policy whose statements a condition chooses": (
-        ROLE_NOT_ASSUMABLE,
+        "role-not-assumable",
         trusting({"Fn::If": ["C", RDS, [RDS]]}, Machine=machine(**PROFILE)),
         "let ec2.amazonaws.com assume the role"),
     "an endpoint that denies": (
-        ENDPOINT_UNREACHABLE,
+        "endpoint-unreachable",
         by_l1_endpoints(PolicyDocument={"Statement": [
             allow("*", Principal="*"), deny("ssm:Update*", Principal="*")]}),
         "leave ssm:UpdateInstanceInformation out of the Deny of the endpoint's policy"),
-    "both policies of AWS": (DEPRECATED_POLICY, profile_and_role(BOTH_DEPRECATED),
+    "both policies of AWS": ("deprecated-policy", profile_and_role(BOTH_DEPRECATED),
                              "take service-role/AmazonEC2RoleforSSM from the role"),
     "a policy that waits for the instance": (
-        BOOT_ORDER,
+        "boot-order",
         profile_and_role(Policy=OURS | {"DependsOn": "Machine"}, Machine=machine(**PROFILE)),
         "'Machine' can't wait for 'Policy'"),
     "a boundary whose statements a condition chooses": (
-        CHANNEL_MISSING, within(ref("Boundary"), ONLY_S3), "or give the role another boundary"),
+        "channel-missing", within(ref("Boundary"), ONLY_S3), "or give the role another boundary"),
     "a boundary that a condition chooses": (
-        CHANNEL_MISSING,
+        "channel-missing",
         within({"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), Second=resource(
             "AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})),
         "or give the role another boundary"),
     "a bucket, and no route table": (
-        ENDPOINT_MISSING,
+        "endpoint-missing",
         isolated_in_l1(Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None,
                        Association=None, **WITH_BUCKET),
         "where the route tables are defined"),
     "an endpoint whose statements a condition chooses": (
-        ENDPOINT_UNREACHABLE,
+        "endpoint-unreachable",
         by_l1_endpoints(PolicyDocument={"Statement": EITHER_STATEMENT}),
         "in the policy of the endpoint"),
     "an endpoint whose policy a condition chooses": (
-        ENDPOINT_UNREACHABLE,
+        "endpoint-unreachable",
         by_l1_endpoints(PolicyDocument=EITHER_DOCUMENT),
         "in the policy of the endpoint"),
     "a network ACL that a condition chooses": (
-        NO_NETWORK_PATH,
+        "no-network-path",
         behind_an_acl(Uses=uses_acl("Subnet", CHOSEN),
                       Second=resource("AWS::EC2::NetworkAcl", VpcId=ref("Vpc"))),
         "TCP 1024 to 65535, pass the network ACLs"),
     "a network ACL that denies at first": (
-        NO_NETWORK_PATH, behind_an_acl(Entry=denies("Acl")), "before 'Acl' denies it"),
+        "no-network-path", behind_an_acl(Entry=denies("Acl")), "before 'Acl' denies it"),
 }  # fmt: skip
 """Templates that neither code nor a step can mend, and what is said of them."""

@@ -17,21 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions import SessionManagerReadiness
-from session_manager_permissions._network.verdicts import (
-    ENDPOINT_MISSING,
-    ENDPOINT_UNREACHABLE,
-    NO_NETWORK_PATH,
-)
 from session_manager_permissions._readiness.check import check as judge_all
-from session_manager_permissions._readiness.rules import (
-    AGENT_MISSING,
-    CANNOT_BE_KNOWN,
-    CHANNEL_MISSING,
-    LOG_LOST,
-    METADATA_OFF,
-    NO_INSTANCE_PROFILE,
-    ROLE_NOT_ASSUMABLE,
-)
 from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
@@ -65,11 +51,11 @@ if TYPE_CHECKING:
 Parts = dict[str, Any]
 
 READY: Final[frozenset[str]] = frozenset()
-NEITHER: Final = frozenset({CHANNEL_MISSING})
-UNKNOWN: Final = frozenset({CANNOT_BE_KNOWN})
-BARE_COMPUTE: Final = frozenset({NO_INSTANCE_PROFILE})
-UNTRUSTED: Final = frozenset({ROLE_NOT_ASSUMABLE})
-OFF: Final = frozenset({METADATA_OFF})
+NEITHER: Final = frozenset({"channel-missing"})
+UNKNOWN: Final = frozenset({"cannot-be-known"})
+BARE_COMPUTE: Final = frozenset({"no-instance-profile"})
+UNTRUSTED: Final = frozenset({"role-not-assumable"})
+OFF: Final = frozenset({"metadata-off"})
 
 CORE: Final = f"{AWS}AmazonSSMManagedInstanceCore"
 PARAMETER: Final = ref("Given")
@@ -130,7 +116,7 @@ def test_one_cause_of_many_instances_is_one_finding(check: Check) -> None:
 
     report = check(with_role(PrivateRoute=None, Instance=None, **parts))
 
-    assert report.violations == [NO_NETWORK_PATH]
+    assert report.violations == ["no-network-path"]
     assert [finding.logical_id for finding in report.findings] == [*parts]
     assert report.verdicts == {"not ready": 1}
 
@@ -297,7 +283,7 @@ SUFFIX: Final = {"Fn::Join": ["", ["ec2.", ref("AWS::URLSuffix")]]}
 IF: Final = {"Fn::If": ["Production", PARAMETER, "other"]}
 OWN_NAME: Final = {"RoleName": "web", "AssumeRolePolicyDocument": {"Statement": []}}
 NO_ROUTE: Final = {"PrivateRoute": None}
-NO_WAY: Final = frozenset({NO_NETWORK_PATH})
+NO_WAY: Final = frozenset({"no-network-path"})
 IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("ready", {}, READY),
     *[(f"no profile, {name}", bare() | parts, UNKNOWN) for name, parts in GIVES_A_PROFILE],
@@ -328,7 +314,7 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("no way out, encoded proxy",
      NO_ROUTE | launched(UserData=encoded(b"export https_proxy=1")), UNKNOWN),
     ("no way out, encoded script", NO_ROUTE | launched(UserData=encoded(b"yum update")), NO_WAY),
-    ("image without the agent", launched(ImageId=MINIMAL), frozenset({AGENT_MISSING})),
+    ("image without the agent", launched(ImageId=MINIMAL), frozenset({"agent-missing"})),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
     ("properties of a macro", launched(**{"Fn::Transform": {"Name": "M"}}), UNKNOWN),
@@ -372,7 +358,7 @@ def test_identity(check: Check, changes: Parts, expected: frozenset[str]) -> Non
     report = check(with_role(**changes))
 
     assert report.rules == expected
-    assert report.violations.count(CANNOT_BE_KNOWN) <= 1
+    assert report.violations.count("cannot-be-known") <= 1
 
 
 def test_what_a_loop_launches_is_not_silent(check: Check) -> None:
@@ -383,7 +369,7 @@ def test_what_a_loop_launches_is_not_silent(check: Check) -> None:
         "Fn::ForEach::Topics": ["Name", ["A", "B"], topics],
     }
 
-    found = check({"Resources": loops}).only(CANNOT_BE_KNOWN)
+    found = check({"Resources": loops}).only("cannot-be-known")
 
     assert found.logical_id == "Fn::ForEach::Machines"
     assert found.description.endswith(
@@ -434,7 +420,7 @@ def test_unknown_is_said_once_and_names_all_that_decides(check: Check) -> None:
         **launched(SubnetId="subnet-1", MetadataOptions=metadata, IamInstanceProfile="other")
     )
 
-    finding = check(body).only(CANNOT_BE_KNOWN)
+    finding = check(body).only("cannot-be-known")
 
     assert finding.description.endswith(
         "that depends on the instance profile 'other', and on the parameter 'Given', and on the "
@@ -468,8 +454,8 @@ def test_default_host_management_is_of_one_region(
 
 OF_KEY: Final = {"kmsKeyId": "arn:aws:kms:eu-west-1:111122223333:key/1234abcd"}
 ENFORCED: Final = {"cloudWatchLogGroupName": "sessions", "cloudWatchEncryptionEnabled": True}
-MISSING: Final = frozenset({ENDPOINT_MISSING})
-LOST: Final = frozenset({LOG_LOST})
+MISSING: Final = frozenset({"endpoint-missing"})
+LOST: Final = frozenset({"log-lost"})
 
 
 def of(inputs: object) -> Parts:
@@ -549,7 +535,7 @@ def test_whatever_a_template_says_there_is_a_report(
 
     report = Report(write(tmp_path, Stack=body), strict=False)
 
-    assert report.violations.count(CANNOT_BE_KNOWN) <= len(body["Resources"])
+    assert report.violations.count("cannot-be-known") <= len(body["Resources"])
 
 
 # What it costs -----------------------------------------------------------------------------------
@@ -602,7 +588,7 @@ def trusted_by_rds(stack: cdk.Stack) -> None:
         ("both", by_endpoints, READY),
         (None, isolated_instance, NO_WAY),
         ("weak", without_an_endpoint_of_messages, MISSING),
-        ("both", partial(by_endpoints, open=False), {ENDPOINT_UNREACHABLE}),
+        ("both", partial(by_endpoints, open=False), {"endpoint-unreachable"}),
         ("weak", trusted_by_rds, UNTRUSTED),
     ],
 )

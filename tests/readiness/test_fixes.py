@@ -19,23 +19,6 @@ from session_manager_permissions import (
     SessionManagerFleet,
     session_manager_statements,
 )
-from session_manager_permissions._network.verdicts import (
-    EGRESS_CLOSED,
-    NO_NETWORK_PATH,
-)
-from session_manager_permissions._readiness.rules import (
-    CHANNEL_MISSING,
-    DECRYPT_ON_ALL_KEYS,
-    EXEC_DENIED,
-    EXPLICIT_DENY,
-    KEY_NOT_BY_ARN,
-    LOG_LOST,
-    METADATA_OFF,
-    NO_INSTANCE_PROFILE,
-    REGISTRATION_MISSING,
-    ROLE_NOT_ASSUMABLE,
-    SESSION_DENIED,
-)
 from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import HERE
@@ -152,7 +135,7 @@ def network_of_another_stack() -> cdk.App:
 
 @pytest.mark.parametrize(
     ("build", "rule"),
-    [(role_of_another_stack, CHANNEL_MISSING), (network_of_another_stack, NO_NETWORK_PATH)],
+    [(role_of_another_stack, "channel-missing"), (network_of_another_stack, "no-network-path")],
 )
 def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: str) -> None:
     assert rule in assert_each_fix_mends(build).rules
@@ -172,7 +155,7 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
 
     found = assert_each_fix_mends(build)
     (of_fleet,) = (
-        one for one in found.findings if one.rule == REGISTRATION_MISSING and "Web" in one.file
+        one for one in found.findings if one.rule == "registration-missing" and "Web" in one.file
     )
 
     assert "SessionManagerPermissions" not in of_fleet.fix
@@ -193,7 +176,7 @@ def test_fix_is_the_option_of_the_fleet_if_no_compute_opens_at_boot(
 ) -> None:
     found = Judged(in_app(build, fleet=True)).findings
 
-    (of_registration,) = (one for one in found if one.rule == REGISTRATION_MISSING)
+    (of_registration,) = (one for one in found if one.rule == "registration-missing")
     assert ("SessionManagerFleet(" in of_registration.fix) is is_option
 
 
@@ -205,7 +188,7 @@ def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() ->
     SessionManagerFleet(stack, "OfOther", exclude=[one])
 
     found = Judged(stack.node.root).findings
-    fixes = "".join(one.fix for one in found if one.rule == REGISTRATION_MISSING)
+    fixes = "".join(one.fix for one in found if one.rule == "registration-missing")
 
     assert 'scope, "OfOne", ' in fixes
     assert 'scope, "OfOther", ' in fixes
@@ -218,7 +201,7 @@ def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
 
     found = Judged(stack.node.root).findings
 
-    (one,) = (one for one in found if one.rule == REGISTRATION_MISSING)
+    (one,) = (one for one in found if one.rule == "registration-missing")
     assert "SessionManagerFleet" not in one.fix
 
 
@@ -233,7 +216,13 @@ def test_five_faults_are_silent_after_two_passes() -> None:
 
     found = Judged(in_app(build))
 
-    five = {CHANNEL_MISSING, EGRESS_CLOSED, METADATA_OFF, NO_INSTANCE_PROFILE, ROLE_NOT_ASSUMABLE}
+    five = {
+        "channel-missing",
+        "egress-closed",
+        "metadata-off",
+        "no-instance-profile",
+        "role-not-assumable",
+    }
     assert found.rules >= five
     assert found.verdicts == {"not ready": 1}
     assert not mended(partial(in_app, build)).wrong
@@ -297,19 +286,19 @@ def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
 @pytest.mark.parametrize(
     ("build", "rule", "says"),
     [
-        (covered_by_a_fleet_of_a_parameter, REGISTRATION_MISSING, "to the fleet 'Fleet'"),
-        (partial(containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}), EXEC_DENIED,
+        (covered_by_a_fleet_of_a_parameter, "registration-missing", "to the fleet 'Fleet'"),
+        (partial(containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}), "exec-denied",
          "no AWS keys"),
-        (denied_task, EXEC_DENIED, "leave these actions out of the Deny"),
-        (partial(session_document, runAsEnabled=True, runAsDefaultUser="root"), SESSION_DENIED,
+        (denied_task, "exec-denied", "leave these actions out of the Deny"),
+        (partial(session_document, runAsEnabled=True, runAsDefaultUser="root"), "session-denied",
          "set runAsDefaultUser"),
-        (key_that_is_denied, SESSION_DENIED, "leave these actions out of the Deny"),
-        (key_beyond_the_boundary, SESSION_DENIED, "in the permissions boundary"),
-        (group_by_a_part_of_its_name, LOG_LOST, "on the log group"),
-        (denied, EXPLICIT_DENY, "leave these actions out of the Deny"),
-        (boundary_of_aws, CHANNEL_MISSING, "or give the role another boundary"),
-        (partial(decrypts, on="*"), DECRYPT_ON_ALL_KEYS, "name the keys"),
-        (partial(decrypts, on="alias/sessions"), KEY_NOT_BY_ARN, "give the key or its alias"),
+        (key_that_is_denied, "session-denied", "leave these actions out of the Deny"),
+        (key_beyond_the_boundary, "session-denied", "in the permissions boundary"),
+        (group_by_a_part_of_its_name, "log-lost", "on the log group"),
+        (denied, "explicit-deny", "leave these actions out of the Deny"),
+        (boundary_of_aws, "channel-missing", "or give the role another boundary"),
+        (partial(decrypts, on="*"), "decrypt-on-all-keys", "name the keys"),
+        (partial(decrypts, on="alias/sessions"), "key-not-by-arn", "give the key or its alias"),
     ],
 )  # fmt: skip
 def test_what_code_cannot_mend_is_said_in_words(build: Build, rule: str, says: str) -> None:
@@ -343,11 +332,12 @@ def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -
 @pytest.mark.parametrize(
     ("body", "rule", "says"),
     [
-        (profile_and_role(), CHANNEL_MISSING,
+        (profile_and_role(), "channel-missing",
          "in 'inner.json', add to Properties.Policies of Role: {"),
         (profile_and_role(inline(ALL), Machine=machine(ImageId="ami-12345678")),
-         NO_INSTANCE_PROFILE, "in 'inner.json', set Properties.IamInstanceProfile of Machine to "),
-        (trusting(trusted(EC2_SERVICE) | {"Effect": "Deny"}), ROLE_NOT_ASSUMABLE,
+         "no-instance-profile",
+         "in 'inner.json', set Properties.IamInstanceProfile of Machine to "),
+        (trusting(trusted(EC2_SERVICE) | {"Effect": "Deny"}), "role-not-assumable",
          "; leave ec2.amazonaws.com out of the Deny"),
     ],
 )  # fmt: skip
@@ -375,7 +365,7 @@ def test_fix_takes_what_is_in_several_stacks_from_the_app(tmp_path: Path) -> Non
         metadata_off(web)
         return app
 
-    found = [one for one in assert_each_fix_mends(build).findings if one.rule == METADATA_OFF]
+    found = [one for one in assert_each_fix_mends(build).findings if one.rule == "metadata-off"]
 
     sets = 'add_property_override("MetadataOptions.HttpEndpoint", "enabled")'
     base, web = (f'self.node.root.node.find_child("{name}").node' for name in ("Base", "Web"))

@@ -19,7 +19,6 @@ from session_manager_permissions._needs import REGISTRATION, REGISTRATION_RESOUR
 from session_manager_permissions._readiness import managed_policies
 from session_manager_permissions._readiness.managed_policies import aws_managed
 from session_manager_permissions._readiness.policies import Answer, anything, decide, read
-from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN
 from tests.conftest import ROOT
 
 from .policy_table import (
@@ -185,7 +184,7 @@ def test_policy_that_the_data_does_not_have_may_say_anything(name: str, check: C
     assert aws_managed(name) == anything(says)
 
     (finding,) = check(profile_with(f"{AWS}{name}")).findings
-    assert finding.rule == CANNOT_BE_KNOWN
+    assert finding.rule == "cannot-be-known"
     assert finding.description.endswith(says)
 
 

@@ -18,7 +18,6 @@ from session_manager_permissions._readiness.policies import (
     decide,
     within,
 )
-from session_manager_permissions._readiness.rules import CANNOT_BE_KNOWN, CHANNEL_MISSING
 from session_manager_permissions._readiness.templates import Assembly
 
 from .judging import att, ref, resource, rows
@@ -265,7 +264,7 @@ def test_registration_of_instances_where_the_app_has_another_region(check: Check
 
     found = check(body, {"Resources": {}}, a="111122223333", b="444455556666")
 
-    assert found.only(CANNOT_BE_KNOWN).description.endswith(
+    assert found.only("cannot-be-known").description.endswith(
         "an inline policy of 'Role', whose Resource may not be the instance"
     )
 
@@ -273,7 +272,7 @@ def test_registration_of_instances_where_the_app_has_another_region(check: Check
 def test_each_instance_is_no_resource_of_the_channels(check: Check) -> None:
     body = profile_and_role(inline(allow("*", on="arn:aws:ec2:*:*:instance/*")))
 
-    assert check(body).rules == {CHANNEL_MISSING}
+    assert check(body).rules == {"channel-missing"}
 
 
 # How a role names its policies -------------------------------------------------------------------

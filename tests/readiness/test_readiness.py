@@ -24,16 +24,6 @@ from session_manager_permissions import (
     _readiness,
     session_manager_statements,
 )
-from session_manager_permissions._readiness.rules import (
-    CANNOT_BE_KNOWN,
-    CHANNEL_MISSING,
-    DECRYPT_ON_ALL_KEYS,
-    EXPLICIT_DENY,
-    KEY_NOT_BY_ARN,
-    MANAGED_POLICY_TOO_LONG,
-    POLICIES_TOO_LONG,
-    TOO_MANY_MANAGED_POLICIES,
-)
 from tests.builders import SIZE, public_vpc
 from tests.conftest import (
     EC2,
@@ -186,7 +176,7 @@ def alias_of_cdk(stack: cdk.Stack) -> None:
         (ecs_capacity, NEITHER),
         (our_statements_in_a_managed_policy, READY),
         (our_construct_with_keys, READY),
-        (alias_of_cdk, {KEY_NOT_BY_ARN}),
+        (alias_of_cdk, {"key-not-by-arn"}),
     ],
 )
 def test_apps(
@@ -258,7 +248,7 @@ def test_finding_names_what_is_missing_and_where(check: Check) -> None:
 
     missing = "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel"
     assert one.description.endswith(f"is not allowed to call {missing}")
-    assert (one.rule, one.severity) == (CHANNEL_MISSING, "warning")
+    assert (one.rule, one.severity) == ("channel-missing", "warning")
     assert (one.logical_id, one.location, one.file) == (
         "Profile", "Properties.Roles", "a.template.json"
     )  # fmt: skip
@@ -267,7 +257,7 @@ def test_finding_names_what_is_missing_and_where(check: Check) -> None:
 def test_finding_of_an_explicit_deny_names_each_that_denies(check: Check) -> None:
     guard, rail = policy(deny("ssmmessages:Open*", Sid="NoSessions")), policy(deny("ssm:*"))
 
-    found = check(profile_and_role(inline(ALL), Guard=guard, Rail=rail)).only(EXPLICIT_DENY)
+    found = check(profile_and_role(inline(ALL), Guard=guard, Rail=rail)).only("explicit-deny")
 
     assert "statement 'NoSessions' of the policy 'Guard' and the policy 'Rail'" in found.description
 
@@ -287,7 +277,9 @@ def padding(characters: int) -> Statement:
     return deny("s3:*", on=f"{BUCKET}{'x' * (characters - length(deny('s3:*', on=BUCKET)))}")
 
 
-@pytest.mark.parametrize(("extra", "found"), [(0, READY), (1, frozenset({POLICIES_TOO_LONG}))])
+@pytest.mark.parametrize(
+    ("extra", "found"), [(0, READY), (1, frozenset({"inline-policies-too-long"}))]
+)
 def test_inline_policies_that_are_too_long(check: Check, extra: int, found: frozenset[str]) -> None:
     half = padding(4_500)
     left = _limits.MAX_INLINE_POLICIES - length(half) - length(ALL, half)
@@ -306,7 +298,9 @@ def test_inline_policies_that_are_too_long(check: Check, extra: int, found: froz
     assert report.success is (not found)
     if found:
         assert report.verdicts == {"not ready": 1}
-        assert "have at least 10241 characters" in report.only(POLICIES_TOO_LONG).description
+        assert (
+            "have at least 10241 characters" in report.only("inline-policies-too-long").description
+        )
 
 
 def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
@@ -315,7 +309,7 @@ def test_length_of_policies_leaves_white_space_out(check: Check) -> None:
     assert check(profile_and_role(inline(ALL, spaces))).rules == READY
 
 
-TOO_LONG = frozenset({MANAGED_POLICY_TOO_LONG})
+TOO_LONG = frozenset({"managed-policy-too-long"})
 
 
 @pytest.mark.parametrize(("extra", "found"), [(0, READY), (1, TOO_LONG)])
@@ -335,7 +329,7 @@ def test_managed_policy_that_is_too_long(check: Check, extra: int, found: frozen
     assert report.violations == ([*found] or ["ready"])
     assert report.verdicts == {"not ready" if found else "ready": 2}
     if found:
-        only = report.only(MANAGED_POLICY_TOO_LONG)
+        only = report.only("managed-policy-too-long")
         assert only.logical_id == "Long"
         assert "has at least 6145 characters" in only.description
 
@@ -363,11 +357,11 @@ def test_managed_policy_by_its_reference_and_on_a_condition(
         (5, 5, 0, READY),
         (5, 6, 0, UNKNOWN),
         (20, 5, 0, UNKNOWN),
-        (20, 6, 0, {TOO_MANY_MANAGED_POLICIES}),
-        (26, 0, 0, {TOO_MANY_MANAGED_POLICIES}),
+        (20, 6, 0, {"too-many-managed-policies"}),
+        (26, 0, 0, {"too-many-managed-policies"}),
         (5, 5, 5, UNKNOWN),  # by its ARN, a policy can deny
         (20, 5, 5, UNKNOWN),  # those by their ARNs may be those of the app
-        (20, 5, 6, {TOO_MANY_MANAGED_POLICIES}),
+        (20, 5, 6, {"too-many-managed-policies"}),
     ],
 )
 def test_number_of_managed_policies(
@@ -384,7 +378,7 @@ def test_number_of_managed_policies(
 
     assert report.rules == found
     if by_arn and found == UNKNOWN:  # what else decides is asked of IAM, and not of the quotas
-        assert report.only(CANNOT_BE_KNOWN).fix.startswith("# Ask IAM after the deployment")
+        assert report.only("cannot-be-known").fix.startswith("# Ask IAM after the deployment")
 
 
 @pytest.mark.parametrize(("number", "found"), [(10, READY), (26, UNKNOWN)])
@@ -406,8 +400,8 @@ KEYS = {
     "Secret": {"Type": "AWS::SecretsManager::Secret"},
 }
 BY_ARN: frozenset[str] = frozenset()
-NOT_BY_ARN = {KEY_NOT_BY_ARN}
-ON_ALL = {DECRYPT_ON_ALL_KEYS}
+NOT_BY_ARN = {"key-not-by-arn"}
+ON_ALL = {"decrypt-on-all-keys"}
 
 
 def decrypts(on: object) -> Statement:
@@ -467,7 +461,7 @@ def test_policy_of_two_roles_is_reported_once(check: Check) -> None:
     report = check(body)
 
     assert report.verdicts == {"ready": 2}
-    assert [finding.rule for finding in report.findings] == [DECRYPT_ON_ALL_KEYS]
+    assert [finding.rule for finding in report.findings] == ["decrypt-on-all-keys"]
 
 
 def test_policies_of_roles_without_a_profile_are_not_looked_at(check: Check) -> None:
@@ -520,9 +514,9 @@ def test_one_finding_for_all_profiles_of_a_role(check: Check) -> None:
     report = check(profile_and_role(**profiles, **{f"Else{one}": elsewhere for one in range(3)}))
 
     assert report.verdicts == {"not ready": 4, "can't be known": 3}
-    assert report.violations == [CHANNEL_MISSING, CANNOT_BE_KNOWN]
+    assert report.violations == ["channel-missing", "cannot-be-known"]
     found = Counter(finding.rule for finding in report.findings)
-    assert found == {CHANNEL_MISSING: 4, CANNOT_BE_KNOWN: 3}
+    assert found == {"channel-missing": 4, "cannot-be-known": 3}
 
 
 def test_counts_are_in_the_report_where_there_is_nothing_to_report(check: Check) -> None:
@@ -580,7 +574,7 @@ def test_finding_that_is_acknowledged_does_not_fail(make_app: MakeApp) -> None:
     app = make_app()
     stack = checked(app, strict=True)
     profile_of_an_owned_role(stack)
-    id_ = f"SessionManagerReadiness::{CHANNEL_MISSING}"
+    id_ = f"SessionManagerReadiness::{'channel-missing'}"
     with pytest.raises(RuntimeError, match="Stack/Profile/Resource") as failure:
         app.synth(force=True)
     assert id_ in str(failure.value)

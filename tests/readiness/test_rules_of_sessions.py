@@ -7,21 +7,13 @@ from typing import Any, Final
 import pytest
 
 from session_manager_permissions._needs import DEFAULT_DOCUMENT
-from session_manager_permissions._readiness.rules import (
-    AGENT_MISSING,
-    CANNOT_BE_KNOWN,
-    EXEC_DENIED,
-    LOG_LOST,
-    SESSION_DENIED,
-    TAGS_MATCH_NOTHING,
-)
 
 from .judging import att, on, ref, resource, rows
 from .policy_table import ALL, AWS, CHANNELS_ONLY, READY, UNKNOWN, Statement, allow, deny
 from .reports import TRUST, Check, inline, machine, managed_policy, policy, profile_and_role
 
-DENIED: Final = frozenset({SESSION_DENIED})
-LOST: Final = frozenset({LOG_LOST})
+DENIED: Final = frozenset({"session-denied"})
+LOST: Final = frozenset({"log-lost"})
 
 # Session documents
 
@@ -34,7 +26,7 @@ def document(name: str = "", kind: str = "Standard_Stream", **inputs: object) ->
 
 def key(*principals: object) -> dict[str, Any]:
     """A key whose policy lets the account in, and these principals."""
-    root = {"Fn::Join": ["", ["arn:", ref("AWS::Partition"), ":iam::1:root"]]}
+    root = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
     statements = [allow("kms:*", Principal={"AWS": one}) for one in (root, *principals)]
     return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
 
@@ -161,16 +153,16 @@ def image(written: object, *lines: str) -> dict[str, object]:
 
 RESOLVED: Final = f"{{{{resolve:ssm:{PARAMETER}}}}}"
 IMAGES: Final[list[tuple[dict[str, object], str]]] = [
-    (image(RESOLVED), AGENT_MISSING),
-    (image(f"resolve:ssm:{PARAMETER}"), AGENT_MISSING),
-    (image(ref(OF_CDK)), AGENT_MISSING),
-    (image(RESOLVED, "dnf -y update", "", "# all is new"), AGENT_MISSING),
-    ({"ImageId": RESOLVED}, AGENT_MISSING),
-    (image(RESOLVED, "dnf install -y amazon-ssm-agent"), CANNOT_BE_KNOWN),
-    (image(RESOLVED, "curl https://example.com/boot | sh"), CANNOT_BE_KNOWN),
-    (image(RESOLVED, "yum install -y https://example.com/all.rpm"), CANNOT_BE_KNOWN),
-    ({"ImageId": RESOLVED, "UserData": ref("Script")}, CANNOT_BE_KNOWN),
-    (image(ref("Image")), CANNOT_BE_KNOWN),  # whoever deploys may pass another one
+    (image(RESOLVED), "agent-missing"),
+    (image(f"resolve:ssm:{PARAMETER}"), "agent-missing"),
+    (image(ref(OF_CDK)), "agent-missing"),
+    (image(RESOLVED, "dnf -y update", "", "# all is new"), "agent-missing"),
+    ({"ImageId": RESOLVED}, "agent-missing"),
+    (image(RESOLVED, "dnf install -y amazon-ssm-agent"), "cannot-be-known"),
+    (image(RESOLVED, "curl https://example.com/boot | sh"), "cannot-be-known"),
+    (image(RESOLVED, "yum install -y https://example.com/all.rpm"), "cannot-be-known"),
+    ({"ImageId": RESOLVED, "UserData": ref("Script")}, "cannot-be-known"),
+    (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
     (image(ref("Id")), ""),
     (image({"Fn::Sub": "ami-${Id}"}), ""),
     (image("ami-12345678"), ""),
@@ -189,7 +181,7 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     (finding,) = report.findings
     is_about_image = PARAMETER in finding.description or "'Image'" in finding.description
 
-    assert finding.rule == (found or CANNOT_BE_KNOWN)  # the default VPC can't be known
+    assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known
     assert is_about_image is bool(found)
 
 
@@ -244,7 +236,7 @@ def test_commands_in_containers(check: Check, changes: dict[str, Any], number: i
 
     report = check({"Resources": resources, "Conditions": conditions})
 
-    assert [one.rule for one in report.findings] == [EXEC_DENIED] * number
+    assert [one.rule for one in report.findings] == ["exec-denied"] * number
 
 
 OVERRIDE: Final = {"Logging": "OVERRIDE"}
@@ -292,7 +284,7 @@ def test_what_a_cluster_asks_of_a_task_role(
         "Logs": resource("AWS::Logs::LogGroup"),
     }
     report = check({"Resources": resources})
-    found = [one.description for one in report.findings if one.rule == EXEC_DENIED]
+    found = [one.description for one in report.findings if one.rule == "exec-denied"]
 
     assert len(found) == bool(says or not channels)
     assert all(one.startswith(says if channels else DENIED_EXEC) for one in found)
@@ -358,4 +350,4 @@ TAGS: Final[list[tuple[dict[str, Any], bool]]] = [
 def test_grants_by_tags(check: Check, changes: dict[str, Any], is_found: bool) -> None:  # noqa: FBT001
     report = check({"Resources": {"G": grant(Team="web")} | changes})
 
-    assert (TAGS_MATCH_NOTHING in report.rules) is is_found
+    assert ("tags-match-nothing" in report.rules) is is_found

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from session_manager_permissions._network.verdicts import (
-    ENDPOINT_MISSING,
-    ENDPOINT_UNREACHABLE,
-    NO_NETWORK_PATH,
-)
 from session_manager_permissions._readiness.check import check as judge
-from session_manager_permissions._readiness.rules import (
-    LOG_LOST,
-    TAGS_MATCH_NOTHING,
-)
 from session_manager_permissions._readiness.templates import Assembly
 
 from .faults import IN_WORDS, INCLUDED, OF_CONSTRUCTS, WITH_BUCKET, in_either
@@ -54,17 +45,17 @@ def test_the_steps_mend_a_template_of_others(path: Path, tmp_path: Path) -> None
 EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
 BY_ENDPOINTS: Final = {"Ssm": endpoint("ssm"), "Messages": endpoint("ssmmessages")}
 IN_OTHERS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
-    "the VPC": (NO_NETWORK_PATH, isolated(), "Vpc",
+    "the VPC": ("no-network-path", isolated(), "Vpc",
                 "make VPC endpoints of ssm and ssmmessages where the subnets are defined"),
     "the VPC of route tables": (
-        ENDPOINT_MISSING, isolated(**BY_ENDPOINTS, **WITH_BUCKET), "Vpc",
+        "endpoint-missing", isolated(**BY_ENDPOINTS, **WITH_BUCKET), "Vpc",
         "make VPC endpoints of s3 where the VPC is defined"),
     "the VPC of a security group": (
-        ENDPOINT_UNREACHABLE,
+        "endpoint-unreachable",
         isolated(**BY_ENDPOINTS | {"Ssm": endpoint("ssm", SecurityGroupIds=[{"Ref": "Group"}])}),
         "Vpc", "admit TCP 443 from the VPC to one of them, where it is defined"),
     "the bucket of a document": (
-        LOG_LOST,
+        "log-lost",
         profile_and_role(inline(ALL), Bucket={"Type": "AWS::S3::Bucket"},
                          Document=session(s3BucketName={"Ref": "Bucket"})),
         "Bucket", "allow the role 'Role' to use 'Bucket', of another template"),
@@ -105,7 +96,7 @@ def test_tags_that_a_condition_chooses_are_left_to_who_writes_them(tmp_path: Pat
         json.dumps(in_either(profile_and_role(inline(ALL), Machine=server, Grant=GRANT)))
     )
 
-    assert said(TAGS_MATCH_NOTHING, file) == ["give Machine the tag 'Team' with 'web'"]
+    assert said("tags-match-nothing", file) == ["give Machine the tag 'Team' with 'web'"]
 
 
 def test_what_the_steps_say(check: Check, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
