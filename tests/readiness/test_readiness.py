@@ -197,6 +197,13 @@ def test_account_of_another_stack_does_not_matter_to_a_reference(make_app: MakeA
     assert check_app(stack).rules == READY
 
 
+def test_trust_of_ec2_by_the_suffix_of_a_region_that_is_not_known(check: Check) -> None:
+    ec2_ = {"Principal": {"Service": {"Fn::Sub": "ec2.${AWS::URLSuffix}"}}}
+    trust = {"AssumeRolePolicyDocument": document([allow("sts:AssumeRole", **ec2_)])}
+
+    assert check(profile_and_role(inline(ALL) | trust), region="unknown-region").rules == READY
+
+
 def test_profile_of_another_app_has_no_verdict(check: Check) -> None:
     report = check({"Resources": {"Server": machine(IamInstanceProfile="existing")}})
 
