@@ -6,6 +6,8 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from session_manager_permissions._network.verdicts import (
     ALWAYS_NEEDED,
     EGRESS_CLOSED,
@@ -23,11 +25,19 @@ from session_manager_permissions._readiness.worlds import WorldResult, deciders
 from .reports import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from _pytest.mark import ParameterSet
 
     from session_manager_permissions._readiness.templates.model import Resource
 
 REGION = "eu-west-1"
+
+
+def rows(table: Iterable[tuple[Any, ...]]) -> list[ParameterSet]:
+    """The rows of a table for pytest; the first entry of each is its id."""
+    return [pytest.param(*row, id=name) for name, *row in table]
 
 
 def resource(kind: str = "Test", **properties: object) -> dict[str, Any]:
