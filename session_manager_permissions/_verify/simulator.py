@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _limits, _needs
-from session_manager_permissions._quoting import fitting, in_python
+from session_manager_permissions._quoting import fitting, in_python, in_shell
 
 from .asking import CannotAsk, NotPermitted, NotThere, tried, well_formed
 from .document import LiveDocument
@@ -48,6 +48,16 @@ class LiveRole(NamedTuple):
     def account(self) -> str:
         """The account's id."""
         return self.arn.split(":")[4]
+
+    @property
+    def name(self) -> str:
+        """Its name, without the path."""
+        return self.arn.rpartition("/")[2]
+
+    @property
+    def word(self) -> str:
+        """Its name as a word of a shell command."""
+        return in_shell(self.name, _limits.ROLE.fault, "ROLE")
 
 
 class LiveKey(NamedTuple):
@@ -308,8 +318,7 @@ def with_deployment(
     options = [option for one in known for option in one.question.options]
     if not known or len({name for name, _ in options}) < len(options):  # a key for each region
         return found
-    name = fitting(known[0].role.arn.rpartition("/")[2], _limits.ROLE.fault, "ROLE")
-    target = f"role={name}"
+    target = f"role={fitting(known[0].role.name, _limits.ROLE.fault, 'ROLE')}"
     if instance_profile is not None:
         name = fitting(instance_profile, _limits.INSTANCE_PROFILE.fault, "PROFILE")
         target = f"instance-profile={name}"
