@@ -62,9 +62,11 @@ def admitted_by(found: dict[str, Any]) -> Change:
 
 def acls(*entries: dict[str, Any]) -> Change:
     """Have the private subnet in a network ACL with these entries before the others."""
-    found = {"NetworkAcls": [acl("acl-1", *entries), acl("acl-public")]}
-    found["NetworkAcls"][0]["Associations"].pop()
-    return having("ec2:describe_network_acls", found)
+    private, public = (
+        {"Associations": [{"SubnetId": f"subnet-{of}"}]} for of in ("private", "public")
+    )
+    found = [acl("acl-1", *entries) | private, acl("acl-public") | public]
+    return having("ec2:describe_network_acls", {"NetworkAcls": found})
 
 
 def nat(**parts: object) -> Change:
@@ -368,7 +370,7 @@ ENDPOINTS: Final = [
         behind_policy(policy(Condition={"Bool": {}})),
         unknown="path-ssm",
     ),
-    path("a policy of no JSON", behind_policy("{"), unknown="path-ssm"),
+    path("a policy of no JSON", behind_policy("{"), unknown=CHANNELS),
 ]
 
 NAMES: Final = [
