@@ -19,7 +19,6 @@ from .simulator import (
     Call,
     ConditionKey,
     all_of,
-    by_resource,
     decided,
     find_role,
     is_allowed,
@@ -69,7 +68,7 @@ class Operator:
     @property
     def is_user(self) -> bool:
         """Tell whether it is a user, whose tags no session can change."""
-        return isinstance(self.arn, str) and ":user/" in self.arn
+        return ":user/" in str(self.arn)
 
 
 def find_operator(session: Session, node: Node, given: str, *, with_tags: bool) -> Operator:
@@ -154,8 +153,7 @@ def may_start(
     answers = all_of(found, calls)
     if isinstance(answers, CannotAsk):
         return OPERATOR.of(arn).unasked(answers)
-    admissions = by_resource(session, arn, answers)
-    decisions = [decided(one, admissions, _lacks(one, node)) for one in answers]
+    decisions = [decided(session, arn, one, _lacks(one, node)) for one in answers]
     denied = [one for one in decisions if not one.allowed]
     if len([one for one in denied if one.answer["action"] == _CHANNEL]) == 1:  # either is enough
         denied = [one for one in denied if one.answer["action"] != _CHANNEL]
