@@ -172,8 +172,8 @@ def losing_role(account: Account) -> Account:
 
 ARN: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"
 NODES: Final = {"nodes": Role("ssm.amazonaws.com")}
-PROD: Final = {"tags": {"env": "prod"}}
-PROD_OF_TEAM: Final = {"tags": {"env": "prod", "team": "a*b=c"}}
+PROD: Final[dict[str, Any]] = {"tags": {"env": "prod"}}
+PROD_OF_TEAM: Final[dict[str, Any]] = {"tags": {"env": "prod", "team": "a*b=c"}}
 OTHER_HYBRID: Final = f"mi-{17 * '1'}"
 EC2_DENIED: Final = {f"{OTHER_REGION} ec2:DescribeInstances": "UnauthorizedOperation"}
 ROWS: Final = [
