@@ -31,7 +31,6 @@ from .nodes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from syrupy.assertion import SnapshotAssertion
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
 NEVER, LOST, ONLINE = World.never_registered, World.is_lost, World.is_online_only
 OWN: Final = f"arn:aws:iam::{ACCOUNT}:policy/sessions"
+RESTART: Final = "restart amazon-ssm-agent"
 CLOCK: Final = (
     "[   31.0] amazon-ssm-agent[611]: InvalidSignatureException: Signature expired: "
     "20260101T000000Z is now earlier than 20260101T005500Z (20260101T010000Z - 5 min.)"
@@ -196,9 +196,7 @@ SILENT: Final = {
 def test_what_shows_why(snapshot: SnapshotAssertion) -> None:
     said = []
     for name, does in {**SHOWN, **SILENT}.items():
-        world = World()
-        does(world)
-        found = diagnosed(world, HYBRID if "a hybrid node changed" in name else NODE)
+        found = diagnosed(World(does), HYBRID if "a hybrid node changed" in name else NODE)
         agent = one(found, "agent")
         assert found.cause
         assert not found.ready
@@ -216,17 +214,13 @@ def test_what_shows_why(snapshot: SnapshotAssertion) -> None:
 
 def test_without_a_clue_the_node_is_asked_the_most_frequent_first() -> None:
     for platform, first in (("Linux", "sudo ssm-cli"), ("Windows", "ssm-cli.exe")):
-        world = World()
-        ONLINE(world)
-        assert world.record
-        world.record["PlatformType"] = platform
+        found = diagnosed(World(ONLINE, record(PlatformType=platform)))
 
-        _, restart, *lines = one(diagnosed(world), "connected").fix
-
+        _, restart, *lines = one(found, "connected").fix
         assert restart.startswith("aws ssm send-command ")
         assert first in lines[0]
         assert len(lines) == 4
-        assert one(diagnosed(world), "agent").verdict == "pass"
+        assert one(found, "agent").verdict == "pass"
 
 
 @pytest.mark.parametrize(
@@ -239,14 +233,10 @@ def test_without_a_clue_the_node_is_asked_the_most_frequent_first() -> None:
         ("iam:GetPolicy", policy_changed(hours=9)),
     ],
 )
-def test_a_denial_fails_nothing_and_names_the_permission(
-    call: str, does: Callable[[World], object]
-) -> None:
-    world = World()
-    both(NEVER, does)(world)
-    world.refuses(call, "UnauthorizedOperation" if call[:3] == "ec2" else "AccessDenied")
+def test_a_denial_fails_nothing_and_names_the_permission(call: str, does: Change) -> None:
+    code = "UnauthorizedOperation" if call[:3] == "ec2" else "AccessDenied"
 
-    found = diagnosed(world)
+    found = diagnosed(World(NEVER, does, refusing(call, code)))
 
     assert of_verdict(found, "fail") == {"connected", "registered"}
     assert of_verdict(found, "unknown") == {"agent"}
@@ -255,8 +245,7 @@ def test_a_denial_fails_nothing_and_names_the_permission(
 
 
 def test_an_instance_that_has_no_latest_output_gives_that_of_its_start() -> None:
-    world = World()
-    both(NEVER, printed(DISK))(world)
+    world = World(NEVER, printed(DISK))
     answer = world.answers["ec2:get_console_output"]
 
     def refuse_latest(asked: dict[str, Any], _: str) -> dict[str, Any]:
@@ -270,26 +259,22 @@ def test_an_instance_that_has_no_latest_output_gives_that_of_its_start() -> None
 
 
 def test_an_image_that_is_gone_is_no_reason() -> None:
-    world = World()
-    both(NEVER, MINIMAL)(world)
-    world.refuses("ec2:DescribeImages", "InvalidAMIID.NotFound")
+    gone = refusing("ec2:DescribeImages", "InvalidAMIID.NotFound")
 
-    assert len(one(diagnosed(world), "agent").why) == 1
+    assert len(one(diagnosed(World(NEVER, MINIMAL, gone)), "agent").why) == 1
 
 
 @pytest.mark.parametrize(
     "breaks",
     [
-        nothing,
-        both(NEVER, lambda w: w.denies.add("ssm:UpdateInstanceInformation")),
-        both(NEVER, lambda w: w.instance.update(State={"Name": "stopped"})),
-        lambda w: w.refuses("ssm:GetConnectionStatus"),
+        pytest.param(nothing, id="connected"),
+        pytest.param(never(denying(REGISTER)), id="may not register"),
+        pytest.param(never(instance(State={"Name": "stopped"})), id="stopped"),
+        pytest.param(refusing("ssm:GetConnectionStatus"), id="not known"),
     ],
-    ids=["connected", "may not register", "stopped", "not known"],
 )
-def test_it_is_asked_only_where_it_decides(breaks: Callable[[World], object]) -> None:
-    world = World()
-    both(MINIMAL, printed(MEMORY), breaks)(world)
+def test_it_is_asked_only_where_it_decides(breaks: Change) -> None:
+    world = World(MINIMAL, printed(MEMORY), breaks)
 
     diagnosed(world)
 
@@ -297,8 +282,7 @@ def test_it_is_asked_only_where_it_decides(breaks: Callable[[World], object]) ->
 
 
 def test_an_audit_does_not_ask_why() -> None:
-    world = World()
-    both(NEVER, MINIMAL)(world)
+    world = World(NEVER, MINIMAL)
     session = Session(world)
 
     found = diagnose(session, find_node(session, NODE), explains=False)
@@ -308,39 +292,20 @@ def test_an_audit_does_not_ask_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "name", "document", "command"),
+    ("platform", "name", "command"),
     [
-        ("Linux", "Amazon Linux", "AWS-RunShellScript", "systemctl restart amazon-ssm-agent"),
-        ("Linux", "Amazon Linux AMI", "AWS-RunShellScript", "restart amazon-ssm-agent"),
-        (
-            "Linux",
-            "Ubuntu",
-            "AWS-RunShellScript",
-            "snap restart amazon-ssm-agent || systemctl restart amazon-ssm-agent",
-        ),
-        (
-            "MacOS",
-            "macOS",
-            "AWS-RunShellScript",
-            "launchctl kickstart -k system/com.amazon.aws.ssm",
-        ),
-        (
-            "Windows",
-            "Microsoft Windows Server 2022",
-            "AWS-RunPowerShellScript",
-            "Restart-Service AmazonSSMAgent",
-        ),
+        ("Linux", "Amazon Linux", f"systemctl {RESTART}"),
+        ("Linux", "Amazon Linux AMI", RESTART),
+        ("Linux", "Ubuntu", f"snap {RESTART} || systemctl {RESTART}"),
+        ("MacOS", "macOS", "launchctl kickstart -k system/com.amazon.aws.ssm"),
+        ("Windows", "Microsoft Windows Server 2022", "Restart-Service AmazonSSMAgent"),
     ],
 )
 @pytest.mark.parametrize("profile", [None, "my team"])
 def test_a_node_that_is_online_is_restarted_without_a_login(
-    platform: str, name: str, document: str, command: str, profile: str | None
+    platform: str, name: str, command: str, profile: str | None
 ) -> None:
-    world = World()
-    ONLINE(world)
-    assert world.record
-    world.record |= {"PlatformType": platform, "PlatformName": name}
-    session = Session(world)
+    session = Session(World(ONLINE, record(PlatformType=platform, PlatformName=name)))
     session.profile = profile
 
     fixes = one(diagnose(session, find_node(session, NODE)), "connected").fix
@@ -348,28 +313,24 @@ def test_a_node_that_is_online_is_restarted_without_a_login(
     (line,) = (fix for fix in fixes if fix.startswith("aws ssm send-command "))
     words = shlex.split(line)
     refuse_unknown_options(words[: words.index("--region")])  # the rest is for any command
+    document = f"AWS-Run{'PowerShell' if platform == 'Windows' else 'Shell'}Script"
     assert words[words.index("--document-name") + 1] == document
     assert words[words.index("--parameters") + 1] == f"commands={command}"
-    assert words[words.index("--region") + 1] == "eu-west-1"
-    assert ("--profile" in words) == bool(profile)
-    assert not profile or words[words.index("--profile") + 1] == profile
+    given = ["--profile", profile] if profile else []
+    assert words[words.index("--region") :] == ["--region", "eu-west-1", *given]
 
 
 @pytest.mark.parametrize(
     ("name", "node", "line"),
     [
-        ("Ubuntu", NODE, "sudo snap restart amazon-ssm-agent || sudo systemctl restart"),
-        ("SLES", NODE, "on the node: sudo systemctl restart amazon-ssm-agent"),
+        ("Ubuntu", NODE, f"sudo snap {RESTART} || sudo systemctl restart"),
+        ("SLES", NODE, f"on the node: sudo systemctl {RESTART}"),
         ("Bottlerocket", NODE, "aws ec2 reboot-instances"),
         ("Bottlerocket", HYBRID, "reboot the node"),
     ],
 )
 def test_one_that_is_lost_is_restarted_on_it(name: str, node: str, line: str) -> None:
-    world = World()
-    LOST(world)
-    if node == HYBRID:
-        world.is_hybrid()
-    assert world.record
-    world.record["PlatformName"] = name
+    is_hybrid = World.is_hybrid if node == HYBRID else nothing
+    world = World(is_hybrid, LOST, record(PlatformName=name))
 
     assert line in one(diagnosed(world, node), "connected").fix[1]
