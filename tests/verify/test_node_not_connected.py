@@ -31,7 +31,6 @@ from .nodes import (
 )
 
 if TYPE_CHECKING:
-
     from syrupy.assertion import SnapshotAssertion
 
     from .causes import Change
