@@ -299,16 +299,17 @@ def test_permission_that_is_missing_is_named(operation: str, needs: str) -> None
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], tuple[int, str]]) -> None:
-    """Answer each request to IAM by its body, in place of AWS and below botocore's retries."""
+    """Answer each request by its body, in place of AWS and below botocore's retries."""
     made = Boto.client
 
     def send(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        status, text = answer(request.body)
+        body = request.body
+        status, text = answer(body if isinstance(body, str) else body.decode())
         return AWSResponse(request.url, status, {}, Raw(text.encode()))
 
     def served(calls: Boto, service: str, region: str | None) -> BaseClient:
         client: Any = made(calls, service, region)
-        client.meta.events.register("before-send.iam", send, unique_id="served")
+        client.meta.events.register("before-send", send, unique_id="served")
         return client
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
