@@ -84,6 +84,8 @@ TEMPLATES = sorted((DATA / "templates").glob("*.json"))
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION, OTHER_REGION = "eu-west-1", "eu-west-2"
 HERE = cdk.Environment(account=ACCOUNT, region=REGION)
+ELSEWHERE = cdk.Environment(account=OTHER_ACCOUNT, region=REGION)
+THERE = cdk.Environment(account=ACCOUNT, region=OTHER_REGION)
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 EC2 = iam.ServicePrincipal("ec2.amazonaws.com")
 # Requests to CDK are counted exactly on the lowest version that is declared, as that one never
