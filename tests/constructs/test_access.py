@@ -218,11 +218,6 @@ def test_what_is_no_compute_is_not_supported(stack: cdk.Stack) -> None:
     assert template(stack) == before
 
 
-def test_a_wrong_option_is_refused_when_the_mixin_is_made() -> None:
-    with pytest.raises(ValueError, match="log_prefix 'sessions' has no bucket"):
-        SessionManagerAccess(log_prefix="sessions")
-
-
 def test_a_key_of_another_region_is_warned_of_with_the_way_out(make_app: MakeApp) -> None:
     stack = cdk.Stack(make_app(), "Stack", env=HERE)
     key = existing_key(stack, region=OTHER_REGION)

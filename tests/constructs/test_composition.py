@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from session_manager_permissions import SessionManagerPermissions
 from session_manager_permissions._limits import MAX_INLINE_POLICIES
 from tests.builders import as_list
 from tests.conftest import (
@@ -250,21 +249,6 @@ def is_documented(statement: dict[str, Any], choice: Choice) -> None:
     assert set(as_list(statement["Action"])) == actions
     narrowed = choice.decrypt_sessions_only and sid.startswith("SessionManagerDecrypt")
     assert (statement.get("Condition", {}).get("Null") == OF_A_SESSION) == narrowed
-
-
-@pytest.mark.parametrize("kind", ["none", "key", "alias"])
-@pytest.mark.parametrize("choice", [ALL_CHOICES[0], *ALL_CHOICES[5::9], ALL_CHOICES[-1]])
-def test_statements_alone_are_those_of_the_construct(choice: Choice, kind: str) -> None:
-    stack = new_stack(minimize=True)
-    options = choice.options(stack)
-    if kind != "none":
-        options["encryption_key"] = kms.Key.from_key_arn(stack, kind, SESSION_KEYS[kind])
-
-    alone = iam.PolicyDocument(statements=session_manager_statements(**options))
-
-    made = SessionManagerPermissions(stack, "It", role=existing_role(stack), **options)
-    found: list[dict[str, Any]] = stack.resolve(alone)["Statement"]
-    assert by_sid(found) == by_sid(synthesized(stack, made))
 
 
 # The limit of IAM

@@ -695,40 +695,6 @@ def test_other_policy_is_refused(stack: cdk.Stack, policy: Any) -> None:  # noqa
         made(stack, endpoint_policy=policy)
 
 
-WRONG: Final[dict[str, Callable[[cdk.Stack], dict[str, Any]]]] = {
-    "encryption_key": lambda _: {"encryption_key": "alias/sessions"},
-    "encryption_key, a signing key": lambda stack: {
-        "encryption_key": kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048)
-    },
-    "allow_registration": lambda _: {"allow_registration": "true"},
-    "log_bucket": lambda _: {"log_bucket": "session-logs"},
-    "log_prefix": lambda _: {"log_prefix": "web"},
-    "log_group": lambda _: {"log_group": "/session/logs"},
-    "check_log_encryption": lambda _: {"check_log_encryption": 1},
-    "preferences": lambda _: {"preferences": "Sessions"},
-    "decrypt_sessions_only": lambda _: {"decrypt_sessions_only": None},
-    "log_group twice": lambda stack: {
-        "log_group": group(stack),
-        "preferences": SessionPreferences(stack, "Preferences"),
-    },
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-def test_option_is_refused_as_the_permissions_refuse_it(stack: cdk.Stack, wrong: str) -> None:
-    options = WRONG[wrong](stack)
-    vpc, role = isolated(stack), existing_role(stack)
-    with pytest.raises((TypeError, ValueError)) as expected:
-        SessionManagerPermissions(stack, "Permissions", role=role, **options)
-    before = [child.node.path for child in stack.node.find_all()]
-
-    with pytest.raises(expected.type) as found:
-        SessionManagerEndpoints(stack, "Endpoints", vpc=vpc, **options)
-
-    assert str(found.value) == str(expected.value)
-    assert [child.node.path for child in stack.node.find_all()] == before
-
-
 # The whole
 
 

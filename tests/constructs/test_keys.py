@@ -11,7 +11,7 @@ import pytest
 from aws_cdk import aws_kms as kms
 from aws_cdk.interfaces import aws_kms as kms_interfaces
 
-from session_manager_permissions import SessionManagerPermissions, session_manager_statements
+from session_manager_permissions import SessionManagerPermissions
 from tests.builders import as_list
 from tests.conftest import (
     ACCOUNT,
@@ -26,7 +26,6 @@ from tests.conftest import (
     existing_key,
     existing_role,
     key_arn,
-    owned_role,
     resources,
     statements,
     warnings,
@@ -85,12 +84,6 @@ def imported_alias(scope: cdk.Stack, name: str = "alias/sessions") -> kms.IAlias
 def owned_alias(scope: cdk.Stack, key: kms.IKey | None = None) -> kms.Alias:
     key = key or kms.Key(scope, "Key")
     return kms.Alias(scope, "Alias", alias_name="alias/sessions", target_key=key)
-
-
-def signing_key(scope: cdk.Stack) -> kms.Key:
-    return kms.Key(
-        scope, "Key", key_spec=kms.KeySpec.ECC_NIST_P256, key_usage=kms.KeyUsage.SIGN_VERIFY
-    )
 
 
 def l1_alias(scope: cdk.Stack, target: str) -> kms.CfnAlias:
@@ -231,61 +224,6 @@ def test_aliases_whose_names_only_the_deployment_knows_are_let_through_each_by_i
 
 
 @pytest.mark.parametrize(
-    "key_of",
-    [
-        pytest.param(signing_key, id="L2"),
-        pytest.param(lambda s: kms.CfnKey(s, "Key", key_spec="RSA_2048"), id="L1"),
-        pytest.param(lambda s: owned_alias(s, signing_key(s)), id="alias"),
-        pytest.param(
-            lambda s: kms.Alias.from_alias_attributes(
-                s, "Alias", alias_name="alias/sessions", alias_target_key=signing_key(s)
-            ),
-            id="from_alias_attributes",
-        ),
-        pytest.param(
-            lambda s: l1_alias(s, kms.CfnKey(s, "Key", key_spec="RSA_2048").ref),
-            id="L1 alias by a Ref",
-        ),
-        pytest.param(lambda s: l1_alias(s, signing_key(s).key_arn), id="L1 alias by an ARN"),
-    ],
-)
-def test_a_key_that_is_known_not_to_decrypt_is_refused(stack: cdk.Stack, key_of: KeyOf) -> None:
-    refused(stack, key_of(stack), ValueError, "'Stack/Key(/Resource)?' has the key_spec ")
-
-
-def refused(stack: cdk.Stack, key: Any, error: type[Exception], says: str) -> None:  # noqa: ANN401
-    """The construct, its method and the function refuse the key."""
-    with pytest.raises(error, match=f"^encryption_key {says}"):
-        session_manager_statements(encryption_key=key)
-    with pytest.raises(error, match=f"^encryption_key {says}"):
-        permit(stack, key)
-    permissions = SessionManagerPermissions(stack, "Later", role=owned_role(stack, "ForLater"))
-    with pytest.raises(error, match=f"^encryption_key {says}"):
-        permissions.add_encryption_key(key)
-
-
-ON_NO_KEY: dict[str, KeyOf] = {
-    "AWS managed": lambda s: imported_alias(s, "alias/aws/ssm"),
-    "AWS managed, by ARN": lambda s: existing_key(s, resource="alias/aws/ssm"),
-    "alias without its prefix": lambda s: imported_alias(s, "sessions"),
-    "all aliases": lambda s: imported_alias(s, "alias/*"),
-    "all keys": lambda s: existing_key(s, resource="key/*"),
-    "ARN of another service": lambda s: kms.Key.from_key_arn(
-        s, "Key", f"arn:aws:s3:{REGION}:{ACCOUNT}:key/{KEY_ID}"
-    ),
-    "no region": lambda s: existing_key(s, region=""),
-    "no account": lambda s: existing_key(s, account="", resource="alias/sessions"),
-    "no region's name": lambda s: existing_key(s, region="eu west", resource="alias/sessions"),
-    "no account's id": lambda s: existing_key(s, account="my account"),
-}
-
-
-@pytest.mark.parametrize("kind", ON_NO_KEY)
-def test_what_grants_on_no_key_of_ones_own_is_refused(stack: cdk.Stack, kind: str) -> None:
-    refused(stack, ON_NO_KEY[kind](stack), ValueError, "")
-
-
-@pytest.mark.parametrize(
     "arn",
     [
         KEY_ID,
@@ -319,15 +257,6 @@ def test_an_alias_of_ones_own_making_is_taken(stack_here: cdk.Stack) -> None:
         "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/sessions"}
     }
     assert found["Resource"]["Fn::Join"][1][-1] == f":kms:{REGION}:{ACCOUNT}:key/*"
-
-
-@pytest.mark.parametrize(
-    "wrong_of", [lambda _: key_arn(), owned_role, lambda s: existing_role(s, "Imported")]
-)
-def test_what_is_no_key_is_a_type_error(
-    stack: cdk.Stack, wrong_of: Callable[[cdk.Stack], Any]
-) -> None:
-    refused(stack, wrong_of(stack), TypeError, "must be a KMS key or alias")
 
 
 # what may be meant, and is often a mistake

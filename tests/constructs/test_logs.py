@@ -148,51 +148,6 @@ def test_check_of_a_bucket_s_encryption_taken_away_stays_away(stack_here: cdk.St
     assert set(found) == {"SessionManagerChannels", "SessionManagerLogObjects"}
 
 
-@pytest.mark.parametrize(
-    ("option", "make"),
-    [
-        *((option, lambda _: "session-logs") for option in ("log_bucket", "log_group")),
-        *((option, existing_role) for option in ("log_bucket", "log_group")),
-        ("log_bucket", lambda stack: logs.CfnLogGroup(stack, "Group")),
-        ("log_group", lambda stack: s3.CfnBucket(stack, "Bucket")),
-        ("log_bucket", lambda _: {"bucket": BUCKET}),
-    ],
-)
-def test_what_is_no_bucket_or_no_log_group_is_a_type_error(
-    stack: cdk.Stack, option: str, make: Callable[[cdk.Stack], Any]
-) -> None:
-    given: dict[str, Any] = {option: make(stack)}
-    with pytest.raises(TypeError, match=f"^{option} must be "):
-        session_manager_statements(**given)
-
-
-@pytest.mark.parametrize(
-    ("of", "name_or_arn"),
-    [
-        (s3.CfnBucket.from_bucket_name, "session-*"),
-        (s3.CfnBucket.from_bucket_name, "logs-${aws:userid}"),
-        (s3.Bucket.from_bucket_arn, f"{BUCKET_ARN}/a.log"),
-        (s3.Bucket.from_bucket_arn, f"arn:aws:s3:{REGION}:{ACCOUNT}:{BUCKET}"),
-        (s3.CfnBucket.from_bucket_name, BUCKET_ARN),
-        (logs.LogGroup.from_log_group_arn, "arn:aws:s3:::logs"),
-        (logs.LogGroup.from_log_group_arn, f"{GROUP_ARN}:log-stream:a"),
-        (logs.LogGroup.from_log_group_arn, f"arn:aws:logs:{REGION}:{ACCOUNT}:destination:logs"),
-        (logs.LogGroup.from_log_group_arn, f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*"),
-        (logs.LogGroup.from_log_group_arn, f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/a/*/b"),
-        (logs.LogGroup.from_log_group_name, GROUP_ARN),
-        (logs.LogGroup.from_log_group_name, "/session/*"),
-        (logs.LogGroup.from_log_group_name, "/a/${aws:username}"),
-    ],
-)
-def test_what_is_none_or_many_is_refused(
-    stack: cdk.Stack, of: Callable[..., Any], name_or_arn: str
-) -> None:
-    given = of(stack, "It", name_or_arn)
-    option = "log_bucket" if hasattr(given, "bucket_ref") else "log_group"
-    with pytest.raises(ValueError, match=f"^{option} "):
-        session_manager_statements(**{option: given})
-
-
 # Another account's bucket
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import aws_cdk as cdk
 import jsii
 import pytest
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -446,21 +445,6 @@ def test_a_time_that_only_the_deployment_knows_is_let_through(stack: cdk.Stack) 
 # logs
 
 
-@pytest.mark.parametrize("prefix", ["sessions/*", "${aws:userid}", "../logs", "p" * 1025])
-@pytest.mark.parametrize("has_bucket", [True, False])
-def test_a_prefix_that_is_none_or_has_no_bucket_is_refused(
-    stack: cdk.Stack, prefix: str, *, has_bucket: bool
-) -> None:
-    bucket = BUCKETS[IMPORTED](stack) if has_bucket else None
-    given_as: dict[str, Any] = {
-        "log_prefix": prefix if has_bucket else "sessions",
-        "log_bucket": bucket,
-    }
-    refused(stack, ValueError, **given_as)
-    with pytest.raises(ValueError, match=r"^log_prefix "):
-        SessionPreferences.from_document_name(stack, "Preferences", **given_as)
-
-
 # enforced encryption
 
 
@@ -613,23 +597,6 @@ def test_a_key_or_an_alias_is_in_it_by_an_arn(
     preferences(stack_here, encryption_key=KEYS[kind](stack_here))
 
     assert inputs(stack_here)["kmsKeyId"] == key_id
-
-
-@pytest.mark.parametrize(
-    "key_of",
-    [
-        lambda stack: kms.Key(stack, "Key", key_spec=kms.KeySpec.RSA_2048),
-        lambda stack: kms.Alias.from_alias_name(stack, "Key", "alias/aws/ssm"),
-    ],
-    ids=["RSA", "AWS managed"],
-)
-def test_a_key_that_can_not_decrypt_session_data_is_refused(
-    stack: cdk.Stack, key_of: Callable[[cdk.Stack], kms.IKey]
-) -> None:
-    key = key_of(stack)
-    refused(stack, ValueError, encryption_key=key)
-    with pytest.raises(ValueError, match=r"^encryption_key "):
-        SessionPreferences.from_document_name(stack, "Preferences", encryption_key=key)
 
 
 # who runs it
