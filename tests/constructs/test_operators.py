@@ -107,7 +107,13 @@ def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
         for body in resources(stack, kind).values()
     ]
     found: list[dict[str, Any]] = body["Properties"]["PolicyDocument"]["Statement"]
+    sids = [statement["Sid"] for statement in found if "Sid" in statement]
+    assert len({*sids}) == len(sids)  # of which IAM takes no two alike
     return found
+
+
+def sids(stack: cdk.Stack) -> set[str]:
+    return {statement["Sid"] for statement in statements(stack) if "Sid" in statement}
 
 
 def allowing(found: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
@@ -292,61 +298,7 @@ def test_arns_that_only_the_deployment_knows_are_let_through(stack_here: cdk.Sta
     assert by_list == {"Ref": "Arns"}
 
 
-@pytest.mark.parametrize(
-    ("minimize", "grantee_of", "access"),
-    [
-        (False, group, {"all_instances": True}),
-        (True, group, {"instance_tags": {"team": "web"}}),
-        (True, managed_policy, {"all_instances": True}),
-    ],
-)
-def test_instances_and_documents_are_in_separate_statements(
-    make_app: MakeApp, grantee_of: GranteeOf, access: dict[str, Any], *, minimize: bool
-) -> None:
-    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
-    found, operators = preferences(stack), grantee_of(stack)
-
-    found.grant_start_session(operators, allow_ssh=True, **access)
-    found.grant_start_session(operators, instance_arns=[INSTANCE], **EVERY_OPTION)
-
-    starting = allowing(statements(stack), "ssm:StartSession")
-    assert [ANY_INSTANCE in as_list(one["Resource"]) for one in starting].count(True) == 1
-    assert len(starting) == 4
-    assert all(one["Condition"].items() >= CHECK_DOCUMENT.items() for one in starting)
-    # The channel has no condition that the operator's own sessions have.
-    assert allowing(statements(stack), "ssmmessages:OpenDataChannel") == [
-        {"Effect": "Allow", "Action": "ssmmessages:OpenDataChannel", "Resource": ANY_SESSION}
-    ]
-    (own_sessions,) = allowing(statements(stack), "ssm:TerminateSession")
-    assert own_sessions["Condition"].keys() == {"StringLike"}
-
-
 # several grants to one
-
-
-@pytest.mark.parametrize(("minimize", "grantee_of"), [(False, group), (True, managed_policy)])
-def test_one_principal_may_be_granted_two_documents(
-    make_app: MakeApp, grantee_of: GranteeOf, *, minimize: bool
-) -> None:
-    stack = cdk.Stack(make_app(**{MINIMIZE: minimize}), "Stack", env=HERE)
-    operators = grantee_of(stack)
-    web = preferences(stack, "made", "Web", encryption_key=existing_key(stack))
-    shop = preferences(stack, "exists", "Shop", encryption_key=KEYS["imported alias"](stack))
-
-    for found in (web, shop):
-        found.grant_start_session(operators, instance_tags={"team": "web"})
-
-    assert len(by_sid_and_digits(stack)) == 4
-    assert len(allowing(statements(stack), "ssm:TerminateSession")) == 1  # the same for both
-    assert len(allowing(statements(stack), "kms:GenerateDataKey")) == 2
-
-
-def by_sid_and_digits(stack: cdk.Stack) -> dict[str, dict[str, Any]]:
-    """The statements with a Sid, of which IAM takes no two alike in a policy."""
-    with_sid = [statement for statement in statements(stack) if "Sid" in statement]
-    named = {found["Sid"]: found for found in with_sid}
-    assert len(named) == len(with_sid)
-    return named
 
 
 @pytest.mark.parametrize("minimize", [False, True])
@@ -377,7 +329,7 @@ def test_different_grants_on_a_document_have_different_sids(stack_here: cdk.Stac
     for access in chosen:
         found.grant_start_session(operators, **access)
 
-    assert len(by_sid_and_digits(stack_here)) == 2 * len(chosen)
+    assert len(sids(stack_here)) == 2 * len(chosen)
     assert len(kinds) == 5
 
 
@@ -396,7 +348,7 @@ def test_the_sids_of_what_could_be_granted_before_are_those_of_0_2_0(
     stack = make_stack("Stack", env=HERE)
     grant(stack, managed_policy(stack), **access)
 
-    assert by_sid_and_digits(stack).keys() == {
+    assert sids(stack) == {
         f"StartSessionInstances{digits}",
         f"StartSessionDocument{digits}",
     }
@@ -410,9 +362,9 @@ def test_documents_of_two_stacks_with_one_logical_id_have_different_sids(make_ap
         stack = cdk.Stack(app, name, env=HERE)
         preferences(stack, "made").grant_start_session(operators, all_instances=True)
 
-    found = by_sid_and_digits(theirs)
+    found = statements(theirs)
 
-    assert len(found) == 4
+    assert len(sids(theirs)) == 4
     assert "Blue:ExportsOutput" in json.dumps(found)
     assert "Green:ExportsOutput" in json.dumps(found)
 
