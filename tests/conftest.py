@@ -296,18 +296,21 @@ def owned_role(scope: Construct, construct_id: str = "Owned", name: str | None =
     return iam.Role(scope, construct_id, assumed_by=EC2, role_name=name)
 
 
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+        }
+    ],
+}
+"""That EC2 may assume a role."""
+
+
 def l1_role(scope: Construct, construct_id: str = "L1", name: str | None = None) -> iam.CfnRole:
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "sts:AssumeRole",
-                "Principal": {"Service": "ec2.amazonaws.com"},
-            }
-        ],
-    }
-    return iam.CfnRole(scope, construct_id, assume_role_policy_document=trust, role_name=name)
+    return iam.CfnRole(scope, construct_id, assume_role_policy_document=TRUST, role_name=name)
 
 
 def existing_role(
