@@ -27,7 +27,6 @@ from tests.conftest import (
     existing_role,
     key_arn,
     resources,
-    run_python,
     template,
     warnings,
 )
@@ -45,7 +44,6 @@ from tests.preference_options import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 ACCOUNT_DEFAULT: Final = "SSM-SessionManagerRunShell"
 on_stack_fixtures = settings(
@@ -678,25 +676,3 @@ def test_its_name_and_arn_are_those_of_the_document(stack_here: cdk.Stack) -> No
     for found, name in ((existing, ACCOUNT_DEFAULT), (made, "Acme-Sessions")):
         arn = deployed(stack_here.resolve(found.document_arn), **{logical_id: "Acme-Sessions"})
         assert arn == f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/{name}"
-
-
-# what it costs those who do not use it
-
-COSTS: Final = """
-import sys
-import aws_cdk
-from session_manager_permissions import SessionPreferences
-stack = aws_cdk.Stack(aws_cdk.App(outdir="cdk.out"), "Stack")
-SessionPreferences.from_document_name(stack, "Existing")
-before = {name for name in sys.modules if name.startswith("aws_cdk.aws_")}
-SessionPreferences(stack, "Made")
-after = {name for name in sys.modules if name.startswith("aws_cdk.aws_")}
-print("aws_cdk.aws_ssm" in before, "aws_cdk.aws_ssm" in after, "aws_cdk.aws_kms" in before)
-"""
-
-
-def test_ssm_is_imported_only_where_a_document_is_made(tmp_path: Path) -> None:
-    done = run_python("-c", COSTS, cwd=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["False", "True", "False"]
