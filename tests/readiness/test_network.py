@@ -832,6 +832,23 @@ def with_policy(policy: object) -> dict[str, Any]:
     return with_endpoints(Ssm=made("ssm", PolicyDocument=policy))
 
 
+def ranged(subnet: object, admitted: object, vpc: object = BLOCK) -> dict[str, Any]:
+    """Endpoints that admit a range, and the ranges of the subnet and of the VPC."""
+    return with_endpoints(
+        Vpc=resource("AWS::EC2::VPC", CidrBlock=vpc, EnableDnsHostnames=True),
+        Private=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock=subnet),
+        Admits=admitting(CidrIp=admitted),
+    )
+
+
+def nth(place: int, of: object) -> dict[str, Any]:
+    return {"Fn::Select": [place, of]}
+
+
+LIST: Final = {"Fn::Split": [";", PARAMETER]}
+BLOCKS: Final = {"Fn::Cidr": [att("Vpc", "CidrBlock"), "4", 8]}
+"""Subnets of 256 addresses."""
+
 ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("as it is", with_endpoints(), OPEN),
     ("gateway type", with_endpoints(Ssm=made("ssm", VpcEndpointType="Gateway")), ENDPOINT_MISSING),
@@ -979,6 +996,22 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
                     Private=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"),
                                      CidrBlock=ref("Other")),
                     Admits=admitting(CidrIp=PARAMETER)), OPEN),
+    ("ranges by one entry of a list", ranged(nth(0, LIST), nth(0, LIST)), OPEN),
+    ("ranges by two entries of a list", ranged(nth(0, LIST), nth(1, LIST)), UNKNOWN),
+    ("ranges by texts that differ in a parameter",
+     ranged({"Fn::Sub": "${Given}.0/24"}, {"Fn::Sub": "${Other}.0/24"}), UNKNOWN),
+    ("ranges by one block of several", ranged(nth(1, BLOCKS), "10.0.1.0/24"), OPEN),
+    ("ranges by two blocks of several", ranged(nth(1, BLOCKS), nth(2, BLOCKS)),
+     ENDPOINT_UNREACHABLE),
+    ("ranges by the same block of a parameter", ranged(nth(1, BLOCKS), nth(1, BLOCKS), PARAMETER),
+     OPEN),
+    ("ranges by two blocks of a parameter", ranged(nth(1, BLOCKS), nth(2, BLOCKS), PARAMETER),
+     UNKNOWN),
+    ("more blocks than the range has", ranged(nth(0, {"Fn::Cidr": [BLOCK, 4, 28]}), "10.0.1.0/24"),
+     UNKNOWN),
+    ("a subnet by parameter, and more than the VPC", ranged(PARAMETER, "10.0.0.0/8"), OPEN),
+    ("a subnet by parameter, and another range", ranged(PARAMETER, "10.9.0.0/16"),
+     ENDPOINT_UNREACHABLE),
     ("ranges by another parameter",
      with_endpoints(Vpc=resource("AWS::EC2::VPC", CidrBlock=PARAMETER, EnableDnsHostnames=True),
                     Admits=admitting(CidrIp=ref("Other"))), UNKNOWN),

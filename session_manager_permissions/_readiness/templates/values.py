@@ -6,6 +6,8 @@ import json
 import re
 from collections import defaultdict
 from functools import cached_property, partial
+from ipaddress import IPv4Network
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _patterns
@@ -173,6 +175,7 @@ class Assembly:
             and resource is not None
             and resource.is_certain
             and name not in template.nested
+            and argument[-1] != "CidrBlock"
             and not isinstance(resource.properties, Deployed)
         )
 
@@ -235,6 +238,10 @@ class Assembly:
         _existing(resource)
         if resource.type == "AWS::IAM::Role" and attribute == "Arn":
             return self._role_arn(resource)
+        if resource.type == "AWS::EC2::VPC" and attribute == "CidrBlock":
+            block = resource.properties.get(attribute)
+            if block is not None:  # else IPAM gives it one
+                return self._once(("block", resource), lambda: self.value(template, block))
         return (ReturnValue(resource, attribute),)
 
     def _output(self, template: Template, name: str) -> Value | None:
@@ -337,6 +344,8 @@ class Assembly:
             case "Fn::FindInMap", of:
                 found = self._in_map(template, of)
                 return self._list(template, found) if isinstance(found, list) else None
+            case "Fn::Cidr", [_, _, _] as argument:
+                return _blocks(*(as_text(self.value(template, one)) for one in argument))
         return None
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
@@ -531,6 +540,15 @@ def _is_plain(part: ReturnValue | Unresolved, separator: str) -> bool:
         name = text(mapping(part.resource.body.get("Properties")).get(_NAMED[type_], ""))
         return "," not in separator or not ("," in name or UNKNOWN in name)
     return type_ in _WITH_ID and (not attribute or attribute.endswith("Id"))
+
+
+def _blocks(block: str, count: str, bits: str) -> list[Value] | None:
+    """Return what `Fn::Cidr` makes of a block of IPv4; None if that is not known."""
+    try:
+        several = IPv4Network(block).subnets(new_prefix=32 - int(bits))
+        return [(str(one),) for one in islice(several, min(int(count), 256))]
+    except ValueError:
+        return None
 
 
 def _stripped(value: Value) -> Value:
