@@ -152,12 +152,17 @@ class Asked(NamedTuple):
         if theirs and ours and not theirs & ours:
             return False
         service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
-        return False if service and service[1] != self.service else None
+        is_alias = ":alias/" in text  # by which no policy names a key
+        return False if is_alias or (service and service[1] != self.service) else None
 
 
 def _identified(value: Value) -> str:
-    """Return a value as a text in which each part that is only known at deployment has a name."""
-    return "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
+    """Return a value as a text in which each part that is only known at deployment has a name.
+
+    An ARN is without its partition, as there is none of another partition.
+    """
+    named = "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
+    return re.sub("^arn:[^:]*:", "arn::", named)
 
 
 _OF_SESSIONS: Final = _needs.of_session_key(None, sessions_only=True)

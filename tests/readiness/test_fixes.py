@@ -54,7 +54,7 @@ from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import HERE, ROOT
 
-from .judging import ref, resource
+from .judging import att, ref, resource
 from .policy_table import ALL, AWS, allow
 from .reports import TRUST, Report, inline, machine, managed_policy, profile_and_role
 from .test_compute_findings import (
@@ -1072,6 +1072,15 @@ IN_WORDS: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
             Second=managed_policy(allow("s3:*"), roles=[]),
         ),
         "or give the role another boundary",
+    ),
+    "a key whose policy leaves IAM out": (
+        SESSION_DENIED,
+        profile_and_role(
+            inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))),
+            Key=resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
+            Document=session(kmsKeyId=att("Key", "Arn")),
+        ),
+        "let the account's policies of IAM decide in the policy of 'Key'",
     ),
     "a bucket, and no route table": (
         ENDPOINT_MISSING,

@@ -11,6 +11,7 @@ from session_manager_permissions._readiness.rules import (
     AGENT_MISSING,
     CANNOT_BE_KNOWN,
     EXEC_DENIED,
+    KEY_NOT_BY_ARN,
     LOG_LOST,
     SESSION_DENIED,
     TAGS_MATCH_NOTHING,
@@ -39,7 +40,40 @@ def key(*principals: object) -> dict[str, Any]:
     return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
 
 
+def with_key_policy(*statements: Statement) -> dict[str, Any]:
+    """The default document, and a key with a policy of its own."""
+    made = resource("AWS::KMS::Key", KeyPolicy={"Statement": [*statements]})
+    return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
+
+
+def with_bucket_policy(*statements: Statement, algorithm: str = "AES256") -> dict[str, Any]:
+    """The default document, which enforces encrypted logs, and the policy of its bucket."""
+    by_default = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
+    policy_of_bucket = resource(
+        "AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument={"Statement": [*statements]}
+    )
+    return {
+        "A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+        "Bucket": resource(
+            "AWS::S3::Bucket",
+            BucketEncryption={"ServerSideEncryptionConfiguration": by_default},
+        ),
+        "P": policy_of_bucket,
+    }
+
+
+def of(principal: object) -> dict[str, Any]:
+    return {"Principal": {"AWS": principal}}
+
+
 ARN: Final = att("Key", "Arn")
+ACCOUNT: Final = of(ref("AWS::AccountId"))
+MINE: Final = of(att("Role", "Arn"))
+INSECURE: Final = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")
+BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
+LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
+READS: Final = "s3:GetEncryptionConfiguration"
 WITH_KEY: Final = document(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
@@ -129,6 +163,126 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
         [decrypt(Condition={"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}})],
         UNKNOWN,
     ),
+    "a key elsewhere": ({"A": ELSEWHERE}, [], UNKNOWN),
+    "a key elsewhere that is granted": ({"A": ELSEWHERE}, [decrypt("arn:aws:kms:*:1:*")], READY),
+    "a key elsewhere that is denied": ({"A": ELSEWHERE}, [deny("kms:*")], UNKNOWN),
+    "a key by parameter": ({"A": BY_PARAMETER}, [], UNKNOWN),
+    "a key by parameter that is granted": ({"A": BY_PARAMETER}, [decrypt(ref("Free"))], READY),
+    "a key granted by the ARN of its alias": (
+        {"A": WITH_KEY},
+        [decrypt("arn:aws:kms:eu-west-1:1:alias/a")],
+        DENIED | {KEY_NOT_BY_ARN},
+    ),
+    "a key whose policy allows the role alone": (
+        with_key_policy(allow("kms:Decrypt", **MINE)),
+        [],
+        READY,
+    ),
+    "a key whose policy allows the role beyond its boundary": (
+        with_key_policy(allow("kms:Decrypt", **MINE)) | bounded(ref("B")),
+        [],
+        DENIED,
+    ),
+    "a key whose policy allows the role on a condition": (
+        with_key_policy(allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})),
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a key whose policy leaves out the account": (
+        with_key_policy(allow("kms:*", Principal={"Service": "logs.amazonaws.com"})),
+        [decrypt()],
+        DENIED,
+    ),
+    "a key whose policy lets in another account": (
+        with_key_policy(allow("kms:*", **of("2"))),
+        [decrypt()],
+        DENIED,
+    ),
+    "a key whose policy lets the account in": (
+        with_key_policy(allow("kms:*", **ACCOUNT)),
+        [decrypt()],
+        READY,
+    ),
+    "a key whose policy lets an account in that may be another": (
+        with_key_policy(allow("kms:*", **of(ref("Free")))),
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a key whose policy lets in a role by its ARN": (
+        with_key_policy(allow("kms:*", **of("arn:aws:iam::1:role/web"))),
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a key whose policy lets in a user": (
+        with_key_policy(allow("kms:*", **of("arn:aws:iam::1:user/ana"))),
+        [decrypt()],
+        DENIED,
+    ),
+    "a key whose policy lets in all but a user": (
+        with_key_policy(allow("kms:*") | {"NotPrincipal": of("arn:aws:iam::1:user/ana")}),
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a key whose policy lets the account list keys": (
+        with_key_policy(allow("kms:List*", **ACCOUNT)),
+        [decrypt()],
+        DENIED,
+    ),
+    "a key without a policy": (
+        with_key_policy() | {"Key": resource("AWS::KMS::Key")},
+        [decrypt()],
+        READY,
+    ),
+    "a key whose policy can't be read": (
+        with_key_policy() | {"Key": resource("AWS::KMS::Key", KeyPolicy=ref("Free"))},
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a key whose policy denies the account": (
+        with_key_policy(allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)),
+        [decrypt()],
+        DENIED,
+    ),
+    "a key whose policy denies on a condition": (
+        with_key_policy(
+            allow("kms:*", **ACCOUNT), deny("kms:*", **of("*"), Condition={"Null": {"a": "b"}})
+        ),
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a bucket elsewhere": ({"A": LOGS_ELSEWHERE}, [], UNKNOWN),
+    "a bucket elsewhere that is granted": (
+        {"A": LOGS_ELSEWHERE},
+        [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::logs"})],
+        READY,
+    ),
+    "a bucket whose policy denies what is not encrypted on its way": (
+        with_bucket_policy(deny("s3:*", **of("*"), **INSECURE)),
+        [allow("s3:*")],
+        READY,
+    ),
+    "a bucket, and the policy of another": (
+        with_bucket_policy()
+        | {
+            "P": resource(
+                "AWS::S3::BucketPolicy",
+                Bucket="another",
+                PolicyDocument={"Statement": [deny("s3:*", **of("*"))]},
+            )
+        },
+        [allow("s3:*")],
+        READY,
+    ),
+    "a bucket whose policy denies": (
+        with_bucket_policy(deny("s3:*", **of("*"))),
+        [allow("s3:*")],
+        UNKNOWN,
+    ),
+    "a bucket that is encrypted twice": (
+        with_bucket_policy(algorithm="aws:kms:dsse"),
+        [allow("s3:*")],
+        UNKNOWN,
+    ),
     "a document of ports": ({"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
     "a document on a condition": ({"A": on(WITH_KEY, "Free")}, [], READY),
     "a policy on a condition": (
@@ -197,6 +351,14 @@ def test_session_documents(
     verdict = {UNKNOWN: "can't be known", DENIED: "not ready"}.get(found, "ready")
     assert report.rules == found
     assert report.verdicts == {verdict if DEFAULT_DOCUMENT in str(added) else "ready": 1}
+
+
+@pytest.mark.parametrize(("account", "found"), [("1", READY), ("unknown-account", UNKNOWN)])
+def test_account_of_a_key_by_its_number(check: Check, account: str, found: frozenset[str]) -> None:
+    parts = with_key_policy(allow("kms:*", **of("arn:aws:iam::1:root")))
+    body = profile_and_role(inline(ALL, decrypt()), **parts)
+
+    assert check(body, a=account).rules == found
 
 
 @pytest.mark.parametrize(
