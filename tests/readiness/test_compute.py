@@ -395,6 +395,16 @@ BOTH = [("Subnet", ["Group"], None), ("Other", ["Group"], None)]
         (
             {
                 "Template": template(SecurityGroupIds=[GROUP]),
+                "Fleet": scaling(
+                    LaunchTemplate=SPEC,
+                    VPCZoneIdentifier=[{"Fn::Join": [",", [ref("Subnet"), ref("Other")]]}],
+                ),
+            },
+            [{"set_in": "Template", "profile": None, "places": BOTH}],
+        ),
+        (
+            {
+                "Template": template(SecurityGroupIds=[GROUP]),
                 "Fleet": scaling(LaunchTemplate=SPEC, VPCZoneIdentifier=NO_VALUE),
             },
             [
@@ -496,8 +506,7 @@ BOTH = [("Subnet", ["Group"], None), ("Other", ["Group"], None)]
                             {
                                 "LaunchTemplateSpecification": SPEC,
                                 "Overrides": [
-                                    {"SubnetId": ref("Subnet")},
-                                    {"SubnetId": ref("Other")},
+                                    {"SubnetId": {"Fn::Sub": "${Subnet},${Other}"}},
                                     {"InstanceType": "t3.micro"},
                                 ],
                             }

@@ -350,15 +350,16 @@ class Assembly:
 
     def _find_in_map(self, template: Template, argument: object) -> Value | None:
         found = self._in_map(template, argument)
-        return _literal(template, found) if isinstance(found, str) else _scalar(found)
+        return None if found is None else self.value(template, found)
 
     def _in_map(self, template: Template, argument: object) -> object:
-        """Return an entry of a map; None if it is not known which."""
+        """Return an entry of a map, or the default where it has none; None if that is not known."""
         match argument:
             case [str(name), *keys] if len(keys) in {2, 3}:
                 found: object = template.mappings.get(name)
             case _:
                 return None
+        default = mapping(keys[-1]).get("DefaultValue")
         for key in keys[:2]:
             match self.value(template, key):
                 case (str(known),):
@@ -367,10 +368,12 @@ class Assembly:
                     ref = mapping(key).get("Ref")
                     decider = f"the parameter {ref!r}" if ref else f"the value {shown(key)}"
                     found = self._entry(mapping(found), unknown, decider)
-                    if found is None and len(keys) == len(keys[:2]):
+                    if found is None and default is None:
                         raise NoSuchDeployment  # CloudFormation finds no such entry
                 case _:
                     return None
+            if found is None:
+                return default
         return found
 
     def _entry(self, among: dict[str, Any], unknown: Unresolved, decider: str) -> object:
