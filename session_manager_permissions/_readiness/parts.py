@@ -127,18 +127,18 @@ class Parts:
 
     @cached_property
     def _customised(self) -> dict[Resource, list[Resource]]:
-        return self._by_mentioned(self.custom)
+        return self.by_mentioned(self.custom)
 
     @cached_property
     def _given_away(self) -> dict[Resource, list[Resource]]:
-        return self._by_mentioned(self.unread_stacks)
+        return self.by_mentioned(self.unread_stacks)
 
     @cached_property
     def given(self) -> list[Resource]:
         """The resources that a custom resource refers to, or a stack whose template is not here."""
         return [*dict.fromkeys((*self._given_away, *self._customised))]
 
-    def _by_mentioned(self, resources: list[Resource]) -> dict[Resource, list[Resource]]:
+    def by_mentioned(self, resources: list[Resource]) -> dict[Resource, list[Resource]]:
         """Map each resource that others refer to, to these. The last one is named first."""
         found: dict[Resource, list[Resource]] = {}
         for resource in reversed(resources):
