@@ -807,7 +807,7 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
     ("no profile, macro beside its properties", {"Instance": {"Type": "AWS::EC2::Instance",
         "Properties": {}, "Fn::Transform": {"Name": "M"}}}, UNKNOWN),
     ("loop of topics", {"Fn::ForEach::Topics": ["T", ["A"], {
-        "T${T}": resource("AWS::SNS::Topic")}]}, READY),
+        "T${T}": resource("AWS::SNS::Topic"), "F${T}": resource("AWS::Lambda::Function")}]}, READY),
     ("no profile, registered by the agent with an activation",
      launched(IamInstanceProfile=NO_VALUE, UserData=registering(
          "sudo amazon-ssm-agent -register -code ", " -id ", " -region eu-west-1")), UNKNOWN),

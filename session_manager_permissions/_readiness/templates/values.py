@@ -124,6 +124,18 @@ class Assembly:
         found = rewritten(written, read)
         return parsed(found) if isinstance(found, str) else found
 
+    def settled(self, template: Template, expression: object) -> Value:
+        """Return the value, with the one of the `AllowedValues` of a parameter that a world has."""
+        return _joined((self._settled(part),) for part in self.value(template, expression))
+
+    def _settled(self, part: str | ReturnValue | Unresolved) -> str | ReturnValue | Unresolved:
+        if isinstance(part, Unresolved):
+            decider = f"the parameter {part.expression!r}"
+            for one in sorted(part.allowed or ()):
+                if self.worlds.is_one_of(part, frozenset({one}), decider, part.allowed):
+                    return one
+        return part
+
     def possible(self, template: Template, expression: object) -> list[Value]:
         """Return each value that an expression has in a world."""
         if isinstance(expression, str) or self.is_certain(template, expression):
