@@ -319,12 +319,9 @@ class Launchers:
                 resource, entry.get("LaunchTemplateSpecification") if entry else written
             )
             overrides = [*mappings(entry.get("Overrides") if entry else None)]
-            subnets = tuple(
-                self._parts.reference(resource.template, override["SubnetId"], SUBNET)
-                for override, _ in overrides
-                if override is not None and "SubnetId" in override
-            )
-            if len(subnets) < len(overrides):  # the others take the template's
+            given = [one["SubnetId"] for one, _ in overrides if one and "SubnetId" in one]
+            subnets = self._reader.subnets(resource, given)
+            if len(given) < len(overrides):  # the others take the template's
                 subnets += launch.subnets or (_DEFAULT_VPC,)
             launch = launch._replace(subnets=subnets or launch.subnets)
             yield self._compute(resource, launch)

@@ -18,6 +18,7 @@ from .templates.functions import (
     candidates,
     intrinsic,
     is_function,
+    listed,
     mapping,
     mappings_in,
     shown,
@@ -271,8 +272,12 @@ class LaunchReader:
         )
 
     def subnets(self, origin: Resource, written: object) -> tuple[Reference, ...]:
-        """The subnets that a property names."""
-        return self.parts.references(origin.template, written, SUBNET)
+        """The subnets that a property names, of which an entry may have several with commas."""
+        found = self.parts.references(origin.template, written, SUBNET)
+        if not any(isinstance(one, Unknown) for one in found):
+            return found
+        several = (self.parts.split(origin.template, entry, SUBNET) for entry in listed(written))
+        return tuple(one for each in several for one in each)
 
     def _groups(self, origin: Resource, data: dict[str, Any], *names: str) -> tuple[Reference, ...]:
         return tuple(

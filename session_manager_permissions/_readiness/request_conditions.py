@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from session_manager_permissions._needs import REQUEST_KEYS
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches
 
 from .templates.functions import is_function, listed, text
@@ -23,6 +24,9 @@ class RequestContext(NamedTuple):
     read: Callable[[object], str] = text
     """Reads a value of a condition as a text, with `UNKNOWN` for what is not known."""
 
+
+REQUEST_CONTEXT: Final = RequestContext({key.lower(): value for key, value in REQUEST_KEYS.items()})
+"""What is known of each call of each agent."""
 
 MARKS: Final = 0xE000
 """The first of the characters that each stand for a value of the stack that is not known."""

@@ -27,7 +27,7 @@ from .policies import (
     read,
     within,
 )
-from .request_conditions import MARKS, RequestContext
+from .request_conditions import MARKS, REQUEST_CONTEXT, RequestContext
 from .role_names import folded, may_be_named, name_in, role_in
 from .templates.functions import (
     UNKNOWN,
@@ -155,12 +155,17 @@ class Asked(NamedTuple):
         if theirs and ours and not theirs & ours:
             return False
         service = re.match("arn:[^:]*:([a-z0-9-]+):", text)
-        return False if service and service[1] != self.service else None
+        is_alias = ":alias/" in text  # by which no policy names a key
+        return False if is_alias or (service and service[1] != self.service) else None
 
 
 def _identified(value: Value) -> str:
-    """Return a value as a text in which each part that is only known at deployment has a name."""
-    return "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
+    """Return a value as a text in which each part that is only known at deployment has a name.
+
+    An ARN is without its partition, as there is none of another partition.
+    """
+    named = "".join(part if isinstance(part, str) else f"<{hash(part)}>" for part in value)
+    return re.sub("^arn:[^:]*:", "arn::", named)
 
 
 _OF_SESSIONS: Final = _needs.of_session_key(None, sessions_only=True)
@@ -355,7 +360,7 @@ class Roles:
     def _context(self, template: Template) -> RequestContext:
         """Return what is known of the calls of instances that get a policy of a template."""
         value = partial(self._assembly.value, template)
-        values = {key.lower(): known for key, known in _needs.REQUEST_KEYS.items()}
+        values = {**REQUEST_CONTEXT.values}
         if self._is_one_environment:
             values[_needs.REGION_KEY.lower()] = _marked(value({"Ref": "AWS::Region"}))
         return RequestContext(values, lambda written: _marked(value(written)))
@@ -580,7 +585,7 @@ class Roles:
 
         An empty text stands for one that is neither of the app nor of AWS.
         """
-        found = self._assembly.value(resource.template, arn)
+        found = self._assembly.settled(resource.template, arn)
         match found:
             case (ReturnValue(policy, _),):
                 return self._managed.get(policy, "")

@@ -736,6 +736,13 @@ IN_WORDS: Final[dict[str, tuple[str, Body, str]]] = {
         within({"Fn::If": ["C", ref("Boundary"), ref("Second")]}, allow("s3:*"), Second=resource(
             "AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": [allow("s3:*")]})),
         "or give the role another boundary"),
+    "a key whose policy leaves IAM out": (
+        "session-denied",
+        profile_and_role(
+            inline(ALL, allow("kms:Decrypt", on=att("Key", "Arn"))),
+            Key=resource("AWS::KMS::Key", KeyPolicy={"Statement": []}),
+            Document=session(kmsKeyId=att("Key", "Arn"))),
+        "let the account's policies of IAM decide in the policy of 'Key'"),
     "a bucket, and no route table": (
         "endpoint-missing",
         isolated_in_l1(Ssm=endpoint("ssm"), Messages=endpoint("ssmmessages"), Table=None,

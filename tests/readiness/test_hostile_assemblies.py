@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from session_manager_permissions._readiness import policies, roles
@@ -356,6 +356,8 @@ FUNCTIONS = [
     {"Fn::Select": [9**99, ["a"]]},
     {"Fn::FindInMap": ["M", "a", "b"]},
     {"Fn::FindInMap": [[], {}, None]},
+    {"Fn::FindInMap": ["M", "z", "b", {"DefaultValue": []}]},
+    {"Fn::Select": [0, {"Fn::Cidr": ["10.0.0.0/8", 9**99, "-1"]}]},
     {"Fn::ImportValue": {"Fn::Sub": "x-${Name}"}},
     {"Fn::ImportValue": []},
     {"Fn::GetStackOutput": {"StackName": [], "OutputName": {}}},
@@ -369,6 +371,7 @@ FUNCTIONS = [
     "*" * 500,
 ]
 PLACES = places(WHOLE)
+OF_MANAGED = ("Resources", "Managed", "Properties", "PolicyDocument", "Statement", 0)
 
 
 def mutated(body: Any, way: tuple[str | int, ...], value: object) -> Any:  # noqa: ANN401
@@ -393,6 +396,7 @@ def mutated(body: Any, way: tuple[str | int, ...], value: object) -> Any:  # noq
         max_size=3,
     )
 )
+@example(changes=[((*OF_MANAGED, "Resource"), {"Fn::ForEach::Loop": [1]})])
 def test_mutated_templates(
     tmp_path: Path, changes: list[tuple[tuple[str | int, ...], object]]
 ) -> None:

@@ -65,6 +65,7 @@ RESOLVER_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("own DNS servers", served("10.0.0.5"), UNKNOWN),
     ("own DNS servers and Amazon's", served("10.0.0.5", "AmazonProvidedDNS"), UNKNOWN),
     ("Amazon's DNS servers", served("AmazonProvidedDNS"), OPEN),
+    ("Amazon's DNS server by its address", served("169.254.169.253"), OPEN),
     ("DHCP options by id",
      {"Servers": resource("AWS::EC2::VPCDHCPOptionsAssociation", VpcId=ref("Vpc"),
                           DhcpOptionsId="dopt-1")}, UNKNOWN),
@@ -377,14 +378,31 @@ def test_what_the_names_of_an_endpoint_lead_to(
     assert said(found) == expected
 
 
+def here(service: str) -> dict[str, str]:
+    """The name of a service in the region of the stack."""
+    return {"Fn::Sub": f"{service}.${{AWS::Region}}.amazonaws.com"}
+
+
 @pytest.mark.parametrize(
-    ("region", "expected"),
-    [("eu-west-1", UNKNOWN), (ref("AWS::Region"), OPEN)],
+    ("body", "expected"),
+    [
+        (optional(ServiceRegion="eu-west-1"), UNKNOWN),
+        (optional(ServiceRegion=ref("AWS::Region")), OPEN),
+        (with_endpoints(**by_zone(here("ssm"), record(here("ssm")))), OPEN),
+        (with_endpoints(**by_zone(SSM)), UNKNOWN),
+        (with_endpoints(**by_zone(here("sqs"))), ENDPOINT_UNREACHABLE),
+        (templated(**forwarding(Rule=here("ssm"))), UNKNOWN),
+        (templated(**forwarding(Rule="ssm.us-east-1.amazonaws.com")), UNKNOWN),
+        (templated(**forwarding(Rule=here("sqs"))), OPEN),
+        (templated(**forwarding(Rule="sqs.us-east-1.amazonaws.com")), OPEN),
+        (templated(**firewall(BLOCKS, Domains=[here("ssm")])), UNKNOWN),
+        (templated(**firewall(BLOCKS, Domains=["sqs.us-east-1.amazonaws.com"])), OPEN),
+    ],
 )
-def test_region_of_an_endpoint_in_a_stack_for_any_region(
-    tmp_path: Path, region: object, expected: str
+def test_names_in_a_stack_for_any_region(
+    tmp_path: Path, body: dict[str, Any], expected: str
 ) -> None:
-    paths = write(tmp_path, Stack=optional(ServiceRegion=region))
+    paths = write(tmp_path, Stack=body)
     deployed_to(tmp_path, "Stack", "unknown-account/unknown-region")
     (found,) = verdicts(paths).values()
     assert said(found) == expected

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
@@ -27,6 +29,7 @@ from session_manager_permissions._network.verdicts import (
     PathVerdict,
     State,
 )
+from session_manager_permissions._readiness.network.vpcs import _KNOWN
 from session_manager_permissions._readiness.rules import NO_INSTANCE_PROFILE
 from tests.conftest import DATA, HERE, MakeApp, MakeStack, synth
 
@@ -35,7 +38,6 @@ from .reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 APPS = DATA / "apps"
 OPEN, UNKNOWN = State.OPEN.value, State.UNKNOWN.value
@@ -777,7 +779,49 @@ ROUTE_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("prefix list whose entries suffice together",
      templated(**listing({"Cidr": "0.0.0.0/1"}, {"Cidr": "128.0.0.0/1"})), OPEN),
     ("prefix list without entries", templated(**listing()), EGRESS_CLOSED),
+    ("a type that is not known, with the VPC",
+     templated(New=resource("AWS::EC2::VPCFilter", VpcId=ref("Vpc"))), UNKNOWN),
+    ("a type that is not known, with a subnet, where no route leads out",
+     templated(PrivateRoute=None, New=resource("AWS::EC2::Way", Subnets=[ref("Private")])),
+     UNKNOWN),
+    ("a type that is not known, on a condition",
+     templated(New=on(resource("AWS::Route53Resolver::Blocker", Of=ref("Vpc")))), UNKNOWN),
+    ("a type that is not known, with another VPC",
+     templated(New=resource("AWS::EC2::VPCFilter", VpcId=ref("Other")),
+               Other=resource("AWS::EC2::VPC", CidrBlock=BLOCK)), OPEN),
+    ("a type of another service, with the VPC",
+     templated(New=resource("AWS::Database::Cluster", VpcId=ref("Vpc"))), OPEN),
+    ("a type that changes no path, with the VPC",
+     templated(New=resource("AWS::EC2::FlowLog", ResourceId=ref("Vpc"))), OPEN),
 ]  # fmt: skip
+
+STRANGE: Final = {
+    "AWS::EC2::ApplicationStatusCheck",
+    "AWS::EC2::EnclaveCertificateIamRoleAssociation",
+    "AWS::EC2::FpgaImage",
+    "AWS::EC2::IPv4Pool",
+    "AWS::EC2::IpPoolRouteTableAssociation",
+    "AWS::EC2::NetworkPerformanceMetricSubscription",
+    "AWS::EC2::SecondaryNetwork",
+    "AWS::EC2::SnapshotBlockPublicAccess",
+    "AWS::EC2::SqlHaStandbyDetectedInstance",
+    "AWS::EC2::VPCEncryptionControl",
+}
+"""What CDK has that may change a network, or names no part of one."""
+
+
+def test_what_is_known_of_the_types_of_cdk() -> None:
+    library = Path(cdk.__file__).parent
+    modules = ("ec2", "networkfirewall", "networkmanager", "ram", "route53*", "vpclattice")
+    files = [one for name in modules for one in library.glob(f"aws_{name}/__init__.py")]
+    types = {
+        type_
+        for one in files
+        for type_ in re.findall(r"(?<=:cloudformationResource: )[\w:]+", one.read_text("utf-8"))
+        if not type_.startswith("AWS::Route53Rec") and not type_.startswith("AWS::Route53Global")
+    }
+    assert len(types) >= 100
+    assert {one for one in types if not _KNOWN.fullmatch(one)} <= STRANGE
 
 
 @pytest.mark.parametrize(
@@ -831,6 +875,23 @@ POLICIES_OF_ALL: Final[dict[str, object]] = {
 def with_policy(policy: object) -> dict[str, Any]:
     return with_endpoints(Ssm=made("ssm", PolicyDocument=policy))
 
+
+def ranged(subnet: object, admitted: object, vpc: object = BLOCK) -> dict[str, Any]:
+    """Endpoints that admit a range, and the ranges of the subnet and of the VPC."""
+    return with_endpoints(
+        Vpc=resource("AWS::EC2::VPC", CidrBlock=vpc, EnableDnsHostnames=True),
+        Private=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"), CidrBlock=subnet),
+        Admits=admitting(CidrIp=admitted),
+    )
+
+
+def nth(place: int, of: object) -> dict[str, Any]:
+    return {"Fn::Select": [place, of]}
+
+
+LIST: Final = {"Fn::Split": [";", PARAMETER]}
+BLOCKS: Final = {"Fn::Cidr": [att("Vpc", "CidrBlock"), "4", 8]}
+"""Subnets of 256 addresses."""
 
 ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
     ("as it is", with_endpoints(), OPEN),
@@ -979,6 +1040,22 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
                     Private=resource("AWS::EC2::Subnet", VpcId=ref("Vpc"),
                                      CidrBlock=ref("Other")),
                     Admits=admitting(CidrIp=PARAMETER)), OPEN),
+    ("ranges by one entry of a list", ranged(nth(0, LIST), nth(0, LIST)), OPEN),
+    ("ranges by two entries of a list", ranged(nth(0, LIST), nth(1, LIST)), UNKNOWN),
+    ("ranges by texts that differ in a parameter",
+     ranged({"Fn::Sub": "${Given}.0/24"}, {"Fn::Sub": "${Other}.0/24"}), UNKNOWN),
+    ("ranges by one block of several", ranged(nth(1, BLOCKS), "10.0.1.0/24"), OPEN),
+    ("ranges by two blocks of several", ranged(nth(1, BLOCKS), nth(2, BLOCKS)),
+     ENDPOINT_UNREACHABLE),
+    ("ranges by the same block of a parameter", ranged(nth(1, BLOCKS), nth(1, BLOCKS), PARAMETER),
+     OPEN),
+    ("ranges by two blocks of a parameter", ranged(nth(1, BLOCKS), nth(2, BLOCKS), PARAMETER),
+     UNKNOWN),
+    ("more blocks than the range has", ranged(nth(0, {"Fn::Cidr": [BLOCK, 4, 28]}), "10.0.1.0/24"),
+     UNKNOWN),
+    ("a subnet by parameter, and more than the VPC", ranged(PARAMETER, "10.0.0.0/8"), OPEN),
+    ("a subnet by parameter, and another range", ranged(PARAMETER, "10.9.0.0/16"),
+     ENDPOINT_UNREACHABLE),
     ("ranges by another parameter",
      with_endpoints(Vpc=resource("AWS::EC2::VPC", CidrBlock=PARAMETER, EnableDnsHostnames=True),
                     Admits=admitting(CidrIp=ref("Other"))), UNKNOWN),

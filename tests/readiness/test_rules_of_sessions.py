@@ -31,7 +31,39 @@ def key(*principals: object) -> dict[str, Any]:
     return resource("AWS::KMS::Key", KeyPolicy={"Statement": statements})
 
 
+def with_key_policy(*statements: Statement) -> dict[str, Any]:
+    """The default document, and a key with a policy of its own."""
+    made = resource("AWS::KMS::Key", KeyPolicy={"Statement": [*statements]})
+    return {"A": document(DEFAULT_DOCUMENT, kmsKeyId=ARN), "Key": made}
+
+
+def with_bucket_policy(
+    *statements: Statement, of_bucket: object = None, algorithm: str = "AES256"
+) -> dict[str, Any]:
+    """The default document, which enforces encrypted logs, and a bucket policy: of its bucket."""
+    by_default = [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
+    encrypts = {"ServerSideEncryptionConfiguration": by_default}
+    of_it = {"Bucket": of_bucket or ref("Bucket"), "PolicyDocument": {"Statement": [*statements]}}
+    return {
+        "A": document(DEFAULT_DOCUMENT, s3BucketName=ref("Bucket"), s3EncryptionEnabled=True),
+        "Bucket": resource("AWS::S3::Bucket", BucketEncryption=encrypts),
+        "P": resource("AWS::S3::BucketPolicy", **of_it),
+    }
+
+
+def of(principal: object) -> dict[str, Any]:
+    return {"Principal": {"AWS": principal}}
+
+
 ARN: Final = att("Key", "Arn")
+ACCOUNT: Final = of(ref("AWS::AccountId"))
+MINE: Final = of(att("Role", "Arn"))
+ANYBODY: Final = of("*")
+INSECURE: Final = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+ELSEWHERE: Final = document(DEFAULT_DOCUMENT, kmsKeyId="arn:aws:kms:eu-west-1:1:key/1")
+BY_PARAMETER: Final = document(DEFAULT_DOCUMENT, kmsKeyId=ref("Free"))
+LOGS_ELSEWHERE: Final = document(DEFAULT_DOCUMENT, s3BucketName="logs", s3EncryptionEnabled=True)
+READS: Final = "s3:GetEncryptionConfiguration"
 WITH_KEY: Final = document(kmsKeyId=ARN)
 SESSION_ID: Final = "kms:EncryptionContext:aws:ssm:SessionId"
 OBJECTS: Final = {"Fn::Join": ["", [att("Bucket", "Arn"), "/logs/*"]]}
@@ -93,6 +125,24 @@ DOCUMENTS: Final[list[tuple[str, dict[str, Any], list[Statement], frozenset[str]
     ("two documents, of which none can be used", {"A": WITH_KEY, "B": WITH_KEY}, [], DENIED),
     ("the default document", {"A": DEFAULT}, [], DENIED),
     ("the default document, and a condition", {"A": DEFAULT}, [decrypt(Condition=BY_S3)], UNKNOWN),
+    ("a key elsewhere", {"A": ELSEWHERE}, [], UNKNOWN),
+    ("a key elsewhere that is granted", {"A": ELSEWHERE}, [decrypt("arn:aws:kms:*:1:*")], READY),
+    ("a key elsewhere that is denied", {"A": ELSEWHERE}, [deny("kms:*")], UNKNOWN),
+    ("a key by parameter", {"A": BY_PARAMETER}, [], UNKNOWN),
+    ("a key by parameter that is granted", {"A": BY_PARAMETER}, [decrypt(ref("Free"))], READY),
+    ("a key granted by the ARN of its alias", {"A": WITH_KEY},
+     [decrypt("arn:aws:kms:eu-west-1:1:alias/a")], DENIED | {"key-not-by-arn"}),
+    ("a bucket elsewhere", {"A": LOGS_ELSEWHERE}, [], UNKNOWN),
+    ("a bucket elsewhere that is granted", {"A": LOGS_ELSEWHERE},
+     [allow(READS, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::logs"})], READY),
+    ("a bucket whose policy denies what is not encrypted on its way",
+     with_bucket_policy(deny("s3:*", **ANYBODY, **INSECURE)), [allow("s3:*")], READY),
+    ("a bucket, and the policy of another",
+     with_bucket_policy(deny("s3:*", **ANYBODY), of_bucket="another"), [allow("s3:*")], READY),
+    ("a bucket whose policy denies",
+     with_bucket_policy(deny("s3:*", **ANYBODY)), [allow("s3:*")], UNKNOWN),
+    ("a bucket that is encrypted twice",
+     with_bucket_policy(algorithm="aws:kms:dsse"), [allow("s3:*")], UNKNOWN),
     ("a document of ports", {"A": document(kind="Port", kmsKeyId=ARN)}, [], READY),
     ("a document on a condition", {"A": on(WITH_KEY, "Free")}, [], READY),
     ("a policy on a condition", {"A": WITH_KEY, "P": on(policy(decrypt()), "Free")}, [], READY),
@@ -129,6 +179,56 @@ def test_session_documents(
     verdict = {UNKNOWN: "can't be known", DENIED: "not ready"}.get(found, "ready")
     assert report.rules == found
     assert report.verdicts == {verdict if DEFAULT_DOCUMENT in str(added) else "ready": 1}
+
+
+@pytest.mark.parametrize(
+    ("policy_of_key", "grants", "found"),
+    [
+        ([allow("kms:Decrypt", **MINE)], False, READY),
+        ([allow("kms:Decrypt", **MINE, Condition={"Bool": {"a": "b"}})], True, UNKNOWN),
+        ([allow("kms:*", Principal={"Service": "logs.amazonaws.com"})], True, DENIED),
+        ([allow("kms:*", **of("2"))], True, DENIED),
+        ([allow("kms:*", **ACCOUNT)], True, READY),
+        ([allow("kms:*", **of(ref("Free")))], True, UNKNOWN),
+        ([allow("kms:*", **of("arn:aws:iam::1:role/web"))], True, UNKNOWN),
+        ([allow("kms:*", **of("arn:aws:iam::1:user/ana"))], True, DENIED),
+        ([allow("kms:*") | {"NotPrincipal": of("arn:aws:iam::1:user/ana")}], True, UNKNOWN),
+        ([allow("kms:List*", **ACCOUNT)], True, DENIED),
+        ([allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)], True, DENIED),
+        ([allow("kms:*", **ACCOUNT), deny("kms:*", **ANYBODY, Condition={"Null": {"a": "b"}})],
+         True, UNKNOWN),
+        (None, True, READY),
+        (ref("Free"), True, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_policy_of_a_key(
+    check: Check, policy_of_key: object, grants: object, found: frozenset[str]
+) -> None:
+    """None stands for a key without a policy of its own."""
+    if isinstance(policy_of_key, list):
+        parts = with_key_policy(*policy_of_key)
+    else:
+        given = {} if policy_of_key is None else {"KeyPolicy": policy_of_key}
+        parts = {"A": DEFAULT, "Key": resource("AWS::KMS::Key", **given)}
+    body = profile_and_role(inline(ALL, *([decrypt()] if grants else [])), **parts)
+
+    assert check(body, a="1").rules == found
+
+
+def test_policy_of_a_key_gives_nothing_beyond_the_boundary(check: Check) -> None:
+    body = profile_and_role(
+        inline(ALL), **{"A": DEFAULT, "Key": key(att("Role", "Arn"))} | bounded(ref("B"))
+    )
+
+    assert check(body).rules == DENIED
+
+
+@pytest.mark.parametrize(("account", "found"), [("1", READY), ("unknown-account", UNKNOWN)])
+def test_account_of_a_key_by_its_number(check: Check, account: str, found: frozenset[str]) -> None:
+    parts = with_key_policy(allow("kms:*", **of("arn:aws:iam::1:root")))
+    body = profile_and_role(inline(ALL, decrypt()), **parts)
+
+    assert check(body, a=account).rules == found
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from session_manager_permissions import _needs
 from session_manager_permissions._readiness.roles import DECRYPT
-from session_manager_permissions._readiness.templates.functions import listed, shown, text
+from session_manager_permissions._readiness.templates.functions import (
+    intrinsic,
+    listed,
+    shown,
+    text,
+)
 
 from .remedies import Advice, Set
 from .rule import Finding, warning
@@ -96,8 +101,9 @@ def of_policy(roles: Roles, policy: Policy) -> Iterator[Finding]:
 
 def _is_no_key(written: object, resource: Resource) -> bool:
     """Tell whether a statement's resource is an alias, or the id of a key, in place of its ARN."""
-    if isinstance(written, dict) and "Ref" in written:
-        referenced = resource.template.resources.get(str(written["Ref"]))
+    function, name = intrinsic(written)
+    if function == "Ref":
+        referenced = resource.template.resources.get(name)
         return referenced is not None and referenced.type in {"AWS::KMS::Key", "AWS::KMS::Alias"}
     return _ALIAS_OR_ID.fullmatch(text(written)) is not None
 

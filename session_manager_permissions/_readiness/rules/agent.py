@@ -96,9 +96,7 @@ def _may_install(parts: Parts, compute: Compute) -> bool:
     written = compute.user_data
     if written is None:
         return False
-    script = written.value
-    if isinstance(script, dict) and "Fn::Base64" in script:
-        script = script["Fn::Base64"]
+    script = mapping(written.value).get("Fn::Base64", written.value)
     text = parts.assembly.text(written.template, script)
     return "ssm" in text or any(
         "://" in line or not _HARMLESS.fullmatch(line.strip()) for line in text.splitlines()
