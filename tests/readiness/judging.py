@@ -118,6 +118,21 @@ def verdicts(
     return found
 
 
+def verdict_of(
+    folder: Path, services: tuple[str, ...] = ALWAYS_NEEDED, /, **bodies: dict[str, Any]
+) -> PathVerdict:
+    """The verdict on the only compute of stacks with these templates."""
+    (found,) = verdicts(write(folder, **bodies), services).values()
+    return found
+
+
+def said_of(
+    folder: Path, services: tuple[str, ...] = ALWAYS_NEEDED, /, **bodies: dict[str, Any]
+) -> str:
+    """What is said of it."""
+    return said(verdict_of(folder, services, **bodies))
+
+
 def in_all(worlds: list[World[PathVerdict]]) -> PathVerdict:
     """The verdict that holds in all worlds."""
     first, states = worlds[0].judged, [one.judged.state for one in worlds]
