@@ -67,11 +67,13 @@ def write(folder: Path, **bodies: dict[str, Any]) -> list[str]:
     return [str(folder / f"{name}.template.json") for name in bodies if name in stacks]
 
 
-def deployed_to(folder: Path, name: str, environment: str) -> None:
-    """Deploy a stack of an assembly to `ACCOUNT/REGION`."""
+def deployed_to(folder: Path, name: str, environment: str, **properties: object) -> None:
+    """Deploy a stack of an assembly to `ACCOUNT/REGION`, with more properties."""
     manifest = folder / "manifest.json"
     body = json.loads(manifest.read_text())
-    body["artifacts"][name]["environment"] = f"aws://{environment}"
+    stack = body["artifacts"][name]
+    stack["environment"] = f"aws://{environment}"
+    stack["properties"] |= properties
     manifest.write_text(json.dumps(body))
 
 
