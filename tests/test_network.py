@@ -390,6 +390,7 @@ def test_closed_groups_are_certain_wherever_the_subnet_is() -> None:
 
 DENY: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
 ALLOW = DENY | {"Effect": "Allow"}
+OWN = {"StringEquals": {"aws:PrincipalAccount": "111122223333"}}
 OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
 
 
@@ -404,6 +405,7 @@ OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
         ([ALLOW, DENY | {"Condition": OTHER}], UNKNOWN),
         ([ALLOW, DENY | {"Principal": {"AWS": "444455556666"}}], UNKNOWN),
         ([ALLOW, DENY | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}], UNKNOWN),
+        ([ALLOW | {"Condition": OWN}], OPEN),
         ([ALLOW | {"Action": {"Ref": "Action"}}], UNKNOWN),
         ([{"Fn::If": ["Production", ALLOW, DENY]}], UNKNOWN),
         ({"Fn::If": ["Production", ALLOW, DENY]}, UNKNOWN),
