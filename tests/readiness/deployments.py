@@ -29,35 +29,34 @@ class Deployment(NamedTuple):
 
     def value(self, written: Any) -> Any:  # noqa: ANN401, C901, PLR0911
         """What CloudFormation makes of a part of a template; `NO_VALUE` where it is left out."""
-        match written:
-            case {"Ref": "AWS::NoValue"}:
+        if isinstance(written, list):
+            return [one for one in map(self.value, written) if one != NO_VALUE]
+        if not isinstance(written, dict):
+            return written
+        match [*written.items()]:
+            case [("Ref", "AWS::NoValue")]:
                 return NO_VALUE
-            case {"Ref": name}:
+            case [("Ref", name)]:
                 return self.named(name)
-            case {"Fn::GetAtt": [name, attribute]}:
+            case [("Fn::GetAtt", [name, attribute])]:
                 return self.named(f"{name}.{attribute}")
-            case {"Fn::If": [name, then, otherwise]}:
+            case [("Fn::If", [name, then, otherwise])]:
                 return self.value(then if self.conditions[name] else otherwise)
-            case {"Fn::FindInMap": [name, *keys]}:
+            case [("Fn::FindInMap", [name, *keys])]:
                 first, second = map(self.value, keys)
                 return self.mappings[name][first][second]
-            case {"Fn::Join": [separator, parts]}:
+            case [("Fn::Join", [separator, parts])]:
                 return separator.join(self.value(part) for part in parts)
-            case {"Fn::Split": [separator, text]}:
+            case [("Fn::Split", [separator, text])]:
                 return self.value(text).split(separator)
-            case {"Fn::Select": [index, entries]}:
+            case [("Fn::Select", [index, entries])]:
                 return self.value(entries)[int(index)]
-            case {"Fn::Sub": [text, names]}:
-                inner = {name: self.value(value) for name, value in names.items()}
-                return self._substituted(text, inner)
-            case {"Fn::Sub": text}:
+            case [("Fn::Sub", [text, names])]:
+                return self._substituted(text, self.value(names))
+            case [("Fn::Sub", text)]:
                 return self._substituted(text, {})
-            case dict():
-                inner = {name: self.value(one) for name, one in written.items()}
-                return {name: one for name, one in inner.items() if one != NO_VALUE}
-            case list():
-                return [one for one in map(self.value, written) if one != NO_VALUE]
-        return written
+        inner = {name: self.value(one) for name, one in written.items()}
+        return {name: one for name, one in inner.items() if one != NO_VALUE}
 
     def named(self, name: str) -> Any:  # noqa: ANN401
         """What a reference gives."""
@@ -99,15 +98,16 @@ def deployed(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
         one.get("AllowedValues") or [*_compared(name, json.dumps(declared)), "else"]
         for name, one in parameters.items()
     ]
-    bodies = {name: json.dumps(one) for name, one in resources.items()}
-    matters = [name for name in declared if any(f'"{name}"' in one for one in bodies.values())]
-    varies = [f'"{name}"' for name in (*matters, *parameters)]
+    bodies = {name: repr(one) for name, one in resources.items()}
+    whole = repr(resources)
+    matters = [name for name in declared if repr(name) in whole]
+    direct = [name for name in parameters if repr({"Ref": name}) in whole]
+    varies = [*map(repr, (*matters, *direct))]
     always = {
         name: Deployment({}, names).value(one)
         for name, one in resources.items()
         if not any(of in bodies[name] for of in varies)
     }
-    direct = [name for name in parameters if any(_REF % name in one for one in bodies.values())]
     seen: set[tuple[object, ...]] = set()
     for given in product(*values):
         chosen = dict(zip(parameters, given, strict=True))
@@ -125,12 +125,9 @@ def deployed(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {name: {"Type": one["Type"], **one["Properties"]} for name, one in made.items()}
 
 
-_REF: Final = '{"Ref": "%s"}'
-
-
 def _compared(name: str, conditions: str) -> list[str]:
     """The constants that conditions compare a parameter with."""
-    ref = re.escape(_REF % name)
+    ref = re.escape(json.dumps({"Ref": name}))
     found = re.findall(rf'\[{ref}, "([^"]*)"\]|\["([^"]*)", {ref}\]', conditions)
     return [one or other for one, other in found]
 

@@ -96,25 +96,18 @@ OUTBOUND: Final = (
     _https(CidrIp="0.0.0.0/1"),
     _https(CidrIp="128.0.0.0/1"),
 )
+ALLOWS_ALL: Final = {"Effect": "Allow", "Action": "*"}
 POLICIES: Final = (
-    {"Effect": "Allow", "Action": "*"},
+    ALLOWS_ALL,
     {"Effect": "Allow", "Action": ["ssm:*", "ssmmessages:*"]},
     {"Effect": "Allow", "Action": "ssm:GetParameter"},
     {"Effect": "Allow", "Action": ["SSM:Update*", "ssmmessages:Open*"]},
     {"Effect": "Allow", "NotAction": "s3:*"},
     {"Effect": "Deny", "NotAction": ["ssm:*"]},
     {"Effect": "Deny", "Action": "ssm:DeleteParameter"},
-    {
-        "Effect": "Allow",
-        "Action": "*",
-        "Condition": {"StringEquals": {"aws:PrincipalAccount": ref("AWS::AccountId")}},
-    },
-    {
-        "Effect": "Allow",
-        "Action": "*",
-        "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}},
-    },
-)
+    *(ALLOWS_ALL | {"Condition": {"StringEquals": of}}
+      for of in ({"aws:PrincipalAccount": ref("AWS::AccountId")}, {"aws:PrincipalOrgID": "o-1"})),
+)  # fmt: skip
 ALL_PORTS: Final = (0, 65535)
 OUT: Final = (
     ("allow", ANYWHERE, "-1", ALL_PORTS),
@@ -210,23 +203,17 @@ class _Draw:
     # The whole -----------------------------------------------------------------------------------
 
     def template(self) -> dict[str, Any]:
-        self._add(
-            "Vpc",
-            "VPC",
-            CidrBlock=VPC,
-            EnableDnsSupport=None if self._likely(0.5) else self._yes(0.95),
-            EnableDnsHostnames=self._yes(0.93),
-        )
-        self._add(
-            "List", "PrefixList", PrefixListName="own", AddressFamily="IPv4", MaxEntries=2,
-            Entries=[{"Cidr": self._rng.choice(("10.0.0.0/16", ANYWHERE, "10.1.0.0/16"))}],
-        )  # fmt: skip
+        self._add("Vpc", "VPC", CidrBlock=VPC,
+                  EnableDnsSupport=None if self._likely(0.5) else self._yes(0.95),
+                  EnableDnsHostnames=self._yes(0.93))  # fmt: skip
+        listed = [{"Cidr": self._rng.choice(("10.0.0.0/16", ANYWHERE, "10.1.0.0/16"))}]
+        self._add("List", "PrefixList", PrefixListName="own", AddressFamily="IPv4", MaxEntries=2,
+                  Entries=listed)  # fmt: skip
         for number, (name, block) in enumerate(SUBNETS.items()):
             six = {"Ipv6CidrBlock": f"2600:1f18:0:{number}::/64"} if self._likely(0.05) else {}
             gives = self._yes(0.9 if name == "Public" else 0.02)
-            self._add(
-                name, "Subnet", VpcId=ref("Vpc"), CidrBlock=block, MapPublicIpOnLaunch=gives, **six
-            )
+            self._add(name, "Subnet", VpcId=ref("Vpc"), CidrBlock=block, MapPublicIpOnLaunch=gives,
+                      **six)  # fmt: skip
         self._ways()
         self._groups()
         private = ("", "", "", "ssm ssmmessages", "ssm ssmmessages", "ssm", "ssmmessages")
@@ -244,18 +231,15 @@ class _Draw:
     def _ways(self) -> None:
         self._add("Gateway", "InternetGateway")
         if self._likely(0.95):
-            self._add(
-                "Attachment", "VPCGatewayAttachment", self._condition(0.05),
-                VpcId=ref("Vpc"), InternetGatewayId=ref("Gateway"),
-            )  # fmt: skip
+            self._add("Attachment", "VPCGatewayAttachment", self._condition(0.05), VpcId=ref("Vpc"),
+                      InternetGatewayId=ref("Gateway"))  # fmt: skip
         for name in SUBNETS:
             self._add(f"{name}Table", "RouteTable", VpcId=ref("Vpc"))
             if self._likely(0.95):
                 tables = [f"{name}Table", f"{self._rng.choice([*SUBNETS])}Table"]
-                self._add(
-                    f"{name}Association", "SubnetRouteTableAssociation", self._condition(0.05),
-                    SubnetId=ref(name), RouteTableId=self._maybe(*map(ref, tables)),
-                )  # fmt: skip
+                self._add(f"{name}Association", "SubnetRouteTableAssociation",
+                          self._condition(0.05), SubnetId=ref(name),
+                          RouteTableId=self._maybe(*map(ref, tables)))  # fmt: skip
         public = {"GatewayId": ref("Gateway")}
         if self._likely(0.95):
             self._route("Public", self._condition(0.05), public)
@@ -277,10 +261,9 @@ class _Draw:
         if self._likely(0.03):
             self._route("Private", "", public, "::/0")
         if self._likely(0.03):
-            self._add(
-                "ListRoute", "Route", self._condition(), RouteTableId=ref("PrivateTable"),
-                DestinationPrefixListId=att("List", "PrefixListId"), **self._out_of_sight(),
-            )  # fmt: skip
+            to_list = {"DestinationPrefixListId": att("List", "PrefixListId")}
+            self._add("ListRoute", "Route", self._condition(), RouteTableId=ref("PrivateTable"),
+                      **to_list, **self._out_of_sight())  # fmt: skip
 
     def _route(
         self, name: str, condition: str, target: dict[str, Any], block: str = ANYWHERE
@@ -292,20 +275,17 @@ class _Draw:
                 (["0.0.0.0/1", "128.0.0.0/1"], ["0.0.0.0/1"], [VPC[:-2] + "8"])
             )
         for one in blocks:
-            self._add(
-                f"{name}Route{len(self._resources)}", "Route", condition,
-                RouteTableId=ref(f"{name}Table"),
-                **{f"Destination{six}CidrBlock": one, **target},
-            )  # fmt: skip
+            self._add(f"{name}Route{len(self._resources)}", "Route", condition,
+                      RouteTableId=ref(f"{name}Table"),
+                      **{f"Destination{six}CidrBlock": one, **target})  # fmt: skip
         if condition and self._likely(0.5) and block == ANYWHERE:
             for pair in EXCLUSIVE:
                 if condition in pair:
                     other = pair[1 - pair.index(condition)]
                     igw = {"GatewayId": ref("Gateway")}
-                    self._add(
-                        f"{name}Route{len(self._resources)}", "Route", other,
-                        RouteTableId=ref(f"{name}Table"), DestinationCidrBlock=ANYWHERE, **igw,
-                    )  # fmt: skip
+                    self._add(f"{name}Route{len(self._resources)}", "Route", other,
+                              RouteTableId=ref(f"{name}Table"), DestinationCidrBlock=ANYWHERE,
+                              **igw)  # fmt: skip
                     return
 
     def _nat(self, condition: str) -> None:
@@ -325,10 +305,8 @@ class _Draw:
             self._add("Peer", "VPC", CidrBlock="10.9.0.0/16")
             self._add("Peering", "VPCPeeringConnection", VpcId=ref("Vpc"), PeerVpcId=ref("Peer"))
             return {"VpcPeeringConnectionId": ref("Peering")}
-        self._add(
-            "Transit", "TransitGatewayAttachment", VpcId=ref("Vpc"),
-            TransitGatewayId="tgw-0a", SubnetIds=[ref("Private")],
-        )  # fmt: skip
+        self._add("Transit", "TransitGatewayAttachment", VpcId=ref("Vpc"),
+                  TransitGatewayId="tgw-0a", SubnetIds=[ref("Private")])  # fmt: skip
         return {"TransitGatewayId": "tgw-0a"}
 
     # Filters -------------------------------------------------------------------------------------
@@ -338,10 +316,8 @@ class _Draw:
         if self._likely(0.3):
             several = [self._rng.choice(OUTBOUND) for _ in range(self._rng.choice((1, 1, 2, 3)))]
             rules = [self._maybe(one, NO_VALUE, *OUTBOUND) for one in several]
-        self._add(
-            "Group", "SecurityGroup", GroupDescription="compute", VpcId=ref("Vpc"),
-            SecurityGroupEgress=rules,
-        )  # fmt: skip
+        self._add("Group", "SecurityGroup", GroupDescription="compute", VpcId=ref("Vpc"),
+                  SecurityGroupEgress=rules)  # fmt: skip
         if self._likely(0.25 if rules else 0.03):
             rule = self._rng.choice(OUTBOUND)
             self._add("Leaves", "SecurityGroupEgress", self._condition(0.3),
@@ -373,21 +349,17 @@ class _Draw:
     def _acl(self, subnet: str) -> None:
         name = f"{subnet}Acl"
         self._add(name, "NetworkAcl", VpcId=ref("Vpc"))
-        self._add(
-            f"{name}Association", "SubnetNetworkAclAssociation", self._condition(),
-            SubnetId=ref(subnet), NetworkAclId=ref(name),
-        )  # fmt: skip
+        self._add(f"{name}Association", "SubnetNetworkAclAssociation", self._condition(),
+                  SubnetId=ref(subnet), NetworkAclId=ref(name))  # fmt: skip
         for egress, pool in ((True, OUT), (False, BACK)):
             entries = [self._rng.choice(pool) for _ in range(self._rng.choice((0, 1, 1, 2)))]
             entries += [("allow", ANYWHERE, "-1", ALL_PORTS)] if self._likely(0.7) else []
             for number, (action, block, protocol, (low, high)) in enumerate(entries, 1):
                 ports = {} if protocol == "-1" else {"PortRange": {"From": low, "To": high}}
-                self._add(
-                    f"{name}Entry{egress}{number}", "NetworkAclEntry", self._condition(0.05),
-                    NetworkAclId=ref(name), RuleNumber=number * 100, Egress=egress,
-                    Protocol=int(protocol), CidrBlock=block,
-                    RuleAction=self._maybe(action, "allow", "deny"), **ports,
-                )  # fmt: skip
+                self._add(f"{name}Entry{egress}{number}", "NetworkAclEntry", self._condition(0.05),
+                          NetworkAclId=ref(name), RuleNumber=number * 100, Egress=egress,
+                          Protocol=int(protocol), CidrBlock=block,
+                          RuleAction=self._maybe(action, "allow", "deny"), **ports)  # fmt: skip
 
     # Endpoints -----------------------------------------------------------------------------------
 
@@ -418,17 +390,13 @@ class _Draw:
             entry = {"Fn::Select": [0, att(name, "DnsEntries")]}
             parts = {"Fn::Split": [":", entry]}
             target = {
-                n: {"Fn::Select": [i, parts]} for i, n in enumerate(("HostedZoneId", "DNSName"))
-            }
+                "HostedZoneId": {"Fn::Select": [0, parts]}, "DNSName": {"Fn::Select": [1, parts]}
+            }  # fmt: skip
             domain = f"{service}.{REGION}.amazonaws.com"
-            self._add(
-                f"{name}Zone", "AWS::Route53::HostedZone", condition, Name=domain,
-                VPCs=[{"VPCId": ref("Vpc"), "VPCRegion": REGION}],
-            )  # fmt: skip
-            self._add(
-                f"{name}Record", "AWS::Route53::RecordSet", condition, Type="A", Name=domain,
-                HostedZoneId=ref(f"{name}Zone"), AliasTarget=target,
-            )  # fmt: skip
+            self._add(f"{name}Zone", "AWS::Route53::HostedZone", condition, Name=domain,
+                      VPCs=[{"VPCId": ref("Vpc"), "VPCRegion": REGION}])  # fmt: skip
+            self._add(f"{name}Record", "AWS::Route53::RecordSet", condition, Type="A", Name=domain,
+                      HostedZoneId=ref(f"{name}Zone"), AliasTarget=target)  # fmt: skip
 
     def _groups_of(self, name: str) -> object:
         group = att(name, "GroupId")
@@ -439,21 +407,15 @@ class _Draw:
             servers = self._rng.choice((["10.0.0.5"], ["AmazonProvidedDNS"]))
             condition = self._condition(0.3)
             self._add("Options", "DHCPOptions", condition, DomainNameServers=servers)
-            self._add(
-                "OptionsAssociation", "VPCDHCPOptionsAssociation", condition,
-                VpcId=ref("Vpc"), DhcpOptionsId=ref("Options"),
-            )  # fmt: skip
+            self._add("OptionsAssociation", "VPCDHCPOptionsAssociation", condition,
+                      VpcId=ref("Vpc"), DhcpOptionsId=ref("Options"))  # fmt: skip
         if self._likely(0.03):
-            self._add(
-                "Block", "VPCBlockPublicAccessOptions", self._condition(0.3),
-                InternetGatewayBlockMode="block-ingress",
-            )  # fmt: skip
+            self._add("Block", "VPCBlockPublicAccessOptions", self._condition(0.3),
+                      InternetGatewayBlockMode="block-ingress")  # fmt: skip
         if self._likely(0.05):
-            self._add(
-                "S3", "VPCEndpoint", self._condition(), VpcId=ref("Vpc"),
-                VpcEndpointType="Gateway", ServiceName=f"com.amazonaws.{REGION}.s3",
-                RouteTableIds=[ref("PrivateTable")],
-            )  # fmt: skip
+            self._add("S3", "VPCEndpoint", self._condition(), VpcId=ref("Vpc"),
+                      VpcEndpointType="Gateway", ServiceName=f"com.amazonaws.{REGION}.s3",
+                      RouteTableIds=[ref("PrivateTable")])  # fmt: skip
 
     # Compute -------------------------------------------------------------------------------------
 
@@ -470,22 +432,16 @@ class _Draw:
         profile = {"IamInstanceProfile": ref("Profile")}
         if kind == "instance":
             fixed = "10.0.1.77" if subnet == ref("Private") and self._likely(0.1) else None
-            self._add(
-                "Compute", "Instance", condition, SubnetId=subnet, SecurityGroupIds=groups,
-                PrivateIpAddress=fixed, **profile,
-            )  # fmt: skip
+            self._add("Compute", "Instance", condition, SubnetId=subnet, SecurityGroupIds=groups,
+                      PrivateIpAddress=fixed, **profile)  # fmt: skip
             if self._likely(0.1):
                 self._add("Elastic", "EIP", condition, InstanceId=ref("Compute"))
             return
-        interface = {
-            name: value
-            for name, value in {
-                "DeviceIndex": "0",
-                "AssociatePublicIpAddress": public,
-                "GroupSet" if kind == "interface" else "Groups": groups,
-            }.items()
-            if value is not None
-        }
+        interface: dict[str, Any] = {"DeviceIndex": "0"}
+        if public is not None:
+            interface["AssociatePublicIpAddress"] = public
+        if groups is not None:
+            interface["GroupSet" if kind == "interface" else "Groups"] = groups
         if kind == "interface":
             interface["SubnetId"] = subnet
             self._add("Compute", "Instance", condition, NetworkInterfaces=[interface], **profile)
@@ -493,10 +449,8 @@ class _Draw:
         several = [ref(one) for one in self._rng.sample([*SUBNETS], choose((1, 2)))]
         launch: dict[str, Any] = {"NetworkInterfaces": [interface]}
         if kind == "configuration":
-            self._add(
-                "Configuration", "AWS::AutoScaling::LaunchConfiguration", SecurityGroups=groups,
-                AssociatePublicIpAddress=public, **profile,
-            )  # fmt: skip
+            given = {"SecurityGroups": groups, "AssociatePublicIpAddress": public, **profile}
+            self._add("Configuration", "AWS::AutoScaling::LaunchConfiguration", **given)
             by: dict[str, Any] = {"LaunchConfigurationName": ref("Configuration")}
         else:
             if public is None and self._likely(0.5):
@@ -508,7 +462,5 @@ class _Draw:
         if kind == "template" and launch.keys() == {"SecurityGroupIds"}:
             self._add("Compute", "Instance", condition, SubnetId=subnet, **by)
             return
-        self._add(
-            "Compute", "AWS::AutoScaling::AutoScalingGroup", condition,
-            VPCZoneIdentifier=several, MinSize="1", MaxSize="1", **by,
-        )  # fmt: skip
+        self._add("Compute", "AWS::AutoScaling::AutoScalingGroup", condition,
+                  VPCZoneIdentifier=several, MinSize="1", MaxSize="1", **by)  # fmt: skip

@@ -77,11 +77,13 @@ def write(folder: Path, **bodies: dict[str, Any]) -> list[str]:
     return [str(folder / f"{name}.template.json") for name in bodies if name in stacks]
 
 
-def deployed_to(folder: Path, name: str, environment: str) -> None:
-    """Deploy a stack of an assembly to `ACCOUNT/REGION`."""
+def deployed_to(folder: Path, name: str, environment: str, **properties: object) -> None:
+    """Deploy a stack of an assembly to `ACCOUNT/REGION`, with more properties."""
     manifest = folder / "manifest.json"
     body = json.loads(manifest.read_text())
-    body["artifacts"][name]["environment"] = f"aws://{environment}"
+    stack = body["artifacts"][name]
+    stack["environment"] = f"aws://{environment}"
+    stack["properties"] |= properties
     manifest.write_text(json.dumps(body))
 
 
@@ -126,6 +128,21 @@ def verdicts(
         problems = {problem.cause for one in found.values() for problem in one.problems}
         assert Report(paths, strict=False).rules & NETWORK == problems
     return found
+
+
+def verdict_of(
+    folder: Path, services: tuple[str, ...] = ALWAYS_NEEDED, /, **bodies: dict[str, Any]
+) -> PathVerdict:
+    """The verdict on the only compute of stacks with these templates."""
+    (found,) = verdicts(write(folder, **bodies), services).values()
+    return found
+
+
+def said_of(
+    folder: Path, services: tuple[str, ...] = ALWAYS_NEEDED, /, **bodies: dict[str, Any]
+) -> str:
+    """What is said of it."""
+    return said(verdict_of(folder, services, **bodies))
 
 
 def in_all(worlds: list[WorldResult[PathVerdict]]) -> PathVerdict:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .deployments import ACCOUNT, REGION, deployed
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Outcome = bool | None
 """Whether a packet and its answer arrive; None where that is not in the template."""
-Address = IPv4Address | IPv6Address
 Resource = dict[str, Any]
 
 SERVICES: Final = {
@@ -34,8 +33,8 @@ SERVICES: Final = {
 }
 """What an agent needs of each service."""
 
-PUBLIC: Final = tuple(map(ip_address, ("52.94.7.1", "18.200.3.4", "150.222.8.9")))
-PUBLIC6: Final = ip_address("2600:1f18::1")
+PUBLIC: Final = ("52.94.7.1", "18.200.3.4", "150.222.8.9")
+PUBLIC6: Final = "2600:1f18::1"
 HTTPS: Final = 443
 EPHEMERAL: Final = (1024, 32767, 32768, 50000, 65535)
 HOSTS: Final = (10, 200)
@@ -47,7 +46,7 @@ class Interface(NamedTuple):
     """A network interface."""
 
     subnet: str
-    address: Address
+    address: str
     groups: tuple[str, ...]
     public: bool
 
@@ -75,15 +74,15 @@ block_of = cache(ip_network)
 
 
 @cache
-def within(address: Address, block: str) -> bool:
+def within(address: str, block: str) -> bool:
     """Whether an address is in a block."""
-    return address in block_of(block)
+    return ip_address(address) in block_of(block)
 
 
 @cache
-def hosts(block: str) -> tuple[Address, ...]:
+def hosts(block: str) -> tuple[str, ...]:
     """Some addresses of a block."""
-    return tuple(block_of(block)[host] for host in HOSTS)
+    return tuple(str(block_of(block)[host]) for host in HOSTS)
 
 
 class Network:
@@ -104,6 +103,8 @@ class Network:
         }
         self.places = [[*self._tries(*place)] for place in self._places()]
         """The interfaces that an agent may have, for each subnet that it may be in."""
+        self.to_public = cache(self._to_public)
+        """Whether an interface reaches public addresses, asked once for all services."""
 
     def of(self, kind: str, **given: object) -> list[Resource]:
         """The resources of a type of EC2 that have these properties."""
@@ -143,13 +144,12 @@ class Network:
         groups = [one for name in names for one in data.get(name, ())]
         gives = data.get("AssociatePublicIpAddress", of_subnet.get("MapPublicIpOnLaunch"))
         fixed = data.get("PrivateIpAddress")
-        for address in [ip_address(fixed)] if fixed else hosts(of_subnet["CidrBlock"]):
-            yield self._interface(subnet, address, groups, public=gives in (True, "true"))._replace(
-                public=gives in (True, "true") or elastic
-            )
+        public = gives in (True, "true") or elastic
+        for address in [fixed] if fixed else hosts(of_subnet["CidrBlock"]):
+            yield self._interface(subnet, address, groups, public=public)
 
     def _interface(
-        self, subnet: str, address: Address, groups: Iterable[str], *, public: bool = False
+        self, subnet: str, address: str, groups: Iterable[str], *, public: bool = False
     ) -> Interface:
         default = f"{self.resources[subnet]['VpcId']}.DefaultSecurityGroup"
         return Interface(subnet, address, tuple(groups) or (default,), public)
@@ -180,14 +180,14 @@ class Network:
             servers = self.resources[association["DhcpOptionsId"]]["DomainNameServers"]
             if servers != ["AmazonProvidedDNS"]:  # they answer with anything
                 ways = [self._to_endpoint(start, one, service) for one in endpoints]
-                return agreed([False, self._to_public(start), *ways])
+                return agreed([False, self.to_public(start), *ways])
         if not supported:  # only an image with DNS servers of its own resolves names
-            return agreed([False, self._to_public(start)])
+            return agreed([False, self.to_public(start)])
         of_zone = [self.resources[name] for name in self._in_zones(vpc, service)]
         private = [one for one in endpoints if one.get("PrivateDnsEnabled") in (True, "true")]
         for one in (*of_zone, *private) if named else ():
             return self._to_endpoint(start, one, service)
-        return self._to_public(start)
+        return self.to_public(start)
 
     def _in_zones(self, vpc: str, service: str) -> Iterator[str]:
         """The endpoints to which private hosted zones of the service's name lead."""
@@ -236,7 +236,7 @@ class Network:
         if ways is not False:
             return ways
         # Others may have endpoints there, and share their names.
-        elsewhere: list[Address] = []
+        elsewhere: list[str] = []
         for route in self._tables.get(start.subnet, ()):
             if any(name in route for name in OUT_OF_SIGHT):
                 elsewhere += [
@@ -246,13 +246,13 @@ class Network:
                 ]
         return agreed([False, *(self._out(start, address) for address in elsewhere)])
 
-    def _out(self, start: Interface, to: Address) -> Outcome:
-        if to.version == 6:
+    def _out(self, start: Interface, to: str) -> Outcome:
+        if to == PUBLIC6:
             block = self.resources[start.subnet]["Ipv6CidrBlock"]
             start = start._replace(address=hosts(block)[0], public=True)
         return worst(self._passes(start.groups, "Egress", to, ()), self._forward(start, to, ()))
 
-    def _forward(self, hop: Interface, to: Address, seen: tuple[str, ...]) -> Outcome:
+    def _forward(self, hop: Interface, to: str, seen: tuple[str, ...]) -> Outcome:
         """Follow a packet out of the subnet of an interface, and its answer back."""
         route = self._route(hop.subnet, to)
         if route is None:
@@ -274,7 +274,7 @@ class Network:
         # An exclusion that is not in the template may let it out.
         return worst(shut, bool(attached) and hop.public, None if blocked else True)
 
-    def _by_nat(self, name: str, hop: Interface, to: Address, seen: tuple[str, ...]) -> Outcome:
+    def _by_nat(self, name: str, hop: Interface, to: str, seen: tuple[str, ...]) -> Outcome:
         nat = self.resources[name]
         if nat.get("AvailabilityMode") == "regional":
             return True if self.of("VPCGatewayAttachment", VpcId=nat["VpcId"]) else None
@@ -289,11 +289,10 @@ class Network:
             ]
         return worst(*shut, self._forward(gateway, to, (*seen, name)))
 
-    def _route(self, subnet: str, to: Address) -> Resource | None:
+    def _route(self, subnet: str, to: str) -> Resource | None:
         """The route that a packet takes; None where it stays in the VPC or is dropped."""
-        vpc = self.resources[self.resources[subnet]["VpcId"]]
-        local = block_of(vpc["CidrBlock"])
-        found, longest = None, local.prefixlen if to in local else -1
+        local = self.resources[self.resources[subnet]["VpcId"]]["CidrBlock"]
+        found, longest = None, block_of(local).prefixlen if within(to, local) else -1
         for route in self._tables.get(subnet, ()):
             for block in self._blocks(route):
                 if within(to, block) and block_of(block).prefixlen > longest:
@@ -311,7 +310,9 @@ class Network:
 
     # Filters -------------------------------------------------------------------------------------
 
-    def _answered(self, subnet: str, peer: Address, *, egress: bool) -> Outcome:
+    def _answered(self, subnet: str, peer: str, *, egress: bool) -> Outcome:
+        if subnet not in self._acls:
+            return True
         return agreed(self._crosses(subnet, peer, port, egress=egress) for port in EPHEMERAL)
 
     def _entries(self, acl: str) -> list[Resource]:
@@ -320,7 +321,7 @@ class Network:
         of_tcp = [one for one in entries if str(one["Protocol"]) in ("6", "-1")]
         return sorted(of_tcp, key=lambda entry: int(entry["RuleNumber"]))
 
-    def _crosses(self, subnet: str, peer: Address, port: int, *, egress: bool) -> bool:
+    def _crosses(self, subnet: str, peer: str, port: int, *, egress: bool) -> bool:
         """Whether the network ACL of a subnet lets a packet cross."""
         if subnet not in self._acls:
             return True
@@ -335,13 +336,13 @@ class Network:
         return False
 
     def _passes(
-        self, groups: tuple[str, ...], side: str, peer: Address, peers: tuple[str, ...]
+        self, groups: tuple[str, ...], side: str, peer: str, peers: tuple[str, ...]
     ) -> Outcome:
         """Whether a rule of one of the security groups lets TCP 443 pass."""
         found = [self._lets(group, side, peer, peers) for group in groups]
         return True if True in found else None if None in found else False
 
-    def _lets(self, group: str, side: str, peer: Address, peers: tuple[str, ...]) -> Outcome:
+    def _lets(self, group: str, side: str, peer: str, peers: tuple[str, ...]) -> Outcome:
         if group.endswith(".DefaultSecurityGroup"):
             return side == "Egress" or group in peers
         inline = self.resources[group].get(f"SecurityGroup{side}")
@@ -353,7 +354,7 @@ class Network:
             return False
         return None if separate or inline is not None else True
 
-    def _admits(self, rule: Resource, peer: Address, peers: tuple[str, ...]) -> bool:
+    def _admits(self, rule: Resource, peer: str, peers: tuple[str, ...]) -> bool:
         protocol = str(rule["IpProtocol"])
         if protocol != "-1" and not (
             protocol in ("tcp", "6") and rule["FromPort"] <= HTTPS <= rule["ToPort"]

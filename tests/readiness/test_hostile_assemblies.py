@@ -19,6 +19,7 @@ from session_manager_permissions._readiness.check import check as run
 from session_manager_permissions._readiness.templates import Assembly, files
 from session_manager_permissions._readiness.templates.model import Template
 
+from .judging import resource
 from .policy_table import ALL, AWS, DENIED, NEITHER, READY, UNKNOWN, allow, deny
 from .reports import NAMED, Check, Report, inline, machine, policy, profile_and_role
 
@@ -27,42 +28,71 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SHELLS: Final = {
+    "Fn::Join": ('{"Fn::Join":["",[', "]]}"),
+    "Fn::Sub": ('{"Fn::Sub":["${X}",{"X":', "}]}"),
+    "Fn::Select": ('{"Fn::Select":[0,[', "]]}"),
+    "Fn::If": ('{"Fn::If":["C",', ',"x"]}'),
+    "list": ("[", "]"),
+    "mapping": ('{"a":', "}"),
+}
+STACK: Final = "AWS::CloudFormation::Stack"
+HASH: Final = "0" * 64
+BY_HASH: Final = resource(STACK, TemplateURL=f"https://example.com/{HASH}.json")
+
+
 def nested(depth: int, wrap: str, core: object) -> str:
     """JSON of `core` within functions, made without a recursion of its own."""
-    shells = {
-        "Fn::Join": ('{"Fn::Join":["",[', "]]}"),
-        "Fn::Sub": ('{"Fn::Sub":["${X}",{"X":', "}]}"),
-        "Fn::Select": ('{"Fn::Select":[0,[', "]]}"),
-        "Fn::If": ('{"Fn::If":["C",', ',"x"]}'),
-        "list": ("[", "]"),
-        "mapping": ('{"a":', "}"),
-    }
-    before, after = shells[wrap]
+    before, after = SHELLS[wrap]
     return before * depth + json.dumps(core) + after * depth
 
 
-WRAPS = ["Fn::Join", "Fn::Sub", "Fn::Select", "Fn::If", "list", "mapping"]
-DEPTHS = [60, 150, 300]
-"""The last is more than CDK synthesizes."""
-
-
-def raw(folder: Path, body: dict[str, Any], deep: str) -> Report:
+def raw(folder: Path, body: dict[str, Any], deep: str = "") -> Report:
     """The check of a template in which `"DEEP"` stands for what is deep."""
     path = folder / "a.template.json"
     path.write_text(json.dumps(body).replace('"DEEP"', deep))
     return Report([str(path)], strict=False)
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("wrap", WRAPS)
-def test_role_of_a_policy_that_is_deep(tmp_path: Path, wrap: str, depth: int) -> None:
-    deep = nested(depth, wrap, {"Ref": "Role"})
-    body = profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=["DEEP"]))
+EVERYWHERE: Final = profile_and_role(
+    {"ManagedPolicyArns": ["DEEP"], "PermissionsBoundary": "DEEP", "Path": "DEEP"},
+    Machine=machine(IamInstanceProfile="DEEP", UserData="DEEP"),
+    Nested=resource(STACK, TemplateURL="DEEP"),
+    Policy=policy(allow("s3:*"), roles=[{"Fn::GetAtt": ["Role", "Arn"]}]),
+) | {
+    "Outputs": {"Out": {"Value": "DEEP", "Export": {"Name": "DEEP"}}},
+    "Transform": "DEEP",
+}
+WITH_DENY: Final = profile_and_role(inline(ALL), Policy=policy(deny("*"), roles=["DEEP"]))
+DEEP: Final[list[tuple[str, dict[str, Any], object, frozenset[str], bool]]] = [
+    # where something is deep, what is deep, what may be found, and whether too deep is unknown
+    ("role of a policy", WITH_DENY, {"Ref": "Role"}, UNKNOWN | DENIED, True),
+    *((place, profile_and_role(inline(ALL | {place: "DEEP"})), "*", UNKNOWN, place != "Sid")
+      for place in ("Action", "Resource", "Sid", "Condition")),
+    ("statement", profile_and_role(inline("DEEP", ALL)), "*", UNKNOWN, True),
+    ("role's name", profile_and_role(inline(ALL) | {"RoleName": "DEEP"}), "*", UNKNOWN, False),
+    ("everywhere", EVERYWHERE, {"Ref": "Profile"}, UNKNOWN, True),
+]  # fmt: skip
 
-    found = raw(tmp_path, body, deep).rules
 
-    assert found <= UNKNOWN | DENIED
-    assert depth < 150 or found == UNKNOWN
+@pytest.mark.parametrize("wrap", SHELLS)
+@pytest.mark.parametrize(
+    ("body", "core", "may_be", "is_unknown"), [pytest.param(*row[1:], id=row[0]) for row in DEEP]
+)
+def test_what_is_deep(
+    tmp_path: Path,
+    wrap: str,
+    body: dict[str, Any],
+    core: object,
+    may_be: frozenset[str],
+    *,
+    is_unknown: bool,
+) -> None:
+    """The last depth is more than CDK synthesizes."""
+    for depth in (60, 150, 300):
+        found = raw(tmp_path, body, nested(depth, wrap, core)).rules
+        assert found <= may_be
+        assert depth < 150 or not is_unknown or found == UNKNOWN
 
 
 @pytest.mark.parametrize("malformed", [{"Fn::Join": "Role"}, {"Ref": 7}])
@@ -72,61 +102,34 @@ def test_role_of_a_policy_that_is_malformed(check: Check, malformed: object) -> 
     assert found.rules == UNKNOWN
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("wrap", WRAPS)
-@pytest.mark.parametrize("place", ["Action", "Resource", "Sid", "Condition", "statement", "role"])
-def test_policy_that_is_deep(tmp_path: Path, wrap: str, depth: int, place: str) -> None:
-    deep = nested(depth, wrap, "*")
-    statements: list[Any] = [ALL | {place: "DEEP"}]
-    if place in {"statement", "role"}:
-        statements = ["DEEP", ALL] if place == "statement" else [ALL]
-    role = inline(*statements) | ({"RoleName": "DEEP"} if place == "role" else {})
-    body = profile_and_role(role)
-
-    found = raw(tmp_path, body, deep).rules
-
-    assert depth < 150 or place in {"Sid", "role"} or found == UNKNOWN
-    assert found <= UNKNOWN
-
-
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("wrap", WRAPS)
-def test_anything_else_that_is_deep(tmp_path: Path, wrap: str, depth: int) -> None:
-    deep = nested(depth, wrap, {"Ref": "Profile"})
-    body = profile_and_role(
-        {"ManagedPolicyArns": ["DEEP"], "PermissionsBoundary": "DEEP", "Path": "DEEP"},
-        Machine=machine(IamInstanceProfile="DEEP", UserData="DEEP"),
-        Nested={"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "DEEP"}},
-        Policy=policy(allow("s3:*"), roles=[{"Fn::GetAtt": ["Role", "Arn"]}]),
-    )
-    body["Outputs"] = {"Out": {"Value": "DEEP", "Export": {"Name": "DEEP"}}}
-    body["Transform"] = "DEEP"
-
-    assert raw(tmp_path, body, deep).rules == UNKNOWN
-
-
-def in_a_line(folder: Path, length: int, core: dict[str, Any]) -> str:
+def in_a_line(
+    folder: Path,
+    length: int,
+    given: Callable[[int], object],
+    last: dict[str, Any],
+    *,
+    twice: bool = False,
+) -> str:
     """A stack and those nested in it, each in the one before; the path of the first."""
     for number in range(length):
-        entry = {
-            "Type": "AWS::CloudFormation::Stack",
-            "Properties": {"Parameters": {"Of": {"Ref": "Of" if number else "Role"}}},
-            "Metadata": {"aws:asset:path": f"{number + 1}.json"},
-        }
-        body = profile_and_role(inline(ALL)) if number == 0 else {"Resources": {}}
-        body["Resources"]["Nested"] = entry
+        stack = resource(STACK, Parameters={"Of": given(number)})
+        stack |= {"Metadata": {"aws:asset:path": f"{number + 1}.json"}}
+        body = profile_and_role(NAMED | inline(ALL)) if number == 0 else {"Resources": {}}
+        body["Resources"] |= {"Nested": stack, **({"Second": stack} if twice else {})}
         (folder / f"{number}.json").write_text(json.dumps(body))
-    (folder / f"{length}.json").write_text(json.dumps({"Resources": core}))
+    (folder / f"{length}.json").write_text(json.dumps({"Resources": last}))
     return str(folder / "0.json")
+
+
+OF: Final = {"Ref": "Of"}
+DENIES: Final = {"Policy": policy(deny("*"), roles=[OF])}
 
 
 @pytest.mark.parametrize(("length", "found"), [(1, DENIED), (40, DENIED), (1_000, UNKNOWN)])
 def test_stacks_that_are_nested_in_a_line(
     tmp_path: Path, length: int, found: frozenset[str]
 ) -> None:
-    denies = policy(deny("*"), roles=[{"Ref": "Of"}])
-
-    path = in_a_line(tmp_path, length, {"Policy": denies})
+    path = in_a_line(tmp_path, length, lambda number: OF if number else {"Ref": "Role"}, DENIES)
 
     assert Report([path], strict=False).rules == found
 
@@ -136,38 +139,20 @@ def test_stacks_that_are_nested_twice_over_and_over(
 ) -> None:
     """Thirty levels would be a billion templates."""
     monkeypatch.setattr(files, "_MOST_TEMPLATES", 100)
-    for level in range(30):
-        entry = {
-            "Type": "AWS::CloudFormation::Stack",
-            "Metadata": {"aws:asset:path": f"{level + 1}.json"},
-        }
-        body = profile_and_role(NAMED | inline(ALL)) if level == 0 else {"Resources": {}}
-        body["Resources"] |= {"First": entry, "Second": entry}
-        (tmp_path / f"{level}.json").write_text(json.dumps(body))
-    (tmp_path / "30.json").write_text("{}")
 
-    assembly = Assembly([str(tmp_path / "0.json")])
+    assembly = Assembly([in_a_line(tmp_path, 30, lambda _: "x", {}, twice=True)])
 
     assert len(assembly.templates) <= 200
     assert run(assembly, network=True)[1] == {"can't be known": 1}
 
 
 def test_values_that_double_from_stack_to_stack_are_not_followed_twice(tmp_path: Path) -> None:
-    """Forty levels of a parameter that is given twice its own would be a text of 2^40."""
-    for level in range(40):
-        twice = [{"Ref": "Of"}] * 2 if level else ["x", "y"]
-        entry = {
-            "Type": "AWS::CloudFormation::Stack",
-            "Properties": {"Parameters": {"Of": {"Fn::Join": ["", twice]}}},
-            "Metadata": {"aws:asset:path": f"{level + 1}.json"},
-        }
-        body = profile_and_role(inline(ALL)) if level == 0 else {"Resources": {}}
-        body["Resources"]["Nested"] = entry
-        (tmp_path / f"{level}.json").write_text(json.dumps(body))
-    last = {"Resources": {"Policy": policy(deny("*"), roles=[{"Ref": "Of"}])}}
-    (tmp_path / "40.json").write_text(json.dumps(last))
+    """Thirty levels of a parameter that is given twice its own would be a text of 2^30."""
 
-    assert Report([str(tmp_path / "0.json")], strict=False).rules == UNKNOWN
+    def twice(number: int) -> object:
+        return {"Fn::Join": ["", [OF, OF] if number else ["x", "y"]]}
+
+    assert Report([in_a_line(tmp_path, 30, twice, DENIES)], strict=False).rules == UNKNOWN
 
 
 def test_a_name_of_very_many_parts_is_compared_as_a_whole(check: Check) -> None:
@@ -195,52 +180,38 @@ def test_outputs_in_a_circle(check: Check, circle: dict[str, Any]) -> None:
 ODD: list[Any] = [None, True, 3, -1.5, "text", [], {}, [None], {"a": 1}, [[]], {"Fn::If": []}, ""]
 
 
-@pytest.mark.parametrize("odd", ODD, ids=repr)
-@pytest.mark.parametrize(
-    "at",
-    [
-        (),
-        ("artifacts",),
-        ("artifacts", "a"),
-        ("artifacts", "a", "type"),
-        ("artifacts", "a", "environment"),
-        ("artifacts", "a", "properties"),
-        ("artifacts", "a", "properties", "templateFile"),
-        ("artifacts", "a", "properties", "stackName"),
-    ],
-)
-def test_manifests(tmp_path: Path, at: tuple[str, ...], odd: object) -> None:
-    artifact = {
-        "type": "aws:cloudformation:stack",
-        "environment": "aws://111122223333/eu-west-1",
-        "properties": {"templateFile": "a.template.json", "stackName": "Stack"},
+def each_part(body: object, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    inner = body.items() if isinstance(body, dict) else ()
+    return [at, *(way for name, one in inner for way in each_part(one, (*at, name)))]
+
+
+MANIFEST: Final = {
+    "artifacts": {
+        "a": {
+            "type": "aws:cloudformation:stack",
+            "environment": "aws://111122223333/eu-west-1",
+            "properties": {"templateFile": "a.template.json", "stackName": "Stack"},
+        }
     }
-    write_with(tmp_path / "manifest.json", {"artifacts": {"a": artifact}}, at, odd)
-
-    assert raw(tmp_path, profile_and_role(inline(ALL)), "").rules == READY
-    assert raw(tmp_path, profile_and_role(), "").rules == NEITHER
+}
+ASSETS: Final = {"files": {HASH: {"source": {"path": "nested.json"}}}}
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-@pytest.mark.parametrize(
-    "at",
-    [
-        (),
-        ("files",),
-        ("files", "0" * 64),
-        ("files", "0" * 64, "source"),
-        ("files", "0" * 64, "source", "path"),
-    ],
-)
+@pytest.mark.parametrize("at", each_part(MANIFEST))
+def test_manifests(tmp_path: Path, at: tuple[str, ...], odd: object) -> None:
+    write_with(tmp_path / "manifest.json", MANIFEST, at, odd)
+
+    assert raw(tmp_path, profile_and_role(inline(ALL))).rules == READY
+    assert raw(tmp_path, profile_and_role()).rules == NEITHER
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("at", each_part(ASSETS))
 def test_assets_files(tmp_path: Path, at: tuple[str, ...], odd: object) -> None:
-    assets = {"files": {"0" * 64: {"source": {"path": "nested.json"}}}}
-    write_with(tmp_path / "a.assets.json", assets, at, odd)
-    url = f"https://example.com/{'0' * 64}.json"
-    stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
+    write_with(tmp_path / "a.assets.json", ASSETS, at, odd)
 
-    body = profile_and_role(NAMED | inline(ALL), Nested=stack)
-
-    assert raw(tmp_path, body, "").rules == UNKNOWN
+    assert raw(tmp_path, profile_and_role(NAMED | inline(ALL), Nested=BY_HASH)).rules == UNKNOWN
 
 
 def write_with(path: Path, body: Any, at: tuple[str, ...], odd: object) -> None:  # noqa: ANN401
@@ -254,25 +225,17 @@ def write_with(path: Path, body: Any, at: tuple[str, ...], odd: object) -> None:
     path.write_text(json.dumps(holder["whole"]))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"\xff\xfe{}",
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
-        b"1" * 10_000,
-        b"\0",
-        b'{"a": ' + b"1" * 10_000 + b"}",
-        b"a: " + b"1" * 10_000,
-    ],
+DIGITS: Final = b"1" * 10_000
+NO_JSON: Final = (
+    *(b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"a":' * 100_000, DIGITS, b"\0"),
+    *(b'{"a": ' + DIGITS + b"}", b"a: " + DIGITS),
 )
+
+
+@pytest.mark.parametrize("content", NO_JSON)
 @pytest.mark.parametrize("file", ["a.template.json", "manifest.json", "a.assets.json"])
 def test_files_that_are_no_json(tmp_path: Path, file: str, content: bytes) -> None:
-    url = f"https://example.com/{'0' * 64}.json"
-    stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": url}}
-    (tmp_path / "a.template.json").write_text(json.dumps(profile_and_role(NAMED, Nested=stack)))
+    (tmp_path / "a.template.json").write_text(json.dumps(profile_and_role(NAMED, Nested=BY_HASH)))
     (tmp_path / file).write_bytes(content)
 
     assert Report([str(tmp_path / "a.template.json")], strict=True).rules <= UNKNOWN
@@ -281,12 +244,9 @@ def test_files_that_are_no_json(tmp_path: Path, file: str, content: bytes) -> No
 @pytest.mark.parametrize("file", ["manifest.json", "a.assets.json", "nested.json"])
 def test_folders_for_files(tmp_path: Path, file: str) -> None:
     (tmp_path / file).mkdir()
-    stack = {
-        "Type": "AWS::CloudFormation::Stack",
-        "Metadata": {"aws:asset:path": "nested.json"},
-    }
+    stack = resource(STACK) | {"Metadata": {"aws:asset:path": "nested.json"}}
 
-    assert raw(tmp_path, profile_and_role(NAMED, Nested=stack), "").rules == UNKNOWN
+    assert raw(tmp_path, profile_and_role(NAMED, Nested=stack)).rules == UNKNOWN
 
 
 def test_template_that_is_a_folder_or_not_there(tmp_path: Path) -> None:
@@ -303,23 +263,17 @@ WHOLE: dict[str, Any] = profile_and_role(
     Machine=machine(IamInstanceProfile={"Ref": "Profile"}),
     Policy=policy(allow("s3:*"), roles=[{"Fn::GetAtt": ["Role", "Arn"]}], Condition="C"),
     Managed=policy(allow("kms:Decrypt")) | {"Type": "AWS::IAM::ManagedPolicy"},
-    Nested={
-        "Type": "AWS::CloudFormation::Stack",
-        "Properties": {"Parameters": {"A": {"Ref": "Role"}}},
-        "Metadata": {"aws:asset:path": "nested.json"},
-    },
-    Group={
-        "Type": "AWS::AutoScaling::AutoScalingGroup",
-        "Properties": {"LaunchTemplate": {"LaunchTemplateId": {"Ref": "Launch"}}, "MinSize": "1"},
-    },
-    Launch={
-        "Type": "AWS::EC2::LaunchTemplate",
-        "Properties": {
-            "LaunchTemplateData": {
-                "IamInstanceProfile": {"Arn": {"Fn::GetAtt": ["Profile", "Arn"]}}
-            }
-        },
-    },
+    Nested=resource(STACK, Parameters={"A": {"Ref": "Role"}})
+    | {"Metadata": {"aws:asset:path": "nested.json"}},
+    Group=resource(
+        "AWS::AutoScaling::AutoScalingGroup",
+        LaunchTemplate={"LaunchTemplateId": {"Ref": "Launch"}},
+        MinSize="1",
+    ),
+    Launch=resource(
+        "AWS::EC2::LaunchTemplate",
+        LaunchTemplateData={"IamInstanceProfile": {"Arn": {"Fn::GetAtt": ["Profile", "Arn"]}}},
+    ),
 ) | {
     "Outputs": {"Out": {"Value": {"Ref": "Role"}, "Export": {"Name": {"Fn::Sub": "x-${Name}"}}}},
     "Mappings": {"M": {"a": {"b": "c"}}},
@@ -337,38 +291,22 @@ def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | in
     return found
 
 
-FUNCTIONS = [
-    {"Ref": "Role"},
-    {"Ref": "AWS::NoValue"},
-    {"Ref": []},
-    {"Fn::GetAtt": []},
-    {"Fn::GetAtt": ["Nested", "Outputs.X"]},
-    {"Fn::GetAtt": "Role.Arn"},
-    {"Fn::Sub": "${"},
-    {"Fn::Sub": "${Role.Arn}${!x}${}"},
-    {"Fn::Sub": []},
-    {"Fn::Sub": ["${a}", []]},
-    {"Fn::Join": ["", ["a", {"Ref": "Role"}]]},
-    {"Fn::Join": [3, None]},
-    {"Fn::Select": ["-1", ["a"]]},
-    {"Fn::Select": [0, {"Fn::Split": ["", "a"]}]},
+FUNCTIONS: Final[list[Any]] = [
+    *({"Ref": of} for of in ("Role", "AWS::NoValue", [])),
+    *({"Fn::GetAtt": of} for of in ([], ["Nested", "Outputs.X"], "Role.Arn")),
+    *({"Fn::Sub": of} for of in ("${", "${Role.Arn}${!x}${}", [], ["${a}", []])),
+    *({"Fn::Join": of} for of in (["", ["a", {"Ref": "Role"}]], [3, None])),
+    *({"Fn::Select": of} for of in (["-1", ["a"]], [0, {"Fn::Split": ["", "a"]}], [9**99, ["a"]])),
     {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::GetAtt": ["Role", "Arn"]}]}]},
-    {"Fn::Select": [9**99, ["a"]]},
-    {"Fn::FindInMap": ["M", "a", "b"]},
-    {"Fn::FindInMap": [[], {}, None]},
+    *({"Fn::FindInMap": of} for of in (["M", "a", "b"], [[], {}, None])),
     {"Fn::FindInMap": ["M", "z", "b", {"DefaultValue": []}]},
     {"Fn::Select": [0, {"Fn::Cidr": ["10.0.0.0/8", 9**99, "-1"]}]},
-    {"Fn::ImportValue": {"Fn::Sub": "x-${Name}"}},
-    {"Fn::ImportValue": []},
+    *({"Fn::ImportValue": of} for of in ({"Fn::Sub": "x-${Name}"}, [])),
     {"Fn::GetStackOutput": {"StackName": [], "OutputName": {}}},
-    {"Fn::If": ["C", {"Ref": "Role"}]},
-    {"Fn::If": []},
+    *({"Fn::If": of} for of in (["C", {"Ref": "Role"}], [])),
     {"Fn::ForEach::Loop": [1]},
     {"Fn::Transform": None},
-    "{{resolve:ssm:x}}",
-    "\0",
-    "\ud800",
-    "*" * 500,
+    *("{{resolve:ssm:x}}", "\0", "\ud800", "*" * 500),
 ]
 PLACES = places(WHOLE)
 OF_MANAGED = ("Resources", "Managed", "Properties", "PolicyDocument", "Statement", 0)
@@ -433,74 +371,76 @@ class Counted:
         self._monkeypatch.setattr(owner, name, counting)
         return self
 
+    def by_size(
+        self, check: Check, body: Callable[[int], dict[str, Any]], *sizes: int
+    ) -> list[int]:
+        """How many calls the check of a template of each size makes."""
+        found = []
+        for size in sizes:
+            self.calls = 0
+            check(body(size))
+            found.append(self.calls)
+        return found
+
 
 def test_cost_of_instances_that_wait_for_each_other(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Counted(monkeypatch).of(Template, "mentioned_in")
-    visits = []
-    for length in (100, 400):
-        counted.calls = 0
+    def waiting(length: int) -> dict[str, Any]:
         machines = {
             f"Machine{number}": machine(IamInstanceProfile={"Ref": "Profile"})
             | ({"DependsOn": f"Machine{number - 1}"} if number else {})
             for number in range(length)
         }
-        late = {
-            f"Late{number}": policy(ALL | {"Sid": "SessionManagerChannels"}) for number in range(3)
-        }
-        check(profile_and_role(**machines, **late))
-        visits.append(counted.calls)
+        late = policy(ALL | {"Sid": "SessionManagerChannels"})
+        return profile_and_role(**machines, **{f"Late{number}": late for number in range(3)})
 
-    assert visits[1] - visits[0] == 300  # each instance more is visited once
+    counted = Counted(monkeypatch).of(Template, "mentioned_in")
+    few, many = counted.by_size(check, waiting, 100, 400)
+
+    assert many - few == 300  # each instance more is visited once
 
 
 def test_cost_of_profiles_on_one_role(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = Counted(monkeypatch).of(roles, "decide")
-    asked = []
-    for profiles in (1, 1_000):
-        counted.calls = 0
+    def profiles(number: int) -> dict[str, Any]:
         body = profile_and_role()
-        for number in range(profiles):
-            body["Resources"][f"Profile{number}"] = body["Resources"]["Profile"]
-        check(body)
-        asked.append(counted.calls)
+        profile = body["Resources"]["Profile"]
+        body["Resources"] |= {f"Profile{one}": profile for one in range(number)}
+        return body
 
-    assert asked[0] == asked[1] == 5
+    assert Counted(monkeypatch).of(roles, "decide").by_size(check, profiles, 1, 1_000) == [5, 5]
 
 
 def test_cost_of_roles_and_of_policies(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten times as many roles and policies take ten times as long, even if no role is known."""
-    counted = Counted(monkeypatch).of(policies.Statement, "applies").of(roles, "may_be_named")
-    counts = []
-    for some in (100, 1_000):
-        counted.calls = 0
-        more: dict[str, Any] = {}
-        for number in range(some):
-            role = profile_and_role()["Resources"]
-            more[f"Role{number}"] = role["Role"]
-            profile = {"Roles": [{"Ref": f"Role{number}"}]}
-            more[f"Profile{number}"] = role["Profile"] | {"Properties": profile}
-            more[f"Own{number}"] = policy(ALL, roles=[{"Ref": f"Role{number}"}])
-            more[f"Loose{number}"] = policy(allow("s3:*"), roles=[{"Ref": f"Name{number}"}])
-            more[f"Shared{number}"] = policy(allow("ssm:*"), roles=[{"Ref": "Role"}])
-        check(profile_and_role(**more))
-        counts.append(counted.calls)
 
-    assert counts[1] < 11 * counts[0]
+    def several(number: int) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        for one in range(number):
+            of_role = profile_and_role(roles=[{"Ref": f"Role{one}"}])["Resources"]
+            more |= {f"Role{one}": of_role["Role"], f"Profile{one}": of_role["Profile"]}
+            more[f"Own{one}"] = policy(ALL, roles=[{"Ref": f"Role{one}"}])
+            more[f"Loose{one}"] = policy(allow("s3:*"), roles=[{"Ref": f"Name{one}"}])
+            more[f"Shared{one}"] = policy(allow("ssm:*"), roles=[{"Ref": "Role"}])
+        return profile_and_role(**more)
+
+    counted = Counted(monkeypatch).of(policies.Statement, "applies").of(roles, "may_be_named")
+    few, many = counted.by_size(check, several, 40, 400)
+
+    assert many < 11 * few
 
 
 def test_each_resource_is_read_once(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = Counted(monkeypatch).of(Assembly, "value")
-    counts = []
-    for some in (10, 100):
-        counted.calls = 0
-        names = [{"Fn::GetAtt": ["Role", "Arn"]}, {"Ref": "Role"}, {"Ref": "Name"}]
-        more = {f"Policy{number}": policy(ALL, roles=names) for number in range(some)}
-        check(profile_and_role(**more))
-        counts.append(counted.calls)
+    names = [{"Fn::GetAtt": ["Role", "Arn"]}, {"Ref": "Role"}, {"Ref": "Name"}]
 
-    assert counts[1] < 11 * counts[0]
+    def several(number: int) -> dict[str, Any]:
+        return profile_and_role(
+            **{f"Policy{one}": policy(ALL, roles=names) for one in range(number)}
+        )
+
+    few, many = Counted(monkeypatch).of(Assembly, "value").by_size(check, several, 10, 100)
+
+    assert many < 11 * few
 
 
 OPENED: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
@@ -518,14 +458,13 @@ OPENED: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
 @pytest.mark.parametrize("kind", OPENED)
 def test_cost_of_a_text_that_opens_over_and_over(check: Check, kind: str) -> None:
     """Ten times as long a text takes about ten times as long, and not a hundred times."""
-    took = []
-    for times in (10_000, 100_000):
-        body = profile_and_role(NAMED | inline(ALL), Policy=OPENED[kind](times))
-        runs = []
-        for _ in range(3):
-            start = time.process_time()
-            check(body)
-            runs.append(time.process_time() - start)
-        took.append(min(runs))
 
-    assert took[1] < 40 * took[0]
+    def took(times: int) -> float:
+        body = profile_and_role(NAMED | inline(ALL), Policy=OPENED[kind](times))
+        start = time.process_time()
+        check(body)
+        return time.process_time() - start
+
+    few, many = (min(took(times) for _ in range(3)) for times in (5_000, 50_000))
+
+    assert many < 40 * few

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from . import packets
 from .deployments import REGION
-from .drawn_networks import ANYWHERE, IDENTITY, SUBNETS, VPC, att, body, ref
+from .drawn_networks import ANYWHERE, IDENTITY, SUBNETS, VPC, body
+from .judging import att, ref, resource
+from .test_network import (
+    acl,
+    compute,
+    entry,
+    group,
+    https,
+    made,
+    nat,
+    part,
+    regional_nat,
+    route,
+    subnet,
+    templated,
+)
 from .verdicts import NOT_READY, READY, UNKNOWN, Checked, judged
 
 if TYPE_CHECKING:
@@ -16,272 +31,202 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.untraced
 
+Template = dict[str, Any]
+Parts = dict[str, Any]
+Entry = tuple[Any, ...]
+"""An entry of a network ACL: its action, its range, and TCP ports where not all."""
 
-def ec2(kind: str, condition: str = "", /, **properties: object) -> dict[str, Any]:
-    made = {"Condition": condition} if condition else {}
-    return {"Type": f"AWS::EC2::{kind}", "Properties": properties, **made}
+PUBLIC: Final = subnet(SUBNETS["Public"], MapPublicIpOnLaunch=True)
+IN_PRIVATE: Final = [ref("Private")]
+BASE: Final = {
+    "Public": PUBLIC,
+    "Second": subnet(SUBNETS["Second"]),
+    "Address": part("EIP", Domain="vpc"),
+    "Nat": nat(AllocationId=att("Address", "AllocationId")),
+    **IDENTITY,
+}
 
 
-def route(table: str, condition: str = "", /, **more: object) -> dict[str, Any]:
-    given = {"RouteTableId": ref(f"{table}Table"), "DestinationCidrBlock": ANYWHERE, **more}
-    return ec2("Route", condition, **given)
+def network(name: str, expected: str, /, *parts: Parts, **changes: Parts | None) -> Any:  # noqa: ANN401
+    """An instance in a private subnet, which has a NAT gateway, with changes; None takes away."""
+    all_parts = {**BASE, "Instance": profiled()}
+    for several in (*parts, changes):
+        all_parts |= several
+    return pytest.param(body(templated(**all_parts)["Resources"]), expected, id=name)
 
 
-def acl(subnet: str, *, out: list[Any], back: list[Any]) -> dict[str, Any]:
-    """A network ACL of a subnet. An entry: its action, its range, and TCP ports where not all."""
-    parts = {
-        "Acl": ec2("NetworkAcl", VpcId=ref("Vpc")),
-        "AclAssociation": ec2(
-            "SubnetNetworkAclAssociation", SubnetId=ref(subnet), NetworkAclId=ref("Acl")
-        ),
-    }
-    for egress, entries in ((True, out), (False, back)):
-        for number, (action, block, *ports) in enumerate(entries, 1):
-            of: dict[str, Any] = {"Protocol": -1}
+def profiled(**changes: object) -> Parts:
+    return compute(IamInstanceProfile=ref("Profile"), **changes)
+
+
+def in_public(**changes: object) -> Parts:
+    return profiled(SubnetId=ref("Public"), **changes)
+
+
+def filtered(of_subnet: str, *, out: list[Entry], back: list[Entry]) -> Parts:
+    """A network ACL of a subnet."""
+    entries = {}
+    for egress, several in ((True, out), (False, back)):
+        for number, (action, block, *ports) in enumerate(several, 1):
+            of: dict[str, Any] = {"RuleAction": action, "CidrBlock": block}
             for low, high in ports:
-                of = {"Protocol": 6, "PortRange": {"From": low, "To": high}}
-            parts[f"Entry{egress}{number}"] = ec2(
-                "NetworkAclEntry", NetworkAclId=ref("Acl"), RuleNumber=number, Egress=egress,
-                RuleAction=action, CidrBlock=block, **of,
-            )  # fmt: skip
-    return parts
+                of |= {"Protocol": 6, "PortRange": {"From": low, "To": high}}
+            entries[f"Entry{egress}{number}"] = entry(number, egress=egress, **of)
+    return acl(ref(of_subnet), **entries)
 
 
-def group(*egress: dict[str, Any], **more: object) -> dict[str, Any]:
-    written = {"SecurityGroupEgress": [*egress]} if egress else {}
-    return ec2("SecurityGroup", GroupDescription="-", VpcId=ref("Vpc"), **written, **more)
+def endpoint(service: str, condition: str = "", /, **more: object) -> Parts:
+    given = {"SecurityGroupIds": [att("Admits", "GroupId")], **more}
+    return made(service, condition, **given)
 
 
-def endpoint(service: str, condition: str = "", /, **more: object) -> dict[str, Any]:
-    given = {
-        "VpcId": ref("Vpc"), "VpcEndpointType": "Interface", "PrivateDnsEnabled": True,
-        "ServiceName": f"com.amazonaws.{REGION}.{service}", "SubnetIds": [ref("Private")],
-        "SecurityGroupIds": [att("Admits", "GroupId")], **more,
-    }  # fmt: skip
-    return ec2("VPCEndpoint", condition, **given)
+def admits(**peer: object) -> Parts:
+    return {"Admits": group(SecurityGroupIngress=[https(**peer)] if peer else [])}
 
 
-def admits(**peer: object) -> dict[str, Any]:
-    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, **peer}
-    return {"Admits": group(SecurityGroupIngress=[rule] if peer else [])}
-
-
-def endpoints(**more: object) -> dict[str, Any]:
+def endpoints(condition: str = "", /, **more: object) -> Parts:
     """Both endpoints, and no other way out."""
-    both = {"Ssm": endpoint("ssm", **more), "Messages": endpoint("ssmmessages", **more)}
+    both = {name: endpoint(name.lower(), condition, **more) for name in ("Ssm", "SsmMessages")}
     return {**admits(CidrIp=VPC), **both, "PrivateRoute": None}
 
 
-def dns(**attributes: object) -> dict[str, Any]:
-    given = {"EnableDnsSupport": True, "EnableDnsHostnames": True, **attributes}
-    return {"Vpc": ec2("VPC", CidrBlock=VPC, **given)}
+def dns(*, support: bool = True, names: bool = True) -> Parts:
+    given = {"EnableDnsSupport": support, "EnableDnsHostnames": names}
+    return {"Vpc": part("VPC", CidrBlock=VPC, **given)}
 
 
-def network(changes: dict[str, Any]) -> dict[str, Any]:
-    """An instance in a private subnet, which has a NAT gateway, with changes; None takes away."""
-    base: dict[str, Any] = {**dns(), "Gateway": ec2("InternetGateway"), "Group": group()}
-    for name, block in SUBNETS.items():
-        of_table = {"SubnetId": ref(name), "RouteTableId": ref(f"{name}Table")}
-        gives = name == "Public"
-        base |= {
-            name: ec2("Subnet", VpcId=ref("Vpc"), CidrBlock=block, MapPublicIpOnLaunch=gives),
-            f"{name}Table": ec2("RouteTable", VpcId=ref("Vpc")),
-            f"{name}Association": ec2("SubnetRouteTableAssociation", **of_table),
-        }
-    base |= {
-        "Attachment": ec2(
-            "VPCGatewayAttachment", VpcId=ref("Vpc"), InternetGatewayId=ref("Gateway")
-        ),
-        "PublicRoute": route("Public", GatewayId=ref("Gateway")),
-        "Address": ec2("EIP", Domain="vpc"),
-        "Nat": ec2(
-            "NatGateway", SubnetId=ref("Public"), AllocationId=att("Address", "AllocationId")
-        ),
-        "PrivateRoute": route("Private", NatGatewayId=ref("Nat")),
-        "Compute": compute("Private"),
-    }  # fmt: skip
-    kept = {name: one for name, one in (base | IDENTITY | changes).items() if one is not None}
-    return body(kept)
-
-
-def compute(subnet: str, **more: object) -> dict[str, Any]:
-    given = {"SubnetId": ref(subnet), "SecurityGroupIds": [att("Group", "GroupId")], **more}
-    return ec2("Instance", IamInstanceProfile=ref("Profile"), **given)
+def routed(condition: str = "", /, **to: object) -> Parts:
+    return {"PrivateRoute": route(ref("PrivateTable"), condition, **to)}
 
 
 OPEN: Final = [("allow", ANYWHERE)]
-OUT: Final = {"IpProtocol": "-1"}
 DNS_SERVERS: Final = {
-    "Options": ec2("DHCPOptions", DomainNameServers=["10.0.0.5"]),
-    "Servers": ec2("VPCDHCPOptionsAssociation", VpcId=ref("Vpc"), DhcpOptionsId=ref("Options")),
+    "Options": part("DHCPOptions", DomainNameServers=["10.0.0.5"]),
+    "Servers": part("VPCDHCPOptionsAssociation", VpcId=ref("Vpc"), DhcpOptionsId=ref("Options")),
 }
+SSM: Final = {"Name": f"ssm.{REGION}.amazonaws.com"}
 ENTRY: Final = {"Fn::Split": [":", {"Fn::Select": [0, att("Ssm", "DnsEntries")]}]}
+LEADS: Final = {"HostedZoneId": {"Fn::Select": [0, ENTRY]}, "DNSName": {"Fn::Select": [1, ENTRY]}}
+OF_ZONE: Final = {"Type": "A", "HostedZoneId": ref("Zone"), "AliasTarget": LEADS}
 ZONE: Final = {
     **admits(),
     "Ssm": endpoint("ssm", PrivateDnsEnabled=False),
-    "Zone": {
-        "Type": "AWS::Route53::HostedZone",
-        "Properties": {
-            "Name": f"ssm.{REGION}.amazonaws.com",
-            "VPCs": [{"VPCId": ref("Vpc"), "VPCRegion": REGION}],
-        },
-    },
-    "Record": {
-        "Type": "AWS::Route53::RecordSet",
-        "Properties": {
-            "Name": f"ssm.{REGION}.amazonaws.com",
-            "Type": "A",
-            "HostedZoneId": ref("Zone"),
-            "AliasTarget": {
-                "HostedZoneId": {"Fn::Select": [0, ENTRY]},
-                "DNSName": {"Fn::Select": [1, ENTRY]},
-            },
-        },
-    },
+    "Zone": resource(
+        "AWS::Route53::HostedZone", **SSM, VPCs=[{"VPCId": ref("Vpc"), "VPCRegion": REGION}]
+    ),
+    "Record": resource("AWS::Route53::RecordSet", **SSM, **OF_ZONE),
 }
 """A hosted zone that leads to an endpoint that admits nothing."""
 
 BLOCK: Final = {
-    "Block": ec2("VPCBlockPublicAccessOptions", InternetGatewayBlockMode="block-ingress")
+    "Block": part("VPCBlockPublicAccessOptions", InternetGatewayBlockMode="block-ingress")
 }
+LEAVES: Final = part(
+    "SecurityGroupEgress", GroupId=att("Group", "GroupId"), CidrIp=VPC, IpProtocol="-1"
+)
 
 
-def own_list(block: str) -> dict[str, Any]:
+def own_list(block: str) -> Parts:
     """The app's own prefix list, which is all that the group of the instance lets out to."""
     given = {"PrefixListName": "own", "AddressFamily": "IPv4", "MaxEntries": 1}
-    rule = {**OUT, "DestinationPrefixListId": att("List", "PrefixListId")}
-    return {
-        "List": ec2("PrefixList", Entries=[{"Cidr": block}], **given),
-        "Group": group(rule),
-    }
+    rule = {"IpProtocol": "-1", "DestinationPrefixListId": att("List", "PrefixListId")}
+    return {"List": part("PrefixList", Entries=[{"Cidr": block}], **given), "Group": group([rule])}
 
 
-def fleet(*subnets: str) -> dict[str, Any]:
+def fleet(*subnets: str) -> Parts:
     data = {"IamInstanceProfile": {"Arn": att("Profile", "Arn")}}
     by = {"LaunchTemplateId": ref("Launch"), "Version": att("Launch", "LatestVersionNumber")}
     given = {"VPCZoneIdentifier": [*map(ref, subnets)], "LaunchTemplate": by}
-    return {
-        "Launch": ec2("LaunchTemplate", LaunchTemplateData=data),
-        "Compute": {
-            "Type": "AWS::AutoScaling::AutoScalingGroup",
-            "Properties": {"MinSize": "1", "MaxSize": "1", **given},
-        },
-    }
+    of_group = resource("AWS::AutoScaling::AutoScalingGroup", MinSize="1", MaxSize="1", **given)
+    return {"Launch": part("LaunchTemplate", LaunchTemplateData=data), "Instance": of_group}
 
 
-def either(condition: str, *branches: object) -> dict[str, Any]:
+def either(condition: str, *branches: object) -> Parts:
     return {"Fn::If": [condition, *branches]}
 
 
-class Row(NamedTuple):
-    name: str
-    changes: dict[str, Any]
-    expected: str
-
-
-NO_NAT: Final = {"PrivateRoute": route("Private", "HasNat", NatGatewayId=ref("Nat"))}
+TO_NAT: Final = {"NatGatewayId": ref("Nat")}
+HALF: Final = admits(CidrIp="10.0.1.0/25")
 
 ROWS: Final = [
-    Row("NAT", {}, READY),
-    Row("no route", {"PrivateRoute": None}, NOT_READY),
-    Row("NAT in a subnet without a way out", {"PublicRoute": None}, NOT_READY),
-    Row("private NAT",
-        {"Nat": ec2("NatGateway", SubnetId=ref("Public"), ConnectivityType="private"),
-         "Address": None}, NOT_READY),
-    Row("regional NAT",
-        {"Nat": ec2("NatGateway", AvailabilityMode="regional", VpcId=ref("Vpc")), "Address": None},
-        READY),
-    Row("public", {"Compute": compute("Public")}, READY),
-    Row("public without an address",
-        {"Compute": compute("Public"), "Public": ec2("Subnet", VpcId=ref("Vpc"), CidrBlock=VPC)},
-        NOT_READY),
-    Row("transit gateway", {"PrivateRoute": route("Private", TransitGatewayId="tgw-1")}, UNKNOWN),
-    Row("a group of which one subnet is shut", fleet("Private", "Second"), NOT_READY),
-    Row("a group whose subnets are open", fleet("Private", "Public"), READY),
+    network("NAT", READY),
+    network("no route", NOT_READY, PrivateRoute=None),
+    network("NAT in a subnet without a way out", NOT_READY, PublicRoute=None),
+    network("private NAT", NOT_READY, Address=None,
+            Nat=nat(ConnectivityType="private", AllocationId=None)),
+    network("regional NAT", READY, Nat=regional_nat(), Address=None),
+    network("public", READY, Instance=in_public()),
+    network("public without an address", NOT_READY, Instance=in_public(), Public=subnet(VPC)),
+    network("transit gateway", UNKNOWN, routed(TransitGatewayId="tgw-1")),
+    network("a group of which one subnet is shut", NOT_READY, fleet("Private", "Second")),
+    network("a group whose subnets are open", READY, fleet("Private", "Public")),
 
-    Row("ACL behind a NAT that denies the VPC",
-        acl("Private", out=[("deny", VPC), *OPEN], back=[("deny", VPC), *OPEN]), READY),
-    Row("ACL behind a NAT that allows the VPC alone",
-        acl("Private", out=[("allow", VPC)], back=[("allow", VPC)]), NOT_READY),
-    Row("ACL of the NAT that denies the instance",
-        acl("Public", out=OPEN, back=[("deny", SUBNETS["Private"]), *OPEN]), NOT_READY),
-    Row("ACL of the NAT that denies the answer to the instance",
-        acl("Public", out=[("deny", SUBNETS["Private"]), *OPEN], back=OPEN), NOT_READY),
-    Row("ACL of the NAT that denies its own subnet",
-        acl("Public", out=[("deny", SUBNETS["Public"]), *OPEN], back=OPEN), READY),
-    Row("ACL without a way for answers",
-        acl("Private", out=OPEN, back=[
-            ("allow", ANYWHERE, (443, 443))]), NOT_READY),
-    Row("ACL whose entries suffice together",
-        acl("Private", out=[("allow", "0.0.0.0/1"), ("allow", "128.0.0.0/1")], back=OPEN), READY),
-    Row("ACL whose ports suffice together",
-        acl("Private", out=OPEN, back=[
-            ("allow", ANYWHERE, (1024, 32767)), ("allow", ANYWHERE, (32768, 65535))]), READY),
-    Row("ACL that lets some answers in",
-        acl("Private", out=OPEN, back=[
-            ("allow", ANYWHERE, (32768, 65535))]), UNKNOWN),
-    Row("ACL between an instance and endpoints in one subnet",
-        {**endpoints(), **acl("Private", out=[], back=[])}, READY),
-    Row("ACL between an instance and endpoints in another subnet",
-        {**endpoints(SubnetIds=[ref("Second")]), **acl("Second", out=[], back=[])}, NOT_READY),
+    network("ACL behind a NAT that denies the VPC", READY,
+            filtered("Private", out=[("deny", VPC), *OPEN], back=[("deny", VPC), *OPEN])),
+    network("ACL behind a NAT that allows the VPC alone", NOT_READY,
+            filtered("Private", out=[("allow", VPC)], back=[("allow", VPC)])),
+    network("ACL of the NAT that denies the instance", NOT_READY,
+            filtered("Public", out=OPEN, back=[("deny", SUBNETS["Private"]), *OPEN])),
+    network("ACL of the NAT that denies the answer to the instance", NOT_READY,
+            filtered("Public", out=[("deny", SUBNETS["Private"]), *OPEN], back=OPEN)),
+    network("ACL of the NAT that denies its own subnet", READY,
+            filtered("Public", out=[("deny", SUBNETS["Public"]), *OPEN], back=OPEN)),
+    network("ACL without a way for answers", NOT_READY,
+            filtered("Private", out=OPEN, back=[("allow", ANYWHERE, (443, 443))])),
+    network("ACL whose entries suffice together", READY, filtered(
+        "Private", out=[("allow", "0.0.0.0/1"), ("allow", "128.0.0.0/1")], back=OPEN)),
+    network("ACL whose ports suffice together", READY, filtered("Private", out=OPEN, back=[
+        ("allow", ANYWHERE, (1024, 32767)), ("allow", ANYWHERE, (32768, 65535))])),
+    network("ACL that lets some answers in", UNKNOWN,
+            filtered("Private", out=OPEN, back=[("allow", ANYWHERE, (32768, 65535))])),
+    network("ACL between an instance and endpoints in one subnet", READY, endpoints(),
+            filtered("Private", out=[], back=[])),
+    network("ACL between an instance and endpoints in another subnet", NOT_READY,
+            endpoints(SubnetIds=[ref("Second")]), filtered("Second", out=[], back=[])),
 
-    Row("endpoints", endpoints(), READY),
-    Row("endpoints without private DNS", endpoints(PrivateDnsEnabled=False), NOT_READY),
-    Row("an endpoint without private DNS beside a NAT",
-        {**admits(), "Ssm": endpoint("ssm", PrivateDnsEnabled=False)}, READY),
-    Row("an endpoint that is shut beside a NAT", {**admits(), "Ssm": endpoint("ssm")}, NOT_READY),
-    Row("endpoints that admit the group",
-        {**endpoints(), **admits(SourceSecurityGroupId=att("Group", "GroupId"))}, READY),
-    Row("endpoints that admit half the subnet", {**endpoints(), **admits(CidrIp="10.0.1.0/25")},
-        UNKNOWN),
-    Row("endpoints that admit the instance's fixed address",
-        {**endpoints(), **admits(CidrIp="10.0.1.0/25"),
-         "Compute": compute("Private", PrivateIpAddress="10.0.1.77")}, READY),
-    Row("endpoints that do not admit the instance's fixed address",
-        {**endpoints(), **admits(CidrIp="10.0.1.0/25"),
-         "Compute": compute("Private", PrivateIpAddress="10.0.1.177")}, NOT_READY),
-    Row("rules of their own", {
-        "Leaves": ec2("SecurityGroupEgress", GroupId=att("Group", "GroupId"), CidrIp=VPC, **OUT)},
-        UNKNOWN),
+    network("endpoints", READY, endpoints()),
+    network("endpoints without private DNS", NOT_READY, endpoints(PrivateDnsEnabled=False)),
+    network("an endpoint without private DNS beside a NAT", READY, admits(),
+            Ssm=endpoint("ssm", PrivateDnsEnabled=False)),
+    network("an endpoint that is shut beside a NAT", NOT_READY, admits(), Ssm=endpoint("ssm")),
+    network("endpoints that admit the group", READY, endpoints(),
+            admits(SourceSecurityGroupId=att("Group", "GroupId"))),
+    network("endpoints that admit half the subnet", UNKNOWN, endpoints(), HALF),
+    network("endpoints that admit the instance's fixed address", READY, endpoints(), HALF,
+            Instance=profiled(PrivateIpAddress="10.0.1.77")),
+    network("endpoints that do not admit the instance's fixed address", NOT_READY, endpoints(),
+            HALF, Instance=profiled(PrivateIpAddress="10.0.1.177")),
+    network("rules of their own", UNKNOWN, Leaves=LEAVES),
 
-    Row("own DNS servers beside a NAT", DNS_SERVERS, UNKNOWN),
-    Row("own DNS servers without a way", {**DNS_SERVERS, "PrivateRoute": None}, NOT_READY),
-    Row("no DNS support beside a NAT", dns(EnableDnsSupport=False), UNKNOWN),
-    Row("a hosted zone that leads to a shut endpoint", ZONE, NOT_READY),
-    Row("a hosted zone without DNS host names", {**ZONE, **dns(EnableDnsHostnames=False)}, READY),
-    Row("own prefix list of all", own_list(ANYWHERE), READY),
-    Row("own prefix list of the VPC", own_list(VPC), NOT_READY),
-    Row("block-ingress with a NAT", BLOCK, READY),
-    Row("block-ingress with a public address", {**BLOCK, "Compute": compute("Public")}, UNKNOWN),
+    network("own DNS servers beside a NAT", UNKNOWN, DNS_SERVERS),
+    network("own DNS servers without a way", NOT_READY, DNS_SERVERS, PrivateRoute=None),
+    network("no DNS support beside a NAT", UNKNOWN, dns(support=False)),
+    network("a hosted zone that leads to a shut endpoint", NOT_READY, ZONE),
+    network("a hosted zone without DNS host names", READY, ZONE, dns(names=False)),
+    network("own prefix list of all", READY, own_list(ANYWHERE)),
+    network("own prefix list of the VPC", NOT_READY, own_list(VPC)),
+    network("block-ingress with a NAT", READY, BLOCK),
+    network("block-ingress with a public address", UNKNOWN, BLOCK, Instance=in_public()),
 
-    Row("a route on a condition", NO_NAT, UNKNOWN),
-    Row("endpoints where there is no route",
-        {**endpoints(), **NO_NAT, "Ssm": endpoint("ssm", "HasNone"),
-         "Messages": endpoint("ssmmessages", "HasNone")}, READY),
-    Row("endpoints where there is a route",
-        {**endpoints(), **NO_NAT, "Ssm": endpoint("ssm", "HasNat"),
-         "Messages": endpoint("ssmmessages", "HasNat")}, UNKNOWN),
-    Row("a route in the region", {
-        "PrivateRoute": route("Private", "InRegion", NatGatewayId=ref("Nat"))}, READY),
-    Row("a route in another region", {
-        "PrivateRoute": route("Private", "InAnother", NatGatewayId=ref("Nat"))}, NOT_READY),
-    Row("a subnet on a condition, both open", {
-        "Compute": compute("Private", SubnetId=either("IsBig", ref("Private"), ref("Public")))},
-        READY),
-    Row("nested conditions that agree", {
-        "Compute": compute("Private", SubnetId=either(
-            "IsBig", either("IsProduction", ref("Private"), ref("Second")), ref("Public")))},
-        READY),
-    Row("a value by a map", {**endpoints(), **admits(CidrIp={
-        "Fn::FindInMap": ["Stages", ref("Stage"), "Range"]})}, READY),
+    network("a route on a condition", UNKNOWN, routed("HasNat", **TO_NAT)),
+    network("endpoints where there is no route", READY, endpoints("HasNone"),
+            routed("HasNat", **TO_NAT)),
+    network("endpoints where there is a route", UNKNOWN, endpoints("HasNat"),
+            routed("HasNat", **TO_NAT)),
+    network("a route in the region", READY, routed("InRegion", **TO_NAT)),
+    network("a route in another region", NOT_READY, routed("InAnother", **TO_NAT)),
+    network("a subnet on a condition, both open", READY,
+            Instance=profiled(SubnetId=either("IsBig", ref("Private"), ref("Public")))),
+    network("nested conditions that agree", READY, Instance=profiled(SubnetId=either(
+        "IsBig", either("IsProduction", ref("Private"), ref("Second")), ref("Public")))),
+    network("a value by a map", READY, endpoints(),
+            admits(CidrIp={"Fn::FindInMap": ["Stages", ref("Stage"), "Range"]})),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
-def test_packets_arrive_or_do_not(row: Row) -> None:
-    assert judged(packets.outcomes(network(row.changes))) == row.expected
-
-
-@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
-def test_the_check_says_the_same(tmp_path: Path, row: Row) -> None:
-    assert Checked(tmp_path)(network(row.changes)) == row.expected
+@pytest.mark.parametrize(("template", "expected"), ROWS)
+def test_packets_arrive_or_do_not_and_the_check_says_the_same(
+    tmp_path: Path, template: Template, expected: str
+) -> None:
+    assert judged(packets.outcomes(template)) == expected
+    assert Checked(tmp_path)(template) == expected

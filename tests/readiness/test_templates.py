@@ -17,12 +17,14 @@ from session_manager_permissions._readiness.templates.functions import (
 )
 from session_manager_permissions._readiness.templates.model import ReturnValue, Template
 
-from .judging import resource
+from .judging import deployed_to, ref, resource
+from .judging import write as assembly_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NO_VALUE = {"Ref": "AWS::NoValue"}
+NO_VALUE = ref("AWS::NoValue")
+STACK: Final = "AWS::CloudFormation::Stack"
 HASH = "0123456789abcdef" * 4
 
 
@@ -32,12 +34,17 @@ def write(path: Path, body: object) -> str:
     return str(path)
 
 
-def nested_stack(parameters: object = None, **more: object) -> dict[str, Any]:
-    return resource("AWS::CloudFormation::Stack", Parameters=parameters) | more
+def nested_in(file: str, parameters: object = None) -> dict[str, Any]:
+    return resource(STACK, Parameters=parameters) | {"Metadata": {"aws:asset:path": file}}
 
 
-def by_metadata(file: str) -> dict[str, Any]:
-    return {"Metadata": {"aws:asset:path": file}}
+def exported(value: object, name: object) -> dict[str, Any]:
+    return {"Value": value, "Export": {"Name": name}}
+
+
+def read(path: Path, **body: object) -> Assembly:
+    """The assembly of one template."""
+    return Assembly([write(path, body)])
 
 
 @pytest.mark.parametrize(
@@ -110,50 +117,48 @@ def test_shortest(value: object, length: int) -> None:
     assert shortest(value) == length
 
 
+INNER: Final = {
+    "Resources": {"InnerRole": resource()},
+    "Outputs": {"Name": {"Value": ref("InnerRole")}, "Malformed": "value"},
+}
+MIDDLE: Final = {
+    "Resources": {
+        "Inner": nested_in("inner.json", {"Passed": ref("Given")}), "MiddleRole": resource()
+    },
+    "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
+    "Outputs": {
+        "Deep": {"Value": {"Fn::GetAtt": ["Inner", "Outputs.Name"]}},
+        "Chosen": {"Value": {"Fn::If": ["Always", ref("MiddleRole"), "else"]}},
+        "Absent": {"Value": "a name", "Condition": "Never"},
+    },
+}  # fmt: skip
+FIRST: Final = {
+    "Resources": {
+        "Role": resource(),
+        "Middle": resource(STACK, Parameters={"Given": ref("Role"), "Text": "a name"},
+                           TemplateURL={"Fn::Sub": f"https://${{Host}}/{HASH}.json"}),
+        "Fn::ForEach::Loop": ["Name", ["a"], {}],
+    },
+    "Mappings": {"Names": {"a": {"b": "c"}}},
+    "Outputs": {
+        "Role": exported(ref("Role"), "role"),
+        "Twice": exported(ref("Role"), "twice"),
+        "Other": exported(ref("Role"), "twice"),
+        "Hidden": exported(ref("Role"), ref("Name")),
+        "Circle": exported({"Fn::ImportValue": "circle"}, "circle"),
+    },
+}  # fmt: skip
+ASSETS: Final = {"files": {HASH: {"source": {"path": "middle.json"}}, "other": {"source": {}}}}
+
+
 class Stacks:
     """An assembly of a stack, its nested stack and one nested in that, and a second stack."""
 
     def __init__(self, folder: Path) -> None:
-        inner = {
-            "Resources": {"InnerRole": resource()},
-            "Outputs": {"Name": {"Value": {"Ref": "InnerRole"}}, "Malformed": "value"},
-        }
-        middle = {
-            "Resources": {
-                "Inner": nested_stack({"Passed": {"Ref": "Given"}}, **by_metadata("inner.json")),
-                "MiddleRole": resource(),
-            },
-            "Conditions": {"Always": {"Fn::Equals": [1, 1]}, "Never": {"Fn::Equals": [1, 2]}},
-            "Outputs": {
-                "Deep": {"Value": {"Fn::GetAtt": ["Inner", "Outputs.Name"]}},
-                "Chosen": {"Value": {"Fn::If": ["Always", {"Ref": "MiddleRole"}, "else"]}},
-                "Absent": {"Value": "a name", "Condition": "Never"},
-            },
-        }
-        first = {
-            "Resources": {
-                "Role": resource(),
-                "Middle": resource(
-                    "AWS::CloudFormation::Stack",
-                    Parameters={"Given": {"Ref": "Role"}, "Text": "a name"},
-                    TemplateURL={"Fn::Sub": f"https://${{Host}}/{HASH}.json"},
-                ),
-                "Fn::ForEach::Loop": ["Name", ["a"], {}],
-            },
-            "Mappings": {"Names": {"a": {"b": "c"}}},
-            "Outputs": {
-                "Role": {"Value": {"Ref": "Role"}, "Export": {"Name": "role"}},
-                "Twice": {"Value": {"Ref": "Role"}, "Export": {"Name": "twice"}},
-                "Other": {"Value": {"Ref": "Role"}, "Export": {"Name": "twice"}},
-                "Hidden": {"Value": {"Ref": "Role"}, "Export": {"Name": {"Ref": "Name"}}},
-                "Circle": {"Value": {"Fn::ImportValue": "circle"}, "Export": {"Name": "circle"}},
-            },
-        }
-        assets = {"files": {HASH: {"source": {"path": "middle.json"}}, "other": {"source": {}}}}
-        write(folder / "inner.json", inner)
-        write(folder / "middle.json", middle)
-        write(folder / "First.assets.json", assets)
-        paths = [write(folder / "First.template.json", first)]
+        write(folder / "inner.json", INNER)
+        write(folder / "middle.json", MIDDLE)
+        write(folder / "First.assets.json", ASSETS)
+        paths = [write(folder / "First.template.json", FIRST)]
         paths.append(write(folder / "Second.template.json", {"Resources": {"Second": resource()}}))
         self.assembly = Assembly([*paths, paths[0]])
         self.first, self.middle, self.inner, self.second = self.assembly.templates
@@ -177,12 +182,8 @@ def behind(assembly: Assembly, template: Template, written: object) -> str | Non
 
 
 def test_each_template_is_read_once(stacks: Stacks) -> None:
-    assert [template.path.name for template in stacks.assembly.templates] == [
-        "First.template.json",
-        "middle.json",
-        "inner.json",
-        "Second.template.json",
-    ]
+    names = [template.path.name for template in stacks.assembly.templates]
+    assert names == ["First.template.json", "middle.json", "inner.json", "Second.template.json"]
 
 
 CHOICES: Final = [{"Fn::If": [f"C{number}", "a", "b"]} for number in range(7)]
@@ -241,18 +242,10 @@ def test_behind(stacks: Stacks, template: str, value: object, found: str | None)
 
 
 def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
-    environments = {"a": "aws://1/eu-west-1", "b": "aws://1/eu-west-2", "c": "aws://1/eu-west-1"}
-    exporting = {"Outputs": {"O": {"Value": "name", "Export": {"Name": "shared"}}}}
-    paths = [write(tmp_path / f"{name}.json", exporting if name != "c" else {}) for name in "abc"]
-    artifacts = {
-        name: {
-            "type": "aws:cloudformation:stack",
-            "environment": environment,
-            "properties": {"templateFile": f"{name}.json"},
-        }
-        for name, environment in environments.items()
-    }
-    write(tmp_path / "manifest.json", {"artifacts": artifacts | {"Tree": {"type": "cdk:tree"}}})
+    exporting = {"Outputs": {"O": exported("name", "shared")}}
+    paths = assembly_of(tmp_path, a=exporting, b=exporting, c={})
+    for name, region in (("a", "eu-west-1"), ("b", "eu-west-2"), ("c", "eu-west-1")):
+        deployed_to(tmp_path, name, f"1/{region}")
 
     assembly = Assembly(paths)
 
@@ -261,16 +254,12 @@ def test_exports_are_those_of_the_account_and_region(tmp_path: Path) -> None:
     assert behind(assembly, template, {"Fn::ImportValue": "shared"}) == "name"
 
 
-@pytest.mark.parametrize("environment", ["", "aws://unknown-account/unknown-region"])
+@pytest.mark.parametrize("environment", ["", "unknown-account/unknown-region"])
 def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str) -> None:
-    stack = {
-        "type": "aws:cloudformation:stack",
-        "environment": environment,
-        "properties": {"templateFile": "a.json"},
-    }
-    write(tmp_path / "manifest.json", {"artifacts": {"a": stack}})
+    paths = assembly_of(tmp_path, a={})
+    deployed_to(tmp_path, "a", environment)
 
-    (template,) = Assembly([write(tmp_path / "a.json", {})]).templates
+    (template,) = Assembly(paths).templates
 
     assert template.stack.account is None
 
@@ -278,19 +267,15 @@ def test_account_that_only_the_deployment_knows(tmp_path: Path, environment: str
 @pytest.mark.parametrize(
     "nested",
     [
-        nested_stack(TemplateURL="https://example.com/template.json"),
-        nested_stack(**by_metadata("missing.json")),
-        nested_stack(**by_metadata("../folder/missing.json")),
-        nested_stack(**by_metadata("\0")),
-        resource("AWS::CloudFormation::Stack", TemplateURL=f"https://example.com/{HASH}.json"),
+        resource(STACK, TemplateURL="https://example.com/template.json"),
+        *map(nested_in, ("missing.json", "../folder/missing.json", "\0")),
+        resource(STACK, TemplateURL=f"https://example.com/{HASH}.json"),
     ],
 )
 def test_nested_template_that_is_not_there_is_left_out(
     tmp_path: Path, nested: dict[str, Any]
 ) -> None:
-    path = write(tmp_path / "a.json", {"Resources": {"Nested": nested}})
-
-    assembly = Assembly([path])
+    assembly = read(tmp_path / "a.json", Resources={"Nested": nested})
 
     (template,) = assembly.templates
     assert behind(assembly, template, {"Fn::GetAtt": ["Nested", "Outputs.Name"]}) == "Nested"
@@ -304,11 +289,9 @@ def test_templates_that_are_nested_in_themselves_are_read_to_a_depth(
     tmp_path: Path, of_a: str, of_b: str | None
 ) -> None:
     folder = tmp_path / "folder"
-    nested = {"Nested": nested_stack(**by_metadata(of_b))} if of_b else {}
-    write(folder / "b.json", {"Resources": nested})
-    path = write(folder / "a.json", {"Resources": {"Nested": nested_stack(**by_metadata(of_a))}})
+    write(folder / "b.json", {"Resources": {"Nested": nested_in(of_b)} if of_b else {}})
 
-    assembly = Assembly([path])
+    assembly = read(folder / "a.json", Resources={"Nested": nested_in(of_a)})
 
     assert len(assembly.templates) == 51
     assert len(assembly.unread) == 1
@@ -316,9 +299,9 @@ def test_templates_that_are_nested_in_themselves_are_read_to_a_depth(
 
 def test_template_that_is_nested_twice_is_read_twice(tmp_path: Path) -> None:
     write(tmp_path / "b.json", {"Resources": {"Role": resource()}})
-    twice = {name: nested_stack(**by_metadata("b.json")) for name in ("First", "Second")}
+    twice = dict.fromkeys(("First", "Second"), nested_in("b.json"))
 
-    assembly = Assembly([write(tmp_path / "a.json", {"Resources": twice})])
+    assembly = read(tmp_path / "a.json", Resources=twice)
 
     assert len(assembly.templates) == 3
 
@@ -364,56 +347,45 @@ def test_waits_for(tmp_path: Path, body: dict[str, Any], waits: bool) -> None:  
         "Else": {"Type": "Test"},
         "Other": {"Type": "Test"},
     }
-    (template,) = Assembly([write(tmp_path / "a.json", {"Resources": resources})]).templates
+    (template,) = read(tmp_path / "a.json", Resources=resources).templates
 
     assert (template.resources["Other"] in template.resources["First"].waits_for) is waits
+
+
+NAME_OF_A: Final = {"StackName": "a", "OutputName": "Name"}
+NAME_OF_B: Final = {"StackName": "b", "OutputName": "Name"}
 
 
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        ({"StackName": "a", "OutputName": "Name"}, "of a"),
-        ({"StackName": "a", "OutputName": "Name", "Region": {"Ref": "AWS::Region"}}, "of a"),
-        ({"StackName": "a", "OutputName": "Name", "Region": "eu-west-1"}, "of a"),
-        ({"StackName": "a", "OutputName": "Name", "Region": "eu-west-2"}, "of the other region"),
-        ({"StackName": "a", "OutputName": "Name", "Region": "us-east-1"}, None),
-        ({"StackName": "a", "OutputName": "Name", "Region": {"Ref": "Where"}}, None),
-        ({"StackName": "a", "OutputName": "Nothing"}, None),
-        ({"StackName": {"Ref": "Name"}, "OutputName": "Name"}, None),
-        ({"StackName": "b", "OutputName": "Name"}, None),
-        (
-            {"StackName": "b", "OutputName": "Name", "RoleArn": "arn:"},
-            "of the other account",
-        ),
+        (NAME_OF_A, "of_a"),
+        (NAME_OF_A | {"Region": ref("AWS::Region")}, "of_a"),
+        (NAME_OF_A | {"Region": "eu-west-1"}, "of_a"),
+        (NAME_OF_A | {"Region": "eu-west-2"}, "of_the_other_region"),
+        (NAME_OF_A | {"Region": "us-east-1"}, None),
+        (NAME_OF_A | {"Region": ref("Where")}, None),
+        (NAME_OF_A | {"OutputName": "Nothing"}, None),
+        (NAME_OF_A | {"StackName": ref("Name")}, None),
+        (NAME_OF_B, None),
+        (NAME_OF_B | {"RoleArn": "arn:"}, "of_the_other_account"),
         ({"StackName": "twice", "OutputName": "Name"}, None),
         ({"OutputName": "Name"}, None),
         ([], None),
     ],
 )
-def test_outputs_of_a_stack_by_its_name(
-    tmp_path: Path, asked: dict[str, object], found: str | None
-) -> None:
+def test_outputs_of_a_stack_by_its_name(tmp_path: Path, asked: object, found: str | None) -> None:
     stacks = {
-        "here": ("here", "aws://1/eu-west-1"),
-        "of a": ("a", "aws://1/eu-west-1"),
-        "of the other region": ("a", "aws://1/eu-west-2"),
-        "of the other account": ("b", "aws://2/eu-west-1"),
-        "twice": ("twice", "aws://1/eu-west-1"),
-        "twice again": ("twice", "aws://1/eu-west-1"),
+        "here": ("here", "1/eu-west-1"),
+        "of_a": ("a", "1/eu-west-1"),
+        "of_the_other_region": ("a", "1/eu-west-2"),
+        "of_the_other_account": ("b", "2/eu-west-1"),
+        "twice": ("twice", "1/eu-west-1"),
+        "twice_again": ("twice", "1/eu-west-1"),
     }
-    artifacts = {
-        key: {
-            "type": "aws:cloudformation:stack",
-            "environment": environment,
-            "properties": {"templateFile": f"{key}.json", "stackName": name},
-        }
-        for key, (name, environment) in stacks.items()
-    }
-    write(tmp_path / "manifest.json", {"artifacts": artifacts})
-    outputs = [{"Outputs": {"Name": {"Value": key}}} for key in stacks]
-    paths = [
-        write(tmp_path / f"{key}.json", body) for key, body in zip(stacks, outputs, strict=True)
-    ]
+    paths = assembly_of(tmp_path, **{key: {"Outputs": {"Name": {"Value": key}}} for key in stacks})
+    for key, (name, environment) in stacks.items():
+        deployed_to(tmp_path, key, environment, stackName=name)
 
     assembly = Assembly(paths)
 
@@ -425,9 +397,7 @@ def test_what_is_too_deep_for_python(tmp_path: Path, function: str) -> None:
     deep: object = "a"
     for _ in range(100):
         deep = {function: ["", [deep]]}
-    (template,) = Assembly(
-        [write(tmp_path / "a.json", {"Outputs": {"O": {"Value": deep}}})]
-    ).templates
+    (template,) = read(tmp_path / "a.json", Outputs={"O": {"Value": deep}}).templates
 
     found = template.outputs["O"]["Value"]
 
@@ -437,14 +407,11 @@ def test_what_is_too_deep_for_python(tmp_path: Path, function: str) -> None:
 
 @pytest.mark.parametrize(("exports", "known"), [(50, "x"), (2_000, None)])
 def test_exports_in_a_line(tmp_path: Path, exports: int, known: str | None) -> None:
-    outputs: dict[str, Any] = {
-        f"O{number}": {
-            "Value": {"Fn::ImportValue": f"o{number + 1}"},
-            "Export": {"Name": f"o{number}"},
-        }
+    outputs = {
+        f"O{number}": exported({"Fn::ImportValue": f"o{number + 1}"}, f"o{number}")
         for number in range(exports)
     }
-    outputs["Last"] = {"Value": "x", "Export": {"Name": f"o{exports}"}}
-    assembly = Assembly([write(tmp_path / "a.json", {"Outputs": outputs})])
+    last = {"Last": exported("x", f"o{exports}")}
+    assembly = read(tmp_path / "a.json", Outputs=outputs | last)
 
     assert behind(assembly, assembly.templates[0], {"Fn::ImportValue": "o0"}) == known

@@ -11,7 +11,7 @@ from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 from session_manager_permissions._readiness.worlds import MOST, NoSuchDeployment, Worlds
 from tests.conftest import ROOT
 
-from .judging import att, on, ref, resource, write
+from .judging import att, on, ref, write
 from .policy_table import (
     ALL,
     CHANNELS_ONLY,
@@ -25,7 +25,16 @@ from .policy_table import (
 )
 from .reports import Check, inline, policy, profile_and_role
 from .test_compute_findings import calls
-from .test_network import templated, with_endpoints
+from .test_network import (
+    TO_NAT,
+    compute,
+    made,
+    part,
+    route,
+    subnet,
+    templated,
+    with_endpoints,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +59,23 @@ def either(one: object, other: object = NO_VALUE, condition: str = "C") -> dict[
     return {"Fn::If": [condition, one, other]}
 
 
-TWO: Final = {"Env": {"Type": "String", "AllowedValues": ["prod", "dev"]}}
+def env(*allowed: object, type_: str = "String") -> dict[str, Any]:
+    """A parameter with these values."""
+    return {"Env": {"Type": type_, "AllowedValues": [*allowed]}}
+
+
+ONE, TWO = env("prod"), env("prod", "dev")
 FREE: Final = {"Env": {"Type": "String"}}
+BY_SSM: Final = "AWS::SSM::Parameter::Value<String>"
 PROD, DEV = equals(ref("Env"), "prod"), equals("dev", ref("Env"))
+
+
+def sized(default: str) -> dict[str, Any]:
+    return {"Fn::FindInMap": ["Sizes", ref("Env"), "size", {"DefaultValue": default}]}
+
+
+LARGE: Final = equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large")
+ENV_1: Final = {"Fn::Sub": "${Env}-1"}
 
 CONDITIONS: Final[list[tuple[str, dict[str, Any], dict[str, Any], frozenset[str]]]] = [
     # that the role has ALL on the condition A, and on the condition B
@@ -73,45 +96,32 @@ CONDITIONS: Final[list[tuple[str, dict[str, Any], dict[str, Any], frozenset[str]
      NEITHER),
     ("of the account, which is not known", {},
      {"A": equals(ref("AWS::AccountId"), "1"), "B": {"Fn::Not": [named("A")]}}, READY),
-    ("of a map", TWO | {"Map": {}},
-     {"A": equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large"), "B": DEV}, READY),
-    ("of a map, by any parameter", FREE,
-     {"A": equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size"]}, "large"), "B": DEV}, READY),
+    ("of a map", TWO | {"Map": {}}, {"A": LARGE, "B": DEV}, READY),
+    ("of a map, by any parameter", FREE, {"A": LARGE, "B": DEV}, READY),
     ("of a map, or the default of any other value", FREE,
-     {"A": equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size", {"DefaultValue": "small"}]},
-                  "large"),
-      "B": equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size", {"DefaultValue": "small"}]},
-                  "small")}, READY),
+     {"A": equals(sized("small"), "large"), "B": equals(sized("small"), "small")}, READY),
     ("of a map, or a default that is neither", FREE,
-     {"A": equals({"Fn::FindInMap": ["Sizes", ref("Env"), "size", {"DefaultValue": "none"}]},
-                  "large"), "B": DEV}, UNKNOWN),
-    ("of a boolean", {"Env": {"Type": "String", "AllowedValues": [True, False]}},
+     {"A": equals(sized("none"), "large"), "B": DEV}, UNKNOWN),
+    ("of a boolean", env(*[True, False]),
      {"A": equals(ref("Env"), "true"), "B": equals(ref("Env"), "false")}, READY),
     ("of a text with a parameter in it", FREE,
-     {"A": equals({"Fn::Sub": "${Env}-1"}, "prod-1"), "B": {"Fn::Not": [PROD]}}, READY),
+     {"A": equals(ENV_1, "prod-1"), "B": {"Fn::Not": [PROD]}}, READY),
     ("of a text that can't be", FREE,
-     {"A": equals({"Fn::Sub": "${Env}-1"}, "prod"), "B": equals({"Fn::Sub": "a${Env}"}, "")},
-     NEITHER),
+     {"A": equals(ENV_1, "prod"), "B": equals({"Fn::Sub": "a${Env}"}, "")}, NEITHER),
     ("of two parameters", FREE | {"Other": {"Type": "String"}},
      {"A": equals(ref("Env"), ref("Other")), "B": {"Fn::Not": [equals(ref("Other"), ref("Env"))]}},
      READY),
     ("of a parameter and itself", FREE, {"A": equals(ref("Env"), ref("Env")), "B": PROD}, READY),
-    ("of the one value that is allowed",
-     {"Env": {"Type": "String", "AllowedValues": ["prod"]}}, {"A": PROD, "B": DEV}, READY),
-    ("of the one value that is allowed, twice",
-     {"Env": {"Type": "Number", "AllowedValues": [1, 1]}},
+    ("of the one value that is allowed", ONE, {"A": PROD, "B": DEV}, READY),
+    ("of the one value that is allowed, twice", env(1, 1, type_="Number"),
      {"A": equals(ref("Env"), "1"), "B": equals(ref("Env"), "2")}, READY),
-    ("of a text with the one value in it", {"Env": {"Type": "String", "AllowedValues": ["prod"]}},
-     {"A": equals({"Fn::Sub": "${Env}-1"}, {"Fn::Join": ["-", [ref("Env"), "1"]]}), "B": DEV},
-     READY),
-    ("of the one entry that a list allows",
-     {"Env": {"Type": "CommaDelimitedList", "AllowedValues": ["prod"]}}, {"A": PROD, "B": DEV},
-     UNKNOWN),
-    ("of a parameter of Systems Manager with one value",
-     {"Env": {"Type": "AWS::SSM::Parameter::Value<String>", "AllowedValues": ["prod"]}},
+    ("of a text with the one value in it", ONE,
+     {"A": equals(ENV_1, {"Fn::Join": ["-", [ref("Env"), "1"]]}), "B": DEV}, READY),
+    ("of the one entry that a list allows", env("prod", type_="CommaDelimitedList"),
      {"A": PROD, "B": DEV}, UNKNOWN),
-    ("of a parameter of Systems Manager",
-     {"Env": {"Type": "AWS::SSM::Parameter::Value<String>", "AllowedValues": ["prod", "dev"]}},
+    ("of a parameter of Systems Manager with one value", env("prod", type_=BY_SSM),
+     {"A": PROD, "B": DEV}, UNKNOWN),
+    ("of a parameter of Systems Manager", env("prod", "dev", type_=BY_SSM),
      {"A": PROD, "B": DEV}, UNKNOWN),
     ("in a circle", {}, {"A": named("B"), "B": named("A")}, NEITHER),
     ("malformed", {}, {"A": {"Fn::Equals": "a"}, "B": {"Fn::Not": [named("A")]}}, READY),
@@ -166,48 +176,36 @@ def many(number: int, one: Callable[[int], Any]) -> list[Any]:
     return [either(one(index), condition=f"C{index}") for index in range(number)]
 
 
+def on_conditions(number: int, one: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+    """That many resources, each on a condition of its own."""
+    return {f"Part{index}": on(one(index), f"C{index}") for index in range(number)}
+
+
+def enters(_: int) -> dict[str, Any]:
+    given = {"GroupId": att("Group", "GroupId"), "IpProtocol": "-1", "CidrIp": "10.9.0.0/16"}
+    return part("SecurityGroupIngress", **given)
+
+
+def with_properties(number: int) -> dict[str, Any]:
+    several = {f"Property{one}": either(one, condition=f"C{one}") for one in range(number)}
+    return compute(IamInstanceProfile="other", **several)
+
+
 DECIDES_NOTHING: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
     "statements about something else": lambda number: profile_and_role(
-        inline(ALL, *many(number, lambda _: deny("s3:*")))
-    ),
+        inline(ALL, *many(number, lambda _: deny("s3:*")))),
     "actions of something else": lambda number: profile_and_role(
-        inline(ALL, allow(*many(number, lambda one: f"s3:Get{one}")))
-    ),
+        inline(ALL, allow(*many(number, lambda one: f"s3:Get{one}")))),
     "policies about something else": lambda number: profile_and_role(
-        inline(ALL),
-        **{f"P{one}": policy(deny("s3:*"), Condition=f"C{one}") for one in range(number)},
-    ),
+        inline(ALL), **on_conditions(number, lambda _: policy(deny("s3:*")))),
     "properties of the instance that say nothing": lambda number: with_endpoints(
-        Instance=resource(
-            "AWS::EC2::Instance",
-            SubnetId=ref("Private"),
-            SecurityGroupIds=[ref("Group")],
-            IamInstanceProfile="other",
-            **{f"Property{one}": either(one, condition=f"C{one}") for one in range(number)},
-        )
-    ),
+        Instance=with_properties(number)),
     "other parts of the network": lambda number: with_endpoints(
-        **{
-            f"Part{one}": on(resource("AWS::EC2::Subnet", VpcId=ref("Vpc")), f"C{one}")
-            for one in range(number)
-        }
-    ),
+        **on_conditions(number, lambda _: subnet())),
     "rules of the group that let something else in": lambda number: with_endpoints(
-        **{
-            f"Rule{one}": on(
-                resource("AWS::EC2::SecurityGroupIngress", GroupId=att("Group", "GroupId"),
-                         IpProtocol="-1", CidrIp="10.9.0.0/16"), f"C{one}")
-            for one in range(number)
-        }
-    ),
+        **on_conditions(number, enters)),
     "endpoints of other services": lambda number: with_endpoints(
-        **{
-            f"Endpoint{one}": on(
-                resource("AWS::EC2::VPCEndpoint", VpcId=ref("Vpc"), VpcEndpointType="Interface",
-                         ServiceName=f"com.amazonaws.eu-west-1.s{one}"), f"C{one}")
-            for one in range(number)
-        }
-    ),
+        **on_conditions(number, lambda one: made(f"s{one}"))),
 }  # fmt: skip
 
 
@@ -222,10 +220,9 @@ def test_conditions_that_decide_nothing(check: Check, kind: str) -> None:
 def test_too_many_worlds(check: Check, number: int, expected: frozenset[str]) -> None:
     """2**6 are judged, and 2**7 are too many."""
     assert MOST == 2**6
-    several = {f"P{one}": policy(deny("ssm:*"), Condition=f"C{one}") for one in range(number)}
-    body = profile_and_role(inline(deny("*")), **several)
+    several = on_conditions(number, lambda _: policy(deny("ssm:*")))
 
-    found = check(body)
+    found = check(profile_and_role(inline(deny("*")), **several))
 
     assert found.rules == expected
     if expected == UNKNOWN:
@@ -234,39 +231,28 @@ def test_too_many_worlds(check: Check, number: int, expected: frozenset[str]) ->
 
 def test_too_many_worlds_of_compute(check: Check) -> None:
     groups = many(7, lambda _: ref("Group"))
-    instance = resource("AWS::EC2::Instance", SubnetId=ref("Private"), SecurityGroupIds=groups)
-    (finding,) = check(with_endpoints(Instance=instance)).findings
+    (finding,) = check(with_endpoints(Instance=compute(SecurityGroupIds=groups))).findings
 
     assert "on the condition 'C0', and on the condition 'C1'" in finding.description
 
 
 def test_what_decides_between_worlds_is_named(check: Check) -> None:
-    given = {"Ref": "Profile"}
-    instance = resource(
-        "AWS::EC2::Instance",
-        SubnetId=ref("Private"),
-        SecurityGroupIds=[ref("Group")],
-        IamInstanceProfile=given,
-    )
-    route = on(templated()["Resources"]["PrivateRoute"], "HasRoute")
-    with_profile = profile_and_role(inline(ALL))["Resources"]
-    (finding,) = check(templated(PrivateRoute=route, Instance=instance, **with_profile)).findings
+    parts = {
+        "PrivateRoute": on(route(**TO_NAT), "HasRoute"),
+        "Instance": compute(IamInstanceProfile=ref("Profile")),
+        **profile_and_role(inline(ALL))["Resources"],
+    }
+    (finding,) = check(templated(**parts)).findings
 
     assert finding.description.endswith("depends on the condition 'HasRoute'")
 
 
 def test_conditions_of_the_instance_and_of_its_way_are_one(check: Check) -> None:
-    route = templated()["Resources"]["PrivateRoute"]
-    instance = templated()["Resources"]["Instance"]
-    conditions = {"A": PROD, "B": {"Fn::Not": [PROD]}}
-
-    def found(of_route: str, of_instance: str) -> frozenset[str]:
-        body = templated(PrivateRoute=on(route, of_route), Instance=on(instance, of_instance))
-        return check(body | {"Conditions": conditions, "Parameters": FREE}).rules
-
-    assert NO_NETWORK_PATH not in found("A", "A")
-    assert NO_NETWORK_PATH in found("A", "B")
-    assert NO_NETWORK_PATH not in found("A", "")
+    more = {"Conditions": {"A": PROD, "B": {"Fn::Not": [PROD]}}, "Parameters": FREE}
+    on_a = on(route(**TO_NAT), "A")
+    for of_instance, is_shut in (("A", False), ("B", True), ("", False)):
+        body = templated(PrivateRoute=on_a, Instance=on(compute(), of_instance))
+        assert (NO_NETWORK_PATH in check(body | more).rules) is is_shut
 
 
 def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> None:
@@ -286,12 +272,13 @@ def test_a_deployment_that_cloudformation_refuses_is_no_world(check: Check) -> N
 def test_cost_of_conditions_that_are_independent(tmp_path: Path, kind: str, bound: float) -> None:
     """Of four conditions each part of a path tells two apart, or three, and not all 16 worlds."""
     benchmark = runpy.run_path(str(ROOT / "benchmarks" / "readiness.py"))
-    made, on_conditions = benchmark[kind], benchmark["on_conditions"]
+    resources = benchmark[kind](400)
 
     def cost(body: dict[str, Any]) -> int:
         return calls(write(tmp_path, Stack=body), network=True)
 
-    assert cost(on_conditions(made(400))) < bound * cost({"Resources": made(400)})
+    of_conditions = benchmark["on_conditions"](resources)
+    assert cost(of_conditions) < bound * cost({"Resources": benchmark[kind](400)})
 
 
 def test_part_that_no_deployment_has_in_some_worlds() -> None:

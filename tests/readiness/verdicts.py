@@ -13,9 +13,11 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unittest.mock import patch
 
 from session_manager_permissions._readiness.check import check
-from session_manager_permissions._readiness.templates import Assembly
+from session_manager_permissions._readiness.templates import Assembly, files
+from session_manager_permissions._readiness.templates.loading import parsed
 
 from . import drawn, drawn_networks, packets, worlds
 from .deployments import ACCOUNT, REGION
@@ -57,7 +59,10 @@ class Figures(NamedTuple):
 
 
 class Checked:
-    """Says what the check says of the one profile of a template."""
+    """Says what the check says of the one profile of a template.
+
+    The template is in no file, as to write and to read one takes longer than to judge it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "a.template.json"
@@ -69,8 +74,9 @@ class Checked:
         (folder / "manifest.json").write_text(json.dumps({"artifacts": {"a": artifact}}))
 
     def __call__(self, template: Template) -> str:
-        self._path.write_text(json.dumps(template))
-        (verdict,) = check(Assembly([str(self._path)]), network=True)[1]
+        written = json.dumps(template).encode()
+        with patch.object(files, "load", lambda _: (parsed(written), written)):
+            (verdict,) = check(Assembly([str(self._path)]), network=True)[1]
         return verdict
 
 

@@ -101,8 +101,8 @@ def _parsed(document: str) -> list[ParsedStatement]:
 class Policies(NamedTuple):
     """The documents of a role in a deployment, as texts."""
 
-    identity: list[str]
-    boundary: list[str]
+    identity: tuple[str, ...]
+    boundary: tuple[str, ...]
 
 
 def outcomes(template: dict[str, Any]) -> Iterator[bool]:
@@ -110,26 +110,16 @@ def outcomes(template: dict[str, Any]) -> Iterator[bool]:
 
     There is none where IAM refuses a document that the template may have: IAM says so itself.
     """
-    if any(map(is_refused, documents(template))):
+    found = (_policies(template["Resources"], one) for one in _deployments(template))
+    several = dict.fromkeys(one for one in found if one is not None)
+    documents = {document for one in several for documents in one for document in documents}
+    if any(map(is_refused, documents)):
         return
-    for deployment in _deployments(template):
-        policies = _policies(template["Resources"], deployment)
-        if policies is None:
-            continue
-        on_condition = any("Condition" in one for one in (*policies.identity, *policies.boundary))
-        variable = any("${" in one for one in (*policies.identity, *policies.boundary))
-        for request in REQUESTS if on_condition or variable else REQUESTS[:1]:
+    for policies in several:
+        written = "".join((*policies.identity, *policies.boundary))
+        depends = "Condition" in written or "${" in written
+        for request in REQUESTS if depends else REQUESTS[:1]:
             yield from _of_request(policies, request)
-
-
-def documents(template: dict[str, Any]) -> set[str]:
-    """The policy documents that deployments of the template could have, as texts."""
-    found: set[str] = set()
-    for deployment in _deployments(template):
-        policies = _policies(template["Resources"], deployment)
-        if policies is not None:
-            found |= {*policies.identity, *policies.boundary}
-    return found
 
 
 def _deployments(template: dict[str, Any]) -> Iterator[Deployment]:
@@ -166,23 +156,20 @@ def _policies(resources: dict[str, Any], deployment: Deployment) -> Policies | N
 
     identity = [json.dumps(policy["PolicyDocument"]) for policy in role["Policies"]]
     identity += [managed(arn) for arn in role["ManagedPolicyArns"]]
-    for resource in resources.values():
+    for resource in filter(deployed, resources.values()):
         properties = resource.get("Properties", {})
-        if not deployed(resource) or not {"Roles", "RoleName"} & properties.keys():
-            continue
-        if resource["Type"] == "AWS::IAM::InstanceProfile":
-            continue
-        read = deployment.value(properties)
-        if read.get("RoleName") or read.get("Roles"):
-            identity.append(json.dumps(read["PolicyDocument"]))
+        if "PolicyDocument" in properties and {"Roles", "RoleName"} & properties.keys():
+            read = deployment.value(properties)
+            if read.get("RoleName") or read.get("Roles"):
+                identity.append(json.dumps(read["PolicyDocument"]))
     boundary = role.get("PermissionsBoundary")
-    return Policies(identity, [managed(boundary)] if boundary is not None else [])
+    return Policies(tuple(identity), () if boundary is None else (managed(boundary),))
 
 
 def _of_request(policies: Policies, request: Request) -> Iterator[bool]:
     """For each ARN that the instance may have, whether it may do all that it needs."""
 
-    def parsed(documents: list[str]) -> list[list[ParsedStatement]]:
+    def parsed(documents: tuple[str, ...]) -> list[list[ParsedStatement]]:
         known = [re.sub(r"\$\{(aws:[^}]+)\}", variable, one) for one in documents]
         return [_parsed(one) for one in known]
 
