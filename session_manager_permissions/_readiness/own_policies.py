@@ -12,7 +12,7 @@ from session_manager_permissions._patterns import UNKNOWN
 
 from .policies import Answer, may_be_about
 from .templates.functions import is_function, listed, mapping
-from .templates.loading import parsed
+from .templates.loading import as_document
 from .templates.values import ACCOUNT
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class OwnPolicies:
 
     def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_Statement]:
         for owner, written in self._documents(resource):
-            document = parsed(written) if isinstance(written, str) else written
+            document = as_document(written)
             if not isinstance(document, dict) or is_function(document):
                 yield _Statement(allows=True, about="role")
                 yield _Statement(allows=True, about="account")

@@ -18,7 +18,7 @@ from session_manager_permissions._patterns import UNKNOWN, any_matches, matches,
 
 from .parts import decider
 from .templates.functions import Deployed, candidates, is_function, listed, mapping, text
-from .templates.loading import parsed
+from .templates.loading import as_document, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -121,9 +121,10 @@ def read(
         about: the actions that matter. A statement about others is left out before it asks the
             world for anything. Default: - All actions matter.
     """
-    if isinstance(document, str):
-        document = parsed(document)
-    if not isinstance(document, dict) or is_function(document):
+    document = as_document(document)
+    if is_function(document):
+        document = parsed(known(document))
+    if not isinstance(document, dict):
         return anything(source)
     found: list[Statement] = []
     for candidate in candidates(document, "Statement"):
@@ -139,8 +140,7 @@ def read(
 
 def may_be_about(document: object, about: tuple[str, ...]) -> bool:
     """Tell whether a document may have a statement about one of the actions, in any world."""
-    if isinstance(document, str):
-        document = parsed(document)
+    document = as_document(document)
     if not isinstance(document, dict) or is_function(document):
         return True
     entries = (candidate.value for candidate in candidates(document, "Statement"))

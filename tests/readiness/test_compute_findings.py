@@ -38,13 +38,14 @@ from session_manager_permissions._readiness.rules import (
     LOG_LOST,
     METADATA_OFF,
     NO_INSTANCE_PROFILE,
+    REGISTRATION_MISSING,
     ROLE_NOT_ASSUMABLE,
 )
 from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
 from .judging import att, deployed_to, on, ref, resource, write
-from .policy_table import ALL, AWS, allow
+from .policy_table import ALL, AWS, CHANNELS_ONLY, allow
 from .reports import TRUST, Report, check_app, inline, machine, policy, profile_and_role
 from .test_network import (
     ANYTHING,
@@ -660,6 +661,16 @@ def with_init(parts: dict[str, Any], command: str) -> dict[str, Any]:
     return {"Instance": parts["Instance"] | {"Metadata": {"AWS::CloudFormation::Init": init}}}
 
 
+def script(*lines: str) -> dict[str, Any]:
+    return {"Fn::Base64": "\n".join(("#!/bin/bash", *lines, ""))}
+
+
+def with_policy(written: object) -> dict[str, Any]:
+    """A role whose inline policy is written so."""
+    policies = [{"PolicyName": "Inline", "PolicyDocument": written}]
+    return {"Role": {"Type": "AWS::IAM::Role", "Properties": TRUST | {"Policies": policies}}}
+
+
 def trusts(written: object) -> dict[str, Any]:
     properties = {"ManagedPolicyArns": [CORE], "AssumeRolePolicyDocument": written}
     return {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}
@@ -792,8 +803,16 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
      BARE | {"Custom": resource("Custom::Attach", Role=ref("Nat"))},
      frozenset({CHANNEL_MISSING})),
     ("trust in JSON", trusts(json.dumps({"Statement": [EC2]})), READY),
+    ("trust by a function that makes JSON", trusts({"Fn::ToJsonString": {"Statement": [EC2]}}),
+     READY),
     ("trust of RDS in JSON", trusts(json.dumps({"Statement": [may_assume("rds.amazonaws.com")]})),
      frozenset({ROLE_NOT_ASSUMABLE})),
+    ("policy in JSON that Fn::Sub makes", with_policy({"Fn::Sub": json.dumps(
+        {"Statement": [ALL | {"Sid": "${AWS::StackName}"}]})}), READY),
+    ("policy by a function that makes JSON",
+     with_policy({"Fn::ToJsonString": {"Statement": [CHANNELS_ONLY]}}),
+     frozenset({REGISTRATION_MISSING})),
+    ("policy in a text by a parameter", with_policy(PARAMETER), UNKNOWN),
     ("trust by a dynamic reference", trusting(may_assume("{{resolve:ssm:service}}")), UNKNOWN),
     ("denied trust by a dynamic reference",
      trusting(EC2, may_assume("{{resolve:ssm:service}}", "Deny")), UNKNOWN),
@@ -814,6 +833,19 @@ IDENTITIES: Final[list[tuple[str, dict[str, Any], frozenset[str]]]] = [
     ("no profile, registered by ssm-setup-cli with an activation",
      launched(IamInstanceProfile=NO_VALUE, UserData=registering(
          "ssm-setup-cli -register -activation-code=", " -activation-id=", "")), UNKNOWN),
+    ("agent removed", launched(UserData=script("yum remove -y amazon-ssm-agent")), UNKNOWN),
+    ("agent switched off", launched(UserData=script("systemctl disable --now amazon-ssm-agent")),
+     UNKNOWN),
+    ("agent stopped as a service", launched(UserData=script("service amazon-ssm-agent stop")),
+     UNKNOWN),
+    ("agent of Windows stopped", launched(UserData=script("Stop-Service AmazonSSMAgent")), UNKNOWN),
+    ("agent stopped in encoded user data", launched(UserData=b64encode(
+        b"#!/bin/sh\nsnap stop amazon-ssm-agent\n").decode()), UNKNOWN),
+    ("agent stopped and started", launched(UserData=script(
+        "systemctl stop amazon-ssm-agent", "systemctl start amazon-ssm-agent")), READY),
+    ("agent restarted", launched(UserData=script("service amazon-ssm-agent restart")), READY),
+    ("something else stopped", launched(UserData=script(
+        "systemctl stop nginx", "echo amazon-ssm-agent")), READY),
     ("no profile, registered elsewhere",
      launched(IamInstanceProfile=NO_VALUE, UserData={
          "Fn::Base64": "runner.sh --register --id 1"}),

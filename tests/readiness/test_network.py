@@ -861,6 +861,7 @@ FOREIGN: Final = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
     "as JSON": json.dumps({"Statement": [ALLOWS_ALL]}),
+    "as JSON that a function makes": {"Fn::ToJsonString": {"Statement": [ALLOWS_ALL]}},
     "with an action that is joined": {
         "Statement": ALLOWS_ALL | {"Action": {"Fn::Join": [":", ["ssm", "*"]]}}
     },

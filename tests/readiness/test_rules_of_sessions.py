@@ -394,6 +394,7 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(RESOLVED, "yum install -y https://example.com/all.rpm"), CANNOT_BE_KNOWN),
     ({"ImageId": RESOLVED, "UserData": ref("Script")}, CANNOT_BE_KNOWN),
     (image(ref("Image")), CANNOT_BE_KNOWN),  # whoever deploys may pass another one
+    (image("{{resolve:ssm:/aws/service/debian/release/12/latest/amd64}}"), CANNOT_BE_KNOWN),
     (image(ref("Id")), ""),
     (image({"Fn::Sub": "ami-${Id}"}), ""),
     (image("ami-12345678"), ""),
@@ -410,7 +411,9 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}}
     report = check(body)
     (finding,) = report.findings
-    is_about_image = PARAMETER in finding.description or "'Image'" in finding.description
+    is_about_image = any(
+        one in finding.description for one in (PARAMETER, "'Image'", "/aws/service/debian/")
+    )
 
     assert finding.rule == (found or CANNOT_BE_KNOWN)  # the default VPC can't be known
     assert is_about_image is bool(found)
