@@ -389,6 +389,9 @@ def here(service: str) -> dict[str, str]:
         (optional(ServiceRegion="eu-west-1"), UNKNOWN),
         (optional(ServiceRegion=ref("AWS::Region")), OPEN),
         (with_endpoints(**by_zone(here("ssm"), record(here("ssm")))), OPEN),
+        (with_endpoints(**by_zone({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"},
+                                  record({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"}))),
+         OPEN),
         (with_endpoints(**by_zone(SSM)), UNKNOWN),
         (with_endpoints(**by_zone(here("sqs"))), ENDPOINT_UNREACHABLE),
         (templated(**forwarding(Rule=here("ssm"))), UNKNOWN),
@@ -398,7 +401,7 @@ def here(service: str) -> dict[str, str]:
         (templated(**firewall(BLOCKS, Domains=[here("ssm")])), UNKNOWN),
         (templated(**firewall(BLOCKS, Domains=["sqs.us-east-1.amazonaws.com"])), OPEN),
     ],
-)
+)  # fmt: skip
 def test_names_in_a_stack_for_any_region(
     tmp_path: Path, body: dict[str, Any], expected: str
 ) -> None:
