@@ -142,6 +142,8 @@ class Compute(NamedTuple):
     """The launch templates that they are launched from."""
     image: Written | None = None
     user_data: Written | None = None
+    stops_agent: bool = False
+    """Whether a script that they run stops the agent or removes it."""
 
 
 class Launchers:
@@ -479,6 +481,7 @@ class Launchers:
             uses=launch.uses,
             image=launch.image,
             user_data=launch.user_data,
+            stops_agent=scripts.stop_agent,
         )
 
     def _places(

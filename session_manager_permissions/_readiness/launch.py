@@ -49,6 +49,16 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/hybrid-multicloud-s
 
 _ACTIVATION: Final = Unknown("the hybrid activation that a script registers the agent with")
 
+_AGENT: Final = r"amazon-?ssm-?agent"
+_CHANGES_AGENT: Final = re.compile(
+    rf"\b(?P<stops>(stop|disable|mask|remove|erase|uninstall|purge)\b[^\n\\;&|]*{_AGENT}|"
+    rf"{_AGENT}\s+(stop|disable))|"
+    rf"\b(?P<starts>(start|restart|enable|install)\b[^\n\\;&|]*{_AGENT}|"
+    rf"{_AGENT}\s+(re)?start)",
+    re.IGNORECASE,
+)
+"""The commands that stop the agent or remove it, and those that start it."""
+
 _INSTANCE: Final = PartKind("instance", ("AWS::EC2::Instance",))
 _INTERFACE: Final = PartKind("network interface", ("AWS::EC2::NetworkInterface",))
 _ADDRESSES: Final = ("AWS::EC2::EIP", "AWS::EC2::EIPAssociation")
@@ -84,12 +94,18 @@ class Scripts(NamedTuple):
     """The hybrid activation that the agent may use in place of a profile, or what decides on it."""
     set_proxy: bool = False
     """Whether they speak of a proxy."""
+    stop_agent: bool = False
+    """Whether they stop the agent or remove it."""
 
     def and_(self, other: Scripts) -> Scripts:
         """Return what matters of these and of others."""
         if other is NO_SCRIPTS:
             return self
-        return Scripts(self.activation or other.activation, self.set_proxy or other.set_proxy)
+        return Scripts(
+            self.activation or other.activation,
+            self.set_proxy or other.set_proxy,
+            self.stop_agent or other.stop_agent,
+        )
 
 
 NO_SCRIPTS: Final = Scripts()
@@ -374,7 +390,9 @@ class LaunchReader:
 
 def _scripts(text: str) -> Scripts:
     activates = _ACTIVATES.search(text) is not None
-    return Scripts(_ACTIVATION if activates else None, "proxy" in text.lower())
+    last = {one.lastgroup: one.start() for one in _CHANGES_AGENT.finditer(text)}
+    stops = last.get("stops", -1) > last.get("starts", -1)
+    return Scripts(_ACTIVATION if activates else None, "proxy" in text.lower(), stops)
 
 
 def _decoded(script: str) -> str:

@@ -13,7 +13,7 @@ from session_manager_permissions._patterns import UNKNOWN
 from .policies import Answer, may_be_about
 from .request_conditions import REQUEST_CONTEXT, open_keys
 from .templates.functions import is_function, listed, mapping
-from .templates.loading import parsed
+from .templates.loading import as_document
 from .templates.values import ACCOUNT
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class OwnPolicies:
 
     def _statements(self, resource: Resource, role: Role, action: str) -> Iterator[_OwnStatement]:
         for owner, written in self._documents(resource):
-            document = parsed(written) if isinstance(written, str) else written
+            document = as_document(written)
             if not isinstance(document, dict) or is_function(document):
                 yield _OwnStatement(allows=True, about="role")
                 yield _OwnStatement(allows=True, about="account")

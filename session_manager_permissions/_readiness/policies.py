@@ -19,7 +19,7 @@ from session_manager_permissions._patterns import UNKNOWN, any_matches, matches,
 from .parts import decider
 from .request_conditions import RequestContext, open_keys
 from .templates.functions import Deployed, candidates, is_function, listed, text
-from .templates.loading import parsed
+from .templates.loading import as_document, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -127,9 +127,10 @@ def read(
             world for anything. Default: - All actions matter.
         context: the condition keys that are known of the calls. Default: - None of them.
     """
-    if isinstance(document, str):
-        document = parsed(document)
-    if not isinstance(document, dict) or is_function(document):
+    document = as_document(document)
+    if is_function(document):
+        document = parsed(known(document))
+    if not isinstance(document, dict):
         return anything(source)
     found: list[Statement] = []
     for candidate in candidates(document, "Statement"):
@@ -145,8 +146,7 @@ def read(
 
 def may_be_about(document: object, about: tuple[str, ...]) -> bool:
     """Tell whether a document may have a statement about one of the actions, in any world."""
-    if isinstance(document, str):
-        document = parsed(document)
+    document = as_document(document)
     if not isinstance(document, dict) or is_function(document):
         return True
     entries = (candidate.value for candidate in candidates(document, "Statement"))

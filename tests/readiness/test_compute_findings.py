@@ -23,7 +23,7 @@ from tests.conftest import HERE
 
 from .faults import by_endpoints, isolated_instance, without_an_endpoint_of_messages
 from .judging import att, deployed_to, on, ref, resource, rows, write
-from .policy_table import ALL, AWS, allow
+from .policy_table import ALL, AWS, CHANNELS_ONLY, allow
 from .reports import TRUST, Report, check_app, inline, machine, policy, profile_and_role
 from .test_network import (
     ANYTHING,
@@ -182,6 +182,16 @@ def with_init(parts: Parts, command: str) -> Parts:
     return {"Instance": parts["Instance"] | {"Metadata": {"AWS::CloudFormation::Init": init}}}
 
 
+def with_script(*lines: str) -> Parts:
+    return launched(UserData={"Fn::Base64": "\n".join(("#!/bin/bash", *lines, ""))})
+
+
+def with_policy(written: object) -> Parts:
+    """A role whose inline policy is written so."""
+    inline_ = {"PolicyName": "Inline", "PolicyDocument": written}
+    return {"Role": resource("AWS::IAM::Role", **TRUST, Policies=[inline_])}
+
+
 def by_name(action: str) -> Parts:
     """A role with a policy of the app by its name, which allows this."""
     allows = {"Statement": [may("Allow", action)]}
@@ -317,6 +327,23 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("image without the agent", launched(ImageId=MINIMAL), frozenset({"agent-missing"})),
     ("image without the agent, custom resource with the instance",
      launched(ImageId=MINIMAL) | custom("Instance"), UNKNOWN),
+    ("agent removed", with_script("yum remove -y amazon-ssm-agent"), UNKNOWN),
+    ("agent switched off", with_script("systemctl disable --now amazon-ssm-agent"), UNKNOWN),
+    ("agent stopped as a service", with_script("service amazon-ssm-agent stop"), UNKNOWN),
+    ("agent of Windows stopped", with_script("Stop-Service AmazonSSMAgent"), UNKNOWN),
+    ("agent stopped in encoded user data",
+     launched(UserData=encoded(b"#!/bin/sh\nsnap stop amazon-ssm-agent\n")), UNKNOWN),
+    ("agent stopped and started", with_script(
+        "systemctl stop amazon-ssm-agent", "systemctl start amazon-ssm-agent"), READY),
+    ("agent restarted", with_script("service amazon-ssm-agent restart"), READY),
+    ("something else stopped",
+     with_script("systemctl stop nginx", "echo amazon-ssm-agent"), READY),
+    ("policy in JSON that Fn::Sub makes", with_policy({"Fn::Sub": json.dumps(
+        {"Statement": [ALL | {"Sid": "${AWS::StackName}"}]})}), READY),
+    ("policy by a function that makes JSON",
+     with_policy({"Fn::ToJsonString": {"Statement": [CHANNELS_ONLY]}}),
+     frozenset({"registration-missing"})),
+    ("policy in a text by a parameter", with_policy(PARAMETER), UNKNOWN),
     ("properties of a macro", launched(**{"Fn::Transform": {"Name": "M"}}), UNKNOWN),
     ("loop in its tags", launched(Tags={"Fn::ForEach::Tags": ["T", ["a"], {}]}), READY),
     ("loop of topics",
@@ -331,6 +358,8 @@ IDENTITIES: Final[list[tuple[str, Parts, frozenset[str]]]] = [
     ("metadata off, Default Host Management",
      launched(MetadataOptions=DISABLED) | HOST_MANAGEMENT, OFF),
     ("trust in JSON", trusts(json.dumps({"Statement": [EC2]})), READY),
+    ("trust by a function that makes JSON", trusts({"Fn::ToJsonString": {"Statement": [EC2]}}),
+     READY),
     ("trust of RDS in JSON", trusts(json.dumps({"Statement": [RDS]})), UNTRUSTED),
     ("trust of RDS", trusting(RDS), UNTRUSTED),
     ("trust of RDS, custom resource with the role", trusting(RDS) | custom("Role"), UNKNOWN),

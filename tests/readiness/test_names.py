@@ -365,6 +365,9 @@ def here(service: str) -> dict[str, str]:
         (with_endpoints(Ssm=made("ssm", ServiceRegion="eu-west-1")), UNKNOWN),
         (with_endpoints(Ssm=made("ssm", ServiceRegion=ref("AWS::Region"))), OPEN),
         (with_endpoints(**by_zone(here("ssm"), record(here("ssm")))), OPEN),
+        (with_endpoints(**by_zone({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"},
+                                  record({"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"}))),
+         OPEN),
         (with_endpoints(**by_zone(SSM)), UNKNOWN),
         (with_endpoints(**by_zone(here("sqs"))), ENDPOINT_UNREACHABLE),
         (templated(**forwarding(Rule=here("ssm"))), UNKNOWN),
@@ -374,7 +377,7 @@ def here(service: str) -> dict[str, str]:
         (templated(**blocking(here("ssm"))), UNKNOWN),
         (templated(**blocking("sqs.us-east-1.amazonaws.com")), OPEN),
     ],
-)
+)  # fmt: skip
 def test_names_in_a_stack_for_any_region(
     tmp_path: Path, body: dict[str, Any], expected: str
 ) -> None:

@@ -668,6 +668,7 @@ ALLOWS_ALL: Final = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resour
 ROOT: Final = {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}
 POLICIES_OF_ALL: Final[dict[str, object]] = {
     "as JSON": json.dumps({"Statement": [ALLOWS_ALL]}),
+    "as JSON that a function makes": {"Fn::ToJsonString": {"Statement": [ALLOWS_ALL]}},
     "with an action that is joined": {
         "Statement": ALLOWS_ALL | {"Action": {"Fn::Join": [":", ["ssm", "*"]]}}
     },

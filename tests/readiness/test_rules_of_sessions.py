@@ -263,6 +263,7 @@ IMAGES: Final[list[tuple[dict[str, object], str]]] = [
     (image(RESOLVED, "yum install -y https://example.com/all.rpm"), "cannot-be-known"),
     ({"ImageId": RESOLVED, "UserData": ref("Script")}, "cannot-be-known"),
     (image(ref("Image")), "cannot-be-known"),  # whoever deploys may pass another one
+    (image("{{resolve:ssm:/aws/service/debian/release/12/latest/amd64}}"), "cannot-be-known"),
     (image(ref("Id")), ""),
     (image({"Fn::Sub": "ami-${Id}"}), ""),
     (image("ami-12345678"), ""),
@@ -279,7 +280,9 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
     body["Parameters"] = {OF_CDK: typed, "Image": typed, "Id": {"Type": "String"}}
     report = check(body)
     (finding,) = report.findings
-    is_about_image = PARAMETER in finding.description or "'Image'" in finding.description
+    is_about_image = any(
+        one in finding.description for one in (PARAMETER, "'Image'", "/aws/service/debian/")
+    )
 
     assert finding.rule == (found or "cannot-be-known")  # the default VPC can't be known
     assert is_about_image is bool(found)

@@ -14,7 +14,6 @@ from session_manager_permissions._readiness.templates.functions import UNKNOWN, 
 from session_manager_permissions._readiness.templates.model import (
     SUFFIXES,
     Resource,
-    Unresolved,
     may_be_equal,
 )
 from session_manager_permissions._readiness.templates.values import as_text
@@ -51,6 +50,9 @@ _REGION: Final = re.compile(r"\b[a-z]+(?:-[a-z]+)+-[0-9]+\b")
 _ANOTHER: Final = "any-region-0"
 """Stands for the region of a stack if that is not known, and is none that a pattern names."""
 
+_SUFFIX: Final = "any.suffix"
+_OF_STACK: Final[dict[object, str]] = {"AWS::Region": _ANOTHER, "AWS::URLSuffix": _SUFFIX}
+
 
 class NameReader:
     """Reads what decides where the names of services lead in a VPC, besides its endpoints."""
@@ -60,12 +62,13 @@ class NameReader:
         self._parts = reading.parts
 
     def _text(self, resource: Resource, value: object) -> str:
-        """A name as a text, with `UNKNOWN` for what is not known, and `_ANOTHER` for the region."""
+        """A name as a text, with `UNKNOWN` for what is not known.
+
+        `_ANOTHER` and `_SUFFIX` stand for the region of its stack and for how names end there.
+        """
+        value = self._parts.assembly.value(resource.template, value)
         return "".join(
-            _ANOTHER
-            if isinstance(part, Unresolved) and part.expression == "AWS::Region"
-            else as_text((part,))
-            for part in self._parts.assembly.value(resource.template, value)
+            _OF_STACK.get(getattr(part, "expression", ""), as_text((part,))) for part in value
         )
 
     # The VPC -------------------------------------------------------------------------------------
@@ -298,6 +301,8 @@ def _is_within(domain: str, name: str) -> bool | None:
 
 def _matches(pattern: str, name: str) -> bool | None:
     """Whether a name matches a pattern, both of which may have unknown parts; None if it may."""
+    suffix = next(one for one in SUFFIXES if name.endswith(one))
+    pattern = pattern.replace(_SUFFIX, suffix)
     if ".*." not in name:
         pattern = pattern.replace(_ANOTHER, UNKNOWN)
     glob = pattern.lower().rstrip(".").replace(UNKNOWN, "*")

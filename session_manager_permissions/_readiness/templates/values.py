@@ -28,7 +28,7 @@ from .functions import (
     split_dynamic,
     text,
 )
-from .loading import parsed
+from .loading import as_document, parsed
 from .model import ReturnValue, Unresolved
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ class Assembly:
                 return self.text(template, entry)
             return as_text(tuple(map(_named, self.value(template, entry))))
 
+        if not isinstance(written, str):
+            written = as_document(written)
         found = rewritten(written, read)
         return parsed(found) if isinstance(found, str) else found
 
