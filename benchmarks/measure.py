@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {
@@ -39,8 +39,6 @@ class Sample(NamedTuple):
 
     wall: float
     """Seconds."""
-    cpu: float
-    """Seconds of Python and Node.js together."""
     peak: float
     """MiB, the peak of Python and that of Node.js added."""
 
@@ -66,23 +64,19 @@ def _run(arm: Arm, folder: Path, **environment: str) -> Sample:
     errors = folder / "stderr"
     with errors.open("w") as stderr:
         start = time.perf_counter()
-        process = subprocess.Popen(
+        done = subprocess.run(
             command,
             env=inherited | ENVIRONMENT | {"CDK_OUTDIR": str(folder / "cdk.out")} | environment,
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=folder,
+            check=False,
         )
-        assert process.stdout
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)  # with the Node.js that it waited for
         wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if done.returncode != 0:
         raise RuntimeError(f"{arm.name}: {errors.read_text()[-2000:]}")
-    found = json.loads(said)
-    peak = (found["peak_kib"] or float("nan")) / 1024
-    return Sample(wall=wall, cpu=usage.ru_utime + usage.ru_stime, peak=peak)
+    peak = (json.loads(done.stdout)["peak_kib"] or float("nan")) / 1024
+    return Sample(wall=wall, peak=peak)
 
 
 def output(arm: Arm) -> Output:
@@ -131,11 +125,10 @@ def spread(values: Iterable[float], form: str = ".2f") -> str:
     return f"{median:{form}} ({low:{form}} to {high:{form}})"
 
 
-def over(
-    samples: Sequence[Sample], base: Sequence[Sample], of: Callable[[Sample], float]
-) -> list[float]:
-    """Per cent over `base`, round by round: what slows a whole round down cancels out."""
-    return [100 * (of(mine) / of(theirs) - 1) for mine, theirs in zip(samples, base, strict=True)]
+def over(samples: Sequence[Sample], base: Sequence[Sample]) -> list[float]:
+    """Per cent of wall over `base`, round by round: what slows a whole round down cancels out."""
+    pairs = zip(samples, base, strict=True)
+    return [100 * (mine.wall / theirs.wall - 1) for mine, theirs in pairs]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -22,10 +22,9 @@ TEXT = """\
 `make bench` writes this page. Every run is a process of its own. The arms of a benchmark are
 interleaved, in an order that shifts from round to round, and a first round does not count. A figure
 is the median and, in brackets, the middle half of the runs. Per cents are taken round by round.
-"The floor again" is the floor against itself: what differs no more than that is noise. CPU is that
-of Python and Node.js, and the peak is the sum of the two peaks. A round trip is a request from
-Python to Node.js. `CDK_VALIDATION` is `false` in all arms. All arms but the floor grant the same
-actions.
+"The floor again" is the floor against itself: what differs no more than that is noise. The peak is
+the sum of the peaks of Python and Node.js. A round trip is a request from Python to Node.js.
+`CDK_VALIDATION` is `false` in all arms. All arms but the floor grant the same actions.
 
 {machine}
 

@@ -16,7 +16,7 @@ from session_manager_permissions import (
 )
 
 from .conftest import HERE, MakeApp, MakeStack, existing_key, existing_role, policy
-from .preference_options import BUCKET, BUCKETS, GROUPS, KEYS, Given, given_preferences
+from .preference_options import KEYS, Given, given_preferences
 
 if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
@@ -83,19 +83,14 @@ def test_any_preferences_grant_what_the_same_options_by_hand_grant(
     assert from_one_source == granted(stack, "ByHand", **by_hand)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("twice", BY_ITSELF)
-def test_an_option_given_twice_is_refused(stack: cdk.Stack, kind: str, twice: str) -> None:
-    found = preferences(stack, kind)
-    options: dict[str, Any] = {
-        "encryption_key": KEYS["imported key"](stack),
-        "log_bucket": BUCKETS["imported bucket"](stack),
-        "log_prefix": "",
-        "log_group": GROUPS["group by its name"](stack),
-    }
+def test_an_option_given_twice_is_refused(stack: cdk.Stack, twice: str) -> None:
+    options = Given("imported key", "imported bucket", "", "group by its name", {}).sources(stack)
 
     with pytest.raises(ValueError, match=f"^{twice} is given twice"):
-        session_manager_statements(preferences=found, **{twice: options[twice]})
+        session_manager_statements(
+            preferences=preferences(stack, "made"), **{twice: options[twice]}
+        )
 
 
 def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
@@ -105,12 +100,6 @@ def test_an_option_that_is_none_is_not_given(stack: cdk.Stack) -> None:
     statements = session_manager_statements(preferences=found, **nothing)
 
     assert "SessionManagerDecrypt" in [statement.sid for statement in statements]
-
-
-@pytest.mark.parametrize("wrong", ["SSM-SessionManagerRunShell", {"log_bucket": BUCKET}, True])
-def test_what_is_no_preferences_is_a_type_error(wrong: Any) -> None:  # noqa: ANN401
-    with pytest.raises(TypeError, match=r"^preferences must be SessionPreferences"):
-        session_manager_statements(preferences=wrong)
 
 
 def test_preferences_of_another_stack_make_an_import_of_what_it_owns(

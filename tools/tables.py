@@ -76,16 +76,6 @@ STATEMENTS: Final = {
 }
 """The resources of each statement, and the option that adds it."""
 
-ENDPOINTS: Final = (
-    ("`ssm`", "interface", "always", "registering with Systems Manager"),
-    ("`ssmmessages`", "interface", "always", "the channels of the sessions"),
-    ("`kms`", "interface", "with `encryption_key`", "decrypting session data"),
-    ("`logs`", "interface", "with `log_group`", "sending session logs to CloudWatch Logs"),
-    ("`s3`", "gateway", "with `log_bucket`", "writing session logs to the bucket"),
-)
-"""The endpoints that `SessionManagerEndpoints` makes."""
-
-
 CALLABLES: Final[dict[str, Callable[..., Any]]] = {
     "SessionManagerPermissions": SessionManagerPermissions.__init__,
     "SessionManagerFleet": SessionManagerFleet.__init__,
@@ -99,21 +89,15 @@ SHARE_OPTIONS: Final = ("SessionManagerFleet", "SessionManagerEndpoints")
 """Their tables leave out the options of `SessionManagerPermissions`."""
 
 SHOWN: Final = {
-    "channel-missing": ("reach", "Users see"),
-    "connected": ("connected", "nothing that the connection needs"),
     "default-host-management": ("default-host-management", "does the work"),
     "egress-closed": ("path-ssm", "of the security group 'sg-web' lets"),
     "endpoint-missing": ("path-ssmmessages", "no default route, and no VPC endpoint"),
     "endpoint-unreachable": ("path-ssm", "of the endpoint 'vpce-ssm' admits"),
-    "instance-running": ("instance-running", "is stopped"),
-    "key-usable": ("key-usable", "is disabled"),
     "log-group-encryption": ("log-group-encryption", "has no KMS key"),
-    "log-to-cloudwatch": ("log-to-cloudwatch", "Users see"),
     "log-to-s3": (
         "log-to-s3",
         "s3:PutObject: implicit deny: no policy of the role allows it\n  Users see",
     ),
-    "metadata-off": ("metadata", "is off"),
     "no-network-path": ("path-ssm", r"\A  the route table .* no VPC endpoint"),
     "run-as": ("run-as", "root"),
 }
@@ -143,7 +127,6 @@ REGION: Final = re.compile(
 IN_DOCSTRINGS: Final = {
     "session_manager_permissions/_readiness/plugin.py": ("rules", "| rule | severity |"),
     "session_manager_permissions/_constructs/statements.py": ("statements", "| Sid | actions |"),
-    "session_manager_permissions/_constructs/endpoints.py": ("endpoints", "| endpoint | type |"),
 }
 """The table in the docstrings of a file: its name, and how it begins."""
 
@@ -343,8 +326,9 @@ def measured(name: str) -> str:
 
 
 def endpoints(_: str) -> str:
-    """Return the endpoints, and what each is for."""
-    return table(("endpoint", "type", "made", "what the agent uses it for"), ENDPOINTS)
+    """Return the endpoints, and what each is for, as the docstring has them."""
+    rows = re.findall(r"^\|.*\n", inspect.getdoc(SessionManagerEndpoints) or "", re.MULTILINE)
+    return "".join(rows)
 
 
 def needs(*, other_account: bool) -> Iterator[_needs.NeededStatement]:

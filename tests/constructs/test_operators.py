@@ -855,8 +855,8 @@ DESKTOP: Final = {f"ssm-guiconnect:{verb}Connection" for verb in ("Start", "Get"
 KEY: Final = {"key", "key, alias", "key, session"} | {
     f"key, {alias} and session" for alias in ("alias", "other alias")
 }
-ON_WEB: Final = {"instance_tags": {"team": "web"}}
-TWO_TAGS: Final = {"instance_tags": {"team": ["web", "shop"], "stage": "test"}}
+ON_WEB: Final[dict[str, Any]] = {"instance_tags": {"team": "web"}}
+TWO_TAGS: Final[dict[str, Any]] = {"instance_tags": {"team": ["web", "shop"], "stage": "test"}}
 GRANTS: Final[dict[str, tuple[dict[str, Any], set[str]]]] = {
     "a tag": (ON_WEB, OF_WEB),
     "two tags": (TWO_TAGS, ALWAYS | {"web and test", "other, shop and test"}),

@@ -143,6 +143,12 @@ WRONG_TYPES: Final[dict[str, tuple[object, ...]]] = {
     "check_log_encryption": ("true", 1, [True]),
     "preferences": ("SSM-SessionManagerRunShell", {"log_bucket": 1}, True),
 }
+WRONG_VALUES: Final[dict[str, dict[str, object]]] = {
+    "encryption_key": {**UNFIT, **ON_NO_KEY},
+    "log_bucket": {name: bucket(name) for name in NO_ONE_BUCKET},
+    "log_group": {**NO_ONE_GROUP},
+    "log_prefix": {"without a bucket": "web"},
+}
 WRONG: Final = [
     *(
         pytest.param(option, value, TypeError, id=f"{option} {value}")
@@ -151,12 +157,7 @@ WRONG: Final = [
     ),
     *(
         pytest.param(option, value, ValueError, id=f"{option} {kind}")
-        for option, values in {
-            "encryption_key": UNFIT | ON_NO_KEY,
-            "log_bucket": {name: bucket(name) for name in NO_ONE_BUCKET},
-            "log_group": NO_ONE_GROUP,
-            "log_prefix": {"without a bucket": "web"},
-        }.items()
+        for option, values in WRONG_VALUES.items()
         for kind, value in values.items()
     ),
 ]

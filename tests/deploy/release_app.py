@@ -190,16 +190,13 @@ def bucket(stack: cdk.Stack, key: kms.IKey | None = None, account: str = ACCOUNT
 
 
 def l1_bucket(stack: cdk.Stack) -> s3.CfnBucket:
-    encryption = s3.CfnBucket.BucketEncryptionProperty(
-        server_side_encryption_configuration=[
-            s3.CfnBucket.ServerSideEncryptionRuleProperty(
-                server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
-                    sse_algorithm="aws:kms", kms_master_key_id=parameter(stack).value_as_string
-                )
-            )
-        ]
+    of = s3.CfnBucket
+    default = of.ServerSideEncryptionByDefaultProperty(
+        sse_algorithm="aws:kms", kms_master_key_id=parameter(stack).value_as_string
     )
-    return s3.CfnBucket(stack, "Bucket", bucket_encryption=encryption)
+    rule = of.ServerSideEncryptionRuleProperty(server_side_encryption_by_default=default)
+    encryption = of.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
+    return of(stack, "Bucket", bucket_encryption=encryption)
 
 
 OPTIONS: dict[str, Callable[[cdk.Stack], SessionManagerOptions]] = {
@@ -294,6 +291,10 @@ def operate(stack: cdk.Stack, grantee: iam.IGrantable, **access: Any) -> None:  
     preferences.grant_start_session(grantee, **access)
 
 
+def operate_user(stack: cdk.Stack, **access: Any) -> None:  # noqa: ANN401
+    operate(stack, iam.User(stack, "User"), all_instances=True, **access)
+
+
 def operators_of_two(stack: cdk.Stack) -> None:
     role = iam.Role(stack, "Operators", assumed_by=iam.AccountRootPrincipal())
     for name in ("One", "Two"):
@@ -303,23 +304,15 @@ def operators_of_two(stack: cdk.Stack) -> None:
 
 INSTANCE_ARN = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-0123456789abcdef0"
 OPERATORS: dict[str, Callable[[cdk.Stack], None]] = {
-    "Operators": lambda s: operate(s, iam.User(s, "User"), all_instances=True),
+    "Operators": operate_user,
     "OperatorsByTag": lambda s: operate(
         s, iam.Group(s, "Group"), instance_tags={"team": ["web", "shop"], "stage": "test"}
     ),
     "OperatorsByArn": lambda s: operate(s, existing(s), instance_arns=[INSTANCE_ARN]),
-    "OperatorsBySsh": lambda s: operate(
-        s, iam.User(s, "User"), all_instances=True, allow_ssh=True, allow_port_forwarding=True
-    ),
-    "OperatorsByConsole": lambda s: operate(
-        s, iam.User(s, "User"), all_instances=True, allow_console=True
-    ),
-    "OperatorsByCommand": lambda s: operate(
-        s, iam.User(s, "User"), all_instances=True, allow_interactive_commands=True
-    ),
-    "OperatorsByDesktop": lambda s: operate(
-        s, iam.User(s, "User"), all_instances=True, allow_remote_desktop=True
-    ),
+    "OperatorsBySsh": lambda s: operate_user(s, allow_ssh=True, allow_port_forwarding=True),
+    "OperatorsByConsole": lambda s: operate_user(s, allow_console=True),
+    "OperatorsByCommand": lambda s: operate_user(s, allow_interactive_commands=True),
+    "OperatorsByDesktop": lambda s: operate_user(s, allow_remote_desktop=True),
     "OperatorsOfTwo": operators_of_two,
 }
 
@@ -361,13 +354,10 @@ def vpc(stack: cdk.Stack) -> ec2.IVpc:
 
 
 def instance(stack: cdk.Stack, role: iam.IRole | None = None) -> ec2.Instance:
+    image = ec2.MachineImage.generic_linux({REGION: "ami-12345678"})
+    size = ec2.InstanceType("t3.micro")
     return ec2.Instance(
-        stack,
-        "Instance",
-        vpc=vpc(stack),
-        role=role,
-        instance_type=ec2.InstanceType("t3.micro"),
-        machine_image=ec2.MachineImage.generic_linux({REGION: "ami-12345678"}),
+        stack, "Instance", vpc=vpc(stack), role=role, instance_type=size, machine_image=image
     )
 
 
@@ -376,16 +366,18 @@ def fleet_of_instances(stack: cdk.Stack) -> None:
     SessionManagerFleet(stack, "Fleet")
 
 
-def fleet_not_attached(stack: cdk.Stack) -> None:
+def fixed(stack: cdk.Stack) -> iam.IRole:
     arn = f"arn:aws:iam::{ACCOUNT}:role/Fixed"
-    fixed = iam.Role.from_role_arn(stack, "Fixed", arn, mutable=False)
-    iam.InstanceProfile(stack, "Profile", role=fixed)
+    return iam.Role.from_role_arn(stack, "Fixed", arn, mutable=False)
+
+
+def fleet_not_attached(stack: cdk.Stack) -> None:
+    iam.InstanceProfile(stack, "Profile", role=fixed(stack))
     SessionManagerFleet(stack, "Fleet")
 
 
 def fleet_of_fixed_role(stack: cdk.Stack) -> None:
-    arn = f"arn:aws:iam::{ACCOUNT}:role/Fixed"
-    instance(stack, iam.Role.from_role_arn(stack, "Fixed", arn, mutable=False))
+    instance(stack, fixed(stack))
     SessionManagerFleet(stack, "Fleet")
 
 

@@ -144,14 +144,6 @@ def test_the_least_policy_reaches_no_other_stack_and_no_other_account() -> None:
         assert sid == "LookUp" or all(":111122223333:" in arn for arn in resource)
 
 
-def test_profile_that_does_not_exist_is_named_in_a_line(aws: LocalAws) -> None:
-    run = aws.cdk("deploy", "-c", "instance-profile=nowhere")
-
-    assert run.exit_code != 0
-    assert re.search("No resource of type AWS::IAM::InstanceProfile .*: nowhere", run.output)
-    assert "Traceback" not in run.output
-
-
 def test_the_names_of_a_file_are_looked_up_between_two_passes(aws: LocalAws) -> None:
     profiles = [existing_profile(aws, f"listed-{number}") for number in range(3)]
     passes = aws.project / "roles.passes"

@@ -64,8 +64,7 @@ def test_each_service_has_one_endpoint_in_the_vpc(moto: Moto, tmp_path: Path) ->
         assert one["ServiceName"] == f"com.amazonaws.{REGION}.{service}"
         if service == "s3":
             continue
-        assert one["VpcEndpointType"] == "Interface"
-        assert one["PrivateDnsEnabled"] is True
+        assert (one["VpcEndpointType"], one["PrivateDnsEnabled"]) == ("Interface", True)
         subnets = client.describe_subnets(SubnetIds=one["SubnetIds"])["Subnets"]
         zones = {subnet["AvailabilityZone"] for subnet in subnets}
         assert len(zones) == len(subnets) == 2

@@ -23,7 +23,7 @@ from instances import launch, lead_to_the_internet, systems_manager
 from local_aws import ADMINISTRATOR, CLI, REGION, ROOT, existing_profile
 
 from tests.releases import git
-from tests.test_packaging import UV
+from tests.test_packaging import UV, take_compiled
 from tests.test_readme import blocks
 
 from .test_demo import assert_shows_before_and_after
@@ -160,14 +160,6 @@ def app(newcomer: Newcomer, made: Path) -> Path:
     newcomer.run(f". .venv/bin/activate\n{newcomer.from_checkout(install)}", cwd=made)
     take_compiled(made / ".venv")
     return made
-
-
-def take_compiled(environment: Path) -> None:
-    """Give an environment what Python has compiled of CDK: it takes it for its own if it fits."""
-    (ours,) = {path for path in map(Path, sys.path) if (path / "aws_cdk").is_dir()}
-    (theirs,) = environment.glob("lib/python*/site-packages")
-    for path in (ours / "aws_cdk").rglob("__pycache__"):
-        shutil.copytree(path, theirs / path.relative_to(ours), dirs_exist_ok=True)
 
 
 WITH_CLI = f"PATH={CLI.parent}:$PATH\n"

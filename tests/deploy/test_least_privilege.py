@@ -1,9 +1,9 @@
 """What the options let a role do, and not: asked of a local AWS that enforces IAM.
 
 Each role makes every call with its own credentials. Where MiniStack answers otherwise than AWS,
-its simulator is asked: it has no `ssmmessages`, and judges a call on a log stream by
-`log-group:NAME`, AWS by the stream. Its KMS tells IAM neither the encryption context nor the key's
-aliases: what these decide is in `tests/test_agent_calls.py`.
+its simulator is asked: it has no `ssmmessages` and no registration, and judges a call on a log
+stream by `log-group:NAME`, AWS by the stream. Its KMS tells IAM neither the encryption context nor
+the key's aliases: what these decide is in `tests/test_agent_calls.py`.
 
 What nobody answers here: whether AWS judges `logs:DescribeLogStreams` by `log-group:NAME`, as the
 service authorization reference has it and MiniStack does, or by `log-group:NAME:log-stream:`; what
@@ -13,21 +13,16 @@ or that of Default Host Management.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
-import botocore.awsrequest
-import botocore.httpsession
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from botocore.auth import SigV4Auth
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from local_aws import REGION, ExistingProfile, LocalAws, create_key, existing_profile
 
@@ -86,25 +81,6 @@ class Instance:
                 raise
             return False
         return True
-
-    def may_register(self) -> bool:
-        """The agent's own API, which no SDK has: MiniStack knows no such call, but judges it."""
-        request = botocore.awsrequest.AWSRequest(
-            method="POST",
-            url=self.aws.endpoint,
-            data=json.dumps({"InstanceId": "i-0123456789abcdef0", "AgentVersion": "3.3.0.0"}),
-            headers={
-                "X-Amz-Target": "AmazonSSM.UpdateInstanceInformation",
-                "Content-Type": "application/x-amz-json-1.1",
-            },
-        )
-        own = self._credentials
-        credentials = Credentials(own["AccessKeyId"], own["SecretAccessKey"], own["SessionToken"])
-        SigV4Auth(credentials, "ssm", REGION).add_auth(request)
-        answer = botocore.httpsession.URLLib3Session().send(request.prepare())
-        code: str = json.loads(answer.content)["__type"].rpartition("#")[2]
-        assert code in {"AccessDeniedException", "InvalidAction", "UnknownOperationException"}
-        return code != "AccessDeniedException"
 
 
 def synthesize(folder: Path, account: str, key_arn: str, bucket_key_arn: str) -> None:
@@ -225,7 +201,7 @@ def encrypts(key: str) -> Call:
 
 LOG: Final = "instances/session.log"
 CALLS: Final[dict[str, Call]] = {
-    "register": Instance.may_register,
+    "register": lambda i: i.profile.simulate("ssm:UpdateInstanceInformation"),
     "put a log at the top": puts("a.log"),
     "put a log below the prefix": puts("instances/a.log"),
     "put a log in parts": on_bucket("create_multipart_upload", Key="instances/a.log"),

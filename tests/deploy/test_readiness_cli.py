@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from local_aws import CLI, ROOT
 
+from tests.conftest import FOR_PROCESSES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -101,29 +103,14 @@ class Synth(NamedTuple):
 def synth(folder: Path, *arguments: str, text: str = APP) -> Synth:
     app = folder / "app.py"
     app.write_text(text)
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "CDK_", "PYTEST_"))
-    }
+    run_by = shlex.join([sys.executable, str(app), *arguments])
+    left_out = ("AWS_", "CDK_", "PYTEST_")
+    inherited = {name: one for name, one in os.environ.items() if not name.startswith(left_out)}
+    own = {"CDK_HOME": str(folder / "cdk-home"), "CDK_DISABLE_CLI_TELEMETRY": "true"}
     run = subprocess.run(  # noqa: S603
-        [
-            str(CLI),
-            "synth",
-            "--quiet",
-            "--no-notices",
-            f"--app={shlex.join([sys.executable, str(app), *arguments])}",
-        ],
+        [str(CLI), "synth", "--quiet", "--no-notices", f"--app={run_by}"],
         cwd=folder,
-        env=inherited
-        | {
-            "CDK_HOME": str(folder / "cdk-home"),
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "CDK_VALIDATION": "false",
-            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
-            "NO_COLOR": "1",
-            "PYTHONPATH": str(ROOT),
-        },
+        env=inherited | FOR_PROCESSES | own | {"NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -151,17 +138,13 @@ def test_output_in_the_readme_is_real_and_its_fixes_mend_the_app(tmp_path: Path)
     assert "SessionManagerReadiness" not in synth(tmp_path, text=fixed).output
 
 
-def test_strict_synth_fails(tmp_path: Path) -> None:
-    run = synth(tmp_path, "strict")
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_a_strict_synth_fails_unless_what_is_not_ready_is_acknowledged(
+    tmp_path: Path, *, acknowledged: bool
+) -> None:
+    run = synth(tmp_path, "strict", *(["acknowledged"] if acknowledged else []))
 
-    assert f"ERROR{REGISTRATION}" in run.output
+    assert (f"ERROR{REGISTRATION}" in run.output) == (not acknowledged)
+    assert ("registration-missing" in run.output) == (not acknowledged)
     assert UNKNOWN in run.output
-    assert run.exit_code == 1
-
-
-def test_strict_synth_with_what_is_not_ready_acknowledged(tmp_path: Path) -> None:
-    run = synth(tmp_path, "strict", "acknowledged")
-
-    assert "registration-missing" not in run.output
-    assert UNKNOWN in run.output
-    assert run.exit_code == 0
+    assert run.exit_code == (0 if acknowledged else 1)

@@ -49,10 +49,9 @@ def looked_up(assembly: Path, profile: ExistingProfile) -> dict[str, object]:
     ("by", "more"),
     [
         ("instance-profile", {}),
-        ("instance-profile", LOGS),
-        ("role", {"policy-name": "Sessions"}),
+        ("role", {"policy-name": "Sessions", **LOGS}),
     ],
-    ids=["by-default", "with-logs", "with-a-name"],
+    ids=["by-default", "with-a-name-and-logs"],
 )
 def test_nothing_differs_until_an_option_is_added_and_then_the_same_policy_is_updated(
     aws: LocalAws, release: Path, tmp_path: Path, by: str, more: dict[str, str]
