@@ -26,7 +26,7 @@ from session_manager_permissions import (
 
 from .judging import att, ref, resource
 from .policy_table import ALL, AWS, allow, deny
-from .reports import TRUST, inline, machine, profile_and_role
+from .reports import TRUST, Body, inline, machine, profile_and_role
 from .test_network import (
     ISOLATED,
     MACHINE,
@@ -43,7 +43,6 @@ from .test_what_findings_say import MINIMAL, OURS, RDS, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
 Build = Callable[[cdk.Stack], object]
-Body = dict[str, Any]
 
 EC2: Final = iam.ServicePrincipal("ec2.amazonaws.com")
 NO_WAY_OUT: Final[dict[str, Any]] = {"allow_all_outbound": False}

@@ -57,7 +57,7 @@ from .mending import (
     of_constructs,
 )
 from .policy_table import ALL
-from .reports import inline, machine, profile_and_role
+from .reports import Body, inline, machine, profile_and_role
 from .test_network import ISOLATED, MACHINE, instance, isolated, vpc
 from .test_what_findings_say import Text
 
@@ -208,7 +208,7 @@ def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
 def test_five_faults_are_silent_after_two_passes() -> None:
     def build(stack: cdk.Stack) -> None:
         network = isolated(stack, enable_dns_hostnames=False)
-        given: dict[str, Any] = {"vpc_subnets": ISOLATED, "allow_all_outbound": False}
+        given: Body = {"vpc_subnets": ISOLATED, "allow_all_outbound": False}
         made = instance(stack, network, role=a_role(stack, "rds.amazonaws.com"), **given)
         made.instance.add_property_override(*OFF)
         there = network.isolated_subnets[0].subnet_id
@@ -342,7 +342,7 @@ def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -
     ],
 )  # fmt: skip
 def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
-    body: dict[str, Any], rule: str, says: str, tmp_path: Path
+    body: Body, rule: str, says: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "inner.json"
     file.write_text(json.dumps(body))

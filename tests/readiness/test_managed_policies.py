@@ -8,7 +8,7 @@ import subprocess
 import sys
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from aws_managed_policies import DATA, made, policies
@@ -25,7 +25,7 @@ from .policy_table import (
     ACTIONS,
     AWS,
 )
-from .reports import profile_and_role
+from .reports import Body, profile_and_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() ->
     assert found[Answer.EXPLICIT_DENY] == dict.fromkeys(denying, ALL)
 
 
-def profile_with(arn: str) -> dict[str, Any]:
+def profile_with(arn: str) -> Body:
     return profile_and_role({"ManagedPolicyArns": [arn]})
 
 
