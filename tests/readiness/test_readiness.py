@@ -51,7 +51,6 @@ from .policy_table import (
     allow,
     deny,
     document,
-    template,
 )
 from .reports import (
     TRUST,
@@ -70,6 +69,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Verdicts ----------------------------------------------------------------------------------------
+
+
+def template(row: Row) -> Body:
+    """A template with a profile whose role has the policies of the row."""
+    parts: Body = {}
+
+    def managed(name: str, of: list[Statement] | str) -> object:
+        if isinstance(of, str):
+            return of
+        parts[name] = managed_policy(*of, roles=[])
+        return ref(name)
+
+    arns = [managed(f"Managed{number}", one) for number, one in enumerate(row.managed)]
+    policies = [one for of in row.inline for one in inline(*of)["Policies"]]
+    role: Body = {"Policies": policies, "ManagedPolicyArns": arns}
+    if row.boundary is not None:
+        role["PermissionsBoundary"] = managed("Boundary", row.boundary)
+    return profile_and_role(role, **parts)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
