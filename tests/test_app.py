@@ -19,7 +19,7 @@ from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 HERE = {"ACCOUNT": ACCOUNT, "REGION": REGION}
@@ -152,7 +152,7 @@ def asked_for(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def ask(folder: Path, option: str, text: str, **options: str) -> list[dict[str, Any]]:
+def ask(folder: Path, option: str, text: str, **options: object) -> list[dict[str, Any]]:
     """What the app asks for on its first pass, about the names of a file."""
     (folder / "names.txt").write_text(text, encoding="utf-8")
     build(folder, {option: "names.txt", **options})
@@ -163,13 +163,13 @@ def build_from_file(
     folder: Path,
     option: str,
     text: str,
-    answers: Callable[[dict[str, Any]], dict[str, object]] | None = None,
+    answers: Any = answer,  # noqa: ANN401 # a function like it
     **options: str,
 ) -> tuple[str, dict[str, Any]]:
     """The stack, once the CLI has answered what the app asked for on its first pass."""
     given: dict[str, object] = {option: "names.txt", **options}
     for one in ask(folder, option, text, **options):
-        given |= (answers or answer)(one)
+        given |= answers(one)
     return build(folder, given)
 
 

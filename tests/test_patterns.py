@@ -21,7 +21,7 @@ MATCHES: Final = {
     None: (UNKNOWN, f"ssm:{UNKNOWN}", "ssm:${aws:userid}*",
            "ssm:${aws:PrincipalTag/team, 'a{b'}*"),
 }  # fmt: skip
-COVERS: Final = {
+COVERS: Final[dict[bool | None, tuple[dict[str, Any], ...]]] = {
     True: ({"Action": "SSM:UpdateInstanceInformation"}, {"Action": ["s3:*", "ssm:*"]},
            {"Action": ["ssm:*", {"Ref": "Action"}]}, {"NotAction": ["s3:*"]}, {"NotAction": []}),
     False: ({"Action": ["s3:*"]}, {"NotAction": "ssm:*"}, {"Action": []}),

@@ -243,13 +243,10 @@ def by_endpoints(stack: cdk.Stack, **given: Any) -> ec2.InterfaceVpcEndpoint:  #
     return network.add_interface_endpoint("Ssm", service=SSM, **given)
 
 
-def by_anyone(*actions: str, effect: iam.Effect = iam.Effect.ALLOW) -> iam.PolicyStatement:
-    given = {"principals": [iam.AnyPrincipal()], "actions": [*actions], "resources": ["*"]}
-    return iam.PolicyStatement(effect=effect, **given)
-
-
 def endpoint_that_allows_others(stack: cdk.Stack) -> None:
-    by_endpoints(stack).add_to_policy(by_anyone("ssm:GetParameter"))
+    given: Body = {"principals": [iam.AnyPrincipal()], "resources": ["*"]}
+    statement = iam.PolicyStatement(actions=["ssm:GetParameter"], **given)
+    by_endpoints(stack).add_to_policy(statement)
 
 
 def nothing_let_out_of_l1(stack: cdk.Stack) -> None:
@@ -270,7 +267,7 @@ def template_without_a_group(stack: cdk.Stack) -> None:
         "version": template.latest_version_number,
     }
     subnets = [one.subnet_id for one in network.private_subnets]
-    sizes = {"max_size": "1", "min_size": "1", "vpc_zone_identifier": subnets}
+    sizes: Body = {"max_size": "1", "min_size": "1", "vpc_zone_identifier": subnets}
     autoscaling.CfnAutoScalingGroup(stack, "Group", launch_template=launch, **sizes)
 
 
@@ -611,15 +608,15 @@ def in_either(body: Body) -> Body:
     }
 
 
-def within(boundary: object, *statements: object, **more: object) -> Body:
+def within(boundary: object, *statements: object, **more: Body) -> Body:
     """A ready role within a boundary; the one of the app has these statements, or one alone."""
     written = statements[0] if len(statements) == 1 else [*statements]
     made = resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": written})
     role = inline(ALL) | {"PermissionsBoundary": boundary}
-    return profile_and_role(role, **{"Boundary": made, **more})
+    return profile_and_role(role, Boundary=made, **more)
 
 
-def trusting(statements: object, **more: object) -> Body:
+def trusting(statements: object, **more: Body) -> Body:
     trust = {"AssumeRolePolicyDocument": {"Statement": statements}}
     return profile_and_role(inline(ALL) | trust, **more)
 
@@ -628,8 +625,8 @@ def vpc_block(of: str, block: str) -> Body:
     return resource("AWS::EC2::VPCCidrBlock", VpcId=ref(of), CidrBlock=block)
 
 
-IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template")}
-IN_TEMPLATE |= {"Version": att("Template", "LatestVersionNumber")}
+LATEST: Final = att("Template", "LatestVersionNumber")
+IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
 ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro"}
 LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
 SHUT: Final = resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), GroupDescription="-")

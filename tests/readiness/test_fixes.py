@@ -181,13 +181,14 @@ def test_fix_is_the_option_of_the_fleet_if_no_compute_opens_at_boot(
 
 
 def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:
-    stack = cdk.Stack(cdk.App(), "Web", env=HERE)
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web", env=HERE)
     network = vpc(stack)
     one, other = (ec2.Instance(stack, name, vpc=network, **MACHINE) for name in ("One", "Other"))
     SessionManagerFleet(stack, "OfOne", exclude=[other])
     SessionManagerFleet(stack, "OfOther", exclude=[one])
 
-    found = Judged(stack.node.root).findings
+    found = Judged(app).findings
     fixes = "".join(one.fix for one in found if one.rule == "registration-missing")
 
     assert 'scope, "OfOne", ' in fixes
@@ -195,11 +196,12 @@ def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() ->
 
 
 def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
-    stack = cdk.Stack(cdk.App(), "Web", env=HERE)
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web", env=HERE)
     group_that_starts_empty(stack)
     SessionManagerFleet(stack, "Fleet", exclude=[stack.node.find_child("Group")])
 
-    found = Judged(stack.node.root).findings
+    found = Judged(app).findings
 
     (one,) = (one for one in found if one.rule == "registration-missing")
     assert "SessionManagerFleet" not in one.fix

@@ -646,8 +646,8 @@ def test_check_asks_cdk_only_about_what_a_fix_names(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     counts = []
-    for one in done.stderr.split('"synthesis"')[1:]:
-        synthesis, end, _ = one.partition('"the end"')
+    for part in done.stderr.split('"synthesis"')[1:]:
+        synthesis, end, _ = part.partition('"the end"')
         assert end
         counts.append(sum(line.startswith("> {") for line in synthesis.splitlines()))
     ready_1, ready_20, one, twenty = counts

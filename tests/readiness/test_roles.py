@@ -50,23 +50,27 @@ def on_role(name: object, **more: object) -> Body:
 # Apps of CDK -------------------------------------------------------------------------------------
 
 
+def denial(action: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(effect=iam.Effect.DENY, actions=[action], resources=["*"])
+
+
 @pytest.mark.parametrize(
     ("where", "denies"), [("same", False), ("other", True), ("nested", False), ("outer", True)]
 )
 def test_role_that_is_imported_by_its_arn_from_the_same_app(
     make_app: MakeApp, references: dict[str, object], where: str, *, denies: bool
 ) -> None:
-    stack = cdk.Stack(make_app(**references), "Stack")
+    app = make_app(**references)
+    stack = cdk.Stack(app, "Stack")
     inner = cdk.NestedStack(stack, "Inner")
     role = owned_role(inner if where == "outer" else stack)
     iam.InstanceProfile(stack, "Profile", role=role)
-    there = {"same": stack, "other": cdk.Stack(stack.node.root, "Other"), "nested": inner}
+    there = {"same": stack, "other": cdk.Stack(app, "Other"), "nested": inner}
     scope = there.get(where, stack)
     imported = iam.Role.from_role_arn(scope, "Imported", role.role_arn)
     SessionManagerPermissions(scope, "Permissions", role=imported, allow_registration=True)
     if denies:
-        deny_ = {"effect": iam.Effect.DENY, "actions": ["ssmmessages:*"], "resources": ["*"]}
-        imported.add_to_principal_policy(iam.PolicyStatement(**deny_))
+        imported.add_to_principal_policy(denial("ssmmessages:*"))
 
     assert check_app(stack).rules == (DENIED if denies else READY)
 
@@ -86,8 +90,7 @@ def test_role_of_another_stack_by_reference(
     assert report.verdicts == {"ready": 1}
     assert report.rules == READY
 
-    denial = iam.PolicyStatement(effect=iam.Effect.DENY, actions=["ssm:*"], resources=["*"])
-    iam.Policy(policies, "Guard", statements=[denial], roles=[role])
+    iam.Policy(policies, "Guard", statements=[denial("ssm:*")], roles=[role])
 
     assert not check_app(app, strict=True).success
 
@@ -134,7 +137,7 @@ JOINED_NAME: Final = {"Fn::Join": ["-", ["my", "role"]]}
 BY_NAME: Final = {"RoleName": ref("Name")}
 
 
-OF_PROFILE = {
+OF_PROFILE: Final[dict[Found, tuple[tuple[Body, object], ...]]] = {
     UNKNOWN: (
         ({}, []), ({}, [ref("Role"), ref("Role")]), ({}, [ref("RoleName")]), ({}, ref("RoleNames")),
         ({}, [{"Fn::If": ["Condition", ref("Role"), "other"]}]), ({}, [maybe(ref("Role"))]),
@@ -487,7 +490,8 @@ def test_template_that_is_never_read_may_attach_anything(
 
 
 UNREADABLE: Final = resource("AWS::CloudFormation::Stack", TemplateURL="https://b.example/t.yaml")
-PARAMETERS: Final = {"${X}": {"Type": "AWS::SSM::Parameter", "Value": ref("Role")}}
+PARAMETER_OF_LOOP: Final = {"${X}": {"Type": "AWS::SSM::Parameter", "Value": ref("Role")}}
+PARAMETERS: Final[Body] = {"Fn::ForEach::L": ["X", ["a"], PARAMETER_OF_LOOP]}
 
 
 def stores(kind: str, value: object) -> Body:
@@ -511,7 +515,7 @@ DISCLOSED = {
         stores("AWS::SSM::Parameter", {"Fn::Sub": "${Role.Arn}"}), stores("Custom::Anything", ARN),
         stores("AWS::CloudFormation::Stack", ref("Role")),
         with_outputs({"O": {"Value": ref("Role")}}), with_outputs({"Fn::ForEach::O": ref("Role")}),
-        profile_and_role(inline(ALL), **{"Fn::ForEach::L": ["X", ["a"], PARAMETERS]}),
+        profile_and_role(inline(ALL), **PARAMETERS),
     ),
 }  # fmt: skip
 
@@ -540,7 +544,7 @@ def within_loop(kind: str) -> list[Any]:
     return ["X", ["a"], {"Fn::ForEach::In": loop(kind)}]
 
 
-MADE_LATER = {
+MADE_LATER: Final[dict[bool, tuple[Body, ...]]] = {
     True: (
         {"Fn::ForEach::L": loop("AWS::S3::Bucket")},
         {"Fn::ForEach::L": within_loop("AWS::SNS::Topic")},
