@@ -21,10 +21,7 @@ from session_manager_permissions._readiness.managed_policies import aws_managed
 from session_manager_permissions._readiness.policies import Answer, anything, decide, read
 from tests.conftest import ROOT
 
-from .policy_table import (
-    ACTIONS,
-    AWS,
-)
+from .policy_table import ACTIONS, AWS
 from .reports import Body, profile_and_role
 
 if TYPE_CHECKING:
@@ -197,17 +194,15 @@ sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[
 {script}
 print(any(path.endswith("aws_managed_policies.json") for path in opened))
 """
-ASKED = "from session_manager_permissions._readiness.managed_policies import aws_managed"
+IMPORTS = """
+from session_manager_permissions import *
+import session_manager_permissions._verify.command
+from session_manager_permissions._readiness.managed_policies import aws_managed
+"""
 
 
 @pytest.mark.parametrize(
-    ("script", "reads"),
-    [
-        ("from session_manager_permissions import *", False),
-        ("import session_manager_permissions._verify.command", False),
-        (ASKED, False),
-        (f"{ASKED}; aws_managed('ReadOnlyAccess')", True),
-    ],
+    ("script", "reads"), [(IMPORTS, False), (f"{IMPORTS}aws_managed('ReadOnlyAccess')", True)]
 )
 def test_the_file_is_read_when_a_policy_is_asked_for(script: str, *, reads: bool) -> None:
     done = subprocess.run(  # noqa: S603

@@ -12,16 +12,7 @@ from session_manager_permissions import SessionManagerPermissions
 from tests.conftest import owned_role
 
 from .judging import each, nested, ref, resource
-from .policy_table import (
-    ALL,
-    DENIED,
-    NEITHER,
-    READY,
-    UNKNOWN,
-    allow,
-    deny,
-    document,
-)
+from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, allow, deny, document
 from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
 
 if TYPE_CHECKING:
