@@ -101,9 +101,7 @@ def test_the_status_and_the_last_word(
     assert answer(capsys, file)["ready"] is ready
 
 
-def test_the_json_names_the_cause_the_place_and_the_change(
-    capsys: Capture,
-) -> None:
+def test_the_json_names_the_cause_the_place_and_the_change(capsys: Capture) -> None:
     text = yaml.safe_dump(NOT_READY, sort_keys=False)
     file = write("stacks/template.yaml", text)
 

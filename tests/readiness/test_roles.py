@@ -216,11 +216,7 @@ ELSEWHERE: Final = {"Resources": {"Policy": on_role("role")}}
     ],
 )
 def test_policy_of_another_account(
-    check: Check,
-    role: Body,
-    elsewhere: Body,
-    accounts: Body,
-    found: Found,
+    check: Check, role: Body, elsewhere: Body, accounts: Body, found: Found
 ) -> None:
     assert check(role, elsewhere, **accounts).rules == found
 
