@@ -342,6 +342,7 @@ def test_each_target_has_a_stack_of_its_own(here: Path) -> None:
 
 
 WRONG_NAMES = b"# a list\nweb db\nweb\n" + "r\u00f6le\n".encode() + b"n" * 65
+NO_ARNS = b"team/web\narn:aws:iam::1:role/web\narn:aws:iam::111122223333:instance-profile/web"
 PROFILE_AND_ROLE = b"web\n" + role_arn("web").encode()
 OF_ANOTHER = role_arn("web", "444455556666").encode()
 
@@ -354,6 +355,7 @@ OF_ANOTHER = role_arn("web", "444455556666").encode()
         pytest.param("roles", b"\xff\xfew\0e\0b\0", [], id="UTF-16"),
         pytest.param("roles", b"\n".join(b"r%d" % one for one in range(501)), [], id="too many"),
         pytest.param("roles", WRONG_NAMES, [2, 4, 5], id="not the names of roles"),
+        pytest.param("roles", NO_ARNS, [1, 2, 3], id="no ARNs"),
         pytest.param("roles", b"web\nlog_group = /a\nWEB\n", [2, 3], id="no option, and twice"),
         pytest.param("instance-profiles", PROFILE_AND_ROLE, [2], id="a role of profiles"),
         pytest.param("roles", OF_ANOTHER, [1], id="another account"),

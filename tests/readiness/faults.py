@@ -44,7 +44,6 @@ from .test_what_findings_say import isolated as isolated_in_l1
 
 Build = Callable[[cdk.Stack], object]
 
-EC2: Final = iam.ServicePrincipal("ec2.amazonaws.com")
 NO_WAY_OUT: Final[dict[str, Any]] = {"allow_all_outbound": False}
 OFF: Final = "MetadataOptions.HttpEndpoint", "disabled"
 
@@ -74,9 +73,8 @@ def a_template(stack: cdk.Stack, *, egress: bool = True, **given: Any) -> None: 
     """A group of a launch template."""
     network = vpc(stack)
     group = ec2.SecurityGroup(stack, "Given", vpc=network, allow_all_outbound=egress)
-    template = ec2.LaunchTemplate(
-        stack, "Template", security_group=group, **{**MACHINE, **given}
-    )  # fmt: skip
+    launch = {**MACHINE, **given}
+    template = ec2.LaunchTemplate(stack, "Template", security_group=group, **launch)
     autoscaling.AutoScalingGroup(stack, "Group", vpc=network, launch_template=template)
 
 
@@ -383,9 +381,8 @@ def cluster_that_asks_for_more(stack: cdk.Stack, *, channels: bool = True) -> No
     }
     key = asked["encryption_key"].key_arn
     executes: Any = {"kmsKeyId": key, "logging": "OVERRIDE", "logConfiguration": logged}
-    cluster = ecs.CfnCluster(
-        stack, "Cluster", configuration={"executeCommandConfiguration": executes}
-    )  # fmt: skip
+    configuration: Any = {"executeCommandConfiguration": executes}
+    cluster = ecs.CfnCluster(stack, "Cluster", configuration=configuration)
     containers(stack, channels=channels).cluster = cluster.ref
 
 

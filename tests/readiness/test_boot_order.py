@@ -54,9 +54,8 @@ def an_instance(stack: cdk.Stack, **given: Any) -> ec2.Instance:  # noqa: ANN401
 
 
 def a_group(stack: cdk.Stack, **given: Any) -> autoscaling.AutoScalingGroup:  # noqa: ANN401
-    return autoscaling.AutoScalingGroup(
-        stack, "Group", vpc=public_vpc(stack), **given, **MACHINE
-    )  # fmt: skip
+    network = public_vpc(stack)
+    return autoscaling.AutoScalingGroup(stack, "Group", vpc=network, **given, **MACHINE)
 
 
 def permits(stack: cdk.Stack, role: iam.IRole) -> SessionManagerPermissions:

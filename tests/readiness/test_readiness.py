@@ -274,9 +274,17 @@ def test_finding_names_what_is_missing_and_where(check: Check) -> None:
     missing = "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel"
     assert one.description.endswith(f"is not allowed to call {missing}")
     assert (one.rule, one.severity) == ("channel-missing", "warning")
-    assert (one.logical_id, one.location, one.file) == (
-        "Profile", "Properties.Roles", "a.template.json"
-    )  # fmt: skip
+    where = one.logical_id, one.location, one.file
+    assert where == ("Profile", "Properties.Roles", "a.template.json")
+
+
+def test_deprecated_policy_is_found_where_the_role_has_it(check: Check) -> None:
+    arn = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEC2RoleforSSM"}
+
+    (one,) = check(profile_and_role({"ManagedPolicyArns": [arn]})).findings
+
+    where = one.rule, one.logical_id, one.location
+    assert where == ("deprecated-policy", "Role", "Properties.ManagedPolicyArns")
 
 
 def test_finding_of_an_explicit_deny_names_each_that_denies(check: Check) -> None:

@@ -438,14 +438,13 @@ def test_what_is_in_a_nested_stack_on_a_condition_is_there_together(check: Check
 
 @pytest.mark.parametrize("file", ["missing.json", "stack.yaml", "nested.json"])
 def test_nested_stack_that_cannot_be_read_may_attach_anything(check: Check, file: str) -> None:
-    inner, known = {"Policy": policy(allow("s3:*"), roles=[ref("Of")])}, file == "nested.json"
-    for role, found in ((ROLE, NEITHER), (ROLE | inline(ALL), READY)):
-        rules = nests(
-            check, inner, profile_and_role(role), Metadata={"aws:asset:path": file}
-        )  # fmt: skip
-        assert rules == (found if known else UNKNOWN)
+    inner = {"Policy": policy(allow("s3:*"), roles=[ref("Of")])}
+    known, at = file == "nested.json", {"aws:asset:path": file}
+    for policies, found in (({}, NEITHER), (inline(ALL), READY)):
+        body = profile_and_role(ROLE | policies)
+        assert nests(check, inner, body, Metadata=at) == (found if known else UNKNOWN)
     denied = profile_and_role(ROLE | inline(deny("*")))
-    assert nests(check, inner, denied, Metadata={"aws:asset:path": file}) == DENIED
+    assert nests(check, inner, denied, Metadata=at) == DENIED
 
 
 def test_template_that_cannot_be_read_may_attach_anything(check: Check) -> None:
