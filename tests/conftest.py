@@ -338,12 +338,13 @@ def run_app(
     folder: Path,
     context: Mapping[str, object],
     environment: Mapping[str, str],
+    app: str = "app.py",
 ) -> None:
-    """Run the app of the repository with these `-c`, to this folder and in this process."""
+    """Run an app of the repository with these `-c`, to this folder and in this process."""
     for name in ("ACCOUNT", "REGION"):
         patch.setenv(f"CDK_DEFAULT_{name}", environment.get(name, ""))
     patch.setattr(cdk, "App", functools.partial(REAL_APP, outdir=str(folder), context=context))
-    runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
+    runpy.run_path(str(ROOT / app), run_name="__main__")
 
 
 def run_python(

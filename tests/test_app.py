@@ -19,7 +19,7 @@ from .scenarios import BUCKET, BUCKET_KEY, PREFIX, SCENARIOS
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 HERE = {"ACCOUNT": ACCOUNT, "REGION": REGION}
@@ -152,7 +152,7 @@ def asked_for(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def ask(folder: Path, option: str, text: str, **options: str) -> list[dict[str, Any]]:
+def ask(folder: Path, option: str, text: str, **options: object) -> list[dict[str, Any]]:
     """What the app asks for on its first pass, about the names of a file."""
     (folder / "names.txt").write_text(text, encoding="utf-8")
     build(folder, {option: "names.txt", **options})
@@ -163,13 +163,13 @@ def build_from_file(
     folder: Path,
     option: str,
     text: str,
-    answers: Callable[[dict[str, Any]], dict[str, object]] | None = None,
+    answers: Any = answer,  # noqa: ANN401 # a function like it
     **options: str,
 ) -> tuple[str, dict[str, Any]]:
     """The stack, once the CLI has answered what the app asked for on its first pass."""
     given: dict[str, object] = {option: "names.txt", **options}
     for one in ask(folder, option, text, **options):
-        given |= (answers or answer)(one)
+        given |= answers(one)
     return build(folder, given)
 
 
@@ -342,6 +342,7 @@ def test_each_target_has_a_stack_of_its_own(here: Path) -> None:
 
 
 WRONG_NAMES = b"# a list\nweb db\nweb\n" + "r\u00f6le\n".encode() + b"n" * 65
+NO_ARNS = b"team/web\narn:aws:iam::1:role/web\narn:aws:iam::111122223333:instance-profile/web"
 PROFILE_AND_ROLE = b"web\n" + role_arn("web").encode()
 OF_ANOTHER = role_arn("web", "444455556666").encode()
 
@@ -354,6 +355,7 @@ OF_ANOTHER = role_arn("web", "444455556666").encode()
         pytest.param("roles", b"\xff\xfew\0e\0b\0", [], id="UTF-16"),
         pytest.param("roles", b"\n".join(b"r%d" % one for one in range(501)), [], id="too many"),
         pytest.param("roles", WRONG_NAMES, [2, 4, 5], id="not the names of roles"),
+        pytest.param("roles", NO_ARNS, [1, 2, 3], id="no ARNs"),
         pytest.param("roles", b"web\nlog_group = /a\nWEB\n", [2, 3], id="no option, and twice"),
         pytest.param("instance-profiles", PROFILE_AND_ROLE, [2], id="a role of profiles"),
         pytest.param("roles", OF_ANOTHER, [1], id="another account"),

@@ -24,7 +24,7 @@ from session_manager_permissions._command import main
 from session_manager_permissions._readiness.rules import RULES
 from session_manager_permissions.cfn_lint import IDS
 
-from .conftest import ROOT, run_python
+from .conftest import ROOT, run_app
 from .readiness.reports import Report, check_app
 from .readiness.test_check import NESTED, NOT_READY, SAM, STACK, synthesize, write
 
@@ -93,11 +93,11 @@ def assert_all_find_the_same(
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_an_app_in_python(app: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_app_in_python(
+    app: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     context = json.loads((ROOT / app).with_name("cdk.json").read_text()).get("context", {})
-    env = {"CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(context)}
-    done = run_python(str(ROOT / app), cwd=tmp_path, env=env)
-    assert done.returncode == 0, done.stderr
+    run_app(monkeypatch, tmp_path, context, {}, app)
 
     assert_all_find_the_same(tmp_path, capsys)
 

@@ -2,58 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from session_manager_permissions._patterns import UNKNOWN, any_matches, covers_action, matches
 
+from .readiness.judging import each
+
 ACTION = "ssm:updateinstanceinformation"
 
 
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        (ACTION, True),
-        ("*", True),
-        ("ssm:*", True),
-        ("ssm:update?nstance*", True),
-        ("ssm:update", False),
-        ("ssm:?", False),
-        # IAM has no sets of characters
-        ("[s]sm:*", False),
-        (UNKNOWN, None),
-        (f"ssm:{UNKNOWN}", None),
-        (f"s3:{UNKNOWN}", False),
-        ("ssm:${aws:userid}*", None),
-        ("s3:${aws:userid}*", False),
-        ("ssm:${aws:PrincipalTag/team, 'a{b'}*", None),
-        # a variable that does not end is none
-        ("ssm:${", False),
-        ("*${", False),
-        (f"{UNKNOWN}${{", False),
-    ],
-)
+MATCHES: Final = {
+    True: (ACTION, "*", "ssm:*", "ssm:update?nstance*"),
+    # IAM has no sets of characters, and a variable that does not end is none
+    False: ("ssm:update", "ssm:?", "[s]sm:*", f"s3:{UNKNOWN}", "s3:${aws:userid}*",
+            "ssm:${", "*${", f"{UNKNOWN}${{"),
+    None: (UNKNOWN, f"ssm:{UNKNOWN}", "ssm:${aws:userid}*",
+           "ssm:${aws:PrincipalTag/team, 'a{b'}*"),
+}  # fmt: skip
+COVERS: Final[dict[bool | None, tuple[dict[str, Any], ...]]] = {
+    True: ({"Action": "SSM:UpdateInstanceInformation"}, {"Action": ["s3:*", "ssm:*"]},
+           {"Action": ["ssm:*", {"Ref": "Action"}]}, {"NotAction": ["s3:*"]}, {"NotAction": []}),
+    False: ({"Action": ["s3:*"]}, {"NotAction": "ssm:*"}, {"Action": []}),
+    None: ({"Action": ["s3:*", {"Ref": "Action"}]}, {"NotAction": ["s3:*", 3]}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "expected"), each(MATCHES))
 def test_matches(pattern: str, expected: bool | None) -> None:  # noqa: FBT001
     assert matches(pattern, ACTION) is expected
 
 
-@pytest.mark.parametrize(
-    ("statement", "expected"),
-    [
-        ({"Action": "SSM:UpdateInstanceInformation"}, True),
-        ({"Action": ["s3:*", "ssm:*"]}, True),
-        ({"Action": ["s3:*"]}, False),
-        ({"Action": ["s3:*", {"Ref": "Action"}]}, None),
-        ({"Action": ["ssm:*", {"Ref": "Action"}]}, True),
-        ({"NotAction": "ssm:*"}, False),
-        ({"NotAction": ["s3:*"]}, True),
-        ({"NotAction": ["s3:*", 3]}, None),
-        ({"NotAction": []}, True),
-        ({"Action": []}, False),
-        ({}, None),
-    ],
-)
+@pytest.mark.parametrize(("statement", "expected"), each(COVERS))
 def test_covers_action(statement: dict[str, Any], expected: bool | None) -> None:  # noqa: FBT001
     assert covers_action(statement, ACTION) is expected
 
@@ -61,16 +42,10 @@ def test_covers_action(statement: dict[str, Any], expected: bool | None) -> None
 @pytest.mark.parametrize(
     ("answers", "of_any", "of_none"),
     [
-        ([], False, True),
-        ([False], False, True),
-        ([False, None], None, None),
-        ([None, True], True, False),
+        *(([], False, True), ([False], False, True)),
+        *(([False, None], None, None), ([None, True], True, False)),
     ],
 )
-def test_any_matches(
-    answers: list[bool | None],
-    of_any: bool | None,  # noqa: FBT001
-    of_none: bool | None,  # noqa: FBT001
-) -> None:
+def test_any_matches(answers: list[bool | None], of_any: object, of_none: object) -> None:
     assert any_matches(answers) is of_any
     assert any_matches(answers, negated=True) is of_none

@@ -164,11 +164,7 @@ class _Draw:
         condition = self._made
         if kind != "ManagedPolicy" and self._likely(0.1):
             condition = {"Condition": self._rng.choice(CONDITIONS)}
-        self._resources[name] = {
-            "Type": f"AWS::IAM::{kind}",
-            "Properties": properties,
-            **condition,
-        }
+        self._resources[name] = {"Type": f"AWS::IAM::{kind}", "Properties": properties, **condition}
 
     def _boundary(self) -> object:
         if self._likely(0.3):

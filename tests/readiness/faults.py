@@ -26,7 +26,7 @@ from session_manager_permissions import (
 
 from .judging import att, ref, resource
 from .policy_table import ALL, AWS, allow, deny
-from .reports import TRUST, inline, machine, profile_and_role
+from .reports import TRUST, Body, inline, machine, profile_and_role
 from .test_network import (
     ISOLATED,
     MACHINE,
@@ -43,9 +43,7 @@ from .test_what_findings_say import MINIMAL, OURS, RDS, endpoint, session
 from .test_what_findings_say import isolated as isolated_in_l1
 
 Build = Callable[[cdk.Stack], object]
-Body = dict[str, Any]
 
-EC2: Final = iam.ServicePrincipal("ec2.amazonaws.com")
 NO_WAY_OUT: Final[dict[str, Any]] = {"allow_all_outbound": False}
 OFF: Final = "MetadataOptions.HttpEndpoint", "disabled"
 
@@ -75,9 +73,8 @@ def a_template(stack: cdk.Stack, *, egress: bool = True, **given: Any) -> None: 
     """A group of a launch template."""
     network = vpc(stack)
     group = ec2.SecurityGroup(stack, "Given", vpc=network, allow_all_outbound=egress)
-    template = ec2.LaunchTemplate(
-        stack, "Template", security_group=group, **{**MACHINE, **given}
-    )  # fmt: skip
+    launch = {**MACHINE, **given}
+    template = ec2.LaunchTemplate(stack, "Template", security_group=group, **launch)
     autoscaling.AutoScalingGroup(stack, "Group", vpc=network, launch_template=template)
 
 
@@ -244,13 +241,10 @@ def by_endpoints(stack: cdk.Stack, **given: Any) -> ec2.InterfaceVpcEndpoint:  #
     return network.add_interface_endpoint("Ssm", service=SSM, **given)
 
 
-def by_anyone(*actions: str, effect: iam.Effect = iam.Effect.ALLOW) -> iam.PolicyStatement:
-    given = {"principals": [iam.AnyPrincipal()], "actions": [*actions], "resources": ["*"]}
-    return iam.PolicyStatement(effect=effect, **given)
-
-
 def endpoint_that_allows_others(stack: cdk.Stack) -> None:
-    by_endpoints(stack).add_to_policy(by_anyone("ssm:GetParameter"))
+    given: Body = {"principals": [iam.AnyPrincipal()], "resources": ["*"]}
+    statement = iam.PolicyStatement(actions=["ssm:GetParameter"], **given)
+    by_endpoints(stack).add_to_policy(statement)
 
 
 def nothing_let_out_of_l1(stack: cdk.Stack) -> None:
@@ -271,7 +265,7 @@ def template_without_a_group(stack: cdk.Stack) -> None:
         "version": template.latest_version_number,
     }
     subnets = [one.subnet_id for one in network.private_subnets]
-    sizes = {"max_size": "1", "min_size": "1", "vpc_zone_identifier": subnets}
+    sizes: Body = {"max_size": "1", "min_size": "1", "vpc_zone_identifier": subnets}
     autoscaling.CfnAutoScalingGroup(stack, "Group", launch_template=launch, **sizes)
 
 
@@ -387,9 +381,8 @@ def cluster_that_asks_for_more(stack: cdk.Stack, *, channels: bool = True) -> No
     }
     key = asked["encryption_key"].key_arn
     executes: Any = {"kmsKeyId": key, "logging": "OVERRIDE", "logConfiguration": logged}
-    cluster = ecs.CfnCluster(
-        stack, "Cluster", configuration={"executeCommandConfiguration": executes}
-    )  # fmt: skip
+    configuration: Any = {"executeCommandConfiguration": executes}
+    cluster = ecs.CfnCluster(stack, "Cluster", configuration=configuration)
     containers(stack, channels=channels).cluster = cluster.ref
 
 
@@ -612,15 +605,15 @@ def in_either(body: Body) -> Body:
     }
 
 
-def within(boundary: object, *statements: object, **more: object) -> Body:
+def within(boundary: object, *statements: object, **more: Body) -> Body:
     """A ready role within a boundary; the one of the app has these statements, or one alone."""
     written = statements[0] if len(statements) == 1 else [*statements]
     made = resource("AWS::IAM::ManagedPolicy", PolicyDocument={"Statement": written})
     role = inline(ALL) | {"PermissionsBoundary": boundary}
-    return profile_and_role(role, **{"Boundary": made, **more})
+    return profile_and_role(role, Boundary=made, **more)
 
 
-def trusting(statements: object, **more: object) -> Body:
+def trusting(statements: object, **more: Body) -> Body:
     trust = {"AssumeRolePolicyDocument": {"Statement": statements}}
     return profile_and_role(inline(ALL) | trust, **more)
 
@@ -629,8 +622,8 @@ def vpc_block(of: str, block: str) -> Body:
     return resource("AWS::EC2::VPCCidrBlock", VpcId=ref(of), CidrBlock=block)
 
 
-IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template")}
-IN_TEMPLATE |= {"Version": att("Template", "LatestVersionNumber")}
+LATEST: Final = att("Template", "LatestVersionNumber")
+IN_TEMPLATE: Final = {"LaunchTemplateId": ref("Template"), "Version": LATEST}
 ONE_SPECIFICATION: Final = {"ImageId": "ami-12345678", "InstanceType": "t3.micro"}
 LAUNCHES_MINIMAL: Final = ONE_SPECIFICATION | {"ImageId": MINIMAL}
 SHUT: Final = resource("AWS::EC2::SecurityGroup", VpcId=ref("Vpc"), GroupDescription="-")

@@ -25,7 +25,7 @@ from session_manager_permissions._readiness.worlds import WorldResult, deciders
 from .reports import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from _pytest.mark import ParameterSet
@@ -38,6 +38,11 @@ REGION = "eu-west-1"
 def rows(table: Iterable[tuple[Any, ...]]) -> list[ParameterSet]:
     """The rows of a table for pytest; the first entry of each is its id."""
     return [pytest.param(*row, id=name) for name, *row in table]
+
+
+def each(table: Mapping[Any, Iterable[Any]]) -> list[tuple[Any, Any]]:
+    """Each value of a table with what is expected of it, by which the table is ordered."""
+    return [(value, expected) for expected, values in table.items() for value in values]
 
 
 def resource(kind: str = "Test", **properties: object) -> dict[str, Any]:

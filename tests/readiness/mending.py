@@ -16,7 +16,7 @@ from session_manager_permissions._readiness.check import check
 from session_manager_permissions._readiness.rules import READY
 from tests.conftest import HERE, ROOT
 
-from .reports import Report
+from .reports import Body, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ def including(stack: cdk.Stack, folder: Path, body: object) -> None:
     CfnInclude(stack, "Included", template_file=str(file))
 
 
-def of_constructs(stack: cdk.Stack, body: dict[str, Any]) -> None:
+def of_constructs(stack: cdk.Stack, body: Body) -> None:
     """Make the resources of a template as L1 constructs."""
     for name, one in body["Resources"].items():
         cdk.CfnResource(stack, name, type=one["Type"], properties=one["Properties"])

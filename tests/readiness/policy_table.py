@@ -322,38 +322,6 @@ RESOURCE_ROWS = [
 ]
 
 
-def template(row: Row) -> dict[str, Any]:
-    """A template with a profile whose role has the policies of the row."""
-    role: dict[str, Any] = {
-        "AssumeRolePolicyDocument": EC2_TRUST,
-        "Policies": [
-            {"PolicyName": f"Inline{number}", "PolicyDocument": document(statements)}
-            for number, statements in enumerate(row.inline)
-        ],
-        "ManagedPolicyArns": [],
-    }
-    resources: dict[str, Any] = {
-        "Role": {"Type": "AWS::IAM::Role", "Properties": role},
-        "Profile": {
-            "Type": "AWS::IAM::InstanceProfile",
-            "Properties": {"Roles": [{"Ref": "Role"}]},
-        },
-    }
-
-    def managed(logical_id: str, policy: list[Statement] | str) -> object:
-        if isinstance(policy, str):
-            return policy
-        properties = {"PolicyDocument": document(policy)}
-        resources[logical_id] = {"Type": "AWS::IAM::ManagedPolicy", "Properties": properties}
-        return {"Ref": logical_id}
-
-    for number, policy in enumerate(row.managed):
-        role["ManagedPolicyArns"].append(managed(f"Managed{number}", policy))
-    if row.boundary is not None:
-        role["PermissionsBoundary"] = managed("Boundary", row.boundary)
-    return {"Resources": resources}
-
-
 def document(statements: list[Statement]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import aws_cdk as cdk
     from constructs import Construct
 
+Body = dict[str, Any]
+"""A template, or a part of one."""
 UNSET = "unknown-account"
 NAMED = {"RoleName": "web"}
 """A role that whatever is in its account can name."""

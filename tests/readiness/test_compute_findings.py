@@ -22,7 +22,7 @@ from session_manager_permissions._readiness.templates import Assembly
 from tests.conftest import HERE
 
 from .faults import by_endpoints, isolated_instance, without_an_endpoint_of_messages
-from .judging import att, deployed_to, on, ref, resource, rows, write
+from .judging import att, deployed_to, each, on, ref, resource, rows, write
 from .policy_table import ALL, AWS, CHANNELS_ONLY, allow
 from .reports import TRUST, Report, check_app, inline, machine, policy, profile_and_role
 from .test_network import (
@@ -492,36 +492,33 @@ def of(inputs: object) -> Parts:
     return {"schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs}
 
 
-DOCUMENTS: Final[list[tuple[list[Parts], frozenset[str]]]] = [
-    ([], READY),
-    ([document(of(OF_KEY))], MISSING),
-    ([document(of({"kmsKeyId": att("Key", "Arn")}))], MISSING),
-    ([document(json.dumps(of(OF_KEY)))], MISSING),
-    ([document(of({"s3BucketName": ref("Bucket")}))], LOST),
-    ([document(of({"cloudWatchLogGroupName": "sessions"}))], LOST),
-    ([document(of(ENFORCED))], MISSING),
-    ([document(of({**ENFORCED, "cloudWatchEncryptionEnabled": False}))], LOST),
-    ([document(of(OF_KEY), PARAMETER)], UNKNOWN),
-    ([document(of({"kmsKeyId": ""}))], READY),
-    ([document(of({"kmsKeyId": NO_VALUE}))], READY),
-    ([document(of({"kmsKeyId": PARAMETER}))], UNKNOWN),
-    ([document(of({"Fn::If": ["Other", OF_KEY, {}]}))], UNKNOWN),
-    ([document({"Fn::If": ["Other", of(OF_KEY), of({})]})], UNKNOWN),
-    ([document("schemaVersion: '1.0'")], UNKNOWN),
-    ([document("[" * 100_000)], UNKNOWN),
-    ([document("[]")], UNKNOWN),
-    ([on(document(of(OF_KEY)), "Other")], UNKNOWN),
-    ([on(document(of(OF_KEY)))], MISSING),  # as the instance is
-    ([document(of(OF_KEY)), document(of({}))], UNKNOWN),
-    ([document(of(OF_KEY)), document(of(OF_KEY))], MISSING),
-    ([document({"schemaVersion": "1.0", "sessionType": "Port"})], READY),
-    ([document(of(OF_KEY), "Command")], READY),
-    ([document(PARAMETER, PARAMETER)], UNKNOWN),
-    ([document({"schemaVersion": "2.2"}, PARAMETER)], READY),
-]
+KEYED: Final = document(of(OF_KEY))
+DOCUMENTS: Final[dict[frozenset[str], tuple[list[Parts], ...]]] = {
+    READY: (
+        [], [document(of({"kmsKeyId": ""}))], [document(of({"kmsKeyId": NO_VALUE}))],
+        [document({"schemaVersion": "1.0", "sessionType": "Port"})],
+        [document(of(OF_KEY), "Command")], [document({"schemaVersion": "2.2"}, PARAMETER)],
+    ),
+    MISSING: (
+        [KEYED], [document(of({"kmsKeyId": att("Key", "Arn")}))], [document(of(ENFORCED))],
+        [document(json.dumps(of(OF_KEY)))], [KEYED, KEYED], [on(KEYED)],  # as the instance is
+    ),
+    LOST: (
+        [document(of({"s3BucketName": ref("Bucket")}))],
+        [document(of({"cloudWatchLogGroupName": "sessions"}))],
+        [document(of({**ENFORCED, "cloudWatchEncryptionEnabled": False}))],
+    ),
+    UNKNOWN: (
+        [document(of(OF_KEY), PARAMETER)], [document(of({"kmsKeyId": PARAMETER}))],
+        [document(of({"Fn::If": ["Other", OF_KEY, {}]}))], [on(KEYED, "Other")],
+        [document({"Fn::If": ["Other", of(OF_KEY), of({})]})], [document("schemaVersion: '1.0'")],
+        [document("[" * 100_000)], [document("[]")], [KEYED, document(of({}))],
+        [document(PARAMETER, PARAMETER)],
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("documents", "expected"), DOCUMENTS)
+@pytest.mark.parametrize(("documents", "expected"), each(DOCUMENTS))
 def test_services_that_sessions_use(
     check: Check, documents: list[Parts], expected: frozenset[str]
 ) -> None:

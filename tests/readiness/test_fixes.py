@@ -15,35 +15,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk.cloudformation_include import CfnInclude
 
-from session_manager_permissions import (
-    SessionManagerFleet,
-    session_manager_statements,
-)
+from session_manager_permissions import SessionManagerFleet, session_manager_statements
 from session_manager_permissions._readiness.rules.statements import trusted
 from session_manager_permissions._trust import EC2 as EC2_SERVICE
 from tests.conftest import HERE
 
-from .faults import (
-    BY_NAME,
-    FAULTS,
-    IN_WORDS,
-    INCLUDED,
-    OF_CONSTRUCTS,
-    OFF,
-    SHOWN,
-    Build,
-    a_role,
-    bounded,
-    containers,
-    group_that_starts_empty,
-    in_either,
-    key_that_is_not_granted,
-    metadata_off,
-    one_instance,
-    opens_by_the_role_alone,
-    session_document,
-    trusting,
-)
+from . import faults
 from .judging import rows
 from .mending import (
     TEMPLATES,
@@ -57,7 +34,7 @@ from .mending import (
     of_constructs,
 )
 from .policy_table import ALL
-from .reports import inline, machine, profile_and_role
+from .reports import Body, inline, machine, profile_and_role
 from .test_network import ISOLATED, MACHINE, instance, isolated, vpc
 from .test_what_findings_say import Text
 
@@ -67,10 +44,11 @@ if TYPE_CHECKING:
 
     from syrupy.assertion import SnapshotAssertion
 
+    from .faults import Build
     from .reports import Check
 
 
-@pytest.mark.parametrize(("build", "rule", "where"), rows(FAULTS))
+@pytest.mark.parametrize(("build", "rule", "where"), rows(faults.FAULTS))
 def test_each_fix_and_the_steps_mend_what_shows_them(build: Build, rule: str, where: str) -> None:
     found = assert_each_fix_mends(partial(in_app, build))
 
@@ -82,19 +60,19 @@ def test_each_fix_and_the_steps_mend_what_shows_them(build: Build, rule: str, wh
 
 @pytest.mark.parametrize("name", ["a network ACL of all", "a network ACL of endpoints", "isolated"])
 def test_what_fixes_have_opened_is_known_to_be_open(name: str) -> None:
-    assert mended(partial(in_app, BY_NAME[name][0])).verdicts == {"ready": 1}
+    assert mended(partial(in_app, faults.BY_NAME[name][0])).verdicts == {"ready": 1}
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", faults.SHOWN)
 def test_each_fix_mends_what_shows_it_in_a_stage_with_a_fleet(name: str) -> None:
-    assert_each_fix_mends(partial(in_app, BY_NAME[name][0], fleet=True))
+    assert_each_fix_mends(partial(in_app, faults.BY_NAME[name][0], fleet=True))
 
 
-@pytest.mark.parametrize("name", [*INCLUDED, *OF_CONSTRUCTS])
+@pytest.mark.parametrize("name", [*faults.INCLUDED, *faults.OF_CONSTRUCTS])
 def test_each_fix_mends_a_template_in_an_app(name: str, tmp_path: Path) -> None:
-    rule, body = (INCLUDED | OF_CONSTRUCTS)[name]
-    builds = partial(including, folder=tmp_path) if name in INCLUDED else of_constructs
+    rule, body = (faults.INCLUDED | faults.OF_CONSTRUCTS)[name]
+    builds = partial(including, folder=tmp_path) if name in faults.INCLUDED else of_constructs
 
     found = assert_each_fix_mends(partial(in_app, partial(builds, body=body)))
 
@@ -121,7 +99,7 @@ def two_stacks() -> tuple[cdk.App, cdk.Stack, cdk.Stack]:
 
 def role_of_another_stack() -> cdk.App:
     app, base, web = two_stacks()
-    role = a_role(base)
+    role = faults.a_role(base)
     iam.CfnInstanceProfile(base, "Profile", roles=[role.role_name])
     instance(web, vpc(web), role=role)
     return app
@@ -145,10 +123,10 @@ def test_fix_takes_what_is_of_another_stack(build: Callable[[], cdk.App], rule: 
 def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
     def build() -> cdk.App:
         app, base, web = two_stacks()
-        left_alone = one_instance(base)
+        left_alone = faults.one_instance(base)
         reads = iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"])
         # CDK has the instance wait for the role's default policy, which is of no interest here.
-        one_instance(web).add_to_role_policy(reads)
+        faults.one_instance(web).add_to_role_policy(reads)
         key = kms.Key(base, "Key")
         SessionManagerFleet(app, "Fleet", exclude=[left_alone], encryption_key=key, log_prefix=None)
         return app
@@ -169,7 +147,8 @@ def test_fix_is_the_option_of_the_fleet_that_covers_the_role() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "is_option"), [(opens_by_the_role_alone, False), (group_that_starts_empty, True)]
+    ("build", "is_option"),
+    [(faults.opens_by_the_role_alone, False), (faults.group_that_starts_empty, True)],
 )
 def test_fix_is_the_option_of_the_fleet_if_no_compute_opens_at_boot(
     build: Build, *, is_option: bool
@@ -181,13 +160,14 @@ def test_fix_is_the_option_of_the_fleet_if_no_compute_opens_at_boot(
 
 
 def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() -> None:
-    stack = cdk.Stack(cdk.App(), "Web", env=HERE)
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web", env=HERE)
     network = vpc(stack)
     one, other = (ec2.Instance(stack, name, vpc=network, **MACHINE) for name in ("One", "Other"))
     SessionManagerFleet(stack, "OfOne", exclude=[other])
     SessionManagerFleet(stack, "OfOther", exclude=[one])
 
-    found = Judged(stack.node.root).findings
+    found = Judged(app).findings
     fixes = "".join(one.fix for one in found if one.rule == "registration-missing")
 
     assert 'scope, "OfOne", ' in fixes
@@ -195,11 +175,12 @@ def test_fix_is_the_option_of_the_one_fleet_of_a_scope_that_covers_the_role() ->
 
 
 def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
-    stack = cdk.Stack(cdk.App(), "Web", env=HERE)
-    group_that_starts_empty(stack)
+    app = cdk.App()
+    stack = cdk.Stack(app, "Web", env=HERE)
+    faults.group_that_starts_empty(stack)
     SessionManagerFleet(stack, "Fleet", exclude=[stack.node.find_child("Group")])
 
-    found = Judged(stack.node.root).findings
+    found = Judged(app).findings
 
     (one,) = (one for one in found if one.rule == "registration-missing")
     assert "SessionManagerFleet" not in one.fix
@@ -208,9 +189,9 @@ def test_fix_is_no_option_of_a_fleet_that_leaves_the_role_alone() -> None:
 def test_five_faults_are_silent_after_two_passes() -> None:
     def build(stack: cdk.Stack) -> None:
         network = isolated(stack, enable_dns_hostnames=False)
-        given: dict[str, Any] = {"vpc_subnets": ISOLATED, "allow_all_outbound": False}
-        made = instance(stack, network, role=a_role(stack, "rds.amazonaws.com"), **given)
-        made.instance.add_property_override(*OFF)
+        given: Body = {"vpc_subnets": ISOLATED, "allow_all_outbound": False}
+        made = instance(stack, network, role=faults.a_role(stack, "rds.amazonaws.com"), **given)
+        made.instance.add_property_override(*faults.OFF)
         there = network.isolated_subnets[0].subnet_id
         ec2.CfnInstance(stack, "Other", image_id="ami-12345678", subnet_id=there)
 
@@ -230,8 +211,8 @@ def test_five_faults_are_silent_after_two_passes() -> None:
 
 def test_what_the_pages_show(snapshot: SnapshotAssertion) -> None:
     page = []
-    for name in SHOWN:
-        build, rule = BY_NAME[name]
+    for name in faults.SHOWN:
+        build, rule = faults.BY_NAME[name]
         one = next(one for one in Judged(in_app(build)).findings if one.rule == rule)
         page.append(f"{name}: {rule}\n  {one.description}\n  Fix: {one.fix}\n")
 
@@ -243,42 +224,42 @@ def denial(*actions: str) -> iam.PolicyStatement:
 
 
 def denied(stack: cdk.Stack) -> None:
-    one_instance(stack).role.add_to_principal_policy(denial("ssm:*"))
+    faults.one_instance(stack).role.add_to_principal_policy(denial("ssm:*"))
 
 
 def boundary_of_aws(stack: cdk.Stack) -> None:
     boundary = iam.ManagedPolicy.from_aws_managed_policy_name("AmazonS3FullAccess")
-    iam.PermissionsBoundary.of(one_instance(stack).role).apply(boundary)
+    iam.PermissionsBoundary.of(faults.one_instance(stack).role).apply(boundary)
 
 
 def decrypts(stack: cdk.Stack, on: str) -> None:
-    role = a_role(stack)
+    role = faults.a_role(stack)
     role.add_to_policy(iam.PolicyStatement(actions=["kms:Decrypt"], resources=[on]))
     iam.InstanceProfile(stack, "Profile", role=role)
 
 
 def denied_task(stack: cdk.Stack) -> None:
-    containers(stack)
+    faults.containers(stack)
     task: Any = stack.node.find_child("Task")
     task.add_to_task_role_policy(denial("ssmmessages:*"))
 
 
 def key_that_is_denied(stack: cdk.Stack) -> None:
-    key_that_is_not_granted(stack).add_to_policy(denial("kms:*"))
+    faults.key_that_is_not_granted(stack).add_to_policy(denial("kms:*"))
 
 
 def key_beyond_the_boundary(stack: cdk.Stack) -> None:
-    key_that_is_not_granted(stack)
-    bounded(stack, *session_manager_statements(allow_registration=True))
+    faults.key_that_is_not_granted(stack)
+    faults.bounded(stack, *session_manager_statements(allow_registration=True))
 
 
 def group_by_a_part_of_its_name(stack: cdk.Stack) -> None:
     group = logs.LogGroup(stack, "Logs")
-    session_document(stack, cloudWatchLogGroupName=f"a-{group.log_group_name}")
+    faults.session_document(stack, cloudWatchLogGroupName=f"a-{group.log_group_name}")
 
 
 def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
-    one_instance(stack)
+    faults.one_instance(stack)
     prefix = cdk.CfnParameter(stack, "Prefix").value_as_string
     SessionManagerFleet(stack, "Fleet", log_bucket=s3.Bucket(stack, "Bucket"), log_prefix=prefix)
 
@@ -287,11 +268,11 @@ def covered_by_a_fleet_of_a_parameter(stack: cdk.Stack) -> None:
     ("build", "rule", "says"),
     [
         (covered_by_a_fleet_of_a_parameter, "registration-missing", "to the fleet 'Fleet'"),
-        (partial(containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}), "exec-denied",
+        (partial(faults.containers, environment={"AWS_ACCESS_KEY_ID": "AKIA"}), "exec-denied",
          "no AWS keys"),
         (denied_task, "exec-denied", "leave these actions out of the Deny"),
-        (partial(session_document, runAsEnabled=True, runAsDefaultUser="root"), "session-denied",
-         "set runAsDefaultUser"),
+        (partial(faults.session_document, runAsEnabled=True, runAsDefaultUser="root"),
+         "session-denied", "set runAsDefaultUser"),
         (key_that_is_denied, "session-denied", "leave these actions out of the Deny"),
         (key_beyond_the_boundary, "session-denied", "in the permissions boundary"),
         (group_by_a_part_of_its_name, "log-lost", "on the log group"),
@@ -308,11 +289,11 @@ def test_what_code_cannot_mend_is_said_in_words(build: Build, rule: str, says: s
     assert all(says in one.description and not is_code(one.fix) for one in found)
 
 
-@pytest.mark.parametrize("name", IN_WORDS)
+@pytest.mark.parametrize("name", faults.IN_WORDS)
 def test_what_code_cannot_mend_of_a_template_is_said_in_words(name: str, check: Check) -> None:
-    rule, body, says = IN_WORDS[name]
+    rule, body, says = faults.IN_WORDS[name]
 
-    found = [one for one in check(in_either(body), a="1").findings if one.rule == rule]
+    found = [one for one in check(faults.in_either(body), a="1").findings if one.rule == rule]
 
     assert found
     assert all(says in one.description and not is_code(one.fix) for one in found)
@@ -337,12 +318,12 @@ def test_fix_of_a_template_alone_takes_constructs_by_their_paths(check: Check) -
         (profile_and_role(inline(ALL), Machine=machine(ImageId="ami-12345678")),
          "no-instance-profile",
          "in 'inner.json', set Properties.IamInstanceProfile of Machine to "),
-        (trusting(trusted(EC2_SERVICE) | {"Effect": "Deny"}), "role-not-assumable",
+        (faults.trusting(trusted(EC2_SERVICE) | {"Effect": "Deny"}), "role-not-assumable",
          "; leave ec2.amazonaws.com out of the Deny"),
     ],
 )  # fmt: skip
 def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
-    body: dict[str, Any], rule: str, says: str, tmp_path: Path
+    body: Body, rule: str, says: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "inner.json"
     file.write_text(json.dumps(body))
@@ -361,8 +342,8 @@ def test_fix_of_a_nested_template_that_is_a_file_says_what_to_change_in_it(
 def test_fix_takes_what_is_in_several_stacks_from_the_app(tmp_path: Path) -> None:
     def build() -> cdk.App:
         app, base, web = two_stacks()
-        including(base, tmp_path, INCLUDED["metadata off"][1])
-        metadata_off(web)
+        including(base, tmp_path, faults.INCLUDED["metadata off"][1])
+        faults.metadata_off(web)
         return app
 
     found = [one for one in assert_each_fix_mends(build).findings if one.rule == "metadata-off"]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from functools import cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from aws_managed_policies import DATA, made, policies
@@ -21,11 +21,8 @@ from session_manager_permissions._readiness.managed_policies import aws_managed
 from session_manager_permissions._readiness.policies import Answer, anything, decide, read
 from tests.conftest import ROOT
 
-from .policy_table import (
-    ACTIONS,
-    AWS,
-)
-from .reports import profile_and_role
+from .policy_table import ACTIONS, AWS
+from .reports import Body, profile_and_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +162,7 @@ def test_which_policies_allow_and_deny_what_the_agent_asks_of_all_resources() ->
     assert found[Answer.EXPLICIT_DENY] == dict.fromkeys(denying, ALL)
 
 
-def profile_with(arn: str) -> dict[str, Any]:
+def profile_with(arn: str) -> Body:
     return profile_and_role({"ManagedPolicyArns": [arn]})
 
 
@@ -197,17 +194,15 @@ sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[
 {script}
 print(any(path.endswith("aws_managed_policies.json") for path in opened))
 """
-ASKED = "from session_manager_permissions._readiness.managed_policies import aws_managed"
+IMPORTS = """
+from session_manager_permissions import *
+import session_manager_permissions._verify.command
+from session_manager_permissions._readiness.managed_policies import aws_managed
+"""
 
 
 @pytest.mark.parametrize(
-    ("script", "reads"),
-    [
-        ("from session_manager_permissions import *", False),
-        ("import session_manager_permissions._verify.command", False),
-        (ASKED, False),
-        (f"{ASKED}; aws_managed('ReadOnlyAccess')", True),
-    ],
+    ("script", "reads"), [(IMPORTS, False), (f"{IMPORTS}aws_managed('ReadOnlyAccess')", True)]
 )
 def test_the_file_is_read_when_a_policy_is_asked_for(script: str, *, reads: bool) -> None:
     done = subprocess.run(  # noqa: S603

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -20,7 +20,7 @@ from session_manager_permissions._readiness.policies import (
 )
 from session_manager_permissions._readiness.templates import Assembly
 
-from .judging import att, ref, resource, rows
+from .judging import att, each, ref, resource
 from .policy_table import (
     ALL,
     AWS,
@@ -37,7 +37,7 @@ from .policy_table import (
     document,
     not_actions,
 )
-from .reports import Check, inline, managed_policy, profile_and_role
+from .reports import Body, Check, inline, managed_policy, profile_and_role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,37 +61,34 @@ def test_answer_on_a_resource(row: ResourceRow) -> None:
     assert decide(found, row.action, row.resource).answer is row.answer
 
 
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        (allow(ACTION, on=MAYBE_ALL), Answer.UNKNOWN),
-        (allow(ACTION, on=[MAYBE_ALL, "*"]), Answer.ALLOWED),
-        (allow(ACTION, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}), Answer.IMPLICIT_DENY),
-        (allow(ACTION, on=[]), Answer.UNKNOWN),
-        (allow(MAYBE_ALL), Answer.UNKNOWN),
-        (allow({"Fn::Sub": "s3:${A}"}), Answer.IMPLICIT_DENY),
-        (allow({"Fn::Sub": "ssm:${A}"}), Answer.UNKNOWN),
-        (allow("ssm:*${"), Answer.IMPLICIT_DENY),
-        (not_actions("Allow", MAYBE_ALL), Answer.UNKNOWN),
-        (not_actions("Allow", "ssm:*", MAYBE_ALL), Answer.IMPLICIT_DENY),
-        ({"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}, Answer.UNKNOWN),
+ALLOWED, DENIED_, OPEN = Answer.ALLOWED, Answer.IMPLICIT_DENY, Answer.UNKNOWN
+BUT_MAYBE = {"Effect": "Allow", "Action": "*", "NotResource": MAYBE_ALL}
+OF_EFFECT = {"Effect": MAYBE_ALL, "Resource": "*"}
+IN_FUNCTIONS = {
+    ALLOWED: (
+        allow(ACTION, on=[MAYBE_ALL, "*"]),
+        allow("*") | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}},
+    ),
+    DENIED_: (
+        allow(ACTION, on={"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}),
+        allow({"Fn::Sub": "s3:${A}"}), allow("ssm:*${"), "malformed", ["malformed"],
+        not_actions("Allow", "ssm:*", MAYBE_ALL), OF_EFFECT | {"Action": "s3:*"},
+    ),
+    OPEN: (
+        allow(ACTION, on=MAYBE_ALL), allow(ACTION, on=[]), allow(MAYBE_ALL), BUT_MAYBE,
+        allow({"Fn::Sub": "ssm:${A}"}), not_actions("Allow", MAYBE_ALL), MAYBE_ALL,
         # what IAM refuses makes the deployment fail, and IAM says so
-        ({"Effect": "Allow", "Resource": "*"}, Answer.UNKNOWN),
-        ({"Effect": "Allow", "Action": "*"}, Answer.UNKNOWN),
-        ({"Effect": "allow", "Action": "*", "Resource": "*"}, Answer.UNKNOWN),
-        ("malformed", Answer.IMPLICIT_DENY),
-        (["malformed"], Answer.IMPLICIT_DENY),
+        {"Effect": "Allow", "Resource": "*"}, {"Effect": "Allow", "Action": "*"},
+        {"Effect": "allow", "Action": "*", "Resource": "*"},
         # of other functions nothing is known
-        ({"Effect": MAYBE_ALL, "Action": "*", "Resource": "*"}, Answer.UNKNOWN),
-        ({"Effect": MAYBE_ALL, "Action": "s3:*", "Resource": "*"}, Answer.IMPLICIT_DENY),
-        (allow("*") | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}, Answer.ALLOWED),
-        (allow("*", Condition=MAYBE_ALL), Answer.UNKNOWN),
-        (allow("*", Action=MAYBE_ALL), Answer.UNKNOWN),
-        (allow("*", Resource={"Fn::Split": [",", MAYBE_ALL]}), Answer.UNKNOWN),
-        (allow("*", Resource={"Fn::If": ["C", "*"]}), Answer.UNKNOWN),
-        (MAYBE_ALL, Answer.UNKNOWN),
-    ],
-)
+        OF_EFFECT | {"Action": "*"}, allow("*", Condition=MAYBE_ALL), allow("*", Action=MAYBE_ALL),
+        allow("*", Resource={"Fn::Split": [",", MAYBE_ALL]}),
+        allow("*", Resource={"Fn::If": ["C", "*"]}),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "expected"), each(IN_FUNCTIONS))
 def test_answer_where_a_template_has_functions(written: object, expected: Answer) -> None:
     assert answer(written) is expected
 
@@ -99,24 +96,21 @@ def test_answer_where_a_template_has_functions(written: object, expected: Answer
 BUCKET_ARN = att("Bucket", "Arn")
 
 
-@pytest.mark.parametrize(
-    ("on", "expected"),
-    [
-        (BUCKET_ARN, Answer.IMPLICIT_DENY),
-        ({"Fn::Join": ["", [BUCKET_ARN, "/*"]]}, Answer.IMPLICIT_DENY),
-        (att("Key", "Arn"), Answer.IMPLICIT_DENY),
-        (["arn:aws:s3:::a", BUCKET_ARN], Answer.IMPLICIT_DENY),
-        ([BUCKET_ARN, MAYBE_ALL], Answer.UNKNOWN),
-        (att("Custom", "Arn"), Answer.UNKNOWN),
-        (att("Machine", "Arn"), Answer.UNKNOWN),
-        (att("Bucket", "DomainName"), Answer.UNKNOWN),
-        (att("Missing", "Arn"), Answer.UNKNOWN),
-        ({"Fn::GetAtt": ["Bucket", MAYBE_ALL]}, Answer.UNKNOWN),
-        ({"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}"}, Answer.IMPLICIT_DENY),
-        ({"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"}, Answer.IMPLICIT_DENY),
-        ({"Fn::Sub": "arn:aws:ec2:*:*:${Kind}/*"}, Answer.UNKNOWN),
-    ],
-)
+OF_TEMPLATE = {
+    DENIED_: (
+        BUCKET_ARN, {"Fn::Join": ["", [BUCKET_ARN, "/*"]]}, att("Key", "Arn"),
+        ["arn:aws:s3:::a", BUCKET_ARN], {"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}"},
+        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:*:a"},
+    ),
+    OPEN: (
+        [BUCKET_ARN, MAYBE_ALL], att("Custom", "Arn"), att("Machine", "Arn"),
+        att("Bucket", "DomainName"), att("Missing", "Arn"), {"Fn::GetAtt": ["Bucket", MAYBE_ALL]},
+        {"Fn::Sub": "arn:aws:ec2:*:*:${Kind}/*"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("on", "expected"), each(OF_TEMPLATE))
 def test_answer_on_a_resource_of_the_template(tmp_path: Path, on: object, expected: Answer) -> None:
     kinds = {"Bucket": "AWS::S3::Bucket", "Key": "AWS::KMS::Key", "Custom": "Custom::Bucket"}
     kinds |= {"Machine": "AWS::EC2::Instance"}
@@ -142,31 +136,25 @@ def test_document_that_cannot_be_read_may_say_anything(written: object) -> None:
     assert decide([*read(allow("*")), *found], ACTION, "*").by == (found[1],)
 
 
-@pytest.mark.parametrize(
-    ("resource", "expected"),
-    [
-        ("*", Answer.ALLOWED),
-        ("arn:aws:ec2:*:*:instance/*", Answer.UNKNOWN),
-        ("arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-1", Answer.UNKNOWN),
-        ("arn:aws:ssm:*", Answer.UNKNOWN),
-        ("arn:aws:ec2:eu-west-1:*", Answer.UNKNOWN),
-        ("arn:aws:ssm:*:*:parameter/*", Answer.IMPLICIT_DENY),
-        ("arn:aws:ec2:*:*:volume/*", Answer.IMPLICIT_DENY),
-        ("arn:aws:ec2:*:*:managed-instance/*", Answer.IMPLICIT_DENY),
-        ("arn:aws:ssm:*:*:instance/*", Answer.IMPLICIT_DENY),
-        ("arn:aws:ec2:*:*:instance", Answer.IMPLICIT_DENY),
-        ("arn:aws:ec2:*:*:inst?nce/i-0", Answer.UNKNOWN),
-        ("arn:aws:ec2:*:*:inst?ance/i-0", Answer.IMPLICIT_DENY),
-        ("arn:aws:ec2:*:*:instance*/i-*", Answer.UNKNOWN),
-        ("arn:aws:ec2:*:*:*/i-????????", Answer.UNKNOWN),
-        ("arn:aws:ec2:*:*:instance/i-1/x", Answer.IMPLICIT_DENY),
-        ("arn:aws:*:*:*:*", Answer.UNKNOWN),
-        ({"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"}, Answer.UNKNOWN),
-        (MAYBE_ALL, Answer.UNKNOWN),
-        ("arn:aws:s3:::bucket/*", Answer.IMPLICIT_DENY),
-        ("arn:aws:ec?:*:*:instance/*", Answer.UNKNOWN),
-    ],
-)
+NOT_KNOWN = {
+    ALLOWED: ("*",),
+    DENIED_: (
+        "arn:aws:ssm:*:*:parameter/*", "arn:aws:ec2:*:*:volume/*", "arn:aws:s3:::bucket/*",
+        "arn:aws:ec2:*:*:managed-instance/*", "arn:aws:ssm:*:*:instance/*",
+        "arn:aws:ec2:*:*:instance", "arn:aws:ec2:*:*:inst?ance/i-0",
+        "arn:aws:ec2:*:*:instance/i-1/x",
+    ),
+    OPEN: (
+        "arn:aws:ec2:*:*:instance/*", "arn:aws:ssm:eu-west-1:111122223333:managed-instance/mi-1",
+        "arn:aws:ssm:*", "arn:aws:ec2:eu-west-1:*", "arn:aws:ec2:*:*:inst?nce/i-0",
+        "arn:aws:ec2:*:*:instance*/i-*", "arn:aws:ec2:*:*:*/i-????????", "arn:aws:*:*:*:*",
+        {"Fn::Sub": "arn:${AWS::Partition}:ec2:*:*:instance/*"}, MAYBE_ALL,
+        "arn:aws:ec?:*:*:instance/*",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("resource", "expected"), each(NOT_KNOWN))
 def test_answer_on_a_resource_that_is_not_known(resource: object, expected: Answer) -> None:
     assert answer(allow(ACTION, on=resource), resource=REGISTRATION_RESOURCES) is expected
 
@@ -180,7 +168,7 @@ def test_decision_names_the_statements_that_deny() -> None:
 
 
 def test_decision_names_the_statements_that_leave_it_open() -> None:
-    condition: dict[str, Any] = {"Bool": {"aws:SecureTransport": "false"}}
+    condition: Body = {"Bool": {"aws:SecureTransport": "false"}}
     found = read(
         allow("*", Sid="Open", Condition=condition), deny("*", Sid="Denies", Condition=condition)
     )
@@ -212,44 +200,41 @@ def test_sid_with_a_function_is_read_as_far_as_known() -> None:
 
 HERE = "arn:aws:ec2:eu-west-1:111122223333:instance/*"
 OF_STACK = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:instance/"
-REGISTRATION: list[tuple[str, object, frozenset[str]]] = [
-    ("each instance", "arn:aws:ec2:*:*:instance/*", READY),
-    ("each instance, by its id", "arn:*:ec2:*:*:instance/i-*", READY),
-    ("those of the stack", {"Fn::Sub": f"{OF_STACK}*"}, READY),
-    ("those of a list", ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}], READY),
-    ("those of the account and region", HERE, READY),
-    ("those of another region", HERE.replace("-1:", "-2:"), UNKNOWN),
-    ("those of another account", HERE.replace("111122", "999922"), UNKNOWN),
-    ("those of another partition", "arn:aws-cn:ec2:*:*:instance/*", UNKNOWN),
-    ("those with short ids", f"arn:aws:ec2:*:*:instance/i-{'?' * 8}", UNKNOWN),
-    ("one of a parameter", {"Fn::Sub": f"{OF_STACK}${{Id}}"}, UNKNOWN),
-    ("the principal's", "arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}", UNKNOWN),
-    ("hybrid nodes", "arn:aws:ssm:*:*:managed-instance/*", UNKNOWN),
-]
+REGISTRATION = {
+    READY: (
+        "arn:aws:ec2:*:*:instance/*", "arn:*:ec2:*:*:instance/i-*", HERE,
+        {"Fn::Sub": f"{OF_STACK}*"}, ["arn:aws:s3:::b", {"Fn::Sub": f"{OF_STACK}*"}],
+    ),
+    UNKNOWN: (
+        # of another region, account and partition, short ids, a parameter's and the principal's
+        HERE.replace("-1:", "-2:"), HERE.replace("111122", "999922"),
+        "arn:aws-cn:ec2:*:*:instance/*", f"arn:aws:ec2:*:*:instance/i-{'?' * 8}",
+        {"Fn::Sub": f"{OF_STACK}${{Id}}"}, "arn:aws:ec2:*:*:instance/${aws:PrincipalTag/i}",
+        "arn:aws:ssm:*:*:managed-instance/*",
+    ),
+}  # fmt: skip
+IN_ANY_REGION = {
+    READY: (
+        "arn:aws:ec2:*:*:instance/*", "arn:aws-cn:ec2:*:*:instance/*", "arn:aws:*",
+        "arn:*:ec2:*:*:instance/*", {"Fn::Sub": f"{OF_STACK}*"},
+        {"Fn::Sub": f"{OF_STACK.replace('${AWS::Partition}', 'aws')}*"},
+    ),
+    UNKNOWN: (
+        "arn:aws:ec2:*:*:instance/i-0*", "arn:aws:ec2:eu-west-1:*:instance/*",
+        "arn:???:ec2:*:*:instance/*",
+    ),
+    NO_REGISTRATION: ("arn:",),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("on", "expected"), rows(REGISTRATION))
+@pytest.mark.parametrize(("on", "expected"), each(REGISTRATION))
 def test_registration_of_instances(check: Check, on: object, expected: frozenset[str]) -> None:
     body = profile_and_role(inline(CHANNELS_ONLY, allow(ACTION, on=on)))
 
     assert check(body, a="111122223333").rules == expected
 
 
-@pytest.mark.parametrize(
-    ("on", "expected"),
-    [
-        ("arn:aws:ec2:*:*:instance/*", READY),
-        ("arn:aws-cn:ec2:*:*:instance/*", READY),
-        ({"Fn::Sub": f"{OF_STACK}*"}, READY),
-        ({"Fn::Sub": f"{OF_STACK.replace('${AWS::Partition}', 'aws')}*"}, READY),
-        ("arn:aws:ec2:*:*:instance/i-0*", UNKNOWN),
-        ("arn:aws:ec2:eu-west-1:*:instance/*", UNKNOWN),
-        ("arn:aws:*", READY),
-        ("arn:*:ec2:*:*:instance/*", READY),
-        ("arn:???:ec2:*:*:instance/*", UNKNOWN),
-        ("arn:", NO_REGISTRATION),
-    ],
-)
+@pytest.mark.parametrize(("on", "expected"), each(IN_ANY_REGION))
 def test_registration_of_instances_in_any_region(
     check: Check, on: object, expected: frozenset[str]
 ) -> None:
@@ -278,19 +263,19 @@ def test_each_instance_is_no_resource_of_the_channels(check: Check) -> None:
 # How a role names its policies -------------------------------------------------------------------
 
 
-def managed(*arns: object) -> dict[str, Any]:
+def managed(*arns: object) -> Body:
     return {"ManagedPolicyArns": list(arns)}
 
 
-def bounded(arn: object) -> dict[str, Any]:
+def bounded(arn: object) -> Body:
     return inline(ALL) | {"PermissionsBoundary": arn}
 
 
-def maybe(value: object) -> dict[str, Any]:
+def maybe(value: object) -> Body:
     return {"Fn::If": ["Condition", value, {"Ref": "AWS::NoValue"}]}
 
 
-def sub(text: str, **names: object) -> dict[str, Any]:
+def sub(text: str, **names: object) -> Body:
     return {"Fn::Sub": [text, names] if names else text}
 
 
@@ -305,51 +290,42 @@ NAMED: Final = {
 }
 
 
-@pytest.mark.parametrize(
-    ("role", "found"),
-    [
-        (managed(CORE), READY),
-        (managed(sub(f"{OF_AWS}PowerUserAccess")), READY),
-        (managed(sub(f"{AWS}${{P}}", P="AmazonSSMManagedInstanceCore")), READY),
-        (managed(f"{AWS}job-function/ViewOnlyAccess"), NEITHER),
-        (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"), DENIED),
-        (managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"), UNKNOWN),
-        (managed(CORE.replace("aws:iam", "aws-cn:iam")), UNKNOWN),
-        (managed(f"{OF_ACCOUNT}AmazonSSMManagedInstanceCore"), UNKNOWN),
-        (managed(sub("arn:aws:iam::${Account}:policy/AmazonSSMManagedInstanceCore")), UNKNOWN),
-        (managed(f"{AWS}core"), UNKNOWN),
-        # what a function leaves open may deny
-        (managed(sub(f"{AWS}${{Name}}")) | inline(ALL), UNKNOWN),
-        (managed(sub(f"{AWS}${{Name}}Core")) | inline(ALL), UNKNOWN),
-        (managed(sub(f"{AWS}${{Name}}/ViewOnlyAccess")) | inline(ALL), UNKNOWN),
-        (managed(sub(f"{OF_AWS}${{Name}}")) | inline(ALL), UNKNOWN),
-        (managed(sub(f"{AWS}${{P}}", P=ref("Name"))) | inline(ALL), UNKNOWN),
-        (managed({"Fn::Join": ["", [AWS, ref("Name")]]}) | inline(ALL), UNKNOWN),
-        (managed(AWS + "{{resolve:ssm:/policy}}") | inline(ALL), UNKNOWN),
-        (managed({"Fn::GetAtt": ["Other", "Arn"]}), UNKNOWN),
-        (managed(maybe(f"{AWS}AdministratorAccess")), UNKNOWN),
-        ({"ManagedPolicyArns": ref("Arns")}, UNKNOWN),
-        # those of the app
-        (managed(ref("Policy")), NO_REGISTRATION),
-        (managed(maybe(ref("Policy"))), NO_REGISTRATION),
-        (managed(sub(f"{OURS}core")), NO_REGISTRATION),
-        (managed(sub(f"{OURS}path/core")), NO_REGISTRATION),
-        (managed(sub(f"{OURS}${{Owner}}-core")), READY),
-        (managed(sub(f"{OURS}maybe")), UNKNOWN),
-        (managed(sub(f"{OURS}score")), UNKNOWN),
-        (bounded(f"{OF_ACCOUNT}core"), NO_REGISTRATION),
-        (bounded(ref("Policy")), NO_REGISTRATION),
-        (bounded(ref("Parameter")), UNKNOWN),
-        (bounded({"Ref": "AWS::NoValue"}), READY),
-        (bounded(maybe(ref("Policy"))), UNKNOWN),
-        # those in the role
-        ({"Policies": [maybe(inline(ALL)["Policies"][0])]}, UNKNOWN),
-        ({"Policies": ["malformed"]}, UNKNOWN),
-        (inline(CHANNELS_ONLY, allow("{{resolve:ssm:/actions}}")), UNKNOWN),
-        (inline(CHANNELS_ONLY, allow("ssm:{{resolve:ssm:/action}}")), UNKNOWN),
-    ],
+MAY_DENY = (
+    *(sub(f"{AWS}${{Name}}"), sub(f"{AWS}${{Name}}Core"), sub(f"{AWS}${{Name}}/ViewOnlyAccess")),
+    *(sub(f"{OF_AWS}${{Name}}"), sub(f"{AWS}${{P}}", P=ref("Name"))),
+    *({"Fn::Join": ["", [AWS, ref("Name")]]}, AWS + "{{resolve:ssm:/policy}}"),
 )
-def test_policies_of_a_role(check: Check, role: dict[str, Any], found: frozenset[str]) -> None:
+"""The ARNs that functions leave open."""
+OF_A_ROLE = {
+    READY: (
+        managed(CORE), managed(sub(f"{OF_AWS}PowerUserAccess")), bounded({"Ref": "AWS::NoValue"}),
+        managed(sub(f"{AWS}${{P}}", P="AmazonSSMManagedInstanceCore")),
+        managed(sub(f"{OURS}${{Owner}}-core")),
+    ),
+    NEITHER: (managed(f"{AWS}job-function/ViewOnlyAccess"),),
+    DENIED: (managed(f"{AWS}AdministratorAccess", f"{AWS}AWSDenyAll"),),
+    NO_REGISTRATION: (
+        managed(ref("Policy")), managed(maybe(ref("Policy"))), managed(sub(f"{OURS}core")),
+        managed(sub(f"{OURS}path/core")), bounded(f"{OF_ACCOUNT}core"), bounded(ref("Policy")),
+    ),
+    UNKNOWN: (
+        *(managed(arn) | inline(ALL) for arn in MAY_DENY),
+        managed(f"{AWS}AdministratorAccess", "arn:aws:iam::1:policy/x"),
+        managed(CORE.replace("aws:iam", "aws-cn:iam")), managed(f"{AWS}core"),
+        managed(f"{OF_ACCOUNT}AmazonSSMManagedInstanceCore"),
+        managed(sub("arn:aws:iam::${Account}:policy/AmazonSSMManagedInstanceCore")),
+        managed({"Fn::GetAtt": ["Other", "Arn"]}), managed(maybe(f"{AWS}AdministratorAccess")),
+        {"ManagedPolicyArns": ref("Arns")}, managed(sub(f"{OURS}maybe")),
+        managed(sub(f"{OURS}score")), bounded(ref("Parameter")), bounded(maybe(ref("Policy"))),
+        {"Policies": [maybe(inline(ALL)["Policies"][0])]}, {"Policies": ["malformed"]},
+        inline(CHANNELS_ONLY, allow("{{resolve:ssm:/actions}}")),
+        inline(CHANNELS_ONLY, allow("ssm:{{resolve:ssm:/action}}")),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("role", "found"), each(OF_A_ROLE))
+def test_policies_of_a_role(check: Check, role: Body, found: frozenset[str]) -> None:
     more = {key: managed_policy(one, roles=[]) for key, (_, one) in NAMED.items()}
     for key, (name, _) in NAMED.items():
         more[key]["Properties"]["ManagedPolicyName"] = name

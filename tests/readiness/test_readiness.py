@@ -38,7 +38,7 @@ from tests.conftest import (
     run_python,
 )
 
-from .judging import att, ref, resource
+from .judging import att, each, ref, resource
 from .policy_table import (
     ALL,
     CHANNELS_ONLY,
@@ -52,10 +52,10 @@ from .policy_table import (
     allow,
     deny,
     document,
-    template,
 )
 from .reports import (
     TRUST,
+    Body,
     Check,
     Report,
     check_app,
@@ -70,6 +70,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Verdicts ----------------------------------------------------------------------------------------
+
+
+def template(row: Row) -> Body:
+    """A template with a profile whose role has the policies of the row."""
+    parts: Body = {}
+
+    def managed(name: str, of: list[Statement] | str) -> object:
+        if isinstance(of, str):
+            return of
+        parts[name] = managed_policy(*of, roles=[])
+        return ref(name)
+
+    arns = [managed(f"Managed{number}", one) for number, one in enumerate(row.managed)]
+    policies = [one for of in row.inline for one in inline(*of)["Policies"]]
+    role: Body = {"Policies": policies, "ManagedPolicyArns": arns}
+    if row.boundary is not None:
+        role["PermissionsBoundary"] = managed("Boundary", row.boundary)
+    return profile_and_role(role, **parts)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -136,7 +154,7 @@ def permits(stack: cdk.Stack, role: iam.IRole, **options: Any) -> SessionManager
 
 def session_permissions_of_cdk(stack: cdk.Stack) -> None:
     image = ec2.MachineImage.generic_linux({"eu-west-1": "ami-12345678"})
-    given: dict[str, Any] = {"instance_type": SIZE, "machine_image": image}
+    given: Body = {"instance_type": SIZE, "machine_image": image}
     ec2.Instance(stack, "Instance", vpc=public_vpc(stack), ssm_session_permissions=True, **given)
 
 
@@ -177,7 +195,7 @@ def alias_of_cdk(stack: cdk.Stack) -> None:
         (ecs_capacity, NEITHER),
         (our_statements_in_a_managed_policy, READY),
         (our_construct_with_keys, READY),
-        (alias_of_cdk, {"key-not-by-arn"}),
+        (alias_of_cdk, frozenset({"key-not-by-arn"})),
     ],
 )
 def test_apps(
@@ -257,9 +275,17 @@ def test_finding_names_what_is_missing_and_where(check: Check) -> None:
     missing = "ssmmessages:OpenControlChannel, ssmmessages:OpenDataChannel"
     assert one.description.endswith(f"is not allowed to call {missing}")
     assert (one.rule, one.severity) == ("channel-missing", "warning")
-    assert (one.logical_id, one.location, one.file) == (
-        "Profile", "Properties.Roles", "a.template.json"
-    )  # fmt: skip
+    where = one.logical_id, one.location, one.file
+    assert where == ("Profile", "Properties.Roles", "a.template.json")
+
+
+def test_deprecated_policy_is_found_where_the_role_has_it(check: Check) -> None:
+    arn = {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEC2RoleforSSM"}
+
+    (one,) = check(profile_and_role({"ManagedPolicyArns": [arn]})).findings
+
+    where = one.rule, one.logical_id, one.location
+    assert where == ("deprecated-policy", "Role", "Properties.ManagedPolicyArns")
 
 
 def test_finding_of_an_explicit_deny_names_each_that_denies(check: Check) -> None:
@@ -350,7 +376,7 @@ def test_managed_policy_that_is_too_long(check: Check, extra: int, found: frozen
     ],
 )
 def test_managed_policy_by_its_reference_and_on_a_condition(
-    check: Check, long: dict[str, Any], arns: list[object], found: frozenset[str]
+    check: Check, long: Body, arns: list[object], found: frozenset[str]
 ) -> None:
     role = inline(ALL) | {"ManagedPolicyArns": arns}
 
@@ -407,51 +433,40 @@ KEYS = {
     "Alias": {"Type": "AWS::KMS::Alias"},
     "Secret": {"Type": "AWS::SecretsManager::Secret"},
 }
-BY_ARN: frozenset[str] = frozenset()
-NOT_BY_ARN = {"key-not-by-arn"}
-ON_ALL = {"decrypt-on-all-keys"}
+NOT_BY_ARN, ON_ALL = frozenset({"key-not-by-arn"}), frozenset({"decrypt-on-all-keys"})
 
 
 def decrypts(on: object) -> Statement:
     return allow("kms:Decrypt", on=on)
 
 
-@pytest.mark.parametrize(
-    ("statement", "found"),
-    [
-        (decrypts(ALIAS), NOT_BY_ARN),
-        (decrypts({"Fn::Sub": ALIAS_OF_STACK}), NOT_BY_ARN),
-        (decrypts("alias/sessions"), NOT_BY_ARN),
-        (decrypts(KEY_ID), NOT_BY_ARN),
-        (decrypts(f"key/{KEY_ID}"), NOT_BY_ARN),
-        (decrypts("mrk-1234abcd12ab34cd56ef1234567890ab"), NOT_BY_ARN),
-        (decrypts(ref("Key")), NOT_BY_ARN),
-        (decrypts(ref("Alias")), NOT_BY_ARN),
-        (decrypts([key_arn(), "alias/sessions"]), NOT_BY_ARN),
+IN_STATEMENTS = {
+    NOT_BY_ARN: (
+        decrypts(ALIAS), decrypts({"Fn::Sub": ALIAS_OF_STACK}), decrypts("alias/sessions"),
+        decrypts(KEY_ID), decrypts(f"key/{KEY_ID}"), decrypts(f"mrk-{KEY_ID.replace('-', '')}"),
+        decrypts(ref("Key")), decrypts(ref("Alias")), decrypts([key_arn(), "alias/sessions"]),
         # in both branches, and named once
-        (decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}), NOT_BY_ARN),
-        (decrypts(key_arn()), BY_ARN),
-        (decrypts(att("Key", "Arn")), BY_ARN),
-        (decrypts(ref("Parameter")), BY_ARN),
-        (decrypts(ref("Secret")), BY_ARN),
-        (decrypts(key_arn(resource="key/*")), BY_ARN),
-        (allow("kms:CreateAlias", on=ALIAS), BY_ARN),
-        (deny("kms:Decrypt", on=ALIAS), BY_ARN),
-        (allow("s3:GetObject", on="alias/sessions"), BY_ARN),
-        (allow("kms:Encrypt", "s3:*"), BY_ARN),
-        ({"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"}, BY_ARN),
-        ({"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn()}, ON_ALL),
-        (decrypts("*"), ON_ALL),
-        (allow("kms:*", on=[key_arn(), "*"]), ON_ALL),
-        (allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"), ON_ALL),
-        (allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"), ON_ALL),
-        (allow("kms:Decrypt", Condition=ENCRYPTS_FOR), BY_ARN),
-        (allow("kms:Encrypt"), BY_ARN),
-        (allow("*"), BY_ARN),
-        (deny("kms:Decrypt"), BY_ARN),
-    ],
-)
-def test_keys_in_statements(check: Check, statement: Statement, found: set[str]) -> None:
+        decrypts({"Fn::If": ["C", [ref("Key"), key_arn()], ref("Key")]}),
+    ),
+    ON_ALL: (
+        decrypts("*"), allow("kms:*", on=[key_arn(), "*"]),
+        allow("KMS:dec*", on="arn:aws:kms:*:*:key/*"),
+        allow("s3:*", "kms:Decrypt", on="arn:aws:kms:*"),
+        {"Effect": "Allow", "Action": "kms:Decrypt", "NotResource": key_arn()},
+    ),
+    READY: (
+        decrypts(key_arn()), decrypts(att("Key", "Arn")), decrypts(ref("Parameter")),
+        decrypts(ref("Secret")), decrypts(key_arn(resource="key/*")), allow("kms:Encrypt"),
+        allow("kms:CreateAlias", on=ALIAS), deny("kms:Decrypt", on=ALIAS), deny("kms:Decrypt"),
+        allow("s3:GetObject", on="alias/sessions"), allow("kms:Encrypt", "s3:*"), allow("*"),
+        {"Effect": "Allow", "NotAction": "kms:Encrypt", "Resource": "*"},
+        allow("kms:Decrypt", Condition=ENCRYPTS_FOR),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("statement", "found"), each(IN_STATEMENTS))
+def test_keys_in_statements(check: Check, statement: Statement, found: frozenset[str]) -> None:
     report = check(profile_and_role(Policy=policy(ALL, statement), **KEYS))
 
     assert [one.rule for one in report.findings] == [*found]
@@ -494,7 +509,7 @@ def test_policies_of_roles_without_a_profile_are_not_looked_at(check: Check) -> 
     ],
 )
 def test_strict_fails_on_what_is_not_ready(
-    check: Check, role: dict[str, Any], of_strict: set[str], otherwise: set[str], *, success: bool
+    check: Check, role: Body, of_strict: set[str], otherwise: set[str], *, success: bool
 ) -> None:
     strict, report = (check(profile_and_role(role), strict=one) for one in (True, False))
 
@@ -640,8 +655,8 @@ def test_check_asks_cdk_only_about_what_a_fix_names(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     counts = []
-    for one in done.stderr.split('"synthesis"')[1:]:
-        synthesis, end, _ = one.partition('"the end"')
+    for part in done.stderr.split('"synthesis"')[1:]:
+        synthesis, end, _ = part.partition('"the end"')
         assert end
         counts.append(sum(line.startswith("> {") for line in synthesis.splitlines()))
     ready_1, ready_20, one, twenty = counts

@@ -11,19 +11,9 @@ from aws_cdk import aws_iam as iam
 from session_manager_permissions import SessionManagerPermissions
 from tests.conftest import owned_role
 
-from .judging import nested, ref, resource
-from .policy_table import (
-    ALL,
-    AWS,
-    DENIED,
-    NEITHER,
-    READY,
-    UNKNOWN,
-    allow,
-    deny,
-    document,
-)
-from .reports import NAMED, TRUST, Check, check_app, inline, policy, profile_and_role
+from .judging import each, nested, ref, resource
+from .policy_table import ALL, DENIED, NEITHER, READY, UNKNOWN, allow, deny, document
+from .reports import NAMED, TRUST, Body, Check, check_app, inline, policy, profile_and_role
 
 if TYPE_CHECKING:
     from tests.conftest import MakeApp
@@ -34,20 +24,25 @@ NO_VALUE: Final = {"Ref": "AWS::NoValue"}
 ARN: Final = {"Fn::GetAtt": ["Role", "Arn"]}
 PARAMETER: Final = {"Name": {"Type": "String", "Default": "a-default"}}
 ROLE: Final = {"RoleName": "role"}
+CUSTOM: Final = resource("Custom::Role")
 
 
-def of_arn(arn: object, place: int = 1) -> dict[str, Any]:
+def of_arn(arn: object, place: int = 1) -> Body:
     """A role's name out of its ARN, as `iam.Role.from_role_arn` makes it."""
     parts = {"Fn::Select": [5, {"Fn::Split": [":", arn]}]}
     return {"Fn::Select": [place, {"Fn::Split": ["/", parts]}]}
 
 
-def on_role(name: object, **more: object) -> dict[str, Any]:
+def on_role(name: object, **more: object) -> Body:
     """A policy that makes ready whichever role it is attached to."""
     return policy(ALL, roles=[name], **more)
 
 
 # Apps of CDK -------------------------------------------------------------------------------------
+
+
+def denial(action: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(effect=iam.Effect.DENY, actions=[action], resources=["*"])
 
 
 @pytest.mark.parametrize(
@@ -56,17 +51,17 @@ def on_role(name: object, **more: object) -> dict[str, Any]:
 def test_role_that_is_imported_by_its_arn_from_the_same_app(
     make_app: MakeApp, references: dict[str, object], where: str, *, denies: bool
 ) -> None:
-    stack = cdk.Stack(make_app(**references), "Stack")
+    app = make_app(**references)
+    stack = cdk.Stack(app, "Stack")
     inner = cdk.NestedStack(stack, "Inner")
     role = owned_role(inner if where == "outer" else stack)
     iam.InstanceProfile(stack, "Profile", role=role)
-    there = {"same": stack, "other": cdk.Stack(stack.node.root, "Other"), "nested": inner}
+    there = {"same": stack, "other": cdk.Stack(app, "Other"), "nested": inner}
     scope = there.get(where, stack)
     imported = iam.Role.from_role_arn(scope, "Imported", role.role_arn)
     SessionManagerPermissions(scope, "Permissions", role=imported, allow_registration=True)
     if denies:
-        deny_ = {"effect": iam.Effect.DENY, "actions": ["ssmmessages:*"], "resources": ["*"]}
-        imported.add_to_principal_policy(iam.PolicyStatement(**deny_))
+        imported.add_to_principal_policy(denial("ssmmessages:*"))
 
     assert check_app(stack).rules == (DENIED if denies else READY)
 
@@ -86,8 +81,7 @@ def test_role_of_another_stack_by_reference(
     assert report.verdicts == {"ready": 1}
     assert report.rules == READY
 
-    denial = iam.PolicyStatement(effect=iam.Effect.DENY, actions=["ssm:*"], resources=["*"])
-    iam.Policy(policies, "Guard", statements=[denial], roles=[role])
+    iam.Policy(policies, "Guard", statements=[denial("ssm:*")], roles=[role])
 
     assert not check_app(app, strict=True).success
 
@@ -113,11 +107,11 @@ def test_references_to_stacks_in_other_regions(make_app: MakeApp) -> None:
 # The role of a profile ---------------------------------------------------------------------------
 
 
-def maybe(value: object) -> dict[str, Any]:
+def maybe(value: object) -> Body:
     return {"Fn::If": ["Condition", value, NO_VALUE]}
 
 
-def attached(of_role: str = "", of_profile: str = "", **more: object) -> dict[str, Any]:
+def attached(of_role: str = "", of_profile: str = "", **more: object) -> Body:
     """A role with a policy that is attached to it, on conditions."""
     body = profile_and_role(Policy=policy(ALL, **more))
     for name, condition in (("Role", of_role), ("Profile", of_profile)):
@@ -126,7 +120,7 @@ def attached(of_role: str = "", of_profile: str = "", **more: object) -> dict[st
     return body
 
 
-def naming_its_role(kind: str, **roles: object) -> dict[str, Any]:
+def naming_its_role(kind: str, **roles: object) -> Body:
     return profile_and_role(Policy=resource(kind, PolicyDocument=document([ALL]), **roles))
 
 
@@ -134,51 +128,43 @@ JOINED_NAME: Final = {"Fn::Join": ["-", ["my", "role"]]}
 BY_NAME: Final = {"RoleName": ref("Name")}
 
 
-@pytest.mark.parametrize(
-    ("role", "roles", "found"),
-    [
-        ({}, [], UNKNOWN),
-        ({}, [ref("Role"), ref("Role")], UNKNOWN),
-        ({}, [ref("RoleName")], UNKNOWN),
-        ({}, ref("RoleNames"), UNKNOWN),
-        ({}, [{"Fn::If": ["Condition", ref("Role"), "other"]}], UNKNOWN),
-        ({}, [maybe(ref("Role"))], UNKNOWN),
-        ({}, [{"Fn::ImportValue": "role"}], UNKNOWN),
-        ({}, [{"Fn::GetAtt": ["Custom", "RoleName"]}], UNKNOWN),
-        ({}, ["other"], UNKNOWN),
-        ({}, [of_arn(ARN)], READY),
-        ({}, [{"Fn::Sub": "${Role}"}], READY),
-        ({}, {"Fn::Split": [",", ref("Role")]}, READY),
-        (ROLE, ["role"], READY),
-        ({"RoleName": JOINED_NAME}, ["my-role"], READY),
-        (BY_NAME, [ref("Name")], READY),
-        (BY_NAME, [ref("Else")], UNKNOWN),
-    ],
-)
-def test_the_role_behind_a_profile(
-    check: Check, role: dict[str, Any], roles: object, found: Found
-) -> None:
-    custom = resource("Custom::Role")
-
-    assert check(profile_and_role(role | inline(ALL), roles, Custom=custom)).rules == found
+OF_PROFILE: Final[dict[Found, tuple[tuple[Body, object], ...]]] = {
+    UNKNOWN: (
+        ({}, []), ({}, [ref("Role"), ref("Role")]), ({}, [ref("RoleName")]), ({}, ref("RoleNames")),
+        ({}, [{"Fn::If": ["Condition", ref("Role"), "other"]}]), ({}, [maybe(ref("Role"))]),
+        ({}, [{"Fn::ImportValue": "role"}]), ({}, [{"Fn::GetAtt": ["Custom", "RoleName"]}]),
+        ({}, ["other"]), (BY_NAME, [ref("Else")]),
+    ),
+    READY: (
+        ({}, [of_arn(ARN)]), ({}, [{"Fn::Sub": "${Role}"}]), (ROLE, ["role"]),
+        ({}, {"Fn::Split": [",", ref("Role")]}), ({"RoleName": JOINED_NAME}, ["my-role"]),
+        (BY_NAME, [ref("Name")]),
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("body", "found"),
-    [
-        (profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"])), DENIED),
-        (attached(), READY),
-        (attached(Condition="Linux"), UNKNOWN),
-        (attached("Linux", Condition="Linux"), READY),
-        (attached("Windows", Condition="Linux"), UNKNOWN),
-        (attached("Linux"), READY),
+@pytest.mark.parametrize(("named", "found"), each(OF_PROFILE))
+def test_the_role_behind_a_profile(check: Check, named: tuple[Body, object], found: Found) -> None:
+    role, roles = named
+
+    assert check(profile_and_role(role | inline(ALL), roles, Custom=CUSTOM)).rules == found
+
+
+BEHIND = {
+    READY: (
+        attached(), attached("Linux", Condition="Linux"), attached("Linux"),
         # as a fleet makes it: the role may not be there without the profile
-        (attached(of_profile="Linux", Condition="Linux"), READY),
-        (naming_its_role("AWS::IAM::ManagedPolicy", Roles=[ref("Role")]), READY),
-        (naming_its_role("AWS::IAM::RolePolicy", RoleName=ref("Role")), READY),
-    ],
-)
-def test_the_policies_behind_a_profile(check: Check, body: dict[str, Any], found: Found) -> None:
+        attached(of_profile="Linux", Condition="Linux"),
+        naming_its_role("AWS::IAM::ManagedPolicy", Roles=[ref("Role")]),
+        naming_its_role("AWS::IAM::RolePolicy", RoleName=ref("Role")),
+    ),
+    UNKNOWN: (attached(Condition="Linux"), attached("Windows", Condition="Linux")),
+    DENIED: (profile_and_role(roles=["other"], Policy=policy(deny("*"), roles=["other"])),),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "found"), each(BEHIND))
+def test_the_policies_behind_a_profile(check: Check, body: Body, found: Found) -> None:
     assert check(body).rules == found
 
 
@@ -230,11 +216,7 @@ ELSEWHERE: Final = {"Resources": {"Policy": on_role("role")}}
     ],
 )
 def test_policy_of_another_account(
-    check: Check,
-    role: dict[str, Any],
-    elsewhere: dict[str, Any],
-    accounts: dict[str, Any],
-    found: Found,
+    check: Check, role: Body, elsewhere: Body, accounts: Body, found: Found
 ) -> None:
     assert check(role, elsewhere, **accounts).rules == found
 
@@ -257,64 +239,51 @@ def test_role_of_another_account_is_another_role(check: Check) -> None:
 # Every form in which a policy can name its role --------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        (of_arn(ARN), READY),
-        (of_arn({"Fn::Sub": "${Role.Arn}"}), READY),
-        (of_arn({"Fn::Join": ["", [{"Fn::GetAtt": "Role.Arn"}]]}), READY),
-        ({"Fn::Sub": "${Role}"}, READY),
-        ({"Fn::Sub": ["${It}", {"It": ref("Role")}]}, READY),
-        ({"Fn::Sub": ["${Role}"]}, READY),
-        ({"Fn::Join": ["", [ref("Role")]]}, READY),
-        ({"Fn::Select": ["1", ["other", ref("Role")]]}, READY),
-        ({"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::Sub": "role/${Role}"}]}]}, READY),
-        ({"Fn::GetStackOutput": {"StackName": "Stack", "OutputName": "Role"}}, READY),
-        # another role, for certain
-        ("existing", NEITHER),
-        (ref("Other"), NEITHER),
-        (of_arn({"Fn::GetAtt": ["Other", "Arn"]}), NEITHER),
-        ({"Fn::Sub": "${Other}"}, NEITHER),
-        (of_arn("arn:aws:iam::111122223333:role/existing"), NEITHER),
-        ({"Fn::Sub": "${Prefix}-instance-role"}, NEITHER),
-        ({"Fn::FindInMap": ["Names", "eu", "role"]}, NEITHER),
-        ({"Fn::Sub": "a-${Name}"}, NEITHER),  # the stack is named otherwise
-        (3, NEITHER),
-        # one that only the deployment knows
-        (ref("Name"), UNKNOWN),
-        ({"Fn::ImportValue": "another-app"}, UNKNOWN),
-        ({"Fn::GetStackOutput": {"StackName": "another", "OutputName": "Role"}}, UNKNOWN),
-        ({"Fn::GetStackOutput": {"StackName": "Stack", "OutputName": "Else"}}, UNKNOWN),
-        ({"Fn::GetStackOutput": "malformed"}, UNKNOWN),
-        ({"Fn::GetAtt": ["Custom", "RoleName"]}, UNKNOWN),
-        ({"Fn::Select": [0, ref("Names")]}, UNKNOWN),
-        ({"Fn::Select": [7, ["a"]]}, UNKNOWN),
-        ({"Fn::Select": ["malformed", ["a"]]}, UNKNOWN),
-        (of_arn(ref("Arn")), UNKNOWN),
-        (of_arn({"Fn::GetAtt": ["WithOpenPath", "Arn"]}), UNKNOWN),
-        ({"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "${Role}-x"}]}]}, UNKNOWN),
-        ({"Fn::Select": [0, {"Fn::Split": [",", ref("Names")]}]}, UNKNOWN),
-        ({"Fn::If": ["Condition", ref("Role"), ref("Other")]}, UNKNOWN),
-        ({"Fn::Sub": "Stack-${Name}"}, UNKNOWN),
-        ({"Fn::FindInMap": ["Names", ref("AWS::Region"), "role"]}, UNKNOWN),
-        ({"Fn::Transform": {"Name": "Macro"}}, UNKNOWN),
-        ("{{resolve:ssm:/role}}", UNKNOWN),
-        ({"Fn::Join": ["", ["{{resolve:ssm:", ref("Name"), "}}"]]}, UNKNOWN),
-        (ARN, UNKNOWN),  # IAM takes no ARN, and the deployment fails
-        # as CloudFormation names a role
-        ("Stack-Role-1A2B3C4D5E6F", UNKNOWN),
-        ("Else-Role-1A2B3C4D5E6F", NEITHER),
-        ("Stack-Role-web", NEITHER),
-        ("", NEITHER),
-    ],
-)
+OUTPUT = {"StackName": "Stack", "OutputName": "Role"}
+GENERATED = {
+    READY: (
+        of_arn(ARN), of_arn({"Fn::Sub": "${Role.Arn}"}),
+        of_arn({"Fn::Join": ["", [{"Fn::GetAtt": "Role.Arn"}]]}), {"Fn::Join": ["", [ref("Role")]]},
+        {"Fn::Sub": "${Role}"}, {"Fn::Sub": ["${Role}"]}, {"Fn::GetStackOutput": OUTPUT},
+        {"Fn::Sub": ["${It}", {"It": ref("Role")}]}, {"Fn::Select": ["1", ["other", ref("Role")]]},
+        {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::Sub": "role/${Role}"}]}]},
+    ),
+    # another role, for certain
+    NEITHER: (
+        "existing", ref("Other"), of_arn({"Fn::GetAtt": ["Other", "Arn"]}), {"Fn::Sub": "${Other}"},
+        of_arn("arn:aws:iam::111122223333:role/existing"), {"Fn::Sub": "${Prefix}-instance-role"},
+        {"Fn::FindInMap": ["Names", "eu", "role"]}, 3, "",
+        {"Fn::Sub": "a-${Name}"},  # the stack is named otherwise
+        # not as CloudFormation names a role of the stack
+        "Else-Role-1A2B3C4D5E6F", "Stack-Role-web",
+    ),
+    # one that only the deployment knows
+    UNKNOWN: (
+        ref("Name"), {"Fn::ImportValue": "another-app"}, {"Fn::Sub": "Stack-${Name}"},
+        {"Fn::GetStackOutput": OUTPUT | {"StackName": "another"}},
+        {"Fn::GetStackOutput": OUTPUT | {"OutputName": "Else"}}, {"Fn::GetStackOutput": "odd"},
+        {"Fn::GetAtt": ["Custom", "RoleName"]}, {"Fn::Select": [0, ref("Names")]},
+        {"Fn::Select": [7, ["a"]]}, {"Fn::Select": ["malformed", ["a"]]}, of_arn(ref("Arn")),
+        of_arn({"Fn::GetAtt": ["WithOpenPath", "Arn"]}), {"Fn::Transform": {"Name": "Macro"}},
+        {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Sub": "${Role}-x"}]}]},
+        {"Fn::Select": [0, {"Fn::Split": [",", ref("Names")]}]}, "{{resolve:ssm:/role}}",
+        {"Fn::If": ["Condition", ref("Role"), ref("Other")]},
+        {"Fn::FindInMap": ["Names", ref("AWS::Region"), "role"]},
+        {"Fn::Join": ["", ["{{resolve:ssm:", ref("Name"), "}}"]]},
+        ARN,  # IAM takes no ARN, and the deployment fails
+        "Stack-Role-1A2B3C4D5E6F",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "found"), each(GENERATED))
 def test_policy_on_a_role_that_cloudformation_names(
     check: Check, name: object, found: Found
 ) -> None:
     more = {
         "Other": resource("AWS::IAM::Role", **TRUST),
         "WithOpenPath": resource("AWS::IAM::Role", Path=ref("Path")),
-        "Custom": resource("Custom::Role"),
+        "Custom": CUSTOM,
     }
     names = {"Mappings": {"Names": {"eu": {"role": "existing"}}}}
     names["Outputs"] = {"Role": {"Value": ref("Role")}}
@@ -332,43 +301,36 @@ def test_policy_on_a_role_that_cloudformation_names(
 JOINED: Final = {"Fn::Join": ["-", ["web", ref("Name")]]}
 
 
-@pytest.mark.parametrize(
-    ("role_name", "name", "found"),
-    [
-        (ref("Name"), ref("Name"), READY),
-        (ref("Name"), {"Fn::Sub": "${Name}"}, READY),
-        (ref("Name"), ref("Another"), UNKNOWN),
-        (ref("Name"), "web", UNKNOWN),
-        (ref("Name"), "a-default", UNKNOWN),  # which may be overridden
-        (JOINED, JOINED, READY),
-        (JOINED, {"Fn::Sub": "web-${Name}"}, READY),
-        (JOINED, {"Fn::Sub": "api-${Name}"}, NEITHER),
-        (JOINED, {"Fn::Sub": "web-${Name}-api"}, NEITHER),
-        (JOINED, {"Fn::Sub": "web-2-${Name}"}, NEITHER),
-        (JOINED, {"Fn::Sub": "web-${Name}${Suffix}"}, UNKNOWN),
-        (JOINED, "web-eu", UNKNOWN),
-        (JOINED, "api-eu", NEITHER),
-        ("web", "web", READY),
-        ("web", ref("Role"), READY),
-        ("web", of_arn(ARN), READY),
-        ("web", "Web", UNKNOWN),  # IAM has no two roles of these names
-        ("web", "api", NEITHER),
-        ("web", ref("Name"), UNKNOWN),
-        ("web", {"Fn::Sub": "${Name}eb"}, UNKNOWN),
-        ("web", {"Fn::Sub": "${Name}-api"}, NEITHER),
-        ("", "", READY),
-        ({"Fn::Sub": "web-${AWS::Region}"}, "web-eu-west-1", READY),
-        ({"Fn::Sub": "web-${AWS::Region}"}, "web-eu-west-2", NEITHER),
-        ({"Fn::Sub": "web-${AWS::Partition}"}, "web-aws", READY),
-        ({"Fn::Sub": "${AWS::StackName}-role"}, "Stack-role", READY),
-        (NO_VALUE, NO_VALUE, NEITHER),
-        ({"Fn::If": ["Condition", "web", NO_VALUE]}, "web", UNKNOWN),
-    ],
-)
+OF_REGION = {"Fn::Sub": "web-${AWS::Region}"}
+GIVEN = {
+    READY: (
+        (ref("Name"), ref("Name")), (ref("Name"), {"Fn::Sub": "${Name}"}), (JOINED, JOINED),
+        (JOINED, {"Fn::Sub": "web-${Name}"}), ("web", "web"), ("web", ref("Role")),
+        ("web", of_arn(ARN)), ("", ""), (OF_REGION, "web-eu-west-1"),
+        ({"Fn::Sub": "web-${AWS::Partition}"}, "web-aws"),
+        ({"Fn::Sub": "${AWS::StackName}-role"}, "Stack-role"),
+    ),
+    NEITHER: (
+        (JOINED, {"Fn::Sub": "api-${Name}"}), (JOINED, {"Fn::Sub": "web-${Name}-api"}),
+        (JOINED, {"Fn::Sub": "web-2-${Name}"}), (JOINED, "api-eu"), ("web", "api"),
+        ("web", {"Fn::Sub": "${Name}-api"}), (OF_REGION, "web-eu-west-2"), (NO_VALUE, NO_VALUE),
+    ),
+    UNKNOWN: (
+        (ref("Name"), ref("Another")), (ref("Name"), "web"), (JOINED, "web-eu"),
+        (ref("Name"), "a-default"),  # which may be overridden
+        ("web", "Web"),  # IAM has no two roles of these names
+        (JOINED, {"Fn::Sub": "web-${Name}${Suffix}"}), ("web", ref("Name")),
+        ("web", {"Fn::Sub": "${Name}eb"}), ({"Fn::If": ["Condition", "web", NO_VALUE]}, "web"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "found"), each(GIVEN))
 def test_policy_on_a_role_that_has_a_name(
-    check: Check, role_name: object, name: object, found: Found
+    check: Check, names: tuple[object, object], found: Found
 ) -> None:
-    body = profile_and_role({"RoleName": role_name}, Policy=on_role(name))
+    of_role, of_policy = names
+    body = profile_and_role({"RoleName": of_role}, Policy=on_role(of_policy))
 
     assert check(body | {"Parameters": PARAMETER}, name="Stack").rules == found
 
@@ -420,15 +382,8 @@ def test_many_policies_whose_roles_cannot_be_known(check: Check, some: int) -> N
 
 # Nested stacks and conditions --------------------------------------------------------------------
 
-OF: Final = {"Policy": on_role(ref("Of"))}
-LIST: Final = {"Policy": policy(ALL, roles=ref("Of"))}
-SEVERAL: Final = {"Fn::Join": [",", ["other", ref("Role")]]}
-ARNS: Final = profile_and_role({"ManagedPolicyArns": ref("Of")})["Resources"]
 
-
-def nests(
-    check: Check, inner: dict[str, Any], body: dict[str, Any], of: object = None, **more: object
-) -> Found:
+def nests(check: Check, inner: Body, body: Body, of: object = None, **more: object) -> Found:
     """What is found where a template nests a stack, which is given `of`."""
     check.write("nested.json", {"Resources": inner})
     stack = resource("AWS::CloudFormation::Stack", **({"Parameters": {"Of": of}} if of else {}))
@@ -438,24 +393,18 @@ def nests(
 
 
 @pytest.mark.parametrize(
-    ("inner", "role", "of", "found"),
+    ("role", "of", "found"),
     [
-        (OF, {}, ref("Role"), READY),
-        (OF, {}, ref("Name"), UNKNOWN),
-        (OF, BY_NAME, ref("Name"), READY),
-        (OF, {}, {"Fn::If": ["C", ref("Role"), "other"]}, UNKNOWN),
-        (LIST, {}, SEVERAL, UNKNOWN),
-        (LIST, NAMED, SEVERAL, UNKNOWN),
-        (LIST, {}, ref("Role"), READY),
-        (ARNS, {}, f"{AWS}AWSDenyAll,{AWS}AmazonSSMManagedInstanceCore", UNKNOWN),
+        ({}, ref("Role"), READY),
+        ({}, ref("Name"), UNKNOWN),
+        (BY_NAME, ref("Name"), READY),
+        ({}, {"Fn::If": ["C", ref("Role"), "other"]}, UNKNOWN),
     ],
 )
 def test_parameter_of_a_nested_stack_is_what_it_is_given(
-    check: Check, inner: dict[str, Any], role: dict[str, Any], of: object, found: Found
+    check: Check, role: Body, of: object, found: Found
 ) -> None:
-    body: dict[str, Any] = {"Resources": {}} if inner is ARNS else profile_and_role(role)
-
-    assert nests(check, inner, body, of) == found
+    assert nests(check, {"Policy": on_role(ref("Of"))}, profile_and_role(role), of) == found
 
 
 @pytest.mark.parametrize(
@@ -489,14 +438,13 @@ def test_what_is_in_a_nested_stack_on_a_condition_is_there_together(check: Check
 
 @pytest.mark.parametrize("file", ["missing.json", "stack.yaml", "nested.json"])
 def test_nested_stack_that_cannot_be_read_may_attach_anything(check: Check, file: str) -> None:
-    inner, known = {"Policy": policy(allow("s3:*"), roles=[ref("Of")])}, file == "nested.json"
-    for role, found in ((ROLE, NEITHER), (ROLE | inline(ALL), READY)):
-        rules = nests(
-            check, inner, profile_and_role(role), Metadata={"aws:asset:path": file}
-        )  # fmt: skip
-        assert rules == (found if known else UNKNOWN)
+    inner = {"Policy": policy(allow("s3:*"), roles=[ref("Of")])}
+    known, at = file == "nested.json", {"aws:asset:path": file}
+    for policies, found in (({}, NEITHER), (inline(ALL), READY)):
+        body = profile_and_role(ROLE | policies)
+        assert nests(check, inner, body, Metadata=at) == (found if known else UNKNOWN)
     denied = profile_and_role(ROLE | inline(deny("*")))
-    assert nests(check, inner, denied, Metadata={"aws:asset:path": file}) == DENIED
+    assert nests(check, inner, denied, Metadata=at) == DENIED
 
 
 def test_template_that_cannot_be_read_may_attach_anything(check: Check) -> None:
@@ -519,7 +467,7 @@ STACK_SET: Final = "AWS::CloudFormation::StackSet"
     ],
 )
 def test_template_that_is_never_read_may_attach_anything(
-    check: Check, kind: str, more: dict[str, Any], found: Found
+    check: Check, kind: str, more: Body, found: Found
 ) -> None:
     deploys = resource(kind, **more)
 
@@ -528,40 +476,39 @@ def test_template_that_is_never_read_may_attach_anything(
 
 
 UNREADABLE: Final = resource("AWS::CloudFormation::Stack", TemplateURL="https://b.example/t.yaml")
-PARAMETERS: Final = {"${X}": {"Type": "AWS::SSM::Parameter", "Value": ref("Role")}}
+PARAMETER_OF_LOOP: Final = {"${X}": {"Type": "AWS::SSM::Parameter", "Value": ref("Role")}}
+PARAMETERS: Final[Body] = {"Fn::ForEach::L": ["X", ["a"], PARAMETER_OF_LOOP]}
 
 
-def stores(kind: str, value: object) -> dict[str, Any]:
+def stores(kind: str, value: object) -> Body:
     """A template with a resource of this type that has the value."""
     return profile_and_role(inline(ALL), Stores=resource(kind, Value=value))
 
 
-def with_outputs(outputs: object) -> dict[str, Any]:
+def with_outputs(outputs: object) -> Body:
     return profile_and_role(inline(ALL)) | {"Outputs": outputs}
 
 
-@pytest.mark.parametrize(
-    ("body", "found"),
-    [
-        (profile_and_role(inline(ALL)), READY),
-        (profile_and_role(), NEITHER),
-        (profile_and_role(ROLE | inline(ALL)), UNKNOWN),
-        (profile_and_role(inline(ALL), Policy=policy(allow("s3:*"))), READY),
-        (stores("AWS::EC2::Volume", {"Fn::Sub": "${Role}"}), READY),
-        (stores("AWS::KMS::Key", ARN), READY),
-        (stores("AWS::SSM::Parameter", ref("Role")), UNKNOWN),
-        (stores("AWS::SSM::Parameter", {"Fn::Sub": "${Role.Arn}"}), UNKNOWN),
-        (stores("AWS::SSM::Parameter", ref("Profile")), READY),
-        (stores("AWS::SSM::Parameter", {"Ref": 7}), READY),
-        (stores("Custom::Anything", ARN), UNKNOWN),
-        (stores("AWS::CloudFormation::Stack", ref("Role")), UNKNOWN),
-        (with_outputs({"O": {"Value": ref("Role")}}), UNKNOWN),
-        (with_outputs({"Fn::ForEach::O": [ref("Role")]}), UNKNOWN),
-        (profile_and_role(inline(ALL), **{"Fn::ForEach::L": ["X", ["a"], PARAMETERS]}), UNKNOWN),
-    ],
-)
+DISCLOSED = {
+    READY: (
+        profile_and_role(inline(ALL)), profile_and_role(inline(ALL), Policy=policy(allow("s3:*"))),
+        stores("AWS::EC2::Volume", {"Fn::Sub": "${Role}"}), stores("AWS::KMS::Key", ARN),
+        stores("AWS::SSM::Parameter", ref("Profile")), stores("AWS::SSM::Parameter", {"Ref": 7}),
+    ),
+    NEITHER: (profile_and_role(),),
+    UNKNOWN: (
+        profile_and_role(ROLE | inline(ALL)), stores("AWS::SSM::Parameter", ref("Role")),
+        stores("AWS::SSM::Parameter", {"Fn::Sub": "${Role.Arn}"}), stores("Custom::Anything", ARN),
+        stores("AWS::CloudFormation::Stack", ref("Role")),
+        with_outputs({"O": {"Value": ref("Role")}}), with_outputs({"Fn::ForEach::O": ref("Role")}),
+        profile_and_role(inline(ALL), **PARAMETERS),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "found"), each(DISCLOSED))
 def test_what_cannot_be_read_reaches_a_generated_name_only_where_it_is_disclosed(
-    check: Check, body: dict[str, Any], found: Found
+    check: Check, body: Body, found: Found
 ) -> None:
     assert check(body, {"Resources": {"Nested": UNREADABLE}}).rules == found
     assert check(body, {"Resources": {}, "Transform": "Macro"}).rules == found
@@ -583,39 +530,42 @@ def within_loop(kind: str) -> list[Any]:
     return ["X", ["a"], {"Fn::ForEach::In": loop(kind)}]
 
 
-OF_LOOPS: Final[list[tuple[object, bool]]] = [
-    (loop("AWS::S3::Bucket"), True),
-    (within_loop("AWS::SNS::Topic"), True),
-    (loop("AWS::IAM::Policy", Roles=[ref("Role")]), False),
-    (loop("AWS::IAM::RolePolicy"), False),
-    (loop("AWS::IAM::ManagedPolicy"), False),
-    (loop("AWS::CloudFormation::Stack"), False),
-    (loop("AWS::IAM::${Each}"), False),
-    (loop(ref("Each")), False),
-    (within_loop("AWS::IAM::Policy"), False),
-    ("malformed", False),
-    ([], False),
-]
-TRANSFORMS: Final[list[tuple[object, bool]]] = [
-    ("AWS::LanguageExtensions", True),
-    (["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"], True),
-    ("AWS::CodeDeployBlueGreen", True),
-    ("MyMacro", False),
-    (["AWS::LanguageExtensions", {"Name": "AWS::Include", "Parameters": {}}], False),
-    ({"malformed": 1}, False),
-]
+MADE_LATER: Final[dict[bool, tuple[Body, ...]]] = {
+    True: (
+        {"Fn::ForEach::L": loop("AWS::S3::Bucket")},
+        {"Fn::ForEach::L": within_loop("AWS::SNS::Topic")},
+    ),
+    False: (
+        {"Fn::ForEach::L": loop("AWS::IAM::Policy", Roles=[ref("Role")])},
+        {"Fn::ForEach::L": loop("AWS::IAM::RolePolicy")},
+        {"Fn::ForEach::L": loop("AWS::IAM::ManagedPolicy")},
+        {"Fn::ForEach::L": loop("AWS::CloudFormation::Stack")},
+        {"Fn::ForEach::L": loop("AWS::IAM::${Each}")}, {"Fn::ForEach::L": loop(ref("Each"))},
+        {"Fn::ForEach::L": within_loop("AWS::IAM::Policy")}, {"Fn::ForEach::L": "malformed"},
+        {"Fn::ForEach::L": []}, {"Fn::Transform": {"Name": "AWS::Include"}},
+    ),
+}  # fmt: skip
+TRANSFORMS = {
+    True: (
+        "AWS::LanguageExtensions", "AWS::CodeDeployBlueGreen",
+        ["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"],
+    ),
+    False: (
+        "MyMacro", {"malformed": 1},
+        ["AWS::LanguageExtensions", {"Name": "AWS::Include", "Parameters": {}}],
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("resources", "transform", "known"),
     [
-        *(({"Fn::ForEach::Loop": written}, [], known) for written, known in OF_LOOPS),
-        ({"Fn::Transform": {"Name": "AWS::Include"}}, [], False),
-        *(({}, written, known) for written, known in TRANSFORMS),
+        *((written, [], known) for written, known in each(MADE_LATER)),
+        *(({}, written, known) for written, known in each(TRANSFORMS)),
     ],
 )
 def test_resources_that_cloudformation_makes_later(
-    check: Check, resources: dict[str, Any], transform: object, *, known: bool
+    check: Check, resources: Body, transform: object, *, known: bool
 ) -> None:
     for role, found in (({}, NEITHER), (inline(ALL), READY)):
         body = profile_and_role(role, **resources) | {"Transform": transform}

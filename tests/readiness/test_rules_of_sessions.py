@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -10,7 +10,7 @@ from session_manager_permissions._needs import DEFAULT_DOCUMENT
 
 from .judging import att, on, ref, resource, rows
 from .policy_table import ALL, AWS, CHANNELS_ONLY, READY, UNKNOWN, Statement, allow, deny
-from .reports import TRUST, Check, inline, machine, managed_policy, policy, profile_and_role
+from .reports import TRUST, Body, Check, inline, machine, managed_policy, policy, profile_and_role
 
 DENIED: Final = frozenset({"session-denied"})
 LOST: Final = frozenset({"log-lost"})
@@ -18,13 +18,13 @@ LOST: Final = frozenset({"log-lost"})
 # Session documents
 
 
-def document(name: str = "", kind: str = "Standard_Stream", **inputs: object) -> dict[str, Any]:
+def document(name: str = "", kind: str = "Standard_Stream", **inputs: object) -> Body:
     content = {"schemaVersion": "1.0", "sessionType": kind, "inputs": inputs}
     named = {"Name": name} if name else {}
     return resource("AWS::SSM::Document", DocumentType="Session", Content=content, **named)
 
 
-def key(*principals: object) -> dict[str, Any]:
+def key(*principals: object) -> Body:
     """A key whose policy lets the account in, and these principals."""
     root = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
     statements = [allow("kms:*", Principal={"AWS": one}) for one in (root, *principals)]
@@ -75,7 +75,7 @@ def decrypt(on: object = ARN, **more: object) -> Statement:
     return allow("kms:Decrypt", on=on, **more)
 
 
-def bounded(by: object, *statements: Statement) -> dict[str, Any]:
+def bounded(by: object, *statements: Statement) -> Body:
     """A role that may decrypt within a boundary, and the boundary `B` with these statements."""
     role = TRUST | inline(ALL, decrypt()) | {"PermissionsBoundary": by}
     return {
@@ -96,7 +96,7 @@ ANYONE: Final = {"Statement": [allow("s3:PutObject", Principal="*")]}
 OPEN: Final = resource("AWS::S3::BucketPolicy", Bucket=ref("Bucket"), PolicyDocument=ANYONE)
 AS_ROOT: Final = {"runAsDefaultUser": "root"}
 ENCRYPTED: Final = document(s3BucketName=ref("Bucket"), s3EncryptionEnabled=True)
-DOCUMENTS: Final[list[tuple[str, dict[str, Any], list[Statement], frozenset[str]]]] = [
+DOCUMENTS: Final[list[tuple[str, Body, list[Statement], frozenset[str]]]] = [
     ("a key", {"A": WITH_KEY}, [], DENIED),
     ("a key that is granted", {"A": WITH_KEY}, [decrypt()], READY),
     ("all keys", {"A": WITH_KEY}, [decrypt("arn:aws:kms:*:1:key/*")], READY),
@@ -166,7 +166,7 @@ DOCUMENTS: Final[list[tuple[str, dict[str, Any], list[Statement], frozenset[str]
 
 @pytest.mark.parametrize(("added", "statements", "found"), rows(DOCUMENTS))
 def test_session_documents(
-    check: Check, added: dict[str, Any], statements: list[Statement], found: frozenset[str]
+    check: Check, added: Body, statements: list[Statement], found: frozenset[str]
 ) -> None:
     alias = resource("AWS::KMS::Alias", AliasName="alias/a", TargetKeyId=ref("Key"))
     parts = {"Key": key(), "Alias": alias, "Bucket": resource("AWS::S3::Bucket")}
@@ -291,18 +291,18 @@ def test_images(check: Check, given: dict[str, object], found: str) -> None:
 # Commands in containers
 
 
-def service(**more: object) -> dict[str, Any]:
+def service(**more: object) -> Body:
     given = {"EnableExecuteCommand": True, "TaskDefinition": ref("Task")}
     return resource("AWS::ECS::Service", **given | more)
 
 
-def task(**more: object) -> dict[str, Any]:
+def task(**more: object) -> Body:
     containers = [{"Name": "app"} | more]
     role = {"TaskRoleArn": att("Role", "Arn")}
     return resource("AWS::ECS::TaskDefinition", ContainerDefinitions=containers, **role)
 
 
-def tasks(**more: object) -> dict[str, Any]:
+def tasks(**more: object) -> Body:
     return {"Task": resource("AWS::ECS::TaskDefinition", **more)}
 
 
@@ -310,7 +310,7 @@ READ_ONLY: Final = {"ReadonlyRootFilesystem": True}
 MOUNTED: Final = {"MountPoints": [{"ContainerPath": "/var/lib/amazon"}]}
 FREE_TASK: Final = tasks(ContainerDefinitions=ref("Free"), TaskRoleArn=att("Role", "Arn"))
 BARE_ROLE: Final = {"Role": resource("AWS::IAM::Role")}
-TASKS: Final[list[tuple[dict[str, Any], int]]] = [
+TASKS: Final[list[tuple[Body, int]]] = [
     ({}, 0),
     ({"Task": task(**READ_ONLY)}, 1),
     ({"Task": task(ReadonlyRootFilesystem="false")}, 0),
@@ -332,7 +332,7 @@ TASKS: Final[list[tuple[dict[str, Any], int]]] = [
 
 
 @pytest.mark.parametrize(("changes", "number"), TASKS)
-def test_commands_in_containers(check: Check, changes: dict[str, Any], number: int) -> None:
+def test_commands_in_containers(check: Check, changes: Body, number: int) -> None:
     role = resource("AWS::IAM::Role", **inline(CHANNELS_ONLY))
     resources = {"Service": service(), "Task": task(), "Role": role} | changes
     conditions = {"Never": {"Fn::Equals": ["a", "b"]}}
@@ -400,7 +400,7 @@ def test_what_a_cluster_asks_of_a_task_role(
 # Grants by tags
 
 
-def grant(**tags: object) -> dict[str, Any]:
+def grant(**tags: object) -> Body:
     condition = {f"ssm:resourceTag/{name}": value for name, value in tags.items()}
     return policy(
         allow("ssm:StartSession", Condition={"StringEquals": condition}), roles=["operators"]
@@ -411,20 +411,20 @@ def tagged(name: str, value: object, **more: object) -> list[dict[str, object]]:
     return [{"Key": name, "Value": value, **more}]
 
 
-def template(kind: str) -> dict[str, Any]:
+def template(kind: str) -> Body:
     given = {"TagSpecifications": [{"ResourceType": kind, "Tags": tagged("Team", "web")}]}
     return resource("AWS::EC2::LaunchTemplate", LaunchTemplateData=given)
 
 
-def group(**more: object) -> dict[str, Any]:
+def group(**more: object) -> Body:
     return resource("AWS::AutoScaling::AutoScalingGroup", **more)
 
 
-def stack_set(body: object) -> dict[str, Any]:
+def stack_set(body: object) -> Body:
     return resource("AWS::CloudFormation::StackSet", TemplateBody=body)
 
 
-TAGS: Final[list[tuple[dict[str, Any], bool]]] = [
+TAGS: Final[list[tuple[Body, bool]]] = [
     ({}, False),  # no compute of the app: the grant is for another's
     ({"M": machine()}, True),
     ({"M": machine(Tags=tagged("Team", "web"))}, False),
@@ -450,7 +450,7 @@ TAGS: Final[list[tuple[dict[str, Any], bool]]] = [
 
 
 @pytest.mark.parametrize(("changes", "is_found"), TAGS)
-def test_grants_by_tags(check: Check, changes: dict[str, Any], is_found: bool) -> None:  # noqa: FBT001
+def test_grants_by_tags(check: Check, changes: Body, is_found: bool) -> None:  # noqa: FBT001
     report = check({"Resources": {"G": grant(Team="web")} | changes})
 
     assert ("tags-match-nothing" in report.rules) is is_found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -13,7 +13,7 @@ from session_manager_permissions._readiness.templates import Assembly
 from .faults import IN_WORDS, INCLUDED, OF_CONSTRUCTS, WITH_BUCKET, in_either
 from .mending import TEMPLATES, assert_the_steps_mend, said
 from .policy_table import ALL
-from .reports import inline, machine, profile_and_role
+from .reports import Body, inline, machine, profile_and_role
 from .test_what_findings_say import EXAMPLES, GRANT, Text, endpoint, isolated, session
 from .test_what_findings_say import MACHINE as PROFILE
 
@@ -44,7 +44,7 @@ def test_the_steps_mend_a_template_of_others(path: Path, tmp_path: Path) -> None
 
 EITHER_TAG: Final = {"Fn::If": ["C", [{"Key": "A", "Value": "a"}], [{"Key": "B", "Value": "b"}]]}
 BY_ENDPOINTS: Final = {"Ssm": endpoint("ssm"), "Messages": endpoint("ssmmessages")}
-IN_OTHERS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
+IN_OTHERS: Final[dict[str, tuple[str, Body, str, str]]] = {
     "the VPC": ("no-network-path", isolated(), "Vpc",
                 "make VPC endpoints of ssm and ssmmessages where the subnets are defined"),
     "the VPC of route tables": (
