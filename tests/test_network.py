@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from session_manager_permissions import _needs
-from session_manager_permissions._network.ec2 import admits_https, service_of
-from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
+from session_manager_permissions._network.ec2 import admits_https
+from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
     AclEntry,
@@ -643,26 +643,3 @@ def test_rules_that_let_https_pass(
     protocol: object, low: object, high: object, expected: object
 ) -> None:
     assert admits_https(protocol, low, high) is expected
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("com.amazonaws.eu-west-1.ssm", ("ssm", False)),
-        ("com.amazonaws.us-east-1.ssm-fips", ("ssm", True)),
-        ("cn.com.amazonaws.cn-north-1.ssmmessages", ("ssmmessages", False)),
-    ],
-)
-def test_service_of_an_endpoint(name: str, expected: tuple[str, bool]) -> None:
-    assert service_of(name) == expected
-
-
-def test_facts() -> None:
-    assert any_of([False, MAYBE, ON]) == MAYBE
-    assert any_of([False, ON]) is ON
-    assert any_of([MAYBE, True]) is True
-    assert any_of([]) is False
-    assert all_of([True, MAYBE, ON]) == MAYBE
-    assert all_of([True, ON]) is ON
-    assert all_of([MAYBE, False]) is False
-    assert all_of([]) is True
