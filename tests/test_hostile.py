@@ -145,16 +145,13 @@ INSTANCES: Final = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{{}}"
 TEXTS: Final = {
     "policy_name": Place("policy_name", permissions("policy_name"), has_default=True),
     "log_prefix": Place("log_prefix", permissions("log_prefix"), written=joined, has_default=True),
-    "log_prefix of preferences": Place(
-        "log_prefix", preferences("log_prefix"), written=joined, has_default=True
-    ),
-    "log_prefix of an existing document": Place(
-        "log_prefix", existing_preferences, written=joined, has_default=True
-    ),
+    "log_prefix of preferences": Place("log_prefix", preferences("log_prefix"), written=joined,
+        has_default=True),
+    "log_prefix of an existing document": Place("log_prefix", existing_preferences, written=joined,
+        has_default=True),
     "document_name": Place("document_name", preferences("document_name"), has_default=True),
-    "document_name of an existing document": Place(
-        "document_name", lambda s, v: start_session(s, v, all_instances=True)
-    ),
+    "document_name of an existing document": Place("document_name",
+        lambda s, v: start_session(s, v, all_instances=True)),
     "run_as_user": Place("run_as_user", preferences("run_as_user"), has_default=True),
     **{
         profile: Place(profile, preferences(profile), is_pattern_free=True, has_default=True)
@@ -166,28 +163,19 @@ TEXTS: Final = {
         is_pattern_free=True,
         tokens=("lazy",),  # which CDK knows at synthesis
     ),
-    "a tag's value": Place(
-        "instance_tags['team']",
-        lambda s, v: start_session(s, instance_tags={"team": v}),
-        is_pattern_free=True,
-    ),
-    "a tag's values": Place(
-        "instance_tags['team']",
-        lambda s, v: start_session(s, instance_tags={"team": ["shop", v]}),
-        is_pattern_free=True,
-    ),
+    "a tag's value": Place("instance_tags['team']",
+        lambda s, v: start_session(s, instance_tags={"team": v}), is_pattern_free=True),
+    "a tag's values": Place("instance_tags['team']",
+        lambda s, v: start_session(s, instance_tags={"team": ["shop", v]}), is_pattern_free=True),
     "instance_arns": Place(
         "instance_arns",
         lambda s, v: start_session(s, instance_arns=[INSTANCES.format("1"), v]),
         tokens=("whole", "lazy"),  # beside a text it is no ARN
         harmless=INSTANCES.format(HARMLESS),
     ),
-    "instance_profile_name": Place(
-        "instance_profile_name",
-        lambda s, v: lookup_instance_profile(s, "Profile", instance_profile_name=v),
-        tokens=(),
-    ),
-}
+    "instance_profile_name": Place("instance_profile_name",
+        lambda s, v: lookup_instance_profile(s, "Profile", instance_profile_name=v), tokens=()),
+}  # fmt: skip
 IDS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
     "SessionManagerPermissions": lambda s, v: SessionManagerPermissions(
         s, v, role=existing_role(s)
@@ -198,62 +186,37 @@ IDS: Final[dict[str, Callable[[cdk.Stack, Any], object]]] = {
     "lookup_instance_profile": lambda s, v: lookup_instance_profile(
         s, v, instance_profile_name="web"
     ),
-}
+}  # fmt: skip
 KEYS: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{}}"
 IMPORTS: Final = {
-    "role's name": imported(
-        "role", lambda s, v: iam.Role.from_role_name(s, "Role", v), written=role_name
-    ),
-    "role's ARN": imported(
-        "role",
-        lambda s, v: iam.Role.from_role_arn(s, "Role", v),
-        written=role_name,
-        harmless=role_arn(HARMLESS),
-    ),
-    "role's path and name in its ARN": imported(
-        "role", lambda s, v: iam.Role.from_role_arn(s, "Role", role_arn(v)), written=role_name
-    ),
-    "role's name in an L1 profile": Place(
-        "role",
-        permissions("instance_profile"),
-        lambda s, v: iam.CfnInstanceProfile(s, "Profile", roles=[v]),
-        written=role_name,
-    ),
+    "role's name": imported("role", lambda s, v: iam.Role.from_role_name(s, "Role", v),
+        written=role_name),
+    "role's ARN": imported("role", lambda s, v: iam.Role.from_role_arn(s, "Role", v),
+        written=role_name, harmless=role_arn(HARMLESS)),
+    "role's path and name in its ARN": imported("role",
+        lambda s, v: iam.Role.from_role_arn(s, "Role", role_arn(v)), written=role_name),
+    "role's name in an L1 profile": Place("role", permissions("instance_profile"),
+        lambda s, v: iam.CfnInstanceProfile(s, "Profile", roles=[v]), written=role_name),
     "key's ARN": imported("encryption_key", key_of("{}"), harmless=KEYS.format(HARMLESS)),
     "key's id": imported("encryption_key", key_of(KEYS)),
     "key's region": imported("encryption_key", key_of(f"arn:aws:kms:{{}}:{ACCOUNT}:key/a")),
-    "key's account": imported(
-        "encryption_key", key_of(f"arn:aws:kms:{REGION}:{{}}:key/a"), harmless=ACCOUNT
-    ),
-    "alias": imported(
-        "encryption_key", lambda s, v: kms.Alias.from_alias_name(s, "Key", f"alias/{v}")
-    ),
-    "alias without its beginning": imported(
-        "encryption_key",
-        lambda s, v: kms.Alias.from_alias_name(s, "Key", v),
-        harmless=f"alias/{HARMLESS}",
-    ),
-    "alias of an L1": imported(
-        "encryption_key",
-        lambda s, v: kms.CfnAlias(s, "Key", alias_name=f"alias/{v}", target_key_id="a"),
-    ),
-    "bucket's name": imported(
-        "log_bucket", lambda s, v: s3.Bucket.from_bucket_name(s, "Bucket", v)
-    ),
-    "bucket's name by its L1": imported(
-        "log_bucket", lambda s, v: s3.CfnBucket.from_bucket_name(s, "Bucket", v)
-    ),
-    "bucket's ARN": imported(
-        "log_bucket",
-        lambda s, v: s3.Bucket.from_bucket_arn(s, "Bucket", v),
-        harmless=f"arn:aws:s3:::{HARMLESS}",
-    ),
+    "key's account": imported("encryption_key", key_of(f"arn:aws:kms:{REGION}:{{}}:key/a"),
+        harmless=ACCOUNT),
+    "alias": imported("encryption_key",
+        lambda s, v: kms.Alias.from_alias_name(s, "Key", f"alias/{v}")),
+    "alias without its beginning": imported("encryption_key",
+        lambda s, v: kms.Alias.from_alias_name(s, "Key", v), harmless=f"alias/{HARMLESS}"),
+    "alias of an L1": imported("encryption_key",
+        lambda s, v: kms.CfnAlias(s, "Key", alias_name=f"alias/{v}", target_key_id="a")),
+    "bucket's name": imported("log_bucket",
+        lambda s, v: s3.Bucket.from_bucket_name(s, "Bucket", v)),
+    "bucket's name by its L1": imported("log_bucket",
+        lambda s, v: s3.CfnBucket.from_bucket_name(s, "Bucket", v)),
+    "bucket's ARN": imported("log_bucket", lambda s, v: s3.Bucket.from_bucket_arn(s, "Bucket", v),
+        harmless=f"arn:aws:s3:::{HARMLESS}"),
     "bucket's key": Place("log_bucket's encryption key", permissions("log_bucket"), l1_bucket),
-    "log group's name": imported(
-        "log_group",
-        lambda s, v: logs.LogGroup.from_log_group_name(s, "Group", v),
-        written=group_name,
-    ),
+    "log group's name": imported("log_group",
+        lambda s, v: logs.LogGroup.from_log_group_name(s, "Group", v), written=group_name),
     "log group's name in its ARN": imported(
         "log_group",
         lambda s, v: logs.LogGroup.from_log_group_arn(
@@ -267,15 +230,12 @@ IMPORTS: Final = {
             s, "Group", f"arn:aws:logs:{v}:{ACCOUNT}:log-group:a"
         ),
     ),
-    "log group's name by its L1": imported(
-        "log_group",
-        lambda s, v: logs.CfnLogGroup.from_log_group_name(s, "Group", v),
-        written=group_name,
-    ),
-}
+    "log group's name by its L1": imported("log_group",
+        lambda s, v: logs.CfnLogGroup.from_log_group_name(s, "Group", v), written=group_name),
+}  # fmt: skip
 PLACES: Final = TEXTS | IMPORTS
 OF_ALL: Final = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12
 )
 each_place: Final = pytest.mark.parametrize("name", PLACES)
 

@@ -1,8 +1,8 @@
 """Which network paths the judge calls open, closed or unknown.
 
 Each table is about one rule. Draws make networks of which each part is known, and judge them by
-packets: `readiness/test_verdicts.py`. The rows here are about what may be unknown, what draws do
-not have, and what is said of it.
+packets: `readiness/test_verdicts.py`. Templates make those of which something is unknown:
+`readiness/test_network.py`. The rows here are about what neither has, and what is said of it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from session_manager_permissions import _needs
-from session_manager_permissions._network.ec2 import admits_https, service_of
-from session_manager_permissions._network.facts import Fact, Unknown, all_of, any_of
+from session_manager_permissions._network.ec2 import admits_https
+from session_manager_permissions._network.facts import Fact, Unknown
 from session_manager_permissions._network.judge import Judge
 from session_manager_permissions._network.model import (
     AclEntry,
@@ -176,7 +176,6 @@ def table(*rows: Row) -> pytest.MarkDecorator:
     )
 
 
-TO_LIST: Final = TO_TRANSIT._replace(destination=PrefixList("pl-1"))
 TO_DYNAMODB: Final = TO_TRANSIT._replace(destination=PrefixList("pl-1", "dynamodb"))
 PROPAGATED: Final = Route(MAYBE, "elsewhere", name="vgw")
 SOME_DROPPED, ABROAD_DROPPED = (
@@ -194,20 +193,13 @@ SOME_DROPPED, ABROAD_DROPPED = (
      network(routes=(TO_CENTER,), outbound=rules(GroupPeer("sg-1"))), UNKNOWN),
     ("a peered VPC, and the own group let out to",
      network(routes=(TO_CENTER,), outbound=rules(GroupPeer("own"))), NO_NETWORK_PATH),
-    ("routes that are not seen", network(table={"complete": MAYBE}), UNKNOWN),
-    ("routes that are not seen beside NAT", by_nat(table={"complete": MAYBE, "routes": (TO_NAT,)}),
-     OPEN),
-    ("a prefix list by id", network(routes=(TO_NAT, TO_LIST)), UNKNOWN),
     ("the prefix list of another service", network(routes=(TO_NAT, TO_DYNAMODB)), OPEN),
     ("the prefix list of another service alone", network(routes=(TO_DYNAMODB,)), NO_NETWORK_PATH),
-    ("propagated routes", network(routes=(PROPAGATED,)), UNKNOWN),
     ("propagated routes beside NAT", network(routes=(TO_NAT, PROPAGATED)), UNKNOWN),
     ("main table", network(vpc={"main_table": "main"}, subnet={"table": None}), OPEN),
     ("main table without routes", network(subnet={"table": None}), NO_NETWORK_PATH),
     ("main table not seen", network(vpc={"main_table": MAYBE}, subnet={"table": None}), UNKNOWN),
     ("a table over the main one", network(vpc={"main_table": "main"}), NO_NETWORK_PATH),
-    ("a table that is not seen", network(subnet={"table": "rtb-1"}), UNKNOWN),
-    ("a table by parameter", network(subnet={"table": MAYBE}), UNKNOWN),
 
     ("address", by_address(), OPEN),
     ("address by parameter", by_address(subnet={"public_addresses": MAYBE}), UNKNOWN),
@@ -216,10 +208,6 @@ SOME_DROPPED, ABROAD_DROPPED = (
      NO_NETWORK_PATH),
     ("gateway attached on a condition", by_address(vpc={"internet_gateways": (("igw", ON),)}),
      UNKNOWN),
-    ("gateway by parameter attached", by_address(vpc={"internet_gateways": ((MAYBE, True),)}),
-     UNKNOWN),
-    ("a route to a gateway by parameter", by_address(routes=(TO_INTERNET._replace(target=MAYBE),)),
-     UNKNOWN),
 
     ("NAT that failed", by_nat(nat={"available": False}), NO_NETWORK_PATH),
     ("NAT on a condition", by_nat(nat={"available": ON}), UNKNOWN),
@@ -227,57 +215,27 @@ SOME_DROPPED, ABROAD_DROPPED = (
      UNKNOWN),
     ("regional NAT of another VPC", by_nat(nat={"subnet": None, "vpc": MAYBE}), UNKNOWN),
     ("NAT in a subnet by parameter", by_nat(nat={"subnet": MAYBE}), UNKNOWN),
-    ("NAT by parameter", network(routes=(TO_NAT._replace(target=MAYBE),)), UNKNOWN),
-    ("NAT by id", network(routes=(TO_NAT._replace(target="nat-1"),)), UNKNOWN),
 )  # fmt: skip
 def test_routes(net: Network, expected: str) -> None:
     assert said(net) == expected
 
 
-def test_what_decides_of_a_regional_nat_gateway_can_follow_depends_on() -> None:
-    net = by_nat(nat={"subnet": None}, vpc={"internet_gateways": ()})
-    assert verdict(net).decides == (
-        (
-            "whether the NAT gateway 'nat', to which the route table 'private' of the subnet "
-            "'here' leads, has a way out"
-        ),
-    )
-
-
-def test_nat_gateway_in_a_vpc_that_is_not_seen() -> None:
-    net = by_nat()
-    net.subnets["exit"] = net.subnets["exit"]._replace(vpc=MAYBE)
-    assert verdict(net).decides == ("the parameter 'Maybe'",)
-
-
 @table(
     ("both", by_endpoints({}), OPEN),
     ("another service's", network(endpoints=(endpoint("kms"),)), NO_NETWORK_PATH),
-    ("private DNS by parameter", by_endpoints({"private_dns": MAYBE}), UNKNOWN),
     ("private DNS by parameter, beside NAT",
      by_endpoints({"private_dns": MAYBE}, routes=(TO_NAT,)), OPEN),
-    ("own DNS servers", by_endpoints({}, vpc={"resolver": MAYBE}), UNKNOWN),
-    ("own DNS servers, and private DNS off",
-     by_endpoints({"private_dns": False}, vpc={"resolver": MAYBE}), UNKNOWN),
-    ("own DNS servers, and both are open",
-     by_endpoints({}, routes=(TO_NAT,), vpc={"resolver": MAYBE}), UNKNOWN),
-    ("on a condition", by_endpoints({"exists": ON}), UNKNOWN),
     ("not available", by_endpoints({"exists": False}), NO_NETWORK_PATH),
-    ("a VPC whose endpoints are not seen", network(vpc={"complete": MAYBE}), UNKNOWN),
-    ("a VPC whose endpoints are not seen, beside NAT", by_nat(vpc={"complete": MAYBE}), UNKNOWN),
     ("endpoints beside others that are not seen", by_endpoints({}, vpc={"complete": MAYBE}), OPEN),
     ("shut, on a condition, beside NAT",
      by_endpoints({"exists": ON}, routes=(TO_NAT,), inbound=()), UNKNOWN),
     ("shut, on a condition, and no other way", by_endpoints({"exists": ON}, inbound=()),
      NO_NETWORK_PATH),
-    ("in subnets by parameter", by_endpoints({"subnets": (MAYBE,)}), OPEN),
-    ("in no subnet", by_endpoints({"subnets": ()}, outbound=rules(THERE)), UNKNOWN),
     ("behind an appliance", by_endpoints({}, routes=(Route(THERE, "elsewhere"),)), UNKNOWN),
     ("behind an appliance by the main table alone",
      by_endpoints({}, vpc={"main_table": "inspected"}), OPEN),
     ("beside an appliance", by_endpoints({}, routes=(Route(cidr("10.0.9.0/24"), "elsewhere"),)),
      OPEN),
-    ("a network ACL by parameter", by_endpoints({}, subnet={"acl": MAYBE}), UNKNOWN),
 )  # fmt: skip
 def test_endpoints(net: Network, expected: str) -> None:
     assert said(net) == expected
@@ -289,11 +247,7 @@ def test_endpoints(net: Network, expected: str) -> None:
         (rules(cidr("10.0.1.0/25"), cidr("10.0.1.128/25")), OPEN),
         (rules(GroupPeer("own")), OPEN),
         (rules(GroupPeer("admits")), ENDPOINT_UNREACHABLE),
-        (rules(GroupPeer(MAYBE)), UNKNOWN),
-        (rules(PrefixList("pl-1")), UNKNOWN),
         (rules(PrefixList("pl-1", "s3")), ENDPOINT_UNREACHABLE),
-        (rules(MAYBE), UNKNOWN),
-        (rules(INSIDE, exists=MAYBE), UNKNOWN),
         (rules(ABROAD, exists=MAYBE), ENDPOINT_UNREACHABLE),
         (rules(GroupPeer("own"), exists=MAYBE), UNKNOWN),
         ((*rules(ABROAD), *rules(GroupPeer("own"))), OPEN),
@@ -345,47 +299,62 @@ def test_what_the_groups_of_the_compute_let_out(
     assert said(by_endpoints({}, outbound=outbound)) == to_endpoints
 
 
+WITHOUT_ADDRESS: Final = by_address(subnet={"public_addresses": False})
+
+
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("net", "changes", "expected"),
     [
-        ({"groups": ("empty", "own")}, OPEN),
-        ({"groups": ("empty",)}, EGRESS_CLOSED),
-        ({"groups": ("empty", "sg-1")}, UNKNOWN),
-        ({"groups": ("own", MAYBE)}, OPEN),
-        ({"groups": ()}, OPEN),  # the default one
-        ({"other_interfaces": True}, OPEN),
+        (by_nat(), {"groups": ("empty", "own")}, OPEN),
+        (by_nat(), {"groups": ("empty",)}, EGRESS_CLOSED),
+        (by_nat(), {"groups": ("empty", "sg-1")}, UNKNOWN),
+        (by_nat(), {"groups": ("own", MAYBE)}, OPEN),
+        (by_nat(), {"groups": ()}, OPEN),  # the default one, which admits its own members alone
+        (by_endpoints({"groups": ()}), {"groups": ()}, OPEN),
+        (by_endpoints({"groups": ()}), {}, ENDPOINT_UNREACHABLE),
+        (by_nat(), {"other_interfaces": True}, OPEN),
+        (network(), {"other_interfaces": True}, UNKNOWN),
+        (network(outbound=()), {"subnet": MAYBE}, EGRESS_CLOSED),
+        # The compute decides about its address before the subnet.
+        (WITHOUT_ADDRESS, {"public_address": True}, OPEN),
+        (WITHOUT_ADDRESS, {"public_address": MAYBE}, UNKNOWN),
+        (WITHOUT_ADDRESS, {}, NO_NETWORK_PATH),
     ],
 )
-def test_place(changes: dict[str, Any], expected: str) -> None:
-    assert said(by_nat(), PLACE._replace(**changes)) == expected
+def test_place(net: Network, changes: dict[str, Any], expected: str) -> None:
+    assert said(net, PLACE._replace(**changes)) == expected
 
 
-def test_the_compute_decides_about_its_address_before_the_subnet() -> None:
-    net = by_address(subnet={"public_addresses": False})
-    for given, expected in ((True, OPEN), (MAYBE, UNKNOWN), (None, NO_NETWORK_PATH)):
-        assert said(net, PLACE._replace(public_address=given)) == expected
+def with_part(net: Network, kind: str, id_: str, **changes: Any) -> Network:  # noqa: ANN401
+    """A network in which one part differs."""
+    parts = getattr(net, kind)
+    parts[id_] = parts[id_]._replace(**changes)
+    return net
 
 
-def test_a_group_whose_rules_are_not_all_seen() -> None:
-    net = by_nat()
-    net.groups["own"] = SecurityGroup("own", complete=MAYBE)
-    assert verdict(net).decides == ("the parameter 'Maybe'",)
-
-
-def test_the_default_group_admits_its_own_members_alone() -> None:
-    apart = by_endpoints({"groups": ()})
-    assert said(apart, PLACE._replace(groups=())) == OPEN
-    assert said(apart) == ENDPOINT_UNREACHABLE
-
-
-def test_closed_groups_are_certain_wherever_the_subnet_is() -> None:
-    net = network(outbound=())
-    assert said(net, PLACE._replace(subnet=MAYBE)) == EGRESS_CLOSED
-    assert verdict(network(), PLACE._replace(subnet=MAYBE)).decides == ("the parameter 'Maybe'",)
-    assert verdict(network(), Placement("subnet-1")).decides == ("the subnet 'subnet-1'",)
-    assert verdict(network(), Placement(7, ("own",))).decides == ("the subnet",)
-    in_other = by_nat(subnet={"vpc": "vpc-1"})
-    assert verdict(in_other).decides == ("the VPC 'vpc-1'",)
+@pytest.mark.parametrize(
+    ("net", "place", "decides"),
+    [
+        (by_nat(), None, "where the compute is"),
+        (network(), PLACE._replace(subnet=MAYBE), MAYBE.decides),
+        (network(), Placement("subnet-1"), "the subnet 'subnet-1'"),
+        (network(), Placement(7, ("own",)), "the subnet"),
+        (by_nat(subnet={"vpc": "vpc-1"}), PLACE, "the VPC 'vpc-1'"),
+        (with_part(by_nat(), "groups", "own", outbound=(), complete=MAYBE), PLACE, MAYBE.decides),
+        (with_part(by_nat(), "subnets", "exit", vpc=MAYBE), PLACE, MAYBE.decides),
+        (by_nat(vpc={"zones": ByService((Zone("z", "ssm", MAYBE),))}), PLACE,
+         "where the hosted zone 'z' leads"),
+        (network(endpoints=(endpoint("ssm", policy="unreadable"), endpoint("ssmmessages"))), PLACE,
+         "the policy of the endpoint 'ssm'"),
+        # What `depends on` can be followed by.
+        (by_nat(nat={"subnet": None}, vpc={"internet_gateways": ()}), PLACE,
+         ("whether the NAT gateway 'nat', to which the route table 'private' of the subnet "
+          "'here' leads, has a way out")),
+    ],
+)  # fmt: skip
+def test_what_decides(net: Network, place: Placement | None, decides: str) -> None:
+    found = Judge(net).judge([] if place is None else [place])
+    assert (found.state, found.decides) == (State.UNKNOWN, (decides,))
 
 
 DENY: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
@@ -419,41 +388,43 @@ def test_policy_of_an_endpoint(statements: object, expected: str) -> None:
     assert said(network(endpoints=(closed,)), services=("ssm",)) == expected
 
 
-def test_policy_that_can_not_be_read() -> None:
-    by_parameter = endpoint("ssm", policy="unreadable")
-    net = network(endpoints=(by_parameter,))
-    assert verdict(net, services=("ssm",)).decides == ("the policy of the endpoint 'ssm'",)
-
-
 GATEWAY = Endpoint("gw", "gw", "s3", gateway=True, tables=("private",))
+
+
+def by_gateway(
+    *more: Endpoint,
+    of_network: dict[str, Any] | None = None,
+    **changes: Any,  # noqa: ANN401
+) -> Network:
+    """A gateway endpoint with changes."""
+    return network(endpoints=(GATEWAY._replace(**changes), *more), **(of_network or {}))
+
+
+def in_table(table: str | Unknown | None) -> dict[str, Any]:
+    return {"subnet": {"table": table}, "vpc": {"main_table": "main"}}
 
 
 @pytest.mark.parametrize(
     ("net", "expected"),
     [
-        (network(endpoints=(GATEWAY,)), OPEN),
-        (network(endpoints=(GATEWAY._replace(tables=("other",)),)), ENDPOINT_MISSING),
-        (network(endpoints=(GATEWAY._replace(tables=("other", MAYBE)),)), UNKNOWN),
-        (network(endpoints=(GATEWAY._replace(tables=()),), routes=(TO_NAT,)), OPEN),
-        (network(endpoints=(GATEWAY._replace(exists=ON),)), UNKNOWN),
-        (network(endpoints=(GATEWAY._replace(exists=False),)), ENDPOINT_MISSING),
-        (network(endpoints=(GATEWAY,), subnet={"table": None}), ENDPOINT_MISSING),
-        (network(endpoints=(GATEWAY,), subnet={"table": "public"}), ENDPOINT_MISSING),
-        (
-            network(endpoints=(GATEWAY._replace(tables=("main",)),), subnet={"table": None},
-                    vpc={"main_table": "main"}),
-            OPEN,
-        ),
-        (network(endpoints=(GATEWAY,), subnet={"table": MAYBE}), UNKNOWN),
-        (network(endpoints=(GATEWAY,), outbound=rules(PrefixList("pl-1", "s3"))), OPEN),
-        (network(endpoints=(GATEWAY,), outbound=rules(INSIDE)), EGRESS_CLOSED),
-        (network(endpoints=(GATEWAY._replace(policy={"Statement": [DENY]}),)),
+        (by_gateway(), OPEN),
+        (by_gateway(tables=("other",)), ENDPOINT_MISSING),
+        (by_gateway(tables=("other", MAYBE)), UNKNOWN),
+        (by_gateway(tables=(), of_network={"routes": (TO_NAT,)}), OPEN),
+        (by_gateway(exists=ON), UNKNOWN),
+        (by_gateway(exists=False), ENDPOINT_MISSING),
+        (by_gateway(of_network={"subnet": {"table": None}}), ENDPOINT_MISSING),
+        (by_gateway(of_network=in_table("public")), ENDPOINT_MISSING),
+        (by_gateway(tables=("main",), of_network=in_table(None)), OPEN),
+        (by_gateway(of_network=in_table(MAYBE)), UNKNOWN),
+        (by_gateway(of_network={"outbound": rules(PrefixList("pl-1", "s3"))}), OPEN),
+        (by_gateway(of_network={"outbound": rules(INSIDE)}), EGRESS_CLOSED),
+        (by_gateway(policy={"Statement": [DENY]}), ENDPOINT_UNREACHABLE),
+        (by_gateway(policy={"Statement": [DENY]}, of_network={"routes": (TO_NAT,)}),
          ENDPOINT_UNREACHABLE),
-        (network(endpoints=(GATEWAY._replace(policy={"Statement": [DENY]}),), routes=(TO_NAT,)),
-         ENDPOINT_UNREACHABLE),
-        (network(endpoints=(GATEWAY,), vpc={"dns_support": False}), UNKNOWN),
-        (network(endpoints=(GATEWAY, endpoint("s3", groups=("empty",)))), ENDPOINT_UNREACHABLE),
-        (network(endpoints=(GATEWAY, endpoint("s3", private_dns=False))), OPEN),
+        (by_gateway(of_network={"vpc": {"dns_support": False}}), UNKNOWN),
+        (by_gateway(endpoint("s3", groups=("empty",))), ENDPOINT_UNREACHABLE),
+        (by_gateway(endpoint("s3", private_dns=False)), OPEN),
         (network(endpoints=(endpoint("s3"),)), OPEN),
         (network(), ENDPOINT_MISSING),
     ],
@@ -462,15 +433,17 @@ def test_gateway_of_s3(net: Network, expected: str) -> None:
     assert said(net, services=("s3",)) == expected
 
 
+OFF: Final = endpoint("ssm", private_dns=False)
+
+
 @pytest.mark.parametrize(
     ("zone", "endpoints", "expected"),
     [
-        (Zone("z", "ssm", "ssm"), (endpoint("ssm", private_dns=False),), OPEN),
-        (Zone("z", "ssm", "ssm"), (endpoint("ssm", private_dns=False, groups=("empty",)),),
-         ENDPOINT_UNREACHABLE),
-        (Zone("z", "ssm", "ssm", ON), (endpoint("ssm", private_dns=False),), UNKNOWN),
-        (Zone("z", "kms", "ssm"), (endpoint("ssm", private_dns=False),), ENDPOINT_UNREACHABLE),
-        (Zone("z", "ssm", MAYBE), (endpoint("ssm", private_dns=False),), UNKNOWN),
+        (Zone("z", "ssm", "ssm"), (OFF,), OPEN),
+        (Zone("z", "ssm", "ssm"), (OFF._replace(groups=("empty",)),), ENDPOINT_UNREACHABLE),
+        (Zone("z", "ssm", "ssm", ON), (OFF,), UNKNOWN),
+        (Zone("z", "kms", "ssm"), (OFF,), ENDPOINT_UNREACHABLE),
+        (Zone("z", "ssm", MAYBE), (OFF,), UNKNOWN),
         (Zone("z", "ssm", "vpce-1"), (), UNKNOWN),
     ],
 )  # fmt: skip
@@ -479,11 +452,6 @@ def test_hosted_zone_of_ones_own_stands_in_for_private_dns(
 ) -> None:
     net = network(endpoints=endpoints, vpc={"zones": ByService((zone,))})
     assert said(net, services=("ssm",)) == expected
-
-
-def test_hosted_zone_decides_before_the_nat() -> None:
-    net = by_nat(vpc={"zones": ByService((Zone("z", "ssm", MAYBE),))})
-    assert verdict(net).decides == ("where the hosted zone 'z' leads",)
 
 
 OUT = AclEntry(100, egress=True, allows=True, range=ALL, ports=(443, 443))
@@ -504,14 +472,6 @@ def test_network_acl(entries: tuple[AclEntry, ...], to_nat: str, to_endpoint: st
     own = {"acl": NetworkAcl("acl", entries)}
     assert said(by_nat(subnet=own)) == to_nat
     assert said(by_endpoints({}, subnet=own)) == to_endpoint
-
-
-def test_another_interface_may_offer_another_way() -> None:
-    assert said(network(), PLACE._replace(other_interfaces=True)) == UNKNOWN
-
-
-def test_nothing_is_known_of_compute_without_a_place() -> None:
-    assert Judge(by_nat()).judge([]).decides == ("where the compute is",)
 
 
 def test_the_worst_place_is_the_verdict() -> None:
@@ -643,26 +603,3 @@ def test_rules_that_let_https_pass(
     protocol: object, low: object, high: object, expected: object
 ) -> None:
     assert admits_https(protocol, low, high) is expected
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("com.amazonaws.eu-west-1.ssm", ("ssm", False)),
-        ("com.amazonaws.us-east-1.ssm-fips", ("ssm", True)),
-        ("cn.com.amazonaws.cn-north-1.ssmmessages", ("ssmmessages", False)),
-    ],
-)
-def test_service_of_an_endpoint(name: str, expected: tuple[str, bool]) -> None:
-    assert service_of(name) == expected
-
-
-def test_facts() -> None:
-    assert any_of([False, MAYBE, ON]) == MAYBE
-    assert any_of([False, ON]) is ON
-    assert any_of([MAYBE, True]) is True
-    assert any_of([]) is False
-    assert all_of([True, MAYBE, ON]) == MAYBE
-    assert all_of([True, ON]) is ON
-    assert all_of([MAYBE, False]) is False
-    assert all_of([]) is True

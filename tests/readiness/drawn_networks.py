@@ -96,8 +96,8 @@ OUTBOUND: Final = (
     _https(CidrIp="0.0.0.0/1"),
     _https(CidrIp="128.0.0.0/1"),
 )
-ALLOWS_ALL: Final = {"Effect": "Allow", "Action": "*"}
-POLICIES: Final = (
+ALLOWS_ALL: Final[dict[str, Any]] = {"Effect": "Allow", "Action": "*"}
+POLICIES: Final[tuple[dict[str, Any], ...]] = (
     ALLOWS_ALL,
     {"Effect": "Allow", "Action": ["ssm:*", "ssmmessages:*"]},
     {"Effect": "Allow", "Action": "ssm:GetParameter"},

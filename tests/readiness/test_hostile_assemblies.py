@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -69,7 +69,7 @@ DEEP: Final[list[tuple[str, dict[str, Any], object, frozenset[str], bool]]] = [
     ("role of a policy", WITH_DENY, {"Ref": "Role"}, UNKNOWN | DENIED, True),
     *((place, profile_and_role(inline(ALL | {place: "DEEP"})), "*", UNKNOWN, place != "Sid")
       for place in ("Action", "Resource", "Sid", "Condition")),
-    ("statement", profile_and_role(inline("DEEP", ALL)), "*", UNKNOWN, True),
+    ("statement", profile_and_role(inline(cast("Any", "DEEP"), ALL)), "*", UNKNOWN, True),
     ("role's name", profile_and_role(inline(ALL) | {"RoleName": "DEEP"}), "*", UNKNOWN, False),
     ("everywhere", EVERYWHERE, {"Ref": "Profile"}, UNKNOWN, True),
 ]  # fmt: skip
@@ -292,20 +292,20 @@ def places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | in
 
 
 FUNCTIONS: Final[list[Any]] = [
-    *({"Ref": of} for of in ("Role", "AWS::NoValue", [])),
-    *({"Fn::GetAtt": of} for of in ([], ["Nested", "Outputs.X"], "Role.Arn")),
-    *({"Fn::Sub": of} for of in ("${", "${Role.Arn}${!x}${}", [], ["${a}", []])),
-    *({"Fn::Join": of} for of in (["", ["a", {"Ref": "Role"}]], [3, None])),
-    *({"Fn::Select": of} for of in (["-1", ["a"]], [0, {"Fn::Split": ["", "a"]}], [9**99, ["a"]])),
+    *({"Ref": "Role"}, {"Ref": "AWS::NoValue"}, {"Ref": []}),
+    *({"Fn::GetAtt": []}, {"Fn::GetAtt": ["Nested", "Outputs.X"]}, {"Fn::GetAtt": "Role.Arn"}),
+    *({"Fn::Sub": "${"}, {"Fn::Sub": "${Role.Arn}${!x}${}"}, {"Fn::Sub": []}),
+    *({"Fn::Sub": ["${a}", []]}, {"Fn::Join": ["", ["a", {"Ref": "Role"}]]}),
+    *({"Fn::Join": [3, None]}, {"Fn::Select": ["-1", ["a"]]}, {"Fn::Select": [9**99, ["a"]]}),
+    {"Fn::Select": [0, {"Fn::Split": ["", "a"]}]},
     {"Fn::Select": [1, {"Fn::Split": ["/", {"Fn::GetAtt": ["Role", "Arn"]}]}]},
-    *({"Fn::FindInMap": of} for of in (["M", "a", "b"], [[], {}, None])),
     {"Fn::FindInMap": ["M", "z", "b", {"DefaultValue": []}]},
     {"Fn::Select": [0, {"Fn::Cidr": ["10.0.0.0/8", 9**99, "-1"]}]},
-    *({"Fn::ImportValue": of} for of in ({"Fn::Sub": "x-${Name}"}, [])),
+    *({"Fn::FindInMap": ["M", "a", "b"]}, {"Fn::FindInMap": [[], {}, None]}),
+    *({"Fn::ImportValue": {"Fn::Sub": "x-${Name}"}}, {"Fn::ImportValue": []}),
     {"Fn::GetStackOutput": {"StackName": [], "OutputName": {}}},
-    *({"Fn::If": of} for of in (["C", {"Ref": "Role"}], [])),
-    {"Fn::ForEach::Loop": [1]},
-    {"Fn::Transform": None},
+    *({"Fn::If": ["C", {"Ref": "Role"}]}, {"Fn::If": []}),
+    *({"Fn::ForEach::Loop": [1]}, {"Fn::Transform": None}),
     *("{{resolve:ssm:x}}", "\0", "\ud800", "*" * 500),
 ]
 PLACES = places(WHOLE)

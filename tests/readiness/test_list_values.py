@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from session_manager_permissions._network.verdicts import NO_NETWORK_PATH, State
+from session_manager_permissions._network.verdicts import NO_NETWORK_PATH
 
-from .judging import att, nested, ref, resource, said, verdicts, write
+from .judging import att, nested, ref, resource, said_of, write
 from .policy_table import ALL, DENIED, EC2_TRUST, NO_CHANNEL, READY, UNKNOWN, deny
 from .reports import Report, inline, policy, profile_and_role
-from .test_network import templated
+from .test_network import OPEN, templated
+from .test_network import UNKNOWN as NOT_KNOWN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 CORE: Final = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 OTHER: Final = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
 GIVEN: Final = ref("Given")
-SPLIT: Final = {"Fn::Split": ["|", GIVEN]}
+ARNS: Final = {"ManagedPolicyArns": GIVEN}
 
 
 def allowing(actions: object, effect: str = "Allow") -> dict[str, Any]:
@@ -38,20 +39,33 @@ def joined(separator: str, *entries: object) -> dict[str, Any]:
     return {"Fn::Join": [separator, [*entries]]}
 
 
+def split(separator: str, source: object) -> dict[str, Any]:
+    return {"Fn::Split": [separator, source]}
+
+
+def of_map(key: object) -> dict[str, Any]:
+    return {"ManagedPolicyArns": {"Fn::FindInMap": ["Map", key, "arns"]}}
+
+
+STRING: Final = {"Type": "String"}
+LIST: Final = {"Type": "CommaDelimitedList"}
+
+
+SPLIT: Final = split("|", GIVEN)
 OF_A_ROLE: Final = [
     # what the parameter of a nested stack is given, how its role uses it, what is found of it
-    ("managed policies", f"{OTHER},{CORE}", {"ManagedPolicyArns": GIVEN}, READY),
-    ("and a blank", f"{OTHER}, {CORE}", {"ManagedPolicyArns": GIVEN}, READY),
+    ("managed policies", f"{OTHER},{CORE}", ARNS, READY),
+    ("and a blank", f"{OTHER}, {CORE}", ARNS, READY),
     ("and a further entry", OTHER, {"ManagedPolicyArns": [GIVEN, CORE]}, READY),
-    ("none of which allows", f"{OTHER},{OTHER}", {"ManagedPolicyArns": GIVEN}, NO_CHANNEL),
+    ("none of which allows", f"{OTHER},{OTHER}", ARNS, NO_CHANNEL),
     ("one of them", f"{CORE},{OTHER}", {"ManagedPolicyArns": [{"Fn::Select": [0, GIVEN]}]}, READY),
     ("another one of them", f"{CORE},{OTHER}",
      {"ManagedPolicyArns": [{"Fn::Select": ["1", GIVEN]}]}, NO_CHANNEL),
     ("split", f"{OTHER}|{CORE}", {"ManagedPolicyArns": SPLIT}, READY),
     ("a parameter of the parent among them", joined(",", CORE, ref("Open")),
-     {"ManagedPolicyArns": GIVEN}, UNKNOWN),
+     ARNS, UNKNOWN),
     ("in too many worlds", joined(",", *({"Fn::If": [f"Is{n}", CORE, OTHER]} for n in range(7))),
-     {"ManagedPolicyArns": GIVEN}, UNKNOWN),
+     ARNS, UNKNOWN),
     ("allowed actions", "ssmmessages:*,ssm:*", allowing(GIVEN), READY),
     ("allowed actions, split", "ssmmessages:*|ssm:*", allowing(SPLIT), READY),
     ("allowed actions that do not suffice", "s3:*,ssm:*", allowing(GIVEN), NO_CHANNEL),
@@ -59,11 +73,9 @@ OF_A_ROLE: Final = [
      {"ManagedPolicyArns": [CORE]} | allowing(GIVEN, "Deny"), DENIED),
     ("denied actions of another service", "s3:*,ec2:*",
      {"ManagedPolicyArns": [CORE]} | allowing(GIVEN, "Deny"), READY),
-    ("of a map", CORE, {"ManagedPolicyArns": {"Fn::FindInMap": ["Map", "both", "arns"]}}, READY),
-    ("of a map by what is given", "none",
-     {"ManagedPolicyArns": {"Fn::FindInMap": ["Map", GIVEN, "arns"]}}, NO_CHANNEL),
-    ("of a map by a parameter of the parent", ref("Open"),
-     {"ManagedPolicyArns": {"Fn::FindInMap": ["Map", GIVEN, "arns"]}}, UNKNOWN),
+    ("of a map", CORE, of_map("both"), READY),
+    ("of a map by what is given", "none", of_map(GIVEN), NO_CHANNEL),
+    ("of a map by a parameter of the parent", ref("Open"), of_map(GIVEN), UNKNOWN),
     ("services", "ec2.amazonaws.com,ssm.amazonaws.com", trusting(GIVEN), READY),
     ("services, split", "ssm.amazonaws.com|ec2.amazonaws.com", trusting(SPLIT), READY),
 ]  # fmt: skip
@@ -75,14 +87,14 @@ OF_A_ROLE: Final = [
 def test_lists_of_a_role(
     tmp_path: Path, given: object, role: dict[str, Any], expected: frozenset[str]
 ) -> None:
+    names = [f"P{number}" for number in range(7)]
     parent = {
-        "Parameters": {name: {"Type": "String"} for name in ("Open", *(f"P{n}" for n in range(7)))},
-        "Conditions": {f"Is{n}": {"Fn::Equals": [ref(f"P{n}"), "yes"]} for n in range(7)},
+        "Parameters": dict.fromkeys(["Open", *names], STRING),
+        "Conditions": {f"Is{name[1:]}": {"Fn::Equals": [ref(name), "yes"]} for name in names},
         "Resources": {"Nested": nested("nested", Parameters={"Given": given})},
     }
-    kind = "String" if "|" in str(given) else "CommaDelimitedList"
     child = profile_and_role(role) | {
-        "Parameters": {"Given": {"Type": kind}},
+        "Parameters": {"Given": STRING if "|" in str(given) else LIST},
         "Mappings": {"Map": {"both": {"arns": [OTHER, CORE]}, "none": {"arns": [OTHER]}}},
     }
     assert Report(write(tmp_path, Stack=parent, nested=child), strict=False).rules == expected
@@ -121,81 +133,73 @@ def test_managed_policies_of_which_a_parameter_chooses_one(
 def test_roles_of_a_policy(tmp_path: Path, roles: object, expected: frozenset[str]) -> None:
     parent = profile_and_role(
         inline(ALL) | {"RoleName": "Web"}, Nested=nested("nested", Parameters={"Given": roles})
-    ) | {"Parameters": {"Open": {"Type": "String"}}}
-    child = {
-        "Parameters": {"Given": {"Type": "CommaDelimitedList"}},
-        "Resources": {"Policy": policy(deny("*"), roles=GIVEN)},
-    }
+    ) | {"Parameters": {"Open": STRING}}
+    resources = {"Policy": policy(deny("*"), roles=GIVEN)}
+    child = {"Parameters": {"Given": LIST}, "Resources": resources}
     assert Report(write(tmp_path, Stack=parent, nested=child), strict=False).rules == expected
 
 
 PRIVATE, PUBLIC = ref("Private"), ref("Public")
-OPEN_, UNKNOWN_ = State.OPEN.value, State.UNKNOWN.value
 
 
-def split(separator: str, source: object) -> dict[str, Any]:
-    return {"Fn::Split": [separator, source]}
-
-
-SUBNETS: Final = [
-    ("joined and split", split(",", joined(",", PRIVATE, PRIVATE)), OPEN_),
-    ("by two characters", split("||", joined("||", PRIVATE, PRIVATE)), OPEN_),
-    ("of a text", split(",", {"Fn::Sub": "${Private},${Private}"}), OPEN_),
-    ("one of them", [{"Fn::Select": [0, split(",", joined(",", PRIVATE, PUBLIC))]}], OPEN_),
-    ("among others", [PRIVATE, split(",", joined(",", PRIVATE))], OPEN_),
-    ("and one without a way out", split(",", joined(",", PRIVATE, PUBLIC)), NO_NETWORK_PATH),
-    ("by a character that an id has", split("-", joined("-", PRIVATE, PRIVATE)), UNKNOWN_),
-    ("and a parameter", split(",", joined(",", PRIVATE, ref("Open"))), UNKNOWN_),
-    ("of a parameter", split(",", ref("Open")), UNKNOWN_),
-    ("of a parameter that is a list", ref("OpenList"), UNKNOWN_),
-    ("by an export", split("||", {"Fn::ImportValue": "Subnets"}), OPEN_),
-    ("by an export that is not here", split("||", {"Fn::ImportValue": "Others"}), UNKNOWN_),
-]
+def fleet(subnets: object, **group: object) -> dict[str, Any]:
+    """Instances in these subnets; a public one gives them no address, so it is no way out."""
+    by = {"VPCZoneIdentifier": subnets, "LaunchConfigurationName": ref("Launch")}
+    return {
+        "Launch": resource("AWS::AutoScaling::LaunchConfiguration", **group),
+        "Fleet": resource("AWS::AutoScaling::AutoScalingGroup", **by),
+    }
 
 
 @pytest.mark.parametrize(
-    ("subnets", "expected"), [pytest.param(*row[1:], id=row[0]) for row in SUBNETS]
+    ("subnets", "expected"),
+    [
+        (split(",", joined(",", PRIVATE, PRIVATE)), OPEN),
+        (split("||", joined("||", PRIVATE, PRIVATE)), OPEN),
+        (split(",", {"Fn::Sub": "${Private},${Private}"}), OPEN),
+        ([{"Fn::Select": [0, split(",", joined(",", PRIVATE, PUBLIC))]}], OPEN),
+        ([PRIVATE, split(",", joined(",", PRIVATE))], OPEN),
+        (split(",", joined(",", PRIVATE, PUBLIC)), NO_NETWORK_PATH),
+        (split("-", joined("-", PRIVATE, PRIVATE)), NOT_KNOWN),  # which an id has
+        (split(",", joined(",", PRIVATE, ref("Open"))), NOT_KNOWN),
+        (split(",", ref("Open")), NOT_KNOWN),
+        (ref("OpenList"), NOT_KNOWN),
+        (split("||", {"Fn::ImportValue": "Subnets"}), OPEN),
+        (split("||", {"Fn::ImportValue": "Others"}), NOT_KNOWN),
+    ],
 )
 def test_lists_of_subnets(tmp_path: Path, subnets: object, expected: str) -> None:
-    """A public subnet gives the instances no address, so it is no way out."""
-    launcher = resource("AWS::AutoScaling::LaunchConfiguration", SecurityGroups=[])
-    by = {"VPCZoneIdentifier": subnets, "LaunchConfigurationName": ref("Launch")}
-    body = templated(
-        Instance=None, Launch=launcher, Fleet=resource("AWS::AutoScaling::AutoScalingGroup", **by)
-    )
     exported = {"Value": joined("||", PRIVATE, PRIVATE), "Export": {"Name": "Subnets"}}
-    body["Parameters"] = {"Open": {"Type": "String"}, "OpenList": {"Type": "List<String>"}}
-    body["Outputs"] = {"Subnets": exported}
-    (found,) = verdicts(write(tmp_path, Stack=body)).values()
-    assert said(found) == expected
+    body = templated(Instance=None, **fleet(subnets, SecurityGroups=[])) | {
+        "Parameters": {"Open": STRING, "OpenList": {"Type": "List<String>"}},
+        "Outputs": {"Subnets": exported},
+    }
+    assert said_of(tmp_path, Stack=body) == expected
+
+
+def both(two: object, other: object) -> dict[str, Any]:
+    return {"Fn::If": ["Both", two, other]}
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (joined(",", PRIVATE, PRIVATE), OPEN_),
+        (joined(",", PRIVATE, PRIVATE), OPEN),
         (joined(", ", PRIVATE, PUBLIC), NO_NETWORK_PATH),
-        ({"Fn::If": ["Both", joined(",", PRIVATE, PRIVATE), PRIVATE]}, UNKNOWN_),
-        ({"Fn::If": ["Both", joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)]},
-         NO_NETWORK_PATH),
+        (both(joined(",", PRIVATE, PRIVATE), PRIVATE), NOT_KNOWN),
+        (both(joined(",", PRIVATE, PUBLIC), joined(",", PUBLIC, PRIVATE)), NO_NETWORK_PATH),
     ],
-    ids=["two", "with blanks", "one or two", "in two orders"],
-)  # fmt: skip
+)
 def test_lists_of_subnets_of_a_nested_stack(
     tmp_path: Path, given: dict[str, Any], expected: str
 ) -> None:
     parameters = {"Subnets": given, "Group": att("Group", "GroupId")}
-    parent = templated(Instance=None, Nested=nested("nested", Parameters=parameters))
-    parent["Conditions"] = {"Both": {"Fn::Equals": [ref("Open"), "yes"]}}
-    parent["Parameters"] = {"Open": {"Type": "String"}}
-    launcher = resource("AWS::AutoScaling::LaunchConfiguration", SecurityGroups=[ref("Group")])
-    by = {"VPCZoneIdentifier": ref("Subnets"), "LaunchConfigurationName": ref("Launch")}
+    parent = templated(Instance=None, Nested=nested("nested", Parameters=parameters)) | {
+        "Conditions": {"Both": {"Fn::Equals": [ref("Open"), "yes"]}},
+        "Parameters": {"Open": STRING},
+    }
     child = {
         "Parameters": {"Subnets": {"Type": "List<AWS::EC2::Subnet::Id>"}, "Group": {}},
-        "Resources": {
-            "Launch": launcher,
-            "Fleet": resource("AWS::AutoScaling::AutoScalingGroup", **by),
-        },
+        "Resources": fleet(ref("Subnets"), SecurityGroups=[ref("Group")]),
     }
-    (found,) = verdicts(write(tmp_path, Stack=parent, nested=child)).values()
-    assert said(found) == expected
+    assert said_of(tmp_path, Stack=parent, nested=child) == expected

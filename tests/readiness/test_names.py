@@ -119,12 +119,10 @@ RESOLVER_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
 ]  # fmt: skip
 
 
-def firewall(
-    *rules: object, vpc: object = ref("Vpc"), priority: int = 101, **domains: object
-) -> dict[str, Any]:
+def firewall(*rules: object, vpc: object = ref("Vpc"), **domains: object) -> dict[str, Any]:
     """A DNS firewall of the VPC with these rules, for domains and for those of AWS."""
     kind = f"{RESOLVER}Firewall"
-    given = {"VpcId": vpc, "FirewallRuleGroupId": ref("Rules"), "Priority": priority}
+    given = {"VpcId": vpc, "FirewallRuleGroupId": ref("Rules"), "Priority": 101}
     return {
         "Firewall": resource(f"{kind}RuleGroupAssociation", **given),
         "Rules": resource(f"{kind}RuleGroup", FirewallRules=[*rules]),
@@ -139,7 +137,7 @@ def rule(action: object, domains: object, priority: object = 5, **more: object) 
 
 DOMAINS, AWS = att("Domains", "Id"), att("Aws", "Id")
 BLOCKS = rule("BLOCK", DOMAINS)
-ALL: Final = {"Domains": ["*"]}
+ALL: Final[dict[str, Any]] = {"Domains": ["*"]}
 
 
 def before(priority: object, *rules: object) -> dict[str, Any]:
@@ -249,7 +247,7 @@ def zoned(name: str, expected: str, of: object, /, *leads: dict[str, Any], **cha
 
 BY_REGION: Final = "ssm.${AWS::Region}.${AWS::URLSuffix}"
 DIFFERS: Final = record(AliasTarget={"DNSName": "example.com"})
-BY_CNAME: Final = {
+BY_CNAME: Final[dict[str, Any]] = {
     "AliasTarget": None,
     "Type": "CNAME",
     "ResourceRecords": [{"Fn::Select": [0, att("Ssm", "DnsEntries")]}],

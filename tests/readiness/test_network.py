@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_eks_v2 as eks
@@ -24,7 +23,6 @@ from aws_cdk.cloudformation_include import CfnInclude
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from session_manager_permissions import SessionManagerEndpoints
 from session_manager_permissions._network.verdicts import (
     EGRESS_CLOSED,
     ENDPOINT_MISSING,
@@ -34,7 +32,7 @@ from session_manager_permissions._network.verdicts import (
 )
 from session_manager_permissions._readiness.network.vpcs import _KNOWN
 from session_manager_permissions._readiness.rules import NO_INSTANCE_PROFILE
-from tests.conftest import DATA, HERE, MakeApp, MakeStack, synth
+from tests.conftest import DATA, synth
 
 from .judging import (
     att,
@@ -154,28 +152,12 @@ def in_addresses_of_ipam(stack: cdk.Stack) -> None:
     endpoints(in_isolated(stack, ip_addresses=addresses))
 
 
-def let_out_to_https(stack: cdk.Stack) -> None:
-    machine = instance(stack, vpc(stack), allow_all_outbound=False)
-    machine.connections.allow_to_any_ipv4(ec2.Port.tcp(443))
-
-
 def let_out_to_a_group(stack: cdk.Stack) -> None:
     """CDK writes the rule as a resource of its own, and AWS's default may stay beside it."""
     network = vpc(stack)
     machine = instance(stack, network, allow_all_outbound=False)
     database = ec2.SecurityGroup(stack, "Database", vpc=network)
     machine.connections.allow_to(database, ec2.Port.tcp(5432))
-
-
-def looked_up(stack: cdk.Stack) -> ec2.IVpc:
-    return ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-1",
-        availability_zones=["eu-west-1a"],
-        isolated_subnet_ids=["subnet-1"],
-        vpc_cidr_block="10.0.0.0/16",
-    )
 
 
 def a_shut_network_acl(stack: cdk.Stack, *ports: ec2.AclTraffic) -> None:
@@ -215,40 +197,27 @@ def nodes_of_eks(stack: cdk.Stack) -> None:
     cluster.add_nodegroup_capacity("Nodes")
 
 
-def group_in_two_kinds_of_subnet(stack: cdk.Stack) -> None:
-    network = vpc(stack, KINDS.PUBLIC, KINDS.PRIVATE_WITH_EGRESS, KINDS.PRIVATE_ISOLATED)
-    both = ec2.SubnetSelection(subnets=[*network.private_subnets, *network.isolated_subnets])
-    autoscaling.AutoScalingGroup(stack, "Group", vpc=network, vpc_subnets=both, **MACHINE)
-
-
-# Those that are closed are `BROKEN` in `test_compute_findings`, but for the ones here.
+# Others are in `test_networks_of_public_apps`; those that are closed are `BROKEN` in
+# `test_compute_findings`.
 SHAPES: Final[list[tuple[str, Callable[[cdk.Stack], object], str]]] = [
-    ("in a public subnet", in_public, OPEN),
     ("in a public subnet without addresses", in_public_without_addresses, NO_NETWORK_PATH),
     ("with an Elastic IP address", with_an_elastic_address, OPEN),
-    ("behind NAT", lambda s: instance(s, vpc(s)), OPEN),
     ("behind no NAT", lambda s: instance(
         s, vpc(s, KINDS.PUBLIC, KINDS.PRIVATE_WITH_EGRESS, nat_gateways=0), vpc_subnets=EGRESS),
      NO_NETWORK_PATH),
     ("with routes that a VPN gateway propagates",
      lambda s: in_isolated(s, vpn_gateway=True, vpn_route_propagation=[ISOLATED]), UNKNOWN),
-    ("by endpoints", lambda s: endpoints(in_isolated(s)), OPEN),
     ("by zones of one's own", by_zones_of_ones_own, OPEN),
     ("by endpoints that admit the instance", by_endpoints_that_admit_the_instance, OPEN),
     ("by endpoints in an imported group", by_endpoints_in_an_imported_group, UNKNOWN),
     ("by endpoints for the own account", by_endpoints_for_the_own_account, OPEN),
     ("in addresses of IPAM", in_addresses_of_ipam, OPEN),
-    ("let out to HTTPS", let_out_to_https, OPEN),
     ("let out to a group", let_out_to_a_group, UNKNOWN),
-    ("in an imported VPC", lambda s: instance(s, looked_up(s), vpc_subnets=ISOLATED), UNKNOWN),
-    ("in the default VPC", lambda s: ec2.CfnInstance(s, "Instance", image_id="ami-1"), UNKNOWN),
     ("dual-stack", lambda s: instance(
         s, vpc(s, ip_protocol=ec2.IpProtocol.DUAL_STACK), vpc_subnets=PUBLIC), UNKNOWN),
     ("an open network ACL", an_open_network_acl, OPEN),
-    ("bastion", lambda s: ec2.BastionHostLinux(s, "Bastion", vpc=vpc(s)), OPEN),
     ("capacity of ECS", capacity_of_ecs, OPEN),
     ("nodes of EKS", nodes_of_eks, OPEN),
-    ("group in two kinds of subnet", group_in_two_kinds_of_subnet, NO_NETWORK_PATH),
 ]  # fmt: skip
 
 
@@ -566,7 +535,8 @@ ROUTE_ROWS: Final[list[Row]] = [
     behind_nat("VPC by parameter", UNKNOWN, Private=subnet(VpcId=PARAMETER)),
     behind_nat("VPC of a custom resource", UNKNOWN, Private=subnet(VpcId=att("Custom", "VpcId")),
                Custom=custom()),
-    behind_nat("subnet by parameter", UNKNOWN, Instance=compute(SubnetId=PARAMETER)),
+    *(behind_nat(f"subnet {name}", UNKNOWN, Instance=compute(SubnetId=id_))
+      for name, id_ in (("by parameter", PARAMETER), ("by id", "subnet-1"), ("of nobody", None))),
     behind_nat("public access not blocked", OPEN, Blocks=blocking("off")),
     behind_nat("public access blocked both ways", UNKNOWN, Blocks=blocking("block-bidirectional")),
     behind_nat("public access blocked both ways, and a regional NAT gateway", UNKNOWN,
@@ -714,6 +684,7 @@ ENDPOINT_ROWS: Final[list[Row]] = [
     of_ssm("private DNS not written", ENDPOINT_UNREACHABLE, PrivateDnsEnabled=None),
     of_ssm("private DNS by parameter", UNKNOWN, PrivateDnsEnabled=PARAMETER),
     of_ssm("service by parameter", UNKNOWN, ServiceName=PARAMETER),
+    of_ssm("named as in China", OPEN, ServiceName="cn.com.amazonaws.eu-west-1.ssm"),
     of_ssm("of another region", ENDPOINT_MISSING, ServiceName="com.amazonaws.eu-west-2.ssm"),
     of_ssm("in a VPC by parameter", UNKNOWN, VpcId=PARAMETER, **FOREIGN),
     of_ssm("in a VPC by parameter, in a subnet of the VPC", OPEN, VpcId=PARAMETER),
@@ -1050,32 +1021,17 @@ def test_what_another_account_or_region_adds_is_of_something_else(
     tmp_path: Path, here: str, there: str, expected: str
 ) -> None:
     """Endpoints in a VPC by id, in one by parameter, and those that a loop makes."""
-    for parts in (both(), both(VpcId=PARAMETER), LOOP):
+    for parts, decides in (
+        (both(), "whether this app makes the VPC 'vpc-1'"),
+        (both(VpcId=PARAMETER), "the parameter 'Given'"),
+        (LOOP, "what 'Fn::ForEach::Endpoints' makes"),
+    ):
         paths = write(tmp_path, Here=ALONE, There={"Resources": parts})
         deployed_to(tmp_path, "Here", here)
         deployed_to(tmp_path, "There", there)
         (found,) = verdicts(paths).values()
         assert said(found) == expected
-
-
-def test_vpc_that_the_app_looks_up_itself(make_app: MakeApp, make_stack: MakeStack) -> None:
-    """The second stack adds what the VPC of the first lacks; in another region it adds nothing."""
-    app = make_app()
-    first = make_stack("Made", scope=app, env=HERE)
-    in_isolated(first)
-    for name, region in (("Same", HERE.region), ("Other", "us-east-1")):
-        env = cdk.Environment(account=HERE.account, region=region)
-        stack = make_stack(name, scope=app, env=env)
-        SessionManagerEndpoints(stack, "Endpoints", vpc=looked_up(stack))
-    folder = synth(first)
-    for names, expected in (
-        (["Made"], NO_NETWORK_PATH),
-        (["Made", "Same"], UNKNOWN),
-        (["Made", "Other"], NO_NETWORK_PATH),
-    ):
-        (found,) = verdicts([str(folder / f"{name}.template.json") for name in names]).values()
-        assert said(found) == expected
-        assert expected != UNKNOWN or found.decides == ("whether this app makes the VPC 'vpc-1'",)
+        assert found.decides[:1] == ((decides,) if expected == UNKNOWN else ())
 
 
 # Several templates
