@@ -89,18 +89,21 @@ class OwnPolicies:
     def _read(
         self, owner: Resource, entry: dict[str, Any], role: Role, action: str
     ) -> Iterator[_Statement]:
-        effect, condition = entry.get("Effect"), entry.get("Condition")
+        text, condition = self._parts.text, entry.get("Condition")
+        effect = text(owner, entry.get("Effect"))
         if effect == "Deny" and condition in _PLAINLY:
             return
-        actions = [str(one).lower() for one in listed(entry.get("Action"))]
-        is_plain = not condition and any(one in actions for one in ("kms:*", action.lower()))
+        actions = [text(owner, one).lower() for one in listed(entry.get("Action"))]
+        is_plain = not condition and UNKNOWN not in effect
+        is_plain = is_plain and any(one in actions for one in ("kms:*", action.lower()))
         is_certain = (
             is_plain and owner.type == _KEY
         )  # a statement of a bucket is about a part of it
         for about, certain in self._principals(owner, entry, role):
-            # A Deny of the account is one of each of its roles.
-            of = about if effect == "Allow" else "role"
-            yield _Statement(effect == "Allow", of, certain and is_certain)
+            if effect != "Deny":
+                yield _Statement(allows=True, about=about, certain=certain and is_certain)
+            if effect != "Allow":  # a Deny of the account is one of each of its roles
+                yield _Statement(allows=False, about="role", certain=certain and is_certain)
 
     def _principals(
         self, owner: Resource, entry: dict[str, Any], role: Role

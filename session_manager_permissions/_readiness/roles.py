@@ -218,11 +218,12 @@ class Roles:
 
     def _possible_names(self, resource: Resource, naming: str) -> list[Value]:
         """Return the names that a resource may be given, other than one that is generated."""
-        return [
+        names = (
             name
             for candidate in candidates(resource.properties, naming)
             for name in self._assembly.possible(resource.template, candidate.value)
-        ]
+        )
+        return [*dict.fromkeys(names)]
 
     def _index_attached(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)

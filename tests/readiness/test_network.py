@@ -960,6 +960,12 @@ ENDPOINT_ROWS: Final[list[tuple[str, dict[str, Any], str]]] = [
      ENDPOINT_UNREACHABLE),
     ("admitting a range of ports", with_endpoints(Admits=admitting(FromPort=0, ToPort="65535")),
      OPEN),
+    ("admitting ports by a function", with_endpoints(
+        Admits=admitting(FromPort={"Fn::Sub": "443"}, ToPort={"Fn::Join": ["", ["44", "3"]]},
+                         IpProtocol={"Fn::Sub": "tcp"})), OPEN),
+    ("admitting another port by a function",
+     with_endpoints(Admits=admitting(FromPort={"Fn::Sub": "80"}, ToPort={"Fn::Sub": "80"})),
+     ENDPOINT_UNREACHABLE),
     ("admitting ports by parameter", with_endpoints(Admits=admitting(FromPort=PARAMETER)), UNKNOWN),
     ("admitting a range by parameter", with_endpoints(Admits=admitting(CidrIp=PARAMETER)), UNKNOWN),
     ("admitting what something else says",

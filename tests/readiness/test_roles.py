@@ -120,6 +120,13 @@ def test_references_to_stacks_in_other_regions(make_app: MakeApp) -> None:
     assert check_app(app).rules <= UNKNOWN
 
 
+def test_name_whose_branches_agree_is_of_one_role(check: Check) -> None:
+    named = {"RoleName": {"Fn::If": ["C", "web", "web"]}}
+    body = profile_and_role(inline(ALL) | named, roles=["web"])
+
+    assert check(body | {"Conditions": {"C": {"Fn::Equals": ["a", "b"]}}}).rules == READY
+
+
 # Every form in which a policy can name its role
 
 

@@ -213,6 +213,18 @@ DOCUMENTS: Final[dict[str, tuple[dict[str, Any], list[Statement], frozenset[str]
         [decrypt()],
         UNKNOWN,
     ),
+    "a key whose policy has an effect by parameter": (
+        with_key_policy(allow("kms:*", **ACCOUNT) | {"Effect": ref("Free")}),
+        [decrypt()],
+        UNKNOWN,
+    ),
+    "a key whose policy has a joined effect and action": (
+        with_key_policy(
+            allow({"Fn::Sub": "kms:*"}, **ACCOUNT) | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}
+        ),
+        [decrypt()],
+        READY,
+    ),
     "a key whose policy lets in a user": (
         with_key_policy(allow("kms:*", **of("arn:aws:iam::1:user/ana"))),
         [decrypt()],
