@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from session_manager_permissions._patterns import UNKNOWN
 
-from .policies import Answer, may_be_about
+from .policies import Answer, holds, may_be_about
 from .templates.functions import is_function, listed, mapping
 from .templates.loading import as_document
 from .templates.values import ACCOUNT
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .templates.model import Resource
 
 _KEY: Final = "AWS::KMS::Key"
-_PLAINLY: Final = ({"Bool": {"aws:SecureTransport": "false"}},)
-"""Conditions that no call of the agent meets."""
 
 
 class _Statement(NamedTuple):
@@ -89,12 +87,12 @@ class OwnPolicies:
     def _read(
         self, owner: Resource, entry: dict[str, Any], role: Role, action: str
     ) -> Iterator[_Statement]:
-        text, condition = self._parts.text, entry.get("Condition")
+        text, always = self._parts.text, holds(entry.get("Condition"))
         effect = text(owner, entry.get("Effect"))
-        if effect == "Deny" and condition in _PLAINLY:
+        if always is False:
             return
         actions = [text(owner, one).lower() for one in listed(entry.get("Action"))]
-        is_plain = not condition and UNKNOWN not in effect
+        is_plain = always is True and UNKNOWN not in effect
         is_plain = is_plain and any(one in actions for one in ("kms:*", action.lower()))
         is_certain = (
             is_plain and owner.type == _KEY

@@ -111,7 +111,7 @@ def read(
 ) -> list[Statement]:
     """Read the statements of a policy document that may be about some actions.
 
-    The `Condition` of a statement may hold or not, because its keys come from the request.
+    The `Condition` of a statement may hold or not, because most keys come from the request.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
 
     Args:
@@ -170,6 +170,9 @@ def _may_match(patterns: tuple[str, ...], about: tuple[str, ...]) -> bool:
 def _of_entry(
     entry: dict[str, Any], source: str, known: Callable[[object], str]
 ) -> Iterator[Statement]:
+    always = holds(entry.get("Condition"))
+    if always is False:
+        return
     not_actions, not_resources = "NotAction" in entry, "NotResource" in entry
     actions = _patterns(entry, "NotAction" if not_actions else "Action", known)
     effect = known(entry.get("Effect"))
@@ -183,17 +186,38 @@ def _of_entry(
             not_actions=not_actions,
             resources=_patterns(entry, "NotResource" if not_resources else "Resource", known),
             not_resources=not_resources,
-            certain=certain and not entry.get("Condition"),
+            certain=certain and always is True,
             written_resource=entry.get("Resource"),
             condition=entry.get("Condition"),
             doubt=_doubt(entry),
         )
 
 
+def holds(condition: object) -> bool | None:
+    """Tell whether a condition holds for each call of the agent, which always uses TLS.
+
+    None if that depends on the call.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-securetransport
+    """
+    if not condition:
+        return True
+    facts: set[bool | None] = set()
+    for operator, keys in mapping(condition).items():
+        for key, values in mapping(keys).items() or [("", None)]:
+            wanted = {str(one).lower() for one in listed(values)}
+            is_known = operator.lower() in _BOOLEAN and key.lower() == "aws:securetransport"
+            is_known = is_known and wanted <= {"true", "false"}
+            facts.add("true" in wanted if is_known else None)
+    return False if False in facts else None if None in facts else facts == {True} or None
+
+
+_BOOLEAN: Final = ("bool", "boolifexists")
+
+
 def _doubt(entry: dict[str, Any]) -> str:
     """Say which element of a statement decides, beyond the template, whether it applies."""
     condition = entry.get("Condition")
-    if condition:
+    if holds(condition) is None:
         keys = [key for one in mapping(condition).values() for key in mapping(one)]
         on = f" on {' and '.join(map(repr, keys))}" if keys and not is_function(condition) else ""
         return f", whose Condition{on} may not hold for the agent's calls"

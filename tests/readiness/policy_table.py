@@ -210,9 +210,39 @@ RESOURCES = [
 
 REGIONAL = {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}
 SECURE = {"Bool": {"aws:SecureTransport": "true"}}
+INSECURE = {"Bool": {"aws:SecureTransport": "false"}}
 CONDITIONS = [
     differs(one("by region", UNKNOWN, allow("*", Condition=REGIONAL)), READY, IN_REQUEST),
-    differs(one("by transport", UNKNOWN, allow("*", Condition=SECURE)), NEITHER, IN_REQUEST),
+    differs(one("by transport", READY, allow("*", Condition=SECURE)), NEITHER, IN_REQUEST),
+    differs(one("without TLS", NEITHER, allow("*", Condition=INSECURE)), READY, IN_REQUEST),
+    differs(
+        one(
+            "by transport and region",
+            UNKNOWN,
+            allow("*", Condition=SECURE | REGIONAL),
+        ),
+        NEITHER,
+        IN_REQUEST,
+    ),
+    differs(
+        one("a deny by transport", DENIED, ALL, deny("*", Condition=SECURE)), READY, IN_REQUEST
+    ),
+    one(
+        "a deny of what is encrypted or not",
+        DENIED,
+        ALL,
+        deny("*", Condition={"BoolIfExists": {"aws:securetransport": ["true", "false"]}}),
+    ),
+    differs(
+        one(
+            "a deny by transport, as a parameter has it",
+            UNKNOWN,
+            ALL,
+            deny("*", Condition={"Bool": {"aws:SecureTransport": "${aws:username}"}}),
+        ),
+        READY,
+        IN_REQUEST,
+    ),
     differs(
         one(
             "channels by region", UNKNOWN, allow("ssmmessages:*", Condition=REGIONAL), REGISTER_ONLY
@@ -233,7 +263,7 @@ CONDITIONS = [
     ),
     one("with a condition and without", READY, allow("*", Condition=SECURE), ALL),
     one("a condition on what is not needed", READY, ALL, deny("s3:*", Condition=SECURE)),
-    one("a deny on a condition, none allowed", NEITHER, deny("*", Condition=SECURE)),
+    one("a deny on a condition, none allowed", NEITHER, deny("*", Condition=REGIONAL)),
     differs(
         one(
             "a deny in other regions",
@@ -247,9 +277,9 @@ CONDITIONS = [
     differs(
         one(
             "a deny without TLS",
-            UNKNOWN,
+            READY,
             ALL,
-            deny("*", Condition={"Bool": {"aws:SecureTransport": "false"}}),
+            deny("*", Condition=INSECURE),
         ),
         DENIED,
         IN_REQUEST,
@@ -268,7 +298,7 @@ CONDITIONS = [
         "a deny on a condition and one without",
         DENIED,
         ALL,
-        deny("ssm:*", Condition=SECURE),
+        deny("ssm:*", Condition=REGIONAL),
         deny("ssmmessages:*"),
     ),
 ]

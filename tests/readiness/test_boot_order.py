@@ -190,7 +190,7 @@ CORE = {"ManagedPolicyArns": [f"{AWS}AmazonSSMManagedInstanceCore"]}
         (inline(CHANNELS_ONLY, REGISTERS), {}, READY),
         (inline(REGISTERS), {}, FIRES),
         (inline(allow("s3:*")), {}, FIRES),
-        (inline(allow("*", Condition={"Bool": {"aws:SecureTransport": "true"}})), {}, FIRES),
+        (inline(allow("*", Condition={"Null": {"aws:SourceVpc": "true"}})), {}, FIRES),
         ({}, {"Early": policy(ALL)}, FIRES),  # which is as late, for all that is known
         ({}, {"Early": policy(ALL), "Wait": {"Type": "Test", "DependsOn": "Early"}}, READY),
     ],

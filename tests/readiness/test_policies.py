@@ -180,7 +180,7 @@ def test_decision_names_the_statements_that_deny() -> None:
 
 
 def test_decision_names_the_statements_that_leave_it_open() -> None:
-    condition: dict[str, Any] = {"Bool": {"aws:SecureTransport": "false"}}
+    condition: dict[str, Any] = {"Bool": {"aws:ViaAWSService": "false"}}
     found = read(
         allow("*", Sid="Open", Condition=condition), deny("*", Sid="Denies", Condition=condition)
     )

@@ -141,7 +141,8 @@ def test_condition(
     [
         (allow("*", NotAction=NO_VALUE), READY),
         (allow("*", Condition=either({})), READY),
-        (allow("*", Condition=either({"Bool": {"aws:SecureTransport": "true"}})), UNKNOWN),
+        (allow("*", Condition=either({"Bool": {"aws:SecureTransport": "true"}})), READY),
+        (allow("*", Condition=either({"Null": {"aws:SourceVpc": "true"}})), UNKNOWN),
         (allow("s3:*", NotAction=NO_VALUE), NEITHER),
         (either(ALL, allow("ssm:*", "ssmmessages:*")), READY),
         (either(ALL, deny("*")), UNKNOWN),

@@ -43,16 +43,14 @@ class Request(NamedTuple):
     """Where a request comes from, and what its context has."""
 
     region: str
-    secure: bool
     address: str
     context: dict[str, Any]
 
 
 REQUESTS: Final = (
-    Request("eu-west-1", True, "10.1.2.3", {"aws:sourcevpc": "vpc-12"}),  # noqa: FBT003
+    Request("eu-west-1", "10.1.2.3", {"aws:sourcevpc": "vpc-12"}),
     Request(
         "us-east-1",
-        False,  # noqa: FBT003
         "198.51.100.1",
         {
             "ssm:sourceinstancearn": INSTANCES[0],
@@ -62,7 +60,6 @@ REQUESTS: Final = (
     ),
     Request(
         "eu-west-2",
-        True,  # noqa: FBT003
         "10.1.2.3",
         {"aws:sourcevpc": "vpc-2", "ssm:sourceinstancearn": INSTANCES[1]},
     ),
@@ -207,7 +204,7 @@ def _of_request(policies: Policies, request: Request) -> Iterator[bool]:
             resource_arn=resource,
             region=request.region,
             source_ip=request.address,
-            secure_transport=request.secure,
+            secure_transport=True,  # which the agent always uses
             service_context=request.context,
         )
         return bool(evaluate(context, identity, *limits).decision == "Allow")
