@@ -60,6 +60,34 @@ def any_matches(answers: Sequence[bool | None], *, negated: bool = False) -> boo
     return None if None in answers else negated
 
 
+def holds(condition: object) -> bool | None:
+    """Tell whether a condition holds for each call of the agent, which always uses TLS.
+
+    None if that depends on the call.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-securetransport
+    """
+    if not condition:
+        return True
+    if not isinstance(condition, dict):
+        return None
+    facts = [
+        _one_holds(operator, key, values)
+        for operator, keys in condition.items()
+        for key, values in (keys.items() if isinstance(keys, dict) and keys else [("", None)])
+    ]
+    return False if False in facts else None if None in facts else True
+
+
+def _one_holds(operator: str, key: str, values: object) -> bool | None:
+    wanted = {str(one).lower() for one in as_list(values)}
+    if operator.lower() not in _BOOLEAN or key.lower() != "aws:securetransport":
+        return None
+    return "true" in wanted if wanted <= {"true", "false"} else None
+
+
+_BOOLEAN: Final = ("bool", "boolifexists")
+
+
 def as_list(value: object) -> list[Any]:
     """Return `value` as a list, as an element of a policy may have one entry without a list."""
     return value if isinstance(value, list) else [value]

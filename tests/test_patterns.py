@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from session_manager_permissions._patterns import UNKNOWN, any_matches, covers_action, matches
+from session_manager_permissions._patterns import (
+    UNKNOWN,
+    any_matches,
+    covers_action,
+    holds,
+    matches,
+)
 
 ACTION = "ssm:updateinstanceinformation"
 
@@ -74,3 +80,28 @@ def test_any_matches(
 ) -> None:
     assert any_matches(answers) is of_any
     assert any_matches(answers, negated=True) is of_none
+
+
+SECURE = {"aws:SecureTransport": "true"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (None, True),
+        ({}, True),
+        ({"Bool": SECURE}, True),
+        ({"boolifexists": {"AWS:securetransport": [True, "false"]}}, True),
+        ({"Bool": {"aws:SecureTransport": "false"}}, False),
+        ({"Bool": SECURE, "Null": {"aws:SourceVpc": "true"}}, None),
+        ({"Bool": {"aws:SecureTransport": False}, "Null": {"aws:SourceVpc": "true"}}, False),
+        ({"Bool": SECURE | {"aws:ViaAWSService": "true"}}, None),
+        ({"Bool": {"aws:SecureTransport": {"Ref": "Secure"}}}, None),
+        ({"StringEquals": SECURE}, None),
+        ({"Bool": {}}, None),
+        ({"Bool": "true"}, None),
+        ("aws:SecureTransport", None),
+    ],
+)
+def test_condition_holds(condition: object, expected: bool | None) -> None:  # noqa: FBT001
+    assert holds(condition) is expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
-from session_manager_permissions._patterns import as_list, covers_action
+from session_manager_permissions._patterns import as_list, covers_action, holds
 
 from .facts import Fact, Unknown, all_of, any_of
 
@@ -55,7 +55,7 @@ def _statements_allow(
     facts: dict[str, list[Fact]] = {"Allow": [], "Deny": []}
     for entry in statements:
         covers = covers_action(entry, action)
-        if covers is not False:
+        if covers is not False and holds(entry.get("Condition")) is not False:
             is_certain = covers and _is_plain(entry, endpoint)
             facts[entry["Effect"]].append(True if is_certain else unknown)
     allowed, denied = any_of(facts["Allow"]), any_of(facts["Deny"])
@@ -90,9 +90,9 @@ def _is_of_all(principal: object, endpoint: Endpoint) -> bool:
 
 def _is_met(condition: object, endpoint: Endpoint) -> bool:
     """Whether a condition holds for each principal of the account."""
-    if condition is None or not isinstance(condition, dict):
-        return condition is None
-    return bool(condition) and all(
+    if holds(condition) or not isinstance(condition, dict):
+        return holds(condition) is True
+    return all(
         operator in ("StringEquals", "StringLike")
         and isinstance(keys, dict)
         and all(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from session_manager_permissions._patterns import UNKNOWN
+from session_manager_permissions._patterns import UNKNOWN, holds
 
-from .policies import Answer, holds, may_be_about
+from .policies import Answer, may_be_about
 from .templates.functions import is_function, listed, mapping
 from .templates.loading import as_document
 from .templates.values import ACCOUNT

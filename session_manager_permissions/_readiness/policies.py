@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
 from session_manager_permissions._needs import ARN_PART
-from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
+from session_manager_permissions._patterns import UNKNOWN, any_matches, holds, matches, widest
 
 from .parts import decider
 from .templates.functions import Deployed, candidates, is_function, listed, mapping, text
@@ -191,27 +191,6 @@ def _of_entry(
             condition=entry.get("Condition"),
             doubt=_doubt(entry),
         )
-
-
-def holds(condition: object) -> bool | None:
-    """Tell whether a condition holds for each call of the agent, which always uses TLS.
-
-    None if that depends on the call.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-securetransport
-    """
-    if not condition:
-        return True
-    facts: set[bool | None] = set()
-    for operator, keys in mapping(condition).items():
-        for key, values in mapping(keys).items() or [("", None)]:
-            wanted = {str(one).lower() for one in listed(values)}
-            is_known = operator.lower() in _BOOLEAN and key.lower() == "aws:securetransport"
-            is_known = is_known and wanted <= {"true", "false"}
-            facts.add("true" in wanted if is_known else None)
-    return False if False in facts else None if None in facts else facts == {True} or None
-
-
-_BOOLEAN: Final = ("bool", "boolifexists")
 
 
 def _doubt(entry: dict[str, Any]) -> str:
