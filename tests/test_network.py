@@ -369,9 +369,19 @@ OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
         ([ALLOW | {"Principal": {"AWS": "*"}, "Resource": ["*"]}], OPEN),
         ([ALLOW | {"Action": [*_needs.REGISTRATION.actions]}], OPEN),
         ([ALLOW | {"Action": "ssm:Get*"}], ENDPOINT_UNREACHABLE),
-        ([ALLOW | {"Action": "ssm:Get*"}, ALLOW | {"Condition": {}}], UNKNOWN),
+        ([ALLOW | {"Action": "ssm:Get*"}, ALLOW | {"Condition": "unreadable"}], UNKNOWN),
+        ([ALLOW | {"Condition": {}}], OPEN),
+        ([ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}], OPEN),
+        ([ALLOW, DENY | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}], OPEN),
+        ([ALLOW, DENY | {"Condition": {"Bool": {"aws:SecureTransport": True}}}],
+         ENDPOINT_UNREACHABLE),
+        ([ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}],
+         ENDPOINT_UNREACHABLE),
+        ([ALLOW | {"Condition": {"Bool": {}}}], UNKNOWN),
         ([], ENDPOINT_UNREACHABLE),
-        ([ALLOW, DENY | {"Condition": OTHER}], UNKNOWN),
+        ([ALLOW, DENY | {"Condition": OTHER}], OPEN),
+        ([ALLOW, DENY | {"Condition": OWN}], ENDPOINT_UNREACHABLE),
+        ([ALLOW | {"Condition": OTHER}], ENDPOINT_UNREACHABLE),
         ([ALLOW, DENY | {"Principal": {"AWS": "444455556666"}}], UNKNOWN),
         ([ALLOW, DENY | {"Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}], UNKNOWN),
         ([ALLOW | {"Condition": OWN}], OPEN),
@@ -384,7 +394,7 @@ OTHER = {"StringEquals": {"aws:PrincipalAccount": "444455556666"}}
 )  # fmt: skip
 def test_policy_of_an_endpoint(statements: object, expected: str) -> None:
     policy = {"Statement": statements}
-    closed = endpoint("ssm", policy=policy, own_account=("111122223333",))
+    closed = endpoint("ssm", policy=policy, own_account="111122223333")
     assert said(network(endpoints=(closed,)), services=("ssm",)) == expected
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from session_manager_permissions import _needs
+from session_manager_permissions._conditions import EACH_CALL, open_keys
 from session_manager_permissions._patterns import as_list, covers_action
 
 from .facts import Fact, Unknown, all_of, any_of
@@ -54,9 +55,9 @@ def _statements_allow(
 ) -> Fact:
     facts: dict[str, list[Fact]] = {"Allow": [], "Deny": []}
     for entry in statements:
-        covers = covers_action(entry, action)
-        if covers is not False:
-            is_certain = covers and _is_plain(entry, endpoint)
+        covers, undecided = covers_action(entry, action), _undecided(entry, endpoint)
+        if covers is not False and undecided is not None:
+            is_certain = covers and not undecided and _is_plain(entry, endpoint)
             facts[entry["Effect"]].append(True if is_certain else unknown)
     allowed, denied = any_of(facts["Allow"]), any_of(facts["Deny"])
     return False if denied is True else all_of((allowed, unknown if denied else True))
@@ -64,11 +65,15 @@ def _statements_allow(
 
 def _is_plain(statement: dict[str, Any], endpoint: Endpoint) -> bool:
     """Whether a statement covers every resource, and every principal or those of the account."""
-    return (
-        _is_of_all(statement.get("Principal"), endpoint)
-        and statement.get("Resource") in ("*", ["*"])
-        and _is_met(statement.get("Condition"), endpoint)
-    )
+    is_of_all = _is_of_all(statement.get("Principal"), endpoint)
+    return is_of_all and statement.get("Resource") in ("*", ["*"])
+
+
+def _undecided(statement: dict[str, Any], endpoint: Endpoint) -> list[str] | None:
+    """The keys that may meet the condition of a statement or not; None if one does not meet it."""
+    account = endpoint.own_account
+    context = EACH_CALL.knowing("aws:PrincipalAccount", account) if account else EACH_CALL
+    return open_keys(statement.get("Condition"), context)
 
 
 def _is_of_all(principal: object, endpoint: Endpoint) -> bool:
@@ -80,25 +85,8 @@ def _is_of_all(principal: object, endpoint: Endpoint) -> bool:
     if principal == "*":
         return True
     named = as_list(principal.get("AWS")) if isinstance(principal, dict) else []
-    accounts = () if endpoint.gateway else tuple(map(str, endpoint.own_account))
-    return any(
-        one == "*" or one in accounts or str(one).endswith(tuple(f"::{a}:root" for a in accounts))
-        for one in named
-        if one is not None
-    )
-
-
-def _is_met(condition: object, endpoint: Endpoint) -> bool:
-    """Whether a condition holds for each principal of the account."""
-    if condition is None or not isinstance(condition, dict):
-        return condition is None
-    return bool(condition) and all(
-        operator in ("StringEquals", "StringLike")
-        and isinstance(keys, dict)
-        and all(
-            key.lower() == "aws:principalaccount"
-            and any(one in as_list(values) for one in endpoint.own_account)
-            for key, values in keys.items()
-        )
-        for operator, keys in condition.items()
-    )
+    if "*" in named:
+        return True
+    account = endpoint.own_account
+    is_own = (one == account or str(one).endswith(f"::{account}:root") for one in named)
+    return bool(account) and not endpoint.gateway and any(is_own)

@@ -86,8 +86,8 @@ class Endpoint(NamedTuple):
     tables: tuple[Reference, ...] = ()
     policy: object = None
     """Its policy document as read from JSON; None for the default one, which allows all."""
-    own_account: tuple[object, ...] = ()
-    """How the policy may write the account of the compute."""
+    own_account: str = ""
+    """The account of the compute, as the policy writes it."""
 
 
 class Zone(NamedTuple):

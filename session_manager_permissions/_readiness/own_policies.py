@@ -6,12 +6,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from session_manager_permissions._conditions import EACH_CALL, open_keys
 from session_manager_permissions._patterns import UNKNOWN
 
 from .policies import Answer, may_be_about
-from .request_conditions import REQUEST_CONTEXT, open_keys
 from .templates.functions import is_function, listed, mapping
 from .templates.loading import as_document
 from .templates.values import ACCOUNT
@@ -88,18 +89,20 @@ class OwnPolicies:
     def _read(
         self, owner: Resource, entry: dict[str, Any], role: Role, action: str
     ) -> Iterator[_OwnStatement]:
-        effect = entry.get("Effect")
-        undecided = open_keys(entry.get("Condition"), REQUEST_CONTEXT)
+        read = partial(self._parts.text, owner)
+        undecided = open_keys(entry.get("Condition"), EACH_CALL._replace(read=read))
         if undecided is None:
             return
-        actions = [str(one).lower() for one in listed(entry.get("Action"))]
+        effect = read(entry.get("Effect"))
+        actions = [read(one).lower() for one in listed(entry.get("Action"))]
         is_plain = not undecided and any(one in actions for one in ("kms:*", action.lower()))
         # A statement of a bucket's policy may be about a part of the bucket.
-        is_certain = is_plain and owner.type == _KEY
+        is_certain = is_plain and owner.type == _KEY and effect in {"Allow", "Deny"}
         for about, certain in self._principals(owner, entry, role):
-            # A Deny of the account is one of each of its roles.
-            of = about if effect == "Allow" else "role"
-            yield _OwnStatement(effect == "Allow", of, certain and is_certain)
+            if effect != "Deny":
+                yield _OwnStatement(allows=True, about=about, certain=certain and is_certain)
+            if effect != "Allow":  # a Deny of the account is one of each of its roles
+                yield _OwnStatement(allows=False, about="role", certain=certain and is_certain)
 
     def _principals(
         self, owner: Resource, entry: dict[str, Any], role: Role

@@ -13,11 +13,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
+from session_manager_permissions._conditions import RequestContext, open_keys
 from session_manager_permissions._needs import ARN_PART
 from session_manager_permissions._patterns import UNKNOWN, any_matches, matches, widest
 
 from .parts import decider
-from .request_conditions import RequestContext, open_keys
 from .templates.functions import Deployed, candidates, is_function, listed, text
 from .templates.loading import as_document, parsed
 

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions import _needs
+from session_manager_permissions._conditions import EACH_CALL, MARKS, RequestContext
 from session_manager_permissions._patterns import any_matches, matches
 
 from .managed_policies import aws_managed
@@ -27,7 +28,6 @@ from .policies import (
     read,
     within,
 )
-from .request_conditions import MARKS, REQUEST_CONTEXT, RequestContext
 from .role_names import folded, may_be_named, name_in, role_in
 from .templates.functions import (
     UNKNOWN,
@@ -223,11 +223,12 @@ class Roles:
 
     def _possible_names(self, resource: Resource, naming: str) -> list[Value]:
         """Return the names that a resource may be given, other than one that is generated."""
-        return [
+        names = (
             name
             for candidate in candidates(resource.properties, naming)
             for name in self._assembly.possible(resource.template, candidate.value)
-        ]
+        )
+        return [*dict.fromkeys(names)]
 
     def _index_attachments(self, resource: Resource, naming: str) -> None:
         policy = Policy(resource, "Properties.PolicyDocument", resource.properties)
@@ -360,10 +361,10 @@ class Roles:
     def _context(self, template: Template) -> RequestContext:
         """Return what is known of the calls of instances that get a policy of a template."""
         value = partial(self._assembly.value, template)
-        values = {**REQUEST_CONTEXT.values}
+        context = EACH_CALL._replace(read=lambda written: _marked(value(written)))
         if self._is_one_environment:
-            values[_needs.REGION_KEY.lower()] = _marked(value({"Ref": "AWS::Region"}))
-        return RequestContext(values, lambda written: _marked(value(written)))
+            return context.knowing(_needs.REGION_KEY, _marked(value({"Ref": "AWS::Region"})))
+        return context
 
     @cached_property
     def _is_one_environment(self) -> bool:

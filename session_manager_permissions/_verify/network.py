@@ -392,7 +392,7 @@ class _Reader:
             groups=tuple(group["GroupId"] for group in found.get("Groups", ())),
             tables=tuple(found.get("RouteTableIds", ())),
             policy=json.loads(policy) if policy else None,
-            own_account=(self.account,),
+            own_account=self.account,
         )
 
     def _as_subnet(self, found: _Described) -> model.Subnet:

@@ -519,6 +519,13 @@ def test_what_cannot_be_read_reaches_a_generated_name_only_where_it_is_disclosed
     assert check(body | {"Transform": "Macro"}).rules == UNKNOWN
 
 
+def test_name_whose_branches_agree_is_of_one_role(check: Check) -> None:
+    named = {"RoleName": {"Fn::If": ["C", "web", "web"]}}
+    body = profile_and_role(inline(ALL) | named, roles=["web"])
+
+    assert check(body | {"Conditions": {"C": {"Fn::Equals": ["a", "b"]}}}).rules == READY
+
+
 # What a template makes of itself -----------------------------------------------------------------
 
 

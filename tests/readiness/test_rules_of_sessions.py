@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -197,6 +197,9 @@ def test_session_documents(
         ([allow("kms:*", **ACCOUNT), deny("kms:Decrypt", **ACCOUNT)], True, DENIED),
         ([allow("kms:*", **ACCOUNT), deny("kms:*", **ANYBODY, Condition={"Null": {"a": "b"}})],
          True, UNKNOWN),
+        ([allow("kms:*", **ACCOUNT) | {"Effect": ref("Free")}], True, UNKNOWN),
+        ([allow({"Fn::Sub": "kms:*"}, **ACCOUNT)
+          | {"Effect": {"Fn::Join": ["", ["Al", "low"]]}}], True, READY),
         (None, True, READY),
         (ref("Free"), True, UNKNOWN),
     ],

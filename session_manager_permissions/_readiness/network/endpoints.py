@@ -129,7 +129,7 @@ class EndpointReader:
             groups=groups if doubt is None else (*groups, doubt),
             tables=parts.references(template, properties.get("RouteTableIds"), TABLE),
             policy=policy,
-            own_account=(template.stack.account or ACCOUNT,),
+            own_account=template.stack.account or ACCOUNT,
         )
 
     def _is_in(self, vpc: Resource, resource: Resource, endpoint: Endpoint) -> Fact:

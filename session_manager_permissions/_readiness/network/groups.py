@@ -77,10 +77,10 @@ class GroupReader:
         """The rules that are resources of their own, and one for those that can't be seen."""
         rules = [
             rule
-            for one in self._reading.of(group, kind, _may_admit)
+            for one in self._reading.of(group, kind, self._may_admit)
             for rule in self._rule(one, one.properties, side)
         ]
-        doubt = self._reading.complete(group, kind, _may_admit)
+        doubt = self._reading.complete(group, kind, self._may_admit)
         return [*rules, *(Rule(one, one) for one in doubts([doubt]))]
 
     def _inline(self, group: Resource, name: str, side: str) -> list[Rule]:
@@ -89,14 +89,26 @@ class GroupReader:
             if not isinstance(entry.value, dict) or is_function(entry.value):
                 if entry.is_there:
                     rules.append(Rule(Unknown(decider(entry.value, "rule"))))
-            elif _admits(entry.value) is not False and entry.is_there:
+            elif self._admits(group, entry.value) is not False and entry.is_there:
                 rules += self._rule(group, entry.value, side)
         return rules
 
     def _rule(self, resource: Resource, entry: dict[str, Any], side: str) -> list[Rule]:
         """A rule that may be about TCP 443."""
-        ports: Fact = _admits(entry) or Unknown(f"the ports of a rule of {resource.logical_id!r}")
+        ports: Fact = self._admits(resource, entry) or Unknown(
+            f"the ports of a rule of {resource.logical_id!r}"
+        )
         return [Rule(peer, ports) for peer in self._peers(resource, entry, side)]
+
+    def _may_admit(self, resource: Resource) -> bool:
+        return self._admits(resource, resource.properties) is not False
+
+    def _admits(self, resource: Resource, entry: dict[str, Any]) -> bool | None:
+        """Whether a rule is about TCP 443; None where that is not known."""
+        written = (entry.get(name) for name in ("IpProtocol", "FromPort", "ToPort"))
+        return admits_https(
+            *(self._parts.text(resource, one) if isinstance(one, dict) else one for one in written)
+        )
 
     def _peers(self, resource: Resource, entry: dict[str, Any], side: str) -> Sequence[Peer]:
         """The peer of a rule, which are several where it is a prefix list of the app."""
@@ -131,11 +143,3 @@ class GroupReader:
 
 
 _WRITTEN: Final = ("AWS::EC2::SecurityGroup",)
-
-
-def _may_admit(resource: Resource) -> bool:
-    return _admits(resource.properties) is not False
-
-
-def _admits(entry: dict[str, Any]) -> bool | None:
-    return admits_https(entry.get("IpProtocol"), entry.get("FromPort"), entry.get("ToPort"))

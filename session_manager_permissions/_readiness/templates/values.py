@@ -511,7 +511,19 @@ _APART: Final = re.compile("[ ,/:;|]+")
 
 _WITH_ID: Final = frozenset(
     f"AWS::EC2::{name}"
-    for name in ("LaunchTemplate", "RouteTable", "SecurityGroup", "Subnet", "VPC", "VPCEndpoint")
+    for name in (
+        "Instance",
+        "InternetGateway",
+        "LaunchTemplate",
+        "NatGateway",
+        "NetworkAcl",
+        "NetworkInterface",
+        "RouteTable",
+        "SecurityGroup",
+        "Subnet",
+        "VPC",
+        "VPCEndpoint",
+    )
 )
 """Types whose `Ref` is an id of EC2, as their attributes are whose names end in `Id`."""
 
