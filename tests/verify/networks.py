@@ -270,6 +270,13 @@ ROUTES: Final = {
     ),
 }
 
+
+def shared_group(asked: dict[str, Any], _: str) -> dict[str, Any]:
+    """A group of another account, which EC2 does not list, and describes if it is asked for."""
+    by_id = asked["Filters"][0]["Name"] == "group-id"
+    return {"SecurityGroups": [group("sg-web")] if by_id else []}
+
+
 ENDPOINTS: Final = {
     "endpoints": path("", closed(*BOTH_ENDPOINTS)),
     "one of two endpoints": path("path-ssmmessages", closed(endpoint("ssm"))),
@@ -287,6 +294,7 @@ ENDPOINTS: Final = {
     "a group for a prefix list": path(
         "path-ssm?", admitted_by(admitting({"PrefixListIds": [{"PrefixListId": "pl-of-ours"}]}))
     ),
+    "a group of another account": path("", having("ec2:describe_security_groups", shared_group)),
     "no group": path("path-ssm?", endpoints(endpoint("ssm", Groups=[]))),
     "an instance whose groups are not described": path(
         CHANNELS,

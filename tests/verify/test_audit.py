@@ -386,57 +386,6 @@ def test_what_a_role_lacks(name: str, tmp_path: Path) -> None:
     assert any(line.startswith("key = arn:") for line in listed) == ("encrypt" in lacking)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_names_are_added_to_the_list_that_a_stack_may_follow(encoding: str, tmp_path: Path) -> None:
-    file = tmp_path / "profiles.txt"
-    arn = "arn:aws:iam::111122223333:instance-profile/team/web"
-    kept = f"{arn} # fixed\u2028last\x0cweek\nbatch"
-    file.write_text(kept, encoding=encoding)
-    account = with_roles(Account(Machine(A), Machine(B, profile="two")), web=Role(lacks=CHANNELS))
-    account.profiles["two"] = "web"
-
-    audit(account, "--profiles-file", str(file))
-
-    assert file.read_text(encoding="utf-8") == f"{kept}\ntwo\n"
-
-
-def test_name_that_is_commented_out_stays_out(tmp_path: Path) -> None:
-    file = tmp_path / "profiles.txt"
-    kept = "# web is the front end, see docs/three\n#\tteam/web  # not ours\n# two\ntwo\n"
-    file.write_text(kept, encoding="utf-8")
-    account = with_roles(Account(Machine(A), Machine(B, profile="two")), web=Role(lacks=CHANNELS))
-    account.profiles |= {"two": "web", "three": "web"}
-    account.machines.append(Machine(C, profile="three"))
-
-    found = audit(account, "--profiles-file", str(file))
-
-    assert found.json["profiles"] == ["three", "two", "web"]
-    assert file.read_text(encoding="utf-8") == f"{kept}three\n"
-    assert f"not added to --profiles-file {file}, as commented out there: web;" in found.err
-
-
-def test_names_that_differ_in_case_alone_are_one(tmp_path: Path) -> None:
-    """IAM ignores their case, and a hybrid node names its role as its activation did."""
-    file = tmp_path / "profiles.txt"
-    file.write_text("WEB\n", encoding="utf-8")
-    other = HYBRID.replace("0123", "3210")
-    account = with_roles(
-        Account(Machine(A), Machine(HYBRID, role="Nodes"), Machine(other, role="nodes")),
-        web=Role(lacks=CHANNELS),
-        nodes=Role("ssm.amazonaws.com"),
-        Nodes=Role("ssm.amazonaws.com"),
-    )
-    account.refused["iam:GetRole"] = "AccessDenied"
-
-    found = audit(account, "--profiles-file", str(file))
-
-    assert [(one["role"].lower(), one["instances"]) for one in found.json["roles"]] == [
-        (f"arn:aws:iam::{ACCOUNT}:role/nodes", 2),
-        (f"arn:aws:iam::{ACCOUNT}:role/web", 1),
-    ]
-    assert file.read_text(encoding="utf-8") == "WEB\n"
-
-
 def test_no_text_of_a_file_moves_the_cursor(tmp_path: Path) -> None:
     clear = "\x1b[2J"
 
@@ -887,23 +836,6 @@ def test_the_table_of_two_accounts(tmp_path: Path, snapshot: SnapshotAssertion) 
 
     assert found.status == 1
     assert found.out == snapshot
-
-
-def test_a_security_group_of_another_account() -> None:
-    """EC2 lists none, and describes the one that is asked for."""
-    account = Account(Machine(A, **NEVER))
-    groups = account.answers["ec2:describe_security_groups"]
-
-    def described(asked: dict[str, Any], _: str) -> dict[str, Any]:
-        by_id = asked["Filters"][0]["Name"] == "group-id"
-        return groups if by_id else {"SecurityGroups": []}
-
-    account.has("ec2:describe_security_groups", described)
-
-    found = audit(account)
-
-    assert found.nodes == {A: (U, "registered")}
-    assert account.made.count("ec2:DescribeSecurityGroups") == 2
 
 
 class WithATagWithoutAKey(Account):
