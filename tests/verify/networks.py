@@ -131,7 +131,8 @@ def of_address(address: str) -> dict[str, Any]:
 
 FROM_WEB: Final = {"UserIdGroupPairs": [{"GroupId": "sg-web"}]}
 OPEN: Final = admitting(FROM_WEB)
-BOTH_ENDPOINTS: Final = (endpoint("ssm"), endpoint("ssmmessages"))
+MESSAGES: Final = endpoint("ssmmessages")
+BOTH_ENDPOINTS: Final = (endpoint("ssm"), MESSAGES)
 NO_ROUTE: Final = routes()
 S3_GATEWAY: Final = endpoint(
     "s3", VpcEndpointType="Gateway", RouteTableIds=["rtb-main"], PrivateDnsEnabled=False, Groups=[]
@@ -310,12 +311,8 @@ ENDPOINTS: Final = {
         endpoints(endpoint("ssm", DnsOptions={"DnsRecordIpType": "ipv6"})),
         groups(group("sg-web"), OPEN),
     ),
-    "an endpoint that waits": path(
-        "path-ssm?", closed(endpoint("ssm", State="pending"), endpoint("ssmmessages"))
-    ),
-    "an endpoint that failed": path(
-        "path-ssm", closed(endpoint("ssm", State="Failed"), endpoint("ssmmessages"))
-    ),
+    "an endpoint that waits": path("path-ssm?", closed(endpoint("ssm", State="pending"), MESSAGES)),
+    "an endpoint that failed": path("path-ssm", closed(endpoint("ssm", State="Failed"), MESSAGES)),
     "endpoints of others": path(
         "",
         endpoints(
@@ -339,12 +336,12 @@ ENDPOINTS: Final = {
 }
 
 NAMES: Final = {
-    "private DNS off": path("path-ssm", closed(NO_NAMES, endpoint("ssmmessages"))),
+    "private DNS off": path("path-ssm", closed(NO_NAMES, MESSAGES)),
     "private DNS off, beside a NAT gateway": path("", endpoints(NO_NAMES)),
     "private DNS off, and zones that may not be listed": path(
         UNKNOWN,
-        closed(NO_NAMES, endpoint("ssmmessages")),
-        lambda w: w.refuses("route53:ListHostedZonesByVPC", "AccessDenied"),
+        closed(NO_NAMES, MESSAGES),
+        lambda w: w.refuses("route53:ListHostedZonesByVPC"),
     ),
     "a zone of a service": path("path-ssm?", zones({"Name": SSM_ZONE})),
     "a zone of all": path(UNKNOWN, zones({"Name": "amazonaws.com."})),
@@ -378,7 +375,7 @@ NAMES: Final = {
 
 DENIED: Final = {
     **{
-        f"without {name}": path(UNKNOWN, refusing(f"ec2:{name}", "UnauthorizedOperation"))
+        f"without {name}": path(UNKNOWN, refusing(f"ec2:{name}"))
         for name in (
             *("DescribeSubnets", "DescribeRouteTables", "DescribeNatGateways"),
             *("DescribeVpcEndpoints", "DescribeSecurityGroups", "DescribeNetworkAcls"),
@@ -390,14 +387,14 @@ DENIED: Final = {
             UNKNOWN,
             closed(*BOTH_ENDPOINTS),
             dns(*OF_TWO),
-            refusing(f"ec2:{name}", "UnauthorizedOperation"),
+            refusing(f"ec2:{name}"),
         )
         for name in ("DescribeDhcpOptions", "DescribeVpcs")
     },
     "stopped in a subnet that is not described": path(
         f"instance-running {UNKNOWN}",
         instance(State={"Name": "stopped"}),
-        refusing("ec2:DescribeSubnets", "UnauthorizedOperation"),
+        refusing("ec2:DescribeSubnets"),
     ),
 }
 

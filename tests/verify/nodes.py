@@ -54,6 +54,7 @@ ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
 _ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
 _OF_ACTION: Final = "OrganizationsDecisionDetail"
 """What IAM says of an action as a whole, and of no resource in particular."""
+_DENIALS: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
 _NOT_SPECIFIC: Final = (_OF_ACTION, "EvalDecision")
 
 
@@ -158,10 +159,11 @@ class World:
         assert name in self.answers
         self.answers[name] = answer
 
-    def refuses(self, operation: str, code: str = "AccessDeniedException") -> None:
-        """Have a call fail, named as AWS names it: `ssm:GetDocument`."""
+    def refuses(self, operation: str, code: str = "") -> None:
+        """Have a call fail, named as AWS names it: `ssm:GetDocument`. By default, it is denied."""
         service, _, name = operation.partition(":")
-        self.has(f"{service}:{xform_name(name)}", refusal(name, code))
+        denial = _DENIALS.get(service, "AccessDeniedException")
+        self.has(f"{service}:{xform_name(name)}", refusal(name, code or denial))
 
     def uses(self, **inputs: object) -> None:
         """Have a Session document with these inputs."""

@@ -146,7 +146,7 @@ SHOWN: Final = {
 """What shows why the agent is not connected."""
 SILENT: Final = {
     "nothing is known": NEVER,
-    "the role is not known": never(refusing("iam:GetInstanceProfile", "AccessDenied")),
+    "the role is not known": never(refusing("iam:GetInstanceProfile")),
     "the profile came with it": never(started(hours=5), associated(hours=5)),
     "the profile came within the boot": never(started(hours=5), associated(hours=4, minutes=59.5)),
     "a profile that is taken away": never(
@@ -186,7 +186,7 @@ SILENT: Final = {
     "a cgroup's memory": never(printed("Memory cgroup out of memory: Killed process")),
     "nothing in the console": never(printed("Amazon SSM Agent v3.3.1 is running")),
     "the console of one whose status is not known": never(
-        printed(MEMORY), refusing("ec2:DescribeInstanceStatus", "UnauthorizedOperation")
+        printed(MEMORY), refusing("ec2:DescribeInstanceStatus")
     ),
 }
 """What shows nothing."""

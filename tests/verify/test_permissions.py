@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_each_check_is_one_that_exists() -> None:
 )
 def test_without_one_its_checks_are_unknown_and_no_other(action: str) -> None:
     said: Cause = WHERE_ASKED.get(action, EVERYTHING)
-    asked = {"node": said.node, "operator": said.operator}
+    asked: dict[str, Any] = {"node": said.node, "operator": said.operator}
     with_it = of_verdict(diagnosed(said.world(), **asked), "unknown")
     call = {"s3:GetEncryptionConfiguration": "s3:GetBucketEncryption"}.get(action, action)
     code = "UnauthorizedOperation" if action.startswith("ec2:") else "AccessDeniedException"
