@@ -23,6 +23,7 @@ from session_manager_permissions._verify import command
 from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
+from .causes import denying, refusing, setting, trusts
 from .nodes import (
     ACCOUNT,
     ALIAS,
@@ -33,7 +34,6 @@ from .nodes import (
     ROLE,
     Question,
     World,
-    trusting,
 )
 from .running import Run, run
 
@@ -44,11 +44,15 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from syrupy.assertion import SnapshotAssertion
 
+    from .causes import Change
+
 ROOT = Path(__file__).parents[2]
 KEY_ID = KEY.rpartition("/")[2]
 PROFILE = f"arn:aws:iam::{ACCOUNT}:instance-profile/a"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
 IN_GROUP = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+OF_BOUNDARY = setting(of_role={"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}})
+BY_VPC: Final = {"MissingContextValues": ["aws:SourceVpc"]}
 BY_BOUNDARY = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}
 BY_ORGANIZATION = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
 ALL = (
@@ -64,13 +68,10 @@ def matched(policy: str) -> dict[str, Any]:
     return {"MatchedStatements": [statement | place]}
 
 
-def saying(action: str, decision: str, **parts: object) -> World:
+def saying(action: str, decision: str, *does: Change, **parts: object) -> World:
     """An account in which IAM says this of an action, and allows all others."""
-    world = World()
-    world.decides = lambda asked: (
-        {"EvalDecision": decision, **parts} if asked.action == action else None
-    )
-    return world
+    said = {"EvalDecision": decision, **parts}
+    return World(setting(decides=lambda asked: said if asked.action == action else None), *does)
 
 
 def verify(world: World, *arguments: str, region: str | None = None) -> Run:
@@ -143,10 +144,8 @@ def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
 
 def test_keys_of_several_regions() -> None:
     elsewhere = KEY.replace("eu-west-1", "us-west-2")
-    world = World()
-    world.decides = lambda asked: (
-        {"EvalDecision": "implicitDeny"} if asked.resource == elsewhere else None
-    )
+    said = {"EvalDecision": "implicitDeny"}
+    world = World(setting(decides=lambda asked: said if asked.resource == elsewhere else None))
 
     found = verify(world, "--key", KEY, "--key", elsewhere)
 
@@ -205,34 +204,26 @@ def test_alias_is_asked_as_the_key_it_stands_for() -> None:
 
 
 def test_partition_is_the_role_s() -> None:
-    world = World()
-    world.partition = "aws-cn"
+    logs = ("--region", "cn-north-1", "--log-bucket", "logs", "--log-group", "sessions")
 
-    found = verify(
-        world, *("--region", "cn-north-1", "--log-bucket", "logs", "--log-group", "sessions")
-    )
+    found = verify(World(setting(partition="aws-cn")), *logs)
 
-    resources = [
-        answer["resource"] for one in found.json["capabilities"] for answer in one["answers"]
-    ]
+    answers = [answer for one in found.json["capabilities"] for answer in one["answers"]]
+    arns = [one["resource"] for one in answers if one["resource"] != "*"]
     assert found.status == 0
-    assert {resource.split(":")[1] for resource in resources if resource != "*"} == {"aws-cn"}
+    assert {arn.split(":")[1] for arn in arns} == {"aws-cn"}
 
 
 def test_organization_denies_on_one_of_several_resources() -> None:
     """IAM says it of the action as a whole, so each resource is asked about by itself."""
-    world = World()
 
     def decides(asked: Question) -> dict[str, Any] | None:
-        if asked.action != REGISTER:
-            return None
-        if asked.resource == "*":
-            return {"EvalDecision": "allowed"} | {
-                "OrganizationsDecisionDetail": {"AllowedByOrganizations": True}
-            }
-        return {"EvalDecision": "explicitDeny"} | BY_ORGANIZATION
+        on_all = asked.resource == "*"
+        said = {"EvalDecision": "allowed" if on_all else "explicitDeny"}
+        of_organization = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": on_all}}
+        return said | of_organization if asked.action == REGISTER else None
 
-    world.decides = decides
+    world = World(setting(decides=decides))
 
     found = verify(world, "--region", "eu-west-1")
 
@@ -270,8 +261,7 @@ def test_key_of_another_account(details: dict[str, str], decision: str, status: 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "NoSuchEntity"])
 def test_a_role_that_can_not_be_asked_about_takes_one_request(code: str) -> None:
-    world = World()
-    world.refuses("iam:SimulatePrincipalPolicy", code)
+    world = World(refusing("iam:SimulatePrincipalPolicy", code))
 
     found = verify(world, *ALL)
 
@@ -288,10 +278,7 @@ def test_a_role_that_can_not_be_asked_about_takes_one_request(code: str) -> None
     ],
 )
 def test_permission_that_is_missing_is_named(operation: str, needs: str) -> None:
-    world = World()
-    world.refuses(f"iam:{operation}", "AccessDenied")
-
-    found = verify(world, "--instance-profile", "web-server")
+    found = verify(World(refusing(f"iam:{operation}")), "--instance-profile", "web-server")
 
     assert (found.status, found.out) == (2, "")
     said = "session-manager-permissions: the credentials may not ask: they need"
@@ -472,12 +459,15 @@ def test_wrong_command_line(arguments: str, says: str) -> None:
     assert says in found.err
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--version", "verify"]])
-def test_version_is_that_of_the_package(arguments: list[str]) -> None:
+def test_version_is_that_of_the_package() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.*)"$', project, re.MULTILINE)
     assert version
-    assert run(World(), *arguments) == (0, f"session-manager-permissions {version[1]}\n", "")
+    assert run(World(), "--version", "verify") == (
+        0,
+        f"session-manager-permissions {version[1]}\n",
+        "",
+    )
 
 
 def test_command_is_needed() -> None:
@@ -580,18 +570,10 @@ def documented(*, of_node: bool = False) -> dict[str, list[str]]:
 
 
 def test_json_has_the_documented_shape() -> None:
-    world = World()
-    world.of_role = {"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}}
-    world.decides = lambda asked: (
-        {
-            "EvalDecision": "explicitDeny",
-            "MissingContextValues": ["aws:SourceVpc"],
-            "EvalDecisionDetails": {"IAM Policy": "explicitDeny"},
-            **matched("deny"),
-        }
-        if asked.action in CHANNELS
-        else None
-    )
+    details = {"EvalDecisionDetails": {"IAM Policy": "explicitDeny"}}
+    said = {"EvalDecision": "explicitDeny", **BY_VPC, **details, **matched("deny")}
+    decides = setting(decides=lambda asked: said if asked.action in CHANNELS else None)
+    world = World(decides, OF_BOUNDARY)
 
     found = verify(world)
 
@@ -641,23 +623,6 @@ def test_documented_actions_are_those_that_are_asked() -> None:
     ] == [(name, re.findall(r"`(\w+:\w+)`", actions)) for name, actions in rows]
 
 
-def has_boundary(world: World) -> World:
-    world.of_role = {"PermissionsBoundary": {"PermissionsBoundaryArn": BOUNDARY}}
-    return world
-
-
-def trusted_by(service: str) -> World:
-    world = World()
-    world.trust = {"Statement": [trusting(service)]}
-    return world
-
-
-def denying(*actions: str) -> World:
-    world = World()
-    world.denies |= {*actions}
-    return world
-
-
 OF_KEY: Final = {
     "EvalResourceName": KEY,
     "EvalResourceDecision": "explicitDeny",
@@ -671,17 +636,19 @@ MORE_OF_KEY: Final = {
     "MissingContextValues": ["aws:SourceIp"],
     "ResourceSpecificResults": [OF_KEY],
 }
-BY_VPC: Final = {"MissingContextValues": ["aws:SourceVpc"]}
 SAID: Final[dict[str, tuple[World, tuple[str, ...]]]] = {
     "ready with all": (World(), ALL),
-    "a bare role": (denying(*CHANNELS, REGISTER), ()),
-    "logs at the top of a bucket": (denying("s3:PutObject"), ("--log-bucket", "session-logs")),
+    "a bare role": (World(denying(*CHANNELS, REGISTER)), ()),
+    "logs at the top of a bucket": (
+        World(denying("s3:PutObject")),
+        ("--log-bucket", "session-logs"),
+    ),
     "a look at the bucket": (
-        denying("s3:GetEncryptionConfiguration"),
+        World(denying("s3:GetEncryptionConfiguration")),
         ("--log-bucket", "Session_Logs"),
     ),
     **{
-        f"an explicit deny, {name}": (has_boundary(saying(REGISTER, "explicitDeny", **parts)), ())
+        f"an explicit deny, {name}": (saying(REGISTER, "explicitDeny", OF_BOUNDARY, **parts), ())
         for name, parts in {
             "by a policy": matched("no-sessions"),
             "and no name": {},
@@ -693,10 +660,10 @@ SAID: Final[dict[str, tuple[World, tuple[str, ...]]]] = {
     },
     "IAM says more of the key": (saying("kms:Decrypt", "allowed", **MORE_OF_KEY), ("--key", KEY)),
     "a condition that the agent may meet": (saying(CHANNELS[0], "implicitDeny", **BY_VPC), ()),
-    "a role for hybrid nodes": (trusted_by("ssm.amazonaws.com"), ()),
-    "a role for something else": (trusted_by("lambda.amazonaws.com"), ()),
+    "a role for hybrid nodes": (World(trusts("ssm.amazonaws.com")), ()),
+    "a role for something else": (World(trusts("lambda.amazonaws.com")), ()),
     "a profile with a role for hybrid nodes": (
-        trusted_by("ssm.amazonaws.com"),
+        World(trusts("ssm.amazonaws.com")),
         ("--instance-profile", "web-server"),
     ),
 }
