@@ -10,18 +10,7 @@ from session_manager_permissions._verify.audit.merge import summary
 
 from .causes import LOST, NEVER, ONLINE, denying, instance, refusing, without_profile
 from .networks import NO_ROUTE
-from .nodes import (
-    ACCOUNT,
-    CHANNELS,
-    NODE,
-    REGION,
-    REGISTER,
-    ROLE,
-    World,
-    both,
-    diagnosed,
-    nothing,
-)
+from .nodes import ACCOUNT, CHANNELS, NODE, REGION, REGISTER, ROLE, World, both, diagnosed, nothing
 
 if TYPE_CHECKING:
     from pathlib import Path

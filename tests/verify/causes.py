@@ -407,8 +407,7 @@ KEYS: Final = {
     "the key denies calls without TLS": used(
         "",
         key_policy(
-            allowing(ROOT, "kms:*"),
-            by("Bool", "aws:SecureTransport", "false") | {"Effect": "Deny"},
+            allowing(ROOT, "kms:*"), by("Bool", "aws:SecureTransport", "false") | {"Effect": "Deny"}
         ),
     ),
     "the key is by a service": used(
@@ -436,8 +435,7 @@ LOGS: Final = {
     "a bucket by dsse, not enforced": used("", NOT_ENFORCED, DSSE),
     "a bucket by dsse, enforced by a parameter": used("bucket-encryption?", BY_PARAMETER, DSSE),
     "a bucket that does not encrypt": used(
-        "bucket-encryption",
-        refusing(ENCRYPTION, "ServerSideEncryptionConfigurationNotFoundError"),
+        "bucket-encryption", refusing(ENCRYPTION, "ServerSideEncryptionConfigurationNotFoundError")
     ),
     "no such bucket": used("bucket-encryption", NO_BUCKET),
     "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),

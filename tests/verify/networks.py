@@ -113,8 +113,7 @@ def entry(number: int, *, egress: bool, **parts: object) -> dict[str, Any]:
 
 
 ONLY_IPV6 = group(
-    "sg-web",
-    IpPermissionsEgress=[{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}],
+    "sg-web", IpPermissionsEgress=[{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
 )
 
 
@@ -182,11 +181,7 @@ TO_IPV6: Final = {"DestinationIpv6CidrBlock": "::/0", "EgressOnlyInternetGateway
 TWO: Final = [{"Attachment": {"DeviceIndex": 0}}, {}]
 OF_OTHERS: Final = table("rtb-main", Associations=MAIN, OwnerId=OTHER_ACCOUNT)
 LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
-TO_LATTICE: Final = {
-    "DestinationPrefixListId": "pl-1",
-    "GatewayId": "vpce-r",
-    "State": "active",
-}
+TO_LATTICE: Final = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
 NO_NAMES: Final = endpoint("ssm", PrivateDnsEnabled=False)
 BY_ACCOUNT: Final = {"StringEquals": {"aws:PrincipalAccount": [ACCOUNT]}}
 OF_ENDPOINTS: Final = {"OwningService": "vpce.amazonaws.com"}
@@ -339,9 +334,7 @@ NAMES: Final = {
     "private DNS off": path("path-ssm", closed(NO_NAMES, MESSAGES)),
     "private DNS off, beside a NAT gateway": path("", endpoints(NO_NAMES)),
     "private DNS off, and zones that may not be listed": path(
-        UNKNOWN,
-        closed(NO_NAMES, MESSAGES),
-        lambda w: w.refuses("route53:ListHostedZonesByVPC"),
+        UNKNOWN, closed(NO_NAMES, MESSAGES), lambda w: w.refuses("route53:ListHostedZonesByVPC")
     ),
     "a zone of a service": path("path-ssm?", zones({"Name": SSM_ZONE})),
     "a zone of all": path(UNKNOWN, zones({"Name": "amazonaws.com."})),
@@ -384,10 +377,7 @@ DENIED: Final = {
     },
     **{
         f"endpoints, without {name}": path(
-            UNKNOWN,
-            closed(*BOTH_ENDPOINTS),
-            dns(*OF_TWO),
-            refusing(f"ec2:{name}"),
+            UNKNOWN, closed(*BOTH_ENDPOINTS), dns(*OF_TWO), refusing(f"ec2:{name}")
         )
         for name in ("DescribeDhcpOptions", "DescribeVpcs")
     },

@@ -333,11 +333,7 @@ class Terminal(io.StringIO):
 
 
 def trusting(service: str) -> dict[str, Any]:
-    return {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-    }
+    return {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
 
 
 def policy(*statements: dict[str, Any]) -> dict[str, Any]:
@@ -435,11 +431,7 @@ NETWORK: Final[dict[str, Any]] = {
     },
     "ec2:describe_route_tables": {
         "RouteTables": [
-            table(
-                "rtb-main",
-                default_route(NatGatewayId="nat-1"),
-                Associations=[{"Main": True}],
-            ),
+            table("rtb-main", default_route(NatGatewayId="nat-1"), Associations=[{"Main": True}]),
             table(
                 "rtb-public",
                 default_route(GatewayId="igw-1"),

@@ -78,11 +78,7 @@ ELSEWHERE: Final = node("i-2", region=OTHER_REGION, causes=["reach"])
         pytest.param([WEB, node("i-3")], [WEB], 0, ["i-3: reachable -> absent"], id="gone"),
         pytest.param([CUT_OFF], [CUT_OFF | {"why": ["so"]}], 0, [], id="in other words"),
         pytest.param(
-            [WEB],
-            [WEB, ELSEWHERE],
-            0,
-            [f"not compared: {ACCOUNT} {OTHER_REGION}"],
-            id="elsewhere",
+            [WEB], [WEB, ELSEWHERE], 0, [f"not compared: {ACCOUNT} {OTHER_REGION}"], id="elsewhere"
         ),
     ],
 )

@@ -10,11 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from session_manager_permissions import (
-    SessionManagerPermissions,
-    SessionPreferences,
-    _needs,
-)
+from session_manager_permissions import SessionManagerPermissions, SessionPreferences, _needs
 from session_manager_permissions._readiness.policies import Answer, decide, read
 from session_manager_permissions._verify.document import Home, read_document
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions

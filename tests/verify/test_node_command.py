@@ -13,15 +13,7 @@ from session_manager_permissions import _causes
 from session_manager_permissions._verify.permissions import policy_for_credentials
 
 from . import running
-from .causes import (
-    NEVER,
-    NO_SETTING,
-    denying,
-    log_groups,
-    refusing,
-    run_as,
-    setting,
-)
+from .causes import NEVER, NO_SETTING, denying, log_groups, refusing, run_as, setting
 from .networks import NO_ROUTE
 from .nodes import (
     ACCOUNT,

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from .causes import (
-    denying,
-    having,
-    instance,
-    key_policy,
-    record,
-    refusing,
-    run_as,
-    setting,
-    using,
-)
+from .causes import denying, having, instance, key_policy, record, refusing, run_as, setting, using
 from .nodes import (
     ACCOUNT,
     ALIAS,

@@ -24,17 +24,7 @@ from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
 from .causes import denying, refusing, setting, trusts
-from .nodes import (
-    ACCOUNT,
-    ALIAS,
-    CHANNELS,
-    KEY,
-    OTHER_ACCOUNT,
-    REGISTER,
-    ROLE,
-    Question,
-    World,
-)
+from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE, Question, World
 from .running import Run, run
 
 if TYPE_CHECKING:
@@ -126,10 +116,7 @@ def test_all_that_is_used_is_asked_in_a_request_for_each_context() -> None:
     of_region = [*CHANNELS, REGISTER, "s3:GetEncryptionConfiguration", "logs:DescribeLogGroups"]
     asked = [one for one in world.asked if "ActionNames" in one]
     assert [(one["ActionNames"], one["ResourceArns"]) for one in asked] == [
-        (
-            [*of_region, *IN_GROUP],
-            ["*", instance, "arn:aws:s3:::session-logs", f"{logs}*", stream],
-        ),
+        ([*of_region, *IN_GROUP], ["*", instance, "arn:aws:s3:::session-logs", f"{logs}*", stream]),
         (["kms:Decrypt", "kms:GenerateDataKey"], [KEY, f"{KEY[:-1]}c"]),
         (["s3:PutObject"], ["arn:aws:s3:::session-logs/web/a/session-0123456789abcdef0.log"]),
     ]
