@@ -93,24 +93,13 @@ def uses_key(account: Account, *regions: str) -> Account:
 
 
 def in_china() -> Account:
-    account = Account(Machine(A, "cn-north-1", **NEVER))
-    account.partition = "aws-cn"
-    account.roles["web"] = Role(only_on={REGISTER: ()})
-    return account
+    web = Role(only_on={REGISTER: ()})
+    return Account(Machine(A, "cn-north-1", **NEVER), partition="aws-cn", roles={"web": web})
 
 
-def with_roles(account: Account, **roles: Role | None) -> Account:
-    for name, role in roles.items():
-        account.profiles[name] = name if role else None
-        if role:
-            account.roles[name] = role
-    return account
-
-
-def of_db(*nodes: str, role: Role | None = None, **parts: Any) -> Account:  # noqa: ANN401
+def of_db(*nodes: str, role: Role, **parts: Any) -> Account:  # noqa: ANN401
     """Nodes with one profile, whose role is this."""
-    machines = [Machine(node, profile="db", **parts) for node in nodes]
-    return with_roles(Account(*machines), db=role)
+    return Account(*(Machine(node, profile="db") for node in nodes), roles={"db": role}, **parts)
 
 
 def on_later_page(account: Account, call: str, does: Callable[[], object]) -> Account:
@@ -184,7 +173,7 @@ ROWS: Final = {
         {A: (U, "register"), B: (U, "register")},
     ),
     "a role is deleted half-way": row(
-        losing_role(with_roles(Account(Machine(A, profile="db"), Machine(B)), db=Role())),
+        losing_role(Account(Machine(A, profile="db"), Machine(B), roles={"db": Role()})),
         {A: (R,), B: (R,)},
     ),
     "no instance": row(Account(), {}),
@@ -222,7 +211,7 @@ ROWS: Final = {
         says=f"{DENIED} ssm:DescribeInstanceInformation",
     ),
     "the connections are denied": row(
-        with_roles(Account(Machine(A), Machine(B, profile="db")), db=Role(lacks=(REGISTER,))),
+        Account(Machine(A), Machine(B, profile="db"), roles={"db": Role(lacks=(REGISTER,))}),
         {A: (Q,), B: (U, "register")},
         refused={"ssm:GetConnectionStatus": "AccessDeniedException"},
         says=f"{DENIED} ssm:GetConnectionStatus",
@@ -251,23 +240,22 @@ ROWS: Final = {
         is_whole=False,
     ),
     "two tags, and a hybrid node": row(
-        with_roles(
-            Account(
-                Machine(A, **PROD),
-                Machine(B, **PROD_OF_TEAM),
-                Machine(HYBRID, role="nodes", **PROD_OF_TEAM),
-            ),
-            **NODES,
+        Account(
+            Machine(A, **PROD),
+            Machine(B, **PROD_OF_TEAM),
+            Machine(HYBRID, role="nodes", **PROD_OF_TEAM),
+            roles=NODES,
         ),
         {B: (R,), HYBRID: (R,)},
         *("--tag", "env=prod", "--tag", "team=a*b=c"),
     ),
     "a tag, and a page of the records can't be read": row(
-        with_roles(
-            lacking_records(
-                Account(Machine(HYBRID, role="nodes"), Machine(OTHER_HYBRID, role="nodes", **PROD))
-            ),
-            **NODES,
+        lacking_records(
+            Account(
+                Machine(HYBRID, role="nodes"),
+                Machine(OTHER_HYBRID, role="nodes", **PROD),
+                roles=NODES,
+            )
         ),
         {OTHER_HYBRID: (R,)},
         *("--tag", "env=prod"),
@@ -298,13 +286,11 @@ def test_each_node_has_the_right_verdict(name: str) -> None:
 
 
 def test_the_whole_in_json(snapshot: SnapshotAssertion) -> None:
-    account = with_roles(
-        Account(
-            Machine(C, OTHER_REGION, profile="db"),
-            Machine(B, profile="db", tags={"Name": "数据库"}, **LOST),
-            Machine(A, state="stopped", **NEVER),
-        ),
-        db=Role(lacks=(REGISTER, *CHANNELS)),
+    account = Account(
+        Machine(C, OTHER_REGION, profile="db"),
+        Machine(B, profile="db", tags={"Name": "数据库"}, **LOST),
+        Machine(A, state="stopped", **NEVER),
+        roles={"db": Role(lacks=(REGISTER, *CHANNELS))},
     )
 
     found = audit(account, "--all-regions")
@@ -314,29 +300,20 @@ def test_the_whole_in_json(snapshot: SnapshotAssertion) -> None:
     assert found.out.replace(asked_at, audits.ASKED_AT) == snapshot
 
 
-def by_two(**roles: Role) -> Account:
-    """Nodes with two profiles, both of which have the role of the first."""
-    account = with_roles(Account(Machine(A, profile="one"), Machine(B, profile="two")), **roles)
-    account.profiles["two"] = "one"
-    return account
-
-
-def replaced(account: Account) -> Account:
-    """The account's role does the work."""
-    account.host_management[REGION] = "web"
-    return account
-
-
+REPLACED: Final = {REGION: "web"}
+"""The account's role does the work."""
+ONE_FOR_TWO: Final = Account(
+    Machine(A, profile="one"),
+    Machine(B, profile="two"),
+    roles={"one": Role(lacks=(REGISTER,))},
+    profiles={"one": "one", "two": "one"},
+)
 OfRoles = tuple[Account, dict[str, tuple[str, ...]], tuple[str, ...]]
 """An account, what its roles lack, and which profiles have a role that lacks something."""
 OF_ROLES: Final[dict[str, OfRoles]] = {
-    "two profiles with one role": (
-        by_two(one=Role(lacks=(REGISTER,))),
-        {"one": ("register",)},
-        ("one", "two"),
-    ),
+    "two profiles with one role": (ONE_FOR_TWO, {"one": ("register",)}, ("one", "two")),
     "a role that may not be assumed lacks no permission": (
-        of_db(A, role=Role("ecs.amazonaws.com"), **NEVER),
+        of_db(A, role=Role("ecs.amazonaws.com")),
         {"db": ("role-assumable",)},
         (),
     ),
@@ -346,19 +323,20 @@ OF_ROLES: Final[dict[str, OfRoles]] = {
         ("db",),
     ),
     "the profile goes unused where the account's role does the work": (
-        replaced(of_db(A, role=Role(lacks=(REGISTER,)))),
+        of_db(A, role=Role(lacks=(REGISTER,)), host_management=REPLACED),
         {"web": ()},
         (),
     ),
     "who may assume a profile's role says nothing of the account's": (
-        replaced(of_db(A, role=Role("lambda.amazonaws.com"))),
+        of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED),
         {"web": ()},
         (),
     ),
     "a condition decides": (of_db(A, role=Role(if_told=("aws:ResourceTag/a",))), {"db": ()}, ()),
     "a hybrid node has no profile": (
-        with_roles(
-            Account(Machine(HYBRID, role="nodes")), nodes=Role("ssm.amazonaws.com", lacks=CHANNELS)
+        Account(
+            Machine(HYBRID, role="nodes"),
+            roles={"nodes": Role("ssm.amazonaws.com", lacks=CHANNELS)},
         ),
         {"nodes": ("reach",)},
         (),
@@ -448,7 +426,7 @@ def test_what_is_no_list_of_names_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_its_last_line_deploys_to_the_list(tmp_path: Path) -> None:
     file = tmp_path / "my list; $(x).txt"
-    account = with_roles(Account(Machine(A)), web=Role(lacks=(REGISTER,)))
+    account = Account(Machine(A), roles={"web": Role(lacks=(REGISTER,))})
 
     more = ("--profiles-file", str(file), "--profile", "a b")
     last = audit(account, "--output", "table", *more).out.splitlines()[-1]
@@ -461,7 +439,7 @@ def test_its_last_line_deploys_to_the_list(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hostile", ["\x1b]0;x\x07", "a\nb", "\u202e"])
 def test_its_last_line_is_for_a_terminal(hostile: str, tmp_path: Path) -> None:
-    account = with_roles(Account(Machine(A)), web=Role(lacks=CHANNELS))
+    account = Account(Machine(A), roles={"web": Role(lacks=CHANNELS)})
     more = ("--profiles-file", str(tmp_path / hostile), "--profile", hostile)
 
     out = audit(account, "--output", "table", *more).out
@@ -499,10 +477,8 @@ def test_an_answer_is_shown_if_its_file_cant_be_written() -> None:
 
 def test_nothing_could_be_asked() -> None:
     both = ("ec2:DescribeInstances", "ssm:DescribeInstanceInformation")
-    account = Account(Machine(A))
-    account.refused = dict.fromkeys(both, "AccessDenied")
 
-    found = audit(account)
+    found = audit(Account(Machine(A), refused=dict.fromkeys(both, "AccessDenied")))
 
     assert (found.status, found.out) == (2, "")
     assert f"{REGION}: {DENIED} {', '.join(both)}" in found.err
@@ -539,8 +515,7 @@ def test_a_region_that_is_not_there(
 
 
 def test_no_region_says_which_account_it_is() -> None:
-    account = Account(Machine(A))
-    account.refused["sts:GetCallerIdentity"] = "AccessDenied"
+    account = Account(Machine(A), refused={"sts:GetCallerIdentity": "AccessDenied"})
 
     found = audit(account, "--region", REGION, "--region", OTHER_REGION)
 
@@ -565,8 +540,8 @@ def test_what_is_shared_is_asked_once() -> None:
         Machine(f"i-{number:017x}", (REGION, OTHER_REGION)[number % 2], f"role-{number // 2 % 5}")
         for number in range(400)
     ]
-    account = uses_key(Account(*nodes), REGION, OTHER_REGION)
-    with_roles(account, **{f"role-{number}": Role() for number in range(5)})
+    roles = {f"role-{number}": Role() for number in range(5)}
+    account = uses_key(Account(*nodes, roles=roles), REGION, OTHER_REGION)
 
     found = audit(account, "--all-regions")
 
@@ -601,8 +576,8 @@ def test_the_connection_is_asked_of_nodes_that_run() -> None:
 
 
 def test_a_role_that_is_refused_is_asked_once() -> None:
-    account = Account(*(Machine(f"i-{number:017x}") for number in range(60)))
-    account.refused = dict.fromkeys(OF_IAM, "AccessDenied")
+    nodes = (Machine(f"i-{number:017x}") for number in range(60))
+    account = Account(*nodes, refused=dict.fromkeys(OF_IAM, "AccessDenied"))
 
     audit(account)
 
@@ -798,20 +773,17 @@ def test_no_head_of_a_column_is_cut_off(
 
 def test_the_table(snapshot: SnapshotAssertion) -> None:
     machines = [Machine(f"i-{number:017x}", profile="db", **NEVER) for number in range(7)]
-    account = with_roles(
-        Account(
-            *machines,
-            Machine(A),
-            Machine(B, OTHER_REGION, **NEVER),
-            Machine(C, state="stopped"),
-            Machine("i-0123456789abcdef0", profile="app"),
-            Machine("i-0123456789abcdef1", profile=None, **NEVER),
-        ),
-        db=Role(lacks=(REGISTER,)),
-        app=Role(lacks=(REGISTER,)),
+    account = Account(
+        *machines,
+        Machine(A),
+        Machine(B, OTHER_REGION, **NEVER),
+        Machine(C, state="stopped"),
+        Machine("i-0123456789abcdef0", profile="app"),
+        Machine("i-0123456789abcdef1", profile=None, **NEVER),
+        roles={"db": Role(lacks=(REGISTER,)), "app": Role(lacks=(REGISTER,))},
+        shut={OTHER_REGION},
+        refused={f"{OTHER_REGION} ssm:DescribeInstanceInformation": "AccessDeniedException"},
     )
-    account.shut = {OTHER_REGION}
-    account.refused = {f"{OTHER_REGION} ssm:DescribeInstanceInformation": "AccessDeniedException"}
 
     found = audit(account, "--output", "table", "--all-regions")
 
@@ -825,7 +797,7 @@ def test_the_table_of_two_accounts(tmp_path: Path, snapshot: SnapshotAssertion) 
         Machine(f"i-{number:017x}", profile=role, connection="notconnected")
         for number, role in enumerate(roles)
     ]
-    account = with_roles(Account(*machines, Machine(A), Machine(B, metadata="disabled")), **roles)
+    account = Account(*machines, Machine(A), Machine(B, metadata="disabled"), roles=roles)
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     audit(account, "--file", str(one))
     other.write_text(

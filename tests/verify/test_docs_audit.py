@@ -36,11 +36,9 @@ def shown_account() -> Account:
     ]
     without = [Machine(f"i-0c{number:015x}", profile=None, **NEVER) for number in range(2)]
     cut_off = [Machine("i-0d00000000000001e", OTHER_REGION, **NEVER)]
-    account = Account(*many, *lacking, *stopped, *without, *cut_off)
-    account.roles["web-server"] = Role(lacks=(REGISTER,))
-    account.profiles["web-server"] = "web-server"
-    account.shut = {OTHER_REGION}
-    return account
+    roles = {"web-server": Role(lacks=(REGISTER,))}
+    machines = (*many, *lacking, *stopped, *without, *cut_off)
+    return Account(*machines, roles=roles, shut={OTHER_REGION})
 
 
 def lines() -> list[str]:

@@ -140,9 +140,8 @@ def account() -> Account:
         Machine("i-0123456789abcdef2", profile="lacking", ping=None, connection="notconnected"),
         Machine("i-0123456789abcdef3", metadata="disabled", connection="notconnected"),
         Machine("mi-0123456789abcdef0", role="web", connection="notconnected"),
+        roles={"lacking": Role("x.amazonaws.com", (REGISTER,))},
     )
-    found.roles["lacking"] = Role("x.amazonaws.com", (REGISTER,))
-    found.profiles["lacking"] = "lacking"
     found.has_document()
     return found
 
