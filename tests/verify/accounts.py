@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore import xform_name
 
-from session_manager_permissions._verify.session import Session as _Session
-
 from .nodes import (
     ACCOUNT,
     DOCUMENT,
@@ -78,13 +76,6 @@ class Machine:
     @property
     def is_hybrid(self) -> bool:
         return self.id.startswith("mi-")
-
-
-class Session(_Session):
-    """Asks an account in memory."""
-
-    def __init__(self, account: Account, region: str | None = REGION) -> None:
-        super().__init__(account, region)
 
 
 class Account(World):
