@@ -54,6 +54,16 @@ ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
 _ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
 _OF_ACTION: Final = "OrganizationsDecisionDetail"
 """What IAM says of an action as a whole, and of no resource in particular."""
+_EMPTY: Final = {
+    "ec2:describe_iam_instance_profile_associations": "IamInstanceProfileAssociations",
+    "ec2:describe_images": "Images",
+    "iam:list_attached_role_policies": "AttachedPolicies",
+    "iam:list_role_tags": "Tags",
+    "iam:list_user_tags": "Tags",
+    "route53:list_hosted_zones_by_vpc": "HostedZoneSummaries",
+    "route53resolver:list_firewall_rule_group_associations": "FirewallRuleGroupAssociations",
+}
+"""The calls that list nothing, and how each names its list."""
 _DENIALS: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
 _NOT_SPECIFIC: Final = (_OF_ACTION, "EvalDecision")
 
@@ -121,12 +131,7 @@ class World:
         self.answers: dict[str, Any] = {
             "ec2:describe_instances": self._instances,
             "ec2:describe_instance_status": {"InstanceStatuses": [status()]},
-            "ec2:describe_iam_instance_profile_associations": {
-                "IamInstanceProfileAssociations": []
-            },
-            "ec2:describe_images": {"Images": []},
             "ec2:get_console_output": {},
-            "iam:list_attached_role_policies": {"AttachedPolicies": []},
             "iam:get_policy": {"Policy": {}},
             "ssm:describe_instance_information": self._records,
             "ssm:get_connection_status": {"Status": "connected"},
@@ -136,20 +141,15 @@ class World:
             "iam:get_instance_profile": self._profile,
             "iam:get_role": lambda *_: {"Role": self.role()},
             "iam:simulate_principal_policy": self._simulate,
-            "iam:list_user_tags": {"Tags": []},
-            "iam:list_role_tags": {"Tags": []},
             "kms:describe_key": {"KeyMetadata": key()},
             "kms:get_key_policy": policy(allowing(ROOT, "kms:*")),
             "s3:get_bucket_encryption": encrypted("AES256"),
             "s3:get_bucket_policy": refusal("GetBucketPolicy", "NoSuchBucketPolicy"),
-            "route53:list_hosted_zones_by_vpc": {"HostedZoneSummaries": []},
-            "route53resolver:list_firewall_rule_group_associations": {
-                "FirewallRuleGroupAssociations": []
-            },
             "logs:describe_log_groups": {
                 "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]
             },
             "sts:get_caller_identity": {"Account": ACCOUNT, "Arn": USER},
+            **{call: {listed: []} for call, listed in _EMPTY.items()},
             **deepcopy(NETWORK),
         }
         for change in does:

@@ -18,12 +18,10 @@ from session_manager_permissions._verify.command import main
 from tests.conftest import ROOT
 
 from .nodes import REGISTER, ROLE
-from .test_verify import GET_ROLE, answered, no_account, operation, serve
+from .test_verify import GET_ROLE, answered, operation, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-__all__ = ["no_account"]  # a fixture
 
 MAIN = "import sys; from session_manager_permissions._verify.command import main; sys.exit(main())"
 WITHOUT_ARN = GET_ROLE.replace(f"<Arn>{ROLE}</Arn>", "")
@@ -180,7 +178,6 @@ NOT_OF_AWS: Final = {
 }
 
 
-@pytest.mark.usefixtures("no_account")
 @pytest.mark.parametrize("name", NOT_OF_AWS)
 def test_an_answer_that_is_none_of_aws_is_said(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -29,7 +29,7 @@ from .nodes import (
     nothing,
 )
 from .running import Run, run
-from .test_verify import documented, fields, has_the_documented_kinds, no_account
+from .test_verify import documented, fields, has_the_documented_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
     from .causes import Change
-
-__all__ = ["no_account"]  # a fixture
 
 NEEDS_NODE: Final = "needs --instance-id: give it too, or leave out {}"
 FROM_DOCUMENT: Final = "is not for --instance-id, which reads it from the document: give --document"

@@ -34,15 +34,12 @@ from .causes import (
 )
 from .networks import BOTH_ENDPOINTS, NO_ROUTE, endpoints, groups
 from .nodes import ALIAS, HYBRID, NODE, REGISTER, USER, World, both, group
-from .test_verify import no_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .causes import Change
     from .running import Run
-
-__all__ = ["no_account"]  # a fixture
 
 pytestmark = pytest.mark.untraced
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shlex
 import sys
@@ -68,18 +67,6 @@ def verify(world: World, *arguments: str, region: str | None = None) -> Run:
     """Run the command on a role, with the answer in JSON."""
     whom = () if {"--role", "--instance-profile"} & {*arguments} else ("--role", "web-server")
     return run(world, "verify", *whom, "--output", "json", *arguments, region=region)
-
-
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches one, whatever the machine is signed in to."""
-    for name in os.environ:
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("COLUMNS", "100")
 
 
 @pytest.mark.parametrize(
@@ -616,19 +603,23 @@ MORE_OF_KEY: Final = {
     "MissingContextValues": ["aws:SourceIp"],
     "ResourceSpecificResults": [OF_KEY],
 }
-SAID: Final[dict[str, tuple[World, tuple[str, ...]]]] = {
-    "ready with all": (World(), ALL),
-    "a bare role": (World(denying(*CHANNELS, REGISTER)), ()),
-    "logs at the top of a bucket": (
-        World(denying("s3:PutObject")),
-        ("--log-bucket", "session-logs"),
+
+
+def said(world: World, *arguments: str) -> tuple[World, tuple[str, ...]]:
+    return world, arguments
+
+
+SAID: Final = {
+    "ready with all": said(World(), *ALL),
+    "a bare role": said(World(denying(*CHANNELS, REGISTER))),
+    "logs at the top of a bucket": said(
+        World(denying("s3:PutObject")), "--log-bucket", "session-logs"
     ),
-    "a look at the bucket": (
-        World(denying("s3:GetEncryptionConfiguration")),
-        ("--log-bucket", "Session_Logs"),
+    "a look at the bucket": said(
+        World(denying("s3:GetEncryptionConfiguration")), "--log-bucket", "Session_Logs"
     ),
     **{
-        f"an explicit deny, {name}": (saying(REGISTER, "explicitDeny", OF_BOUNDARY, **parts), ())
+        f"an explicit deny, {name}": said(saying(REGISTER, "explicitDeny", OF_BOUNDARY, **parts))
         for name, parts in {
             "by a policy": matched("no-sessions"),
             "and no name": {},
@@ -638,13 +629,12 @@ SAID: Final[dict[str, tuple[World, tuple[str, ...]]]] = {
             "by all of it": matched("no-sessions") | BY_BOUNDARY | BY_ORGANIZATION,
         }.items()
     },
-    "IAM says more of the key": (saying("kms:Decrypt", "allowed", **MORE_OF_KEY), ("--key", KEY)),
-    "a condition that the agent may meet": (saying(CHANNELS[0], "implicitDeny", **BY_VPC), ()),
-    "a role for hybrid nodes": (World(trusts("ssm.amazonaws.com")), ()),
-    "a role for something else": (World(trusts("lambda.amazonaws.com")), ()),
-    "a profile with a role for hybrid nodes": (
-        World(trusts("ssm.amazonaws.com")),
-        ("--instance-profile", "web-server"),
+    "IAM says more of the key": said(saying("kms:Decrypt", "allowed", **MORE_OF_KEY), "--key", KEY),
+    "a condition that the agent may meet": said(saying(CHANNELS[0], "implicitDeny", **BY_VPC)),
+    "a role for hybrid nodes": said(World(trusts("ssm.amazonaws.com"))),
+    "a role for something else": said(World(trusts("lambda.amazonaws.com"))),
+    "a profile with a role for hybrid nodes": said(
+        World(trusts("ssm.amazonaws.com")), "--instance-profile", "web-server"
     ),
 }
 
