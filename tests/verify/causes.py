@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     Change = Callable[[World], object]
 
 CHANNEL: Final = CHANNELS[1]
+PROFILES: Final = "iam:GetInstanceProfile"
 RECORDS: Final = "ssm:DescribeInstanceInformation"
 ENCRYPTION: Final = "s3:GetBucketEncryption"
 PUT: Final = "s3:PutObject"
@@ -259,16 +260,16 @@ NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabl
 BY_PARAMETER: Final = using(s3EncryptionEnabled="{{e}}", cloudWatchEncryptionEnabled="{{e}}")
 NO_KEY: Final = using(kmsKeyId="")
 DENIED_LOGS: Final = denying(PUT, "logs:PutLogEvents")
-NO_PROFILE: Final = refusing("iam:GetInstanceProfile")
+NO_PROFILE: Final = refusing(PROFILES)
 OF_PROFILE: Final = "instance-profile role-assumable register reach"
-METADATA_OFF: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
+NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
 DENIED_KEY: Final = denying("kms:Decrypt")
 DENIED_BUCKET: Final = denying(PUT)
 DENIED_BUCKET_KEY: Final = denying("kms:GenerateDataKey")
 NO_SETTING: Final = refusing("ssm:GetServiceSetting")
 NO_TIERS: Final = refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")
-UNKNOWN_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
-UNKNOWN_KEY: Final = both(bucket("aws:kms", KEY), refusing("kms:DescribeKey"))
+SOME_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
+SOME_KEY: Final = both(bucket("aws:kms", KEY), refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 
 STATES: Final = {
@@ -299,9 +300,7 @@ STATES: Final = {
 IDENTITY: Final = {
     "no profile": never("instance-profile", without_profile),
     "an empty profile": never("instance-profile", setting(of_profile={"Roles": []})),
-    "a deleted profile": never(
-        "instance-profile", refusing("iam:GetInstanceProfile", "NoSuchEntity")
-    ),
+    "a deleted profile": never("instance-profile", refusing(PROFILES, "NoSuchEntity")),
     "a profile that was deleted and made again": never(
         "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"})
     ),
@@ -310,7 +309,7 @@ IDENTITY: Final = {
     "no trust any more": cause("role-assumable", NOT_TRUSTED),
     "perhaps trusted": never("role-assumable?", PERHAPS_TRUSTED),
     "perhaps trusted, and connected": cause("", PERHAPS_TRUSTED),
-    "metadata off": never("metadata", METADATA_OFF),
+    "metadata off": never("metadata", NO_METADATA),
     "metadata not said": never("metadata?", instance(MetadataOptions={})),
     "may not register": never("register", denying(REGISTER)),
     "may not register any more": cause("register", denying(REGISTER)),
@@ -325,7 +324,7 @@ IDENTITY: Final = {
     "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
     "no registration, no channels": never("register reach", denying(REGISTER, *CHANNELS)),
     "no profile, and metadata off": never(
-        "instance-profile metadata", without_profile, METADATA_OFF
+        "instance-profile metadata", without_profile, NO_METADATA
     ),
 }
 
@@ -342,7 +341,7 @@ HOST_MANAGEMENT: Final = {
         "encrypt", without_profile, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")
     ),
     "the account's role and metadata off": under_account(
-        "metadata connected registered", NEVER, without_profile, METADATA_OFF
+        "metadata connected registered", NEVER, without_profile, NO_METADATA
     ),
     "the account's role for which the endpoint does not let the agent ask": under_account(
         "path-ssm connected registered", NEVER, without_profile, behind("ssm", "ssm:Update*")
@@ -446,14 +445,10 @@ LOGS: Final = {
         )
         for given in (KEY, KEY.rpartition("/")[2], "alias/logs", ALIAS)
     },
-    "an unknown alias of a bucket": used("log-to-s3?", NO_KEY, UNKNOWN_ALIAS),
-    "an unknown alias of a bucket, and no logs": used(
-        "log-to-s3", NO_KEY, UNKNOWN_ALIAS, DENIED_BUCKET
-    ),
-    "an unknown key of a bucket": used("", NO_KEY, UNKNOWN_KEY),
-    "an unknown key of a bucket, and denied": used(
-        "log-to-s3", NO_KEY, UNKNOWN_KEY, DENIED_BUCKET_KEY
-    ),
+    "an unknown alias of a bucket": used("log-to-s3?", NO_KEY, SOME_ALIAS),
+    "an unknown alias of a bucket, no logs": used("log-to-s3", NO_KEY, SOME_ALIAS, DENIED_BUCKET),
+    "an unknown key of a bucket": used("", NO_KEY, SOME_KEY),
+    "an unknown key of a bucket, denied": used("log-to-s3", NO_KEY, SOME_KEY, DENIED_BUCKET_KEY),
     "the key of S3 that AWS manages, which needs no grant": used(
         "", NO_KEY, bucket("aws:kms", KEY), described_key(KeyManager="AWS"), DENIED_BUCKET_KEY
     ),
@@ -561,7 +556,7 @@ NOT_ASKED: Final = {
         having("s3:get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": []}}),
     ),
     "a bucket that is busy": used("bucket-encryption?", refusing(ENCRYPTION, "SlowDown")),
-    "a key without a description": used(
+    "no description of a key": used(
         "key-usable?", having("kms:describe_key", {"KeyMetadata": None})
     ),
     "no list of groups": used("log-group-encryption?", having("logs:describe_log_groups", {})),

@@ -112,9 +112,8 @@ def entry(number: int, *, egress: bool, **parts: object) -> dict[str, Any]:
     return denied | {"CidrBlock": "0.0.0.0/0", "PortRange": {"From": 0, "To": 65535}} | parts
 
 
-ONLY_IPV6 = group(
-    "sg-web", IpPermissionsEgress=[{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
-)
+ALL_IPV6: Final = {"Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+ONLY_IPV6 = group("sg-web", IpPermissionsEgress=[{"IpProtocol": "-1", **ALL_IPV6}])
 
 
 def admitting(peer: dict[str, Any], **ports: object) -> dict[str, Any]:
@@ -181,6 +180,7 @@ TO_IPV6: Final = {"DestinationIpv6CidrBlock": "::/0", "EgressOnlyInternetGateway
 TWO: Final = [{"Attachment": {"DeviceIndex": 0}}, {}]
 OF_OTHERS: Final = table("rtb-main", Associations=MAIN, OwnerId=OTHER_ACCOUNT)
 LATTICE: Final = {"VpcEndpointId": "vpce-r", "VpcEndpointType": "Resource", "State": "Available"}
+BY_NAT: Final = default_route(NatGatewayId="nat-1")
 TO_LATTICE: Final = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-r", "State": "active"}
 NO_NAMES: Final = endpoint("ssm", PrivateDnsEnabled=False)
 BY_ACCOUNT: Final = {"StringEquals": {"aws:PrincipalAccount": [ACCOUNT]}}
@@ -194,9 +194,7 @@ ROUTES: Final = {
     "by the address of the interface": path("", TO_INTERNET, instance(NetworkInterfaces=[CARD])),
     "no public address": path(CHANNELS, TO_INTERNET),
     "no default route": path(CHANNELS, NO_ROUTE),
-    "a blackhole": path(
-        CHANNELS, routes(default_route(NatGatewayId="nat-1") | {"State": "blackhole"})
-    ),
+    "a blackhole": path(CHANNELS, routes(BY_NAT | {"State": "blackhole"})),
     "a route in two halves": path("", routes(*HALVES), ADDRESS),
     "a NAT gateway that failed": path(CHANNELS, nat(State="failed")),
     "a NAT gateway that starts": path(UNKNOWN, nat(State="pending")),
@@ -262,7 +260,7 @@ ROUTES: Final = {
         )
     },
     "a route to an endpoint of a resource": path(
-        UNKNOWN, endpoints(LATTICE), routes(TO_LATTICE, default_route(NatGatewayId="nat-1"))
+        UNKNOWN, endpoints(LATTICE), routes(TO_LATTICE, BY_NAT)
     ),
 }
 
@@ -282,9 +280,7 @@ ENDPOINTS: Final = {
         "path-ssm", admitted_by(admitting({"IpRanges": [{"CidrIp": "10.1.0.0/16"}]}))
     ),
     "a group for HTTP": path("path-ssm", admitted_by(admitting(FROM_WEB, FromPort=80, ToPort=80))),
-    "a group for IPv6": path(
-        "path-ssm", admitted_by(admitting({"Ipv6Ranges": [{"CidrIpv6": "::/0"}]}))
-    ),
+    "a group for IPv6": path("path-ssm", admitted_by(admitting(ALL_IPV6))),
     "a group that lets the instance in": path("", HERE, admitted_by(of_address("10.0.0.5"))),
     "a group that lets another in": path("path-ssm", HERE, admitted_by(of_address("10.0.0.6"))),
     "a group for a prefix list": path(

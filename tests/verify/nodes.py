@@ -51,6 +51,7 @@ CHANNELS: Final = tuple(
     for kind in ("Control", "Data")
 )
 ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
+_OF_WEB: Final = [{"GroupId": "sg-web"}]
 _ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
 _OF_ACTION: Final = "OrganizationsDecisionDetail"
 """What IAM says of an action as a whole, and of no resource in particular."""
@@ -107,10 +108,8 @@ class World:
             "MetadataOptions": {"HttpEndpoint": "enabled"},
             "VpcId": "vpc-1",
             "SubnetId": "subnet-private",
-            "SecurityGroups": [{"GroupId": "sg-web"}],
-            "NetworkInterfaces": [
-                {"Attachment": {"DeviceIndex": 0}, "Groups": [{"GroupId": "sg-web"}]}
-            ],
+            "SecurityGroups": _OF_WEB,
+            "NetworkInterfaces": [{"Attachment": {"DeviceIndex": 0}, "Groups": _OF_WEB}],
             "Tags": [{"Key": "team", "Value": "web"}],
         }
         self.record: dict[str, Any] | None = {
@@ -417,6 +416,9 @@ def dhcp_options(name: str, *servers: str) -> dict[str, Any]:
     return {"DhcpOptionsId": name, "DhcpConfigurations": listed}
 
 
+_NAT: Final = {"NatGatewayId": "nat-1", "State": "available", "VpcId": "vpc-1"} | {
+    "SubnetId": "subnet-public"
+}
 NETWORK: Final[dict[str, Any]] = {
     "ec2:describe_subnets": {
         "Subnets": [
@@ -439,16 +441,7 @@ NETWORK: Final[dict[str, Any]] = {
             ),
         ]
     },
-    "ec2:describe_nat_gateways": {
-        "NatGateways": [
-            {
-                "NatGatewayId": "nat-1",
-                "State": "available",
-                "VpcId": "vpc-1",
-                "SubnetId": "subnet-public",
-            }
-        ]
-    },
+    "ec2:describe_nat_gateways": {"NatGateways": [_NAT]},
     "ec2:describe_vpc_endpoints": {"VpcEndpoints": []},
     "ec2:describe_security_groups": {"SecurityGroups": [group("sg-web")]},
     "ec2:describe_network_acls": {"NetworkAcls": [acl("acl-1")]},

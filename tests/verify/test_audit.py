@@ -178,9 +178,7 @@ ROWS: Final = {
     "one of three is terminated": row(
         Account(Machine(A), Machine(B, state="terminated"), Machine(C)), {A: (R,), C: (R,)}
     ),
-    "many pages": row(
-        Account(Machine(A), Machine(B), Machine(C)), {A: (R,), B: (R,), C: (R,)}, size=1
-    ),
+    "many pages": row(Account(Machine(A), Machine(B)), {A: (R,), B: (R,)}, size=1),
     "one ends between two pages": row(ending(Account(Machine(A), Machine(B))), {A: (R,), B: (R,)}),
     "a page can't be read": row(
         lacking_page(Account(Machine(A), Machine(B))),
@@ -330,9 +328,7 @@ OF_ROLES: Final = {
     "who may assume a profile's role says nothing of the account's": OfRoles(
         of_db(A, role=Role("lambda.amazonaws.com"), host_management=REPLACED), {"web": ()}, ()
     ),
-    "a condition decides": OfRoles(
-        of_db(A, role=Role(if_told=("aws:ResourceTag/a",))), {"db": ()}, ()
-    ),
+    "a condition decides": OfRoles(of_db(A, role=Role(if_told=("aws:TagKeys",))), {"db": ()}, ()),
     "a hybrid node has no profile": OfRoles(
         Account(
             Machine(HYBRID, role="nodes"),

@@ -264,10 +264,7 @@ def test_each_check_has_one_place_in_the_picture() -> None:
     [
         (["register", "reach"], "It is broken at Profile, role by register, reach."),
         (["path-ssm"], "It is broken from Network to Endpoint by path-ssm."),
-        (
-            ["metadata", "path-kms"],
-            "at Instance by metadata; from Network to Endpoint by path-kms.",
-        ),
+        (["metadata", "path-kms"], "by metadata; from Network to Endpoint by path-kms."),
         (["connected"], "It is broken from Endpoint to Session Manager by connected."),
         (["a-check-of-a-newer-version"], "Where it is broken is not known."),
     ],

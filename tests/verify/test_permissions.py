@@ -21,6 +21,7 @@ OPERATOR_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/alice"
 OF_CLUES: Final = {*AGENT.asks} - {*REGISTERED.asks}
 """What may show why an agent is not connected: tests/verify/test_node_not_connected.py."""
 EVERYTHING: Final = used("")._replace(operator=USER)
+NO_KEY: Final = denying("kms:Decrypt", "kms:GenerateDataKey")
 PATHS: Final = never("")
 NAMES: Final = never("", closed(*BOTH_ENDPOINTS), dns(*OF_TWO))
 WHERE_ASKED: Final = {
@@ -31,9 +32,7 @@ WHERE_ASKED: Final = {
     "iam:ListRoleTags": cause("", run_as("web"), operator=OPERATOR_ROLE),
     "iam:ListUserTags": cause("", run_as("web"), operator=USER),
     # of what IAM denies, the policies of keys and buckets are read
-    "kms:GetKeyPolicy": used("", denying("kms:Decrypt", "kms:GenerateDataKey"))._replace(
-        operator=USER
-    ),
+    "kms:GetKeyPolicy": used("", NO_KEY)._replace(operator=USER),
     "s3:GetBucketPolicy": used("", denying("s3:PutObject")),
     "s3:GetEncryptionConfiguration": used(  # of a bucket that may be in another region
         "", closed(*BOTH_ENDPOINTS, endpoint("kms"), endpoint("logs"), S3_GATEWAY)

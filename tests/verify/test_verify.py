@@ -612,10 +612,8 @@ def said(world: World, *arguments: str) -> tuple[World, tuple[str, ...]]:
 SAID: Final = {
     "ready with all": said(World(), *ALL),
     "a bare role": said(World(denying(*CHANNELS, REGISTER))),
-    "logs at the top of a bucket": said(
-        World(denying("s3:PutObject")), "--log-bucket", "session-logs"
-    ),
-    "a look at the bucket": said(
+    "logs at the top": said(World(denying("s3:PutObject")), "--log-bucket", "session-logs"),
+    "how it encrypts": said(
         World(denying("s3:GetEncryptionConfiguration")), "--log-bucket", "Session_Logs"
     ),
     **{

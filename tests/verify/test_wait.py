@@ -81,9 +81,13 @@ UNKNOWN_TO_EC2: Final = both(NEVER, refusing(INSTANCES, "InvalidInstanceID.NotFo
 UNREACHED: Final = EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com")
 
 
+def refused(code: str) -> ClientError:
+    return refusal("DescribeInstances", code)
+
+
 def of_status(status: int) -> ClientError:
     """An error that AWS answers with this status of HTTP."""
-    found = refusal("DescribeInstances", "Unavailable")
+    found = refused("Unavailable")
     found.response["ResponseMetadata"] = {"HTTPStatusCode": status}
     return found
 
@@ -93,7 +97,7 @@ def of_status(status: int) -> ClientError:
     [
         pytest.param(UNREACHED, "Could not connect to the endpoint URL", id="no connection"),
         pytest.param(of_status(400), f"{INSTANCES} failed: Unavailable", id="another error"),
-        pytest.param(refusal("DescribeInstances", "AccessDenied"), INSTANCES, id="a denial"),
+        pytest.param(refused("AccessDenied"), INSTANCES, id="a denial"),
     ],
 )
 def test_what_time_does_not_mend_ends_it_at_once(
@@ -179,12 +183,8 @@ ROWS: Final = {
             f"after 5 of 12 s, {says}",
         )
         for name, answer, says in (
-            (
-                "throttled",
-                refusal("DescribeInstances", THROTTLED),
-                f"{INSTANCES} failed: {THROTTLED}",
-            ),
-            ("busy", refusal("DescribeInstances", "Throttling"), f"{INSTANCES} failed: Throttling"),
+            ("throttled", refused(THROTTLED), f"{INSTANCES} failed: {THROTTLED}"),
+            ("busy", refused("Throttling"), f"{INSTANCES} failed: Throttling"),
             ("no connection", UNREACHED, "Could not connect to the endpoint URL"),
             ("an error of AWS", of_status(503), f"{INSTANCES} failed: Unavailable"),
         )
