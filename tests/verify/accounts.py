@@ -114,9 +114,7 @@ class Account(World):
             "ec2:describe_route_tables": self._route_tables,
             "ec2:describe_network_acls": self._acls,
             "iam:get_role": self._role,
-            "kms:describe_key": lambda asked, _: {
-                "KeyMetadata": key(Arn=asked["KeyId"], KeyId="1234abcd")
-            },
+            "kms:describe_key": lambda asked, _: {"KeyMetadata": key(Arn=asked["KeyId"])},
             "ssm:get_connection_status": self._connection,
             "ssm:get_service_setting": self._setting,
         }

@@ -9,6 +9,8 @@ import pytest
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import without_passwords
 
+from .conftest import SIGNED_IN
+
 URLS: Final = (
     "http://me:Pa55w0rd@127.0.0.1:1",
     "me:Pa55w0rd@127.0.0.1",
@@ -40,14 +42,8 @@ def test_a_password_of_an_endpoint_is_never_printed(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    given = {
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_REGION": "eu-west-1",
-        "AWS_MAX_ATTEMPTS": "1",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        variable: url,
-    }
+    once = {"AWS_REGION": "eu-west-1", "AWS_MAX_ATTEMPTS": "1"}
+    given = SIGNED_IN | once | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", variable: url}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
 

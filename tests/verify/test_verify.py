@@ -23,6 +23,7 @@ from session_manager_permissions._verify.session import Boto
 from tests.readiness.test_what_findings_say import Text
 
 from .causes import denying, refusing, setting, trusts
+from .conftest import SIGNED_IN
 from .nodes import ACCOUNT, ALIAS, CHANNELS, KEY, OTHER_ACCOUNT, REGISTER, ROLE, Question, World
 from .running import Run, run
 
@@ -273,8 +274,8 @@ def serve(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], tuple[int, st
         client.meta.events.register("before-send", send, unique_id="served")
         return client
 
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    for name, value in SIGNED_IN.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(Boto, "client", served)
 
 
