@@ -11,16 +11,11 @@ from session_manager_permissions._verify.asking import without_passwords
 
 from .conftest import SIGNED_IN
 
+OF_ME: Final = "http://me:Pa55"
 URLS: Final = (
-    "http://me:Pa55w0rd@127.0.0.1:1",
-    "me:Pa55w0rd@127.0.0.1",
-    "http://me:Pa55w0rd/x@127.0.0.1:1",
-    "http://me:Pa55w0rd@x@127.0.0.1:1",
-    "http://me:Pa55w0rd@bad host",
-    "http://me:Pa55 w0rd@127.0.0.1:1",
-    "http://me:Pa55'w0rd@127.0.0.1:1",
-    "http://me:Pa55%40w0rd@127.0.0.1:1",
-    "http://me:Pa55w0rd@127.0.0.1:99999",
+    *(f"{OF_ME}w0rd@127.0.0.1:1", "me:Pa55w0rd@127.0.0.1", f"{OF_ME}w0rd/x@127.0.0.1:1"),
+    *(f"{OF_ME}w0rd@x@127.0.0.1:1", f"{OF_ME}w0rd@bad host", f"{OF_ME} w0rd@127.0.0.1:1"),
+    *(f"{OF_ME}'w0rd@127.0.0.1:1", f"{OF_ME}%40w0rd@127.0.0.1:1", f"{OF_ME}w0rd@127.0.0.1:99999"),
     "http://Pa55w0rd@127.0.0.1:1",
 )
 VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2")

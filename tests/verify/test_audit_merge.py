@@ -153,15 +153,13 @@ def changed(**fields: object) -> str:
 
 
 def with_region(**fields: object) -> str:
-    found: Any = sample()
-    found["regions"][0] |= fields
-    return json.dumps(found)
+    first, *others = sample()["regions"]
+    return changed(regions=[{**first, **fields}, *others])
 
 
 def without_accounts() -> str:
-    found: Any = sample()
-    del found["instances"][0]["account"]
-    return json.dumps(found)
+    (first, *_) = sample()["instances"]
+    return changed(instances=[{name: of for name, of in first.items() if name != "account"}])
 
 
 @pytest.mark.parametrize(
