@@ -22,13 +22,8 @@ _Found = TypeVar("_Found")
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _MISSING: Final = frozenset(
     {
-        "InvalidDocument",
-        "InvalidInstanceId",
-        "NoSuchBucket",
-        "NoSuchBucketPolicy",
-        "NoSuchEntity",
-        "NotFoundException",
-        "ServerSideEncryptionConfigurationNotFoundError",
+        *("InvalidDocument", "InvalidInstanceId", "NoSuchBucket", "NoSuchBucketPolicy"),
+        *("NoSuchEntity", "NotFoundException", "ServerSideEncryptionConfigurationNotFoundError"),
         "ServiceSettingNotFound",
     }
 )
@@ -37,10 +32,7 @@ _EXPIRED: Final = frozenset(
 )
 _THROTTLED: Final = frozenset(
     {
-        "RequestLimitExceeded",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
+        *("RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException"),
         "TooManyRequestsException",
     }
 )
@@ -48,10 +40,7 @@ _ERROR_OF_AWS: Final = 500
 """From this status of HTTP on, the error is the server's."""
 _UNKNOWN_HERE: Final = frozenset(
     {
-        "AuthFailure",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "OptInRequired",
+        *("AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "OptInRequired"),
         "UnrecognizedClientException",
     }
 )

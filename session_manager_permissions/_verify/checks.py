@@ -253,17 +253,10 @@ def simulated(answers: Iterable[SimulatorAnswer]) -> tuple[Evidence, ...]:
 _connecting: Final = partial(Check, connects=True, users_see=_NOT_CONNECTED)
 _SIMULATES: Final = ("iam:SimulatePrincipalPolicy",)
 _WAY: Final = (
-    "ec2:DescribeNatGateways",
-    "ec2:DescribeNetworkAcls",
-    "ec2:DescribeRouteTables",
-    "ec2:DescribeSecurityGroups",
-    "ec2:DescribeSubnets",
-    "ec2:DescribeVpcAttribute",
-    "ec2:DescribeVpcEndpoints",
-    "ec2:DescribeDhcpOptions",
-    "ec2:DescribeVpcs",
-    "route53:ListHostedZonesByVPC",
-    "route53resolver:ListFirewallRuleGroupAssociations",
+    *("ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables"),
+    *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcAttribute"),
+    *("ec2:DescribeVpcEndpoints", "ec2:DescribeDhcpOptions", "ec2:DescribeVpcs"),
+    *("route53:ListHostedZonesByVPC", "route53resolver:ListFirewallRuleGroupAssociations"),
 )
 
 RUNNING: Final = _connecting(
@@ -330,11 +323,8 @@ AGENT: Final = Check(
     passes_if="the version of the agent can do what the document asks. If nothing that the "
     "connection needs fails, it is unknown, with what shows why the agent is not connected",
     asks=(
-        "ssm:DescribeInstanceInformation",
-        "ec2:DescribeIamInstanceProfileAssociations",
-        "ec2:DescribeImages",
-        "ec2:GetConsoleOutput",
-        "iam:GetPolicy",
+        *("ssm:DescribeInstanceInformation", "ec2:DescribeIamInstanceProfileAssociations"),
+        *("ec2:DescribeImages", "ec2:GetConsoleOutput", "iam:GetPolicy"),
         "iam:ListAttachedRolePolicies",
     ),
     users_see=PORT_NOT_SUPPORTED,

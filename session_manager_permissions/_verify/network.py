@@ -137,11 +137,7 @@ def read_vpc(
     return session.once(
         ("VPC", session.region, vpc, account, services, bucket_region, groups),
         lambda: _Reader(
-            session=session,
-            id=vpc,
-            account=account,
-            services=services,
-            bucket_region=bucket_region,
+            session=session, id=vpc, account=account, services=services, bucket_region=bucket_region
         ).vpc(groups),
     )
 

@@ -126,11 +126,7 @@ def find_preferences(session: Session, node: Node, given: str | None) -> Prefere
         _streaming_by_text(found) or _group(session, node, found),
     ]
     return Preferences(
-        name=name,
-        outcomes=outcomes,
-        uses=uses,
-        bucket_key=bucket.key,
-        bucket_region=bucket.region,
+        name=name, outcomes=outcomes, uses=uses, bucket_key=bucket.key, bucket_region=bucket.region
     )
 
 

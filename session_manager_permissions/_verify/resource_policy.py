@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 _ABSENT: Final = ("kms:viaservice", "kms:grantisforawsresource")
 """The condition keys that no call of the agent or of an operator to KMS has."""
-_POSITIVE: Final = (
-    "arnequals",
-    "arnlike",
-    "bool",
-    "stringequals",
-    "stringlike",
-)
+_POSITIVE: Final = ("arnequals", "arnlike", "bool", "stringequals", "stringlike")
 """The operators of conditions that fail if the key is absent."""
 
 

@@ -94,16 +94,9 @@ class Uses(NamedTuple):
 _VIA: Final = "kms:viaservice"
 _LACKS: Final = frozenset(
     {
-        "aws:calledvia",
-        "aws:calledviafirst",
-        "aws:calledvialast",
-        "aws:multifactorauthage",
-        "aws:multifactorauthpresent",
-        "aws:sourceaccount",
-        "aws:sourcearn",
-        "aws:sourceorgid",
-        "aws:sourceorgpaths",
-        "kms:grantisforawsresource",
+        *("aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:multifactorauthage"),
+        *("aws:multifactorauthpresent", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"),
+        *("aws:sourceorgpaths", "kms:grantisforawsresource"),
     }
 )
 """The condition keys that no call of the agent has, as no service makes it for the agent, and as

@@ -219,11 +219,7 @@ def error_of(call: Call, code: str, of_xml: int, of_json: int) -> Answer:
 
 
 def _passed_on(
-    port: int,
-    path: str,
-    body: bytes,
-    request: BaseHTTPRequestHandler,
-    headers: Mapping[str, str],
+    port: int, path: str, body: bytes, request: BaseHTTPRequestHandler, headers: Mapping[str, str]
 ) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     dropped = {"connection", "content-length", "expect", "transfer-encoding", *headers}

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore import xform_name
 
-from session_manager_permissions._verify.session import Session as _Session
-
 from .nodes import (
     ACCOUNT,
     DOCUMENT,
@@ -80,21 +78,19 @@ class Machine:
         return self.id.startswith("mi-")
 
 
-class Session(_Session):
-    """Asks an account in memory."""
-
-    def __init__(self, account: Account, region: str | None = REGION) -> None:
-        super().__init__(account, region)
-
-
 class Account(World):
     """What AWS answers about many nodes, in all regions."""
 
-    def __init__(self, *machines: Machine) -> None:
+    def __init__(
+        self,
+        *machines: Machine,
+        roles: Mapping[str, Role] | None = None,
+        **parts: Any,  # noqa: ANN401 # its attributes
+    ) -> None:
         super().__init__()
         self.machines = [*machines]
-        self.roles: dict[str, Role] = {"web": Role()}
-        self.profiles: dict[str, str | None] = {"web": "web"}
+        self.roles: dict[str, Role] = {"web": Role(), **(roles or {})}
+        self.profiles: dict[str, str] = {name: name for name in self.roles}
         """The name of the role of each instance profile."""
         self.host_management: dict[str, str] = {}
         """The role of Default Host Management, by region."""
@@ -118,12 +114,11 @@ class Account(World):
             "ec2:describe_route_tables": self._route_tables,
             "ec2:describe_network_acls": self._acls,
             "iam:get_role": self._role,
-            "kms:describe_key": lambda asked, _: {
-                "KeyMetadata": key(Arn=asked["KeyId"], KeyId="1234abcd")
-            },
+            "kms:describe_key": lambda asked, _: {"KeyMetadata": key(Arn=asked["KeyId"])},
             "ssm:get_connection_status": self._connection,
             "ssm:get_service_setting": self._setting,
         }
+        vars(self).update(parts)
 
     def has_document(self, region: str = REGION, name: str = DOCUMENT, **inputs: object) -> None:
         """Have a Session document with these inputs."""
@@ -247,8 +242,7 @@ class Account(World):
         name = asked["InstanceProfileName"]
         if name not in self.profiles:
             raise refusal("GetInstanceProfile", "NoSuchEntity")
-        role = self.profiles[name]
-        return {"InstanceProfile": {"Roles": [self._described(role)] if role else []}}
+        return {"InstanceProfile": {"Roles": [self._described(self.profiles[name])]}}
 
     def _role(self, asked: dict[str, Any], _: str) -> dict[str, Any]:
         if asked["RoleName"] not in self.roles:
@@ -324,7 +318,9 @@ def fleet(instances: int) -> Account:
     One instance in ten has never registered, one in seventeen is stopped, and one role in ten lacks
     a permission. Sessions use a key.
     """
-    account, roles = Account(), max(2, instances // 50)
+    roles = max(2, instances // 50)
+    lacks = {f"role-{number}": (REGISTER,) if number % 10 == 3 else () for number in range(roles)}
+    account = Account(roles={name: Role(lacks=of) for name, of in lacks.items()})
     for number in range(instances):
         in_region, region = divmod(number, len(REGIONS))
         state: dict[str, Any] = {}
@@ -337,10 +333,6 @@ def fleet(instances: int) -> Account:
         account.machines.append(
             Machine(f"i-{number:017x}", REGIONS[region], profile, tags, subnet=subnet, **state)
         )
-    for number in range(roles):
-        name = f"role-{number}"
-        account.profiles[name] = name
-        account.roles[name] = Role(lacks=(REGISTER,) if number % 10 == 3 else ())
     for name in REGIONS:
         account.has_document(name, kmsKeyId=KEY.replace(REGION, name))
     return account

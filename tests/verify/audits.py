@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from session_manager_permissions._verify.audit.merge import summary
 
-from .nodes import ACCOUNT, NODE, REGION, ROLE, World, diagnosed, trusting
+from .causes import LOST, NEVER, ONLINE, denying, instance, refusing, without_profile
+from .networks import NO_ROUTE
+from .nodes import ACCOUNT, CHANNELS, NODE, REGION, REGISTER, ROLE, World, both, diagnosed, nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from session_manager_permissions._verify.audit.result import (
@@ -22,62 +23,11 @@ if TYPE_CHECKING:
     )
     from session_manager_permissions._verify.diagnosis import Diagnosis
 
+    from .causes import Change
+
 ASKED_AT: Final = "2026-03-02T06:30:00Z"
-CHANNELS: Final = (
-    "CreateControlChannel",
-    "CreateDataChannel",
-    "OpenControlChannel",
-    "OpenDataChannel",
-)
-
-
-def lacks_registration(world: World) -> None:
-    world.denies.add("ssm:UpdateInstanceInformation")
-    lacks_channels(world)
-    world.never_registered()
-
-
-def lacks_channels(world: World) -> None:
-    world.denies |= {f"ssmmessages:{action}" for action in CHANNELS}
-    world.is_online_only()
-
-
-def has_no_profile(world: World) -> None:
-    del world.instance["IamInstanceProfile"]
-    world.never_registered()
-
-
-def has_no_path(world: World) -> None:
-    world.never_registered()
-    for one in world.answers["ec2:describe_route_tables"]["RouteTables"]:
-        one["Routes"] = one["Routes"][:1]
-
-
-def trusts_another(world: World) -> None:
-    world.trust = {"Statement": [trusting("ecs-tasks.amazonaws.com")]}
-    world.never_registered()
-
-
-def has_metadata_off(world: World) -> None:
-    world.instance["MetadataOptions"] = {"HttpEndpoint": "disabled"}
-    world.never_registered()
-
-
-def is_lost(world: World) -> None:
-    world.is_lost()
-
-
-def is_stopped(world: World) -> None:
-    world.instance["State"] = {"Name": "stopped"}
-    world.never_registered()
-
-
-def is_not_asked(world: World) -> None:
-    world.refuses("ssm:GetConnectionStatus")
-
-
-def works(_: World) -> None:
-    """Leave all as it is."""
+STOPPED: Final = both(NEVER, instance(State={"Name": "stopped"}))
+NOT_ASKED: Final = refusing("ssm:GetConnectionStatus")
 
 
 class Kind(NamedTuple):
@@ -85,20 +35,25 @@ class Kind(NamedTuple):
 
     name: str
     profile: str | None
-    fault: Callable[[World], object]
+    fault: Change
     regions: dict[str, int]
 
 
 KINDS: Final = (
-    Kind("web", "web-server", works, {"eu-west-1": 9, "us-east-1": 6}),
-    Kind("worker", "batch-worker", lacks_registration, {"eu-west-1": 5, "us-east-1": 2}),
-    Kind("api", "api-server", works, {"eu-west-1": 6, "us-east-1": 4}),
-    Kind("cache", "cache-node", has_no_path, {"us-east-1": 4}),
-    Kind("report", "reporting", lacks_channels, {"eu-west-1": 3}),
-    Kind("legacy", None, has_no_profile, {"eu-west-1": 2}),
-    Kind("bastion", "bastion", is_lost, {"us-east-1": 1}),
-    Kind("nightly", "batch-worker", is_stopped, {"eu-west-1": 3}),
-    Kind("vendor", "vendor-appliance", is_not_asked, {"eu-west-1": 1}),
+    Kind("web", "web-server", nothing, {"eu-west-1": 9, "us-east-1": 6}),
+    Kind(
+        "worker",
+        "batch-worker",
+        both(NEVER, denying(REGISTER, *CHANNELS)),
+        {"eu-west-1": 5, "us-east-1": 2},
+    ),
+    Kind("api", "api-server", nothing, {"eu-west-1": 6, "us-east-1": 4}),
+    Kind("cache", "cache-node", both(NEVER, NO_ROUTE), {"us-east-1": 4}),
+    Kind("report", "reporting", both(ONLINE, denying(*CHANNELS)), {"eu-west-1": 3}),
+    Kind("legacy", None, both(NEVER, without_profile), {"eu-west-1": 2}),
+    Kind("bastion", "bastion", LOST, {"us-east-1": 1}),
+    Kind("nightly", "batch-worker", STOPPED, {"eu-west-1": 3}),
+    Kind("vendor", "vendor-appliance", NOT_ASKED, {"eu-west-1": 1}),
 )
 
 
@@ -115,10 +70,8 @@ def sample() -> AuditResult:
 
 
 @functools.cache
-def broken_by(fault: Callable[[World], object]) -> Diagnosis:
-    world = World()
-    fault(world)
-    return diagnosed(world)
+def broken_by(fault: Change) -> Diagnosis:
+    return diagnosed(World(fault))
 
 
 def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
@@ -126,9 +79,9 @@ def judged(kind: Kind, region: str, name: str, node_id: str) -> NodeResult:
     failing = [check for check in found.checks if check.verdict == "fail"]
     causes = [check for check in failing if not check.check.is_symptom] or failing
     verdict: NodeVerdict = "unreachable" if causes else "reachable"
-    if kind.fault is is_stopped:
+    if kind.fault is STOPPED:
         verdict = "stopped"
-    if kind.fault is is_not_asked:
+    if kind.fault is NOT_ASKED:
         verdict = "unknown"
         causes = [check for check in found.checks if check.name == "connected"]
     role = None if kind.profile is None else f"arn:aws:iam::{ACCOUNT}:role/{kind.profile}"

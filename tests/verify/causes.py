@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     Change = Callable[[World], object]
 
 CHANNEL: Final = CHANNELS[1]
+PROFILES: Final = "iam:GetInstanceProfile"
+RECORDS: Final = "ssm:DescribeInstanceInformation"
+ENCRYPTION: Final = "s3:GetBucketEncryption"
+PUT: Final = "s3:PutObject"
+OTHERS: Final = "4" * 12
 FOREIGN_KEY: Final = KEY.replace(ACCOUNT, OTHER_ACCOUNT)
 OF_DOCUMENT: Final = (
     "encrypt log-to-s3 log-to-cloudwatch key-usable bucket-encryption log-group-encryption run-as"
@@ -136,7 +141,7 @@ def having(name: str, answer: object) -> Change:
     return lambda world: world.has(name, answer)
 
 
-def refusing(operation: str, code: str = "AccessDeniedException") -> Change:
+def refusing(operation: str, code: str = "") -> Change:
     return lambda world: world.refuses(operation, code)
 
 
@@ -164,6 +169,14 @@ def channels_by_condition(*certain: str) -> Change:
 
 def key_policy(*statements: dict[str, Any]) -> Change:
     return having("kms:get_key_policy", policy(*statements))
+
+
+def key_by(operator: str, name: str, value: object) -> Change:
+    return key_policy(by(operator, name, value))
+
+
+def streaming(value: object, **inputs: object) -> Change:
+    return using(cloudWatchStreamingEnabled=value, **inputs)
 
 
 def bucket_policy(*statements: dict[str, Any]) -> Change:
@@ -242,21 +255,21 @@ PUBLIC: Final = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resour
 BY_TAG: Final = allowing(ROLE, "kms:*", Condition={"StringEquals": {"aws:ResourceTag/team": "web"}})
 CALLER, PRINCIPAL = "kms:CallerAccount", "aws:PrincipalArn"
 DSSE: Final = bucket("aws:kms:dsse")
-NO_BUCKET: Final = refusing("s3:GetBucketEncryption", "NoSuchBucket")
+NO_BUCKET: Final = refusing(ENCRYPTION, "NoSuchBucket")
 NOT_ENFORCED: Final = using(s3EncryptionEnabled=False, cloudWatchEncryptionEnabled=False)
 BY_PARAMETER: Final = using(s3EncryptionEnabled="{{e}}", cloudWatchEncryptionEnabled="{{e}}")
 NO_KEY: Final = using(kmsKeyId="")
-DENIED_LOGS: Final = denying("s3:PutObject", "logs:PutLogEvents")
-NO_PROFILE: Final = refusing("iam:GetInstanceProfile", "AccessDenied")
+DENIED_LOGS: Final = denying(PUT, "logs:PutLogEvents")
+NO_PROFILE: Final = refusing(PROFILES)
 OF_PROFILE: Final = "instance-profile role-assumable register reach"
-METADATA_OFF: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
+NO_METADATA: Final = instance(MetadataOptions={"HttpEndpoint": "disabled"})
 DENIED_KEY: Final = denying("kms:Decrypt")
-DENIED_BUCKET: Final = denying("s3:PutObject")
+DENIED_BUCKET: Final = denying(PUT)
 DENIED_BUCKET_KEY: Final = denying("kms:GenerateDataKey")
 NO_SETTING: Final = refusing("ssm:GetServiceSetting")
 NO_TIERS: Final = refusing("ssm:GetServiceSetting", "ServiceSettingNotFound")
-UNKNOWN_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
-UNKNOWN_KEY: Final = both(bucket("aws:kms", KEY), refusing("kms:DescribeKey"))
+SOME_ALIAS: Final = both(bucket("aws:kms", "alias/logs"), refusing("kms:DescribeKey"))
+SOME_KEY: Final = both(bucket("aws:kms", KEY), refusing("kms:DescribeKey"))
 OLD: Final = "2.3.50.0"
 
 STATES: Final = {
@@ -264,9 +277,7 @@ STATES: Final = {
     "connected, with everything used": cause("", using()),
     "preferences that name nothing": cause("", using(**dict.fromkeys(EVERYTHING, ""))),
     "never registered": never("agent?"),
-    "no managed node by an error": never(
-        "agent?", refusing("ssm:DescribeInstanceInformation", "InvalidInstanceId")
-    ),
+    "no managed node by an error": never("agent?", refusing(RECORDS, "InvalidInstanceId")),
     "no status yet": never("agent?", statuses()),
     "lost": cause("connected registered", LOST),
     "inactive": cause("connected registered", LOST, record(PingStatus="Inactive")),
@@ -289,9 +300,7 @@ STATES: Final = {
 IDENTITY: Final = {
     "no profile": never("instance-profile", without_profile),
     "an empty profile": never("instance-profile", setting(of_profile={"Roles": []})),
-    "a deleted profile": never(
-        "instance-profile", refusing("iam:GetInstanceProfile", "NoSuchEntity")
-    ),
+    "a deleted profile": never("instance-profile", refusing(PROFILES, "NoSuchEntity")),
     "a profile that was deleted and made again": never(
         "instance-profile", setting(of_profile={"InstanceProfileId": "AIPA2"})
     ),
@@ -300,7 +309,7 @@ IDENTITY: Final = {
     "no trust any more": cause("role-assumable", NOT_TRUSTED),
     "perhaps trusted": never("role-assumable?", PERHAPS_TRUSTED),
     "perhaps trusted, and connected": cause("", PERHAPS_TRUSTED),
-    "metadata off": never("metadata", METADATA_OFF),
+    "metadata off": never("metadata", NO_METADATA),
     "metadata not said": never("metadata?", instance(MetadataOptions={})),
     "may not register": never("register", denying(REGISTER)),
     "may not register any more": cause("register", denying(REGISTER)),
@@ -315,7 +324,7 @@ IDENTITY: Final = {
     "a channel for certain, others by a condition": cause("reach", channels_by_condition(CHANNEL)),
     "no registration, no channels": never("register reach", denying(REGISTER, *CHANNELS)),
     "no profile, and metadata off": never(
-        "instance-profile metadata", without_profile, METADATA_OFF
+        "instance-profile metadata", without_profile, NO_METADATA
     ),
 }
 
@@ -332,7 +341,7 @@ HOST_MANAGEMENT: Final = {
         "encrypt", without_profile, using(), denying(f"{ACCOUNT_ROLE} kms:Decrypt")
     ),
     "the account's role and metadata off": under_account(
-        "metadata connected registered", NEVER, without_profile, METADATA_OFF
+        "metadata connected registered", NEVER, without_profile, NO_METADATA
     ),
     "the account's role for which the endpoint does not let the agent ask": under_account(
         "path-ssm connected registered", NEVER, without_profile, behind("ssm", "ssm:Update*")
@@ -388,25 +397,20 @@ KEYS: Final = {
         "key-usable?",
         key_policy(allowing(f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/{NODE}", "kms:*")),
     ),
-    "the key is by the account": used("", key_policy(by("StringEquals", CALLER, ACCOUNT))),
-    "the key is by others": used("key-usable", key_policy(by("StringEquals", CALLER, "4" * 12))),
-    "the key is by all but others": used(
-        "key-usable?", key_policy(by("StringNotEquals", CALLER, "4" * 12))
-    ),
-    "the key is by a text": used("key-usable", key_policy(by("StringEquals", PRINCIPAL, "*"))),
-    "the key is by patterns": used(
-        "", key_policy(by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"]))
-    ),
-    "the key is by TLS": used("", key_policy(by("Bool", "aws:SecureTransport", value=True))),
+    "the key is by the account": used("", key_by("StringEquals", CALLER, ACCOUNT)),
+    "the key is by others": used("key-usable", key_by("StringEquals", CALLER, OTHERS)),
+    "the key is by all but others": used("key-usable?", key_by("StringNotEquals", CALLER, OTHERS)),
+    "the key is by a text": used("key-usable", key_by("StringEquals", PRINCIPAL, "*")),
+    "the key is by ARNs": used("", key_by("ArnLike", PRINCIPAL, [USER, "arn:aws:iam::*:role/*"])),
+    "the key is by TLS": used("", key_by("Bool", "aws:SecureTransport", value=True)),
     "the key denies calls without TLS": used(
         "",
         key_policy(
-            allowing(ROOT, "kms:*"),
-            by("Bool", "aws:SecureTransport", "false") | {"Effect": "Deny"},
+            allowing(ROOT, "kms:*"), by("Bool", "aws:SecureTransport", "false") | {"Effect": "Deny"}
         ),
     ),
     "the key is by a service": used(
-        "key-usable", key_policy(by("StringEquals", "kms:ViaService", f"s3.{REGION}.amazonaws.com"))
+        "key-usable", key_by("StringEquals", "kms:ViaService", f"s3.{REGION}.amazonaws.com")
     ),
     "the key is by a tag": used("key-usable?", key_policy(BY_TAG)),
     "the key may allow what IAM denies": used(
@@ -430,28 +434,21 @@ LOGS: Final = {
     "a bucket by dsse, not enforced": used("", NOT_ENFORCED, DSSE),
     "a bucket by dsse, enforced by a parameter": used("bucket-encryption?", BY_PARAMETER, DSSE),
     "a bucket that does not encrypt": used(
-        "bucket-encryption",
-        refusing("s3:GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
+        "bucket-encryption", refusing(ENCRYPTION, "ServerSideEncryptionConfigurationNotFoundError")
     ),
     "no such bucket": used("bucket-encryption", NO_BUCKET),
     "no such bucket, not enforced": used("bucket-encryption", NOT_ENFORCED, NO_BUCKET),
-    "no bucket by a denial": used(
-        "bucket-encryption?", refusing("s3:GetBucketEncryption", "AccessDenied")
-    ),
+    "no bucket by a denial": used("bucket-encryption?", refusing(ENCRYPTION)),
     **{
         f"a bucket with its key as {given}": used(
             "log-to-s3", bucket("aws:kms", given), DENIED_BUCKET_KEY
         )
         for given in (KEY, KEY.rpartition("/")[2], "alias/logs", ALIAS)
     },
-    "an alias of a bucket, not known": used("log-to-s3?", NO_KEY, UNKNOWN_ALIAS),
-    "an alias of a bucket, not known, and no logs": used(
-        "log-to-s3", NO_KEY, UNKNOWN_ALIAS, DENIED_BUCKET
-    ),
-    "the key of a bucket, not known": used("", NO_KEY, UNKNOWN_KEY),
-    "the key of a bucket, not known, and denied": used(
-        "log-to-s3", NO_KEY, UNKNOWN_KEY, DENIED_BUCKET_KEY
-    ),
+    "an unknown alias of a bucket": used("log-to-s3?", NO_KEY, SOME_ALIAS),
+    "an unknown alias of a bucket, no logs": used("log-to-s3", NO_KEY, SOME_ALIAS, DENIED_BUCKET),
+    "an unknown key of a bucket": used("", NO_KEY, SOME_KEY),
+    "an unknown key of a bucket, denied": used("log-to-s3", NO_KEY, SOME_KEY, DENIED_BUCKET_KEY),
     "the key of S3 that AWS manages, which needs no grant": used(
         "", NO_KEY, bucket("aws:kms", KEY), described_key(KeyManager="AWS"), DENIED_BUCKET_KEY
     ),
@@ -464,11 +461,9 @@ LOGS: Final = {
         bucket("aws:kms", KEY.replace(REGION, "-x-")),
         having("kms:describe_key", InvalidRegionError(region_name="-x-")),
     ),
-    "the bucket names the role": used(
-        "", DENIED_BUCKET, bucket_policy(allowing(ROLE, "s3:PutObject"))
-    ),
+    "the bucket names the role": used("", DENIED_BUCKET, bucket_policy(allowing(ROLE, PUT))),
     "the bucket names another role": used(
-        "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, "s3:PutObject"))
+        "log-to-s3", DENIED_BUCKET, bucket_policy(allowing(ACCOUNT_ROLE, PUT))
     ),
     "a key of another account that names the role, which IAM does not allow": cause(
         "encrypt",
@@ -478,7 +473,7 @@ LOGS: Final = {
         having("kms:get_key_policy", policy(allowing(ROLE, "kms:*"))),
     ),
     "the policy of the bucket may not be read": used(
-        "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy", "AccessDenied")
+        "log-to-s3?", DENIED_BUCKET, refusing("s3:GetBucketPolicy")
     ),
     "may not see how it encrypts": used("log-to-s3", denying("s3:GetEncryptionConfiguration")),
     "may not log": used("log-to-s3 log-to-cloudwatch", DENIED_LOGS),
@@ -496,24 +491,16 @@ LOGS: Final = {
         "log-group-encryption?",
         having("logs:describe_log_groups", EndpointConnectionError(endpoint_url="https://logs")),
     ),
-    "streamed to": cause("", using(cloudWatchStreamingEnabled=True)),
-    "streamed to by a text": cause(
-        "log-group-encryption", using(cloudWatchStreamingEnabled="true")
-    ),
-    "streamed to by a parameter": cause(
-        "log-group-encryption?", using(cloudWatchStreamingEnabled="{{stream}}")
-    ),
-    "no group to stream to": cause(
-        "", using(cloudWatchStreamingEnabled="false", cloudWatchLogGroupName="")
-    ),
-    "enforced, and S3 for objects": used("path-s3", behind("s3", "s3:PutObject")),
+    "streamed to": cause("", streaming(value=True)),
+    "streamed to by a text": cause("log-group-encryption", streaming("true")),
+    "streamed to by a parameter": cause("log-group-encryption?", streaming("{{stream}}")),
+    "no group to stream to": cause("", streaming("false", cloudWatchLogGroupName="")),
+    "enforced, and S3 for objects": used("path-s3", behind("s3", PUT)),
     "enforced, and S3 for all": used("", behind("s3", "s3:*")),
     "enforced, and logs for streams": used("path-logs", behind("logs", "logs:*Stream*")),
     "enforced, and logs for all": used("", behind("logs", "logs:*")),
-    "enforced by a parameter, and S3 for objects": used(
-        "path-s3?", BY_PARAMETER, behind("s3", "s3:PutObject")
-    ),
-    "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", "s3:PutObject")),
+    "by a parameter, and S3 for objects": used("path-s3?", BY_PARAMETER, behind("s3", PUT)),
+    "not enforced, and S3 for objects": used("", NOT_ENFORCED, behind("s3", PUT)),
 }
 
 RUN_AS: Final = {
@@ -530,13 +517,9 @@ RUN_AS: Final = {
 }
 
 NOT_ASKED: Final = {
-    "no record by a denial": cause(
-        "agent? registered?", refusing("ssm:DescribeInstanceInformation")
-    ),
+    "no record by a denial": cause("agent? registered?", refusing(RECORDS)),
     "no connection by a denial": cause("connected?", refusing("ssm:GetConnectionStatus")),
-    "no status by a denial": never(
-        "instance-running?", refusing("ec2:DescribeInstanceStatus", "UnauthorizedOperation")
-    ),
+    "no status by a denial": never("instance-running?", refusing("ec2:DescribeInstanceStatus")),
     "no profile by a denial": cause(perhaps(OF_PROFILE), NO_PROFILE),
     "the account's role and no profile by a denial": under_account(perhaps(OF_PROFILE), NO_PROFILE),
     "no setting by a denial": cause(
@@ -555,7 +538,7 @@ NOT_ASKED: Final = {
     ),
     "no simulator by a denial": used(
         "register? reach? encrypt? log-to-s3? log-to-cloudwatch?",
-        refusing("iam:SimulatePrincipalPolicy", "AccessDenied"),
+        refusing("iam:SimulatePrincipalPolicy"),
     ),
     "no document by a denial": cause(perhaps(OF_DOCUMENT), refusing("ssm:GetDocument")),
     **{
@@ -572,10 +555,8 @@ NOT_ASKED: Final = {
         "bucket-encryption?",
         having("s3:get_bucket_encryption", {"ServerSideEncryptionConfiguration": {"Rules": []}}),
     ),
-    "a bucket that is busy": used(
-        "bucket-encryption?", refusing("s3:GetBucketEncryption", "SlowDown")
-    ),
-    "a key without a description": used(
+    "a bucket that is busy": used("bucket-encryption?", refusing(ENCRYPTION, "SlowDown")),
+    "no description of a key": used(
         "key-usable?", having("kms:describe_key", {"KeyMetadata": None})
     ),
     "no list of groups": used("log-group-encryption?", having("logs:describe_log_groups", {})),
@@ -641,9 +622,7 @@ HYBRID_NODES: Final = {
     "hybrid, no channels": hybrid("reach connected", ONLINE, denying(CHANNEL)),
     "hybrid, may not decrypt": hybrid("encrypt", using(), DENIED_KEY),
     "hybrid, no role any more": hybrid("role-assumable", refusing("iam:GetRole", "NoSuchEntity")),
-    "hybrid, no role by a denial": hybrid(
-        "role-assumable?", refusing("iam:GetRole", "AccessDenied")
-    ),
+    "hybrid, no role by a denial": hybrid("role-assumable?", refusing("iam:GetRole")),
     "hybrid, no role on record": hybrid("", using(), without_a_role),
 }
 

@@ -51,9 +51,21 @@ CHANNELS: Final = tuple(
     for kind in ("Control", "Data")
 )
 ROOT: Final = f"arn:aws:iam::{ACCOUNT}:root"
+_OF_WEB: Final = [{"GroupId": "sg-web"}]
 _ANYWHERE: Final = [{"CidrIp": "0.0.0.0/0"}]
 _OF_ACTION: Final = "OrganizationsDecisionDetail"
 """What IAM says of an action as a whole, and of no resource in particular."""
+_EMPTY: Final = {
+    "ec2:describe_iam_instance_profile_associations": "IamInstanceProfileAssociations",
+    "ec2:describe_images": "Images",
+    "iam:list_attached_role_policies": "AttachedPolicies",
+    "iam:list_role_tags": "Tags",
+    "iam:list_user_tags": "Tags",
+    "route53:list_hosted_zones_by_vpc": "HostedZoneSummaries",
+    "route53resolver:list_firewall_rule_group_associations": "FirewallRuleGroupAssociations",
+}
+"""The calls that list nothing, and how each names its list."""
+_DENIALS: Final = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "s3": "AccessDenied"}
 _NOT_SPECIFIC: Final = (_OF_ACTION, "EvalDecision")
 
 
@@ -96,10 +108,8 @@ class World:
             "MetadataOptions": {"HttpEndpoint": "enabled"},
             "VpcId": "vpc-1",
             "SubnetId": "subnet-private",
-            "SecurityGroups": [{"GroupId": "sg-web"}],
-            "NetworkInterfaces": [
-                {"Attachment": {"DeviceIndex": 0}, "Groups": [{"GroupId": "sg-web"}]}
-            ],
+            "SecurityGroups": _OF_WEB,
+            "NetworkInterfaces": [{"Attachment": {"DeviceIndex": 0}, "Groups": _OF_WEB}],
             "Tags": [{"Key": "team", "Value": "web"}],
         }
         self.record: dict[str, Any] | None = {
@@ -120,12 +130,7 @@ class World:
         self.answers: dict[str, Any] = {
             "ec2:describe_instances": self._instances,
             "ec2:describe_instance_status": {"InstanceStatuses": [status()]},
-            "ec2:describe_iam_instance_profile_associations": {
-                "IamInstanceProfileAssociations": []
-            },
-            "ec2:describe_images": {"Images": []},
             "ec2:get_console_output": {},
-            "iam:list_attached_role_policies": {"AttachedPolicies": []},
             "iam:get_policy": {"Policy": {}},
             "ssm:describe_instance_information": self._records,
             "ssm:get_connection_status": {"Status": "connected"},
@@ -135,20 +140,15 @@ class World:
             "iam:get_instance_profile": self._profile,
             "iam:get_role": lambda *_: {"Role": self.role()},
             "iam:simulate_principal_policy": self._simulate,
-            "iam:list_user_tags": {"Tags": []},
-            "iam:list_role_tags": {"Tags": []},
             "kms:describe_key": {"KeyMetadata": key()},
             "kms:get_key_policy": policy(allowing(ROOT, "kms:*")),
             "s3:get_bucket_encryption": encrypted("AES256"),
             "s3:get_bucket_policy": refusal("GetBucketPolicy", "NoSuchBucketPolicy"),
-            "route53:list_hosted_zones_by_vpc": {"HostedZoneSummaries": []},
-            "route53resolver:list_firewall_rule_group_associations": {
-                "FirewallRuleGroupAssociations": []
-            },
             "logs:describe_log_groups": {
                 "logGroups": [{"logGroupName": "/ssm/sessions", "kmsKeyId": KEY}]
             },
             "sts:get_caller_identity": {"Account": ACCOUNT, "Arn": USER},
+            **{call: {listed: []} for call, listed in _EMPTY.items()},
             **deepcopy(NETWORK),
         }
         for change in does:
@@ -158,10 +158,11 @@ class World:
         assert name in self.answers
         self.answers[name] = answer
 
-    def refuses(self, operation: str, code: str = "AccessDeniedException") -> None:
-        """Have a call fail, named as AWS names it: `ssm:GetDocument`."""
+    def refuses(self, operation: str, code: str = "") -> None:
+        """Have a call fail, named as AWS names it: `ssm:GetDocument`. By default, it is denied."""
         service, _, name = operation.partition(":")
-        self.has(f"{service}:{xform_name(name)}", refusal(name, code))
+        denial = _DENIALS.get(service, "AccessDeniedException")
+        self.has(f"{service}:{xform_name(name)}", refusal(name, code or denial))
 
     def uses(self, **inputs: object) -> None:
         """Have a Session document with these inputs."""
@@ -331,11 +332,7 @@ class Terminal(io.StringIO):
 
 
 def trusting(service: str) -> dict[str, Any]:
-    return {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-    }
+    return {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
 
 
 def policy(*statements: dict[str, Any]) -> dict[str, Any]:
@@ -419,6 +416,9 @@ def dhcp_options(name: str, *servers: str) -> dict[str, Any]:
     return {"DhcpOptionsId": name, "DhcpConfigurations": listed}
 
 
+_NAT: Final = {"NatGatewayId": "nat-1", "State": "available", "VpcId": "vpc-1"} | {
+    "SubnetId": "subnet-public"
+}
 NETWORK: Final[dict[str, Any]] = {
     "ec2:describe_subnets": {
         "Subnets": [
@@ -433,11 +433,7 @@ NETWORK: Final[dict[str, Any]] = {
     },
     "ec2:describe_route_tables": {
         "RouteTables": [
-            table(
-                "rtb-main",
-                default_route(NatGatewayId="nat-1"),
-                Associations=[{"Main": True}],
-            ),
+            table("rtb-main", default_route(NatGatewayId="nat-1"), Associations=[{"Main": True}]),
             table(
                 "rtb-public",
                 default_route(GatewayId="igw-1"),
@@ -445,16 +441,7 @@ NETWORK: Final[dict[str, Any]] = {
             ),
         ]
     },
-    "ec2:describe_nat_gateways": {
-        "NatGateways": [
-            {
-                "NatGatewayId": "nat-1",
-                "State": "available",
-                "VpcId": "vpc-1",
-                "SubnetId": "subnet-public",
-            }
-        ]
-    },
+    "ec2:describe_nat_gateways": {"NatGateways": [_NAT]},
     "ec2:describe_vpc_endpoints": {"VpcEndpoints": []},
     "ec2:describe_security_groups": {"SecurityGroups": [group("sg-web")]},
     "ec2:describe_network_acls": {"NetworkAcls": [acl("acl-1")]},

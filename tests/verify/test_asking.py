@@ -9,16 +9,13 @@ import pytest
 from session_manager_permissions._verify import command
 from session_manager_permissions._verify.asking import without_passwords
 
+from .conftest import SIGNED_IN
+
+OF_ME: Final = "http://me:Pa55"
 URLS: Final = (
-    "http://me:Pa55w0rd@127.0.0.1:1",
-    "me:Pa55w0rd@127.0.0.1",
-    "http://me:Pa55w0rd/x@127.0.0.1:1",
-    "http://me:Pa55w0rd@x@127.0.0.1:1",
-    "http://me:Pa55w0rd@bad host",
-    "http://me:Pa55 w0rd@127.0.0.1:1",
-    "http://me:Pa55'w0rd@127.0.0.1:1",
-    "http://me:Pa55%40w0rd@127.0.0.1:1",
-    "http://me:Pa55w0rd@127.0.0.1:99999",
+    *(f"{OF_ME}w0rd@127.0.0.1:1", "me:Pa55w0rd@127.0.0.1", f"{OF_ME}w0rd/x@127.0.0.1:1"),
+    *(f"{OF_ME}w0rd@x@127.0.0.1:1", f"{OF_ME}w0rd@bad host", f"{OF_ME} w0rd@127.0.0.1:1"),
+    *(f"{OF_ME}'w0rd@127.0.0.1:1", f"{OF_ME}%40w0rd@127.0.0.1:1", f"{OF_ME}w0rd@127.0.0.1:99999"),
     "http://Pa55w0rd@127.0.0.1:1",
 )
 VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2")
@@ -40,14 +37,8 @@ def test_a_password_of_an_endpoint_is_never_printed(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    given = {
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_REGION": "eu-west-1",
-        "AWS_MAX_ATTEMPTS": "1",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        variable: url,
-    }
+    once = {"AWS_REGION": "eu-west-1", "AWS_MAX_ATTEMPTS": "1"}
+    given = SIGNED_IN | once | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", variable: url}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
 

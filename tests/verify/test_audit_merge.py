@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._verify.audit.result import AuditResult, NodeResult
 
+BUCKET: Final = {"log-bucket": ["a"]}
 EARLIER: Final = "2026-03-01T06:30:00Z"
 OTHER_REGION: Final = "us-east-1"
 
@@ -55,14 +56,8 @@ def test_accounts_and_regions_come_together(tmp_path: Path) -> None:
         (OTHER_REGION, ACCOUNT),
     ]
     assert [one["id"] for one in found["instances"]] == ["i-2", "i-3", "i-1"]
-    assert found["summary"] == {
-        "instances": 3,
-        "reachable": 2,
-        "unreachable": 1,
-        "stopped": 0,
-        "unknown": 0,
-        "causes": {"reach": 1},
-    }
+    figures = {"instances": 3, "reachable": 2, "unreachable": 1, "stopped": 0, "unknown": 0}
+    assert found["summary"] == figures | {"causes": {"reach": 1}}
     assert found["asked_at"] == ASKED_AT
 
 
@@ -104,13 +99,8 @@ def test_a_role_of_two_regions_lacks_what_it_lacks_in_one(tmp_path: Path) -> Non
     here = role(lacks=["reach"], unknown=["encrypt", "log-to-s3"], profiles=["web"], instances=2)
     there = role(role()["role"].upper(), lacks=["encrypt", "of-a-newer-version"], profiles=["db"])
 
-    found = merged(
-        tmp_path,
-        result([node("i-1")], roles=[here]),
-        result(
-            [node("i-2", region=OTHER_REGION)], roles=[there | {"role": role()["role"].upper()}]
-        ),
-    )
+    elsewhere = result([node("i-2", region=OTHER_REGION)], roles=[there])
+    found = merged(tmp_path, result([node("i-1")], roles=[here]), elsewhere)
 
     lacks = ["reach", "encrypt", "of-a-newer-version"]
     assert found["roles"] == [
@@ -131,11 +121,8 @@ def test_a_role_of_two_regions_lacks_what_it_lacks_in_one(tmp_path: Path) -> Non
 def test_what_was_asked_about_is_kept_if_all_have_it(
     tmp_path: Path, field: str, first: object, second: object, kept: object
 ) -> None:
-    found = merged(
-        tmp_path,
-        result([node("i-1")], **{field: first}),
-        result([node("i-2", region=OTHER_REGION)], **{field: second}),
-    )
+    elsewhere = result([node("i-2", region=OTHER_REGION)], **{field: second})
+    found = merged(tmp_path, result([node("i-1")], **{field: first}), elsewhere)
 
     assert found.get(field, "absent") == kept
 
@@ -144,28 +131,21 @@ def test_what_was_asked_about_is_kept_if_all_have_it(
     ("first", "second", "kept"),
     [
         pytest.param({"key": ["b"]}, {"key": ["a"]}, {"key": ["a", "b"]}, id="keys"),
-        pytest.param(
-            {"log-bucket": ["a"]}, {"log-bucket": ["a"]}, {"log-bucket": ["a"]}, id="same"
-        ),
-        pytest.param({"log-bucket": ["a"]}, {"log-bucket": ["b"]}, {}, id="other bucket"),
-        pytest.param(
-            {"log-bucket": ["a"], "log-prefix": ["p"]}, {"log-bucket": ["a"]}, {}, id="other prefix"
-        ),
+        pytest.param(BUCKET, BUCKET, BUCKET, id="same"),
+        pytest.param(BUCKET, {"log-bucket": ["b"]}, {}, id="other bucket"),
+        pytest.param(BUCKET | {"log-prefix": ["p"]}, BUCKET, {}, id="other prefix"),
     ],
 )
 def test_options_of_a_role_are_kept_where_the_results_agree(
     tmp_path: Path, first: object, second: object, kept: object
 ) -> None:
     lacks = ["encrypt", "log-to-s3"]
-    found = merged(
-        tmp_path,
-        *(
-            result([node(region=region)], roles=[role(lacks=lacks, options=known)])
-            for region, known in ((REGION, first), (OTHER_REGION, second))
-        ),
+    parts = (
+        result([node(region=region)], roles=[role(lacks=lacks, options=known)])
+        for region, known in ((REGION, first), (OTHER_REGION, second))
     )
 
-    assert found["roles"][0]["options"] == kept
+    assert merged(tmp_path, *parts)["roles"][0]["options"] == kept
 
 
 def changed(**fields: object) -> str:
@@ -173,15 +153,13 @@ def changed(**fields: object) -> str:
 
 
 def with_region(**fields: object) -> str:
-    found: Any = sample()
-    found["regions"][0] |= fields
-    return json.dumps(found)
+    first, *others = sample()["regions"]
+    return changed(regions=[{**first, **fields}, *others])
 
 
 def without_accounts() -> str:
-    found: Any = sample()
-    del found["instances"][0]["account"]
-    return json.dumps(found)
+    (first, *_) = sample()["instances"]
+    return changed(instances=[{name: of for name, of in first.items() if name != "account"}])
 
 
 @pytest.mark.parametrize(

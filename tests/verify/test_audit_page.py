@@ -100,16 +100,6 @@ def test_page_has_the_list_and_the_command_that_deploys_it() -> None:
     assert "--profile 'a b' -c 'instance-profiles=my list.txt' allow-registration = true" in text
 
 
-def test_page_of_two_accounts_has_no_list_of_both() -> None:
-    nodes = [node("i-1", causes=["reach"]), node("i-2", account=OTHER_ACCOUNT)]
-    found = result(nodes, roles=[role("web", lacks=["reach"], profiles=["web"])], profiles=["web"])
-
-    text = Page(html(found)).flat
-
-    assert "A list is deployed to one account" in text
-    assert "npx" not in text
-
-
 def test_page_is_ascii_in_any_language() -> None:
     assert html(of_all(HOSTILE[-1])).isascii()
 
@@ -197,36 +187,36 @@ def test_heading_is_the_answer(nodes: list[Any], error: str | None, says: str) -
     assert ("This is not all" in page) == bool(error)
 
 
-def test_region_that_could_not_be_asked_is_named() -> None:
-    found = result([node("i-1"), node("i-2", account=OTHER_ACCOUNT)])
-    found["regions"][1]["error"] = "it was denied"
-
-    assert f"{REGION} of {OTHER_ACCOUNT}: it was denied" in Page(html(found)).flat
+TWO: Final = [node("i-1"), node("i-2", account=OTHER_ACCOUNT)]
+MANY: Final = [node(f"i-{n}", account=f"{n:012}") for n in range(40)]
+LACKING: Final = result(TWO, roles=[role("web", lacks=["reach"])], profiles=["web"])
 
 
 @pytest.mark.parametrize(
     ("found", "says"),
     [
         (result([node()]), f"Account {ACCOUNT} \u00b7 asked 2026-03-02 06:30 UTC"),
-        (
-            result([node("i-1"), node("i-2", account=OTHER_ACCOUNT)]),
-            f"Accounts {ACCOUNT}, {OTHER_ACCOUNT}",
-        ),
+        (result(TWO), f"Accounts {ACCOUNT}, {OTHER_ACCOUNT}"),
         (result([node()], tags=["a=b", "c=d"]), "only with a=b, c=d"),
         (result([node()], document="Sessions"), "sessions of Sessions"),
+        (result(MANY), "Session Manager audit: 40 accounts"),
+        (result(MANY), "40 regions with instances"),
+        (result(MANY), f"{REGION} of 000000000039: 1 instance"),
+        (LACKING, "A list is deployed to one account"),
     ],
 )
 def test_page_says_what_was_asked(found: AuditResult, says: str) -> None:
-    assert says in Page(html(found)).flat
+    page = Page(html(found)).flat
+
+    assert says in page
+    assert "npx" not in page
 
 
-def test_organization_is_told_in_short() -> None:
-    nodes = [node(f"i-{n}", account=f"{n:012}") for n in range(40)]
-    page = Page(html(result(nodes))).flat
+def test_region_that_could_not_be_asked_is_named() -> None:
+    found = result(TWO)
+    found["regions"][1]["error"] = "it was denied"
 
-    assert page.startswith("Session Manager audit: 40 accounts")
-    assert "40 regions with instances" in page
-    assert f"{REGION} of 000000000039: 1 instance" in page
+    assert f"{REGION} of {OTHER_ACCOUNT}: it was denied" in Page(html(found)).flat
 
 
 def test_regions_without_instances_are_counted() -> None:
@@ -274,10 +264,7 @@ def test_each_check_has_one_place_in_the_picture() -> None:
     [
         (["register", "reach"], "It is broken at Profile, role by register, reach."),
         (["path-ssm"], "It is broken from Network to Endpoint by path-ssm."),
-        (
-            ["metadata", "path-kms"],
-            "at Instance by metadata; from Network to Endpoint by path-kms.",
-        ),
+        (["metadata", "path-kms"], "by metadata; from Network to Endpoint by path-kms."),
         (["connected"], "It is broken from Endpoint to Session Manager by connected."),
         (["a-check-of-a-newer-version"], "Where it is broken is not known."),
     ],

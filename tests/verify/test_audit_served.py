@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from session_manager_permissions._verify import command
+from tests.conftest import ROOT
 from tests.deploy.gateway import served
 
 from .accounts import OTHER_REGION, REGIONS, Account, Machine, fleet
+from .conftest import SIGNED_IN
 from .nodes import REGION
 from .running import run
 from .served import Served
@@ -25,14 +27,7 @@ from .served import Served
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ENVIRONMENT: Final = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "NO_PROXY": "127.0.0.1",
-    "PYTHONPATH": str(Path(__file__).parents[2]),
-}
+ENVIRONMENT: Final = SIGNED_IN | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(ROOT)}
 COMMAND: Final = [str(Path(sys.executable).with_name("session-manager-permissions")), "audit"]
 
 

@@ -14,8 +14,8 @@ from botocore.validate import ParamValidator
 
 from session_manager_permissions._verify.checks import CHECKS
 
-from .causes import CAUSES, Cause
-from .networks import NETWORKS
+from .causes import CAUSES, NEVER, Cause, bucket, denying, having, instance, using
+from .networks import NETWORKS, OF_TWO, dns, endpoints
 from .nodes import (
     ACCOUNT,
     ALIAS,
@@ -27,14 +27,14 @@ from .nodes import (
     USER,
     World,
     both,
-    dhcp_options,
-    encrypted,
     endpoint,
 )
 from .running import Run, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from .causes import Change
 
 OF_ROLE: Final = ("role-assumable", "reach", "register", "encrypt", "log-to-cloudwatch")
 """The checks that a role is asked about as its node is. Of a bucket a role has no key."""
@@ -130,45 +130,35 @@ def role_agrees(said: Cause, of_verify: Run) -> None:
     assert found.status == (0 if {*verdicts.values()} == {"allowed"} else 1)
 
 
-def caller(world: World) -> None:
-    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/alice"
-    world.has("sts:get_caller_identity", {"Account": ACCOUNT, "Arn": arn})
-
-
-def replaced(world: World) -> None:
-    """The account's role does the work, because the profile's role may not register."""
-    world.has_host_management()
-    world.denies.add(f"{ROLE} {REGISTER}")
-
-
-def with_all_clues(world: World) -> None:
-    """All that may show why an agent is not connected is asked about, and shows nothing."""
-    world.instance["LaunchTime"] = datetime.now(timezone.utc) - timedelta(hours=5)
-    world.instance["ImageId"] = "ami-1"
-    policies = [{"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/{number}"} for number in range(9)]
-    world.has("iam:list_attached_role_policies", {"AttachedPolicies": policies})
+CALLER: Final = having(
+    "sts:get_caller_identity", {"Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/web-server/alice"}
+)
+REPLACED: Final = both(World.has_host_management, denying(f"{ROLE} {REGISTER}"))
+"""The account's role does the work, because the profile's role may not register."""
+POLICIES: Final = [{"PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/{number}"} for number in range(9)]
+ALL_CLUES: Final = both(
+    instance(LaunchTime=datetime.now(timezone.utc) - timedelta(hours=5), ImageId="ami-1"),
+    having("iam:list_attached_role_policies", {"AttachedPolicies": POLICIES}),
+)
+"""All that may show why an agent is not connected is asked about, and shows nothing."""
 
 
 @pytest.mark.parametrize(
     ("operator", "breaks"),
     [
-        pytest.param(USER, World.never_registered, id="a user"),
-        pytest.param("caller", both(World.is_online_only, caller), id="the caller"),
-        pytest.param(USER, both(World.never_registered, replaced), id="by the account's role"),
-        pytest.param("caller", both(World.never_registered, replaced, caller), id="by its role"),
-        pytest.param(USER, both(World.never_registered, with_all_clues), id="with all clues"),
+        pytest.param(USER, NEVER, id="a user"),
+        pytest.param("caller", both(World.is_online_only, CALLER), id="the caller"),
+        pytest.param(USER, both(NEVER, REPLACED), id="by the account's role"),
+        pytest.param("caller", both(NEVER, REPLACED, CALLER), id="by its role"),
+        pytest.param(USER, both(NEVER, ALL_CLUES), id="with all clues"),
     ],
 )
-def test_it_asks_little_with_everything_used(
-    operator: str, breaks: Callable[[World], object]
-) -> None:
-    world = World()
-    world.uses(kmsKeyId=ALIAS, runAsEnabled=True, runAsDefaultUser="web")
-    world.has("s3:get_bucket_encryption", encrypted("aws:kms", ALIAS.replace("sessions", "logs")))
-    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": [endpoint("logs")]})
-    options = [dhcp_options("dopt-1", "AmazonProvidedDNS"), dhcp_options("dopt-2", "10.0.0.53")]
-    world.has("ec2:describe_dhcp_options", {"DhcpOptions": options})
-    breaks(world)
+def test_it_asks_little_with_everything_used(operator: str, breaks: Change) -> None:
+    world = World(
+        using(kmsKeyId=ALIAS, runAsEnabled=True, runAsDefaultUser="web"),
+        bucket("aws:kms", ALIAS.replace("sessions", "logs")),
+        *(endpoints(endpoint("logs")), dns(*OF_TWO), breaks),
+    )
 
     found = run(world, "verify", "--instance-id", NODE, "--operator", operator)
 

@@ -17,13 +17,12 @@ from serving import serving
 from session_manager_permissions._verify.command import main
 from tests.conftest import ROOT
 
+from .conftest import NOBODY, SIGNED_IN
 from .nodes import REGISTER, ROLE
-from .test_verify import GET_ROLE, answered, no_account, operation, serve
+from .test_verify import GET_ROLE, answered, operation, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-__all__ = ["no_account"]  # a fixture
 
 MAIN = "import sys; from session_manager_permissions._verify.command import main; sys.exit(main())"
 WITHOUT_ARN = GET_ROLE.replace(f"<Arn>{ROLE}</Arn>", "")
@@ -83,18 +82,11 @@ def verify(
         for name, value in os.environ.items()
         if not (name.startswith(("AWS_", "PYTHON")) or name.upper().endswith("_PROXY"))
     }
-    of_nobody = {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_MAX_ATTEMPTS": "1",
-        "COLUMNS": "100",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUTF8": "0",
-    }
+    here = {"AWS_MAX_ATTEMPTS": "1", "COLUMNS": "100"}
+    of_python = {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"}
     run = subprocess.run(  # noqa: S603
         [*prefix, sys.executable, "-c", MAIN, "verify", *arguments],
-        env=inherited | of_nobody | env,
+        env=inherited | NOBODY | here | of_python | env,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -107,12 +99,7 @@ def verify(
 
 def account(endpoint: str) -> dict[str, str]:
     """What leads to an account that is served here."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "eu-west-1",
-    }
+    return SIGNED_IN | {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-west-1"}
 
 
 def not_ready(body: str) -> Reply:
@@ -180,7 +167,6 @@ NOT_OF_AWS: Final = {
 }
 
 
-@pytest.mark.usefixtures("no_account")
 @pytest.mark.parametrize("name", NOT_OF_AWS)
 def test_an_answer_that_is_none_of_aws_is_said(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -36,11 +36,9 @@ def shown_account() -> Account:
     ]
     without = [Machine(f"i-0c{number:015x}", profile=None, **NEVER) for number in range(2)]
     cut_off = [Machine("i-0d00000000000001e", OTHER_REGION, **NEVER)]
-    account = Account(*many, *lacking, *stopped, *without, *cut_off)
-    account.roles["web-server"] = Role(lacks=(REGISTER,))
-    account.profiles["web-server"] = "web-server"
-    account.shut = {OTHER_REGION}
-    return account
+    roles = {"web-server": Role(lacks=(REGISTER,))}
+    machines = (*many, *lacking, *stopped, *without, *cut_off)
+    return Account(*machines, roles=roles, shut={OTHER_REGION})
 
 
 def lines() -> list[str]:
@@ -59,42 +57,32 @@ def compared(script: str, *files: str) -> tuple[int, str]:
 
 WEB: Final = node("i-1")
 CUT_OFF: Final = node("i-1", causes=["path-ssm"])
+NEW: Final = node("i-3")
+LACKING: Final = CUT_OFF | {"causes": ["reach"]}
+NOT_COMPARED: Final = f"not compared: {ACCOUNT} {OTHER_REGION}"
 ELSEWHERE: Final = node("i-2", region=OTHER_REGION, causes=["reach"])
 
 
 @pytest.mark.parametrize(
     ("old", "new", "status", "said"),
     [
-        pytest.param([WEB], [CUT_OFF], 1, ["i-1: reachable -> unreachable, path-ssm"], id="worse"),
-        pytest.param([CUT_OFF], [WEB], 0, ["i-1: unreachable, path-ssm -> reachable"], id="better"),
+        pytest.param([WEB], [CUT_OFF], 1, "i-1: reachable -> unreachable, path-ssm", id="worse"),
+        pytest.param([CUT_OFF], [WEB], 0, "i-1: unreachable, path-ssm -> reachable", id="better"),
         pytest.param(
-            [CUT_OFF],
-            [CUT_OFF | {"causes": ["reach"]}],
-            0,
-            ["i-1: unreachable, path-ssm -> unreachable, reach"],
-            id="by another cause",
+            [CUT_OFF], [LACKING], 0, "i-1: unreachable, path-ssm -> unreachable, reach", id="else"
         ),
-        pytest.param([WEB], [WEB, node("i-3")], 0, ["i-3: absent -> reachable"], id="new"),
-        pytest.param([WEB, node("i-3")], [WEB], 0, ["i-3: reachable -> absent"], id="gone"),
-        pytest.param([CUT_OFF], [CUT_OFF | {"why": ["so"]}], 0, [], id="in other words"),
-        pytest.param(
-            [WEB],
-            [WEB, ELSEWHERE],
-            0,
-            [f"not compared: {ACCOUNT} {OTHER_REGION}"],
-            id="elsewhere",
-        ),
+        pytest.param([WEB], [WEB, NEW], 0, "i-3: absent -> reachable", id="new"),
+        pytest.param([WEB, NEW], [WEB], 0, "i-3: reachable -> absent", id="gone"),
+        pytest.param([CUT_OFF], [CUT_OFF | {"why": ["so"]}], 0, "", id="in other words"),
+        pytest.param([WEB], [WEB, ELSEWHERE], 0, NOT_COMPARED, id="elsewhere"),
     ],
 )
 def test_changes_of_nodes(
-    tmp_path: Path, old: list[NodeResult], new: list[NodeResult], status: int, said: list[str]
+    tmp_path: Path, old: list[NodeResult], new: list[NodeResult], status: int, said: str
 ) -> None:
     files = (written(tmp_path, name, result(one)) for name, one in (("a", old), ("b", new)))
 
-    assert compared("examples/audit/changes.py", *files) == (
-        status,
-        "".join(f"{line}\n" for line in said),
-    )
+    assert compared("examples/audit/changes.py", *files) == (status, said and f"{said}\n")
 
 
 def test_changes_of_roles(tmp_path: Path) -> None:

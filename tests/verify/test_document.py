@@ -10,11 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from session_manager_permissions import (
-    SessionManagerPermissions,
-    SessionPreferences,
-    _needs,
-)
+from session_manager_permissions import SessionManagerPermissions, SessionPreferences, _needs
 from session_manager_permissions._readiness.policies import Answer, decide, read
 from session_manager_permissions._verify.document import Home, read_document
 from session_manager_permissions._verify.simulator import LiveKey, LiveRole, Uses, questions
@@ -22,6 +18,7 @@ from tests.builders import deployed
 from tests.conftest import HERE, REGION, existing_role
 from tests.preference_options import Given, given_preferences
 
+from .causes import having, refusing, setting
 from .nodes import ACCOUNT, DOCUMENT, EVERYTHING, KEY, Session, World
 from .running import Run, run
 
@@ -30,9 +27,7 @@ ASKED = ("verify", "--role", "web-server", "--document", DOCUMENT, "--output")
 
 def account(inputs: dict[str, Any], session_type: object = "Standard_Stream") -> World:
     """An account whose document says this."""
-    world = World()
-    world.document = {"sessionType": session_type, "inputs": inputs}
-    return world
+    return World(setting(document={"sessionType": session_type, "inputs": inputs}))
 
 
 def asked_about(found: Run) -> dict[str, list[tuple[str, str]]]:
@@ -90,10 +85,7 @@ NEITHER: Final[tuple[object, ...]] = ("yes", "tRUE", " true", 0, 1, [], {})
     [
         *((value, "so it refuses each session") for value in TRUE),
         *((value, "which a bucket policy may refuse") for value in FALSE),
-        (
-            "{{ enforced }}",
-            "refuses each session if the session preferences enforce encrypted logs",
-        ),
+        ("{{ enforced }}", "each session if the session preferences enforce encrypted logs"),
     ],
 )
 def test_a_boolean_is_read_as_the_agent_reads_it(value: object, ends: str) -> None:
@@ -147,33 +139,29 @@ def test_a_key_by_its_id_or_its_alias_is_one_of_the_role_s_account(given: str) -
     assert asked_about(found) == {"encrypt": [("kms:Decrypt", KEY)]}
 
 
+NO_SESSIONS: Final = "is not a Session document"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("schemaVersion: '1.0'", "is not a Session document"),
-        ("[]", "is not a Session document"),
-        ('{"sessionType": "Shell"}', "is not a Session document"),
-        ('{"sessionType": ["Port"]}', "is not a Session document"),
-        ('{"sessionType": "Port", "inputs": ["a"]}', "is not a Session document"),
-        (
-            '{"sessionType": "Standard_Stream", "inputs": {"kmsKeyId": "{{ key }}"}}',
-            "has '{{ key }}' for kmsKeyId",
-        ),
-        (
-            '{"sessionType": "Standard_Stream", "inputs": {"s3BucketName": 7}}',
-            "has 7 for s3BucketName",
-        ),
-        (
-            '{"sessionType": "Standard_Stream", "inputs": {"s3BucketName": "*"}}',
-            "can't be asked about: '*' is not the name of an S3 bucket",
-        ),
+        ("schemaVersion: '1.0'", NO_SESSIONS),
+        ("[]", NO_SESSIONS),
+        ({"sessionType": "Shell"}, NO_SESSIONS),
+        ({"sessionType": ["Port"]}, NO_SESSIONS),
+        ({"sessionType": "Port", "inputs": ["a"]}, NO_SESSIONS),
+        ({"inputs": {"kmsKeyId": "{{ key }}"}}, "has '{{ key }}' for kmsKeyId"),
+        ({"inputs": {"s3BucketName": 7}}, "has 7 for s3BucketName"),
+        ({"inputs": {"s3BucketName": "*"}}, "can't be asked about: '*' is not the name of an S3"),
     ],
 )
-def test_a_document_that_can_not_be_asked_about_is_said(text: str, says: str) -> None:
-    world = World()
-    world.has("ssm:get_document", {"Content": text})
+def test_a_document_that_can_not_be_asked_about_is_said(
+    text: str | dict[str, Any], says: str
+) -> None:
+    content = text if isinstance(text, str) else json.dumps({"sessionType": "Port"} | text)
+    content = content.replace('"Port", "inputs": {', '"Standard_Stream", "inputs": {')
 
-    found = run(world, *ASKED, "json")
+    found = run(World(having("ssm:get_document", {"Content": content})), *ASKED, "json")
 
     assert found.status == 2
     assert says in found.err
@@ -188,35 +176,27 @@ def test_a_document_that_can_not_be_asked_about_is_said(text: str, says: str) ->
     ],
 )
 def test_a_document_that_is_not_given_is_said(code: str, says: str) -> None:
-    world = World()
-    world.refuses("ssm:GetDocument", code)
-
-    found = run(world, *ASKED, "json")
+    found = run(World(refusing("ssm:GetDocument", code)), *ASKED, "json")
 
     assert found.status == 2
     assert says in found.err
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("option", "value", "says"),
     [
-        *(
-            ((option, value), f"{option} is given twice")
-            for option, value in {
-                "--key": KEY,
-                "--log-bucket": "session-logs",
-                "--log-prefix": "web",
-                "--log-group": "/ssm/sessions",
-            }.items()
-        ),
-        (("--log-bucket-key", KEY), f"--log-bucket-key {KEY} has no bucket"),
+        ("--key", KEY, "is given twice"),
+        ("--log-bucket", "session-logs", "is given twice"),
+        ("--log-prefix", "web", "is given twice"),
+        ("--log-group", "/ssm/sessions", "is given twice"),
+        ("--log-bucket-key", KEY, f"{KEY} has no bucket"),
     ],
 )
-def test_what_the_document_says_is_not_given_as_well(given: tuple[str, str], says: str) -> None:
-    found = run(account({}), *ASKED, "json", *given)
+def test_what_the_document_says_is_not_given_as_well(option: str, value: str, says: str) -> None:
+    found = run(account({}), *ASKED, "json", option, value)
 
     assert found.status == 2
-    assert says in found.err
+    assert f"{option} {says}" in found.err
 
 
 def is_of_this_app(chosen: Given) -> bool:
@@ -241,8 +221,7 @@ def test_the_role_of_any_preferences_lacks_nothing_that_their_document_needs(
         decrypt_sessions_only=narrowed,
     )
     content = stack.resolve(preferences.node.default_child.content)  # type: ignore[union-attr]
-    world = World()
-    world.has("ssm:get_document", {"Content": json.dumps(deployed(content))})
+    world = World(having("ssm:get_document", {"Content": json.dumps(deployed(content))}))
     granted = deployed(stack.resolve(permissions.policy.document))
     role = LiveRole(f"arn:aws:iam::{ACCOUNT}:role/web-server")
 

@@ -18,6 +18,8 @@ import pytest
 from session_manager_permissions import _command
 from session_manager_permissions._verify.text import INTERRUPTED
 
+from .conftest import SIGNED_IN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -214,22 +216,16 @@ def test_ctrl_c_while_a_module_is_imported_is_said_in_a_line(name: str) -> None:
     assert (run.returncode, run.stdout, run.stderr) == (2, "", SAID)
 
 
-@pytest.mark.parametrize("asked", [("verify", "--role", "web"), ("audit",)])
-@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize(("asked", "presses"), [(("verify", "--role", "web"), 2), (("audit",), 1)])
 @pytest.mark.usefixtures("load")  # a process of a test in the background would ignore Ctrl-C
 def test_ctrl_c_ends_the_command_while_aws_is_silent(asked: tuple[str, ...], presses: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(60)
-        environment = {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        environment = {"AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": "eu-west-1"}
         with subprocess.Popen(  # noqa: S603 # the installed command
             [COMMAND, *asked],
-            env=environment,
+            env=SIGNED_IN | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from session_manager_permissions._verify.audit.result import AuditResult
 
+LONG: Final = "x" * 129
+WEB: Final = "arn:aws:iam::111122223333:instance-profile/team/web"
 OLD: Final = b"# mine\r\nold-name\r\n"
 WAYS: Final = [
     pytest.param(lambda path: files.write(path, "--file", "new\n"), id="--file"),
@@ -198,6 +200,36 @@ def test_a_list_keeps_what_it_has_and_its_line_ends(file: Path) -> None:
     assert file.stat().st_ino == number  # nothing to add, nothing written
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize(
+    ("has", "added"),
+    [
+        pytest.param(f"{WEB} # fixed\u2028last\x0cweek\nbatch", "\nthree\ntwo\n", id="an ARN"),
+        pytest.param("# web is ours, see three\n#\tb/web\n# two\ntwo\n", "three\n", id="comments"),
+        pytest.param("WEB\nthree", "\ntwo\n", id="another case"),
+    ],
+)
+def test_the_names_that_a_list_lacks_are_added(
+    has: str, added: str, encoding: str, file: Path
+) -> None:
+    file.write_text(has, encoding=encoding)
+
+    add_to_list(str(file), lacking("three", "two", "web"))
+
+    assert file.read_text(encoding="utf-8") == f"{has}{added}"
+
+
+def test_a_name_that_is_commented_out_is_said(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("# web\n", encoding="utf-8")
+
+    add_to_list(str(file), lacking("web"))
+
+    said = f"not added to --profiles-file {file}, as commented out there: web; remove the `#`"
+    assert said in capsys.readouterr().err
+
+
 KEY, ALIAS = (f"arn:aws:kms:eu-west-1:111122223333:{of}" for of in ("key/1", "alias/a"))
 ADDS: Final[dict[str, tuple[str, dict[str, list[str]], str]]] = {
     "a key": ("", {"key": [KEY]}, f"key = {KEY}\n"),
@@ -244,17 +276,7 @@ def test_the_options_that_are_known_to_be_needed_are_written(
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "ok\nadmin",
-        "a b",
-        "key = x",
-        "allow-registration=true",
-        "../x",
-        "#web",
-        "",
-        "\ud800",
-        "x" * 129,
-    ],
+    ["ok\nadmin", "a b", "key = x", "allow-registration=true", "../x", "#web", "", "\ud800", LONG],
 )
 def test_what_is_no_name_adds_no_line(
     name: str, file: Path, capsys: pytest.CaptureFixture[str]

@@ -192,7 +192,7 @@ def test_a_permissions_boundary_is_named(named_by: str, *, allows: bool) -> None
     elif named_by == "GetInstanceProfile":
         world.of_profile = {"Roles": [role]}
     else:
-        world.refuses("iam:GetRole", "AccessDenied")
+        world.refuses("iam:GetRole")
     world.decides = lambda asked: {
         "EvalDecision": "allowed" if allows or asked.action != CHANNEL else "implicitDeny",
         "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": allows},
@@ -218,7 +218,7 @@ NO_ID: Final = {"OwnerId": ACCOUNT, "Instances": [{"InstanceId": NODE}]}
     [
         (refusing(INSTANCES, "InvalidInstanceID.NotFound"), NODE, NOT_FOUND),
         (having("ec2:describe_instances", {"Reservations": []}), NODE, NOT_FOUND),
-        (refusing(INSTANCES, "UnauthorizedOperation"), NODE, f"they need {INSTANCES} on *"),
+        (refusing(INSTANCES), NODE, f"they need {INSTANCES} on *"),
         (having("ec2:describe_instances", {"Reservations": [NO_ID]}), NODE, "is not AWS"),
         (setting(record=None), HYBRID, f"there is no managed node {HYBRID} in eu-west-1"),
         (refusing(RECORDS), HYBRID, f"they need {RECORDS} on *"),
@@ -255,7 +255,7 @@ def test_a_port_session_uses_nothing() -> None:
 
 
 def test_a_role_that_is_not_known_is_asked_for_nothing() -> None:
-    world = World(World.uses, refusing("iam:GetInstanceProfile", "AccessDenied"))
+    world = World(World.uses, refusing("iam:GetInstanceProfile"))
 
     assert one(diagnosed(world), "encrypt").verdict == "unknown"
     assert not any("simulate" in name for name in world.calls)
@@ -282,7 +282,7 @@ def test_when_the_agent_tries_again_depends_on_what_was_denied(breaks: Change, w
         pytest.param(DSSE, ("fail", "unknown"), id="foreign, and no encryption counts"),
         pytest.param(DENIED_BUCKET, ("unknown", "fail"), id="foreign, and denied"),
         pytest.param(
-            both(DENIED_BUCKET, refusing("s3:GetBucketPolicy", "AccessDenied")),
+            both(DENIED_BUCKET, refusing("s3:GetBucketPolicy")),
             ("unknown", "fail"),
             id="foreign, denied, and its policy too",
         ),

@@ -39,7 +39,7 @@ CHANNELS: Final = frozenset({"path-ssm", "path-ssmmessages"})
 
 
 def test_a_call_that_is_denied_twice_is_said_once() -> None:
-    denied = refusing("ec2:DescribeVpcAttribute", "UnauthorizedOperation")
+    denied = refusing("ec2:DescribeVpcAttribute")
     found = diagnosed(World(NEVER, endpoints(*BOTH_ENDPOINTS), denied))
 
     why = " ".join(one(found, "path-ssm").why)
@@ -122,7 +122,7 @@ SHUT: Final = groups(group("sg-web"), group("sg-endpoints"))
 def test_a_log_bucket_may_be_in_another_region(
     region: str | None, breaks: Change, verdict: str, says: str
 ) -> None:
-    denied = refusing("s3:GetBucketEncryption", "AccessDenied") if region is None else nothing
+    denied = refusing("s3:GetBucketEncryption") if region is None else nothing
 
     check = of_bucket(setting(bucket_region=region), denied, endpoints(S3_GATEWAY), breaks)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -21,6 +21,7 @@ OPERATOR_ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/alice"
 OF_CLUES: Final = {*AGENT.asks} - {*REGISTERED.asks}
 """What may show why an agent is not connected: tests/verify/test_node_not_connected.py."""
 EVERYTHING: Final = used("")._replace(operator=USER)
+NO_KEY: Final = denying("kms:Decrypt", "kms:GenerateDataKey")
 PATHS: Final = never("")
 NAMES: Final = never("", closed(*BOTH_ENDPOINTS), dns(*OF_TWO))
 WHERE_ASKED: Final = {
@@ -31,9 +32,7 @@ WHERE_ASKED: Final = {
     "iam:ListRoleTags": cause("", run_as("web"), operator=OPERATOR_ROLE),
     "iam:ListUserTags": cause("", run_as("web"), operator=USER),
     # of what IAM denies, the policies of keys and buckets are read
-    "kms:GetKeyPolicy": used("", denying("kms:Decrypt", "kms:GenerateDataKey"))._replace(
-        operator=USER
-    ),
+    "kms:GetKeyPolicy": used("", NO_KEY)._replace(operator=USER),
     "s3:GetBucketPolicy": used("", denying("s3:PutObject")),
     "s3:GetEncryptionConfiguration": used(  # of a bucket that may be in another region
         "", closed(*BOTH_ENDPOINTS, endpoint("kms"), endpoint("logs"), S3_GATEWAY)
@@ -61,7 +60,7 @@ def test_each_check_is_one_that_exists() -> None:
 )
 def test_without_one_its_checks_are_unknown_and_no_other(action: str) -> None:
     said: Cause = WHERE_ASKED.get(action, EVERYTHING)
-    asked = {"node": said.node, "operator": said.operator}
+    asked: dict[str, Any] = {"node": said.node, "operator": said.operator}
     with_it = of_verdict(diagnosed(said.world(), **asked), "unknown")
     call = {"s3:GetEncryptionConfiguration": "s3:GetBucketEncryption"}.get(action, action)
     code = "UnauthorizedOperation" if action.startswith("ec2:") else "AccessDeniedException"

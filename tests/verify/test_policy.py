@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 ACCOUNT = "111122223333"
+KMS = f"arn:aws:kms:eu-west-1:{ACCOUNT}:"
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 PARTITIONS = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
@@ -107,10 +108,10 @@ def test_it_is_what_the_construct_synthesizes(said: PolicyOptions) -> None:
 
 
 def test_by_default_it_is_the_procedures() -> None:
-    assert [statement["Sid"] for statement in inline_policy(PolicyOptions())["Statement"]] == [
-        "SessionManagerChannels",
-        "SessionManagerLogEncryption",
-    ]
+    statements = inline_policy(PolicyOptions())["Statement"]
+
+    sids = ["SessionManagerChannels", "SessionManagerLogEncryption"]
+    assert [one["Sid"] for one in statements] == sids
 
 
 def test_the_partition_is_that_of_the_arns() -> None:
@@ -126,7 +127,7 @@ def test_a_log_group_by_its_name_is_one_of_the_region_and_the_account() -> None:
 
 
 def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
-    key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/s3"
+    key = f"{KMS}alias/aws/s3"
     said = PolicyOptions(log_bucket="session-logs")
 
     assert inline_policy(said._replace(log_bucket_key=key)) == inline_policy(said)
@@ -139,14 +140,9 @@ def test_a_bucket_with_the_key_of_s3_needs_no_statement() -> None:
         (PolicyOptions(log_bucket_key="arn:…:key/1"), "--log-bucket-key arn:…:key/1 has no bucket"),
         (PolicyOptions(log_group="/ssm", region="eu-west-1"), "--log-group /ssm is in no region"),
         (PolicyOptions(log_group="/ssm", account=ACCOUNT), "give its ARN, or --region and"),
+        (PolicyOptions(key=(f"{KMS}alias/aws/ssm",)), "is an AWS managed key"),
         (
-            PolicyOptions(key=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:alias/aws/ssm",)),
-            "is an AWS managed key",
-        ),
-        (
-            PolicyOptions(
-                key=(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{KEY_ID}",), partition="aws-cn"
-            ),
+            PolicyOptions(key=(f"{KMS}key/{KEY_ID}",), partition="aws-cn"),
             "several partitions, aws, aws-cn: make a policy for each",
         ),
     ],
@@ -158,7 +154,7 @@ def test_what_makes_no_policy_is_said(said: PolicyOptions, message: str) -> None
 
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     arn = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/ssm/sessions"
-    keys = [f"arn:aws:kms:eu-west-1:{ACCOUNT}:{found}" for found in ("key/mrk-1", "alias/web")]
+    keys = [f"{KMS}{found}" for found in ("key/mrk-1", "alias/web")]
     options = PolicyOptions(
         key=keys,
         log_bucket="session-logs",

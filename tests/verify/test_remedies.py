@@ -260,7 +260,7 @@ def test_aws_takes_each_command_as_it_stands(tmp_path: Path) -> None:
 
     assert not [line for line in sentences if NESTED.search(line)]
     assert options == {"instance-profile", "role", "allow-registration", "key"} | {
-        *("log-bucket", "log-prefix", "log-bucket-key", "log-group"),
+        *("log-bucket", "log-prefix", "log-bucket-key", "log-group")
     }
     repairs = {name for name in vars(Repair) if not name.startswith("_")} - {"run"}
     assert {xform_name(call.partition(":")[2]) for call in calls} == repairs | {

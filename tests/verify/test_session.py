@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -12,31 +11,24 @@ from botocore.awsrequest import AWSResponse
 from session_manager_permissions._verify import session
 from session_manager_permissions._verify.session import Boto, Waiting
 
+from .conftest import SIGNED_IN
+from .test_verify import Raw
+
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
 
 HERE, ELSEWHERE = "eu-west-1", "us-west-2"
 MALFORMED = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{ELSEWHERE}</Region></Error>"
+THERE = {"x-amz-bucket-region": ELSEWHERE}
 REDIRECT = "<Error><Code>PermanentRedirect</Code></Error>"
 FOUND = "<ServerSideEncryptionConfiguration/>"
-
-
-class Raw(BytesIO):
-    """A body as botocore reads it."""
-
-    def stream(self, **_: object) -> list[bytes]:
-        return [self.read()]
 
 
 @pytest.mark.parametrize(
     ("answers", "region"),
     [
         pytest.param([(200, FOUND, {})], None, id="here"),
-        pytest.param(
-            [(301, REDIRECT, {"x-amz-bucket-region": ELSEWHERE}), (200, FOUND, {})],
-            ELSEWHERE,
-            id="a redirect",
-        ),
+        pytest.param([(301, REDIRECT, THERE), (200, FOUND, {})], ELSEWHERE, id="a redirect"),
         pytest.param([(400, MALFORMED, {}), (200, FOUND, {})], ELSEWHERE, id="another signature"),
     ],
 )
@@ -45,8 +37,8 @@ def test_s3_names_another_region(
     region: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    for name, value in SIGNED_IN.items():
+        monkeypatch.setenv(name, value)
     calls = Boto(None, HERE)
     left = iter(answers)
 

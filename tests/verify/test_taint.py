@@ -19,28 +19,27 @@ import pytest
 
 from . import running
 from .accounts import Account, Machine, Role
-from .nodes import (
-    ALIAS,
-    HYBRID,
-    NODE,
-    USER,
-    World,
-    both,
-    encrypted,
-    endpoint,
-    group,
-    key,
-    trusting,
-    without_a_route,
+from .causes import (
+    NEVER,
+    bucket,
+    denying,
+    described_key,
+    having,
+    instance,
+    log_groups,
+    run_as,
+    setting,
+    trusts,
+    using,
 )
-from .test_verify import no_account
+from .networks import BOTH_ENDPOINTS, NO_ROUTE, endpoints, groups
+from .nodes import ALIAS, HYBRID, NODE, REGISTER, USER, World, both, group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .causes import Change
     from .running import Run
-
-__all__ = ["no_account"]  # a fixture
 
 pytestmark = pytest.mark.untraced
 
@@ -92,88 +91,42 @@ class Case(NamedTuple):
     make: Callable[[], World]
 
 
-def case(breaks: Callable[[World], object], *arguments: str, node: str = NODE) -> Case:
-    def make() -> World:
-        world = World()
-        if node == HYBRID:
-            world.is_hybrid()
-        breaks(world)
-        return world
-
-    return Case(("verify", *(arguments or ("--instance-id", node))), make)
+def case(*breaks: Change, arguments: tuple[str, ...] = ("--instance-id", NODE)) -> Case:
+    return Case(("verify", *arguments), functools.partial(World, *breaks))
 
 
-def uses(**inputs: object) -> Callable[[World], object]:
-    return lambda world: world.uses(**inputs)
+def by_endpoints(**parts: object) -> Change:
+    """Have endpoints that let nobody in."""
+    shut = groups(group("sg-web"), group("sg-endpoints"))
+    return both(NEVER, NO_ROUTE, endpoints(*(one | parts for one in BOTH_ENDPOINTS)), shut)
 
 
-def denies(*actions: str) -> Callable[[World], object]:
-    return lambda world: world.denies.update(actions)
-
-
-def has(name: str, answer: object) -> Callable[[World], object]:
-    return lambda world: world.has(name, answer)
-
-
-def shut(world: World) -> None:
-    """Let nothing out."""
-    world.never_registered()
-    groups = [group("sg-web", IpPermissionsEgress=[])]
-    world.has("ec2:describe_security_groups", {"SecurityGroups": groups})
-
-
-def by_endpoints(world: World, **parts: object) -> None:
-    both(World.never_registered, without_a_route)(world)
-    found = [endpoint(service, **parts) for service in ("ssm", "ssmmessages")]
-    groups = [group("sg-web"), group("sg-endpoints")]
-    world.has("ec2:describe_vpc_endpoints", {"VpcEndpoints": found})
-    world.has("ec2:describe_security_groups", {"SecurityGroups": groups})
-
-
-def has_empty_profile(world: World) -> None:
-    world.never_registered()
-    world.has("iam:get_instance_profile", {"InstanceProfile": {"Roles": []}})
-
-
-def is_in_no_trust(world: World) -> None:
-    world.never_registered()
-    world.trust = {"Statement": [trusting("rds.amazonaws.com")]}
-
-
-BY_KEY: Final = has("s3:get_bucket_encryption", encrypted("aws:kms", ALIAS))
-LOGS: Final = ("s3:PutObject", "s3:GetEncryptionConfiguration", "logs:PutLogEvents", "kms:Decrypt")
-OF_ROLE: Final = ("--role", "web-server", "--document", "Sessions")
+BY_KEY: Final = bucket("aws:kms", ALIAS)
+LOGS: Final = denying(
+    *("s3:PutObject", "s3:GetEncryptionConfiguration", "logs:PutLogEvents", "kms:Decrypt")
+)
+OF_TAG: Final = having("iam:list_user_tags", {"Tags": [{"Key": "SSMSessionRunAs", "Value": "web"}]})
 NODES: Final = {
-    "ready": case(both(uses(runAsEnabled=True, runAsDefaultUser="web"), BY_KEY)),
-    "denied": case(both(uses(), BY_KEY, denies(*LOGS, "kms:GenerateDataKey"))),
-    "a role": case(both(uses(), denies(*LOGS)), *OF_ROLE),
+    "ready": case(run_as("web"), BY_KEY),
+    "denied": case(World.uses, BY_KEY, LOGS, denying("kms:GenerateDataKey")),
+    "a role": case(World.uses, LOGS, arguments=("--role", "web-server", "--document", "Sessions")),
     "operator": case(
-        both(
-            uses(runAsEnabled=True),
-            has("iam:list_user_tags", {"Tags": [{"Key": "SSMSessionRunAs", "Value": "web"}]}),
-            denies(f"{USER} ssm:StartSession"),
-        ),
-        *("--instance-id", NODE, "--operator", "caller"),
+        *(using(runAsEnabled=True), OF_TAG, denying(f"{USER} ssm:StartSession")),
+        arguments=("--instance-id", NODE, "--operator", "caller"),
     ),
-    "no log bucket": case(both(uses(), has("s3:get_bucket_encryption", encrypted("aws:fsx")))),
-    "no log group": case(both(uses(), has("logs:describe_log_groups", {"logGroups": []}))),
-    "disabled key": case(
-        both(uses(), has("kms:describe_key", {"KeyMetadata": key(KeyState="Disabled")}))
-    ),
-    "stopped": case(
-        both(World.never_registered, lambda w: w.instance.update(State={"Name": "stopped"}))
-    ),
+    "no log bucket": case(World.uses, bucket("aws:fsx")),
+    "no log group": case(World.uses, log_groups()),
+    "disabled key": case(World.uses, described_key(KeyState="Disabled")),
+    "stopped": case(NEVER, instance(State={"Name": "stopped"})),
     "impaired": case(World.is_lost),
-    "empty profile": case(has_empty_profile),
-    "no trust": case(is_in_no_trust),
-    "the account's role": case(
-        both(World.has_host_management, denies("ssm:UpdateInstanceInformation"))
-    ),
-    "no way out": case(both(World.never_registered, without_a_route)),
-    "shut": case(shut),
-    "no admission": case(by_endpoints),
-    "no private DNS": case(lambda world: by_endpoints(world, PrivateDnsEnabled=False)),
-    "hybrid": case(World.is_lost, node=HYBRID),
+    "empty profile": case(NEVER, setting(of_profile={"Roles": []})),
+    "no trust": case(NEVER, trusts("rds.amazonaws.com")),
+    "the account's role": case(World.has_host_management, denying(REGISTER)),
+    "no way out": case(NEVER, NO_ROUTE),
+    "shut": case(NEVER, groups(group("sg-web", IpPermissionsEgress=[]))),
+    "no admission": case(by_endpoints()),
+    "no private DNS": case(by_endpoints(PrivateDnsEnabled=False)),
+    "hybrid": case(World.is_hybrid, World.is_lost, arguments=("--instance-id", HYBRID)),
 }
 
 
@@ -184,22 +137,16 @@ def account() -> Account:
         Machine("i-0123456789abcdef2", profile="lacking", ping=None, connection="notconnected"),
         Machine("i-0123456789abcdef3", metadata="disabled", connection="notconnected"),
         Machine("mi-0123456789abcdef0", role="web", connection="notconnected"),
+        roles={"lacking": Role("x.amazonaws.com", (REGISTER,))},
     )
-    found.roles["lacking"] = Role(
-        lacks=("ssm:UpdateInstanceInformation",), trusts="x.amazonaws.com"
-    )
-    found.profiles["lacking"] = "lacking"
     found.has_document()
     return found
 
 
-AUDITS: Final = {
+CASES: Final = NODES | {
     "a region": Case(("audit",), account),
     "all regions": Case(("audit", "--all-regions"), account),
 }
-
-
-CASES: Final = NODES | AUDITS
 
 
 def run(of: Case, taint: Taint) -> Run:

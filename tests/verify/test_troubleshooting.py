@@ -23,23 +23,14 @@ MESSAGES: Final = sorted(
     | {checks.LATE_PROMPT}
 )
 SEEN: Final = (  # what no check can tell apart, and other things than a message
-    "black or blank screen",
-    "Permission denied (publickey)",
-    "kex_exchange_identification",
-    "Connection to destination port failed",
-    "Plugin with name Port is not supported",
-    "Plugin with name Standard_Stream not found",
-    "unable to validate encryption",
-    "failed to start pty since RunAs user",
-    "Enable advanced-instances tier",
-    "MachineFingerprintDoesNotMatch",
-    "Signature expired",
-    "x509: certificate signed by unknown authority",
-    "Cannot perform start session: EOF",
-    "Another client than the CLI",
-    "Windows loses the metadata service",
-    "Bottlerocket",
-    "a NAT was replaced",
+    *("black or blank screen", "Permission denied (publickey)", "kex_exchange_identification"),
+    *("Connection to destination port failed", "Plugin with name Port is not supported"),
+    *("Plugin with name Standard_Stream not found", "unable to validate encryption"),
+    *("failed to start pty since RunAs user", "Enable advanced-instances tier"),
+    *("MachineFingerprintDoesNotMatch", "Signature expired"),
+    *("x509: certificate signed by unknown authority", "Cannot perform start session: EOF"),
+    *("Another client than the CLI", "Windows loses the metadata service", "Bottlerocket"),
+    *("a NAT was replaced",),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -81,9 +81,13 @@ UNKNOWN_TO_EC2: Final = both(NEVER, refusing(INSTANCES, "InvalidInstanceID.NotFo
 UNREACHED: Final = EndpointConnectionError(endpoint_url="https://ec2.eu-west-1.amazonaws.com")
 
 
+def refused(code: str) -> ClientError:
+    return refusal("DescribeInstances", code)
+
+
 def of_status(status: int) -> ClientError:
     """An error that AWS answers with this status of HTTP."""
-    found = refusal("DescribeInstances", "Unavailable")
+    found = refused("Unavailable")
     found.response["ResponseMetadata"] = {"HTTPStatusCode": status}
     return found
 
@@ -93,7 +97,7 @@ def of_status(status: int) -> ClientError:
     [
         pytest.param(UNREACHED, "Could not connect to the endpoint URL", id="no connection"),
         pytest.param(of_status(400), f"{INSTANCES} failed: Unavailable", id="another error"),
-        pytest.param(refusal("DescribeInstances", "AccessDenied"), INSTANCES, id="a denial"),
+        pytest.param(refused("AccessDenied"), INSTANCES, id="a denial"),
     ],
 )
 def test_what_time_does_not_mend_ends_it_at_once(
@@ -120,42 +124,50 @@ STAYS: Final = "does not change that: "
 CREATING: Final = both(World.uses, described_key(KeyState="Creating"))
 NO_STATUS: Final = refusing("ssm:GetConnectionStatus")
 THROTTLED: Final = "RequestLimitExceeded"
-ROWS: Final[dict[str, tuple[Change, dict[float, Change], int, float, str]]] = {
-    "EC2 does not know it yet": (
+
+
+class Row(NamedTuple):
+    """What is wrong, what changes when, the exit status, how long it takes, and what is said."""
+
+    breaks: Change
+    changes: dict[float, Change]
+    status: int
+    spent: float
+    says: str
+
+
+ROWS: Final = {
+    "EC2 does not know it yet": Row(
         UNKNOWN_TO_EC2,
         {3: known_to_ec2, 6: connects},
         0,
         10,
         f"after 0 of 12 s, there is no instance {NODE}",
     ),
-    "an endpoint that is made": (with_endpoint("pending"), {3: connects}, 0, 5, NOT_YET),
-    "an endpoint to accept": (with_endpoint("pendingAcceptance"), {3: connects}, 0, 5, NOT_YET),
-    "a NAT gateway that is made": (with_nat("pending"), {3: connects}, 0, 5, NOT_YET),
-    "a NAT gateway that is made where no way leads out": (
-        with_nat("pending", SubnetId="subnet-private"),
-        {3: connects},
-        0,
-        5,
-        NOT_YET,
+    "an endpoint that is made": Row(with_endpoint("pending"), {3: connects}, 0, 5, NOT_YET),
+    "an endpoint to accept": Row(with_endpoint("pendingAcceptance"), {3: connects}, 0, 5, NOT_YET),
+    "a NAT gateway that is made": Row(with_nat("pending"), {3: connects}, 0, 5, NOT_YET),
+    "a NAT gateway that is made where no way leads out": Row(
+        with_nat("pending", SubnetId="subnet-private"), {3: connects}, 0, 5, NOT_YET
     ),
-    "an endpoint that is deleted": (with_endpoint("deleting"), {}, 1, 0, f"{STAYS}path-ssm"),
-    "a NAT gateway that has failed": (with_nat("failed"), {}, 1, 0, f"{STAYS}path-ssm"),
-    "a key that is made": (CREATING, {3: described_key()}, 0, 5, "after 0 of 12 s: key-usable"),
-    "later": (NEVER, {7: connects}, 0, 10, "is ready"),
-    "at once": (nothing, {}, 0, 0, "is ready after 0 s"),
-    "while it starts": (both(NEVER, PENDING), {3: RUNS, 6: connects}, 0, 10, "is ready"),
-    "never": (NEVER, {}, 1, 12, "is not ready after 12 s: connected, registered"),
-    "no profile": (both(NEVER, without_profile), {}, 1, 0, f"{STAYS}instance-profile"),
-    "stopped": (both(NEVER, STOPPED), {}, 1, 0, f"{STAYS}instance-running"),
-    "may not be asked": (NO_STATUS, {}, 1, 0, "connected, which the credentials may not ask"),
-    "throttled": (
+    "an endpoint that is deleted": Row(with_endpoint("deleting"), {}, 1, 0, f"{STAYS}path-ssm"),
+    "a NAT gateway that has failed": Row(with_nat("failed"), {}, 1, 0, f"{STAYS}path-ssm"),
+    "a key that is made": Row(CREATING, {3: described_key()}, 0, 5, "after 0 of 12 s: key-usable"),
+    "later": Row(NEVER, {7: connects}, 0, 10, "is ready"),
+    "at once": Row(nothing, {}, 0, 0, "is ready after 0 s"),
+    "while it starts": Row(both(NEVER, PENDING), {3: RUNS, 6: connects}, 0, 10, "is ready"),
+    "never": Row(NEVER, {}, 1, 12, "is not ready after 12 s: connected, registered"),
+    "no profile": Row(both(NEVER, without_profile), {}, 1, 0, f"{STAYS}instance-profile"),
+    "stopped": Row(both(NEVER, STOPPED), {}, 1, 0, f"{STAYS}instance-running"),
+    "may not be asked": Row(NO_STATUS, {}, 1, 0, "connected, which the credentials may not ask"),
+    "throttled": Row(
         refusing("ssm:GetConnectionStatus", "ThrottlingException"),
         {4: connects},
         0,
         5,
         "whether it is connected is not known",
     ),
-    "throttled in the first round": (
+    "throttled in the first round": Row(
         refusing(INSTANCES, THROTTLED),
         {3: KNOWN_AGAIN},
         0,
@@ -163,7 +175,7 @@ ROWS: Final[dict[str, tuple[Change, dict[float, Change], int, float, str]]] = {
         f"after 0 of 12 s, {INSTANCES} failed: {THROTTLED}",
     ),
     **{
-        f"{name} in a later round": (
+        f"{name} in a later round": Row(
             NEVER,
             {3: having("ec2:describe_instances", answer), 6: KNOWN_AGAIN},
             0,
@@ -171,12 +183,8 @@ ROWS: Final[dict[str, tuple[Change, dict[float, Change], int, float, str]]] = {
             f"after 5 of 12 s, {says}",
         )
         for name, answer, says in (
-            (
-                "throttled",
-                refusal("DescribeInstances", THROTTLED),
-                f"{INSTANCES} failed: {THROTTLED}",
-            ),
-            ("busy", refusal("DescribeInstances", "Throttling"), f"{INSTANCES} failed: Throttling"),
+            ("throttled", refused(THROTTLED), f"{INSTANCES} failed: {THROTTLED}"),
+            ("busy", refused("Throttling"), f"{INSTANCES} failed: Throttling"),
             ("no connection", UNREACHED, "Could not connect to the endpoint URL"),
             ("an error of AWS", of_status(503), f"{INSTANCES} failed: Unavailable"),
         )

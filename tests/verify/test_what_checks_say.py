@@ -5,43 +5,36 @@ Each text is under the first cause that has it. `test_causes.py` holds the verdi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from session_manager_permissions._verify.checks import ORDER
 from tests.readiness.test_what_findings_say import Text
 
-from .causes import CAUSES
+from .causes import CAUSES, NEVER, denying, having, run_as
 from .networks import NETWORKS, NO_ROUTE
 from .nodes import USER, World, both, diagnosed, nothing
 from .test_node_agent import IMDS, PROXY, SERVICE, SSM, written
 from .test_node_operator import START, tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from syrupy.assertion import SnapshotAssertion
 
     from session_manager_permissions._verify.diagnosis import Diagnosis
 
+    from .causes import Change
+
 pytestmark = pytest.mark.untraced
 
 NO_PLUGIN: Final = "/nonexistent"
 
 
-def runs_as(in_document: str, in_tag: str = "") -> Callable[[World], object]:
-    def breaks(world: World) -> None:
-        world.uses(runAsEnabled=True, runAsDefaultUser=in_document)
-        world.has("iam:list_user_tags", tag(in_tag))
-
-    return breaks
-
-
-def denies(world: World) -> None:
-    world.uses()
-    world.denies.add(f"{USER} {START}")
+def runs_as(in_document: str, in_tag: str = "") -> Change:
+    return both(run_as(in_document), having("iam:list_user_tags", tag(in_tag)))
 
 
 def diagnoses(folder: Path) -> Iterator[tuple[str, Diagnosis]]:
@@ -50,24 +43,18 @@ def diagnoses(folder: Path) -> Iterator[tuple[str, Diagnosis]]:
         yield said.name, diagnosed(said.world(), said.node, operator=said.operator)
     for name, breaks in {
         "an operator": nothing,
-        "an operator who may not": denies,
+        "an operator who may not": both(World.uses, denying(f"{USER} {START}")),
         "an operator, and Run As nobody": runs_as(""),
         "an operator, and Run As root": runs_as("root"),
         "an operator whose tag says ssm-user": runs_as("web", "ssm-user"),
         "an operator, and Run As what a shell would act on": runs_as("$(id)"),
     }.items():
-        yield name, broken(breaks, operator=USER)
+        yield name, diagnosed(World(breaks), operator=USER)
     for status in ("Success", "Failed"):
         rows = [(name, status, "a note") for name in (IMDS, PROXY, SERVICE, SSM)]
         for closed in (nothing, NO_ROUTE):
-            breaks = both(World.never_registered, closed)
-            yield f"diagnostics: {status}", broken(breaks, diagnostics=written(folder, *rows))
-
-
-def broken(breaks: Callable[[World], object], **more: Any) -> Diagnosis:  # noqa: ANN401
-    world = World()
-    breaks(world)
-    return diagnosed(world, **more)
+            found = diagnosed(World(NEVER, closed), diagnostics=written(folder, *rows))
+            yield f"diagnostics: {status}", found
 
 
 def test_what_each_check_says(

@@ -56,10 +56,7 @@ def _of_account(arguments: argparse.Namespace, tags: Mapping[str, str]) -> Audit
 
 
 def _asked(
-    session: Session,
-    arguments: argparse.Namespace,
-    regions: Sequence[str],
-    tags: Mapping[str, str],
+    session: Session, arguments: argparse.Namespace, regions: Sequence[str], tags: Mapping[str, str]
 ) -> AuditResult:
     if arguments.all_regions:
         regions = enabled_regions(session)

@@ -21,17 +21,8 @@ _PAGES: Final = {"ec2:DescribeInstances": 1000, "ssm:DescribeInstanceInformation
 """The largest page that each call gives."""
 _USED: Final = frozenset(
     {
-        "IamInstanceProfile",
-        "InstanceId",
-        "MetadataOptions",
-        "NetworkInterfaces",
-        "Platform",
-        "PrivateIpAddress",
-        "PublicIpAddress",
-        "SecurityGroups",
-        "State",
-        "SubnetId",
-        "Tags",
+        *("IamInstanceProfile", "InstanceId", "MetadataOptions", "NetworkInterfaces", "Platform"),
+        *("PrivateIpAddress", "PublicIpAddress", "SecurityGroups", "State", "SubnetId", "Tags"),
         "VpcId",
     }
 )

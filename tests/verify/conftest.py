@@ -1,0 +1,27 @@
+"""What all tests of the command have."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import pytest
+
+NOBODY: Final = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""No account, whatever the machine is signed in to."""
+SIGNED_IN: Final = NOBODY | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+"""An account that the tests serve."""
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches one, whatever the machine is signed in to."""
+    for name in os.environ:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in (NOBODY | {"COLUMNS": "100"}).items():
+        monkeypatch.setenv(name, value)
